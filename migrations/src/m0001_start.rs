@@ -1,0 +1,204 @@
+//! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
+//! events, the throttle, and the change feed that every node follows.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, binary_len, blob, boolean, integer, pk_auto, pk_uuid, string, string_null, text, text_null, uuid, uuid_null,
+};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+fn table(name: &'static str) -> TableCreateStatement {
+    Table::create().table(name).to_owned()
+}
+
+fn key(name: &'static str, length: u32) -> ColumnDef {
+    binary_len(name, length).primary_key().to_owned()
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    /// Whole or not at all, on both engines: a node that dies half-way leaves nothing behind.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        for statement in tables() {
+            m.create_table(statement).await?;
+        }
+        for (name, columns) in INDICES {
+            let mut index = Index::create();
+            index.name(format!("{name}_{}_idx", columns.join("_"))).table(*name);
+            for column in *columns {
+                index.col(*column);
+            }
+            m.create_index(index.to_owned()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Look-ups other than by primary key or unique column: all are for one person, one client, one grant, or by age.
+const INDICES: &[(&str, &[&str])] = &[
+    ("membership", &["group_name"]),
+    ("session", &["user_id"]),
+    ("session", &["idle_until"]),
+    ("interaction", &["expires_at"]),
+    ("code", &["expires_at"]),
+    ("grant_family", &["user_id", "client_id"]),
+    ("grant_family", &["client_id"]),
+    ("grant_family", &["session_id"]),
+    ("grant_family", &["expires_at"]),
+    ("access_token", &["expires_at"]),
+    ("access_token", &["grant_id"]),
+    ("consent", &["client_id"]),
+    ("passkey", &["user_id"]),
+    ("throttle", &["resets_at"]),
+    ("used_once", &["expires_at"]),
+    ("event", &["at"]),
+    ("event", &["user_id", "at"]),
+    ("event", &["client_id", "at"]),
+    ("change_feed", &["at"]),
+    ("client", &["name"]),
+];
+
+fn tables() -> Vec<TableCreateStatement> {
+    vec![
+        table("setting").col(string("name").primary_key()).col(text("value")).to_owned(),
+        table("person")
+            .col(pk_uuid("id"))
+            .col(string("username").unique_key())
+            .col(string_null("email_folded").unique_key())
+            .col(text("profile"))
+            .col(text_null("password_hash"))
+            .col(big_integer_null("password_changed_at"))
+            .col(boolean("admin"))
+            .col(boolean("disabled"))
+            .col(big_integer("created_at"))
+            .col(big_integer("updated_at"))
+            .to_owned(),
+        table("person_group").col(string("name").primary_key()).col(big_integer("created_at")).to_owned(),
+        table("membership")
+            .col(uuid("user_id"))
+            .col(string("group_name"))
+            .primary_key(Index::create().col("user_id").col("group_name"))
+            .to_owned(),
+        table("client")
+            .col(string("id").primary_key())
+            .col(string("name"))
+            .col(text("metadata"))
+            .col(text_null("secret_hash"))
+            .col(boolean("disabled"))
+            .col(big_integer("created_at"))
+            .col(big_integer("updated_at"))
+            .to_owned(),
+        table("api").col(string("identifier").primary_key()).col(text("document")).to_owned(),
+        table("signing_key")
+            .col(string("kid").primary_key())
+            .col(string("alg"))
+            .col(string("state"))
+            .col(text("public_jwk"))
+            .col(text("sealed"))
+            .col(big_integer("created_at"))
+            .col(big_integer_null("activated_at"))
+            .col(big_integer_null("retired_at"))
+            .to_owned(),
+        table("session")
+            .col(key("digest", 32))
+            .col(uuid("id").unique_key())
+            .col(uuid("user_id"))
+            .col(big_integer("auth_time"))
+            .col(string("method"))
+            .col(boolean("remembered"))
+            .col(big_integer("created_at"))
+            .col(big_integer("last_seen"))
+            .col(big_integer("idle_until"))
+            .col(big_integer("expires_at"))
+            .col(text("address"))
+            .col(text("user_agent"))
+            .col(text("data"))
+            .to_owned(),
+        table("interaction")
+            .col(pk_uuid("id"))
+            .col(text("request"))
+            .col(text("progress"))
+            .col(binary_len("browser", 32))
+            .col(big_integer("created_at"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
+        table("code")
+            .col(key("digest", 32))
+            .col(string("client_id"))
+            .col(uuid("grant_id"))
+            .col(text("authorization"))
+            .col(text("redirect_uri"))
+            .col(boolean("redirect_uri_sent"))
+            .col(text_null("challenge"))
+            .col(big_integer("expires_at"))
+            .col(big_integer_null("used_at"))
+            .to_owned(),
+        table("grant_family")
+            .col(pk_uuid("id"))
+            .col(uuid("user_id"))
+            .col(string("client_id"))
+            .col(uuid_null("session_id"))
+            .col(text("authorization"))
+            .col(integer("generation"))
+            .col(binary_len("current_digest", 32))
+            .col(big_integer("rotated_at"))
+            .col(big_integer("created_at"))
+            .col(big_integer("expires_at"))
+            .col(boolean("revoked"))
+            .to_owned(),
+        table("access_token")
+            .col(key("digest", 32))
+            .col(uuid_null("grant_id"))
+            .col(text("authorization"))
+            .col(big_integer("issued_at"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
+        table("consent")
+            .col(uuid("user_id"))
+            .col(string("client_id"))
+            .col(text("scopes"))
+            .col(big_integer("created_at"))
+            .col(big_integer("updated_at"))
+            .primary_key(Index::create().col("user_id").col("client_id"))
+            .to_owned(),
+        table("passkey")
+            .col(pk_uuid("id"))
+            .col(uuid("user_id"))
+            .col(blob("credential_id").unique_key())
+            .col(text("credential"))
+            .col(string("name"))
+            .col(big_integer("created_at"))
+            .col(big_integer_null("last_used_at"))
+            .to_owned(),
+        table("throttle")
+            .col(key("digest", 32))
+            .col(integer("failures"))
+            .col(big_integer("resets_at"))
+            .to_owned(),
+        table("used_once").col(key("digest", 32)).col(big_integer("expires_at")).to_owned(),
+        table("event")
+            .col(pk_uuid("id"))
+            .col(big_integer("at"))
+            .col(string("kind"))
+            .col(string("actor"))
+            .col(uuid_null("user_id"))
+            .col(string_null("client_id"))
+            .col(text("address"))
+            .col(text("user_agent"))
+            .col(string("request_id"))
+            .col(text("detail"))
+            .to_owned(),
+        table("change_feed")
+            .col(pk_auto("seq").big_integer())
+            .col(big_integer("at"))
+            .col(string("kind"))
+            .col(text("entry"))
+            .to_owned(),
+    ]
+}

@@ -1,0 +1,84 @@
+//! How long things live, in seconds. The defaults are what the design argues for; every key may be set.
+
+use serde::Deserialize;
+
+/// Lifetimes in seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifetimes {
+    /// Authorization code (RFC 6749 §4.1.2 allows at most 600).
+    pub code: i64,
+    /// Access token, where its API does not say otherwise.
+    pub access_token: i64,
+    /// ID token.
+    pub id_token: i64,
+    /// Refresh token: each use begins this time again.
+    pub refresh_token: i64,
+    /// A family of refresh tokens, from the sign-in on, however often it is used.
+    pub grant: i64,
+    /// A browser session without any request.
+    pub session_idle: i64,
+    /// A browser session at most.
+    pub session: i64,
+    /// The same two for a browser whose person asked to stay signed in.
+    pub remembered_idle: i64,
+    pub remembered: i64,
+    /// An authorization request that waits for a person.
+    pub interaction: i64,
+    /// A signing key's time as the active one; its successor is published this long before and it stays published after.
+    pub signing_key: i64,
+    /// How long a key is published before it signs, and relying parties may keep the JWKS no longer than half of it.
+    pub signing_key_overlap: i64,
+    /// Audit events.
+    pub events: i64,
+}
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            code: MINUTE,
+            access_token: 10 * MINUTE,
+            id_token: HOUR,
+            refresh_token: 30 * DAY,
+            grant: 365 * DAY,
+            session_idle: 2 * HOUR,
+            session: 12 * HOUR,
+            remembered_idle: 14 * DAY,
+            remembered: 60 * DAY,
+            interaction: HOUR,
+            signing_key: 90 * DAY,
+            signing_key_overlap: DAY,
+            events: 90 * DAY,
+        }
+    }
+}
+
+impl Lifetimes {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let rules = [
+            ("code", self.code, 1, 600),
+            ("access_token", self.access_token, MINUTE, DAY),
+            ("id_token", self.id_token, MINUTE, DAY),
+            ("refresh_token", self.refresh_token, MINUTE, 400 * DAY),
+            ("grant", self.grant, MINUTE, 3_650 * DAY),
+            ("session_idle", self.session_idle, MINUTE, 400 * DAY),
+            ("session", self.session, MINUTE, 400 * DAY),
+            ("remembered_idle", self.remembered_idle, MINUTE, 400 * DAY),
+            ("remembered", self.remembered, MINUTE, 400 * DAY),
+            ("interaction", self.interaction, MINUTE, DAY),
+            ("signing_key", self.signing_key, DAY, 3_650 * DAY),
+            ("signing_key_overlap", self.signing_key_overlap, HOUR, 30 * DAY),
+            ("events", self.events, DAY, 3_650 * DAY),
+        ];
+        for (name, value, least, most) in rules {
+            if !(least..=most).contains(&value) {
+                return Err(format!("lifetimes.{name} is {value}: it is a number of seconds from {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels), nothing required.
+//!
+//! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
+//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live).
+
+mod issuer;
+mod lifetimes;
+mod network;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+pub use issuer::Issuer;
+pub use lifetimes::Lifetimes;
+pub use network::{NetworkList, OutboundAllow};
+
+/// Every setting, checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The issuer URL, exactly as it stands in tokens; https is required unless the host is loopback.
+    pub issuer: Issuer,
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Where the `SQLite` database and the generated master key lie.
+    pub data_dir: PathBuf,
+    /// `sqlite://PATH` or `postgres://…`; without it `SQLite` in the data directory.
+    pub database_url: Option<DatabaseUrl>,
+    /// 32 bytes in base64 that seal signing keys and other secrets at rest; without it a file in the data directory.
+    pub master_key: Option<MasterKeyText>,
+    /// What people read as the name of this deployment.
+    pub name: String,
+    pub tls: Tls,
+    /// CIDRs whose forwarded headers are believed. None unless named.
+    pub trusted_proxies: NetworkList,
+    /// Dynamic client registration (RFC 7591): `off` is all that this version knows.
+    pub registration: Registration,
+    pub outbound: Outbound,
+    pub log: Log,
+    pub lifetimes: Lifetimes,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            issuer: Issuer::default(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: PathBuf::from("./data"),
+            database_url: None,
+            master_key: None,
+            name: "Signet".to_owned(),
+            tls: Tls::default(),
+            trusted_proxies: NetworkList::default(),
+            registration: Registration::Off,
+            outbound: Outbound::default(),
+            log: Log::default(),
+            lifetimes: Lifetimes::default(),
+        }
+    }
+}
+
+/// Certificate and key for serving https without a proxy, as PEM files; read again when they change.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+/// Exceptions to the rule that requests sent out reach public https addresses only.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// CIDRs and hosts that may be reached although private or plain http.
+    pub allow: OutboundAllow,
+    /// PEM file with a further certificate authority.
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// A filter as `RUST_LOG` has it, such as `info` or `signet=debug,info`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    Off,
+}
+
+/// A database's address; it may hold a password, so it never shows itself.
+#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The address without user, password and parameters, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match url::Url::parse(&self.0) {
+            Ok(url) if !self.is_sqlite() => {
+                format!("PostgreSQL at {}{}", url.host_str().unwrap_or("a socket"), url.path())
+            }
+            _ => "SQLite".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DatabaseUrl({})", self.shown())
+    }
+}
+
+impl TryFrom<String> for DatabaseUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+            Ok(Self(text))
+        } else {
+            Err("must begin with sqlite:// or postgres://")
+        }
+    }
+}
+
+/// The master key as it is written in a setting; `keys` decodes it.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct MasterKeyText(pub String);
+
+impl std::fmt::Debug for MasterKeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKeyText([secret])")
+    }
+}
+
+/// Why the settings cannot be used; the text names the key and where it came from.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the configuration file {0} does not exist")]
+    Missing(PathBuf),
+}
+
+impl Config {
+    /// Reads `file` (or `signet.toml` where it exists), then the environment over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key that is unknown or wrong.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        match file {
+            Some(path) if !path.is_file() => return Err(ConfigError::Missing(path.to_owned())),
+            Some(path) => figment = figment.merge(Toml::file_exact(path)),
+            None => figment = figment.merge(Toml::file("signet.toml")),
+        }
+        // SIGNET_CONFIG names the file itself and is no key in it.
+        let environment = Env::prefixed("SIGNET_").ignore(&["config"]).split("__");
+        let config: Self =
+            figment.merge(environment).extract().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
+        config.check()
+    }
+
+    fn check(self) -> Result<Self, ConfigError> {
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            return Err(ConfigError::Invalid("tls.cert_file and tls.key_file are set together or not at all".into()));
+        }
+        if self.trusted_proxies.trusts_everyone() {
+            return Err(ConfigError::Invalid(
+                "trusted_proxies names every address: anyone could then forge forwarded headers; name your proxies".into(),
+            ));
+        }
+        if self.name.trim().is_empty() {
+            return Err(ConfigError::Invalid("name is empty".into()));
+        }
+        self.lifetimes.check().map_err(ConfigError::Invalid)?;
+        Ok(self)
+    }
+
+    /// The database's address, the default filled in.
+    #[must_use]
+    pub fn database(&self) -> DatabaseUrl {
+        self.database_url.clone().unwrap_or_else(|| {
+            DatabaseUrl(format!("sqlite://{}", self.data_dir.join("signet.db").display()))
+        })
+    }
+
+    /// Whether people's browsers reach this server by https: decides Secure cookies and the `__Host-` prefix.
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.issuer.is_https()
+    }
+}
+
+/// figment's several errors as one line: what, at which key, from where.
+fn one_line(error: &figment::Error) -> String {
+    let all: Vec<String> = error.clone().into_iter().map(|e| e.to_string().replace('\n', " ")).collect();
+    all.join("; ")
+}

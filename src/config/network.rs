@@ -1,0 +1,85 @@
+//! Lists of networks in settings: a TOML array, or one string with commas as an environment variable has it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Networks, each a CIDR or a single address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "OneOrMany")]
+pub struct NetworkList(Vec<IpNet>);
+
+impl NetworkList {
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn trusts_everyone(&self) -> bool {
+        self.0.iter().any(|net| net.prefix_len() == 0)
+    }
+}
+
+/// Destinations that requests sent out may reach although private: networks and host names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "OneOrMany")]
+pub struct OutboundAllow {
+    pub networks: NetworkList,
+    pub hosts: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn items(self) -> Vec<String> {
+        match self {
+            Self::One(text) => text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+            Self::Many(items) => items,
+        }
+    }
+}
+
+fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+impl TryFrom<OneOrMany> for NetworkList {
+    type Error = String;
+
+    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+        value
+            .items()
+            .iter()
+            .map(|item| parse_network(item).ok_or_else(|| format!("{item:?} is neither an address nor a CIDR")))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl TryFrom<OneOrMany> for OutboundAllow {
+    type Error = String;
+
+    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+        let mut allow = Self::default();
+        for item in value.items() {
+            match (parse_network(&item), url::Host::parse(&item)) {
+                (Some(net), _) => allow.networks.0.push(net),
+                (None, Ok(url::Host::Domain(host))) => allow.hosts.push(host),
+                _ => return Err(format!("{item:?} is neither a CIDR nor a host name")),
+            }
+        }
+        Ok(allow)
+    }
+}

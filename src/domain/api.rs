@@ -1,0 +1,103 @@
+//! A registered API: what tokens may be for (`resource`, RFC 8707) and which scopes it has.
+//!
+//! Next door: [`super::scope`], the scopes that need no API.
+
+use serde::{Deserialize, Serialize};
+
+use super::client_metadata::{FieldError, TokenFormat};
+use super::scope::{STANDARD, Scopes};
+
+/// The absolute URI that names an API in `resource` and in a token's `aud`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiId(String);
+
+impl ApiId {
+    /// # Errors
+    /// A sentence that says what is wrong (RFC 8707 §2: absolute, no fragment).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > 500 || !text.bytes().all(|b| matches!(b, 0x21..=0x7e)) {
+            return Err("is a URI of at most 500 characters");
+        }
+        if text.contains('#') || url::Url::parse(text).is_err() {
+            return Err("is an absolute URI without a fragment (RFC 8707 section 2)");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ApiId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).map_err(|problem| format!("the identifier {text:?} {problem}"))
+    }
+}
+
+impl From<ApiId> for String {
+    fn from(id: ApiId) -> Self {
+        id.0
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    pub identifier: ApiId,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default, with = "scope_list")]
+    pub scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_format: Option<TokenFormat>,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<i64>,
+}
+
+impl Api {
+    #[must_use]
+    pub fn shown_name(&self) -> &str {
+        if self.name.is_empty() { self.identifier.as_str() } else { &self.name }
+    }
+
+    /// The rules between members; the members' own rules held when they were parsed.
+    #[must_use]
+    pub fn problems(&self) -> Vec<FieldError> {
+        let mut problems = Vec::new();
+        if let Some(scope) = self.scopes.iter().find(|scope| STANDARD.contains(scope)) {
+            problems.push(FieldError::new("scopes", format!("{scope} is a scope of OpenID Connect itself")));
+        }
+        if self.access_token_lifetime.is_some_and(|seconds| !(30..=86_400).contains(&seconds)) {
+            problems.push(FieldError::new("access_token_lifetime", "is a number of seconds from 30 to 86400"));
+        }
+        problems
+    }
+}
+
+/// `"scopes": ["read", "write"]` in documents, one space-joined value everywhere else.
+mod scope_list {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Scopes;
+
+    pub fn serialize<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(scopes.iter())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scopes, D::Error> {
+        Vec::<String>::deserialize(deserializer)?
+            .into_iter()
+            .map(|text| match Scopes::parse(&text) {
+                Ok(one) if one.iter().count() == 1 => Ok(text),
+                _ => Err(D::Error::custom(format!("{text:?} is no scope"))),
+            })
+            .collect()
+    }
+}

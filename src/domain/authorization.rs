@@ -1,0 +1,132 @@
+//! What an authorization came to: who let which client have what, and how they had signed in.
+//!
+//! One value that every grant produces and the mint turns into tokens; it is stored with codes, grants and opaque tokens.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::api::ApiId;
+use super::ids::{ClientId, GrantId, SessionId, UserId};
+use super::scope::Scopes;
+use crate::env::Timestamp;
+
+/// Whose authority a token carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    User(UserId),
+    /// The client for itself (RFC 6749 §4.4).
+    Client,
+}
+
+/// One way in which a person proved who they are (RFC 8176).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInMethod {
+    Password,
+    Passkey,
+}
+
+impl SignInMethod {
+    /// Authentication method references (RFC 8176 §2). A passkey with user verification is possession of a key and,
+    /// on the device, knowledge or a body: two factors.
+    #[must_use]
+    pub const fn amr(self) -> &'static [&'static str] {
+        match self {
+            Self::Password => &["pwd"],
+            Self::Passkey => &["hwk", "user", "mfa"],
+        }
+    }
+
+    /// The class that the sign-in reaches.
+    #[must_use]
+    pub const fn acr(self) -> Acr {
+        match self {
+            Self::Password => Acr::Password,
+            Self::Passkey => Acr::PhishingResistant,
+        }
+    }
+}
+
+/// Authentication context classes, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Acr {
+    #[serde(rename = "urn:signet:acr:password")]
+    Password,
+    /// OpenID Connect Extended Authentication Profile ACR Values §2.
+    #[serde(rename = "phr")]
+    PhishingResistant,
+}
+
+impl Acr {
+    pub const ALL: [Self; 2] = [Self::Password, Self::PhishingResistant];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "urn:signet:acr:password",
+            Self::PhishingResistant => "phr",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|acr| acr.as_str() == text)
+    }
+}
+
+impl fmt::Display for Acr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// When and how the person of a token signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    pub session: SessionId,
+    pub auth_time: Timestamp,
+    pub method: SignInMethod,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    pub subject: Subject,
+    pub client: ClientId,
+    /// Absent where no person signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    pub scopes: Scopes,
+    /// The APIs that were asked for (RFC 8707); none means our own endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ApiId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+}
+
+impl Authorization {
+    /// `sub`: the person, or the client acting for itself (RFC 9068 §2.2).
+    #[must_use]
+    pub fn sub(&self) -> String {
+        match self.subject {
+            Subject::User(user) => user.to_string(),
+            Subject::Client => self.client.to_string(),
+        }
+    }
+
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self.subject {
+            Subject::User(user) => Some(user),
+            Subject::Client => None,
+        }
+    }
+
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.sign_in.as_ref().map(|sign_in| sign_in.session)
+    }
+}

@@ -1,0 +1,131 @@
+//! Audit events: what happened, who did it, to what. Written in the transaction of the change they tell of.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ClientId, EventId, UserId};
+use crate::env::Timestamp;
+
+macro_rules! event_kinds {
+    ($($variant:ident => $name:literal, $words:literal;)+) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum EventKind {
+            $(#[serde(rename = $name)] $variant,)+
+        }
+
+        impl EventKind {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its stable name, as `export` and filters have it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What people read.
+            #[must_use]
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$variant => $words,)+ }
+            }
+
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+        }
+    };
+}
+
+event_kinds! {
+    SignedIn => "sign_in", "Signed in";
+    SignInFailed => "sign_in.failed", "Sign-in refused";
+    SignedOut => "sign_out", "Signed out";
+    SessionEnded => "session.ended", "Session ended";
+    PasswordChanged => "password.changed", "Password changed";
+    PasskeyAdded => "passkey.added", "Passkey added";
+    PasskeyRemoved => "passkey.removed", "Passkey removed";
+    ConsentGiven => "consent.given", "App allowed";
+    ConsentDenied => "consent.denied", "App not allowed";
+    ConsentRevoked => "consent.revoked", "App removed";
+    TokenReused => "token.reused", "Copied token refused, access ended";
+    RequestRefused => "request.refused", "App's request refused";
+    UserCreated => "user.created", "Person added";
+    UserUpdated => "user.updated", "Person changed";
+    UserDisabled => "user.disabled", "Person turned off";
+    UserEnabled => "user.enabled", "Person turned on";
+    UserDeleted => "user.deleted", "Person deleted";
+    GroupCreated => "group.created", "Group added";
+    GroupDeleted => "group.deleted", "Group deleted";
+    ClientCreated => "client.created", "App added";
+    ClientUpdated => "client.updated", "App changed";
+    ClientSecretRotated => "client.secret_rotated", "App's secret replaced";
+    ClientDisabled => "client.disabled", "App turned off";
+    ClientEnabled => "client.enabled", "App turned on";
+    ClientDeleted => "client.deleted", "App deleted";
+    ApiCreated => "api.created", "API added";
+    ApiUpdated => "api.updated", "API changed";
+    ApiDeleted => "api.deleted", "API deleted";
+    KeyRotated => "key.rotated", "Signing key replaced";
+    KeyRetired => "key.retired", "Signing key withdrawn";
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Signet itself, on its schedule.
+    System,
+    /// Somebody at the server's command line.
+    CommandLine,
+    User(UserId),
+    Client(ClientId),
+    /// Somebody who has not said who they are.
+    Anonymous,
+}
+
+impl Actor {
+    /// `system`, `cli`, `user:…`, `client:…` or `anonymous`.
+    #[must_use]
+    pub fn stored(&self) -> String {
+        match self {
+            Self::System => "system".to_owned(),
+            Self::CommandLine => "cli".to_owned(),
+            Self::User(id) => format!("user:{id}"),
+            Self::Client(id) => format!("client:{id}"),
+            Self::Anonymous => "anonymous".to_owned(),
+        }
+    }
+
+    /// The other way round; what fits nothing was not written by us.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        match text.split_once(':') {
+            Some(("user", id)) => id.parse().map_or(Self::Anonymous, Self::User),
+            Some(("client", id)) => ClientId::parse(id).map_or(Self::Anonymous, Self::Client),
+            _ if text == "system" => Self::System,
+            _ if text == "cli" => Self::CommandLine,
+            _ => Self::Anonymous,
+        }
+    }
+}
+
+/// From where a request came, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub address: String,
+    pub user_agent: String,
+    pub request_id: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub id: EventId,
+    pub at: Timestamp,
+    pub kind: EventKind,
+    pub actor: Actor,
+    /// The person it is about.
+    pub user: Option<UserId>,
+    pub client: Option<ClientId>,
+    pub origin: Origin,
+    /// Further facts in words, never a secret.
+    pub detail: String,
+}

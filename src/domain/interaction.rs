@@ -1,0 +1,108 @@
+//! An accepted authorization request, and its row while a person is asked (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1).
+//!
+//! A request of this type has passed every check: its client exists, its redirect URI is the client's, its scopes are
+//! allowed. Next door: [`super::authorization`], what it becomes.
+
+use serde::{Deserialize, Serialize};
+
+use super::api::ApiId;
+use super::authorization::Acr;
+use super::code::CodeChallenge;
+use super::ids::{ClientId, InteractionId, UserId};
+use super::scope::Scopes;
+use super::secret::Digest;
+use crate::env::Timestamp;
+
+/// How the answer travels (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseMode {
+    Query,
+    Fragment,
+    FormPost,
+}
+
+impl ResponseMode {
+    pub const ALL: [Self; 3] = [Self::Query, Self::Fragment, Self::FormPost];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Fragment => "fragment",
+            Self::FormPost => "form_post",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// Where answers go once the redirect URI is trusted: success and error leave through the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyTo {
+    pub redirect_uri: String,
+    pub redirect_uri_sent: bool,
+    pub mode: ResponseMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// The values of `prompt` (OpenID Connect Core §3.1.2.1). `none` stands alone, which the parser has seen to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of four flags is what the parameter is")]
+pub struct Prompt {
+    pub none: bool,
+    pub login: bool,
+    pub consent: bool,
+    pub select_account: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    pub client: ClientId,
+    pub reply_to: ReplyTo,
+    pub scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ApiId>,
+    pub nonce: Option<String>,
+    pub challenge: Option<CodeChallenge>,
+    pub prompt: Prompt,
+    /// Seconds.
+    pub max_age: Option<i64>,
+    pub login_hint: Option<String>,
+    /// The person that `id_token_hint` names.
+    pub hinted: Option<UserId>,
+    /// The classes asked for, in order of preference; unknown ones have been left out (they are voluntary).
+    pub acr_values: Vec<Acr>,
+}
+
+/// What a person has done for one interaction so far. Each is a fact with a time, recorded by the page that saw it;
+/// what they are enough for is decided by `protocol::authorize::interaction` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When somebody signed in for this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in_at: Option<Timestamp>,
+    /// Whom they chose on the account page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<UserId>,
+    /// Who allowed it on the consent page: another person's answer does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consented: Option<UserId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_another_account: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Interaction {
+    pub id: InteractionId,
+    pub request: AuthorizationRequest,
+    pub progress: Progress,
+    /// Of the browser's own cookie: the id alone is of no use in another browser.
+    pub browser: Digest,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}

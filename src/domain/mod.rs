@@ -1,0 +1,21 @@
+//! The values that everything is about, and their rules. No I/O, no clock, no SQL, no HTTP.
+//!
+//! A value that exists is valid: constructors parse (scopes, redirect URIs, usernames, client metadata), and what they
+//! refuse they refuse with a sentence. Next door: `store` keeps these, `protocol` and `identity` decide about them.
+
+pub mod api;
+pub mod authorization;
+pub mod client;
+pub mod client_metadata;
+pub mod code;
+pub mod event;
+pub mod grant;
+pub mod ids;
+pub mod interaction;
+pub mod passkey;
+pub mod redirect_uri;
+pub mod scope;
+pub mod secret;
+pub mod session;
+pub mod signing_key;
+pub mod user;

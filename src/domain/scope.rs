@@ -1,0 +1,101 @@
+//! Scopes (RFC 6749 §3.3) and what the standard ones say about a person (OpenID Connect Core §5.4).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// `openid`: this is an OpenID Connect request.
+pub const OPENID: &str = "openid";
+/// A refresh token that outlives the browser session (OpenID Connect Core §11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
+/// The scopes that need no API: the identity ones, all of which discovery publishes.
+pub const STANDARD: [&str; 7] = [OPENID, "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
+
+/// Scope values, in the order they were asked for, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// # Errors
+    /// Where a value has a character outside of `scope-token` (RFC 6749 §3.3).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut scopes = Vec::new();
+        for value in text.split(' ').filter(|value| !value.is_empty()) {
+            if !value.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+                return Err("a scope has printable ASCII characters without quotation mark and backslash");
+            }
+            if !scopes.iter().any(|known| known == value) {
+                scopes.push(value.to_owned());
+            }
+        }
+        Ok(Self(scopes))
+    }
+
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|known| known == scope)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether every value here is in `other` too.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
+        self.0.iter().all(|scope| other.contains(scope))
+    }
+
+    /// The values here for which `keep` holds.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|scope| keep(scope)).cloned().collect())
+    }
+
+    /// These and those, each once.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        all.0.extend(other.0.iter().filter(|scope| !self.contains(scope)).cloned());
+        all
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+impl TryFrom<String> for Scopes {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Scopes> for String {
+    fn from(scopes: Scopes) -> Self {
+        scopes.0.join(" ")
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Scopes {
+    fn from_iter<I: IntoIterator<Item = S>>(values: I) -> Self {
+        let mut scopes = Self::default();
+        for value in values {
+            let value = value.into();
+            if !scopes.contains(&value) {
+                scopes.0.push(value);
+            }
+        }
+        scopes
+    }
+}

@@ -1,0 +1,114 @@
+//! Secrets that we hand out, and how they are told apart and kept.
+//!
+//! Each kind has its own prefix (secret scanners and people recognise it) and its own hash domain, so that a code can
+//! never be taken for a refresh token, whatever table it is looked up in. Only the digest of one is stored.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    AuthorizationCode,
+    AccessToken,
+    RefreshToken,
+    ClientSecret,
+    Setup,
+    /// The browser session's cookie.
+    Session,
+}
+
+impl SecretKind {
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "sgc_",
+            Self::AccessToken => "sga_",
+            Self::RefreshToken => "sgr_",
+            Self::ClientSecret => "sgs_",
+            Self::Setup => "sgi_",
+            Self::Session => "sgb_",
+        }
+    }
+
+    /// A new secret of this kind around 256 random bits.
+    #[must_use]
+    pub fn mint(self, random: [u8; 32]) -> Secret {
+        Secret::new(format!("{}{}", self.prefix(), base64url(&random)))
+    }
+
+    /// What is stored of `text`: SHA-256 over the kind and the text. A slow hash would add nothing to 256 random bits.
+    #[must_use]
+    pub fn digest(self, text: &str) -> Digest {
+        let mut hash = Sha256::new();
+        hash.update(self.prefix().as_bytes());
+        hash.update([0]);
+        hash.update(text.as_bytes());
+        Digest(hash.finalize().into())
+    }
+}
+
+/// A secret in memory: never shown by `Debug`, wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself, for the one place that hands it out or checks it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// SHA-256 of a secret. Equality takes as long whatever differs.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[digest]")
+    }
+}
+
+/// base64url without padding (RFC 4648 §5), as everything in JOSE and OAuth writes bytes.
+#[must_use]
+pub fn base64url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of unpadded base64url text; nothing where it is not that.
+#[must_use]
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
+}

@@ -1,0 +1,5 @@
+//! Signet: an OpenID Connect provider in one binary.
+pub mod config;
+pub mod domain;
+pub mod env;
+pub mod store;

@@ -1,0 +1,180 @@
+//! What a node knows without asking the database: the clients and APIs there are, and what has been revoked.
+//!
+//! One question, [`Authority::stands`], is asked wherever a token is believed (refresh, introspection, UserInfo, the
+//! gate), so that a revocation reaches everything, and costs no statement. It is fed by the change feed: at once on the
+//! node that writes, within half a second by [`Authority::follow`] elsewhere.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::watch;
+
+use super::{Change, Cutoff, Result, Store, apis, clients, feed};
+use crate::domain::api::Api;
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::ids::ClientId;
+use crate::domain::scope::OFFLINE_ACCESS;
+use crate::env::Timestamp;
+
+/// How often the feed is read. Commands promise to reach a running server within a second.
+const POLL: Duration = Duration::from_millis(500);
+/// No access token lives longer (`config::lifetimes` holds it to that), so no cutoff matters longer.
+const MEMORY_SECONDS: i64 = 86_400;
+
+pub struct Authority {
+    /// Client by id with the epoch it was read in; an entry of an older epoch is read again.
+    clients: Cache<ClientId, (u64, Option<Arc<Client>>)>,
+    client_epoch: AtomicU64,
+    apis: RwLock<Option<Arc<Vec<Api>>>>,
+    api_epoch: AtomicU64,
+    cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
+    position: AtomicI64,
+    keys_changed: watch::Sender<u64>,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        Self {
+            clients: Cache::new(10_000),
+            client_epoch: AtomicU64::new(0),
+            apis: RwLock::default(),
+            api_epoch: AtomicU64::new(0),
+            cutoffs: RwLock::default(),
+            position: AtomicI64::new(0),
+            keys_changed: watch::Sender::new(0),
+        }
+    }
+
+    pub(super) async fn start(&self, store: &Store) -> Result<()> {
+        let since = store.env().now().plus_seconds(-MEMORY_SECONDS);
+        self.position.store(feed::position(store.read(), since).await?, Ordering::SeqCst);
+        self.catch_up(store).await
+    }
+
+    /// Reads what is new in the feed.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn catch_up(&self, store: &Store) -> Result<()> {
+        loop {
+            let entries = feed::after(store.read(), self.position.load(Ordering::SeqCst)).await?;
+            let Some((last, ..)) = entries.last() else { return Ok(()) };
+            let last = *last;
+            for (_, at, change) in entries {
+                self.apply(&change, at);
+            }
+            self.position.store(last, Ordering::SeqCst);
+        }
+    }
+
+    /// Follows the feed until the task is ended.
+    pub async fn follow(store: Store) {
+        let mut answering = true;
+        loop {
+            tokio::time::sleep(POLL).await;
+            match store.authority().catch_up(&store).await {
+                Ok(()) => answering = true,
+                // Said once, not twice a second.
+                Err(error) if answering => {
+                    tracing::error!(%error, "the change feed cannot be read");
+                    answering = false;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn apply(&self, change: &Change, at: Timestamp) {
+        match change {
+            Change::Client(_) => {
+                self.client_epoch.fetch_add(1, Ordering::SeqCst);
+            }
+            Change::Apis => {
+                self.api_epoch.fetch_add(1, Ordering::SeqCst);
+                if let Ok(mut apis) = self.apis.write() {
+                    *apis = None;
+                }
+            }
+            Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
+            Change::Cutoff(cutoff) => {
+                if let Ok(mut cutoffs) = self.cutoffs.write() {
+                    let latest = cutoffs.entry(cutoff.clone()).or_insert(at);
+                    *latest = (*latest).max(at);
+                }
+            }
+        }
+    }
+
+    /// Forgets cutoffs that no living token can meet.
+    pub fn forget(&self, now: Timestamp) {
+        if let Ok(mut cutoffs) = self.cutoffs.write() {
+            cutoffs.retain(|_, at| now.since(*at) <= MEMORY_SECONDS * 1000);
+        }
+    }
+
+    /// A receiver that wakes when signing keys have changed.
+    #[must_use]
+    pub fn keys_changed(&self) -> watch::Receiver<u64> {
+        self.keys_changed.subscribe()
+    }
+
+    /// The client of that id; a disabled one too, whose `disabled` says so.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn client(&self, store: &Store, id: &ClientId) -> Result<Option<Arc<Client>>> {
+        let epoch = self.client_epoch.load(Ordering::SeqCst);
+        if let Some((read_in, client)) = self.clients.get(id)
+            && read_in == epoch
+        {
+            return Ok(client);
+        }
+        let client = clients::by_id(store.read(), id).await?.map(Arc::new);
+        // The epoch from before the reading: a change that came in between makes this entry old at once.
+        self.clients.insert(id.clone(), (epoch, client.clone()));
+        Ok(client)
+    }
+
+    /// Every registered API.
+    ///
+    /// # Errors
+    /// Where they are not in memory and the database does not answer.
+    pub async fn apis(&self, store: &Store) -> Result<Arc<Vec<Api>>> {
+        if let Some(apis) = self.apis.read().ok().and_then(|apis| apis.clone()) {
+            return Ok(apis);
+        }
+        let epoch = self.api_epoch.load(Ordering::SeqCst);
+        let apis = Arc::new(apis::all(store.read()).await?);
+        if let Ok(mut kept) = self.apis.write()
+            && self.api_epoch.load(Ordering::SeqCst) == epoch
+        {
+            *kept = Some(apis.clone());
+        }
+        Ok(apis)
+    }
+
+    /// Whether a token issued at `issued_at` under `authorization` is still good, as far as revocation goes.
+    /// `token` is its own name where it has one (`jti`).
+    #[must_use]
+    pub fn stands(&self, authorization: &Authorization, token: Option<&str>, issued_at: Timestamp) -> bool {
+        let Ok(cutoffs) = self.cutoffs.read() else { return false };
+        if cutoffs.is_empty() {
+            return true;
+        }
+        let cut = |cutoff: &Cutoff| cutoffs.get(cutoff).is_some_and(|at| issued_at <= *at);
+        let client = &authorization.client;
+        let user_cut = authorization
+            .user()
+            .is_some_and(|user| cut(&Cutoff::User(user)) || cut(&Cutoff::Consent(user, client.clone())));
+        // Offline access is what goes on when the browser session has ended (OpenID Connect Core §11).
+        let session_cut = !authorization.scopes.contains(OFFLINE_ACCESS)
+            && authorization.session().is_some_and(|session| cut(&Cutoff::Session(session)));
+        let grant_cut = authorization.grant.is_some_and(|grant| cut(&Cutoff::Grant(grant)));
+        let token_cut = token.is_some_and(|token| cut(&Cutoff::Token(token.to_owned())));
+        !(user_cut || session_cut || grant_cut || token_cut || cut(&Cutoff::Client(client.clone())))
+    }
+}

@@ -1,0 +1,120 @@
+//! Clients: the metadata as one document beside what is looked up by.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
+
+use super::{Result, StoreError, Tx, from_json, json};
+use crate::domain::client::{Client, ClientSecretHash};
+use crate::domain::ids::ClientId;
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "client")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub name: String,
+        #[sea_orm(column_type = "Text")]
+        pub metadata: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub secret_hash: Option<String>,
+        pub disabled: bool,
+        pub created_at: i64,
+        pub updated_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for Client {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        Ok(Self {
+            id: ClientId::parse(&row.id).map_err(|_| StoreError::Corrupt { table: "client", column: "id" })?,
+            meta: from_json(&row.metadata, "client", "metadata")?,
+            secret: row.secret_hash.map(ClientSecretHash),
+            disabled: row.disabled,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+        })
+    }
+}
+
+fn row(client: &Client) -> Result<row::Model> {
+    Ok(row::Model {
+        id: client.id.as_str().to_owned(),
+        name: client.shown_name().to_lowercase(),
+        metadata: json(&client.meta, "client", "metadata")?,
+        secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
+        disabled: client.disabled,
+        created_at: client.created_at.0,
+        updated_at: client.updated_at.0,
+    })
+}
+
+pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
+    row::Entity::insert(row(client)?.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Writes every column of a client that exists.
+pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
+    let model = row(client)?.into_active_model().reset_all();
+    row::Entity::update_many().set(model).filter(row::Column::Id.eq(client.id.as_str())).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn delete(tx: &Tx, id: &ClientId) -> Result<()> {
+    row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option<Client>> {
+    row::Entity::find_by_id(id.as_str()).one(conn).await?.map(Client::try_from).transpose()
+}
+
+/// What a list of clients shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Part of an id, a name or an address.
+    pub text: String,
+    pub disabled: Option<bool>,
+    /// By shown name, then id.
+    pub after: Option<(String, ClientId)>,
+    pub most: u64,
+}
+
+/// By name, from `after` on.
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Client>> {
+    let mut query =
+        row::Entity::find().order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(filter.most);
+    if !filter.text.is_empty() {
+        let text = filter.text.trim().to_lowercase();
+        query = query.filter(
+            Condition::any()
+                .add(row::Column::Name.contains(text.clone()))
+                .add(row::Column::Id.contains(filter.text.trim()))
+                .add(row::Column::Metadata.contains(text)),
+        );
+    }
+    if let Some(disabled) = filter.disabled {
+        query = query.filter(row::Column::Disabled.eq(disabled));
+    }
+    if let Some((name, id)) = &filter.after {
+        let name = name.to_lowercase();
+        query = query.filter(
+            Condition::any()
+                .add(row::Column::Name.gt(name.clone()))
+                .add(Condition::all().add(row::Column::Name.eq(name)).add(row::Column::Id.gt(id.as_str()))),
+        );
+    }
+    query.all(conn).await?.into_iter().map(Client::try_from).collect()
+}
+
+pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
+    Ok(row::Entity::find().count(conn).await?)
+}

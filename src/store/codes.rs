@@ -1,0 +1,114 @@
+//! Authorization codes: used once by one statement that can lose a race, and kept until they expire so that a second
+//! use is recognised (RFC 6749 §4.1.2).
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, Set};
+
+use super::{Result, StoreError, Tx, digest, from_json, json};
+use crate::domain::code::{Code, CodeChallenge};
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "code")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Vec<u8>,
+        pub client_id: String,
+        pub grant_id: Uuid,
+        #[sea_orm(column_type = "Text")]
+        pub authorization: String,
+        #[sea_orm(column_type = "Text")]
+        pub redirect_uri: String,
+        pub redirect_uri_sent: bool,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub challenge: Option<String>,
+        pub expires_at: i64,
+        pub used_at: Option<i64>,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for Code {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        Ok(Self {
+            digest: digest(row.digest, "code", "digest")?,
+            authorization: from_json(&row.authorization, "code", "authorization")?,
+            redirect_uri: row.redirect_uri,
+            redirect_uri_sent: row.redirect_uri_sent,
+            challenge: row.challenge.map(CodeChallenge),
+            expires_at: Timestamp(row.expires_at),
+        })
+    }
+}
+
+pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
+    let grant = code.authorization.grant.ok_or(StoreError::Corrupt { table: "code", column: "grant_id" })?;
+    let model = row::ActiveModel {
+        digest: Set(code.digest.0.to_vec()),
+        client_id: Set(code.authorization.client.as_str().to_owned()),
+        grant_id: Set(grant.0),
+        authorization: Set(json(&code.authorization, "code", "authorization")?),
+        redirect_uri: Set(code.redirect_uri.clone()),
+        redirect_uri_sent: Set(code.redirect_uri_sent),
+        challenge: Set(code.challenge.as_ref().map(|challenge| challenge.0.clone())),
+        expires_at: Set(code.expires_at.0),
+        used_at: Set(None),
+    };
+    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// What presenting a code came to.
+#[derive(Debug)]
+pub enum Consumed {
+    /// It was good, and now it is used.
+    Now(Code),
+    /// It had been used before.
+    Before(Code),
+    /// There is none, or it has expired unused.
+    Unknown,
+}
+
+/// Uses a code. Of many at once exactly one gets [`Consumed::Now`].
+pub async fn consume(tx: &Tx, digest: &Digest) -> Result<Consumed> {
+    let now = tx.now().0;
+    let used = row::Entity::update_many()
+        .col_expr(row::Column::UsedAt, Expr::value(now))
+        .filter(row::Column::Digest.eq(digest.0.to_vec()))
+        .filter(row::Column::UsedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(now))
+        .exec_with_returning(tx.conn())
+        .await?;
+    if let Some(row) = used.into_iter().next() {
+        return Ok(Consumed::Now(row.try_into()?));
+    }
+    match row::Entity::find_by_id(digest.0.to_vec()).one(tx.conn()).await? {
+        Some(row) if row.used_at.is_some() => Ok(Consumed::Before(row.try_into()?)),
+        _ => Ok(Consumed::Unknown),
+    }
+}
+
+pub async fn delete_of_client(tx: &Tx, client: &str) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::ClientId.eq(client)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// A used code is kept until what was issued from it can be revoked no more, or a day at most.
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let old: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400).0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,99 @@
+//! What each person has allowed each client, so that nobody is asked twice.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{QueryOrder, QuerySelect, Set};
+
+use super::{Result, StoreError, Tx};
+use crate::domain::ids::{ClientId, UserId};
+use crate::domain::scope::Scopes;
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "consent")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub client_id: String,
+        #[sea_orm(column_type = "Text")]
+        pub scopes: String,
+        pub created_at: i64,
+        pub updated_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub client: ClientId,
+    pub scopes: Scopes,
+    pub created_at: Timestamp,
+}
+
+impl TryFrom<row::Model> for Given {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        let corrupt = |column| StoreError::Corrupt { table: "consent", column };
+        Ok(Self {
+            client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
+            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+/// The scopes that somebody has allowed a client; none where they never did.
+pub async fn scopes<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Scopes> {
+    let found = row::Entity::find_by_id((user.0, client.as_str().to_owned())).one(conn).await?;
+    Ok(found.map(Given::try_from).transpose()?.map(|given| given.scopes).unwrap_or_default())
+}
+
+/// Adds to what somebody has allowed a client.
+pub async fn give(tx: &Tx, user: UserId, client: &ClientId, scopes: &Scopes) -> Result<()> {
+    let before = self::scopes(tx.conn(), user, client).await?;
+    let model = row::ActiveModel {
+        user_id: Set(user.0),
+        client_id: Set(client.as_str().to_owned()),
+        scopes: Set(before.union(scopes).to_string()),
+        created_at: Set(tx.now().0),
+        updated_at: Set(tx.now().0),
+    };
+    let replace = OnConflict::columns([row::Column::UserId, row::Column::ClientId])
+        .update_columns([row::Column::Scopes, row::Column::UpdatedAt])
+        .to_owned();
+    row::Entity::insert(model).on_conflict(replace).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<Given>> {
+    row::Entity::find()
+        .filter(row::Column::UserId.eq(user.0))
+        .order_by_desc(row::Column::UpdatedAt)
+        .limit(500)
+        .all(conn)
+        .await?
+        .into_iter()
+        .map(Given::try_from)
+        .collect()
+}
+
+/// Takes back what one person allowed; whether there was anything.
+pub async fn delete(tx: &Tx, user: UserId, client: &ClientId) -> Result<bool> {
+    Ok(row::Entity::delete_by_id((user.0, client.as_str().to_owned())).exec(tx.conn()).await?.rows_affected > 0)
+}
+
+pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
+    Ok(())
+}

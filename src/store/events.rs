@@ -1,0 +1,133 @@
+//! Audit events.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, QueryOrder, QuerySelect, Set};
+
+use super::{Result, StoreError, Tx};
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{ClientId, EventId, UserId};
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "event")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub at: i64,
+        pub kind: String,
+        pub actor: String,
+        pub user_id: Option<Uuid>,
+        pub client_id: Option<String>,
+        #[sea_orm(column_type = "Text")]
+        pub address: String,
+        #[sea_orm(column_type = "Text")]
+        pub user_agent: String,
+        pub request_id: String,
+        #[sea_orm(column_type = "Text")]
+        pub detail: String,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        Ok(Self {
+            id: EventId(row.id),
+            at: Timestamp(row.at),
+            kind: EventKind::parse(&row.kind).ok_or(StoreError::Corrupt { table: "event", column: "kind" })?,
+            actor: Actor::from_stored(&row.actor),
+            user: row.user_id.map(UserId),
+            client: row.client_id.and_then(|id| ClientId::parse(&id).ok()),
+            origin: Origin { address: row.address, user_agent: row.user_agent, request_id: row.request_id },
+            detail: row.detail,
+        })
+    }
+}
+
+pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
+    let model = row::ActiveModel {
+        id: Set(event.id.0),
+        at: Set(event.at.0),
+        kind: Set(event.kind.name().to_owned()),
+        actor: Set(event.actor.stored()),
+        user_id: Set(event.user.map(|id| id.0)),
+        client_id: Set(event.client.as_ref().map(|id| id.as_str().to_owned())),
+        address: Set(event.origin.address.clone()),
+        user_agent: Set(event.origin.user_agent.clone()),
+        request_id: Set(event.origin.request_id.clone()),
+        detail: Set(event.detail.clone()),
+    };
+    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub kind: Option<EventKind>,
+    pub user: Option<UserId>,
+    pub client: Option<ClientId>,
+    /// Part of the detail, or a whole request id, address or client id.
+    pub text: String,
+    pub before: Option<EventId>,
+    pub most: u64,
+}
+
+/// The newest first. Ids begin with the time (UUIDv7), so the id is the cursor too.
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Event>> {
+    let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
+    if let Some(kind) = filter.kind {
+        query = query.filter(row::Column::Kind.eq(kind.name()));
+    }
+    if let Some(user) = filter.user {
+        query = query.filter(row::Column::UserId.eq(user.0));
+    }
+    if let Some(client) = &filter.client {
+        query = query.filter(row::Column::ClientId.eq(client.as_str()));
+    }
+    if !filter.text.is_empty() {
+        let text = filter.text.trim();
+        query = query.filter(
+            Condition::any()
+                .add(row::Column::Detail.contains(text))
+                .add(row::Column::RequestId.eq(text))
+                .add(row::Column::Address.eq(text))
+                .add(row::Column::ClientId.eq(text)),
+        );
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(row::Column::Id.lt(before.0));
+    }
+    query.all(conn).await?.into_iter().map(Event::try_from).collect()
+}
+
+/// When each event of `kind` since `since` was, at most 100,000 of them: enough for a picture.
+pub async fn times<C: ConnectionTrait>(conn: &C, kind: EventKind, since: Timestamp) -> Result<Vec<Timestamp>> {
+    let times: Vec<i64> = row::Entity::find()
+        .select_only()
+        .column(row::Column::At)
+        .filter(row::Column::At.gte(since.0))
+        .filter(row::Column::Kind.eq(kind.name()))
+        .limit(100_000)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(times.into_iter().map(Timestamp).collect())
+}
+
+pub(super) async fn sweep(tx: &Tx, before: Timestamp, most: u64) -> Result<u64> {
+    let old: Vec<Uuid> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::At.lt(before.0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Id.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,226 @@
+//! What is kept: the only SQL in the house, on `SQLite` and PostgreSQL by the same code.
+//!
+//! How to use it. Reading: `people::by_id(store.read(), id)`; a read never waits for the writer. Writing:
+//! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
+//! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
+//! `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
+//! `authority` knows from it what has been revoked.
+
+pub mod access_tokens;
+pub mod apis;
+pub mod authority;
+pub mod clients;
+pub mod codes;
+pub mod consents;
+mod connect;
+pub mod events;
+pub mod feed;
+pub mod grants;
+pub mod interactions;
+pub mod passkeys;
+pub mod people;
+pub mod sessions;
+pub mod settings;
+pub mod signing_keys;
+pub mod sweep;
+pub mod throttle;
+pub mod used_once;
+mod writer;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
+
+pub use authority::Authority;
+pub use connect::migrate;
+pub use feed::{Change, Cutoff};
+
+use crate::config::Config;
+use crate::env::{Env, Timestamp};
+
+/// Why something could not be kept or found. Never the answer to a protocol question.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is out of reach or overloaded: try again.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A unique value exists already.
+    #[error("that value is taken")]
+    Taken,
+    /// A row that fits no state: somebody else wrote it.
+    #[error("{table}.{column} holds something that no version of Signet wrote")]
+    Corrupt { table: &'static str, column: &'static str },
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// One transaction. What it changes for other nodes it also tells them, by [`Tx::tell`].
+pub struct Tx {
+    conn: DatabaseTransaction,
+    at: Timestamp,
+    told: Mutex<Vec<Change>>,
+}
+
+impl Tx {
+    /// For the reading functions, which take a connection.
+    #[must_use]
+    pub const fn conn(&self) -> &DatabaseTransaction {
+        &self.conn
+    }
+
+    /// When it began, by the clock that all its rows carry.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Appends to the change feed: other nodes follow within a second, this one when the transaction has committed.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn tell(&self, change: Change) -> Result<()> {
+        feed::append(&self.conn, self.at, &change).await?;
+        if let Ok(mut told) = self.told.lock() {
+            told.push(change);
+        }
+        Ok(())
+    }
+
+    fn told(self) -> (DatabaseTransaction, Vec<Change>) {
+        (self.conn, self.told.into_inner().unwrap_or_default())
+    }
+}
+
+/// A transaction's work.
+pub trait Work<T>: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static {}
+impl<T, F> Work<T> for F where F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static {}
+
+/// A handle on the database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    env: Env,
+    authority: Authority,
+}
+
+enum Engine {
+    Sqlite { readers: DatabaseConnection, writer: writer::Writer },
+    Postgres(DatabaseConnection),
+}
+
+/// No transaction of ours takes this long; past it the database is taken to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Opens the database, applies pending migrations and catches up with the change feed.
+    ///
+    /// # Errors
+    /// Where the database cannot be opened or migrated.
+    pub async fn open(config: &Config, env: Env) -> Result<Self> {
+        let engine = connect::open(config).await?;
+        let authority = Authority::new();
+        let store = Self { inner: Arc::new(Inner { engine, env, authority }) };
+        store.inner.authority.start(&store).await?;
+        Ok(store)
+    }
+
+    /// A connection for reading.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        match &self.inner.engine {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres(pool) => pool,
+        }
+    }
+
+    /// What has been revoked or disabled, and the clients and APIs there are.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.inner.authority
+    }
+
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// Runs one transaction and answers when it is durable.
+    ///
+    /// # Errors
+    /// What `work` fails with, or [`StoreError::Unavailable`] where the database is gone or overloaded.
+    pub async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let at = self.inner.env.now();
+        let (value, told) = match &self.inner.engine {
+            Engine::Sqlite { writer, .. } => writer.run(at, work).await?,
+            Engine::Postgres(pool) => {
+                let run = async {
+                    let tx = Tx { conn: pool.begin().await?, at, told: Mutex::default() };
+                    let value = work(&tx).await?;
+                    let (conn, told) = tx.told();
+                    conn.commit().await?;
+                    Ok::<_, StoreError>((value, told))
+                };
+                tokio::time::timeout(PATIENCE, run).await.map_err(|_| StoreError::Unavailable("no answer".into()))??
+            }
+        };
+        for change in told {
+            self.inner.authority.apply(&change, at);
+        }
+        Ok(value)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<()> {
+        let ask = self.read().execute_unprepared("SELECT 1");
+        tokio::time::timeout(Duration::from_secs(2), ask).await.map_err(|_| StoreError::Unavailable("no answer".into()))??;
+        Ok(())
+    }
+
+    /// Lets waiting transactions finish and closes the connections.
+    pub async fn close(&self) {
+        match &self.inner.engine {
+            Engine::Sqlite { readers, writer } => {
+                writer.close().await;
+                if let Err(error) = readers.clone().close().await {
+                    tracing::warn!(%error, "closing the database");
+                }
+            }
+            Engine::Postgres(pool) => {
+                if let Err(error) = pool.clone().close().await {
+                    tracing::warn!(%error, "closing the database");
+                }
+            }
+        }
+    }
+}
+
+/// A document column's value.
+fn json<T: serde::Serialize>(value: &T, table: &'static str, column: &'static str) -> Result<String> {
+    serde_json::to_string(value).map_err(|_| StoreError::Corrupt { table, column })
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str, table: &'static str, column: &'static str) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt { table, column })
+}
+
+fn digest(bytes: Vec<u8>, table: &'static str, column: &'static str) -> Result<crate::domain::secret::Digest> {
+    bytes.try_into().map(crate::domain::secret::Digest).map_err(|_| StoreError::Corrupt { table, column })
+}

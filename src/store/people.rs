@@ -1,0 +1,246 @@
+//! People and the groups they are in.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
+
+use super::{Result, StoreError, Tx, from_json, json};
+use crate::domain::ids::UserId;
+use crate::domain::user::{PasswordHash, User, Username};
+use crate::env::Timestamp;
+
+mod person {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "person")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub username: String,
+        pub email_folded: Option<String>,
+        #[sea_orm(column_type = "Text")]
+        pub profile: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub password_hash: Option<String>,
+        pub password_changed_at: Option<i64>,
+        pub admin: bool,
+        pub disabled: bool,
+        pub created_at: i64,
+        pub updated_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod group {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "person_group")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub created_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod membership {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "membership")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub group_name: String,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<person::Model> for User {
+    type Error = StoreError;
+
+    fn try_from(row: person::Model) -> Result<Self> {
+        Ok(Self {
+            id: UserId(row.id),
+            username: Username::parse(&row.username)
+                .map_err(|_| StoreError::Corrupt { table: "person", column: "username" })?,
+            profile: from_json(&row.profile, "person", "profile")?,
+            password: row.password_hash.map(PasswordHash),
+            password_changed_at: row.password_changed_at.map(Timestamp),
+            admin: row.admin,
+            disabled: row.disabled,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+        })
+    }
+}
+
+fn row(user: &User) -> Result<person::Model> {
+    Ok(person::Model {
+        id: user.id.0,
+        username: user.username.as_str().to_owned(),
+        email_folded: user.profile.email.as_deref().map(Username::folded),
+        profile: json(&user.profile, "person", "profile")?,
+        password_hash: user.password.as_ref().map(|hash| hash.0.clone()),
+        password_changed_at: user.password_changed_at.map(|at| at.0),
+        admin: user.admin,
+        disabled: user.disabled,
+        created_at: user.created_at.0,
+        updated_at: user.updated_at.0,
+    })
+}
+
+pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
+    person::Entity::insert(row(user)?.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Writes every column of somebody who exists.
+pub async fn update(tx: &Tx, user: &User) -> Result<()> {
+    let row = row(user)?.into_active_model().reset_all();
+    person::Entity::update_many().set(row).filter(person::Column::Id.eq(user.id.0)).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Replaces the password's hash alone, where it is still `old`: a rehash must not undo a change made meanwhile.
+pub async fn rehash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
+    person::Entity::update_many()
+        .col_expr(person::Column::PasswordHash, Expr::value(new.0.clone()))
+        .filter(person::Column::Id.eq(id.0))
+        .filter(person::Column::PasswordHash.eq(old.0.clone()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
+    membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
+    person::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn by_id<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<User>> {
+    person::Entity::find_by_id(id.0).one(conn).await?.map(User::try_from).transpose()
+}
+
+pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Result<Option<User>> {
+    let found = person::Entity::find().filter(person::Column::Username.eq(name.as_str())).one(conn).await?;
+    found.map(User::try_from).transpose()
+}
+
+/// Whoever signs in with this, a username or an email address; a username comes first.
+pub async fn by_login<C: ConnectionTrait>(conn: &C, typed: &str) -> Result<Option<User>> {
+    let folded = Username::folded(typed);
+    let found = person::Entity::find()
+        .filter(
+            Condition::any()
+                .add(person::Column::Username.eq(folded.clone()))
+                .add(person::Column::EmailFolded.eq(folded.clone())),
+        )
+        .limit(2)
+        .all(conn)
+        .await?;
+    let by_name = found.iter().position(|row| row.username == folded).unwrap_or(0);
+    found.into_iter().nth(by_name).map(User::try_from).transpose()
+}
+
+/// What a list of people shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Part of a username, name or email address.
+    pub text: String,
+    pub disabled: Option<bool>,
+    pub after: Option<Username>,
+    pub most: u64,
+}
+
+/// By username, from `after` on.
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<User>> {
+    let mut query = person::Entity::find().order_by_asc(person::Column::Username).limit(filter.most);
+    if !filter.text.is_empty() {
+        let text = Username::folded(&filter.text);
+        query = query.filter(
+            Condition::any()
+                .add(person::Column::Username.contains(text.clone()))
+                .add(person::Column::EmailFolded.contains(text))
+                .add(person::Column::Profile.contains(filter.text.trim())),
+        );
+    }
+    if let Some(disabled) = filter.disabled {
+        query = query.filter(person::Column::Disabled.eq(disabled));
+    }
+    if let Some(after) = &filter.after {
+        query = query.filter(person::Column::Username.gt(after.as_str()));
+    }
+    query.all(conn).await?.into_iter().map(User::try_from).collect()
+}
+
+pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
+    Ok(person::Entity::find().count(conn).await?)
+}
+
+/// Whether anybody who may administer is there: the set-up page is for the time before that.
+pub async fn any_admin<C: ConnectionTrait>(conn: &C) -> Result<bool> {
+    let found = person::Entity::find().filter(person::Column::Admin.eq(true)).limit(1).one(conn).await?;
+    Ok(found.is_some())
+}
+
+/// How many can administer besides `id`.
+pub async fn other_admins<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<u64> {
+    Ok(person::Entity::find()
+        .filter(person::Column::Admin.eq(true))
+        .filter(person::Column::Disabled.eq(false))
+        .filter(person::Column::Id.ne(id.0))
+        .count(conn)
+        .await?)
+}
+
+pub async fn insert_group(tx: &Tx, name: &str) -> Result<()> {
+    let group = group::ActiveModel { name: Set(name.to_owned()), created_at: Set(tx.now().0) };
+    group::Entity::insert(group).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn delete_group(tx: &Tx, name: &str) -> Result<bool> {
+    membership::Entity::delete_many().filter(membership::Column::GroupName.eq(name)).exec(tx.conn()).await?;
+    Ok(group::Entity::delete_by_id(name).exec(tx.conn()).await?.rows_affected > 0)
+}
+
+pub async fn all_groups<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
+    let groups = group::Entity::find().order_by_asc(group::Column::Name).all(conn).await?;
+    Ok(groups.into_iter().map(|group| group.name).collect())
+}
+
+pub async fn groups_of<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Vec<String>> {
+    Ok(membership::Entity::find()
+        .select_only()
+        .column(membership::Column::GroupName)
+        .filter(membership::Column::UserId.eq(id.0))
+        .order_by_asc(membership::Column::GroupName)
+        .into_tuple()
+        .all(conn)
+        .await?)
+}
+
+/// Makes `groups`, all of which exist, be what somebody is in.
+pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
+    membership::Entity::delete_many()
+        .filter(membership::Column::UserId.eq(id.0))
+        .filter(membership::Column::GroupName.is_not_in(groups.iter().cloned()))
+        .exec(tx.conn())
+        .await?;
+    for name in groups {
+        let member = membership::ActiveModel { user_id: Set(id.0), group_name: Set(name.clone()) };
+        membership::Entity::insert(member)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(tx.conn())
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Browser sessions, by the digest of their cookie. `web::sessions` makes tower-sessions keep its records here.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+
+use super::{Result, StoreError, Tx, digest};
+use crate::domain::authorization::SignInMethod;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::secret::Digest;
+use crate::domain::session::Session;
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "session")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Vec<u8>,
+        pub id: Uuid,
+        pub user_id: Uuid,
+        pub auth_time: i64,
+        pub method: String,
+        pub remembered: bool,
+        pub created_at: i64,
+        pub last_seen: i64,
+        pub idle_until: i64,
+        pub expires_at: i64,
+        #[sea_orm(column_type = "Text")]
+        pub address: String,
+        #[sea_orm(column_type = "Text")]
+        pub user_agent: String,
+        #[sea_orm(column_type = "Text")]
+        pub data: String,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        Ok(Self {
+            digest: digest(row.digest, "session", "digest")?,
+            id: SessionId(row.id),
+            user: UserId(row.user_id),
+            auth_time: Timestamp(row.auth_time),
+            method: match row.method.as_str() {
+                "password" => SignInMethod::Password,
+                "passkey" => SignInMethod::Passkey,
+                _ => return Err(StoreError::Corrupt { table: "session", column: "method" }),
+            },
+            remembered: row.remembered,
+            created_at: Timestamp(row.created_at),
+            last_seen: Timestamp(row.last_seen),
+            idle_until: Timestamp(row.idle_until),
+            expires_at: Timestamp(row.expires_at),
+            address: row.address,
+            user_agent: row.user_agent,
+            data: row.data,
+        })
+    }
+}
+
+fn row(session: &Session) -> row::Model {
+    row::Model {
+        digest: session.digest.0.to_vec(),
+        id: session.id.0,
+        user_id: session.user.0,
+        auth_time: session.auth_time.0,
+        method: match session.method {
+            SignInMethod::Password => "password",
+            SignInMethod::Passkey => "passkey",
+        }
+        .to_owned(),
+        remembered: session.remembered,
+        created_at: session.created_at.0,
+        last_seen: session.last_seen.0,
+        idle_until: session.idle_until.0,
+        expires_at: session.expires_at.0,
+        address: session.address.clone(),
+        user_agent: session.user_agent.clone(),
+        data: session.data.clone(),
+    }
+}
+
+pub async fn insert(tx: &Tx, session: &Session) -> Result<()> {
+    row::Entity::insert(row(session).into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whether a row was there. Never an upsert: a request still in flight must not bring back a session that has ended.
+pub async fn update(tx: &Tx, session: &Session) -> Result<bool> {
+    let model = row(session).into_active_model().reset_all();
+    let done = row::Entity::update_many()
+        .set(model)
+        .filter(row::Column::Digest.eq(session.digest.0.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// The session of that cookie, dead or alive.
+pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Result<Option<Session>> {
+    row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?.map(Session::try_from).transpose()
+}
+
+pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option<Session>> {
+    let found = row::Entity::find().filter(row::Column::Id.eq(id.0)).one(conn).await?;
+    found.map(Session::try_from).transpose()
+}
+
+/// Somebody's living sessions, the last used first.
+pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
+    row::Entity::find()
+        .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::IdleUntil.gt(now.0))
+        .filter(row::Column::ExpiresAt.gt(now.0))
+        .order_by_desc(row::Column::LastSeen)
+        .limit(200)
+        .all(conn)
+        .await?
+        .into_iter()
+        .map(Session::try_from)
+        .collect()
+}
+
+pub async fn count_alive<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Result<u64> {
+    Ok(row::Entity::find()
+        .filter(row::Column::IdleUntil.gt(now.0))
+        .filter(row::Column::ExpiresAt.gt(now.0))
+        .count(conn)
+        .await?)
+}
+
+/// Deletes one session; what it was, where it was there.
+pub async fn delete(tx: &Tx, id: SessionId) -> Result<Option<Session>> {
+    let gone = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec_with_returning(tx.conn()).await?;
+    gone.into_iter().next().map(Session::try_from).transpose()
+}
+
+/// Deletes the session of that cookie, and only that row: its successor after a change of id is another one.
+pub async fn delete_by_digest(tx: &Tx, digest: &Digest) -> Result<()> {
+    row::Entity::delete_by_id(digest.0.to_vec()).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Deletes somebody's sessions, all or all but one; their ids.
+pub async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
+    let mut query = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0));
+    if let Some(but) = but {
+        query = query.filter(row::Column::Id.ne(but.0));
+    }
+    Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let old: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(row::Column::IdleUntil.lt(tx.now().0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,32 @@
+//! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
+
+use super::{
+    Result, Store, access_tokens, codes, events, feed, grants, interactions, sessions, throttle, used_once,
+};
+
+/// Rows of one table in one transaction.
+const BATCH: u64 = 200;
+/// The feed serves nodes that were away; one that starts reads back a day.
+const FEED_SECONDS: i64 = 2 * 86_400;
+
+/// Deletes one batch of each kind; how many rows went. The caller goes on while there are some.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                Ok(sessions::sweep(tx, BATCH).await?
+                    + interactions::sweep(tx, BATCH).await?
+                    + codes::sweep(tx, BATCH).await?
+                    + grants::sweep(tx, BATCH).await?
+                    + access_tokens::sweep(tx, BATCH).await?
+                    + throttle::sweep(tx, BATCH).await?
+                    + used_once::sweep(tx, BATCH).await?
+                    + events::sweep(tx, tx.now().plus_seconds(-event_seconds), BATCH).await?
+                    + feed::forget_before(tx.conn(), tx.now().plus_seconds(-FEED_SECONDS), BATCH).await?)
+            })
+        })
+        .await
+}

@@ -1,0 +1,75 @@
+//! Counts of failures, by the digest of what failed (an account, an address, a browser). `identity::throttle` says how many are too many.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{CaseStatement, ExprTrait, OnConflict};
+use sea_orm::{QuerySelect, Set};
+
+use super::{Result, Tx};
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "throttle")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Vec<u8>,
+        pub failures: i32,
+        pub resets_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    pub failures: i32,
+    pub resets_at: Timestamp,
+}
+
+/// Counts one more, in a window of `seconds` that begins with the first; the count with it, by one statement, so that
+/// attempts made at once are counted one by one.
+pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
+    let now = tx.now();
+    let over = || Expr::col((row::Entity, row::Column::ResetsAt)).lte(now.0);
+    let ends = now.plus_seconds(seconds).0;
+    let failures = CaseStatement::new().case(over(), 1).finally(Expr::col((row::Entity, row::Column::Failures)).add(1));
+    let resets = CaseStatement::new().case(over(), ends).finally(Expr::col((row::Entity, row::Column::ResetsAt)));
+    let model =
+        row::ActiveModel { digest: Set(digest.0.to_vec()), failures: Set(1), resets_at: Set(ends) };
+    let count = row::Entity::insert(model)
+        .on_conflict(
+            OnConflict::column(row::Column::Digest)
+                .value(row::Column::Failures, failures)
+                .value(row::Column::ResetsAt, resets)
+                .to_owned(),
+        )
+        .exec_with_returning(tx.conn())
+        .await?;
+    Ok(Count { failures: count.failures, resets_at: Timestamp(count.resets_at) })
+}
+
+/// Takes one back: the attempt turned out right.
+pub async fn take_back(tx: &Tx, digest: &Digest) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::Failures, Expr::col(row::Column::Failures).sub(1))
+        .filter(row::Column::Digest.eq(digest.0.to_vec()))
+        .filter(row::Column::Failures.gt(0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let old: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(row::Column::ResetsAt.lt(tx.now().0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,158 @@
+//! What a person's own pages show: one struct a page, each with its template in `templates/account/`. The handlers
+//! beside this file fill them; what is common to all pages is in `web/view.rs`.
+
+use askama::Template;
+
+use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
+
+/// `/account`: who am I, how do I sign in, what happened lately.
+#[derive(Template)]
+#[template(path = "account/home.html")]
+pub struct AccountHome {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub facts: Facts,
+    pub last_sign_in: Option<LastSignIn>,
+    pub passkey_count: usize,
+    pub password_changed: Option<When>,
+    pub recent: Vec<ActivityLine>,
+}
+
+/// What is kept about a person, in their own words.
+pub struct Facts {
+    pub name: String,
+    pub username: String,
+    pub email: Option<String>,
+    pub email_verified: bool,
+}
+
+/// How and when the person came in the time before this.
+pub struct LastSignIn {
+    pub when: When,
+    /// Completes the sentence: "with a passkey".
+    pub how: &'static str,
+}
+
+/// One line of "Recent activity".
+pub struct ActivityLine {
+    /// A symbol of `icons.svg`.
+    pub icon: &'static str,
+    /// `bad` for what deserves a second look, else empty.
+    pub tone: &'static str,
+    pub title: String,
+    pub detail: String,
+    pub when: When,
+}
+
+/// `/account/passkeys`.
+#[derive(Template)]
+#[template(path = "account/passkeys.html")]
+pub struct PasskeysPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub passkeys: Vec<PasskeyLine>,
+    /// Whether passkeys work at this server’s address.
+    pub available: bool,
+}
+
+pub struct PasskeyLine {
+    /// Stands in addresses as it is.
+    pub id: String,
+    pub name: String,
+    pub created: When,
+    pub last_used: Option<When>,
+}
+
+/// `/account/password`.
+#[derive(Template)]
+#[template(path = "account/password.html")]
+pub struct PasswordPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// Told to password managers, so that they change the right entry.
+    pub username: String,
+    /// What was refused: the field (`current` or `password`) and why.
+    pub errors: Vec<(&'static str, String)>,
+}
+
+/// `/account/sessions`: where the person is signed in.
+#[derive(Template)]
+#[template(path = "account/sessions.html")]
+pub struct SessionsPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub sessions: Vec<SessionLine>,
+}
+
+pub struct SessionLine {
+    /// Stands in addresses as it is; never the session's secret.
+    pub id: String,
+    /// "Firefox on Linux".
+    pub device: String,
+    pub address: String,
+    pub started: When,
+    pub last_seen: When,
+    pub current: bool,
+}
+
+/// `/account/apps`: what the person allowed.
+#[derive(Template)]
+#[template(path = "account/apps.html")]
+pub struct AppsPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub apps: Vec<AppLine>,
+}
+
+pub struct AppLine {
+    /// The `client_id` as one percent-encoded path segment.
+    pub client_path: String,
+    pub app: AppCard,
+    /// Plain words, not scope names.
+    pub scopes: Vec<String>,
+    pub since: When,
+}
+
+// The line of the side navigation that a page marks as the one people are on.
+
+impl AccountHome {
+    const SECTION: &str = "home";
+}
+
+impl PasskeysPage {
+    const SECTION: &str = "passkeys";
+}
+
+impl PasswordPage {
+    const SECTION: &str = "password";
+
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors
+            .iter()
+            .find(|(name, _)| *name == field)
+            .map(|(_, text)| text.as_str())
+    }
+}
+
+impl SessionsPage {
+    const SECTION: &str = "sessions";
+
+    /// How many sessions "sign out everywhere else" would end.
+    pub fn others(&self) -> usize {
+        self.sessions.iter().filter(|session| !session.current).count()
+    }
+}
+
+impl AppsPage {
+    const SECTION: &str = "apps";
+}

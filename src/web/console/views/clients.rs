@@ -1,0 +1,245 @@
+//! `/admin/clients`: the table of apps, the choice of a kind, the form for a new app and the page of one app.
+//!
+//! Forms keep what was typed as strings, under the metadata names of RFC 7591 section 2, and say by field what was
+//! refused. A new secret is part of exactly one answer (`ClientPage::secret`), so these structs have no `Debug`.
+
+use askama::Template;
+
+use super::{Choice, Pager, first_error};
+use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
+
+#[derive(Template)]
+#[template(path = "console/clients.html")]
+pub struct ClientsPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// What was searched for (`q`).
+    pub q: String,
+    /// The filter `kind`; the first choice is the one for all of them.
+    pub kinds: Vec<Choice>,
+    /// The filter `state`.
+    pub states: Vec<Choice>,
+    /// Whether a filter is set, so that an empty table can say why it is empty.
+    pub filtered: bool,
+    pub clients: Vec<ClientRow>,
+    pub pager: Pager,
+}
+
+pub struct ClientRow {
+    pub client_id: String,
+    pub app: AppCard,
+    pub kind: Kind,
+    pub made: When,
+    pub on: bool,
+}
+
+/// What an app is, as far as the console asks: it decides which form is shown and what is preset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs on a server and can keep a secret.
+    Web,
+    /// Runs in a browser, on a phone or on a desk: public, PKCE always.
+    Browser,
+    /// Acts for itself, nobody signs in.
+    Machine,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Web, Self::Browser, Self::Machine];
+
+    /// The last part of `/admin/clients/new/{kind}`, and the value of the filter.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Browser => "browser",
+            Self::Machine => "machine",
+        }
+    }
+
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.slug() == slug)
+    }
+
+    /// In the table and in the filter.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Web => "Web",
+            Self::Browser => "Browser or mobile",
+            Self::Machine => "Machine",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Web => "Web app with a server",
+            Self::Browser => "Single-page, mobile or desktop app",
+            Self::Machine => "Machine to machine",
+        }
+    }
+
+    fn explanation(self) -> &'static str {
+        match self {
+            Self::Web => "People sign in, and its server keeps a secret. Most apps that you install yourself.",
+            Self::Browser => "People sign in, but everyone can read its code, so it has no secret. PKCE protects it.",
+            Self::Machine => "A job or a service that calls an API for itself. Nobody signs in.",
+        }
+    }
+
+    fn icon(self) -> &'static str {
+        match self {
+            Self::Web => "globe",
+            Self::Browser => "phone",
+            Self::Machine => "settings",
+        }
+    }
+
+    fn signs_people_in(self) -> bool {
+        self != Self::Machine
+    }
+}
+
+/// `/admin/clients/new`
+#[derive(Template)]
+#[template(path = "console/client_kind.html")]
+pub struct ClientKindPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+}
+
+/// `/admin/clients/new/{kind}`
+#[derive(Template)]
+#[template(path = "console/client_new.html")]
+pub struct NewClientPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub kind: Kind,
+    pub form: NewClientForm,
+}
+
+/// A form that has not been sent yet has the kind's defaults: [`NewClientForm::blank`].
+#[derive(Clone, Default)]
+pub struct NewClientForm {
+    pub client_name: String,
+    /// Empty: one is generated.
+    pub client_id: String,
+    /// One a line.
+    pub redirect_uris: String,
+    pub post_logout_redirect_uris: String,
+    pub scope: String,
+    /// `required` or `trusted`.
+    pub consent: String,
+    pub require_pkce: bool,
+    pub logo_uri: String,
+    pub policy_uri: String,
+    pub tos_uri: String,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl NewClientForm {
+    #[must_use]
+    pub fn blank(kind: Kind) -> Self {
+        let scope = match kind {
+            Kind::Web | Kind::Browser => "openid profile email",
+            Kind::Machine => "",
+        };
+        Self {
+            scope: scope.to_owned(),
+            consent: "required".to_owned(),
+            require_pkce: kind.signs_people_in(),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+
+    fn folded_error(&self) -> bool {
+        ["logo_uri", "policy_uri", "tos_uri"]
+            .into_iter()
+            .any(|field| self.error(field).is_some())
+    }
+}
+
+/// `/admin/clients/{id}`
+#[derive(Template)]
+#[template(path = "console/client.html")]
+pub struct ClientPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub client_id: String,
+    pub app: AppCard,
+    pub kind: Kind,
+    pub made: When,
+    pub on: bool,
+    /// Whether the app signs in with a secret that can be replaced here.
+    pub has_secret: bool,
+    /// The new secret, in the one answer that shows it.
+    pub secret: Option<String>,
+    /// The issuer, exactly as it stands in tokens.
+    pub issuer: String,
+    pub form: ClientForm,
+}
+
+impl ClientPage {
+    fn first_redirect_uri(&self) -> Option<&str> {
+        self.form.redirect_uris.lines().map(str::trim).find(|line| !line.is_empty())
+    }
+}
+
+/// The settings of one app, as typed or as stored.
+#[derive(Clone, Default)]
+pub struct ClientForm {
+    pub client_name: String,
+    /// One a line.
+    pub redirect_uris: String,
+    pub post_logout_redirect_uris: String,
+    /// The values of `grant_types` that are ticked.
+    pub grant_types: Vec<String>,
+    pub token_endpoint_auth_method: String,
+    pub scope: String,
+    /// `required` or `trusted`.
+    pub consent: String,
+    pub require_pkce: bool,
+    /// `jwt` or `opaque`.
+    pub access_token_format: String,
+    pub id_token_signed_response_alg: String,
+    pub logo_uri: String,
+    pub policy_uri: String,
+    pub tos_uri: String,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl ClientForm {
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+
+    fn grants(&self, grant_type: &str) -> bool {
+        self.grant_types.iter().any(|held| held == grant_type)
+    }
+
+    fn folded_error(&self) -> bool {
+        self.errors.iter().any(|(field, _)| {
+            !matches!(
+                field.as_str(),
+                "" | "client_name" | "redirect_uris" | "post_logout_redirect_uris" | "scope" | "consent"
+            )
+        })
+    }
+}

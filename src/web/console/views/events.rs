@@ -1,0 +1,51 @@
+//! `/admin/events`: what happened, who did it, to what. The rows also stand on the overview and on a person's page.
+
+use askama::Template;
+
+use super::{Choice, Pager};
+use crate::web::view::{Chrome, Notice, Viewer, When};
+
+#[derive(Template)]
+#[template(path = "console/events.html")]
+pub struct EventsPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// What was searched for (`q`).
+    pub q: String,
+    /// The filter `kind`; the first choice is the one for all of them.
+    pub kinds: Vec<Choice>,
+    /// Whether a filter is set, so that an empty table can say why it is empty.
+    pub filtered: bool,
+    pub events: Vec<EventRow>,
+    pub pager: Pager,
+}
+
+/// One line of the audit record.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    pub id: String,
+    pub at: When,
+    /// In plain words: "Signed in with a passkey".
+    pub what: String,
+    /// As the record names it: `session.started`.
+    pub kind: String,
+    pub failed: bool,
+    /// Who did it; without an address of its own page it is shown as text.
+    pub who: Option<Subject>,
+    /// What it was done to.
+    pub about: Option<Subject>,
+    /// Network address it came from.
+    pub address: Option<String>,
+    pub request_id: Option<String>,
+    /// What else was recorded, name and value.
+    pub details: Vec<(String, String)>,
+}
+
+/// A person, an app, a key: its name, and its page where it has one.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub name: String,
+    pub href: Option<String>,
+}

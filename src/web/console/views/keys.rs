@@ -1,0 +1,77 @@
+//! `/admin/keys`: the signing keys of each algorithm, what state each is in, and the two things to do with them:
+//! rotate an algorithm's keys now, and take one key out of the published set (confirmed on `ConfirmPage`).
+
+use askama::Template;
+
+use crate::web::view::{Chrome, Notice, Viewer, When};
+
+#[derive(Template)]
+#[template(path = "console/keys.html")]
+pub struct KeysPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub algorithms: Vec<Algorithm>,
+    pub life: KeyLife,
+    /// Full address of the published key set.
+    pub jwks_uri: String,
+    /// Full address of the discovery document.
+    pub discovery_uri: String,
+}
+
+/// One algorithm and its keys: next, active, then the retired ones.
+#[derive(Clone, Debug)]
+pub struct Algorithm {
+    /// As in tokens: `RS256`.
+    pub alg: String,
+    /// What it signs: "ID tokens, unless an app asks otherwise".
+    pub used_for: String,
+    /// When the next key takes over by itself.
+    pub next_change: Option<When>,
+    pub keys: Vec<KeyRow>,
+}
+
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    pub kid: String,
+    pub state: KeyState,
+    pub made: When,
+    /// When it began to sign, or will.
+    pub signs_from: Option<When>,
+    /// Until when it stays published, once that is known.
+    pub published_until: Option<When>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    Next,
+    Active,
+    Retired,
+}
+
+impl KeyState {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Next => "Next",
+            Self::Active => "Active",
+            Self::Retired => "Retired",
+        }
+    }
+
+    fn tone(self) -> &'static str {
+        match self {
+            Self::Next => "info",
+            Self::Active => "ok",
+            Self::Retired => "off",
+        }
+    }
+}
+
+/// How long a key stays in each state, in words: "14 days".
+#[derive(Clone, Debug)]
+pub struct KeyLife {
+    pub next: String,
+    pub active: String,
+    pub retired: String,
+}

@@ -1,0 +1,146 @@
+//! What the console's pages show, as plain values: a handler fills one of these structs, the template of the same
+//! name in `templates/console/` does the rest.
+//!
+//! Here stand the parts that several pages share (filters, pager, one session, the page that confirms a dangerous
+//! action); the pages themselves are next door: `overview`, `clients`, `people`, `events`, `keys`. The frame around
+//! them (bar, viewer, notice, dates) is `crate::web::view`.
+
+pub mod clients;
+pub mod events;
+pub mod keys;
+pub mod overview;
+pub mod people;
+
+use askama::Template;
+
+use crate::web::view::{Chrome, Notice, Viewer};
+
+/// One option of a select or one box of a list of boxes.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub value: String,
+    pub label: String,
+    pub selected: bool,
+}
+
+/// The line below a table. Cursors only lead onwards, so the way back is to the beginning.
+#[derive(Clone, Debug, Default)]
+pub struct Pager {
+    /// What is in view, in words: "50 of 412", "Newest first".
+    pub shown: String,
+    /// Address of the first page, where this is a later one.
+    pub first: Option<String>,
+    /// Address of the next page, its filters and the opaque `after` included.
+    pub next: Option<String>,
+}
+
+/// A step on the way back up, before the heading.
+#[derive(Clone, Debug)]
+pub struct Crumb {
+    pub label: String,
+    pub href: String,
+}
+
+/// The page on which a dangerous action is confirmed: what will happen, a word to type, a way out.
+#[derive(Template)]
+#[template(path = "console/confirm.html")]
+pub struct ConfirmPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub section: Section,
+    pub crumbs: Vec<Crumb>,
+    /// The last crumb: "Delete".
+    pub step: String,
+    /// The question: "Delete Lantern?"
+    pub title: String,
+    /// The sentence that comes first: "This can’t be undone."
+    pub warning: String,
+    /// What happens at once, one line each.
+    pub effects: Vec<String>,
+    /// What has to be typed into the field `confirm`.
+    pub word: String,
+    /// What was typed, when it was refused.
+    pub typed: String,
+    pub error: Option<String>,
+    /// Where the form is posted.
+    pub action: String,
+    /// The words on the button: "Delete Lantern".
+    pub button: String,
+    /// Where "Keep it" leads.
+    pub back: String,
+    /// The milder way, where there is one: a sentence after "Only want a pause?", shown as a link to `back`.
+    pub instead: Option<String>,
+}
+
+/// Which entry of the side navigation is the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Apps,
+    People,
+    Keys,
+}
+
+impl Section {
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Apps => "Apps",
+            Self::People => "People",
+            Self::Keys => "Keys",
+        }
+    }
+
+    #[must_use]
+    pub fn is(self, label: &str) -> bool {
+        self.label() == label
+    }
+}
+
+/// The first message for a field. The empty field name stands for the form as a whole.
+fn first_error<'a>(errors: &'a [(String, String)], field: &str) -> Option<&'a str> {
+    errors
+        .iter()
+        .find(|(name, _)| name == field)
+        .map(|(_, message)| message.as_str())
+}
+
+/// A count as people read it: 31,686.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first_error, grouped};
+
+    #[test]
+    fn counts_are_grouped_by_three() {
+        for (count, words) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (31_686, "31,686"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(grouped(count), words);
+        }
+    }
+
+    #[test]
+    fn the_first_message_of_a_field_is_shown() {
+        let errors = [("email", "a"), ("name", "b"), ("name", "c")]
+            .map(|(field, message)| (field.to_owned(), message.to_owned()));
+        assert_eq!(first_error(&errors, "name"), Some("b"));
+        assert_eq!(first_error(&errors, "scope"), None);
+    }
+}

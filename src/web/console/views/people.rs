@@ -1,0 +1,178 @@
+//! `/admin/people`: the table, the form for a new person and the page of one person.
+//!
+//! A password that was typed is never put back into a form (NIST SP 800-63B-4 section 3.1.1 leaves it to the
+//! browser to keep it), so no struct here holds one. Recent events are `events::EventRow`.
+
+use askama::Template;
+
+use super::events::EventRow;
+use super::{Choice, Pager, first_error};
+use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
+
+#[derive(Template)]
+#[template(path = "console/people.html")]
+pub struct PeoplePage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// What was searched for (`q`).
+    pub q: String,
+    /// The filter `state`; the first choice is the one for all of them.
+    pub states: Vec<Choice>,
+    /// Whether a filter is set, so that an empty table can say why it is empty.
+    pub filtered: bool,
+    pub people: Vec<PersonRow>,
+    pub pager: Pager,
+}
+
+#[derive(Clone, Debug)]
+pub struct PersonRow {
+    pub id: String,
+    pub username: String,
+    /// The full name, or the username where there is none.
+    pub name: String,
+    pub initials: String,
+    pub email: Option<String>,
+    pub groups: Vec<String>,
+    pub made: When,
+    pub admin: bool,
+    pub disabled: bool,
+}
+
+/// `/admin/people/new`
+#[derive(Template)]
+#[template(path = "console/person_new.html")]
+pub struct NewPersonPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub form: NewPersonForm,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct NewPersonForm {
+    pub username: String,
+    pub name: String,
+    pub email: String,
+    pub email_verified: bool,
+    pub groups: Vec<Choice>,
+    /// Names of further groups, made with the person; separated by commas.
+    pub new_groups: String,
+    pub admin: bool,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl NewPersonForm {
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+}
+
+/// `/admin/people/{id}`
+#[derive(Template)]
+#[template(path = "console/person.html")]
+pub struct PersonPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub person: Person,
+    /// The administrator looks at their own page: disabling and deleting oneself is not offered.
+    pub is_viewer: bool,
+    pub details: DetailsForm,
+    pub groups: GroupsForm,
+    pub password: PasswordForm,
+    pub sessions: Vec<SessionRow>,
+    pub apps: Vec<ConnectedApp>,
+    pub events: Vec<EventRow>,
+}
+
+/// What is known and not changed by typing.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: String,
+    pub username: String,
+    /// The full name, or the username where there is none.
+    pub name: String,
+    pub initials: String,
+    pub admin: bool,
+    pub disabled: bool,
+    pub made: When,
+    pub has_password: bool,
+    pub passkeys: usize,
+}
+
+/// POST `/admin/people/{id}`
+#[derive(Clone, Debug, Default)]
+pub struct DetailsForm {
+    pub name: String,
+    pub email: String,
+    pub email_verified: bool,
+    pub admin: bool,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl DetailsForm {
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+}
+
+/// POST `/admin/people/{id}/groups`
+#[derive(Clone, Debug, Default)]
+pub struct GroupsForm {
+    pub groups: Vec<Choice>,
+    pub new_groups: String,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl GroupsForm {
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+}
+
+/// POST `/admin/people/{id}/password`
+#[derive(Clone, Debug, Default)]
+pub struct PasswordForm {
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl PasswordForm {
+    #[must_use]
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+}
+
+/// A browser in which the person is signed in.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// What ends it: the value of `session` in the form. Not the cookie's.
+    pub id: String,
+    /// "Firefox on Linux"
+    pub device: String,
+    pub address: Option<String>,
+    pub signed_in: When,
+    /// "a passkey", "a password"
+    pub with: String,
+    pub last_seen: When,
+    /// The session in which this page is looked at.
+    pub current: bool,
+}
+
+pub struct ConnectedApp {
+    pub client_id: String,
+    pub app: AppCard,
+    pub scope: String,
+    pub since: When,
+}

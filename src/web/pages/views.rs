@@ -1,0 +1,213 @@
+//! What the pages around signing in show: one struct a page, each with its template in `templates/pages/`. The
+//! handlers beside this file fill them; a person’s own pages are in `web/account/views.rs`, and what is
+//! common to all pages is in `web/view.rs`.
+
+use askama::Template;
+
+use crate::web::view::{AppCard, Chrome, Viewer, When};
+
+/// `/login`. Asked to sign in again, the person finds the username typed already, and may change it.
+#[derive(Template)]
+#[template(path = "pages/login.html")]
+pub struct LoginPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    /// The waiting authorization request, or empty.
+    pub flow: String,
+    pub app: Option<AppCard>,
+    /// One more line under the heading, such as why a signed-in person is asked again.
+    pub heading_line: Option<String>,
+    pub username: String,
+    pub remember: bool,
+    pub error: Option<LoginError>,
+    /// Whether passkeys work at this server's address.
+    pub passkeys: bool,
+    /// Where to go afterwards when no app waits, or empty.
+    pub next: String,
+}
+
+/// Why nobody was signed in. The words never tell which half was wrong.
+pub struct LoginError {
+    pub lead: String,
+    pub text: String,
+    /// Whether what was typed is to blame.
+    pub at_fields: bool,
+}
+
+impl LoginError {
+    pub fn no_match() -> Self {
+        Self {
+            lead: "That didn’t match.".to_owned(),
+            text: "Check the username and the password, then try again. Capital letters count.".to_owned(),
+            at_fields: true,
+        }
+    }
+
+    pub fn passkey() -> Self {
+        Self {
+            lead: "That passkey didn’t work.".to_owned(),
+            text: "Try again, or use your password.".to_owned(),
+            at_fields: false,
+        }
+    }
+
+    /// `wait` completes the sentence: "a minute".
+    pub fn too_many(wait: &str) -> Self {
+        Self {
+            lead: "Too many tries.".to_owned(),
+            text: format!("Wait {wait}, then try again."),
+            at_fields: false,
+        }
+    }
+
+    pub fn stale() -> Self {
+        Self {
+            lead: "This page was open too long.".to_owned(),
+            text: "Nothing was sent. Sign in now.".to_owned(),
+            at_fields: false,
+        }
+    }
+}
+
+impl LoginPage {
+    pub fn fields_are_wrong(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.at_fields)
+    }
+}
+
+/// The person that a page is about.
+pub struct Person {
+    pub name: String,
+    /// What tells two of the same name apart: the email address or the username. May be empty.
+    pub detail: String,
+    pub initials: String,
+}
+
+/// `/consent`.
+#[derive(Template)]
+#[template(path = "pages/consent.html")]
+pub struct ConsentPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    pub app: AppCard,
+    pub person: Person,
+    pub scopes: Vec<ScopeLine>,
+    /// The address that lets the person choose another account for this request.
+    pub switch_account: String,
+    /// Where the answer goes: the host of the return address.
+    pub redirect_host: String,
+}
+
+/// What one scope lets the app do, in words.
+pub struct ScopeLine {
+    pub scope: String,
+    /// A symbol of `icons.svg`.
+    pub icon: &'static str,
+    pub title: String,
+    /// The real values that will be seen, or empty.
+    pub detail: String,
+}
+
+/// `/select-account`.
+#[derive(Template)]
+#[template(path = "pages/select_account.html")]
+pub struct SelectAccountPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    pub app: Option<AppCard>,
+    pub accounts: Vec<AccountLine>,
+}
+
+pub struct AccountLine {
+    /// The value that the button sends.
+    pub id: String,
+    pub name: String,
+    pub detail: String,
+    pub initials: String,
+    pub signed_in: bool,
+}
+
+/// The question of `/oauth2/logout` where no hint vouches for the request.
+#[derive(Template)]
+#[template(path = "pages/logout.html")]
+pub struct LogoutPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    /// The request's own parameters, sent again with the answer.
+    pub fields: Vec<(String, String)>,
+    pub person: Option<Person>,
+    pub app: Option<AppCard>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+pub struct SignedOutPage {
+    pub chrome: Chrome,
+    /// A checked address and what its button says: "Back to Lantern".
+    pub back: Option<(String, String)>,
+}
+
+/// What went wrong: the sentence for the person, the rest for the administrator.
+#[derive(Template)]
+#[template(path = "pages/error.html")]
+pub struct ErrorPage {
+    pub chrome: Chrome,
+    pub code: String,
+    pub title: String,
+    pub description: String,
+    pub request_id: String,
+    pub time: When,
+    pub app: Option<String>,
+    /// What the person can do now.
+    pub hint: Option<String>,
+}
+
+/// `/setup`: the first administrator.
+#[derive(Template)]
+#[template(path = "pages/setup.html")]
+pub struct SetupPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    pub token: String,
+    pub name: String,
+    pub email: String,
+    pub username: String,
+    /// What was refused: the field (`name`, `email`, `username`, `password`, or `form` for all of it) and why.
+    pub errors: Vec<(&'static str, String)>,
+    /// The issuer, as it will stand in tokens.
+    pub address: String,
+    /// Where data is kept, in words.
+    pub data: String,
+    pub expires: Option<When>,
+}
+
+impl SetupPage {
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors
+            .iter()
+            .find(|(name, _)| *name == field)
+            .map(|(_, text)| text.as_str())
+    }
+}
+
+/// The answer to the app by `response_mode=form_post` (OAuth 2.0 Form Post Response Mode §2).
+#[derive(Template)]
+#[template(path = "pages/form_post.html")]
+pub struct FormPostPage {
+    pub chrome: Chrome,
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
+/// `/`: what this server is, and the ways on.
+#[derive(Template)]
+#[template(path = "pages/home.html")]
+pub struct HomePage {
+    pub chrome: Chrome,
+    pub viewer: Option<Viewer>,
+}
