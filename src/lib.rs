@@ -2,4 +2,6 @@
 pub mod config;
 pub mod domain;
 pub mod env;
+pub mod identity;
+pub mod keys;
 pub mod store;

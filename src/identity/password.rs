@@ -1,0 +1,147 @@
+//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, argon2id with OWASP's parameters, and equal work whoever asks.
+//!
+//! Hashing runs on the blocking pool behind a semaphore with a bounded queue: a flood of sign-ins gets "busy" and
+//! everything else keeps serving. Next door: [`super::login`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash as Phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
+
+use crate::domain::secret::Secret;
+use crate::domain::user::PasswordHash;
+
+const LEAST_CHARACTERS: usize = 8;
+const MOST_CHARACTERS: usize = 256;
+/// Waiting beyond those that are hashed; past it the answer is "busy".
+const QUEUE: usize = 32;
+
+/// Why a password is not taken. The texts are for the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    #[error("Use at least {LEAST_CHARACTERS} characters.")]
+    TooShort,
+    #[error("Use at most {MOST_CHARACTERS} characters.")]
+    TooLong,
+    #[error("Many people use that one, so it is easy to guess. Choose another.")]
+    Common,
+    #[error("Many people are signing in right now. Try again in a moment.")]
+    Busy,
+    #[error("The password could not be checked.")]
+    Broken,
+}
+
+/// Hashes and verifies passwords, a few at a time.
+#[derive(Clone)]
+pub struct Hasher {
+    places: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    /// Verified where there is no such person, so that both answers take as long.
+    dummy: Arc<str>,
+}
+
+impl Hasher {
+    /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
+    pub fn new(at_once: usize) -> Result<Self, PasswordError> {
+        let dummy = hash_now(b"nobody's password")?;
+        Ok(Self {
+            places: Arc::new(Semaphore::new(at_once.max(1))),
+            waiting: Arc::default(),
+            dummy: dummy.0.into(),
+        })
+    }
+
+    /// Hashes a new password that keeps the rules.
+    pub async fn hash(&self, password: Secret) -> Result<PasswordHash, PasswordError> {
+        let password = normalised(&password)?;
+        if password.chars().count() < LEAST_CHARACTERS {
+            return Err(PasswordError::TooShort);
+        }
+        self.run(move || if is_common(&password) { Err(PasswordError::Common) } else { hash_now(password.as_bytes()) })
+            .await?
+    }
+
+    /// Whether `password` is the one of `hash`; as much work where there is none.
+    pub async fn verify(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<bool, PasswordError> {
+        // Longer than any password can be: wrong, before any work is spent on it.
+        let Ok(password) = normalised(&password) else { return Ok(false) };
+        let known = hash.is_some();
+        let phc = hash.map_or_else(|| self.dummy.to_string(), |hash| hash.0.clone());
+        self.run(move || {
+            let Ok(phc) = Phc::new(&phc) else { return false };
+            argon2id().is_ok_and(|argon| argon.verify_password(password.as_bytes(), &phc).is_ok()) && known
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+        let waiting = Waiting::enter(&self.waiting)?;
+        let place = self.places.clone().acquire_owned().await.map_err(|_| PasswordError::Broken)?;
+        drop(waiting);
+        tokio::task::spawn_blocking(move || {
+            // Held until the work ends, even where the request has been cancelled.
+            let _place = place;
+            work()
+        })
+        .await
+        .map_err(|_| PasswordError::Broken)
+    }
+}
+
+/// A place in the queue, given back when the request goes away too.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Result<Self, PasswordError> {
+        let place = Self(count);
+        if count.fetch_add(1, Ordering::SeqCst) >= QUEUE { Err(PasswordError::Busy) } else { Ok(place) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// NFKC (SP 800-63B-4 §3.1.1.2), so that one password typed on two keyboards is one.
+fn normalised(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
+    // A character has at most four bytes: no need to normalise what is too long anyhow.
+    if password.expose().len() > MOST_CHARACTERS * 4 {
+        return Err(PasswordError::TooLong);
+    }
+    let text = Zeroizing::new(password.expose().nfkc().collect::<String>());
+    if text.chars().count() > MOST_CHARACTERS { Err(PasswordError::TooLong) } else { Ok(text) }
+}
+
+/// Whether the whole of it is one entry of zxcvbn's lists of common passwords, names and words.
+fn is_common(password: &str) -> bool {
+    let entropy = zxcvbn::zxcvbn(password, &[]);
+    entropy.sequence().len() == 1 && entropy.guesses() < 1_000_000
+}
+
+fn argon2id() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(19_456, 2, 1, None).map_err(|_| PasswordError::Broken)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash_now(password: &[u8]) -> Result<PasswordHash, PasswordError> {
+    let hash = argon2id()?.hash_password(password).map_err(|_| PasswordError::Broken)?;
+    Ok(PasswordHash(hash.to_string()))
+}
+
+/// Whether a hash brought along in a document is of a kind that is verified here.
+pub fn accepts_foreign(phc: &str) -> bool {
+    Phc::new(phc).is_ok_and(|phc| phc.algorithm.as_str().starts_with("argon2"))
+}
+
+/// Whether a hash was made with other parameters than today's, and is replaced at the next sign-in.
+pub fn is_outdated(hash: &PasswordHash) -> bool {
+    let Ok(phc) = Phc::new(&hash.0) else { return true };
+    Params::try_from(&phc).is_ok_and(|params| params.m_cost() != 19_456 || params.t_cost() != 2)
+        || phc.algorithm.as_str() != "argon2id"
+}

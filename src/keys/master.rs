@@ -1,0 +1,129 @@
+//! The master key: 32 bytes from the setting or a file made on first start (0600). Keys for each purpose are derived
+//! from it, so that what is made for one purpose is worth nothing for another.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::KeyError;
+use crate::config::Config;
+use crate::domain::client::ClientSecretHash;
+use crate::domain::secret::{Secret, base64url, from_base64url};
+use crate::env::Env;
+
+#[derive(Clone)]
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey([secret])")
+    }
+}
+
+/// What a derived key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Encrypting what is kept or handed out sealed.
+    Seal,
+    ClientSecret,
+    RefreshToken,
+    /// The cookies of browsers that have not signed in.
+    Browser,
+    /// Tokens in forms.
+    Form,
+}
+
+impl MasterKey {
+    /// The key of the setting, or of the file in the data directory, made where there is none.
+    pub fn load(config: &Config, env: &Env) -> Result<Self, KeyError> {
+        match &config.master_key {
+            Some(text) => Self::parse(&text.0),
+            None => Self::from_file(&config.data_dir, env),
+        }
+    }
+
+    /// 32 bytes in base64.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong("is not base64"))?);
+        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+
+    fn from_file(folder: &Path, env: &Env) -> Result<Self, KeyError> {
+        let path = folder.join("master.key");
+        let failed = |error: std::io::Error| wrong(&format!("file {} cannot be used: {error}", path.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let made = Zeroizing::new(STANDARD.encode(env.random::<32>()));
+        // Whoever comes first makes it; a second node that starts at the same moment reads it.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => {
+                file.write_all(made.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+                Self::parse(&made)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Self::parse(&Zeroizing::new(std::fs::read_to_string(&path).map_err(failed)?))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// HMAC-SHA-256 under the key of that purpose (RFC 2104; the derivation is HKDF's expand step, RFC 5869 §2.3).
+    pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = keyed(&self.derived(purpose)[..]);
+        for part in parts {
+            // The length before each part: no two lists of parts are the same bytes.
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    pub(super) fn derived(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+        let label: &[u8] = match purpose {
+            Purpose::Seal => b"signet seal 1\x01",
+            Purpose::ClientSecret => b"signet client secret 1\x01",
+            Purpose::RefreshToken => b"signet refresh token 1\x01",
+            Purpose::Browser => b"signet browser 1\x01",
+            Purpose::Form => b"signet form 1\x01",
+        };
+        let mut mac = keyed(&self.0[..]);
+        mac.update(label);
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
+    /// What is kept of a client's secret: a random salt and a keyed hash. Secrets have at least 32 characters, so a
+    /// slow hash would only slow every token request.
+    pub fn hash_client_secret(&self, env: &Env, secret: &Secret) -> ClientSecretHash {
+        let salt = env.random::<16>();
+        let hash = self.mac(Purpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
+        ClientSecretHash(format!("hmac-sha256${}${}", base64url(&salt), base64url(&hash)))
+    }
+
+    /// Whether `presented` is the secret, in a time that does not depend on where it differs.
+    pub fn verify_client_secret(&self, hash: &ClientSecretHash, presented: &str) -> bool {
+        let mut parts = hash.0.split('$');
+        let (Some("hmac-sha256"), Some(salt), Some(kept), None) =
+            (parts.next(), parts.next().and_then(from_base64url), parts.next().and_then(from_base64url), parts.next())
+        else {
+            return false;
+        };
+        self.mac(Purpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
+    }
+}
+
+fn wrong(what: &str) -> KeyError {
+    KeyError::Master(what.to_owned())
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104 section 2)")]
+    Hmac::<Sha256>::new_from_slice(key).expect("a key of any length")
+}

@@ -1,0 +1,37 @@
+//! What is signed and sealed. The only place that knows josekit, so that a faster backend for one algorithm is one file.
+//!
+//! [`master`] the key that everything at rest hangs on, [`seal`] encrypting under it, [`pair`] one key pair,
+//! [`keyring`] those in use (next, active, retired), [`rotation`] how they come and go, [`jwt`] signing and verifying,
+//! [`refresh_token`] the form of a refresh token.
+
+pub mod jwt;
+pub mod keyring;
+pub mod master;
+mod pair;
+pub mod refresh_token;
+pub mod rotation;
+pub mod seal;
+
+pub use keyring::Keyring;
+pub use master::MasterKey;
+
+use crate::store::StoreError;
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the master key {0}")]
+    Master(String),
+    #[error("the keys in the database were sealed under another master key: restore the master key they belong to")]
+    OtherMaster,
+    #[error("a cryptographic operation failed: {0}")]
+    Crypto(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<josekit::JoseError> for KeyError {
+    fn from(error: josekit::JoseError) -> Self {
+        Self::Crypto(error.to_string())
+    }
+}

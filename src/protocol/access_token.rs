@@ -1,0 +1,206 @@
+//! Access tokens: JWTs (RFC 9068), or opaque where the API or the client asks. Verifying one says what it stands for,
+//! revocation included.
+
+use serde::{Deserialize, Serialize};
+
+use super::Provider;
+use super::error::Result;
+use crate::domain::api::{Api, ApiId};
+use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod, Subject};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::{SigningAlg, TokenFormat};
+use crate::domain::ids::{ClientId, GrantId, SessionId};
+use crate::domain::scope::{OPENID, Scopes};
+use crate::domain::secret::{Secret, SecretKind};
+use crate::env::Timestamp;
+use crate::keys::jwt::{self, JwtType};
+use crate::store::access_tokens::{self, OpaqueToken};
+
+/// `aud`: one value is written as a string (RFC 7519 §4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    fn of(mut values: Vec<String>) -> Self {
+        match values.len() {
+            1 => Self::One(values.remove(0)),
+            _ => Self::Many(values),
+        }
+    }
+
+    pub fn has(&self, value: &str) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => many.iter().any(|one| one == value),
+        }
+    }
+}
+
+/// RFC 9068 §2.2. `grant` is ours: it ties the token to what can be revoked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    client_id: ClientId,
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    scope: Scopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acr: Option<Acr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amr: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<GrantId>,
+}
+
+/// What an access token is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    format: TokenFormat,
+    pub lifetime: i64,
+}
+
+/// A token that is good now, and what it stands for.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub authorization: Authorization,
+    pub audience: Audience,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub jti: Option<String>,
+}
+
+impl Provider {
+    /// The shortest life among the APIs asked for, and opaque where one of them or the client wants that.
+    pub fn plan_access_token(&self, client: &Client, resources: &[ApiId], apis: &[Api]) -> Plan {
+        let asked = || apis.iter().filter(|api| resources.contains(&api.identifier));
+        let opaque = asked()
+            .filter_map(|api| api.access_token_format)
+            .chain(client.meta.access_token_format)
+            .any(|format| format == TokenFormat::Opaque);
+        Plan {
+            format: if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt },
+            lifetime: asked()
+                .filter_map(|api| api.access_token_lifetime)
+                .min()
+                .unwrap_or(self.lifetimes.access_token),
+        }
+    }
+
+    /// An opaque token and the row that has to be written for it; nothing where the plan is a JWT.
+    pub fn opaque_access_token(&self, plan: &Plan, authorization: &Authorization) -> Option<(Secret, OpaqueToken)> {
+        if plan.format == TokenFormat::Jwt {
+            return None;
+        }
+        let now = self.env.now();
+        let secret = SecretKind::AccessToken.mint(self.env.random());
+        let row = OpaqueToken {
+            digest: SecretKind::AccessToken.digest(secret.expose()),
+            authorization: authorization.clone(),
+            issued_at: now,
+            expires_at: now.plus_seconds(plan.lifetime),
+        };
+        Some((secret, row))
+    }
+
+    /// Signs a JWT access token. Outside of any transaction.
+    pub fn jwt_access_token(&self, plan: &Plan, authorization: &Authorization) -> Result<Secret> {
+        let now = self.env.now();
+        let sign_in = authorization.sign_in.as_ref();
+        let claims = Claims {
+            iss: self.issuer.as_str().to_owned(),
+            sub: authorization.sub(),
+            aud: self.audience(authorization),
+            exp: now.seconds() + plan.lifetime,
+            iat: now.seconds(),
+            // A UUIDv7: its first bits are the time in milliseconds, exact where `iat` is not.
+            jti: self.env.uuid().to_string(),
+            client_id: authorization.client.clone(),
+            scope: authorization.scopes.clone(),
+            auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
+            acr: sign_in.map(|sign_in| sign_in.method.acr()),
+            amr: sign_in.map(|sign_in| sign_in.method.amr().iter().map(ToString::to_string).collect()),
+            sid: authorization.session(),
+            grant: authorization.grant,
+        };
+        Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
+    }
+
+    /// The APIs asked for; our own endpoints where there are none, or beside them for OpenID Connect.
+    pub fn audience(&self, authorization: &Authorization) -> Audience {
+        let mut audience: Vec<String> = authorization.resources.iter().map(|api| api.as_str().to_owned()).collect();
+        if audience.is_empty() || authorization.scopes.contains(OPENID) {
+            audience.push(self.issuer.as_str().to_owned());
+        }
+        Audience::of(audience)
+    }
+
+    /// What `token` stands for, where it is one of ours, has not expired and nothing it hangs on has been revoked.
+    pub async fn verify_access_token(&self, token: &str) -> Result<Option<Verified>> {
+        let verified = if token.starts_with(SecretKind::AccessToken.prefix()) {
+            self.read_opaque(token).await?
+        } else {
+            self.read_jwt(token)
+        };
+        Ok(verified.filter(|token| {
+            self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)
+        }))
+    }
+
+    async fn read_opaque(&self, token: &str) -> Result<Option<Verified>> {
+        let digest = SecretKind::AccessToken.digest(token);
+        let found = access_tokens::by_digest(self.store.read(), &digest, self.env.now()).await?;
+        Ok(found.map(|row| Verified {
+            audience: self.audience(&row.authorization),
+            authorization: row.authorization,
+            issued_at: row.issued_at,
+            expires_at: row.expires_at,
+            jti: None,
+        }))
+    }
+
+    fn read_jwt(&self, token: &str) -> Option<Verified> {
+        let claims: Claims = jwt::verify(&self.keys, JwtType::AccessToken, token)?;
+        if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() {
+            return None;
+        }
+        let id = uuid::Uuid::parse_str(&claims.jti).ok()?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        let issued_at = Timestamp(i64::try_from(seconds).ok()? * 1000 + i64::from(nanos / 1_000_000));
+        let subject = match (&claims.sid, claims.sub.parse()) {
+            (Some(_), Ok(user)) => Subject::User(user),
+            (None, _) if claims.sub == claims.client_id.as_str() => Subject::Client,
+            _ => return None,
+        };
+        let sign_in = claims.sid.zip(claims.auth_time).zip(claims.acr).map(|((session, auth_time), acr)| SignIn {
+            session,
+            auth_time: Timestamp::from_seconds(auth_time),
+            method: match acr {
+                Acr::Password => SignInMethod::Password,
+                Acr::PhishingResistant => SignInMethod::Passkey,
+            },
+        });
+        let authorization = Authorization {
+            subject,
+            client: claims.client_id,
+            sign_in,
+            grant: claims.grant,
+            scopes: claims.scope,
+            resources: Vec::new(),
+            nonce: None,
+        };
+        let expires_at = Timestamp::from_seconds(claims.exp);
+        Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })
+    }
+}

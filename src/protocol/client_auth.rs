@@ -1,0 +1,110 @@
+//! Client authentication (RFC 6749 §2.3, OpenID Connect Core §9): what was presented becomes an enum, then the method
+//! that the client registered is required, and no other.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+
+use super::Provider;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ClientAuthMethod;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+
+/// Credentials as they were presented, unjudged.
+#[derive(Debug)]
+pub enum Presented {
+    Basic { client: ClientId, secret: Secret },
+    Post { client: ClientId, secret: Secret },
+    /// `client_id` alone.
+    Named { client: ClientId },
+}
+
+impl Presented {
+    /// Reads them from the `Authorization` header and the body. More than one way at once is refused (RFC 6749 §2.3).
+    pub fn parse(authorization: Option<&str>, parameters: &Parameters) -> Result<Self> {
+        let named = parameters.one("client_id")?;
+        let secret = parameters.one("client_secret")?;
+        if let Some(header) = authorization {
+            let (client, password) = basic(header).ok_or_else(|| invalid("The Authorization header is not Basic credentials."))?;
+            if secret.is_some() {
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, "The client authenticates in two ways at once."));
+            }
+            if named.is_some_and(|named| named != client) {
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_id differs from the Authorization header."));
+            }
+            return Ok(Self::Basic { client: id(&client)?, secret: password });
+        }
+        let client = id(named.ok_or_else(|| invalid("The request has no client authentication."))?)?;
+        Ok(match secret {
+            Some(secret) => Self::Post { client, secret: Secret::new(secret.to_owned()) },
+            None => Self::Named { client },
+        })
+    }
+}
+
+fn invalid(text: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidClient, text)
+}
+
+/// One text for every failure: nobody learns which client ids exist.
+fn failed() -> OAuthError {
+    invalid("Client authentication failed.")
+}
+
+fn id(text: &str) -> Result<ClientId> {
+    ClientId::parse(text).map_err(|_| failed())
+}
+
+/// RFC 7617, each half form-encoded before (RFC 6749 §2.3.1).
+fn basic(header: &str) -> Option<(String, Secret)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let text = zeroize::Zeroizing::new(String::from_utf8(bytes).ok()?);
+    let (client, secret) = text.split_once(':')?;
+    Some((form_decoded(client)?, Secret::new(form_decoded(secret)?)))
+}
+
+fn form_decoded(text: &str) -> Option<String> {
+    // A value never holds a bare `&` or `=`, so the form parser sees one name without a value.
+    if text.contains(['&', '=']) {
+        return Some(text.to_owned());
+    }
+    let (name, _) = url::form_urlencoded::parse(text.as_bytes()).next().unwrap_or_default();
+    (!name.contains('\u{fffd}')).then(|| name.into_owned())
+}
+
+impl Provider {
+    /// The client that presented these, where they are right and it is turned on.
+    pub async fn authenticate_client(&self, presented: Presented) -> Result<Arc<Client>> {
+        let (method, id, secret) = match presented {
+            Presented::Basic { client, secret } => (ClientAuthMethod::ClientSecretBasic, client, Some(secret)),
+            Presented::Post { client, secret } => (ClientAuthMethod::ClientSecretPost, client, Some(secret)),
+            Presented::Named { client } => (ClientAuthMethod::None, client, None),
+        };
+        let client = self.store.authority().client(&self.store, &id).await?;
+        let Some(client) = client else {
+            return Err(failed().because(format!("no client {id}")));
+        };
+        if client.meta.token_endpoint_auth_method != method {
+            return Err(failed().because(format!("{id} is registered for another method than {method:?}")));
+        }
+        let proven = match (&client.secret, &secret) {
+            (Some(hash), Some(secret)) => self.master.verify_client_secret(hash, secret.expose()),
+            (None, None) => client.meta.is_public(),
+            _ => false,
+        };
+        if !proven {
+            return Err(failed().because(format!("{id}: wrong secret")));
+        }
+        if client.disabled {
+            return Err(failed().because(format!("{id} is turned off")));
+        }
+        Ok(client)
+    }
+}

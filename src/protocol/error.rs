@@ -1,0 +1,127 @@
+//! OAuth errors: one code each with the section it comes from, the status decided here, the public text apart from the
+//! private cause.
+
+use std::borrow::Cow;
+
+use crate::keys::KeyError;
+use crate::store::StoreError;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal;)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ErrorCode { $($(#[$doc])* $variant,)+ }
+
+        impl ErrorCode {
+            /// The `error` parameter.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The HTTP status where it is answered directly.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// RFC 6749 §4.1.2.1, §5.2; RFC 6750 §3.1.
+    InvalidRequest = "invalid_request", 400;
+    /// RFC 6749 §5.2.
+    InvalidClient = "invalid_client", 401;
+    /// RFC 6749 §5.2.
+    InvalidGrant = "invalid_grant", 400;
+    /// RFC 6749 §4.1.2.1, §5.2.
+    UnauthorizedClient = "unauthorized_client", 400;
+    /// RFC 6749 §5.2.
+    UnsupportedGrantType = "unsupported_grant_type", 400;
+    /// RFC 6749 §4.1.2.1, §5.2.
+    InvalidScope = "invalid_scope", 400;
+    /// RFC 6749 §4.1.2.1.
+    AccessDenied = "access_denied", 403;
+    /// RFC 6749 §4.1.2.1.
+    UnsupportedResponseType = "unsupported_response_type", 400;
+    /// RFC 6749 §4.1.2.1.
+    ServerError = "server_error", 500;
+    /// RFC 6749 §4.1.2.1.
+    TemporarilyUnavailable = "temporarily_unavailable", 503;
+    /// OpenID Connect Core §3.1.2.6.
+    LoginRequired = "login_required", 400;
+    /// OpenID Connect Core §3.1.2.6.
+    ConsentRequired = "consent_required", 400;
+    /// OpenID Connect Core §3.1.2.6.
+    InteractionRequired = "interaction_required", 400;
+    /// OpenID Connect Core §3.1.2.6.
+    AccountSelectionRequired = "account_selection_required", 400;
+    /// OpenID Connect Core §3.1.2.6 (no request objects here).
+    RequestNotSupported = "request_not_supported", 400;
+    /// OpenID Connect Core §3.1.2.6.
+    RequestUriNotSupported = "request_uri_not_supported", 400;
+    /// OpenID Connect Core §3.1.2.6.
+    RegistrationNotSupported = "registration_not_supported", 400;
+    /// OpenID Connect Unmet Authentication Requirements §2.
+    UnmetAuthenticationRequirements = "unmet_authentication_requirements", 400;
+    /// RFC 8707 §2.
+    InvalidTarget = "invalid_target", 400;
+    /// RFC 6750 §3.1.
+    InvalidToken = "invalid_token", 401;
+    /// RFC 6750 §3.1.
+    InsufficientScope = "insufficient_scope", 403;
+    /// RFC 7009 §2.2.1.
+    UnsupportedTokenType = "unsupported_token_type", 400;
+}
+
+/// A refusal: the code, a sentence for whoever asked, and what only the log is told.
+#[derive(Clone, Debug)]
+pub struct OAuthError {
+    pub code: ErrorCode,
+    pub description: Cow<'static, str>,
+    pub cause: Option<String>,
+}
+
+impl OAuthError {
+    pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, description: printable(description.into()), cause: None }
+    }
+
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+}
+
+/// RFC 6749 §5.2: `error_description` has %x20-21 / %x23-5B / %x5D-7E only, whatever was put into it.
+fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
+    let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
+    if text.chars().all(allowed) {
+        text
+    } else {
+        text.chars().map(|c| if allowed(c) { c } else { '?' }).collect::<String>().into()
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string())
+            }
+            StoreError::Taken | StoreError::Corrupt { .. } => {
+                Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<KeyError> for OAuthError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            error => Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string()),
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, OAuthError>;

@@ -1,0 +1,38 @@
+//! OAuth 2.0 and OpenID Connect: what is decided, one room a spec. No HTTP, no SQL.
+//!
+//! [`Provider`] holds what every room needs. Next door: `web::oauth`, which parses requests, calls in here and renders
+//! what comes back; `store`, which keeps it.
+
+pub mod access_token;
+pub mod authorize;
+pub mod bearer;
+pub mod claims;
+pub mod client_auth;
+pub mod discovery;
+pub mod error;
+pub mod id_token;
+pub mod introspection;
+pub mod logout;
+pub mod parameters;
+pub mod pkce;
+pub mod revocation;
+pub mod token;
+pub mod userinfo;
+
+use std::sync::Arc;
+
+use crate::config::{Issuer, Lifetimes};
+use crate::env::Env;
+use crate::keys::{Keyring, MasterKey};
+use crate::store::Store;
+
+/// What the protocol works with; cheap to clone.
+#[derive(Clone)]
+pub struct Provider {
+    pub issuer: Issuer,
+    pub lifetimes: Arc<Lifetimes>,
+    pub env: Env,
+    pub store: Store,
+    pub keys: Keyring,
+    pub master: MasterKey,
+}

@@ -1,0 +1,66 @@
+//! Request parameters as they come (RFC 6749 §3.1, §3.2): an empty one is absent, a repeated one is refused, unknown
+//! ones are ignored. `resource` alone may repeat (RFC 8707 §2).
+
+use super::error::{ErrorCode, OAuthError, Result};
+
+/// No request has more; the body's own limit stands in `web`.
+const MOST: usize = 200;
+
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Parses `application/x-www-form-urlencoded`.
+    ///
+    /// Percent-encoded bytes that are no UTF-8 are refused: replaced by a sign, two different values would become one.
+    pub fn parse(encoded: &[u8]) -> Result<Self> {
+        let invalid = |what: &'static str| OAuthError::new(ErrorCode::InvalidRequest, what);
+        let text = std::str::from_utf8(encoded).map_err(|_| invalid("The request is not UTF-8."))?;
+        let mut pairs = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+                return Err(invalid("A parameter is not UTF-8."));
+            }
+            if value.contains('\0') {
+                return Err(invalid("A parameter has a NUL character."));
+            }
+            if pairs.len() == MOST {
+                return Err(invalid("The request has too many parameters."));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of a parameter that may stand once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>> {
+        let mut values = self.all(name);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is repeated.")));
+        }
+        Ok(first)
+    }
+
+    /// The value of a parameter that must be there, once.
+    pub fn required(&self, name: &str) -> Result<&str> {
+        self.one(name)?.ok_or_else(|| {
+            OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is missing."))
+        })
+    }
+
+    /// Every value of a parameter that may repeat.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
+    pub fn check_repetition(&self) -> Result<()> {
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if name != "resource" && self.0.iter().take(at).any(|(before, _)| before == name) {
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, "A parameter is repeated."));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! PKCE (RFC 7636), S256 only (RFC 9700 §2.1.1: `plain` gives the code's thief what he needs).
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+use crate::domain::code::CodeChallenge;
+use crate::domain::secret::base64url;
+
+/// The challenge of an authorization request; `required` where the client must send one.
+pub fn challenge(parameters: &Parameters, required: bool) -> Result<Option<CodeChallenge>> {
+    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
+    let method = parameters.one("code_challenge_method")?;
+    match (parameters.one("code_challenge")?, method) {
+        // §4.2: 43 characters are the base64url of a SHA-256.
+        (Some(challenge), Some("S256")) => {
+            let valid = challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            valid
+                .then(|| Some(CodeChallenge(challenge.to_owned())))
+                .ok_or_else(|| invalid("code_challenge is not the base64url of a SHA-256."))
+        }
+        // §4.3: without a method it would be plain.
+        (Some(_), _) => Err(invalid("code_challenge_method must be S256.")),
+        (None, Some(_)) => Err(invalid("code_challenge_method came without code_challenge.")),
+        (None, None) if required => Err(invalid("code_challenge is missing: this client must use PKCE.")),
+        (None, None) => Ok(None),
+    }
+}
+
+/// §4.6, and its reverse: a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
+pub fn verify(challenge: Option<&CodeChallenge>, verifier: Option<&str>) -> Result<()> {
+    let refused = |text: &'static str| Err(OAuthError::new(ErrorCode::InvalidGrant, text));
+    match (challenge, verifier) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => refused("code_verifier came although the authorization request had no code_challenge."),
+        (Some(_), None) => refused("code_verifier is missing."),
+        (Some(challenge), Some(verifier)) => {
+            let valid = (43..=128).contains(&verifier.len())
+                && verifier.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+            let computed = base64url(&Sha256::digest(verifier.as_bytes()));
+            if valid && bool::from(computed.as_bytes().ct_eq(challenge.0.as_bytes())) {
+                Ok(())
+            } else {
+                refused("code_verifier does not match.")
+            }
+        }
+    }
+}
