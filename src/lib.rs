@@ -4,4 +4,5 @@ pub mod domain;
 pub mod env;
 pub mod identity;
 pub mod keys;
+pub mod protocol;
 pub mod store;

@@ -1,0 +1,145 @@
+//! The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2): a request comes in, and either an answer
+//! goes back to the app, or a person is asked, or an error is shown.
+//!
+//! [`check`] every check in order, [`interaction`] the one function that decides what is next, [`issue`] the code,
+//! [`response`] the answer. A page never routes to another page: it records what was done and comes back here.
+
+pub mod check;
+pub mod interaction;
+mod issue;
+pub mod response;
+
+pub use check::Refused;
+pub use interaction::Step;
+pub use response::Reply;
+
+use std::sync::Arc;
+
+use super::Provider;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+use crate::domain::client::Client;
+use crate::domain::ids::InteractionId;
+use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
+use crate::domain::secret::Digest;
+use crate::domain::session::Session;
+use crate::store::{consents, interactions};
+
+/// What is to be done now.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Go back to the app.
+    Reply(Reply),
+    /// Show this page for that interaction.
+    Ask(Step, InteractionId),
+}
+
+impl Provider {
+    /// Answers a new authorization request from the browser of `browser`, in which `session` is signed in.
+    pub async fn authorize(
+        &self,
+        parameters: &Parameters,
+        session: Option<&Session>,
+        browser: Digest,
+    ) -> std::result::Result<Outcome, Refused> {
+        let (client, request) = check::check(self, parameters).await?;
+        let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
+        let progress = Progress::default();
+        match self.decide(&client, &request, session, &progress).await.map_err(returned)? {
+            Step::Issue(session) => {
+                let reply = self.issue_code(&request, session, None).await.map_err(returned)?;
+                reply.map(Outcome::Reply).ok_or_else(|| returned(expired()))
+            }
+            Step::Refuse(error) => Err(returned(error)),
+            step => {
+                let interaction = Interaction {
+                    id: InteractionId(self.env.uuid()),
+                    request: request.clone(),
+                    progress,
+                    browser,
+                    created_at: self.env.now(),
+                    expires_at: self.env.now().plus_seconds(self.lifetimes.interaction),
+                };
+                let id = interaction.id;
+                let kept = self
+                    .store
+                    .write(move |tx| Box::pin(async move { interactions::insert(tx, &interaction).await }))
+                    .await;
+                kept.map_err(|error| returned(error.into()))?;
+                Ok(Outcome::Ask(step.forget(), id))
+            }
+        }
+    }
+
+    /// Decides again for an interaction on which somebody has done something.
+    pub async fn resume(
+        &self,
+        waiting: &Interaction,
+        session: Option<&Session>,
+    ) -> std::result::Result<Outcome, Refused> {
+        let client = self.waiting_client(waiting).await.map_err(Refused::Shown)?;
+        let returned = |error| Refused::Returned(Box::new(waiting.request.reply_to.clone()), error);
+        match self.decide(&client, &waiting.request, session, &waiting.progress).await.map_err(returned)? {
+            Step::Issue(session) => {
+                let reply = self.issue_code(&waiting.request, session, Some(waiting.id)).await.map_err(returned)?;
+                // Another tab was quicker: its answer is the app's, this one has none to give.
+                reply.map(Outcome::Reply).ok_or_else(|| Refused::Shown(expired()))
+            }
+            Step::Refuse(error) => self.refuse(waiting, error).await,
+            step => Ok(Outcome::Ask(step.forget(), waiting.id)),
+        }
+    }
+
+    /// Ends an interaction with an error that goes back to the app.
+    pub async fn refuse(
+        &self,
+        waiting: &Interaction,
+        error: OAuthError,
+    ) -> std::result::Result<Outcome, Refused> {
+        let id = waiting.id;
+        let ended = self.store.write(move |tx| Box::pin(async move { interactions::consume(tx, id).await })).await;
+        match ended {
+            Ok(true) => Err(Refused::Returned(Box::new(waiting.request.reply_to.clone()), error)),
+            Ok(false) => Err(Refused::Shown(expired())),
+            Err(error) => Err(Refused::Shown(error.into())),
+        }
+    }
+
+    /// The interaction of that id, for the browser that began it and no other (a handle alone opens nothing).
+    pub async fn interaction(&self, id: InteractionId, browser: &Digest) -> Result<Interaction> {
+        let found = interactions::by_id(self.store.read(), id, self.env.now()).await?;
+        found.filter(|waiting| waiting.browser == *browser).ok_or_else(expired)
+    }
+
+    /// The client that waits, while it is turned on.
+    pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
+        let client = self.store.authority().client(&self.store, &waiting.request.client).await?;
+        client.filter(|client| !client.disabled).ok_or_else(|| {
+            OAuthError::new(ErrorCode::UnauthorizedClient, "The app is turned off.")
+        })
+    }
+
+    async fn decide<'s>(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+        session: Option<&'s Session>,
+        progress: &Progress,
+    ) -> Result<Step<&'s Session>> {
+        let allowed = match session {
+            Some(session) if !client.is_trusted() => {
+                Some(consents::scopes(self.store.read(), session.user, &client.id).await?)
+            }
+            _ => None,
+        };
+        let allowed = if client.is_trusted() { None } else { Some(allowed.unwrap_or_default()) };
+        Ok(interaction::next_step(request, session, progress, allowed.as_ref(), self.env.now()))
+    }
+}
+
+fn expired() -> OAuthError {
+    OAuthError::new(
+        ErrorCode::InvalidRequest,
+        "This sign-in has ended or took too long. Go back to the app and begin again.",
+    )
+}

@@ -1,0 +1,32 @@
+//! Where a bearer token may stand (RFC 6750 §2.1 and §2.2; never in the URL, RFC 9700 §4.3.2), and what its absence gets.
+
+use super::Provider;
+use super::access_token::Verified;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+
+/// The token of the header or of the form body; nothing where there is none at all.
+pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result<Option<&'a str>> {
+    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
+    let in_header = match authorization {
+        None => None,
+        Some(header) => match header.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Some(token.trim()),
+            _ => return Err(invalid("The Authorization header has no bearer token.")),
+        },
+    };
+    match (in_header, body.one("access_token")?) {
+        (Some(_), Some(_)) => Err(invalid("The token is presented in two ways at once.")),
+        (header, form) => Ok(header.or(form)),
+    }
+}
+
+impl Provider {
+    /// What `token` stands for at our own endpoints.
+    pub async fn bearer(&self, token: &str) -> Result<Verified> {
+        let verified = self.verify_access_token(token).await?;
+        verified.filter(|token| token.audience.has(self.issuer.as_str())).ok_or_else(|| {
+            OAuthError::new(ErrorCode::InvalidToken, "The access token is unknown, expired, revoked or for something else.")
+        })
+    }
+}

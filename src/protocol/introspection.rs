@@ -1,0 +1,67 @@
+//! Introspection (RFC 7662): is this token good, and what is it for. Another client's token tells only that it is not
+//! active, unless whoever asks is the API that it is for (§4).
+
+use serde_json::{Value, json};
+
+use super::error::Result;
+use super::Provider;
+use super::access_token::Audience;
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::secret::SecretKind;
+use crate::env::Timestamp;
+use crate::keys::refresh_token;
+use crate::store::grants;
+
+impl Provider {
+    pub async fn introspect(&self, caller: &Client, token: &str) -> Result<Value> {
+        let inactive = json!({ "active": false });
+        if token.starts_with(SecretKind::RefreshToken.prefix()) {
+            return Ok(self.introspect_refresh(caller, token).await?.unwrap_or(inactive));
+        }
+        let Some(verified) = self.verify_access_token(token).await? else { return Ok(inactive) };
+        // An API's own credentials are a client whose id is the API's identifier.
+        if verified.authorization.client != caller.id && !verified.audience.has(caller.id.as_str()) {
+            return Ok(inactive);
+        }
+        let mut answer =
+            self.describe(&verified.authorization, &verified.audience, verified.issued_at, verified.expires_at);
+        answer["token_type"] = "Bearer".into();
+        if let Some(jti) = verified.jti {
+            answer["jti"] = jti.into();
+        }
+        Ok(answer)
+    }
+
+    async fn introspect_refresh(&self, caller: &Client, token: &str) -> Result<Option<Value>> {
+        let Some(presented) = refresh_token::parse(&self.master, token) else { return Ok(None) };
+        let Some(grant) = grants::by_id(self.store.read(), presented.grant).await? else { return Ok(None) };
+        let good = grant.authorization.client == caller.id
+            && !grant.revoked
+            && grant.current == presented.digest
+            && self.env.now() < grant.expires_at
+            && self.store.authority().stands(&grant.authorization, None, grant.created_at);
+        let audience = Audience::One(self.issuer.as_str().to_owned());
+        Ok(good.then(|| self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at)))
+    }
+
+    /// §2.2.
+    fn describe(&self, of: &Authorization, audience: &Audience, issued: Timestamp, expires: Timestamp) -> Value {
+        let mut answer = json!({
+            "active": true,
+            "iss": self.issuer.as_str(),
+            "sub": of.sub(),
+            "aud": audience,
+            "client_id": of.client,
+            "scope": of.scopes,
+            "iat": issued.seconds(),
+            "exp": expires.seconds(),
+        });
+        if let Some(sign_in) = &of.sign_in {
+            answer["auth_time"] = sign_in.auth_time.seconds().into();
+            answer["acr"] = sign_in.method.acr().as_str().into();
+            answer["amr"] = sign_in.method.amr().to_vec().into();
+        }
+        answer
+    }
+}

@@ -1,0 +1,157 @@
+//! Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6): consumed first, by one statement that can lose a race. A second
+//! use is an outcome, not an error path: what was issued from it is revoked in the transaction that refuses it (§4.1.2).
+
+use super::TokenSet;
+use super::issue::narrowed;
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::GrantType;
+use crate::domain::code::Code;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::grant::Grant;
+use crate::domain::ids::EventId;
+use crate::domain::secret::SecretKind;
+use crate::env::Timestamp;
+use crate::keys::refresh_token;
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::protocol::pkce;
+use crate::store::grants::Of;
+use crate::store::{Change, Cutoff, StoreError, Tx, access_tokens, codes, events, grants};
+
+fn invalid_grant(text: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, text)
+}
+
+impl Provider {
+    pub(super) async fn redeem_code(
+        &self,
+        client: &Client,
+        parameters: &Parameters,
+        code: &str,
+        redirect_uri: Option<&str>,
+        verifier: Option<&str>,
+        origin: Origin,
+    ) -> Result<TokenSet> {
+        let unknown = || invalid_grant("The code is unknown, used or expired.");
+        if !code.starts_with(SecretKind::AuthorizationCode.prefix()) {
+            return Err(unknown());
+        }
+        let apis = self.store.authority().apis(&self.store).await?;
+        let (provider, client_now) = (self.clone(), client.clone());
+        let (parameters, redirect_uri, verifier) =
+            (parameters.clone(), redirect_uri.map(ToOwned::to_owned), verifier.map(ToOwned::to_owned));
+        let digest = SecretKind::AuthorizationCode.digest(code);
+        let redeemed = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let code = match codes::consume(tx, &digest).await? {
+                        codes::Consumed::Now(code) => code,
+                        codes::Consumed::Before(code) => {
+                            provider.end_copied(tx, &code.authorization, "a code was used twice", &origin).await?;
+                            return Ok(Err(unknown()));
+                        }
+                        codes::Consumed::Unknown => return Ok(Err(unknown())),
+                    };
+                    if let Err(error) =
+                        matches(&code, &client_now, redirect_uri.as_deref(), verifier.as_deref())
+                    {
+                        // Whoever presents it wrongly is not who it was made for.
+                        provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
+                        return Ok(Err(error));
+                    }
+                    let mut authorization = code.authorization;
+                    if !provider.store.authority().stands(&authorization, None, tx.now()) {
+                        return Ok(Err(unknown()));
+                    }
+                    let refresh = provider.begin_family(tx, &client_now, &authorization).await?;
+                    authorization.resources = match narrowed(&parameters, &authorization.resources) {
+                        Ok(resources) => resources,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
+                    let opaque = match provider.opaque_access_token(&plan, &authorization) {
+                        Some((secret, row)) => {
+                            access_tokens::insert(tx, &row).await?;
+                            Some(secret)
+                        }
+                        None => None,
+                    };
+                    Ok(Ok((authorization, plan, opaque, refresh)))
+                })
+            })
+            .await?;
+        let (authorization, plan, opaque, refresh) = redeemed?;
+        self.mint(client, &authorization, &plan, opaque, refresh)
+    }
+
+    /// The first refresh token of a new grant, where the client uses them and the person signed in.
+    async fn begin_family(
+        &self,
+        tx: &Tx,
+        client: &Client,
+        authorization: &Authorization,
+    ) -> std::result::Result<Option<crate::domain::secret::Secret>, StoreError> {
+        let (Some(id), true) = (authorization.grant, client.meta.allows(GrantType::RefreshToken)) else {
+            return Ok(None);
+        };
+        let (secret, digest) = refresh_token::mint(&self.master, &self.env, id, 1);
+        let grant = Grant {
+            id,
+            authorization: authorization.clone(),
+            generation: 1,
+            current: digest,
+            rotated_at: tx.now(),
+            created_at: tx.now(),
+            expires_at: self.refresh_token_end(tx.now(), tx.now()),
+            revoked: false,
+        };
+        grants::insert(tx, &grant).await?;
+        Ok(Some(secret))
+    }
+
+    pub(super) fn refresh_token_end(&self, now: Timestamp, created: Timestamp) -> Timestamp {
+        now.plus_seconds(self.lifetimes.refresh_token).min(created.plus_seconds(self.lifetimes.grant))
+    }
+
+    /// Somebody has a copy of what only the client should have: everything of that grant ends.
+    pub(super) async fn end_copied(
+        &self,
+        tx: &Tx,
+        authorization: &Authorization,
+        what: &str,
+        origin: &Origin,
+    ) -> std::result::Result<(), StoreError> {
+        let Some(grant) = authorization.grant else { return Ok(()) };
+        grants::revoke(tx, Of::Grant(grant)).await?;
+        tx.tell(Change::Cutoff(Cutoff::Grant(grant))).await?;
+        let event = Event {
+            id: EventId(self.env.uuid()),
+            at: tx.now(),
+            kind: EventKind::TokenReused,
+            actor: Actor::Client(authorization.client.clone()),
+            user: authorization.user(),
+            client: Some(authorization.client.clone()),
+            origin: origin.clone(),
+            detail: what.to_owned(),
+        };
+        events::insert(tx, &event).await
+    }
+}
+
+/// Whether the redemption is the one that the authorization was for.
+fn matches(code: &Code, client: &Client, redirect_uri: Option<&str>, verifier: Option<&str>) -> Result<()> {
+    if code.authorization.client != client.id {
+        return Err(invalid_grant("The code is unknown, used or expired.").because("another client's code"));
+    }
+    match redirect_uri {
+        Some(uri) if uri != code.redirect_uri => return Err(invalid_grant("redirect_uri differs from the authorization request.")),
+        None if code.redirect_uri_sent => {
+            return Err(invalid_grant("redirect_uri is missing: the authorization request had one."));
+        }
+        _ => {}
+    }
+    pkce::verify(code.challenge.as_ref(), verifier)
+}

@@ -1,0 +1,47 @@
+//! Client credentials (RFC 6749 §4.4): the client for itself. Nothing is read and nothing written for a JWT.
+
+use super::TokenSet;
+use crate::domain::authorization::{Authorization, Subject};
+use crate::domain::client::Client;
+use crate::domain::scope::{STANDARD, Scopes};
+use crate::protocol::Provider;
+use crate::protocol::authorize::check;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::store::access_tokens;
+
+impl Provider {
+    pub(super) async fn client_credentials(&self, client: &Client, parameters: &Parameters) -> Result<TokenSet> {
+        let apis = self.store.authority().apis(&self.store).await?;
+        // §4.4.2, §3.3: without a scope it gets what it may have, but for what says something about a person.
+        let own = client.meta.scope.filtered(|scope| !STANDARD.contains(&scope));
+        let scopes = match parameters.one("scope")? {
+            None => own,
+            Some(asked) => {
+                let asked = Scopes::parse(asked).unwrap_or_default();
+                if asked.is_empty() || !asked.within(&own) {
+                    return Err(OAuthError::new(ErrorCode::InvalidScope, "This client may not have that scope."));
+                }
+                asked
+            }
+        };
+        let authorization = Authorization {
+            subject: Subject::Client,
+            client: client.id.clone(),
+            sign_in: None,
+            grant: None,
+            resources: check::resources(parameters, &scopes, &apis)?,
+            scopes,
+            nonce: None,
+        };
+        let plan = self.plan_access_token(client, &authorization.resources, &apis);
+        let opaque = match self.opaque_access_token(&plan, &authorization) {
+            None => None,
+            Some((secret, row)) => {
+                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
+                Some(secret)
+            }
+        };
+        self.mint(client, &authorization, &plan, opaque, None)
+    }
+}

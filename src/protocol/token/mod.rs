@@ -1,0 +1,83 @@
+//! The token endpoint (RFC 6749 §3.2): the client is known, the request becomes one of an enum, its file consumes what
+//! it stands for, and every grant ends in the one mint.
+//!
+//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`]. Next door: [`issue`].
+
+mod authorization_code;
+mod client_credentials;
+mod issue;
+mod refresh_token;
+
+use serde::Serialize;
+
+use super::Provider;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::GrantType;
+use crate::domain::event::Origin;
+use crate::domain::scope::Scopes;
+
+/// A successful answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+#[derive(Serialize)]
+pub struct TokenSet {
+    pub access_token: String,
+    pub token_type: &'static str,
+    pub expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    pub scope: Scopes,
+}
+
+/// A request of a known kind.
+enum Grant<'a> {
+    AuthorizationCode { code: &'a str, redirect_uri: Option<&'a str>, verifier: Option<&'a str> },
+    RefreshToken { token: &'a str, scope: Option<&'a str> },
+    ClientCredentials,
+}
+
+impl<'a> Grant<'a> {
+    fn parse(parameters: &'a Parameters) -> Result<Self> {
+        parameters.check_repetition()?;
+        match parameters.required("grant_type")? {
+            "authorization_code" => Ok(Self::AuthorizationCode {
+                code: parameters.required("code")?,
+                redirect_uri: parameters.one("redirect_uri")?,
+                verifier: parameters.one("code_verifier")?,
+            }),
+            "refresh_token" => {
+                Ok(Self::RefreshToken { token: parameters.required("refresh_token")?, scope: parameters.one("scope")? })
+            }
+            "client_credentials" => Ok(Self::ClientCredentials),
+            _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "This grant type is not supported.")),
+        }
+    }
+
+    const fn grant_type(&self) -> GrantType {
+        match self {
+            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
+            Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::ClientCredentials => GrantType::ClientCredentials,
+        }
+    }
+}
+
+impl Provider {
+    /// Answers a token request of an authenticated client.
+    pub async fn token(&self, client: &Client, parameters: &Parameters, origin: Origin) -> Result<TokenSet> {
+        let grant = Grant::parse(parameters)?;
+        if !client.meta.allows(grant.grant_type()) {
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use this grant type."));
+        }
+        match grant {
+            Grant::AuthorizationCode { code, redirect_uri, verifier } => {
+                self.redeem_code(client, parameters, code, redirect_uri, verifier, origin).await
+            }
+            Grant::RefreshToken { token, scope } => self.refresh(client, parameters, token, scope, origin).await,
+            Grant::ClientCredentials => self.client_credentials(client, parameters).await,
+        }
+    }
+}
