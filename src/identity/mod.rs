@@ -1,6 +1,8 @@
 //! How a person proves who they are. No HTTP and no SQL here: `web` asks, `store` keeps.
 //!
 //! [`password`] hashing and the rules of NIST SP 800-63B-4, [`throttle`] how many failures are too many,
-//! [`login`] a sign-in by password from beginning to end, [`passkey`] WebAuthn.
+//! [`login`] a sign-in by password from beginning to end.
 
+pub mod login;
 pub mod password;
+pub mod throttle;

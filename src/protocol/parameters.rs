@@ -54,6 +54,11 @@ impl Parameters {
         self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
+    /// The same parameters, encoded afresh.
+    pub fn encoded(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
     /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
     pub fn check_repetition(&self) -> Result<()> {
         for (at, (name, _)) in self.0.iter().enumerate() {

@@ -1,0 +1,47 @@
+//! Every shared part, built once from the settings.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::env::Env;
+use crate::identity::password::Hasher;
+use crate::keys::{Keyring, MasterKey, rotation};
+use crate::protocol::Provider;
+use crate::store::Store;
+
+/// What handlers get; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub config: Arc<Config>,
+    pub provider: Provider,
+    pub hasher: Hasher,
+}
+
+impl App {
+    /// Opens the database and makes the first keys where there are none.
+    pub async fn open(config: Config, env: Env) -> Result<Self, String> {
+        let store = Store::open(&config, env.clone()).await.map_err(|error| error.to_string())?;
+        let master = MasterKey::load(&config, &env).map_err(|error| error.to_string())?;
+        rotation::ensure(&store, &master).await.map_err(|error| error.to_string())?;
+        let keys = Keyring::open(&store, master.clone()).await.map_err(|error| error.to_string())?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let hasher = Hasher::new(cores).map_err(|error| error.to_string())?;
+        let provider = Provider {
+            issuer: config.issuer.clone(),
+            lifetimes: Arc::new(config.lifetimes.clone()),
+            env,
+            store,
+            keys,
+            master,
+        };
+        Ok(Self { config: Arc::new(config), provider, hasher })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.provider.store
+    }
+
+    pub fn env(&self) -> &Env {
+        &self.provider.env
+    }
+}

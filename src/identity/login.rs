@@ -1,0 +1,99 @@
+//! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the work are the
+//! same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`].
+
+use super::password::{self, Hasher, PasswordError};
+use super::throttle::{self, Attempt, TooMany};
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{EventId, UserId};
+use crate::domain::secret::Secret;
+use crate::domain::user::{User, Username};
+use crate::store::{Store, StoreError, events, people};
+
+/// Why nobody was signed in.
+#[derive(Debug)]
+pub enum Refused {
+    /// Unknown name, wrong password, no password, turned off: one answer.
+    NoMatch,
+    TooMany(TooMany),
+    Busy,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What was typed, and where.
+pub struct Typed<'a> {
+    pub login: &'a str,
+    pub password: Secret,
+    pub browser: String,
+    /// Whether this browser has signed in as that person before.
+    pub knows: &'a (dyn Fn(UserId) -> bool + Send + Sync),
+    pub origin: Origin,
+}
+
+/// Who that is.
+pub async fn with_password(store: &Store, hasher: &Hasher, typed: Typed<'_>) -> Result<User, Refused> {
+    // No username or address is longer; the database is not asked for what cannot be.
+    let found = if typed.login.len() <= 400 { people::by_login(store.read(), typed.login).await? } else { None };
+    let known_browser = found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
+    let account = found.as_ref().map_or_else(|| Username::folded(typed.login), |user| user.id.to_string());
+    let attempt = Attempt { account, address: typed.origin.address.clone(), known_browser };
+    let counted = match throttle::count(store, &attempt).await? {
+        Ok(counted) => counted,
+        Err(too_many) => {
+            note_failure(store, found.as_ref(), typed.origin, "too many tries").await?;
+            return Err(Refused::TooMany(too_many));
+        }
+    };
+    let hash = found.as_ref().and_then(|user| user.password.as_ref());
+    let right = match hasher.verify(typed.password.clone(), hash).await {
+        Ok(right) => right,
+        Err(PasswordError::Busy) => {
+            throttle::take_back(store, counted).await?;
+            return Err(Refused::Busy);
+        }
+        Err(_) => false,
+    };
+    match found {
+        Some(user) if right && !user.disabled => {
+            throttle::take_back(store, counted).await?;
+            renew_hash(store, hasher, &user, typed.password).await?;
+            Ok(user)
+        }
+        found => {
+            let why = if right { "turned off" } else { "wrong name or password" };
+            note_failure(store, found.as_ref(), typed.origin, why).await?;
+            Err(Refused::NoMatch)
+        }
+    }
+}
+
+/// Replaces a hash of yesterday's parameters while the password is at hand.
+async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secret) -> Result<(), Refused> {
+    let Some(old) = user.password.clone().filter(password::is_outdated) else { return Ok(()) };
+    // An old password that today's rules refuse stays as it is until its owner changes it.
+    if let Ok(new) = hasher.hash(password).await {
+        let id = user.id;
+        store.write(move |tx| Box::pin(async move { people::rehash(tx, id, &old, &new).await })).await?;
+    }
+    Ok(())
+}
+
+async fn note_failure(store: &Store, user: Option<&User>, origin: Origin, why: &str) -> Result<(), StoreError> {
+    let event = Event {
+        id: EventId(store.env().uuid()),
+        at: store.env().now(),
+        kind: EventKind::SignInFailed,
+        actor: Actor::Anonymous,
+        user: user.map(|user| user.id),
+        client: None,
+        origin,
+        // Never what was typed: people type passwords into the wrong field.
+        detail: why.to_owned(),
+    };
+    store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await
+}

@@ -1,0 +1,112 @@
+//! The cookie of a browser, signed in or not: a random id with a MAC. Forms and interactions are bound to it, so that
+//! neither works from another browser; nobody but us can make one.
+//!
+//! Beside it, who has signed in here before: a tag a person, computable only with our key, which keeps their allowance
+//! of tries apart from strangers' (`identity::throttle`).
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq as _;
+
+use crate::app::App;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::secret::{Digest, base64url, from_base64url};
+use crate::keys::master::Purpose;
+
+const KNOWN_PEOPLE: usize = 8;
+const YEAR_SECONDS: u32 = 31_536_000;
+
+#[derive(Clone, Debug)]
+pub struct Browser {
+    id: [u8; 16],
+    known: Vec<String>,
+}
+
+impl Browser {
+    /// What an interaction is bound to.
+    pub fn digest(&self, app: &App) -> Digest {
+        Digest(app.provider.master.mac(Purpose::Browser, &[b"interaction", &self.id]))
+    }
+
+    pub fn name(&self) -> String {
+        base64url(&self.id)
+    }
+
+    /// The token in this browser's forms; another one in each session.
+    pub fn form_token(&self, app: &App, session: Option<SessionId>) -> String {
+        let session = session.map(|id| id.to_string()).unwrap_or_default();
+        base64url(&app.provider.master.mac(Purpose::Form, &[&self.id, session.as_bytes()]))
+    }
+
+    pub fn owns(&self, app: &App, session: Option<SessionId>, token: &str) -> bool {
+        self.form_token(app, session).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    fn tag(&self, app: &App, user: UserId) -> String {
+        let mac = app.provider.master.mac(Purpose::Browser, &[b"known", &self.id, user.0.as_bytes()]);
+        base64url(mac.split_at(16).0)
+    }
+
+    pub fn knows(&self, app: &App, user: UserId) -> bool {
+        let tag = self.tag(app, user);
+        self.known.iter().any(|known| known.as_bytes().ct_eq(tag.as_bytes()).into())
+    }
+
+    /// The header that makes this browser know `user`, the latest first.
+    pub fn remember(&self, app: &App, user: UserId) -> Option<HeaderValue> {
+        let tag = self.tag(app, user);
+        let mut tags = vec![tag.clone()];
+        tags.extend(self.known.iter().filter(|known| **known != tag).take(KNOWN_PEOPLE - 1).cloned());
+        cookie(app, "known", &tags.join("."))
+    }
+}
+
+fn cookie_name(app: &App, name: &str) -> String {
+    if app.config.secure() { format!("__Host-signet-{name}") } else { format!("signet-{name}") }
+}
+
+fn cookie(app: &App, name: &str, value: &str) -> Option<HeaderValue> {
+    let secure = if app.config.secure() { "; Secure" } else { "" };
+    let name = cookie_name(app, name);
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={YEAR_SECONDS}{secure}")).ok()
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(known, value)| (known == name).then_some(value))
+}
+
+fn read(app: &App, headers: &HeaderMap) -> Option<Browser> {
+    let (id, mac) = value(headers, &cookie_name(app, "browser"))?.split_once('.')?;
+    let id: [u8; 16] = from_base64url(id)?.try_into().ok()?;
+    let ours = app.provider.master.mac(Purpose::Browser, &[b"cookie", &id]);
+    if !bool::from(ours.as_slice().ct_eq(&from_base64url(mac)?)) {
+        return None;
+    }
+    let known = value(headers, &cookie_name(app, "known")).unwrap_or_default();
+    let known = known.split('.').filter(|tag| !tag.is_empty()).take(KNOWN_PEOPLE).map(ToOwned::to_owned).collect();
+    Some(Browser { id, known })
+}
+
+/// Gives every request to a page its [`Browser`], and a new browser its cookie.
+pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let (browser, is_new) = match read(&app, request.headers()) {
+        Some(browser) => (browser, false),
+        None => (Browser { id: app.env().random(), known: Vec::new() }, true),
+    };
+    let mac = app.provider.master.mac(Purpose::Browser, &[b"cookie", &browser.id]);
+    let set = cookie(&app, "browser", &format!("{}.{}", base64url(&browser.id), base64url(&mac)));
+    request.extensions_mut().insert(browser);
+    let mut response = next.run(request).await;
+    if is_new && let Some(set) = set {
+        response.headers_mut().append(header::SET_COOKIE, set);
+    }
+    response
+}

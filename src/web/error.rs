@@ -1,0 +1,117 @@
+//! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person. Logged here, once.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::Json;
+use serde_json::json;
+
+use super::pages::chrome;
+use super::pages::views::ErrorPage;
+use super::view::When;
+use crate::app::App;
+use crate::domain::event::Origin;
+use crate::protocol::error::{ErrorCode, OAuthError};
+
+fn status(error: &OAuthError) -> StatusCode {
+    StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn log(error: &OAuthError) {
+    let (code, cause) = (error.code.as_str(), error.cause.as_deref().unwrap_or_default());
+    if status(error).is_server_error() {
+        tracing::error!(error = code, cause, description = %error.description, "refused");
+    } else {
+        tracing::warn!(error = code, cause, description = %error.description, "refused");
+    }
+}
+
+/// For programs.
+pub struct ApiError {
+    pub error: OAuthError,
+    /// What the answer challenges for.
+    pub challenge: Challenge,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    None,
+    /// RFC 6749 §5.2: where the client tried the Authorization header.
+    Basic,
+    /// RFC 6750 §3: with the error, or bare where no token came.
+    Bearer,
+    BareBearer,
+}
+
+impl From<OAuthError> for ApiError {
+    fn from(error: OAuthError) -> Self {
+        Self { error, challenge: Challenge::None }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        log(&self.error);
+        let (code, description) = (self.error.code.as_str(), &self.error.description);
+        let challenge = match self.challenge {
+            Challenge::None => None,
+            Challenge::Basic => Some("Basic realm=\"signet\", charset=\"UTF-8\"".to_owned()),
+            Challenge::Bearer => Some(format!("Bearer error=\"{code}\", error_description=\"{description}\"")),
+            Challenge::BareBearer => Some("Bearer".to_owned()),
+        };
+        let body = Json(json!({ "error": code, "error_description": description }));
+        let mut response = (status(&self.error), body).into_response();
+        if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
+        if self.error.code == ErrorCode::TemporarilyUnavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
+    }
+}
+
+/// For people.
+pub struct PageError {
+    app: App,
+    request_id: String,
+    error: OAuthError,
+}
+
+impl PageError {
+    pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
+        Self { app: app.clone(), request_id: origin.request_id.clone(), error }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        log(&self.error);
+        let status = match status(&self.error) {
+            // A browser has no use for 401 without a challenge; the page is the answer.
+            StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let page = ErrorPage {
+            chrome: chrome(&self.app),
+            code: self.error.code.as_str().to_owned(),
+            title: "This can’t go on".to_owned(),
+            description: self.error.description.into_owned(),
+            request_id: self.request_id,
+            time: When::new(self.app.env().now().date()),
+            app: None,
+            hint: None,
+        };
+        (status, render(&page)).into_response()
+    }
+}
+
+/// A page's HTML. A template that does not render is our own fault, and is said so.
+pub fn render(page: &impl askama::Template) -> Response {
+    match page.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page does not render");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A person's browser: its cookie, its session where somebody is signed in, and the forms it sends, which are checked
+//! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session).
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::asked::{is_form, origin};
+use crate::app::App;
+use crate::domain::event::Origin;
+use crate::domain::ids::SessionId;
+use crate::domain::session::Session;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::web::browser::Browser;
+use crate::web::error::PageError;
+use crate::web::sessions::{self, Carried};
+
+pub struct Visitor {
+    pub app: App,
+    pub browser: Browser,
+    /// Who is signed in here.
+    pub session: Option<Session>,
+    pub tower: tower_sessions::Session,
+    pub origin: Origin,
+}
+
+impl Visitor {
+    pub fn form_token(&self) -> String {
+        self.browser.form_token(&self.app, self.session.as_ref().map(|session| session.id))
+    }
+
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id)
+    }
+
+    pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
+        PageError::new(&self.app, &self.origin, error.into())
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let origin = origin(parts, &app.config.trusted_proxies);
+        let broken = |what: &'static str| {
+            PageError::new(app, &origin, OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(what))
+        };
+        let browser = parts.extensions.get::<Browser>().cloned().ok_or_else(|| broken("no browser layer"))?;
+        let tower = parts.extensions.get::<tower_sessions::Session>().cloned().ok_or_else(|| broken("no session layer"))?;
+        let carried: Option<Carried> = tower.get(sessions::KEY).await.map_err(|_| broken("the session cannot be read"))?;
+        let session = match (carried, tower.id()) {
+            (Some(carried), Some(id)) => Some(carried.session(sessions::digest(&id))),
+            _ => None,
+        };
+        Ok(Self { app: app.clone(), browser, session, tower, origin })
+    }
+}
+
+/// A POST from one of our own pages.
+pub struct Form {
+    pub visitor: Visitor,
+    pub fields: Parameters,
+}
+
+impl Form {
+    /// A field's text, empty where it is missing.
+    pub fn text(&self, name: &str) -> Result<&str, PageError> {
+        Ok(self.fields.one(name).map_err(|error| self.visitor.error(error))?.unwrap_or_default())
+    }
+}
+
+impl FromRequest<App> for Form {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, PageError> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let refused = |text: &'static str| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
+        if !is_form(&parts.headers) {
+            return Err(refused("The page sent something that is not a form."));
+        }
+        if !is_our_own(&parts.headers, app) {
+            return Err(refused("The form came from another site. Open the page here and try again."));
+        }
+        let body = Bytes::from_request(Request::from_parts(parts, body), app)
+            .await
+            .map_err(|_| refused("The form is too large or did not arrive."))?;
+        let fields = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
+        fields.check_repetition().map_err(|error| visitor.error(error))?;
+        let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();
+        if !visitor.browser.owns(app, visitor.session_id(), token) {
+            return Err(refused("This page was open too long, or another one signed you in or out. Go back, reload it and try again."));
+        }
+        Ok(Self { visitor, fields })
+    }
+}
+
+/// Fetch Metadata (`Sec-Fetch-Site`) and `Origin`, where the browser sends them.
+fn is_our_own(headers: &HeaderMap, app: &App) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    // `null` is what a browser says of a page whose referrer policy hides where it is.
+    let same_origin = text("origin").is_none_or(|origin| origin == app.config.issuer.origin() || (origin == "null" && text("sec-fetch-site") == Some("same-origin")));
+    same_site && same_origin
+}

@@ -1,0 +1,18 @@
+//! HTTP: parse, call, render. The only place that knows axum, askama and tower-sessions.
+//!
+//! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`error`] how a
+//! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`browser`] the cookie of a browser that
+//! has not signed in, `extract` what handlers ask for, `oauth` the protocol's endpoints, `pages` people's pages.
+
+pub mod browser;
+pub mod error;
+pub mod extract;
+pub mod layers;
+pub mod oauth;
+pub mod pages;
+pub mod router;
+pub mod sessions;
+pub mod sign_in;
+pub mod statics;
+pub mod urls;
+pub mod view;

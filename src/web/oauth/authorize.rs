@@ -1,0 +1,75 @@
+//! The authorization endpoint over HTTP: a GET is decided, a POST becomes a GET, and a page that is done comes back to
+//! `/oauth2/authorize/{id}`. Next door: `protocol::authorize`, which decides.
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::app::App;
+use crate::domain::ids::InteractionId;
+use crate::domain::interaction::ResponseMode;
+use crate::protocol::authorize::{Outcome, Refused, Reply, Step};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::web::error::{PageError, render};
+use crate::web::extract::Visitor;
+use crate::web::pages::chrome;
+use crate::web::pages::views::FormPostPage;
+use crate::web::urls;
+
+pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    let browser = visitor.browser.digest(&visitor.app);
+    let outcome = visitor.app.provider.authorize(&parameters, visitor.session.as_ref(), browser).await;
+    answer(&visitor, outcome)
+}
+
+/// A POST from another site comes without the session's cookie (SameSite=Lax): the browser is sent to ask again by GET.
+pub async fn post(State(_): State<App>, visitor: Visitor, body: Bytes) -> Result<Response, PageError> {
+    let too_large = || visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The app's request is too large."));
+    let query = std::str::from_utf8(&body).ok().filter(|query| query.len() <= 12 * 1024).ok_or_else(too_large)?;
+    let parameters = Parameters::parse(query.as_bytes()).map_err(|error| visitor.error(error))?;
+    let encoded = parameters.encoded();
+    Ok(Redirect::to(&format!("{}?{encoded}", urls::ENDPOINTS.authorization)).into_response())
+}
+
+pub async fn resume(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+    let waiting = super::super::pages::waiting(&visitor, &id).await?;
+    let outcome = visitor.app.provider.resume(&waiting, visitor.session.as_ref()).await;
+    answer(&visitor, outcome)
+}
+
+/// Renders whatever was decided.
+pub fn answer(visitor: &Visitor, outcome: Result<Outcome, Refused>) -> Result<Response, PageError> {
+    match outcome {
+        Ok(Outcome::Reply(reply)) => Ok(send(visitor, reply)),
+        Ok(Outcome::Ask(step, id)) => Ok(Redirect::to(&page(&step, id)).into_response()),
+        Err(Refused::Shown(error)) => Err(visitor.error(error)),
+        Err(Refused::Returned(to, error)) => {
+            tracing::info!(error = error.code.as_str(), cause = error.cause.as_deref(), "sent back to the app");
+            Ok(send(visitor, Reply::error(&visitor.app.provider.issuer, &to, &error)))
+        }
+    }
+}
+
+fn page(step: &Step, id: InteractionId) -> String {
+    match step {
+        Step::Login => urls::login(id),
+        Step::SelectAccount => urls::select_account(id),
+        Step::Consent => urls::consent(id),
+        // Both have been answered before a page is chosen.
+        Step::Issue(()) | Step::Refuse(_) => urls::resume(id),
+    }
+}
+
+fn send(visitor: &Visitor, reply: Reply) -> Response {
+    if reply.mode != ResponseMode::FormPost {
+        // 303: whatever the browser did to get here, it goes on with a GET and sends no form along (RFC 9700 §4.12).
+        return Redirect::to(&reply.location()).into_response();
+    }
+    render(&FormPostPage {
+        chrome: chrome(&visitor.app),
+        action: reply.redirect_uri,
+        fields: reply.parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    })
+}

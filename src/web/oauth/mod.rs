@@ -1,0 +1,6 @@
+//! The protocol's endpoints: each handler parses, calls `protocol` and renders.
+
+pub mod authorize;
+pub mod documents;
+pub mod token;
+pub mod userinfo;

@@ -1,0 +1,50 @@
+//! Token, introspection and revocation: what authenticated clients ask (RFC 6749 §3.2, RFC 7662, RFC 7009).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::domain::client::Client;
+use crate::protocol::client_auth::Presented;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::web::error::{ApiError, Challenge};
+use crate::web::extract::Asked;
+
+pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    let tokens = app.provider.token(&client, &asked.parameters, asked.origin).await?;
+    Ok(Json(tokens).into_response())
+}
+
+pub async fn introspect(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    if client.meta.is_public() {
+        // RFC 7662 §2.1: the endpoint must not answer those who prove nothing.
+        let error = OAuthError::new(ErrorCode::InvalidClient, "Introspection needs a client that can keep a secret.");
+        return Err(error.into());
+    }
+    let answer = app.provider.introspect(&client, asked.parameters.required("token")?).await?;
+    Ok(Json(answer).into_response())
+}
+
+pub async fn revoke(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    app.provider.revoke(&client, asked.parameters.required("token")?).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {
+    let challenge = if asked.authorization.is_some() { Challenge::Basic } else { Challenge::None };
+    let judged = match Presented::parse(asked.authorization.as_deref(), &asked.parameters) {
+        Ok(presented) => app.provider.authenticate_client(presented).await,
+        Err(error) => Err(error),
+    };
+    judged.map_err(|error| {
+        let challenge = if error.code == ErrorCode::InvalidClient { challenge } else { Challenge::None };
+        ApiError { error, challenge }
+    })
+}

@@ -1,0 +1,102 @@
+//! Asking a person what an app may have: one line a scope, in their words.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::views::{ConsentPage, ScopeLine};
+use super::{card, chrome, person, waiting};
+use crate::domain::api::Api;
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::ids::EventId;
+use crate::domain::interaction::Progress;
+use crate::domain::user::User;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::store::{consents, events, interactions, people};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Form, Visitor};
+use crate::web::oauth::authorize::answer;
+use crate::web::urls;
+
+pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+    let waiting = waiting(&visitor, &id).await?;
+    let Some(user) = signed_in(&visitor).await? else { return Ok(Redirect::to(&urls::resume(waiting.id)).into_response()) };
+    let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
+    let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
+    let host = url::Url::parse(&waiting.request.reply_to.redirect_uri).ok();
+    Ok(render(&ConsentPage {
+        chrome: chrome(&visitor.app),
+        csrf: visitor.form_token(),
+        action: urls::consent(waiting.id),
+        app: card(&client),
+        person: person(&user),
+        scopes: waiting.request.scopes.iter().map(|scope| line(scope, &user, &apis)).collect(),
+        switch_account: urls::select_account(waiting.id),
+        redirect_host: host.and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_else(|| client.shown_name().to_owned()),
+    }))
+}
+
+pub async fn submit(Path(id): Path<String>, form: Form) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    let waiting = waiting(visitor, &id).await?;
+    let Some(session) = &visitor.session else { return Ok(Redirect::to(&urls::resume(waiting.id)).into_response()) };
+    let (user, client) = (session.user, waiting.request.client.clone());
+    let event = |kind, detail: String| Event {
+        id: EventId(visitor.app.env().uuid()),
+        at: visitor.app.env().now(),
+        kind,
+        actor: Actor::User(user),
+        user: Some(user),
+        client: Some(client.clone()),
+        origin: visitor.origin.clone(),
+        detail,
+    };
+    match form.text("decision")? {
+        "allow" => {
+            let scopes = waiting.request.scopes.clone();
+            let (event, client) = (event(EventKind::ConsentGiven, scopes.to_string()), client.clone());
+            let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
+            let id = waiting.id;
+            let write = visitor.app.store().write(move |tx| {
+                Box::pin(async move {
+                    consents::give(tx, user, &client, &scopes).await?;
+                    interactions::record(tx, id, &progress).await?;
+                    events::insert(tx, &event).await
+                })
+            });
+            write.await.map_err(|error| visitor.error(error))?;
+            Ok(Redirect::to(&urls::resume(waiting.id)).into_response())
+        }
+        "deny" => {
+            let event = event(EventKind::ConsentDenied, waiting.request.scopes.to_string());
+            let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
+            write.await.map_err(|error| visitor.error(error))?;
+            let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
+            answer(visitor, visitor.app.provider.refuse(&waiting, denied).await)
+        }
+        _ => Ok(Redirect::to(&urls::consent(waiting.id)).into_response()),
+    }
+}
+
+pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
+    let Some(session) = &visitor.session else { return Ok(None) };
+    let user = people::by_id(visitor.app.store().read(), session.user).await.map_err(|error| visitor.error(error))?;
+    Ok(user.filter(|user| !user.disabled))
+}
+
+fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
+    let profile = &user.profile;
+    let (icon, title, detail) = match scope {
+        "openid" => ("user", "Know that it’s you".to_owned(), "The same private number each time you sign in.".to_owned()),
+        "profile" => ("info", "See your name and profile".to_owned(), user.shown_name().to_owned()),
+        "email" => ("mail", "See your email address".to_owned(), profile.email.clone().unwrap_or_default()),
+        "address" => ("home", "See your postal address".to_owned(), String::new()),
+        "phone" => ("phone", "See your phone number".to_owned(), profile.phone_number.clone().unwrap_or_default()),
+        "groups" => ("users", "See the groups you are in".to_owned(), String::new()),
+        "offline_access" => ("clock", "Stay connected while you’re away".to_owned(), "Until you remove it in your account.".to_owned()),
+        other => {
+            let api = apis.iter().find(|api| api.scopes.contains(other)).map(|api| format!("In {}", api.shown_name()));
+            ("note", other.to_owned(), api.unwrap_or_default())
+        }
+    };
+    ScopeLine { scope: scope.to_owned(), icon, title, detail }
+}

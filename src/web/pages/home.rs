@@ -1,0 +1,19 @@
+//! The front page: what this server is, and who is signed in here.
+
+use axum::response::Response;
+
+use super::chrome;
+use super::consent::signed_in;
+use super::views::HomePage;
+use crate::web::error::{PageError, render};
+use crate::web::extract::Visitor;
+use crate::web::view::{Viewer, initials};
+
+pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
+    let viewer = signed_in(&visitor).await?.map(|user| Viewer {
+        name: user.shown_name().to_owned(),
+        initials: initials(user.shown_name()),
+        admin: user.admin,
+    });
+    Ok(render(&HomePage { chrome: chrome(&visitor.app), viewer }))
+}

@@ -1,0 +1,139 @@
+//! Signing in, for an app's request (`/login/{id}`) or for oneself (`/login`).
+
+use axum::extract::{Path, RawQuery};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::views::{LoginError, LoginPage};
+use super::{card, chrome, record, waiting};
+use crate::domain::authorization::SignInMethod;
+use crate::domain::interaction::{Interaction, Progress};
+use crate::domain::secret::Secret;
+use crate::domain::user::User;
+use crate::identity::login::{self, Refused, Typed};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Form, Visitor};
+use crate::web::oauth::authorize::answer;
+use crate::web::sign_in;
+use crate::web::urls;
+
+pub async fn for_app(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+    let waiting = waiting(&visitor, &id).await?;
+    Ok(render(&page(&visitor, Some(&waiting), "").await?))
+}
+
+pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    let mut page = page(&visitor, None, "").await?;
+    page.next = local(query.one("next").ok().flatten().unwrap_or_default()).to_owned();
+    Ok(render(&page))
+}
+
+pub async fn submit_for_app(Path(id): Path<String>, form: Form) -> Result<Response, PageError> {
+    let waiting = waiting(&form.visitor, &id).await?;
+    if form.text("decision")? == "deny" {
+        let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
+        let outcome = form.visitor.app.provider.refuse(&waiting, denied).await;
+        return answer(&form.visitor, outcome);
+    }
+    match check(&form).await? {
+        Ok(user) => {
+            let progress = Progress { signed_in_at: Some(form.visitor.app.env().now()), ..waiting.progress.clone() };
+            record(&form.visitor, &waiting, progress).await?;
+            sign_in::begin(&form.visitor, &user, SignInMethod::Password, form.text("remember")? == "1").await?;
+            Ok(remembered(&form.visitor, &user, &urls::resume(waiting.id)))
+        }
+        Err(error) => again(&form, Some(&waiting), error).await,
+    }
+}
+
+pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
+    match check(&form).await? {
+        Ok(user) => {
+            sign_in::begin(&form.visitor, &user, SignInMethod::Password, form.text("remember")? == "1").await?;
+            Ok(remembered(&form.visitor, &user, local(form.text("next")?)))
+        }
+        Err(error) => again(&form, None, error).await,
+    }
+}
+
+/// A path of ours, byte for byte safe in a Location header: one slash, then nothing that a browser reads as a host.
+fn local(next: &str) -> &str {
+    let safe = next.starts_with('/')
+        && !next.starts_with("//")
+        && next.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.~?=&%".contains(&b));
+    if safe { next } else { "/" }
+}
+
+async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, PageError> {
+    let visitor = &form.visitor;
+    let (username, password) = (form.text("username")?, form.text("password")?);
+    if username.is_empty() || password.is_empty() {
+        return Ok(Err((StatusCode::OK, LoginError::no_match())));
+    }
+    let typed = Typed {
+        login: username,
+        password: Secret::new(password.to_owned()),
+        browser: visitor.browser.name(),
+        knows: &|user| visitor.browser.knows(&visitor.app, user),
+        origin: visitor.origin.clone(),
+    };
+    match login::with_password(visitor.app.store(), &visitor.app.hasher, typed).await {
+        Ok(user) => Ok(Ok(user)),
+        Err(Refused::NoMatch) => Ok(Err((StatusCode::OK, LoginError::no_match()))),
+        Err(Refused::TooMany(too_many)) => {
+            let minutes = too_many.0.since(visitor.app.env().now()).max(0) / 60_000 + 1;
+            let wait = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+            Ok(Err((StatusCode::TOO_MANY_REQUESTS, LoginError::too_many(&wait))))
+        }
+        Err(Refused::Busy) => Ok(Err((StatusCode::SERVICE_UNAVAILABLE, LoginError::too_many("a moment")))),
+        Err(Refused::Store(error)) => Err(visitor.error(error)),
+    }
+}
+
+async fn again(form: &Form, waiting: Option<&Interaction>, error: (StatusCode, LoginError)) -> Result<Response, PageError> {
+    let mut page = page(&form.visitor, waiting, form.text("username")?).await?;
+    page.remember = form.text("remember")? == "1";
+    page.next = local(form.text("next")?).to_owned();
+    page.error = Some(error.1);
+    let mut response = (error.0, render(&page)).into_response();
+    if error.0 != StatusCode::OK {
+        response.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static("60"));
+    }
+    Ok(response)
+}
+
+async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) -> Result<LoginPage, PageError> {
+    let app = match waiting {
+        Some(waiting) => {
+            let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
+            Some(card(&client))
+        }
+        None => None,
+    };
+    let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
+    Ok(LoginPage {
+        chrome: chrome(&visitor.app),
+        csrf: visitor.form_token(),
+        action: waiting.map_or_else(|| urls::LOGIN.to_owned(), |waiting| urls::login(waiting.id)),
+        flow: waiting.map(|waiting| waiting.id.to_string()).unwrap_or_default(),
+        app,
+        heading_line: None,
+        username: hint.unwrap_or(username).to_owned(),
+        remember: false,
+        error: None,
+        passkeys: false,
+        next: String::new(),
+    })
+}
+
+/// On to `to`, in a browser that knows this person from now on.
+fn remembered(visitor: &Visitor, user: &User, to: &str) -> Response {
+    let mut response = Redirect::to(to).into_response();
+    if let Some(cookie) = visitor.browser.remember(&visitor.app, user.id) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}

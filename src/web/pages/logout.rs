@@ -1,0 +1,73 @@
+//! Signing out, from an app (OpenID Connect RP-Initiated Logout 1.0) or from our own pages.
+
+use axum::extract::RawQuery;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::consent::signed_in;
+use super::views::{LogoutPage, SignedOutPage};
+use super::{card, chrome, person};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::logout::LogoutRequest;
+use crate::protocol::parameters::Parameters;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Form, Visitor};
+use crate::web::sign_in;
+use crate::web::urls::ENDPOINTS;
+
+const REQUEST: [&str; 4] = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+
+pub async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    ask(visitor, &parameters).await
+}
+
+async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, PageError> {
+    let checked = visitor.app.provider.check_logout(parameters, visitor.session.as_ref()).await;
+    let request = checked.map_err(|error| visitor.error(error))?;
+    if visitor.session.is_none() || request.vouched {
+        return finish(&visitor, request).await;
+    }
+    let client = match &request.client {
+        Some(id) => visitor.app.store().authority().client(visitor.app.store(), id).await.map_err(|error| visitor.error(error))?,
+        None => None,
+    };
+    let fields = REQUEST.iter().filter_map(|name| Some(((*name).to_owned(), parameters.one(name).ok()??.to_owned())));
+    Ok(render(&LogoutPage {
+        chrome: chrome(&visitor.app),
+        csrf: visitor.form_token(),
+        action: ENDPOINTS.end_session.to_owned(),
+        fields: fields.collect(),
+        person: signed_in(&visitor).await?.as_ref().map(person),
+        app: client.as_deref().map(card),
+    }))
+}
+
+/// The page's own form carries a `decision`; a POST without one is an app's request, which a GET repeats so that the
+/// Lax cookie is there.
+pub async fn submit(visitor: Visitor, request: axum::extract::Request) -> Result<Response, PageError> {
+    use axum::extract::FromRequest as _;
+    let app = visitor.app.clone();
+    let (parts, body) = request.into_parts();
+    let unreadable = |_| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The form is too large or did not arrive."));
+    let body = axum::body::to_bytes(body, 64 * 1024).await.map_err(unreadable)?;
+    let parameters = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
+    if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {
+        let to = format!("{}?{}", ENDPOINTS.end_session, parameters.encoded());
+        return Ok(Redirect::to(&to).into_response());
+    }
+    let form = Form::from_request(axum::extract::Request::from_parts(parts, body.into()), &app).await?;
+    if form.text("decision")? != "allow" {
+        return Ok(Redirect::to("/").into_response());
+    }
+    let checked = app.provider.check_logout(&form.fields, form.visitor.session.as_ref()).await;
+    let request = checked.map_err(|error| form.visitor.error(error))?;
+    finish(&form.visitor, request).await
+}
+
+async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, PageError> {
+    sign_in::sign_out(visitor).await?;
+    Ok(match request.back {
+        Some(back) => Redirect::to(&back).into_response(),
+        None => render(&SignedOutPage { chrome: chrome(&visitor.app), back: None }),
+    })
+}

@@ -1,0 +1,66 @@
+//! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
+//!
+//! [`login`], [`consent`], [`select_account`], [`logout`], [`setup`], [`home`]; [`views`] what their templates show.
+
+pub mod consent;
+pub mod home;
+pub mod login;
+pub mod logout;
+pub mod select_account;
+pub mod setup;
+pub mod views;
+
+use super::error::PageError;
+use super::extract::Visitor;
+use super::statics;
+use super::view::{AppCard, Chrome, initials};
+use crate::app::App;
+use crate::domain::client::Client;
+use crate::domain::interaction::{Interaction, Progress};
+use crate::domain::user::User;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::store::interactions;
+use views::Person;
+
+/// What every page shows around its own content.
+pub fn chrome(app: &App) -> Chrome {
+    Chrome { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::VERSION }
+}
+
+/// The interaction of a page's address, for the browser that began it.
+pub async fn waiting(visitor: &Visitor, id: &str) -> Result<Interaction, PageError> {
+    let unknown = || visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "There is no such sign-in. Go back to the app and begin again."));
+    let id = id.parse().map_err(|_| unknown())?;
+    let browser = visitor.browser.digest(&visitor.app);
+    visitor.app.provider.interaction(id, &browser).await.map_err(|error| visitor.error(error))
+}
+
+/// Writes down what was done for an interaction.
+pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress) -> Result<(), PageError> {
+    let id = waiting.id;
+    let write = visitor.app.store().write(move |tx| Box::pin(async move { interactions::record(tx, id, &progress).await }));
+    match write.await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "This sign-in has ended. Go back to the app and begin again."))),
+        Err(error) => Err(visitor.error(error)),
+    }
+}
+
+/// An app as people see it. Its logo is not fetched: a page loads nothing from elsewhere.
+pub fn card(client: &Client) -> AppCard {
+    AppCard {
+        name: client.shown_name().to_owned(),
+        logo: None,
+        policy: client.meta.policy_uri.as_ref().map(|page| page.as_str().to_owned()),
+        tos: client.meta.tos_uri.as_ref().map(|page| page.as_str().to_owned()),
+        host: None,
+    }
+}
+
+pub fn person(user: &User) -> Person {
+    Person {
+        name: user.shown_name().to_owned(),
+        detail: user.shown_detail().to_owned(),
+        initials: initials(user.shown_name()),
+    }
+}

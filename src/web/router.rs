@@ -1,0 +1,74 @@
+//! Every route, grouped by who asks: programs, anybody (public documents), people's browsers.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{Any, CorsLayer};
+
+use super::oauth::{authorize, documents, token, userinfo};
+use super::pages::{consent, home, login, logout, select_account, setup};
+use super::urls::{ENDPOINTS, LOGIN, SETUP};
+use super::{browser, layers, sessions, statics};
+use crate::app::App;
+
+const MOST_BODY_BYTES: usize = 64 * 1024;
+
+pub fn router(app: &App) -> Router {
+    // Apps in browsers call these from their own pages; none of them looks at a cookie.
+    let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+
+    let back_channel = Router::new()
+        .route(ENDPOINTS.token, post(token::token))
+        .route(ENDPOINTS.introspection, post(token::introspect))
+        .route(ENDPOINTS.revocation, post(token::revoke))
+        .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo))
+        .layer(cors.clone());
+
+    let documents = Router::new()
+        .route("/.well-known/openid-configuration", get(documents::discovery))
+        .route("/.well-known/oauth-authorization-server", get(documents::discovery))
+        .route(ENDPOINTS.jwks, get(documents::jwks))
+        .layer(cors);
+
+    let pages = Router::new()
+        .route("/", get(home::show))
+        .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
+        .route("/oauth2/authorize/{id}", get(authorize::resume))
+        .route(LOGIN, get(login::for_oneself).post(login::submit_for_oneself))
+        .route("/login/{id}", get(login::for_app).post(login::submit_for_app))
+        .route("/consent/{id}", get(consent::show).post(consent::submit))
+        .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
+        .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
+        .route(SETUP, get(setup::show).post(setup::submit))
+        .layer(sessions::layer(app))
+        .layer(from_fn_with_state(app.clone(), browser::layer));
+
+    let operation = Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/static/{name}", get(statics::serve));
+
+    Router::new()
+        .merge(back_channel)
+        .merge(documents)
+        .merge(pages)
+        .merge(operation)
+        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(app.clone(), layers::around))
+        .with_state(app.clone())
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    match app.store().ping().await {
+        Ok(()) => "ready".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Beginning and ending a browser session. The cookie's value changes at every sign-in; somebody else's session in the
+//! same browser ends there.
+
+use tower_sessions::Expiry;
+
+use super::error::PageError;
+use super::extract::Visitor;
+use super::sessions::{Carried, KEY};
+use crate::domain::authorization::SignInMethod;
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::ids::{EventId, SessionId, UserId};
+use crate::domain::user::User;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::store::grants::{self, Of};
+use crate::store::{Change, Cutoff, Store, StoreError, Tx, events, sessions};
+
+/// Signs `user` in on this browser.
+pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remember: bool) -> Result<(), PageError> {
+    let (now, lifetimes) = (visitor.app.env().now(), &visitor.app.config.lifetimes);
+    let before = visitor.session.as_ref();
+    if let Some(other) = before.filter(|session| session.user != user.id) {
+        end(visitor.app.store(), other.id).await.map_err(|error| visitor.error(error))?;
+    }
+    // The same person again keeps the session that apps know, under a new cookie.
+    let same = before.filter(|session| session.user == user.id);
+    let (idle, whole) = if remember {
+        (lifetimes.remembered_idle, lifetimes.remembered)
+    } else {
+        (lifetimes.session_idle, lifetimes.session)
+    };
+    let carried = Carried {
+        id: same.map_or_else(|| SessionId(visitor.app.env().uuid()), |session| session.id),
+        user: user.id,
+        auth_time: now,
+        method,
+        remembered: remember,
+        created_at: same.map_or(now, |session| session.created_at),
+        last_seen: now,
+        idle_until: now.plus_seconds(idle),
+        expires_at: now.plus_seconds(whole),
+        address: visitor.origin.address.clone(),
+        user_agent: visitor.origin.user_agent.clone(),
+    };
+    let expiry = if remember { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd };
+    let broken = |error: tower_sessions::session::Error| {
+        visitor.error(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()))
+    };
+    visitor.tower.cycle_id().await.map_err(broken)?;
+    visitor.tower.insert(KEY, &carried).await.map_err(broken)?;
+    visitor.tower.set_expiry(Some(expiry));
+    note(visitor, EventKind::SignedIn, user.id, method).await.map_err(|error| visitor.error(error))
+}
+
+/// Ends this browser's session, and what hangs on it.
+pub async fn sign_out(visitor: &Visitor) -> Result<(), PageError> {
+    let Some(session) = &visitor.session else { return Ok(()) };
+    end(visitor.app.store(), session.id).await.map_err(|error| visitor.error(error))?;
+    note(visitor, EventKind::SignedOut, session.user, session.method).await.map_err(|error| visitor.error(error))?;
+    visitor.tower.clear().await;
+    let forget = visitor.tower.delete().await;
+    forget.map_err(|error| {
+        visitor.error(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()))
+    })
+}
+
+async fn end(store: &Store, id: SessionId) -> Result<(), StoreError> {
+    store.write(move |tx| Box::pin(end_in(tx, id))).await
+}
+
+async fn end_in(tx: &Tx, id: SessionId) -> Result<(), StoreError> {
+    sessions::delete(tx, id).await?;
+    grants::revoke(tx, Of::Session(id)).await?;
+    tx.tell(Change::Cutoff(Cutoff::Session(id))).await
+}
+
+async fn note(visitor: &Visitor, kind: EventKind, user: UserId, method: SignInMethod) -> Result<(), StoreError> {
+    let event = Event {
+        id: EventId(visitor.app.env().uuid()),
+        at: visitor.app.env().now(),
+        kind,
+        actor: Actor::User(user),
+        user: Some(user),
+        client: None,
+        origin: visitor.origin.clone(),
+        detail: match method {
+            SignInMethod::Password => "with a password",
+            SignInMethod::Passkey => "with a passkey",
+        }
+        .to_owned(),
+    };
+    visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await
+}
