@@ -21,8 +21,9 @@ const UPKEEP: Duration = Duration::from_secs(300);
 pub async fn run(config: Config) -> Result<(), String> {
     let app = App::open(config, Env::system()).await?;
     let handle = Handle::new();
-    let listener = std::net::TcpListener::bind(app.config.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", app.config.listen))?;
+    let listener = std::net::TcpListener::bind(app.config.listen).map_err(|error| {
+        format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", app.config.listen)
+    })?;
     listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     let background = [
         tokio::spawn(Authority::follow(app.store().clone())),
@@ -31,7 +32,11 @@ pub async fn run(config: Config) -> Result<(), String> {
     ];
     tracing::info!("Signet is at {}", app.config.issuer.as_str());
     match setup::link(&app).await.map_err(|error| error.to_string())? {
-        Some(link) => announce(&format!("Signet is at {}. Make the first administrator: {}", app.config.issuer.as_str(), link.expose())),
+        Some(link) => announce(&format!(
+            "Signet is at {}. Make the first administrator: {}",
+            app.config.issuer.as_str(),
+            link.expose()
+        )),
         None => announce(&format!("Signet is at {}", app.config.issuer.as_str())),
     }
     tokio::spawn(stop_when_asked(handle.clone()));

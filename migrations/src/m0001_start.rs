@@ -3,7 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary_len, blob, boolean, integer, pk_auto, pk_uuid, string, string_null, text, text_null, uuid, uuid_null,
+    big_integer, big_integer_null, binary_len, blob, boolean, integer, pk_auto, pk_uuid, string, string_null, text,
+    text_null, uuid, uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -176,11 +177,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer("created_at"))
             .col(big_integer_null("last_used_at"))
             .to_owned(),
-        table("throttle")
-            .col(key("digest", 32))
-            .col(integer("failures"))
-            .col(big_integer("resets_at"))
-            .to_owned(),
+        table("throttle").col(key("digest", 32)).col(integer("failures")).col(big_integer("resets_at")).to_owned(),
         table("used_once").col(key("digest", 32)).col(big_integer("expires_at")).to_owned(),
         table("event")
             .col(pk_uuid("id"))

@@ -35,7 +35,10 @@ impl Issuer {
             .or_else(|| (!url.username().is_empty() || url.password().is_some()).then_some("has no user or password"))
             .or_else(|| (url.path() != "/").then_some("has no path: Signet serves a host of its own"))
             // `http://LOCALHOST:80` would come back as another string than what tokens carry.
-            .or_else(|| (url.as_str().trim_end_matches('/') != text.trim_end_matches('/')).then_some("is written in lower case, without a default port"));
+            .or_else(|| {
+                (url.as_str().trim_end_matches('/') != text.trim_end_matches('/'))
+                    .then_some("is written in lower case, without a default port")
+            });
         match problem {
             Some(problem) => Err(format!("the issuer {text:?} {problem}")),
             None => Ok(Self { text: text.to_owned(), url }),
@@ -107,10 +110,28 @@ mod tests {
 
     #[test]
     fn only_urls_that_can_stand_in_a_token_are_issuers() {
-        for good in ["https://id.example.com", "https://id.example.com/", "https://id.example.com:8443", "http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:9"] {
+        for good in [
+            "https://id.example.com",
+            "https://id.example.com/",
+            "https://id.example.com:8443",
+            "http://localhost:8080",
+            "http://127.0.0.1:1",
+            "http://[::1]:9",
+        ] {
             assert_eq!(Issuer::parse(good).map(|i| i.as_str().to_owned()), Ok(good.to_owned()));
         }
-        for bad in ["", "id.example.com", "http://id.example.com", "ftp://localhost", "https://id.example.com/?a", "https://id.example.com/#a", "https://u@id.example.com", "https://ID.example.com", "https://id.example.com:443", "https://id.example.com/path"] {
+        for bad in [
+            "",
+            "id.example.com",
+            "http://id.example.com",
+            "ftp://localhost",
+            "https://id.example.com/?a",
+            "https://id.example.com/#a",
+            "https://u@id.example.com",
+            "https://ID.example.com",
+            "https://id.example.com:443",
+            "https://id.example.com/path",
+        ] {
             assert!(Issuer::parse(bad).is_err(), "{bad}");
         }
     }

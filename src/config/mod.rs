@@ -189,8 +189,7 @@ impl Config {
         }
         // SIGNET_CONFIG names the file itself and is no key in it.
         let environment = Env::prefixed("SIGNET_").ignore(&["config"]).split("__");
-        let config: Self =
-            figment.merge(environment).extract().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
+        let config: Self = figment.merge(environment).extract().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
         config.check()
     }
 
@@ -200,7 +199,8 @@ impl Config {
         }
         if self.trusted_proxies.trusts_everyone() {
             return Err(ConfigError::Invalid(
-                "trusted_proxies names every address: anyone could then forge forwarded headers; name your proxies".into(),
+                "trusted_proxies names every address: anyone could then forge forwarded headers; name your proxies"
+                    .into(),
             ));
         }
         if self.name.trim().is_empty() {
@@ -213,9 +213,9 @@ impl Config {
     /// The database's address, the default filled in.
     #[must_use]
     pub fn database(&self) -> DatabaseUrl {
-        self.database_url.clone().unwrap_or_else(|| {
-            DatabaseUrl(format!("sqlite://{}", self.data_dir.join("signet.db").display()))
-        })
+        self.database_url
+            .clone()
+            .unwrap_or_else(|| DatabaseUrl(format!("sqlite://{}", self.data_dir.join("signet.db").display())))
     }
 
     /// Whether people's browsers reach this server by https: decides Secure cookies and the `__Host-` prefix.

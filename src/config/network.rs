@@ -45,7 +45,9 @@ enum OneOrMany {
 impl OneOrMany {
     fn items(self) -> Vec<String> {
         match self {
-            Self::One(text) => text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+            Self::One(text) => {
+                text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+            }
             Self::Many(items) => items,
         }
     }

@@ -22,7 +22,9 @@ impl RedirectUri {
             return Err("is longer than 2048 characters");
         }
         // What the WHATWG parser would silently drop or turn round is where two readers of one URI come to differ.
-        if !text.bytes().all(|b| matches!(b, 0x21..=0x7e)) || text.contains(['\\', '"', '<', '>', '^', '`', '{', '|', '}']) {
+        if !text.bytes().all(|b| matches!(b, 0x21..=0x7e))
+            || text.contains(['\\', '"', '<', '>', '^', '`', '{', '|', '}'])
+        {
             return Err("has a character that no URI has");
         }
         if text.contains('#') {

@@ -39,7 +39,8 @@ pub struct Typed<'a> {
 pub async fn with_password(store: &Store, hasher: &Hasher, typed: Typed<'_>) -> Result<User, Refused> {
     // No username or address is longer; the database is not asked for what cannot be.
     let found = if typed.login.len() <= 400 { people::by_login(store.read(), typed.login).await? } else { None };
-    let known_browser = found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
+    let known_browser =
+        found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
     let account = found.as_ref().map_or_else(|| Username::folded(typed.login), |user| user.id.to_string());
     let attempt = Attempt { account, address: typed.origin.address.clone(), known_browser };
     let counted = match throttle::count(store, &attempt).await? {

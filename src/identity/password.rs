@@ -48,11 +48,7 @@ impl Hasher {
     /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
     pub fn new(at_once: usize) -> Result<Self, PasswordError> {
         let dummy = hash_now(b"nobody's password")?;
-        Ok(Self {
-            places: Arc::new(Semaphore::new(at_once.max(1))),
-            waiting: Arc::default(),
-            dummy: dummy.0.into(),
-        })
+        Ok(Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default(), dummy: dummy.0.into() })
     }
 
     /// Hashes a new password that keeps the rules.

@@ -4,8 +4,8 @@
 
 use josekit::jwe::{self, JweHeader};
 
-use super::master::{MasterKey, Purpose};
 use super::KeyError;
+use super::master::{MasterKey, Purpose};
 
 /// Seals `plain` for `usage`.
 pub fn seal(master: &MasterKey, usage: &str, plain: &[u8]) -> Result<String, KeyError> {

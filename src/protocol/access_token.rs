@@ -91,10 +91,7 @@ impl Provider {
             .any(|format| format == TokenFormat::Opaque);
         Plan {
             format: if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt },
-            lifetime: asked()
-                .filter_map(|api| api.access_token_lifetime)
-                .min()
-                .unwrap_or(self.lifetimes.access_token),
+            lifetime: asked().filter_map(|api| api.access_token_lifetime).min().unwrap_or(self.lifetimes.access_token),
         }
     }
 
@@ -153,9 +150,8 @@ impl Provider {
         } else {
             self.read_jwt(token)
         };
-        Ok(verified.filter(|token| {
-            self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)
-        }))
+        Ok(verified
+            .filter(|token| self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)))
     }
 
     async fn read_opaque(&self, token: &str) -> Result<Option<Verified>> {

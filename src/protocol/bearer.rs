@@ -11,7 +11,9 @@ pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result
     let in_header = match authorization {
         None => None,
         Some(header) => match header.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Some(token.trim()),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+                Some(token.trim())
+            }
             _ => return Err(invalid("The Authorization header has no bearer token.")),
         },
     };
@@ -26,7 +28,10 @@ impl Provider {
     pub async fn bearer(&self, token: &str) -> Result<Verified> {
         let verified = self.verify_access_token(token).await?;
         verified.filter(|token| token.audience.has(self.issuer.as_str())).ok_or_else(|| {
-            OAuthError::new(ErrorCode::InvalidToken, "The access token is unknown, expired, revoked or for something else.")
+            OAuthError::new(
+                ErrorCode::InvalidToken,
+                "The access token is unknown, expired, revoked or for something else.",
+            )
         })
     }
 }

@@ -16,10 +16,18 @@ use crate::domain::secret::Secret;
 /// Credentials as they were presented, unjudged.
 #[derive(Debug)]
 pub enum Presented {
-    Basic { client: ClientId, secret: Secret },
-    Post { client: ClientId, secret: Secret },
+    Basic {
+        client: ClientId,
+        secret: Secret,
+    },
+    Post {
+        client: ClientId,
+        secret: Secret,
+    },
     /// `client_id` alone.
-    Named { client: ClientId },
+    Named {
+        client: ClientId,
+    },
 }
 
 impl Presented {
@@ -28,12 +36,19 @@ impl Presented {
         let named = parameters.one("client_id")?;
         let secret = parameters.one("client_secret")?;
         if let Some(header) = authorization {
-            let (client, password) = basic(header).ok_or_else(|| invalid("The Authorization header is not Basic credentials."))?;
+            let (client, password) =
+                basic(header).ok_or_else(|| invalid("The Authorization header is not Basic credentials."))?;
             if secret.is_some() {
-                return Err(OAuthError::new(ErrorCode::InvalidRequest, "The client authenticates in two ways at once."));
+                return Err(OAuthError::new(
+                    ErrorCode::InvalidRequest,
+                    "The client authenticates in two ways at once.",
+                ));
             }
             if named.is_some_and(|named| named != client) {
-                return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_id differs from the Authorization header."));
+                return Err(OAuthError::new(
+                    ErrorCode::InvalidRequest,
+                    "client_id differs from the Authorization header.",
+                ));
             }
             return Ok(Self::Basic { client: id(&client)?, secret: password });
         }

@@ -25,8 +25,7 @@ impl Provider {
     pub async fn discovery(&self, endpoints: &Endpoints) -> super::error::Result<Value> {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
-        let scopes: Scopes =
-            STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
         let methods = ["client_secret_basic", "client_secret_post", "none"];
         Ok(json!({
             "issuer": self.issuer.as_str(),

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::Result;
 use super::Provider;
 use super::access_token::Audience;
+use super::error::Result;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::secret::SecretKind;

@@ -23,9 +23,15 @@ impl Provider {
         parameters.check_repetition()?;
         let hint = match parameters.one("id_token_hint")? {
             None => None,
-            Some(token) => Some(self.read_hint(token).ok_or_else(|| invalid("The app sent a sign-in proof that is not ours."))?),
+            Some(token) => {
+                Some(self.read_hint(token).ok_or_else(|| invalid("The app sent a sign-in proof that is not ours."))?)
+            }
         };
-        let named = parameters.one("client_id")?.map(ClientId::parse).transpose().map_err(|_| invalid("The app is not known here."))?;
+        let named = parameters
+            .one("client_id")?
+            .map(ClientId::parse)
+            .transpose()
+            .map_err(|_| invalid("The app is not known here."))?;
         if let (Some(named), Some(hint)) = (&named, &hint)
             && *named != hint.aud
         {

@@ -44,9 +44,8 @@ impl Parameters {
 
     /// The value of a parameter that must be there, once.
     pub fn required(&self, name: &str) -> Result<&str> {
-        self.one(name)?.ok_or_else(|| {
-            OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is missing."))
-        })
+        self.one(name)?
+            .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is missing.")))
     }
 
     /// Every value of a parameter that may repeat.

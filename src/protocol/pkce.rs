@@ -15,7 +15,8 @@ pub fn challenge(parameters: &Parameters, required: bool) -> Result<Option<CodeC
     match (parameters.one("code_challenge")?, method) {
         // §4.2: 43 characters are the base64url of a SHA-256.
         (Some(challenge), Some("S256")) => {
-            let valid = challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            let valid =
+                challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
             valid
                 .then(|| Some(CodeChallenge(challenge.to_owned())))
                 .ok_or_else(|| invalid("code_challenge is not the base64url of a SHA-256."))

@@ -48,8 +48,7 @@ pub async fn insert(tx: &Tx, token: &OpaqueToken) -> Result<()> {
 
 /// The token of that digest, while it has not expired.
 pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<Option<OpaqueToken>> {
-    let found =
-        row::Entity::find_by_id(digest.0.to_vec()).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
+    let found = row::Entity::find_by_id(digest.0.to_vec()).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
     found
         .map(|row| {
             Ok(OpaqueToken {

@@ -91,12 +91,8 @@ pub(super) async fn after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<
 
 /// The number before the first entry since `at`: where a node that starts begins to read.
 pub(super) async fn position<C: ConnectionTrait>(conn: &C, at: Timestamp) -> Result<i64> {
-    let first = row::Entity::find()
-        .filter(row::Column::At.gte(at.0))
-        .order_by_asc(row::Column::Seq)
-        .limit(1)
-        .one(conn)
-        .await?;
+    let first =
+        row::Entity::find().filter(row::Column::At.gte(at.0)).order_by_asc(row::Column::Seq).limit(1).one(conn).await?;
     if let Some(first) = first {
         return Ok(first.seq - 1);
     }

@@ -11,8 +11,8 @@ pub mod apis;
 pub mod authority;
 pub mod clients;
 pub mod codes;
-pub mod consents;
 mod connect;
+pub mod consents;
 pub mod events;
 pub mod feed;
 pub mod grants;
@@ -190,7 +190,9 @@ impl Store {
     /// Where it does not.
     pub async fn ping(&self) -> Result<()> {
         let ask = self.read().execute_unprepared("SELECT 1");
-        tokio::time::timeout(Duration::from_secs(2), ask).await.map_err(|_| StoreError::Unavailable("no answer".into()))??;
+        tokio::time::timeout(Duration::from_secs(2), ask)
+            .await
+            .map_err(|_| StoreError::Unavailable("no answer".into()))??;
         Ok(())
     }
 

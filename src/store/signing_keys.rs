@@ -79,10 +79,7 @@ pub async fn delete(tx: &Tx, kid: &str) -> Result<()> {
 
 /// Oldest first.
 pub async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<StoredKey>> {
-    let rows = row::Entity::find()
-        .order_by_asc(row::Column::CreatedAt)
-        .order_by_asc(row::Column::Kid)
-        .all(conn)
-        .await?;
+    let rows =
+        row::Entity::find().order_by_asc(row::Column::CreatedAt).order_by_asc(row::Column::Kid).all(conn).await?;
     rows.into_iter().map(StoredKey::try_from).collect()
 }

@@ -1,8 +1,6 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
-use super::{
-    Result, Store, access_tokens, codes, events, feed, grants, interactions, sessions, throttle, used_once,
-};
+use super::{Result, Store, access_tokens, codes, events, feed, grants, interactions, sessions, throttle, used_once};
 
 /// Rows of one table in one transaction.
 const BATCH: u64 = 200;

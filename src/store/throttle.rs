@@ -37,8 +37,7 @@ pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
     let ends = now.plus_seconds(seconds).0;
     let failures = CaseStatement::new().case(over(), 1).finally(Expr::col((row::Entity, row::Column::Failures)).add(1));
     let resets = CaseStatement::new().case(over(), ends).finally(Expr::col((row::Entity, row::Column::ResetsAt)));
-    let model =
-        row::ActiveModel { digest: Set(digest.0.to_vec()), failures: Set(1), resets_at: Set(ends) };
+    let model = row::ActiveModel { digest: Set(digest.0.to_vec()), failures: Set(1), resets_at: Set(ends) };
     let count = row::Entity::insert(model)
         .on_conflict(
             OnConflict::column(row::Column::Digest)

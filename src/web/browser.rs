@@ -70,7 +70,8 @@ fn cookie_name(app: &App, name: &str) -> String {
 fn cookie(app: &App, name: &str, value: &str) -> Option<HeaderValue> {
     let secure = if app.config.secure() { "; Secure" } else { "" };
     let name = cookie_name(app, name);
-    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={YEAR_SECONDS}{secure}")).ok()
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={YEAR_SECONDS}{secure}"))
+        .ok()
 }
 
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,8 +1,8 @@
 //! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person. Logged here, once.
 
+use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 
 use super::pages::chrome;

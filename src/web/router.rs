@@ -19,7 +19,10 @@ const MOST_BODY_BYTES: usize = 64 * 1024;
 
 pub fn router(app: &App) -> Router {
     // Apps in browsers call these from their own pages; none of them looks at a cookie.
-    let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
 
     let back_channel = Router::new()
         .route(ENDPOINTS.token, post(token::token))

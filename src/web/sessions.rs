@@ -123,7 +123,10 @@ impl SessionStore for Sessions {
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         let digest = digest(id);
-        self.0.write(move |tx| Box::pin(async move { sessions::delete_by_digest(tx, &digest).await })).await.map_err(backend)
+        self.0
+            .write(move |tx| Box::pin(async move { sessions::delete_by_digest(tx, &digest).await }))
+            .await
+            .map_err(backend)
     }
 }
 

@@ -43,7 +43,9 @@ pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remembe
     };
     let expiry = if remember { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd };
     let broken = |error: tower_sessions::session::Error| {
-        visitor.error(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()))
+        visitor.error(
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()),
+        )
     };
     visitor.tower.cycle_id().await.map_err(broken)?;
     visitor.tower.insert(KEY, &carried).await.map_err(broken)?;
@@ -59,7 +61,9 @@ pub async fn sign_out(visitor: &Visitor) -> Result<(), PageError> {
     visitor.tower.clear().await;
     let forget = visitor.tower.delete().await;
     forget.map_err(|error| {
-        visitor.error(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()))
+        visitor.error(
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()),
+        )
     })
 }
 

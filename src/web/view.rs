@@ -73,13 +73,7 @@ impl When {
                 at.minute(),
                 at.second()
             ),
-            text: format!(
-                "{} {short} {}, {:02}:{:02} UTC",
-                at.day(),
-                at.year(),
-                at.hour(),
-                at.minute()
-            ),
+            text: format!("{} {short} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute()),
         }
     }
 }
@@ -94,17 +88,11 @@ pub struct Notice {
 
 impl Notice {
     pub fn ok(text: impl Into<String>) -> Self {
-        Self {
-            tone: "ok",
-            text: text.into(),
-        }
+        Self { tone: "ok", text: text.into() }
     }
 
     pub fn bad(text: impl Into<String>) -> Self {
-        Self {
-            tone: "bad",
-            text: text.into(),
-        }
+        Self { tone: "bad", text: text.into() }
     }
 }
 
@@ -113,10 +101,7 @@ const NAMELESS: &str = "·";
 
 /// One or two letters for the circle beside a name: of the first and the last word.
 pub fn initials(name: &str) -> String {
-    let mut heads = name
-        .split_whitespace()
-        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()))
-        .map(upper);
+    let mut heads = name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric())).map(upper);
     match (heads.next(), heads.next_back()) {
         (Some(first), Some(last)) => format!("{first}{last}"),
         (Some(only), None) => only.to_string(),
@@ -161,13 +146,7 @@ mod tests {
 
     #[test]
     fn an_app_without_a_logo_shows_two_letters() {
-        let app = |name: &str| AppCard {
-            name: name.to_owned(),
-            logo: None,
-            policy: None,
-            tos: None,
-            host: None,
-        };
+        let app = |name: &str| AppCard { name: name.to_owned(), logo: None, policy: None, tos: None, host: None };
         assert_eq!(app("gITEA").letters(), "Gi");
         assert_eq!(app("x").letters(), "X");
         assert_eq!(app("—").letters(), "·");

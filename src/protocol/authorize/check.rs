@@ -45,8 +45,10 @@ fn invalid(text: &'static str) -> OAuthError {
 }
 
 async fn trust(provider: &Provider, parameters: &Parameters) -> Result<(Arc<Client>, ReplyTo)> {
-    let unknown = || OAuthError::new(ErrorCode::InvalidClient, "The app that sent you here is not known to this server.");
-    let id = parameters.one("client_id")?.ok_or_else(|| invalid("The app did not say who it is: client_id is missing."))?;
+    let unknown =
+        || OAuthError::new(ErrorCode::InvalidClient, "The app that sent you here is not known to this server.");
+    let id =
+        parameters.one("client_id")?.ok_or_else(|| invalid("The app did not say who it is: client_id is missing."))?;
     let id = ClientId::parse(id).map_err(|_| unknown())?;
     let client = provider.store.authority().client(&provider.store, &id).await?;
     let client = client.filter(|client| !client.disabled).ok_or_else(unknown)?;
@@ -54,16 +56,20 @@ async fn trust(provider: &Provider, parameters: &Parameters) -> Result<(Arc<Clie
     let redirect_uri = match (sent, client.meta.redirect_uris.as_slice()) {
         (Some(sent), _) if client.redirects_to(sent) => sent.to_owned(),
         (Some(_), _) => {
-            return Err(invalid("The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe."));
+            return Err(invalid(
+                "The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe.",
+            ));
         }
         // RFC 6749 §3.1.2.3 lets a client with a single address leave it out; OpenID Connect does not.
         (None, [only]) if !is_openid(parameters) => only.as_str().to_owned(),
         (None, _) => return Err(invalid("The app did not say where to send you back: redirect_uri is missing.")),
     };
     // An unknown mode is refused later, by the mode that would have been the default.
-    let mode = parameters.one("response_mode").ok().flatten().and_then(ResponseMode::parse).unwrap_or(ResponseMode::Query);
+    let mode =
+        parameters.one("response_mode").ok().flatten().and_then(ResponseMode::parse).unwrap_or(ResponseMode::Query);
     let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= MOST_CHARACTERS);
-    let reply_to = ReplyTo { redirect_uri, redirect_uri_sent: sent.is_some(), mode, state: state.map(ToOwned::to_owned) };
+    let reply_to =
+        ReplyTo { redirect_uri, redirect_uri_sent: sent.is_some(), mode, state: state.map(ToOwned::to_owned) };
     Ok((client, reply_to))
 }
 
@@ -112,12 +118,20 @@ fn check_lengths(parameters: &Parameters) -> Result<()> {
 
 fn check_response(parameters: &Parameters, client: &Client) -> Result<()> {
     match parameters.required("response_type")? {
-        "code" if client.meta.allows(GrantType::AuthorizationCode) && client.meta.allows_response(ResponseType::Code) => {}
-        "code" => return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use the response type code.")),
+        "code"
+            if client.meta.allows(GrantType::AuthorizationCode) && client.meta.allows_response(ResponseType::Code) => {}
+        "code" => {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "This client may not use the response type code.",
+            ));
+        }
         _ => return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "The response type must be code.")),
     }
     match parameters.one("response_mode")? {
-        Some(mode) if ResponseMode::parse(mode).is_none() => Err(invalid("response_mode is query, fragment or form_post.")),
+        Some(mode) if ResponseMode::parse(mode).is_none() => {
+            Err(invalid("response_mode is query, fragment or form_post."))
+        }
         _ => Ok(()),
     }
 }

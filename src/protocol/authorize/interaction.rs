@@ -50,7 +50,10 @@ pub fn next_step<'s>(
     let another = request.hinted.is_some_and(|hinted| hinted != session.user);
     if another && fresh {
         // They signed in as somebody else than the app named: it must not get that person's tokens for the one it knows.
-        return Step::Refuse(OAuthError::new(ErrorCode::LoginRequired, "Another person signed in than id_token_hint names."));
+        return Step::Refuse(OAuthError::new(
+            ErrorCode::LoginRequired,
+            "Another person signed in than id_token_hint names.",
+        ));
     }
     if another || (!fresh && (too_old || request.prompt.login || progress.use_another_account)) {
         return login();

@@ -91,11 +91,7 @@ impl Provider {
     }
 
     /// Ends an interaction with an error that goes back to the app.
-    pub async fn refuse(
-        &self,
-        waiting: &Interaction,
-        error: OAuthError,
-    ) -> std::result::Result<Outcome, Refused> {
+    pub async fn refuse(&self, waiting: &Interaction, error: OAuthError) -> std::result::Result<Outcome, Refused> {
         let id = waiting.id;
         let ended = self.store.write(move |tx| Box::pin(async move { interactions::consume(tx, id).await })).await;
         match ended {
@@ -114,9 +110,9 @@ impl Provider {
     /// The client that waits, while it is turned on.
     pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
         let client = self.store.authority().client(&self.store, &waiting.request.client).await?;
-        client.filter(|client| !client.disabled).ok_or_else(|| {
-            OAuthError::new(ErrorCode::UnauthorizedClient, "The app is turned off.")
-        })
+        client
+            .filter(|client| !client.disabled)
+            .ok_or_else(|| OAuthError::new(ErrorCode::UnauthorizedClient, "The app is turned off."))
     }
 
     async fn decide<'s>(

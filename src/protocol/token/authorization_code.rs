@@ -55,9 +55,7 @@ impl Provider {
                         }
                         codes::Consumed::Unknown => return Ok(Err(unknown())),
                     };
-                    if let Err(error) =
-                        matches(&code, &client_now, redirect_uri.as_deref(), verifier.as_deref())
-                    {
+                    if let Err(error) = matches(&code, &client_now, redirect_uri.as_deref(), verifier.as_deref()) {
                         // Whoever presents it wrongly is not who it was made for.
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
@@ -147,7 +145,9 @@ fn matches(code: &Code, client: &Client, redirect_uri: Option<&str>, verifier: O
         return Err(invalid_grant("The code is unknown, used or expired.").because("another client's code"));
     }
     match redirect_uri {
-        Some(uri) if uri != code.redirect_uri => return Err(invalid_grant("redirect_uri differs from the authorization request.")),
+        Some(uri) if uri != code.redirect_uri => {
+            return Err(invalid_grant("redirect_uri differs from the authorization request."));
+        }
         None if code.redirect_uri_sent => {
             return Err(invalid_grant("redirect_uri is missing: the authorization request had one."));
         }

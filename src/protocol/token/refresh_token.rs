@@ -35,9 +35,13 @@ impl Provider {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some(grant) = grants::by_id(tx.conn(), presented.grant).await? else { return Ok(Err(refused())) };
+                    let Some(grant) = grants::by_id(tx.conn(), presented.grant).await? else {
+                        return Ok(Err(refused()));
+                    };
                     if grant.authorization.client != client_now.id {
-                        provider.end_copied(tx, &grant.authorization, "another client used a refresh token", &origin).await?;
+                        provider
+                            .end_copied(tx, &grant.authorization, "another client used a refresh token", &origin)
+                            .await?;
                         return Ok(Err(refused().because("another client's refresh token")));
                     }
                     if !provider.lives(&grant) {

@@ -43,7 +43,9 @@ impl FromRequest<App> for Asked {
                 // RFC 6750 §2.2: a bearer token in the header needs no form.
                 let body = Bytes::from_request(Request::from_parts(parts, body), app).await;
                 return match body {
-                    Ok(body) if body.is_empty() => Ok(Self { parameters: Parameters::default(), authorization, origin }),
+                    Ok(body) if body.is_empty() => {
+                        Ok(Self { parameters: Parameters::default(), authorization, origin })
+                    }
                     _ => Err(invalid("The body must be application/x-www-form-urlencoded.").into()),
                 };
             }

@@ -46,11 +46,17 @@ impl FromRequestParts<App> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let origin = origin(parts, &app.config.trusted_proxies);
         let broken = |what: &'static str| {
-            PageError::new(app, &origin, OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(what))
+            PageError::new(
+                app,
+                &origin,
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(what),
+            )
         };
         let browser = parts.extensions.get::<Browser>().cloned().ok_or_else(|| broken("no browser layer"))?;
-        let tower = parts.extensions.get::<tower_sessions::Session>().cloned().ok_or_else(|| broken("no session layer"))?;
-        let carried: Option<Carried> = tower.get(sessions::KEY).await.map_err(|_| broken("the session cannot be read"))?;
+        let tower =
+            parts.extensions.get::<tower_sessions::Session>().cloned().ok_or_else(|| broken("no session layer"))?;
+        let carried: Option<Carried> =
+            tower.get(sessions::KEY).await.map_err(|_| broken("the session cannot be read"))?;
         let session = match (carried, tower.id()) {
             (Some(carried), Some(id)) => Some(carried.session(sessions::digest(&id))),
             _ => None,
@@ -92,7 +98,9 @@ impl FromRequest<App> for Form {
         fields.check_repetition().map_err(|error| visitor.error(error))?;
         let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();
         if !visitor.browser.owns(app, visitor.session_id(), token) {
-            return Err(refused("This page was open too long, or another one signed you in or out. Go back, reload it and try again."));
+            return Err(refused(
+                "This page was open too long, or another one signed you in or out. Go back, reload it and try again.",
+            ));
         }
         Ok(Self { visitor, fields })
     }
@@ -103,6 +111,8 @@ fn is_our_own(headers: &HeaderMap, app: &App) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
     // `null` is what a browser says of a page whose referrer policy hides where it is.
-    let same_origin = text("origin").is_none_or(|origin| origin == app.config.issuer.origin() || (origin == "null" && text("sec-fetch-site") == Some("same-origin")));
+    let same_origin = text("origin").is_none_or(|origin| {
+        origin == app.config.issuer.origin() || (origin == "null" && text("sec-fetch-site") == Some("same-origin"))
+    });
     same_site && same_origin
 }

@@ -19,7 +19,9 @@ use crate::web::urls;
 
 pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
-    let Some(user) = signed_in(&visitor).await? else { return Ok(Redirect::to(&urls::resume(waiting.id)).into_response()) };
+    let Some(user) = signed_in(&visitor).await? else {
+        return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
+    };
     let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
     let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
     let host = url::Url::parse(&waiting.request.reply_to.redirect_uri).ok();
@@ -31,7 +33,9 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
         person: person(&user),
         scopes: waiting.request.scopes.iter().map(|scope| line(scope, &user, &apis)).collect(),
         switch_account: urls::select_account(waiting.id),
-        redirect_host: host.and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_else(|| client.shown_name().to_owned()),
+        redirect_host: host
+            .and_then(|url| url.host_str().map(ToOwned::to_owned))
+            .unwrap_or_else(|| client.shown_name().to_owned()),
     }))
 }
 
@@ -86,13 +90,17 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
 fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
     let profile = &user.profile;
     let (icon, title, detail) = match scope {
-        "openid" => ("user", "Know that it’s you".to_owned(), "The same private number each time you sign in.".to_owned()),
+        "openid" => {
+            ("user", "Know that it’s you".to_owned(), "The same private number each time you sign in.".to_owned())
+        }
         "profile" => ("info", "See your name and profile".to_owned(), user.shown_name().to_owned()),
         "email" => ("mail", "See your email address".to_owned(), profile.email.clone().unwrap_or_default()),
         "address" => ("home", "See your postal address".to_owned(), String::new()),
         "phone" => ("phone", "See your phone number".to_owned(), profile.phone_number.clone().unwrap_or_default()),
         "groups" => ("users", "See the groups you are in".to_owned(), String::new()),
-        "offline_access" => ("clock", "Stay connected while you’re away".to_owned(), "Until you remove it in your account.".to_owned()),
+        "offline_access" => {
+            ("clock", "Stay connected while you’re away".to_owned(), "Until you remove it in your account.".to_owned())
+        }
         other => {
             let api = apis.iter().find(|api| api.scopes.contains(other)).map(|api| format!("In {}", api.shown_name()));
             ("note", other.to_owned(), api.unwrap_or_default())

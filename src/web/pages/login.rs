@@ -93,7 +93,11 @@ async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, Pa
     }
 }
 
-async fn again(form: &Form, waiting: Option<&Interaction>, error: (StatusCode, LoginError)) -> Result<Response, PageError> {
+async fn again(
+    form: &Form,
+    waiting: Option<&Interaction>,
+    error: (StatusCode, LoginError),
+) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, waiting, form.text("username")?).await?;
     page.remember = form.text("remember")? == "1";
     page.next = local(form.text("next")?).to_owned();

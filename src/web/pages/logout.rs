@@ -28,7 +28,13 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
         return finish(&visitor, request).await;
     }
     let client = match &request.client {
-        Some(id) => visitor.app.store().authority().client(visitor.app.store(), id).await.map_err(|error| visitor.error(error))?,
+        Some(id) => visitor
+            .app
+            .store()
+            .authority()
+            .client(visitor.app.store(), id)
+            .await
+            .map_err(|error| visitor.error(error))?,
         None => None,
     };
     let fields = REQUEST.iter().filter_map(|name| Some(((*name).to_owned(), parameters.one(name).ok()??.to_owned())));
@@ -48,7 +54,8 @@ pub async fn submit(visitor: Visitor, request: axum::extract::Request) -> Result
     use axum::extract::FromRequest as _;
     let app = visitor.app.clone();
     let (parts, body) = request.into_parts();
-    let unreadable = |_| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The form is too large or did not arrive."));
+    let unreadable =
+        |_| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The form is too large or did not arrive."));
     let body = axum::body::to_bytes(body, 64 * 1024).await.map_err(unreadable)?;
     let parameters = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
     if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {

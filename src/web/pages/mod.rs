@@ -29,7 +29,12 @@ pub fn chrome(app: &App) -> Chrome {
 
 /// The interaction of a page's address, for the browser that began it.
 pub async fn waiting(visitor: &Visitor, id: &str) -> Result<Interaction, PageError> {
-    let unknown = || visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "There is no such sign-in. Go back to the app and begin again."));
+    let unknown = || {
+        visitor.error(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "There is no such sign-in. Go back to the app and begin again.",
+        ))
+    };
     let id = id.parse().map_err(|_| unknown())?;
     let browser = visitor.browser.digest(&visitor.app);
     visitor.app.provider.interaction(id, &browser).await.map_err(|error| visitor.error(error))
@@ -38,10 +43,14 @@ pub async fn waiting(visitor: &Visitor, id: &str) -> Result<Interaction, PageErr
 /// Writes down what was done for an interaction.
 pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress) -> Result<(), PageError> {
     let id = waiting.id;
-    let write = visitor.app.store().write(move |tx| Box::pin(async move { interactions::record(tx, id, &progress).await }));
+    let write =
+        visitor.app.store().write(move |tx| Box::pin(async move { interactions::record(tx, id, &progress).await }));
     match write.await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "This sign-in has ended. Go back to the app and begin again."))),
+        Ok(false) => Err(visitor.error(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "This sign-in has ended. Go back to the app and begin again.",
+        ))),
         Err(error) => Err(visitor.error(error)),
     }
 }

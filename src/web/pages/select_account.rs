@@ -16,7 +16,13 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
     let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
     let accounts = signed_in(&visitor).await?.into_iter().map(|user| {
         let shown = person(&user);
-        AccountLine { id: user.id.to_string(), name: shown.name, detail: shown.detail, initials: shown.initials, signed_in: true }
+        AccountLine {
+            id: user.id.to_string(),
+            name: shown.name,
+            detail: shown.detail,
+            initials: shown.initials,
+            signed_in: true,
+        }
     });
     Ok(render(&SelectAccountPage {
         chrome: chrome(&visitor.app),
@@ -33,7 +39,9 @@ pub async fn submit(Path(id): Path<String>, form: Form) -> Result<Response, Page
     let current = visitor.session.as_ref().map(|session| session.user);
     let progress = match form.text("account")? {
         "new" => Progress { use_another_account: true, selected: None, signed_in_at: None, ..waiting.progress.clone() },
-        chosen if current.is_some_and(|user| user.to_string() == chosen) => Progress { selected: current, use_another_account: false, ..waiting.progress.clone() },
+        chosen if current.is_some_and(|user| user.to_string() == chosen) => {
+            Progress { selected: current, use_another_account: false, ..waiting.progress.clone() }
+        }
         _ => return Ok(Redirect::to(&urls::select_account(waiting.id)).into_response()),
     };
     record(visitor, &waiting, progress).await?;

@@ -91,7 +91,10 @@ pub async fn submit(form: Form) -> Result<Response, PageError> {
 }
 
 fn gone() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, "This set-up link has been used or replaced. The newest one stands in the server's log.")
+    OAuthError::new(
+        ErrorCode::InvalidRequest,
+        "This set-up link has been used or replaced. The newest one stands in the server's log.",
+    )
 }
 
 async fn check(visitor: &Visitor, token: &str) -> Result<(), PageError> {
@@ -117,7 +120,8 @@ fn page(visitor: &Visitor, token: &str) -> SetupPage {
 
 async fn new_admin(form: &Form, page: &mut SetupPage) -> Result<Option<User>, PageError> {
     let now = form.visitor.app.env().now();
-    let username = Username::parse(&page.username).map_err(|problem| page.errors.push(("username", format!("The username {problem}."))));
+    let username = Username::parse(&page.username)
+        .map_err(|problem| page.errors.push(("username", format!("The username {problem}."))));
     if !page.email.is_empty() && (!page.email.contains('@') || page.email.len() > 254) {
         page.errors.push(("email", "That is no email address.".to_owned()));
     }

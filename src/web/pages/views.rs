@@ -54,11 +54,7 @@ impl LoginError {
 
     /// `wait` completes the sentence: "a minute".
     pub fn too_many(wait: &str) -> Self {
-        Self {
-            lead: "Too many tries.".to_owned(),
-            text: format!("Wait {wait}, then try again."),
-            at_fields: false,
-        }
+        Self { lead: "Too many tries.".to_owned(), text: format!("Wait {wait}, then try again."), at_fields: false }
     }
 
     pub fn stale() -> Self {
@@ -188,10 +184,7 @@ pub struct SetupPage {
 
 impl SetupPage {
     pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors
-            .iter()
-            .find(|(name, _)| *name == field)
-            .map(|(_, text)| text.as_str())
+        self.errors.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }
 }
 
