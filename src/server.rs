@@ -15,7 +15,7 @@ use crate::store::{Authority, sweep};
 use crate::web::{pages::setup, router};
 
 const STOP: Duration = Duration::from_secs(10);
-const UPKEEP: Duration = Duration::from_secs(300);
+const UPKEEP: Duration = Duration::from_mins(5);
 
 /// Serves until the process is asked to stop.
 pub async fn run(config: Config) -> Result<(), String> {
@@ -30,15 +30,11 @@ pub async fn run(config: Config) -> Result<(), String> {
         tokio::spawn(follow_keys(app.clone())),
         tokio::spawn(upkeep(app.clone())),
     ];
-    tracing::info!("Signet is at {}", app.config.issuer.as_str());
-    match setup::link(&app).await.map_err(|error| error.to_string())? {
-        Some(link) => announce(&format!(
-            "Signet is at {}. Make the first administrator: {}",
-            app.config.issuer.as_str(),
-            link.expose()
-        )),
-        None => announce(&format!("Signet is at {}", app.config.issuer.as_str())),
+    let mut line = format!("Signet is at {}", app.config.issuer.as_str());
+    if let Some(link) = setup::link(&app).await.map_err(|error| error.to_string())? {
+        line = format!("{line}. Make the first administrator: {}", link.expose());
     }
+    announce(&line);
     tokio::spawn(stop_when_asked(handle.clone()));
     let service = router::router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let served = match (&app.config.tls.cert_file, &app.config.tls.key_file) {

@@ -35,7 +35,7 @@ impl MigrationTrait for Migration {
             for column in *columns {
                 index.col(*column);
             }
-            m.create_index(index.to_owned()).await?;
+            m.create_index(index.take()).await?;
         }
         Ok(())
     }
@@ -65,6 +65,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("client", &["name"]),
 ];
 
+#[expect(clippy::too_many_lines, reason = "one schema, read as one list")]
 fn tables() -> Vec<TableCreateStatement> {
     vec![
         table("setting").col(string("name").primary_key()).col(text("value")).to_owned(),

@@ -35,7 +35,7 @@ impl RedirectUri {
             return Err("has a user name or password");
         }
         match url.scheme() {
-            "https" | "http" if !text.split_once("://").is_some_and(|(scheme, _)| scheme == url.scheme()) => {
+            "https" | "http" if text.split_once("://").is_none_or(|(scheme, _)| scheme != url.scheme()) => {
                 Err("must be written scheme://host")
             }
             "https" if url.host().is_some() => Ok(Self(text.to_owned())),

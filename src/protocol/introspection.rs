@@ -1,7 +1,7 @@
 //! Introspection (RFC 7662): is this token good, and what is it for. Another client's token tells only that it is not
 //! active, unless whoever asks is the API that it is for (§4).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Provider;
 use super::access_token::Audience;
@@ -26,11 +26,11 @@ impl Provider {
         }
         let mut answer =
             self.describe(&verified.authorization, &verified.audience, verified.issued_at, verified.expires_at);
-        answer["token_type"] = "Bearer".into();
+        answer.insert("token_type".into(), "Bearer".into());
         if let Some(jti) = verified.jti {
-            answer["jti"] = jti.into();
+            answer.insert("jti".into(), jti.into());
         }
-        Ok(answer)
+        Ok(answer.into())
     }
 
     async fn introspect_refresh(&self, caller: &Client, token: &str) -> Result<Option<Value>> {
@@ -42,25 +42,34 @@ impl Provider {
             && self.env.now() < grant.expires_at
             && self.store.authority().stands(&grant.authorization, None, grant.created_at);
         let audience = Audience::One(self.issuer.as_str().to_owned());
-        Ok(good.then(|| self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at)))
+        Ok(good.then(|| self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at).into()))
     }
 
     /// §2.2.
-    fn describe(&self, of: &Authorization, audience: &Audience, issued: Timestamp, expires: Timestamp) -> Value {
-        let mut answer = json!({
-            "active": true,
-            "iss": self.issuer.as_str(),
-            "sub": of.sub(),
-            "aud": audience,
-            "client_id": of.client,
-            "scope": of.scopes,
-            "iat": issued.seconds(),
-            "exp": expires.seconds(),
-        });
+    fn describe(
+        &self,
+        of: &Authorization,
+        audience: &Audience,
+        issued: Timestamp,
+        expires: Timestamp,
+    ) -> Map<String, Value> {
+        let mut answer: Map<String, Value> = [
+            ("active", true.into()),
+            ("iss", self.issuer.as_str().into()),
+            ("sub", of.sub().into()),
+            ("aud", json!(audience)),
+            ("client_id", of.client.as_str().into()),
+            ("scope", of.scopes.to_string().into()),
+            ("iat", issued.seconds().into()),
+            ("exp", expires.seconds().into()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
         if let Some(sign_in) = &of.sign_in {
-            answer["auth_time"] = sign_in.auth_time.seconds().into();
-            answer["acr"] = sign_in.method.acr().as_str().into();
-            answer["amr"] = sign_in.method.amr().to_vec().into();
+            answer.insert("auth_time".into(), sign_in.auth_time.seconds().into());
+            answer.insert("acr".into(), sign_in.method.acr().as_str().into());
+            answer.insert("amr".into(), sign_in.method.amr().to_vec().into());
         }
         answer
     }

@@ -78,7 +78,7 @@ pub struct Filter {
     pub most: u64,
 }
 
-/// The newest first. Ids begin with the time (UUIDv7), so the id is the cursor too.
+/// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Event>> {
     let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
     if let Some(kind) = filter.kind {

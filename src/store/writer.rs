@@ -99,7 +99,7 @@ async fn work_off(db: &DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
             tracing::error!(%error, "the database does not commit");
         }
         for reply in replies {
-            reply(committed.as_ref().map(|()| ()));
+            reply(committed.as_ref().copied());
         }
     }
 }

@@ -72,14 +72,14 @@ impl IntoResponse for ApiError {
 
 /// For people.
 pub struct PageError {
-    app: App,
+    app: Box<App>,
     request_id: String,
     error: OAuthError,
 }
 
 impl PageError {
     pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
-        Self { app: app.clone(), request_id: origin.request_id.clone(), error }
+        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), error }
     }
 }
 

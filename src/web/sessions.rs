@@ -87,7 +87,7 @@ pub fn digest(id: &Id) -> Digest {
     SecretKind::Session.digest(&id.to_string())
 }
 
-fn backend(error: StoreError) -> session_store::Error {
+fn backend(error: &StoreError) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
 
@@ -102,18 +102,24 @@ fn session(record: &Record) -> session_store::Result<Session> {
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         let session = session(record)?;
-        self.0.write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await })).await.map_err(backend)
+        self.0
+            .write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await }))
+            .await
+            .map_err(|error| backend(&error))
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let session = session(record)?;
-        self.0.write(move |tx| Box::pin(async move { sessions::update(tx, &session).await })).await.map_err(backend)?;
+        self.0
+            .write(move |tx| Box::pin(async move { sessions::update(tx, &session).await }))
+            .await
+            .map_err(|error| backend(&error))?;
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let now = self.0.env().now();
-        let found = sessions::by_digest(self.0.read(), &digest(id)).await.map_err(backend)?;
+        let found = sessions::by_digest(self.0.read(), &digest(id)).await.map_err(|error| backend(&error))?;
         let Some(found) = found.filter(|session| session.is_alive(now)) else { return Ok(None) };
         let expiry_date = found.expires_at.date();
         let value = serde_json::to_value(Carried::of(found))
@@ -126,7 +132,7 @@ impl SessionStore for Sessions {
         self.0
             .write(move |tx| Box::pin(async move { sessions::delete_by_digest(tx, &digest).await }))
             .await
-            .map_err(backend)
+            .map_err(|error| backend(&error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is next for an authorization request: one pure function, so that prompt, max_age, hints and consent are a table
+//! What is next for an authorization request: one pure function, so that prompt, `max_age`, hints and consent are a table
 //! (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4).
 
 use crate::domain::interaction::{AuthorizationRequest, Progress};

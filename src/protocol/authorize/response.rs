@@ -36,7 +36,7 @@ impl Reply {
         Self { redirect_uri: to.redirect_uri.clone(), mode: to.mode, parameters }
     }
 
-    /// The address to redirect to; for form_post the page posts the parameters to [`Self::redirect_uri`] instead.
+    /// The address to redirect to; for `form_post` the page posts the parameters to [`Self::redirect_uri`] instead.
     pub fn location(&self) -> String {
         let query = Serializer::new(String::new()).extend_pairs(&self.parameters).finish();
         let uri = &self.redirect_uri;

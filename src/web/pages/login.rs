@@ -27,7 +27,7 @@ pub async fn for_app(visitor: Visitor, Path(id): Path<String>) -> Result<Respons
 pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let mut page = page(&visitor, None, "").await?;
-    page.next = local(query.one("next").ok().flatten().unwrap_or_default()).to_owned();
+    local(query.one("next").ok().flatten().unwrap_or_default()).clone_into(&mut page.next);
     Ok(render(&page))
 }
 
@@ -100,7 +100,7 @@ async fn again(
 ) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, waiting, form.text("username")?).await?;
     page.remember = form.text("remember")? == "1";
-    page.next = local(form.text("next")?).to_owned();
+    local(form.text("next")?).clone_into(&mut page.next);
     page.error = Some(error.1);
     let mut response = (error.0, render(&page)).into_response();
     if error.0 != StatusCode::OK {

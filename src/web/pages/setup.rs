@@ -51,9 +51,8 @@ pub async fn submit(form: Form) -> Result<Response, PageError> {
     let mut page = page(visitor, &token);
     (page.name, page.email, page.username) =
         (form.text("name")?.to_owned(), form.text("email")?.to_owned(), form.text("username")?.to_owned());
-    let user = match new_admin(&form, &mut page).await? {
-        Some(user) => user,
-        None => return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)).into_response()),
+    let Some(user) = new_admin(&form, &mut page).await? else {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)).into_response());
     };
     let event = Event {
         id: EventId(visitor.app.env().uuid()),

@@ -50,7 +50,6 @@ impl Kind {
     pub const ALL: [Self; 3] = [Self::Web, Self::Browser, Self::Machine];
 
     /// The last part of `/admin/clients/new/{kind}`, and the value of the filter.
-    #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
             Self::Web => "web",
@@ -59,13 +58,11 @@ impl Kind {
         }
     }
 
-    #[must_use]
     pub fn from_slug(slug: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.slug() == slug)
     }
 
     /// In the table and in the filter.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Web => "Web",
@@ -100,6 +97,13 @@ impl Kind {
 
     fn signs_people_in(self) -> bool {
         self != Self::Machine
+    }
+
+    fn address_hint(self) -> &'static str {
+        match self {
+            Self::Web | Self::Browser => "One a line, compared letter by letter.",
+            Self::Machine => "One a line. Only an app that signs people in has any.",
+        }
     }
 }
 
@@ -146,7 +150,6 @@ pub struct NewClientForm {
 }
 
 impl NewClientForm {
-    #[must_use]
     pub fn blank(kind: Kind) -> Self {
         let scope = match kind {
             Kind::Web | Kind::Browser => "openid profile email",
@@ -160,15 +163,12 @@ impl NewClientForm {
         }
     }
 
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
 
     fn folded_error(&self) -> bool {
-        ["logo_uri", "policy_uri", "tos_uri"]
-            .into_iter()
-            .any(|field| self.error(field).is_some())
+        ["logo_uri", "policy_uri", "tos_uri"].into_iter().any(|field| self.error(field).is_some())
     }
 }
 
@@ -225,13 +225,36 @@ pub struct ClientForm {
 }
 
 impl ClientForm {
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
 
     fn grants(&self, grant_type: &str) -> bool {
         self.grant_types.iter().any(|held| held == grant_type)
+    }
+
+    /// Ticked ones for which the page has no words, so that saving does not drop them.
+    fn other_grants(&self) -> impl Iterator<Item = &String> {
+        self.grant_types
+            .iter()
+            .filter(|held| !matches!(held.as_str(), "authorization_code" | "refresh_token" | "client_credentials"))
+    }
+
+    /// The methods there are words for, and the present one in any case.
+    fn auth_methods(&self) -> Vec<Choice> {
+        let present = self.token_endpoint_auth_method.as_str();
+        let mut choices: Vec<Choice> = [
+            ("client_secret_basic", "Secret in the header: client_secret_basic"),
+            ("client_secret_post", "Secret in the form: client_secret_post"),
+            ("none", "Not at all, it is public: none"),
+        ]
+        .into_iter()
+        .map(|(value, label)| Choice { value: value.to_owned(), label: label.to_owned(), selected: value == present })
+        .collect();
+        if !present.is_empty() && !choices.iter().any(|choice| choice.selected) {
+            choices.push(Choice { value: present.to_owned(), label: present.to_owned(), selected: true });
+        }
+        choices
     }
 
     fn folded_error(&self) -> bool {
@@ -243,3 +266,5 @@ impl ClientForm {
         })
     }
 }
+
+super::in_section!(Apps: ClientsPage, ClientKindPage, NewClientPage, ClientPage);

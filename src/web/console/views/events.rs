@@ -49,3 +49,5 @@ pub struct Subject {
     pub name: String,
     pub href: Option<String>,
 }
+
+super::in_section!(Events: EventsPage);

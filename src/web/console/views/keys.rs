@@ -75,3 +75,5 @@ pub struct KeyLife {
     pub active: String,
     pub retired: String,
 }
+
+super::in_section!(Keys: KeysPage);

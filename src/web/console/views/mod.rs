@@ -59,8 +59,8 @@ pub struct ConfirmPage {
     pub warning: String,
     /// What happens at once, one line each.
     pub effects: Vec<String>,
-    /// What has to be typed into the field `confirm`.
-    pub word: String,
+    /// What has to be typed into the field `confirm`; a key's id is too long for that.
+    pub word: Option<String>,
     /// What was typed, when it was refused.
     pub typed: String,
     pub error: Option<String>,
@@ -70,40 +70,53 @@ pub struct ConfirmPage {
     pub button: String,
     /// Where "Keep it" leads.
     pub back: String,
-    /// The milder way, where there is one: a sentence after "Only want a pause?", shown as a link to `back`.
+    /// The milder way, where `back` has one: the words of the link after "Only want a pause?".
     pub instead: Option<String>,
 }
 
-/// Which entry of the side navigation is the present one.
+impl ConfirmPage {
+    fn section(&self) -> Section {
+        self.section
+    }
+}
+
+/// The line of the side navigation that a page marks as the one people are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
+    Overview,
     Apps,
     People,
+    Events,
     Keys,
 }
 
 impl Section {
-    #[must_use]
-    pub fn label(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
+            Self::Overview => "Overview",
             Self::Apps => "Apps",
             Self::People => "People",
+            Self::Events => "Events",
             Self::Keys => "Keys",
         }
     }
-
-    #[must_use]
-    pub fn is(self, label: &str) -> bool {
-        self.label() == label
-    }
 }
+
+/// What a page of each section answers to `templates/console/base.html`.
+macro_rules! in_section {
+    ($section:ident: $($page:ident),+) => {$(
+        impl $page {
+            fn section(&self) -> $crate::web::console::views::Section {
+                $crate::web::console::views::Section::$section
+            }
+        }
+    )+};
+}
+use in_section;
 
 /// The first message for a field. The empty field name stands for the form as a whole.
 fn first_error<'a>(errors: &'a [(String, String)], field: &str) -> Option<&'a str> {
-    errors
-        .iter()
-        .find(|(name, _)| name == field)
-        .map(|(_, message)| message.as_str())
+    errors.iter().find(|(name, _)| name == field).map(|(_, message)| message.as_str())
 }
 
 /// A count as people read it: 31,686.
@@ -125,13 +138,7 @@ mod tests {
 
     #[test]
     fn counts_are_grouped_by_three() {
-        for (count, words) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (31_686, "31,686"),
-            (1_000_000, "1,000,000"),
-        ] {
+        for (count, words) in [(0, "0"), (999, "999"), (1000, "1,000"), (31_686, "31,686"), (1_000_000, "1,000,000")] {
             assert_eq!(grouped(count), words);
         }
     }

@@ -86,7 +86,6 @@ const LINES: u64 = 4;
 
 impl SignInChart {
     /// Oldest day first.
-    #[must_use]
     pub fn new(days: &[Day]) -> Self {
         let busiest = days.iter().max_by_key(|day| day.signed_in + day.failed);
         let step = step(busiest.map_or(0, |day| day.signed_in + day.failed));
@@ -114,9 +113,8 @@ impl SignInChart {
             scale: (0..=LINES).rev().map(|line| grouped(line * step)).collect(),
             signed_in: days.iter().map(|day| day.signed_in).sum(),
             failed: days.iter().map(|day| day.failed).sum(),
-            busiest: busiest.map_or_else(String::new, |day| {
-                format!("{}, with {}", day.label, grouped(day.signed_in + day.failed))
-            }),
+            busiest: busiest
+                .map_or_else(String::new, |day| format!("{}, with {}", day.label, grouped(day.signed_in + day.failed))),
         }
     }
 
@@ -176,6 +174,8 @@ fn tenths(value: u64) -> String {
     }
 }
 
+super::in_section!(Overview: OverviewPage);
+
 #[cfg(test)]
 mod tests {
     use super::{Day, SignInChart, step, tenths};
@@ -190,11 +190,8 @@ mod tests {
 
     #[test]
     fn bars_stand_on_the_ground_and_failures_on_top() {
-        let days = [(30, 10), (0, 0), (5, 0)].map(|(signed_in, failed)| Day {
-            label: "21 Nov".to_owned(),
-            signed_in,
-            failed,
-        });
+        let days =
+            [(30, 10), (0, 0), (5, 0)].map(|(signed_in, failed)| Day { label: "21 Nov".to_owned(), signed_in, failed });
         let chart = SignInChart::new(&days);
         assert_eq!(chart.scale, ["40", "30", "20", "10", "0"]);
         let bar = &chart.bars[0];

@@ -66,7 +66,6 @@ pub struct NewPersonForm {
 }
 
 impl NewPersonForm {
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
@@ -89,6 +88,12 @@ pub struct PersonPage {
     pub sessions: Vec<SessionRow>,
     pub apps: Vec<ConnectedApp>,
     pub events: Vec<EventRow>,
+}
+
+impl PersonPage {
+    fn refused(&self) -> bool {
+        !(self.details.errors.is_empty() && self.groups.errors.is_empty() && self.password.errors.is_empty())
+    }
 }
 
 /// What is known and not changed by typing.
@@ -118,7 +123,6 @@ pub struct DetailsForm {
 }
 
 impl DetailsForm {
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
@@ -134,7 +138,6 @@ pub struct GroupsForm {
 }
 
 impl GroupsForm {
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
@@ -148,7 +151,6 @@ pub struct PasswordForm {
 }
 
 impl PasswordForm {
-    #[must_use]
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
@@ -176,3 +178,5 @@ pub struct ConnectedApp {
     pub scope: String,
     pub since: When,
 }
+
+super::in_section!(People: PeoplePage, NewPersonPage, PersonPage);

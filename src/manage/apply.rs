@@ -1,0 +1,273 @@
+//! `apply`: makes everything be as a document says, all of it or nothing, in one transaction.
+//!
+//! What a row comes to is compared with what is there; where nothing differs, nothing is written and no event recorded.
+//! Passwords are verified and hashed before the transaction begins, because argon2id in it would keep everybody waiting.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+
+use super::document::{ClientRow, Document, UserRow};
+use super::export::{every_client, every_person};
+use super::{By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups, people as person_rows};
+use crate::domain::api::Api;
+use crate::domain::client::Client;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+use crate::domain::user::{PasswordHash, User, Username};
+use crate::store::{Tx, apis, clients, people};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Deletes what the document does not name.
+    pub prune: bool,
+    /// Finds out what would be done, and what would be refused, and does nothing.
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Create,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedChange {
+    pub action: Action,
+    /// `group`, `user`, `api` or `client`.
+    pub kind: &'static str,
+    pub name: String,
+    /// What differs, in an update.
+    pub fields: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub changes: Vec<PlannedChange>,
+    /// What was generated for confidential clients without a secret; empty in a dry run.
+    pub secrets: Vec<(ClientId, Secret)>,
+}
+
+impl Plan {
+    fn note(&mut self, action: Action, kind: &'static str, name: &str, fields: Vec<String>) {
+        self.changes.push(PlannedChange { action, kind, name: name.to_owned(), fields });
+    }
+}
+
+/// What was done, or what would be.
+pub async fn apply(manager: &Manager, by: &By, document: Document, options: Options) -> Result<Plan> {
+    let problems = document.problems();
+    if !problems.is_empty() {
+        return Err(ManageError::Invalid(problems));
+    }
+    let passwords = new_passwords(manager, &document.users).await?;
+    let surplus = if options.prune { surplus(manager, &document).await? } else { Surplus::default() };
+    let run = Run { manager: manager.clone(), recorder: manager.recorder(by), plan: Plan::default() };
+    let rehearsed: Arc<Mutex<Option<Plan>>> = Arc::default();
+    let slot = rehearsed.clone();
+    let done = manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let plan = run.everything(tx, document, passwords, surplus).await?;
+                if !options.dry_run {
+                    return Ok(plan);
+                }
+                // A rehearsal is the real thing rolled back: it refuses whatever that would refuse.
+                if let Ok(mut slot) = slot.lock() {
+                    *slot = Some(Plan { secrets: Vec::new(), ..plan });
+                }
+                Err(ManageError::Conflict("this was a rehearsal".to_owned()))
+            })
+        })
+        .await;
+    match rehearsed.lock().ok().and_then(|mut slot| slot.take()) {
+        Some(plan) => Ok(plan),
+        None => done,
+    }
+}
+
+/// The hashes of those passwords that are not the present ones already.
+async fn new_passwords(manager: &Manager, users: &[UserRow]) -> Result<HashMap<Username, PasswordHash>> {
+    let mut hashes = HashMap::new();
+    for (at, row) in users.iter().enumerate() {
+        if let Some(hash) = &row.password_hash {
+            hashes.insert(row.username.clone(), hash.clone());
+        }
+        let Some(password) = &row.password else { continue };
+        let refused = |error| ManageError::password(&format!("users[{at}].password"), error);
+        let present = people::by_username(manager.store.read(), &row.username).await?.and_then(|user| user.password);
+        if let Some(present) = present
+            && manager.hasher.verify(password.clone(), Some(&present)).await.map_err(refused)?
+        {
+            continue;
+        }
+        let hash = manager.hasher.hash(password.clone()).await.map_err(refused)?;
+        hashes.insert(row.username.clone(), hash);
+    }
+    Ok(hashes)
+}
+
+/// What is there and not named.
+#[derive(Default)]
+struct Surplus {
+    users: Vec<User>,
+    clients: Vec<Client>,
+    apis: Vec<Api>,
+    groups: Vec<String>,
+}
+
+async fn surplus(manager: &Manager, document: &Document) -> Result<Surplus> {
+    let store = &manager.store;
+    let users: HashSet<&Username> = document.users.iter().map(|row| &row.username).collect();
+    let clients: HashSet<&ClientId> = document.clients.iter().map(|row| &row.client_id).collect();
+    let apis: HashSet<_> = document.apis.iter().map(|api| &api.identifier).collect();
+    // A group that somebody is put into is named too.
+    let in_users = document.users.iter().flat_map(|row| row.groups.iter().cloned());
+    let named: Vec<String> = document.groups.iter().map(|row| row.name.clone()).chain(in_users).collect();
+    let named = groups::checked(&named)?;
+    let mut surplus = Surplus {
+        users: every_person(store).await?,
+        clients: every_client(store).await?,
+        apis: apis::all(store.read()).await?,
+        groups: people::all_groups(store.read()).await?,
+    };
+    surplus.users.retain(|user| !users.contains(&user.username));
+    surplus.clients.retain(|client| !clients.contains(&client.id));
+    surplus.apis.retain(|api| !apis.contains(&api.identifier));
+    surplus.groups.retain(|name| !named.contains(name));
+    // The one who has administered longest comes last, and stays where nobody else would be left.
+    surplus.users.sort_by_key(|user| std::cmp::Reverse(user.created_at));
+    Ok(surplus)
+}
+
+struct Run {
+    manager: Manager,
+    recorder: Recorder,
+    plan: Plan,
+}
+
+impl Run {
+    async fn everything(
+        mut self,
+        tx: &Tx,
+        document: Document,
+        mut passwords: HashMap<Username, PasswordHash>,
+        surplus: Surplus,
+    ) -> Result<Plan> {
+        let names: Vec<String> = document.groups.into_iter().map(|row| row.name).collect();
+        self.groups(tx, &names).await?;
+        // Whoever becomes an administrator comes before whoever is one no longer.
+        let (mut first, then): (Vec<_>, Vec<_>) = document.users.into_iter().partition(|row| row.admin);
+        first.extend(then);
+        for row in first {
+            let password = passwords.remove(&row.username);
+            self.user(tx, row, password).await?;
+        }
+        let known = apis::all(tx.conn()).await?;
+        for api in &document.apis {
+            let before = known.iter().find(|known| known.identifier == api.identifier);
+            let fields = api_rows::save_in(tx, &self.recorder, before, api).await?;
+            self.saved(before.is_some(), "api", api.identifier.as_str(), fields);
+        }
+        for row in document.clients {
+            self.client(tx, row).await?;
+        }
+        self.prune(tx, surplus).await?;
+        Ok(self.plan)
+    }
+
+    fn saved(&mut self, was_there: bool, kind: &'static str, name: &str, fields: Vec<String>) {
+        if !was_there {
+            self.plan.note(Action::Create, kind, name, Vec::new());
+        } else if !fields.is_empty() {
+            self.plan.note(Action::Update, kind, name, fields);
+        }
+    }
+
+    async fn groups(&mut self, tx: &Tx, names: &[String]) -> Result<()> {
+        let names = groups::checked(names)?;
+        let known = people::all_groups(tx.conn()).await?;
+        groups::ensure_in(tx, &self.recorder, &names).await?;
+        for name in names.iter().filter(|name| !known.contains(name)) {
+            self.plan.note(Action::Create, "group", name, Vec::new());
+        }
+        Ok(())
+    }
+
+    async fn user(&mut self, tx: &Tx, row: UserRow, password: Option<PasswordHash>) -> Result<()> {
+        self.groups(tx, &row.groups).await?;
+        let groups = groups::checked(&row.groups)?;
+        let name = row.username.clone();
+        let Some(before) = people::by_username(tx.conn(), &name).await? else {
+            let env = self.manager.store.env();
+            let mut user = person_rows::blank(env, row.username, row.profile, password, row.admin);
+            user.disabled = row.disabled.unwrap_or_default();
+            person_rows::add_in(tx, &self.recorder, &user, &groups).await?;
+            self.plan.note(Action::Create, "user", name.as_str(), Vec::new());
+            return Ok(());
+        };
+        let mut after = before.clone();
+        after.profile = row.profile;
+        after.admin = row.admin;
+        after.disabled = row.disabled.unwrap_or(before.disabled);
+        after.password = password.or(after.password);
+        let fields = person_rows::save_in(tx, &self.recorder, &before, &after, Some(&groups), None).await?;
+        self.saved(true, "user", name.as_str(), fields);
+        Ok(())
+    }
+
+    async fn client(&mut self, tx: &Tx, row: ClientRow) -> Result<()> {
+        let (env, master) = (self.manager.store.env().clone(), self.manager.master.clone());
+        let before = clients::by_id(tx.conn(), &row.client_id).await?;
+        let mut after =
+            before.clone().unwrap_or_else(|| client_rows::blank(&env, row.client_id.clone(), row.meta.clone()));
+        after.meta = row.meta;
+        after.disabled = row.disabled.unwrap_or(after.disabled);
+        if let Some(hash) = row.client_secret_hash {
+            after.secret = Some(hash);
+        }
+        if let Some(secret) = &row.client_secret
+            && !after.secret.as_ref().is_some_and(|hash| master.verify_client_secret(hash, secret.expose()))
+        {
+            after.secret = Some(master.hash_client_secret(&env, secret));
+        }
+        if let Some(secret) = client_rows::complete(&env, &master, &mut after) {
+            self.plan.secrets.push((row.client_id.clone(), secret));
+        }
+        let fields = match &before {
+            Some(before) => client_rows::save_in(tx, &self.recorder, before, &after).await?,
+            None => {
+                client_rows::add_in(tx, &self.recorder, &after).await?;
+                Vec::new()
+            }
+        };
+        self.saved(before.is_some(), "client", row.client_id.as_str(), fields);
+        Ok(())
+    }
+
+    async fn prune(&mut self, tx: &Tx, surplus: Surplus) -> Result<()> {
+        for user in &surplus.users {
+            if person_rows::administers(user) && people::other_admins(tx.conn(), user.id).await? == 0 {
+                continue;
+            }
+            person_rows::remove_in(tx, &self.recorder, user).await?;
+            self.plan.note(Action::Delete, "user", user.username.as_str(), Vec::new());
+        }
+        for client in &surplus.clients {
+            client_rows::remove_in(tx, &self.recorder, client).await?;
+            self.plan.note(Action::Delete, "client", client.id.as_str(), Vec::new());
+        }
+        for api in &surplus.apis {
+            api_rows::remove_in(tx, &self.recorder, &api.identifier).await?;
+            self.plan.note(Action::Delete, "api", api.identifier.as_str(), Vec::new());
+        }
+        for name in &surplus.groups {
+            groups::remove_in(tx, &self.recorder, name).await?;
+            self.plan.note(Action::Delete, "group", name, Vec::new());
+        }
+        Ok(())
+    }
+}

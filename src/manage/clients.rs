@@ -1,0 +1,241 @@
+//! Clients: create, change, replace the secret, turn off and on, delete.
+//!
+//! A confidential client always has a secret: one is generated where none is given, and handed out this once.
+
+use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ClientMetadata;
+use crate::domain::event::EventKind;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::{Secret, SecretKind};
+use crate::env::Env;
+use crate::keys::MasterKey;
+use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, grants};
+
+/// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
+const LEAST_SECRET: usize = 32;
+/// Long enough for anybody's; it is hashed at every token request.
+const MOST_SECRET: usize = 512;
+
+#[derive(Debug)]
+pub struct NewClient {
+    /// One is generated where there is none.
+    pub id: Option<String>,
+    pub meta: ClientMetadata,
+    pub secret: Option<Secret>,
+}
+
+/// The client, and its secret where one was generated.
+pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Client, Option<Secret>)> {
+    let env = manager.store.env();
+    let mut problems: Vec<FieldError> = new.meta.problems().into_iter().map(Into::into).collect();
+    problems.extend(secret_problem(&new.meta, new.secret.as_ref()));
+    let id = ClientId::parse(&new.id.unwrap_or_else(|| env.uuid().simple().to_string()));
+    let id = match id {
+        Ok(id) if problems.is_empty() => id,
+        Ok(_) => return Err(ManageError::Invalid(problems)),
+        Err(problem) => {
+            problems.insert(0, FieldError::new("client_id", problem));
+            return Err(ManageError::Invalid(problems));
+        }
+    };
+    let mut client = blank(env, id, new.meta);
+    let generated = match &new.secret {
+        Some(given) => {
+            client.secret = Some(manager.master.hash_client_secret(env, given));
+            None
+        }
+        None => complete(env, &manager.master, &mut client),
+    };
+    let recorder = manager.recorder(by);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                add_in(tx, &recorder, &client).await?;
+                Ok((client, generated))
+            })
+        })
+        .await
+}
+
+/// Replaces the metadata. A secret comes back where a public client has become a confidential one.
+pub async fn update(
+    manager: &Manager,
+    by: &By,
+    id: &ClientId,
+    meta: ClientMetadata,
+) -> Result<(Client, Option<Secret>)> {
+    let problems = meta.problems();
+    if !problems.is_empty() {
+        return Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()));
+    }
+    let (env, master) = (manager.store.env().clone(), manager.master.clone());
+    change(manager, by, id, move |client| {
+        client.meta = meta;
+        Ok(complete(&env, &master, client))
+    })
+    .await
+}
+
+/// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.
+pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Option<Secret>) -> Result<Secret> {
+    let (env, master) = (manager.store.env().clone(), manager.master.clone());
+    let secret = given.unwrap_or_else(|| SecretKind::ClientSecret.mint(env.random()));
+    let set = secret.clone();
+    change(manager, by, id, move |client| {
+        if client.meta.is_public() {
+            return Err(ManageError::Conflict(format!("{} is a public client: it has no secret", client.id)));
+        }
+        if let Some(problem) = secret_problem(&client.meta, Some(&set)) {
+            return Err(ManageError::Invalid(vec![problem]));
+        }
+        client.secret = Some(master.hash_client_secret(&env, &set));
+        Ok(None)
+    })
+    .await?;
+    Ok(secret)
+}
+
+pub async fn disable(manager: &Manager, by: &By, id: &ClientId) -> Result<Client> {
+    turn(manager, by, id, true).await
+}
+
+pub async fn enable(manager: &Manager, by: &By, id: &ClientId) -> Result<Client> {
+    turn(manager, by, id, false).await
+}
+
+pub async fn delete(manager: &Manager, by: &By, id: &ClientId) -> Result<()> {
+    let recorder = manager.recorder(by);
+    let id = id.clone();
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let client = found(tx, &id).await?;
+                remove_in(tx, &recorder, &client).await
+            })
+        })
+        .await
+}
+
+async fn turn(manager: &Manager, by: &By, id: &ClientId, off: bool) -> Result<Client> {
+    let (client, _) = change(manager, by, id, move |client| {
+        client.disabled = off;
+        Ok(None)
+    })
+    .await?;
+    Ok(client)
+}
+
+async fn change(
+    manager: &Manager,
+    by: &By,
+    id: &ClientId,
+    edit: impl FnOnce(&mut Client) -> Result<Option<Secret>> + Send + 'static,
+) -> Result<(Client, Option<Secret>)> {
+    let recorder = manager.recorder(by);
+    let id = id.clone();
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let before = found(tx, &id).await?;
+                let mut after = before.clone();
+                let generated = edit(&mut after)?;
+                save_in(tx, &recorder, &before, &after).await?;
+                Ok((after, generated))
+            })
+        })
+        .await
+}
+
+pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
+    let now = env.now();
+    Client { id, meta, secret: None, disabled: false, created_at: now, updated_at: now }
+}
+
+/// Takes the secret from a public client, and gives a confidential one a secret where it has none; the one it gave.
+pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Option<Secret> {
+    if client.meta.is_public() {
+        client.secret = None;
+        return None;
+    }
+    if client.secret.is_some() {
+        return None;
+    }
+    let secret = SecretKind::ClientSecret.mint(env.random());
+    client.secret = Some(master.hash_client_secret(env, &secret));
+    Some(secret)
+}
+
+/// What is wrong with a secret that somebody brings along.
+pub(super) fn secret_problem(meta: &ClientMetadata, secret: Option<&Secret>) -> Option<FieldError> {
+    let length = secret?.expose().chars().count();
+    let message = if meta.is_public() {
+        "a public client (token_endpoint_auth_method none) has no secret".to_owned()
+    } else if length < LEAST_SECRET {
+        format!("has fewer than {LEAST_SECRET} characters; leave it out and one is generated")
+    } else if length > MOST_SECRET {
+        format!("has more than {MOST_SECRET} characters")
+    } else {
+        return None;
+    };
+    Some(FieldError::new("client_secret", message))
+}
+
+pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+    clients::insert(tx, client).await.map_err(|error| match error {
+        StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
+        error => error.into(),
+    })?;
+    tx.tell(Change::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
+}
+
+/// Makes a client be as `after` says. What changed; nothing is written otherwise.
+pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after: &Client) -> Result<Vec<String>> {
+    let id = &before.id;
+    let mut fields = differing(&before.meta, &after.meta);
+    let new_secret = before.secret != after.secret;
+    let turned = before.disabled != after.disabled;
+    if fields.is_empty() && !new_secret && !turned {
+        return Ok(fields);
+    }
+    let mut row = after.clone();
+    row.updated_at = tx.now();
+    clients::update(tx, &row).await?;
+    tx.tell(Change::Client(id.clone())).await?;
+    if !fields.is_empty() {
+        recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
+    }
+    if new_secret {
+        recorder.client(tx, EventKind::ClientSecretRotated, id, "").await?;
+        fields.push("client_secret".to_owned());
+    }
+    if turned {
+        let kind = if after.disabled { EventKind::ClientDisabled } else { EventKind::ClientEnabled };
+        if after.disabled {
+            end_access(tx, id).await?;
+        }
+        recorder.client(tx, kind, id, "").await?;
+        fields.push("disabled".to_owned());
+    }
+    Ok(fields)
+}
+
+pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+    end_access(tx, &client.id).await?;
+    consents::delete_of_client(tx, &client.id).await?;
+    codes::delete_of_client(tx, client.id.as_str()).await?;
+    clients::delete(tx, &client.id).await?;
+    tx.tell(Change::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
+}
+
+async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
+    grants::revoke(tx, grants::Of::Client(id)).await?;
+    tx.tell(Change::Cutoff(Cutoff::Client(id.clone()))).await?;
+    Ok(())
+}
+
+async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
+    clients::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("client {id}")))
+}

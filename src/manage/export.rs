@@ -1,0 +1,62 @@
+//! The present state in the form that `apply` reads, secrets only as hashes.
+//!
+//! [`every_person`] and [`every_client`] read in pages; `apply --prune` uses them too.
+
+use super::document::{ClientRow, Document, GroupRow, UserRow};
+use super::{Manager, Result};
+use crate::domain::client::Client;
+use crate::domain::user::User;
+use crate::store::{Store, apis, clients, people};
+
+const PAGE: u64 = 500;
+
+pub async fn export(manager: &Manager) -> Result<Document> {
+    let store = &manager.store;
+    let groups = people::all_groups(store.read()).await?.into_iter().map(|name| GroupRow { name }).collect();
+    let mut users = Vec::new();
+    for user in every_person(store).await? {
+        users.push(UserRow {
+            groups: people::groups_of(store.read(), user.id).await?,
+            username: user.username,
+            password: None,
+            password_hash: user.password,
+            profile: user.profile,
+            admin: user.admin,
+            disabled: user.disabled.then_some(true),
+        });
+    }
+    let clients = every_client(store).await?.into_iter().map(|client| ClientRow {
+        client_id: client.id,
+        client_secret: None,
+        client_secret_hash: client.secret,
+        disabled: client.disabled.then_some(true),
+        meta: client.meta,
+    });
+    Ok(Document { groups, users, apis: apis::all(store.read()).await?, clients: clients.collect() })
+}
+
+pub(super) async fn every_person(store: &Store) -> Result<Vec<User>> {
+    let mut all: Vec<User> = Vec::new();
+    loop {
+        let after = all.last().map(|user| user.username.clone());
+        let filter = people::Filter { after, most: PAGE, ..people::Filter::default() };
+        let page = people::list(store.read(), &filter).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+pub(super) async fn every_client(store: &Store) -> Result<Vec<Client>> {
+    let mut all: Vec<Client> = Vec::new();
+    loop {
+        let after = all.last().map(|client| (client.shown_name().to_owned(), client.id.clone()));
+        let filter = clients::Filter { after, most: PAGE, ..clients::Filter::default() };
+        let page = clients::list(store.read(), &filter).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}

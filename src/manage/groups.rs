@@ -1,0 +1,65 @@
+//! Groups: names that people are in and that relying parties read in the claim `groups`.
+//!
+//! Who is in which is set with the person, in [`super::people`].
+
+use super::{By, ManageError, Manager, Recorder, Result};
+use crate::domain::event::EventKind;
+use crate::domain::user::group_name;
+use crate::store::{StoreError, Tx, people};
+
+pub async fn create(manager: &Manager, by: &By, name: &str) -> Result<String> {
+    let name = group_name(name).map_err(|problem| ManageError::invalid("name", problem))?;
+    let recorder = manager.recorder(by);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                add_in(tx, &recorder, &name).await?;
+                Ok(name)
+            })
+        })
+        .await
+}
+
+/// Deletes a group; whoever was in it is in it no more.
+pub async fn delete(manager: &Manager, by: &By, name: &str) -> Result<()> {
+    let name = name.to_owned();
+    let recorder = manager.recorder(by);
+    manager.transact(move |tx| Box::pin(async move { remove_in(tx, &recorder, &name).await })).await
+}
+
+/// The names in their stored form, each once and in order.
+pub(super) fn checked(names: &[String]) -> Result<Vec<String>> {
+    let mut checked = names
+        .iter()
+        .map(|name| group_name(name).map_err(|problem| ManageError::invalid("groups", problem)))
+        .collect::<Result<Vec<_>>>()?;
+    checked.sort();
+    checked.dedup();
+    Ok(checked)
+}
+
+pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
+    people::insert_group(tx, name).await.map_err(|error| match error {
+        StoreError::Taken => ManageError::Conflict(format!("name: there is a group {name} already")),
+        error => error.into(),
+    })?;
+    recorder.other(tx, EventKind::GroupCreated, name).await
+}
+
+pub(super) async fn ensure_in(tx: &Tx, recorder: &Recorder, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let known = people::all_groups(tx.conn()).await?;
+    for name in names.iter().filter(|name| !known.contains(name)) {
+        add_in(tx, recorder, name).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
+    if !people::delete_group(tx, name).await? {
+        return Err(ManageError::NotFound(format!("group {name}")));
+    }
+    recorder.other(tx, EventKind::GroupDeleted, name).await
+}

@@ -1,0 +1,196 @@
+//! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
+//!
+//! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
+//! [`consents`] and [`keys`] have the operations, [`document`] the file that [`apply`] reads and [`export`] prints.
+//! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
+
+pub mod apis;
+pub mod apply;
+pub mod clients;
+pub mod consents;
+pub mod document;
+pub mod export;
+pub mod groups;
+pub mod keys;
+pub mod people;
+mod profile;
+mod sieve;
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use crate::domain::client_metadata;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{ClientId, EventId, UserId};
+use crate::env::Env;
+use crate::identity::password::{Hasher, PasswordError};
+use crate::keys::{KeyError, MasterKey};
+use crate::store::{Store, StoreError, Tx, events};
+
+/// What operations need; cheap to clone.
+#[derive(Clone)]
+pub struct Manager {
+    pub store: Store,
+    pub master: MasterKey,
+    pub hasher: Hasher,
+}
+
+/// Who does it, and from where.
+#[derive(Clone, Debug)]
+pub struct By {
+    pub actor: Actor,
+    pub origin: Origin,
+}
+
+impl By {
+    /// Somebody at the server's command line.
+    pub fn command_line() -> Self {
+        Self { actor: Actor::CommandLine, origin: Origin::default() }
+    }
+}
+
+/// A field that is wrong, and the sentence that says why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    pub field: String,
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl From<client_metadata::FieldError> for FieldError {
+    fn from(error: client_metadata::FieldError) -> Self {
+        Self::new(error.field, error.message)
+    }
+}
+
+/// Why an operation was not done; nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// What there is none of, such as `user alice`.
+    #[error("there is no {0}")]
+    NotFound(String),
+    #[error("{}", listed(.0))]
+    Invalid(Vec<FieldError>),
+    /// It disagrees with what is there; begins with the field where one is at fault.
+    #[error("{0}")]
+    Conflict(String),
+    #[error("many passwords are being checked right now: try again in a moment")]
+    Busy,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+impl ManageError {
+    fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    fn password(field: &str, error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Busy,
+            error => Self::invalid(field, error.to_string()),
+        }
+    }
+}
+
+fn listed(errors: &[FieldError]) -> String {
+    let all: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    all.join("; ")
+}
+
+pub type Result<T> = std::result::Result<T, ManageError>;
+
+impl Manager {
+    /// One transaction, rolled back whatever it is refused for.
+    async fn transact<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let refusal: Arc<Mutex<Option<ManageError>>> = Arc::default();
+        let slot = refusal.clone();
+        let done = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    match work(tx).await {
+                        Ok(value) => Ok(value),
+                        Err(ManageError::Store(error)) => Err(error),
+                        Err(refused) => {
+                            // The store rolls back for an error of its own alone; this one is never seen.
+                            if let Ok(mut slot) = slot.lock() {
+                                *slot = Some(refused);
+                            }
+                            Err(StoreError::Taken)
+                        }
+                    }
+                })
+            })
+            .await;
+        done.map_err(|error| {
+            let refused = refusal.lock().ok().and_then(|mut slot| slot.take());
+            refused.unwrap_or(ManageError::Store(error))
+        })
+    }
+
+    fn recorder(&self, by: &By) -> Recorder {
+        Recorder { env: self.store.env().clone(), by: by.clone() }
+    }
+}
+
+/// Writes audit events for one actor.
+#[derive(Clone)]
+struct Recorder {
+    env: Env,
+    by: By,
+}
+
+impl Recorder {
+    fn event(&self, kind: EventKind, user: Option<UserId>, client: Option<&ClientId>, detail: String) -> Event {
+        Event {
+            id: EventId(self.env.uuid()),
+            at: self.env.now(),
+            kind,
+            actor: self.by.actor.clone(),
+            user,
+            client: client.cloned(),
+            origin: self.by.origin.clone(),
+            detail,
+        }
+    }
+
+    async fn user(&self, tx: &Tx, kind: EventKind, user: UserId, detail: impl Into<String>) -> Result<()> {
+        Ok(events::insert(tx, &self.event(kind, Some(user), None, detail.into())).await?)
+    }
+
+    async fn client(&self, tx: &Tx, kind: EventKind, client: &ClientId, detail: impl Into<String>) -> Result<()> {
+        Ok(events::insert(tx, &self.event(kind, None, Some(client), detail.into())).await?)
+    }
+
+    async fn other(&self, tx: &Tx, kind: EventKind, detail: impl Into<String>) -> Result<()> {
+        Ok(events::insert(tx, &self.event(kind, None, None, detail.into())).await?)
+    }
+}
+
+/// The names of the members in which two documents differ.
+fn differing<T: Serialize>(before: &T, after: &T) -> Vec<String> {
+    let members = |value: &T| match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    };
+    let (before, after) = (members(before), members(after));
+    let mut names: Vec<String> =
+        before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)).cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+}

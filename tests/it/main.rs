@@ -1,0 +1,15 @@
+//! Every test that needs a running server, in one binary: one file a room. `support` starts the server.
+//!
+//! `TEST_DATABASE` (`sqlite`, the default, or `postgres`) says on which engine; `tests/run` runs both.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
+
+mod authorize;
+mod layers;
+mod support;
+mod token;

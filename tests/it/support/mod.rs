@@ -1,0 +1,297 @@
+//! The server under test: in this process, on a free port, with a database and a clock of its own; and a browser without
+//! JavaScript that keeps cookies, follows nothing by itself and reads forms.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::{Client as Http, Response, redirect};
+use scraper::{Html, Selector};
+use sea_orm::{ConnectionTrait as _, Database};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use signet::app::App;
+use signet::config::{Config, Issuer};
+use signet::domain::client::Client;
+use signet::domain::ids::{ClientId, UserId};
+use signet::domain::secret::Secret;
+use signet::domain::user::{Profile, User, Username};
+use signet::env::{Clock, Env};
+use signet::store::{Change, clients, people};
+use signet::web::router::router;
+
+pub const PASSWORD: &str = "correct horse battery staple";
+pub const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
+pub const CALLBACK: &str = "http://127.0.0.1:9999/cb";
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+pub struct Server {
+    pub url: String,
+    pub app: App,
+    pub clock: Arc<AtomicI64>,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
+        let config = Config {
+            issuer: Issuer::parse(&url).unwrap(),
+            data_dir: data.path().to_owned(),
+            database_url: database().await,
+            ..Config::default()
+        };
+        let app = App::open(config, Env { clock: Clock::Manual(clock.clone()) }).await.unwrap();
+        let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        Self { url, app, clock, _data: data }
+    }
+
+    /// One with alice and a confidential client `web` that asks for consent.
+    pub async fn with_alice() -> Self {
+        let server = Self::start().await;
+        server.user("alice").await;
+        server.client("web", json!({})).await;
+        server
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    pub async fn user(&self, name: &str) -> UserId {
+        let now = self.app.env().now();
+        let user = User {
+            id: UserId(self.app.env().uuid()),
+            username: Username::parse(name).unwrap(),
+            profile: Profile {
+                name: Some("Alice Example".into()),
+                email: Some(format!("{name}@example.com")),
+                email_verified: true,
+                ..Profile::default()
+            },
+            password: Some(self.app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
+            password_changed_at: Some(now),
+            admin: false,
+            disabled: false,
+            created_at: now,
+            updated_at: now,
+        };
+        let id = user.id;
+        self.app.store().write(move |tx| Box::pin(async move { people::insert(tx, &user).await })).await.unwrap();
+        id
+    }
+
+    /// A client with the metadata of a usual web app, `changes` made to it.
+    pub async fn client(&self, id: &str, changes: Value) {
+        let mut meta = json!({
+            "client_name": "Web",
+            "redirect_uris": [CALLBACK],
+            "post_logout_redirect_uris": ["http://127.0.0.1:9999/bye"],
+            "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+            "scope": "openid profile email offline_access",
+        });
+        meta.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let public = meta["token_endpoint_auth_method"] == "none";
+        if public {
+            meta["grant_types"] = json!(["authorization_code", "refresh_token"]);
+        }
+        let now = self.app.env().now();
+        let secret = Secret::new(SECRET.into());
+        let client = Client {
+            id: ClientId::parse(id).unwrap(),
+            meta: serde_json::from_value(meta).unwrap(),
+            secret: (!public).then(|| self.app.provider.master.hash_client_secret(self.app.env(), &secret)),
+            disabled: false,
+            created_at: now,
+            updated_at: now,
+        };
+        assert_eq!(client.meta.problems(), []);
+        let write = self.app.store().write(move |tx| {
+            Box::pin(async move {
+                clients::insert(tx, &client).await?;
+                tx.tell(Change::Client(client.id.clone())).await
+            })
+        });
+        write.await.unwrap();
+    }
+
+    pub fn browser(&self) -> Browser {
+        let http = Http::builder().cookie_store(true).redirect(redirect::Policy::none()).no_proxy().build().unwrap();
+        Browser { http, url: self.url.clone() }
+    }
+
+    /// A token request of `web`, by Basic.
+    pub async fn token(&self, form: &[(&str, &str)]) -> (u16, Value) {
+        self.token_as("web", form).await
+    }
+
+    pub async fn token_as(&self, client: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{client}:{SECRET}")));
+        let request = Http::new().post(format!("{}/oauth2/token", self.url)).header("authorization", basic);
+        let response = request.form(form).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// A code for alice, all pages gone through in a browser of its own.
+    pub async fn code(&self, scope: &str) -> String {
+        let browser = self.browser();
+        let callback = browser.sign_in(&self.authorize(&[("scope", scope)])).await;
+        callback["code"].clone()
+    }
+
+    pub async fn redeem(&self, code: &str) -> (u16, Value) {
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ])
+        .await
+    }
+
+    /// The address of an authorization request of `web`, with `changes` (an empty value takes a parameter out).
+    pub fn authorize(&self, changes: &[(&str, &str)]) -> String {
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
+        let mut parameters = vec![
+            ("client_id", "web"),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("scope", "openid profile email"),
+            ("state", "s t&a=te"),
+            ("nonce", "n-1"),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+        ];
+        for (name, value) in changes {
+            parameters.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                parameters.push((name, value));
+            }
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        format!("/oauth2/authorize?{query}")
+    }
+}
+
+async fn database() -> Option<signet::config::DatabaseUrl> {
+    match std::env::var("TEST_DATABASE").as_deref() {
+        Ok("postgres") => {
+            let server = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL says where PostgreSQL is");
+            let name = format!("t{}", Env::system().uuid().simple());
+            let admin = Database::connect(&server).await.unwrap();
+            admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+            admin.close().await.unwrap();
+            let (base, _) = server.rsplit_once('/').unwrap();
+            Some(signet::config::DatabaseUrl::try_from(format!("{base}/{name}")).unwrap())
+        }
+        Ok("sqlite") | Err(_) => None,
+        Ok(other) => panic!("TEST_DATABASE is sqlite or postgres, not {other}"),
+    }
+}
+
+pub struct Browser {
+    http: Http,
+    url: String,
+}
+
+/// A page that was shown.
+pub struct Page {
+    pub status: u16,
+    pub path: String,
+    pub html: String,
+}
+
+pub type Callback = std::collections::HashMap<String, String>;
+
+impl Browser {
+    fn absolute(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) }
+    }
+
+    pub async fn raw(&self, path: &str) -> Response {
+        self.http.get(self.absolute(path)).send().await.unwrap()
+    }
+
+    pub async fn raw_post(&self, path: &str, form: &[(String, String)]) -> Response {
+        self.http.post(self.absolute(path)).form(form).send().await.unwrap()
+    }
+
+    /// Follows redirects while they stay here; a page, or the parameters that reached the app.
+    pub async fn follow(&self, mut response: Response) -> Result<Page, Callback> {
+        loop {
+            let Some(to) = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned()) else {
+                let (status, path) = (response.status().as_u16(), response.url().path().to_owned());
+                return Ok(Page { status, path, html: response.text().await.unwrap() });
+            };
+            if to.starts_with("http") && !to.starts_with(&self.url) {
+                let url = url::Url::parse(&to).unwrap();
+                return Err(url.query_pairs().into_owned().collect());
+            }
+            response = self.raw(&to).await;
+        }
+    }
+
+    pub async fn open(&self, path: &str) -> Result<Page, Callback> {
+        self.follow(self.raw(path).await).await
+    }
+
+    /// Sends a page's form with its hidden fields and `fields`.
+    pub async fn submit(&self, page: &Page, fields: &[(&str, &str)]) -> Result<Page, Callback> {
+        let (action, form) = page.form(fields);
+        self.follow(self.raw_post(&action, &form).await).await
+    }
+
+    /// Opens an authorization request and goes through every page as alice, who allows what is asked.
+    pub async fn sign_in(&self, path: &str) -> Callback {
+        let mut shown = self.open(path).await;
+        loop {
+            let page = match shown {
+                Err(callback) => return callback,
+                Ok(page) => page,
+            };
+            shown = match page.name().as_str() {
+                "login" => self.submit(&page, &[("username", "alice"), ("password", PASSWORD)]).await,
+                "consent" => self.submit(&page, &[("decision", "allow")]).await,
+                other => panic!("the page {other} ({}) at {}", page.status, page.path),
+            };
+        }
+    }
+}
+
+impl Page {
+    fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        let html = Html::parse_document(&self.html);
+        let found = html.select(&Selector::parse(selector).unwrap()).next()?.attr(name).map(ToOwned::to_owned);
+        found
+    }
+
+    pub fn name(&self) -> String {
+        self.attribute("main", "data-page").unwrap_or_default()
+    }
+
+    pub fn error(&self) -> String {
+        self.attribute("main", "data-error").unwrap_or_default()
+    }
+
+    pub fn has(&self, selector: &str) -> bool {
+        Html::parse_document(&self.html).select(&Selector::parse(selector).unwrap()).next().is_some()
+    }
+
+    pub fn form(&self, fields: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
+        let html = Html::parse_document(&self.html);
+        let form = html.select(&Selector::parse("main form[method=post]").unwrap()).next().expect("a form");
+        let hidden = Selector::parse("input[type=hidden]").unwrap();
+        let mut all: Vec<(String, String)> = form
+            .select(&hidden)
+            .map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap_or_default().to_owned()))
+            .collect();
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        (form.attr("action").filter(|action| !action.is_empty()).unwrap_or(&self.path).to_owned(), all)
+    }
+}
