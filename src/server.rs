@@ -37,18 +37,16 @@ pub async fn run(config: Config) -> Result<(), String> {
     announce(&line);
     tokio::spawn(stop_when_asked(handle.clone()));
     let service = router::router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let served = match (&app.config.tls.cert_file, &app.config.tls.key_file) {
-        (Some(cert), Some(key)) => {
-            let tls = axum_server::tls_rustls::RustlsConfig::from_pem_file(cert, key)
-                .await
-                .map_err(|error| format!("the certificate {} or its key cannot be used: {error}", cert.display()))?;
-            let server = axum_server::from_tcp_rustls(listener, tls).map_err(|error| error.to_string())?;
-            server.handle(handle).serve(service).await
-        }
-        _ => {
-            let server = axum_server::from_tcp(listener).map_err(|error| error.to_string())?;
-            server.handle(handle).serve(service).await
-        }
+    let tls = &app.config.tls;
+    let served = if let (Some(cert), Some(key)) = (&tls.cert_file, &tls.key_file) {
+        let tls = axum_server::tls_rustls::RustlsConfig::from_pem_file(cert, key)
+            .await
+            .map_err(|error| format!("the certificate {} or its key cannot be used: {error}", cert.display()))?;
+        let server = axum_server::from_tcp_rustls(listener, tls).map_err(|error| error.to_string())?;
+        server.handle(handle).serve(service).await
+    } else {
+        let server = axum_server::from_tcp(listener).map_err(|error| error.to_string())?;
+        server.handle(handle).serve(service).await
     };
     for task in background {
         task.abort();

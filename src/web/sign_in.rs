@@ -58,8 +58,7 @@ pub async fn sign_out(visitor: &Visitor) -> Result<(), PageError> {
     let Some(session) = &visitor.session else { return Ok(()) };
     end(visitor.app.store(), session.id).await.map_err(|error| visitor.error(error))?;
     note(visitor, EventKind::SignedOut, session.user, session.method).await.map_err(|error| visitor.error(error))?;
-    visitor.tower.clear().await;
-    let forget = visitor.tower.delete().await;
+    let forget = visitor.tower.flush().await;
     forget.map_err(|error| {
         visitor.error(
             OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()),

@@ -6,10 +6,10 @@ use crate::support::{CALLBACK, PASSWORD, Server};
 async fn a_person_signs_in_allows_and_the_app_gets_a_code() {
     let server = Server::with_alice().await;
     let browser = server.browser();
-    let login = browser.open(&server.authorize(&[])).await.ok().expect("the sign-in page");
+    let login = browser.open(&server.authorize(&[])).await.ok().unwrap();
     assert_eq!((login.status, login.name().as_str()), (200, "login"));
     assert!(login.has("#login-heading") && login.has("input#username") && login.has("input#password"));
-    let consent = browser.submit(&login, &[("username", "alice"), ("password", PASSWORD)]).await.ok().expect("consent");
+    let consent = browser.submit(&login, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
     assert_eq!(consent.name(), "consent");
     assert!(consent.has("[data-scope=openid]") && consent.has("[data-scope=email]"));
     let callback = browser.submit(&consent, &[("decision", "allow")]).await.err().expect("back at the app");
@@ -19,7 +19,7 @@ async fn a_person_signs_in_allows_and_the_app_gets_a_code() {
     // Signed in and allowed: nobody is asked again, but for new scopes.
     let again = browser.open(&server.authorize(&[])).await.err().expect("no page");
     assert!(again.contains_key("code"));
-    let more = browser.open(&server.authorize(&[("scope", "openid offline_access")])).await.ok().expect("consent");
+    let more = browser.open(&server.authorize(&[("scope", "openid offline_access")])).await.ok().unwrap();
     assert_eq!(more.name(), "consent");
 }
 
@@ -117,7 +117,7 @@ async fn an_interaction_is_worth_nothing_in_another_browser() {
     let login = server.browser().open(&server.authorize(&[])).await.ok().unwrap();
     let thief = server.browser();
     thief.sign_in(&server.authorize(&[])).await;
-    let resumed = thief.open(&login.path.replace("/login/", "/oauth2/authorize/")).await.ok().expect("a page");
+    let resumed = thief.open(&login.path.replace("/login/", "/oauth2/authorize/")).await.ok().unwrap();
     assert_eq!((resumed.status, resumed.error().as_str()), (400, "invalid_request"));
 }
 

@@ -156,6 +156,7 @@ impl Server {
     }
 
     /// The address of an authorization request of `web`, with `changes` (an empty value takes a parameter out).
+    #[expect(clippy::unused_self, reason = "reads as a request to that server")]
     pub fn authorize(&self, changes: &[(&str, &str)]) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
         let mut parameters = vec![
@@ -267,8 +268,7 @@ impl Browser {
 impl Page {
     fn attribute(&self, selector: &str, name: &str) -> Option<String> {
         let html = Html::parse_document(&self.html);
-        let found = html.select(&Selector::parse(selector).unwrap()).next()?.attr(name).map(ToOwned::to_owned);
-        found
+        html.select(&Selector::parse(selector).unwrap()).next()?.attr(name).map(ToOwned::to_owned)
     }
 
     pub fn name(&self) -> String {
