@@ -12,11 +12,14 @@
 //! | RP-Initiated Logout | `protocol::logout` |
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod env;
 pub mod identity;
 pub mod keys;
+pub mod manage;
+pub mod outbound;
 pub mod protocol;
 pub mod server;
 pub mod store;

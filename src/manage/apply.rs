@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::document::{ClientRow, Document, UserRow};
 use super::export::{every_client, every_person};
-use super::{By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups, people as person_rows};
+use super::{
+    By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups, people as person_rows,
+};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
@@ -237,12 +239,11 @@ impl Run {
         if let Some(secret) = client_rows::complete(&env, &master, &mut after) {
             self.plan.secrets.push((row.client_id.clone(), secret));
         }
-        let fields = match &before {
-            Some(before) => client_rows::save_in(tx, &self.recorder, before, &after).await?,
-            None => {
-                client_rows::add_in(tx, &self.recorder, &after).await?;
-                Vec::new()
-            }
+        let fields = if let Some(before) = &before {
+            client_rows::save_in(tx, &self.recorder, before, &after).await?
+        } else {
+            client_rows::add_in(tx, &self.recorder, &after).await?;
+            Vec::new()
         };
         self.saved(before.is_some(), "client", row.client_id.as_str(), fields);
         Ok(())

@@ -83,10 +83,13 @@ impl Document {
             Format::Toml => toml::from_str(text).map_err(|error| {
                 let message = error.message().trim().replace('\n', " ");
                 let before = error.span().and_then(|span| text.get(..span.start));
-                before.map_or_else(|| message.clone(), |before| {
-                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                    format!("{message} at line {} column {column}", before.matches('\n').count() + 1)
-                })
+                before.map_or_else(
+                    || message.clone(),
+                    |before| {
+                        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                        format!("{message} at line {} column {column}", before.matches('\n').count() + 1)
+                    },
+                )
             }),
         }
     }
@@ -171,6 +174,7 @@ fn below(section: &str, at: usize, problem: FieldError) -> FieldError {
     FieldError::new(format!("{section}[{at}].{}", problem.field), problem.message)
 }
 
+#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
 fn shown_hash<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
     hash.as_ref().map(|hash| hash.0.as_str()).serialize(serializer)
 }
@@ -191,8 +195,8 @@ impl Own for OwnOfUser {
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "username" => self.username = Some(Username::deserialize(value)?),
-            "password" => self.password = Some(Secret::deserialize(value)?),
-            "password_hash" => self.password_hash = Some(String::deserialize(value)?),
+            "password" => self.password = Some(hidden(value)?),
+            "password_hash" => self.password_hash = Some(hidden(value)?),
             "groups" => self.groups = Vec::deserialize(value)?,
             "admin" => self.admin = bool::deserialize(value)?,
             _ => self.disabled = Some(bool::deserialize(value)?),
@@ -215,12 +219,17 @@ impl Own for OwnOfClient {
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "client_id" => self.client_id = Some(ClientId::deserialize(value)?),
-            "client_secret" => self.client_secret = Some(Secret::deserialize(value)?),
-            "client_secret_hash" => self.client_secret_hash = Some(ClientSecretHash::deserialize(value)?),
+            "client_secret" => self.client_secret = Some(hidden(value)?),
+            "client_secret_hash" => self.client_secret_hash = Some(hidden(value)?),
             _ => self.disabled = Some(bool::deserialize(value)?),
         }
         Ok(())
     }
+}
+
+/// A secret; serde's own error would repeat a value that is no text.
+fn hidden<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    T::deserialize(value).map_err(|_| serde::de::Error::custom("must be text in quotation marks"))
 }
 
 fn missing<E: serde::de::Error>(section: &str, at: usize, field: &str) -> E {
@@ -272,9 +281,24 @@ mod tests {
     #[test]
     fn a_bad_document_names_the_field_and_the_line() {
         for (text, format, field, line) in [
-            ("{\"clients\": [{\"client_id\": \"a\",\n \"nonsense\": 1}]}", Format::Json, "clients[0].nonsense", "line 2"),
-            ("{\"clients\": [{\"client_id\": \"a\",\n \"redirect_uris\": [\"http://x.example\"]}]}", Format::Json, "clients[0].redirect_uris", "line 2"),
-            ("{\"users\": [{\"username\": \"a\"},\n {\"username\": \"b\",\n\"admin\": 1}]}", Format::Json, "users[1].admin", "line 3"),
+            (
+                "{\"clients\": [{\"client_id\": \"a\",\n \"nonsense\": 1}]}",
+                Format::Json,
+                "clients[0].nonsense",
+                "line 2",
+            ),
+            (
+                "{\"clients\": [{\"client_id\": \"a\",\n \"redirect_uris\": [\"http://x.example\"]}]}",
+                Format::Json,
+                "clients[0].redirect_uris",
+                "line 2",
+            ),
+            (
+                "{\"users\": [{\"username\": \"a\"},\n {\"username\": \"b\",\n\"admin\": 1}]}",
+                Format::Json,
+                "users[1].admin",
+                "line 3",
+            ),
             ("[[users]]\nusername = \"a\"\nnonsense = 1\n", Format::Toml, "users[0].nonsense", "line 3"),
             ("[[users]]\nusername = \"a\"\nemail_verified = 1\n", Format::Toml, "users[0].email_verified", "line 3"),
             ("[[clients]]\nclient_id = \"a b\"\n", Format::Toml, "clients[0].client_id", "line 2"),

@@ -35,7 +35,7 @@ pub async fn export(manager: &Manager) -> Result<Document> {
     Ok(Document { groups, users, apis: apis::all(store.read()).await?, clients: clients.collect() })
 }
 
-pub(super) async fn every_person(store: &Store) -> Result<Vec<User>> {
+pub async fn every_person(store: &Store) -> Result<Vec<User>> {
     let mut all: Vec<User> = Vec::new();
     loop {
         let after = all.last().map(|user| user.username.clone());
@@ -48,7 +48,7 @@ pub(super) async fn every_person(store: &Store) -> Result<Vec<User>> {
     }
 }
 
-pub(super) async fn every_client(store: &Store) -> Result<Vec<Client>> {
+pub async fn every_client(store: &Store) -> Result<Vec<Client>> {
     let mut all: Vec<Client> = Vec::new();
     loop {
         let after = all.last().map(|client| (client.shown_name().to_owned(), client.id.clone()));

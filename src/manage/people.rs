@@ -219,12 +219,15 @@ pub(super) async fn save_in(
     if before.admin != after.admin {
         fields.push("admin".to_owned());
     }
-    if let Some(groups) = groups
-        && people::groups_of(tx.conn(), id).await? != groups
-    {
-        groups::ensure_in(tx, recorder, groups).await?;
-        people::set_groups(tx, id, groups).await?;
-        fields.push("groups".to_owned());
+    if let Some(groups) = groups {
+        // Each engine sorts in its own way.
+        let mut present = people::groups_of(tx.conn(), id).await?;
+        present.sort();
+        if present != groups {
+            groups::ensure_in(tx, recorder, groups).await?;
+            people::set_groups(tx, id, groups).await?;
+            fields.push("groups".to_owned());
+        }
     }
     let new_password = before.password != after.password;
     let turned = before.disabled != after.disabled;

@@ -27,7 +27,8 @@ pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
     if profile.email.as_deref().is_some_and(|email| !is_email(email)) {
         problems.push(FieldError::new("email", "is no email address"));
     }
-    for (name, address) in [("profile", &profile.profile), ("picture", &profile.picture), ("website", &profile.website)] {
+    for (name, address) in [("profile", &profile.profile), ("picture", &profile.picture), ("website", &profile.website)]
+    {
         if address.as_deref().is_some_and(|address| !is_web_address(address)) {
             problems.push(FieldError::new(name, "must be an address that begins with https:// or http://"));
         }

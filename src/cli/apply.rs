@@ -1,0 +1,86 @@
+//! `signet apply FILE`: reads a document and makes everything be as it says.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{print, print_json, said};
+use crate::manage::apply::{Action, Options, Plan, apply};
+use crate::manage::document::{Document, Format};
+use crate::manage::{By, Manager};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A .toml or .json file; - reads JSON from stdin.
+    file: PathBuf,
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete what the file does not name (never the last administrator).
+    #[arg(long)]
+    prune: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
+    let document = read(&args.file)?;
+    let options = Options { prune: args.prune, dry_run: args.dry_run };
+    let plan = apply(manager, &By::command_line(), document, options)
+        .await
+        .map_err(|error| format!("{}: {}; nothing was changed", shown(&args.file), said(error)))?;
+    if args.json {
+        return print_plan_json(&plan);
+    }
+    print_plan(&plan, args.dry_run);
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Document, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", shown(file));
+    let (text, format) = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        (text, Format::Json)
+    } else {
+        let format = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => Format::Toml,
+            Some("json") => Format::Json,
+            _ => return Err(format!("{}: the name must end in .toml or .json", shown(file))),
+        };
+        (std::fs::read_to_string(file).map_err(failed)?, format)
+    };
+    Document::parse(&text, format).map_err(|error| format!("{}: {error}; nothing was changed", shown(file)))
+}
+
+fn shown(file: &Path) -> String {
+    if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() }
+}
+
+fn print_plan_json(plan: &Plan) -> Result<(), String> {
+    let secrets: Vec<_> =
+        plan.secrets.iter().map(|(id, secret)| json!({ "client_id": id, "client_secret": secret.expose() })).collect();
+    print_json(&json!({ "changes": plan.changes, "secrets": secrets }))
+}
+
+fn print_plan(plan: &Plan, dry_run: bool) {
+    for change in &plan.changes {
+        let action = match change.action {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Delete => "delete",
+        };
+        let fields = if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
+        print(&format!("{action} {} {}{fields}", change.kind, change.name));
+    }
+    for (id, secret) in &plan.secrets {
+        print(&format!("client_secret of {id}, shown only now: {}", secret.expose()));
+    }
+    match (plan.changes.len(), dry_run) {
+        (0, _) => print("nothing to change"),
+        (count, true) => print(&format!("would make {count} changes; this was a dry run")),
+        (count, false) => print(&format!("made {count} changes")),
+    }
+}

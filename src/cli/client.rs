@@ -1,0 +1,200 @@
+//! `signet client …`: apps.
+
+use clap::Subcommand;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{ask_secret, print, print_json, print_table, said};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
+use crate::domain::ids::ClientId;
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::scope::Scopes;
+use crate::domain::secret::Secret;
+use crate::manage::clients::{self, NewClient};
+use crate::manage::export::every_client;
+use crate::manage::{By, Manager};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add a client; a confidential one gets a secret, printed only now.
+    Create(Box<Create>),
+    /// List every client.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace a client's secret; the new one is printed only now.
+    RotateSecret {
+        #[command(flatten)]
+        named: Named,
+        /// Read the new secret (32 characters or more) from stdin instead of generating one.
+        #[arg(long)]
+        secret_stdin: bool,
+    },
+    /// Turn a client off: everything issued to it is void.
+    Disable(Named),
+    /// Turn a client on again.
+    Enable(Named),
+    /// Delete a client, with everything issued to it.
+    Delete(Named),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// One is generated where there is none.
+    #[arg(long = "id", value_name = "CLIENT_ID")]
+    id: Option<String>,
+    /// What people read.
+    #[arg(long)]
+    name: Option<String>,
+    /// May be repeated.
+    #[arg(long = "redirect-uri", value_parser = RedirectUri::parse)]
+    redirect_uris: Vec<RedirectUri>,
+    /// May be repeated.
+    #[arg(long = "post-logout-redirect-uri", value_parser = RedirectUri::parse)]
+    post_logout_redirect_uris: Vec<RedirectUri>,
+    /// `authorization_code` (the default), `refresh_token`, `client_credentials`; may be repeated.
+    #[arg(long = "grant-type", value_parser = member::<GrantType>)]
+    grant_types: Vec<GrantType>,
+    /// What it may ask for, with spaces between.
+    #[arg(long, default_value = "openid profile email", value_parser = Scopes::parse)]
+    scope: Scopes,
+    /// `client_secret_basic` (the default), `client_secret_post` or `none`.
+    #[arg(long, value_parser = member::<ClientAuthMethod>, default_value = "client_secret_basic")]
+    auth_method: ClientAuthMethod,
+    /// It cannot keep a secret: the same as `--auth-method none`.
+    #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
+    public: bool,
+    /// An app on a device, whose loopback redirect may use any port.
+    #[arg(long)]
+    native: bool,
+    /// A first-party app: nobody is asked for consent.
+    #[arg(long)]
+    trusted: bool,
+    /// PKCE is needed although it keeps a secret.
+    #[arg(long)]
+    require_pkce: bool,
+    /// Read the secret (32 characters or more) from stdin instead of generating one.
+    #[arg(long)]
+    secret_stdin: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    #[arg(value_parser = ClientId::parse)]
+    client_id: ClientId,
+    #[arg(long)]
+    json: bool,
+}
+
+/// A value by its name in the metadata.
+fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(said)
+}
+
+pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
+    let by = By::command_line();
+    match command {
+        Command::Create(args) => create(manager, &by, *args).await,
+        Command::List { json } => list(manager, json).await,
+        Command::RotateSecret { named, secret_stdin } => {
+            let given = secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
+            let was_given = given.is_some();
+            let secret = clients::rotate_secret(manager, &by, &named.client_id, given).await.map_err(said)?;
+            let shown = (!was_given).then(|| secret.expose());
+            handed_out(&named.client_id, shown, named.json, "has a new secret")
+        }
+        Command::Disable(named) => {
+            let client = clients::disable(manager, &by, &named.client_id).await.map_err(said)?;
+            answer(&client, named.json, "is turned off")
+        }
+        Command::Enable(named) => {
+            let client = clients::enable(manager, &by, &named.client_id).await.map_err(said)?;
+            answer(&client, named.json, "is turned on")
+        }
+        Command::Delete(named) => {
+            clients::delete(manager, &by, &named.client_id).await.map_err(said)?;
+            if named.json {
+                return print_json(&json!({ "client_id": named.client_id, "deleted": true }));
+            }
+            print(&format!("{} is deleted", named.client_id));
+            Ok(())
+        }
+    }
+}
+
+async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> {
+    let mut meta = ClientMetadata::default();
+    meta.client_name = args.name.unwrap_or_default();
+    meta.redirect_uris = args.redirect_uris;
+    meta.post_logout_redirect_uris = args.post_logout_redirect_uris;
+    meta.scope = args.scope;
+    meta.token_endpoint_auth_method = if args.public { ClientAuthMethod::None } else { args.auth_method };
+    meta.require_pkce = args.require_pkce;
+    if !args.grant_types.is_empty() {
+        meta.grant_types = args.grant_types;
+    }
+    if args.native {
+        meta.application_type = ApplicationType::Native;
+    }
+    if args.trusted {
+        meta.consent = Consent::Trusted;
+    }
+    let secret = args.secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
+    let new = NewClient { id: args.id, meta, secret };
+    let (client, generated) = clients::create(manager, by, new).await.map_err(said)?;
+    handed_out(&client.id, generated.as_ref().map(Secret::expose), args.json, "is added")
+}
+
+/// The one time that a generated secret is shown.
+fn handed_out(id: &ClientId, secret: Option<&str>, json: bool, what: &str) -> Result<(), String> {
+    if json {
+        return print_json(&match secret {
+            Some(secret) => json!({ "client_id": id, "client_secret": secret }),
+            None => json!({ "client_id": id }),
+        });
+    }
+    print(&format!("{id} {what}"));
+    if let Some(secret) = secret {
+        print(&format!("client_secret, shown only now: {secret}"));
+    }
+    Ok(())
+}
+
+async fn list(manager: &Manager, json: bool) -> Result<(), String> {
+    let all = every_client(&manager.store).await.map_err(said)?;
+    if json {
+        return print_json(&all.iter().map(shown).collect::<Vec<_>>());
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|client| {
+            let kind = if client.meta.is_public() { "public" } else { "confidential" };
+            let state = if client.disabled { "off" } else { "" };
+            [client.id.to_string(), client.meta.client_name.clone(), kind.to_owned(), state.to_owned()]
+        })
+        .collect();
+    print_table(["CLIENT_ID", "NAME", "KIND", "STATE"], &rows);
+    Ok(())
+}
+
+fn answer(client: &Client, json: bool, what: &str) -> Result<(), String> {
+    if json {
+        return print_json(&shown(client));
+    }
+    print(&format!("{} {what}", client.id));
+    Ok(())
+}
+
+/// The metadata, and beside it what is ours.
+fn shown(client: &Client) -> Value {
+    let mut shown = json!(client.meta);
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("client_id".to_owned(), json!(client.id));
+        members.insert("disabled".to_owned(), json!(client.disabled));
+    }
+    shown
+}

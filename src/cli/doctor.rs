@@ -1,0 +1,192 @@
+//! `signet doctor`: looks at everything a start depends on, and says of each what is wrong and how to mend it.
+//!
+//! It opens the database as `serve` does, which brings the schema up to date; a database that is not there yet is left so.
+
+use std::path::Path;
+
+use super::{print, said};
+use crate::config::Config;
+use crate::env::{Env, Timestamp};
+use crate::keys::{Keyring, MasterKey};
+use crate::store::{Store, events};
+
+/// How many things are wrong.
+#[derive(Default)]
+struct Findings {
+    wrong: usize,
+}
+
+impl Findings {
+    fn wrong(&mut self, what: &str, text: &str) {
+        self.wrong += 1;
+        print(&format!("WRONG  {what}: {text}"));
+    }
+}
+
+fn good(what: &str, text: &str) {
+    print(&format!("ok     {what}: {text}"));
+}
+
+/// Not wrong for certain, but often.
+fn note(what: &str, text: &str) {
+    print(&format!("note   {what}: {text}"));
+}
+
+pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
+    let mut findings = Findings::default();
+    match Config::load(file) {
+        Ok(config) => {
+            good("configuration", "every key is known and its value fits");
+            let folder = data_dir(&config, &mut findings);
+            addresses(&config, &mut findings);
+            tls(&config, &mut findings);
+            if folder {
+                kept(&config, &mut findings).await;
+            }
+        }
+        Err(error) => findings.wrong("configuration", &said(error)),
+    }
+    match findings.wrong {
+        0 => Ok(()),
+        1 => Err("one thing is wrong, see above".to_owned()),
+        more => Err(format!("{more} things are wrong, see above")),
+    }
+}
+
+/// Whether the folder can be used; it is tried, since permissions alone do not tell (read-only mounts, full disks).
+fn data_dir(config: &Config, findings: &mut Findings) -> bool {
+    let folder = &config.data_dir;
+    let trial = folder.join(".doctor");
+    let tried = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&trial, b"signet doctor"))
+        .and_then(|()| std::fs::remove_file(&trial));
+    match tried {
+        Ok(()) => {
+            good("data_dir", &format!("{} can be written to", folder.display()));
+            true
+        }
+        Err(error) => {
+            let folder = folder.display();
+            findings.wrong(
+                "data_dir",
+                &format!("{folder} cannot be written to ({error}): set data_dir, or give it to this user"),
+            );
+            false
+        }
+    }
+}
+
+fn addresses(config: &Config, findings: &mut Findings) {
+    let (issuer, listen) = (&config.issuer, config.listen);
+    let before = findings.wrong;
+    let serves_tls = config.tls.cert_file.is_some();
+    if serves_tls && !issuer.is_https() {
+        findings.wrong(
+            "issuer",
+            &format!(
+                "{} is http, but tls.cert_file makes the server speak https: set issuer to https",
+                issuer.as_str()
+            ),
+        );
+    }
+    if issuer.is_https() && !serves_tls && config.trusted_proxies.is_empty() {
+        note(
+            "trusted_proxies",
+            "the issuer is https and the server speaks http, so a proxy stands before it: name its address in trusted_proxies, or every visitor counts as that one address",
+        );
+    }
+    let own_port = issuer.url().port_or_known_default();
+    if config.trusted_proxies.is_empty() && (serves_tls || !issuer.is_https()) && own_port != Some(listen.port()) {
+        note(
+            "issuer",
+            &format!(
+                "{} has another port than listen ({listen}): right only where something forwards",
+                issuer.as_str()
+            ),
+        );
+    }
+    if !issuer.is_https() && !listen.ip().is_loopback() {
+        note(
+            "issuer",
+            &format!(
+                "{} is this machine alone, though {listen} is reachable from others: they need an https issuer",
+                issuer.as_str()
+            ),
+        );
+    }
+    if issuer.domain().is_none() {
+        note("issuer", "browsers make no passkeys for an address without a name: use a host name");
+    }
+    if findings.wrong == before {
+        good("issuer", &format!("{}, served on {listen}", issuer.as_str()));
+    }
+}
+
+fn tls(config: &Config, findings: &mut Findings) {
+    for (name, file) in [("tls.cert_file", &config.tls.cert_file), ("tls.key_file", &config.tls.key_file)] {
+        let Some(file) = file else { continue };
+        match std::fs::read_to_string(file) {
+            Ok(text) if text.contains("-----BEGIN ") => good(name, &file.display().to_string()),
+            Ok(_) => findings.wrong(name, &format!("{} is no PEM file", file.display())),
+            Err(error) => findings.wrong(name, &format!("{} cannot be read: {error}", file.display())),
+        }
+    }
+}
+
+/// The master key, the database, and whether they belong together.
+async fn kept(config: &Config, findings: &mut Findings) {
+    let env = Env::system();
+    let has_key = config.master_key.is_some() || config.data_dir.join("master.key").exists();
+    let has_database = config.database_url.is_some() || config.data_dir.join("signet.db").exists();
+    let master = has_key.then(|| MasterKey::load(config, &env));
+    match &master {
+        None => note("master key", "is made at the first start"),
+        Some(Ok(_)) => good("master key", "can be read"),
+        Some(Err(error)) => findings.wrong("master key", &said(error)),
+    }
+    if !has_database {
+        note("database", "is made at the first start");
+        clock(env.now(), None, findings);
+        return;
+    }
+    let shown = config.database().shown();
+    let store = match Store::open(config, env.clone()).await {
+        Ok(store) => store,
+        Err(error) => {
+            findings
+                .wrong("database", &format!("{shown}: {} (check database_url and that it is running)", said(error)));
+            return;
+        }
+    };
+    match store.ping().await {
+        Ok(()) => good("database", &format!("{shown} answers, its schema is up to date")),
+        Err(error) => findings.wrong("database", &format!("{shown}: {}", said(error))),
+    }
+    if let Some(Ok(master)) = master {
+        match Keyring::open(&store, master).await {
+            Ok(_) => good("signing keys", "open under the master key"),
+            Err(error) => findings.wrong("signing keys", &said(error)),
+        }
+    }
+    let newest = events::list(store.read(), &events::Filter { most: 1, ..events::Filter::default() }).await;
+    clock(env.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
+    store.close().await;
+}
+
+/// A minute is what relying parties commonly forgive in `iat` and `exp`.
+const FORGIVEN: i64 = 60;
+/// 2025-01-01: a clock before it was never set.
+const EARLIEST: Timestamp = Timestamp::from_seconds(1_735_689_600);
+
+fn clock(now: Timestamp, newest: Option<Timestamp>, findings: &mut Findings) {
+    if now < EARLIEST {
+        findings.wrong("clock", "this machine's clock has not been set: start its time synchronisation");
+    } else if newest.is_some_and(|newest| newest > now.plus_seconds(FORGIVEN)) {
+        findings.wrong(
+            "clock",
+            "the newest event is in this clock's future: set the clock, or that of the node that wrote it",
+        );
+    } else {
+        good("clock", "plausible");
+    }
+}

@@ -1,0 +1,90 @@
+//! `signet key …`: signing keys.
+
+use clap::Subcommand;
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+
+use super::{print, print_json, print_table, said};
+use crate::domain::client_metadata::SigningAlg;
+use crate::domain::signing_key::StoredKey;
+use crate::env::Timestamp;
+use crate::keys::rotation;
+use crate::manage::{By, Manager, keys};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the keys and their states.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the next key the active one; the old one stays published until nothing it signed is alive.
+    Rotate {
+        /// RS256, ES256 or EdDSA; without it each of them.
+        #[arg(long, value_parser = algorithm)]
+        alg: Option<SigningAlg>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a key out at once: everything it signed is void.
+    Retire {
+        kid: String,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn algorithm(text: &str) -> Result<SigningAlg, String> {
+    SigningAlg::parse(text).ok_or_else(|| "is RS256, ES256 or EdDSA".to_owned())
+}
+
+pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
+    let by = By::command_line();
+    // On a database that no server has opened yet there are none.
+    rotation::ensure(&manager.store, &manager.master).await.map_err(said)?;
+    match command {
+        Command::List { json } => list(&keys::list(manager).await.map_err(said)?, json),
+        Command::Rotate { alg, json } => {
+            let algs = alg.map_or_else(|| SigningAlg::ALL.to_vec(), |alg| vec![alg]);
+            let mut active = Vec::new();
+            for alg in algs {
+                let kid = keys::rotate(manager, &by, alg).await.map_err(said)?;
+                if !json {
+                    print(&format!("{} is signed with {kid} now", alg.as_str()));
+                }
+                active.push(json!({ "alg": alg, "kid": kid }));
+            }
+            if json { print_json(&active) } else { Ok(()) }
+        }
+        Command::Retire { kid, json } => {
+            keys::retire(manager, &by, &kid).await.map_err(said)?;
+            if json {
+                return print_json(&json!({ "kid": kid, "retired": true }));
+            }
+            print(&format!("{kid} is withdrawn"));
+            Ok(())
+        }
+    }
+}
+
+fn list(keys: &[StoredKey], json: bool) -> Result<(), String> {
+    let date = |at: Timestamp| at.date().format(&Rfc3339).unwrap_or_default();
+    if json {
+        let rows: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                json!({
+                    "kid": key.kid, "alg": key.alg, "state": key.state, "created_at": date(key.created_at),
+                    "activated_at": key.activated_at.map(date), "retired_at": key.retired_at.map(date),
+                })
+            })
+            .collect();
+        return print_json(&rows);
+    }
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| [key.kid.clone(), key.alg.as_str().to_owned(), key.state.as_str().to_owned(), date(key.created_at)])
+        .collect();
+    print_table(["KID", "ALG", "STATE", "CREATED"], &rows);
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! The command line: what there is to type, and what every command needs. One file a command.
+//!
+//! A command prints its result on stdout, and where it is refused one line on stderr that says why. Secrets come from
+//! a prompt or from stdin, never from an argument, which every user of the machine could read.
+
+mod apply;
+mod client;
+mod doctor;
+mod export;
+mod healthcheck;
+mod key;
+mod migrate;
+mod user;
+
+use std::io::BufRead as _;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+use crate::domain::secret::Secret;
+use crate::env::Env;
+use crate::identity::password::Hasher;
+use crate::keys::MasterKey;
+use crate::manage::Manager;
+use crate::server;
+use crate::store::Store;
+
+/// An OpenID Connect provider with browser login, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "signet", version, about)]
+pub struct Cli {
+    /// The settings file; without it `signet.toml` in the working directory, where there is one.
+    #[arg(long, env = "SIGNET_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the provider (the default).
+    Serve,
+    /// Make users, groups, clients and APIs be as a file says.
+    Apply(apply::Args),
+    /// Print the present state in the form that `apply` reads, secrets only as hashes.
+    Export,
+    /// Create, list and change people.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Create, list and change clients.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// List and replace signing keys.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Apply pending migrations and stop.
+    Migrate,
+    /// Check the configuration and say what is wrong and how to mend it.
+    Doctor,
+    /// Ask a running server on this machine whether it is ready.
+    Healthcheck,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// One line for the person: what was refused, and what to do.
+pub async fn run(cli: Cli) -> Result<(), String> {
+    // It has its own words for a configuration that cannot be read.
+    if matches!(cli.command, Some(Command::Doctor)) {
+        return doctor::run(cli.config.as_deref()).await;
+    }
+    let config = Config::load(cli.config.as_deref()).map_err(said)?;
+    let command = cli.command.unwrap_or(Command::Serve);
+    start_log(&config, matches!(command, Command::Serve))?;
+    match command {
+        Command::Serve => server::run(config).await,
+        Command::Migrate => migrate::run(&config).await,
+        Command::Healthcheck => healthcheck::run(&config).await,
+        Command::Doctor => Ok(()),
+        Command::Apply(args) => {
+            let manager = manager(&config).await?;
+            finish(&manager, apply::run(&manager, args).await).await
+        }
+        Command::Export => {
+            let manager = manager(&config).await?;
+            finish(&manager, export::run(&manager).await).await
+        }
+        Command::User(command) => {
+            let manager = manager(&config).await?;
+            finish(&manager, user::run(&manager, command).await).await
+        }
+        Command::Client(command) => {
+            let manager = manager(&config).await?;
+            finish(&manager, client::run(&manager, command).await).await
+        }
+        Command::Key(command) => {
+            let manager = manager(&config).await?;
+            finish(&manager, key::run(&manager, command).await).await
+        }
+    }
+}
+
+async fn manager(config: &Config) -> Result<Manager, String> {
+    let env = Env::system();
+    let master = MasterKey::load(config, &env).map_err(said)?;
+    let store = Store::open(config, env).await.map_err(said)?;
+    let hasher = Hasher::new(1).map_err(said)?;
+    Ok(Manager { store, master, hasher })
+}
+
+async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), String> {
+    manager.store.close().await;
+    done
+}
+
+/// A server tells what it does; a command only what goes wrong.
+fn start_log(config: &Config, serves: bool) -> Result<(), String> {
+    let level = if serves { config.log.level.as_str() } else { "warn" };
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// An error as the one line that stderr gets.
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string().replace('\n', " ")
+}
+
+#[expect(clippy::print_stdout, reason = "a command's output is its result")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
+    print(&serde_json::to_string_pretty(value).map_err(said)?);
+    Ok(())
+}
+
+/// Rows under a heading, each column as wide as its widest value.
+fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+    let mut widths = heading.map(|title| title.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: Vec<&str>| {
+        let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        print(cells.join("  ").trim_end());
+    };
+    line(heading.to_vec());
+    for row in rows {
+        line(row.iter().map(String::as_str).collect());
+    }
+}
+
+/// A new secret: the first line of stdin, or typed twice at a prompt. `flag` is what asks for the former.
+fn ask_secret(what: &str, from_stdin: bool, flag: &str) -> Result<Secret, String> {
+    if from_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("stdin: {error}"))?;
+        let end = line.trim_end_matches(['\n', '\r']).len();
+        line.truncate(end);
+        return if line.is_empty() { Err(format!("stdin has no {what}")) } else { Ok(Secret::new(line)) };
+    }
+    let prompt = |text: String| {
+        rpassword::prompt_password(text)
+            .map(Secret::new)
+            .map_err(|error| format!("there is no terminal to ask for the {what} ({error}): use {flag}"))
+    };
+    let first = prompt(format!("New {what}: "))?;
+    let second = prompt("The same again: ".to_owned())?;
+    if first.expose() == second.expose() { Ok(first) } else { Err("the two are not the same".to_owned()) }
+}
