@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::env::Env;
+use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
 use crate::keys::{Keyring, MasterKey, rotation};
+use crate::manage::Manager;
 use crate::protocol::Provider;
 use crate::store::Store;
 
@@ -15,6 +17,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub provider: Provider,
     pub hasher: Hasher,
+    pub passkeys: Passkeys,
 }
 
 impl App {
@@ -26,6 +29,7 @@ impl App {
         let keys = Keyring::open(&store, master.clone()).await.map_err(|error| error.to_string())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Hasher::new(cores).map_err(|error| error.to_string())?;
+        let passkeys = Passkeys::new(&config, master.clone());
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
@@ -34,7 +38,13 @@ impl App {
             keys,
             master,
         };
-        Ok(Self { config: Arc::new(config), provider, hasher })
+        Ok(Self { config: Arc::new(config), provider, hasher, passkeys })
+    }
+
+    /// What administration works with.
+    pub fn manager(&self) -> Manager {
+        let provider = &self.provider;
+        Manager { store: provider.store.clone(), master: provider.master.clone(), hasher: self.hasher.clone() }
     }
 
     pub fn store(&self) -> &Store {

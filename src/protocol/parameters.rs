@@ -60,8 +60,13 @@ impl Parameters {
 
     /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
     pub fn check_repetition(&self) -> Result<()> {
+        self.check_repetition_but(&["resource"])
+    }
+
+    /// Refuses any repetition but of the parameters in `lists`.
+    pub fn check_repetition_but(&self, lists: &[&str]) -> Result<()> {
         for (at, (name, _)) in self.0.iter().enumerate() {
-            if name != "resource" && self.0.iter().take(at).any(|(before, _)| before == name) {
+            if !lists.contains(&name.as_str()) && self.0.iter().take(at).any(|(before, _)| before == name) {
                 return Err(OAuthError::new(ErrorCode::InvalidRequest, "A parameter is repeated."));
             }
         }

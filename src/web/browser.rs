@@ -16,7 +16,7 @@ use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::keys::master::Purpose;
 
 const KNOWN_PEOPLE: usize = 8;
-const YEAR_SECONDS: u32 = 31_536_000;
+const YEAR_SECONDS: i64 = 31_536_000;
 
 #[derive(Clone, Debug)]
 pub struct Browser {
@@ -59,22 +59,22 @@ impl Browser {
         let tag = self.tag(app, user);
         let mut tags = vec![tag.clone()];
         tags.extend(self.known.iter().filter(|known| **known != tag).take(KNOWN_PEOPLE - 1).cloned());
-        cookie(app, "known", &tags.join("."))
+        cookie(app, "known", &tags.join("."), YEAR_SECONDS)
     }
 }
 
-fn cookie_name(app: &App, name: &str) -> String {
+pub(super) fn cookie_name(app: &App, name: &str) -> String {
     if app.config.secure() { format!("__Host-signet-{name}") } else { format!("signet-{name}") }
 }
 
-fn cookie(app: &App, name: &str, value: &str) -> Option<HeaderValue> {
+/// A cookie of ours for `seconds`; none of them is for scripts, and none leaves the host.
+pub(super) fn cookie(app: &App, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
     let secure = if app.config.secure() { "; Secure" } else { "" };
     let name = cookie_name(app, name);
-    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={YEAR_SECONDS}{secure}"))
-        .ok()
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")).ok()
 }
 
-fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -103,7 +103,7 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
         None => (Browser { id: app.env().random(), known: Vec::new() }, true),
     };
     let mac = app.provider.master.mac(Purpose::Browser, &[b"cookie", &browser.id]);
-    let set = cookie(&app, "browser", &format!("{}.{}", base64url(&browser.id), base64url(&mac)));
+    let set = cookie(&app, "browser", &format!("{}.{}", base64url(&browser.id), base64url(&mac)), YEAR_SECONDS);
     request.extensions_mut().insert(browser);
     let mut response = next.run(request).await;
     if is_new && let Some(set) = set {

@@ -12,7 +12,7 @@ use tower_http::cors::{Any, CorsLayer};
 use super::oauth::{authorize, documents, token, userinfo};
 use super::pages::{consent, home, login, logout, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
-use super::{browser, layers, sessions, statics};
+use super::{browser, flash, layers, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -47,6 +47,7 @@ pub fn router(app: &App) -> Router {
         .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(SETUP, get(setup::show).post(setup::submit))
+        .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
 

@@ -16,6 +16,7 @@ pub const ENDPOINTS: Endpoints = Endpoints {
 pub const LOGIN: &str = "/login";
 pub const SETUP: &str = "/setup";
 pub const ACCOUNT: &str = "/account";
+pub const CONSOLE: &str = "/admin";
 
 /// Where an interaction goes on after a page has recorded what was done.
 pub fn resume(id: InteractionId) -> String {
@@ -32,4 +33,10 @@ pub fn consent(id: InteractionId) -> String {
 
 pub fn select_account(id: InteractionId) -> String {
     format!("/select-account/{id}")
+}
+
+/// The sign-in page that leads on to `next`, a path of ours.
+pub fn login_before(next: &str) -> String {
+    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{LOGIN}?{next}")
 }

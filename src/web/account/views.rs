@@ -137,10 +137,7 @@ impl PasswordPage {
     const SECTION: &str = "password";
 
     pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors
-            .iter()
-            .find(|(name, _)| *name == field)
-            .map(|(_, text)| text.as_str())
+        self.errors.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }
 }
 

@@ -1,8 +1,10 @@
-//! What handlers ask for: [`Asked`], a protocol request unjudged, and [`Visitor`], a person's browser with its session
-//! and, for a POST, its checked form.
+//! What handlers ask for: [`Asked`], a protocol request unjudged; [`Visitor`], a person's browser with its session and,
+//! for a POST, its checked [`Form`]; [`SignedIn`] and [`Admin`], who are let no further without one, with their forms.
 
 mod asked;
+mod signed_in;
 mod visitor;
 
 pub use asked::{Asked, RequestId, origin};
+pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};
 pub use visitor::{Form, Visitor};

@@ -65,6 +65,9 @@ impl FromRequestParts<App> for Visitor {
     }
 }
 
+/// The fields of our own forms that are boxes to tick, several of one name.
+const LISTS: [&str; 2] = ["groups", "grant_types"];
+
 /// A POST from one of our own pages.
 pub struct Form {
     pub visitor: Visitor,
@@ -95,7 +98,7 @@ impl FromRequest<App> for Form {
             .await
             .map_err(|_| refused("The form is too large or did not arrive."))?;
         let fields = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
-        fields.check_repetition().map_err(|error| visitor.error(error))?;
+        fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
         let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();
         if !visitor.browser.owns(app, visitor.session_id(), token) {
             return Err(refused(

@@ -1,0 +1,284 @@
+//! Passkeys (WebAuthn Level 3 §7.1 and §7.2): discoverable, user verification required. A ceremony's state travels sealed
+//! in a ticket, so that nothing is written for a visitor; finishing one uses the ticket up.
+//!
+//! Next door: [`super::login`], signing in with a password.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use webauthn_rs::prelude::{
+    DiscoverableAuthentication, Passkey as Credential, PasskeyRegistration, PublicKeyCredential,
+    RegisterPublicKeyCredential, Url,
+};
+use webauthn_rs::{Webauthn, WebauthnBuilder};
+use webauthn_rs_proto::ResidentKeyRequirement;
+
+use crate::config::Config;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{EventId, PasskeyId, UserId};
+use crate::domain::passkey::Passkey;
+use crate::domain::secret::Digest;
+use crate::domain::user::User;
+use crate::env::Timestamp;
+use crate::keys::{MasterKey, seal};
+use crate::store::{Store, StoreError, events, passkeys, people, used_once};
+
+/// A page may lie open: the autofill of the sign-in page asks again before this is over.
+const TICKET_SECONDS: i64 = 600;
+const USAGE: &str = "passkey-ticket";
+const MOST_PASSKEYS: usize = 30;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PasskeyError {
+    /// Passkeys need a host that is a name, not an address.
+    #[error("passkeys do not work at this address")]
+    Unavailable,
+    /// The ticket is another browser's, old, used, or not ours.
+    #[error("the ceremony is over")]
+    Stale,
+    #[error("the passkey was not accepted: {0}")]
+    Refused(String),
+    #[error("that passkey is here already")]
+    Taken,
+    #[error("there are too many passkeys")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a browser is handed: options for its authenticator, and the sealed state of the ceremony.
+#[derive(Debug, Serialize)]
+pub struct Challenge {
+    #[serde(rename = "publicKey")]
+    pub public_key: serde_json::Value,
+    pub ticket: String,
+}
+
+#[derive(Serialize, Deserialize)]
+enum State {
+    Registration { user: UserId, state: PasskeyRegistration },
+    SignIn { state: DiscoverableAuthentication },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    state: State,
+    browser: Digest,
+    expires_at: Timestamp,
+}
+
+#[derive(Clone)]
+pub struct Passkeys {
+    webauthn: Option<std::sync::Arc<Webauthn>>,
+    master: MasterKey,
+}
+
+fn refused(error: impl std::fmt::Display) -> PasskeyError {
+    PasskeyError::Refused(error.to_string())
+}
+
+impl Passkeys {
+    /// For the issuer's host; without passkeys where that is an address.
+    pub fn new(config: &Config, master: MasterKey) -> Self {
+        let build = |domain: &str| {
+            let origin = Url::parse(&config.issuer.origin()).ok()?;
+            WebauthnBuilder::new(domain, &origin).ok()?.rp_name(&config.name).build().ok()
+        };
+        Self { webauthn: config.issuer.domain().and_then(build).map(std::sync::Arc::new), master }
+    }
+
+    pub fn available(&self) -> bool {
+        self.webauthn.is_some()
+    }
+
+    fn webauthn(&self) -> Result<&Webauthn, PasskeyError> {
+        self.webauthn.as_deref().ok_or(PasskeyError::Unavailable)
+    }
+
+    /// Begins adding a passkey to `user`.
+    pub async fn begin_registration(
+        &self,
+        store: &Store,
+        user: &User,
+        browser: Digest,
+    ) -> Result<Challenge, PasskeyError> {
+        let known = passkeys::of_user(store.read(), user.id).await?;
+        if known.len() >= MOST_PASSKEYS {
+            return Err(PasskeyError::TooMany);
+        }
+        let exclude = known.into_iter().map(|passkey| passkey.credential_id).collect();
+        let begun = self.webauthn()?.start_passkey_registration(
+            user.id.0,
+            user.username.as_str(),
+            user.shown_name(),
+            Some(exclude),
+        );
+        let (mut options, state) = begun.map_err(refused)?;
+        // The library asks for "discouraged"; only a discoverable credential signs in without a username.
+        if let Some(selection) = options.public_key.authenticator_selection.as_mut() {
+            selection.resident_key = Some(ResidentKeyRequirement::Required);
+            selection.require_resident_key = true;
+        }
+        let options = serde_json::to_value(options.public_key).map_err(refused)?;
+        self.challenge(store, options, State::Registration { user: user.id, state }, browser)
+    }
+
+    /// Begins signing in with whatever passkey the browser offers.
+    pub fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<Challenge, PasskeyError> {
+        let (options, state) = self.webauthn()?.start_discoverable_authentication().map_err(refused)?;
+        let options = serde_json::to_value(options.public_key).map_err(refused)?;
+        self.challenge(store, options, State::SignIn { state }, browser)
+    }
+
+    fn challenge(
+        &self,
+        store: &Store,
+        public_key: serde_json::Value,
+        state: State,
+        browser: Digest,
+    ) -> Result<Challenge, PasskeyError> {
+        let expires_at = store.env().now().plus_seconds(TICKET_SECONDS);
+        let ticket = serde_json::to_vec(&Ticket { state, browser, expires_at }).map_err(refused)?;
+        Ok(Challenge { public_key, ticket: seal::seal(&self.master, USAGE, &ticket).map_err(refused)? })
+    }
+
+    fn open(&self, store: &Store, ticket: &str, browser: &Digest) -> Result<(State, Digest, Timestamp), PasskeyError> {
+        let plain = seal::open(&self.master, USAGE, ticket).map_err(|_| PasskeyError::Stale)?;
+        let opened: Ticket = serde_json::from_slice(&plain).map_err(|_| PasskeyError::Stale)?;
+        if opened.browser != *browser || opened.expires_at <= store.env().now() {
+            return Err(PasskeyError::Stale);
+        }
+        Ok((opened.state, Digest(Sha256::digest(ticket).into()), opened.expires_at))
+    }
+
+    /// Adds what the authenticator made; its name is the person's own word for it.
+    pub async fn finish_registration(
+        &self,
+        store: &Store,
+        user: &User,
+        browser: &Digest,
+        reply: Reply<'_>,
+        origin: Origin,
+    ) -> Result<(), PasskeyError> {
+        let (State::Registration { user: began, state }, used, until) = self.open(store, reply.ticket, browser)? else {
+            return Err(PasskeyError::Stale);
+        };
+        if began != user.id {
+            return Err(PasskeyError::Stale);
+        }
+        let credential: RegisterPublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
+        let made = self.webauthn()?.finish_passkey_registration(&credential, &state).map_err(refused)?;
+        let now = store.env().now();
+        let passkey = Passkey {
+            id: PasskeyId(store.env().uuid()),
+            user: user.id,
+            credential_id: made.cred_id().clone(),
+            credential: serde_json::to_string(&made).map_err(refused)?,
+            name: name(reply.name),
+            created_at: now,
+            last_used_at: None,
+        };
+        let event = event(store, EventKind::PasskeyAdded, user.id, origin, passkey.name.clone());
+        let write = store.write(move |tx| {
+            Box::pin(async move {
+                if !used_once::claim(tx, &used, until).await? {
+                    return Ok(false);
+                }
+                passkeys::insert(tx, &passkey).await?;
+                events::insert(tx, &event).await?;
+                Ok(true)
+            })
+        });
+        match write.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PasskeyError::Stale),
+            Err(StoreError::Taken) => Err(PasskeyError::Taken),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whose passkey signed, where it is one of ours and its person is turned on.
+    pub async fn finish_sign_in(
+        &self,
+        store: &Store,
+        browser: &Digest,
+        reply: Reply<'_>,
+    ) -> Result<User, PasskeyError> {
+        let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser)? else {
+            return Err(PasskeyError::Stale);
+        };
+        let credential: PublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
+        let webauthn = self.webauthn()?;
+        let (handle, id) = webauthn.identify_discoverable_authentication(&credential).map_err(refused)?;
+        let known = passkeys::by_credential_id(store.read(), id).await?;
+        let known = known.filter(|passkey| passkey.user.0 == handle).ok_or_else(|| refused("unknown"))?;
+        let mut kept: Credential = serde_json::from_str(&known.credential)
+            .map_err(|_| StoreError::Corrupt { table: "passkey", column: "credential" })?;
+        let result = webauthn.finish_discoverable_authentication_v2(&credential, state, &kept).map_err(refused)?;
+        if !result.user_verified() {
+            return Err(refused("no user verification"));
+        }
+        let user = people::by_id(store.read(), known.user).await?.filter(|user| !user.disabled);
+        let user = user.ok_or_else(|| refused("turned off"))?;
+        kept.update_credential(&result);
+        let kept = serde_json::to_string(&kept).map_err(refused)?;
+        let write = store.write(move |tx| {
+            Box::pin(async move {
+                if !used_once::claim(tx, &used, until).await? {
+                    return Ok(false);
+                }
+                passkeys::used(tx, known.id, &kept).await?;
+                Ok(true)
+            })
+        });
+        if write.await? { Ok(user) } else { Err(PasskeyError::Stale) }
+    }
+
+    /// Removes one of a person's own; whether it was theirs.
+    pub async fn remove(&self, store: &Store, user: UserId, id: PasskeyId, origin: Origin) -> Result<bool, StoreError> {
+        let event = event(store, EventKind::PasskeyRemoved, user, origin, String::new());
+        let remove = store.write(move |tx| {
+            Box::pin(async move {
+                let gone = passkeys::delete(tx, user, id).await?;
+                if gone {
+                    events::insert(tx, &event).await?;
+                }
+                Ok(gone)
+            })
+        });
+        remove.await
+    }
+
+    /// Renames one of a person's own; whether it was theirs.
+    pub async fn rename(&self, store: &Store, user: UserId, id: PasskeyId, to: &str) -> Result<bool, StoreError> {
+        let to = name(to);
+        store.write(move |tx| Box::pin(async move { passkeys::rename(tx, user, id, &to).await })).await
+    }
+}
+
+/// What a browser sends back.
+#[derive(Clone, Copy)]
+pub struct Reply<'a> {
+    pub ticket: &'a str,
+    /// The credential, as JSON.
+    pub credential: &'a str,
+    pub name: &'a str,
+}
+
+/// At most 60 characters of what was typed, and a word where that is nothing.
+fn name(typed: &str) -> String {
+    let name: String = typed.trim().chars().filter(|c| !c.is_control()).take(60).collect();
+    if name.is_empty() { "Passkey".to_owned() } else { name }
+}
+
+fn event(store: &Store, kind: EventKind, user: UserId, origin: Origin, detail: String) -> Event {
+    Event {
+        id: EventId(store.env().uuid()),
+        at: store.env().now(),
+        kind,
+        actor: Actor::User(user),
+        user: Some(user),
+        client: None,
+        origin,
+        detail,
+    }
+}

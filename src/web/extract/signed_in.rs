@@ -1,0 +1,161 @@
+//! Who is signed in, for a person's own pages and the console: nobody gets further than the sign-in page without a
+//! session, and nobody into the console who is no administrator now, whatever they were when they signed in.
+//!
+//! Next door: [`super::visitor`], the browser with or without a session.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::visitor::{Form, Visitor};
+use crate::app::App;
+use crate::domain::event::Actor;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::manage::By;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::store::people;
+use crate::web::error::PageError;
+use crate::web::flash::Flash;
+use crate::web::urls;
+use crate::web::view::{Notice, Viewer, initials};
+
+/// A browser in which somebody is signed in who is turned on.
+pub struct SignedIn {
+    pub visitor: Visitor,
+    pub user: User,
+    pub session: Session,
+    /// What the page before had to say.
+    pub flash: Option<Flash>,
+}
+
+impl SignedIn {
+    pub fn app(&self) -> &App {
+        &self.visitor.app
+    }
+
+    /// The person in the bar above the page.
+    pub fn viewer(&self) -> Viewer {
+        let name = self.user.shown_name();
+        Viewer { name: name.to_owned(), initials: initials(name), admin: self.user.admin }
+    }
+
+    pub fn notice(&self) -> Option<Notice> {
+        self.flash.as_ref().map(Flash::notice)
+    }
+
+    /// Who does what is asked for here.
+    pub fn by(&self) -> By {
+        By { actor: Actor::User(self.user.id), origin: self.visitor.origin.clone() }
+    }
+
+    pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
+        self.visitor.error(error)
+    }
+
+    async fn of(visitor: Visitor, flash: Option<Flash>, next: &str) -> Result<Self, Response> {
+        let to_login = || Redirect::to(&urls::login_before(next)).into_response();
+        let Some(session) = visitor.session.clone() else { return Err(to_login()) };
+        let found = people::by_id(visitor.app.store().read(), session.user).await;
+        match found.map_err(|error| visitor.error(error).into_response())? {
+            Some(user) if !user.disabled => Ok(Self { visitor, user, session, flash }),
+            _ => Err(to_login()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        let flash = parts.extensions.get::<Flash>().cloned();
+        Self::of(visitor, flash, &page_of(parts)).await
+    }
+}
+
+/// The page to come back to after signing in: that of a GET, and of a POST the front page of its part of the house.
+fn page_of(parts: &Parts) -> String {
+    match parts.uri.path() {
+        path if parts.method == Method::GET => parts.uri.path_and_query().map_or(path, |it| it.as_str()).to_owned(),
+        path if path.starts_with(urls::CONSOLE) => urls::CONSOLE.to_owned(),
+        _ => urls::ACCOUNT.to_owned(),
+    }
+}
+
+/// Somebody who may administer.
+pub struct Admin(pub SignedIn);
+
+/// The page for whoever may not administer; nothing for an administrator.
+fn refusal(person: &SignedIn) -> Option<Response> {
+    let refused = || person.error(OAuthError::new(ErrorCode::AccessDenied, "This page is for administrators."));
+    (!person.user.admin).then(|| refused().into_response())
+}
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let person = SignedIn::from_request_parts(parts, app).await?;
+        refusal(&person).map_or(Ok(Self(person)), Err)
+    }
+}
+
+/// A checked form from somebody who is signed in.
+pub struct SignedInForm {
+    pub person: SignedIn,
+    form: Fields,
+}
+
+/// A checked form from an administrator.
+pub struct AdminForm {
+    pub person: SignedIn,
+    form: Fields,
+}
+
+struct Fields(crate::protocol::parameters::Parameters);
+
+macro_rules! form_of {
+    ($($form:ident),+) => {$(
+        impl $form {
+            /// A field's text, empty where it is missing or repeated.
+            pub fn text(&self, name: &str) -> &str {
+                self.form.0.one(name).ok().flatten().unwrap_or_default()
+            }
+
+            /// Whether a box is ticked.
+            pub fn ticked(&self, name: &str) -> bool {
+                self.text(name) == "true"
+            }
+
+            /// Every box of that name that is ticked.
+            pub fn all(&self, name: &str) -> Vec<String> {
+                self.form.0.all(name).map(ToOwned::to_owned).collect()
+            }
+        }
+    )+};
+}
+form_of!(SignedInForm, AdminForm);
+
+impl FromRequest<App> for SignedInForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        // Asked first: who is not signed in any more is told so, not that the form's token is another session's.
+        let person = SignedIn::from_request_parts(&mut parts, app).await?;
+        let form = Form::from_request(Request::from_parts(parts, body), app).await;
+        let form = form.map_err(IntoResponse::into_response)?;
+        Ok(Self { person, form: Fields(form.fields) })
+    }
+}
+
+impl FromRequest<App> for AdminForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let SignedInForm { person, form } = SignedInForm::from_request(request, app).await?;
+        refusal(&person).map_or(Ok(Self { person, form }), Err)
+    }
+}

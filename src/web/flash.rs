@@ -1,0 +1,96 @@
+//! What a page that was posted to has to say on the page it leads to (303 after a POST): a sentence, and at most one
+//! secret that is shown this once. It travels in a cookie, sealed under the master key for one browser, and is
+//! forgotten by the page that shows it: nothing of it is stored.
+//!
+//! Next door: [`super::browser`], whose cookie it is bound to.
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::{Deserialize, Serialize};
+
+use super::browser::{self, Browser};
+use super::view::Notice;
+use crate::app::App;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+use crate::keys::seal;
+
+const USAGE: &str = "flash";
+const COOKIE: &str = "flash";
+const SECONDS: i64 = 60;
+
+/// The secret stands in it in the clear, so it shows itself to nobody.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Flash {
+    bad: bool,
+    text: String,
+    /// A client's new secret.
+    pub secret: Option<String>,
+}
+
+impl Flash {
+    pub fn ok(text: impl Into<String>) -> Self {
+        Self { bad: false, text: text.into(), secret: None }
+    }
+
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { bad: true, text: text.into(), secret: None }
+    }
+
+    #[must_use]
+    pub fn with_secret(self, secret: String) -> Self {
+        Self { secret: Some(secret), ..self }
+    }
+
+    pub fn notice(&self) -> Notice {
+        if self.bad { Notice::bad(&self.text) } else { Notice::ok(&self.text) }
+    }
+
+    /// On to `to`, which says it.
+    pub fn then(self, app: &App, browser: &Browser, to: &str) -> Response {
+        let mut response = Redirect::to(to).into_response();
+        let sealed = Sealed { flash: self, browser: browser.digest(app), until: app.env().now().plus_seconds(SECONDS) };
+        let cookie = serde_json::to_vec(&sealed)
+            .ok()
+            .and_then(|plain| seal::seal(&app.provider.master, USAGE, &plain).ok())
+            .and_then(|value| browser::cookie(app, COOKIE, &value, SECONDS));
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        } else {
+            tracing::error!("what was to be said on the next page cannot be sealed");
+        }
+        response
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    flash: Flash,
+    browser: Digest,
+    until: Timestamp,
+}
+
+/// Hands a request what the page before had to say, and forgets it once a page has been shown.
+pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let Some(value) = browser::value(request.headers(), &browser::cookie_name(&app, COOKIE)).map(ToOwned::to_owned)
+    else {
+        return next.run(request).await;
+    };
+    let ours = request.extensions().get::<Browser>().map(|browser| browser.digest(&app));
+    let opened = seal::open(&app.provider.master, USAGE, &value).ok();
+    let opened = opened.and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+    if let Some(sealed) = opened
+        && Some(sealed.browser) == ours
+        && app.env().now() < sealed.until
+    {
+        request.extensions_mut().insert(sealed.flash);
+    }
+    let shown = request.method() == Method::GET;
+    let mut response = next.run(request).await;
+    if shown && response.status() == StatusCode::OK {
+        response.headers_mut().extend(browser::cookie(&app, COOKIE, "", 0).map(|gone| (header::SET_COOKIE, gone)));
+    }
+    response
+}
