@@ -11,6 +11,7 @@ const WORDS = {
   unsupported: ['This browser can’t use passkeys.', adding ? 'Try another browser or device.' : 'Use your password.'],
   offline: ['The server didn’t answer.', 'Check your connection, then try again.'],
   stale: ['This page was open too long.', 'Load it again, then try once more.'],
+  full: ['There are enough passkeys.', 'Remove one first.'],
   busy: ['Too many tries.', 'Wait a minute, then try again.'],
   exists: ['This device already has a passkey for your account.', 'Use that one, or add one on another device.'],
   address: ['Passkeys don’t work at this address.', 'Open the page at the address you know.'],
@@ -23,6 +24,9 @@ class Trouble extends Error {
     this.kind = kind;
   }
 }
+
+/** The server wants a sign-in of the last minutes before it takes a new passkey. */
+class SignInFirst extends Error {}
 
 /* base64url, for browsers that cannot read and write the JSON forms themselves */
 
@@ -94,6 +98,9 @@ async function challenge(signal) {
     throw error.name === 'AbortError' ? error : new Trouble('offline');
   }
   if (reply.status === 429 || reply.status === 503) throw new Trouble('busy');
+  if (reply.status === 403 && form.dataset.passkeyAgain) throw new SignInFirst();
+  if (reply.status === 409) throw new Trouble('full');
+  if (reply.status === 404) throw new Trouble('address');
   if (reply.status >= 400 && reply.status < 500) throw new Trouble('stale');
   if (!reply.ok) throw new Trouble('failed');
   const { publicKey, ticket } = await reply.json();
@@ -185,6 +192,10 @@ async function press() {
   try {
     await (adding ? add() : signIn());
   } catch (error) {
+    if (error instanceof SignInFirst) {
+      window.location.assign(form.dataset.passkeyAgain);
+      return;
+    }
     tell(kindOf(error));
     if (!adding) autofill();
   } finally {

@@ -1,5 +1,5 @@
 //! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the work are the
-//! same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`].
+//! same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
 
 use super::password::{self, Hasher, PasswordError};
 use super::throttle::{self, Attempt, TooMany};
@@ -39,6 +39,15 @@ pub struct Typed<'a> {
 pub async fn with_password(store: &Store, hasher: &Hasher, typed: Typed<'_>) -> Result<User, Refused> {
     // No username or address is longer; the database is not asked for what cannot be.
     let found = if typed.login.len() <= 400 { people::by_login(store.read(), typed.login).await? } else { None };
+    judge(store, hasher, found, typed).await
+}
+
+/// Whether the person who is signed in knows their password, under the same throttle as signing in.
+pub async fn confirm(store: &Store, hasher: &Hasher, user: &User, typed: Typed<'_>) -> Result<(), Refused> {
+    judge(store, hasher, Some(user.clone()), typed).await.map(drop)
+}
+
+async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed<'_>) -> Result<User, Refused> {
     let known_browser =
         found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
     let account = found.as_ref().map_or_else(|| Username::folded(typed.login), |user| user.id.to_string());

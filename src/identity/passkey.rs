@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 use webauthn_rs::prelude::{
     DiscoverableAuthentication, Passkey as Credential, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, Url,
@@ -25,7 +26,9 @@ use crate::store::{Store, StoreError, events, passkeys, people, used_once};
 /// A page may lie open: the autofill of the sign-in page asks again before this is over.
 const TICKET_SECONDS: i64 = 600;
 const USAGE: &str = "passkey-ticket";
-const MOST_PASSKEYS: usize = 30;
+/// For one person.
+pub const MOST_PASSKEYS: usize = 30;
+const MOST_NAME_CHARACTERS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasskeyError {
@@ -61,6 +64,8 @@ enum State {
 
 #[derive(Serialize, Deserialize)]
 struct Ticket {
+    /// What is used up: the text around it could be written in more than one way.
+    id: Uuid,
     state: State,
     browser: Digest,
     expires_at: Timestamp,
@@ -137,7 +142,8 @@ impl Passkeys {
         browser: Digest,
     ) -> Result<Challenge, PasskeyError> {
         let expires_at = store.env().now().plus_seconds(TICKET_SECONDS);
-        let ticket = serde_json::to_vec(&Ticket { state, browser, expires_at }).map_err(refused)?;
+        let ticket =
+            serde_json::to_vec(&Ticket { id: store.env().uuid(), state, browser, expires_at }).map_err(refused)?;
         Ok(Challenge { public_key, ticket: seal::seal(&self.master, USAGE, &ticket).map_err(refused)? })
     }
 
@@ -147,7 +153,7 @@ impl Passkeys {
         if opened.browser != *browser || opened.expires_at <= store.env().now() {
             return Err(PasskeyError::Stale);
         }
-        Ok((opened.state, Digest(Sha256::digest(ticket).into()), opened.expires_at))
+        Ok((opened.state, Digest(Sha256::digest(opened.id).into()), opened.expires_at))
     }
 
     /// Adds what the authenticator made; its name is the person's own word for it.
@@ -177,7 +183,7 @@ impl Passkeys {
             created_at: now,
             last_used_at: None,
         };
-        let event = event(store, EventKind::PasskeyAdded, user.id, origin, passkey.name.clone());
+        let event = event(store, EventKind::PasskeyAdded, Some(user.id), user.id, origin, passkey.name.clone());
         let write = store.write(move |tx| {
             Box::pin(async move {
                 if !used_once::claim(tx, &used, until).await? {
@@ -202,25 +208,28 @@ impl Passkeys {
         store: &Store,
         browser: &Digest,
         reply: Reply<'_>,
+        origin: &Origin,
     ) -> Result<User, PasskeyError> {
         let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser)? else {
             return Err(PasskeyError::Stale);
         };
         let credential: PublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
-        let webauthn = self.webauthn()?;
-        let (handle, id) = webauthn.identify_discoverable_authentication(&credential).map_err(refused)?;
+        let (handle, id) = self.webauthn()?.identify_discoverable_authentication(&credential).map_err(refused)?;
         let known = passkeys::by_credential_id(store.read(), id).await?;
         let known = known.filter(|passkey| passkey.user.0 == handle).ok_or_else(|| refused("unknown"))?;
-        let mut kept: Credential = serde_json::from_str(&known.credential)
-            .map_err(|_| StoreError::Corrupt { table: "passkey", column: "credential" })?;
-        let result = webauthn.finish_discoverable_authentication_v2(&credential, state, &kept).map_err(refused)?;
-        if !result.user_verified() {
-            return Err(refused("no user verification"));
-        }
-        let user = people::by_id(store.read(), known.user).await?.filter(|user| !user.disabled);
-        let user = user.ok_or_else(|| refused("turned off"))?;
-        kept.update_credential(&result);
-        let kept = serde_json::to_string(&kept).map_err(refused)?;
+        let user = people::by_id(store.read(), known.user).await?.ok_or_else(|| refused("nobody's"))?;
+        let kept = match self.verify(&credential, state, &known) {
+            Ok(_) if user.disabled => Err(refused("turned off")),
+            kept => kept,
+        };
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                let event = event(store, EventKind::SignInFailed, None, user.id, origin.clone(), error.to_string());
+                store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await?;
+                return Err(error);
+            }
+        };
         let write = store.write(move |tx| {
             Box::pin(async move {
                 if !used_once::claim(tx, &used, until).await? {
@@ -233,9 +242,26 @@ impl Passkeys {
         if write.await? { Ok(user) } else { Err(PasskeyError::Stale) }
     }
 
+    /// The credential as it is after this use, where its signature is right and its person was verified.
+    fn verify(
+        &self,
+        reply: &PublicKeyCredential,
+        state: DiscoverableAuthentication,
+        known: &Passkey,
+    ) -> Result<String, PasskeyError> {
+        let mut kept: Credential = serde_json::from_str(&known.credential)
+            .map_err(|_| StoreError::Corrupt { table: "passkey", column: "credential" })?;
+        let result = self.webauthn()?.finish_discoverable_authentication_v2(reply, state, &kept).map_err(refused)?;
+        if !result.user_verified() {
+            return Err(refused("no user verification"));
+        }
+        kept.update_credential(&result);
+        serde_json::to_string(&kept).map_err(refused)
+    }
+
     /// Removes one of a person's own; whether it was theirs.
     pub async fn remove(&self, store: &Store, user: UserId, id: PasskeyId, origin: Origin) -> Result<bool, StoreError> {
-        let event = event(store, EventKind::PasskeyRemoved, user, origin, String::new());
+        let event = event(store, EventKind::PasskeyRemoved, Some(user), user, origin, String::new());
         let remove = store.write(move |tx| {
             Box::pin(async move {
                 let gone = passkeys::delete(tx, user, id).await?;
@@ -264,18 +290,19 @@ pub struct Reply<'a> {
     pub name: &'a str,
 }
 
-/// At most 60 characters of what was typed, and a word where that is nothing.
+/// What was typed, cut to a length, and a word where that is nothing.
 fn name(typed: &str) -> String {
-    let name: String = typed.trim().chars().filter(|c| !c.is_control()).take(60).collect();
+    let name: String = typed.trim().chars().filter(|c| !c.is_control()).take(MOST_NAME_CHARACTERS).collect();
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 
-fn event(store: &Store, kind: EventKind, user: UserId, origin: Origin, detail: String) -> Event {
+/// An event about `user`, done by themself unless nobody knows who it was.
+fn event(store: &Store, kind: EventKind, actor: Option<UserId>, user: UserId, origin: Origin, detail: String) -> Event {
     Event {
         id: EventId(store.env().uuid()),
         at: store.env().now(),
         kind,
-        actor: Actor::User(user),
+        actor: actor.map_or(Actor::Anonymous, Actor::User),
         user: Some(user),
         client: None,
         origin,

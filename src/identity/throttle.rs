@@ -33,6 +33,16 @@ pub struct Counted(Vec<Digest>);
 #[derive(Clone, Copy, Debug)]
 pub struct TooMany(pub Timestamp);
 
+impl TooMany {
+    /// How long that is, in words that complete "Wait …".
+    pub fn wait(self, now: Timestamp) -> String {
+        match self.0.since(now).max(0) / 60_000 + 1 {
+            1 => "a minute".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        }
+    }
+}
+
 fn digest(kind: &str, parts: &[&str]) -> Digest {
     let mut hash = Sha256::new();
     for part in std::iter::once(&kind).chain(parts) {

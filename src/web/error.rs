@@ -10,6 +10,7 @@ use super::pages::views::ErrorPage;
 use super::view::When;
 use crate::app::App;
 use crate::domain::event::Origin;
+use crate::manage::ManageError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 fn status(error: &OAuthError) -> StatusCode {
@@ -30,6 +31,20 @@ pub struct ApiError {
     pub error: OAuthError,
     /// What the answer challenges for.
     pub challenge: Challenge,
+    /// Where it is not the code's own.
+    pub status: Option<StatusCode>,
+}
+
+impl ApiError {
+    pub fn new(error: OAuthError, challenge: Challenge) -> Self {
+        Self { error, challenge, status: None }
+    }
+
+    /// A refusal for which OAuth has no code of its own, only HTTP a status.
+    pub fn with_status(status: StatusCode, text: &'static str) -> Self {
+        let error = OAuthError::new(ErrorCode::InvalidRequest, text);
+        Self { error, challenge: Challenge::None, status: Some(status) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +59,7 @@ pub enum Challenge {
 
 impl From<OAuthError> for ApiError {
     fn from(error: OAuthError) -> Self {
-        Self { error, challenge: Challenge::None }
+        Self::new(error, Challenge::None)
     }
 }
 
@@ -59,7 +74,7 @@ impl IntoResponse for ApiError {
             Challenge::BareBearer => Some("Bearer".to_owned()),
         };
         let body = Json(json!({ "error": code, "error_description": description }));
-        let mut response = (status(&self.error), body).into_response();
+        let mut response = (self.status.unwrap_or_else(|| status(&self.error)), body).into_response();
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
@@ -102,6 +117,18 @@ impl IntoResponse for PageError {
             hint: None,
         };
         (status, render(&page)).into_response()
+    }
+}
+
+/// An operation that could not be done. What was wrong with a form is said at its fields; this is for the rest.
+impl From<ManageError> for OAuthError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Store(error) => error.into(),
+            ManageError::Keys(error) => error.into(),
+            ManageError::Busy => Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment."),
+            error => Self::new(ErrorCode::InvalidRequest, error.to_string()),
+        }
     }
 }
 

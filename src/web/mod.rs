@@ -3,11 +3,12 @@
 //! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`error`] how a
 //! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`browser`] the cookie of a browser that
 //! has not signed in, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
-//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, `console` the administrator's.
+//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`device`] a browser in words, `console` the administrator's.
 
 pub mod account;
 pub mod browser;
 pub mod console;
+pub mod device;
 pub mod error;
 pub mod extract;
 pub mod flash;

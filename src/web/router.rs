@@ -10,9 +10,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::oauth::{authorize, documents, token, userinfo};
-use super::pages::{consent, home, login, logout, select_account, setup};
+use super::pages::{consent, home, login, logout, passkey, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
-use super::{browser, flash, layers, sessions, statics};
+use super::{account, browser, flash, layers, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -42,11 +42,14 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
         .route("/oauth2/authorize/{id}", get(authorize::resume))
         .route(LOGIN, get(login::for_oneself).post(login::submit_for_oneself))
+        .route("/login/passkey/options", post(passkey::options))
+        .route("/login/passkey/finish", post(passkey::finish))
         .route("/login/{id}", get(login::for_app).post(login::submit_for_app))
         .route("/consent/{id}", get(consent::show).post(consent::submit))
         .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(SETUP, get(setup::show).post(setup::submit))
+        .merge(account::routes())
         .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));

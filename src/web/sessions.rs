@@ -19,6 +19,9 @@ use crate::domain::session::Session;
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, sessions};
 
+/// A write for every request would be more than knowing to the second is worth.
+const SEEN_SECONDS: i64 = 300;
+
 /// The one entry of a record.
 pub const KEY: &str = "session";
 
@@ -134,6 +137,28 @@ impl SessionStore for Sessions {
             .await
             .map_err(|error| backend(&error))
     }
+}
+
+/// A session's idle time begins again with each request, written down at most every five minutes.
+pub async fn seen(
+    app: &App,
+    tower: &tower_sessions::Session,
+    carried: Carried,
+) -> Result<Carried, tower_sessions::session::Error> {
+    let (now, lifetimes) = (app.env().now(), &app.config.lifetimes);
+    let idle = if carried.remembered { lifetimes.remembered_idle } else { lifetimes.session_idle };
+    if now.since(carried.last_seen) < SEEN_SECONDS.min(idle / 4) * 1000 {
+        return Ok(carried);
+    }
+    let carried = Carried { last_seen: now, idle_until: now.plus_seconds(idle), ..carried };
+    tower.insert(KEY, &carried).await?;
+    tower.set_expiry(Some(expiry(&carried)));
+    Ok(carried)
+}
+
+/// How long the browser keeps the cookie: until it is closed, unless its person asked to stay signed in.
+pub fn expiry(carried: &Carried) -> Expiry {
+    if carried.remembered { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd }
 }
 
 /// The layer for everything that people's browsers ask.

@@ -1,18 +1,16 @@
 //! Beginning and ending a browser session. The cookie's value changes at every sign-in; somebody else's session in the
 //! same browser ends there.
 
-use tower_sessions::Expiry;
-
 use super::error::PageError;
 use super::extract::Visitor;
-use super::sessions::{Carried, KEY};
+use super::sessions::{self, Carried, KEY};
 use crate::domain::authorization::SignInMethod;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{EventId, SessionId, UserId};
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::grants::{self, Of};
-use crate::store::{Change, Cutoff, Store, StoreError, Tx, events, sessions};
+use crate::store::{Change, Cutoff, Store, StoreError, Tx, events, sessions as rows};
 
 /// Signs `user` in on this browser.
 pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remember: bool) -> Result<(), PageError> {
@@ -41,15 +39,9 @@ pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remembe
         address: visitor.origin.address.clone(),
         user_agent: visitor.origin.user_agent.clone(),
     };
-    let expiry = if remember { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd };
-    let broken = |error: tower_sessions::session::Error| {
-        visitor.error(
-            OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()),
-        )
-    };
-    visitor.tower.cycle_id().await.map_err(broken)?;
-    visitor.tower.insert(KEY, &carried).await.map_err(broken)?;
-    visitor.tower.set_expiry(Some(expiry));
+    visitor.tower.cycle_id().await.map_err(|error| broken(visitor, &error))?;
+    visitor.tower.insert(KEY, &carried).await.map_err(|error| broken(visitor, &error))?;
+    visitor.tower.set_expiry(Some(sessions::expiry(&carried)));
     note(visitor, EventKind::SignedIn, user.id, method).await.map_err(|error| visitor.error(error))
 }
 
@@ -58,12 +50,20 @@ pub async fn sign_out(visitor: &Visitor) -> Result<(), PageError> {
     let Some(session) = &visitor.session else { return Ok(()) };
     end(visitor.app.store(), session.id).await.map_err(|error| visitor.error(error))?;
     note(visitor, EventKind::SignedOut, session.user, session.method).await.map_err(|error| visitor.error(error))?;
-    let forget = visitor.tower.flush().await;
-    forget.map_err(|error| {
-        visitor.error(
-            OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string()),
-        )
-    })
+    visitor.tower.flush().await.map_err(|error| broken(visitor, &error))
+}
+
+/// The same session under a new cookie: whoever had a copy of the old one has nothing.
+pub async fn renew(visitor: &Visitor) -> Result<(), PageError> {
+    let carried: Option<Carried> = visitor.tower.get(KEY).await.map_err(|error| broken(visitor, &error))?;
+    visitor.tower.cycle_id().await.map_err(|error| broken(visitor, &error))?;
+    visitor.tower.set_expiry(carried.as_ref().map(sessions::expiry));
+    Ok(())
+}
+
+fn broken(visitor: &Visitor, error: &tower_sessions::session::Error) -> PageError {
+    let again = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
+    visitor.error(again.because(error.to_string()))
 }
 
 async fn end(store: &Store, id: SessionId) -> Result<(), StoreError> {
@@ -71,7 +71,7 @@ async fn end(store: &Store, id: SessionId) -> Result<(), StoreError> {
 }
 
 async fn end_in(tx: &Tx, id: SessionId) -> Result<(), StoreError> {
-    sessions::delete(tx, id).await?;
+    rows::delete(tx, id).await?;
     grants::revoke(tx, Of::Session(id)).await?;
     tx.tell(Change::Cutoff(Cutoff::Session(id))).await
 }

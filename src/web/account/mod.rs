@@ -1,5 +1,40 @@
 //! A person's own pages, below `/account`: who am I, how do I sign in, where am I signed in, which apps may do what.
 //!
-//! [`views`] what their templates show.
+//! One file a page: [`home`], [`passkeys`], [`password`], [`sessions`], [`apps`]; [`views`] what their templates show.
 
+pub mod apps;
+pub mod home;
+pub mod passkeys;
+pub mod password;
+pub mod sessions;
 pub mod views;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::web::extract::SignedIn;
+use crate::web::flash::Flash;
+use crate::web::urls::ACCOUNT;
+
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route(ACCOUNT, get(home::show))
+        .route("/account/passkeys", get(passkeys::show))
+        .route("/account/passkeys/options", post(passkeys::options))
+        .route("/account/passkeys/finish", post(passkeys::finish))
+        .route("/account/passkeys/{id}/rename", post(passkeys::rename))
+        .route("/account/passkeys/{id}/delete", post(passkeys::delete))
+        .route("/account/password", get(password::show).post(password::submit))
+        .route("/account/sessions", get(sessions::show))
+        .route("/account/sessions/end-others", post(sessions::end_others))
+        .route("/account/sessions/{id}/end", post(sessions::end))
+        .route("/account/apps", get(apps::show))
+        .route("/account/apps/{client}/revoke", post(apps::revoke))
+}
+
+/// Back to a page of one's own, which says what was done.
+fn then(person: &SignedIn, flash: Flash, to: &str) -> Response {
+    flash.then(person.app(), &person.visitor.browser, to)
+}

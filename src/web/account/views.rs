@@ -57,6 +57,10 @@ pub struct PasskeysPage {
     pub passkeys: Vec<PasskeyLine>,
     /// Whether passkeys work at this server’s address.
     pub available: bool,
+    /// Whether there are as many as there may be.
+    pub full: bool,
+    /// Where to sign in once more, when the last time is too long ago to add one.
+    pub again: String,
 }
 
 pub struct PasskeyLine {

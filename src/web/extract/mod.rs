@@ -1,10 +1,13 @@
 //! What handlers ask for: [`Asked`], a protocol request unjudged; [`Visitor`], a person's browser with its session and,
-//! for a POST, its checked [`Form`]; [`SignedIn`] and [`Admin`], who are let no further without one, with their forms.
+//! for a POST, its checked [`Form`]; [`ScriptAsk`], what our own script asks; [`SignedIn`] and [`Admin`], who are let no
+//! further without a session, with their forms.
 
 mod asked;
+mod script;
 mod signed_in;
 mod visitor;
 
 pub use asked::{Asked, RequestId, origin};
+pub use script::ScriptAsk;
 pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};
 pub use visitor::{Form, Visitor};

@@ -9,8 +9,10 @@ use axum::http::request::Parts;
 use super::asked::{is_form, origin};
 use crate::app::App;
 use crate::domain::event::Origin;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::secret::Secret;
 use crate::domain::session::Session;
+use crate::identity::login::Typed;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::browser::Browser;
@@ -35,6 +37,16 @@ impl Visitor {
         self.session.as_ref().map(|session| session.id)
     }
 
+    /// A password typed in this browser; `knows` says whether a person has signed in here before.
+    pub fn typed<'a>(
+        &self,
+        login: &'a str,
+        password: Secret,
+        knows: &'a (dyn Fn(UserId) -> bool + Send + Sync),
+    ) -> Typed<'a> {
+        Typed { login, password, browser: self.browser.name(), knows, origin: self.origin.clone() }
+    }
+
     pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
         PageError::new(&self.app, &self.origin, error.into())
     }
@@ -57,10 +69,11 @@ impl FromRequestParts<App> for Visitor {
             parts.extensions.get::<tower_sessions::Session>().cloned().ok_or_else(|| broken("no session layer"))?;
         let carried: Option<Carried> =
             tower.get(sessions::KEY).await.map_err(|_| broken("the session cannot be read"))?;
-        let session = match (carried, tower.id()) {
-            (Some(carried), Some(id)) => Some(carried.session(sessions::digest(&id))),
-            _ => None,
+        let carried = match carried {
+            Some(carried) => Some(sessions::seen(app, &tower, carried).await.map_err(|_| broken("not kept alive"))?),
+            None => None,
         };
+        let session = carried.zip(tower.id()).map(|(carried, id)| carried.session(sessions::digest(&id)));
         Ok(Self { app: app.clone(), browser, session, tower, origin })
     }
 }
@@ -110,7 +123,7 @@ impl FromRequest<App> for Form {
 }
 
 /// Fetch Metadata (`Sec-Fetch-Site`) and `Origin`, where the browser sends them.
-fn is_our_own(headers: &HeaderMap, app: &App) -> bool {
+pub(super) fn is_our_own(headers: &HeaderMap, app: &App) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
     // `null` is what a browser says of a page whose referrer policy hides where it is.

@@ -45,6 +45,6 @@ async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError
     };
     judged.map_err(|error| {
         let challenge = if error.code == ErrorCode::InvalidClient { challenge } else { Challenge::None };
-        ApiError { error, challenge }
+        ApiError::new(error, challenge)
     })
 }

@@ -89,22 +89,33 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
 
 fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
     let profile = &user.profile;
-    let (icon, title, detail) = match scope {
-        "openid" => {
-            ("user", "Know that it’s you".to_owned(), "The same private number each time you sign in.".to_owned())
-        }
-        "profile" => ("info", "See your name and profile".to_owned(), user.shown_name().to_owned()),
-        "email" => ("mail", "See your email address".to_owned(), profile.email.clone().unwrap_or_default()),
-        "address" => ("home", "See your postal address".to_owned(), String::new()),
-        "phone" => ("phone", "See your phone number".to_owned(), profile.phone_number.clone().unwrap_or_default()),
-        "groups" => ("users", "See the groups you are in".to_owned(), String::new()),
-        "offline_access" => {
-            ("clock", "Stay connected while you’re away".to_owned(), "Until you remove it in your account.".to_owned())
-        }
+    let (icon, detail) = match scope {
+        "openid" => ("user", "The same private number each time you sign in.".to_owned()),
+        "profile" => ("info", user.shown_name().to_owned()),
+        "email" => ("mail", profile.email.clone().unwrap_or_default()),
+        "address" => ("home", String::new()),
+        "phone" => ("phone", profile.phone_number.clone().unwrap_or_default()),
+        "groups" => ("users", String::new()),
+        "offline_access" => ("clock", "Until you remove it in your account.".to_owned()),
         other => {
             let api = apis.iter().find(|api| api.scopes.contains(other)).map(|api| format!("In {}", api.shown_name()));
-            ("note", other.to_owned(), api.unwrap_or_default())
+            ("note", api.unwrap_or_default())
         }
     };
-    ScopeLine { scope: scope.to_owned(), icon, title, detail }
+    ScopeLine { scope: scope.to_owned(), icon, title: scope_in_words(scope), detail }
+}
+
+/// What a scope lets an app do; an API's own scopes have only their names.
+pub fn scope_in_words(scope: &str) -> String {
+    match scope {
+        "openid" => "Know that it’s you",
+        "profile" => "See your name and profile",
+        "email" => "See your email address",
+        "address" => "See your postal address",
+        "phone" => "See your phone number",
+        "groups" => "See the groups you are in",
+        "offline_access" => "Stay connected while you’re away",
+        other => other,
+    }
+    .to_owned()
 }

@@ -1,4 +1,6 @@
-//! Signing in, for an app's request (`/login/{id}`) or for oneself (`/login`).
+//! Signing in with a password, for an app's request (`/login/{id}`) or for oneself (`/login`).
+//!
+//! Next door: [`super::passkey`], which signs in from the same page.
 
 use axum::extract::{Path, RawQuery};
 use axum::http::{StatusCode, header};
@@ -10,7 +12,7 @@ use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
-use crate::identity::login::{self, Refused, Typed};
+use crate::identity::login::{self, Refused};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
@@ -39,24 +41,40 @@ pub async fn submit_for_app(Path(id): Path<String>, form: Form) -> Result<Respon
         return answer(&form.visitor, outcome);
     }
     match check(&form).await? {
-        Ok(user) => {
-            let progress = Progress { signed_in_at: Some(form.visitor.app.env().now()), ..waiting.progress.clone() };
-            record(&form.visitor, &waiting, progress).await?;
-            sign_in::begin(&form.visitor, &user, SignInMethod::Password, form.text("remember")? == "1").await?;
-            Ok(remembered(&form.visitor, &user, &urls::resume(waiting.id)))
-        }
+        Ok(user) => signed_in(&form, Some(&waiting), &user, SignInMethod::Password).await,
         Err(error) => again(&form, Some(&waiting), error).await,
     }
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
     match check(&form).await? {
-        Ok(user) => {
-            sign_in::begin(&form.visitor, &user, SignInMethod::Password, form.text("remember")? == "1").await?;
-            Ok(remembered(&form.visitor, &user, local(form.text("next")?)))
-        }
+        Ok(user) => signed_in(&form, None, &user, SignInMethod::Password).await,
         Err(error) => again(&form, None, error).await,
     }
+}
+
+/// Begins the session and goes on: back to the app's request where one waits, in a browser that knows `user` from now on.
+pub(super) async fn signed_in(
+    form: &Form,
+    waiting: Option<&Interaction>,
+    user: &User,
+    method: SignInMethod,
+) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    let to = match waiting {
+        Some(waiting) => {
+            let progress = Progress { signed_in_at: Some(visitor.app.env().now()), ..waiting.progress.clone() };
+            record(visitor, waiting, progress).await?;
+            urls::resume(waiting.id)
+        }
+        None => local(form.text("next")?).to_owned(),
+    };
+    sign_in::begin(visitor, user, method, form.text("remember")? == "1").await?;
+    let mut response = Redirect::to(&to).into_response();
+    if let Some(cookie) = visitor.browser.remember(&visitor.app, user.id) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// A path of ours, byte for byte safe in a Location header: one slash, then nothing that a browser reads as a host.
@@ -73,19 +91,13 @@ async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, Pa
     if username.is_empty() || password.is_empty() {
         return Ok(Err((StatusCode::OK, LoginError::no_match())));
     }
-    let typed = Typed {
-        login: username,
-        password: Secret::new(password.to_owned()),
-        browser: visitor.browser.name(),
-        knows: &|user| visitor.browser.knows(&visitor.app, user),
-        origin: visitor.origin.clone(),
-    };
+    let knows = |user| visitor.browser.knows(&visitor.app, user);
+    let typed = visitor.typed(username, Secret::new(password.to_owned()), &knows);
     match login::with_password(visitor.app.store(), &visitor.app.hasher, typed).await {
         Ok(user) => Ok(Ok(user)),
         Err(Refused::NoMatch) => Ok(Err((StatusCode::OK, LoginError::no_match()))),
         Err(Refused::TooMany(too_many)) => {
-            let minutes = too_many.0.since(visitor.app.env().now()).max(0) / 60_000 + 1;
-            let wait = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+            let wait = too_many.wait(visitor.app.env().now());
             Ok(Err((StatusCode::TOO_MANY_REQUESTS, LoginError::too_many(&wait))))
         }
         Err(Refused::Busy) => Ok(Err((StatusCode::SERVICE_UNAVAILABLE, LoginError::too_many("a moment")))),
@@ -93,7 +105,8 @@ async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, Pa
     }
 }
 
-async fn again(
+/// The page again, with what was typed but the password.
+pub(super) async fn again(
     form: &Form,
     waiting: Option<&Interaction>,
     error: (StatusCode, LoginError),
@@ -128,16 +141,7 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
         username: hint.unwrap_or(username).to_owned(),
         remember: false,
         error: None,
-        passkeys: false,
+        passkeys: visitor.app.passkeys.available(),
         next: String::new(),
     })
-}
-
-/// On to `to`, in a browser that knows this person from now on.
-fn remembered(visitor: &Visitor, user: &User, to: &str) -> Response {
-    let mut response = Redirect::to(to).into_response();
-    if let Some(cookie) = visitor.browser.remember(&visitor.app, user.id) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
 }

@@ -1,11 +1,12 @@
 //! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
 //!
-//! [`login`], [`consent`], [`select_account`], [`logout`], [`setup`], [`home`]; [`views`] what their templates show.
+//! [`login`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`setup`], [`home`]; [`views`] what their templates show.
 
 pub mod consent;
 pub mod home;
 pub mod login;
 pub mod logout;
+pub mod passkey;
 pub mod select_account;
 pub mod setup;
 pub mod views;

@@ -1,0 +1,69 @@
+//! `/account`: who am I, how do I sign in, what happened lately.
+
+use axum::response::Response;
+
+use super::views::{AccountHome, ActivityLine, Facts, LastSignIn};
+use crate::domain::event::{Event, EventKind};
+use crate::store::events::Filter;
+use crate::store::{events, passkeys};
+use crate::web::device;
+use crate::web::error::{PageError, render};
+use crate::web::extract::SignedIn;
+use crate::web::pages::chrome;
+use crate::web::view::When;
+
+const RECENT: u64 = 8;
+
+pub async fn show(person: SignedIn) -> Result<Response, PageError> {
+    let (store, user) = (person.app().store(), &person.user);
+    let about = |kind, most| Filter { user: Some(user.id), kind, most, ..Filter::default() };
+    let recent = events::list(store.read(), &about(None, RECENT)).await.map_err(|error| person.error(error))?;
+    // The newest is the sign-in that is looked at now.
+    let sign_ins = events::list(store.read(), &about(Some(EventKind::SignedIn), 2)).await;
+    let before = sign_ins.map_err(|error| person.error(error))?.into_iter().nth(1);
+    let passkeys = passkeys::of_user(store.read(), user.id).await.map_err(|error| person.error(error))?;
+    Ok(render(&AccountHome {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        facts: Facts {
+            name: user.shown_name().to_owned(),
+            username: user.username.to_string(),
+            email: user.profile.email.clone(),
+            email_verified: user.profile.email_verified,
+        },
+        last_sign_in: before.map(|event| LastSignIn { when: When::new(event.at.date()), how: how(&event) }),
+        passkey_count: passkeys.len(),
+        password_changed: user.password_changed_at.filter(|at| *at != user.created_at).map(|at| When::new(at.date())),
+        recent: recent.iter().map(line).collect(),
+    }))
+}
+
+fn how(event: &Event) -> &'static str {
+    if event.detail == "with a passkey" { "with a passkey" } else { "with a password" }
+}
+
+fn line(event: &Event) -> ActivityLine {
+    let (icon, tone, title) = match event.kind {
+        EventKind::SignedIn if how(event) == "with a passkey" => ("passkey", "", "Signed in with a passkey"),
+        EventKind::SignedIn => ("key", "", "Signed in with a password"),
+        EventKind::SignInFailed => ("warning", "bad", "A sign-in was refused"),
+        EventKind::TokenReused => ("warning", "bad", "A copied key of an app was refused"),
+        EventKind::SignedOut => ("logout", "", "Signed out"),
+        EventKind::SessionEnded => ("device", "", "Signed out of a device"),
+        EventKind::PasswordChanged => ("key", "", "Password changed"),
+        EventKind::PasskeyAdded => ("passkey", "", "Passkey added"),
+        EventKind::PasskeyRemoved => ("passkey", "", "Passkey removed"),
+        EventKind::ConsentGiven => ("app", "", "App allowed"),
+        EventKind::ConsentDenied => ("app", "", "App not allowed"),
+        EventKind::ConsentRevoked => ("app", "", "App removed"),
+        EventKind::UserCreated => ("user", "", "Your account was made"),
+        kind => ("user", "", kind.words()),
+    };
+    let client = event.client.as_ref().map(ToString::to_string);
+    let place = (!event.origin.user_agent.is_empty()).then(|| device::in_words(&event.origin.user_agent));
+    let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
+    let detail: Vec<String> = [client, place, address].into_iter().flatten().collect();
+    ActivityLine { icon, tone, title: title.to_owned(), detail: detail.join(" · "), when: When::new(event.at.date()) }
+}

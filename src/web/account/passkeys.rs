@@ -1,0 +1,106 @@
+//! `/account/passkeys`: adding, renaming and removing them (WebAuthn Level 3 §7.1). Adding one needs a sign-in of the last
+//! minutes: a passkey would outlive the session of somebody who only found the browser open.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::then;
+use super::views::{PasskeyLine, PasskeysPage};
+use crate::domain::ids::PasskeyId;
+use crate::domain::passkey::Passkey;
+use crate::domain::session::Session;
+use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
+use crate::store::{passkeys, people};
+use crate::web::error::{ApiError, PageError, render};
+use crate::web::extract::{ScriptAsk, SignedIn, SignedInForm};
+use crate::web::flash::Flash;
+use crate::web::pages::{chrome, passkey};
+use crate::web::urls;
+use crate::web::view::When;
+
+const HERE: &str = "/account/passkeys";
+const FRESH_SECONDS: i64 = 15 * 60;
+
+pub async fn show(person: SignedIn) -> Result<Response, PageError> {
+    let found = passkeys::of_user(person.app().store().read(), person.user.id).await;
+    let found = found.map_err(|error| person.error(error))?;
+    Ok(render(&PasskeysPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        full: found.len() >= MOST_PASSKEYS,
+        passkeys: found.iter().map(line).collect(),
+        available: person.app().passkeys.available(),
+        again: urls::login_before(HERE),
+    }))
+}
+
+fn line(passkey: &Passkey) -> PasskeyLine {
+    PasskeyLine {
+        id: passkey.id.to_string(),
+        name: passkey.name.clone(),
+        created: When::new(passkey.created_at.date()),
+        last_used: passkey.last_used_at.map(|at| When::new(at.date())),
+    }
+}
+
+fn is_fresh(person: &Session, now: crate::env::Timestamp) -> bool {
+    now.since(person.auth_time) <= FRESH_SECONDS * 1000
+}
+
+/// 403 says to the script: sign in once more.
+pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
+    let (visitor, app) = (&ask.visitor, &ask.visitor.app);
+    let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
+    let session = visitor.session.as_ref().filter(|session| is_fresh(session, app.env().now())).ok_or_else(sign_in)?;
+    let user = people::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
+    let user = user.map_err(passkey::refused)?.filter(|user| !user.disabled).ok_or_else(sign_in)?;
+    let browser = visitor.browser.digest(app);
+    let challenge = app.passkeys.begin_registration(app.store(), &user, browser).await.map_err(passkey::refused)?;
+    Ok(Json(challenge).into_response())
+}
+
+pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
+    let (person, app) = (&form.person, form.person.app());
+    let reply = Reply { ticket: form.text("ticket"), credential: form.text("credential"), name: form.text("name") };
+    let browser = person.visitor.browser.digest(app);
+    let origin = person.visitor.origin.clone();
+    let flash = match app.passkeys.finish_registration(app.store(), &person.user, &browser, reply, origin).await {
+        Ok(()) => Flash::ok("The passkey is added. Next time, sign in with it."),
+        Err(PasskeyError::Store(error)) => return Err(person.error(error)),
+        Err(PasskeyError::Taken) => Flash::bad("That passkey is here already."),
+        Err(PasskeyError::TooMany) => Flash::bad("There are enough passkeys. Remove one first."),
+        Err(PasskeyError::Stale) => Flash::bad("That took too long. Add the passkey once more."),
+        Err(error) => {
+            tracing::warn!(%error, "a new passkey was refused");
+            Flash::bad("That passkey didn’t work. Try again, or use another device.")
+        }
+    };
+    Ok(then(person, flash, HERE))
+}
+
+pub async fn rename(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let (person, app) = (&form.person, form.person.app());
+    let renamed = match id.parse::<PasskeyId>() {
+        Ok(id) => app.passkeys.rename(app.store(), person.user.id, id, form.text("name")).await,
+        Err(_) => Ok(false),
+    };
+    Ok(then(person, said(renamed.map_err(|error| person.error(error))?, "The passkey has its new name."), HERE))
+}
+
+pub async fn delete(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let (person, app) = (&form.person, form.person.app());
+    let removed = match id.parse::<PasskeyId>() {
+        Ok(id) => app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await,
+        Err(_) => Ok(false),
+    };
+    let removed = removed.map_err(|error| person.error(error))?;
+    Ok(then(person, said(removed, "The passkey is removed. It no longer signs you in."), HERE))
+}
+
+fn said(done: bool, what: &str) -> Flash {
+    if done { Flash::ok(what) } else { Flash::bad("There is no such passkey any more.") }
+}

@@ -1,0 +1,81 @@
+//! `/account/password`: a new password for who knows the old one. Everything that was signed in with the old one ends, but
+//! for this browser, whose cookie changes (NIST SP 800-63B-4 §5.1, OWASP ASVS 7.4.3).
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::then;
+use super::views::PasswordPage;
+use crate::domain::secret::Secret;
+use crate::identity::login::{self, Refused};
+use crate::manage::{ManageError, people};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{SignedIn, SignedInForm};
+use crate::web::flash::Flash;
+use crate::web::pages::chrome;
+use crate::web::sign_in;
+use crate::web::urls::ACCOUNT;
+
+type FieldErrors = Vec<(&'static str, String)>;
+
+pub async fn show(person: SignedIn) -> Response {
+    render(&page(&person, Vec::new()))
+}
+
+pub async fn submit(form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let (status, errors) = match change(&form).await? {
+        Ok(()) => {
+            sign_in::renew(&person.visitor).await?;
+            let flash = Flash::ok("Your password is changed, and you’re signed out everywhere else.");
+            return Ok(then(person, flash, ACCOUNT));
+        }
+        Err(refused) => refused,
+    };
+    Ok((status, render(&page(person, errors))).into_response())
+}
+
+async fn change(form: &SignedInForm) -> Result<Result<(), (StatusCode, FieldErrors)>, PageError> {
+    let (person, app) = (&form.person, form.person.app());
+    let field = |name, text: &str| (StatusCode::UNPROCESSABLE_ENTITY, vec![(name, text.to_owned())]);
+    let knows = |user| person.visitor.browser.knows(app, user);
+    let current = Secret::new(form.text("current").to_owned());
+    let typed = person.visitor.typed(person.user.username.as_str(), current, &knows);
+    match login::confirm(app.store(), &app.hasher, &person.user, typed).await {
+        Ok(()) => {}
+        Err(Refused::NoMatch) => return Ok(Err(field("current", "That isn’t your present password."))),
+        Err(Refused::TooMany(too_many)) => {
+            let text = format!("Too many tries. Wait {}, then try again.", too_many.wait(app.env().now()));
+            return Ok(Err((StatusCode::TOO_MANY_REQUESTS, vec![("form", text)])));
+        }
+        Err(Refused::Busy) => return Ok(Err(busy())),
+        Err(Refused::Store(error)) => return Err(person.error(error)),
+    }
+    let new = Secret::new(form.text("password").to_owned());
+    let (user, keep) = (person.user.id, Some(person.session.id));
+    match people::set_password(&app.manager(), &person.by(), user, new, keep).await {
+        Ok(_) => Ok(Ok(())),
+        Err(ManageError::Busy) => Ok(Err(busy())),
+        Err(ManageError::Invalid(problems)) => {
+            let words = problems.into_iter().map(|problem| ("password", problem.message)).collect();
+            Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, words)))
+        }
+        Err(error) => Err(person.error(error)),
+    }
+}
+
+fn busy() -> (StatusCode, FieldErrors) {
+    let text = "Many people are signing in right now. Try again in a moment.";
+    (StatusCode::SERVICE_UNAVAILABLE, vec![("form", text.to_owned())])
+}
+
+fn page(person: &SignedIn, errors: FieldErrors) -> PasswordPage {
+    PasswordPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        username: person.user.username.to_string(),
+        errors,
+    }
+}

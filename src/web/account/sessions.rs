@@ -1,0 +1,67 @@
+//! `/account/sessions`: where I am signed in, and signing out there.
+
+use axum::extract::Path;
+use axum::response::Response;
+
+use super::then;
+use super::views::{SessionLine, SessionsPage};
+use crate::domain::ids::SessionId;
+use crate::manage::{ManageError, people};
+use crate::store::sessions;
+use crate::web::device;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{SignedIn, SignedInForm};
+use crate::web::flash::Flash;
+use crate::web::pages::chrome;
+use crate::web::view::When;
+
+const HERE: &str = "/account/sessions";
+
+pub async fn show(person: SignedIn) -> Result<Response, PageError> {
+    let (app, here) = (person.app(), person.session.id);
+    let found = sessions::of_user(app.store().read(), person.user.id, app.env().now()).await;
+    let mut found = found.map_err(|error| person.error(error))?;
+    found.sort_by_key(|session| session.id != here);
+    let line = |session: &crate::domain::session::Session| SessionLine {
+        id: session.id.to_string(),
+        device: device::in_words(&session.user_agent),
+        address: session.address.clone(),
+        started: When::new(session.created_at.date()),
+        last_seen: When::new(session.last_seen.date()),
+        current: session.id == here,
+    };
+    Ok(render(&SessionsPage {
+        chrome: chrome(app),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        sessions: found.iter().map(line).collect(),
+    }))
+}
+
+pub async fn end(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let gone = Flash::bad("That device is signed out already.");
+    let flash = match id.parse::<SessionId>() {
+        Err(_) => gone,
+        Ok(id) if id == person.session.id => Flash::bad("To sign out here, use your menu above."),
+        Ok(id) => match people::end_session(&person.app().manager(), &person.by(), person.user.id, id).await {
+            Ok(()) => Flash::ok("That device is signed out."),
+            Err(ManageError::NotFound(_)) => gone,
+            Err(error) => return Err(person.error(error)),
+        },
+    };
+    Ok(then(person, flash, HERE))
+}
+
+pub async fn end_others(form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let keep = Some(person.session.id);
+    let ended = people::end_sessions(&person.app().manager(), &person.by(), person.user.id, keep).await;
+    let flash = match ended.map_err(|error| person.error(error))? {
+        0 => Flash::ok("You weren’t signed in anywhere else."),
+        1 => Flash::ok("The other device is signed out."),
+        many => Flash::ok(format!("{many} other devices are signed out.")),
+    };
+    Ok(then(person, flash, HERE))
+}

@@ -1,0 +1,67 @@
+//! What a `User-Agent` header (RFC 9110 §10.1.5) says of browser and system, in words: "Firefox on Linux". For people
+//! who look at a list of their sessions; nothing is decided by it.
+
+/// Which of `pairs` comes first in the text. Browsers name their ancestors too, so the order matters.
+fn first(agent: &str, pairs: &[(&str, &'static str)]) -> Option<&'static str> {
+    pairs.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+}
+
+pub fn in_words(agent: &str) -> String {
+    let browser = first(
+        agent,
+        &[
+            ("Edg", "Edge"),
+            ("OPR/", "Opera"),
+            ("SamsungBrowser/", "Samsung Internet"),
+            ("Firefox/", "Firefox"),
+            ("FxiOS/", "Firefox"),
+            ("Chrome/", "Chrome"),
+            ("CriOS/", "Chrome"),
+            ("Chromium/", "Chromium"),
+            ("Safari/", "Safari"),
+        ],
+    );
+    let system = first(
+        agent,
+        &[
+            ("iPhone", "iPhone"),
+            ("iPad", "iPad"),
+            ("Android", "Android"),
+            ("CrOS", "ChromeOS"),
+            ("Windows", "Windows"),
+            ("Macintosh", "Mac"),
+            ("Linux", "Linux"),
+        ],
+    );
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "A device".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn browsers_are_told_from_their_ancestors() {
+        for (agent, words) in [
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 \
+                 Safari/537.36 Edg/140.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                 Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            ("curl/8.0", "A device"),
+            ("", "A device"),
+        ] {
+            assert_eq!(in_words(agent), words, "{agent}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What our own script asks: a POST of JSON with the token of the page's form in it. Checked like a form, and answered
+//! with JSON and a status that the script has words for.
+//!
+//! Next door: [`super::visitor`], forms.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::visitor::{Visitor, is_our_own};
+use crate::app::App;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::web::error::ApiError;
+
+/// A browser whose page asks.
+pub struct ScriptAsk {
+    pub visitor: Visitor,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    csrf: String,
+}
+
+impl FromRequest<App> for ScriptAsk {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, app).await.map_err(IntoResponse::into_response)?;
+        let refused =
+            |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidRequest, text)).into_response();
+        // A form on another site cannot send this type without asking first (Fetch, "CORS-safelisted request-header").
+        if !is_json(&parts.headers) || !is_our_own(&parts.headers, app) {
+            return Err(refused("The question did not come from one of our pages."));
+        }
+        let body = Bytes::from_request(Request::from_parts(parts, body), app).await;
+        let body = body.map_err(|_| refused("The question is too large or did not arrive."))?;
+        let question: Question =
+            serde_json::from_slice(&body).map_err(|_| refused("The question is not as our script asks it."))?;
+        if !visitor.browser.owns(app, visitor.session_id(), &question.csrf) {
+            return Err(refused("The page was open too long."));
+        }
+        Ok(Self { visitor })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}

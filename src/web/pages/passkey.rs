@@ -1,0 +1,55 @@
+//! Signing in with a passkey, from the sign-in page's button or its autofill (WebAuthn Level 3 §7.2). The script asks for
+//! options and sends what the authenticator signed as an ordinary form, so that the answer can redirect.
+//!
+//! Next door: [`super::login`], the page itself and its password.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::views::LoginError;
+use super::{login, waiting};
+use crate::domain::authorization::SignInMethod;
+use crate::identity::passkey::{PasskeyError, Reply};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::web::error::{ApiError, PageError};
+use crate::web::extract::{Form, ScriptAsk};
+
+pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
+    let (app, browser) = (&ask.visitor.app, ask.visitor.browser.digest(&ask.visitor.app));
+    let challenge = app.passkeys.begin_sign_in(app.store(), browser).map_err(refused)?;
+    Ok(Json(challenge).into_response())
+}
+
+pub async fn finish(form: Form) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    let waiting = match form.text("flow")? {
+        "" => None,
+        id => Some(waiting(visitor, id).await?),
+    };
+    let reply = Reply { ticket: form.text("ticket")?, credential: form.text("credential")?, name: "" };
+    let browser = visitor.browser.digest(&visitor.app);
+    let found = visitor.app.passkeys.finish_sign_in(visitor.app.store(), &browser, reply, &visitor.origin).await;
+    match found {
+        Ok(user) => login::signed_in(&form, waiting.as_ref(), &user, SignInMethod::Passkey).await,
+        Err(PasskeyError::Store(error)) => Err(visitor.error(error)),
+        Err(PasskeyError::Stale) => login::again(&form, waiting.as_ref(), (StatusCode::OK, LoginError::stale())).await,
+        Err(error) => {
+            tracing::warn!(%error, "a passkey was refused");
+            login::again(&form, waiting.as_ref(), (StatusCode::OK, LoginError::passkey())).await
+        }
+    }
+}
+
+/// The script knows by the status what to say: 409 there are enough, 404 not at this address, 400 the page is too old.
+pub fn refused(error: PasskeyError) -> ApiError {
+    let (code, text) = match error {
+        PasskeyError::Store(error) => return OAuthError::from(error).into(),
+        PasskeyError::TooMany => return ApiError::with_status(StatusCode::CONFLICT, "There are enough passkeys."),
+        PasskeyError::Unavailable => {
+            return ApiError::with_status(StatusCode::NOT_FOUND, "Passkeys do not work at this address.");
+        }
+        error => (ErrorCode::InvalidRequest, error.to_string()),
+    };
+    OAuthError::new(code, text).into()
+}
