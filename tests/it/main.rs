@@ -9,7 +9,9 @@
     reason = "a test that fails says where"
 )]
 
+mod account;
 mod authorize;
 mod layers;
+mod passkey;
 mod support;
 mod token;

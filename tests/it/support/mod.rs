@@ -1,6 +1,8 @@
 //! The server under test: in this process, on a free port, with a database and a clock of its own; and a browser without
 //! JavaScript that keeps cookies, follows nothing by itself and reads forms.
 
+pub mod authenticator;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -38,7 +40,8 @@ impl Server {
     pub async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        // By name: passkeys need a host that is one.
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
         let config = Config {
             issuer: Issuer::parse(&url).unwrap(),
@@ -85,6 +88,11 @@ impl Server {
         let id = user.id;
         self.app.store().write(move |tx| Box::pin(async move { people::insert(tx, &user).await })).await.unwrap();
         id
+    }
+
+    pub async fn person(&self, name: &str) -> User {
+        let name = Username::parse(name).unwrap();
+        people::by_username(self.app.store().read(), &name).await.unwrap().unwrap()
     }
 
     /// A client with the metadata of a usual web app, `changes` made to it.
@@ -248,6 +256,29 @@ impl Browser {
         self.follow(self.raw_post(&action, &form).await).await
     }
 
+    /// The same with the form that fits `selector`.
+    pub async fn submit_at(&self, page: &Page, selector: &str, fields: &[(&str, &str)]) -> Result<Page, Callback> {
+        let (action, form) = page.form_at(selector, fields);
+        self.follow(self.raw_post(&action, &form).await).await
+    }
+
+    /// A page that has to be shown.
+    pub async fn page(&self, path: &str) -> Page {
+        self.open(path).await.expect("a page")
+    }
+
+    /// Signs in as `name` for nobody but oneself.
+    pub async fn sign_in_as(&self, name: &str) -> Page {
+        let login = self.page("/login").await;
+        self.submit(&login, &[("username", name), ("password", PASSWORD)]).await.expect("the front page")
+    }
+
+    /// What our script asks: JSON with the page's token.
+    pub async fn ask(&self, page: &Page, path: &str) -> Response {
+        let csrf = page.attribute("input[name=csrf]", "value").unwrap();
+        self.http.post(self.absolute(path)).json(&json!({ "csrf": csrf, "flow": "" })).send().await.unwrap()
+    }
+
     /// Opens an authorization request and goes through every page as alice, who allows what is asked.
     pub async fn sign_in(&self, path: &str) -> Callback {
         let mut shown = self.open(path).await;
@@ -266,7 +297,7 @@ impl Browser {
 }
 
 impl Page {
-    fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+    pub fn attribute(&self, selector: &str, name: &str) -> Option<String> {
         let html = Html::parse_document(&self.html);
         html.select(&Selector::parse(selector).unwrap()).next()?.attr(name).map(ToOwned::to_owned)
     }
@@ -284,8 +315,13 @@ impl Page {
     }
 
     pub fn form(&self, fields: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
+        self.form_at("main form[method=post]", fields)
+    }
+
+    /// The first form that fits `selector`: its address, its hidden fields and `fields`.
+    pub fn form_at(&self, selector: &str, fields: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
         let html = Html::parse_document(&self.html);
-        let form = html.select(&Selector::parse("main form[method=post]").unwrap()).next().expect("a form");
+        let form = html.select(&Selector::parse(selector).unwrap()).next().expect("a form");
         let hidden = Selector::parse("input[type=hidden]").unwrap();
         let mut all: Vec<(String, String)> = form
             .select(&hidden)
