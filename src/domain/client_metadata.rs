@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::RedirectUri;
-use super::scope::{OFFLINE_ACCESS, Scopes};
+use super::scope::{OFFLINE_ACCESS, OPENID, Scopes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,10 +16,18 @@ pub enum GrantType {
     ClientCredentials,
 }
 
+impl GrantType {
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseType {
     Code,
+}
+
+impl ResponseType {
+    pub const ALL: [Self; 1] = [Self::Code];
 }
 
 /// How a client proves who it is at our endpoints (OpenID Connect Core §9).
@@ -29,6 +37,10 @@ pub enum ClientAuthMethod {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+}
+
+impl ClientAuthMethod {
+    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None];
 }
 
 /// RFC 8252: a native app's loopback redirect may use any port.
@@ -100,7 +112,7 @@ pub struct ClientMetadata {
     #[serde(default = "default_application_type")]
     pub application_type: ApplicationType,
     /// What it may ask for (RFC 7591 §2).
-    #[serde(default)]
+    #[serde(default = "default_scope")]
     pub scope: Scopes,
     #[serde(default = "default_consent")]
     pub consent: Consent,
@@ -127,6 +139,10 @@ pub struct ClientMetadata {
 fn default_grant_types() -> Vec<GrantType> {
     vec![GrantType::AuthorizationCode]
 }
+/// RFC 7591 §2 leaves the default to the server: who it is that signs in.
+fn default_scope() -> Scopes {
+    [OPENID, "profile", "email"].into_iter().collect()
+}
 const fn default_auth_method() -> ClientAuthMethod {
     ClientAuthMethod::ClientSecretBasic
 }
@@ -150,7 +166,7 @@ impl Default for ClientMetadata {
             response_types: None,
             token_endpoint_auth_method: default_auth_method(),
             application_type: default_application_type(),
-            scope: Scopes::default(),
+            scope: default_scope(),
             consent: default_consent(),
             require_pkce: false,
             id_token_signed_response_alg: default_id_token_alg(),

@@ -51,3 +51,54 @@ impl Grant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Grant, Presented};
+    use crate::domain::authorization::{Authorization, Subject};
+    use crate::domain::ids::{ClientId, GrantId};
+    use crate::domain::scope::Scopes;
+    use crate::domain::secret::Digest;
+    use crate::env::Timestamp;
+
+    #[test]
+    fn the_newest_rotates_the_one_before_has_ten_seconds_and_older_ones_are_copies() {
+        let then = Timestamp::from_seconds(1000);
+        let grant = Grant {
+            id: GrantId(uuid::Uuid::nil()),
+            authorization: Authorization {
+                subject: Subject::Client,
+                client: ClientId::parse("web").unwrap(),
+                sign_in: None,
+                grant: None,
+                scopes: Scopes::default(),
+                resources: Vec::new(),
+                nonce: None,
+            },
+            generation: 5,
+            current: Digest([5; 32]),
+            rotated_at: then,
+            created_at: then,
+            expires_at: then.plus_seconds(100),
+            revoked: false,
+        };
+        let other = Digest([4; 32]);
+        for (generation, digest, seconds, expected) in [
+            (5, grant.current, 0, Presented::Current),
+            (5, grant.current, 99, Presented::Current),
+            (4, other, 0, Presented::LostReply),
+            (4, other, 10, Presented::LostReply),
+            (4, other, 11, Presented::Reused),
+            (3, other, 0, Presented::Reused),
+            // The unanswered successor, after a lost reply has put another in its place.
+            (5, other, 0, Presented::Reused),
+            (6, other, 0, Presented::Reused),
+        ] {
+            assert_eq!(
+                grant.judge(generation, &digest, then.plus_seconds(seconds)),
+                expected,
+                "{generation} {seconds}"
+            );
+        }
+    }
+}

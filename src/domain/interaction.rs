@@ -60,6 +60,10 @@ pub struct Prompt {
     pub select_account: bool,
 }
 
+impl Prompt {
+    pub const VALUES: [&str; 4] = ["none", "login", "consent", "select_account"];
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
     pub client: ClientId,

@@ -113,3 +113,95 @@ impl From<RedirectUri> for String {
         uri.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::RedirectUri;
+
+    #[test]
+    fn what_may_be_registered() {
+        for good in [
+            "https://app.example/cb",
+            "https://app.example",
+            "https://app.example/cb?tenant=a%20b",
+            "http://127.0.0.1:9999/cb",
+            "http://[::1]/cb",
+            "http://localhost/cb",
+            "com.example.app:/cb",
+            "com.example.app://cb",
+        ] {
+            assert!(RedirectUri::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/cb",
+            "app.example/cb",
+            "http://app.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "https://app.example/cb#f",
+            "https://user@app.example/cb",
+            "https://user:pw@app.example/cb",
+            "https:app.example/cb",
+            "https:\\\\app.example/cb",
+            "https://app.example/\tcb",
+            "https://app.example/c b",
+            "https://äpp.example/cb",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "myapp:/cb",
+            "//app.example/cb",
+        ] {
+            assert!(RedirectUri::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// RFC 8252 §7.3.
+    #[test]
+    fn a_native_apps_loopback_port_may_vary_and_nothing_else() {
+        let uri = RedirectUri::parse("http://127.0.0.1/cb?a=b").unwrap();
+        for (sent, native, fits) in [
+            ("http://127.0.0.1/cb?a=b", false, true),
+            ("http://127.0.0.1:54321/cb?a=b", true, true),
+            ("http://127.0.0.1:54321/cb?a=b", false, false),
+            ("http://127.0.0.1:0/cb?a=b", true, false),
+            ("http://127.0.0.1:080/cb?a=b", true, false),
+            ("http://127.0.0.1:65536/cb?a=b", true, false),
+            ("http://127.0.0.1:54321/cb?a=c", true, false),
+            ("http://127.0.0.1:54321/CB?a=b", true, false),
+            ("http://localhost:54321/cb?a=b", true, false),
+            ("http://127.0.0.1:1@evil.example/cb?a=b", true, false),
+            ("http://127.0.0.1.evil.example/cb?a=b", true, false),
+            ("http://127.0.0.1:54321\\@evil.example/cb?a=b", true, false),
+            ("https://127.0.0.1:54321/cb?a=b", true, false),
+        ] {
+            assert_eq!(uri.matches(sent, native), fits, "{sent} native={native}");
+        }
+    }
+
+    proptest! {
+        /// T8: the WHATWG parser is the oracle for where a browser would go.
+        #[test]
+        fn what_fits_leads_a_browser_to_the_same_place(
+            text in "(https?://)?(127\\.0\\.0\\.1|\\[::1\\]|app\\.example)(:[0-9]{0,5})?[a-z0-9/@\\\\?#%.:]{0,12}",
+            native in any::<bool>(),
+        ) {
+            for registered in ["https://app.example/cb", "http://127.0.0.1/cb", "http://[::1]:80/cb"] {
+                let uri = RedirectUri::parse(registered).unwrap();
+                if uri.matches(&text, native) && text != registered {
+                    prop_assert!(native);
+                    let (a, b) = (url::Url::parse(registered).unwrap(), url::Url::parse(&text).unwrap());
+                    prop_assert_eq!((a.scheme(), a.host(), a.path(), a.query()), (b.scheme(), b.host(), b.path(), b.query()));
+                    prop_assert!(b.username().is_empty() && b.fragment().is_none());
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_that_is_sent_breaks_the_comparison(text in ".{0,60}", native in any::<bool>()) {
+            let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
+            prop_assert!(!uri.matches(&text, native) || text.starts_with("http://127.0.0.1"));
+        }
+    }
+}

@@ -23,7 +23,7 @@ const PROFILE: [&str; 12] = [
 ];
 
 /// Every claim that this provider may hand out, for discovery.
-pub const SUPPORTED: [&str; 32] = [
+pub const SUPPORTED: [&str; 31] = [
     "iss",
     "sub",
     "aud",
@@ -33,7 +33,6 @@ pub const SUPPORTED: [&str; 32] = [
     "nonce",
     "acr",
     "amr",
-    "azp",
     "at_hash",
     "sid",
     "name",

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Provider, claims};
 use crate::domain::authorization::Acr;
-use crate::domain::client_metadata::SigningAlg;
-use crate::domain::interaction::ResponseMode;
+use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SigningAlg};
+use crate::domain::interaction::{Prompt, ResponseMode};
 use crate::domain::scope::{STANDARD, Scopes};
 
 /// The paths of the endpoints, as `web::urls` has them.
@@ -26,7 +26,8 @@ impl Provider {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
-        let methods = ["client_secret_basic", "client_secret_post", "none"];
+        let methods = ClientAuthMethod::ALL;
+        let proving: Vec<_> = methods.into_iter().filter(|method| *method != ClientAuthMethod::None).collect();
         Ok(json!({
             "issuer": self.issuer.as_str(),
             "authorization_endpoint": url(endpoints.authorization),
@@ -37,19 +38,19 @@ impl Provider {
             "revocation_endpoint": url(endpoints.revocation),
             "end_session_endpoint": url(endpoints.end_session),
             "scopes_supported": scopes.iter().collect::<Vec<_>>(),
-            "response_types_supported": ["code"],
+            "response_types_supported": ResponseType::ALL,
             "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+            "grant_types_supported": GrantType::ALL,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
             "token_endpoint_auth_methods_supported": methods,
-            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "introspection_endpoint_auth_methods_supported": proving,
             "revocation_endpoint_auth_methods_supported": methods,
             "code_challenge_methods_supported": ["S256"],
             "acr_values_supported": Acr::ALL.map(Acr::as_str),
             "claim_types_supported": ["normal"],
             "claims_supported": claims::SUPPORTED,
-            "prompt_values_supported": ["none", "login", "consent", "select_account"],
+            "prompt_values_supported": Prompt::VALUES,
             "claims_parameter_supported": false,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,

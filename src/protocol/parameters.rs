@@ -73,3 +73,39 @@ impl Parameters {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Parameters;
+
+    #[test]
+    fn an_empty_one_is_absent_a_repeated_one_refused() {
+        let parameters = Parameters::parse(b"a=1&b=&c=2&c=3&resource=x&resource=y").unwrap();
+        assert_eq!(parameters.one("a").unwrap(), Some("1"));
+        assert_eq!(parameters.one("b").unwrap(), None);
+        assert!(parameters.required("b").is_err() && parameters.one("c").is_err());
+        assert!(parameters.check_repetition().is_err());
+        assert!(parameters.check_repetition_but(&["c", "resource"]).is_ok());
+        assert_eq!(parameters.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        for bad in [b"a=%ff".as_slice(), b"%c3=1", b"a=\xff", b"a=%00", b"a=%ed%a0%80"] {
+            assert!(Parameters::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Parameters::parse("a&".repeat(201).as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_parsed_or_refused_and_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(parsed) = Parameters::parse(&bytes) {
+                let again = Parameters::parse(parsed.encoded().as_bytes()).unwrap();
+                prop_assert_eq!(parsed.0, again.0);
+            }
+        }
+    }
+}

@@ -48,3 +48,56 @@ pub fn verify(challenge: Option<&CodeChallenge>, verifier: Option<&str>) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{challenge, verify};
+    use crate::domain::code::CodeChallenge;
+    use crate::protocol::parameters::Parameters;
+
+    /// RFC 7636 appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    /// T7: each way to leave something out, send it empty, twice or as plain.
+    #[test]
+    fn a_request_has_a_whole_s256_challenge_or_none() {
+        let both = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");
+        for (query, public, confidential) in [
+            (both.clone(), true, true),
+            (String::new(), false, true),
+            (format!("code_challenge={CHALLENGE}"), false, false),
+            (format!("code_challenge={CHALLENGE}&code_challenge_method="), false, false),
+            (format!("code_challenge={CHALLENGE}&code_challenge_method=plain"), false, false),
+            (format!("code_challenge={CHALLENGE}&code_challenge_method=s256"), false, false),
+            ("code_challenge_method=S256".to_owned(), false, false),
+            ("code_challenge=&code_challenge_method=S256".to_owned(), false, false),
+            (format!("{both}&code_challenge={CHALLENGE}"), false, false),
+            (format!("{both}&code_challenge_method=S256"), false, false),
+            (format!("code_challenge={CHALLENGE}=&code_challenge_method=S256"), false, false),
+        ] {
+            let parameters = Parameters::parse(query.as_bytes()).unwrap();
+            assert_eq!(challenge(&parameters, true).is_ok(), public, "public: {query}");
+            assert_eq!(challenge(&parameters, false).is_ok(), confidential, "confidential: {query}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_fits_its_challenge_and_comes_only_with_one() {
+        let kept = CodeChallenge(CHALLENGE.to_owned());
+        let plain = CodeChallenge(VERIFIER.to_owned());
+        for (challenge, verifier, fits) in [
+            (Some(&kept), Some(VERIFIER), true),
+            (None, None, true),
+            (Some(&kept), None, false),
+            (None, Some(VERIFIER), false),
+            (Some(&kept), Some(CHALLENGE), false),
+            (Some(&plain), Some(VERIFIER), false),
+            (Some(&kept), Some(""), false),
+            (Some(&kept), VERIFIER.get(..42), false),
+            (Some(&kept), Some(&VERIFIER.to_lowercase()), false),
+        ] {
+            assert_eq!(verify(challenge, verifier).is_ok(), fits, "{verifier:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use signet_migrations::{Migrator, MigratorTrait};
 
 use super::writer::Writer;
@@ -21,12 +21,21 @@ pub(super) async fn open(config: &Config) -> Result<Engine> {
     migrate(config).await?;
     let url = config.database();
     if url.is_sqlite() {
-        let readers = Database::connect(sqlite(&url, 8)).await?;
-        let writer = Writer::start(Database::connect(sqlite(&url, 1)).await?);
+        let readers = traced(Database::connect(sqlite(&url, 8)).await?);
+        let writer = Writer::start(traced(Database::connect(sqlite(&url, 1)).await?));
         Ok(Engine::Sqlite { readers, writer })
     } else {
-        Ok(Engine::Postgres(Database::connect(postgres(&url, 32)).await?))
+        Ok(Engine::Postgres(traced(Database::connect(postgres(&url, 32)).await?)))
     }
+}
+
+/// Tells each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
+fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
+    db.set_metric_callback(|info| {
+        let microseconds = u64::try_from(info.elapsed.as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(sql = %info.statement.sql, microseconds, failed = info.failed, "statement");
+    });
+    db
 }
 
 /// Applies pending migrations; a node that comes second waits and finds nothing to do.

@@ -11,6 +11,8 @@
 
 mod account;
 mod authorize;
+mod budgets;
+mod documents;
 mod layers;
 mod passkey;
 mod support;

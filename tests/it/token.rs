@@ -4,7 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
+use signet::domain::ids::ClientId;
+use signet::domain::secret::Secret;
+use signet::manage::{By, consents, people};
+
+use crate::support::{CALLBACK, PASSWORD, SECRET, Server, VERIFIER};
 
 /// What a JWT says, its signature not looked at.
 pub fn claims(token: &str) -> Value {
@@ -107,6 +111,28 @@ async fn a_code_is_bound_to_client_address_verifier_and_time() {
     let code = server.code("openid").await;
     server.advance(61);
     assert_eq!(server.redeem(&code).await.1["error"], "invalid_grant");
+}
+
+/// T5: what a code hangs on may end in the minute before it is redeemed.
+#[tokio::test]
+async fn a_code_is_worth_nothing_once_its_person_session_or_consent_is_gone() {
+    let (server, by) = (Server::with_alice().await, By::command_line());
+    let (alice, manager) = (server.person("alice").await.id, server.app.manager());
+    let web = ClientId::parse("web").unwrap();
+    for what in ["disabled", "signed out", "consent", "password"] {
+        let code = server.code("openid").await;
+        server.advance(1);
+        match what {
+            "disabled" => {
+                people::disable(&manager, &by, alice).await.unwrap();
+                people::enable(&manager, &by, alice).await.unwrap();
+            }
+            "signed out" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+            "consent" => consents::revoke(&manager, &by, alice, web.clone()).await.unwrap(),
+            _ => drop(people::set_password(&manager, &by, alice, Secret::new(PASSWORD.into()), None).await.unwrap()),
+        }
+        assert_eq!(server.redeem(&code).await.1["error"], "invalid_grant", "{what}");
+    }
 }
 
 #[tokio::test]

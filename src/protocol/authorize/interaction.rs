@@ -69,3 +69,181 @@ pub fn next_step<'s>(
     }
     Step::Issue(session)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Step, next_step};
+    use crate::domain::authorization::SignInMethod;
+    use crate::domain::ids::{ClientId, SessionId, UserId};
+    use crate::domain::interaction::{AuthorizationRequest, Progress, Prompt, ReplyTo, ResponseMode};
+    use crate::domain::scope::Scopes;
+    use crate::domain::secret::Digest;
+    use crate::domain::session::Session;
+    use crate::env::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+    const ALICE: UserId = UserId(uuid::Uuid::from_u128(1));
+    const BOB: UserId = UserId(uuid::Uuid::from_u128(2));
+
+    fn request(change: impl FnOnce(&mut AuthorizationRequest)) -> AuthorizationRequest {
+        let mut request = AuthorizationRequest {
+            client: ClientId::parse("web").unwrap(),
+            reply_to: ReplyTo {
+                redirect_uri: "https://app.example/cb".into(),
+                redirect_uri_sent: true,
+                mode: ResponseMode::Query,
+                state: None,
+            },
+            scopes: Scopes::parse("openid email").unwrap(),
+            resources: Vec::new(),
+            nonce: None,
+            challenge: None,
+            prompt: Prompt::default(),
+            max_age: None,
+            login_hint: None,
+            hinted: None,
+            acr_values: Vec::new(),
+        };
+        change(&mut request);
+        request
+    }
+
+    /// Alice's, signed in so many seconds ago.
+    fn session(seconds: i64) -> Session {
+        let then = NOW.plus_seconds(-seconds);
+        Session {
+            digest: Digest([0; 32]),
+            id: SessionId(uuid::Uuid::from_u128(3)),
+            user: ALICE,
+            auth_time: then,
+            method: SignInMethod::Password,
+            remembered: false,
+            created_at: then,
+            last_seen: then,
+            idle_until: NOW.plus_seconds(60),
+            expires_at: NOW.plus_seconds(60),
+            address: String::new(),
+            user_agent: String::new(),
+            data: String::new(),
+        }
+    }
+
+    fn step(request: &AuthorizationRequest, session: Option<&Session>, progress: &Progress, allowed: &str) -> String {
+        let allowed = (allowed != "trusted").then(|| Scopes::parse(allowed).unwrap());
+        match next_step(request, session, progress, allowed.as_ref(), NOW) {
+            Step::Login => "login".into(),
+            Step::SelectAccount => "select".into(),
+            Step::Consent => "consent".into(),
+            Step::Issue(_) => "issue".into(),
+            Step::Refuse(error) => error.code.as_str().into(),
+        }
+    }
+
+    /// OpenID Connect Core §3.1.2.1 and §3.1.2.3, row by row.
+    #[test]
+    fn each_prompt_age_and_hint_asks_for_its_page() {
+        let (none, fresh, old) = (None, Some(session(0)), Some(session(100)));
+        let signed_in = Progress { signed_in_at: Some(NOW), ..Progress::default() };
+        let nothing = Progress::default();
+        let consented = Progress { consented: Some(ALICE), ..Progress::default() };
+        let by_bob = Progress { consented: Some(BOB), ..Progress::default() };
+        let chosen = Progress { selected: Some(ALICE), ..Progress::default() };
+        let another = Progress { use_another_account: true, ..Progress::default() };
+        let all = "openid email profile";
+        let prompt = |set: fn(&mut Prompt)| request(|request| set(&mut request.prompt));
+        let plain = request(|_| {});
+        let aged = |age| request(move |request| request.max_age = Some(age));
+        let hinted = |user| request(move |request| request.hinted = Some(user));
+        for (row, request, session, progress, allowed, expected) in [
+            (1, &plain, &none, &nothing, all, "login"),
+            (2, &plain, &old, &nothing, all, "issue"),
+            (3, &plain, &old, &nothing, "trusted", "issue"),
+            (4, &plain, &old, &nothing, "openid", "consent"),
+            (5, &plain, &old, &nothing, "", "consent"),
+            (6, &plain, &old, &consented, "", "issue"),
+            (7, &plain, &old, &by_bob, "", "consent"),
+            (8, &prompt(|p| p.none = true), &none, &nothing, all, "login_required"),
+            (9, &prompt(|p| p.none = true), &old, &nothing, "openid", "consent_required"),
+            (10, &prompt(|p| p.none = true), &old, &nothing, all, "issue"),
+            (11, &prompt(|p| p.login = true), &old, &nothing, all, "login"),
+            (12, &prompt(|p| p.login = true), &fresh, &nothing, all, "login"),
+            (13, &prompt(|p| p.login = true), &fresh, &signed_in, all, "issue"),
+            // The sign-in for this request is not the session that is here now.
+            (14, &prompt(|p| p.login = true), &old, &signed_in, all, "login"),
+            (15, &prompt(|p| p.consent = true), &old, &nothing, all, "consent"),
+            (16, &prompt(|p| p.consent = true), &old, &consented, all, "issue"),
+            (17, &prompt(|p| p.consent = true), &old, &nothing, "trusted", "issue"),
+            (18, &prompt(|p| p.select_account = true), &old, &nothing, all, "select"),
+            (19, &prompt(|p| p.select_account = true), &old, &chosen, all, "issue"),
+            (20, &prompt(|p| p.select_account = true), &old, &another, all, "login"),
+            (21, &prompt(|p| p.select_account = true), &fresh, &signed_in, all, "issue"),
+            (22, &aged(50), &old, &nothing, all, "login"),
+            (23, &aged(100), &old, &nothing, all, "issue"),
+            (24, &aged(0), &fresh, &nothing, all, "issue"),
+            (25, &aged(0), &old, &signed_in, all, "login"),
+            (26, &hinted(ALICE), &old, &nothing, all, "issue"),
+            (27, &hinted(BOB), &old, &nothing, all, "login"),
+            (28, &hinted(BOB), &fresh, &signed_in, all, "login_required"),
+        ] {
+            assert_eq!(step(request, session.as_ref(), progress, allowed), expected, "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_has_ended_is_none() {
+        let mut ended = session(10);
+        ended.idle_until = NOW;
+        assert_eq!(step(&request(|_| {}), Some(&ended), &Progress::default(), "trusted"), "login");
+    }
+
+    fn progress() -> impl Strategy<Value = Progress> {
+        let user = || prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))];
+        (proptest::option::of(-200i64..10), user(), user(), any::<bool>()).prop_map(
+            |(signed_in, selected, consented, use_another_account)| Progress {
+                signed_in_at: signed_in.map(|seconds| NOW.plus_seconds(seconds)),
+                selected,
+                consented,
+                use_another_account,
+            },
+        )
+    }
+
+    proptest! {
+        /// T17: whatever pages were gone through, tokens are issued only where each promise of the request holds.
+        #[test]
+        fn nothing_is_issued_against_the_request(
+            (none, login, consent, select) in any::<(bool, bool, bool, bool)>(),
+            max_age in proptest::option::of(0i64..300),
+            hinted in prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))],
+            age in 0i64..300,
+            progress in progress(),
+            allowed in prop_oneof![Just(None), Just(Some("")), Just(Some("openid")), Just(Some("openid email"))],
+        ) {
+            // What `check` lets through: none stands alone.
+            let none = none && !(login || consent || select);
+            let request = request(|request| {
+                request.prompt = Prompt { none, login, consent, select_account: select };
+                (request.max_age, request.hinted) = (max_age, hinted);
+            });
+            let session = session(age);
+            let allowed = allowed.map(|text| Scopes::parse(text).unwrap());
+            match next_step(&request, Some(&session), &progress, allowed.as_ref(), NOW) {
+                Step::Issue(for_whom) => {
+                    let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
+                    prop_assert_eq!(for_whom.user, ALICE);
+                    prop_assert!(hinted.is_none_or(|hinted| hinted == ALICE));
+                    prop_assert!(fresh || max_age.is_none_or(|max_age| age <= max_age));
+                    prop_assert!(fresh || !login);
+                    let asked = progress.consented == Some(ALICE);
+                    if let Some(allowed) = &allowed {
+                        prop_assert!(asked || (request.scopes.within(allowed) && !consent));
+                    }
+                }
+                Step::Refuse(_) => prop_assert!(none || hinted == Some(BOB)),
+                _ => prop_assert!(!none, "prompt=none shows no page"),
+            }
+        }
+    }
+}

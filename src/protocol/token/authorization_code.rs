@@ -60,8 +60,9 @@ impl Provider {
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
                     }
+                    let issued_at = code.expires_at.plus_seconds(-provider.lifetimes.code);
                     let mut authorization = code.authorization;
-                    if !provider.store.authority().stands(&authorization, None, tx.now()) {
+                    if !provider.store.authority().stands(&authorization, None, issued_at) {
                         return Ok(Err(unknown()));
                     }
                     let refresh = provider.begin_family(tx, &client_now, &authorization).await?;

@@ -1,0 +1,147 @@
+//! Statement budgets (DESIGN: what each hot path may ask the database), and that each of those statements is an index
+//! look-up: latency must not grow with what is stored.
+
+use std::sync::{Arc, Mutex};
+
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
+use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::support::{SECRET, Server};
+
+/// Every statement of this test's own server: `#[tokio::test]` runs it on this thread alone.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<Vec<String>>>);
+
+struct Sql<'a>(&'a Statements);
+
+impl Visit for Sql<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "sql" {
+            self.0.0.lock().unwrap().push(format!("{value:?}"));
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        event.record(&mut Sql(self));
+    }
+}
+
+impl Statements {
+    fn record() -> (Self, tracing::subscriber::DefaultGuard) {
+        let statements = Self::default();
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
+        (statements, guard)
+    }
+
+    /// What has been asked since the last call: reads and writes.
+    fn take(&self) -> (Vec<String>, Vec<String>) {
+        std::mem::take(&mut *self.0.lock().unwrap()).into_iter().partition(|sql| sql.starts_with("SELECT"))
+    }
+}
+
+async fn introspect(server: &Server, token: &Value) -> Value {
+    let http = reqwest::Client::new().post(format!("{}/oauth2/introspect", server.url)).basic_auth("web", Some(SECRET));
+    http.form(&[("token", token.as_str().unwrap())]).send().await.unwrap().json().await.unwrap()
+}
+
+/// On PostgreSQL a change for other nodes takes a lock of its own; the hot paths make none.
+#[tokio::test]
+async fn each_hot_path_keeps_its_budget() {
+    let server = Server::with_alice().await;
+    let (statements, _guard) = Statements::record();
+    let browser = server.browser();
+    let offline = server.authorize(&[("scope", "openid offline_access")]);
+    browser.sign_in(&offline).await;
+    server.token(&[("grant_type", "client_credentials")]).await;
+
+    statements.take();
+    assert_eq!(server.token(&[("grant_type", "client_credentials")]).await.0, 200);
+    assert_eq!(statements.take(), (vec![], vec![]), "client_credentials with a JWT");
+
+    let code = browser.open(&offline).await.err().unwrap()["code"].clone();
+    let (reads, writes) = statements.take();
+    assert!(reads.len() <= 3 && writes.len() == 1, "authorize with a session and a grant: {reads:#?} {writes:#?}");
+
+    let (_, tokens) = server.redeem(&code).await;
+    let (reads, writes) = statements.take();
+    assert!(reads.len() + writes.len() <= 4 && !writes.is_empty(), "code to tokens: {reads:#?} {writes:#?}");
+
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let (_, tokens) = server.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
+    let (reads, writes) = statements.take();
+    assert!(reads.len() + writes.len() <= 4 && !writes.is_empty(), "refresh: {reads:#?} {writes:#?}");
+
+    assert_eq!(introspect(&server, &tokens["access_token"]).await["active"], true);
+    assert_eq!(statements.take(), (vec![], vec![]), "introspecting a JWT");
+    assert_eq!(introspect(&server, &tokens["refresh_token"]).await["active"], true);
+    let (reads, writes) = statements.take();
+    assert!(reads.len() <= 1 && writes.is_empty(), "introspecting a refresh token: {reads:#?} {writes:#?}");
+}
+
+/// How the engine would find the rows of `sql`, whatever its parameters are.
+async fn plan(db: &DatabaseTransaction, sql: &str) -> Vec<String> {
+    let backend = db.get_database_backend();
+    let (explain, column) = if backend == DbBackend::Sqlite {
+        (format!("EXPLAIN QUERY PLAN {sql}"), "detail")
+    } else {
+        db.execute_unprepared(&format!("PREPARE plan AS {sql}")).await.unwrap();
+        let parameters = (1..100).take_while(|n| sql.contains(&format!("${n}"))).map(|_| "NULL").collect::<Vec<_>>();
+        let list = if parameters.is_empty() { String::new() } else { format!("({})", parameters.join(", ")) };
+        (format!("EXPLAIN EXECUTE plan{list}"), "QUERY PLAN")
+    };
+    let steps = db.query_all_raw(Statement::from_string(backend, explain)).await.unwrap();
+    if backend == DbBackend::Postgres {
+        db.execute_unprepared("DEALLOCATE plan").await.unwrap();
+    }
+    steps.iter().map(|step| step.try_get("", column).unwrap()).collect()
+}
+
+/// PostgreSQL would read a small table whole; told that this is dear, it shows whether there is an index to use.
+#[tokio::test]
+async fn every_statement_of_a_hot_path_is_an_index_look_up() {
+    let server = Server::with_alice().await;
+    server.client("opaque", json!({ "access_token_format": "opaque" })).await;
+    let (statements, guard) = Statements::record();
+    let browser = server.browser();
+    let page = browser.page("/login").await;
+    browser.submit(&page, &[("username", "alice"), ("password", "not the password")]).await.ok().unwrap();
+    for client in ["web", "opaque"] {
+        let callback = browser.sign_in(&server.authorize(&[("client_id", client)])).await;
+        let (_, tokens) = server
+            .token_as(
+                client,
+                &[
+                    ("grant_type", "authorization_code"),
+                    ("code", &callback["code"]),
+                    ("redirect_uri", crate::support::CALLBACK),
+                    ("code_verifier", crate::support::VERIFIER),
+                ],
+            )
+            .await;
+        let refresh = tokens["refresh_token"].as_str().unwrap();
+        server.token_as(client, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
+        introspect(&server, &tokens["access_token"]).await;
+    }
+    browser.page("/account").await;
+    drop(guard);
+    let (reads, writes) = statements.take();
+    assert!(reads.len() > 10 && writes.len() > 10);
+    let db = server.app.store().read().begin().await.unwrap();
+    if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan")
+            .await
+            .unwrap();
+    }
+    for sql in reads.into_iter().chain(writes).filter(|sql| !sql.starts_with("INSERT")) {
+        // The list of APIs is short, and read once for every change of it.
+        if sql.contains("FROM \"api\"") || sql.contains("pg_advisory") {
+            continue;
+        }
+        let steps = plan(&db, &sql).await;
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN") || step.contains("Seq Scan")), "{sql}: {steps:#?}");
+    }
+}
