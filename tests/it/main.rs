@@ -11,6 +11,7 @@
 
 mod account;
 mod authorize;
+mod browser;
 mod budgets;
 mod documents;
 mod layers;

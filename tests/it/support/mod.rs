@@ -2,6 +2,7 @@
 //! JavaScript that keeps cookies, follows nothing by itself and reads forms.
 
 pub mod authenticator;
+pub mod chromium;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

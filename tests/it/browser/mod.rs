@@ -1,0 +1,5 @@
+//! The pages in Chromium. Every test's name begins with `browser::`: `tests/run` runs them once, not again on PostgreSQL.
+
+mod harness;
+mod landing;
+mod pages;

@@ -1,0 +1,120 @@
+//! The sign-in pages as a person meets them: all the way back to the app, with the keyboard, without JavaScript, on a
+//! narrow phone.
+
+use serde_json::json;
+
+use super::landing;
+use crate::support::chromium::Chromium;
+use crate::support::{PASSWORD, Server};
+
+#[tokio::test]
+async fn enter_in_the_password_field_signs_in() {
+    let server = Server::with_alice().await;
+    let browser = Chromium::start().await;
+    browser.open(&format!("{}/login", server.url)).await;
+    // The username has the focus already.
+    browser.type_keys("alice").await;
+    browser.fill("#password", PASSWORD).await;
+    browser.press_enter("#password").await;
+    browser.wait_for_page("home").await;
+    assert!(browser.text("main").await.contains("Alice Example"));
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// Chromium holds a form's `form-action` against every redirect that follows it.
+#[tokio::test]
+async fn the_consent_form_leads_back_to_the_app() {
+    let server = Server::start().await;
+    server.user("alice").await;
+    let address = landing::of_web(&server, json!({})).await;
+    let browser = Chromium::start().await;
+    browser.open(&format!("{}{}", server.url, server.authorize(&[("redirect_uri", &address)]))).await;
+    assert_eq!(browser.attribute("button.primary[type=submit]", "name").await, None);
+    browser.sign_in("alice", PASSWORD).await;
+    browser.wait_for_page("consent").await;
+    assert!(browser.has("[data-scope=email]").await);
+    browser.click("button[name=decision][value=allow]").await;
+    let url = browser.wait_for_url(&address).await;
+    assert!(url.query().unwrap().contains("code=sgc_"));
+    let answer = landing::answer(&browser, "GET").await;
+    assert_eq!((&answer["state"], &answer["iss"]), (&json!("s t&a=te"), &json!(server.url)));
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn form_post_sends_itself() {
+    let server = Server::start().await;
+    server.user("alice").await;
+    let address = landing::of_web(&server, json!({ "client_name": "Web" })).await;
+    let browser = Chromium::start().await;
+    let path = server.authorize(&[("redirect_uri", &address), ("response_mode", "form_post")]);
+    browser.open(&format!("{}{path}", server.url)).await;
+    browser.sign_in("alice", PASSWORD).await;
+    browser.click("button[name=decision][value=allow]").await;
+    let answer = landing::answer(&browser, "POST").await;
+    assert!(answer["code"].as_str().unwrap().starts_with("sgc_"));
+    assert_eq!(answer["state"], "s t&a=te");
+    assert_eq!(browser.url().await.as_str(), address);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn signing_in_works_without_javascript() {
+    let server = Server::start().await;
+    server.user("alice").await;
+    let address = landing::of_web(&server, json!({})).await;
+    let browser = Chromium::start().await;
+    browser.without_javascript().await;
+    let path = server.authorize(&[("redirect_uri", &address), ("response_mode", "form_post")]);
+    browser.open(&format!("{}{path}", server.url)).await;
+    browser.sign_in("alice", PASSWORD).await;
+    browser.click("button[name=decision][value=allow]").await;
+    browser.wait_for_page("form-post").await;
+    browser.click("button[type=submit]").await;
+    assert!(landing::answer(&browser, "POST").await["code"].is_string());
+}
+
+#[tokio::test]
+async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
+    let server = Server::start().await;
+    let setup = signet::web::pages::setup::link(&server.app).await.unwrap().unwrap();
+    server.user("alice").await;
+    let long = "Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsverordnung";
+    let address = landing::of_web(&server, json!({ "client_name": long })).await;
+    let browser = Chromium::start().await;
+    browser.set_size(320, 640).await;
+    let authorize = format!("{}{}", server.url, server.authorize(&[("redirect_uri", &address)]));
+    let fits = async |page: &str| {
+        browser.wait_for_page(page).await;
+        if browser.overflows().await {
+            let picture = std::env::temp_dir().join(format!("signet-too-wide-{page}.png"));
+            browser.screenshot(&picture).await;
+            panic!("{page} is wider than its window: {}", picture.display());
+        }
+    };
+    browser.open(setup.expose()).await;
+    fits("setup").await;
+    browser.open(&format!("{}/oauth2/authorize?client_id={}", server.url, "x".repeat(200))).await;
+    fits("error").await;
+    browser.open(&authorize).await;
+    fits("login").await;
+    browser.sign_in("alice", "wrong").await;
+    browser.wait_for("#login-error").await;
+    fits("login").await;
+    browser.sign_in("alice", PASSWORD).await;
+    fits("consent").await;
+    browser
+        .open(&format!(
+            "{}{}",
+            server.url,
+            server.authorize(&[("redirect_uri", &address), ("prompt", "select_account")])
+        ))
+        .await;
+    fits("select-account").await;
+    browser.open(&format!("{}/", server.url)).await;
+    fits("home").await;
+    browser.open(&format!("{}/oauth2/logout", server.url)).await;
+    fits("logout").await;
+    browser.click("#logout-confirm").await;
+    fits("signed-out").await;
+}
