@@ -3,3 +3,4 @@
 mod harness;
 mod landing;
 mod pages;
+mod passkeys;
