@@ -20,10 +20,10 @@ impl Username {
         let name = Self::folded(text);
         let allowed = |c: char| c.is_alphanumeric() || "-._@+".contains(c);
         if name.is_empty() || name.chars().count() > 100 {
-            return Err("has 1 to 100 characters");
+            return Err("must have 1 to 100 characters");
         }
         if !name.chars().all(allowed) {
-            return Err("has letters, digits and - . _ @ + only; leave out spaces");
+            return Err("may have letters, digits and - . _ @ + only; leave out spaces");
         }
         Ok(Self(name))
     }

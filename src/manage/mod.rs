@@ -1,7 +1,7 @@
 //! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
 //!
 //! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`consents`] and [`keys`] have the operations, [`document`] the file that [`apply`] reads and [`export`] prints.
+//! [`consents`], [`keys`] and [`setup`] have the operations, [`document`] the file that [`apply`] reads and [`export`] prints.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
 
 pub mod apis;
@@ -14,6 +14,7 @@ pub mod groups;
 pub mod keys;
 pub mod people;
 mod profile;
+pub mod setup;
 mod sieve;
 
 use std::sync::{Arc, Mutex};
@@ -61,6 +62,13 @@ pub struct FieldError {
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
+    }
+
+    /// As it is read beside the field itself: "This is no email address."
+    pub fn sentence(&self) -> String {
+        let message = self.message.trim_end_matches('.');
+        let begun = if message.starts_with(char::is_lowercase) { "This " } else { "" };
+        format!("{begun}{message}.")
     }
 }
 

@@ -31,13 +31,7 @@ pub struct PersonEdit {
 }
 
 pub async fn create(manager: &Manager, by: &By, new: NewPerson) -> Result<User> {
-    let username = checked(&new.username, &new.profile)?;
-    let groups = groups::checked(&new.groups)?;
-    let password = match new.password {
-        Some(password) => Some(hashed(manager, password).await?),
-        None => None,
-    };
-    let user = blank(manager.store.env(), username, new.profile, password, new.admin);
+    let (user, groups) = prepared(manager, new).await?;
     let recorder = manager.recorder(by);
     manager
         .transact(move |tx| {
@@ -47,6 +41,17 @@ pub async fn create(manager: &Manager, by: &By, new: NewPerson) -> Result<User> 
             })
         })
         .await
+}
+
+/// Somebody new and their groups, checked: before any transaction, because hashing the password takes its time.
+pub(super) async fn prepared(manager: &Manager, new: NewPerson) -> Result<(User, Vec<String>)> {
+    let username = checked(&new.username, &new.profile)?;
+    let groups = groups::checked(&new.groups)?;
+    let password = match new.password {
+        Some(password) => Some(hashed(manager, password).await?),
+        None => None,
+    };
+    Ok((blank(manager.store.env(), username, new.profile, password, new.admin), groups))
 }
 
 /// Changes the username, the claims and whether they administer.

@@ -19,5 +19,6 @@ mod layers;
 mod logout;
 mod passkey;
 mod resources;
+mod setup;
 mod support;
 mod token;

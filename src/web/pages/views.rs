@@ -174,7 +174,7 @@ pub struct SetupPage {
     pub email: String,
     pub username: String,
     /// What was refused: the field (`name`, `email`, `username`, `password`, or `form` for all of it) and why.
-    pub errors: Vec<(&'static str, String)>,
+    pub errors: Vec<(String, String)>,
     /// The issuer, as it will stand in tokens.
     pub address: String,
     /// Where data is kept, in words.
@@ -184,7 +184,7 @@ pub struct SetupPage {
 
 impl SetupPage {
     pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+        self.errors.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
     }
 }
 

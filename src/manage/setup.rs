@@ -1,0 +1,50 @@
+//! The first administrator, by the one-time link that a start without one prints. The link is used up by the statement
+//! that makes the administrator, so that of two browsers with it one wins. Next door: `web::pages::setup`, its page.
+
+use super::people::{self, NewPerson};
+use super::{By, ManageError, Manager, Result};
+use crate::domain::event::{Actor, Origin};
+use crate::domain::secret::{Secret, SecretKind, base64url};
+use crate::domain::user::User;
+use crate::store::{Store, StoreError, people as rows, settings};
+
+const SETTING: &str = "setup";
+
+fn kept(token: &str) -> String {
+    base64url(&SecretKind::Setup.digest(token).0)
+}
+
+/// A new link's token, while there is no administrator; older ones stop working.
+pub async fn token(store: &Store) -> std::result::Result<Option<Secret>, StoreError> {
+    if rows::any_admin(store.read()).await? {
+        return Ok(None);
+    }
+    let token = SecretKind::Setup.mint(store.env().random());
+    let digest = kept(token.expose());
+    store.write(move |tx| Box::pin(async move { settings::put(tx, SETTING, &digest).await })).await?;
+    Ok(Some(token))
+}
+
+/// Whether `token` is the newest link's, unused.
+pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, StoreError> {
+    Ok(settings::value(store.read(), SETTING).await?.is_some_and(|value| value == kept(token)))
+}
+
+/// Makes the first administrator and uses the link up; `NotFound` where somebody else has.
+pub async fn finish(manager: &Manager, origin: Origin, token: &str, mut new: NewPerson) -> Result<User> {
+    new.admin = true;
+    let (user, groups) = people::prepared(manager, new).await?;
+    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin });
+    let digest = kept(token);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                if !settings::take(tx, SETTING, &digest).await? || rows::any_admin(tx.conn()).await? {
+                    return Err(ManageError::NotFound("set-up link that is unused".to_owned()));
+                }
+                people::add_in(tx, &recorder, &user, &groups).await?;
+                Ok(user)
+            })
+        })
+        .await
+}

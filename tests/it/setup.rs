@@ -1,0 +1,85 @@
+//! The first administrator: one link, one use, whoever is quicker; and the front page that comes after it.
+
+use signet::web::pages::setup;
+
+use crate::support::{PASSWORD, Server};
+
+const FIELDS: [(&str, &str); 4] =
+    [("name", "Alice Example"), ("email", "alice@example.com"), ("username", "alice"), ("password", PASSWORD)];
+
+async fn link(server: &Server) -> Option<String> {
+    let link = setup::link(&server.app).await.unwrap()?;
+    Some(link.expose().strip_prefix(&server.url).expect("an address of ours").to_owned())
+}
+
+#[tokio::test]
+async fn the_link_makes_the_first_administrator_who_is_signed_in() {
+    let server = Server::start().await;
+    let browser = server.browser();
+    let used = link(&server).await.unwrap();
+    let page = browser.page(&used).await;
+    assert_eq!(page.name(), "setup");
+    let home = browser.submit(&page, &FIELDS).await.ok().unwrap();
+    assert_eq!((home.path.as_str(), home.name().as_str()), ("/", "home"));
+    assert!(home.html.contains("Alice Example") && home.has("a[href='/admin']"));
+    assert!(server.person("alice").await.admin);
+    assert_eq!(link(&server).await, None, "there is an administrator: no further link");
+    assert_eq!(browser.page(&used).await.status, 400);
+}
+
+#[tokio::test]
+async fn without_the_newest_link_nobody_gets_in() {
+    let server = Server::start().await;
+    let browser = server.browser();
+    let old = link(&server).await.unwrap();
+    let new = link(&server).await.unwrap();
+    for path in ["/setup", "/setup?token=", "/setup?token=sgi_x", &old, &format!("{new}x"), &new.to_lowercase()] {
+        let page = browser.page(path).await;
+        assert_eq!((page.status, page.name().as_str()), (400, "error"), "{path}");
+    }
+    // A page that was opened with an older link, sent after a newer one was made.
+    let page = browser.page(&new).await;
+    link(&server).await.unwrap();
+    assert_eq!(browser.submit(&page, &FIELDS).await.ok().unwrap().status, 400);
+}
+
+/// Ten browsers with the one link, at the same moment.
+#[tokio::test]
+async fn of_ten_at_once_one_becomes_administrator() {
+    let server = Server::start().await;
+    let link = link(&server).await.unwrap();
+    let attempts = (0..10).map(|n| {
+        let (server, link) = (&server, &link);
+        async move {
+            let browser = server.browser();
+            let page = browser.page(link).await;
+            let name = format!("user{n}");
+            browser.submit(&page, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap().path == "/"
+        }
+    });
+    let won = futures::future::join_all(attempts).await;
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_said_at_its_field_and_nothing_typed_is_lost_but_the_password() {
+    let server = Server::start().await;
+    let browser = server.browser();
+    let page = browser.page(&link(&server).await.unwrap()).await;
+    for (field, value) in [
+        ("username", ""),
+        ("username", "a b"),
+        ("email", "no address"),
+        ("password", ""),
+        ("password", "short"),
+        ("password", "password1"),
+    ] {
+        let fields = FIELDS.map(|(name, known)| (name, if name == field { value } else { known }));
+        let again = browser.submit(&page, &fields).await.ok().unwrap();
+        assert_eq!((again.status, again.name().as_str()), (422, "setup"), "{field}={value}");
+        assert!(again.has(&format!("#{field}-error")), "{field}={value}");
+        assert_eq!(again.attribute("#name", "value").as_deref(), Some("Alice Example"));
+        assert!(!again.html.contains(PASSWORD));
+    }
+    assert_eq!(browser.submit(&page, &FIELDS).await.ok().unwrap().path, "/", "the link still works");
+}
