@@ -124,8 +124,13 @@ fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
+    // A panic is a line of the log like any other, not text that no machine reads.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, cause = panic.payload_as_str().unwrap_or_default(), "panicked");
+    }));
     Ok(())
 }
 

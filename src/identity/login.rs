@@ -1,7 +1,8 @@
 //! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the work are the
 //! same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
 
-use super::password::{self, Hasher, PasswordError};
+use super::hash;
+use super::password::{Hasher, PasswordError};
 use super::throttle::{self, Attempt, TooMany};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, UserId};
@@ -82,11 +83,11 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
     }
 }
 
-/// Replaces a hash of yesterday's parameters while the password is at hand.
+/// Replaces a hash of yesterday's parameters, or one from elsewhere, while the password is at hand.
 async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secret) -> Result<(), Refused> {
-    let Some(old) = user.password.clone().filter(password::is_outdated) else { return Ok(()) };
+    let Some(old) = user.password.clone().filter(hash::is_outdated) else { return Ok(()) };
     // An old password that today's rules refuse stays as it is until its owner changes it.
-    if let Ok(new) = hasher.hash(password).await {
+    if let Ok(new) = hasher.renew(password, old.clone()).await {
         let id = user.id;
         store.write(move |tx| Box::pin(async move { people::rehash(tx, id, &old, &new).await })).await?;
     }

@@ -1,17 +1,16 @@
-//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, argon2id with OWASP's parameters, and equal work whoever asks.
+//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, and equal work whoever asks.
 //!
 //! Hashing runs on the blocking pool behind a semaphore with a bounded queue: a flood of sign-ins gets "busy" and
-//! everything else keeps serving. Next door: [`super::login`].
+//! everything else keeps serving. Next door: [`super::hash`] the hashes themselves, [`super::login`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
+use super::hash;
 use crate::domain::secret::Secret;
 use crate::domain::user::PasswordHash;
 
@@ -41,35 +40,53 @@ pub struct Hasher {
     places: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     /// Verified where there is no such person, so that both answers take as long.
-    dummy: Arc<str>,
+    dummy: PasswordHash,
 }
 
 impl Hasher {
     /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
     pub fn new(at_once: usize) -> Result<Self, PasswordError> {
-        let dummy = hash_now(b"nobody's password")?;
-        Ok(Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default(), dummy: dummy.0.into() })
+        let dummy = hash::make(b"nobody's password", None)?;
+        Ok(Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default(), dummy })
     }
 
     /// Hashes a new password that keeps the rules.
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, PasswordError> {
+        self.hash_instead(password, None).await
+    }
+
+    /// Hashes a password anew whose `old` hash is outdated, where it keeps the rules.
+    pub async fn renew(&self, password: Secret, old: PasswordHash) -> Result<PasswordHash, PasswordError> {
+        self.hash_instead(password, Some(old)).await
+    }
+
+    async fn hash_instead(&self, password: Secret, old: Option<PasswordHash>) -> Result<PasswordHash, PasswordError> {
         let password = normalised(&password)?;
         if password.chars().count() < LEAST_CHARACTERS {
             return Err(PasswordError::TooShort);
         }
-        self.run(move || if is_common(&password) { Err(PasswordError::Common) } else { hash_now(password.as_bytes()) })
-            .await?
+        self.run(move || {
+            if is_common(&password) {
+                return Err(PasswordError::Common);
+            }
+            hash::make(password.as_bytes(), old.as_ref())
+        })
+        .await?
     }
 
     /// Whether `password` is the one of `hash`; as much work where there is none.
     pub async fn verify(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<bool, PasswordError> {
         // Longer than any password can be: wrong, before any work is spent on it.
-        let Ok(password) = normalised(&password) else { return Ok(false) };
+        let Ok(normal) = normalised(&password) else { return Ok(false) };
         let known = hash.is_some();
-        let phc = hash.map_or_else(|| self.dummy.to_string(), |hash| hash.0.clone());
+        let hash = hash.unwrap_or(&self.dummy).clone();
         self.run(move || {
-            let Ok(phc) = Phc::new(&phc) else { return false };
-            argon2id().is_ok_and(|argon| argon.verify_password(password.as_bytes(), &phc).is_ok()) && known
+            // Who made a hash elsewhere may have hashed what was typed as it was.
+            let right = hash::matches(normal.as_bytes(), &hash)
+                || (*normal != password.expose()
+                    && hash::is_outdated(&hash)
+                    && hash::matches(password.expose().as_bytes(), &hash));
+            right && known
         })
         .await
     }
@@ -118,26 +135,4 @@ fn normalised(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
 fn is_common(password: &str) -> bool {
     let entropy = zxcvbn::zxcvbn(password, &[]);
     entropy.sequence().len() == 1 && entropy.guesses() < 1_000_000
-}
-
-fn argon2id() -> Result<Argon2<'static>, PasswordError> {
-    let params = Params::new(19_456, 2, 1, None).map_err(|_| PasswordError::Broken)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hash_now(password: &[u8]) -> Result<PasswordHash, PasswordError> {
-    let hash = argon2id()?.hash_password(password).map_err(|_| PasswordError::Broken)?;
-    Ok(PasswordHash(hash.to_string()))
-}
-
-/// Whether a hash brought along in a document is of a kind that is verified here.
-pub fn accepts_foreign(phc: &str) -> bool {
-    Phc::new(phc).is_ok_and(|phc| phc.algorithm.as_str().starts_with("argon2"))
-}
-
-/// Whether a hash was made with other parameters than today's, and is replaced at the next sign-in.
-pub fn is_outdated(hash: &PasswordHash) -> bool {
-    let Ok(phc) = Phc::new(&hash.0) else { return true };
-    Params::try_from(&phc).is_ok_and(|params| params.m_cost() != 19_456 || params.t_cost() != 2)
-        || phc.algorithm.as_str() != "argon2id"
 }

@@ -61,17 +61,22 @@ impl MasterKey {
         let path = folder.join("master.key");
         let failed = |error: std::io::Error| wrong(&format!("file {} cannot be used: {error}", path.display()));
         std::fs::create_dir_all(folder).map_err(failed)?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Self::parse(&Zeroizing::new(text)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(_) => {}
+        }
         let made = Zeroizing::new(STANDARD.encode(env.random::<32>()));
-        // Whoever comes first makes it; a second node that starts at the same moment reads it.
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(mut file) => {
-                file.write_all(made.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-                Self::parse(&made)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Self::parse(&Zeroizing::new(std::fs::read_to_string(&path).map_err(failed)?))
-            }
-            Err(error) => Err(failed(error)),
+        // Written under a name of its own and then linked: whoever comes first has made it, and a second node that starts
+        // at the same moment finds it whole or not at all.
+        let draft = folder.join(format!("master.key.{}", env.uuid().simple()));
+        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        let written = written.and_then(|mut file| file.write_all(made.as_bytes()).and_then(|()| file.sync_all()));
+        let linked = written.and_then(|()| std::fs::hard_link(&draft, &path));
+        std::fs::remove_file(&draft).ok();
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
+            _ => Self::parse(&Zeroizing::new(std::fs::read_to_string(&path).map_err(failed)?)),
         }
     }
 

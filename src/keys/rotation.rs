@@ -55,6 +55,33 @@ pub async fn rotate(store: &Store, master: &MasterKey, alg: SigningAlg, event: E
     kid.ok_or_else(|| KeyError::Crypto("there is no next key".into()))
 }
 
+/// Rotates where the schedule still asks for it: another node that judged so at the same moment may have been first, and
+/// the successor it published a moment ago must not sign before relying parties know it. The new active key's id.
+pub async fn rotate_due(
+    store: &Store,
+    master: &MasterKey,
+    lifetimes: &Lifetimes,
+    alg: SigningAlg,
+    event: Event,
+) -> Result<Option<String>, KeyError> {
+    let fresh = generate(store, master, alg, KeyState::Next).await?;
+    let lifetimes = lifetimes.clone();
+    let kid = store
+        .write(move |tx| {
+            Box::pin(async move {
+                // Takes the feed's lock first, as `ensure` does.
+                tx.tell(Change::Keys).await?;
+                if !due(&signing_keys::all(tx.conn()).await?, &lifetimes, tx.now()).contains(&alg) {
+                    return Ok(None);
+                }
+                events::insert(tx, &event).await?;
+                advance(tx, alg, fresh).await
+            })
+        })
+        .await?;
+    Ok(kid)
+}
+
 /// Takes a key out at once: nothing verifies by it any more. An active one is succeeded by the next one first.
 /// Whether there was such a key.
 pub async fn retire(store: &Store, master: &MasterKey, kid: &str, event: Event) -> Result<bool, KeyError> {

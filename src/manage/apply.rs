@@ -18,6 +18,7 @@ use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, User, Username};
+use crate::identity::hash;
 use crate::store::{Tx, apis, clients, people};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,12 +96,17 @@ pub async fn apply(manager: &Manager, by: &By, document: Document, options: Opti
 async fn new_passwords(manager: &Manager, users: &[UserRow]) -> Result<HashMap<Username, PasswordHash>> {
     let mut hashes = HashMap::new();
     for (at, row) in users.iter().enumerate() {
-        if let Some(hash) = &row.password_hash {
-            hashes.insert(row.username.clone(), hash.clone());
+        if row.password.is_none() && row.password_hash.is_none() {
+            continue;
         }
-        let Some(password) = &row.password else { continue };
         let refused = |error| ManageError::password(&format!("users[{at}].password"), error);
         let present = people::by_username(manager.store.read(), &row.username).await?.and_then(|user| user.password);
+        if let Some(given) = &row.password_hash
+            && !present.as_ref().is_some_and(|present| hash::succeeds(present, given))
+        {
+            hashes.insert(row.username.clone(), given.clone());
+        }
+        let Some(password) = &row.password else { continue };
         if let Some(present) = present
             && manager.hasher.verify(password.clone(), Some(&present)).await.map_err(refused)?
         {

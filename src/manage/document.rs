@@ -15,7 +15,7 @@ use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, from_base64url};
 use crate::domain::user::{PasswordHash, Profile, Username, group_name};
-use crate::identity::password;
+use crate::identity::hash;
 
 /// Everything that a file says.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -129,8 +129,8 @@ impl UserRow {
         if self.password.is_some() && self.password_hash.is_some() {
             problems.push(FieldError::new("password_hash", "stands beside password: give one of them"));
         }
-        if self.password_hash.as_ref().is_some_and(|hash| !password::accepts_foreign(&hash.0)) {
-            problems.push(FieldError::new("password_hash", "is no PHC string of a kind that can be verified here"));
+        if let Some(Err(problem)) = self.password_hash.as_ref().map(hash::check_foreign) {
+            problems.push(FieldError::new("password_hash", problem));
         }
         let wrong = self.groups.iter().filter_map(|name| group_name(name).err());
         problems.extend(wrong.map(|problem| FieldError::new("groups", problem)));

@@ -27,6 +27,7 @@ pub mod throttle;
 pub mod used_once;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ struct Inner {
     engine: Engine,
     env: Env,
     authority: Authority,
+    written: AtomicU64,
 }
 
 enum Engine {
@@ -134,7 +136,7 @@ impl Store {
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
         let engine = connect::open(config).await?;
         let authority = Authority::new();
-        let store = Self { inner: Arc::new(Inner { engine, env, authority }) };
+        let store = Self { inner: Arc::new(Inner { engine, env, authority, written: AtomicU64::new(0) }) };
         store.inner.authority.start(&store).await?;
         Ok(store)
     }
@@ -181,7 +183,14 @@ impl Store {
         for change in told {
             self.inner.authority.apply(&change, at);
         }
+        self.inner.written.fetch_add(1, Ordering::Relaxed);
         Ok(value)
+    }
+
+    /// How many transactions this node has committed since it started.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.inner.written.load(Ordering::Relaxed)
     }
 
     /// Whether the database answers.

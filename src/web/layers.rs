@@ -25,9 +25,21 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.env().uuid().simple().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
-    // The path alone: queries carry codes, hints and states.
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = %request.uri().path());
-    let mut response = next.run(request).instrument(span).await;
+    // The path alone: queries carry codes, hints and states. Of the highest level, so that no setting of the log's level
+    // takes the request's id from what is still said.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::error_span!("request", request_id = %id, %method, %path);
+    #[expect(clippy::disallowed_methods, reason = "how long an answer took is measured, and nothing decided by it")]
+    let began = std::time::Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    span.in_scope(|| {
+        if is_routine(&path) {
+            tracing::debug!(status, ms, "answered");
+        } else {
+            tracing::info!(status, ms, "answered");
+        }
+    });
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
@@ -41,4 +53,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         headers.insert("x-request-id", value);
     }
     response
+}
+
+/// What machines ask every few seconds, and the files that come with each page: they would drown the rest.
+fn is_routine(path: &str) -> bool {
+    path == "/livez" || path == "/readyz" || path.starts_with("/static/")
 }

@@ -45,6 +45,9 @@ fn imports_point_down_and_outside_crates_stay_in_their_rooms() {
         ("sea_orm", &["store"]),
         ("josekit", &["keys"]),
         ("argon2", &["identity"]),
+        ("bcrypt", &["identity"]),
+        ("pbkdf2", &["identity"]),
+        ("scrypt", &["identity"]),
         ("webauthn_rs", &["identity"]),
         ("reqwest", &["outbound"]),
     ];

@@ -1,0 +1,87 @@
+//! What a node does beside answering: sweeping what has expired, and replacing signing keys that are due.
+//!
+//! An idle node asks the database nothing: keys are judged from memory, and nothing is swept where nothing was written
+//! since the last time (what grows is what somebody writes), but for once a day, since events promise to be forgotten.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::EventId;
+use crate::env::Timestamp;
+use crate::keys::rotation;
+use crate::store::{StoreError, sweep};
+
+const PAUSE: Duration = Duration::from_mins(5);
+const DAY: i64 = 86_400;
+
+/// The node's memory of the last sweep.
+#[derive(Default)]
+pub struct Upkeep {
+    swept: Option<(Timestamp, u64)>,
+}
+
+impl Upkeep {
+    /// Goes on until the task is ended.
+    pub(super) async fn run(app: App) {
+        let mut upkeep = Self::default();
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            upkeep.once(&app).await;
+        }
+    }
+
+    /// Everything that is due now.
+    pub async fn once(&mut self, app: &App) {
+        let now = app.env().now();
+        app.store().authority().forget(now);
+        if self.has_to_sweep(app, now) {
+            let before = app.store().written();
+            match sweep_all(app).await {
+                // The sweep's own transactions are no reason for the next one.
+                Ok(own) => self.swept = Some((now, before + own)),
+                Err(error) => tracing::warn!(%error, "sweeping"),
+            }
+        }
+        rotate_due(app, now).await;
+    }
+
+    fn has_to_sweep(&self, app: &App, now: Timestamp) -> bool {
+        self.swept.is_none_or(|(at, written)| app.store().written() != written || now >= at.plus_seconds(DAY))
+    }
+}
+
+/// How many transactions it took.
+async fn sweep_all(app: &App) -> Result<u64, StoreError> {
+    let mut taken = 0;
+    loop {
+        let rows = sweep::once(app.store(), app.config.lifetimes.events).await?;
+        taken += 1;
+        if rows == 0 {
+            return Ok(taken);
+        }
+        tracing::debug!(rows, "swept");
+    }
+}
+
+async fn rotate_due(app: &App, now: Timestamp) {
+    let (ring, provider) = (app.provider.keys.current(), &app.provider);
+    for alg in rotation::due(&ring.keys, &app.config.lifetimes, now) {
+        let event = Event {
+            id: EventId(app.env().uuid()),
+            at: now,
+            kind: EventKind::KeyRotated,
+            actor: Actor::System,
+            user: None,
+            client: None,
+            origin: Origin::default(),
+            detail: alg.as_str().to_owned(),
+        };
+        if let Err(error) = rotation::rotate_due(app.store(), &provider.master, &provider.lifetimes, alg, event).await {
+            tracing::error!(%error, "a signing key cannot be replaced");
+        }
+    }
+    if let Err(error) = rotation::forget(app.store(), &ring.keys, now).await {
+        tracing::error!(%error, "an old signing key cannot be removed");
+    }
+}
