@@ -18,6 +18,7 @@ mod documents;
 mod layers;
 mod logout;
 mod passkey;
+mod relying_party;
 mod resources;
 mod setup;
 mod support;

@@ -1,6 +1,8 @@
 //! The pages in Chromium. Every test's name begins with `browser::`: `tests/run` runs them once, not again on PostgreSQL.
 
 mod harness;
+mod injection;
 mod landing;
 mod pages;
 mod passkeys;
+mod walkthrough;

@@ -1,0 +1,125 @@
+//! The README, step by step: the program, the first administrator, the example app, signed in and out.
+//!
+//! With `UPDATE_DOCS=1` it uses the README's own ports and takes its pictures: docs/pictures/*.png.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::support::PASSWORD;
+use crate::support::chromium::Chromium;
+
+const WIDTH: u32 = 600;
+
+/// A program of ours that runs until the test is over.
+struct Running(Child);
+
+impl Running {
+    /// Starts it and reads until it has said `words`; the rest of that line.
+    fn start(command: &mut Command, words: &str) -> (Self, String) {
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = streams.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let running = Self(child);
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended without saying {words:?}: {said}");
+            if let Some((_, rest)) = line.split_once(words) {
+                let rest = rest.trim().to_owned();
+                std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+                return (running, rest);
+            }
+            said.push_str(&line);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Takes a picture for the README, where that was asked for: the page's upper `height` pixels, at three fifths of their
+/// size, since a repository keeps every picture for ever.
+async fn picture(browser: &Chromium, name: &str, height: u32) {
+    browser.set_size(WIDTH, height).await;
+    if taking_pictures() {
+        let clip = json!({ "x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 0.6 });
+        browser.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
+        let taken = browser.devtools("Page.captureScreenshot", json!({ "format": "png", "clip": clip })).await;
+        let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        assert!(png.len() <= 60_000, "{name} has {} bytes", png.len());
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures").join(name), png).unwrap();
+    }
+}
+
+fn taking_pictures() -> bool {
+    std::env::var("UPDATE_DOCS").as_deref() == Ok("1")
+}
+
+#[tokio::test]
+async fn from_the_first_start_to_an_app_that_knows_who_signed_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let (port, app_port) = if taking_pictures() { (8080, 9999) } else { (free_port(), 0) };
+    let issuer = format!("http://localhost:{port}");
+    let with_settings = |program: &Path| {
+        let mut command = Command::new(program);
+        command.current_dir(directory.path()).env("SIGNET_ISSUER", &issuer).env("ISSUER", &issuer);
+        command.env("SIGNET_LISTEN", format!("127.0.0.1:{port}")).env("RP_LISTEN", format!("127.0.0.1:{app_port}"));
+        command
+    };
+
+    // $ cargo run
+    let signet = Path::new(env!("CARGO_BIN_EXE_signet"));
+    let (_signet, link) = Running::start(&mut with_settings(signet), "Make the first administrator: ");
+    let browser = Chromium::start().await;
+    browser.open(&link).await;
+    browser.wait_for_page("setup").await;
+    for (field, text) in [("#name", "Alice Example"), ("#email", "alice@example.com"), ("#username", "alice")] {
+        browser.fill(field, text).await;
+    }
+    browser.fill("#password", PASSWORD).await;
+    browser.click("button.primary[type=submit]").await;
+    browser.wait_for_page("home").await;
+    picture(&browser, "home.png", 420).await;
+    // So that the app's request meets the sign-in page.
+    browser.open(&format!("{issuer}/oauth2/logout")).await;
+    browser.click("#logout-confirm").await;
+    browser.wait_for_page("signed-out").await;
+
+    // $ cargo run --example relying_party
+    let example = signet.with_file_name("examples").join("relying_party");
+    assert!(example.is_file(), "{} is missing; `cargo test --workspace -- NAME` builds it", example.display());
+    let (_example, address) = Running::start(&mut with_settings(&example), "The app is at ");
+    browser.open(&address).await;
+    browser.click("#sign-in").await;
+    browser.wait_for_page("login").await;
+    assert_eq!(browser.text("#client-name").await, "Example app");
+    picture(&browser, "login.png", 620).await;
+    browser.sign_in("alice", PASSWORD).await;
+    browser.wait_for_page("consent").await;
+    picture(&browser, "consent.png", 760).await;
+    browser.click("button[name=decision][value=allow]").await;
+    browser.wait_for("#id-token").await;
+    assert_eq!(browser.text("#id-token [data-claim=iss]").await, issuer);
+    assert_eq!(browser.text("#userinfo [data-claim=name]").await, "Alice Example");
+    assert_eq!(browser.text("#userinfo [data-claim=email]").await, "alice@example.com");
+    picture(&browser, "claims.png", 880).await;
+
+    // Signed out at both: the app's page, and the next sign-in asks for the password again.
+    browser.click("#sign-out").await;
+    browser.click("#sign-in").await;
+    browser.wait_for_page("login").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
