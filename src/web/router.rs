@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::oauth::{authorize, documents, token, userinfo};
@@ -57,7 +58,8 @@ pub fn router(app: &App) -> Router {
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/static/{name}", get(statics::serve));
+        // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
+        .route("/static/{name}", get(statics::serve).layer(CompressionLayer::new()));
 
     Router::new()
         .merge(back_channel)

@@ -1,25 +1,39 @@
-//! Style sheet, icons and the little script there is, inside the binary and cached for a year under their version.
+//! Style sheet, icons and the little script there is, inside the binary. Their addresses carry a version that changes
+//! with any of them, so that a browser keeps them for a year and never shows an old one.
 
-use axum::extract::Path;
+use std::sync::LazyLock;
+
+use axum::extract::{Path, RawQuery};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::secret::base64url;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
 #[exclude = "*.md"]
 struct Files;
 
-/// What stands behind `?v=`: it changes with the files, because it changes with the build.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-pub async fn serve(Path(name): Path<String>) -> Response {
-    match Files::get(&name) {
-        None => StatusCode::NOT_FOUND.into_response(),
-        Some(file) => {
-            let kind = file.metadata.mimetype().to_owned();
-            let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=3600".to_owned())];
-            (headers, file.data).into_response()
-        }
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for file in Files::iter().filter_map(|name| Files::get(&name)) {
+        hash.update(file.metadata.sha256_hash());
     }
+    base64url(&hash.finalize()).chars().take(10).collect()
+});
+
+/// What stands behind `?v=`.
+pub fn version() -> &'static str {
+    &VERSION
+}
+
+pub async fn serve(Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let Some(file) = Files::get(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let ours = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(version());
+    let cache = if ours { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
+    let headers =
+        [(header::CONTENT_TYPE, file.metadata.mimetype().to_owned()), (header::CACHE_CONTROL, cache.to_owned())];
+    (headers, file.data).into_response()
 }

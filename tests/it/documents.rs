@@ -113,3 +113,22 @@ async fn other_sites_may_call_what_apps_call_and_nothing_that_people_see() {
         assert!(response.headers().get("access-control-allow-origin").is_none(), "{path}");
     }
 }
+
+/// A page's files have addresses of their own version: kept for a year, and never an old one after an update.
+#[tokio::test]
+async fn static_files_are_kept_under_their_version_and_compressed() {
+    let server = Server::start().await;
+    let page = server.browser().page("/login").await;
+    let href = page.attribute("link[rel=stylesheet]", "href").unwrap();
+    let http = reqwest::Client::new();
+    let get = |path: &str| http.get(format!("{}{path}", server.url)).header("accept-encoding", "gzip").send();
+    let response = get(&href).await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    assert_eq!(response.headers()["content-type"], "text/css");
+    let other = get("/static/signet.css?v=older").await.unwrap();
+    assert_eq!(other.headers()["cache-control"], "public, max-age=3600");
+    for path in ["/static/VENDORED.md", "/static/none.css", "/static/..%2fCargo.toml", "/static/%2e%2e%2fCargo.toml"] {
+        assert_eq!(get(path).await.unwrap().status(), 404, "{path}");
+    }
+}

@@ -25,7 +25,7 @@ use views::Person;
 
 /// What every page shows around its own content.
 pub fn chrome(app: &App) -> Chrome {
-    Chrome { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::VERSION }
+    Chrome { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::version() }
 }
 
 /// The interaction of a page's address, for the browser that began it.
