@@ -26,16 +26,15 @@ const STOP: Duration = Duration::from_secs(10);
 pub async fn run(config: Config) -> Result<(), String> {
     // Asked for before anybody is told that the server is there, so that being told to stop is never missed.
     let stop = Stop::listen()?;
-    let app = App::open(config, Env::system()).await?;
-    let settings = &app.config.tls;
-    let certificate = match (&settings.cert_file, &settings.key_file) {
+    // Whatever the settings get wrong is found before the database is touched.
+    let certificate = match (&config.tls.cert_file, &config.tls.key_file) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key).await?),
         _ => None,
     };
-    let listener = std::net::TcpListener::bind(app.config.listen).map_err(|error| {
-        format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", app.config.listen)
-    })?;
+    let listener = std::net::TcpListener::bind(config.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", config.listen))?;
     listener.set_nonblocking(true).map_err(said)?;
+    let app = App::open(config, Env::system()).await?;
     let mut background = vec![
         tokio::spawn(Authority::follow(app.store().clone())),
         tokio::spawn(follow_keys(app.clone())),

@@ -12,7 +12,7 @@ mod key;
 mod migrate;
 mod user;
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -121,7 +121,8 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// Lifetimes in seconds.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Lifetimes {
     /// Authorization code (RFC 6749 §4.1.2 allows at most 600).
@@ -20,16 +21,17 @@ pub struct Lifetimes {
     pub session_idle: i64,
     /// A browser session at most.
     pub session: i64,
-    /// The same two for a browser whose person asked to stay signed in.
+    /// A browser session without any request, where its person asked to stay signed in.
     pub remembered_idle: i64,
+    /// A browser session at most, where its person asked to stay signed in.
     pub remembered: i64,
     /// An authorization request that waits for a person.
     pub interaction: i64,
-    /// A signing key's time as the active one; its successor is published this long before and it stays published after.
+    /// A signing key's time as the active one.
     pub signing_key: i64,
-    /// How long a key is published before it signs, and relying parties may keep the JWKS no longer than half of it.
+    /// How long a key is published at least before it signs.
     pub signing_key_overlap: i64,
-    /// Audit events.
+    /// Audit events; older ones are swept.
     pub events: i64,
 }
 
@@ -71,7 +73,8 @@ impl Lifetimes {
             ("remembered", self.remembered, MINUTE, 400 * DAY),
             ("interaction", self.interaction, MINUTE, DAY),
             ("signing_key", self.signing_key, DAY, 3_650 * DAY),
-            ("signing_key_overlap", self.signing_key_overlap, HOUR, 30 * DAY),
+            // Longer than anybody may keep the JWKS (`web::oauth::documents` says an hour).
+            ("signing_key_overlap", self.signing_key_overlap, 2 * HOUR, 30 * DAY),
             ("events", self.events, DAY, 3_650 * DAY),
         ];
         for (name, value, least, most) in rules {

@@ -1,16 +1,20 @@
 //! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels), nothing required.
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
-//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live).
+//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live),
+//! `reference` (a test that writes docs/configuration.md from the comments and defaults here).
 
 mod issuer;
 mod lifetimes;
 mod network;
+#[cfg(test)]
+mod reference;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
@@ -20,6 +24,7 @@ pub use network::{NetworkList, OutboundAllow};
 
 /// Every setting, checked.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The issuer URL, exactly as it stands in tokens; https is required unless the host is loopback.
@@ -28,14 +33,15 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the `SQLite` database and the generated master key lie.
     pub data_dir: PathBuf,
-    /// `sqlite://PATH` or `postgres://…`; without it `SQLite` in the data directory.
+    /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; without it `SQLite` in the data directory.
     pub database_url: Option<DatabaseUrl>,
-    /// 32 bytes in base64 that seal signing keys and other secrets at rest; without it a file in the data directory.
+    /// 32 bytes in base64 that seal signing keys and other secrets at rest; without it the file `master.key` in the data
+    /// directory, made at the first start. Nodes on one database need the same one.
     pub master_key: Option<MasterKeyText>,
     /// What people read as the name of this deployment.
     pub name: String,
     pub tls: Tls,
-    /// CIDRs whose forwarded headers are believed. None unless named.
+    /// Addresses and CIDRs of proxies whose forwarded headers are believed; those of anybody else are ignored.
     pub trusted_proxies: NetworkList,
     /// Dynamic client registration (RFC 7591): `off` is all that this version knows.
     pub registration: Registration,
@@ -65,23 +71,29 @@ impl Default for Config {
 
 /// Certificate and key for serving https without a proxy, as PEM files; read again when they change.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
+    /// The certificate and those that lead from it to a root, in this order.
     pub cert_file: Option<PathBuf>,
+    /// Its private key (PKCS#8, PKCS#1 or SEC1).
     pub key_file: Option<PathBuf>,
 }
 
 /// Exceptions to the rule that requests sent out reach public https addresses only.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// CIDRs and hosts that may be reached although private or plain http.
+    /// CIDRs and host names that may be reached although private or plain http.
     pub allow: OutboundAllow,
-    /// PEM file with a further certificate authority.
+    /// PEM file with a further certificate authority to trust.
     pub ca_file: Option<PathBuf>,
 }
 
+/// The log, on stderr: one line a request, with an id that the answer has in `x-request-id`; never a secret.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` for people, `json` for machines.
@@ -97,6 +109,7 @@ impl Default for Log {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
@@ -104,6 +117,7 @@ pub enum LogFormat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
     Off,
@@ -225,8 +239,32 @@ impl Config {
     }
 }
 
-/// figment's several errors as one line: what, at which key, from where.
+/// figment's several errors as one line: at which key, from where, what.
 fn one_line(error: &figment::Error) -> String {
-    let all: Vec<String> = error.clone().into_iter().map(|e| e.to_string().replace('\n', " ")).collect();
-    all.join("; ")
+    let all: Vec<String> = error.clone().into_iter().map(|error| told(&error)).collect();
+    all.join("; ").replace('\n', " ")
+}
+
+fn told(error: &figment::Error) -> String {
+    let mut path = error.path.clone();
+    let problem = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            if path.last() != Some(name) {
+                path.push(name.clone());
+            }
+            format!("there is no such key, only {}", known.join(", "))
+        }
+        Kind::Message(text) => text.clone(),
+        // Any other kind repeats the value, and these two are secrets.
+        _ if ["master_key", "database_url"].iter().any(|key| path.iter().any(|part| part == key)) => {
+            "must be text".to_owned()
+        }
+        kind => kind.to_string(),
+    };
+    let key = path.join(".");
+    match error.metadata.as_ref().map(|metadata| &metadata.source) {
+        Some(Some(file)) => format!("{key} in {file}: {problem}"),
+        Some(None) => format!("{key} (SIGNET_{}): {problem}", path.join("__").to_uppercase()),
+        None => format!("{key}: {problem}"),
+    }
 }

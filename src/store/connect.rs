@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 use signet_migrations::{Migrator, MigratorTrait};
 
 use super::writer::Writer;
@@ -50,7 +50,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
         let done = Migrator::up(&db, None).await;
         db.close().await?;
         drop(lock);
-        Ok(done?)
+        done.map_err(newer)
     } else {
         // One connection, so that the lock and the migrations are of one session.
         let db = Database::connect(postgres(&url, 1)).await?;
@@ -58,7 +58,17 @@ pub async fn migrate(config: &Config) -> Result<()> {
         let done = Migrator::up(&db, None).await;
         db.execute_unprepared(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await?;
         db.close().await?;
-        Ok(done?)
+        done.map_err(newer)
+    }
+}
+
+/// sea-orm-migration's way to say that the database knows a migration which this program does not.
+fn newer(error: DbErr) -> StoreError {
+    match &error {
+        DbErr::Custom(text) if text.starts_with("Migration file of version") => {
+            StoreError::Newer(text.split('\'').nth(1).unwrap_or_default().to_owned())
+        }
+        _ => error.into(),
     }
 }
 

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// The database is out of reach or overloaded: try again.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Its schema is not ours.
+    #[error("the database is of a newer version of Signet (it has {0}): run that version, or restore a backup")]
+    Newer(String),
     /// A unique value exists already.
     #[error("that value is taken")]
     Taken,

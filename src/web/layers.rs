@@ -32,7 +32,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     #[expect(clippy::disallowed_methods, reason = "how long an answer took is measured, and nothing decided by it")]
     let began = std::time::Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
-    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    let (status, ms) = (response.status().as_u16(), u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     span.in_scope(|| {
         if is_routine(&path) {
             tracing::debug!(status, ms, "answered");

@@ -12,7 +12,7 @@ use crate::support::{SECRET, Server};
 
 /// Every statement of this test's own server: `#[tokio::test]` runs it on this thread alone.
 #[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
+pub struct Statements(Arc<Mutex<Vec<String>>>);
 
 struct Sql<'a>(&'a Statements);
 
@@ -31,14 +31,14 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
 }
 
 impl Statements {
-    fn record() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub fn record() -> (Self, tracing::subscriber::DefaultGuard) {
         let statements = Self::default();
         let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
         (statements, guard)
     }
 
     /// What has been asked since the last call: reads and writes.
-    fn take(&self) -> (Vec<String>, Vec<String>) {
+    pub fn take(&self) -> (Vec<String>, Vec<String>) {
         std::mem::take(&mut *self.0.lock().unwrap()).into_iter().partition(|sql| sql.starts_with("SELECT"))
     }
 }

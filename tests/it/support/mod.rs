@@ -3,6 +3,7 @@
 
 pub mod authenticator;
 pub mod chromium;
+pub mod program;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,231 @@
+//! The program itself, as somebody at a terminal has it: run in a folder of its own, on a database of its own, with
+//! nothing in its environment but what a test puts there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use reqwest::{Client as Http, redirect};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
+use serde_json::Value;
+
+use super::{Browser, database};
+
+/// Far more than anything here takes; a machine may be busy.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub struct Program {
+    pub folder: tempfile::TempDir,
+    pub address: SocketAddr,
+    environment: BTreeMap<String, String>,
+}
+
+/// An address that nobody else gets: below the range from which the system gives ports to whoever asks for any.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + u16::try_from(step % 10_000).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// What a command said.
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Program {
+    pub async fn new() -> Self {
+        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+        let mut program = Self { folder, address, environment: BTreeMap::new() }.with_address();
+        if let Some(url) = database().await {
+            program.set("SIGNET_DATABASE_URL", url.as_str());
+        }
+        program
+    }
+
+    fn with_address(mut self) -> Self {
+        self.set("SIGNET_LISTEN", &self.address.to_string());
+        self.set("SIGNET_ISSUER", &format!("http://{}", self.address));
+        self
+    }
+
+    /// Another node: at an address of its own, on the same database and data directory.
+    pub fn neighbour(&self) -> Self {
+        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+        let mut other = Self { folder, address, environment: self.environment.clone() }.with_address();
+        other.set("SIGNET_DATA_DIR", self.data().to_str().unwrap());
+        other
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn url(&self) -> String {
+        self.environment["SIGNET_ISSUER"].clone()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.environment.get("SIGNET_DATA_DIR").map_or_else(|| self.folder.path().join("data"), PathBuf::from)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    pub async fn database(&self) -> DatabaseConnection {
+        let file = format!("sqlite://{}", self.data().join("signet.db").display());
+        Database::connect(self.environment.get("SIGNET_DATABASE_URL").unwrap_or(&file)).await.unwrap()
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let db = self.database().await;
+        let ask = Statement::from_string(db.get_database_backend(), format!("SELECT count(*) AS n FROM {table}"));
+        let count = db.query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap();
+        db.close().await.unwrap();
+        count
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear().envs(&self.environment);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs a command with `input` on its stdin.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Said {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // One that is refused may have ended before it has read.
+        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+        let output = child.wait_with_output().unwrap();
+        Said {
+            code: output.status.code().expect("it was not killed"),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// A command that must succeed.
+    pub fn done(&self, arguments: &[&str]) -> String {
+        self.run(arguments).done()
+    }
+
+    /// Its JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(arguments)).unwrap()
+    }
+
+    /// Starts serving and waits for the one line that says where.
+    pub fn serve(&self, arguments: &[&str]) -> Running {
+        let log = self.folder.path().join("log");
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let (first, received) = mpsc::channel();
+        let rest = std::thread::spawn(move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            first.send(line).ok();
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        let mut running = Running { child, log, line: String::new(), rest: Some(rest) };
+        received.recv_timeout(PATIENCE).unwrap().trim_end().clone_into(&mut running.line);
+        assert!(!running.line.is_empty(), "it did not start: {}", running.log());
+        running
+    }
+
+    /// A browser at this program's address.
+    pub fn browser(&self) -> Browser {
+        let http = Http::builder().cookie_store(true).redirect(redirect::Policy::none()).no_proxy().build().unwrap();
+        Browser { http, url: self.url() }
+    }
+}
+
+impl Said {
+    pub fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        assert_eq!(self.err, "", "a command that succeeds says nothing on stderr");
+        self.out
+    }
+
+    /// The one line that says why it was refused.
+    pub fn refused(self) -> String {
+        assert_eq!(self.code, 1, "{}{}", self.out, self.err);
+        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
+        self.err
+    }
+}
+
+/// A server that runs; it is ended with the test.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+    pub line: String,
+    rest: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Running {
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit status, and what it printed after its first line.
+    pub fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        (status.code(), self.rest.take().unwrap().join().unwrap())
+    }
+
+    /// Everything in the log, once it has ended.
+    pub fn log_at_end(mut self) -> String {
+        self.child.wait().unwrap();
+        self.log()
+    }
+
+    pub fn stop(self) {
+        self.signal("TERM");
+        assert_eq!(self.ended(), (Some(0), String::new()));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Asks until the answer is the awaited one; the time is counted by the answers' own clock, which is why it may sleep.
+pub async fn within<F: Future<Output = bool>>(seconds: u64, mut holds: impl FnMut() -> F) {
+    let asking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(seconds), asking).await.expect("it holds in time");
+}

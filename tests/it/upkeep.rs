@@ -1,0 +1,206 @@
+//! What a node does in the background: sweeping what has expired, and signing keys that come and go by the clock.
+
+use serde_json::{Value, json};
+use signet::domain::client_metadata::SigningAlg;
+use signet::domain::event::{Actor, Event, EventKind, Origin};
+use signet::domain::ids::EventId;
+use signet::keys::rotation;
+use signet::manage::{By, keys};
+use signet::server::follow_keys;
+use signet::server::upkeep::Upkeep;
+use signet::store::used_once;
+
+use crate::budgets::Statements;
+use crate::support::program::within;
+use crate::support::{CALLBACK, Server};
+
+const DAY: i64 = 86_400;
+const TABLES: [&str; 9] =
+    ["session", "interaction", "code", "grant_family", "access_token", "throttle", "used_once", "event", "change_feed"];
+
+async fn counts(server: &Server) -> Vec<i64> {
+    use sea_orm::{ConnectionTrait as _, Statement};
+    let db = server.app.store().read();
+    let mut all = Vec::new();
+    for table in TABLES {
+        let ask = Statement::from_string(db.get_database_backend(), format!("SELECT count(*) AS n FROM {table}"));
+        all.push(db.query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap());
+    }
+    all
+}
+
+/// At least one row of every kind that expires.
+async fn leave_traces(server: &Server, round: u8) {
+    let (_, tokens) = server.redeem(&server.code("openid offline_access").await).await;
+    let opaque = [("grant_type", "client_credentials"), ("resource", "https://api.example.com"), ("scope", "read")];
+    assert_eq!(server.token(&opaque).await.0, 200);
+    server.code("openid").await;
+    let browser = server.browser();
+    let login = browser.open(&server.authorize(&[("scope", "openid")])).await.ok().unwrap();
+    browser.submit(&login, &[("username", "alice"), ("password", "not hers")]).await.ok().unwrap();
+    let revoke = reqwest::Client::new().post(format!("{}/oauth2/revoke", server.url));
+    let token = tokens["access_token"].as_str().unwrap();
+    let revoked =
+        revoke.basic_auth("web", Some(crate::support::SECRET)).form(&[("token", token)]).send().await.unwrap();
+    assert_eq!(revoked.status(), 200);
+    let until = server.app.env().now().plus_seconds(60);
+    let take = server.app.store().write(move |tx| {
+        Box::pin(async move { used_once::claim(tx, &signet::domain::secret::Digest([round; 32]), until).await })
+    });
+    assert!(take.await.unwrap());
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_and_what_lives_stays() {
+    let server = Server::start().await;
+    server.user("alice").await;
+    server.client("web", json!({ "scope": "openid offline_access read", "redirect_uris": [CALLBACK] })).await;
+    let api = json!({ "identifier": "https://api.example.com", "name": "API", "scopes": ["read"], "access_token_format": "opaque" });
+    let api = serde_json::from_value(api).unwrap();
+    signet::manage::apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    let mut upkeep = Upkeep::default();
+    leave_traces(&server, 1).await;
+    let old = counts(&server).await;
+    assert!(old.iter().all(|rows| *rows > 0), "{TABLES:?} {old:?}");
+    upkeep.once(&server.app).await;
+    assert_eq!(counts(&server).await, old, "nothing has expired");
+    server.advance(500 * DAY);
+    leave_traces(&server, 2).await;
+    let both = counts(&server).await;
+    upkeep.once(&server.app).await;
+    let living: Vec<i64> = both.iter().zip(&old).map(|(both, old)| both - old).collect();
+    let mut after = counts(&server).await;
+    // The keys were due too, and said so: one event and one change for each.
+    after[7] -= 3;
+    after[8] -= 3;
+    assert_eq!(after, living, "{TABLES:?}");
+}
+
+#[tokio::test]
+async fn more_than_one_batch_goes_in_small_transactions() {
+    let server = Server::start().await;
+    let until = server.app.env().now().plus_seconds(60);
+    let write = server.app.store().write(move |tx| {
+        Box::pin(async move {
+            for n in 0..450_u16 {
+                let mut digest = [0; 32];
+                digest[..2].copy_from_slice(&n.to_be_bytes());
+                used_once::claim(tx, &signet::domain::secret::Digest(digest), until).await?;
+            }
+            Ok(())
+        })
+    });
+    write.await.unwrap();
+    server.advance(DAY);
+    let before = server.app.store().written();
+    Upkeep::default().once(&server.app).await;
+    assert_eq!(counts(&server).await[6], 0);
+    assert_eq!(server.app.store().written() - before, 4, "200, 200, 50, and one that found nothing");
+}
+
+#[tokio::test]
+async fn an_idle_node_asks_the_database_nothing() {
+    let server = Server::with_alice().await;
+    let mut upkeep = Upkeep::default();
+    upkeep.once(&server.app).await;
+    let (statements, _guard) = Statements::record();
+    for _ in 0..5 {
+        server.advance(3600);
+        upkeep.once(&server.app).await;
+    }
+    let nothing: (Vec<String>, Vec<String>) = Default::default();
+    assert_eq!(statements.take(), nothing);
+    // Something is written, so something may have to be swept; and once a day, whatever happened.
+    server.client("other", json!({})).await;
+    statements.take();
+    upkeep.once(&server.app).await;
+    assert_ne!(statements.take(), nothing);
+    server.advance(DAY);
+    upkeep.once(&server.app).await;
+    assert_ne!(statements.take(), nothing);
+}
+
+/// The ids that are published, and how many keys of each algorithm.
+async fn published(server: &Server) -> Vec<String> {
+    let jwks: Value =
+        reqwest::get(format!("{}/.well-known/jwks.json", server.url)).await.unwrap().json().await.unwrap();
+    jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn userinfo(server: &Server, token: &str) -> u16 {
+    let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url)).bearer_auth(token);
+    request.send().await.unwrap().status().as_u16()
+}
+
+fn kid(token: &str) -> String {
+    use base64::Engine as _;
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+async fn access_token(server: &Server) -> String {
+    server.redeem(&server.code("openid").await).await.1["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_is_next_then_active_then_retired_then_gone() {
+    let server = Server::with_alice().await;
+    tokio::spawn(follow_keys(server.app.clone()));
+    let mut upkeep = Upkeep::default();
+    let at_first = published(&server).await;
+    assert_eq!(at_first.len(), 6, "an active and a next one of RS256, ES256 and EdDSA");
+    server.advance(90 * DAY - 60);
+    upkeep.once(&server.app).await;
+    assert_eq!(published(&server).await, at_first, "not due yet");
+    let old = access_token(&server).await;
+    server.advance(60);
+    upkeep.once(&server.app).await;
+    within(5, || async { published(&server).await.len() == 9 }).await;
+    let new = access_token(&server).await;
+    assert!(kid(&new) != kid(&old) && at_first.contains(&kid(&new)), "the published next one signs now");
+    assert_eq!(userinfo(&server, &old).await, 200, "what the retired key signed is still good");
+    upkeep.once(&server.app).await;
+    assert_eq!(published(&server).await.len(), 9, "due once");
+    server.advance(8 * DAY);
+    upkeep.once(&server.app).await;
+    within(5, || async { published(&server).await.len() == 6 }).await;
+    assert!(!published(&server).await.contains(&kid(&old)));
+}
+
+#[tokio::test]
+async fn two_nodes_that_find_a_key_due_rotate_it_once() {
+    let server = Server::start().await;
+    server.advance(91 * DAY);
+    let rotate = || {
+        let (app, alg) = (server.app.clone(), SigningAlg::ES256);
+        let event = Event {
+            id: EventId(app.env().uuid()),
+            at: app.env().now(),
+            kind: EventKind::KeyRotated,
+            actor: Actor::System,
+            user: None,
+            client: None,
+            origin: Origin::default(),
+            detail: String::new(),
+        };
+        async move {
+            let (store, provider) = (app.store(), &app.provider);
+            rotation::rotate_due(store, &provider.master, &provider.lifetimes, alg, event).await.unwrap()
+        }
+    };
+    let both = tokio::join!(rotate(), rotate());
+    assert!(both.0.is_some() != both.1.is_some(), "{both:?}");
+}
+
+#[tokio::test]
+async fn a_key_taken_out_is_gone_at_once_with_what_it_signed() {
+    let server = Server::with_alice().await;
+    tokio::spawn(follow_keys(server.app.clone()));
+    let token = access_token(&server).await;
+    assert_eq!(userinfo(&server, &token).await, 200);
+    keys::retire(&server.app.manager(), &By::command_line(), &kid(&token)).await.unwrap();
+    within(5, || async { userinfo(&server, &token).await == 401 }).await;
+    let now = published(&server).await;
+    assert!(now.len() == 6 && !now.contains(&kid(&token)));
+    assert_eq!(userinfo(&server, &access_token(&server).await).await, 200);
+}
