@@ -16,6 +16,7 @@ mod budgets;
 mod client_auth;
 mod commands;
 mod documents;
+mod durability;
 mod foreign_passwords;
 mod layers;
 mod logout;

@@ -2,9 +2,8 @@
 //!
 //! With `UPDATE_DOCS=1` it uses the README's own ports and takes its pictures: docs/pictures/*.png.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,43 +11,9 @@ use serde_json::json;
 
 use crate::support::PASSWORD;
 use crate::support::chromium::Chromium;
+use crate::support::process::{Running, free_port};
 
 const WIDTH: u32 = 600;
-
-/// A program of ours that runs until the test is over.
-struct Running(Child);
-
-impl Running {
-    /// Starts it and reads until it has said `words`; the rest of that line.
-    fn start(command: &mut Command, words: &str) -> (Self, String) {
-        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = streams.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let running = Self(child);
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended without saying {words:?}: {said}");
-            if let Some((_, rest)) = line.split_once(words) {
-                let rest = rest.trim().to_owned();
-                std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-                return (running, rest);
-            }
-            said.push_str(&line);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// Takes a picture for the README, where that was asked for: the page's upper `height` pixels, at three fifths of their
 /// size, since a repository keeps every picture for ever.

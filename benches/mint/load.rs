@@ -1,0 +1,123 @@
+//! The load: clients that each keep one connection and send the next request when the last one is answered. A plain
+//! HTTP/1.1 client of our own, since what it costs is taken from the server's processors.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use crate::server::Server;
+use crate::stock;
+
+/// What one client asks for, again and again.
+pub enum Kind {
+    ClientCredentials,
+    /// Redeems these, until there are no more.
+    Codes(Vec<String>),
+    /// Renews this one, then its successor, and so on.
+    Refresh(String),
+}
+
+pub struct Figure {
+    pub name: &'static str,
+    /// Answers a second.
+    pub rate: f64,
+    /// The server's processor time for one answer.
+    pub cpu_micros: f64,
+}
+
+/// The codes dealt out to `clients`.
+pub fn shared(mut codes: Vec<String>, clients: usize) -> Vec<Kind> {
+    let each = codes.len() / clients;
+    (0..clients).map(|_| Kind::Codes(codes.split_off(codes.len() - each))).collect()
+}
+
+/// Lets every client ask for `seconds`, or until it has nothing more to ask for.
+pub async fn drive(name: &'static str, server: &Server, kinds: Vec<Kind>, seconds: Duration) -> Figure {
+    let mut clients = Vec::new();
+    for kind in kinds {
+        let mut client = Client { connection: Connection::open(server.address).await, kind };
+        // The first answer fills caches.
+        client.ask().await;
+        clients.push(client);
+    }
+    let (begun, cpu) = (crate::now(), server.cpu_micros());
+    let asking = clients.into_iter().map(|mut client| async move {
+        let mut answers = 0u32;
+        while begun.elapsed() < seconds && client.ask().await {
+            answers += 1;
+        }
+        answers
+    });
+    let answers: u32 = asking.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await.into_iter().sum();
+    let (took, cpu) = (begun.elapsed(), server.cpu_micros() - cpu);
+    Figure { name, rate: f64::from(answers) / took.as_secs_f64(), cpu_micros: cpu / f64::from(answers) }
+}
+
+struct Client {
+    connection: Connection,
+    kind: Kind,
+}
+
+impl Client {
+    /// One request; whether there was one to send.
+    async fn ask(&mut self) -> bool {
+        let form = match &mut self.kind {
+            Kind::ClientCredentials => "grant_type=client_credentials".to_owned(),
+            Kind::Codes(codes) => match codes.pop() {
+                Some(code) => stock::redemption(&code),
+                None => return false,
+            },
+            Kind::Refresh(token) => format!("grant_type=refresh_token&refresh_token={token}"),
+        };
+        let answer = self.connection.post("/oauth2/token", &form).await;
+        if let Kind::Refresh(token) = &mut self.kind {
+            let (_, rest) = answer.split_once("\"refresh_token\":\"").unwrap();
+            rest.split('"').next().unwrap().clone_into(token);
+        }
+        true
+    }
+}
+
+struct Connection {
+    stream: BufReader<TcpStream>,
+    head: String,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let head = format!(
+            "Host: {address}\r\nAuthorization: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+            stock::authorization()
+        );
+        Self { stream: BufReader::new(stream), head }
+    }
+
+    /// The body of a 200; anything else ends the measurement.
+    async fn post(&mut self, path: &str, form: &str) -> String {
+        let request = format!("POST {path} HTTP/1.1\r\n{}Content-Length: {}\r\n\r\n{form}", self.head, form.len());
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut line, mut head, mut length) = (String::new(), String::new(), 0);
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).await.unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await.unwrap();
+        let body = String::from_utf8(body).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
+        body
+    }
+}

@@ -1,0 +1,195 @@
+//! What stands in the database: one client and one person, codes and refresh tokens to be used, and, where that is asked
+//! for, millions of rows that have nothing to do with them.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sea_orm::{ConnectionTrait as _, Database};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use signet::app::App;
+use signet::config::Config;
+use signet::domain::authorization::{Authorization, SignIn, SignInMethod, Subject};
+use signet::domain::client::Client;
+use signet::domain::code::{Code, CodeChallenge};
+use signet::domain::grant::Grant;
+use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use signet::domain::scope::Scopes;
+use signet::domain::secret::{Secret, SecretKind};
+use signet::domain::user::{Profile, User, Username};
+use signet::env::Env;
+use signet::keys::refresh_token;
+use signet::store::{Change, clients, codes, grants, people};
+
+const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
+const CALLBACK: &str = "http://127.0.0.1:9999/cb";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// Rows in one statement of the filling.
+const CHUNK: usize = 100_000;
+/// Rows in one transaction of the server's own kind.
+const BATCH: usize = 500;
+
+pub async fn open(data: &Path) -> App {
+    App::open(Config { data_dir: data.to_owned(), ..Config::default() }, Env::system()).await.unwrap()
+}
+
+pub fn authorization() -> String {
+    format!("Basic {}", STANDARD.encode(format!("bench:{SECRET}")))
+}
+
+pub fn redemption(code: &str) -> String {
+    let redirect_uri: String = url::form_urlencoded::byte_serialize(CALLBACK.as_bytes()).collect();
+    format!("grant_type=authorization_code&code={code}&redirect_uri={redirect_uri}&code_verifier={VERIFIER}")
+}
+
+fn client_id() -> ClientId {
+    ClientId::parse("bench").unwrap()
+}
+
+pub async fn people_and_client(app: &App) {
+    let now = app.env().now();
+    let meta = json!({
+        "redirect_uris": [CALLBACK],
+        "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+        "scope": "openid profile offline_access",
+    });
+    let client = Client {
+        id: client_id(),
+        meta: serde_json::from_value(meta).unwrap(),
+        secret: Some(app.provider.master.hash_client_secret(app.env(), &Secret::new(SECRET.into()))),
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    let user = User {
+        id: UserId(app.env().uuid()),
+        username: Username::parse("alice").unwrap(),
+        profile: Profile::default(),
+        password: None,
+        password_changed_at: None,
+        admin: false,
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    let write = app.store().write(move |tx| {
+        Box::pin(async move {
+            people::insert(tx, &user).await?;
+            clients::insert(tx, &client).await?;
+            tx.tell(Change::Client(client.id.clone())).await
+        })
+    });
+    write.await.unwrap();
+}
+
+/// A sign-in of alice's that came to `scope`.
+async fn authorized(app: &App, scope: &str) -> Authorization {
+    let alice = people::by_username(app.store().read(), &Username::parse("alice").unwrap()).await.unwrap().unwrap();
+    let session = SessionId(app.env().uuid());
+    Authorization {
+        subject: Subject::User(alice.id),
+        client: client_id(),
+        sign_in: Some(SignIn { session, auth_time: app.env().now(), method: SignInMethod::Passkey }),
+        grant: Some(GrantId(app.env().uuid())),
+        scopes: Scopes::parse(scope).unwrap(),
+        resources: Vec::new(),
+        nonce: Some("n-0S6_WzA2Mj".to_owned()),
+    }
+}
+
+/// So many codes, good for an hour, each worth an access token (ES256), an ID token (RS256) and a refresh token.
+pub async fn codes(app: &App, count: usize) -> Vec<String> {
+    let authorization = authorized(app, "openid profile").await;
+    let mut texts = Vec::with_capacity(count);
+    while texts.len() < count {
+        let mut batch = Vec::new();
+        for _ in 0..BATCH.min(count - texts.len()) {
+            let secret = SecretKind::AuthorizationCode.mint(app.env().random());
+            batch.push(Code {
+                digest: SecretKind::AuthorizationCode.digest(secret.expose()),
+                authorization: Authorization { grant: Some(GrantId(app.env().uuid())), ..authorization.clone() },
+                redirect_uri: CALLBACK.to_owned(),
+                redirect_uri_sent: true,
+                challenge: Some(CodeChallenge(URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER)))),
+                expires_at: app.env().now().plus_seconds(3600),
+            });
+            texts.push(secret.expose().to_owned());
+        }
+        let write = app.store().write(move |tx| {
+            Box::pin(async move {
+                for code in &batch {
+                    codes::insert(tx, code).await?;
+                }
+                Ok(())
+            })
+        });
+        write.await.unwrap();
+    }
+    texts
+}
+
+/// The first refresh tokens of so many families, without ID tokens.
+pub async fn refresh_tokens(app: &App, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        let authorization = authorized(app, "offline_access profile").await;
+        let (now, id) = (app.env().now(), authorization.grant.unwrap());
+        let (secret, digest) = refresh_token::mint(&app.provider.master, app.env(), id, 1);
+        let grant = Grant {
+            id,
+            authorization,
+            generation: 1,
+            current: digest,
+            rotated_at: now,
+            created_at: now,
+            expires_at: now.plus_seconds(86_400),
+            revoked: false,
+        };
+        app.store().write(move |tx| Box::pin(async move { grants::insert(tx, &grant).await })).await.unwrap();
+        texts.push(secret.expose().to_owned());
+    }
+    texts
+}
+
+/// Puts in `users` people with `each` grants, past the server: by SQL alone, and without a journal. The ids rise with
+/// time as the server's own do.
+pub async fn fill(data: &Path, users: usize, each: usize) {
+    let app = open(data).await;
+    let (now, sample) = (app.env().now().0, authorized(&app, "offline_access profile").await);
+    app.store().close().await;
+    let authorization = serde_json::to_string(&sample).unwrap().replace('\'', "''");
+    let profile = serde_json::to_string(&Profile { name: Some("Bob Example".into()), ..Profile::default() }).unwrap();
+    let (begun, ends) = (now - 100_000_000, now + 86_400_000 * 30);
+    let db = Database::connect(format!("sqlite://{}", data.join("signet.db").display())).await.unwrap();
+    for pragma in ["journal_mode = OFF", "synchronous = OFF", "cache_size = -500000"] {
+        db.execute_unprepared(&format!("PRAGMA {pragma}")).await.unwrap();
+    }
+    let id = |at: String| format!("unhex(printf('%012x', {at})) || randomblob(10)");
+    for first in (1..=users).step_by(CHUNK) {
+        let last = users.min(first + CHUNK - 1);
+        let id = id(format!("{begun} + i"));
+        let people = format!(
+            "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
+             INSERT INTO person (id, username, email_folded, profile, admin, disabled, created_at, updated_at)
+             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', '{profile}', 0, 0, {now}, {now} FROM n"
+        );
+        db.execute_unprepared(&people).await.unwrap();
+    }
+    let (lowest, highest) = (1, users + 1);
+    for round in 0..each {
+        for first in (lowest..=highest).step_by(CHUNK) {
+            let (last, at) = (first + CHUNK - 1, begun + i64::try_from(round * users).unwrap());
+            let (id, session) = (id(format!("{at} + rowid")), id(format!("{at} + rowid")));
+            let families = format!(
+                "INSERT INTO grant_family (id, user_id, client_id, session_id, authorization, generation, current_digest,
+                                           rotated_at, created_at, expires_at, revoked)
+                 SELECT {id}, id, 'bench', {session}, '{authorization}', 1, randomblob(32), {now}, {now}, {ends}, 0
+                 FROM person WHERE rowid BETWEEN {first} AND {last}"
+            );
+            db.execute_unprepared(&families).await.unwrap();
+        }
+    }
+    db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
+    db.close().await.unwrap();
+}
