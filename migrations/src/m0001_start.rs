@@ -61,8 +61,10 @@ const INDICES: &[(&str, &[&str])] = &[
     ("event", &["at"]),
     ("event", &["user_id", "at"]),
     ("event", &["client_id", "at"]),
+    ("event", &["kind", "at"]),
     ("change_feed", &["at"]),
     ("client", &["name"]),
+    ("person", &["disabled"]),
 ];
 
 #[expect(clippy::too_many_lines, reason = "one schema, read as one list")]
@@ -74,6 +76,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(string("username").unique_key())
             .col(string_null("email_folded").unique_key())
             .col(text("profile"))
+            .col(text("searched"))
             .col(text_null("password_hash"))
             .col(big_integer_null("password_changed_at"))
             .col(boolean("admin"))
@@ -90,6 +93,8 @@ fn tables() -> Vec<TableCreateStatement> {
         table("client")
             .col(string("id").primary_key())
             .col(string("name"))
+            .col(string("kind"))
+            .col(text("searched"))
             .col(text("metadata"))
             .col(text_null("secret_hash"))
             .col(boolean("disabled"))

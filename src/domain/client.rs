@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::client_metadata::{ApplicationType, ClientMetadata, Consent};
+use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
 use super::ids::ClientId;
 use crate::env::Timestamp;
 
@@ -14,6 +14,36 @@ pub struct ClientSecretHash(pub String);
 impl std::fmt::Debug for ClientSecretHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[hash]")
+    }
+}
+
+/// What a client is to people, as its metadata says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKind {
+    /// Runs on a server and can keep a secret.
+    Web,
+    /// Runs in a browser, on a phone or on a desk: public, PKCE always (RFC 8252 §8.1).
+    Browser,
+    /// Acts for itself, nobody signs in.
+    Machine,
+}
+
+impl ClientKind {
+    pub const ALL: [Self; 3] = [Self::Web, Self::Browser, Self::Machine];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Browser => "browser",
+            Self::Machine => "machine",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -32,6 +62,17 @@ impl Client {
     #[must_use]
     pub fn shown_name(&self) -> &str {
         if self.meta.client_name.is_empty() { self.id.as_str() } else { &self.meta.client_name }
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> ClientKind {
+        if !self.meta.allows(GrantType::AuthorizationCode) {
+            ClientKind::Machine
+        } else if self.meta.is_public() {
+            ClientKind::Browser
+        } else {
+            ClientKind::Web
+        }
     }
 
     #[must_use]

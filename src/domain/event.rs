@@ -69,6 +69,16 @@ event_kinds! {
     KeyRetired => "key.retired", "Signing key withdrawn";
 }
 
+impl EventKind {
+    /// Those that tell of something refused.
+    pub const REFUSALS: &'static [Self] = &[Self::SignInFailed, Self::TokenReused, Self::RequestRefused];
+
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        Self::REFUSALS.contains(&self)
+    }
+}
+
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {

@@ -11,7 +11,12 @@ use crate::store::{Change, Store, Tx, events, signing_keys};
 use super::{KeyError, MasterKey, pair};
 
 /// Nothing signed lives longer than a day (`config::lifetimes`), but an expired ID token is still good as a hint.
-const PUBLISHED_AFTER_RETIREMENT: i64 = 8 * 86_400;
+pub const PUBLISHED_AFTER_RETIREMENT: i64 = 8 * 86_400;
+
+/// Until when a key that has been retired stays published.
+pub fn published_until(key: &StoredKey) -> Option<Timestamp> {
+    key.retired_at.map(|at| at.plus_seconds(PUBLISHED_AFTER_RETIREMENT))
+}
 
 /// Makes an active and a next key where an algorithm has none.
 pub async fn ensure(store: &Store, master: &MasterKey) -> Result<(), KeyError> {
@@ -131,7 +136,7 @@ pub fn due(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<Sig
 pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result<(), KeyError> {
     let old: Vec<String> = keys
         .iter()
-        .filter(|key| key.retired_at.is_some_and(|at| now >= at.plus_seconds(PUBLISHED_AFTER_RETIREMENT)))
+        .filter(|key| published_until(key).is_some_and(|end| now >= end))
         .map(|key| key.kid.clone())
         .collect();
     if old.is_empty() {

@@ -1,9 +1,43 @@
-//! Taking back what one person allowed one client: the app has to ask again, and what it holds is void.
+//! What one person has allowed which client, and taking it back: the app has to ask again, and what it holds is void.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{By, ManageError, Manager, Result};
+use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
-use crate::store::{Change, Cutoff, consents, events, grants};
+use crate::domain::scope::Scopes;
+use crate::env::Timestamp;
+use crate::store::{Change, Cutoff, Store, StoreError, consents, events, grants};
+
+/// A client that may use somebody's account.
+pub struct Connected {
+    pub client: Arc<Client>,
+    pub scopes: Scopes,
+    pub since: Timestamp,
+}
+
+/// What was allowed on the consent page, and what apps of our own, for which nobody is asked, hold on to.
+pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<Connected>, StoreError> {
+    let mut allowed: BTreeMap<ClientId, (Scopes, Timestamp)> = consents::of_user(store.read(), user)
+        .await?
+        .into_iter()
+        .map(|given| (given.client, (given.scopes, given.created_at)))
+        .collect();
+    for grant in grants::of_user(store.read(), user, store.env().now()).await? {
+        let entry = allowed.entry(grant.authorization.client.clone());
+        let (scopes, since) = entry.or_insert_with(|| (Scopes::default(), grant.created_at));
+        *scopes = scopes.union(&grant.authorization.scopes);
+        *since = (*since).min(grant.created_at);
+    }
+    let mut all = Vec::new();
+    for (id, (scopes, since)) in allowed {
+        let Some(client) = store.authority().client(store, &id).await? else { continue };
+        all.push(Connected { client, scopes, since });
+    }
+    Ok(all)
+}
 
 pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) -> Result<()> {
     let recorder = manager.recorder(by);

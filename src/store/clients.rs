@@ -3,9 +3,10 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, from_json, json};
-use crate::domain::client::{Client, ClientSecretHash};
+use super::{Result, StoreError, Tx, from_json, json, with_part};
+use crate::domain::client::{Client, ClientKind, ClientSecretHash};
 use crate::domain::ids::ClientId;
+use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
 
 mod row {
@@ -18,6 +19,10 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: String,
         pub name: String,
+        pub kind: String,
+        /// What a search looks through.
+        #[sea_orm(column_type = "Text")]
+        pub searched: String,
         #[sea_orm(column_type = "Text")]
         pub metadata: String,
         #[sea_orm(column_type = "Text", nullable)]
@@ -48,12 +53,22 @@ fn row(client: &Client) -> Result<row::Model> {
     Ok(row::Model {
         id: client.id.as_str().to_owned(),
         name: client.shown_name().to_lowercase(),
+        kind: client.kind().as_str().to_owned(),
+        searched: searched(client),
         metadata: json(&client.meta, "client", "metadata")?,
         secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
         disabled: client.disabled,
         created_at: client.created_at.0,
         updated_at: client.updated_at.0,
     })
+}
+
+/// Name, id and addresses, a line each.
+fn searched(client: &Client) -> String {
+    let addresses = client.meta.redirect_uris.iter().chain(&client.meta.post_logout_redirect_uris);
+    let mut lines = vec![client.shown_name(), client.id.as_str()];
+    lines.extend(addresses.map(RedirectUri::as_str));
+    lines.join("\n").to_lowercase()
 }
 
 pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
@@ -82,6 +97,7 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option
 pub struct Filter {
     /// Part of an id, a name or an address.
     pub text: String,
+    pub kind: Option<ClientKind>,
     pub disabled: Option<bool>,
     /// By shown name, then id.
     pub after: Option<(String, ClientId)>,
@@ -93,13 +109,10 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<C
     let mut query =
         row::Entity::find().order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(filter.most);
     if !filter.text.is_empty() {
-        let text = filter.text.trim().to_lowercase();
-        query = query.filter(
-            Condition::any()
-                .add(row::Column::Name.contains(text.clone()))
-                .add(row::Column::Id.contains(filter.text.trim()))
-                .add(row::Column::Metadata.contains(text)),
-        );
+        query = query.filter(row::Column::Searched.like(with_part(&filter.text.trim().to_lowercase())));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(row::Column::Kind.eq(kind.as_str()));
     }
     if let Some(disabled) = filter.disabled {
         query = query.filter(row::Column::Disabled.eq(disabled));
@@ -115,6 +128,30 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<C
     query.all(conn).await?.into_iter().map(Client::try_from).collect()
 }
 
+/// Those of these ids that there are.
+pub async fn by_ids<C: ConnectionTrait>(conn: &C, ids: &[ClientId]) -> Result<Vec<Client>> {
+    let ids = ids.iter().map(ClientId::as_str);
+    row::Entity::find().filter(row::Column::Id.is_in(ids)).all(conn).await?.into_iter().map(Client::try_from).collect()
+}
+
+/// Whose shown name this is, whatever its letter case.
+pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<ClientId>> {
+    let ids: Vec<String> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::Name.eq(name.to_lowercase()))
+        .limit(20)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(ids.iter().filter_map(|id| ClientId::parse(id).ok()).collect())
+}
+
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().count(conn).await?)
+}
+
+/// How many are turned off.
+pub async fn count_disabled<C: ConnectionTrait>(conn: &C) -> Result<u64> {
+    Ok(row::Entity::find().filter(row::Column::Disabled.eq(true)).count(conn).await?)
 }

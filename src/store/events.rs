@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx};
+use super::{Result, StoreError, Tx, with_part};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::env::Timestamp;
@@ -69,20 +69,44 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    pub kind: Option<EventKind>,
+    /// One of these; any where there is none.
+    pub kinds: Vec<EventKind>,
     pub user: Option<UserId>,
     pub client: Option<ClientId>,
-    /// Part of the detail, or a whole request id, address or client id.
+    /// Part of the detail, or a whole request id, address or client id, or who and what it names.
     pub text: String,
+    pub named: Named,
     pub before: Option<EventId>,
     pub most: u64,
+}
+
+/// Whom and what the text of a filter names.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    pub user: Option<UserId>,
+    pub clients: Vec<ClientId>,
+}
+
+impl Named {
+    fn added_to(&self, mut condition: Condition) -> Condition {
+        if let Some(user) = self.user {
+            condition =
+                condition.add(row::Column::UserId.eq(user.0)).add(row::Column::Actor.eq(Actor::User(user).stored()));
+        }
+        for client in &self.clients {
+            condition = condition
+                .add(row::Column::ClientId.eq(client.as_str()))
+                .add(row::Column::Actor.eq(Actor::Client(client.clone()).stored()));
+        }
+        condition
+    }
 }
 
 /// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Event>> {
     let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
-    if let Some(kind) = filter.kind {
-        query = query.filter(row::Column::Kind.eq(kind.name()));
+    if !filter.kinds.is_empty() {
+        query = query.filter(row::Column::Kind.is_in(filter.kinds.iter().map(|kind| kind.name())));
     }
     if let Some(user) = filter.user {
         query = query.filter(row::Column::UserId.eq(user.0));
@@ -92,13 +116,12 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<E
     }
     if !filter.text.is_empty() {
         let text = filter.text.trim();
-        query = query.filter(
-            Condition::any()
-                .add(row::Column::Detail.contains(text))
-                .add(row::Column::RequestId.eq(text))
-                .add(row::Column::Address.eq(text))
-                .add(row::Column::ClientId.eq(text)),
-        );
+        let text_itself = Condition::any()
+            .add(row::Column::Detail.like(with_part(text)))
+            .add(row::Column::RequestId.eq(text))
+            .add(row::Column::Address.eq(text))
+            .add(row::Column::ClientId.eq(text));
+        query = query.filter(filter.named.added_to(text_itself));
     }
     if let Some(before) = filter.before {
         query = query.filter(row::Column::Id.lt(before.0));
@@ -106,18 +129,32 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<E
     query.all(conn).await?.into_iter().map(Event::try_from).collect()
 }
 
-/// When each event of `kind` since `since` was, at most 100,000 of them: enough for a picture.
-pub async fn times<C: ConnectionTrait>(conn: &C, kind: EventKind, since: Timestamp) -> Result<Vec<Timestamp>> {
-    let times: Vec<i64> = row::Entity::find()
+/// How many events of each of `kinds` there were on each day since `since`, by days since 1970 (UTC). Days without any
+/// are left out.
+pub async fn per_day<C: ConnectionTrait>(
+    conn: &C,
+    kinds: &[EventKind],
+    since: Timestamp,
+) -> Result<Vec<(EventKind, i64, u64)>> {
+    // Both engines divide integers to integers; a constant, because PostgreSQL takes two parameters for two expressions.
+    let day = || Expr::cust("\"at\" / 86400000");
+    let rows: Vec<(String, i64, i64)> = row::Entity::find()
         .select_only()
-        .column(row::Column::At)
+        .column(row::Column::Kind)
+        .expr(day())
+        .expr(row::Column::Id.count())
+        .filter(row::Column::Kind.is_in(kinds.iter().map(|kind| kind.name())))
         .filter(row::Column::At.gte(since.0))
-        .filter(row::Column::Kind.eq(kind.name()))
-        .limit(100_000)
+        .group_by(row::Column::Kind)
+        .group_by(day())
         .into_tuple()
         .all(conn)
         .await?;
-    Ok(times.into_iter().map(Timestamp).collect())
+    let corrupt = || StoreError::Corrupt { table: "event", column: "kind" };
+    let day = |(kind, day, number): (String, i64, i64)| {
+        Ok((EventKind::parse(&kind).ok_or_else(corrupt)?, day, number.unsigned_abs()))
+    };
+    rows.into_iter().map(day).collect()
 }
 
 pub(super) async fn sweep(tx: &Tx, before: Timestamp, most: u64) -> Result<u64> {

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use sea_orm::sea_query::LikeExpr;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
 
 pub use authority::Authority;
@@ -233,6 +234,12 @@ fn json<T: serde::Serialize>(value: &T, table: &'static str, column: &'static st
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str, table: &'static str, column: &'static str) -> Result<T> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt { table, column })
+}
+
+/// Matches what has `text` in it, whatever signs of LIKE's own it has.
+fn with_part(text: &str) -> LikeExpr {
+    let literal = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    LikeExpr::new(format!("%{literal}%")).escape('!')
 }
 
 fn digest(bytes: Vec<u8>, table: &'static str, column: &'static str) -> Result<crate::domain::secret::Digest> {

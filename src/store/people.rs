@@ -1,10 +1,12 @@
 //! People and the groups they are in.
 
+use std::collections::HashMap;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, from_json, json};
+use super::{Result, StoreError, Tx, from_json, json, with_part};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, User, Username};
 use crate::env::Timestamp;
@@ -22,6 +24,9 @@ mod person {
         pub email_folded: Option<String>,
         #[sea_orm(column_type = "Text")]
         pub profile: String,
+        /// What a search looks through: username, email address and name, a line each.
+        #[sea_orm(column_type = "Text")]
+        pub searched: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub password_hash: Option<String>,
         pub password_changed_at: Option<i64>,
@@ -82,11 +87,14 @@ impl TryFrom<person::Model> for User {
 }
 
 fn row(user: &User) -> Result<person::Model> {
+    let (name, email) = (user.profile.name.as_deref(), user.profile.email.as_deref());
+    let lines = [Some(user.username.as_str()), email, name].into_iter().flatten().map(Username::folded);
     Ok(person::Model {
         id: user.id.0,
         username: user.username.as_str().to_owned(),
         email_folded: user.profile.email.as_deref().map(Username::folded),
         profile: json(&user.profile, "person", "profile")?,
+        searched: lines.collect::<Vec<_>>().join("\n"),
         password_hash: user.password.as_ref().map(|hash| hash.0.clone()),
         password_changed_at: user.password_changed_at.map(|at| at.0),
         admin: user.admin,
@@ -156,6 +164,7 @@ pub struct Filter {
     /// Part of a username, name or email address.
     pub text: String,
     pub disabled: Option<bool>,
+    pub admin: Option<bool>,
     pub after: Option<Username>,
     pub most: u64,
 }
@@ -164,16 +173,13 @@ pub struct Filter {
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<User>> {
     let mut query = person::Entity::find().order_by_asc(person::Column::Username).limit(filter.most);
     if !filter.text.is_empty() {
-        let text = Username::folded(&filter.text);
-        query = query.filter(
-            Condition::any()
-                .add(person::Column::Username.contains(text.clone()))
-                .add(person::Column::EmailFolded.contains(text))
-                .add(person::Column::Profile.contains(filter.text.trim())),
-        );
+        query = query.filter(person::Column::Searched.like(with_part(&Username::folded(&filter.text))));
     }
     if let Some(disabled) = filter.disabled {
         query = query.filter(person::Column::Disabled.eq(disabled));
+    }
+    if let Some(admin) = filter.admin {
+        query = query.filter(person::Column::Admin.eq(admin));
     }
     if let Some(after) = &filter.after {
         query = query.filter(person::Column::Username.gt(after.as_str()));
@@ -183,6 +189,18 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<U
 
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(person::Entity::find().count(conn).await?)
+}
+
+/// How many are turned off.
+pub async fn count_disabled<C: ConnectionTrait>(conn: &C) -> Result<u64> {
+    Ok(person::Entity::find().filter(person::Column::Disabled.eq(true)).count(conn).await?)
+}
+
+/// Those of these ids that there are.
+pub async fn by_ids<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<Vec<User>> {
+    let ids = ids.iter().map(|id| id.0);
+    let found = person::Entity::find().filter(person::Column::Id.is_in(ids)).all(conn).await?;
+    found.into_iter().map(User::try_from).collect()
 }
 
 /// Whether anybody who may administer is there: the set-up page is for the time before that.
@@ -226,6 +244,20 @@ pub async fn groups_of<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Vec<S
         .into_tuple()
         .all(conn)
         .await?)
+}
+
+/// The groups of each of these people, by one query.
+pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<HashMap<UserId, Vec<String>>> {
+    let members = membership::Entity::find()
+        .filter(membership::Column::UserId.is_in(ids.iter().map(|id| id.0)))
+        .order_by_asc(membership::Column::GroupName)
+        .all(conn)
+        .await?;
+    let mut groups: HashMap<UserId, Vec<String>> = HashMap::new();
+    for member in members {
+        groups.entry(UserId(member.user_id)).or_default().push(member.group_name);
+    }
+    Ok(groups)
 }
 
 /// Makes `groups`, all of which exist, be what somebody is in.

@@ -1,10 +1,12 @@
 //! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person. Logged here, once.
 
 use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
+use super::extract::origin;
 use super::pages::chrome;
 use super::pages::views::ErrorPage;
 use super::view::When;
@@ -89,28 +91,54 @@ impl IntoResponse for ApiError {
 pub struct PageError {
     app: Box<App>,
     request_id: String,
-    error: OAuthError,
+    what: What,
+}
+
+enum What {
+    Refused(OAuthError),
+    /// There is nothing at that address. No code of OAuth's says so.
+    NotFound(&'static str),
 }
 
 impl PageError {
     pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
-        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), error }
+        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), what: What::Refused(error) }
     }
+
+    /// What there is none of, such as "There is no such app."
+    pub fn not_found(app: &App, origin: &Origin, text: &'static str) -> Self {
+        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), what: What::NotFound(text) }
+    }
+}
+
+/// Any address that no route has.
+pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
+    let (parts, _) = request.into_parts();
+    PageError::not_found(&app, &origin(&parts, &app.config.trusted_proxies), "There is no page at this address.")
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        log(&self.error);
-        let status = match status(&self.error) {
-            // A browser has no use for 401 without a challenge; the page is the answer.
-            StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
-            status => status,
+        let (status, code, title, description) = match self.what {
+            What::Refused(error) => {
+                log(&error);
+                let status = match status(&error) {
+                    // A browser has no use for 401 without a challenge; the page is the answer.
+                    StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
+                    status => status,
+                };
+                (status, error.code.as_str(), "This can’t go on", error.description.into_owned())
+            }
+            What::NotFound(text) => {
+                tracing::warn!(error = "not_found", description = text, "refused");
+                (StatusCode::NOT_FOUND, "not_found", "There is nothing here", text.to_owned())
+            }
         };
         let page = ErrorPage {
             chrome: chrome(&self.app),
-            code: self.error.code.as_str().to_owned(),
-            title: "This can’t go on".to_owned(),
-            description: self.error.description.into_owned(),
+            code: code.to_owned(),
+            title: title.to_owned(),
+            description,
             request_id: self.request_id,
             time: When::new(self.app.env().now().date()),
             app: None,

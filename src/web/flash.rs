@@ -1,6 +1,7 @@
 //! What a page that was posted to has to say on the page it leads to (303 after a POST): a sentence, and at most one
-//! secret that is shown this once. It travels in a cookie, sealed under the master key for one browser, and is
-//! forgotten by the page that shows it: nothing of it is stored.
+//! secret that is shown this once. It travels in a cookie, sealed under the master key for one browser and one page, and
+//! is forgotten by the page that shows it: nothing of it is stored, and another page that is opened meanwhile neither
+//! shows it nor uses it up.
 //!
 //! Next door: [`super::browser`], whose cookie it is bound to.
 
@@ -51,7 +52,12 @@ impl Flash {
     /// On to `to`, which says it.
     pub fn then(self, app: &App, browser: &Browser, to: &str) -> Response {
         let mut response = Redirect::to(to).into_response();
-        let sealed = Sealed { flash: self, browser: browser.digest(app), until: app.env().now().plus_seconds(SECONDS) };
+        let sealed = Sealed {
+            flash: self,
+            browser: browser.digest(app),
+            path: to.split('?').next().unwrap_or_default().to_owned(),
+            until: app.env().now().plus_seconds(SECONDS),
+        };
         let cookie = serde_json::to_vec(&sealed)
             .ok()
             .and_then(|plain| seal::seal(&app.provider.master, USAGE, &plain).ok())
@@ -69,6 +75,8 @@ impl Flash {
 struct Sealed {
     flash: Flash,
     browser: Digest,
+    /// The page that says it.
+    path: String,
     until: Timestamp,
 }
 
@@ -81,6 +89,9 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     let ours = request.extensions().get::<Browser>().map(|browser| browser.digest(&app));
     let opened = seal::open(&app.provider.master, USAGE, &value).ok();
     let opened = opened.and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+    if opened.as_ref().is_some_and(|sealed| sealed.path != request.uri().path()) {
+        return next.run(request).await;
+    }
     if let Some(sealed) = opened
         && Some(sealed.browser) == ours
         && app.env().now() < sealed.until

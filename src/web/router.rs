@@ -13,7 +13,7 @@ use tower_http::cors::{Any, CorsLayer};
 use super::oauth::{authorize, documents, token, userinfo};
 use super::pages::{consent, home, login, logout, passkey, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
-use super::{account, browser, flash, layers, sessions, statics};
+use super::{account, browser, console, error, flash, layers, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -51,6 +51,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(account::routes())
+        .merge(console::routes())
         .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
@@ -66,6 +67,7 @@ pub fn router(app: &App) -> Router {
         .merge(documents)
         .merge(pages)
         .merge(operation)
+        .fallback(error::nowhere)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), layers::around))

@@ -1,6 +1,6 @@
 //! The paths that CONTRACT fixes, in one place: the router mounts them and discovery publishes them.
 
-use crate::domain::ids::InteractionId;
+use crate::domain::ids::{ClientId, InteractionId, UserId};
 use crate::protocol::discovery::Endpoints;
 
 pub const ENDPOINTS: Endpoints = Endpoints {
@@ -33,6 +33,20 @@ pub fn consent(id: InteractionId) -> String {
 
 pub fn select_account(id: InteractionId) -> String {
     format!("/select-account/{id}")
+}
+
+/// The console's page of a client: one segment, whatever signs are in the id. An app called `new` is not the page for
+/// new apps.
+pub fn console_client(id: &ClientId) -> String {
+    let segment: String = match id.as_str() {
+        "new" => "%6Eew".to_owned(),
+        id => url::form_urlencoded::byte_serialize(id.as_bytes()).collect(),
+    };
+    format!("{CONSOLE}/clients/{segment}")
+}
+
+pub fn console_person(id: UserId) -> String {
+    format!("{CONSOLE}/people/{id}")
 }
 
 /// The sign-in page that leads on to `next`, a path of ours.

@@ -61,8 +61,6 @@ impl When {
     pub fn new(moment: OffsetDateTime) -> Self {
         // Only the far ends of the calendar cannot be moved to UTC.
         let at = moment.checked_to_offset(UtcOffset::UTC).unwrap_or(moment);
-        let month: &str = &at.month().to_string();
-        let short = month.get(..3).unwrap_or(month);
         Self {
             iso: format!(
                 "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
@@ -73,8 +71,14 @@ impl When {
                 at.minute(),
                 at.second()
             ),
-            text: format!("{} {short} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute()),
+            text: format!("{} {}, {:02}:{:02} UTC", Self::day(at), at.year(), at.hour(), at.minute()),
         }
+    }
+
+    /// A day without its year: "21 Nov".
+    pub fn day(at: OffsetDateTime) -> String {
+        let month: &str = &at.month().to_string();
+        format!("{} {}", at.day(), month.get(..3).unwrap_or(month))
     }
 }
 

@@ -15,6 +15,7 @@ mod browser;
 mod budgets;
 mod client_auth;
 mod commands;
+mod console;
 mod documents;
 mod durability;
 mod foreign_passwords;

@@ -16,10 +16,10 @@ const RECENT: u64 = 8;
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let (store, user) = (person.app().store(), &person.user);
-    let about = |kind, most| Filter { user: Some(user.id), kind, most, ..Filter::default() };
-    let recent = events::list(store.read(), &about(None, RECENT)).await.map_err(|error| person.error(error))?;
+    let about = |kinds, most| Filter { user: Some(user.id), kinds, most, ..Filter::default() };
+    let recent = events::list(store.read(), &about(Vec::new(), RECENT)).await.map_err(|error| person.error(error))?;
     // The newest is the sign-in that is looked at now.
-    let sign_ins = events::list(store.read(), &about(Some(EventKind::SignedIn), 2)).await;
+    let sign_ins = events::list(store.read(), &about(vec![EventKind::SignedIn], 2)).await;
     let before = sign_ins.map_err(|error| person.error(error))?.into_iter().nth(1);
     let passkeys = passkeys::of_user(store.read(), user.id).await.map_err(|error| person.error(error))?;
     Ok(render(&AccountHome {

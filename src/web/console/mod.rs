@@ -1,5 +1,139 @@
-//! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything.
+//! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
+//! `Admin` or `AdminForm`, who let nobody else in.
 //!
-//! [`views`] what their templates show.
+//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`client_form`] what its forms mean;
+//! [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
+//! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
+pub mod client;
+mod client_form;
+pub mod clients;
+mod event_rows;
+pub mod events;
+pub mod keys;
+mod listing;
+pub mod new_client;
+pub mod overview;
+pub mod people;
+pub mod person;
 pub mod views;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::manage::ManageError;
+use crate::web::error::{PageError, render};
+use crate::web::extract::SignedIn;
+use crate::web::flash::Flash;
+use crate::web::urls::CONSOLE;
+
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route(CONSOLE, get(overview::show))
+        .route("/admin/clients", get(clients::list))
+        .route("/admin/clients/new", get(new_client::kinds))
+        .route("/admin/clients/new/{kind}", get(new_client::show).post(new_client::submit))
+        .route("/admin/clients/{id}", get(client::show).post(client::save))
+        .route("/admin/clients/{id}/disable", post(client::disable))
+        .route("/admin/clients/{id}/enable", post(client::enable))
+        .route("/admin/clients/{id}/rotate-secret", post(client::rotate_secret))
+        .route("/admin/clients/{id}/delete", get(client::ask_delete).post(client::delete))
+        .route("/admin/people", get(people::list))
+        .route("/admin/people/new", get(people::show_new).post(people::submit_new))
+        .route("/admin/people/{id}", get(person::show).post(person::save))
+        .route("/admin/people/{id}/groups", post(person::set_groups))
+        .route("/admin/people/{id}/password", post(person::set_password))
+        .route("/admin/people/{id}/sessions/end", post(person::end_session))
+        .route("/admin/people/{id}/sessions/end-all", post(person::end_sessions))
+        .route("/admin/people/{id}/disable", post(person::disable))
+        .route("/admin/people/{id}/enable", post(person::enable))
+        .route("/admin/people/{id}/delete", get(person::ask_delete).post(person::delete))
+        .route("/admin/events", get(events::list))
+        .route("/admin/keys", get(keys::show))
+        .route("/admin/keys/{alg}/rotate", post(keys::rotate))
+        .route("/admin/keys/{kid}/retire", get(keys::ask_retire).post(keys::retire))
+}
+
+/// On to a page, which says what was done.
+fn then(person: &SignedIn, flash: Flash, to: &str) -> Response {
+    flash.then(person.app(), &person.visitor.browser, to)
+}
+
+/// A form again, with what was typed and what is wrong with it.
+fn again(status: StatusCode, page: &impl askama::Template) -> Response {
+    (status, render(page)).into_response()
+}
+
+/// Field (empty for the form as a whole) and message.
+type FieldErrors = Vec<(String, String)>;
+
+fn at(field: &str, text: &str) -> FieldErrors {
+    vec![(field.to_owned(), text.to_owned())]
+}
+
+/// What was refused, as the form says it; what no form can mend is a page.
+fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
+    let errors = match error {
+        ManageError::Invalid(problems) => {
+            problems.into_iter().map(|problem| (problem.field, sentence(&problem.message))).collect()
+        }
+        ManageError::Conflict(text) => match text.split_once(": ") {
+            Some((field, message)) if is_field(field) => vec![(field.to_owned(), sentence(message))],
+            _ => vec![(String::new(), sentence(&text))],
+        },
+        ManageError::Busy => {
+            let text = "Many people are signing in right now. Try again in a moment.";
+            return Ok((StatusCode::SERVICE_UNAVAILABLE, at("", text)));
+        }
+        other => return Err(failed(person, other)),
+    };
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, errors))
+}
+
+/// What was not done and is not the form's fault.
+fn failed(person: &SignedIn, error: ManageError) -> PageError {
+    match error {
+        ManageError::NotFound(_) => person.not_found("What this page was about is gone: somebody has deleted it."),
+        other => person.error(other),
+    }
+}
+
+fn is_field(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// A problem as a whole sentence: "is too long" becomes "It is too long."
+fn sentence(problem: &str) -> String {
+    let first = problem.split(' ').next().unwrap_or_default();
+    let begun = match first {
+        "is" | "has" | "must" | "needs" => format!("It {problem}"),
+        // The name of a parameter stays as it is written.
+        name if name.contains('_') => problem.to_owned(),
+        _ => {
+            let mut letters = problem.chars();
+            letters.next().map(|letter| letter.to_uppercase().chain(letters).collect()).unwrap_or_default()
+        }
+    };
+    if begun.ends_with(['.', '!', '?']) { begun } else { format!("{begun}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn problems_become_sentences() {
+        for (problem, words) in [
+            ("is longer than 100 characters", "It is longer than 100 characters."),
+            ("at least one address is needed", "At least one address is needed."),
+            ("refresh_token needs authorization_code beside it", "refresh_token needs authorization_code beside it."),
+            ("Use at least 8 characters.", "Use at least 8 characters."),
+            ("", "."),
+        ] {
+            assert_eq!(sentence(problem), words);
+        }
+    }
+}

@@ -3,11 +3,13 @@
 //! further without a session, with their forms.
 
 mod asked;
+mod in_path;
 mod script;
 mod signed_in;
 mod visitor;
 
 pub use asked::{Asked, RequestId, origin};
+pub use in_path::InPath;
 pub use script::ScriptAsk;
 pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};
 pub use visitor::{Form, Visitor};

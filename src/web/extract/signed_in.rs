@@ -54,6 +54,10 @@ impl SignedIn {
         self.visitor.error(error)
     }
 
+    pub fn not_found(&self, text: &'static str) -> PageError {
+        PageError::not_found(self.app(), &self.visitor.origin, text)
+    }
+
     async fn of(visitor: Visitor, flash: Option<Flash>, next: &str) -> Result<Self, Response> {
         let to_login = || Redirect::to(&urls::login_before(next)).into_response();
         let Some(session) = visitor.session.clone() else { return Err(to_login()) };
@@ -127,6 +131,15 @@ macro_rules! form_of {
             /// Whether a box is ticked.
             pub fn ticked(&self, name: &str) -> bool {
                 self.text(name) == "true"
+            }
+
+            /// Refuses what is not our form as a whole: a field that is missing must not read as one that was emptied.
+            pub fn complete(&self, fields: &[&str]) -> Result<(), PageError> {
+                if fields.iter().all(|field| self.form.0.has(field)) {
+                    return Ok(());
+                }
+                let text = "The form did not arrive as a whole. Go back, reload the page and try again.";
+                Err(self.person.error(OAuthError::new(ErrorCode::InvalidRequest, text)))
             }
 
             /// Every box of that name that is ticked.

@@ -3,6 +3,7 @@
 
 pub mod authenticator;
 pub mod chromium;
+pub mod forms;
 pub mod process;
 pub mod program;
 

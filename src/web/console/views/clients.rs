@@ -29,39 +29,18 @@ pub struct ClientsPage {
 
 pub struct ClientRow {
     pub client_id: String,
+    /// Its page.
+    pub href: String,
     pub app: AppCard,
     pub kind: Kind,
     pub made: When,
     pub on: bool,
 }
 
-/// What an app is, as far as the console asks: it decides which form is shown and what is preset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Runs on a server and can keep a secret.
-    Web,
-    /// Runs in a browser, on a phone or on a desk: public, PKCE always.
-    Browser,
-    /// Acts for itself, nobody signs in.
-    Machine,
-}
+/// Decides which form is shown and what is preset. What people read of it stands here.
+pub use crate::domain::client::ClientKind as Kind;
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Web, Self::Browser, Self::Machine];
-
-    /// The last part of `/admin/clients/new/{kind}`, and the value of the filter.
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::Web => "web",
-            Self::Browser => "browser",
-            Self::Machine => "machine",
-        }
-    }
-
-    pub fn from_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.slug() == slug)
-    }
-
     /// In the table and in the filter.
     pub fn label(self) -> &'static str {
         match self {
@@ -181,6 +160,8 @@ pub struct ClientPage {
     pub csrf: String,
     pub notice: Option<Notice>,
     pub client_id: String,
+    /// This page, below which its actions are.
+    pub href: String,
     pub app: AppCard,
     pub kind: Kind,
     pub made: When,

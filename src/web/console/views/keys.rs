@@ -25,7 +25,7 @@ pub struct KeysPage {
 pub struct Algorithm {
     /// As in tokens: `RS256`.
     pub alg: String,
-    /// What it signs: "ID tokens, unless an app asks otherwise".
+    /// What it signs: "Signs ID tokens, unless an app asks otherwise".
     pub used_for: String,
     /// When the next key takes over by itself.
     pub next_change: Option<When>,

@@ -59,8 +59,8 @@ pub struct ConfirmPage {
     pub warning: String,
     /// What happens at once, one line each.
     pub effects: Vec<String>,
-    /// What has to be typed into the field `confirm`; a key's id is too long for that.
-    pub word: Option<String>,
+    /// What has to be typed into the field `confirm`.
+    pub word: String,
     /// What was typed, when it was refused.
     pub typed: String,
     pub error: Option<String>,

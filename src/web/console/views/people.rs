@@ -173,7 +173,8 @@ pub struct SessionRow {
 }
 
 pub struct ConnectedApp {
-    pub client_id: String,
+    /// The app's page.
+    pub href: String,
     pub app: AppCard,
     pub scope: String,
     pub since: When,

@@ -1,0 +1,221 @@
+//! What the two forms for apps mean: from what was typed to metadata (RFC 7591 §2), with a sentence at each field that
+//! is wrong, and back. Members that a form does not show stay as they are.
+//!
+//! Next door: [`super::new_client`] and [`super::client`], which show them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::views::clients::{ClientForm, Kind, NewClientForm};
+use super::{FieldErrors, sentence};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::{
+    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat, WebPage,
+};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::scope::Scopes;
+use crate::web::extract::AdminForm;
+
+/// The fields of text that the form of an app has in a browser, filled or not.
+pub const FIELDS: [&str; 11] = [
+    "client_name",
+    "redirect_uris",
+    "post_logout_redirect_uris",
+    "scope",
+    "consent",
+    "token_endpoint_auth_method",
+    "access_token_format",
+    "id_token_signed_response_alg",
+    "logo_uri",
+    "policy_uri",
+    "tos_uri",
+];
+
+/// The settings of an app that was not changed yet.
+pub fn shown(client: &Client) -> ClientForm {
+    let meta = &client.meta;
+    let page = |page: &Option<WebPage>| page.as_ref().map(|page| page.as_str().to_owned()).unwrap_or_default();
+    ClientForm {
+        client_name: meta.client_name.clone(),
+        redirect_uris: lines(&meta.redirect_uris),
+        post_logout_redirect_uris: lines(&meta.post_logout_redirect_uris),
+        grant_types: meta.grant_types.iter().map(name_of).collect(),
+        token_endpoint_auth_method: name_of(&meta.token_endpoint_auth_method),
+        scope: meta.scope.to_string(),
+        consent: name_of(&meta.consent),
+        require_pkce: client.needs_pkce(),
+        access_token_format: meta.access_token_format.as_ref().map(name_of).unwrap_or_default(),
+        id_token_signed_response_alg: name_of(&meta.id_token_signed_response_alg),
+        logo_uri: page(&meta.logo_uri),
+        policy_uri: page(&meta.policy_uri),
+        tos_uri: page(&meta.tos_uri),
+        errors: Vec::new(),
+    }
+}
+
+/// The settings as they were typed.
+pub fn typed(form: &AdminForm) -> ClientForm {
+    let text = |name| form.text(name).to_owned();
+    ClientForm {
+        client_name: text("client_name"),
+        redirect_uris: text("redirect_uris"),
+        post_logout_redirect_uris: text("post_logout_redirect_uris"),
+        grant_types: form.all("grant_types"),
+        token_endpoint_auth_method: text("token_endpoint_auth_method"),
+        scope: text("scope"),
+        consent: text("consent"),
+        require_pkce: form.ticked("require_pkce"),
+        access_token_format: text("access_token_format"),
+        id_token_signed_response_alg: text("id_token_signed_response_alg"),
+        logo_uri: text("logo_uri"),
+        policy_uri: text("policy_uri"),
+        tos_uri: text("tos_uri"),
+        errors: Vec::new(),
+    }
+}
+
+pub fn typed_new(form: &AdminForm, kind: Kind) -> NewClientForm {
+    let text = |name| form.text(name).to_owned();
+    let signs_in = kind != Kind::Machine;
+    NewClientForm {
+        client_name: text("client_name"),
+        client_id: form.text("client_id").trim().to_owned(),
+        redirect_uris: text("redirect_uris"),
+        post_logout_redirect_uris: text("post_logout_redirect_uris"),
+        scope: text("scope"),
+        consent: if signs_in { text("consent") } else { name_of(&Consent::Required) },
+        require_pkce: kind != Kind::Web || form.ticked("require_pkce"),
+        logo_uri: text("logo_uri"),
+        policy_uri: text("policy_uri"),
+        tos_uri: text("tos_uri"),
+        errors: Vec::new(),
+    }
+}
+
+/// What a new app of that kind is.
+pub fn new_metadata(form: &NewClientForm, kind: Kind) -> Result<ClientMetadata, FieldErrors> {
+    let mut read = Read::default();
+    let mut meta = ClientMetadata::default();
+    meta.client_name = read.name(&form.client_name);
+    meta.redirect_uris = read.addresses("redirect_uris", &form.redirect_uris);
+    meta.post_logout_redirect_uris = read.addresses("post_logout_redirect_uris", &form.post_logout_redirect_uris);
+    meta.scope = read.scope(&form.scope);
+    meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
+    meta.require_pkce = form.require_pkce;
+    meta.logo_uri = read.web_page("logo_uri", &form.logo_uri);
+    meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
+    meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
+    meta.grant_types = match kind {
+        Kind::Web | Kind::Browser => vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        Kind::Machine => vec![GrantType::ClientCredentials],
+    };
+    if kind == Kind::Browser {
+        meta.token_endpoint_auth_method = ClientAuthMethod::None;
+        if meta.redirect_uris.iter().any(is_on_a_device) {
+            meta.application_type = ApplicationType::Native;
+        }
+    }
+    read.done(meta)
+}
+
+/// RFC 8252 §7: a scheme of the app's own, or http, which a redirect URI may only have on loopback.
+fn is_on_a_device(uri: &RedirectUri) -> bool {
+    !uri.as_str().starts_with("https:")
+}
+
+/// `meta` with what the form says.
+pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMetadata, FieldErrors> {
+    let mut read = Read::default();
+    meta.client_name = read.name(&form.client_name);
+    meta.redirect_uris = read.addresses("redirect_uris", &form.redirect_uris);
+    meta.post_logout_redirect_uris = read.addresses("post_logout_redirect_uris", &form.post_logout_redirect_uris);
+    let grant_types = form.grant_types.iter().filter_map(|name| read.choice("grant_types", name)).collect();
+    meta.grant_types = grant_types;
+    if let Some(method) = read.choice("token_endpoint_auth_method", &form.token_endpoint_auth_method) {
+        meta.token_endpoint_auth_method = method;
+    }
+    meta.scope = read.scope(&form.scope);
+    meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
+    meta.require_pkce = form.require_pkce;
+    meta.access_token_format =
+        match (read.choice("access_token_format", &form.access_token_format), meta.access_token_format) {
+            // Unsaid, the format is the API's to choose, and what the form shows then is the usual one.
+            (Some(TokenFormat::Jwt), None) => None,
+            (chosen, _) => chosen,
+        };
+    if let Some(alg) = read.choice("id_token_signed_response_alg", &form.id_token_signed_response_alg) {
+        meta.id_token_signed_response_alg = alg;
+    }
+    meta.logo_uri = read.web_page("logo_uri", &form.logo_uri);
+    meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
+    meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
+    read.done(meta)
+}
+
+/// Reads fields, and collects what is wrong with them.
+#[derive(Default)]
+struct Read(FieldErrors);
+
+impl Read {
+    fn wrong(&mut self, field: &str, message: String) {
+        self.0.push((field.to_owned(), message));
+    }
+
+    fn name(&mut self, text: &str) -> String {
+        if text.trim().is_empty() {
+            self.wrong("client_name", "Give it a name that people recognise.".to_owned());
+        }
+        text.trim().to_owned()
+    }
+
+    /// One a line.
+    fn addresses(&mut self, field: &str, text: &str) -> Vec<RedirectUri> {
+        let mut read = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match RedirectUri::parse(line) {
+                Ok(uri) => read.push(uri),
+                Err(problem) => self.wrong(field, format!("“{line}” {problem}.")),
+            }
+        }
+        read
+    }
+
+    fn scope(&mut self, text: &str) -> Scopes {
+        let text: Vec<&str> = text.split_whitespace().collect();
+        Scopes::parse(&text.join(" ")).unwrap_or_else(|problem| {
+            self.wrong("scope", sentence(problem));
+            Scopes::default()
+        })
+    }
+
+    fn web_page(&mut self, field: &str, text: &str) -> Option<WebPage> {
+        let text = text.trim();
+        if text.is_empty() {
+            return None;
+        }
+        WebPage::parse(text).map_err(|problem| self.wrong(field, sentence(problem))).ok()
+    }
+
+    /// A value by its name in the metadata.
+    fn choice<T: DeserializeOwned>(&mut self, field: &str, name: &str) -> Option<T> {
+        let read = serde_json::from_value(Value::String(name.to_owned()));
+        read.map_err(|_| self.wrong(field, "Choose one of these.".to_owned())).ok()
+    }
+
+    fn done(self, meta: ClientMetadata) -> Result<ClientMetadata, FieldErrors> {
+        if self.0.is_empty() { Ok(meta) } else { Err(self.0) }
+    }
+}
+
+/// A value's name in the metadata.
+fn name_of(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+fn lines(uris: &[RedirectUri]) -> String {
+    uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>().join("\n")
+}

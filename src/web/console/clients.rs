@@ -1,0 +1,55 @@
+//! `/admin/clients`: the table of apps.
+
+use axum::extract::RawQuery;
+use axum::response::Response;
+
+use super::listing::{Asked, READ};
+use super::views::clients::{ClientRow, ClientsPage, Kind};
+use crate::domain::client::Client;
+use crate::store::clients::{self, Filter};
+use crate::web::error::{PageError, render};
+use crate::web::extract::Admin;
+use crate::web::pages::{card, chrome};
+use crate::web::urls;
+use crate::web::view::When;
+
+const HERE: &str = "/admin/clients";
+/// The filter `state`, and whether its apps are turned off.
+const STATES: [(&str, &str, bool); 2] = [("on", "On", false), ("off", "Off", true)];
+
+pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let asked = Asked::parse(&person, HERE, query)?;
+    let state = |text: &str| STATES.into_iter().find(|(value, ..)| *value == text).map(|(.., disabled)| disabled);
+    let filter = Filter {
+        text: asked.q(),
+        kind: asked.filter("kind", Kind::parse)?,
+        disabled: asked.filter("state", state)?,
+        after: asked.after()?,
+        most: READ,
+    };
+    let mut found = clients::list(person.app().store().read(), &filter).await.map_err(|error| person.error(error))?;
+    let pager = asked.page(&mut found, |client| (client.shown_name().to_owned(), client.id.clone()));
+    Ok(render(&ClientsPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        q: filter.text,
+        kinds: asked.choices("kind", "Every kind", Kind::ALL.map(|kind| (kind.as_str(), kind.label()))),
+        states: asked.choices("state", "On and off", STATES.map(|(value, label, _)| (value, label))),
+        filtered: asked.is_filtered(),
+        clients: found.iter().map(row).collect(),
+        pager,
+    }))
+}
+
+fn row(client: &Client) -> ClientRow {
+    ClientRow {
+        client_id: client.id.to_string(),
+        href: urls::console_client(&client.id),
+        app: card(client),
+        kind: client.kind(),
+        made: When::new(client.created_at.date()),
+        on: !client.disabled,
+    }
+}

@@ -1,0 +1,121 @@
+//! How the audit record reads: events as rows of a table, with the names of the people and apps in them, looked up by
+//! one query each for all rows together. Who or what has been deleted is named by its id.
+
+use std::collections::{HashMap, HashSet};
+
+use super::views::events::{EventRow, Subject};
+use crate::domain::client::Client;
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::ids::{ClientId, UserId};
+use crate::domain::user::User;
+use crate::store::{Store, StoreError, clients, people};
+use crate::web::device;
+use crate::web::urls;
+use crate::web::view::When;
+
+pub async fn of(store: &Store, events: Vec<Event>) -> Result<Vec<EventRow>, StoreError> {
+    let names = Names::read(store, &events).await?;
+    Ok(events.into_iter().map(|event| names.row(event)).collect())
+}
+
+struct Names {
+    people: HashMap<UserId, String>,
+    clients: HashMap<ClientId, String>,
+}
+
+impl Names {
+    async fn read(store: &Store, events: &[Event]) -> Result<Self, StoreError> {
+        let (mut users, mut apps) = (HashSet::new(), HashSet::new());
+        for event in events {
+            users.extend(event.user);
+            apps.extend(event.client.clone());
+            match &event.actor {
+                Actor::User(id) => drop(users.insert(*id)),
+                Actor::Client(id) => drop(apps.insert(id.clone())),
+                Actor::System | Actor::CommandLine | Actor::Anonymous => {}
+            }
+        }
+        let (users, apps): (Vec<UserId>, Vec<ClientId>) = (users.into_iter().collect(), apps.into_iter().collect());
+        let person = |user: User| (user.id, user.shown_name().to_owned());
+        let client = |client: Client| (client.id.clone(), client.shown_name().to_owned());
+        Ok(Self {
+            people: people::by_ids(store.read(), &users).await?.into_iter().map(person).collect(),
+            clients: clients::by_ids(store.read(), &apps).await?.into_iter().map(client).collect(),
+        })
+    }
+
+    fn person(&self, id: UserId) -> Subject {
+        match self.people.get(&id) {
+            Some(name) => Subject { name: name.clone(), href: Some(urls::console_person(id)) },
+            None => Subject { name: id.to_string(), href: None },
+        }
+    }
+
+    fn client(&self, id: &ClientId) -> Subject {
+        match self.clients.get(id) {
+            Some(name) => Subject { name: name.clone(), href: Some(urls::console_client(id)) },
+            None => Subject { name: id.to_string(), href: None },
+        }
+    }
+
+    fn who(&self, actor: &Actor) -> Option<Subject> {
+        match actor {
+            Actor::System => Some(Subject { name: "Signet".to_owned(), href: None }),
+            Actor::CommandLine => Some(Subject { name: "Command line".to_owned(), href: None }),
+            Actor::User(id) => Some(self.person(*id)),
+            Actor::Client(id) => Some(self.client(id)),
+            Actor::Anonymous => None,
+        }
+    }
+
+    fn row(&self, event: Event) -> EventRow {
+        let mut details = Vec::new();
+        let mut detail = |name: &str, value: String| {
+            if !value.is_empty() {
+                details.push((name.to_owned(), value));
+            }
+        };
+        // What somebody does with an app is about the app; what they do with themself needs no second name.
+        let somebody_else = event.user.filter(|id| event.actor != Actor::User(*id));
+        let about = match (somebody_else, &event.client) {
+            (Some(user), client) => {
+                detail("App", client.as_ref().map(ToString::to_string).unwrap_or_default());
+                Some(self.person(user))
+            }
+            (None, Some(client)) => Some(self.client(client)),
+            // A key, a group, an API: the detail is its name.
+            (None, None) if event.user.is_none() && !event.detail.is_empty() => {
+                Some(Subject { name: event.detail.clone(), href: None })
+            }
+            (None, None) => None,
+        };
+        let what = in_words(&event);
+        detail("Detail", event.detail);
+        if !event.origin.user_agent.is_empty() {
+            detail("Browser", device::in_words(&event.origin.user_agent));
+        }
+        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+        EventRow {
+            id: event.id.to_string(),
+            at: When::new(event.at.date()),
+            what,
+            kind: event.kind.name().to_owned(),
+            failed: event.kind.is_refusal(),
+            who: self.who(&event.actor),
+            about,
+            address: filled(event.origin.address),
+            request_id: filled(event.origin.request_id),
+            details,
+        }
+    }
+}
+
+/// What happened; of a sign-in also how, and of a refusal why.
+fn in_words(event: &Event) -> String {
+    match (event.kind.words(), event.detail.as_str()) {
+        (words, "") => words.to_owned(),
+        (words, how) if event.kind == EventKind::SignedIn => format!("{words} {how}"),
+        (words, why) if event.kind.is_refusal() => format!("{words}: {why}"),
+        (words, _) => words.to_owned(),
+    }
+}

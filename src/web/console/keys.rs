@@ -1,0 +1,155 @@
+//! `/admin/keys`: the signing keys and their states, changing to the next one now, and withdrawing one.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::views::keys::{Algorithm, KeyLife, KeyRow, KeyState, KeysPage};
+use super::views::{ConfirmPage, Crumb, Section};
+use super::{again, failed, then};
+use crate::domain::client_metadata::SigningAlg;
+use crate::domain::signing_key::{KeyState as State, StoredKey};
+use crate::env::Timestamp;
+use crate::keys::rotation;
+use crate::manage::keys as manage;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::pages::chrome;
+use crate::web::urls::ENDPOINTS;
+use crate::web::view::When;
+
+const HERE: &str = "/admin/keys";
+
+pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
+    let app = person.app();
+    let keys = manage::list(&app.manager()).await.map_err(|error| person.error(error))?;
+    let lifetimes = &app.config.lifetimes;
+    Ok(render(&KeysPage {
+        chrome: chrome(app),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        algorithms: SigningAlg::ALL.into_iter().map(|alg| algorithm(&person, alg, &keys)).collect(),
+        life: KeyLife {
+            next: format!("at least {}", in_words(lifetimes.signing_key_overlap)),
+            active: in_words(lifetimes.signing_key),
+            retired: in_words(rotation::PUBLISHED_AFTER_RETIREMENT),
+        },
+        jwks_uri: app.config.issuer.join(ENDPOINTS.jwks),
+        discovery_uri: app.config.issuer.join("/.well-known/openid-configuration"),
+    }))
+}
+
+pub async fn rotate(InPath(alg): InPath<SigningAlg>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let done = manage::rotate(&person.app().manager(), &person.by(), alg).await;
+    done.map_err(|error| failed(person, error))?;
+    reload(person).await?;
+    let text = format!("{} has a new active key. The old one stays published for a while.", alg.as_str());
+    Ok(then(person, Flash::ok(text), HERE))
+}
+
+pub async fn ask_retire(Admin(person): Admin, InPath(kid): InPath<String>) -> Result<Response, PageError> {
+    let key = found(&person, &kid).await?;
+    Ok(render(&confirm(&person, &key, "", None)))
+}
+
+pub async fn retire(InPath(kid): InPath<String>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let key = found(person, &kid).await?;
+    let typed = form.text("confirm");
+    if typed.trim() != key.alg.as_str() {
+        let page = confirm(person, &key, typed, Some("That isn’t the key’s algorithm."));
+        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    let done = manage::retire(&person.app().manager(), &person.by(), &kid).await;
+    done.map_err(|error| failed(person, error))?;
+    reload(person).await?;
+    Ok(then(person, Flash::ok("The key is withdrawn. What it signed is void."), HERE))
+}
+
+/// The feed would wake this node too; whoever pressed the button sees it done when the page comes.
+async fn reload(person: &SignedIn) -> Result<(), PageError> {
+    let app = person.app();
+    app.provider.keys.reload(app.store()).await.map_err(|error| person.error(error))
+}
+
+async fn found(person: &SignedIn, kid: &str) -> Result<StoredKey, PageError> {
+    let keys = manage::list(&person.app().manager()).await.map_err(|error| person.error(error))?;
+    keys.into_iter().find(|key| key.kid == kid).ok_or_else(|| person.not_found("There is no such key."))
+}
+
+fn algorithm(person: &SignedIn, alg: SigningAlg, keys: &[StoredKey]) -> Algorithm {
+    let lifetimes = &person.app().config.lifetimes;
+    let of = |state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
+    let next = of(State::Next).next().map(|key| key.created_at.plus_seconds(lifetimes.signing_key_overlap));
+    let active = of(State::Active).next().and_then(|key| key.activated_at);
+    // `rotation::due`: an active key of that age, and a next one that has been published long enough.
+    let change = active.map(|at| at.plus_seconds(lifetimes.signing_key)).zip(next).map(|(due, known)| due.max(known));
+    let row = |key: &StoredKey| KeyRow {
+        kid: key.kid.clone(),
+        state: match key.state {
+            State::Next => KeyState::Next,
+            State::Active => KeyState::Active,
+            State::Retired => KeyState::Retired,
+        },
+        made: when(key.created_at),
+        signs_from: if key.state == State::Next { change } else { key.activated_at }.map(when),
+        published_until: rotation::published_until(key).map(when),
+    };
+    Algorithm {
+        alg: alg.as_str().to_owned(),
+        used_for: match alg {
+            SigningAlg::RS256 => "Signs ID tokens, unless an app asks otherwise",
+            SigningAlg::ES256 => "Signs access tokens, and ID tokens for apps that ask for it",
+            SigningAlg::EdDSA => "Signs ID tokens for apps that ask for it",
+        }
+        .to_owned(),
+        next_change: change.map(when),
+        keys: of(State::Next).chain(of(State::Active)).chain(of(State::Retired)).map(row).collect(),
+    }
+}
+
+fn when(at: Timestamp) -> When {
+    When::new(at.date())
+}
+
+fn in_words(seconds: i64) -> String {
+    match (seconds / 86_400, seconds / 3600) {
+        (0, 1) => "1 hour".to_owned(),
+        (0, hours) => format!("{hours} hours"),
+        (1, _) => "1 day".to_owned(),
+        (days, _) => format!("{days} days"),
+    }
+}
+
+fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>) -> ConfirmPage {
+    let alg = key.alg.as_str();
+    let effects = match key.state {
+        State::Next => vec!["another next key takes its place"],
+        State::Active => vec![
+            "everything it signed is void: people sign in again, and apps ask for new tokens",
+            "the next key signs from now on; apps that don’t know it yet fail until they read the keys again",
+        ],
+        State::Retired => vec!["everything it signed that is still alive is void"],
+    };
+    ConfirmPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        section: Section::Keys,
+        crumbs: vec![Crumb { label: "Keys".to_owned(), href: HERE.to_owned() }],
+        step: "Withdraw".to_owned(),
+        title: format!("Withdraw the {alg} key?"),
+        warning: "This can’t be undone. It is for a key that somebody may have got hold of.".to_owned(),
+        effects: effects.into_iter().map(ToOwned::to_owned).collect(),
+        word: alg.to_owned(),
+        typed: typed.to_owned(),
+        error: error.map(ToOwned::to_owned),
+        action: format!("{HERE}/{}/retire", key.kid),
+        button: "Withdraw this key".to_owned(),
+        back: HERE.to_owned(),
+        instead: None,
+    }
+}

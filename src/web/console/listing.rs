@@ -1,0 +1,119 @@
+//! What the console's tables share: a search, filters out of a fixed set, and pages that go on by cursor.
+//!
+//! A cursor is the sort key of the last row, with the name of its table, so that none is taken for another's. It decides
+//! nothing but where a page begins; what does not read as one is refused.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::views::{Choice, Pager};
+use crate::domain::secret::{base64url, from_base64url};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::web::error::PageError;
+use crate::web::extract::SignedIn;
+
+/// Rows of one page. One more is read, to know whether there is a next page.
+const ROWS: usize = 50;
+pub const READ: u64 = ROWS as u64 + 1;
+const MOST_SEARCHED: usize = 200;
+
+/// What was asked of a table.
+pub struct Asked<'a> {
+    person: &'a SignedIn,
+    query: Parameters,
+    /// The table's own address.
+    path: &'static str,
+}
+
+impl<'a> Asked<'a> {
+    pub fn parse(person: &'a SignedIn, path: &'static str, query: Option<String>) -> Result<Self, PageError> {
+        let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
+        query.check_repetition_but(&[]).map_err(|error| person.error(error))?;
+        Ok(Self { person, query, path })
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.query.one(name).ok().flatten().unwrap_or_default()
+    }
+
+    fn refused(&self, text: &'static str) -> PageError {
+        self.person.error(OAuthError::new(ErrorCode::InvalidRequest, text))
+    }
+
+    /// What was searched for.
+    pub fn q(&self) -> String {
+        self.text("q").trim().chars().take(MOST_SEARCHED).collect()
+    }
+
+    /// A filter's value, where it is set.
+    pub fn filter<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, PageError> {
+        match self.text(name) {
+            "" => Ok(None),
+            text => parse(text).map(Some).ok_or_else(|| self.refused("There is no such filter.")),
+        }
+    }
+
+    /// Where the page begins.
+    pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, PageError> {
+        match self.text("after") {
+            "" => Ok(None),
+            text => from_base64url(text)
+                .and_then(|json| serde_json::from_slice::<(String, T)>(&json).ok())
+                .filter(|(path, _)| path == self.path)
+                .map(|(_, key)| Some(key))
+                .ok_or_else(|| self.refused("There is no such page. Go back to the first one.")),
+        }
+    }
+
+    /// The options of a filter, the first of them for no filter.
+    pub fn choices<'b>(
+        &self,
+        name: &str,
+        all: &'b str,
+        options: impl IntoIterator<Item = (&'b str, &'b str)>,
+    ) -> Vec<Choice> {
+        let set = self.text(name);
+        [("", all)]
+            .into_iter()
+            .chain(options)
+            .map(|(value, label)| Choice { value: value.to_owned(), label: label.to_owned(), selected: value == set })
+            .collect()
+    }
+
+    pub fn is_filtered(&self) -> bool {
+        ["q", "kind", "state"].into_iter().any(|name| !self.text(name).is_empty())
+    }
+
+    fn is_later(&self) -> bool {
+        !self.text("after").is_empty()
+    }
+
+    /// Cuts the rows that were read to a page; `key` makes the cursor of its last row.
+    pub fn page<T, K: Serialize>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> Pager {
+        let more = rows.len() > ROWS;
+        rows.truncate(ROWS);
+        let next = rows.last().filter(|_| more).and_then(|last| serde_json::to_vec(&(self.path, key(last))).ok());
+        let whole = !more && !self.is_later();
+        let shown = format!("{} {}", rows.len(), if whole { "in all" } else { "on this page" });
+        Pager {
+            shown,
+            first: self.is_later().then(|| self.link(None)),
+            next: next.map(|json| self.link(Some(&base64url(&json)))),
+        }
+    }
+
+    fn link(&self, after: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for name in ["q", "kind", "state"] {
+            if !self.text(name).is_empty() {
+                query.append_pair(name, self.text(name));
+            }
+        }
+        query.extend_pairs(after.map(|after| ("after", after)));
+        match query.finish() {
+            query if query.is_empty() => self.path.to_owned(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+}

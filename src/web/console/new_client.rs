@@ -1,0 +1,62 @@
+//! `/admin/clients/new`: connecting an app in three steps, of which the third is its own page ([`super::client`]), which
+//! shows its secret this once.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::views::clients::{ClientKindPage, Kind, NewClientForm, NewClientPage};
+use super::{FieldErrors, again, client_form, refused, then};
+use crate::manage::clients::{self, NewClient};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::pages::chrome;
+use crate::web::urls;
+
+pub async fn kinds(Admin(person): Admin) -> Response {
+    render(&ClientKindPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+    })
+}
+
+pub async fn show(Admin(person): Admin, InPath(kind): InPath<Kind>) -> Response {
+    render(&page(&person, kind, NewClientForm::blank(kind)))
+}
+
+pub async fn submit(InPath(kind): InPath<Kind>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    form.complete(&["client_name", "client_id", "scope"])?;
+    let typed = client_form::typed_new(&form, kind);
+    let refuse =
+        |status, errors: FieldErrors| again(status, &page(person, kind, NewClientForm { errors, ..typed.clone() }));
+    let meta = match client_form::new_metadata(&typed, kind) {
+        Ok(meta) => meta,
+        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    };
+    let id = Some(typed.client_id.clone()).filter(|id| !id.is_empty());
+    match clients::create(&person.app().manager(), &person.by(), NewClient { id, meta, secret: None }).await {
+        Ok((client, secret)) => {
+            let flash = Flash::ok(format!("{} is connected.", client.shown_name()));
+            let flash = secret.iter().fold(flash, |flash, secret| flash.with_secret(secret.expose().to_owned()));
+            Ok(then(person, flash, &urls::console_client(&client.id)))
+        }
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            Ok(refuse(status, errors))
+        }
+    }
+}
+
+fn page(person: &SignedIn, kind: Kind, form: NewClientForm) -> NewClientPage {
+    NewClientPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        kind,
+        form,
+    }
+}

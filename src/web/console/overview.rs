@@ -1,0 +1,68 @@
+//! `/admin`: how many there are of each, the sign-ins of two weeks, what happened last and what was refused.
+
+use axum::response::Response;
+
+use super::event_rows;
+use super::views::overview::{Counts, Day, OverviewPage, SignInChart};
+use crate::domain::event::EventKind;
+use crate::env::Timestamp;
+use crate::store::events::{self, Filter};
+use crate::store::{Store, StoreError, clients, people, sessions};
+use crate::web::error::{PageError, render};
+use crate::web::extract::Admin;
+use crate::web::pages::chrome;
+use crate::web::view::When;
+
+const DAYS: i64 = 14;
+const DAY_SECONDS: i64 = 86_400;
+const RECENT: u64 = 8;
+const REFUSALS: u64 = 6;
+
+pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
+    let store = person.app().store();
+    let newest = |kinds, most| Filter { kinds, most, ..Filter::default() };
+    let rows = async |filter| event_rows::of(store, events::list(store.read(), &filter).await?).await;
+    let refusals = newest(EventKind::REFUSALS.to_vec(), REFUSALS);
+    Ok(render(&OverviewPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        counts: counts(store).await.map_err(|error| person.error(error))?,
+        chart: chart(store).await.map_err(|error| person.error(error))?,
+        events: rows(newest(Vec::new(), RECENT)).await.map_err(|error: StoreError| person.error(error))?,
+        failures: rows(refusals).await.map_err(|error| person.error(error))?,
+    }))
+}
+
+async fn counts(store: &Store) -> Result<Counts, StoreError> {
+    let conn = store.read();
+    Ok(Counts {
+        apps: clients::count(conn).await?,
+        apps_off: clients::count_disabled(conn).await?,
+        people: people::count(conn).await?,
+        people_disabled: people::count_disabled(conn).await?,
+        sessions: sessions::count_alive(conn, store.env().now()).await?,
+    })
+}
+
+/// Today (UTC) and the days before it.
+async fn chart(store: &Store) -> Result<SignInChart, StoreError> {
+    let today = store.env().now().seconds().div_euclid(DAY_SECONDS);
+    let first = today - DAYS + 1;
+    let start = |day: i64| Timestamp::from_seconds(day * DAY_SECONDS);
+    let kinds = [EventKind::SignedIn, EventKind::SignInFailed];
+    let counted = events::per_day(store.read(), &kinds, start(first)).await?;
+    let number = |of: EventKind, on: i64| {
+        let found = counted.iter().find(|(kind, day, _)| (*kind, *day) == (of, on));
+        found.map_or(0, |(.., number)| *number)
+    };
+    let days: Vec<Day> = (first..=today)
+        .map(|day| Day {
+            label: When::day(start(day).date()),
+            signed_in: number(EventKind::SignedIn, day),
+            failed: number(EventKind::SignInFailed, day),
+        })
+        .collect();
+    Ok(SignInChart::new(&days))
+}

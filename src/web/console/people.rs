@@ -1,0 +1,146 @@
+//! `/admin/people`: the table of people, and adding somebody.
+
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::listing::{Asked, READ};
+use super::views::Choice;
+use super::views::people::{NewPersonForm, NewPersonPage, PeoplePage, PersonRow};
+use super::{FieldErrors, again, at, refused, sentence, then};
+use crate::domain::ids::UserId;
+use crate::domain::secret::Secret;
+use crate::domain::user::{Profile, User, group_name};
+use crate::manage::people::{self as manage, NewPerson};
+use crate::store::people::{self, Filter};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, AdminForm, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::pages::chrome;
+use crate::web::urls;
+use crate::web::view::{When, initials};
+
+pub const HERE: &str = "/admin/people";
+/// The filter `state`: its words, and whether its people are turned off, whether they administer.
+const STATES: [(&str, &str, Option<bool>, Option<bool>); 3] = [
+    ("on", "Active", Some(false), None),
+    ("off", "Disabled", Some(true), None),
+    ("admin", "Administrators", None, Some(true)),
+];
+
+pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let asked = Asked::parse(&person, HERE, query)?;
+    let state = |text: &str| STATES.into_iter().find(|(value, ..)| *value == text);
+    let (disabled, admin) =
+        asked.filter("state", state)?.map_or((None, None), |(.., disabled, admin)| (disabled, admin));
+    let filter = Filter { text: asked.q(), disabled, admin, after: asked.after()?, most: READ };
+    let store = person.app().store();
+    let mut found = people::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
+    let pager = asked.page(&mut found, |user| user.username.clone());
+    let ids: Vec<UserId> = found.iter().map(|user| user.id).collect();
+    let mut groups = people::groups_of_all(store.read(), &ids).await.map_err(|error| person.error(error))?;
+    Ok(render(&PeoplePage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        q: filter.text,
+        states: asked.choices("state", "Everybody", STATES.map(|(value, label, ..)| (value, label))),
+        filtered: asked.is_filtered(),
+        people: found.iter().map(|user| row(user, groups.remove(&user.id).unwrap_or_default())).collect(),
+        pager,
+    }))
+}
+
+fn row(user: &User, groups: Vec<String>) -> PersonRow {
+    PersonRow {
+        id: user.id.to_string(),
+        username: user.username.to_string(),
+        name: user.shown_name().to_owned(),
+        initials: initials(user.shown_name()),
+        email: user.profile.email.clone(),
+        groups,
+        made: When::new(user.created_at.date()),
+        admin: user.admin,
+        disabled: user.disabled,
+    }
+}
+
+pub async fn show_new(Admin(person): Admin) -> Result<Response, PageError> {
+    let groups = group_choices(&person, &[]).await?;
+    Ok(render(&new_page(&person, NewPersonForm { groups, ..NewPersonForm::default() })))
+}
+
+pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    form.complete(&["username", "name", "email", "password", "new_groups"])?;
+    let typed = NewPersonForm {
+        username: form.text("username").to_owned(),
+        name: form.text("name").to_owned(),
+        email: form.text("email").to_owned(),
+        email_verified: form.ticked("email_verified"),
+        groups: group_choices(person, &form.all("groups")).await?,
+        new_groups: form.text("new_groups").to_owned(),
+        admin: form.ticked("admin"),
+        errors: Vec::new(),
+    };
+    let refuse =
+        |status, errors: FieldErrors| again(status, &new_page(person, NewPersonForm { errors, ..typed.clone() }));
+    let groups = match groups_of(&form) {
+        Ok(groups) => groups,
+        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    };
+    let new = NewPerson {
+        username: typed.username.clone(),
+        profile: details(&form, Profile::default()),
+        groups,
+        // An empty one is refused as too short, rather than making somebody who cannot sign in.
+        password: Some(Secret::new(form.text("password").to_owned())),
+        admin: typed.admin,
+    };
+    match manage::create(&person.app().manager(), &person.by(), new).await {
+        Ok(user) => {
+            let flash = Flash::ok(format!("{} can sign in now. Tell them the password.", user.shown_name()));
+            Ok(then(person, flash, &urls::console_person(user.id)))
+        }
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            Ok(refuse(status, errors))
+        }
+    }
+}
+
+fn new_page(person: &SignedIn, form: NewPersonForm) -> NewPersonPage {
+    NewPersonPage {
+        chrome: chrome(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        form,
+    }
+}
+
+/// `profile` with what the form says.
+pub fn details(form: &AdminForm, profile: Profile) -> Profile {
+    let filled = |name| Some(form.text(name).trim().to_owned()).filter(|text| !text.is_empty());
+    let email = filled("email");
+    // Without an address there is nothing to be known as theirs, whatever the box says.
+    let email_verified = email.is_some() && form.ticked("email_verified");
+    Profile { name: filled("name"), email, email_verified, ..profile }
+}
+
+/// A box for each group there is.
+pub async fn group_choices(person: &SignedIn, ticked: &[String]) -> Result<Vec<Choice>, PageError> {
+    let all = people::all_groups(person.app().store().read()).await.map_err(|error| person.error(error))?;
+    let choice = |name: String| Choice { selected: ticked.contains(&name), value: name.clone(), label: name };
+    Ok(all.into_iter().map(choice).collect())
+}
+
+/// The groups that are ticked, and the new ones.
+pub fn groups_of(form: &AdminForm) -> Result<Vec<String>, FieldErrors> {
+    let mut groups = form.all("groups");
+    for name in form.text("new_groups").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        groups.push(group_name(name).map_err(|problem| at("new_groups", &sentence(problem)))?);
+    }
+    Ok(groups)
+}
