@@ -1,10 +1,11 @@
 //! Statement budgets (DESIGN: what each hot path may ask the database), and that each of those statements is an index
 //! look-up: latency must not grow with what is stored.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
@@ -32,6 +33,11 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
 
 impl Statements {
     pub fn record() -> (Self, tracing::subscriber::DefaultGuard) {
+        // While there is one subscriber alone, a place that logs for the first time asks its own thread's, and another
+        // test's thread has none: from then on it would be silent everywhere. With this one there are always two.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(tracing_subscriber::registry().with(Statements::default())));
+        LazyLock::force(&ANOTHER);
         let statements = Self::default();
         let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
         (statements, guard)

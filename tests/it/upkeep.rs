@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 use signet::domain::client_metadata::SigningAlg;
 use signet::domain::event::{Actor, Event, EventKind, Origin};
 use signet::domain::ids::EventId;
+use signet::domain::secret::Digest;
 use signet::keys::rotation;
 use signet::manage::{By, keys};
 use signet::server::follow_keys;
 use signet::server::upkeep::Upkeep;
-use signet::store::used_once;
+use signet::store::{throttle, used_once};
 
 use crate::budgets::Statements;
 use crate::support::program::within;
@@ -35,19 +36,20 @@ async fn leave_traces(server: &Server, round: u8) {
     let opaque = [("grant_type", "client_credentials"), ("resource", "https://api.example.com"), ("scope", "read")];
     assert_eq!(server.token(&opaque).await.0, 200);
     server.code("openid").await;
-    let browser = server.browser();
-    let login = browser.open(&server.authorize(&[("scope", "openid")])).await.ok().unwrap();
-    browser.submit(&login, &[("username", "alice"), ("password", "not hers")]).await.ok().unwrap();
+    assert_eq!(server.browser().open(&server.authorize(&[("scope", "openid")])).await.ok().unwrap().name(), "login");
     let revoke = reqwest::Client::new().post(format!("{}/oauth2/revoke", server.url));
     let token = tokens["access_token"].as_str().unwrap();
     let revoked =
         revoke.basic_auth("web", Some(crate::support::SECRET)).form(&[("token", token)]).send().await.unwrap();
     assert_eq!(revoked.status(), 200);
     let until = server.app.env().now().plus_seconds(60);
-    let take = server.app.store().write(move |tx| {
-        Box::pin(async move { used_once::claim(tx, &signet::domain::secret::Digest([round; 32]), until).await })
+    let write = server.app.store().write(move |tx| {
+        Box::pin(async move {
+            throttle::add(tx, &Digest([round; 32]), 60).await?;
+            used_once::claim(tx, &Digest([round; 32]), until).await
+        })
     });
-    assert!(take.await.unwrap());
+    assert!(write.await.unwrap());
 }
 
 #[tokio::test]
@@ -68,7 +70,9 @@ async fn what_has_expired_is_swept_and_what_lives_stays() {
     leave_traces(&server, 2).await;
     let both = counts(&server).await;
     upkeep.once(&server.app).await;
-    let living: Vec<i64> = both.iter().zip(&old).map(|(both, old)| both - old).collect();
+    let mut living: Vec<i64> = both.iter().zip(&old).map(|(both, old)| both - old).collect();
+    // Failures are counted for alice and for her address: these two rows are the same in both rounds, begun again.
+    living[5] += 2;
     let mut after = counts(&server).await;
     // The keys were due too, and said so: one event and one change for each.
     after[7] -= 3;
@@ -85,7 +89,7 @@ async fn more_than_one_batch_goes_in_small_transactions() {
             for n in 0..450_u16 {
                 let mut digest = [0; 32];
                 digest[..2].copy_from_slice(&n.to_be_bytes());
-                used_once::claim(tx, &signet::domain::secret::Digest(digest), until).await?;
+                used_once::claim(tx, &Digest(digest), until).await?;
             }
             Ok(())
         })
