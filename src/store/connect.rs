@@ -3,6 +3,7 @@
 //! Next door: [`super::writer`], which owns SQLite's one writing connection.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,7 +86,11 @@ async fn lock_beside(database: &Path) -> Result<File> {
     }
     let mut name = database.as_os_str().to_owned();
     name.push("-migrate.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(gone)?;
+    let owners = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = owners(Path::new(&name)).map_err(gone)?;
+    // Made here where there is none, since SQLite would let everybody on the machine read it; what it puts beside the
+    // database takes over these permissions.
+    owners(database).map_err(gone)?;
     tokio::task::spawn_blocking(move || file.lock().map(|()| file))
         .await
         .map_err(|e| StoreError::Unavailable(e.to_string()))?

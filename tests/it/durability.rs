@@ -1,4 +1,7 @@
-//! What was acknowledged is kept (DESIGN §4.1: group commit answers after the commit): the program, killed at work.
+//! What is kept, and how: what was acknowledged survives the program's being killed at work (DESIGN §4.1: group commit
+//! answers after the commit), and nobody else on the machine reads it.
+
+use std::os::unix::fs::PermissionsExt as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +43,18 @@ impl App {
         }
         [before, token]
     }
+}
+
+#[tokio::test]
+async fn the_data_is_its_owners_alone() {
+    let installation = Installation::new().await;
+    let _server = installation.serve();
+    let mut files: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(installation.data()).unwrap().map(Result::unwrap) {
+        files.push(entry.file_name().into_string().unwrap());
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{files:?}");
+    }
+    assert!(files.contains(&"master.key".to_owned()), "{files:?}");
 }
 
 /// T4 (CVE-2026-1035, CVE-2026-9802): neither is an acknowledged successor lost, nor does an old token come back to life.

@@ -1,7 +1,7 @@
 //! The built programs, each a process of its own: for what only a process can show, such as being killed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use reqwest::{Client as Http, redirect};
@@ -53,25 +53,30 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A Signet with a data directory, a database and an address of its own.
+/// A Signet with a working directory, a database and an address of its own.
 pub struct Installation {
-    data: tempfile::TempDir,
+    folder: tempfile::TempDir,
     database: Option<signet::config::DatabaseUrl>,
     port: u16,
 }
 
 impl Installation {
     pub async fn new() -> Self {
-        Self { data: tempfile::tempdir().unwrap(), database: super::database().await, port: free_port() }
+        Self { folder: tempfile::tempdir().unwrap(), database: super::database().await, port: free_port() }
     }
 
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_signet")));
-        command.current_dir(self.data.path()).env("SIGNET_ISSUER", self.url());
+        command.current_dir(self.folder.path()).env("SIGNET_ISSUER", self.url());
         command.env("SIGNET_LISTEN", format!("127.0.0.1:{}", self.port));
         if let Some(database) = &self.database {
             command.env("SIGNET_DATABASE_URL", database.as_str());
