@@ -7,9 +7,8 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
 use super::extract::origin;
-use super::pages::chrome;
 use super::pages::views::ErrorPage;
-use super::view::When;
+use super::view::{Chrome, When};
 use crate::app::App;
 use crate::domain::event::Origin;
 use crate::manage::ManageError;
@@ -135,7 +134,7 @@ impl IntoResponse for PageError {
             }
         };
         let page = ErrorPage {
-            chrome: chrome(&self.app),
+            chrome: Chrome::of(&self.app),
             code: code.to_owned(),
             title: title.to_owned(),
             description,

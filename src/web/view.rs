@@ -4,6 +4,9 @@
 
 use time::{OffsetDateTime, UtcOffset};
 
+use super::statics;
+use crate::app::App;
+
 /// What each page shows of the deployment itself.
 #[derive(Debug, Clone)]
 pub struct Chrome {
@@ -13,6 +16,12 @@ pub struct Chrome {
     pub host: String,
     /// Changes with each release; static files are cached for as long as it stays.
     pub version: &'static str,
+}
+
+impl Chrome {
+    pub fn of(app: &App) -> Self {
+        Self { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::version() }
+    }
 }
 
 /// The person who is signed in, for the bar above account and console.

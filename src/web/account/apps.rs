@@ -11,15 +11,15 @@ use crate::manage::consents::{self, Connected};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::pages::{card, chrome, consent};
-use crate::web::view::When;
+use crate::web::pages::{card, consent};
+use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/account/apps";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let apps = consents::connected(person.app().store(), person.user.id).await.map_err(|error| person.error(error))?;
     Ok(render(&AppsPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -9,8 +9,7 @@ use crate::store::{events, passkeys};
 use crate::web::device;
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
-use crate::web::pages::chrome;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const RECENT: u64 = 8;
 
@@ -23,7 +22,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let before = sign_ins.map_err(|error| person.error(error))?.into_iter().nth(1);
     let passkeys = passkeys::of_user(store.read(), user.id).await.map_err(|error| person.error(error))?;
     Ok(render(&AccountHome {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -16,9 +16,9 @@ use crate::store::{passkeys, people};
 use crate::web::error::{ApiError, PageError, render};
 use crate::web::extract::{ScriptAsk, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::pages::{chrome, passkey};
+use crate::web::pages::passkey;
 use crate::web::urls;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/account/passkeys";
 const FRESH_SECONDS: i64 = 15 * 60;
@@ -27,7 +27,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let found = passkeys::of_user(person.app().store().read(), person.user.id).await;
     let found = found.map_err(|error| person.error(error))?;
     Ok(render(&PasskeysPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

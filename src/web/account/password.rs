@@ -12,9 +12,9 @@ use crate::manage::{ManageError, people};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::pages::chrome;
 use crate::web::sign_in;
 use crate::web::urls::ACCOUNT;
+use crate::web::view::Chrome;
 
 type FieldErrors = Vec<(&'static str, String)>;
 
@@ -71,7 +71,7 @@ fn busy() -> (StatusCode, FieldErrors) {
 
 fn page(person: &SignedIn, errors: FieldErrors) -> PasswordPage {
     PasswordPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -12,8 +12,7 @@ use crate::web::device;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::pages::chrome;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/account/sessions";
 
@@ -31,7 +30,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         current: session.id == here,
     };
     Ok(render(&SessionsPage {
-        chrome: chrome(app),
+        chrome: Chrome::of(app),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

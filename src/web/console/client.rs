@@ -16,9 +16,9 @@ use crate::store::clients;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::{card, chrome};
+use crate::web::pages::card;
 use crate::web::urls;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const LIST: &str = "/admin/clients";
 
@@ -104,7 +104,7 @@ async fn found(person: &SignedIn, id: &ClientId) -> Result<Client, PageError> {
 
 fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
     ClientPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
@@ -124,7 +124,7 @@ fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
 fn confirm(person: &SignedIn, client: &Client, typed: &str, error: Option<&str>) -> ConfirmPage {
     let (name, href) = (client.shown_name(), urls::console_client(&client.id));
     ConfirmPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,

@@ -9,9 +9,9 @@ use crate::domain::client::Client;
 use crate::store::clients::{self, Filter};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
-use crate::web::pages::{card, chrome};
+use crate::web::pages::card;
 use crate::web::urls;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/admin/clients";
 /// The filter `state`, and whether its apps are turned off.
@@ -30,7 +30,7 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
     let mut found = clients::list(person.app().store().read(), &filter).await.map_err(|error| person.error(error))?;
     let pager = asked.page(&mut found, |client| (client.shown_name().to_owned(), client.id.clone()));
     Ok(render(&ClientsPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -11,7 +11,7 @@ use crate::store::events::{self, Filter, Named};
 use crate::store::{Store, StoreError, clients, people};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
-use crate::web::pages::chrome;
+use crate::web::view::Chrome;
 
 const HERE: &str = "/admin/events";
 
@@ -29,7 +29,7 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
     let mut found = events::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
     let pager = asked.page(&mut found, |event: &Event| event.id);
     Ok(render(&EventsPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -14,9 +14,8 @@ use crate::manage::keys as manage;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::chrome;
 use crate::web::urls::ENDPOINTS;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/admin/keys";
 
@@ -25,7 +24,7 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     let keys = manage::list(&app.manager()).await.map_err(|error| person.error(error))?;
     let lifetimes = &app.config.lifetimes;
     Ok(render(&KeysPage {
-        chrome: chrome(app),
+        chrome: Chrome::of(app),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
@@ -134,7 +133,7 @@ fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>)
         State::Retired => vec!["everything it signed that is still alive is void"],
     };
     ConfirmPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,

@@ -10,12 +10,12 @@ use crate::manage::clients::{self, NewClient};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::chrome;
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 pub async fn kinds(Admin(person): Admin) -> Response {
     render(&ClientKindPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
@@ -52,7 +52,7 @@ pub async fn submit(InPath(kind): InPath<Kind>, form: AdminForm) -> Result<Respo
 
 fn page(person: &SignedIn, kind: Kind, form: NewClientForm) -> NewClientPage {
     NewClientPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,

@@ -10,8 +10,7 @@ use crate::store::events::{self, Filter};
 use crate::store::{Store, StoreError, clients, people, sessions};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
-use crate::web::pages::chrome;
-use crate::web::view::When;
+use crate::web::view::{Chrome, When};
 
 const DAYS: i64 = 14;
 const DAY_SECONDS: i64 = 86_400;
@@ -24,7 +23,7 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     let rows = async |filter| event_rows::of(store, events::list(store.read(), &filter).await?).await;
     let refusals = newest(EventKind::REFUSALS.to_vec(), REFUSALS);
     Ok(render(&OverviewPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),

@@ -16,9 +16,8 @@ use crate::store::people::{self, Filter};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::chrome;
 use crate::web::urls;
-use crate::web::view::{When, initials};
+use crate::web::view::{Chrome, When, initials};
 
 pub const HERE: &str = "/admin/people";
 /// The filter `state`: its words, and whether its people are turned off, whether they administer.
@@ -40,7 +39,7 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
     let ids: Vec<UserId> = found.iter().map(|user| user.id).collect();
     let mut groups = people::groups_of_all(store.read(), &ids).await.map_err(|error| person.error(error))?;
     Ok(render(&PeoplePage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
@@ -112,7 +111,7 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
 
 fn new_page(person: &SignedIn, form: NewPersonForm) -> NewPersonPage {
     NewPersonPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,

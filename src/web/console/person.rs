@@ -19,8 +19,8 @@ use crate::store::{StoreError, events, passkeys, people, sessions};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::{card, chrome};
-use crate::web::view::{When, initials};
+use crate::web::pages::card;
+use crate::web::view::{Chrome, When, initials};
 use crate::web::{device, sign_in, urls};
 
 const RECENT: u64 = 8;
@@ -195,7 +195,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
     let recent = events::Filter { user: Some(user.id), most: RECENT, ..events::Filter::default() };
     let sessions = sessions::of_user(store.read(), user.id, store.env().now()).await?;
     Ok(PersonPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
@@ -254,7 +254,7 @@ fn app_row(app: &consents::Connected) -> ConnectedApp {
 fn confirm(person: &SignedIn, user: &User, typed: &str, error: Option<String>) -> ConfirmPage {
     let (name, href) = (user.shown_name(), urls::console_person(user.id));
     ConfirmPage {
-        chrome: chrome(person.app()),
+        chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,

@@ -13,9 +13,9 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
 use crate::web::extract::Visitor;
-use crate::web::pages::chrome;
 use crate::web::pages::views::FormPostPage;
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
@@ -68,7 +68,7 @@ fn send(visitor: &Visitor, reply: Reply) -> Response {
         return Redirect::to(&reply.location()).into_response();
     }
     render(&FormPostPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         action: reply.redirect_uri,
         fields: reply.parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     })

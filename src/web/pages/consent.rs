@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
-use super::{card, chrome, person, waiting};
+use super::{card, person, waiting};
 use crate::domain::api::Api;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::EventId;
@@ -16,6 +16,7 @@ use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
@@ -26,7 +27,7 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
     let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
     let host = url::Url::parse(&waiting.request.reply_to.redirect_uri).ok();
     Ok(render(&ConsentPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: urls::consent(waiting.id),
         app: card(&client),

@@ -2,12 +2,11 @@
 
 use axum::response::Response;
 
-use super::chrome;
 use super::consent::signed_in;
 use super::views::HomePage;
 use crate::web::error::{PageError, render};
 use crate::web::extract::Visitor;
-use crate::web::view::{Viewer, initials};
+use crate::web::view::{Chrome, Viewer, initials};
 
 pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
     let viewer = signed_in(&visitor).await?.map(|user| Viewer {
@@ -15,5 +14,5 @@ pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
         initials: initials(user.shown_name()),
         admin: user.admin,
     });
-    Ok(render(&HomePage { chrome: chrome(&visitor.app), viewer }))
+    Ok(render(&HomePage { chrome: Chrome::of(&visitor.app), viewer }))
 }

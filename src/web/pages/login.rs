@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{LoginError, LoginPage};
-use super::{card, chrome, record, waiting};
+use super::{card, record, waiting};
 use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::secret::Secret;
@@ -20,6 +20,7 @@ use crate::web::extract::{Form, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::sign_in;
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 pub async fn for_app(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
@@ -132,7 +133,7 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
     };
     let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
     Ok(LoginPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: waiting.map_or_else(|| urls::LOGIN.to_owned(), |waiting| urls::login(waiting.id)),
         flow: waiting.map(|waiting| waiting.id.to_string()).unwrap_or_default(),

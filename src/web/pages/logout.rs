@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{LogoutPage, SignedOutPage};
-use super::{card, chrome, person};
+use super::{card, person};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::logout::LogoutRequest;
 use crate::protocol::parameters::Parameters;
@@ -13,6 +13,7 @@ use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor};
 use crate::web::sign_in;
 use crate::web::urls::ENDPOINTS;
+use crate::web::view::Chrome;
 
 const REQUEST: [&str; 4] = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
 
@@ -39,7 +40,7 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
     };
     let fields = REQUEST.iter().filter_map(|name| Some(((*name).to_owned(), parameters.one(name).ok()??.to_owned())));
     Ok(render(&LogoutPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: ENDPOINTS.end_session.to_owned(),
         fields: fields.collect(),
@@ -75,6 +76,6 @@ async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, P
     sign_in::sign_out(visitor).await?;
     Ok(match request.back {
         Some(back) => Redirect::to(&back).into_response(),
-        None => render(&SignedOutPage { chrome: chrome(&visitor.app), back: None }),
+        None => render(&SignedOutPage { chrome: Chrome::of(&visitor.app), back: None }),
     })
 }

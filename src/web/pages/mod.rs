@@ -13,20 +13,13 @@ pub mod views;
 
 use super::error::PageError;
 use super::extract::Visitor;
-use super::statics;
-use super::view::{AppCard, Chrome, initials};
-use crate::app::App;
+use super::view::{AppCard, initials};
 use crate::domain::client::Client;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::interactions;
 use views::Person;
-
-/// What every page shows around its own content.
-pub fn chrome(app: &App) -> Chrome {
-    Chrome { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::version() }
-}
 
 /// The interaction of a page's address, for the browser that began it.
 pub async fn waiting(visitor: &Visitor, id: &str) -> Result<Interaction, PageError> {

@@ -5,11 +5,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{AccountLine, SelectAccountPage};
-use super::{card, chrome, person, record, waiting};
+use super::{card, person, record, waiting};
 use crate::domain::interaction::Progress;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor};
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
@@ -25,7 +26,7 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
         }
     });
     Ok(render(&SelectAccountPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: urls::select_account(waiting.id),
         app: Some(card(&client)),

@@ -5,7 +5,6 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::chrome;
 use super::views::SetupPage;
 use crate::app::App;
 use crate::domain::authorization::SignInMethod;
@@ -20,6 +19,7 @@ use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor};
 use crate::web::sign_in;
 use crate::web::urls;
+use crate::web::view::Chrome;
 
 /// A new link, while there is no administrator; older ones stop working.
 pub async fn link(app: &App) -> Result<Option<Secret>, StoreError> {
@@ -84,7 +84,7 @@ async fn check(visitor: &Visitor, token: &str) -> Result<(), PageError> {
 
 fn page(visitor: &Visitor, token: &str) -> SetupPage {
     SetupPage {
-        chrome: chrome(&visitor.app),
+        chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: urls::SETUP.to_owned(),
         token: token.to_owned(),

@@ -31,7 +31,8 @@ impl Page {
     pub fn text(&self, selector: &str) -> String {
         let html = Html::parse_document(&self.html);
         let found = html.select(&Selector::parse(selector).unwrap()).next();
-        let pieces: Vec<&str> = found.iter().flat_map(|it| it.text()).flat_map(str::split_whitespace).collect();
+        let pieces: Vec<&str> =
+            found.iter().flat_map(scraper::ElementRef::text).flat_map(str::split_whitespace).collect();
         pieces.join(" ")
     }
 
