@@ -124,13 +124,13 @@ fn in_words(seconds: i64) -> String {
 
 fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>) -> ConfirmPage {
     let alg = key.alg.as_str();
-    let effects = match key.state {
-        State::Next => vec!["another next key takes its place"],
-        State::Active => vec![
+    let consequences: &[&str] = match key.state {
+        State::Next => &["another next key takes its place"],
+        State::Active => &[
             "everything it signed is void: people sign in again, and apps ask for new tokens",
             "the next key signs from now on; apps that don’t know it yet fail until they read the keys again",
         ],
-        State::Retired => vec!["everything it signed that is still alive is void"],
+        State::Retired => &["everything it signed that is still alive is void"],
     };
     ConfirmPage {
         chrome: Chrome::of(person.app()),
@@ -140,9 +140,12 @@ fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>)
         section: Section::Keys,
         crumbs: vec![Crumb { label: "Keys".to_owned(), href: HERE.to_owned() }],
         step: "Withdraw".to_owned(),
-        title: format!("Withdraw the {alg} key?"),
-        warning: "This can’t be undone. It is for a key that somebody may have got hold of.".to_owned(),
-        effects: effects.into_iter().map(ToOwned::to_owned).collect(),
+        title: format!("Withdraw the {} {alg} key?", key.state.as_str()),
+        warning: "This can’t be undone.".to_owned(),
+        effects: [format!("the key {} is published no more", key.kid)]
+            .into_iter()
+            .chain(consequences.iter().map(|effect| (*effect).to_owned()))
+            .collect(),
         word: alg.to_owned(),
         typed: typed.to_owned(),
         error: error.map(ToOwned::to_owned),

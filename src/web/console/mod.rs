@@ -82,7 +82,8 @@ fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldEr
         }
         ManageError::Conflict(text) => match text.split_once(": ") {
             Some((field, message)) if is_field(field) => vec![(field.to_owned(), sentence(message))],
-            _ => vec![(String::new(), sentence(&text))],
+            // Begins with a name, which keeps its letters.
+            _ => at("", &format!("{text}.")),
         },
         ManageError::Busy => {
             let text = "Many people are signing in right now. Try again in a moment.";

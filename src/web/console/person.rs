@@ -134,7 +134,7 @@ pub async fn disable(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Resp
     } else {
         match manage::disable(&person.app().manager(), &person.by(), id).await {
             Ok(user) => Flash::ok(format!("{} is disabled and signed out everywhere.", user.shown_name())),
-            Err(ManageError::Conflict(text)) => Flash::bad(super::sentence(&text)),
+            Err(ManageError::Conflict(text)) => Flash::bad(format!("{text}.")),
             Err(error) => return Err(failed(person, error)),
         }
     };
@@ -169,7 +169,7 @@ pub async fn delete(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Respo
     match manage::delete(&person.app().manager(), &person.by(), id).await {
         Ok(()) => Ok(then(person, Flash::ok(format!("{} is deleted.", user.shown_name())), list::HERE)),
         Err(ManageError::Conflict(text)) => {
-            Ok(again(INVALID, &confirm(person, &user, typed, Some(super::sentence(&text)))))
+            Ok(again(INVALID, &confirm(person, &user, typed, Some(format!("{text}.")))))
         }
         Err(error) => Err(failed(person, error)),
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::with_admin;
+use crate::budgets::Statements;
 use crate::support::{Browser, Server};
 
 async fn jwks(server: &Server) -> Vec<String> {
@@ -121,4 +122,27 @@ async fn the_record_comes_in_pages() {
     let second = admin.page(&older).await;
     assert_eq!((second.count("tbody > tr"), second.has("a[rel=next]")), (10, false));
     assert!(second.html.contains("First page"));
+}
+
+/// Names and groups are looked up for a page, not for a row.
+#[tokio::test]
+async fn a_longer_table_asks_no_more_questions() {
+    let (server, admin) = with_admin().await;
+    let (statements, _guard) = Statements::record();
+    let mut asked = Vec::new();
+    for number in 0..12 {
+        server.user(&format!("user{number}")).await;
+        let id = server.person(&format!("user{number}")).await.id;
+        let page = admin.page(&format!("/admin/people/{id}")).await;
+        admin.fill(&page, "form[action$='/groups']", &[("new_groups", "staff")]).await;
+        server.client(&format!("app{number}"), serde_json::json!({})).await;
+        let path = format!("/admin/clients/app{number}");
+        admin.press(&path, &format!("{path}/disable")).await;
+        statements.take();
+        for list in ["/admin", "/admin/people", "/admin/clients", "/admin/events"] {
+            admin.page(list).await;
+        }
+        asked.push(statements.take().0.len());
+    }
+    assert!(asked[0] > 10 && asked.iter().all(|questions| *questions == asked[0]), "{asked:?}");
 }

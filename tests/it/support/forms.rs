@@ -31,8 +31,7 @@ impl Page {
     pub fn text(&self, selector: &str) -> String {
         let html = Html::parse_document(&self.html);
         let found = html.select(&Selector::parse(selector).unwrap()).next();
-        let pieces: Vec<&str> =
-            found.iter().flat_map(scraper::ElementRef::text).flat_map(str::split_whitespace).collect();
+        let pieces: Vec<&str> = found.iter().flat_map(ElementRef::text).flat_map(str::split_whitespace).collect();
         pieces.join(" ")
     }
 
