@@ -120,7 +120,9 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 /// A server tells what it does; a command only what goes wrong.
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
+    // PostgreSQL's notices say at each start that a table is there already; the setting comes later and may ask for them.
+    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,{level}"))
+        .map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     match config.log.format {
