@@ -1,16 +1,17 @@
 //! The issuer: OpenID Connect Core §2 and RFC 8414 §2 (a URL without query or fragment, https outside of loopback).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use url::{Host, Url};
 
-/// The issuer URL, byte for byte as relying parties compare it.
+/// The issuer URL, byte for byte as relying parties compare it. Every request's handlers clone it several times.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Issuer {
-    text: String,
-    url: Url,
+    text: Arc<str>,
+    url: Arc<Url>,
 }
 
 impl Default for Issuer {
@@ -41,7 +42,7 @@ impl Issuer {
             });
         match problem {
             Some(problem) => Err(format!("the issuer {text:?} {problem}")),
-            None => Ok(Self { text: text.to_owned(), url }),
+            None => Ok(Self { text: text.into(), url: Arc::new(url) }),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6): consumed first, by one statement that can lose a race. A second
 //! use is an outcome, not an error path: what was issued from it is revoked in the transaction that refuses it (§4.1.2).
 
+use std::sync::Arc;
+
 use super::TokenSet;
 use super::issue::narrowed;
 use crate::domain::authorization::Authorization;
@@ -27,7 +29,7 @@ fn invalid_grant(text: &'static str) -> OAuthError {
 impl Provider {
     pub(super) async fn redeem_code(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         parameters: &Parameters,
         code: &str,
         redirect_uri: Option<&str>,

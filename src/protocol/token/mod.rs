@@ -8,6 +8,8 @@ mod client_credentials;
 mod issue;
 mod refresh_token;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::Provider;
@@ -67,7 +69,7 @@ impl<'a> Grant<'a> {
 
 impl Provider {
     /// Answers a token request of an authenticated client.
-    pub async fn token(&self, client: &Client, parameters: &Parameters, origin: Origin) -> Result<TokenSet> {
+    pub async fn token(&self, client: &Arc<Client>, parameters: &Parameters, origin: Origin) -> Result<TokenSet> {
         let grant = Grant::parse(parameters)?;
         if !client.meta.allows(grant.grant_type()) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use this grant type."));

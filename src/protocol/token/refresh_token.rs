@@ -1,6 +1,8 @@
 //! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the token rotates at each use by one compare-and-set; an old one ends the
 //! family, but for the one before within ten seconds, whose answer may have been lost.
 
+use std::sync::Arc;
+
 use super::TokenSet;
 use super::issue::narrowed;
 use crate::domain::client::Client;
@@ -21,7 +23,7 @@ fn refused() -> OAuthError {
 impl Provider {
     pub(super) async fn refresh(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         parameters: &Parameters,
         token: &str,
         scope: Option<&str>,
