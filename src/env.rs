@@ -99,7 +99,13 @@ impl Env {
     /// A UUID whose first 48 bits are the time (RFC 9562 §5.7), so that rows made together lie together in an index.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
-        let millis = u64::try_from(self.now().0).unwrap_or(0);
+        self.uuid_at(self.now())
+    }
+
+    /// One of that time.
+    #[must_use]
+    pub fn uuid_at(&self, at: Timestamp) -> Uuid {
+        let millis = u64::try_from(at.0).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.random::<10>()).into_uuid()
     }
 }

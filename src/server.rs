@@ -1,7 +1,9 @@
 //! Running the service: listen, serve, work in the background, stop gracefully.
 //!
-//! [`upkeep`] is what it does from time to time, `tls` the certificate that is read again when it changes.
+//! [`listen`] is what connections get, [`upkeep`] what is done from time to time, `tls` the certificate that is read
+//! again when it changes.
 
+pub mod listen;
 mod tls;
 pub mod upkeep;
 
@@ -15,7 +17,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::env::Env;
 use crate::store::Authority;
-use crate::web::{pages::setup, router};
+use crate::web::pages::setup;
 
 use tls::Certificate;
 use upkeep::Upkeep;
@@ -33,7 +35,6 @@ pub async fn run(config: Config) -> Result<(), String> {
     };
     let listener = std::net::TcpListener::bind(config.listen)
         .map_err(|error| format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", config.listen))?;
-    listener.set_nonblocking(true).map_err(said)?;
     let app = App::open(config, Env::system()).await?;
     let mut background = vec![
         tokio::spawn(Authority::follow(app.store().clone())),
@@ -47,15 +48,12 @@ pub async fn run(config: Config) -> Result<(), String> {
     announce(&line);
     let handle = Handle::new();
     tokio::spawn(stop.then(handle.clone()));
-    let service = router::router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let served = if let Some(certificate) = certificate {
-        let server = axum_server::from_tcp_rustls(listener, certificate.config()).map_err(said)?;
+    let tls = certificate.map(|certificate| {
+        let config = certificate.config();
         background.push(tokio::spawn(certificate.follow()));
-        server.handle(handle).serve(service).await
-    } else {
-        let server = axum_server::from_tcp(listener).map_err(said)?;
-        server.handle(handle).serve(service).await
-    };
+        config
+    });
+    let served = listen::serve(listener, tls, &app, handle, listen::Patience::default()).await;
     for task in background {
         task.abort();
     }

@@ -17,10 +17,11 @@ use signet::domain::grant::Grant;
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use signet::domain::scope::Scopes;
 use signet::domain::secret::{Secret, SecretKind};
+use signet::domain::session::Session;
 use signet::domain::user::{Profile, User, Username};
 use signet::env::Env;
 use signet::keys::refresh_token;
-use signet::store::{Change, clients, codes, grants, people};
+use signet::store::{Change, clients, codes, grants, people, sessions};
 
 const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
 const CALLBACK: &str = "http://127.0.0.1:9999/cb";
@@ -86,11 +87,28 @@ pub async fn people_and_client(app: &App) {
 /// A sign-in of alice's that came to `scope`.
 async fn authorized(app: &App, scope: &str) -> Authorization {
     let alice = people::by_username(app.store().read(), &Username::parse("alice").unwrap()).await.unwrap().unwrap();
-    let session = SessionId(app.env().uuid());
+    let (now, id) = (app.env().now(), SessionId(app.env().uuid()));
+    let session = Session {
+        digest: SecretKind::Session.digest(&id.to_string()),
+        id,
+        user: alice.id,
+        auth_time: now,
+        method: SignInMethod::Passkey,
+        remembered: false,
+        created_at: now,
+        last_seen: now,
+        idle_until: now.plus_seconds(3600),
+        expires_at: now.plus_seconds(3600),
+        address: String::new(),
+        user_agent: String::new(),
+        data: String::new(),
+    };
+    let write = app.store().write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await }));
+    write.await.unwrap();
     Authorization {
         subject: Subject::User(alice.id),
         client: client_id(),
-        sign_in: Some(SignIn { session, auth_time: app.env().now(), method: SignInMethod::Passkey }),
+        sign_in: Some(SignIn { session: id, auth_time: now, method: SignInMethod::Passkey }),
         grant: Some(GrantId(app.env().uuid())),
         scopes: Scopes::parse(scope).unwrap(),
         resources: Vec::new(),
@@ -112,6 +130,7 @@ pub async fn codes(app: &App, count: usize) -> Vec<String> {
                 redirect_uri: CALLBACK.to_owned(),
                 redirect_uri_sent: true,
                 challenge: Some(CodeChallenge(URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER)))),
+                issued_at: app.env().now(),
                 expires_at: app.env().now().plus_seconds(3600),
             });
             texts.push(secret.expose().to_owned());

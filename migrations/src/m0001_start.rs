@@ -143,6 +143,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("redirect_uri"))
             .col(boolean("redirect_uri_sent"))
             .col(text_null("challenge"))
+            .col(big_integer("issued_at"))
             .col(big_integer("expires_at"))
             .col(big_integer_null("used_at"))
             .to_owned(),

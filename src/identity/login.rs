@@ -56,7 +56,9 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
     let counted = match throttle::count(store, &attempt).await? {
         Ok(counted) => counted,
         Err(too_many) => {
-            note_failure(store, found.as_ref(), typed.origin, "too many tries").await?;
+            if too_many.first {
+                note_failure(store, found.as_ref(), typed.origin, "too many tries").await?;
+            }
             return Err(Refused::TooMany(too_many));
         }
     };

@@ -4,6 +4,8 @@
 //! The owner is never locked out by somebody else: a browser that has signed in to the account before has an allowance
 //! of its own.
 
+use std::net::IpAddr;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::ids::UserId;
@@ -29,14 +31,18 @@ pub struct Attempt {
 #[derive(Clone, Debug)]
 pub struct Counted(Vec<Digest>);
 
-/// Refused until then.
+/// Refused.
 #[derive(Clone, Copy, Debug)]
-pub struct TooMany(pub Timestamp);
+pub struct TooMany {
+    pub until: Timestamp,
+    /// Whether it is the first one refused in its window: the others would only fill the events.
+    pub first: bool,
+}
 
 impl TooMany {
     /// How long that is, in words that complete "Wait …".
     pub fn wait(self, now: Timestamp) -> String {
-        match self.0.since(now).max(0) / 60_000 + 1 {
+        match self.until.since(now).max(0) / 60_000 + 1 {
             1 => "a minute".to_owned(),
             minutes => format!("{minutes} minutes"),
         }
@@ -58,24 +64,32 @@ pub async fn count(store: &Store, attempt: &Attempt) -> Result<Result<Counted, T
         Some((browser, user)) => digest("browser", &[browser, &user.to_string()]),
         None => digest("account", &[&attempt.account]),
     };
-    let counters = [(account, PER_ACCOUNT), (digest("address", &[&attempt.address]), PER_ADDRESS)];
+    // The address first: past its budget it leaves no further trace, whatever names it goes on to try.
+    let counters = [(digest("address", &[&neighbourhood(&attempt.address)]), PER_ADDRESS), (account, PER_ACCOUNT)];
     store
         .write(move |tx| {
             Box::pin(async move {
-                let mut until: Option<Timestamp> = None;
                 for (digest, most) in &counters {
                     let count = throttle::add(tx, digest, WINDOW_SECONDS).await?;
                     if count.failures > *most {
-                        until = Some(until.map_or(count.resets_at, |until| until.max(count.resets_at)));
+                        return Ok(Err(TooMany { until: count.resets_at, first: count.failures == *most + 1 }));
                     }
                 }
-                Ok(match until {
-                    Some(until) => Err(TooMany(until)),
-                    None => Ok(Counted(counters.iter().map(|(digest, _)| *digest).collect())),
-                })
+                Ok(Ok(Counted(counters.iter().map(|(digest, _)| *digest).collect())))
             })
         })
         .await
+}
+
+/// What is counted of an address: of an IPv6 one the first half, since the rest is its owner's to choose (RFC 6177 §2).
+fn neighbourhood(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        _ => address.to_owned(),
+    }
 }
 
 /// The attempt was right after all.

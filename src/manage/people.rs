@@ -280,6 +280,8 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, user: &User) -> Resu
 async fn end_access(tx: &Tx, user: UserId, keep: Option<SessionId>) -> Result<()> {
     // The first word in the feed takes its lock, so that two transactions cannot each count the other's administrator.
     tx.tell(Change::Cutoff(Cutoff::User(user))).await?;
+    // Before the sessions are looked for: a sign-in on its way comes to its end first, or sees what has changed.
+    people::hold(tx, user, None).await?;
     for session in sessions::delete_of_user(tx, user, keep).await? {
         tx.tell(Change::Cutoff(Cutoff::Session(session))).await?;
     }

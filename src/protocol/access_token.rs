@@ -111,18 +111,18 @@ impl Provider {
         Some((secret, row))
     }
 
-    /// Signs a JWT access token. Outside of any transaction.
-    pub fn jwt_access_token(&self, plan: &Plan, authorization: &Authorization) -> Result<Secret> {
-        let now = self.env.now();
+    /// Signs a JWT access token. Outside of any transaction, and so with the time of the transaction that let it be
+    /// issued: what was revoked in between ends it.
+    pub fn jwt_access_token(&self, plan: &Plan, authorization: &Authorization, issued_at: Timestamp) -> Result<Secret> {
         let sign_in = authorization.sign_in.as_ref();
         let claims = Claims {
             iss: self.issuer.as_str().to_owned(),
             sub: authorization.sub(),
             aud: self.audience(authorization),
-            exp: now.seconds() + plan.lifetime,
-            iat: now.seconds(),
+            exp: issued_at.seconds() + plan.lifetime,
+            iat: issued_at.seconds(),
             // A UUIDv7: its first bits are the time in milliseconds, exact where `iat` is not.
-            jti: self.env.uuid().to_string(),
+            jti: self.env.uuid_at(issued_at).to_string(),
             client_id: authorization.client.clone(),
             scope: authorization.scopes.clone(),
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),

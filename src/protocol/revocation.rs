@@ -27,8 +27,11 @@ impl Provider {
                 Box::pin(async move {
                     match grants::by_id(tx.conn(), presented.grant).await? {
                         Some(grant) if grant.authorization.client == client => {
-                            grants::revoke(tx, Of::Grant(grant.id)).await?;
-                            tx.tell(Change::Cutoff(Cutoff::Grant(grant.id))).await
+                            // Once: the feed has heard of it where there is nothing left to revoke.
+                            if grants::revoke(tx, Of::Grant(grant.id)).await? > 0 {
+                                tx.tell(Change::Cutoff(Cutoff::Grant(grant.id))).await?;
+                            }
+                            Ok(())
                         }
                         _ => Ok(()),
                     }

@@ -16,7 +16,7 @@ use super::{Change, Cutoff, Result, Store, apis, clients, feed};
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::scope::OFFLINE_ACCESS;
 use crate::env::Timestamp;
 
@@ -155,6 +155,12 @@ impl Authority {
             *kept = Some(apis.clone());
         }
         Ok(apis)
+    }
+
+    /// Whether everything of that grant has been ended already.
+    #[must_use]
+    pub fn has_ended(&self, grant: GrantId) -> bool {
+        self.cutoffs.read().is_ok_and(|cutoffs| cutoffs.contains_key(&Cutoff::Grant(grant)))
     }
 
     /// Whether a token issued at `issued_at` under `authorization` is still good, as far as revocation goes.

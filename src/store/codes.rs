@@ -27,6 +27,7 @@ mod row {
         pub redirect_uri_sent: bool,
         #[sea_orm(column_type = "Text", nullable)]
         pub challenge: Option<String>,
+        pub issued_at: i64,
         pub expires_at: i64,
         pub used_at: Option<i64>,
     }
@@ -43,6 +44,7 @@ impl TryFrom<row::Model> for Code {
             redirect_uri: row.redirect_uri,
             redirect_uri_sent: row.redirect_uri_sent,
             challenge: row.challenge.map(CodeChallenge),
+            issued_at: Timestamp(row.issued_at),
             expires_at: Timestamp(row.expires_at),
         })
     }
@@ -58,6 +60,7 @@ pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
         redirect_uri: Set(code.redirect_uri.clone()),
         redirect_uri_sent: Set(code.redirect_uri_sent),
         challenge: Set(code.challenge.as_ref().map(|challenge| challenge.0.clone())),
+        issued_at: Set(code.issued_at.0),
         expires_at: Set(code.expires_at.0),
         used_at: Set(None),
     };

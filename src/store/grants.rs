@@ -76,6 +76,11 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: GrantId) -> Result<Option<G
     row::Entity::find_by_id(id.0).one(conn).await?.map(Grant::try_from).transpose()
 }
 
+/// The same, which nobody else changes until the transaction ends: refreshes of one grant go one after the other.
+pub async fn hold(tx: &Tx, id: GrantId) -> Result<Option<Grant>> {
+    row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(Grant::try_from).transpose()
+}
+
 /// What a rotation makes of a grant.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation {

@@ -73,11 +73,17 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// One transaction. What it changes for other nodes it also tells them, by [`Tx::tell`].
 pub struct Tx {
     conn: DatabaseTransaction,
+    env: Env,
     at: Timestamp,
     told: Mutex<Vec<Change>>,
 }
 
 impl Tx {
+    fn new(conn: DatabaseTransaction, env: Env) -> Self {
+        let at = env.now();
+        Self { conn, env, at, told: Mutex::default() }
+    }
+
     /// For the reading functions, which take a connection.
     #[must_use]
     pub const fn conn(&self) -> &DatabaseTransaction {
@@ -92,10 +98,13 @@ impl Tx {
 
     /// Appends to the change feed: other nodes follow within a second, this one when the transaction has committed.
     ///
+    /// The entry's time is now, not the transaction's beginning: what waited for this one's locks began later, and what
+    /// it waited for itself is older.
+    ///
     /// # Errors
     /// Where the database fails.
     pub async fn tell(&self, change: Change) -> Result<()> {
-        feed::append(&self.conn, self.at, &change).await?;
+        feed::append(&self.conn, self.env.now(), &change).await?;
         if let Ok(mut told) = self.told.lock() {
             told.push(change);
         }
@@ -170,12 +179,12 @@ impl Store {
     /// # Errors
     /// What `work` fails with, or [`StoreError::Unavailable`] where the database is gone or overloaded.
     pub async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
-        let at = self.inner.env.now();
+        let env = &self.inner.env;
         let (value, told) = match &self.inner.engine {
-            Engine::Sqlite { writer, .. } => writer.run(at, work).await?,
+            Engine::Sqlite { writer, .. } => writer.run(env.clone(), work).await?,
             Engine::Postgres(pool) => {
                 let run = async {
-                    let tx = Tx { conn: pool.begin().await?, at, told: Mutex::default() };
+                    let tx = Tx::new(pool.begin().await?, env.clone());
                     let value = work(&tx).await?;
                     let (conn, told) = tx.told();
                     conn.commit().await?;
@@ -185,7 +194,7 @@ impl Store {
             }
         };
         for change in told {
-            self.inner.authority.apply(&change, at);
+            self.inner.authority.apply(&change, env.now());
         }
         self.inner.written.fetch_add(1, Ordering::Relaxed);
         Ok(value)

@@ -142,6 +142,15 @@ pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Resul
     found.map(User::try_from).transpose()
 }
 
+/// Whether somebody is there and turned on, and, where `password_as_of` is given, has the password of that time; and so
+/// until the transaction ends: what else holds them waits.
+pub async fn hold(tx: &Tx, id: UserId, password_as_of: Option<Timestamp>) -> Result<bool> {
+    let found = person::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
+    Ok(found.is_some_and(|row| {
+        !row.disabled && password_as_of.is_none_or(|at| row.password_changed_at.is_some_and(|changed| changed == at.0))
+    }))
+}
+
 /// Whoever signs in with this, a username or an email address; a username comes first.
 pub async fn by_login<C: ConnectionTrait>(conn: &C, typed: &str) -> Result<Option<User>> {
     let folded = Username::folded(typed);

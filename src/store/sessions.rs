@@ -112,6 +112,12 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
     found.map(Session::try_from).transpose()
 }
 
+/// Whether the session is still there, and so until the transaction ends: what deletes it waits.
+pub async fn hold(tx: &Tx, id: SessionId) -> Result<bool> {
+    let found = row::Entity::find().filter(row::Column::Id.eq(id.0)).lock_shared().one(tx.conn()).await?;
+    Ok(found.is_some())
+}
+
 /// Somebody's living sessions, the last used first.
 pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
     row::Entity::find()

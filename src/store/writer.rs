@@ -15,7 +15,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Change, PATIENCE, Result, StoreError, Tx, Work};
-use crate::env::Timestamp;
+use crate::env::Env;
 
 /// At most this many transactions in one commit, so that the first does not wait for ever.
 const BATCH: usize = 64;
@@ -46,9 +46,9 @@ impl Writer {
         Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) }
     }
 
-    pub(super) async fn run<T: Send + 'static>(&self, at: Timestamp, work: impl Work<T>) -> Result<(T, Vec<Change>)> {
+    pub(super) async fn run<T: Send + 'static>(&self, env: Env, work: impl Work<T>) -> Result<(T, Vec<Change>)> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |batch| Box::pin(in_savepoint(batch, at, work, answer)));
+        let job: Job = Box::new(move |batch| Box::pin(in_savepoint(batch, env, work, answer)));
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| StoreError::Unavailable("too many transactions are waiting".into()))?;
         tokio::time::timeout(PATIENCE, answered)
@@ -81,8 +81,10 @@ async fn work_off(db: &DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
         let batch = match db.begin_with_options(immediate).await {
             Ok(batch) => batch,
             Err(error) => {
-                // Dropping the job closes its caller's channel, which answers "unavailable".
+                // Dropping a job closes its caller's channel, which answers "unavailable": those that came meanwhile
+                // too, which have waited as long as one should.
                 tracing::error!(%error, "the database does not begin a transaction");
+                while jobs.try_recv().is_ok() {}
                 continue;
             }
         };
@@ -106,12 +108,12 @@ async fn work_off(db: &DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
 
 async fn in_savepoint<T: Send + 'static>(
     batch: &DatabaseTransaction,
-    at: Timestamp,
+    env: Env,
     work: impl Work<T>,
     answer: oneshot::Sender<Result<(T, Vec<Change>)>>,
 ) -> Reply {
     let outcome = async {
-        let tx = Tx { conn: batch.begin().await?, at, told: Mutex::default() };
+        let tx = Tx::new(batch.begin().await?, env);
         // A panic in one transaction must not take the writer, and everybody's writes, with it.
         let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
         let (savepoint, told) = tx.told();

@@ -27,6 +27,17 @@ fn log(error: &OAuthError) {
     }
 }
 
+/// A refusal that goes back to the app. That somebody is not signed in, or says no, is no fault of anybody's.
+pub fn log_returned(error: &OAuthError) {
+    let (code, cause) = (error.code.as_str(), error.cause.as_deref().unwrap_or_default());
+    match error.code {
+        ErrorCode::LoginRequired | ErrorCode::ConsentRequired | ErrorCode::AccessDenied => {
+            tracing::info!(error = code, cause, "sent back to the app");
+        }
+        _ => tracing::warn!(error = code, cause, description = %error.description, "sent back to the app"),
+    }
+}
+
 /// For programs.
 pub struct ApiError {
     pub error: OAuthError,
@@ -143,7 +154,11 @@ impl IntoResponse for PageError {
             app: None,
             hint: None,
         };
-        (status, render(&page)).into_response()
+        let mut response = (status, render(&page)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
     }
 }
 

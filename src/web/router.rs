@@ -10,6 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use super::limits::{self, Face};
 use super::oauth::{authorize, documents, token, userinfo};
 use super::pages::{consent, home, login, logout, passkey, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
@@ -29,14 +30,14 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.token, post(token::token))
         .route(ENDPOINTS.introspection, post(token::introspect))
         .route(ENDPOINTS.revocation, post(token::revoke))
-        .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo))
-        .layer(cors.clone());
+        .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
+    let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
 
     let documents = Router::new()
         .route("/.well-known/openid-configuration", get(documents::discovery))
         .route("/.well-known/oauth-authorization-server", get(documents::discovery))
-        .route(ENDPOINTS.jwks, get(documents::jwks))
-        .layer(cors);
+        .route(ENDPOINTS.jwks, get(documents::jwks));
+    let documents = limited(app, Face::Program, documents).layer(cors);
 
     let pages = Router::new()
         .route("/", get(home::show))
@@ -51,7 +52,8 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(account::routes())
-        .merge(console::routes())
+        .merge(console::routes());
+    let pages = limited(app, Face::Person, pages)
         .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
@@ -61,6 +63,7 @@ pub fn router(app: &App) -> Router {
         .route("/readyz", get(ready))
         // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
         .route("/static/{name}", get(statics::serve).layer(CompressionLayer::new()));
+    let operation = limited(app, Face::Program, operation);
 
     Router::new()
         .merge(back_channel)
@@ -72,6 +75,15 @@ pub fn router(app: &App) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), layers::around))
         .with_state(app.clone())
+}
+
+/// A group of routes with what none of its requests gets past, in the form of those who ask there.
+fn limited(app: &App, face: Face, group: Router<App>) -> Router<App> {
+    let wrong_method = {
+        let app = app.clone();
+        move |request| limits::wrong_method(app.clone(), face, request)
+    };
+    group.method_not_allowed_fallback(wrong_method).layer(from_fn_with_state((app.clone(), face), limits::layer))
 }
 
 async fn ready(State(app): State<App>) -> Response {

@@ -17,7 +17,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
 use crate::env::Timestamp;
-use crate::store::{Store, StoreError, sessions};
+use crate::store::{Store, StoreError, people, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
 const SEEN_SECONDS: i64 = 300;
@@ -39,6 +39,9 @@ pub struct Carried {
     pub expires_at: Timestamp,
     pub address: String,
     pub user_agent: String,
+    /// Of a session that is about to begin with a password: when the one that was checked had been set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_as_of: Option<Timestamp>,
 }
 
 impl Carried {
@@ -73,6 +76,7 @@ impl Carried {
             expires_at: session.expires_at,
             address: session.address,
             user_agent: session.user_agent,
+            password_as_of: None,
         }
     }
 }
@@ -94,25 +98,37 @@ fn backend(error: &StoreError) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
 
-fn session(record: &Record) -> session_store::Result<Session> {
+fn carried(record: &Record) -> session_store::Result<Carried> {
     let value = record.data.get(KEY).cloned().unwrap_or_default();
-    let carried: Carried =
-        serde_json::from_value(value).map_err(|error| session_store::Error::Encode(error.to_string()))?;
-    Ok(carried.session(digest(&record.id)))
+    serde_json::from_value(value).map_err(|error| session_store::Error::Encode(error.to_string()))
 }
 
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let session = session(record)?;
-        self.0
-            .write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await }))
-            .await
-            .map_err(|error| backend(&error))
+        let carried = carried(record)?;
+        let (as_of, session) = (carried.password_as_of, carried.session(digest(&record.id)));
+        let begun = self.0.write(move |tx| {
+            Box::pin(async move {
+                // Checking a password takes its time: they may have been turned off meanwhile, or have a new one.
+                if !people::hold(tx, session.user, as_of).await? {
+                    return Ok(false);
+                }
+                // Of two sign-ins at once on one session the later one has it.
+                sessions::delete(tx, session.id).await?;
+                sessions::insert(tx, &session).await?;
+                Ok(true)
+            })
+        });
+        if begun.await.map_err(|error| backend(&error))? {
+            Ok(())
+        } else {
+            Err(session_store::Error::Backend("the person has been changed meanwhile".to_owned()))
+        }
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let session = session(record)?;
+        let session = carried(record)?.session(digest(&record.id));
         self.0
             .write(move |tx| Box::pin(async move { sessions::update(tx, &session).await }))
             .await

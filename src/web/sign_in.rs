@@ -38,10 +38,13 @@ pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remembe
         expires_at: now.plus_seconds(whole),
         address: visitor.origin.address.clone(),
         user_agent: visitor.origin.user_agent.clone(),
+        password_as_of: user.password_changed_at.filter(|_| method == SignInMethod::Password),
     };
     visitor.tower.cycle_id().await.map_err(|error| broken(visitor, &error))?;
     visitor.tower.insert(KEY, &carried).await.map_err(|error| broken(visitor, &error))?;
     visitor.tower.set_expiry(Some(sessions::expiry(&carried)));
+    // Here and not by the layer, which has only a bare 500 for what cannot be kept.
+    visitor.tower.save().await.map_err(|error| broken(visitor, &error))?;
     note(visitor, EventKind::SignedIn, user.id, method).await.map_err(|error| visitor.error(error))
 }
 

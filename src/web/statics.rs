@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -29,8 +30,10 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
-pub async fn serve(Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let Some(file) = Files::get(&name) else { return StatusCode::NOT_FOUND.into_response() };
+pub async fn serve(name: Result<Path<String>, PathRejection>, RawQuery(query): RawQuery) -> Response {
+    let Some(file) = name.ok().and_then(|Path(name)| Files::get(&name)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let ours = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(version());
     let cache = if ours { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
     let headers =

@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod attacks;
 mod authorize;
 mod browser;
 mod budgets;

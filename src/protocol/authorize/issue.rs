@@ -9,10 +9,10 @@ use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
 use crate::protocol::Provider;
 use crate::protocol::error::Result;
-use crate::store::{codes, interactions};
+use crate::store::{codes, interactions, sessions};
 
 impl Provider {
-    /// The answer with a code; nothing where `waiting` has been answered already.
+    /// The answer with a code; nothing where `waiting` has been answered already, or the session has just ended.
     pub(super) async fn issue_code(
         &self,
         request: &AuthorizationRequest,
@@ -20,6 +20,7 @@ impl Provider {
         waiting: Option<InteractionId>,
     ) -> Result<Option<Reply>> {
         let secret = SecretKind::AuthorizationCode.mint(self.env.random());
+        let (now, id) = (self.env.now(), session.id);
         let code = Code {
             digest: SecretKind::AuthorizationCode.digest(secret.expose()),
             authorization: Authorization {
@@ -34,7 +35,8 @@ impl Provider {
             redirect_uri: request.reply_to.redirect_uri.clone(),
             redirect_uri_sent: request.reply_to.redirect_uri_sent,
             challenge: request.challenge.clone(),
-            expires_at: self.env.now().plus_seconds(self.lifetimes.code),
+            issued_at: now,
+            expires_at: now.plus_seconds(self.lifetimes.code),
         };
         let issued = self
             .store
@@ -43,6 +45,10 @@ impl Provider {
                     if let Some(waiting) = waiting
                         && !interactions::consume(tx, waiting).await?
                     {
+                        return Ok(false);
+                    }
+                    // Held until the code is there: whatever ends the session from now on finds it, and ends it too.
+                    if !sessions::hold(tx, id).await? {
                         return Ok(false);
                     }
                     codes::insert(tx, &code).await?;

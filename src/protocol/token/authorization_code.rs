@@ -12,7 +12,8 @@ use crate::domain::code::Code;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::grant::Grant;
 use crate::domain::ids::EventId;
-use crate::domain::secret::SecretKind;
+use crate::domain::scope::OFFLINE_ACCESS;
+use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
@@ -20,7 +21,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
 use crate::store::grants::Of;
-use crate::store::{Change, Cutoff, StoreError, Tx, access_tokens, codes, events, grants};
+use crate::store::{Change, Cutoff, StoreError, Tx, access_tokens, codes, events, grants, people, sessions};
 
 fn invalid_grant(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, text)
@@ -62,12 +63,11 @@ impl Provider {
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
                     }
-                    let issued_at = code.expires_at.plus_seconds(-provider.lifetimes.code);
-                    let mut authorization = code.authorization;
-                    if !provider.store.authority().stands(&authorization, None, issued_at) {
-                        return Ok(Err(unknown()));
+                    if !provider.stands(tx, &code).await? {
+                        return Ok(Err(unknown().because("what it hangs on has ended")));
                     }
-                    let refresh = provider.begin_family(tx, &client_now, &authorization).await?;
+                    let refresh = provider.begin_family(tx, &client_now, &code).await?;
+                    let mut authorization = code.authorization;
                     authorization.resources = match narrowed(&parameters, &authorization.resources) {
                         Ok(resources) => resources,
                         Err(error) => return Ok(Err(error)),
@@ -80,12 +80,26 @@ impl Provider {
                         }
                         None => None,
                     };
-                    Ok(Ok((authorization, plan, opaque, refresh)))
+                    Ok(Ok((authorization, plan, tx.now(), opaque, refresh)))
                 })
             })
             .await?;
-        let (authorization, plan, opaque, refresh) = redeemed?;
-        self.mint(client, &authorization, &plan, opaque, refresh)
+        let (authorization, plan, issued_at, opaque, refresh) = redeemed?;
+        self.mint(client, &authorization, &plan, issued_at, opaque, refresh)
+    }
+
+    /// Whether nothing that the code hangs on has ended since it was issued: what this node has heard of, and the
+    /// session or the person themself, held until the transaction ends.
+    async fn stands(&self, tx: &Tx, code: &Code) -> std::result::Result<bool, StoreError> {
+        let authorization = &code.authorization;
+        if !self.store.authority().stands(authorization, None, code.issued_at) {
+            return Ok(false);
+        }
+        match (authorization.session(), authorization.user()) {
+            (Some(session), _) if !authorization.scopes.contains(OFFLINE_ACCESS) => sessions::hold(tx, session).await,
+            (_, Some(user)) => people::hold(tx, user, None).await,
+            _ => Ok(true),
+        }
     }
 
     /// The first refresh token of a new grant, where the client uses them and the person signed in.
@@ -93,8 +107,9 @@ impl Provider {
         &self,
         tx: &Tx,
         client: &Client,
-        authorization: &Authorization,
-    ) -> std::result::Result<Option<crate::domain::secret::Secret>, StoreError> {
+        code: &Code,
+    ) -> std::result::Result<Option<Secret>, StoreError> {
+        let authorization = &code.authorization;
         let (Some(id), true) = (authorization.grant, client.meta.allows(GrantType::RefreshToken)) else {
             return Ok(None);
         };
@@ -105,7 +120,8 @@ impl Provider {
             generation: 1,
             current: digest,
             rotated_at: tx.now(),
-            created_at: tx.now(),
+            // As old as the code: a revocation that this node has not heard of yet ends it too.
+            created_at: code.issued_at,
             expires_at: self.refresh_token_end(tx.now(), tx.now()),
             revoked: false,
         };
@@ -117,7 +133,8 @@ impl Provider {
         now.plus_seconds(self.lifetimes.refresh_token).min(created.plus_seconds(self.lifetimes.grant))
     }
 
-    /// Somebody has a copy of what only the client should have: everything of that grant ends.
+    /// Somebody has a copy of what only the client should have: everything of that grant ends. Once: whoever repeats it
+    /// fills neither the feed nor the events.
     pub(super) async fn end_copied(
         &self,
         tx: &Tx,
@@ -125,7 +142,9 @@ impl Provider {
         what: &str,
         origin: &Origin,
     ) -> std::result::Result<(), StoreError> {
-        let Some(grant) = authorization.grant else { return Ok(()) };
+        let Some(grant) = authorization.grant.filter(|grant| !self.store.authority().has_ended(*grant)) else {
+            return Ok(());
+        };
         grants::revoke(tx, Of::Grant(grant)).await?;
         tx.tell(Change::Cutoff(Cutoff::Grant(grant))).await?;
         let event = Event {

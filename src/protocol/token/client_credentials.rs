@@ -12,6 +12,7 @@ use crate::store::access_tokens;
 
 impl Provider {
     pub(super) async fn client_credentials(&self, client: &Client, parameters: &Parameters) -> Result<TokenSet> {
+        let now = self.env.now();
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2, §3.3: without a scope it gets what it may have, but for what says something about a person.
         let own = client.meta.scope.filtered(|scope| !STANDARD.contains(&scope));
@@ -42,6 +43,6 @@ impl Provider {
                 Some(secret)
             }
         };
-        self.mint(client, &authorization, &plan, opaque, None)
+        self.mint(client, &authorization, &plan, now, opaque, None)
     }
 }

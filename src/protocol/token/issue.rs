@@ -6,24 +6,27 @@ use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::scope::OPENID;
 use crate::domain::secret::Secret;
+use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 
 impl Provider {
-    /// Signs what `authorization` is worth. `opaque` is an access token that the transaction has written already.
+    /// Signs what `authorization` was worth at `issued_at`. `opaque` is an access token that the transaction has written
+    /// already.
     pub(super) fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
         plan: &Plan,
+        issued_at: Timestamp,
         opaque: Option<Secret>,
         refresh_token: Option<Secret>,
     ) -> Result<TokenSet> {
         let access_token = match opaque {
             Some(token) => token,
-            None => self.jwt_access_token(plan, authorization)?,
+            None => self.jwt_access_token(plan, authorization, issued_at)?,
         };
         let id_token = if authorization.scopes.contains(OPENID) {
             let alg = client.meta.id_token_signed_response_alg;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::TokenSet;
 use super::issue::narrowed;
+use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::event::Origin;
 use crate::domain::grant::{Grant, Presented};
@@ -37,7 +38,7 @@ impl Provider {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some(grant) = grants::by_id(tx.conn(), presented.grant).await? else {
+                    let Some(grant) = grants::hold(tx, presented.grant).await? else {
                         return Ok(Err(refused()));
                     };
                     if grant.authorization.client != client_now.id {
@@ -55,7 +56,7 @@ impl Provider {
                         return Ok(Err(refused().because("reuse")));
                     }
                     // What cannot be granted is refused before the token is used up.
-                    let authorization = match narrow(&grant, scope.as_deref(), &parameters) {
+                    let authorization = match narrow(&grant, &client_now, scope.as_deref(), &parameters) {
                         Ok(authorization) => authorization,
                         Err(error) => return Ok(Err(error)),
                     };
@@ -77,14 +78,14 @@ impl Provider {
                         }
                         None => None,
                     };
-                    Ok(Ok((authorization, plan, opaque, secret)))
+                    Ok(Ok((authorization, plan, tx.now(), opaque, secret)))
                 })
             })
             .await?;
-        let (mut authorization, plan, opaque, refresh) = refreshed?;
+        let (mut authorization, plan, issued_at, opaque, refresh) = refreshed?;
         // OpenID Connect Core §12.2: an ID token of a refresh has no nonce.
         authorization.nonce = None;
-        self.mint(client, &authorization, &plan, opaque, Some(refresh))
+        self.mint(client, &authorization, &plan, issued_at, opaque, Some(refresh))
     }
 
     fn lives(&self, grant: &Grant) -> bool {
@@ -94,13 +95,10 @@ impl Provider {
     }
 }
 
-/// §6: no more scopes than were granted; the grant itself keeps them all.
-fn narrow(
-    grant: &Grant,
-    scope: Option<&str>,
-    parameters: &Parameters,
-) -> Result<crate::domain::authorization::Authorization> {
+/// §6: no more scopes than were granted, nor than the client may have by now; the grant itself keeps them all.
+fn narrow(grant: &Grant, client: &Client, scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
     let mut authorization = grant.authorization.clone();
+    authorization.scopes = authorization.scopes.filtered(|scope| client.meta.scope.contains(scope));
     if let Some(scope) = scope {
         let asked = Scopes::parse(scope).unwrap_or_default();
         if asked.is_empty() || !asked.within(&authorization.scopes) {

@@ -1,6 +1,5 @@
 //! `/account/apps`: which apps may use the account, and taking that back.
 
-use axum::extract::Path;
 use axum::response::Response;
 
 use super::then;
@@ -9,7 +8,7 @@ use crate::domain::ids::ClientId;
 use crate::manage::ManageError;
 use crate::manage::consents::{self, Connected};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{SignedIn, SignedInForm};
+use crate::web::extract::{InPath, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
 use crate::web::pages::{card, consent};
 use crate::web::view::{Chrome, When};
@@ -36,7 +35,7 @@ fn line(app: &Connected) -> AppLine {
     }
 }
 
-pub async fn revoke(Path(client): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+pub async fn revoke(InPath(client): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
     let person = &form.person;
     let gone = Flash::bad("That app doesn’t use your account any more.");
     let flash = match ClientId::parse(&client) {

@@ -2,7 +2,6 @@
 //! minutes: a passkey would outlive the session of somebody who only found the browser open.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -14,7 +13,7 @@ use crate::domain::session::Session;
 use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
 use crate::store::{passkeys, people};
 use crate::web::error::{ApiError, PageError, render};
-use crate::web::extract::{ScriptAsk, SignedIn, SignedInForm};
+use crate::web::extract::{InPath, ScriptAsk, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
 use crate::web::pages::passkey;
 use crate::web::urls;
@@ -82,7 +81,7 @@ pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
     Ok(then(person, flash, HERE))
 }
 
-pub async fn rename(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let renamed = match id.parse::<PasskeyId>() {
         Ok(id) => app.passkeys.rename(app.store(), person.user.id, id, form.text("name")).await,
@@ -91,7 +90,7 @@ pub async fn rename(Path(id): Path<String>, form: SignedInForm) -> Result<Respon
     Ok(then(person, said(renamed.map_err(|error| person.error(error))?, "The passkey has its new name."), HERE))
 }
 
-pub async fn delete(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+pub async fn delete(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let removed = match id.parse::<PasskeyId>() {
         Ok(id) => app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await,

@@ -1,6 +1,5 @@
 //! `/account/sessions`: where I am signed in, and signing out there.
 
-use axum::extract::Path;
 use axum::response::Response;
 
 use super::then;
@@ -10,7 +9,7 @@ use crate::manage::{ManageError, people};
 use crate::store::sessions;
 use crate::web::device;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{SignedIn, SignedInForm};
+use crate::web::extract::{InPath, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
 use crate::web::view::{Chrome, When};
 
@@ -38,7 +37,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     }))
 }
 
-pub async fn end(Path(id): Path<String>, form: SignedInForm) -> Result<Response, PageError> {
+pub async fn end(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
     let person = &form.person;
     let gone = Flash::bad("That device is signed out already.");
     let flash = match id.parse::<SessionId>() {

@@ -1,6 +1,7 @@
 //! A request to the protocol's endpoints: its parameters (query of a GET, form of a POST) and the credentials beside them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, Request};
@@ -14,6 +15,9 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
 use crate::web::sessions;
+
+/// No client of ours sends so slowly; a hand that does wants to keep a connection busy.
+const BODY: Duration = Duration::from_secs(10);
 
 /// The id that a request has in the log, on error pages and in events.
 #[derive(Clone, Debug)]
@@ -41,23 +45,34 @@ impl FromRequest<App> for Asked {
         let parameters = if parts.method == Method::POST {
             if !is_form(&parts.headers) {
                 // RFC 6750 §2.2: a bearer token in the header needs no form.
-                let body = Bytes::from_request(Request::from_parts(parts, body), app).await;
-                return match body {
-                    Ok(body) if body.is_empty() => {
-                        Ok(Self { parameters: Parameters::default(), authorization, origin })
-                    }
-                    _ => Err(invalid("The body must be application/x-www-form-urlencoded.").into()),
-                };
+                if !self::body(Request::from_parts(parts, body)).await?.is_empty() {
+                    return Err(invalid("The body must be application/x-www-form-urlencoded.").into());
+                }
+                return Ok(Self { parameters: Parameters::default(), authorization, origin });
             }
-            let body = Bytes::from_request(Request::from_parts(parts, body), app)
-                .await
-                .map_err(|_| invalid("The body is too large or did not arrive."))?;
-            Parameters::parse(&body)?
+            let parameters = Parameters::parse(&self::body(Request::from_parts(parts, body)).await?)?;
+            parameters.check_repetition()?;
+            parameters
         } else {
             Parameters::parse(parts.uri.query().unwrap_or_default().as_bytes())?
         };
         Ok(Self { parameters, authorization, origin })
     }
+}
+
+/// A request's body, which has to be there within [`BODY`] and is no longer than the router allows.
+pub async fn body(request: Request) -> Result<Bytes, OAuthError> {
+    let missing = || OAuthError::new(ErrorCode::InvalidRequest, "The body is too large or did not arrive.");
+    let read = tokio::time::timeout(BODY, Bytes::from_request(request, &())).await;
+    read.map_err(|_| missing().because("it took too long"))?.map_err(|error| missing().because(error.to_string()))
+}
+
+/// The parameters of a body that is a form.
+pub async fn form(request: Request) -> Result<Parameters, OAuthError> {
+    if !is_form(request.headers()) {
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, "The body must be application/x-www-form-urlencoded."));
+    }
+    Parameters::parse(&body(request).await?)
 }
 
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
@@ -83,12 +98,13 @@ pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
 }
 
 fn forwarded(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
-    let all: Vec<IpAddr> = headers
+    let all: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|text| text.trim().parse().ok())
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .map(str::trim)
         .collect();
-    all.into_iter().rev().find(|address| !trusted.contains(*address))
+    // From the nearest on. What is no address ends it: what stands before was not written by a proxy of ours.
+    let mut named = all.into_iter().rev().map_while(|text| text.parse::<IpAddr>().ok());
+    named.find(|address| !trusted.contains(*address))
 }

@@ -1,6 +1,7 @@
 //! What handlers ask for: [`Asked`], a protocol request unjudged; [`Visitor`], a person's browser with its session and,
-//! for a POST, its checked [`Form`]; [`ScriptAsk`], what our own script asks; [`SignedIn`] and [`Admin`], who are let no
-//! further without a session, with their forms.
+//! for a POST, its checked [`Form`]; [`ScriptAsk`], what our own script asks; [`InPath`], what an address names;
+//! [`body`], a body within limits; [`SignedIn`] and [`Admin`], who are let no further without a session, with their
+//! forms.
 
 mod asked;
 mod in_path;
@@ -8,7 +9,7 @@ mod script;
 mod signed_in;
 mod visitor;
 
-pub use asked::{Asked, RequestId, origin};
+pub use asked::{Asked, RequestId, body, form, origin};
 pub use in_path::InPath;
 pub use script::ScriptAsk;
 pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};

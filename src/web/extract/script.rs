@@ -3,12 +3,12 @@
 //!
 //! Next door: [`super::visitor`], forms.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::asked::body as body_of;
 use super::visitor::{Visitor, is_our_own};
 use crate::app::App;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -36,8 +36,8 @@ impl FromRequest<App> for ScriptAsk {
         if !is_json(&parts.headers) || !is_our_own(&parts.headers, app) {
             return Err(refused("The question did not come from one of our pages."));
         }
-        let body = Bytes::from_request(Request::from_parts(parts, body), app).await;
-        let body = body.map_err(|_| refused("The question is too large or did not arrive."))?;
+        let body = body_of(Request::from_parts(parts, body)).await;
+        let body = body.map_err(|error| ApiError::from(error).into_response())?;
         let question: Question =
             serde_json::from_slice(&body).map_err(|_| refused("The question is not as our script asks it."))?;
         if !visitor.browser.owns(app, visitor.session_id(), &question.csrf) {

@@ -1,12 +1,11 @@
 //! A person's browser: its cookie, its session where somebody is signed in, and the forms it sends, which are checked
 //! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session).
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-use super::asked::{is_form, origin};
+use super::asked::{body as body_of, is_form, origin};
 use crate::app::App;
 use crate::domain::event::Origin;
 use crate::domain::ids::{SessionId, UserId};
@@ -107,9 +106,7 @@ impl FromRequest<App> for Form {
         if !is_our_own(&parts.headers, app) {
             return Err(refused("The form came from another site. Open the page here and try again."));
         }
-        let body = Bytes::from_request(Request::from_parts(parts, body), app)
-            .await
-            .map_err(|_| refused("The form is too large or did not arrive."))?;
+        let body = body_of(Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
         let fields = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
         fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
         let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();

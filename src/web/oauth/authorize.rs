@@ -1,21 +1,22 @@
 //! The authorization endpoint over HTTP: a GET is decided, a POST becomes a GET, and a page that is done comes back to
 //! `/oauth2/authorize/{id}`. Next door: `protocol::authorize`, which decides.
 
-use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::app::App;
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::ResponseMode;
 use crate::protocol::authorize::{Outcome, Refused, Reply, Step};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::web::error::{PageError, render};
-use crate::web::extract::Visitor;
+use crate::web::error::{PageError, log_returned, render};
+use crate::web::extract::{InPath, Visitor, form};
 use crate::web::pages::views::FormPostPage;
 use crate::web::urls;
 use crate::web::view::Chrome;
+
+/// What a query may have, so that with the rest of the header block it is read (`web::limits`).
+const MOST_QUERY_BYTES: usize = 12 * 1024;
 
 pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
@@ -25,15 +26,21 @@ pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response
 }
 
 /// A POST from another site comes without the session's cookie (SameSite=Lax): the browser is sent to ask again by GET.
-pub async fn post(State(_): State<App>, visitor: Visitor, body: Bytes) -> Result<Response, PageError> {
-    let too_large = || visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The app's request is too large."));
-    let query = std::str::from_utf8(&body).ok().filter(|query| query.len() <= 12 * 1024).ok_or_else(too_large)?;
-    let parameters = Parameters::parse(query.as_bytes()).map_err(|error| visitor.error(error))?;
-    let encoded = parameters.encoded();
-    Ok(Redirect::to(&format!("{}?{encoded}", urls::ENDPOINTS.authorization)).into_response())
+pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageError> {
+    let parameters = form(request).await.map_err(|error| visitor.error(error))?;
+    asked_again(&visitor, urls::ENDPOINTS.authorization, &parameters)
 }
 
-pub async fn resume(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+/// The redirect to the same request by GET.
+pub fn asked_again(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Result<Response, PageError> {
+    let encoded = parameters.encoded();
+    if encoded.len() > MOST_QUERY_BYTES {
+        return Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The app's request is too large.")));
+    }
+    Ok(Redirect::to(&format!("{endpoint}?{encoded}")).into_response())
+}
+
+pub async fn resume(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     let waiting = super::super::pages::waiting(&visitor, &id).await?;
     let outcome = visitor.app.provider.resume(&waiting, visitor.session.as_ref()).await;
     answer(&visitor, outcome)
@@ -46,7 +53,7 @@ pub fn answer(visitor: &Visitor, outcome: Result<Outcome, Refused>) -> Result<Re
         Ok(Outcome::Ask(step, id)) => Ok(Redirect::to(&page(&step, id)).into_response()),
         Err(Refused::Shown(error)) => Err(visitor.error(error)),
         Err(Refused::Returned(to, error)) => {
-            tracing::info!(error = error.code.as_str(), cause = error.cause.as_deref(), "sent back to the app");
+            log_returned(&error);
             Ok(send(visitor, Reply::error(&visitor.app.provider.issuer, &to, &error)))
         }
     }

@@ -1,6 +1,5 @@
 //! Asking a person what an app may have: one line a scope, in their words.
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
@@ -13,12 +12,12 @@ use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::{consents, events, interactions, people};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, Visitor};
+use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
     let Some(user) = signed_in(&visitor).await? else {
         return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
@@ -40,7 +39,7 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
     }))
 }
 
-pub async fn submit(Path(id): Path<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let waiting = waiting(visitor, &id).await?;
     let Some(session) = &visitor.session else { return Ok(Redirect::to(&urls::resume(waiting.id)).into_response()) };

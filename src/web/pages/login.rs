@@ -2,7 +2,7 @@
 //!
 //! Next door: [`super::passkey`], which signs in from the same page.
 
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -16,13 +16,13 @@ use crate::identity::login::{self, Refused};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, Visitor};
+use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::sign_in;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-pub async fn for_app(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
     Ok(render(&page(&visitor, Some(&waiting), "").await?))
 }
@@ -34,7 +34,7 @@ pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<
     Ok(render(&page))
 }
 
-pub async fn submit_for_app(Path(id): Path<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let waiting = waiting(&form.visitor, &id).await?;
     if form.text("decision")? == "deny" {
         let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
@@ -118,6 +118,7 @@ pub(super) async fn again(
     page.error = Some(error.1);
     let mut response = (error.0, render(&page)).into_response();
     if error.0 != StatusCode::OK {
+        tracing::warn!(status = error.0.as_u16(), "a sign-in was not looked at");
         response.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static("60"));
     }
     Ok(response)

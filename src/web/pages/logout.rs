@@ -1,16 +1,16 @@
 //! Signing out, from an app (OpenID Connect RP-Initiated Logout 1.0) or from our own pages.
 
-use axum::extract::RawQuery;
+use axum::extract::{FromRequest as _, RawQuery, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{LogoutPage, SignedOutPage};
 use super::{card, person};
-use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::logout::LogoutRequest;
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, Visitor};
+use crate::web::extract::{Form, Visitor, form};
+use crate::web::oauth::authorize::asked_again;
 use crate::web::sign_in;
 use crate::web::urls::ENDPOINTS;
 use crate::web::view::Chrome;
@@ -51,19 +51,15 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
 
 /// The page's own form carries a `decision`; a POST without one is an app's request, which a GET repeats so that the
 /// Lax cookie is there.
-pub async fn submit(visitor: Visitor, request: axum::extract::Request) -> Result<Response, PageError> {
-    use axum::extract::FromRequest as _;
+pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let app = visitor.app.clone();
     let (parts, body) = request.into_parts();
-    let unreadable =
-        |_| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The form is too large or did not arrive."));
-    let body = axum::body::to_bytes(body, 64 * 1024).await.map_err(unreadable)?;
-    let parameters = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
+    let read = form(Request::from_parts(parts.clone(), body)).await;
+    let parameters = read.map_err(|error| visitor.error(error))?;
     if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {
-        let to = format!("{}?{}", ENDPOINTS.end_session, parameters.encoded());
-        return Ok(Redirect::to(&to).into_response());
+        return asked_again(&visitor, ENDPOINTS.end_session, &parameters);
     }
-    let form = Form::from_request(axum::extract::Request::from_parts(parts, body.into()), &app).await?;
+    let form = Form::from_request(Request::from_parts(parts, parameters.encoded().into()), &app).await?;
     if form.text("decision")? != "allow" {
         return Ok(Redirect::to("/").into_response());
     }

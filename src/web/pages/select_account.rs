@@ -1,6 +1,5 @@
 //! Choosing who goes on to the app: whoever is signed in here, or somebody else.
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
@@ -8,11 +7,11 @@ use super::views::{AccountLine, SelectAccountPage};
 use super::{card, person, record, waiting};
 use crate::domain::interaction::Progress;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, Visitor};
+use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
     let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
     let accounts = signed_in(&visitor).await?.into_iter().map(|user| {
@@ -34,7 +33,7 @@ pub async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, 
     }))
 }
 
-pub async fn submit(Path(id): Path<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let waiting = waiting(visitor, &id).await?;
     let current = visitor.session.as_ref().map(|session| session.user);

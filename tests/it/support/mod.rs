@@ -4,10 +4,11 @@
 pub mod authenticator;
 pub mod chromium;
 pub mod forms;
+pub mod log;
+mod nodes;
 pub mod process;
 pub mod program;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -19,14 +20,12 @@ use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use signet::app::App;
-use signet::config::{Config, Issuer};
 use signet::domain::client::Client;
 use signet::domain::ids::{ClientId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::user::{Profile, User, Username};
-use signet::env::{Clock, Env};
+use signet::env::Env;
 use signet::store::{Change, clients, people};
-use signet::web::router::router;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
@@ -37,26 +36,12 @@ pub struct Server {
     pub url: String,
     pub app: App,
     pub clock: Arc<AtomicI64>,
-    _data: tempfile::TempDir,
+    data: Arc<tempfile::TempDir>,
 }
 
 impl Server {
     pub async fn start() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // By name: passkeys need a host that is one.
-        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
-        let config = Config {
-            issuer: Issuer::parse(&url).unwrap(),
-            data_dir: data.path().to_owned(),
-            database_url: database().await,
-            ..Config::default()
-        };
-        let app = App::open(config, Env { clock: Clock::Manual(clock.clone()) }).await.unwrap();
-        let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Self { url, app, clock, _data: data }
+        Self::start_with(|_| {}).await
     }
 
     /// One with alice and a confidential client `web` that asks for consent.
@@ -229,6 +214,11 @@ impl Browser {
 
     pub async fn raw(&self, path: &str) -> Response {
         self.http.get(self.absolute(path)).send().await.unwrap()
+    }
+
+    /// Any request, with this browser's cookies.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, self.absolute(path))
     }
 
     pub async fn raw_post(&self, path: &str, form: &[(String, String)]) -> Response {

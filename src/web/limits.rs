@@ -1,0 +1,67 @@
+//! What no request gets past, whoever it is for: a header block over 16 KiB (RFC 6585 §5), a method that the path does
+//! not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
+//!
+//! Next door: `server::listen`, which stops reading what is larger or slower still; `extract::body`, bodies.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::{ApiError, PageError};
+use super::extract::origin;
+use crate::app::App;
+use crate::protocol::error::{ErrorCode, OAuthError};
+
+const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// The store gives up sooner; what takes longer hangs.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub enum Face {
+    /// JSON.
+    Program,
+    /// A page.
+    Person,
+}
+
+impl Face {
+    fn refuse(self, app: &App, parts: &Parts, status: StatusCode, error: OAuthError) -> Response {
+        let mut response = match self {
+            Self::Program => ApiError::from(error).into_response(),
+            Self::Person => PageError::new(app, &origin(parts, &app.config.trusted_proxies), error).into_response(),
+        };
+        *response.status_mut() = status;
+        response
+    }
+}
+
+/// The request line and the fields, as they were sent (RFC 9112 §2.1).
+fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
+    let line = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}
+
+pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
+        let error = OAuthError::new(ErrorCode::InvalidRequest, "The address or the headers are too long.");
+        return face.refuse(&app, &parts, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
+    }
+    let answer = next.run(Request::from_parts(parts.clone(), body));
+    if let Ok(response) = tokio::time::timeout(WHOLE, answer).await {
+        return response;
+    }
+    let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
+    face.refuse(&app, &parts, StatusCode::SERVICE_UNAVAILABLE, error.because("no answer in time"))
+}
+
+/// For a path that has other methods; axum adds which.
+pub async fn wrong_method(app: App, face: Face, request: Request) -> Response {
+    let error = OAuthError::new(ErrorCode::InvalidRequest, "This address takes no request of that kind.");
+    face.refuse(&app, &request.into_parts().0, StatusCode::METHOD_NOT_ALLOWED, error)
+}

@@ -1,0 +1,223 @@
+//! What strangers and apps write, shown to people: never as markup, never as a script, never as a header.
+
+use reqwest::Response;
+use scraper::{Html, Selector};
+use serde_json::json;
+
+use super::http;
+use crate::support::{PASSWORD, Server};
+
+const PAYLOADS: [&str; 14] = [
+    "<script>alert(1)</script>",
+    "\"><script>alert(1)</script>",
+    "'><img src=x onerror=alert(1)>",
+    "</title><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "\" autofocus onfocus=alert(1) x=\"",
+    "{{7*7}}{% raw %}${7*7}#{7*7}",
+    "<!--",
+    "]]><script>alert(1)</script>",
+    "&lt;script&gt;",
+    "\u{202e}gpj.exe",
+    "x\r\nSet-Cookie: a=b\r\n\r\n<script>",
+    "</main></body><base href=//evil.example>",
+    "\u{2028}alert(1)\u{2029}",
+];
+
+/// Every header that every answer has.
+fn check_headers(response: &Response, case: &str) {
+    let header = |name: &str| {
+        let all: Vec<_> = response.headers().get_all(name).iter().collect();
+        assert_eq!(all.len(), 1, "{name}, {case}");
+        all[0].to_str().unwrap().to_owned()
+    };
+    let csp = header("content-security-policy");
+    assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"), "{csp}");
+    assert!(csp.contains("base-uri 'none'"), "{csp}");
+    assert!(!csp.contains("unsafe") && !csp.contains('*') && !csp.contains("http:"), "{csp}");
+    assert_eq!(header("x-content-type-options"), "nosniff", "{case}");
+    assert_eq!(header("x-frame-options"), "DENY", "{case}");
+    assert_eq!(header("referrer-policy"), "no-referrer", "{case}");
+    let cookies = response.headers().get_all("set-cookie");
+    assert!(cookies.iter().all(|line| line.to_str().unwrap().starts_with("signet-")), "{case}");
+}
+
+/// No element or attribute is there that our templates do not have.
+fn check_page(html: &str, case: &str) {
+    let page = Html::parse_document(html);
+    let all = Selector::parse("*").unwrap();
+    for element in page.select(&all) {
+        let name = element.value().name();
+        assert!(!["base", "iframe", "object", "embed", "style"].contains(&name), "<{name}>, {case}");
+        if name == "script" {
+            let source = element.attr("src").unwrap_or_default();
+            assert!(source.starts_with("/static/") && element.inner_html().is_empty(), "a script, {case}");
+        }
+        for (attribute, value) in element.value().attrs() {
+            assert!(!attribute.starts_with("on") && attribute != "style", "{attribute}={value}, {case}");
+            let is_address = ["href", "src", "action", "formaction"].contains(&attribute);
+            let low = value.trim().to_lowercase();
+            let runs = low.starts_with("javascript:") || low.starts_with("data:") || low.starts_with("//");
+            assert!(!(is_address && runs), "{attribute}={value}, {case}");
+        }
+    }
+}
+
+async fn check(response: Response, case: &str) {
+    check_headers(&response, case);
+    assert!(!response.status().is_server_error(), "{case}: {}", response.status());
+    let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+    let body = response.text().await.unwrap();
+    match kind.as_deref().and_then(|kind| kind.split(';').next()) {
+        Some("text/html") => check_page(&body, case),
+        Some("application/json") => drop(serde_json::from_str::<serde_json::Value>(&body).expect(case)),
+        Some("text/plain") | None => assert!(!body.contains('<'), "{case}: {body}"),
+        Some(other) => panic!("{other}, {case}"),
+    }
+}
+
+/// T20: GHSA-8rmm-gm28-pj8q, CVE-2026-29191, GO-2026-4861: a page that reflects what was sent. Every payload in every
+/// parameter of every endpoint that shows something.
+#[tokio::test]
+async fn no_parameter_comes_out_as_markup() {
+    let server = Server::with_alice().await;
+    let parameters = [
+        "client_id",
+        "redirect_uri",
+        "response_type",
+        "response_mode",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "max_age",
+        "login_hint",
+        "id_token_hint",
+        "acr_values",
+        "ui_locales",
+        "resource",
+        "request",
+        "request_uri",
+        "registration",
+        "claims",
+        "display",
+        "error",
+        "error_description",
+        "error_hint",
+    ];
+    for payload in PAYLOADS {
+        for name in parameters {
+            for mode in ["query", "form_post"] {
+                let changes = [("response_mode", mode), (name, payload)];
+                let path = server.authorize(if name == "response_mode" { &changes[1..] } else { &changes });
+                let browser = server.browser();
+                let case = format!("{name} = {payload:?}");
+                let mut response = browser.raw(&path).await;
+                for _ in 0..3 {
+                    let Some(to) = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned()) else {
+                        break;
+                    };
+                    check_headers(&response, &case);
+                    if to.starts_with("http") {
+                        assert!(to.starts_with(crate::support::CALLBACK), "{case} led to {to}");
+                        break;
+                    }
+                    response = browser.raw(&to).await;
+                }
+                check(response, &case).await;
+            }
+        }
+        let browser = server.browser();
+        for path in [
+            "/login?next=",
+            "/setup?token=",
+            "/oauth2/logout?client_id=",
+            "/oauth2/logout?state=",
+            "/oauth2/logout?id_token_hint=",
+            "/login/",
+            "/consent/",
+            "/select-account/",
+            "/oauth2/authorize/",
+            "/static/",
+            "/?",
+        ] {
+            let encoded: String = url::form_urlencoded::byte_serialize(payload.as_bytes()).collect();
+            check(browser.raw(&format!("{path}{}", encoded.replace('+', "%20"))).await, &format!("{path}{payload:?}"))
+                .await;
+        }
+        let login = browser.page("/login").await;
+        for field in ["username", "password", "next", "remember", "flow"] {
+            let mut fields = vec![("username", "alice"), ("password", "wrong wrong")];
+            fields.retain(|(name, _)| *name != field);
+            fields.push((field, payload));
+            let (action, form) = login.form(&fields);
+            let form: Vec<_> = form.into_iter().filter(|(name, value)| name != field || value == payload).collect();
+            check(browser.raw_post(&action, &form).await, &format!("{field} = {payload:?}")).await;
+        }
+        server.advance(901);
+    }
+}
+
+/// T20, CVE-2026-42849: what an app says of itself and a person of themself, on the pages that show it.
+#[tokio::test]
+async fn no_name_comes_out_as_markup() {
+    let server = Server::start().await;
+    for (at, payload) in PAYLOADS.into_iter().filter(|payload| !payload.contains('\r')).enumerate() {
+        let (name, client) = (format!("person{at}"), format!("client{at}"));
+        let id = server.user(&name).await;
+        let mut user = signet::store::people::by_id(server.app.store().read(), id).await.unwrap().unwrap();
+        user.profile.name = Some(payload.to_owned());
+        user.profile.email = Some(format!("{payload}@{at}.example"));
+        let write =
+            server.app.store().write(move |tx| Box::pin(async move { signet::store::people::update(tx, &user).await }));
+        write.await.unwrap();
+        server
+            .client(&client, json!({ "client_name": payload, "policy_uri": "https://app.example.com/#\"><script>alert(1)</script>" }))
+            .await;
+        let browser = server.browser();
+        let login = browser
+            .open(&server.authorize(&[("client_id", &client), ("prompt", "select_account")]))
+            .await
+            .ok()
+            .unwrap();
+        check_page(&login.html, payload);
+        let shown = Html::parse_document(&login.html);
+        let shown: String = shown.select(&Selector::parse("#client-name").unwrap()).next().unwrap().text().collect();
+        assert_eq!(shown, payload, "shown to the letter");
+        let consent = browser.submit(&login, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap();
+        assert_eq!(consent.name(), "consent");
+        check_page(&consent.html, payload);
+        for path in ["/", "/account", "/oauth2/logout", &format!("/oauth2/logout?client_id={client}")] {
+            check_page(&browser.page(path).await.html, payload);
+        }
+    }
+}
+
+/// T20: error answers for programs have printable ASCII only, whatever was asked, and no field of a header.
+#[tokio::test]
+async fn an_error_description_is_printable() {
+    let server = Server::with_alice().await;
+    for payload in PAYLOADS {
+        for name in ["grant_type", "scope", "code", "refresh_token", "resource", "client_id"] {
+            let mut form = vec![("grant_type", "client_credentials")];
+            form.retain(|(known, _)| *known != name);
+            form.push((name, payload));
+            let request = http().post(format!("{}/oauth2/token", server.url));
+            let request = request.basic_auth("web", Some(crate::support::SECRET)).form(&form);
+            let response = request.send().await.unwrap();
+            if response.status() == 200 {
+                continue;
+            }
+            let answer: serde_json::Value = response.json().await.unwrap();
+            let said = answer["error_description"].as_str().unwrap();
+            assert!(said.chars().all(|c| matches!(c, ' '..='!' | '#'..='[' | ']'..='~')), "{said}");
+        }
+        let response = http().get(format!("{}/oauth2/userinfo", server.url));
+        let cleaned: String = payload.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
+        let response = response.header("authorization", format!("Bearer {cleaned}")).send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert!(!response.headers()["www-authenticate"].to_str().unwrap().contains('<'));
+    }
+}

@@ -1,0 +1,67 @@
+//! What has broken other providers, tried here. Each test's comment names what it guards and the advisory it answers;
+//! docs/security.md is the map.
+//!
+//! [`secrets`] no credential is good for anything but its own purpose, [`races`] many at once and a restart between,
+//! [`revocation`] how far a revocation reaches, [`addresses`] redirect URIs and return paths (`corpus` makes
+//! the near misses), [`headers`] what they say of the address,
+//! [`sessions`] cookies and who is signed in, [`steps`] the order of an interaction, [`injection`] what is shown,
+//! [`guessing`] what a stranger learns and how often they may try, [`limits`] malformed and oversized requests at every
+//! route, [`outage`] a database that goes away.
+//!
+//! There is no limiter on client secrets: each has at least 32 characters, or 256 random bits where we made it, so that
+//! guessing is hopeless, while a limiter would let a stranger lock an app out.
+
+mod addresses;
+mod corpus;
+mod guessing;
+mod headers;
+mod injection;
+mod limits;
+mod outage;
+mod races;
+mod revocation;
+mod secrets;
+mod sessions;
+mod steps;
+
+use reqwest::{Client, redirect};
+use serde_json::Value;
+
+use crate::support::{SECRET, Server};
+
+/// Follows nothing and keeps no cookies.
+fn http() -> Client {
+    Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap()
+}
+
+/// What a new code of alice's is worth to `web`.
+async fn tokens(server: &Server, scope: &str) -> Value {
+    let (status, tokens) = server.redeem(&server.code(scope).await).await;
+    assert_eq!(status, 200, "{tokens}");
+    tokens
+}
+
+fn text(tokens: &Value, name: &str) -> String {
+    tokens[name].as_str().unwrap_or_else(|| panic!("{name} in {tokens}")).to_owned()
+}
+
+async fn refresh(server: &Server, token: &str) -> (u16, Value) {
+    server.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+}
+
+async fn userinfo(server: &Server, token: &str) -> u16 {
+    let request = http().get(format!("{}/oauth2/userinfo", server.url)).bearer_auth(token);
+    request.send().await.unwrap().status().as_u16()
+}
+
+/// Whether introspection by `client` says so.
+async fn active(server: &Server, client: &str, token: &str) -> bool {
+    let request = http().post(format!("{}/oauth2/introspect", server.url)).basic_auth(client, Some(SECRET));
+    let answer: Value = request.form(&[("token", token)]).send().await.unwrap().json().await.unwrap();
+    answer["active"].as_bool().unwrap_or_else(|| panic!("{answer}"))
+}
+
+async fn revoke(server: &Server, client: &str, token: &str) -> u16 {
+    let request = http().post(format!("{}/oauth2/revoke", server.url)).basic_auth(client, Some(SECRET));
+    request.form(&[("token", token)]).send().await.unwrap().status().as_u16()
+}

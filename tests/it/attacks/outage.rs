@@ -1,0 +1,95 @@
+//! A database that goes away: 503 in the form of whoever asks, never a success, and everything as before when it is back.
+
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+
+use super::{http, refresh, text, tokens, userinfo};
+use crate::support::{SECRET, Server};
+
+/// A database taken away: on PostgreSQL it takes no connections and the ones there are are ended; on SQLite somebody else
+/// holds the write lock, past the time that ours waits for it.
+struct Away {
+    admin: DatabaseConnection,
+    name: Option<String>,
+}
+
+impl Away {
+    async fn begin(server: &Server) -> Self {
+        let url = server.app.config.database();
+        if url.is_sqlite() {
+            let mut options = sea_orm::ConnectOptions::new(url.as_str());
+            options.max_connections(1).sqlx_logging(false);
+            let admin = Database::connect(options).await.unwrap();
+            admin.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+            return Self { admin, name: None };
+        }
+        let admin = Database::connect(std::env::var("TEST_POSTGRES_URL").unwrap()).await.unwrap();
+        let name = url.as_str().rsplit('/').next().unwrap().to_owned();
+        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.execute_unprepared(&end).await.unwrap();
+        Self { admin, name: Some(name) }
+    }
+
+    async fn end(self) {
+        let back = match &self.name {
+            Some(name) => format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
+            None => "ROLLBACK".to_owned(),
+        };
+        self.admin.execute_unprepared(&back).await.unwrap();
+        self.admin.close().await.unwrap();
+    }
+}
+
+/// "A database that goes away: 503, and recovery without a restart"; T27, CVE-2020-15223: a revocation that swallowed a
+/// storage error. While it is away, what needs it says so in its form, a revocation never says that it is done, and what
+/// needs no database goes on. When it is back, so is everything, and nothing that was refused has happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_goes_away_and_comes_back() {
+    let server = Server::with_alice().await;
+    let postgres = !server.app.config.database().is_sqlite();
+    let held = tokens(&server, "openid offline_access").await;
+    let (access, token) = (text(&held, "access_token"), text(&held, "refresh_token"));
+    let browser = server.browser();
+    let (action, form) =
+        browser.page("/login").await.form(&[("username", "alice"), ("password", crate::support::PASSWORD)]);
+    let signed_in = server.browser();
+    signed_in.sign_in_as("alice").await;
+    let away = Away::begin(&server).await;
+
+    let revoke = |token: String| {
+        let request = http().post(format!("{}/oauth2/revoke", server.url)).basic_auth("web", Some(SECRET));
+        request.form(&[("token", token)]).send()
+    };
+    let (refreshed, revoked_access, revoked_refresh, login, ready, credentials) = tokio::join!(
+        refresh(&server, &token),
+        revoke(access.clone()),
+        revoke(token.clone()),
+        browser.raw_post(&action, &form),
+        http().get(format!("{}/readyz", server.url)).send(),
+        server.token(&[("grant_type", "client_credentials")]),
+    );
+    assert_eq!((refreshed.0, refreshed.1["error"].as_str()), (503, Some("temporarily_unavailable")));
+    for answer in [revoked_access.unwrap(), revoked_refresh.unwrap()] {
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+        assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["error"], "temporarily_unavailable");
+    }
+    assert_eq!(login.status(), 503);
+    assert!(login.headers().contains_key("retry-after") && !login.headers().contains_key("set-cookie"));
+    assert!(login.text().await.unwrap().contains("data-error=\"temporarily_unavailable\""));
+    // SQLite goes on reading while it cannot be written to.
+    assert_eq!(ready.unwrap().status(), if postgres { 503 } else { 200 });
+    assert_eq!(credentials.0, 200, "the client is in memory and the token a signature: nothing is asked");
+    if postgres {
+        let page = signed_in.open("/account").await.ok().unwrap();
+        assert_eq!((page.status, page.error().as_str()), (503, "temporarily_unavailable"));
+        assert_eq!(userinfo(&server, &access).await, 503);
+    }
+    away.end().await;
+
+    assert_eq!(http().get(format!("{}/readyz", server.url)).send().await.unwrap().status(), 200);
+    assert_eq!(userinfo(&server, &access).await, 200, "what was refused has not happened");
+    assert_eq!(refresh(&server, &token).await.0, 200);
+    assert_eq!(signed_in.page("/account").await.status, 200);
+    assert_eq!(browser.raw_post(&action, &form).await.status(), 303);
+}

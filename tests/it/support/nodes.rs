@@ -1,0 +1,68 @@
+//! Servers that are not the usual one: with other settings, a second node on one database, the same one started again.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use axum_server::Handle;
+use signet::app::App;
+use signet::config::{Config, Issuer};
+use signet::env::{Clock, Env};
+use signet::server::listen::{self, Patience};
+use tempfile::TempDir;
+
+use super::{Server, database, log};
+
+impl Server {
+    /// One with settings that `change` has made.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // By name: passkeys need a host that is one.
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let mut config = Config {
+            issuer: Issuer::parse(&url).unwrap(),
+            data_dir: data.path().to_owned(),
+            database_url: database().await,
+            ..Config::default()
+        };
+        change(&mut config);
+        let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
+        Self::open(listener, config, clock, data, Patience::default()).await
+    }
+
+    async fn open(
+        listener: std::net::TcpListener,
+        config: Config,
+        clock: Arc<AtomicI64>,
+        data: Arc<TempDir>,
+        patience: Patience,
+    ) -> Self {
+        log::keep();
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let app = App::open(config, Env { clock: Clock::Manual(clock.clone()) }).await.unwrap();
+        let served = app.clone();
+        tokio::spawn(async move { listen::serve(listener, None, &served, Handle::new(), patience).await.unwrap() });
+        Self { url, app, clock, data }
+    }
+
+    /// Another process on the same database and data directory, behind the same issuer, with nothing in its memory.
+    pub async fn node(&self) -> Self {
+        self.node_with(Patience::default()).await
+    }
+
+    pub async fn node_with(&self, patience: Patience) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = (*self.app.config).clone();
+        Self::open(listener, config, self.clock.clone(), self.data.clone(), patience).await
+    }
+
+    /// The nodes that requests may fall on: SQLite has one, PostgreSQL two.
+    pub async fn nodes(self) -> Vec<Self> {
+        if std::env::var("TEST_DATABASE").as_deref() == Ok("postgres") {
+            let second = self.node().await;
+            vec![self, second]
+        } else {
+            vec![self]
+        }
+    }
+}
