@@ -108,27 +108,27 @@ async fn no_parameter_comes_out_as_markup() {
         "error_hint",
     ];
     for payload in PAYLOADS {
-        for name in parameters {
-            for mode in ["query", "form_post"] {
-                let changes = [("response_mode", mode), (name, payload)];
-                let path = server.authorize(if name == "response_mode" { &changes[1..] } else { &changes });
-                let browser = server.browser();
-                let case = format!("{name} = {payload:?}");
-                let mut response = browser.raw(&path).await;
-                for _ in 0..3 {
-                    let Some(to) = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned()) else {
-                        break;
-                    };
-                    check_headers(&response, &case);
-                    if to.starts_with("http") {
-                        assert!(to.starts_with(crate::support::CALLBACK), "{case} led to {to}");
-                        break;
-                    }
-                    response = browser.raw(&to).await;
+        for (name, mode) in parameters.map(|name| (name, "query")) {
+            let changes = [("response_mode", mode), (name, payload)];
+            let path = server.authorize(if name == "response_mode" { &changes[1..] } else { &changes });
+            let browser = server.browser();
+            let case = format!("{name} = {payload:?}");
+            let mut response = browser.raw(&path).await;
+            for _ in 0..3 {
+                let Some(to) = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned()) else {
+                    break;
+                };
+                check_headers(&response, &case);
+                if to.starts_with("http") {
+                    assert!(to.starts_with(crate::support::CALLBACK), "{case} led to {to}");
+                    break;
                 }
-                check(response, &case).await;
+                response = browser.raw(&to).await;
             }
+            check(response, &case).await;
         }
+        let silent = server.authorize(&[("response_mode", "form_post"), ("prompt", "none"), ("state", payload)]);
+        check(server.browser().raw(&silent).await, &format!("state = {payload:?} in a form")).await;
         let browser = server.browser();
         for path in [
             "/login?next=",

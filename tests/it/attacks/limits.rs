@@ -11,6 +11,7 @@ use reqwest::{Method, Response};
 use signet::server::listen::Patience;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tracing::Level;
 
 use super::http;
 use crate::support::{Server, log};
@@ -90,8 +91,8 @@ async fn check_refusal(response: Response, face: Face, case: &str) {
         }
     }
     let levels = log::levels(&id);
-    assert_eq!(levels.iter().filter(|level| *level == "WARN").count(), 1, "{case}: {levels:?}");
-    assert!(!levels.contains(&"ERROR".to_owned()), "{case}: {levels:?}");
+    assert_eq!(levels.iter().filter(|level| **level == Level::WARN).count(), 1, "{case}: {levels:?}");
+    assert!(!levels.contains(&Level::ERROR), "{case}: {levels:?}");
 }
 
 fn url(server: &Server, route: &Route) -> String {

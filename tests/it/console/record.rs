@@ -74,6 +74,8 @@ async fn the_record_tells_what_was_done_by_whom_to_what() {
     let (server, admin) = with_admin().await;
     let bob = server.user("bob").await;
     server.client("web", serde_json::json!({ "client_name": "Lantern <i>" })).await;
+    // Each in a moment of its own: what happens in one millisecond has no order.
+    server.advance(1);
     admin.press("/admin/clients/web", "/admin/clients/web/disable").await;
     server.advance(1);
     admin.press(&format!("/admin/people/{bob}"), &format!("/admin/people/{bob}/disable")).await;
