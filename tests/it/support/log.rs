@@ -62,7 +62,7 @@ impl Subscriber for Keeper {
         if span.metadata().name() == "request" {
             let mut text = Text::default();
             span.record(&mut text);
-            LINES.lock().unwrap().push_str(&format!("request{}\n", text.line));
+            writeln!(LINES.lock().unwrap(), "request{}", text.line).unwrap();
             self.requests.lock().unwrap().insert(number, text.id);
         }
         Id::from_u64(number)
@@ -80,7 +80,7 @@ impl Subscriber for Keeper {
         let mut text = Text::default();
         event.record(&mut text);
         let level = *event.metadata().level();
-        LINES.lock().unwrap().push_str(&format!("{level}{}\n", text.line));
+        writeln!(LINES.lock().unwrap(), "{level}{}", text.line).unwrap();
         let requests = self.requests.lock().unwrap();
         let request = INSIDE.with_borrow(|inside| inside.iter().rev().find_map(|number| requests.get(number)).cloned());
         if let Some(request) = request {
@@ -93,7 +93,7 @@ impl Subscriber for Keeper {
     }
 
     fn exit(&self, _: &Id) {
-        INSIDE.with_borrow_mut(|inside| drop(inside.pop()));
+        INSIDE.with_borrow_mut(Vec::pop);
     }
 }
 
