@@ -9,7 +9,7 @@ use reqwest::Client as Http;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::support::process::Installation;
+use crate::support::program::Program;
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
 const FAMILIES: usize = 8;
@@ -47,10 +47,10 @@ impl App {
 
 #[tokio::test]
 async fn the_data_is_its_owners_alone() {
-    let installation = Installation::new().await;
-    let _server = installation.serve();
+    let program = Program::new().await;
+    let _server = program.serve(&[]);
     let mut files: Vec<String> = Vec::new();
-    for entry in std::fs::read_dir(installation.data()).unwrap().map(Result::unwrap) {
+    for entry in std::fs::read_dir(program.data()).unwrap().map(Result::unwrap) {
         files.push(entry.file_name().into_string().unwrap());
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{files:?}");
     }
@@ -60,14 +60,15 @@ async fn the_data_is_its_owners_alone() {
 /// T4 (CVE-2026-1035, CVE-2026-9802): neither is an acknowledged successor lost, nor does an old token come back to life.
 #[tokio::test]
 async fn every_acknowledged_refresh_survives_a_kill() {
-    let installation = Installation::new().await;
-    installation.apply(&json!({
+    let program = Program::new().await;
+    let document = json!({
         "users": [{ "username": "alice", "password": PASSWORD }],
         "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "consent": "trusted",
                       "grant_types": ["authorization_code", "refresh_token"], "scope": "profile offline_access" }],
-    }));
-    let server = installation.serve();
-    let app = App { http: Http::builder().no_proxy().build().unwrap(), url: installation.url() };
+    });
+    program.run_with(&["apply", "-"], &document.to_string()).done();
+    let server = program.serve(&[]);
+    let app = App { http: Http::builder().no_proxy().build().unwrap(), url: program.url() };
     let authorize = url::Url::parse_with_params(
         &format!("{}/oauth2/authorize", app.url),
         [
@@ -77,7 +78,7 @@ async fn every_acknowledged_refresh_survives_a_kill() {
             ("scope", "profile offline_access"),
         ],
     );
-    let (authorize, browser) = (authorize.unwrap().to_string(), installation.browser());
+    let (authorize, browser) = (authorize.unwrap().to_string(), program.browser());
     let mut tokens = Vec::new();
     for _ in 0..FAMILIES {
         let code = browser.sign_in(&authorize).await["code"].clone();
@@ -97,7 +98,7 @@ async fn every_acknowledged_refresh_survives_a_kill() {
     };
     let (last, ()) = tokio::join!(futures::future::join_all(refreshing), killing);
 
-    let _server = installation.serve();
+    let _server = program.serve(&[]);
     for [before, token] in last {
         let (status, answer) = app.refresh(&token).await.unwrap();
         assert_eq!(status, 200, "an acknowledged refresh was lost: {answer}");

@@ -3,7 +3,6 @@
 //! With `UPDATE_DOCS=1` it uses the README's own ports and takes its pictures: docs/pictures/*.png.
 
 use std::path::Path;
-use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +10,7 @@ use serde_json::json;
 
 use crate::support::PASSWORD;
 use crate::support::chromium::Chromium;
-use crate::support::process::{Running, free_port};
+use crate::support::program::Program;
 
 const WIDTH: u32 = 600;
 
@@ -35,19 +34,17 @@ fn taking_pictures() -> bool {
 
 #[tokio::test]
 async fn from_the_first_start_to_an_app_that_knows_who_signed_in() {
-    let directory = tempfile::tempdir().unwrap();
-    let (port, app_port) = if taking_pictures() { (8080, 9999) } else { (free_port(), 0) };
+    let mut program = Program::new().await;
+    let port = if taking_pictures() { 8080 } else { program.address.port() };
     let issuer = format!("http://localhost:{port}");
-    let with_settings = |program: &Path| {
-        let mut command = Command::new(program);
-        command.current_dir(directory.path()).env("SIGNET_ISSUER", &issuer).env("ISSUER", &issuer);
-        command.env("SIGNET_LISTEN", format!("127.0.0.1:{port}")).env("RP_LISTEN", format!("127.0.0.1:{app_port}"));
-        command
-    };
+    program.set("SIGNET_LISTEN", &format!("127.0.0.1:{port}"));
+    program.set("SIGNET_ISSUER", &issuer);
+    program.set("ISSUER", &issuer);
+    program.set("RP_LISTEN", if taking_pictures() { "127.0.0.1:9999" } else { "127.0.0.1:0" });
 
     // $ cargo run
-    let signet = Path::new(env!("CARGO_BIN_EXE_signet"));
-    let (_signet, link) = Running::start(&mut with_settings(signet), "Make the first administrator: ");
+    let signet = program.serve(&[]);
+    let link = signet.after("Make the first administrator: ");
     let browser = Chromium::start().await;
     browser.open(&link).await;
     browser.wait_for_page("setup").await;
@@ -64,10 +61,10 @@ async fn from_the_first_start_to_an_app_that_knows_who_signed_in() {
     browser.wait_for_page("signed-out").await;
 
     // $ cargo run --example relying_party
-    let example = signet.with_file_name("examples").join("relying_party");
+    let example = Path::new(env!("CARGO_BIN_EXE_signet")).with_file_name("examples").join("relying_party");
     assert!(example.is_file(), "{} is missing; `cargo test --workspace -- NAME` builds it", example.display());
-    let (_example, address) = Running::start(&mut with_settings(&example), "The app is at ");
-    browser.open(&address).await;
+    let app = program.beside(&example, "The app is at ");
+    browser.open(&app.after("The app is at ")).await;
     browser.click("#sign-in").await;
     browser.wait_for_page("login").await;
     assert_eq!(browser.text("#client-name").await, "Example app");

@@ -6,7 +6,6 @@ pub mod chromium;
 pub mod forms;
 pub mod log;
 mod nodes;
-pub mod process;
 pub mod program;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -135,24 +135,16 @@ impl Program {
 
     /// Starts serving and waits for the one line that says where.
     pub fn serve(&self, arguments: &[&str]) -> Running {
-        let log = self.folder.path().join("log");
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let (first, received) = mpsc::channel();
-        let rest = std::thread::spawn(move || {
-            let mut line = String::new();
-            lines.read_line(&mut line).unwrap();
-            first.send(line).ok();
-            let mut rest = String::new();
-            lines.read_to_string(&mut rest).unwrap();
-            rest
-        });
-        let mut running = Running { child, log, line: String::new(), rest: Some(rest) };
-        received.recv_timeout(PATIENCE).unwrap().trim_end().clone_into(&mut running.line);
-        assert!(!running.line.is_empty(), "it did not start: {}", running.log());
+        let running = Running::start(&mut self.command(arguments), &self.folder.path().join("log"), "Signet is at ");
+        assert_eq!(running.before, "", "one line, and it says where");
         running
+    }
+
+    /// Starts another program in this one's folder and environment, and waits until it says `words`.
+    pub fn beside(&self, program: &Path, words: &str) -> Running {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env_clear().envs(&self.environment);
+        Running::start(&mut command, &self.folder.path().join("beside.log"), words)
     }
 
     /// A browser at this program's address.
@@ -181,11 +173,47 @@ impl Said {
 pub struct Running {
     child: Child,
     log: PathBuf,
+    /// The line with the awaited words, and what was said before it.
     pub line: String,
+    before: String,
     rest: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Running {
+    fn start(command: &mut Command, log: &Path, words: &str) -> Self {
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
+        let mut child = streams.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let (awaited, received) = mpsc::channel();
+        let words = words.to_owned();
+        let rest = std::thread::spawn(move || {
+            let (mut before, mut line) = (String::new(), String::new());
+            while lines.read_line(&mut line).unwrap() > 0 && !line.contains(&words) {
+                before.push_str(&std::mem::take(&mut line));
+            }
+            awaited.send((before, line.trim_end().to_owned())).ok();
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        let mut running =
+            Self { child, log: log.to_owned(), line: String::new(), before: String::new(), rest: Some(rest) };
+        (running.before, running.line) = received.recv_timeout(PATIENCE).unwrap();
+        assert!(!running.line.is_empty(), "it did not start: {}{}", running.before, running.log());
+        running
+    }
+
+    /// What follows `words` in the line that was waited for.
+    pub fn after(&self, words: &str) -> String {
+        self.line.split_once(words).expect("those words").1.to_owned()
+    }
+
+    /// SIGKILL: it gets no chance to finish anything.
+    pub fn kill(self) {
+        self.signal("KILL");
+        assert_eq!(self.ended().0, None);
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
