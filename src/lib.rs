@@ -1,15 +1,38 @@
-//! Signet: an OpenID Connect provider in one binary.
+//! Signet: an OpenID Connect provider in one binary. This page is the map.
 //!
-//! Imports point down only: `server` → `web` → {`protocol`, `identity`} → {`store`, `keys`} → `domain` → {`config`, `env`}.
+//! Imports point down only (`tests/it/layers.rs` reads them):
 //!
-//! | spec | room |
+//! | layer | what it does |
 //! | --- | --- |
-//! | RFC 6749, OpenID Connect Core | `protocol::authorize`, `protocol::token` |
-//! | RFC 7636 PKCE | `protocol::pkce` |
-//! | RFC 7662, RFC 7009 | `protocol::introspection`, `protocol::revocation` |
-//! | RFC 8414, OpenID Connect Discovery | `protocol::discovery` |
-//! | RFC 9068 | `protocol::access_token` |
-//! | RP-Initiated Logout | `protocol::logout` |
+//! | [`cli`], [`server`] | run one command; start, serve, stop |
+//! | [`web`] | HTTP: parse, call, render; alone with axum, askama and tower-sessions |
+//! | [`app`] | every shared part, built once from the settings |
+//! | [`manage`] | what an administrator does: the console, the commands and `apply` call it and nothing else |
+//! | [`protocol`], [`identity`] | what is decided: OAuth and OpenID Connect, and how a person proves who they are; no HTTP, no SQL |
+//! | [`store`], [`keys`], [`outbound`] | what is kept (the only SQL), what is signed (alone with josekit), what is sent out |
+//! | [`domain`] | values and their rules, no I/O |
+//! | [`config`], [`env`] | settings; clock and randomness |
+//!
+//! One spec, one room:
+//!
+//! | spec | room | tests in `tests/it/` |
+//! | --- | --- | --- |
+//! | RFC 6749 §4.1, OpenID Connect Core §3.1.2 (authorization) | [`protocol::authorize`] | `authorize`, `attacks::steps` |
+//! | RFC 6749 §3.2, §4.4, §5, §6 (token) | [`protocol::token`] | `token`, `attacks::races` |
+//! | RFC 6749 §2.3, OpenID Connect Core §9 (client authentication) | [`protocol::client_auth`] | `client_auth` |
+//! | RFC 6750 (bearer tokens), OpenID Connect Core §5.3 (UserInfo) | [`protocol::bearer`], [`protocol::userinfo`] | `resources` |
+//! | RFC 7009 (revocation), RFC 7662 (introspection) | [`protocol::revocation`], [`protocol::introspection`] | `token`, `attacks::revocation` |
+//! | RFC 7636 (PKCE) | [`protocol::pkce`] | its own, `attacks::secrets` |
+//! | RFC 8252 (native apps), RFC 9700 §4.1.3 (redirect URIs) | [`domain::redirect_uri`] | its own, `attacks::addresses` |
+//! | RFC 8414, OpenID Connect Discovery | [`protocol::discovery`] | `documents` |
+//! | RFC 8707 (resource indicators), RFC 9068 (JWT access tokens) | [`protocol::access_token`] | `resources` |
+//! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::landing` |
+//! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
+//! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
+//! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout` |
+//! | RFC 7515 to RFC 7519 (JOSE), RFC 7517 §5 (JWKS) | [`keys`] | `documents`, `upkeep` |
+//! | WebAuthn Level 3 (passkeys) | [`identity::passkey`] | `passkey`, `browser::passkeys` |
+//! | NIST SP 800-63B-4 (passwords, throttling) | [`identity::password`], [`identity::throttle`] | `attacks::guessing` |
 
 pub mod app;
 pub mod cli;

@@ -127,6 +127,18 @@ pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
     PageError::not_found(&app, &origin(&parts, &app.config.trusted_proxies), "There is no page at this address.")
 }
 
+/// What the person can do now.
+fn hint(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => Some("Wait a moment, then load the page again."),
+        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => None,
+        status if status.is_server_error() => {
+            Some("Try again. If it happens again, show this page to whoever runs it.")
+        }
+        _ => Some("Go back and try again. If it happens again, show this page to whoever runs the app."),
+    }
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (status, code, title, description) = match self.what {
@@ -151,8 +163,7 @@ impl IntoResponse for PageError {
             description,
             request_id: self.request_id,
             time: When::new(self.app.env().now().date()),
-            app: None,
-            hint: None,
+            hint: hint(status),
         };
         let mut response = (status, render(&page)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -162,6 +162,25 @@ async fn prompt_login_asks_again_and_auth_time_tells() {
     assert_eq!(claims["auth_time"], server.app.env().now().seconds());
 }
 
+/// Asked once more, people find their name typed; where somebody else is looked for, they do not.
+#[tokio::test]
+async fn the_sign_in_page_knows_who_is_asked_again() {
+    let server = Server::with_alice().await;
+    let browser = server.browser();
+    let typed = |page: &crate::support::Page| page.attribute("#username", "value").unwrap();
+    let login = browser.page(&server.authorize(&[("login_hint", "bob")])).await;
+    assert_eq!(typed(&login), "bob");
+    browser.sign_in(&server.authorize(&[])).await;
+    let again = browser.page(&server.authorize(&[("prompt", "login")])).await;
+    assert_eq!(typed(&again), "alice");
+    assert!(again.html.contains("You’re signed in as Alice Example."));
+    let hinted = browser.page(&server.authorize(&[("prompt", "login"), ("login_hint", "bob")])).await;
+    assert_eq!(typed(&hinted), "bob");
+    let choose = browser.page(&server.authorize(&[("prompt", "select_account")])).await;
+    let another = browser.submit(&choose, &[("account", "new")]).await.ok().unwrap();
+    assert_eq!((another.name().as_str(), typed(&another).as_str()), ("login", ""));
+}
+
 #[tokio::test]
 async fn fragment_and_form_post_carry_the_answer() {
     let server = Server::with_alice().await;

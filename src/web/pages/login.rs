@@ -6,6 +6,7 @@ use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::consent::signed_in as signed_in_here;
 use super::views::{LoginError, LoginPage};
 use super::{card, record, waiting};
 use crate::domain::authorization::SignInMethod;
@@ -133,17 +134,31 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
         None => None,
     };
     let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
+    let again = asked_again(visitor, waiting).await?;
+    let known = again.as_ref().filter(|_| username.is_empty()).map(|user| user.username.as_str());
     Ok(LoginPage {
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: waiting.map_or_else(|| urls::LOGIN.to_owned(), |waiting| urls::login(waiting.id)),
         flow: waiting.map(|waiting| waiting.id.to_string()).unwrap_or_default(),
         app,
-        heading_line: None,
-        username: hint.unwrap_or(username).to_owned(),
+        heading_line: again.as_ref().map(|user| {
+            format!("You’re signed in as {}. Sign in once more, so that it’s certain that it’s you.", user.shown_name())
+        }),
+        username: hint.or(known).unwrap_or(username).to_owned(),
         remember: false,
         error: None,
         passkeys: visitor.app.passkeys.available(),
         next: String::new(),
     })
+}
+
+/// Who is signed in and asked to prove it again; nobody where it is somebody else that is looked for.
+async fn asked_again(visitor: &Visitor, waiting: Option<&Interaction>) -> Result<Option<User>, PageError> {
+    let another = waiting.is_some_and(|waiting| {
+        let hinted =
+            waiting.request.hinted.is_some_and(|hinted| Some(hinted) != visitor.session.as_ref().map(|s| s.user));
+        hinted || waiting.progress.use_another_account
+    });
+    if another { Ok(None) } else { signed_in_here(visitor).await }
 }

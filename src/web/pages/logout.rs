@@ -72,6 +72,6 @@ async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, P
     sign_in::sign_out(visitor).await?;
     Ok(match request.back {
         Some(back) => Redirect::to(&back).into_response(),
-        None => render(&SignedOutPage { chrome: Chrome::of(&visitor.app), back: None }),
+        None => render(&SignedOutPage { chrome: Chrome::of(&visitor.app) }),
     })
 }

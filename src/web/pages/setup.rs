@@ -94,6 +94,5 @@ fn page(visitor: &Visitor, token: &str) -> SetupPage {
         errors: Vec::new(),
         address: visitor.app.config.issuer.as_str().to_owned(),
         data: visitor.app.config.database().shown(),
-        expires: None,
     }
 }

@@ -143,8 +143,6 @@ pub struct LogoutPage {
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOutPage {
     pub chrome: Chrome,
-    /// A checked address and what its button says: "Back to Lantern".
-    pub back: Option<(String, String)>,
 }
 
 /// What went wrong: the sentence for the person, the rest for the administrator.
@@ -157,9 +155,8 @@ pub struct ErrorPage {
     pub description: String,
     pub request_id: String,
     pub time: When,
-    pub app: Option<String>,
     /// What the person can do now.
-    pub hint: Option<String>,
+    pub hint: Option<&'static str>,
 }
 
 /// `/setup`: the first administrator.
@@ -179,7 +176,6 @@ pub struct SetupPage {
     pub address: String,
     /// Where data is kept, in words.
     pub data: String,
-    pub expires: Option<When>,
 }
 
 impl SetupPage {
