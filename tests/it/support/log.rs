@@ -40,7 +40,7 @@ struct Text {
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         write!(self.line, " {}={value:?}", field.name()).unwrap();
-        if field.name() == "id" {
+        if field.name() == "request_id" {
             self.id = format!("{value:?}");
         }
     }
