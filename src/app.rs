@@ -28,7 +28,7 @@ impl App {
         rotation::ensure(&store, &master).await.map_err(|error| error.to_string())?;
         let keys = Keyring::open(&store, master.clone()).await.map_err(|error| error.to_string())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Hasher::new(cores).map_err(|error| error.to_string())?;
+        let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
         let provider = Provider {
             issuer: config.issuer.clone(),

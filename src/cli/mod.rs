@@ -108,7 +108,7 @@ async fn manager(config: &Config) -> Result<Manager, String> {
     let env = Env::system();
     let master = MasterKey::load(config, &env).map_err(said)?;
     let store = Store::open(config, env).await.map_err(said)?;
-    let hasher = Hasher::new(1).map_err(said)?;
+    let hasher = Hasher::new(1);
     Ok(Manager { store, master, hasher })
 }
 
