@@ -64,11 +64,19 @@ impl FieldError {
         Self { field: field.into(), message: message.into() }
     }
 
-    /// As it is read beside the field itself: "This is no email address."
+    /// As it is read beside the field itself: "is too long" becomes "It is too long."
     pub fn sentence(&self) -> String {
-        let message = self.message.trim_end_matches('.');
-        let begun = if message.starts_with(char::is_lowercase) { "This " } else { "" };
-        format!("{begun}{message}.")
+        let problem = &self.message;
+        let begun = match problem.split(' ').next().unwrap_or_default() {
+            "is" | "has" | "must" | "may" | "needs" => format!("It {problem}"),
+            // The name of a parameter stays as it is written.
+            name if name.contains('_') => problem.clone(),
+            _ => {
+                let mut letters = problem.chars();
+                letters.next().map(|letter| letter.to_uppercase().chain(letters).collect()).unwrap_or_default()
+            }
+        };
+        if begun.ends_with(['.', '!', '?']) { begun } else { format!("{begun}.") }
     }
 }
 
@@ -201,4 +209,21 @@ fn differing<T: Serialize>(before: &T, after: &T) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FieldError;
+
+    #[test]
+    fn problems_become_sentences() {
+        for (problem, words) in [
+            ("is longer than 100 characters", "It is longer than 100 characters."),
+            ("at least one address is needed", "At least one address is needed."),
+            ("refresh_token needs authorization_code beside it", "refresh_token needs authorization_code beside it."),
+            ("Use at least 8 characters.", "Use at least 8 characters."),
+        ] {
+            assert_eq!(FieldError::new("field", problem).sentence(), words);
+        }
+    }
 }

@@ -7,14 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::FieldErrors;
 use super::views::clients::{ClientForm, Kind, NewClientForm};
-use super::{FieldErrors, sentence};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{
     ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat, WebPage,
 };
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
+use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 
 /// The fields of text that the form of an app has in a browser, filled or not.
@@ -184,7 +185,7 @@ impl Read {
     fn scope(&mut self, text: &str) -> Scopes {
         let text: Vec<&str> = text.split_whitespace().collect();
         Scopes::parse(&text.join(" ")).unwrap_or_else(|problem| {
-            self.wrong("scope", sentence(problem));
+            self.wrong("scope", FieldError::new("scope", problem).sentence());
             Scopes::default()
         })
     }
@@ -194,7 +195,7 @@ impl Read {
         if text.is_empty() {
             return None;
         }
-        WebPage::parse(text).map_err(|problem| self.wrong(field, sentence(problem))).ok()
+        WebPage::parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
     }
 
     /// A value by its name in the metadata.

@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::manage::ManageError;
+use crate::manage::{FieldError, ManageError};
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
@@ -78,10 +78,12 @@ fn at(field: &str, text: &str) -> FieldErrors {
 fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
     let errors = match error {
         ManageError::Invalid(problems) => {
-            problems.into_iter().map(|problem| (problem.field, sentence(&problem.message))).collect()
+            problems.into_iter().map(|problem| (problem.field.clone(), problem.sentence())).collect()
         }
         ManageError::Conflict(text) => match text.split_once(": ") {
-            Some((field, message)) if is_field(field) => vec![(field.to_owned(), sentence(message))],
+            Some((field, message)) if is_field(field) => {
+                vec![(field.to_owned(), FieldError::new(field, message).sentence())]
+            }
             // Begins with a name, which keeps its letters.
             _ => at("", &format!("{text}.")),
         },
@@ -104,37 +106,4 @@ fn failed(person: &SignedIn, error: ManageError) -> PageError {
 
 fn is_field(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-}
-
-/// A problem as a whole sentence: "is too long" becomes "It is too long."
-fn sentence(problem: &str) -> String {
-    let first = problem.split(' ').next().unwrap_or_default();
-    let begun = match first {
-        "is" | "has" | "must" | "needs" => format!("It {problem}"),
-        // The name of a parameter stays as it is written.
-        name if name.contains('_') => problem.to_owned(),
-        _ => {
-            let mut letters = problem.chars();
-            letters.next().map(|letter| letter.to_uppercase().chain(letters).collect()).unwrap_or_default()
-        }
-    };
-    if begun.ends_with(['.', '!', '?']) { begun } else { format!("{begun}.") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sentence;
-
-    #[test]
-    fn problems_become_sentences() {
-        for (problem, words) in [
-            ("is longer than 100 characters", "It is longer than 100 characters."),
-            ("at least one address is needed", "At least one address is needed."),
-            ("refresh_token needs authorization_code beside it", "refresh_token needs authorization_code beside it."),
-            ("Use at least 8 characters.", "Use at least 8 characters."),
-            ("", "."),
-        ] {
-            assert_eq!(sentence(problem), words);
-        }
-    }
 }

@@ -7,10 +7,11 @@ use axum::response::Response;
 use super::listing::{Asked, READ};
 use super::views::Choice;
 use super::views::people::{NewPersonForm, NewPersonPage, PeoplePage, PersonRow};
-use super::{FieldErrors, again, at, refused, sentence, then};
+use super::{FieldErrors, again, at, refused, then};
 use crate::domain::ids::UserId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{Profile, User, group_name};
+use crate::manage::FieldError;
 use crate::manage::people::{self as manage, NewPerson};
 use crate::store::people::{self, Filter};
 use crate::web::error::{PageError, render};
@@ -139,7 +140,9 @@ pub async fn group_choices(person: &SignedIn, ticked: &[String]) -> Result<Vec<C
 pub fn groups_of(form: &AdminForm) -> Result<Vec<String>, FieldErrors> {
     let mut groups = form.all("groups");
     for name in form.text("new_groups").split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        groups.push(group_name(name).map_err(|problem| at("new_groups", &sentence(problem)))?);
+        groups.push(
+            group_name(name).map_err(|problem| at("new_groups", &FieldError::new("groups", problem).sentence()))?,
+        );
     }
     Ok(groups)
 }
