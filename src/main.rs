@@ -5,10 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use signet::cli::{self, Cli};
 
-/// Freed password-hashing memory goes back to the system; with glibc's allocator forty sign-ins keep 400 MB.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = tokio::runtime::Builder::new_multi_thread()

@@ -3,14 +3,14 @@
 //! Hashing runs on the blocking pool behind a semaphore with a bounded queue: a flood of sign-ins gets "busy" and
 //! everything else keeps serving. Next door: [`super::hash`] the hashes themselves, [`super::login`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-use super::hash;
+use super::hash::{self, Memory};
 use crate::domain::secret::Secret;
 use crate::domain::user::PasswordHash;
 
@@ -39,12 +39,14 @@ pub enum PasswordError {
 pub struct Hasher {
     places: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    /// Of the hashes that are not being made now: at most as many as there are places.
+    memories: Arc<Mutex<Vec<Memory>>>,
 }
 
 impl Hasher {
     /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
     pub fn new(at_once: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default() }
+        Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default(), memories: Arc::default() }
     }
 
     /// Hashes a new password that keeps the rules.
@@ -62,11 +64,11 @@ impl Hasher {
         if password.chars().count() < LEAST_CHARACTERS {
             return Err(PasswordError::TooShort);
         }
-        self.run(move || {
+        self.run(move |memory| {
             if is_common(&password) {
                 return Err(PasswordError::Common);
             }
-            hash::make(password.as_bytes(), old.as_ref())
+            hash::make(password.as_bytes(), old.as_ref(), memory)
         })
         .await?
     }
@@ -77,25 +79,33 @@ impl Hasher {
         let Ok(normal) = normalised(&password) else { return Ok(false) };
         let known = hash.is_some();
         let hash = hash.cloned().unwrap_or_else(|| PasswordHash(hash::NOBODYS.to_owned()));
-        self.run(move || {
+        self.run(move |memory| {
             // Who made a hash elsewhere may have hashed what was typed as it was.
-            let right = hash::matches(normal.as_bytes(), &hash)
+            let right = hash::matches(normal.as_bytes(), &hash, memory)
                 || (*normal != password.expose()
                     && hash::is_outdated(&hash)
-                    && hash::matches(password.expose().as_bytes(), &hash));
+                    && hash::matches(password.expose().as_bytes(), &hash, memory));
             right && known
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
         let waiting = Waiting::enter(&self.waiting)?;
         let place = self.places.clone().acquire_owned().await.map_err(|_| PasswordError::Broken)?;
         drop(waiting);
+        let memories = self.memories.clone();
         tokio::task::spawn_blocking(move || {
             // Held until the work ends, even where the request has been cancelled.
             let _place = place;
-            work()
+            let lock = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = lock().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            lock().push(memory);
+            done
         })
         .await
         .map_err(|_| PasswordError::Broken)
