@@ -56,6 +56,8 @@ async fn what_is_wrong_after_it_goes_back_to_the_app() {
         (vec![("code_challenge_method", "")], "invalid_request"),
         (vec![("code_challenge", "short")], "invalid_request"),
         (vec![("scope", "openid address")], "invalid_scope"),
+        (vec![("scope", "")], "invalid_scope"),
+        (vec![("scope", "nonsense")], "invalid_scope"),
         (vec![("prompt", "none login")], "invalid_request"),
         (vec![("prompt", "none")], "login_required"),
         (vec![("max_age", "-1")], "invalid_request"),

@@ -154,7 +154,8 @@ fn check_unsupported(parameters: &Parameters) -> Result<()> {
 /// (OpenID Connect Core §3.1.2.1); what the client may not have is refused.
 pub(in crate::protocol) fn scopes(parameters: &Parameters, client: &Client, apis: &[Api]) -> Result<Scopes> {
     let refused = |text: String| OAuthError::new(ErrorCode::InvalidScope, text);
-    let Some(asked) = parameters.one("scope")? else { return Ok(Scopes::default()) };
+    // RFC 6749 §3.3: a default or a refusal. By default a person would be asked for nothing, and so not be asked at all.
+    let asked = parameters.one("scope")?.ok_or_else(|| refused("The parameter scope is missing.".into()))?;
     let asked = Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?;
     let known = |scope: &str| STANDARD.contains(&scope) || apis.iter().any(|api| api.scopes.contains(scope));
     if let Some(scope) = asked.iter().find(|scope| known(scope) && !client.meta.scope.contains(scope)) {
@@ -162,7 +163,11 @@ pub(in crate::protocol) fn scopes(parameters: &Parameters, client: &Client, apis
     }
     let scopes = asked.filtered(|scope| client.meta.scope.contains(scope));
     // A refresh token for somebody who is away is no use to a client that cannot use one.
-    Ok(scopes.filtered(|scope| scope != OFFLINE_ACCESS || client.meta.allows(GrantType::RefreshToken)))
+    let scopes = scopes.filtered(|scope| scope != OFFLINE_ACCESS || client.meta.allows(GrantType::RefreshToken));
+    if scopes.is_empty() {
+        return Err(refused("None of the scopes asked for means anything here.".into()));
+    }
+    Ok(scopes)
 }
 
 fn prompt(parameters: &Parameters) -> Result<Prompt> {
