@@ -96,8 +96,24 @@ fn read(app: &App, headers: &HeaderMap) -> Option<Browser> {
     Some(Browser { id, known })
 }
 
+/// Takes cookies that are not ASCII out of the request: ours all are, and what another app on this host has set must not
+/// keep its neighbours from being read.
+fn drop_unreadable(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().all(|line| line.to_str().is_ok()) {
+        return;
+    }
+    let lines: Vec<_> = headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes().to_vec()).collect();
+    let pairs: Vec<_> =
+        lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).filter(|it| it.is_ascii()).collect();
+    match HeaderValue::from_bytes(&pairs.join(&b';')) {
+        Ok(readable) => headers.insert(header::COOKIE, readable),
+        Err(_) => headers.remove(header::COOKIE),
+    };
+}
+
 /// Gives every request to a page its [`Browser`], and a new browser its cookie.
 pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    drop_unreadable(request.headers_mut());
     let (browser, is_new) = match read(&app, request.headers()) {
         Some(browser) => (browser, false),
         None => (Browser { id: app.env().random(), known: Vec::new() }, true),

@@ -119,6 +119,19 @@ async fn a_changed_cookie_is_no_cookie() {
     }
 }
 
+/// A cookie that another app on this host has set, in letters that a header may carry and that are no ASCII.
+#[tokio::test]
+async fn a_neighbours_cookie_signs_nobody_out() {
+    let server = Server::with_alice().await;
+    let cookies = sign_in(&server, "alice", HashMap::new()).await;
+    for (before, after) in [("city=Malmö; ", ""), ("", "; city=Malmö"), ("a=1; city=Malmö;", ";b=2")] {
+        let ours = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let line = reqwest::header::HeaderValue::from_bytes(format!("{before}{ours}{after}").as_bytes()).unwrap();
+        let answer = http().get(format!("{}/account", server.url)).header("cookie", line).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{before}{after}");
+    }
+}
+
 /// Every character replaced by another that base64url has too; the last one of each part by one that differs in the bits
 /// that count.
 fn changes(value: &str) -> Vec<String> {
