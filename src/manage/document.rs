@@ -79,6 +79,11 @@ impl Document {
     /// One line: the field, what is wrong with it, and where it stands.
     pub fn parse(text: &str, format: Format) -> Result<Self, String> {
         match format {
+            // serde would take an array for a table whose names were left out, and an empty one for a document.
+            Format::Json if text.trim_start().starts_with('[') => {
+                let line = text.split('[').next().unwrap_or_default().matches('\n').count() + 1;
+                Err(format!("a document is an object, not an array, at line {line}"))
+            }
             Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
             Format::Toml => toml::from_str(text).map_err(|error| {
                 let message = error.message().trim().replace('\n', " ");
