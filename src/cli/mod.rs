@@ -12,7 +12,7 @@ mod key;
 mod migrate;
 mod user;
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -142,9 +142,14 @@ fn said(error: impl std::fmt::Display) -> String {
     error.to_string().replace('\n', " ")
 }
 
-#[expect(clippy::print_stdout, reason = "a command's output is its result")]
+/// A line of a command's output, which is its result: where nobody takes it (`| head`, a full disk) the command has failed,
+/// and ends.
+#[expect(clippy::print_stderr, reason = "what went wrong is said where `main` says it")]
 fn print(text: &str) {
-    println!("{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        eprintln!("signet: the output cannot be written: {error}");
+        std::process::exit(1);
+    }
 }
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), String> {

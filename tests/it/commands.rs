@@ -1,5 +1,6 @@
 //! The program at a terminal (CONTRACT "Program"): what each command does, prints and exits with.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
@@ -165,6 +166,11 @@ async fn a_bad_file_names_line_and_field_and_changes_nothing() {
         assert!(program.run(&["apply", file]).refused().contains(says));
     }
     assert!(program.run_with(&["apply", "-"], "{").refused().contains("line 1"));
+    for text in ["[]", "\n [[{ \"name\": \"staff\" }]]"] {
+        let line = program.run_with(&["apply", "--prune", "-"], text).refused();
+        assert!(line.contains("object") && line.contains("nothing was changed"), "{line}");
+    }
+    assert_eq!(program.done(&["export"]), before);
 }
 
 #[tokio::test]
@@ -367,6 +373,16 @@ async fn wrong_usage_is_two_and_no_secret_is_an_argument() {
     let line = program.run(&["migrate"]).refused();
     assert!(line.contains("nonsense") && line.contains("signet.toml"), "{line}");
     assert!(program.run(&["migrate", "--config", "missing.toml"]).refused().contains("missing.toml"));
+}
+
+/// What a full disk has swallowed was no success.
+#[tokio::test]
+async fn output_that_nobody_takes_is_a_failure_said_in_one_line() {
+    let program = with_example().await;
+    for command in [["export"].as_slice(), &["client", "list"], &["key", "list", "--json"], &["doctor"]] {
+        let line = program.run_into(command, File::create("/dev/full").unwrap()).refused();
+        assert!(line.contains("output"), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -123,6 +123,16 @@ impl Program {
         }
     }
 
+    /// With its output in `out`, and so none here.
+    pub fn run_into(&self, arguments: &[&str], out: File) -> Said {
+        let output = self.command(arguments).stdout(out).output().unwrap();
+        Said {
+            code: output.status.code().expect("it was not killed"),
+            out: String::new(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// A command that must succeed.
     pub fn done(&self, arguments: &[&str]) -> String {
         self.run(arguments).done()
