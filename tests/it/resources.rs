@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::user::Profile;
 use signet::manage::people::PersonEdit;
-use signet::manage::{By, apis, people};
+use signet::manage::{By, apis, consents, people};
 
-use crate::support::{SECRET, Server};
+use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
 use crate::token::claims;
 
 const ORDERS: &str = "https://orders.example.com";
@@ -83,6 +83,25 @@ async fn a_refresh_narrows_to_one_api_and_keeps_the_grant_whole() {
     assert_eq!(third["error"], "invalid_target");
     let fourth = refresh(second, ORDERS).await;
     assert_eq!(access(&fourth)["aud"], json!([ORDERS, server.url]), "the refused one used nothing up");
+}
+
+/// A code that asks for more than was granted is used up, and leaves nothing behind that somebody could hold on to.
+#[tokio::test]
+async fn a_code_refused_for_its_resource_begins_no_grant() {
+    let server = with_apis().await;
+    let callback = server.browser().sign_in(&server.authorize(&[("scope", "openid offline_access read")])).await;
+    let refused = server
+        .token(&[
+            ("grant_type", "authorization_code"),
+            ("code", &callback["code"]),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+            ("resource", STOCK),
+        ])
+        .await;
+    assert_eq!((refused.0, refused.1["error"].as_str()), (400, Some("invalid_target")));
+    let alice = server.person("alice").await.id;
+    assert!(consents::connected(server.app.store(), alice).await.unwrap().is_empty());
 }
 
 #[tokio::test]

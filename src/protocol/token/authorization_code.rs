@@ -66,12 +66,12 @@ impl Provider {
                     if !provider.stands(tx, &code).await? {
                         return Ok(Err(unknown().because("what it hangs on has ended")));
                     }
-                    let refresh = provider.begin_family(tx, &client_now, &code).await?;
-                    let mut authorization = code.authorization;
-                    authorization.resources = match narrowed(&parameters, &authorization.resources) {
+                    let resources = match narrowed(&parameters, &code.authorization.resources) {
                         Ok(resources) => resources,
                         Err(error) => return Ok(Err(error)),
                     };
+                    let refresh = provider.begin_family(tx, &client_now, &code).await?;
+                    let authorization = Authorization { resources, ..code.authorization };
                     let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
                     let opaque = match provider.opaque_access_token(&plan, &authorization) {
                         Some((secret, row)) => {
