@@ -1,5 +1,5 @@
-//! What no request gets past, whoever it is for: a header block over 16 KiB (RFC 6585 §5), a method that the path does
-//! not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
+//! What no request gets past, whoever it is for: a header block over 16 KiB (RFC 6585 §5), no Host or two (RFC 9112
+//! §3.2), a method that the path does not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
 //!
 //! Next door: `server::listen`, which stops reading what is larger or slower still; `extract::body`, bodies.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -51,6 +51,11 @@ pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, nex
     if header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The address or the headers are too long.");
         return face.refuse(&app, &parts, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
+    }
+    // RFC 9112 §3.2: refused, whatever else it says.
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
+        let error = OAuthError::new(ErrorCode::InvalidRequest, "The request has no Host header, or more than one.");
+        return face.refuse(&app, &parts, StatusCode::BAD_REQUEST, error);
     }
     let answer = next.run(Request::from_parts(parts.clone(), body));
     if let Ok(response) = tokio::time::timeout(WHOLE, answer).await {

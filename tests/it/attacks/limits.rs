@@ -284,6 +284,28 @@ async fn noise_on_the_wire_harms_nothing() {
     assert_eq!(server.browser().page("/login").await.status, 200);
 }
 
+/// RFC 9112 §3.2: a request of HTTP/1.1 names one host; one of HTTP/1.0 need not.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::start().await;
+    let host = server.url.strip_prefix("http://").unwrap().to_owned();
+    for path in ["/login", "/.well-known/openid-configuration", "/livez"] {
+        for (rest, status) in [
+            ("1.1\r\n", "400"),
+            ("1.1\r\nhost: a\r\nhost: a\r\n", "400"),
+            ("1.1\r\nhost: a\r\n", "200"),
+            ("1.0\r\n", "200"),
+        ] {
+            let mut stream = TcpStream::connect(&host).await.unwrap();
+            let request = format!("GET {path} HTTP/{rest}connection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{path} {rest:?}");
+        }
+    }
+}
+
 /// A hand that sends a header block byte by byte, or nothing, to keep a connection: it is closed.
 #[tokio::test]
 async fn a_slow_hand_is_cut_off() {
