@@ -25,9 +25,10 @@ pub async fn token(store: &Store) -> std::result::Result<Option<Secret>, StoreEr
     Ok(Some(token))
 }
 
-/// Whether `token` is the newest link's, unused.
+/// Whether `token` is the newest link's, unused, and there is no administrator by another way.
 pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, StoreError> {
-    Ok(settings::value(store.read(), SETTING).await?.is_some_and(|value| value == kept(token)))
+    let newest = settings::value(store.read(), SETTING).await?.is_some_and(|value| value == kept(token));
+    Ok(newest && !rows::any_admin(store.read()).await?)
 }
 
 /// Makes the first administrator and uses the link up; `NotFound` where somebody else has.

@@ -1,5 +1,8 @@
 //! The first administrator: one link, one use, whoever is quicker; and the front page that comes after it.
 
+use signet::manage::By;
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
 use signet::web::pages::setup;
 
 use crate::support::{PASSWORD, Server};
@@ -43,19 +46,31 @@ async fn without_the_newest_link_nobody_gets_in() {
     assert_eq!(browser.submit(&page, &FIELDS).await.ok().unwrap().status, 400);
 }
 
+/// `apply` or a command was quicker: nobody fills in a form that cannot be accepted any more.
+#[tokio::test]
+async fn the_link_ends_with_an_administrator_made_another_way() {
+    let server = Server::start().await;
+    let link = link(&server).await.unwrap();
+    let document = r#"{ "users": [{ "username": "root", "admin": true }] }"#;
+    let document = Document::parse(document, Format::Json).unwrap();
+    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let page = server.browser().page(&link).await;
+    assert_eq!((page.status, page.name().as_str()), (400, "error"));
+}
+
 /// Ten browsers with the one link, at the same moment.
 #[tokio::test]
 async fn of_ten_at_once_one_becomes_administrator() {
     let server = Server::start().await;
     let link = link(&server).await.unwrap();
-    let attempts = (0..10).map(|n| {
-        let (server, link) = (&server, &link);
-        async move {
-            let browser = server.browser();
-            let page = browser.page(link).await;
-            let name = format!("user{n}");
-            browser.submit(&page, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap().path == "/"
-        }
+    // All have the page before one sends it: a link that is used up has none.
+    let opened = futures::future::join_all((0..10).map(|n| {
+        let (browser, link) = (server.browser(), &link);
+        async move { (n, browser.page(link).await, browser) }
+    }));
+    let attempts = opened.await.into_iter().map(|(n, page, browser)| async move {
+        let name = format!("user{n}");
+        browser.submit(&page, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap().path == "/"
     });
     let won = futures::future::join_all(attempts).await;
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
