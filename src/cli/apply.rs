@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{print, print_json, said};
 use crate::manage::apply::{Action, Options, Plan, apply};
 use crate::manage::document::{Document, Format};
-use crate::manage::{By, Manager};
+use crate::manage::place::line_of;
+use crate::manage::{By, ManageError, Manager};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,11 +27,13 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
-    let document = read(&args.file)?;
+    let (text, format) = read(&args.file)?;
+    let refused = |why: String| format!("{}: {why}; nothing was changed", shown(&args.file));
+    let document = Document::parse(&text, format).map_err(refused)?;
     let options = Options { prune: args.prune, dry_run: args.dry_run };
     let plan = apply(manager, &By::command_line(), document, options)
         .await
-        .map_err(|error| format!("{}: {}; nothing was changed", shown(&args.file), said(error)))?;
+        .map_err(|error| refused(with_lines(error, &text, format)))?;
     if args.json {
         return print_plan_json(&plan);
     }
@@ -38,21 +41,39 @@ pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Document, String> {
+/// What was refused, with the line of each member that is named.
+fn with_lines(error: ManageError, text: &str, format: Format) -> String {
+    let line = |field: &str| line_of(text, format, field).map(|line| format!(" at line {line}")).unwrap_or_default();
+    match error {
+        ManageError::Invalid(problems) => {
+            let all: Vec<String> = problems
+                .iter()
+                .map(|problem| format!("{}: {}{}", problem.field, problem.message, line(&problem.field)))
+                .collect();
+            all.join("; ")
+        }
+        ManageError::Conflict(problem) => match problem.split_once(": ") {
+            Some((field, _)) if field.contains('[') => format!("{problem}{}", line(field)),
+            _ => problem,
+        },
+        error => said(error),
+    }
+}
+
+fn read(file: &Path) -> Result<(String, Format), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", shown(file));
-    let (text, format) = if file.as_os_str() == "-" {
+    if file.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        (text, Format::Json)
+        Ok((text, Format::Json))
     } else {
         let format = match file.extension().and_then(|extension| extension.to_str()) {
             Some("toml") => Format::Toml,
             Some("json") => Format::Json,
             _ => return Err(format!("{}: the name must end in .toml or .json", shown(file))),
         };
-        (std::fs::read_to_string(file).map_err(failed)?, format)
-    };
-    Document::parse(&text, format).map_err(|error| format!("{}: {error}; nothing was changed", shown(file)))
+        Ok((std::fs::read_to_string(file).map_err(failed)?, format))
+    }
 }
 
 fn shown(file: &Path) -> String {

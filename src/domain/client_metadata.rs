@@ -228,7 +228,8 @@ impl ClientMetadata {
         if self.redirect_uris.len() > 50 || self.post_logout_redirect_uris.len() > 50 {
             wrong("redirect_uris", "has more than 50 addresses");
         }
-        if self.grant_types.is_empty() {
+        // A confidential one without any may still introspect: an API that gets tokens and asks for none.
+        if self.grant_types.is_empty() && self.is_public() {
             wrong("grant_types", "is empty");
         }
         if self.allows(GrantType::RefreshToken) && !self.allows(GrantType::AuthorizationCode) {

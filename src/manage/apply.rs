@@ -168,11 +168,12 @@ impl Run {
         let names: Vec<String> = document.groups.into_iter().map(|row| row.name).collect();
         self.groups(tx, &names).await?;
         // Whoever becomes an administrator comes before whoever is one no longer.
-        let (mut first, then): (Vec<_>, Vec<_>) = document.users.into_iter().partition(|row| row.admin);
+        let (mut first, then): (Vec<_>, Vec<_>) =
+            document.users.into_iter().enumerate().partition(|(_, row)| row.admin);
         first.extend(then);
-        for row in first {
+        for (at, row) in first {
             let password = passwords.remove(&row.username);
-            self.user(tx, row, password).await?;
+            self.user(tx, row, password).await.map_err(|error| in_row("users", at, error))?;
         }
         let known = apis::all(tx.conn()).await?;
         for api in &document.apis {
@@ -276,5 +277,15 @@ impl Run {
             self.plan.note(Action::Delete, "group", name, Vec::new());
         }
         Ok(())
+    }
+}
+
+/// A disagreement that begins with the member at fault, said of its row.
+fn in_row(section: &str, at: usize, error: ManageError) -> ManageError {
+    match error {
+        ManageError::Conflict(text) if text.split_once(": ").is_some_and(|(field, _)| !field.contains(' ')) => {
+            ManageError::Conflict(format!("{section}[{at}].{text}"))
+        }
+        error => error,
     }
 }

@@ -144,16 +144,19 @@ async fn a_bad_file_names_line_and_field_and_changes_nothing() {
         (row("redirect_uris = 7"), vec!["clients[0].redirect_uris", "line 6"]),
         (
             row("client_secret = \"short\"\nredirect_uris = [\"https://app.example/cb\"]"),
-            vec!["clients[0].client_secret"],
+            vec!["clients[0].client_secret", "line 6"],
         ),
         (row("[["), vec!["line 6"]),
-        ("[[users]]\nusername = \"bob\"\npassword = \"password\"\n".to_owned(), vec!["users[0].password"]),
-        ("[[users]]\nusername = \"bob\"\npassword_hash = \"$1$x\"\n".to_owned(), vec!["users[0].password_hash"]),
+        ("[[users]]\nusername = \"bob\"\npassword = \"password\"\n".to_owned(), vec!["users[0].password", "line 3"]),
+        (
+            "[[users]]\nusername = \"bob\"\npassword_hash = \"$1$x\"\n".to_owned(),
+            vec!["users[0].password_hash", "line 3"],
+        ),
         // Nothing is wrong with it alone; the address is alice's.
         (
             "[[users]]\nusername = \"bob\"\n[[users]]\nusername = \"carol\"\nemail = \"alice@example.com\"\n"
                 .to_owned(),
-            vec!["email"],
+            vec!["users[1].email", "line 5"],
         ),
     ] {
         program.write("bad.toml", &text);

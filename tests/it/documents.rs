@@ -108,6 +108,10 @@ async fn other_sites_may_call_what_apps_call_and_nothing_that_people_see() {
         assert_eq!(response.headers()["access-control-allow-origin"], "*", "{path}");
         assert!(response.headers().get("access-control-allow-credentials").is_none(), "{path}");
     }
+    // Why a token was refused stands in a header, which a page may read only where it is told so.
+    let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url));
+    let refused = request.header("origin", "https://app.example").send().await.unwrap();
+    assert_eq!(refused.headers()["access-control-expose-headers"], "www-authenticate");
     for path in ["/oauth2/authorize", "/login", "/account", "/oauth2/logout", "/setup"] {
         let response = ask(Method::POST, path).await.unwrap();
         assert!(response.headers().get("access-control-allow-origin").is_none(), "{path}");

@@ -49,6 +49,29 @@ async fn a_token_is_for_the_api_that_was_asked_for() {
     assert_eq!(own["aud"], json!(server.url));
 }
 
+/// The person allowed scopes, and a client is registered for scopes: naming an API in `resource` adds nothing to them.
+#[tokio::test]
+async fn naming_an_api_without_any_of_its_scopes_opens_nothing() {
+    let server = with_apis().await;
+    let nameless: Api = serde_json::from_value(json!({ "identifier": "https://plain.example.com" })).unwrap();
+    apis::put(&server.app.manager(), &By::command_line(), nameless).await.unwrap();
+    server.client("asks", json!({ "scope": "openid read" })).await;
+    let browser = server.browser();
+    for (client, scope, resource, refused) in [
+        ("web", "openid", ORDERS, true),
+        ("web", "openid count", ORDERS, true),
+        ("web", "openid read", ORDERS, false),
+        ("web", "openid", "https://plain.example.com", false),
+        ("asks", "openid", "https://plain.example.com", true),
+    ] {
+        let asked = server.authorize(&[("client_id", client), ("scope", scope), ("resource", resource)]);
+        let callback = browser.sign_in(&asked).await;
+        assert_eq!(callback.get("error").is_some_and(|error| error == "invalid_target"), refused, "{client} {scope}");
+    }
+    let form = [("grant_type", "client_credentials"), ("scope", "count"), ("resource", ORDERS)];
+    assert_eq!(server.token(&form).await.1["error"], "invalid_target");
+}
+
 /// RFC 9068 §2.1 and §2.2.
 #[tokio::test]
 async fn an_access_token_has_the_profiles_members() {
@@ -118,7 +141,7 @@ async fn a_token_for_an_api_alone_opens_nothing_of_ours() {
 #[tokio::test]
 async fn the_api_itself_may_introspect_its_tokens() {
     let server = with_apis().await;
-    server.client(ORDERS, json!({ "grant_types": ["client_credentials"], "redirect_uris": [], "scope": "" })).await;
+    server.client(ORDERS, json!({ "grant_types": [], "redirect_uris": [], "scope": "" })).await;
     let encoded: String = url::form_urlencoded::byte_serialize(ORDERS.as_bytes()).collect();
     for (scope, active) in [("read", true), ("count", false)] {
         let token = tokens(&server, &[("scope", scope)]).await;

@@ -90,7 +90,8 @@ async fn judge(
     let apis = provider.store.authority().apis(&provider.store).await?;
     let scopes = scopes(parameters, client, &apis)?;
     let prompt = prompt(parameters)?;
-    let (hinted, resources) = (hinted(provider, parameters, client)?, resources(parameters, &scopes, &apis)?);
+    let (hinted, resources) =
+        (hinted(provider, parameters, client)?, resources(parameters, &scopes, &apis, !client.is_trusted())?);
     Ok(AuthorizationRequest {
         client: client.id.clone(),
         reply_to: reply_to.clone(),
@@ -202,12 +203,29 @@ fn hinted(provider: &Provider, parameters: &Parameters, client: &Client) -> Resu
 }
 
 /// RFC 8707 §2; without `resource`, the APIs that the scopes are of.
-pub(in crate::protocol) fn resources(parameters: &Parameters, scopes: &Scopes, apis: &[Api]) -> Result<Vec<ApiId>> {
+///
+/// Naming an API is no way into it: one of its scopes has to be asked for, which is what a person allows and a client is
+/// registered for. An API without scopes is for clients about which nobody is asked.
+pub(in crate::protocol) fn resources(
+    parameters: &Parameters,
+    scopes: &Scopes,
+    apis: &[Api],
+    somebody_is_asked: bool,
+) -> Result<Vec<ApiId>> {
+    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidTarget, text);
     let mut resources: Vec<ApiId> = Vec::new();
     for asked in parameters.all("resource") {
         let Some(api) = apis.iter().find(|api| api.identifier.as_str() == asked) else {
-            return Err(OAuthError::new(ErrorCode::InvalidTarget, "resource is not an API that is registered here."));
+            return Err(invalid("resource is not an API that is registered here."));
         };
+        let entered = if api.scopes.is_empty() {
+            !somebody_is_asked
+        } else {
+            api.scopes.iter().any(|scope| scopes.contains(scope))
+        };
+        if !entered {
+            return Err(invalid("resource is an API of which no scope is asked for."));
+        }
         if !resources.contains(&api.identifier) {
             resources.push(api.identifier.clone());
         }

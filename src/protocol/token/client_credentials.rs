@@ -31,7 +31,7 @@ impl Provider {
             client: client.id.clone(),
             sign_in: None,
             grant: None,
-            resources: check::resources(parameters, &scopes, &apis)?,
+            resources: check::resources(parameters, &scopes, &apis, false)?,
             scopes,
             nonce: None,
         };

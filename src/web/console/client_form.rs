@@ -19,7 +19,7 @@ use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 
 /// The fields of text that the form of an app has in a browser, filled or not.
-pub const FIELDS: [&str; 11] = [
+pub const FIELDS: [&str; 10] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
@@ -28,7 +28,6 @@ pub const FIELDS: [&str; 11] = [
     "token_endpoint_auth_method",
     "access_token_format",
     "id_token_signed_response_alg",
-    "logo_uri",
     "policy_uri",
     "tos_uri",
 ];
@@ -48,7 +47,6 @@ pub fn shown(client: &Client) -> ClientForm {
         require_pkce: client.needs_pkce(),
         access_token_format: meta.access_token_format.as_ref().map(name_of).unwrap_or_default(),
         id_token_signed_response_alg: name_of(&meta.id_token_signed_response_alg),
-        logo_uri: page(&meta.logo_uri),
         policy_uri: page(&meta.policy_uri),
         tos_uri: page(&meta.tos_uri),
         errors: Vec::new(),
@@ -69,7 +67,6 @@ pub fn typed(form: &AdminForm) -> ClientForm {
         require_pkce: form.ticked("require_pkce"),
         access_token_format: text("access_token_format"),
         id_token_signed_response_alg: text("id_token_signed_response_alg"),
-        logo_uri: text("logo_uri"),
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
         errors: Vec::new(),
@@ -87,7 +84,6 @@ pub fn typed_new(form: &AdminForm, kind: Kind) -> NewClientForm {
         scope: text("scope"),
         consent: if signs_in { text("consent") } else { name_of(&Consent::Required) },
         require_pkce: kind != Kind::Web || form.ticked("require_pkce"),
-        logo_uri: text("logo_uri"),
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
         errors: Vec::new(),
@@ -104,7 +100,6 @@ pub fn new_metadata(form: &NewClientForm, kind: Kind) -> Result<ClientMetadata, 
     meta.scope = read.scope(&form.scope);
     meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
     meta.require_pkce = form.require_pkce;
-    meta.logo_uri = read.web_page("logo_uri", &form.logo_uri);
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
     meta.grant_types = match kind {
@@ -148,7 +143,6 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMet
     if let Some(alg) = read.choice("id_token_signed_response_alg", &form.id_token_signed_response_alg) {
         meta.id_token_signed_response_alg = alg;
     }
-    meta.logo_uri = read.web_page("logo_uri", &form.logo_uri);
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
     read.done(meta)

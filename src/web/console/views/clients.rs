@@ -121,7 +121,6 @@ pub struct NewClientForm {
     /// `required` or `trusted`.
     pub consent: String,
     pub require_pkce: bool,
-    pub logo_uri: String,
     pub policy_uri: String,
     pub tos_uri: String,
     /// Field (empty for the form as a whole) and message.
@@ -147,7 +146,7 @@ impl NewClientForm {
     }
 
     fn folded_error(&self) -> bool {
-        ["logo_uri", "policy_uri", "tos_uri"].into_iter().any(|field| self.error(field).is_some())
+        ["policy_uri", "tos_uri"].into_iter().any(|field| self.error(field).is_some())
     }
 }
 
@@ -198,7 +197,6 @@ pub struct ClientForm {
     /// `jwt` or `opaque`.
     pub access_token_format: String,
     pub id_token_signed_response_alg: String,
-    pub logo_uri: String,
     pub policy_uri: String,
     pub tos_uri: String,
     /// Field (empty for the form as a whole) and message.
