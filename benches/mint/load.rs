@@ -14,6 +14,8 @@ use crate::stock;
 
 /// What one client asks for, again and again.
 pub enum Kind {
+    /// `/livez`: what an answer costs that says nothing.
+    Nothing,
     ClientCredentials,
     /// Redeems these, until there are no more.
     Codes(Vec<String>),
@@ -66,6 +68,10 @@ impl Client {
     /// One request; whether there was one to send.
     async fn ask(&mut self) -> bool {
         let form = match &mut self.kind {
+            Kind::Nothing => {
+                self.connection.send("GET /livez HTTP/1.1", "").await;
+                return true;
+            }
             Kind::ClientCredentials => "grant_type=client_credentials".to_owned(),
             Kind::Codes(codes) => match codes.pop() {
                 Some(code) => stock::redemption(&code),
@@ -73,7 +79,7 @@ impl Client {
             },
             Kind::Refresh(token) => format!("grant_type=refresh_token&refresh_token={token}"),
         };
-        let answer = self.connection.post("/oauth2/token", &form).await;
+        let answer = self.connection.send("POST /oauth2/token HTTP/1.1", &form).await;
         if let Kind::Refresh(token) = &mut self.kind {
             let (_, rest) = answer.split_once("\"refresh_token\":\"").unwrap();
             rest.split('"').next().unwrap().clone_into(token);
@@ -99,8 +105,8 @@ impl Connection {
     }
 
     /// The body of a 200; anything else ends the measurement.
-    async fn post(&mut self, path: &str, form: &str) -> String {
-        let request = format!("POST {path} HTTP/1.1\r\n{}Content-Length: {}\r\n\r\n{form}", self.head, form.len());
+    async fn send(&mut self, line: &str, form: &str) -> String {
+        let request = format!("{line}\r\n{}Content-Length: {}\r\n\r\n{form}", self.head, form.len());
         self.stream.write_all(request.as_bytes()).await.unwrap();
         let (mut line, mut head, mut length) = (String::new(), String::new(), 0);
         loop {

@@ -103,6 +103,7 @@ async fn figures(
     let mut figures: Vec<Figure> = Vec::new();
     let codes = stock::codes(app, number("BENCH_CODES", 20_000)).await;
     let plan = [
+        ("an empty answer, 16 clients", es256, (0..CLIENTS).map(|_| Kind::Nothing).collect()),
         ("client_credentials, 16 clients", es256, (0..CLIENTS).map(|_| Kind::ClientCredentials).collect()),
         ("code to tokens, 16 clients", &both, load::shared(codes, CLIENTS)),
         ("refresh, 1 client", es256, refreshing(app, 1).await),

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,8 +20,35 @@ use crate::domain::client::ClientSecretHash;
 use crate::domain::secret::{Secret, base64url, from_base64url};
 use crate::env::Env;
 
+/// The keys that come from it, derived once; cheap to clone.
 #[derive(Clone)]
-pub struct MasterKey(Zeroizing<[u8; 32]>);
+pub struct MasterKey(Arc<Derived>);
+
+struct Derived {
+    seal: Zeroizing<[u8; 32]>,
+    client_secret: Hmac<Sha256>,
+    refresh_token: Hmac<Sha256>,
+    browser: Hmac<Sha256>,
+    form: Hmac<Sha256>,
+}
+
+impl Derived {
+    /// HKDF's expand step (RFC 5869 §2.3).
+    fn from(master: &[u8; 32]) -> Self {
+        let derive = |label: &[u8]| -> Zeroizing<[u8; 32]> {
+            let mut mac = keyed(master);
+            mac.update(label);
+            Zeroizing::new(mac.finalize().into_bytes().into())
+        };
+        Self {
+            seal: derive(b"signet seal 1\x01"),
+            client_secret: keyed(&derive(b"signet client secret 1\x01")[..]),
+            refresh_token: keyed(&derive(b"signet refresh token 1\x01")[..]),
+            browser: keyed(&derive(b"signet browser 1\x01")[..]),
+            form: keyed(&derive(b"signet form 1\x01")[..]),
+        }
+    }
+}
 
 impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,11 +56,9 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
-/// What a derived key is for.
+/// What a MAC is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Encrypting what is kept or handed out sealed.
-    Seal,
     ClientSecret,
     RefreshToken,
     /// The cookies of browsers that have not signed in.
@@ -53,8 +79,8 @@ impl MasterKey {
     /// 32 bytes in base64.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong("is not base64"))?);
-        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
-        Ok(Self(Zeroizing::new(bytes)))
+        let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
+        Ok(Self(Arc::new(Derived::from(bytes))))
     }
 
     fn from_file(folder: &Path, env: &Env) -> Result<Self, KeyError> {
@@ -80,9 +106,15 @@ impl MasterKey {
         }
     }
 
-    /// HMAC-SHA-256 under the key of that purpose (RFC 2104; the derivation is HKDF's expand step, RFC 5869 §2.3).
+    /// HMAC-SHA-256 under the key of that purpose (RFC 2104).
     pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = keyed(&self.derived(purpose)[..]);
+        let mut mac = match purpose {
+            Purpose::ClientSecret => &self.0.client_secret,
+            Purpose::RefreshToken => &self.0.refresh_token,
+            Purpose::Browser => &self.0.browser,
+            Purpose::Form => &self.0.form,
+        }
+        .clone();
         for part in parts {
             // The length before each part: no two lists of parts are the same bytes.
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -91,17 +123,9 @@ impl MasterKey {
         mac.finalize().into_bytes().into()
     }
 
-    pub(super) fn derived(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
-        let label: &[u8] = match purpose {
-            Purpose::Seal => b"signet seal 1\x01",
-            Purpose::ClientSecret => b"signet client secret 1\x01",
-            Purpose::RefreshToken => b"signet refresh token 1\x01",
-            Purpose::Browser => b"signet browser 1\x01",
-            Purpose::Form => b"signet form 1\x01",
-        };
-        let mut mac = keyed(&self.0[..]);
-        mac.update(label);
-        Zeroizing::new(mac.finalize().into_bytes().into())
+    /// For encrypting what is kept or handed out sealed.
+    pub(super) fn seal_key(&self) -> &[u8; 32] {
+        &self.0.seal
     }
 
     /// What is kept of a client's secret: a random salt and a keyed hash. Secrets have at least 32 characters, so a

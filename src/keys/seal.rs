@@ -5,20 +5,20 @@
 use josekit::jwe::{self, JweHeader};
 
 use super::KeyError;
-use super::master::{MasterKey, Purpose};
+use super::master::MasterKey;
 
 /// Seals `plain` for `usage`.
 pub fn seal(master: &MasterKey, usage: &str, plain: &[u8]) -> Result<String, KeyError> {
     let mut header = JweHeader::new();
     header.set_content_encryption("A256GCM");
     header.set_content_type(usage);
-    let encrypter = jwe::Dir.encrypter_from_bytes(&master.derived(Purpose::Seal)[..])?;
+    let encrypter = jwe::Dir.encrypter_from_bytes(master.seal_key())?;
     Ok(jwe::serialize_compact(plain, &header, &encrypter)?)
 }
 
 /// The plain bytes, where `sealed` was sealed here for `usage`.
 pub fn open(master: &MasterKey, usage: &str, sealed: &str) -> Result<Vec<u8>, KeyError> {
-    let decrypter = jwe::Dir.decrypter_from_bytes(&master.derived(Purpose::Seal)[..])?;
+    let decrypter = jwe::Dir.decrypter_from_bytes(master.seal_key())?;
     let (plain, header) = jwe::deserialize_compact(sealed, &decrypter).map_err(|_| KeyError::OtherMaster)?;
     if header.content_encryption() != Some("A256GCM") || header.content_type() != Some(usage) {
         return Err(KeyError::OtherMaster);

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::{ApiError, PageError};
 use super::extract::origin;
 use crate::app::App;
+use crate::domain::event::Origin;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 const MOST_HEADER_BYTES: usize = 16 * 1024;
@@ -30,10 +31,18 @@ pub enum Face {
 }
 
 impl Face {
-    fn refuse(self, app: &App, parts: &Parts, status: StatusCode, error: OAuthError) -> Response {
+    /// From where the request came, which a page tells and JSON does not.
+    fn asker(self, app: &App, parts: &Parts) -> Origin {
+        match self {
+            Self::Program => Origin::default(),
+            Self::Person => origin(parts, &app.config.trusted_proxies),
+        }
+    }
+
+    fn refuse(self, app: &App, asker: &Origin, status: StatusCode, error: OAuthError) -> Response {
         let mut response = match self {
             Self::Program => ApiError::from(error).into_response(),
-            Self::Person => PageError::new(app, &origin(parts, &app.config.trusted_proxies), error).into_response(),
+            Self::Person => PageError::new(app, asker, error).into_response(),
         };
         *response.status_mut() = status;
         response
@@ -48,25 +57,27 @@ fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
 
 pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    let asker = face.asker(&app, &parts);
     if header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The address or the headers are too long.");
-        return face.refuse(&app, &parts, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
+        return face.refuse(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
     }
     // RFC 9112 §3.2: refused, whatever else it says.
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The request has no Host header, or more than one.");
-        return face.refuse(&app, &parts, StatusCode::BAD_REQUEST, error);
+        return face.refuse(&app, &asker, StatusCode::BAD_REQUEST, error);
     }
-    let answer = next.run(Request::from_parts(parts.clone(), body));
+    let answer = next.run(Request::from_parts(parts, body));
     if let Ok(response) = tokio::time::timeout(WHOLE, answer).await {
         return response;
     }
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
-    face.refuse(&app, &parts, StatusCode::SERVICE_UNAVAILABLE, error.because("no answer in time"))
+    face.refuse(&app, &asker, StatusCode::SERVICE_UNAVAILABLE, error.because("no answer in time"))
 }
 
 /// For a path that has other methods; axum adds which.
 pub async fn wrong_method(app: App, face: Face, request: Request) -> Response {
     let error = OAuthError::new(ErrorCode::InvalidRequest, "This address takes no request of that kind.");
-    face.refuse(&app, &request.into_parts().0, StatusCode::METHOD_NOT_ALLOWED, error)
+    let asker = face.asker(&app, &request.into_parts().0);
+    face.refuse(&app, &asker, StatusCode::METHOD_NOT_ALLOWED, error)
 }
