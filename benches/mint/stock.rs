@@ -190,8 +190,9 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
         let id = id(format!("{begun} + i"));
         let people = format!(
             "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
-             INSERT INTO person (id, username, email_folded, profile, admin, disabled, created_at, updated_at)
-             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', '{profile}', 0, 0, {now}, {now} FROM n"
+             INSERT INTO person (id, username, email_folded, profile, searched, admin, disabled, created_at, updated_at)
+             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', '{profile}',
+                    'bob' || i || char(10) || 'bob' || i || '@example.com', 0, 0, {now}, {now} FROM n"
         );
         db.execute_unprepared(&people).await.unwrap();
     }
