@@ -201,3 +201,35 @@ async fn who_asks_to_stay_signed_in_stays_for_weeks() {
     server.advance(14 * 86_400);
     assert!(!is_signed_in(&browser).await);
 }
+
+/// T2: what is empty, from elsewhere or no form at all, to every address of a person's own pages that takes one.
+#[tokio::test]
+async fn forms_that_are_not_ours_change_nothing() {
+    let server = Server::with_alice().await;
+    let browser = server.browser();
+    browser.sign_in(&server.authorize(&[])).await;
+    let token = browser.page("/account/password").await.form(&[]).1;
+    let session = server.app.store().env().uuid();
+    let before = server.person("alice").await;
+    for path in [
+        "/account/password".to_owned(),
+        "/account/sessions/end-others".to_owned(),
+        format!("/account/sessions/{session}/end"),
+        "/account/sessions/nonsense/end".to_owned(),
+        "/account/apps/nobody/revoke".to_owned(),
+        "/account/apps/%ff/revoke".to_owned(),
+        "/account/passkeys/finish".to_owned(),
+        format!("/account/passkeys/{session}/rename"),
+        "/account/passkeys/nonsense/delete".to_owned(),
+    ] {
+        let status = |response: reqwest::Response| response.status().as_u16();
+        let no_token = [("csrf".to_owned(), "AAAA".to_owned())];
+        assert!([400, 404].contains(&status(browser.raw_post(&path, &[]).await)), "{path}: empty");
+        assert!([400, 404].contains(&status(browser.raw_post(&path, &no_token).await)), "{path}: a foreign token");
+        assert_eq!(status(browser.raw_post(&path, &[token.clone(), token.clone()].concat()).await) / 100, 4, "{path}");
+        let alone = status(browser.raw_post(&path, &token).await);
+        assert!([303, 404, 422].contains(&alone), "{path}: the token alone, {alone}");
+    }
+    assert_eq!(server.person("alice").await, before);
+    assert!(browser.page("/account/apps").await.html.contains("Web"), "the app is still there");
+}

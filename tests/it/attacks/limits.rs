@@ -62,6 +62,7 @@ routes! {
     Person &["GET"], "/oauth2/authorize/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/login", query;
     Person &["GET", "POST"], "/login/0190b0a0-0000-7000-8000-000000000000";
+    Person &["POST"], "/login/passkey/finish";
     Person &["GET", "POST"], "/consent/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/select-account/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/oauth2/logout", query;
