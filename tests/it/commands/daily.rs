@@ -1,0 +1,110 @@
+//! The daily jobs: `signet user`, `signet client`, `signet key`.
+
+use reqwest::Client as Http;
+use serde_json::{Value, json};
+
+use super::token_status;
+use crate::support::program::{Program, within};
+use crate::support::{CALLBACK, PASSWORD, SECRET};
+
+#[tokio::test]
+async fn people_are_made_and_changed_by_command() {
+    let program = Program::new().await;
+    let create = ["user", "create", "alice", "--email", "alice@example.com", "--name", "Alice Example"];
+    let made = program
+        .run_with(&[&create[..], &["--group", "staff", "--admin", "--password-stdin", "--json"]].concat(), PASSWORD);
+    let made: Value = serde_json::from_str(&made.done()).unwrap();
+    assert_eq!(
+        (&made["username"], &made["groups"], &made["admin"]),
+        (&json!("alice"), &json!(["staff"]), &json!(true))
+    );
+    let named = |command: &str, name: &str| program.json(&["user", command, name, "--json"]);
+    program.run_with(&["user", "create", "bob", "--password-stdin"], "another fine long password\n").done();
+    assert_eq!(named("disable", "bob")["disabled"], true);
+    assert_eq!(named("enable", "bob")["disabled"], false);
+    let reset = program.run_with(&["user", "reset", "bob", "--password-stdin", "--json"], PASSWORD).done();
+    assert!(!reset.contains(PASSWORD));
+    assert_eq!(named("delete", "bob")["deleted"], true);
+    let list = program.json(&["user", "list", "--json"]);
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["username"]), (1, &json!("alice")));
+    assert!(program.done(&["user", "list"]).contains("administrator"));
+    for (arguments, input, says) in [
+        (vec!["user", "create", "alice", "--password-stdin"], PASSWORD, "already"),
+        (vec!["user", "create", "bob", "--password-stdin"], "password", "password"),
+        (vec!["user", "create", "bob", "--password-stdin"], "", "password"),
+        (vec!["user", "create", "bob"], "", "--password-stdin"),
+        (vec!["user", "create", "b b", "--password-stdin"], PASSWORD, "username"),
+        (vec!["user", "disable", "alice"], "", "last administrator"),
+        (vec!["user", "delete", "alice"], "", "last administrator"),
+        (vec!["user", "disable", "nobody"], "", "nobody"),
+        (vec!["user", "reset", "nobody", "--password-stdin"], PASSWORD, "nobody"),
+    ] {
+        let line = program.run_with(&arguments, input).refused();
+        assert!(line.contains(says), "{arguments:?}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn clients_are_made_and_changed_by_command_and_a_secret_is_shown_once() {
+    let program = Program::new().await;
+    let create = ["client", "create", "--id", "web", "--name", "Web", "--redirect-uri", CALLBACK];
+    let made = program.json(
+        &[&create[..], &["--grant-type", "client_credentials", "--grant-type", "authorization_code", "--json"]]
+            .concat(),
+    );
+    let secret = made["client_secret"].as_str().unwrap().to_owned();
+    assert!(secret.len() >= 32);
+    let _server = program.serve(&["serve"]);
+    assert_eq!(token_status(&program, &secret).await, 200);
+    let rotated =
+        program.json(&["client", "rotate-secret", "web", "--json"])["client_secret"].as_str().unwrap().to_owned();
+    within(5, || async { token_status(&program, &rotated).await == 200 }).await;
+    assert_eq!(token_status(&program, &secret).await, 401);
+    let own = program.run_with(&["client", "rotate-secret", "web", "--secret-stdin", "--json"], SECRET).done();
+    assert!(!own.contains(SECRET), "it is known to who typed it");
+    let all =
+        program.done(&["client", "list", "--json"]) + &program.done(&["export"]) + &program.done(&["client", "list"]);
+    assert!([secret.as_str(), &rotated, SECRET].iter().all(|secret| !all.contains(secret)));
+    let public = program.json(&["client", "create", "--id", "app", "--public", "--redirect-uri", CALLBACK, "--json"]);
+    assert_eq!(public, json!({ "client_id": "app" }));
+    assert_eq!(program.json(&["client", "disable", "app", "--json"])["disabled"], true);
+    assert_eq!(program.json(&["client", "enable", "app", "--json"])["disabled"], false);
+    assert_eq!(program.json(&["client", "delete", "app", "--json"])["deleted"], true);
+    assert_eq!(program.json(&["client", "list", "--json"]).as_array().unwrap().len(), 1);
+    for (arguments, input, says) in [
+        (vec!["client", "create", "--id", "web", "--redirect-uri", CALLBACK], "", "web"),
+        (vec!["client", "create", "--id", "new", "--redirect-uri", CALLBACK, "--secret-stdin"], "short", "32"),
+        (vec!["client", "rotate-secret", "nobody"], "", "nobody"),
+        (vec!["client", "delete", "nobody"], "", "nobody"),
+    ] {
+        let line = program.run_with(&arguments, input).refused();
+        assert!(line.contains(says), "{arguments:?}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_listed_rotated_and_retired_by_command() {
+    let program = Program::new().await;
+    let _server = program.serve(&["serve"]);
+    let list = program.json(&["key", "list", "--json"]);
+    let of = |list: &Value, state: &str| -> Vec<String> {
+        let rows = list.as_array().unwrap().iter().filter(|key| key["alg"] == "ES256" && key["state"] == state);
+        rows.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(list.as_array().unwrap().len(), 6, "an active and a next one of RS256, ES256 and EdDSA");
+    let rotated = program.json(&["key", "rotate", "--alg", "ES256", "--json"]);
+    assert_eq!(rotated, json!([{ "alg": "ES256", "kid": of(&list, "next")[0] }]));
+    let after = program.json(&["key", "list", "--json"]);
+    assert_eq!((of(&after, "active"), of(&after, "retired")), (of(&list, "next"), of(&list, "active")));
+    let published = |kid: String| {
+        let url = format!("{}/.well-known/jwks.json", program.url());
+        async move { Http::new().get(url).send().await.unwrap().text().await.unwrap().contains(&kid) }
+    };
+    within(5, || published(of(&after, "next")[0].clone())).await;
+    let old = &of(&after, "retired")[0];
+    assert!(published(old.clone()).await, "a retired key stays published");
+    assert_eq!(program.json(&["key", "retire", old, "--json"]), json!({ "kid": old, "retired": true }));
+    within(5, || async { !published(old.clone()).await }).await;
+    assert!(program.run(&["key", "retire", "nothing"]).refused().contains("nothing"));
+    assert_eq!(program.done(&["key", "list"]).lines().count(), 7);
+}
