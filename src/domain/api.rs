@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::client_metadata::{FieldError, TokenFormat};
+use super::gate::{GateName, RateLimit, Rule, Way};
 use super::scope::{STANDARD, Scopes};
 
 /// The absolute URI that names an API in `resource` and in a token's `aud`.
@@ -45,7 +46,7 @@ impl From<ApiId> for String {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Api {
     pub identifier: ApiId,
@@ -58,6 +59,18 @@ pub struct Api {
     /// Seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepts: Vec<Way>,
+    /// The first that fits a request decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// Whether the gate hands on a token of its own for the API.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upstream_token: bool,
 }
 
 impl Api {
@@ -75,6 +88,13 @@ impl Api {
         }
         if self.access_token_lifetime.is_some_and(|seconds| !(30..=86_400).contains(&seconds)) {
             problems.push(FieldError::new("access_token_lifetime", "is a number of seconds from 30 to 86400"));
+        }
+        problems.extend(self.rules.iter().filter_map(|rule| rule.problem(&self.scopes)));
+        if self.rate_limit.is_some_and(|limit| !limit.is_sound()) {
+            problems.push(FieldError::new("rate_limit", "needs a burst and a rate above 0 and up to 1000000"));
+        }
+        if self.gate.is_none() && !(self.accepts.is_empty() && self.rules.is_empty()) {
+            problems.push(FieldError::new("gate", "is missing: accepts and rules are for a gate"));
         }
         problems
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod client_metadata;
 pub mod code;
 pub mod event;
+pub mod gate;
 pub mod grant;
 pub mod ids;
 pub mod interaction;

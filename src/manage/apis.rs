@@ -44,6 +44,12 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
         Some(before) => (EventKind::ApiUpdated, differing(before, api)),
         None => (EventKind::ApiCreated, vec!["identifier".to_owned()]),
     };
+    if api.gate.is_some() {
+        let all = apis::all(tx.conn()).await?;
+        if let Some(other) = all.iter().find(|other| other.identifier != api.identifier && other.gate == api.gate) {
+            return Err(ManageError::Conflict(format!("gate: {} has that one", other.identifier.as_str())));
+        }
+    }
     if !fields.is_empty() {
         apis::put(tx, api).await?;
         tx.tell(Change::Apis).await?;

@@ -176,9 +176,10 @@ impl Run {
             self.user(tx, row, password).await.map_err(|error| in_row("users", at, error))?;
         }
         let known = apis::all(tx.conn()).await?;
-        for api in &document.apis {
+        for (at, api) in document.apis.iter().enumerate() {
             let before = known.iter().find(|known| known.identifier == api.identifier);
-            let fields = api_rows::save_in(tx, &self.recorder, before, api).await?;
+            let fields = api_rows::save_in(tx, &self.recorder, before, api).await;
+            let fields = fields.map_err(|error| in_row("apis", at, error))?;
             self.saved(before.is_some(), "api", api.identifier.as_str(), fields);
         }
         for row in document.clients {

@@ -35,6 +35,8 @@ async fn a_bad_file_names_line_and_field_and_changes_nothing() {
     let program = with_example().await;
     let before = program.done(&["export"]);
     let row = |rest: &str| format!("[[users]]\nusername = \"bob\"\n\n[[clients]]\nclient_id = \"app\"\n{rest}\n");
+    let api = |rest: &str| format!("[[apis]]\nidentifier = \"https://b.example\"\n{rest}\n");
+    let rule = |rest: &str| api(&format!("gate = \"b\"\n[[apis.rules]]\n{rest}"));
     for (text, named) in [
         (row("nonsense = 1"), vec!["clients[0].nonsense", "line 6"]),
         (row("redirect_uris = [\"nowhere\"]"), vec!["clients[0].redirect_uris", "line 6"]),
@@ -44,6 +46,17 @@ async fn a_bad_file_names_line_and_field_and_changes_nothing() {
             vec!["clients[0].client_secret", "line 6"],
         ),
         (row("[["), vec!["line 6"]),
+        (api("gate = \"No Name\""), vec!["apis[0].gate", "line 3"]),
+        (api("gate = \"example\""), vec!["apis[0].gate", "https://api.example.com", "line 3"]),
+        (api("accepts = [\"bearer\"]"), vec!["apis[0].gate", "is missing"]),
+        (api("gate = \"b\"\nrate_limit = { burst = 0, per_second = 1.0 }"), vec!["apis[0].rate_limit", "line 4"]),
+        (rule("methods = [\"GET\"]\npath = \"/a\"\nscopes = [\"write\"]"), vec!["apis[0].rules", "write"]),
+        (rule("methods = [\"get\"]\npath = \"/a\""), vec!["apis[0].rules", "capital"]),
+        (rule("methods = [\"GET\"]\npath = \"a\""), vec!["apis[0].rules", "line"]),
+        (
+            rule("methods = [\"GET\"]\npath = \"/a\"\nallow = \"anonymous\"\ngroups = [\"staff\"]"),
+            vec!["apis[0].rules"],
+        ),
         ("[[users]]\nusername = \"bob\"\npassword = \"password\"\n".to_owned(), vec!["users[0].password", "line 3"]),
         (
             "[[users]]\nusername = \"bob\"\npassword_hash = \"$1$x\"\n".to_owned(),

@@ -15,13 +15,17 @@ use serde_json::{Value, json};
 use crate::support::program::Program;
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
-/// The contract's example, without what belongs to the gate.
+/// The contract's example.
 fn example() -> Value {
     json!({
         "groups": [{ "name": "staff" }],
         "users": [{ "username": "alice", "password": PASSWORD, "email": "alice@example.com",
                     "email_verified": true, "name": "Alice Example", "groups": ["staff"], "admin": false }],
-        "apis": [{ "identifier": "https://api.example.com", "name": "Example API", "scopes": ["read", "write"] }],
+        "apis": [{ "identifier": "https://api.example.com", "name": "Example API", "scopes": ["read", "write"],
+                   "gate": "example", "accepts": ["bearer", "api_key", "basic", "message_signature"],
+                   "rules": [{ "methods": ["GET"], "path": "/public/**", "allow": "anonymous" },
+                             { "methods": ["GET"], "path": "/orders/**", "scopes": ["read"] },
+                             { "methods": ["POST", "DELETE"], "path": "/orders/**", "scopes": ["write"], "groups": ["staff"] }] }],
         "clients": [{ "client_id": "web", "client_secret": SECRET, "client_name": "Web",
                       "redirect_uris": [CALLBACK], "post_logout_redirect_uris": [],
                       "grant_types": ["authorization_code", "refresh_token", "client_credentials"],

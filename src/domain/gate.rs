@@ -1,0 +1,165 @@
+//! What a document says of the gate before an API (CONTRACT, "The gate"): its name, which credentials it accepts, and the
+//! rules, the first of which that fits a request decides. Values and their rules; nothing here judges a request.
+//!
+//! Next door: [`super::api`], the API that this belongs to.
+
+use serde::{Deserialize, Serialize};
+
+use super::client_metadata::FieldError;
+use super::scope::Scopes;
+use super::user::group_name;
+
+/// The last part of `/gate/verify/{gate}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GateName(String);
+
+impl GateName {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for GateName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if text.is_empty() || text.len() > 63 || !text.bytes().all(allowed) {
+            return Err(format!("the gate {text:?} must have 1 to 63 characters out of a-z 0-9 -"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<GateName> for String {
+    fn from(name: GateName) -> Self {
+        name.0
+    }
+}
+
+/// In which way a caller may prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Bearer,
+    ApiKey,
+    Basic,
+    /// RFC 9421.
+    MessageSignature,
+    /// The browser session of somebody who is signed in here.
+    Session,
+    /// RFC 5849.
+    Oauth1,
+}
+
+/// Who needs no credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Allow {
+    Anonymous,
+}
+
+/// A path of whole segments: `*` stands for one, `**` for any number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PathPattern(String);
+
+impl TryFrom<String> for PathPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let wrong = |why: &str| format!("the path {text:?} {why}");
+        let Some(rest) = text.strip_prefix('/') else { return Err(wrong("must begin with /")) };
+        if text.len() > 500 || !rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\%".contains(&b)) {
+            return Err(wrong("has a character that no path pattern has"));
+        }
+        let last = rest.split('/').count() - 1;
+        for (at, segment) in rest.split('/').enumerate() {
+            match segment {
+                "*" | "**" => {}
+                "" if at == last => {}
+                "" | "." | ".." => return Err(wrong("has an empty segment, or one of dots")),
+                segment if segment.contains('*') => return Err(wrong("has * in a segment: it stands for a whole one")),
+                _ => {}
+            }
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<PathPattern> for String {
+    fn from(path: PathPattern) -> Self {
+        path.0
+    }
+}
+
+/// Who may do what where. A request needs every scope and one of the groups, where some are named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub methods: Vec<String>,
+    pub path: PathPattern,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// For each owner of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    pub burst: u32,
+    pub per_second: f64,
+}
+
+impl RateLimit {
+    pub(super) fn is_sound(&self) -> bool {
+        (1..=1_000_000).contains(&self.burst) && self.per_second > 0.0 && self.per_second <= 1_000_000.0
+    }
+}
+
+impl Rule {
+    /// What is wrong with it, as the member `rules` of an API with `scopes`.
+    pub(super) fn problem(&self, scopes: &Scopes) -> Option<FieldError> {
+        let wrong = |message: String| Some(FieldError::new("rules", message));
+        let method =
+            |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_uppercase());
+        if self.methods.is_empty() || !self.methods.iter().all(method) {
+            return wrong(format!("the rule for {} needs methods, in capital letters", self.path.0));
+        }
+        if let Some(scope) = self.scopes.iter().find(|scope| !scopes.contains(scope)) {
+            return wrong(format!("the rule for {} has {scope:?}, which is no scope of this API", self.path.0));
+        }
+        if let Some(problem) = self.groups.iter().find_map(|group| group_name(group).err()) {
+            return wrong(format!("the rule for {}: {problem}", self.path.0));
+        }
+        if self.allow.is_some() && !(self.scopes.is_empty() && self.groups.is_empty()) {
+            return wrong(format!("the rule for {} lets anybody in, and asks for scopes or groups", self.path.0));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GateName, PathPattern};
+
+    #[test]
+    fn names_and_paths_that_can_be_told_apart() {
+        for good in ["/", "/**", "/orders", "/orders/", "/orders/*/lines", "/public/**", "/a.b/~c"] {
+            assert!(PathPattern::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", "orders", "//", "/a//b", "/a*", "/a/../b", "/a/.", "/a?b", "/a#b", "/a%2fb", "/a b", "/a\\b"] {
+            assert!(PathPattern::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(GateName::try_from("orders-2".to_owned()).is_ok());
+        for bad in ["", "Orders", "a/b", "a.b", "ä"] {
+            assert!(GateName::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}
