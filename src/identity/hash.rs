@@ -11,7 +11,6 @@ use pbkdf2::Pbkdf2;
 use scrypt::Scrypt;
 use sha2::{Digest as _, Sha256};
 
-use super::password::PasswordError;
 use crate::domain::user::PasswordHash;
 
 /// Memory in KiB, and memory times passes: OWASP's strongest advice for scrypt (N=2^17, r=8) needs 128 MiB.
@@ -51,25 +50,19 @@ impl Memory {
 
 /// A hash of ours. One that replaces another carries that one's digest as associated data, so that a document with the
 /// old one is known to speak of the same password.
-pub(super) fn make(
-    password: &[u8],
-    replaces: Option<&PasswordHash>,
-    memory: &mut Memory,
-) -> Result<PasswordHash, PasswordError> {
+pub(super) fn make(password: &[u8], replaces: Option<&PasswordHash>, memory: &mut Memory) -> Option<PasswordHash> {
     let mut params = ParamsBuilder::new();
     params.m_cost(MEMORY).t_cost(PASSES).p_cost(1);
     if let Some(old) = replaces {
         let origin = origin(old).unwrap_or_else(|| Sha256::digest(&old.0).to_vec());
-        params.data(AssociatedData::new(&origin).map_err(|_| PasswordError::Broken)?);
+        params.data(AssociatedData::new(&origin).ok()?);
     }
-    let params = params.build().map_err(|_| PasswordError::Broken)?;
-    let made = try_generate_salt().ok().and_then(|salt| {
-        let hash = argon2(Algorithm::Argon2id, Version::V0x13, params.clone(), password, &salt, memory)?;
-        let (version, params) = (Some(Version::V0x13.into()), (&params).try_into().ok()?);
-        let salt = Some(Salt::new(&salt).ok()?);
-        Some(Phc { algorithm: Algorithm::Argon2id.ident(), version, params, salt, hash: Some(hash) })
-    });
-    made.map(|phc| PasswordHash(phc.to_string())).ok_or(PasswordError::Broken)
+    let (params, salt) = (params.build().ok()?, try_generate_salt().ok()?);
+    let hash = argon2(Algorithm::Argon2id, Version::V0x13, params.clone(), password, &salt, memory)?;
+    let (version, params) = (Some(Version::V0x13.into()), (&params).try_into().ok()?);
+    let salt = Some(Salt::new(&salt).ok()?);
+    let phc = Phc { algorithm: Algorithm::Argon2id.ident(), version, params, salt, hash: Some(hash) };
+    Some(PasswordHash(phc.to_string()))
 }
 
 /// The hash itself; nothing where the memory is not for so much.

@@ -68,7 +68,7 @@ impl Hasher {
             if is_common(&password) {
                 return Err(PasswordError::Common);
             }
-            hash::make(password.as_bytes(), old.as_ref(), memory)
+            hash::make(password.as_bytes(), old.as_ref(), memory).ok_or(PasswordError::Broken)
         })
         .await?
     }
