@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use load::{Figure, Kind};
 use server::Server;
 use signet::app::App;
-use signet::domain::client_metadata::SigningAlg;
+use signet::domain::algorithms::SigningAlg;
 use signet::keys::jwt::{self, JwtType};
 
 const CLIENTS: usize = 16;

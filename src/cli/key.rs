@@ -5,7 +5,7 @@ use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::{print, print_json, print_table, said};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::signing_key::StoredKey;
 use crate::env::Timestamp;
 use crate::keys::rotation;
@@ -35,7 +35,9 @@ pub(super) enum Command {
 }
 
 fn algorithm(text: &str) -> Result<SigningAlg, String> {
-    SigningAlg::parse(text).ok_or_else(|| "is RS256, ES256 or EdDSA".to_owned())
+    SigningAlg::parse(text)
+        .filter(|alg| SigningAlg::ASYMMETRIC.contains(alg))
+        .ok_or_else(|| "is RS256, PS256, ES256 or EdDSA".to_owned())
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
@@ -45,7 +47,7 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     match command {
         Command::List { json } => list(&keys::list(manager).await.map_err(said)?, json),
         Command::Rotate { alg, json } => {
-            let algs = alg.map_or_else(|| SigningAlg::ALL.to_vec(), |alg| vec![alg]);
+            let algs = alg.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
             let mut active = Vec::new();
             for alg in algs {
                 let kid = keys::rotate(manager, &by, alg).await.map_err(said)?;

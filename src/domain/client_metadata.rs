@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::algorithms::SigningAlg;
 use super::redirect_uri::RedirectUri;
 use super::scope::{OFFLINE_ACCESS, OPENID, Scopes};
 
@@ -65,32 +66,6 @@ pub enum Consent {
 pub enum TokenFormat {
     Jwt,
     Opaque,
-}
-
-/// The signature algorithms of our own keys (RFC 7518 §3.1, RFC 8037 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum SigningAlg {
-    RS256,
-    ES256,
-    EdDSA,
-}
-
-impl SigningAlg {
-    pub const ALL: [Self; 3] = [Self::RS256, Self::ES256, Self::EdDSA];
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RS256 => "RS256",
-            Self::ES256 => "ES256",
-            Self::EdDSA => "EdDSA",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|alg| alg.as_str() == text)
-    }
 }
 
 /// What a client says of itself. Members that are absent have the defaults of OpenID Connect Registration §2.

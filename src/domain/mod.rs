@@ -3,6 +3,7 @@
 //! A value that exists is valid: constructors parse (scopes, redirect URIs, usernames, client metadata), and what they
 //! refuse they refuse with a sentence. Next door: `store` keeps these, `protocol` and `identity` decide about them.
 
+pub mod algorithms;
 pub mod api;
 pub mod authorization;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod gate;
 pub mod grant;
 pub mod ids;
 pub mod interaction;
+pub mod jwks;
 pub mod passkey;
 pub mod redirect_uri;
 pub mod scope;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{KeyError, Keyring};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::secret::from_base64url;
 
 /// Nothing we sign is longer; what is, is not looked at.

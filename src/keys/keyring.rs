@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use josekit::jws::{JwsSigner, JwsVerifier};
 
 use super::{KeyError, MasterKey, pair};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::store::{Store, signing_keys};
 

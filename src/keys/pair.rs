@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::master::MasterKey;
 use super::{KeyError, seal};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::secret::base64url;
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::env::Timestamp;
@@ -23,7 +23,9 @@ pub(super) fn generate(
     let pair: Box<dyn KeyPair> = match alg {
         SigningAlg::RS256 => Box::new(jws::RS256.generate_key_pair(2048)?),
         SigningAlg::ES256 => Box::new(jws::ES256.generate_key_pair()?),
+        SigningAlg::PS256 => Box::new(jws::PS256.generate_key_pair(2048)?),
         SigningAlg::EdDSA => Box::new(jws::EdDSA.generate_key_pair(josekit::jwk::alg::ed::EdCurve::Ed25519)?),
+        SigningAlg::HS256 => return Err(no_pair()),
     };
     let mut public = pair.to_jwk_public_key();
     let kid = thumbprint(&public)?;
@@ -50,6 +52,11 @@ pub(super) fn signer(master: &MasterKey, key: &StoredKey) -> Result<Box<dyn JwsS
             signer.set_key_id(&key.kid);
             Box::new(signer)
         }
+        SigningAlg::PS256 => {
+            let mut signer = jws::PS256.signer_from_der(&*der)?;
+            signer.set_key_id(&key.kid);
+            Box::new(signer)
+        }
         SigningAlg::ES256 => {
             let mut signer = jws::ES256.signer_from_der(&*der)?;
             signer.set_key_id(&key.kid);
@@ -60,7 +67,12 @@ pub(super) fn signer(master: &MasterKey, key: &StoredKey) -> Result<Box<dyn JwsS
             signer.set_key_id(&key.kid);
             Box::new(signer)
         }
+        SigningAlg::HS256 => return Err(no_pair()),
     })
+}
+
+fn no_pair() -> KeyError {
+    KeyError::Crypto("a MAC has no key pair".into())
 }
 
 pub(super) fn verifier(key: &StoredKey) -> Result<Box<dyn JwsVerifier>, KeyError> {
@@ -68,7 +80,9 @@ pub(super) fn verifier(key: &StoredKey) -> Result<Box<dyn JwsVerifier>, KeyError
     Ok(match key.alg {
         SigningAlg::RS256 => Box::new(jws::RS256.verifier_from_jwk(&jwk)?),
         SigningAlg::ES256 => Box::new(jws::ES256.verifier_from_jwk(&jwk)?),
+        SigningAlg::PS256 => Box::new(jws::PS256.verifier_from_jwk(&jwk)?),
         SigningAlg::EdDSA => Box::new(jws::EdDSA.verifier_from_jwk(&jwk)?),
+        SigningAlg::HS256 => return Err(no_pair()),
     })
 }
 

@@ -2,7 +2,7 @@
 //! published) → gone. On a schedule and by command; on many nodes, the change feed's lock makes it happen once.
 
 use crate::config::Lifetimes;
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::event::Event;
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::env::Timestamp;
@@ -20,7 +20,7 @@ pub fn published_until(key: &StoredKey) -> Option<Timestamp> {
 
 /// Makes an active and a next key where an algorithm has none.
 pub async fn ensure(store: &Store, master: &MasterKey) -> Result<(), KeyError> {
-    for alg in SigningAlg::ALL {
+    for alg in SigningAlg::ASYMMETRIC {
         for state in [KeyState::Active, KeyState::Next] {
             let has = move |keys: &[StoredKey]| keys.iter().any(|key| key.alg == alg && key.state == state);
             if has(&signing_keys::all(store.read()).await?) {
@@ -116,7 +116,7 @@ pub async fn retire(store: &Store, master: &MasterKey, kid: &str, event: Event) 
 
 /// What the schedule asks for now; judged from memory, so that an idle node asks the database nothing.
 pub fn due(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<SigningAlg> {
-    SigningAlg::ALL
+    SigningAlg::ASYMMETRIC
         .into_iter()
         .filter(|alg| {
             keys.iter().any(|key| {

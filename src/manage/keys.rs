@@ -1,7 +1,7 @@
 //! Signing keys by command; the schedule and the states are `keys::rotation`'s.
 
 use super::{By, ManageError, Manager, Result};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::event::EventKind;
 use crate::domain::signing_key::StoredKey;
 use crate::keys::rotation;

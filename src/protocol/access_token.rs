@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Provider;
 use super::error::Result;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod, Subject};
 use crate::domain::client::Client;
-use crate::domain::client_metadata::{SigningAlg, TokenFormat};
+use crate::domain::client_metadata::TokenFormat;
 use crate::domain::ids::{ClientId, GrantId, SessionId};
 use crate::domain::scope::{OPENID, Scopes};
 use crate::domain::secret::{Secret, SecretKind};

@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Provider, claims};
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::Acr;
-use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SigningAlg};
+use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType};
 use crate::domain::interaction::{Prompt, ResponseMode};
 use crate::domain::scope::{STANDARD, Scopes};
 
@@ -42,7 +43,7 @@ impl Provider {
             "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
             "grant_types_supported": GrantType::ALL,
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+            "id_token_signing_alg_values_supported": SigningAlg::ASYMMETRIC.map(SigningAlg::as_str),
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": proving,
             "revocation_endpoint_auth_methods_supported": methods,

@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Provider;
 use super::error::Result;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
-use crate::domain::client_metadata::SigningAlg;
 use crate::domain::ids::{ClientId, SessionId, UserId};
 use crate::domain::secret::base64url;
 use crate::keys::jwt::{self, JwtType};
@@ -72,7 +72,7 @@ impl Provider {
 /// The left half of the hash that goes with the signature (OpenID Connect Core §3.1.3.6; Ed25519 hashes with SHA-512).
 fn half_hash(alg: SigningAlg, value: &str) -> String {
     let hash = match alg {
-        SigningAlg::RS256 | SigningAlg::ES256 => Sha256::digest(value).to_vec(),
+        SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 | SigningAlg::HS256 => Sha256::digest(value).to_vec(),
         SigningAlg::EdDSA => Sha512::digest(value).to_vec(),
     };
     base64url(hash.split_at(hash.len() / 2).0)

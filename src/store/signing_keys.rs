@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder};
 
 use super::{Result, StoreError, Tx};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::env::Timestamp;
 

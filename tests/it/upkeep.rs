@@ -1,7 +1,7 @@
 //! What a node does in the background: sweeping what has expired, and signing keys that come and go by the clock.
 
 use serde_json::{Value, json};
-use signet::domain::client_metadata::SigningAlg;
+use signet::domain::algorithms::SigningAlg;
 use signet::domain::event::{Actor, Event, EventKind, Origin};
 use signet::domain::ids::EventId;
 use signet::domain::secret::Digest;

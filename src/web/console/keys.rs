@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::views::keys::{Algorithm, KeyLife, KeyRow, KeyState, KeysPage};
 use super::views::{ConfirmPage, Crumb, Section};
 use super::{again, failed, then};
-use crate::domain::client_metadata::SigningAlg;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::signing_key::{KeyState as State, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
@@ -28,7 +28,7 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        algorithms: SigningAlg::ALL.into_iter().map(|alg| algorithm(&person, alg, &keys)).collect(),
+        algorithms: SigningAlg::ASYMMETRIC.into_iter().map(|alg| algorithm(&person, alg, &keys)).collect(),
         life: KeyLife {
             next: format!("at least {}", in_words(lifetimes.signing_key_overlap)),
             active: in_words(lifetimes.signing_key),
@@ -101,7 +101,7 @@ fn algorithm(person: &SignedIn, alg: SigningAlg, keys: &[StoredKey]) -> Algorith
         used_for: match alg {
             SigningAlg::RS256 => "Signs ID tokens, unless an app asks otherwise",
             SigningAlg::ES256 => "Signs access tokens, and ID tokens for apps that ask for it",
-            SigningAlg::EdDSA => "Signs ID tokens for apps that ask for it",
+            SigningAlg::PS256 | SigningAlg::EdDSA | SigningAlg::HS256 => "Signs ID tokens for apps that ask for it",
         }
         .to_owned(),
         next_change: change.map(when),

@@ -1,0 +1,63 @@
+//! The algorithms of JOSE that Signet speaks (RFC 7518, RFC 8037), each by its registered name. `none` is not one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! algorithms {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+};
+}
+
+algorithms! {
+    /// Signatures and MACs (RFC 7518 §3.1, RFC 8037 §3.1).
+    SigningAlg {
+        RS256 = "RS256",
+        PS256 = "PS256",
+        ES256 = "ES256",
+        EdDSA = "EdDSA",
+        /// Under the client's secret.
+        HS256 = "HS256",
+    }
+
+    /// How the key of an encrypted JWT reaches its reader (RFC 7518 §4.1).
+    KeyManagementAlg {
+        RsaOaep256 = "RSA-OAEP-256",
+        EcdhEs = "ECDH-ES",
+        EcdhEsA256Kw = "ECDH-ES+A256KW",
+    }
+
+    /// How its content is encrypted (RFC 7518 §5.1).
+    ContentEncryption {
+        A128CbcHs256 = "A128CBC-HS256",
+        A256Gcm = "A256GCM",
+    }
+}
+
+impl SigningAlg {
+    /// Those that have key pairs, ours or a client's.
+    pub const ASYMMETRIC: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
+}
