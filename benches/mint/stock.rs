@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use signet::app::App;
 use signet::config::Config;
 use signet::domain::authorization::{Authorization, SignIn, SignInMethod, Subject};
-use signet::domain::client::Client;
+use signet::domain::claims_request::RequestedClaims;
+use signet::domain::client::{Client, Registered};
 use signet::domain::code::{Code, CodeChallenge};
 use signet::domain::grant::Grant;
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
@@ -60,6 +61,8 @@ pub async fn people_and_client(app: &App) {
         meta: serde_json::from_value(meta).unwrap(),
         secret: Some(app.provider.master.hash_client_secret(app.env(), &Secret::new(SECRET.into()))),
         disabled: false,
+        registered: Registered::ByAdmin,
+        registration_token: None,
         created_at: now,
         updated_at: now,
     };
@@ -108,11 +111,13 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
     Authorization {
         subject: Subject::User(alice.id),
         client: client_id(),
-        sign_in: Some(SignIn { session: id, auth_time: now, method: SignInMethod::Passkey }),
+        sign_in: Some(SignIn { session: id, auth_time: now, method: SignInMethod::Passkey, told_acr: None }),
         grant: Some(GrantId(app.env().uuid())),
         scopes: Scopes::parse(scope).unwrap(),
         resources: Vec::new(),
         nonce: Some("n-0S6_WzA2Mj".to_owned()),
+        claims: RequestedClaims::default(),
+        act: None,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary_len, blob, boolean, integer, pk_auto, pk_uuid, string, string_null, text,
-    text_null, uuid, uuid_null,
+    big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, pk_auto, pk_uuid, string,
+    string_null, text, text_null, uuid, uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -98,6 +98,8 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("metadata"))
             .col(text_null("secret_hash"))
             .col(boolean("disabled"))
+            .col(string("registered"))
+            .col(binary_len_null("registration_digest", 32))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .to_owned(),

@@ -43,7 +43,7 @@ pub struct Config {
     pub tls: Tls,
     /// Addresses and CIDRs of proxies whose forwarded headers are believed; those of anybody else are ignored.
     pub trusted_proxies: NetworkList,
-    /// Dynamic client registration (RFC 7591): `off` is all that this version knows.
+    /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
     pub registration: Registration,
     pub outbound: Outbound,
     pub log: Log,
@@ -121,6 +121,8 @@ pub enum LogFormat {
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
     Off,
+    Token,
+    Open,
 }
 
 /// A database's address; it may hold a password, so it never shows itself.

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::api::ApiId;
+use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, SessionId, UserId};
 use super::scope::Scopes;
 use crate::env::Timestamp;
@@ -37,6 +38,13 @@ impl SignInMethod {
             Self::Password => &["pwd"],
             Self::Passkey => &["hwk", "user", "mfa"],
         }
+    }
+
+    /// The method of which a token of ours tells these references.
+    #[must_use]
+    pub fn of_amr<'a>(amr: impl Iterator<Item = &'a String>) -> Self {
+        let mut amr = amr;
+        if amr.any(|reference| reference == "hwk") { Self::Passkey } else { Self::Password }
     }
 
     /// The class that the sign-in reaches.
@@ -88,6 +96,24 @@ pub struct SignIn {
     pub session: SessionId,
     pub auth_time: Timestamp,
     pub method: SignInMethod,
+    /// The class to tell where the app asked for some and the sign-in meets one; the method's own otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_acr: Option<Acr>,
+}
+
+impl SignIn {
+    #[must_use]
+    pub fn acr(&self) -> Acr {
+        self.told_acr.unwrap_or_else(|| self.method.acr())
+    }
+}
+
+/// Who acts for the subject (RFC 8693 §4.1), and for whom they acted themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    pub sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Act>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,15 +131,27 @@ pub struct Authorization {
     pub resources: Vec<ApiId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// Single claims beside what the scopes say.
+    #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
+    pub claims: RequestedClaims,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
 }
 
 impl Authorization {
-    /// `sub`: the person, or the client acting for itself (RFC 9068 §2.2).
+    /// What a client gets by its own credentials alone.
     #[must_use]
-    pub fn sub(&self) -> String {
-        match self.subject {
-            Subject::User(user) => user.to_string(),
-            Subject::Client => self.client.to_string(),
+    pub fn of_client(client: ClientId, scopes: Scopes, resources: Vec<ApiId>) -> Self {
+        Self {
+            subject: Subject::Client,
+            client,
+            sign_in: None,
+            grant: None,
+            scopes,
+            resources,
+            nonce: None,
+            claims: RequestedClaims::default(),
+            act: None,
         }
     }
 

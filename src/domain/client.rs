@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
 use super::ids::ClientId;
+use super::secret::Digest;
 use crate::env::Timestamp;
 
 /// A salted, keyed hash of a client secret (DESIGN: a slow hash would only slow every token request).
@@ -47,12 +48,42 @@ impl ClientKind {
     }
 }
 
+/// How a client came to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// An administrator made it.
+    ByAdmin,
+    /// It registered itself (RFC 7591): nobody here has checked what it says of itself.
+    Dynamically,
+    /// Its id is the address of its metadata document (OAuth Client ID Metadata Document): it is not kept.
+    ByDocument,
+}
+
+impl Registered {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByAdmin => "admin",
+            Self::Dynamically => "dynamic",
+            Self::ByDocument => "document",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::ByAdmin, Self::Dynamically, Self::ByDocument].into_iter().find(|way| way.as_str() == text)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     pub id: ClientId,
     pub meta: ClientMetadata,
     pub secret: Option<ClientSecretHash>,
     pub disabled: bool,
+    pub registered: Registered,
+    /// Of the token with which it manages its own registration (RFC 7592 §3).
+    pub registration_token: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -66,7 +97,7 @@ impl Client {
 
     #[must_use]
     pub fn kind(&self) -> ClientKind {
-        if !self.meta.allows(GrantType::AuthorizationCode) {
+        if !self.meta.begins_in_a_browser() && !self.meta.allows(GrantType::DeviceCode) {
             ClientKind::Machine
         } else if self.meta.is_public() {
             ClientKind::Browser
@@ -82,7 +113,13 @@ impl Client {
 
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.meta.consent == Consent::Trusted
+        self.meta.consent == Consent::Trusted && self.is_verified()
+    }
+
+    /// Whether somebody here has vouched for what it says of itself.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.registered == Registered::ByAdmin
     }
 
     /// RFC 9700 §2.1.1: always for public clients, for confidential ones where they ask for it.

@@ -55,7 +55,7 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::{Grant, Presented};
-    use crate::domain::authorization::{Authorization, Subject};
+    use crate::domain::authorization::Authorization;
     use crate::domain::ids::{ClientId, GrantId};
     use crate::domain::scope::Scopes;
     use crate::domain::secret::Digest;
@@ -66,15 +66,7 @@ mod tests {
         let then = Timestamp::from_seconds(1000);
         let grant = Grant {
             id: GrantId(uuid::Uuid::nil()),
-            authorization: Authorization {
-                subject: Subject::Client,
-                client: ClientId::parse("web").unwrap(),
-                sign_in: None,
-                grant: None,
-                scopes: Scopes::default(),
-                resources: Vec::new(),
-                nonce: None,
-            },
+            authorization: Authorization::of_client(ClientId::parse("web").unwrap(), Scopes::default(), Vec::new()),
             generation: 5,
             current: Digest([5; 32]),
             rotated_at: then,

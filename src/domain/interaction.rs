@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::api::ApiId;
-use super::authorization::Acr;
+use super::claims_request::{AcrRequest, RequestedClaims};
+use super::client_metadata::ResponseType;
 use super::code::CodeChallenge;
 use super::ids::{ClientId, InteractionId, UserId};
 use super::scope::Scopes;
@@ -52,21 +53,25 @@ pub struct ReplyTo {
 
 /// The values of `prompt` (OpenID Connect Core §3.1.2.1). `none` stands alone, which the parser has seen to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of four flags is what the parameter is")]
+#[expect(clippy::struct_excessive_bools, reason = "a set of flags is what the parameter is")]
 pub struct Prompt {
     pub none: bool,
     pub login: bool,
     pub consent: bool,
     pub select_account: bool,
+    /// Initiating User Registration via OpenID Connect §4.1.
+    #[serde(default)]
+    pub create: bool,
 }
 
 impl Prompt {
-    pub const VALUES: [&str; 4] = ["none", "login", "consent", "select_account"];
+    pub const VALUES: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
     pub client: ClientId,
+    pub response_type: ResponseType,
     pub reply_to: ReplyTo,
     pub scopes: Scopes,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,8 +84,20 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// The person that `id_token_hint` names.
     pub hinted: Option<UserId>,
-    /// The classes asked for, in order of preference; unknown ones have been left out (they are voluntary).
-    pub acr_values: Vec<Acr>,
+    pub acr: AcrRequest,
+    #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
+    pub claims: RequestedClaims,
+    /// The pushed request it was (RFC 9126), which is used up when the person is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Digest>,
+}
+
+impl AuthorizationRequest {
+    /// What a person has to allow: the scopes, and those of the single claims asked for.
+    #[must_use]
+    pub fn to_be_allowed(&self) -> Scopes {
+        self.scopes.union(&self.claims.scopes())
+    }
 }
 
 /// What a person has done for one interaction so far. Each is a fact with a time, recorded by the page that saw it;

@@ -6,6 +6,7 @@
 pub mod algorithms;
 pub mod api;
 pub mod authorization;
+pub mod claims_request;
 pub mod client;
 pub mod client_metadata;
 pub mod code;
@@ -22,3 +23,4 @@ pub mod secret;
 pub mod session;
 pub mod signing_key;
 pub mod user;
+pub mod web_address;

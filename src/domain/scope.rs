@@ -11,6 +11,39 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 /// The scopes that need no API: the identity ones, all of which discovery publishes.
 pub const STANDARD: [&str; 7] = [OPENID, "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
 
+/// What each identity scope says about a person (OpenID Connect Core §5.4; `groups` is ours).
+pub const CLAIMS: [(&str, &[&str]); 5] = [
+    (
+        "profile",
+        &[
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        ],
+    ),
+    ("email", &["email", "email_verified"]),
+    ("address", &["address"]),
+    ("phone", &["phone_number", "phone_number_verified"]),
+    ("groups", &["groups"]),
+];
+
+/// The scope that a claim belongs to: asking for the claim alone needs the same permission.
+#[must_use]
+pub fn scope_of_claim(claim: &str) -> Option<&'static str> {
+    CLAIMS.iter().find(|(_, claims)| claims.contains(&claim)).map(|(scope, _)| *scope)
+}
+
 /// Scope values, in the order they were asked for, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -20,6 +20,16 @@ pub enum SecretKind {
     Setup,
     /// The browser session's cookie.
     Session,
+    /// The last part of a `request_uri` that we handed out (RFC 9126 §2.2).
+    PushedRequest,
+    /// RFC 8628 §3.2.
+    DeviceCode,
+    /// What a person types; it stands without its prefix.
+    UserCode,
+    /// RFC 7591 §3: lets somebody register clients.
+    InitialAccess,
+    /// RFC 7592 §3: lets a client manage its own registration.
+    Registration,
 }
 
 impl SecretKind {
@@ -32,6 +42,11 @@ impl SecretKind {
             Self::ClientSecret => "sgs_",
             Self::Setup => "sgi_",
             Self::Session => "sgb_",
+            Self::PushedRequest => "sgp_",
+            Self::DeviceCode => "sgd_",
+            Self::UserCode => "sgu_",
+            Self::InitialAccess => "sgn_",
+            Self::Registration => "sgm_",
         }
     }
 

@@ -3,7 +3,7 @@
 //! A confidential client always has a secret: one is generated where none is given, and handed out this once.
 
 use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
 use crate::domain::ids::ClientId;
@@ -83,8 +83,8 @@ pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Opt
     let secret = given.unwrap_or_else(|| SecretKind::ClientSecret.mint(env.random()));
     let set = secret.clone();
     change(manager, by, id, move |client| {
-        if client.meta.is_public() {
-            return Err(ManageError::Conflict(format!("{} is a public client: it has no secret", client.id)));
+        if !client.meta.has_secret() {
+            return Err(ManageError::Conflict(format!("{} proves itself without a secret: it has none", client.id)));
         }
         if let Some(problem) = secret_problem(&client.meta, Some(&set)) {
             return Err(ManageError::Invalid(vec![problem]));
@@ -149,12 +149,21 @@ async fn change(
 
 pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
     let now = env.now();
-    Client { id, meta, secret: None, disabled: false, created_at: now, updated_at: now }
+    Client {
+        id,
+        meta,
+        secret: None,
+        disabled: false,
+        registered: Registered::ByAdmin,
+        registration_token: None,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Takes the secret from a public client, and gives a confidential one a secret where it has none; the one it gave.
 pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Option<Secret> {
-    if client.meta.is_public() {
+    if !client.meta.has_secret() {
         client.secret = None;
         return None;
     }
@@ -169,8 +178,8 @@ pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Op
 /// What is wrong with a secret that somebody brings along.
 pub(super) fn secret_problem(meta: &ClientMetadata, secret: Option<&Secret>) -> Option<FieldError> {
     let length = secret?.expose().chars().count();
-    let message = if meta.is_public() {
-        "a public client (token_endpoint_auth_method none) has no secret".to_owned()
+    let message = if !meta.has_secret() {
+        "a client whose token_endpoint_auth_method is none or private_key_jwt has no secret".to_owned()
     } else if length < LEAST_SECRET {
         format!("has fewer than {LEAST_SECRET} characters; leave it out and one is generated")
     } else if length > MOST_SECRET {

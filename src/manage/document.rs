@@ -151,8 +151,8 @@ impl ClientRow {
             if self.client_secret.is_some() {
                 problems.push(FieldError::new("client_secret_hash", "stands beside client_secret: give one of them"));
             }
-            if self.meta.is_public() {
-                problems.push(FieldError::new("client_secret_hash", "is there, but a public client has no secret"));
+            if !self.meta.has_secret() {
+                problems.push(FieldError::new("client_secret_hash", "is there, but this client has no secret"));
             }
             if !is_ours(hash) {
                 problems.push(FieldError::new("client_secret_hash", "is not of the form that export prints"));

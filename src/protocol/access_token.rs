@@ -7,7 +7,8 @@ use super::Provider;
 use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
-use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod, Subject};
+use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
+use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TokenFormat;
 use crate::domain::ids::{ClientId, GrantId, SessionId};
@@ -63,6 +64,12 @@ struct Claims {
     sid: Option<SessionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantId>,
+    /// RFC 8693 §4.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
+    /// Ours: what the `claims` parameter asked UserInfo for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    userinfo_claims: Vec<String>,
 }
 
 /// What an access token is to be.
@@ -114,11 +121,17 @@ impl Provider {
 
     /// Signs a JWT access token. Outside of any transaction, and so with the time of the transaction that let it be
     /// issued: what was revoked in between ends it.
-    pub fn jwt_access_token(&self, plan: &Plan, authorization: &Authorization, issued_at: Timestamp) -> Result<Secret> {
+    pub fn jwt_access_token(
+        &self,
+        client: &Client,
+        plan: &Plan,
+        authorization: &Authorization,
+        issued_at: Timestamp,
+    ) -> Result<Secret> {
         let sign_in = authorization.sign_in.as_ref();
         let claims = Claims {
             iss: self.issuer.as_str().to_owned(),
-            sub: authorization.sub(),
+            sub: self.subject(client, authorization),
             aud: self.audience(authorization),
             exp: issued_at.seconds() + plan.lifetime,
             iat: issued_at.seconds(),
@@ -127,10 +140,12 @@ impl Provider {
             client_id: authorization.client.clone(),
             scope: authorization.scopes.clone(),
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
-            acr: sign_in.map(|sign_in| sign_in.method.acr()),
+            acr: sign_in.map(SignIn::acr),
             amr: sign_in.map(|sign_in| sign_in.method.amr().iter().map(ToString::to_string).collect()),
             sid: authorization.session(),
             grant: authorization.grant,
+            act: authorization.act.clone(),
+            userinfo_claims: authorization.claims.userinfo.clone(),
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
     }
@@ -149,7 +164,7 @@ impl Provider {
         let verified = if token.starts_with(SecretKind::AccessToken.prefix()) {
             self.read_opaque(token).await?
         } else {
-            self.read_jwt(token)
+            self.read_jwt(token).await?
         };
         Ok(verified
             .filter(|token| self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)))
@@ -167,26 +182,30 @@ impl Provider {
         }))
     }
 
-    fn read_jwt(&self, token: &str) -> Option<Verified> {
-        let claims: Claims = jwt::verify(&self.keys, JwtType::AccessToken, token)?;
+    async fn read_jwt(&self, token: &str) -> Result<Option<Verified>> {
+        let Some(claims) = jwt::verify::<Claims>(&self.keys, JwtType::AccessToken, token) else { return Ok(None) };
         if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() {
-            return None;
+            return Ok(None);
         }
+        // Its subject is in the words of the client it was issued to.
+        let client = self.client(&claims.client_id).await?;
+        Ok(client.and_then(|client| self.understand(&client, claims)))
+    }
+
+    fn understand(&self, client: &Client, claims: Claims) -> Option<Verified> {
         let id = uuid::Uuid::parse_str(&claims.jti).ok()?;
         let (seconds, nanos) = id.get_timestamp()?.to_unix();
         let issued_at = Timestamp(i64::try_from(seconds).ok()? * 1000 + i64::from(nanos / 1_000_000));
-        let subject = match (&claims.sid, claims.sub.parse()) {
-            (Some(_), Ok(user)) => Subject::User(user),
-            (None, _) if claims.sub == claims.client_id.as_str() => Subject::Client,
-            _ => return None,
+        let subject = if claims.sub == claims.client_id.as_str() {
+            Subject::Client
+        } else {
+            Subject::User(self.known_as(client, &claims.sub)?)
         };
         let sign_in = claims.sid.zip(claims.auth_time).zip(claims.acr).map(|((session, auth_time), acr)| SignIn {
             session,
             auth_time: Timestamp::from_seconds(auth_time),
-            method: match acr {
-                Acr::Password => SignInMethod::Password,
-                Acr::PhishingResistant => SignInMethod::Passkey,
-            },
+            method: SignInMethod::of_amr(claims.amr.iter().flatten()),
+            told_acr: Some(acr),
         });
         let authorization = Authorization {
             subject,
@@ -196,6 +215,8 @@ impl Provider {
             scopes: claims.scope,
             resources: Vec::new(),
             nonce: None,
+            claims: RequestedClaims { userinfo: claims.userinfo_claims, id_token: Vec::new() },
+            act: claims.act,
         };
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })

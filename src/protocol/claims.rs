@@ -1,29 +1,16 @@
-//! Which claims each scope gives away (OpenID Connect Core §5.4).
+//! Which claims are given away: those of the scopes (OpenID Connect Core §5.4) and those asked for one by one (§5.5).
 
 use serde_json::{Map, Value};
 
-use crate::domain::scope::Scopes;
+use super::Provider;
+use super::error::Result;
+use crate::domain::ids::UserId;
+use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
-use crate::env::Timestamp;
-
-/// The claims of `profile` (OpenID Connect Core §5.4).
-const PROFILE: [&str; 12] = [
-    "name",
-    "family_name",
-    "given_name",
-    "middle_name",
-    "nickname",
-    "profile",
-    "picture",
-    "website",
-    "gender",
-    "birthdate",
-    "zoneinfo",
-    "locale",
-];
+use crate::store::people;
 
 /// Every claim that this provider may hand out, for discovery.
-pub const SUPPORTED: [&str; 31] = [
+pub const SUPPORTED: [&str; 32] = [
     "iss",
     "sub",
     "aud",
@@ -34,6 +21,7 @@ pub const SUPPORTED: [&str; 31] = [
     "acr",
     "amr",
     "at_hash",
+    "c_hash",
     "sid",
     "name",
     "family_name",
@@ -57,39 +45,44 @@ pub const SUPPORTED: [&str; 31] = [
     "groups",
 ];
 
-/// What `scopes` say about a person, without `sub`.
-pub fn about(user: &User, groups: &[String], scopes: &Scopes) -> Map<String, Value> {
-    let mut claims = Map::new();
-    let Ok(Value::Object(all)) = serde_json::to_value(&user.profile) else { return claims };
-    let mut take = |name: &str| {
-        if let Some(value) = all.get(name) {
-            claims.insert(name.to_owned(), value.clone());
+impl Provider {
+    /// What `scopes` and the names in `single` say about a person who is turned on, without `sub`; nothing where there
+    /// is no such person any more.
+    pub async fn claims_about(
+        &self,
+        id: UserId,
+        scopes: &Scopes,
+        single: &[String],
+    ) -> Result<Option<Map<String, Value>>> {
+        let Some(user) = people::by_id(self.store.read(), id).await?.filter(|user| !user.disabled) else {
+            return Ok(None);
+        };
+        let wants = |name: &str| {
+            let of_scope = |(scope, names): &(&str, &[&str])| names.contains(&name) && scopes.contains(scope);
+            CLAIMS.iter().any(of_scope) || single.iter().any(|single| single == name)
+        };
+        let groups = if wants("groups") { people::groups_of(self.store.read(), id).await? } else { Vec::new() };
+        let mut claims = known(&user, groups);
+        claims.retain(|name, _| wants(name));
+        Ok(Some(claims))
+    }
+}
+
+/// Everything that is known about a person.
+fn known(user: &User, groups: Vec<String>) -> Map<String, Value> {
+    let Ok(Value::Object(mut all)) = serde_json::to_value(&user.profile) else { return Map::new() };
+    let profile = &user.profile;
+    for (claim, there, verified) in [
+        ("email_verified", profile.email.is_some(), profile.email_verified),
+        ("phone_number_verified", profile.phone_number.is_some(), profile.phone_number_verified),
+    ] {
+        all.remove(claim);
+        if there {
+            all.insert(claim.into(), verified.into());
         }
-    };
-    if scopes.contains("profile") {
-        PROFILE.into_iter().for_each(&mut take);
     }
-    if scopes.contains("address") {
-        take("address");
-    }
-    if scopes.contains("email") {
-        take("email");
-    }
-    if scopes.contains("phone") {
-        take("phone_number");
-    }
-    if scopes.contains("profile") {
-        claims.insert("preferred_username".into(), user.username.as_str().into());
-        claims.insert("updated_at".into(), Timestamp::seconds(user.updated_at).into());
-    }
-    if scopes.contains("email") && user.profile.email.is_some() {
-        claims.insert("email_verified".into(), user.profile.email_verified.into());
-    }
-    if scopes.contains("phone") && user.profile.phone_number.is_some() {
-        claims.insert("phone_number_verified".into(), user.profile.phone_number_verified.into());
-    }
-    if scopes.contains("groups") {
-        claims.insert("groups".into(), groups.to_vec().into());
-    }
-    claims
+    all.insert("preferred_username".into(), user.username.as_str().into());
+    all.insert("updated_at".into(), user.updated_at.seconds().into());
+    all.insert("groups".into(), groups.into());
+    all
 }

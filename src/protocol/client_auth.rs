@@ -102,7 +102,7 @@ impl Provider {
             Presented::Post { client, secret } => (ClientAuthMethod::ClientSecretPost, client, Some(secret)),
             Presented::Named { client } => (ClientAuthMethod::None, client, None),
         };
-        let client = self.store.authority().client(&self.store, &id).await?;
+        let client = self.client(&id).await?;
         let Some(client) = client else {
             return Err(failed().because(format!("no client {id}")));
         };

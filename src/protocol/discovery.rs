@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Provider, claims};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::Acr;
-use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType};
+use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SubjectType};
 use crate::domain::interaction::{Prompt, ResponseMode};
 use crate::domain::scope::{STANDARD, Scopes};
 
@@ -20,6 +20,10 @@ pub struct Endpoints {
     pub introspection: &'static str,
     pub revocation: &'static str,
     pub end_session: &'static str,
+    pub pushed_authorization: &'static str,
+    pub device_authorization: &'static str,
+    pub registration: &'static str,
+    pub check_session: &'static str,
 }
 
 impl Provider {
@@ -42,7 +46,7 @@ impl Provider {
             "response_types_supported": ResponseType::ALL,
             "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
             "grant_types_supported": GrantType::ALL,
-            "subject_types_supported": ["public"],
+            "subject_types_supported": SubjectType::ALL,
             "id_token_signing_alg_values_supported": SigningAlg::ASYMMETRIC.map(SigningAlg::as_str),
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": proving,
@@ -52,7 +56,7 @@ impl Provider {
             "claim_types_supported": ["normal"],
             "claims_supported": claims::SUPPORTED,
             "prompt_values_supported": Prompt::VALUES,
-            "claims_parameter_supported": false,
+            "claims_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
             "authorization_response_iss_parameter_supported": true,

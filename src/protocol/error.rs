@@ -54,7 +54,7 @@ codes! {
     InteractionRequired = "interaction_required", 400;
     /// OpenID Connect Core §3.1.2.6.
     AccountSelectionRequired = "account_selection_required", 400;
-    /// OpenID Connect Core §3.1.2.6 (no request objects here).
+    /// OpenID Connect Core §3.1.2.6.
     RequestNotSupported = "request_not_supported", 400;
     /// OpenID Connect Core §3.1.2.6.
     RequestUriNotSupported = "request_uri_not_supported", 400;
@@ -68,6 +68,26 @@ codes! {
     InvalidToken = "invalid_token", 401;
     /// RFC 6750 §3.1.
     InsufficientScope = "insufficient_scope", 403;
+    /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
+    InvalidRequestUri = "invalid_request_uri", 400;
+    /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
+    InvalidRequestObject = "invalid_request_object", 400;
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri = "invalid_redirect_uri", 400;
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata = "invalid_client_metadata", 400;
+    /// RFC 7591 §3.2.2.
+    InvalidSoftwareStatement = "invalid_software_statement", 400;
+    /// RFC 7591 §3.2.2.
+    UnapprovedSoftwareStatement = "unapproved_software_statement", 400;
+    /// RFC 8628 §3.5.
+    AuthorizationPending = "authorization_pending", 400;
+    /// RFC 8628 §3.5.
+    SlowDown = "slow_down", 400;
+    /// RFC 8628 §3.5.
+    ExpiredToken = "expired_token", 400;
+    /// RFC 9470 §3.
+    InsufficientUserAuthentication = "insufficient_user_authentication", 401;
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType = "unsupported_token_type", 400;
 }

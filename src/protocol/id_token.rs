@@ -1,12 +1,14 @@
-//! ID tokens (OpenID Connect Core §2, §3.1.3.6).
+//! ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.2.2.10, §3.3.2.11), and reading one as a hint.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Provider;
 use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
+use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
 use crate::domain::secret::base64url;
 use crate::keys::jwt::{self, JwtType};
@@ -26,46 +28,73 @@ struct Claims<'a> {
     sid: SessionId,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_hash: Option<String>,
+    #[serde(flatten)]
+    about: Map<String, Value>,
+}
+
+/// What is issued beside an ID token, and what it says of its person.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    pub access_token: Option<&'a str>,
+    /// Only where the token leaves the authorization endpoint together with it.
+    pub code: Option<&'a str>,
+    pub about: Map<String, Value>,
 }
 
 /// What one of our ID tokens says as a hint; it may have expired (OpenID Connect Core §3.1.2.1).
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Hint {
+    pub user: UserId,
+    pub client: ClientId,
+    pub session: SessionId,
+}
+
+#[derive(Deserialize)]
+struct HintClaims {
     iss: String,
-    pub sub: UserId,
-    pub aud: ClientId,
-    pub sid: SessionId,
+    sub: String,
+    aud: ClientId,
+    sid: SessionId,
 }
 
 impl Provider {
-    /// An ID token; nothing where no person signed in.
-    pub fn id_token(
+    /// An ID token for `client`; nothing where no person signed in.
+    pub async fn id_token(
         &self,
-        alg: SigningAlg,
+        client: &Client,
         authorization: &Authorization,
-        access_token: Option<&str>,
+        beside: Beside<'_>,
     ) -> Result<Option<String>> {
         let Some(sign_in) = &authorization.sign_in else { return Ok(None) };
         let now = self.env.now();
+        let alg = client.meta.id_token_signed_response_alg;
         let claims = Claims {
             iss: self.issuer.as_str(),
-            sub: authorization.sub(),
+            sub: self.subject(client, authorization),
             aud: &authorization.client,
             exp: now.seconds() + self.lifetimes.id_token,
             iat: now.seconds(),
             auth_time: sign_in.auth_time.seconds(),
             nonce: authorization.nonce.as_deref(),
-            acr: sign_in.method.acr(),
+            acr: sign_in.acr(),
             amr: sign_in.method.amr(),
             sid: sign_in.session,
-            at_hash: access_token.map(|token| half_hash(alg, token)),
+            at_hash: beside.access_token.map(|token| half_hash(alg, token)),
+            c_hash: beside.code.map(|code| half_hash(alg, code)),
+            about: beside.about,
         };
         Ok(Some(jwt::sign(&self.keys, alg, JwtType::IdToken, &claims)?))
     }
 
     /// What an `id_token_hint` says, where it is one of ours.
-    pub fn read_hint(&self, token: &str) -> Option<Hint> {
-        jwt::verify::<Hint>(&self.keys, JwtType::IdToken, token).filter(|hint| hint.iss == self.issuer.as_str())
+    pub async fn read_hint(&self, token: &str) -> Result<Option<Hint>> {
+        let claims = jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token);
+        let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
+        let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
+        let user = self.known_as(&client, &claims.sub);
+        Ok(user.map(|user| Hint { user, client: claims.aud, session: claims.sid }))
     }
 }
 

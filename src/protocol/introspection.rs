@@ -24,8 +24,11 @@ impl Provider {
         if verified.authorization.client != caller.id && !verified.audience.has(caller.id.as_str()) {
             return Ok(inactive);
         }
-        let mut answer =
-            self.describe(&verified.authorization, &verified.audience, verified.issued_at, verified.expires_at);
+        let (issued, expires) = (verified.issued_at, verified.expires_at);
+        let Some(mut answer) = self.describe(&verified.authorization, &verified.audience, issued, expires).await?
+        else {
+            return Ok(inactive);
+        };
         answer.insert("token_type".into(), "Bearer".into());
         if let Some(jti) = verified.jti {
             answer.insert("jti".into(), jti.into());
@@ -42,21 +45,26 @@ impl Provider {
             && self.env.now() < grant.expires_at
             && self.store.authority().stands(&grant.authorization, None, grant.created_at);
         let audience = Audience::One(self.issuer.as_str().to_owned());
-        Ok(good.then(|| self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at).into()))
+        if !good {
+            return Ok(None);
+        }
+        let answer = self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at).await?;
+        Ok(answer.map(Value::from))
     }
 
-    /// §2.2.
-    fn describe(
+    /// §2.2; nothing where its client is gone.
+    async fn describe(
         &self,
         of: &Authorization,
         audience: &Audience,
         issued: Timestamp,
         expires: Timestamp,
-    ) -> Map<String, Value> {
+    ) -> Result<Option<Map<String, Value>>> {
+        let Some(client) = self.client(&of.client).await? else { return Ok(None) };
         let mut answer: Map<String, Value> = [
             ("active", true.into()),
             ("iss", self.issuer.as_str().into()),
-            ("sub", of.sub().into()),
+            ("sub", self.subject(&client, of).into()),
             ("aud", json!(audience)),
             ("client_id", of.client.as_str().into()),
             ("scope", of.scopes.to_string().into()),
@@ -68,9 +76,12 @@ impl Provider {
         .collect();
         if let Some(sign_in) = &of.sign_in {
             answer.insert("auth_time".into(), sign_in.auth_time.seconds().into());
-            answer.insert("acr".into(), sign_in.method.acr().as_str().into());
+            answer.insert("acr".into(), sign_in.acr().as_str().into());
             answer.insert("amr".into(), sign_in.method.amr().to_vec().into());
         }
-        answer
+        if let Some(act) = &of.act {
+            answer.insert("act".into(), json!(act));
+        }
+        Ok(Some(answer))
     }
 }

@@ -24,7 +24,8 @@ impl Provider {
         let hint = match parameters.one("id_token_hint")? {
             None => None,
             Some(token) => {
-                Some(self.read_hint(token).ok_or_else(|| invalid("The app sent a sign-in proof that is not ours."))?)
+                let read = self.read_hint(token).await?;
+                Some(read.ok_or_else(|| invalid("The app sent a sign-in proof that is not ours."))?)
             }
         };
         let named = parameters
@@ -33,21 +34,21 @@ impl Provider {
             .transpose()
             .map_err(|_| invalid("The app is not known here."))?;
         if let (Some(named), Some(hint)) = (&named, &hint)
-            && *named != hint.aud
+            && *named != hint.client
         {
             return Err(invalid("The app named itself and somebody else."));
         }
         let vouched = match (&hint, session) {
-            (Some(hint), Some(session)) => hint.sid == session.id && hint.sub == session.user,
+            (Some(hint), Some(session)) => hint.session == session.id && hint.user == session.user,
             (Some(_), None) => true,
             (None, _) => false,
         };
-        let client = named.or_else(|| hint.map(|hint| hint.aud));
+        let client = named.or_else(|| hint.map(|hint| hint.client));
         let Some(uri) = parameters.one("post_logout_redirect_uri")? else {
             return Ok(LogoutRequest { client, back: None, vouched });
         };
         let id = client.ok_or_else(|| invalid("The app asked to get you back without saying who it is."))?;
-        let known = self.store.authority().client(&self.store, &id).await?;
+        let known = self.client(&id).await?;
         let registered = known.is_some_and(|client| !client.disabled && client.logs_out_to(uri));
         if !registered {
             return Err(invalid("The app asked us to send you to an address that is not on its list."));

@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod authorize;
 pub mod bearer;
 pub mod claims;
+pub mod client;
 pub mod client_auth;
 pub mod discovery;
 pub mod error;
@@ -15,7 +16,9 @@ pub mod introspection;
 pub mod logout;
 pub mod parameters;
 pub mod pkce;
+pub mod resource;
 pub mod revocation;
+pub mod subject;
 pub mod token;
 pub mod userinfo;
 

@@ -1,11 +1,11 @@
-//! UserInfo (OpenID Connect Core §5.3): what the token's scopes say about its person, as it is now.
+//! UserInfo (OpenID Connect Core §5.3): what the token's scopes and the claims asked for say about its person, as they
+//! are now.
 
 use serde_json::{Map, Value};
 
+use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
-use super::{Provider, claims};
 use crate::domain::scope::OPENID;
-use crate::store::people;
 
 impl Provider {
     /// The claims, `sub` first.
@@ -17,15 +17,11 @@ impl Provider {
         }
         let gone = || OAuthError::new(ErrorCode::InvalidToken, "The person of this token is not here any more.");
         let id = authorization.user().ok_or_else(gone)?;
-        let user = people::by_id(self.store.read(), id).await?.filter(|user| !user.disabled).ok_or_else(gone)?;
-        let groups = if authorization.scopes.contains("groups") {
-            people::groups_of(self.store.read(), id).await?
-        } else {
-            Vec::new()
-        };
+        let client = self.client(&authorization.client).await?.ok_or_else(gone)?;
+        let claims = self.claims_about(id, &authorization.scopes, &authorization.claims.userinfo).await?;
         let mut all = Map::new();
-        all.insert("sub".into(), authorization.sub().into());
-        all.extend(claims::about(&user, &groups, &authorization.scopes));
+        all.insert("sub".into(), self.subject(&client, authorization).into());
+        all.extend(claims.ok_or_else(gone)?);
         Ok(all)
     }
 }

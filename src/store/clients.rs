@@ -3,8 +3,8 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, from_json, json, with_part};
-use crate::domain::client::{Client, ClientKind, ClientSecretHash};
+use super::{Result, StoreError, Tx, digest, from_json, json, with_part};
+use crate::domain::client::{Client, ClientKind, ClientSecretHash, Registered};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
@@ -28,6 +28,8 @@ mod row {
         #[sea_orm(column_type = "Text", nullable)]
         pub secret_hash: Option<String>,
         pub disabled: bool,
+        pub registered: String,
+        pub registration_digest: Option<Vec<u8>>,
         pub created_at: i64,
         pub updated_at: i64,
     }
@@ -43,6 +45,12 @@ impl TryFrom<row::Model> for Client {
             meta: from_json(&row.metadata, "client", "metadata")?,
             secret: row.secret_hash.map(ClientSecretHash),
             disabled: row.disabled,
+            registered: Registered::parse(&row.registered)
+                .ok_or(StoreError::Corrupt { table: "client", column: "registered" })?,
+            registration_token: row
+                .registration_digest
+                .map(|bytes| digest(bytes, "client", "registration_digest"))
+                .transpose()?,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         })
@@ -58,6 +66,8 @@ fn row(client: &Client) -> Result<row::Model> {
         metadata: json(&client.meta, "client", "metadata")?,
         secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
         disabled: client.disabled,
+        registered: client.registered.as_str().to_owned(),
+        registration_digest: client.registration_token.map(|digest| digest.0.to_vec()),
         created_at: client.created_at.0,
         updated_at: client.updated_at.0,
     })

@@ -11,6 +11,10 @@ pub const ENDPOINTS: Endpoints = Endpoints {
     introspection: "/oauth2/introspect",
     revocation: "/oauth2/revoke",
     end_session: "/oauth2/logout",
+    pushed_authorization: "/oauth2/par",
+    device_authorization: "/oauth2/device_authorization",
+    registration: "/oauth2/register",
+    check_session: "/oauth2/check_session",
 };
 
 pub const LOGIN: &str = "/login";

@@ -62,7 +62,7 @@ pub fn next_step<'s>(
         return Step::SelectAccount;
     }
     let asked_now = progress.consented == Some(session.user);
-    let allowed_before = allowed.is_none_or(|allowed| request.scopes.within(allowed));
+    let allowed_before = allowed.is_none_or(|allowed| request.to_be_allowed().within(allowed));
     let insists = request.prompt.consent && allowed.is_some();
     if !asked_now && (insists || !allowed_before) {
         return ask(Step::Consent, ErrorCode::ConsentRequired, "The person has not allowed this yet.");
@@ -76,6 +76,8 @@ mod tests {
 
     use super::{Step, next_step};
     use crate::domain::authorization::SignInMethod;
+    use crate::domain::claims_request::{AcrRequest, RequestedClaims};
+    use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::{ClientId, SessionId, UserId};
     use crate::domain::interaction::{AuthorizationRequest, Progress, Prompt, ReplyTo, ResponseMode};
     use crate::domain::scope::Scopes;
@@ -90,6 +92,7 @@ mod tests {
     fn request(change: impl FnOnce(&mut AuthorizationRequest)) -> AuthorizationRequest {
         let mut request = AuthorizationRequest {
             client: ClientId::parse("web").unwrap(),
+            response_type: ResponseType::Code,
             reply_to: ReplyTo {
                 redirect_uri: "https://app.example/cb".into(),
                 redirect_uri_sent: true,
@@ -104,7 +107,9 @@ mod tests {
             max_age: None,
             login_hint: None,
             hinted: None,
-            acr_values: Vec::new(),
+            acr: AcrRequest::default(),
+            claims: RequestedClaims::default(),
+            pushed: None,
         };
         change(&mut request);
         request
@@ -224,7 +229,7 @@ mod tests {
             // What `check` lets through: none stands alone.
             let none = none && !(login || consent || select);
             let request = request(|request| {
-                request.prompt = Prompt { none, login, consent, select_account: select };
+                request.prompt = Prompt { none, login, consent, select_account: select, create: false };
                 (request.max_age, request.hinted) = (max_age, hinted);
             });
             let session = session(age);

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod interaction;
 mod issue;
+pub(in crate::protocol) mod request;
 pub mod response;
 
 pub use check::Refused;
@@ -42,7 +43,10 @@ impl Provider {
         session: Option<&Session>,
         browser: Digest,
     ) -> std::result::Result<Outcome, Refused> {
-        let (client, request) = check::check(self, parameters).await?;
+        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
+        let reply_to = check::reply_to(parameters, &client).map_err(Refused::Shown)?;
+        let request = self.judge(parameters, &client, &reply_to, None).await;
+        let request = request.map_err(|error| Refused::Returned(Box::new(reply_to), error))?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
         match self.decide(&client, &request, session, &progress).await.map_err(returned)? {
@@ -109,7 +113,7 @@ impl Provider {
 
     /// The client that waits, while it is turned on.
     pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
-        let client = self.store.authority().client(&self.store, &waiting.request.client).await?;
+        let client = self.client(&waiting.request.client).await?;
         client
             .filter(|client| !client.disabled)
             .ok_or_else(|| OAuthError::new(ErrorCode::UnauthorizedClient, "The app is turned off."))

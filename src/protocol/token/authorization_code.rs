@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::TokenSet;
-use super::issue::narrowed;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
@@ -20,6 +19,7 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
+use crate::protocol::resource::narrowed;
 use crate::store::grants::Of;
 use crate::store::{Change, Cutoff, StoreError, Tx, access_tokens, codes, events, grants, people, sessions};
 
@@ -85,7 +85,7 @@ impl Provider {
             })
             .await?;
         let (authorization, plan, issued_at, opaque, refresh) = redeemed?;
-        self.mint(client, &authorization, &plan, issued_at, opaque, refresh)
+        self.mint(client, &authorization, &plan, issued_at, opaque, refresh).await
     }
 
     /// Whether nothing that the code hangs on has ended since it was issued: what this node has heard of, and the

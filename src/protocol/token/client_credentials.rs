@@ -1,13 +1,13 @@
 //! Client credentials (RFC 6749 §4.4): the client for itself. Nothing is read and nothing written for a JWT.
 
 use super::TokenSet;
-use crate::domain::authorization::{Authorization, Subject};
+use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::scope::{STANDARD, Scopes};
 use crate::protocol::Provider;
-use crate::protocol::authorize::check;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::resources;
 use crate::store::access_tokens;
 
 impl Provider {
@@ -26,15 +26,8 @@ impl Provider {
                 asked
             }
         };
-        let authorization = Authorization {
-            subject: Subject::Client,
-            client: client.id.clone(),
-            sign_in: None,
-            grant: None,
-            resources: check::resources(parameters, &scopes, &apis, false)?,
-            scopes,
-            nonce: None,
-        };
+        let resources = resources(parameters, &scopes, &apis, false)?;
+        let authorization = Authorization::of_client(client.id.clone(), scopes, resources);
         let plan = self.plan_access_token(client, &authorization.resources, &apis);
         let opaque = match self.opaque_access_token(&plan, &authorization) {
             None => None,
@@ -43,6 +36,6 @@ impl Provider {
                 Some(secret)
             }
         };
-        self.mint(client, &authorization, &plan, now, opaque, None)
+        self.mint(client, &authorization, &plan, now, opaque, None).await
     }
 }

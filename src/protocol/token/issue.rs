@@ -1,21 +1,22 @@
 //! The one mint: an authorization becomes tokens. Signing happens after the transaction and outside of it.
 
+use serde_json::{Map, Value};
+
 use super::TokenSet;
-use crate::domain::api::ApiId;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::scope::OPENID;
+use crate::domain::scope::{OPENID, Scopes};
 use crate::domain::secret::Secret;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
-use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::parameters::Parameters;
+use crate::protocol::error::Result;
+use crate::protocol::id_token::Beside;
 
 impl Provider {
     /// Signs what `authorization` was worth at `issued_at`. `opaque` is an access token that the transaction has written
     /// already.
-    pub(super) fn mint(
+    pub(super) async fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
@@ -26,11 +27,12 @@ impl Provider {
     ) -> Result<TokenSet> {
         let access_token = match opaque {
             Some(token) => token,
-            None => self.jwt_access_token(plan, authorization, issued_at)?,
+            None => self.jwt_access_token(client, plan, authorization, issued_at)?,
         };
         let id_token = if authorization.scopes.contains(OPENID) {
-            let alg = client.meta.id_token_signed_response_alg;
-            self.id_token(alg, authorization, Some(access_token.expose()))?
+            let about = self.asked_of_id_token(authorization).await?;
+            let beside = Beside { access_token: Some(access_token.expose()), code: None, about };
+            self.id_token(client, authorization, beside).await?
         } else {
             None
         };
@@ -43,16 +45,15 @@ impl Provider {
             scope: authorization.scopes.clone(),
         })
     }
-}
 
-/// RFC 8707 §2.2: a token request may narrow the resources of its grant, and go no further.
-pub(super) fn narrowed(parameters: &Parameters, granted: &[ApiId]) -> Result<Vec<ApiId>> {
-    let asked: Vec<&str> = parameters.all("resource").collect();
-    if asked.iter().any(|asked| !granted.iter().any(|api| api.as_str() == *asked)) {
-        return Err(OAuthError::new(ErrorCode::InvalidTarget, "resource was not part of the authorization."));
+    /// The single claims that the `claims` parameter wants in the ID token.
+    async fn asked_of_id_token(&self, authorization: &Authorization) -> Result<Map<String, Value>> {
+        let single = &authorization.claims.id_token;
+        match authorization.user() {
+            Some(user) if !single.is_empty() => {
+                Ok(self.claims_about(user, &Scopes::default(), single).await?.unwrap_or_default())
+            }
+            _ => Ok(Map::new()),
+        }
     }
-    if asked.is_empty() {
-        return Ok(granted.to_vec());
-    }
-    Ok(granted.iter().filter(|api| asked.contains(&api.as_str())).cloned().collect())
 }

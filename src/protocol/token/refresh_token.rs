@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::TokenSet;
-use super::issue::narrowed;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::event::Origin;
@@ -14,6 +13,7 @@ use crate::keys::refresh_token;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::narrowed;
 use crate::store::grants::Rotation;
 use crate::store::{access_tokens, grants};
 
@@ -85,7 +85,7 @@ impl Provider {
         let (mut authorization, plan, issued_at, opaque, refresh) = refreshed?;
         // OpenID Connect Core §12.2: an ID token of a refresh has no nonce.
         authorization.nonce = None;
-        self.mint(client, &authorization, &plan, issued_at, opaque, Some(refresh))
+        self.mint(client, &authorization, &plan, issued_at, opaque, Some(refresh)).await
     }
 
     fn lives(&self, grant: &Grant) -> bool {

@@ -11,10 +11,11 @@ use super::FieldErrors;
 use super::views::clients::{ClientForm, Kind, NewClientForm};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{
-    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat, WebPage,
+    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat,
 };
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
+use crate::domain::web_address::WebPage;
 use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 

@@ -31,7 +31,7 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
         action: urls::consent(waiting.id),
         app: card(&client),
         person: person(&user),
-        scopes: waiting.request.scopes.iter().map(|scope| line(scope, &user, &apis)).collect(),
+        scopes: waiting.request.to_be_allowed().iter().map(|scope| line(scope, &user, &apis)).collect(),
         switch_account: urls::select_account(waiting.id),
         redirect_host: host
             .and_then(|url| url.host_str().map(ToOwned::to_owned))
@@ -56,7 +56,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     };
     match form.text("decision")? {
         "allow" => {
-            let scopes = waiting.request.scopes.clone();
+            let scopes = waiting.request.to_be_allowed();
             let (event, client) = (event(EventKind::ConsentGiven, scopes.to_string()), client.clone());
             let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
             let id = waiting.id;

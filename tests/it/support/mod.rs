@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use signet::app::App;
-use signet::domain::client::Client;
+use signet::domain::client::{Client, Registered};
 use signet::domain::ids::{ClientId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::user::{Profile, User, Username};
@@ -104,6 +104,8 @@ impl Server {
             meta: serde_json::from_value(meta).unwrap(),
             secret: (!public).then(|| self.app.provider.master.hash_client_secret(self.app.env(), &secret)),
             disabled: false,
+            registered: Registered::ByAdmin,
+            registration_token: None,
             created_at: now,
             updated_at: now,
         };

@@ -1,0 +1,202 @@
+//! The values that members of a client's metadata take, each by its registered name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::ClientId;
+use crate::domain::web_address::FetchUri;
+
+/// RFC 7591 §2, and the grants that came later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    AuthorizationCode,
+    /// Tokens straight from the authorization endpoint (OpenID Connect Core §3.2, §3.3).
+    Implicit,
+    RefreshToken,
+    ClientCredentials,
+    /// RFC 8628 §3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// RFC 8693 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
+    /// RFC 7523 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
+}
+
+impl GrantType {
+    pub const ALL: [Self; 7] = [
+        Self::AuthorizationCode,
+        Self::Implicit,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+        Self::TokenExchange,
+        Self::JwtBearer,
+    ];
+}
+
+/// What the authorization endpoint answers with (OAuth 2.0 Multiple Response Types §3 and §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub enum ResponseType {
+    Code,
+    IdToken,
+    IdTokenToken,
+    CodeIdToken,
+    CodeToken,
+    CodeIdTokenToken,
+}
+
+impl ResponseType {
+    pub const ALL: [Self; 6] =
+        [Self::Code, Self::IdToken, Self::IdTokenToken, Self::CodeIdToken, Self::CodeToken, Self::CodeIdTokenToken];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::IdToken => "id_token",
+            Self::IdTokenToken => "id_token token",
+            Self::CodeIdToken => "code id_token",
+            Self::CodeToken => "code token",
+            Self::CodeIdTokenToken => "code id_token token",
+        }
+    }
+
+    /// The order of the values does not matter (OAuth 2.0 Multiple Response Types §3).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut values: Vec<&str> = text.split(' ').collect();
+        values.sort_unstable();
+        let sorted = values.join(" ");
+        Self::ALL.into_iter().find(|known| known.as_str() == sorted)
+    }
+
+    #[must_use]
+    pub const fn code(self) -> bool {
+        matches!(self, Self::Code | Self::CodeIdToken | Self::CodeToken | Self::CodeIdTokenToken)
+    }
+
+    #[must_use]
+    pub const fn id_token(self) -> bool {
+        matches!(self, Self::IdToken | Self::IdTokenToken | Self::CodeIdToken | Self::CodeIdTokenToken)
+    }
+
+    #[must_use]
+    pub const fn token(self) -> bool {
+        matches!(self, Self::IdTokenToken | Self::CodeToken | Self::CodeIdTokenToken)
+    }
+
+    /// The grant types that go with it (OpenID Connect Registration §2, `grant_types`).
+    #[must_use]
+    pub fn needs(self) -> Vec<GrantType> {
+        let code = self.code().then_some(GrantType::AuthorizationCode);
+        let implicit = (self.id_token() || self.token()).then_some(GrantType::Implicit);
+        code.into_iter().chain(implicit).collect()
+    }
+}
+
+impl TryFrom<String> for ResponseType {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is no response type that is known here"))
+    }
+}
+
+impl From<ResponseType> for &'static str {
+    fn from(response_type: ResponseType) -> Self {
+        response_type.as_str()
+    }
+}
+
+impl fmt::Display for ResponseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a client proves who it is at our endpoints (OpenID Connect Core §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthMethod {
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+    ClientSecretJwt,
+    PrivateKeyJwt,
+}
+
+impl ClientAuthMethod {
+    pub const ALL: [Self; 5] =
+        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::ClientSecretJwt, Self::PrivateKeyJwt, Self::None];
+}
+
+/// RFC 8252: a native app's loopback redirect may use any port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    Web,
+    Native,
+}
+
+/// OpenID Connect Core §8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    Public,
+    /// Another one for each sector, so that two apps cannot compare their people.
+    Pairwise,
+}
+
+impl SubjectType {
+    pub const ALL: [Self; 2] = [Self::Public, Self::Pairwise];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// The person is asked, once for each set of scopes.
+    Required,
+    /// A first-party client: nobody is asked.
+    Trusted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenFormat {
+    Jwt,
+    Opaque,
+}
+
+/// Whose tokens a client may exchange, and for what (RFC 8693 §1.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangePolicy {
+    /// The client to which the subject token was issued.
+    pub client: ClientId,
+    /// The new token says nothing of who asked for it.
+    #[serde(default)]
+    pub impersonation: bool,
+    /// It names in `act` who acts for its subject.
+    #[serde(default)]
+    pub delegation: bool,
+}
+
+/// Somebody else's tokens by which a client gets its own (RFC 7523 §2.1): workload identity of CI and clusters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedIssuer {
+    /// `iss`, to the letter.
+    pub issuer: String,
+    pub jwks_uri: FetchUri,
+    /// `sub`, to the letter, or up to a final `*`.
+    pub subject: String,
+    /// The `aud` that the token must have beside or instead of ours; ours where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+}

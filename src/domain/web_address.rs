@@ -1,0 +1,108 @@
+//! Addresses of the web in metadata: pages that people's browsers open, and documents that we fetch or post to.
+//!
+//! Next door: [`super::redirect_uri`], where answers go; `outbound`, which decides what may really be reached.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::redirect_uri::RedirectUri;
+
+/// An https (or loopback http) address that people or their browsers open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WebPage(String);
+
+impl WebPage {
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        RedirectUri::parse(text.split('#').next().unwrap_or_default())
+            .ok()
+            .filter(|uri| uri.as_str().starts_with("http") && !text.bytes().any(|b| b.is_ascii_whitespace()))
+            .map(|_| Self(text.to_owned()))
+            .ok_or("must be an https address")
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+/// An address that this server asks: https, or http where the setting `outbound.allow` lets it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FetchUri(String);
+
+impl FetchUri {
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let wrong = "must be an https address without user name";
+        let url = Url::parse(text).map_err(|_| wrong)?;
+        let written_out = text.starts_with("https://") || text.starts_with("http://");
+        let plain = text.len() <= 2048 && text.bytes().all(|b| matches!(b, 0x21..=0x7e)) && !text.contains('\\');
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        (written_out && plain && anonymous && url.host().is_some()).then(|| Self(text.to_owned())).ok_or(wrong)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn host(&self) -> String {
+        Url::parse(&self.0).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default()
+    }
+}
+
+macro_rules! strings {
+    ($($name:ident),+) => {$(
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text).map_err(|problem| format!("the address {text:?} {problem}"))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(address: $name) -> Self {
+                address.0
+            }
+        }
+    )+};
+}
+strings!(WebPage, FetchUri);
+
+#[cfg(test)]
+mod tests {
+    use super::{FetchUri, WebPage};
+
+    #[test]
+    fn pages_are_https_or_loopback_and_documents_have_a_host() {
+        for (text, page, document) in [
+            ("https://app.example/logo.png", true, true),
+            ("https://app.example/jwks#2026", true, true),
+            ("http://127.0.0.1:9999/jwks", true, true),
+            ("http://app.example/jwks", false, true),
+            ("https://user@app.example/jwks", false, false),
+            ("https:app.example/jwks", false, false),
+            ("https:\\\\app.example", false, false),
+            ("https://app.example/a b", false, false),
+            ("javascript:alert(1)", false, false),
+            ("data:text/html,x", false, false),
+            ("file:///etc/passwd", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(WebPage::parse(text).is_ok(), page, "page {text}");
+            assert_eq!(FetchUri::parse(text).is_ok(), document, "document {text}");
+        }
+    }
+}

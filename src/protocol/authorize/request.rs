@@ -1,0 +1,105 @@
+//! The single parameters of an authorization request, each read into its type (OpenID Connect Core §3.1.2.1, §5.5).
+//!
+//! `display`, `ui_locales` and `claims_locales` are read for their length alone: the pages fit any window and have one
+//! language, and no claim is kept in several; all three are wishes (§3.1.2.1, §5.2).
+
+use super::check::invalid;
+use crate::domain::api::Api;
+use crate::domain::authorization::Acr;
+use crate::domain::claims_request::{AcrRequest, ClaimsRequest};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::{GrantType, ResponseType};
+use crate::domain::ids::UserId;
+use crate::domain::interaction::Prompt;
+use crate::domain::scope::{OFFLINE_ACCESS, STANDARD, Scopes};
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+
+/// The scopes that stand for something here and that the client may have. What nobody here knows is passed over
+/// (OpenID Connect Core §3.1.2.1); what the client may not have is refused.
+pub(in crate::protocol) fn scopes(
+    parameters: &Parameters,
+    client: &Client,
+    response_type: ResponseType,
+    apis: &[Api],
+) -> Result<Scopes> {
+    let refused = |text: String| OAuthError::new(ErrorCode::InvalidScope, text);
+    // RFC 6749 §3.3: a default or a refusal. By default a person would be asked for nothing, and so not be asked at all.
+    let asked = parameters.one("scope")?.ok_or_else(|| refused("The parameter scope is missing.".into()))?;
+    let asked = Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?;
+    let known = |scope: &str| STANDARD.contains(&scope) || apis.iter().any(|api| api.scopes.contains(scope));
+    if let Some(scope) = asked.iter().find(|scope| known(scope) && !client.meta.scope.contains(scope)) {
+        return Err(refused(format!("This client may not ask for the scope {scope}.")));
+    }
+    // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code
+    // (OpenID Connect Core §11).
+    let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
+    let scopes = asked.filtered(|scope| client.meta.scope.contains(scope) && (scope != OFFLINE_ACCESS || renewable));
+    if scopes.is_empty() {
+        return Err(refused("None of the scopes asked for means anything here.".into()));
+    }
+    Ok(scopes)
+}
+
+pub(super) fn prompt(parameters: &Parameters) -> Result<Prompt> {
+    let mut prompt = Prompt::default();
+    for value in parameters.one("prompt")?.unwrap_or_default().split(' ').filter(|value| !value.is_empty()) {
+        match value {
+            "none" => prompt.none = true,
+            "login" => prompt.login = true,
+            "consent" => prompt.consent = true,
+            "select_account" => prompt.select_account = true,
+            "create" => prompt.create = true,
+            _ => return Err(invalid("prompt has a value that is not supported.")),
+        }
+    }
+    if prompt.none && (prompt.login || prompt.consent || prompt.select_account || prompt.create) {
+        return Err(invalid("prompt=none goes with no other value."));
+    }
+    Ok(prompt)
+}
+
+pub(super) fn max_age(parameters: &Parameters) -> Result<Option<i64>> {
+    let Some(text) = parameters.one("max_age")? else { return Ok(None) };
+    let age = text.parse::<u32>().map_err(|_| invalid("max_age is a number of seconds."))?;
+    Ok(Some(i64::from(age)))
+}
+
+pub(super) fn claims(parameters: &Parameters) -> Result<ClaimsRequest> {
+    parameters
+        .one("claims")?
+        .map_or_else(|| Ok(ClaimsRequest::default()), |text| ClaimsRequest::parse(text).map_err(invalid))
+}
+
+/// The classes asked for: by the claim where it names some, by `acr_values`, or by the client's default.
+pub(super) fn acr(parameters: &Parameters, client: &Client, claim: Option<AcrRequest>) -> Result<AcrRequest> {
+    let asked = parameters.one("acr_values")?.map(AcrRequest::voluntary);
+    let default = || AcrRequest {
+        values: client.meta.default_acr_values.iter().filter_map(|acr| Acr::parse(acr)).collect(),
+        essential: false,
+    };
+    Ok(claim.filter(|claim| claim.essential || !claim.values.is_empty()).or(asked).unwrap_or_else(default))
+}
+
+/// The person whom the app names, by an ID token of ours or by the claim `sub`.
+pub(super) async fn hinted(
+    provider: &Provider,
+    parameters: &Parameters,
+    client: &Client,
+    sub: Option<&str>,
+) -> Result<Option<UserId>> {
+    let named = match sub {
+        None => None,
+        Some(sub) => {
+            let unknown =
+                || OAuthError::new(ErrorCode::LoginRequired, "There is no such person as the claim sub names.");
+            Some(provider.known_as(client, sub).ok_or_else(unknown)?)
+        }
+    };
+    let Some(hint) = parameters.one("id_token_hint")? else { return Ok(named) };
+    match provider.read_hint(hint).await? {
+        Some(hint) if hint.client == client.id && named.is_none_or(|named| named == hint.user) => Ok(Some(hint.user)),
+        _ => Err(invalid("id_token_hint is not an ID token that this server issued to this client.")),
+    }
+}
