@@ -1,14 +1,12 @@
 //! ID tokens (OpenID Connect Core §2, §3.1.3.6).
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Provider;
 use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
 use crate::domain::ids::{ClientId, SessionId, UserId};
-use crate::domain::secret::base64url;
 use crate::keys::jwt::{self, JwtType};
 
 #[derive(Debug, Serialize)]
@@ -58,7 +56,7 @@ impl Provider {
             acr: sign_in.method.acr(),
             amr: sign_in.method.amr(),
             sid: sign_in.session,
-            at_hash: access_token.map(|token| half_hash(alg, token)),
+            at_hash: access_token.map(|token| jwt::half_hash(alg, token)),
         };
         Ok(Some(jwt::sign(&self.keys, alg, JwtType::IdToken, &claims)?))
     }
@@ -67,13 +65,4 @@ impl Provider {
     pub fn read_hint(&self, token: &str) -> Option<Hint> {
         jwt::verify::<Hint>(&self.keys, JwtType::IdToken, token).filter(|hint| hint.iss == self.issuer.as_str())
     }
-}
-
-/// The left half of the hash that goes with the signature (OpenID Connect Core §3.1.3.6; Ed25519 hashes with SHA-512).
-fn half_hash(alg: SigningAlg, value: &str) -> String {
-    let hash = match alg {
-        SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 | SigningAlg::HS256 => Sha256::digest(value).to_vec(),
-        SigningAlg::EdDSA => Sha512::digest(value).to_vec(),
-    };
-    base64url(hash.split_at(hash.len() / 2).0)
 }

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{Result, StoreError, Tx, from_json, json, with_part};
-use crate::domain::client::{Client, ClientKind, ClientSecretHash};
+use crate::domain::client::{Client, ClientKind, ClientSecretAtRest};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
@@ -41,7 +41,7 @@ impl TryFrom<row::Model> for Client {
         Ok(Self {
             id: ClientId::parse(&row.id).map_err(|_| StoreError::Corrupt { table: "client", column: "id" })?,
             meta: from_json(&row.metadata, "client", "metadata")?,
-            secret: row.secret_hash.map(ClientSecretHash),
+            secret: row.secret_hash.map(ClientSecretAtRest),
             disabled: row.disabled,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
