@@ -57,3 +57,51 @@ impl MasterKey {
         String::from_utf8(plain).ok().map(Secret::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::samples::{master, other_master};
+
+    const SECRET: &str = "a secret of more than thirty-two characters";
+
+    #[test]
+    fn both_forms_know_the_secret_and_one_gives_it_back() {
+        let (env, secret) = (Env::system(), Secret::new(SECRET.to_owned()));
+        for sealed in [false, true] {
+            let kept = master().keep_client_secret(&env, &secret, sealed).unwrap();
+            assert!(kept.has_our_form() && kept.is_sealed() == sealed && !kept.0.contains(SECRET));
+            assert!(master().verify_client_secret(&kept, SECRET));
+            for wrong in ["", "a", &SECRET[1..], &format!("{SECRET} ")] {
+                assert!(!master().verify_client_secret(&kept, wrong), "{wrong}");
+            }
+            assert!(!other_master().verify_client_secret(&kept, SECRET));
+            let back = master().open_client_secret(&kept).map(|secret| secret.expose().to_owned());
+            assert_eq!(back.as_deref(), sealed.then_some(SECRET));
+            assert!(other_master().open_client_secret(&kept).is_none());
+            let again = master().keep_client_secret(&env, &secret, sealed).unwrap();
+            assert_ne!(kept, again, "a salt of its own, or an initialization vector");
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_not_ours_matches_nothing() {
+        let ticket = seal::seal(&master(), "ticket", SECRET.as_bytes()).unwrap();
+        let hash = base64url(&[0; 32]);
+        let of_another_use = format!("sealed${ticket}");
+        for form in
+            ["", "hmac-sha256$", "sealed$", "sealed$a.b.c", "hmac-sha256$$", "plain$secret", SECRET, &of_another_use]
+        {
+            let kept = ClientSecretAtRest(form.to_owned());
+            assert!(!master().verify_client_secret(&kept, SECRET), "{form}");
+            assert!(!master().verify_client_secret(&kept, ""), "{form}");
+            assert!(master().open_client_secret(&kept).is_none(), "{form}");
+            assert!(form == of_another_use || !kept.has_our_form(), "{form}");
+        }
+        for bad in
+            [format!("hmac-sha256$AAAA${hash}$AAAA"), format!("hmac-sha256$!${hash}"), "hmac-sha256$AAAA$AAAA".into()]
+        {
+            assert!(!ClientSecretAtRest(bad.clone()).has_our_form(), "{bad}");
+        }
+    }
+}

@@ -98,3 +98,76 @@ pub fn verify<T: DeserializeOwned>(keys: &Keyring, typ: JwtType, token: &str) ->
     let (payload, _) = jws::deserialize_compact(token, ring.verifier(&header.kid)?).ok()?;
     serde_json::from_slice(&payload).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::signing_key::KeyAlg;
+    use crate::keys::client_jws;
+    use crate::keys::samples::{key, keyring, published};
+
+    const TYPES: [(JwtType, &str); 5] = [
+        (JwtType::IdToken, "JWT"),
+        (JwtType::AccessToken, "at+jwt"),
+        (JwtType::LogoutToken, "logout+jwt"),
+        (JwtType::Introspection, "token-introspection+jwt"),
+        (JwtType::UserInfo, "JWT"),
+    ];
+
+    #[test]
+    fn each_algorithm_signs_what_a_client_can_verify() {
+        let (keys, claims) = (keyring(), json!({ "sub": "alice" }));
+        let jwks = published(&KeyAlg::ALL.iter().map(|alg| key(*alg)).collect::<Vec<_>>());
+        for alg in SigningAlg::ASYMMETRIC {
+            for (typ, name) in TYPES {
+                let token = sign_for_client(&keys, alg, typ, &claims, None).unwrap();
+                let verified = client_jws::verify(&token, &[alg], &jwks).unwrap();
+                let signed_by =
+                    keys.current().keys.iter().find(|key| key.alg.signs() == Some(alg)).unwrap().kid.clone();
+                assert_eq!(verified.header.kid, Some(signed_by), "every one of ours has kid");
+                assert_eq!(verified.header.typ.as_deref(), Some(name));
+                assert_eq!(verify::<Value>(&keys, typ, &token).unwrap(), claims);
+                for (other, other_name) in TYPES {
+                    assert_eq!(verify::<Value>(&keys, other, &token).is_some(), name == other_name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hs256_is_under_the_clients_secret_and_names_no_key() {
+        let (keys, claims) = (keyring(), json!({ "sub": "alice" }));
+        let secret = Secret::new("a secret of more than thirty-two characters: é".to_owned());
+        let sign = |secret| sign_for_client(&keys, SigningAlg::HS256, JwtType::IdToken, &claims, secret);
+        let token = sign(Some(&secret)).unwrap();
+        let verified = client_jws::verify_mac(&token, &secret).unwrap();
+        assert_eq!((&verified.header.kid, verified.claims().map(Value::from)), (&None, Some(claims.clone())));
+        assert!(sign(None).is_err());
+        assert!(sign(Some(&Secret::new("short".to_owned()))).is_err());
+        assert!(verify::<Value>(&keys, JwtType::IdToken, &token).is_none(), "no key of ours made it");
+        assert!(super::sign(&keys, SigningAlg::HS256, JwtType::IdToken, &claims).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_encrypted_to_verifies_nothing() {
+        let ring = keyring().current();
+        for alg in [KeyAlg::RsaOaep256, KeyAlg::EcdhEs] {
+            assert!(ring.verifier(&key(alg).kid).is_none());
+        }
+    }
+
+    /// OpenID Connect Core A.4 and A.6.
+    #[test]
+    fn half_of_the_hash_goes_with_the_signature() {
+        let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+        let code = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
+        for alg in [SigningAlg::RS256, SigningAlg::PS256, SigningAlg::ES256, SigningAlg::HS256] {
+            assert_eq!(half_hash(alg, token), "77QmUPtjPfzWtF2AnpK9RQ");
+            assert_eq!(half_hash(alg, code), "LDktKdoQak3Pk0cnXxCltA");
+        }
+        let long = half_hash(SigningAlg::EdDSA, token);
+        assert_eq!((long.len(), long), (43, base64url(&Sha512::digest(token)[..32])));
+    }
+}

@@ -19,6 +19,8 @@ pub mod pairwise;
 mod public_jwk;
 pub mod refresh_token;
 pub mod rotation;
+#[cfg(test)]
+mod samples;
 pub mod seal;
 
 pub use keyring::Keyring;

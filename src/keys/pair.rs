@@ -15,7 +15,7 @@ use crate::domain::secret::base64url;
 use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use crate::env::Timestamp;
 
-const USAGE: &str = "signing-key";
+pub(super) const USAGE: &str = "signing-key";
 
 /// Makes a key pair. Slow for RSA: not on a thread that serves requests.
 pub(super) fn generate(

@@ -24,11 +24,11 @@ async fn keys_are_rotated_and_withdrawn() {
     let (server, admin) = with_admin().await;
     let page = admin.page("/admin/keys").await;
     let (next, active) = (key(&page, "Next"), key(&page, "Active"));
-    assert_eq!(jwks(&server).await.len(), 6);
+    assert_eq!(jwks(&server).await.len(), 9);
     let page = admin.press("/admin/keys", "/admin/keys/RS256/rotate").await;
     assert_eq!((key(&page, "Active"), key(&page, "Retired")), (next.clone(), active.clone()));
     let published = jwks(&server).await;
-    assert!(published.len() == 7 && published.contains(&active), "the old one stays published");
+    assert!(published.len() == 10 && published.contains(&active), "the old one stays published");
     // A retired one, and one that signs: the next one takes its place.
     for kid in [active, next] {
         let confirm = admin.page(&format!("/admin/keys/{kid}/retire")).await;
