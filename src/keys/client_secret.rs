@@ -1,4 +1,4 @@
-//! What is kept of a client's secret: a keyed, salted hash; or, where HMAC needs the secret back (client_secret_jwt,
+//! What is kept of a client's secret: a keyed, salted hash; or, where HMAC needs the secret back (`client_secret_jwt`,
 //! HS256: OpenID Connect Core §9, §10.1), the secret itself, sealed under the master key.
 
 use subtle::ConstantTimeEq as _;
@@ -72,7 +72,7 @@ mod tests {
             let kept = master().keep_client_secret(&env, &secret, sealed).unwrap();
             assert!(kept.has_our_form() && kept.is_sealed() == sealed && !kept.0.contains(SECRET));
             assert!(master().verify_client_secret(&kept, SECRET));
-            for wrong in ["", "a", &SECRET[1..], &format!("{SECRET} ")] {
+            for wrong in ["", "a", SECRET.trim_start_matches("a "), &format!("{SECRET} ")] {
                 assert!(!master().verify_client_secret(&kept, wrong), "{wrong}");
             }
             assert!(!other_master().verify_client_secret(&kept, SECRET));

@@ -24,13 +24,13 @@ pub struct Ring {
     signers: HashMap<SigningAlg, Box<dyn JwsSigner>>,
     verifiers: HashMap<String, Box<dyn JwsVerifier>>,
     /// Newest first.
-    decrypters: Vec<Decrypter>,
+    decrypters: Vec<Reader>,
     /// The published document, made once.
     pub jwks: Arc<str>,
     pub keys: Vec<StoredKey>,
 }
 
-struct Decrypter {
+struct Reader {
     kid: String,
     alg: KeyManagementAlg,
     decrypter: Box<dyn JweDecrypter>,
@@ -51,7 +51,7 @@ impl Ring {
             }
             for alg in key.alg.decrypts() {
                 let decrypter = pair::decrypter(master, key, *alg)?;
-                decrypters.insert(0, Decrypter { kid: key.kid.clone(), alg: *alg, decrypter });
+                decrypters.insert(0, Reader { kid: key.kid.clone(), alg: *alg, decrypter });
             }
         }
         let published: Vec<&str> =
@@ -76,7 +76,7 @@ impl Ring {
         alg: KeyManagementAlg,
         kid: Option<&'a str>,
     ) -> impl Iterator<Item = &'a dyn JweDecrypter> {
-        let fits = move |one: &&Decrypter| one.alg == alg && kid.is_none_or(|kid| one.kid == kid);
+        let fits = move |one: &&Reader| one.alg == alg && kid.is_none_or(|kid| one.kid == kid);
         self.decrypters.iter().filter(fits).map(|one| one.decrypter.as_ref())
     }
 }

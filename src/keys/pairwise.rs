@@ -23,6 +23,9 @@ use crate::domain::secret::{base64url, from_base64url};
 const BLOCK: usize = 16;
 
 /// What the sector knows the person as: 22 characters of base64url.
+///
+/// # Panics
+/// Where OpenSSL has no AES-256 at all.
 pub fn sub(master: &MasterKey, sector: &str, user: UserId) -> String {
     #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as key and any 16 as block")]
     let block = aes(master, sector, Mode::Encrypt, *user.0.as_bytes()).expect("a key and a block of AES");

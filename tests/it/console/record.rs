@@ -40,6 +40,23 @@ async fn keys_are_rotated_and_withdrawn() {
     }
 }
 
+#[tokio::test]
+async fn a_key_that_apps_encrypt_to_is_changed_and_withdrawn() {
+    let (server, admin) = with_admin().await;
+    for alg in ["RSA-OAEP-256", "ECDH-ES"] {
+        let before = jwks(&server).await;
+        let page = admin.press("/admin/keys", &format!("/admin/keys/{alg}/rotate")).await;
+        let states = page.text(&format!("section[aria-labelledby=alg-{alg}] tbody"));
+        assert!(states.contains("Active") && states.contains("Retired") && !states.contains("Next"), "{states}");
+        let after = jwks(&server).await;
+        assert_eq!(after.len(), before.len(), "only the active one is published");
+        let new = after.iter().find(|kid| !before.contains(kid)).unwrap();
+        let confirm = admin.page(&format!("/admin/keys/{new}/retire")).await;
+        let done = admin.fill(&confirm, "main form[method=post]", &[("confirm", alg)]).await;
+        assert!(done.path == "/admin/keys" && !jwks(&server).await.contains(new), "{alg}");
+    }
+}
+
 async fn fail(server: &Server, name: &str) -> Browser {
     let browser = server.browser();
     let login = browser.page("/login").await;
