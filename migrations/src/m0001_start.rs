@@ -3,8 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, pk_auto, pk_uuid, string,
-    string_null, text, text_null, uuid, uuid_null,
+    big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, integer_null, pk_auto, pk_uuid,
+    string, string_null, text, text_null, uuid, uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -65,6 +65,8 @@ const INDICES: &[(&str, &[&str])] = &[
     ("event", &["kind", "at"]),
     ("change_feed", &["at"]),
     ("client", &["name"]),
+    ("client", &["registered"]),
+    ("initial_access", &["expires_at"]),
     ("person", &["disabled"]),
 ];
 
@@ -188,6 +190,12 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("last_used_at"))
             .to_owned(),
         table("throttle").col(key("digest", 32)).col(integer("failures")).col(big_integer("resets_at")).to_owned(),
+        table("initial_access")
+            .col(key("digest", 32))
+            .col(integer_null("uses_left"))
+            .col(big_integer("created_at"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
         table("pushed_request")
             .col(key("digest", 32))
             .col(string("client_id"))

@@ -248,6 +248,6 @@ async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
     Ok(())
 }
 
-async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
+pub(super) async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
     clients::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("client {id}")))
 }

@@ -41,8 +41,14 @@ pub const ENDPOINTS: Endpoints = Endpoints {
     check_session: "/oauth2/check_session",
 };
 
+/// What the settings turn on.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    pub registration: bool,
+}
+
 impl Provider {
-    pub async fn discovery(&self, endpoints: &Endpoints) -> super::error::Result<Value> {
+    pub async fn discovery(&self, endpoints: &Endpoints, offered: Offered) -> super::error::Result<Value> {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
@@ -82,6 +88,9 @@ impl Provider {
         });
         if let (Some(document), Value::Object(algorithms)) = (document.as_object_mut(), algorithms()) {
             document.extend(algorithms);
+            if offered.registration {
+                document.insert("registration_endpoint".into(), url(endpoints.registration).into());
+            }
         }
         Ok(document)
     }

@@ -18,6 +18,7 @@ pub mod introspection;
 pub mod logout;
 pub mod parameters;
 pub mod pkce;
+pub mod registration;
 pub mod resource;
 pub mod revocation;
 pub mod subject;

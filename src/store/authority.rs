@@ -139,6 +139,12 @@ impl Authority {
         Ok(client)
     }
 
+    /// Another number whenever the APIs have changed.
+    #[must_use]
+    pub fn api_epoch(&self) -> u64 {
+        self.api_epoch.load(Ordering::SeqCst)
+    }
+
     /// Every registered API.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub mod consents;
 pub mod events;
 pub mod feed;
 pub mod grants;
+pub mod initial_access;
 pub mod interactions;
 pub mod passkeys;
 pub mod people;

@@ -28,6 +28,7 @@ mod logs;
 mod nodes;
 mod par;
 mod passkey;
+mod registration;
 mod relying_party;
 mod request_object;
 mod resources;

@@ -2,5 +2,6 @@
 
 pub mod authorize;
 pub mod documents;
+pub mod registration;
 pub mod token;
 pub mod userinfo;
