@@ -62,7 +62,8 @@ impl Plan {
 
 /// What was done, or what would be.
 pub async fn apply(manager: &Manager, by: &By, document: Document, options: Options) -> Result<Plan> {
-    let problems = document.problems();
+    let mut problems = document.problems();
+    problems.extend(document.sealed_elsewhere(&manager.master));
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems));
     }

@@ -2,15 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Provider;
 use super::error::Result;
-use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
-use crate::domain::secret::base64url;
 use crate::keys::jwt::{self, JwtType};
 
 #[derive(Debug, Serialize)]
@@ -81,8 +78,8 @@ impl Provider {
             acr: sign_in.acr(),
             amr: sign_in.method.amr(),
             sid: sign_in.session,
-            at_hash: beside.access_token.map(|token| half_hash(alg, token)),
-            c_hash: beside.code.map(|code| half_hash(alg, code)),
+            at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
+            c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
             about: beside.about,
         };
         Ok(Some(jwt::sign(&self.keys, alg, JwtType::IdToken, &claims)?))
@@ -96,13 +93,4 @@ impl Provider {
         let user = self.known_as(&client, &claims.sub);
         Ok(user.map(|user| Hint { user, client: claims.aud, session: claims.sid }))
     }
-}
-
-/// The left half of the hash that goes with the signature (OpenID Connect Core §3.1.3.6; Ed25519 hashes with SHA-512).
-fn half_hash(alg: SigningAlg, value: &str) -> String {
-    let hash = match alg {
-        SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 | SigningAlg::HS256 => Sha256::digest(value).to_vec(),
-        SigningAlg::EdDSA => Sha512::digest(value).to_vec(),
-    };
-    base64url(hash.split_at(hash.len() / 2).0)
 }
