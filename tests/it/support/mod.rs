@@ -2,11 +2,13 @@
 //! JavaScript that keeps cookies, follows nothing by itself and reads forms.
 
 pub mod authenticator;
+pub mod authority;
 pub mod chromium;
 pub mod forms;
 pub mod log;
 mod nodes;
 pub mod program;
+pub mod receiver;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
