@@ -16,6 +16,7 @@ pub mod grant;
 pub mod ids;
 pub mod interaction;
 pub mod jwks;
+pub mod participant;
 pub mod passkey;
 pub mod redirect_uri;
 pub mod scope;

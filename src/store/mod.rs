@@ -19,6 +19,8 @@ pub mod grants;
 pub mod interactions;
 pub mod passkeys;
 pub mod people;
+pub mod session_clients;
+pub mod session_end;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;

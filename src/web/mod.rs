@@ -17,6 +17,7 @@ pub mod limits;
 pub mod oauth;
 pub mod pages;
 pub mod router;
+pub mod session_state;
 pub mod sessions;
 pub mod sign_in;
 pub mod statics;

@@ -5,11 +5,12 @@ use crate::domain::authorization::{Authorization, SignIn, Subject};
 use crate::domain::code::Code;
 use crate::domain::ids::{GrantId, InteractionId};
 use crate::domain::interaction::AuthorizationRequest;
+use crate::domain::participant::Participant;
 use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
 use crate::protocol::Provider;
 use crate::protocol::error::Result;
-use crate::store::{codes, interactions, sessions};
+use crate::store::{codes, interactions, session_clients, sessions};
 
 impl Provider {
     /// The answer with a code; nothing where `waiting` has been answered already, or the session has just ended.
@@ -45,6 +46,8 @@ impl Provider {
             issued_at: now,
             expires_at: now.plus_seconds(self.lifetimes.code),
         };
+        let participant = self.client(&request.client).await?.and_then(|client| Participant::of(&client, session));
+        let session_end = session.expires_at;
         let issued = self
             .store
             .write(move |tx| {
@@ -59,10 +62,14 @@ impl Provider {
                         return Ok(false);
                     }
                     codes::insert(tx, &code).await?;
+                    if let Some(participant) = participant {
+                        session_clients::join(tx, &participant, session_end).await?;
+                    }
                     Ok(true)
                 })
             })
             .await?;
-        Ok(issued.then(|| Reply::code(&self.issuer, &request.reply_to, &secret)))
+        let reply = || Reply::code(&self.issuer, &request.reply_to, &secret).in_session(self, request, session);
+        Ok(issued.then(reply))
     }
 }

@@ -4,8 +4,11 @@
 use url::form_urlencoded::Serializer;
 
 use crate::config::Issuer;
-use crate::domain::interaction::{ReplyTo, ResponseMode};
+use crate::domain::interaction::{AuthorizationRequest, ReplyTo, ResponseMode};
+use crate::domain::scope::OPENID;
 use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::protocol::Provider;
 use crate::protocol::error::OAuthError;
 
 /// An answer on its way.
@@ -26,6 +29,16 @@ impl Reply {
         let parameters =
             vec![("error", error.code.as_str().to_owned()), ("error_description", error.description.to_string())];
         Self::new(issuer, to, parameters)
+    }
+
+    /// With the `session_state` of an OpenID request (OpenID Connect Session Management §2).
+    pub(super) fn in_session(mut self, provider: &Provider, request: &AuthorizationRequest, session: &Session) -> Self {
+        if request.scopes.contains(OPENID) {
+            let state = provider.browser_state(session.id);
+            let state = provider.session_state(&request.client, &self.redirect_uri, &state);
+            self.parameters.extend(state.map(|state| ("session_state", state)));
+        }
+        self
     }
 
     fn new(issuer: &Issuer, to: &ReplyTo, mut parameters: Vec<(&'static str, String)>) -> Self {
