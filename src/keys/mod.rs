@@ -18,6 +18,7 @@ mod pair;
 pub mod pairwise;
 mod public_jwk;
 pub mod refresh_token;
+pub mod remote;
 pub mod rotation;
 #[cfg(test)]
 mod samples;

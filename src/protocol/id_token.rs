@@ -8,6 +8,7 @@ use super::error::Result;
 use crate::domain::authorization::{Acr, Authorization};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
+use crate::keys::client_jws;
 use crate::keys::jwt::{self, JwtType};
 
 #[derive(Debug, Serialize)]
@@ -82,15 +83,31 @@ impl Provider {
             c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
             about: beside.about,
         };
-        Ok(Some(jwt::sign(&self.keys, alg, JwtType::IdToken, &claims)?))
+        let meta = &client.meta;
+        let encryption = meta.id_token_encrypted_response_alg.map(|alg| (alg, meta.id_token_encrypted_response_enc));
+        self.sign_and_encrypt(client, alg, encryption, JwtType::IdToken, &claims).await.map(Some)
     }
 
-    /// What an `id_token_hint` says, where it is one of ours.
+    /// What an `id_token_hint` says, where it is one of ours: by our own signature, or by a MAC under the secret of the
+    /// client it was for.
     pub async fn read_hint(&self, token: &str) -> Result<Option<Hint>> {
-        let claims = jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token);
+        let claims = match jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token) {
+            Some(claims) => Some(claims),
+            None => self.read_mac_hint(token).await?,
+        };
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
         let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
         let user = self.known_as(&client, &claims.sub);
         Ok(user.map(|user| Hint { user, client: claims.aud, session: claims.sid }))
+    }
+
+    async fn read_mac_hint(&self, token: &str) -> Result<Option<HintClaims>> {
+        let read = |claims| serde_json::from_value::<HintClaims>(Value::Object(claims)).ok();
+        let Some(said) = client_jws::peek_claims(token).and_then(read) else { return Ok(None) };
+        let client = self.client(&said.aud).await?;
+        let client = client.filter(|client| client.meta.id_token_signed_response_alg == SigningAlg::HS256);
+        let secret = client.and_then(|client| self.client_secret(&client));
+        let verified = secret.and_then(|secret| client_jws::verify_mac(token, &secret).ok());
+        Ok(verified.and_then(|verified| verified.claims()).and_then(read))
     }
 }

@@ -9,6 +9,7 @@ pub mod bearer;
 pub mod claims;
 pub mod client;
 pub mod client_auth;
+pub mod client_keys;
 pub mod discovery;
 pub mod error;
 pub mod frontchannel_logout;
@@ -28,7 +29,9 @@ use std::sync::Arc;
 
 use crate::config::{Issuer, Lifetimes};
 use crate::env::Env;
+use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 /// What the protocol works with; cheap to clone.
@@ -39,5 +42,8 @@ pub struct Provider {
     pub env: Env,
     pub store: Store,
     pub keys: Keyring,
+    /// Those that clients publish.
+    pub remote_keys: RemoteKeys,
+    pub outbound: Outbound,
     pub master: MasterKey,
 }
