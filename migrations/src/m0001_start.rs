@@ -49,6 +49,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("session_client", &["user_id"]),
     ("session_client", &["client_id"]),
     ("session_client", &["expires_at"]),
+    ("delivery", &["due_at"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("grant_family", &["user_id", "client_id"]),
@@ -138,6 +139,12 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(uuid("user_id"))
             .col(big_integer("expires_at"))
             .primary_key(Index::create().col("session_id").col("client_id"))
+            .to_owned(),
+        table("delivery")
+            .col(pk_uuid("id"))
+            .col(text("what"))
+            .col(integer("attempts"))
+            .col(big_integer("due_at"))
             .to_owned(),
         table("interaction")
             .col(pk_uuid("id"))

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::Result;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};

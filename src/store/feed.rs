@@ -21,6 +21,8 @@ pub enum Change {
     Client(ClientId),
     Apis,
     Keys,
+    /// Something waits to be sent out.
+    Deliveries,
     /// Everything issued to or under this until now is void.
     Cutoff(Cutoff),
 }
@@ -71,6 +73,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
         Change::Client(_) => "client",
         Change::Apis => "apis",
         Change::Keys => "keys",
+        Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",
     };
     let entry = row::ActiveModel {

@@ -1,10 +1,12 @@
 //! The one way for a browser session to end, whoever ends it: its row goes, every node hears of it, what hangs on it is
-//! revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and who took part in it comes back.
+//! revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and each client that takes part
+//! in it is to be told, by a row in the queue of the same transaction.
 //!
-//! Next door: [`super::sessions`], [`super::session_clients`].
+//! Next door: [`super::sessions`], [`super::session_clients`], [`super::deliveries`].
 
 use super::grants::{self, Of};
-use super::{Change, Cutoff, Result, Tx, feed, session_clients, sessions};
+use super::{Change, Cutoff, Result, Tx, deliveries, feed, session_clients, sessions};
+use crate::domain::delivery::Delivery;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::session::Session;
@@ -22,7 +24,7 @@ pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
     feed::lock(tx.conn()).await?;
     let session = sessions::delete(tx, id).await?;
     let participants = session_clients::take(tx, &[id]).await?;
-    follow(tx, &[id]).await?;
+    follow(tx, &[id], &participants).await?;
     Ok(Ended { session, participants })
 }
 
@@ -30,8 +32,8 @@ pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
 pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
     feed::lock(tx.conn()).await?;
     let ended = sessions::delete_of_user(tx, user, but).await?;
-    session_clients::take_of_user(tx, user, but).await?;
-    follow(tx, &ended).await?;
+    let participants = session_clients::take_of_user(tx, user, but).await?;
+    follow(tx, &ended, &participants).await?;
     Ok(ended)
 }
 
@@ -41,14 +43,14 @@ pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
     let ended = sessions::take_expired(tx, most).await?;
     let mut participants = session_clients::take(tx, &ended).await?;
     participants.extend(session_clients::take_left_over(tx, most).await?);
-    follow(tx, &ended).await?;
+    follow(tx, &ended, &participants).await?;
     Ok((ended.len() + participants.len()) as u64)
 }
 
-async fn follow(tx: &Tx, ended: &[SessionId]) -> Result<()> {
+async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> Result<()> {
     for session in ended {
         grants::revoke(tx, Of::Session(*session)).await?;
         tx.tell(Change::Cutoff(Cutoff::Session(*session))).await?;
     }
-    Ok(())
+    deliveries::enqueue(tx, participants.iter().cloned().map(Delivery::Logout)).await
 }
