@@ -9,6 +9,7 @@ pub mod backchannel_logout;
 pub mod bearer;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod client_keys;
 pub mod discovery;

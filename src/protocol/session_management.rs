@@ -8,7 +8,10 @@ use sha2::{Digest as _, Sha256};
 use url::{Origin, Url};
 
 use super::Provider;
+use crate::domain::authorization::Authorization;
 use crate::domain::ids::{ClientId, SessionId};
+use crate::domain::interaction::AuthorizationRequest;
+use crate::domain::scope::OPENID;
 use crate::domain::secret::base64url;
 use crate::keys::master::Purpose;
 
@@ -19,10 +22,11 @@ impl Provider {
         base64url(mac.split_at(16).0)
     }
 
-    /// The `session_state` for a client whose pages have the origin of `redirect_uri`; nothing where that is no web page's.
-    pub fn session_state(&self, client: &ClientId, redirect_uri: &str, browser_state: &str) -> Option<String> {
+    /// The `session_state` beside the answer to an OpenID request; nothing where the app's address is no web page's.
+    pub fn session_state(&self, request: &AuthorizationRequest, authorization: &Authorization) -> Option<String> {
+        let session = authorization.session().filter(|_| authorization.scopes.contains(OPENID))?;
         let salt = base64url(&self.env.random::<16>());
-        salted(client, redirect_uri, browser_state, &salt)
+        salted(&request.client, &request.reply_to.redirect_uri, &self.browser_state(session), &salt)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
 use super::{
-    Result, Store, access_tokens, codes, events, feed, grants, interactions, session_end, throttle, used_once,
+    Result, Store, access_tokens, codes, events, feed, grants, interactions, pushed_requests, session_end, throttle,
+    used_once,
 };
 
 /// Rows of one table in one transaction.
@@ -19,6 +20,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
             Box::pin(async move {
                 Ok(session_end::expired(tx, BATCH).await?
                     + interactions::sweep(tx, BATCH).await?
+                    + pushed_requests::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
                     + grants::sweep(tx, BATCH).await?
                     + access_tokens::sweep(tx, BATCH).await?

@@ -31,6 +31,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.token, post(token::token))
         .route(ENDPOINTS.introspection, post(token::introspect))
         .route(ENDPOINTS.revocation, post(token::revoke))
+        .route(ENDPOINTS.pushed_authorization, post(token::push))
         .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
     let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
 

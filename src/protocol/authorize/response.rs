@@ -4,11 +4,7 @@
 use url::form_urlencoded::Serializer;
 
 use crate::config::Issuer;
-use crate::domain::interaction::{AuthorizationRequest, ReplyTo, ResponseMode};
-use crate::domain::scope::OPENID;
-use crate::domain::secret::Secret;
-use crate::domain::session::Session;
-use crate::protocol::Provider;
+use crate::domain::interaction::{ReplyTo, ResponseMode};
 use crate::protocol::error::OAuthError;
 
 /// An answer on its way.
@@ -20,10 +16,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn code(issuer: &Issuer, to: &ReplyTo, code: &Secret) -> Self {
-        Self::new(issuer, to, vec![("code", code.expose().to_owned())])
-    }
-
     /// RFC 6749 §4.1.2.1.
     pub fn error(issuer: &Issuer, to: &ReplyTo, error: &OAuthError) -> Self {
         let parameters =
@@ -31,17 +23,7 @@ impl Reply {
         Self::new(issuer, to, parameters)
     }
 
-    /// With the `session_state` of an OpenID request (OpenID Connect Session Management §2).
-    pub(super) fn in_session(mut self, provider: &Provider, request: &AuthorizationRequest, session: &Session) -> Self {
-        if request.scopes.contains(OPENID) {
-            let state = provider.browser_state(session.id);
-            let state = provider.session_state(&request.client, &self.redirect_uri, &state);
-            self.parameters.extend(state.map(|state| ("session_state", state)));
-        }
-        self
-    }
-
-    fn new(issuer: &Issuer, to: &ReplyTo, mut parameters: Vec<(&'static str, String)>) -> Self {
+    pub(super) fn new(issuer: &Issuer, to: &ReplyTo, mut parameters: Vec<(&'static str, String)>) -> Self {
         if let Some(state) = &to.state {
             parameters.push(("state", state.clone()));
         }

@@ -14,6 +14,7 @@ use signet::server::upkeep::Upkeep;
 use signet::store::events;
 
 use super::{address, signed_in, tokens_in_a_browser};
+use crate::support::program::{Program, within};
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{Browser, CALLBACK, PASSWORD, SECRET, Server, VERIFIER};
 use crate::token::claims;
@@ -402,4 +403,45 @@ async fn an_app_that_has_only_a_code_is_told_too() {
         ("code_verifier", VERIFIER),
     ];
     assert_eq!(server.token(&form).await.0, 400);
+}
+
+/// The program by itself: what a command has ended while nobody served is told at the next start, and what one ends beside
+/// a running server at once.
+#[tokio::test]
+async fn commands_reach_the_apps_of_a_server_that_is_stopped_and_of_one_that_runs() {
+    let receiver = Receiver::start().await;
+    receiver.answer(TOLD, Answer::status(204));
+    let mut program = Program::new().await;
+    program.set("SIGNET_OUTBOUND__ALLOW", "127.0.0.1");
+    let document = json!({
+        "users": [{ "username": "alice", "password": PASSWORD }],
+        "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "consent": "trusted",
+                      "scope": "openid", "backchannel_logout_uri": receiver.at(TOLD) }],
+    });
+    program.run_with(&["apply", "-"], &document.to_string()).done();
+    let parameters = [("client_id", "web"), ("redirect_uri", CALLBACK), ("response_type", "code"), ("scope", "openid")];
+    let authorize = url::Url::parse_with_params(&format!("{}/oauth2/authorize", program.url()), parameters).unwrap();
+
+    let server = program.serve(&[]);
+    program.browser().sign_in(authorize.as_str()).await;
+    server.kill();
+    program.done(&["user", "disable", "alice"]);
+    assert_eq!(receiver.requests(TOLD).len(), 0, "a command sends nothing");
+    let server = program.serve(&[]);
+    receiver.asked(TOLD, 1).await;
+
+    program.done(&["user", "enable", "alice"]);
+    let browser = program.browser();
+    within(5, || async {
+        let login = browser.page("/login").await;
+        let shown = browser.submit(&login, &[("username", "alice"), ("password", PASSWORD)]).await;
+        shown.is_ok_and(|page| page.path == "/")
+    })
+    .await;
+    browser.sign_in(authorize.as_str()).await;
+    program.done(&["user", "disable", "alice"]);
+    receiver.asked(TOLD, 2).await;
+    let told = sids(&receiver);
+    assert_ne!(told[0], told[1]);
+    server.stop();
 }
