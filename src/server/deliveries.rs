@@ -1,5 +1,6 @@
 //! Sending out what waits in the queue: at once where this node or another one has just put it there, later where a try
-//! failed. A node with nothing to send asks the database nothing but now and then, for what a node that died has left.
+//! failed. While nothing waits, nothing is asked of the database: the change feed tells every node when something does, and
+//! each looks again when it is due, so that what a node that died has claimed is sent by another one.
 //!
 //! Next door: `store::deliveries`, the queue; `protocol::backchannel_logout`, what is sent.
 
@@ -15,7 +16,8 @@ use crate::store::{StoreError, deliveries, events};
 
 /// How many this node sends at once.
 const AT_ONCE: u64 = 16;
-const NOW_AND_THEN: Duration = Duration::from_mins(5);
+/// A clock may be set meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Goes on until the task is ended.
 pub(super) async fn run(app: App) {
@@ -25,20 +27,22 @@ pub(super) async fn run(app: App) {
         if let Err(error) = once(&app).await {
             tracing::error!(%error, "what is to be sent out cannot be read");
         }
-        let pause = pause(&app).await;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = next_is_due(&app) => {}
             changed = waits.changed() => if changed.is_err() { return },
         }
     }
 }
 
-/// Until the next one is due.
-async fn pause(app: &App) -> Duration {
-    let next = deliveries::next_due(app.store().read()).await.ok().flatten();
-    let left = next.map(|due| u64::try_from(due.since(app.env().now())).unwrap_or(0));
+/// Waits until the next one is due; without end where none waits.
+async fn next_is_due(app: &App) {
+    let pause = match deliveries::next_due(app.store().read()).await {
+        Ok(None) => return std::future::pending().await,
+        Ok(Some(due)) => Duration::from_millis(u64::try_from(due.since(app.env().now())).unwrap_or(0)),
+        Err(_) => Duration::ZERO,
+    };
     // Never at once: what is due and was not sent is being sent by another node, or cannot be written down.
-    left.map_or(NOW_AND_THEN, |left| Duration::from_millis(left.max(1000)).min(NOW_AND_THEN))
+    tokio::time::sleep(pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)).await;
 }
 
 /// Sends everything that is due now.

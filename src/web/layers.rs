@@ -60,7 +60,8 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAMED_CSP));
     }
     for (name, value) in HEADERS {
-        if !headers.contains_key(&name) && !(framed && name == header::X_FRAME_OPTIONS) {
+        let left_out = framed && name == header::X_FRAME_OPTIONS;
+        if !headers.contains_key(&name) && !left_out {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }

@@ -21,7 +21,7 @@ async fn with_front_channel() -> Server {
 async fn page(browser: &Browser, path: &str) -> (Page, String) {
     let response = browser.raw(path).await;
     let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    (browser.follow(response).await.ok().expect("a page"), policy)
+    (browser.follow(response).await.expect("a page"), policy)
 }
 
 fn framed(policy: &str) -> Option<&str> {

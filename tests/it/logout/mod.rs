@@ -1,6 +1,7 @@
 //! How a session ends, and who hears of it: RP-Initiated, Back-Channel and Front-Channel Logout, Session Management.
 
 mod backchannel;
+mod deliveries;
 mod frontchannel;
 mod rp_initiated;
 mod session_management;
