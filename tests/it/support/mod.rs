@@ -9,6 +9,7 @@ pub mod log;
 mod nodes;
 pub mod program;
 pub mod receiver;
+pub mod signer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -102,7 +103,7 @@ impl Server {
         });
         meta.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let public = meta["token_endpoint_auth_method"] == "none";
-        if public {
+        if public && changes.get("grant_types").is_none() {
             meta["grant_types"] = json!(["authorization_code", "refresh_token"]);
         }
         let now = self.app.env().now();
@@ -246,7 +247,8 @@ impl Browser {
             };
             if to.starts_with("http") && !to.starts_with(&self.url) {
                 let url = url::Url::parse(&to).unwrap();
-                return Err(url.query_pairs().into_owned().collect());
+                let answer = url.fragment().or(url.query()).unwrap_or_default();
+                return Err(url::form_urlencoded::parse(answer.as_bytes()).into_owned().collect());
             }
             response = self.raw(&to).await;
         }
