@@ -46,6 +46,10 @@ const INDICES: &[(&str, &[&str])] = &[
     ("membership", &["group_name"]),
     ("session", &["user_id"]),
     ("session", &["idle_until"]),
+    ("session_client", &["user_id"]),
+    ("session_client", &["client_id"]),
+    ("session_client", &["expires_at"]),
+    ("delivery", &["due_at"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("grant_family", &["user_id", "client_id"]),
@@ -131,6 +135,19 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("address"))
             .col(text("user_agent"))
             .col(text("data"))
+            .to_owned(),
+        table("session_client")
+            .col(uuid("session_id"))
+            .col(string("client_id"))
+            .col(uuid("user_id"))
+            .col(big_integer("expires_at"))
+            .primary_key(Index::create().col("session_id").col("client_id"))
+            .to_owned(),
+        table("delivery")
+            .col(pk_uuid("id"))
+            .col(text("what"))
+            .col(integer("attempts"))
+            .col(big_integer("due_at"))
             .to_owned(),
         table("interaction")
             .col(pk_uuid("id"))

@@ -11,10 +11,10 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::limits::{self, Face};
-use super::oauth::{authorize, documents, registration, token, userinfo};
+use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, home, login, logout, passkey, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
-use super::{account, browser, console, error, flash, layers, sessions, statics};
+use super::{account, browser, console, error, flash, layers, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -59,8 +59,13 @@ pub fn router(app: &App) -> Router {
         .merge(console::routes());
     let pages = limited(app, Face::Person, pages)
         .layer(from_fn_with_state(app.clone(), flash::layer))
+        .layer(from_fn_with_state(app.clone(), session_state::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
+
+    // Outside of what looks at cookies: in an app's frame there are none but for scripts.
+    let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
+    let framed = limited(app, Face::Person, framed);
 
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -73,6 +78,7 @@ pub fn router(app: &App) -> Router {
         .merge(back_channel)
         .merge(documents)
         .merge(pages)
+        .merge(framed)
         .merge(operation)
         .fallback(error::nowhere)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))

@@ -195,6 +195,9 @@ impl ClientMetadata {
         if self.backchannel_logout_uri.as_ref().is_some_and(|uri| uri.as_str().contains('#')) {
             wrong("backchannel_logout_uri", "has a fragment");
         }
+        if self.frontchannel_logout_uri.as_ref().is_some_and(|uri| uri.as_str().contains('#')) {
+            wrong("frontchannel_logout_uri", "has a fragment");
+        }
         // OpenID Connect Front-Channel Logout §2: scheme, host and port are those of a redirect URI.
         let origin = |text: &str| url::Url::parse(text).ok().map(|url| url.origin());
         if let Some(uri) = &self.frontchannel_logout_uri
@@ -249,6 +252,7 @@ mod tests {
                 "sector_identifier_uri",
             ),
             (json!({ "frontchannel_logout_uri": "https://other.example/out" }), "frontchannel_logout_uri"),
+            (json!({ "frontchannel_logout_uri": "https://app.example/out#f" }), "frontchannel_logout_uri"),
             (json!({ "backchannel_logout_uri": "https://app.example/out#f" }), "backchannel_logout_uri"),
             (json!({ "jwks": { "keys": [] }, "jwks_uri": "https://app.example/jwks" }), "jwks_uri"),
             (

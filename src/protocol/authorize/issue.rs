@@ -8,6 +8,7 @@ use crate::domain::client_metadata::ResponseType;
 use crate::domain::code::Code;
 use crate::domain::ids::{GrantId, InteractionId};
 use crate::domain::interaction::AuthorizationRequest;
+use crate::domain::participant::Participant;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::domain::session::Session;
@@ -16,7 +17,7 @@ use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
-use crate::store::{StoreError, Tx, access_tokens, codes, interactions, sessions, used_once};
+use crate::store::{StoreError, Tx, access_tokens, codes, interactions, session_clients, sessions, used_once};
 
 /// What the transaction left to be signed.
 struct Begun {
@@ -43,7 +44,7 @@ impl Provider {
             }
             false => None,
         };
-        let Some(begun) = self.begin(request, &authorization, session, waiting, plan.clone()).await? else {
+        let Some(begun) = self.begin(client, request, &authorization, session, waiting, plan.clone()).await? else {
             return Ok(None);
         };
         self.complete(client, request, &authorization, plan, begun).await.map(Some)
@@ -70,6 +71,7 @@ impl Provider {
 
     async fn begin(
         &self,
+        client: &Client,
         request: &AuthorizationRequest,
         authorization: &Authorization,
         session: &Session,
@@ -79,6 +81,7 @@ impl Provider {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
         let opaque = plan.and_then(|plan| self.opaque_access_token(&plan, authorization));
         let (pushed, id) = (request.pushed, session.id);
+        let (participant, session_end) = (Participant::of(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
         let row = code.as_ref().map(|code| self.code(request, authorization.clone(), code));
         let begun = self
@@ -94,6 +97,9 @@ impl Provider {
                     }
                     if let Some(row) = &row {
                         codes::insert(tx, row).await?;
+                    }
+                    if let Some(participant) = &participant {
+                        session_clients::join(tx, participant, session_end).await?;
                     }
                     let opaque = match opaque {
                         Some((secret, row)) => {
@@ -154,6 +160,8 @@ impl Provider {
             let id_token = self.id_token(client, authorization, beside).await?;
             parameters.extend(id_token.map(|token| ("id_token", token)));
         }
+        let session_state = self.session_state(request, authorization);
+        parameters.extend(session_state.map(|state| ("session_state", state)));
         Ok(Reply::new(&self.issuer, &request.reply_to, parameters))
     }
 

@@ -59,6 +59,11 @@ impl Server {
         self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
+    /// Sends what waits to be sent, as the program does by itself.
+    pub async fn deliver(&self) {
+        signet::server::deliveries::once(&self.app).await.unwrap();
+    }
+
     pub async fn user(&self, name: &str) -> UserId {
         let now = self.app.env().now();
         let user = User {
