@@ -10,6 +10,7 @@ pub mod claims_request;
 pub mod client;
 pub mod client_metadata;
 pub mod code;
+pub mod device;
 pub mod event;
 pub mod gate;
 pub mod grant;

@@ -42,6 +42,7 @@ impl Provider {
             "introspection_endpoint": url(endpoints.introspection),
             "revocation_endpoint": url(endpoints.revocation),
             "end_session_endpoint": url(endpoints.end_session),
+            "device_authorization_endpoint": url(endpoints.device_authorization),
             "scopes_supported": scopes.iter().collect::<Vec<_>>(),
             "response_types_supported": ResponseType::ALL,
             "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),

@@ -9,6 +9,7 @@ pub mod bearer;
 pub mod claims;
 pub mod client;
 pub mod client_auth;
+pub mod device;
 pub mod discovery;
 pub mod error;
 pub mod id_token;

@@ -13,6 +13,7 @@ pub mod clients;
 pub mod codes;
 mod connect;
 pub mod consents;
+pub mod device_codes;
 pub mod events;
 pub mod feed;
 pub mod grants;

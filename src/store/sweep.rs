@@ -1,6 +1,9 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
-use super::{Result, Store, access_tokens, codes, events, feed, grants, interactions, sessions, throttle, used_once};
+use super::{
+    Result, Store, access_tokens, codes, device_codes, events, feed, grants, interactions, sessions, throttle,
+    used_once,
+};
 
 /// Rows of one table in one transaction.
 const BATCH: u64 = 200;
@@ -18,6 +21,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
                 Ok(sessions::sweep(tx, BATCH).await?
                     + interactions::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
+                    + device_codes::sweep(tx, BATCH).await?
                     + grants::sweep(tx, BATCH).await?
                     + access_tokens::sweep(tx, BATCH).await?
                     + throttle::sweep(tx, BATCH).await?

@@ -38,6 +38,7 @@ impl Provider {
                 nonce: request.nonce.clone(),
                 claims: request.claims.clone(),
                 act: None,
+                through: Vec::new(),
             },
             redirect_uri: request.reply_to.redirect_uri.clone(),
             redirect_uri_sent: request.reply_to.redirect_uri_sent,

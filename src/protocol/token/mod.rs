@@ -1,12 +1,15 @@
 //! The token endpoint (RFC 6749 §3.2): the client is known, the request becomes one of an enum, its file consumes what
 //! it stands for, and every grant ends in the one mint.
 //!
-//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`]. Next door: [`issue`].
+//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`], [`device_code`],
+//! [`token_exchange`], [`jwt_bearer`]. Next door: [`issue`].
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod issue;
 mod refresh_token;
+mod token_exchange;
 
 use std::sync::Arc;
 
@@ -25,6 +28,9 @@ use crate::domain::scope::Scopes;
 pub struct TokenSet {
     pub access_token: String,
     pub token_type: &'static str,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     pub expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
@@ -39,6 +45,8 @@ enum Grant<'a> {
     AuthorizationCode { code: &'a str, redirect_uri: Option<&'a str>, verifier: Option<&'a str> },
     RefreshToken { token: &'a str, scope: Option<&'a str> },
     ClientCredentials,
+    DeviceCode { device_code: &'a str },
+    TokenExchange(token_exchange::Exchange<'a>),
 }
 
 impl<'a> Grant<'a> {
@@ -54,6 +62,12 @@ impl<'a> Grant<'a> {
                 Ok(Self::RefreshToken { token: parameters.required("refresh_token")?, scope: parameters.one("scope")? })
             }
             "client_credentials" => Ok(Self::ClientCredentials),
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Self::DeviceCode { device_code: parameters.required("device_code")? })
+            }
+            "urn:ietf:params:oauth:grant-type:token-exchange" => {
+                Ok(Self::TokenExchange(token_exchange::Exchange::parse(parameters)?))
+            }
             _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "This grant type is not supported.")),
         }
     }
@@ -63,6 +77,8 @@ impl<'a> Grant<'a> {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
             Self::ClientCredentials => GrantType::ClientCredentials,
+            Self::DeviceCode { .. } => GrantType::DeviceCode,
+            Self::TokenExchange(_) => GrantType::TokenExchange,
         }
     }
 }
@@ -80,6 +96,8 @@ impl Provider {
             }
             Grant::RefreshToken { token, scope } => self.refresh(client, parameters, token, scope, origin).await,
             Grant::ClientCredentials => self.client_credentials(client, parameters).await,
+            Grant::DeviceCode { device_code } => self.redeem_device_code(client, parameters, device_code, origin).await,
+            Grant::TokenExchange(exchange) => self.exchange_token(client, parameters, exchange).await,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Token, introspection and revocation: what authenticated clients ask (RFC 6749 §3.2, RFC 7662, RFC 7009).
+//! Token, introspection, revocation and device authorization: what authenticated clients ask (RFC 6749 §3.2, RFC 7662,
+//! RFC 7009, RFC 8628 §3.1).
 
 use std::sync::Arc;
 
@@ -13,11 +14,24 @@ use crate::protocol::client_auth::Presented;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
+use crate::web::urls::DEVICE;
 
 pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
-    let tokens = app.provider.token(&client, &asked.parameters, asked.origin).await?;
-    Ok(Json(tokens).into_response())
+    match app.provider.token(&client, &asked.parameters, asked.origin).await {
+        Ok(tokens) => Ok(Json(tokens).into_response()),
+        // RFC 6749 §5.2 has 400 for what is refused here, a person's no to a device (RFC 8628 §3.5) as well.
+        Err(error) if error.code == ErrorCode::AccessDenied => {
+            Err(ApiError { status: Some(StatusCode::BAD_REQUEST), ..error.into() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub async fn device_authorization(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    let answer = app.provider.authorize_device(&client, &asked.parameters, DEVICE, &asked.origin).await?;
+    Ok(Json(answer).into_response())
 }
 
 pub async fn introspect(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {

@@ -30,6 +30,8 @@ async fn no_address_comes_from_a_header() {
         "/.well-known/oauth-authorization-server".to_owned(),
         "/.well-known/jwks.json".to_owned(),
         "/login".to_owned(),
+        "/device?user_code=WDJB-MJHT".to_owned(),
+        "/device/qr?user_code=WDJB-MJHT".to_owned(),
         "/account".to_owned(),
         "/".to_owned(),
         "/oauth2/logout".to_owned(),

@@ -94,7 +94,7 @@ impl Server {
         });
         meta.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let public = meta["token_endpoint_auth_method"] == "none";
-        if public {
+        if public && changes.get("grant_types").is_none() {
             meta["grant_types"] = json!(["authorization_code", "refresh_token"]);
         }
         let now = self.app.env().now();
