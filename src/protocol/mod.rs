@@ -18,6 +18,7 @@ pub mod logout;
 pub mod parameters;
 pub mod pkce;
 pub mod resource;
+pub mod resource_metadata;
 pub mod revocation;
 pub mod subject;
 pub mod token;

@@ -13,7 +13,7 @@ use tower_http::cors::{Any, CorsLayer};
 use super::limits::{self, Face};
 use super::oauth::{authorize, documents, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup};
-use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, SETUP};
+use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP};
 use super::{account, browser, console, error, flash, layers, sessions, statics};
 use crate::app::App;
 
@@ -39,6 +39,8 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/openid-configuration", get(documents::discovery))
         .route("/.well-known/oauth-authorization-server", get(documents::discovery))
         .route(ENDPOINTS.jwks, get(documents::jwks))
+        .route(PROTECTED_RESOURCE, get(documents::protected_resource))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(documents::protected_resource_below))
         .route(DEVICE_QR, get(device_qr::show));
     let documents = limited(app, Face::Program, documents).layer(cors);
 

@@ -17,6 +17,8 @@ pub const ENDPOINTS: Endpoints = Endpoints {
     check_session: "/oauth2/check_session",
 };
 
+/// RFC 9728 §3.
+pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 pub const LOGIN: &str = "/login";
 pub const SETUP: &str = "/setup";
 pub const DEVICE: &str = "/device";

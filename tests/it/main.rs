@@ -27,6 +27,7 @@ mod logs;
 mod nodes;
 mod passkey;
 mod relying_party;
+mod resource_metadata;
 mod resources;
 mod setup;
 mod support;

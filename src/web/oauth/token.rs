@@ -22,7 +22,9 @@ pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, Api
         Ok(tokens) => Ok(Json(tokens).into_response()),
         // RFC 6749 §5.2 has 400 for what is refused here, a person's no to a device (RFC 8628 §3.5) as well.
         Err(error) if error.code == ErrorCode::AccessDenied => {
-            Err(ApiError { status: Some(StatusCode::BAD_REQUEST), ..error.into() })
+            let mut refused = ApiError::from(error);
+            refused.status = Some(StatusCode::BAD_REQUEST);
+            Err(refused)
         }
         Err(error) => Err(error.into()),
     }

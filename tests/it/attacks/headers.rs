@@ -29,6 +29,8 @@ async fn no_address_comes_from_a_header() {
         "/.well-known/openid-configuration".to_owned(),
         "/.well-known/oauth-authorization-server".to_owned(),
         "/.well-known/jwks.json".to_owned(),
+        "/.well-known/oauth-protected-resource".to_owned(),
+        "/oauth2/userinfo".to_owned(),
         "/login".to_owned(),
         "/device?user_code=WDJB-MJHT".to_owned(),
         "/device/qr?user_code=WDJB-MJHT".to_owned(),

@@ -55,6 +55,8 @@ routes! {
     Program &["GET"], "/.well-known/openid-configuration";
     Program &["GET"], "/.well-known/oauth-authorization-server";
     Program &["GET"], "/.well-known/jwks.json";
+    Program &["GET"], "/.well-known/oauth-protected-resource", query;
+    Program &["GET"], "/.well-known/oauth-protected-resource/api";
     Program &["GET"], "/device/qr", query;
     Program &["GET"], "/livez";
     Program &["GET"], "/readyz";
@@ -173,7 +175,7 @@ async fn a_bad_query_is_refused_at_every_route() {
             "client_id=%ff%fe",
             "client_id=a%00b",
             &many,
-            "token=x&token=y&next=a&next=b&client_id=a&client_id=b&user_code=a&user_code=b",
+            "token=x&token=y&next=a&next=b&client_id=a&client_id=b&user_code=a&user_code=b&resource=a&resource=b",
         ] {
             let case = format!("{}?{query}", route.path);
             let response = http().get(format!("{}?{query}", url(&server, route))).send().await.unwrap();
