@@ -6,8 +6,10 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
+use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
+use crate::outbound::Outbound;
 use crate::protocol::Provider;
 use crate::store::Store;
 
@@ -30,12 +32,15 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
+        let outbound = Outbound::new(&config)?;
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
             env,
             store,
             keys,
+            remote_keys: RemoteKeys::new(outbound.clone()),
+            outbound,
             master,
         };
         Ok(Self { config: Arc::new(config), provider, hasher, passkeys })

@@ -30,6 +30,8 @@
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
 //! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout` |
+//! | OpenID Connect Core §8.1 (pairwise subjects) | [`keys::pairwise`] | its own |
+//! | OpenID Connect Core §10 (clients' signatures, encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |
 //! | RFC 7515 to RFC 7519 (JOSE), RFC 7517 §5 (JWKS) | [`keys`] | `documents`, `upkeep` |
 //! | WebAuthn Level 3 (passkeys) | [`identity::passkey`] | `passkey`, `browser::passkeys` |
 //! | NIST SP 800-63B-4 (passwords, throttling) | [`identity::password`], [`identity::throttle`] | `attacks::guessing` |

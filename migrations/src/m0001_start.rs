@@ -60,6 +60,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("passkey", &["user_id"]),
     ("throttle", &["resets_at"]),
     ("used_once", &["expires_at"]),
+    ("pushed_request", &["expires_at"]),
     ("event", &["at"]),
     ("event", &["user_id", "at"]),
     ("event", &["client_id", "at"]),
@@ -205,6 +206,12 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("last_used_at"))
             .to_owned(),
         table("throttle").col(key("digest", 32)).col(integer("failures")).col(big_integer("resets_at")).to_owned(),
+        table("pushed_request")
+            .col(key("digest", 32))
+            .col(string("client_id"))
+            .col(text("parameters"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
         table("used_once").col(key("digest", 32)).col(big_integer("expires_at")).to_owned(),
         table("event")
             .col(pk_uuid("id"))

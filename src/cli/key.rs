@@ -1,12 +1,11 @@
-//! `signet key …`: signing keys.
+//! `signet key …`: the keys that sign, and those that others encrypt to.
 
 use clap::Subcommand;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::{print, print_json, print_table, said};
-use crate::domain::algorithms::SigningAlg;
-use crate::domain::signing_key::StoredKey;
+use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
 use crate::manage::{By, Manager, keys};
@@ -18,15 +17,15 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make the next key the active one; the old one stays published until nothing it signed is alive.
+    /// Make the next key the active one; the old one verifies (or decrypts) until nothing of it is alive.
     Rotate {
-        /// RS256, ES256 or EdDSA; without it each of them.
+        /// RS256, PS256, ES256, EdDSA, RSA-OAEP-256 or ECDH-ES; without it each of them.
         #[arg(long, value_parser = algorithm)]
-        alg: Option<SigningAlg>,
+        alg: Option<KeyAlg>,
         #[arg(long)]
         json: bool,
     },
-    /// Take a key out at once: everything it signed is void.
+    /// Take a key out at once: everything it signed is void, and nothing encrypted to it can be read.
     Retire {
         kid: String,
         #[arg(long)]
@@ -34,10 +33,10 @@ pub(super) enum Command {
     },
 }
 
-fn algorithm(text: &str) -> Result<SigningAlg, String> {
-    SigningAlg::parse(text)
-        .filter(|alg| SigningAlg::ASYMMETRIC.contains(alg))
-        .ok_or_else(|| "is RS256, PS256, ES256 or EdDSA".to_owned())
+fn algorithm(text: &str) -> Result<KeyAlg, String> {
+    KeyAlg::parse(text).ok_or_else(|| {
+        format!("is one of {}", KeyAlg::ALL.iter().map(|alg| alg.as_str()).collect::<Vec<_>>().join(", "))
+    })
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
@@ -47,12 +46,13 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     match command {
         Command::List { json } => list(&keys::list(manager).await.map_err(said)?, json),
         Command::Rotate { alg, json } => {
-            let algs = alg.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
+            let algs = alg.map_or_else(|| KeyAlg::ALL.to_vec(), |alg| vec![alg]);
             let mut active = Vec::new();
             for alg in algs {
                 let kid = keys::rotate(manager, &by, alg).await.map_err(said)?;
                 if !json {
-                    print(&format!("{} is signed with {kid} now", alg.as_str()));
+                    let does = if alg.signs().is_some() { "signs" } else { "is encrypted to" };
+                    print(&format!("{alg}: {kid} {does} now"));
                 }
                 active.push(json!({ "alg": alg, "kid": kid }));
             }

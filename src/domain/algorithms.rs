@@ -57,6 +57,8 @@ algorithms! {
     }
 }
 
+pub(super) use algorithms;
+
 impl SigningAlg {
     /// Those that have key pairs, ours or a client's.
     pub const ASYMMETRIC: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];

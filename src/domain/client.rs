@@ -1,20 +1,42 @@
-//! A client (an app): its id, what it says of itself, and the hash of its secret.
+//! A client (an app): its id, what it says of itself, and what is kept of its secret.
 
 use serde::{Deserialize, Serialize};
 
 use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
 use super::ids::ClientId;
-use super::secret::Digest;
+use super::secret::{Digest, from_base64url};
 use crate::env::Timestamp;
 
-/// A salted, keyed hash of a client secret (DESIGN: a slow hash would only slow every token request).
+/// What is kept of a client's secret, as `keys::client_secret` makes it: a salted, keyed hash, or the secret sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ClientSecretHash(pub String);
+pub struct ClientSecretAtRest(pub String);
 
-impl std::fmt::Debug for ClientSecretHash {
+impl ClientSecretAtRest {
+    pub const HASHED: &str = "hmac-sha256$";
+    pub const SEALED: &str = "sealed$";
+
+    /// Whether the master key gets the secret back.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.0.starts_with(Self::SEALED)
+    }
+
+    /// Whether it has one of the two forms; anything else would be kept and never match.
+    #[must_use]
+    pub fn has_our_form(&self) -> bool {
+        let bytes = |text| from_base64url(text).is_some();
+        if let Some(jwe) = self.0.strip_prefix(Self::SEALED) {
+            return jwe.split('.').count() == 5 && jwe.split('.').all(bytes);
+        }
+        let hashed = self.0.strip_prefix(Self::HASHED).and_then(|rest| rest.split_once('$'));
+        hashed.is_some_and(|(salt, hash)| bytes(salt) && from_base64url(hash).is_some_and(|hash| hash.len() == 32))
+    }
+}
+
+impl std::fmt::Debug for ClientSecretAtRest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[hash]")
+        f.write_str("[secret at rest]")
     }
 }
 
@@ -79,7 +101,7 @@ impl Registered {
 pub struct Client {
     pub id: ClientId,
     pub meta: ClientMetadata,
-    pub secret: Option<ClientSecretHash>,
+    pub secret: Option<ClientSecretAtRest>,
     pub disabled: bool,
     pub registered: Registered,
     /// Of the token with which it manages its own registration (RFC 7592 §3).

@@ -1,12 +1,14 @@
-//! The keys in use on this node: what signs, what verifies, and the JWKS that is published (RFC 7517 §5).
+//! The keys in use on this node: what signs, what verifies, what decrypts, and the JWKS that is published (RFC 7517 §5).
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+use josekit::jwe::JweDecrypter;
+use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
 
 use super::{KeyError, MasterKey, pair};
-use crate::domain::algorithms::SigningAlg;
+use crate::domain::algorithms::{KeyManagementAlg, SigningAlg};
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::store::{Store, signing_keys};
 
@@ -21,24 +23,41 @@ pub struct Keyring {
 pub struct Ring {
     signers: HashMap<SigningAlg, Box<dyn JwsSigner>>,
     verifiers: HashMap<String, Box<dyn JwsVerifier>>,
+    /// Newest first.
+    decrypters: Vec<Reader>,
     /// The published document, made once.
     pub jwks: Arc<str>,
     pub keys: Vec<StoredKey>,
 }
 
+struct Reader {
+    kid: String,
+    alg: KeyManagementAlg,
+    decrypter: Box<dyn JweDecrypter>,
+}
+
 impl Ring {
-    fn read(master: &MasterKey, keys: Vec<StoredKey>) -> Result<Self, KeyError> {
+    pub(super) fn read(master: &MasterKey, keys: Vec<StoredKey>) -> Result<Self, KeyError> {
         let mut signers = HashMap::new();
         let mut verifiers = HashMap::new();
+        let mut decrypters = Vec::new();
         for key in &keys {
-            if key.state == KeyState::Active {
-                signers.insert(key.alg, pair::signer(master, key)?);
+            if let Some(alg) = key.alg.signs() {
+                if key.state == KeyState::Active {
+                    signers.insert(alg, pair::signer(master, key, alg)?);
+                }
+                let jwk = Jwk::from_bytes(key.public_jwk.as_bytes())?;
+                verifiers.insert(key.kid.clone(), pair::verifier(&jwk, alg)?);
             }
-            verifiers.insert(key.kid.clone(), pair::verifier(key)?);
+            for alg in key.alg.decrypts() {
+                let decrypter = pair::decrypter(master, key, *alg)?;
+                decrypters.insert(0, Reader { kid: key.kid.clone(), alg: *alg, decrypter });
+            }
         }
-        let published: Vec<&str> = keys.iter().map(|key| key.public_jwk.as_str()).collect();
+        let published: Vec<&str> =
+            keys.iter().filter(|key| key.is_published()).map(|key| key.public_jwk.as_str()).collect();
         let jwks = format!("{{\"keys\":[{}]}}", published.join(","));
-        Ok(Self { signers, verifiers, jwks: jwks.into(), keys })
+        Ok(Self { signers, verifiers, decrypters, jwks: jwks.into(), keys })
     }
 
     /// What signs with `alg`.
@@ -50,13 +69,27 @@ impl Ring {
     pub(super) fn verifier(&self, kid: &str) -> Option<&dyn JwsVerifier> {
         self.verifiers.get(kid).map(AsRef::as_ref)
     }
+
+    /// What may open something encrypted with `alg`: the key `kid`, or where none is named each, the newest first.
+    pub(super) fn decrypters<'a>(
+        &'a self,
+        alg: KeyManagementAlg,
+        kid: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a dyn JweDecrypter> {
+        let fits = move |one: &&Reader| one.alg == alg && kid.is_none_or(|kid| one.kid == kid);
+        self.decrypters.iter().filter(fits).map(|one| one.decrypter.as_ref())
+    }
 }
 
 impl Keyring {
     /// Reads the keys of the database, which `rotation::ensure` has made.
     pub async fn open(store: &Store, master: MasterKey) -> Result<Self, KeyError> {
-        let ring = Ring::read(&master, signing_keys::all(store.read()).await?)?;
-        Ok(Self { ring: Arc::new(RwLock::new(Arc::new(ring))), master })
+        let keys = signing_keys::all(store.read()).await?;
+        Ok(Self::of(Ring::read(&master, keys)?, master))
+    }
+
+    pub(super) fn of(ring: Ring, master: MasterKey) -> Self {
+        Self { ring: Arc::new(RwLock::new(Arc::new(ring))), master }
     }
 
     /// Reads them again.

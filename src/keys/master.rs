@@ -11,13 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::KeyError;
 use crate::config::Config;
-use crate::domain::client::ClientSecretHash;
-use crate::domain::secret::{Secret, base64url, from_base64url};
 use crate::env::Env;
 
 /// The keys that come from it, derived once; cheap to clone.
@@ -30,6 +27,7 @@ struct Derived {
     refresh_token: Hmac<Sha256>,
     browser: Hmac<Sha256>,
     form: Hmac<Sha256>,
+    pairwise: Hmac<Sha256>,
 }
 
 impl Derived {
@@ -46,6 +44,7 @@ impl Derived {
             refresh_token: keyed(&derive(b"signet refresh token 1\x01")[..]),
             browser: keyed(&derive(b"signet browser 1\x01")[..]),
             form: keyed(&derive(b"signet form 1\x01")[..]),
+            pairwise: keyed(&derive(b"signet pairwise 1\x01")[..]),
         }
     }
 }
@@ -65,6 +64,8 @@ pub enum Purpose {
     Browser,
     /// Tokens in forms.
     Form,
+    /// The keys of pairwise subjects, one for each sector.
+    Pairwise,
 }
 
 impl MasterKey {
@@ -113,6 +114,7 @@ impl MasterKey {
             Purpose::RefreshToken => &self.0.refresh_token,
             Purpose::Browser => &self.0.browser,
             Purpose::Form => &self.0.form,
+            Purpose::Pairwise => &self.0.pairwise,
         }
         .clone();
         for part in parts {
@@ -126,25 +128,6 @@ impl MasterKey {
     /// For encrypting what is kept or handed out sealed.
     pub(super) fn seal_key(&self) -> &[u8; 32] {
         &self.0.seal
-    }
-
-    /// What is kept of a client's secret: a random salt and a keyed hash. Secrets have at least 32 characters, so a
-    /// slow hash would only slow every token request.
-    pub fn hash_client_secret(&self, env: &Env, secret: &Secret) -> ClientSecretHash {
-        let salt = env.random::<16>();
-        let hash = self.mac(Purpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
-        ClientSecretHash(format!("hmac-sha256${}${}", base64url(&salt), base64url(&hash)))
-    }
-
-    /// Whether `presented` is the secret, in a time that does not depend on where it differs.
-    pub fn verify_client_secret(&self, hash: &ClientSecretHash, presented: &str) -> bool {
-        let mut parts = hash.0.split('$');
-        let (Some("hmac-sha256"), Some(salt), Some(kept), None) =
-            (parts.next(), parts.next().and_then(from_base64url), parts.next().and_then(from_base64url), parts.next())
-        else {
-            return false;
-        };
-        self.mac(Purpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
     }
 }
 

@@ -1,15 +1,27 @@
-//! What is signed and sealed. The only place that knows josekit, so that a faster backend for one algorithm is one file.
+//! What is signed, sealed and encrypted. The only place that knows josekit, so that a faster backend for one algorithm is
+//! one file.
 //!
-//! [`master`] the key that everything at rest hangs on, [`seal`] encrypting under it, [`pair`] one key pair,
-//! [`keyring`] those in use (next, active, retired), [`rotation`] how they come and go, [`jwt`] signing and verifying,
-//! [`refresh_token`] the form of a refresh token.
+//! [`master`] the key that everything at rest hangs on, [`seal`] encrypting under it, [`client_secret`] what is kept of a
+//! client's secret, [`pairwise`] subjects that differ by sector; [`pair`] one key pair, [`keyring`] those in use (next,
+//! active, retired), [`rotation`] how they come and go; [`jwt`] signing and verifying ours, [`refresh_token`] the form of
+//! a refresh token. What comes from strangers: [`compact`] the shape of a token, [`public_jwk`] what a client's key is
+//! good for, [`client_jws`] what clients sign, [`encryption`] what is encrypted to them and to us.
 
+pub mod client_jws;
+mod client_secret;
+mod compact;
+pub mod encryption;
 pub mod jwt;
 pub mod keyring;
 pub mod master;
 mod pair;
+pub mod pairwise;
+mod public_jwk;
 pub mod refresh_token;
+pub mod remote;
 pub mod rotation;
+#[cfg(test)]
+mod samples;
 pub mod seal;
 
 pub use keyring::Keyring;

@@ -62,7 +62,8 @@ impl Plan {
 
 /// What was done, or what would be.
 pub async fn apply(manager: &Manager, by: &By, document: Document, options: Options) -> Result<Plan> {
-    let problems = document.problems();
+    let mut problems = document.problems();
+    problems.extend(document.sealed_elsewhere(&manager.master));
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems));
     }
@@ -240,11 +241,14 @@ impl Run {
             after.secret = Some(hash);
         }
         if let Some(secret) = &row.client_secret
-            && !after.secret.as_ref().is_some_and(|hash| master.verify_client_secret(hash, secret.expose()))
+            && !after.secret.as_ref().is_some_and(|kept| {
+                (kept.is_sealed() || !after.meta.needs_secret_back())
+                    && master.verify_client_secret(kept, secret.expose())
+            })
         {
-            after.secret = Some(master.hash_client_secret(&env, secret));
+            after.secret = Some(master.keep_client_secret(&env, secret, after.meta.needs_secret_back())?);
         }
-        if let Some(secret) = client_rows::complete(&env, &master, &mut after) {
+        if let Some(secret) = client_rows::complete(&env, &master, &mut after)? {
             self.plan.secrets.push((row.client_id.clone(), secret));
         }
         let fields = if let Some(before) = &before {

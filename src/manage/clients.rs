@@ -42,10 +42,11 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
     let mut client = blank(env, id, new.meta);
     let generated = match &new.secret {
         Some(given) => {
-            client.secret = Some(manager.master.hash_client_secret(env, given));
+            let back = client.meta.needs_secret_back();
+            client.secret = Some(manager.master.keep_client_secret(env, given, back)?);
             None
         }
-        None => complete(env, &manager.master, &mut client),
+        None => complete(env, &manager.master, &mut client)?,
     };
     let recorder = manager.recorder(by);
     manager
@@ -72,7 +73,7 @@ pub async fn update(
     let (env, master) = (manager.store.env().clone(), manager.master.clone());
     change(manager, by, id, move |client| {
         client.meta = meta;
-        Ok(complete(&env, &master, client))
+        complete(&env, &master, client)
     })
     .await
 }
@@ -89,7 +90,7 @@ pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Opt
         if let Some(problem) = secret_problem(&client.meta, Some(&set)) {
             return Err(ManageError::Invalid(vec![problem]));
         }
-        client.secret = Some(master.hash_client_secret(&env, &set));
+        client.secret = Some(master.keep_client_secret(&env, &set, client.meta.needs_secret_back())?);
         Ok(None)
     })
     .await?;
@@ -161,18 +162,20 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
     }
 }
 
-/// Takes the secret from a public client, and gives a confidential one a secret where it has none; the one it gave.
-pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Option<Secret> {
+/// Takes the secret from a client that has no use for one, and gives a new one to a client that has none, or of whose
+/// secret only a hash is kept although MACs are computed under it from now on; the one it gave.
+pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Result<Option<Secret>> {
     if !client.meta.has_secret() {
         client.secret = None;
-        return None;
+        return Ok(None);
     }
-    if client.secret.is_some() {
-        return None;
+    let back = client.meta.needs_secret_back();
+    if client.secret.as_ref().is_some_and(|kept| kept.is_sealed() || !back) {
+        return Ok(None);
     }
     let secret = SecretKind::ClientSecret.mint(env.random());
-    client.secret = Some(master.hash_client_secret(env, &secret));
-    Some(secret)
+    client.secret = Some(master.keep_client_secret(env, &secret, back)?);
+    Ok(Some(secret))
 }
 
 /// What is wrong with a secret that somebody brings along.

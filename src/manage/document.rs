@@ -10,12 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::sieve::{Own, Row, rows};
 use super::{FieldError, clients, profile};
 use crate::domain::api::Api;
-use crate::domain::client::ClientSecretHash;
+use crate::domain::client::ClientSecretAtRest;
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::ClientId;
-use crate::domain::secret::{Secret, from_base64url};
+use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, Username, group_name};
 use crate::identity::hash;
+use crate::keys::MasterKey;
 
 /// Everything that a file says.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub struct ClientRow {
     #[serde(skip)]
     pub client_secret: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_secret_hash: Option<ClientSecretHash>,
+    pub client_secret_hash: Option<ClientSecretAtRest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
     #[serde(flatten)]
@@ -126,6 +127,18 @@ impl Document {
         }
         problems
     }
+
+    /// Client secrets that were sealed under another master key: they would be kept and never match.
+    pub fn sealed_elsewhere(&self, master: &MasterKey) -> Vec<FieldError> {
+        let foreign = |row: &ClientRow| {
+            row.client_secret_hash
+                .as_ref()
+                .is_some_and(|kept| kept.is_sealed() && master.open_client_secret(kept).is_none())
+        };
+        let rows = self.clients.iter().enumerate().filter(|(_, row)| foreign(row));
+        let problem = || FieldError::new("client_secret_hash", "was sealed under another master key");
+        rows.map(|(at, _)| below("clients", at, problem())).collect()
+    }
 }
 
 impl UserRow {
@@ -154,19 +167,12 @@ impl ClientRow {
             if !self.meta.has_secret() {
                 problems.push(FieldError::new("client_secret_hash", "is there, but this client has no secret"));
             }
-            if !is_ours(hash) {
+            if !hash.has_our_form() {
                 problems.push(FieldError::new("client_secret_hash", "is not of the form that export prints"));
             }
         }
         problems
     }
-}
-
-/// A hash as `keys::master` makes it; anything else would be kept and never match.
-fn is_ours(hash: &ClientSecretHash) -> bool {
-    let parts: Vec<&str> = hash.0.split('$').collect();
-    matches!(parts.as_slice(), ["hmac-sha256", salt, kept]
-        if from_base64url(salt).is_some() && from_base64url(kept).is_some_and(|kept| kept.len() == 32))
 }
 
 fn once(problems: &mut Vec<FieldError>, named: &mut HashSet<String>, field: &str, name: &str) {
@@ -214,7 +220,7 @@ impl Own for OwnOfUser {
 struct OwnOfClient {
     client_id: Option<ClientId>,
     client_secret: Option<Secret>,
-    client_secret_hash: Option<ClientSecretHash>,
+    client_secret_hash: Option<ClientSecretAtRest>,
     disabled: Option<bool>,
 }
 

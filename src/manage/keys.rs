@@ -1,9 +1,8 @@
-//! Signing keys by command; the schedule and the states are `keys::rotation`'s.
+//! Our keys by command; the schedule and the states are `keys::rotation`'s.
 
 use super::{By, ManageError, Manager, Result};
-use crate::domain::algorithms::SigningAlg;
 use crate::domain::event::EventKind;
-use crate::domain::signing_key::StoredKey;
+use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::keys::rotation;
 use crate::store::signing_keys;
 
@@ -13,12 +12,12 @@ pub async fn list(manager: &Manager) -> Result<Vec<StoredKey>> {
 }
 
 /// Makes the next key the active one; its id.
-pub async fn rotate(manager: &Manager, by: &By, alg: SigningAlg) -> Result<String> {
+pub async fn rotate(manager: &Manager, by: &By, alg: KeyAlg) -> Result<String> {
     let event = manager.recorder(by).event(EventKind::KeyRotated, None, None, alg.as_str().to_owned());
     Ok(rotation::rotate(&manager.store, &manager.master, alg, event).await?)
 }
 
-/// Takes a key out of the JWKS at once: what it signed is void.
+/// Takes a key out at once: what it signed is void, and what was encrypted to it stays closed.
 pub async fn retire(manager: &Manager, by: &By, kid: &str) -> Result<()> {
     let event = manager.recorder(by).event(EventKind::KeyRetired, None, None, kid.to_owned());
     if rotation::retire(&manager.store, &manager.master, kid, event).await? {

@@ -1,33 +1,41 @@
 //! What leaves this machine. The only place with reqwest.
 //!
-//! Here is what `signet healthcheck` asks: one answer's status, and nothing of its body.
+//! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
+//! nothing private, little time, few bytes. [`address`] says what is private, `resolve` looks names up and lets only
+//! checked addresses through, `freshness` reads how long an answer may be kept. [`probe`] is what `signet healthcheck`
+//! asks of this machine itself.
 
-use std::net::SocketAddr;
+pub mod address;
+pub mod client;
+mod freshness;
+pub mod probe;
+mod resolve;
+
 use std::path::Path;
-use std::time::Duration;
 
-/// A container's health check gives up after some seconds; this gives up before and says why.
-const PATIENCE: Duration = Duration::from_secs(3);
+use reqwest::Certificate;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-/// The status with which `url` answers. A host name in it is looked up as `at` says; `ca` is a PEM file with certificates
-/// to trust beside the system's own.
-pub async fn probe(url: &str, at: Option<(&str, SocketAddr)>, ca: Option<&Path>) -> Result<u16, String> {
-    let mut client =
-        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    if let Some(path) = ca {
-        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| format!("{}: {}", path.display(), causes(&error)))?;
-        for certificate in certificates {
-            client = client.add_root_certificate(certificate);
-        }
+pub use client::{Fetched, Outbound, OutboundError};
+pub use probe::probe;
+
+/// The certificates in a PEM file, each of which can be trusted as an authority.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let shown = path.display();
+    let pem = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let mut trusted = RootCertStore::empty();
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| format!("{shown}: {error}"))?;
+        found.push(Certificate::from_der(&certificate).map_err(|error| format!("{shown}: {}", causes(&error)))?);
+        trusted.add(certificate).map_err(|error| format!("{shown}: {error}"))?;
     }
-    if let Some((name, address)) = at {
-        client = client.resolve(name, address);
+    if found.is_empty() {
+        return Err(format!("{shown}: there is no certificate in it"));
     }
-    let client = client.build().map_err(|error| causes(&error))?;
-    let answer = client.get(url).send().await.map_err(|error| causes(&error))?;
-    Ok(answer.status().as_u16())
+    Ok(found)
 }
 
 /// An error with what lies under it, on one line: "error sending request" alone says nothing.

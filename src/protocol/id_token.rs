@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Provider;
 use super::error::Result;
@@ -10,7 +9,7 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
-use crate::domain::secret::base64url;
+use crate::keys::client_jws;
 use crate::keys::jwt::{self, JwtType};
 
 #[derive(Debug, Serialize)]
@@ -81,28 +80,35 @@ impl Provider {
             acr: sign_in.acr(),
             amr: sign_in.method.amr(),
             sid: sign_in.session,
-            at_hash: beside.access_token.map(|token| half_hash(alg, token)),
-            c_hash: beside.code.map(|code| half_hash(alg, code)),
+            at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
+            c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
             about: beside.about,
         };
-        Ok(Some(jwt::sign(&self.keys, alg, JwtType::IdToken, &claims)?))
+        let meta = &client.meta;
+        let encryption = meta.id_token_encrypted_response_alg.map(|alg| (alg, meta.id_token_encrypted_response_enc));
+        self.sign_and_encrypt(client, alg, encryption, JwtType::IdToken, &claims).await.map(Some)
     }
 
-    /// What an `id_token_hint` says, where it is one of ours.
+    /// What an `id_token_hint` says, where it is one of ours: by our own signature, or by a MAC under the secret of the
+    /// client it was for.
     pub async fn read_hint(&self, token: &str) -> Result<Option<Hint>> {
-        let claims = jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token);
+        let claims = match jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token) {
+            Some(claims) => Some(claims),
+            None => self.read_mac_hint(token).await?,
+        };
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
         let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
         let user = self.known_as(&client, &claims.sub);
         Ok(user.map(|user| Hint { user, client: claims.aud, session: claims.sid }))
     }
-}
 
-/// The left half of the hash that goes with the signature (OpenID Connect Core §3.1.3.6; Ed25519 hashes with SHA-512).
-fn half_hash(alg: SigningAlg, value: &str) -> String {
-    let hash = match alg {
-        SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 | SigningAlg::HS256 => Sha256::digest(value).to_vec(),
-        SigningAlg::EdDSA => Sha512::digest(value).to_vec(),
-    };
-    base64url(hash.split_at(hash.len() / 2).0)
+    async fn read_mac_hint(&self, token: &str) -> Result<Option<HintClaims>> {
+        let read = |claims| serde_json::from_value::<HintClaims>(Value::Object(claims)).ok();
+        let Some(said) = client_jws::peek_claims(token).and_then(read) else { return Ok(None) };
+        let client = self.client(&said.aud).await?;
+        let client = client.filter(|client| client.meta.id_token_signed_response_alg == SigningAlg::HS256);
+        let secret = client.and_then(|client| self.client_secret(&client));
+        let verified = secret.and_then(|secret| client_jws::verify_mac(token, &secret).ok());
+        Ok(verified.and_then(|verified| verified.claims()).and_then(read))
+    }
 }

@@ -8,7 +8,9 @@ pub mod authorize;
 pub mod bearer;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
 pub mod client_auth;
+pub mod client_keys;
 pub mod device;
 pub mod discovery;
 pub mod error;
@@ -28,7 +30,9 @@ use std::sync::Arc;
 
 use crate::config::{Issuer, Lifetimes};
 use crate::env::Env;
+use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 /// What the protocol works with; cheap to clone.
@@ -39,5 +43,8 @@ pub struct Provider {
     pub env: Env,
     pub store: Store,
     pub keys: Keyring,
+    /// Those that clients publish.
+    pub remote_keys: RemoteKeys,
+    pub outbound: Outbound,
     pub master: MasterKey,
 }

@@ -1,4 +1,5 @@
-//! What a node does beside answering: sweeping what has expired, and replacing signing keys that are due.
+//! What a node does beside answering: sweeping what has expired, making the keys that a first start leaves for later, and
+//! replacing those that are due.
 //!
 //! An idle node asks the database nothing: keys are judged from memory, and nothing is swept where nothing was written
 //! since the last time (what grows is what somebody writes), but for once a day, since events promise to be forgotten.
@@ -35,6 +36,9 @@ impl Upkeep {
     pub async fn once(&mut self, app: &App) {
         let now = app.env().now();
         app.store().authority().forget(now);
+        // Keys first: what that writes is no reason for another sweep.
+        make_missing(app).await;
+        rotate_due(app, now).await;
         if self.has_to_sweep(app, now) {
             let before = app.store().written();
             match sweep_all(app).await {
@@ -43,7 +47,6 @@ impl Upkeep {
                 Err(error) => tracing::warn!(%error, "sweeping"),
             }
         }
-        rotate_due(app, now).await;
     }
 
     fn has_to_sweep(&self, app: &App, now: Timestamp) -> bool {
@@ -64,6 +67,18 @@ async fn sweep_all(app: &App) -> Result<u64, StoreError> {
     }
 }
 
+async fn make_missing(app: &App) {
+    let (store, provider) = (app.store(), &app.provider);
+    let made = match rotation::complete(store, &provider.master, &provider.keys.current().keys).await {
+        // The feed tells the other nodes; this one must not find them missing again.
+        Ok(true) => provider.keys.reload(store).await,
+        done => done.map(drop),
+    };
+    if let Err(error) = made {
+        tracing::error!(%error, "a key cannot be made");
+    }
+}
+
 async fn rotate_due(app: &App, now: Timestamp) {
     let (ring, provider) = (app.provider.keys.current(), &app.provider);
     for alg in rotation::due(&ring.keys, &app.config.lifetimes, now) {
@@ -78,10 +93,10 @@ async fn rotate_due(app: &App, now: Timestamp) {
             detail: alg.as_str().to_owned(),
         };
         if let Err(error) = rotation::rotate_due(app.store(), &provider.master, &provider.lifetimes, alg, event).await {
-            tracing::error!(%error, "a signing key cannot be replaced");
+            tracing::error!(%error, "a key cannot be replaced");
         }
     }
     if let Err(error) = rotation::forget(app.store(), &ring.keys, now).await {
-        tracing::error!(%error, "an old signing key cannot be removed");
+        tracing::error!(%error, "an old key cannot be removed");
     }
 }

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{Result, StoreError, Tx, digest, from_json, json, with_part};
-use crate::domain::client::{Client, ClientKind, ClientSecretHash, Registered};
+use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
@@ -43,7 +43,7 @@ impl TryFrom<row::Model> for Client {
         Ok(Self {
             id: ClientId::parse(&row.id).map_err(|_| StoreError::Corrupt { table: "client", column: "id" })?,
             meta: from_json(&row.metadata, "client", "metadata")?,
-            secret: row.secret_hash.map(ClientSecretHash),
+            secret: row.secret_hash.map(ClientSecretAtRest),
             disabled: row.disabled,
             registered: Registered::parse(&row.registered)
                 .ok_or(StoreError::Corrupt { table: "client", column: "registered" })?,

@@ -20,6 +20,7 @@ pub mod grants;
 pub mod interactions;
 pub mod passkeys;
 pub mod people;
+pub mod pushed_requests;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;

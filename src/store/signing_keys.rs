@@ -1,11 +1,10 @@
-//! Signing keys, their private halves sealed before they come here.
+//! Our key pairs, their private halves sealed before they come here.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder};
 
 use super::{Result, StoreError, Tx};
-use crate::domain::algorithms::SigningAlg;
-use crate::domain::signing_key::{KeyState, StoredKey};
+use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use crate::env::Timestamp;
 
 mod row {
@@ -36,7 +35,7 @@ impl TryFrom<row::Model> for StoredKey {
     fn try_from(row: row::Model) -> Result<Self> {
         let corrupt = |column| StoreError::Corrupt { table: "signing_key", column };
         Ok(Self {
-            alg: SigningAlg::parse(&row.alg).ok_or_else(|| corrupt("alg"))?,
+            alg: KeyAlg::parse(&row.alg).ok_or_else(|| corrupt("alg"))?,
             state: KeyState::parse(&row.state).ok_or_else(|| corrupt("state"))?,
             kid: row.kid,
             public_jwk: row.public_jwk,

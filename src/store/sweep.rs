@@ -1,8 +1,8 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
 use super::{
-    Result, Store, access_tokens, codes, device_codes, events, feed, grants, interactions, sessions, throttle,
-    used_once,
+    Result, Store, access_tokens, codes, device_codes, events, feed, grants, interactions, pushed_requests, sessions,
+    throttle, used_once,
 };
 
 /// Rows of one table in one transaction.
@@ -20,6 +20,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
             Box::pin(async move {
                 Ok(sessions::sweep(tx, BATCH).await?
                     + interactions::sweep(tx, BATCH).await?
+                    + pushed_requests::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
                     + device_codes::sweep(tx, BATCH).await?
                     + grants::sweep(tx, BATCH).await?

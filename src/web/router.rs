@@ -32,6 +32,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.introspection, post(token::introspect))
         .route(ENDPOINTS.revocation, post(token::revoke))
         .route(ENDPOINTS.device_authorization, post(token::device_authorization))
+        .route(ENDPOINTS.pushed_authorization, post(token::push))
         .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
     let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
 

@@ -5,6 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Response;
 use serde_json::{Value, json};
+use signet::domain::secret::Secret;
+use signet::keys::MasterKey;
+use signet::manage::By;
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
+use signet::manage::export::export;
 
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
 
@@ -117,4 +123,43 @@ async fn a_client_turned_off_is_nobody() {
     assert_eq!(server.redeem(&code).await.1["error"], "invalid_client");
     let page = server.browser().page(&server.authorize(&[])).await;
     assert_eq!((page.status, page.error().as_str()), (400, "invalid_client"));
+}
+
+/// A document may bring a client's secret sealed, as `export` prints it; what another master key sealed is refused.
+#[tokio::test]
+async fn a_sealed_secret_is_as_good_as_a_hashed_one_where_its_master_key_is() {
+    let server = Server::start().await;
+    let bring = |kept: String| {
+        let client =
+            json!({ "client_id": "machine", "grant_types": ["client_credentials"], "client_secret_hash": kept });
+        let document = Document::parse(&json!({ "clients": [client] }).to_string(), Format::Json).unwrap();
+        let manager = server.app.manager();
+        async move {
+            apply(&manager, &By::command_line(), document, Options::default()).await.map(|plan| plan.changes.len())
+        }
+    };
+    let sealed = |master: &MasterKey| master.seal_client_secret(&Secret::new(SECRET.to_owned())).unwrap().0;
+    let ours = sealed(&server.app.provider.master);
+    assert_eq!(bring(ours.clone()).await.unwrap(), 1);
+    assert_eq!(
+        send(&server, Request { authorization: Some(basic("machine", SECRET)), form: vec![] }).await.status(),
+        200
+    );
+    let wrong = Request { authorization: Some(basic("machine", &"x".repeat(32))), form: vec![] };
+    assert_eq!(send(&server, wrong).await.status(), 401);
+    let printed = export(&server.app.manager()).await.unwrap();
+    assert_eq!(printed.clients[0].client_secret_hash.as_ref().unwrap().0, ours);
+    assert_eq!(bring(ours.clone()).await.unwrap(), 0, "it speaks of the same secret");
+    let other = MasterKey::parse(&STANDARD.encode([7; 32])).unwrap();
+    for (bad, says) in [
+        (sealed(&other), "another master key"),
+        ("sealed$a.b".to_owned(), "export prints"),
+        (ours.replace('.', "$"), "export prints"),
+    ] {
+        let error = bring(bad).await.unwrap_err();
+        assert!(
+            format!("{error:?}").contains("clients[0].client_secret_hash") && format!("{error:?}").contains(says),
+            "{error:?}"
+        );
+    }
 }

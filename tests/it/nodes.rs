@@ -21,7 +21,7 @@ async fn nodes_that_start_at_once_all_come_up_with_one_set_of_keys() {
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     let keys = jwks(&first).await;
-    assert_eq!(keys["keys"].as_array().unwrap().len(), 6);
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 9);
     assert_eq!((jwks(&second).await, jwks(&third).await), (keys.clone(), keys.clone()));
     let names = std::fs::read_dir(first.data()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.filter(|name| name.starts_with("master.key")).collect::<Vec<_>>(), ["master.key"]);

@@ -1,27 +1,11 @@
 //! https by setting: the certificate is read again when its file changes, and cookies are Secure.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Client as Http};
 
+use crate::support::authority::Authority;
 use crate::support::program::{Program, within};
 
-/// A certificate authority, and what a server shows by it.
-struct Authority {
-    root: String,
-    cert: String,
-    key: String,
-}
-
 impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
-        Self { root: root.pem(), cert: cert.pem(), key: key.serialize_pem() }
-    }
-
     /// Whether who trusts this authority alone gets through, on a connection of its own.
     async fn is_shown(&self, program: &Program) -> bool {
         let root = Certificate::from_pem(self.root.as_bytes()).unwrap();

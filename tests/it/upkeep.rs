@@ -1,15 +1,15 @@
 //! What a node does in the background: sweeping what has expired, and signing keys that come and go by the clock.
 
 use serde_json::{Value, json};
-use signet::domain::algorithms::SigningAlg;
 use signet::domain::event::{Actor, Event, EventKind, Origin};
 use signet::domain::ids::EventId;
 use signet::domain::secret::Digest;
+use signet::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use signet::keys::rotation;
 use signet::manage::{By, keys};
 use signet::server::follow_keys;
 use signet::server::upkeep::Upkeep;
-use signet::store::{throttle, used_once};
+use signet::store::{signing_keys, throttle, used_once};
 
 use crate::budgets::Statements;
 use crate::support::program::within;
@@ -61,6 +61,8 @@ async fn what_has_expired_is_swept_and_what_lives_stays() {
     let api = serde_json::from_value(api).unwrap();
     signet::manage::apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
     let mut upkeep = Upkeep::default();
+    // Makes the keys that the start left for later.
+    upkeep.once(&server.app).await;
     leave_traces(&server, 1).await;
     let old = counts(&server).await;
     assert!(old.iter().all(|rows| *rows > 0), "{TABLES:?} {old:?}");
@@ -75,14 +77,16 @@ async fn what_has_expired_is_swept_and_what_lives_stays() {
     living[5] += 2;
     let mut after = counts(&server).await;
     // The keys were due too, and said so: one event and one change for each.
-    after[7] -= 3;
-    after[8] -= 3;
+    after[7] -= 6;
+    after[8] -= 6;
     assert_eq!(after, living, "{TABLES:?}");
 }
 
 #[tokio::test]
 async fn more_than_one_batch_goes_in_small_transactions() {
     let server = Server::start().await;
+    // Makes the keys that the start left for later.
+    Upkeep::default().once(&server.app).await;
     let until = server.app.env().now().plus_seconds(60);
     let write = server.app.store().write(move |tx| {
         Box::pin(async move {
@@ -151,23 +155,24 @@ async fn a_key_is_next_then_active_then_retired_then_gone() {
     let server = Server::with_alice().await;
     tokio::spawn(follow_keys(server.app.clone()));
     let mut upkeep = Upkeep::default();
+    upkeep.once(&server.app).await;
     let at_first = published(&server).await;
-    assert_eq!(at_first.len(), 6, "an active and a next one of RS256, ES256 and EdDSA");
+    assert_eq!(at_first.len(), 10, "an active and a next one of each signing kind, and an active one of both others");
     server.advance(90 * DAY - 60);
     upkeep.once(&server.app).await;
     assert_eq!(published(&server).await, at_first, "not due yet");
     let old = access_token(&server).await;
     server.advance(60);
     upkeep.once(&server.app).await;
-    within(5, || async { published(&server).await.len() == 9 }).await;
+    within(5, || async { published(&server).await.len() == 14 }).await;
     let new = access_token(&server).await;
     assert!(kid(&new) != kid(&old) && at_first.contains(&kid(&new)), "the published next one signs now");
     assert_eq!(userinfo(&server, &old).await, 200, "what the retired key signed is still good");
     upkeep.once(&server.app).await;
-    assert_eq!(published(&server).await.len(), 9, "due once");
+    assert_eq!(published(&server).await.len(), 14, "due once");
     server.advance(8 * DAY);
     upkeep.once(&server.app).await;
-    within(5, || async { published(&server).await.len() == 6 }).await;
+    within(5, || async { published(&server).await.len() == 10 }).await;
     assert!(!published(&server).await.contains(&kid(&old)));
 }
 
@@ -176,7 +181,7 @@ async fn two_nodes_that_find_a_key_due_rotate_it_once() {
     let server = Server::start().await;
     server.advance(91 * DAY);
     let rotate = || {
-        let (app, alg) = (server.app.clone(), SigningAlg::ES256);
+        let (app, alg) = (server.app.clone(), KeyAlg::ES256);
         let event = Event {
             id: EventId(app.env().uuid()),
             at: app.env().now(),
@@ -205,6 +210,63 @@ async fn a_key_taken_out_is_gone_at_once_with_what_it_signed() {
     keys::retire(&server.app.manager(), &By::command_line(), &kid(&token)).await.unwrap();
     within(5, || async { userinfo(&server, &token).await == 401 }).await;
     let now = published(&server).await;
-    assert!(now.len() == 6 && !now.contains(&kid(&token)));
+    assert!(now.len() == 9 && !now.contains(&kid(&token)));
     assert_eq!(userinfo(&server, &access_token(&server).await).await, 200);
+}
+
+async fn keys_of(server: &Server, alg: KeyAlg) -> Vec<StoredKey> {
+    let keys = signing_keys::all(server.app.store().read()).await.unwrap();
+    keys.into_iter().filter(|key| key.alg == alg).collect()
+}
+
+fn states(keys: &[StoredKey]) -> Vec<KeyState> {
+    keys.iter().map(|key| key.state).collect()
+}
+
+/// A first start makes what it answers with; the next PS256 key is there before it is due, and known for a day before
+/// it signs like every other.
+#[tokio::test]
+async fn what_a_first_start_leaves_for_later_is_made_by_upkeep() {
+    let server = Server::start().await;
+    assert_eq!(states(&keys_of(&server, KeyAlg::PS256).await), [KeyState::Active]);
+    let (mut upkeep, mut other) = (Upkeep::default(), Upkeep::default());
+    tokio::join!(upkeep.once(&server.app), other.once(&server.app));
+    let mut made = states(&keys_of(&server, KeyAlg::PS256).await);
+    made.sort_by_key(|state| *state == KeyState::Next);
+    assert_eq!(made, [KeyState::Active, KeyState::Next], "once, whoever comes first");
+    let next = keys_of(&server, KeyAlg::PS256).await.into_iter().find(|key| key.state == KeyState::Next).unwrap();
+    assert!(published(&server).await.contains(&next.kid), "this node knows it at once");
+    server.advance(90 * DAY);
+    upkeep.once(&server.app).await;
+    let active = keys_of(&server, KeyAlg::PS256).await.into_iter().find(|key| key.state == KeyState::Active).unwrap();
+    assert_eq!(active.kid, next.kid);
+}
+
+/// Before upkeep has come round there is no next PS256 key, and of the encryption kinds there never is one.
+#[tokio::test]
+async fn a_kind_without_a_next_key_is_rotated_and_withdrawn_too() {
+    let server = Server::start().await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    for alg in [KeyAlg::PS256, KeyAlg::RsaOaep256, KeyAlg::EcdhEs] {
+        let first = keys_of(&server, alg).await.remove(0);
+        assert_eq!(first.state, KeyState::Active);
+        let second = keys::rotate(&manager, &by, alg).await.unwrap();
+        let state = |kid: &str, keys: &[StoredKey]| keys.iter().find(|key| key.kid == kid).map(|key| key.state);
+        let rotated = keys_of(&server, alg).await;
+        assert_eq!(rotated.len(), 2);
+        assert_eq!(
+            (state(&first.kid, &rotated), state(&second, &rotated)),
+            (Some(KeyState::Retired), Some(KeyState::Active))
+        );
+        server.app.provider.keys.reload(server.app.store()).await.unwrap();
+        let now = published(&server).await;
+        // Nothing new is encrypted to a retired key; what it signed is still verified.
+        assert!(now.contains(&second) && now.contains(&first.kid) == alg.signs().is_some(), "{alg}");
+        keys::retire(&manager, &by, &second).await.unwrap();
+        let withdrawn = keys_of(&server, alg).await;
+        assert!(state(&second, &withdrawn).is_none(), "{alg}");
+        assert_eq!(withdrawn.iter().filter(|key| key.state == KeyState::Active).count(), 1, "{alg}");
+        keys::retire(&manager, &by, &first.kid).await.unwrap();
+        assert_eq!(states(&keys_of(&server, alg).await), [KeyState::Active], "{alg}");
+    }
 }

@@ -184,6 +184,10 @@ impl ClientMetadata {
                 wrong(field, "needs the algorithm beside it");
             }
         }
+        // Encrypted alone anybody could have written it: what is encrypted is signed first.
+        if self.userinfo_encrypted_response_alg.is_some() && self.userinfo_signed_response_alg.is_none() {
+            wrong("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg");
+        }
         if self.introspection_encrypted_response_alg.is_some() && self.introspection_signed_response_alg.is_none() {
             wrong("introspection_encrypted_response_alg", "needs introspection_signed_response_alg");
         }

@@ -1,4 +1,4 @@
-//! `/admin/keys`: the signing keys and their states, changing to the next one now, and withdrawing one.
+//! `/admin/keys`: our keys and their states, changing to the next one now, and withdrawing one.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -6,8 +6,7 @@ use axum::response::Response;
 use super::views::keys::{Algorithm, KeyLife, KeyRow, KeyState, KeysPage};
 use super::views::{ConfirmPage, Crumb, Section};
 use super::{again, failed, then};
-use crate::domain::algorithms::SigningAlg;
-use crate::domain::signing_key::{KeyState as State, StoredKey};
+use crate::domain::signing_key::{KeyAlg, KeyState as State, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
 use crate::manage::keys as manage;
@@ -28,7 +27,7 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        algorithms: SigningAlg::ASYMMETRIC.into_iter().map(|alg| algorithm(&person, alg, &keys)).collect(),
+        algorithms: KeyAlg::ALL.iter().map(|alg| algorithm(&person, *alg, &keys)).collect(),
         life: KeyLife {
             next: format!("at least {}", in_words(lifetimes.signing_key_overlap)),
             active: in_words(lifetimes.signing_key),
@@ -39,12 +38,13 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     }))
 }
 
-pub async fn rotate(InPath(alg): InPath<SigningAlg>, form: AdminForm) -> Result<Response, PageError> {
+pub async fn rotate(InPath(alg): InPath<KeyAlg>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
     let done = manage::rotate(&person.app().manager(), &person.by(), alg).await;
     done.map_err(|error| failed(person, error))?;
     reload(person).await?;
-    let text = format!("{} has a new active key. The old one stays published for a while.", alg.as_str());
+    let old = if alg.signs().is_some() { "stays published" } else { "still decrypts" };
+    let text = format!("{alg} has a new active key. The old one {old} for a while.");
     Ok(then(person, Flash::ok(text), HERE))
 }
 
@@ -64,7 +64,9 @@ pub async fn retire(InPath(kid): InPath<String>, form: AdminForm) -> Result<Resp
     let done = manage::retire(&person.app().manager(), &person.by(), &kid).await;
     done.map_err(|error| failed(person, error))?;
     reload(person).await?;
-    Ok(then(person, Flash::ok("The key is withdrawn. What it signed is void."), HERE))
+    let void =
+        if key.alg.signs().is_some() { "What it signed is void." } else { "What was encrypted to it can’t be read." };
+    Ok(then(person, Flash::ok(format!("The key is withdrawn. {void}")), HERE))
 }
 
 /// The feed would wake this node too; whoever pressed the button sees it done when the page comes.
@@ -78,13 +80,14 @@ async fn found(person: &SignedIn, kid: &str) -> Result<StoredKey, PageError> {
     keys.into_iter().find(|key| key.kid == kid).ok_or_else(|| person.not_found("There is no such key."))
 }
 
-fn algorithm(person: &SignedIn, alg: SigningAlg, keys: &[StoredKey]) -> Algorithm {
+fn algorithm(person: &SignedIn, alg: KeyAlg, keys: &[StoredKey]) -> Algorithm {
     let lifetimes = &person.app().config.lifetimes;
     let of = |state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
     let next = of(State::Next).next().map(|key| key.created_at.plus_seconds(lifetimes.signing_key_overlap));
     let active = of(State::Active).next().and_then(|key| key.activated_at);
     // `rotation::due`: an active key of that age, and a next one that has been published long enough.
-    let change = active.map(|at| at.plus_seconds(lifetimes.signing_key)).zip(next).map(|(due, known)| due.max(known));
+    let due = active.map(|at| at.plus_seconds(lifetimes.signing_key));
+    let change = if alg.signs().is_some() { due.zip(next).map(|(due, known)| due.max(known)) } else { due };
     let row = |key: &StoredKey| KeyRow {
         kid: key.kid.clone(),
         state: match key.state {
@@ -93,15 +96,16 @@ fn algorithm(person: &SignedIn, alg: SigningAlg, keys: &[StoredKey]) -> Algorith
             State::Retired => KeyState::Retired,
         },
         made: when(key.created_at),
-        signs_from: if key.state == State::Next { change } else { key.activated_at }.map(when),
-        published_until: rotation::published_until(key).map(when),
+        active_from: if key.state == State::Next { change } else { key.activated_at }.map(when),
+        kept_until: rotation::published_until(key).map(when),
     };
     Algorithm {
         alg: alg.as_str().to_owned(),
         used_for: match alg {
-            SigningAlg::RS256 => "Signs ID tokens, unless an app asks otherwise",
-            SigningAlg::ES256 => "Signs access tokens, and ID tokens for apps that ask for it",
-            SigningAlg::PS256 | SigningAlg::EdDSA | SigningAlg::HS256 => "Signs ID tokens for apps that ask for it",
+            KeyAlg::RS256 => "Signs ID tokens, unless an app asks otherwise",
+            KeyAlg::ES256 => "Signs access tokens, and ID tokens for apps that ask for it",
+            KeyAlg::PS256 | KeyAlg::EdDSA => "Signs ID tokens for apps that ask for it",
+            KeyAlg::RsaOaep256 | KeyAlg::EcdhEs => "Apps encrypt their requests to it",
         }
         .to_owned(),
         next_change: change.map(when),
@@ -125,6 +129,7 @@ fn in_words(seconds: i64) -> String {
 fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>) -> ConfirmPage {
     let alg = key.alg.as_str();
     let consequences: &[&str] = match key.state {
+        _ if key.alg.signs().is_none() => &["what was encrypted to it can’t be read; apps read the keys again"],
         State::Next => &["another next key takes its place"],
         State::Active => &[
             "everything it signed is void: people sign in again, and apps ask for new tokens",

@@ -24,11 +24,11 @@ async fn keys_are_rotated_and_withdrawn() {
     let (server, admin) = with_admin().await;
     let page = admin.page("/admin/keys").await;
     let (next, active) = (key(&page, "Next"), key(&page, "Active"));
-    assert_eq!(jwks(&server).await.len(), 6);
+    assert_eq!(jwks(&server).await.len(), 9);
     let page = admin.press("/admin/keys", "/admin/keys/RS256/rotate").await;
     assert_eq!((key(&page, "Active"), key(&page, "Retired")), (next.clone(), active.clone()));
     let published = jwks(&server).await;
-    assert!(published.len() == 7 && published.contains(&active), "the old one stays published");
+    assert!(published.len() == 10 && published.contains(&active), "the old one stays published");
     // A retired one, and one that signs: the next one takes its place.
     for kid in [active, next] {
         let confirm = admin.page(&format!("/admin/keys/{kid}/retire")).await;
@@ -37,6 +37,23 @@ async fn keys_are_rotated_and_withdrawn() {
         let done = admin.fill(&confirm, "main form[method=post]", &[("confirm", "RS256")]).await;
         assert!(done.path == "/admin/keys" && !jwks(&server).await.contains(&kid));
         assert!(!key(&done, "Active").is_empty() && !key(&done, "Next").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_apps_encrypt_to_is_changed_and_withdrawn() {
+    let (server, admin) = with_admin().await;
+    for alg in ["RSA-OAEP-256", "ECDH-ES"] {
+        let before = jwks(&server).await;
+        let page = admin.press("/admin/keys", &format!("/admin/keys/{alg}/rotate")).await;
+        let states = page.text(&format!("section[aria-labelledby=alg-{alg}] tbody"));
+        assert!(states.contains("Active") && states.contains("Retired") && !states.contains("Next"), "{states}");
+        let after = jwks(&server).await;
+        assert_eq!(after.len(), before.len(), "only the active one is published");
+        let new = after.iter().find(|kid| !before.contains(kid)).unwrap();
+        let confirm = admin.page(&format!("/admin/keys/{new}/retire")).await;
+        let done = admin.fill(&confirm, "main form[method=post]", &[("confirm", alg)]).await;
+        assert!(done.path == "/admin/keys" && !jwks(&server).await.contains(new), "{alg}");
     }
 }
 

@@ -2,11 +2,13 @@
 //! JavaScript that keeps cookies, follows nothing by itself and reads forms.
 
 pub mod authenticator;
+pub mod authority;
 pub mod chromium;
 pub mod forms;
 pub mod log;
 mod nodes;
 pub mod program;
+pub mod receiver;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use signet::app::App;
 use signet::domain::client::{Client, Registered};
+use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::{ClientId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::user::{Profile, User, Username};
@@ -99,10 +102,13 @@ impl Server {
         }
         let now = self.app.env().now();
         let secret = Secret::new(SECRET.into());
+        let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+        let (master, env) = (&self.app.provider.master, self.app.env());
+        let kept = || master.keep_client_secret(env, &secret, meta.needs_secret_back()).unwrap();
         let client = Client {
             id: ClientId::parse(id).unwrap(),
-            meta: serde_json::from_value(meta).unwrap(),
-            secret: (!public).then(|| self.app.provider.master.hash_client_secret(self.app.env(), &secret)),
+            secret: meta.has_secret().then(kept),
+            meta,
             disabled: false,
             registered: Registered::ByAdmin,
             registration_token: None,

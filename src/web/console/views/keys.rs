@@ -1,4 +1,4 @@
-//! `/admin/keys`: the signing keys of each algorithm, what state each is in, and the two things to do with them:
+//! `/admin/keys`: our keys of each algorithm, what state each is in, and the two things to do with them:
 //! rotate an algorithm's keys now, and take one key out of the published set (confirmed on `ConfirmPage`).
 
 use askama::Template;
@@ -25,7 +25,7 @@ pub struct KeysPage {
 pub struct Algorithm {
     /// As in tokens: `RS256`.
     pub alg: String,
-    /// What it signs: "Signs ID tokens, unless an app asks otherwise".
+    /// What it is for: "Signs ID tokens, unless an app asks otherwise".
     pub used_for: String,
     /// When the next key takes over by itself.
     pub next_change: Option<When>,
@@ -37,10 +37,10 @@ pub struct KeyRow {
     pub kid: String,
     pub state: KeyState,
     pub made: When,
-    /// When it began to sign, or will.
-    pub signs_from: Option<When>,
-    /// Until when it stays published, once that is known.
-    pub published_until: Option<When>,
+    /// When it became the active one, or will.
+    pub active_from: Option<When>,
+    /// Until when it stays published, or goes on decrypting, once that is known.
+    pub kept_until: Option<When>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,99 @@
+//! The compact serializations of JOSE (RFC 7515 §3.1, RFC 7516 §3.1), taken apart before anything is computed: how many
+//! parts, how long, and JSON objects in which no name stands twice (RFC 7515 §4).
+//!
+//! josekit takes tokens apart as well, but takes for granted what a stranger may leave out (an initialization vector, a
+//! whole authentication tag). What comes from outside is held to its shape here first.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::domain::secret::from_base64url;
+
+/// Exactly `N` parts in at most `most` bytes.
+pub(super) fn parts<const N: usize>(token: &str, most: usize) -> Option<[&str; N]> {
+    if token.len() > most {
+        return None;
+    }
+    let parts: Vec<&str> = token.splitn(N + 1, '.').collect();
+    parts.try_into().ok()
+}
+
+/// The JSON object that a part encodes.
+pub(super) fn object(part: &str) -> Option<Map<String, Value>> {
+    members(&from_base64url(part)?)
+}
+
+/// The members of a JSON object. `serde_json` stops at 128 levels.
+pub(super) fn members(json: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
+}
+
+/// A member that has to be text where it is there.
+pub(super) fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, NotText> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(NotText),
+    }
+}
+
+/// A member is there and is no text.
+#[derive(Debug)]
+pub(super) struct NotText;
+
+/// An object whose names are all different.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name stands there twice"));
+                    }
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::base64url;
+
+    #[test]
+    fn parts_are_counted_and_bounded() {
+        assert_eq!(parts::<3>("a.b.c", 5), Some(["a", "b", "c"]));
+        assert_eq!(parts::<3>("..", 5), Some(["", "", ""]));
+        for bad in ["", "a.b", "a.b.c.d", "a.b.cc", "a.b.c."] {
+            assert_eq!(parts::<3>(bad, 5), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_strict() {
+        let read = |json: &str| object(&base64url(json.as_bytes()));
+        assert_eq!(read(r#"{"alg":"ES256"}"#).unwrap()["alg"], "ES256");
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
+        for bad in [r#"{"alg":"none","alg":"ES256"}"#, r#"{"a":1}x"#, r#"{"a":1"#, "[]", "null", "\"a\"", "", &deep] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
+        for part in ["e30=", "e3 0", "e31", "+/8", "é"] {
+            assert!(object(part).is_none(), "{part}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Encrypted JWTs (RFC 7516): what we encrypt to a client's key (nested, RFC 7519 §5.2) and what clients encrypt to ours
+//! (OpenID Connect Core §6.1, RFC 9101 §6.1).
+//!
+//! Few algorithms, each asymmetric: no `dir`, no passwords, no `RSA1_5`, and no compression, since a short token that
+//! unpacks to a long one costs its sender nothing (RFC 8725 §3.6). Next door: [`super::public_jwk`] which of a client's
+//! keys is good for what, [`super::seal`] what we encrypt to ourselves.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use josekit::jwe::enc::{A128CBC_HS256, A256GCM};
+use josekit::jwe::{self, JweContentEncryption, JweEncrypter, JweHeader};
+use josekit::jwk::Jwk;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::keyring::Ring;
+use super::{compact, public_jwk};
+use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg};
+use crate::domain::jwks::JwkSet;
+use crate::domain::secret::from_base64url;
+
+/// Longer ones are not looked at: a request object as long as may be signed, and what encrypting adds.
+pub const MOST_BYTES: usize = super::client_jws::MOST_BYTES * 4 / 3 + 2048;
+/// How many of our keys are tried where a token names none.
+const MOST_KEYS: usize = 4;
+/// The tag of both content encryptions (RFC 7518 §5.2.3, §5.3).
+pub(super) const TAG_BYTES: usize = 16;
+/// The initialization vector of AES-GCM (RFC 7518 §5.3).
+pub(super) const GCM_IV_BYTES: usize = 12;
+
+/// Why nothing could be encrypted to a client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unencrypted {
+    #[error("the client publishes no key that fits: the set may be older than the key")]
+    NoKey,
+    #[error("encrypting failed: {0}")]
+    Failed(String),
+}
+
+impl From<josekit::JoseError> for Unencrypted {
+    fn from(error: josekit::JoseError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl ContentEncryption {
+    fn of_josekit(self) -> &'static dyn JweContentEncryption {
+        match self {
+            Self::A128CbcHs256 => &A128CBC_HS256,
+            Self::A256Gcm => &A256GCM,
+        }
+    }
+}
+
+/// A JWE around `signed_jwt` that only the client can open: under the first key of its set that says it is for
+/// encryption, or else under the first that fits.
+pub fn encrypt_to_client(
+    signed_jwt: &str,
+    keys: &JwkSet,
+    alg: KeyManagementAlg,
+    enc: ContentEncryption,
+) -> Result<String, Unencrypted> {
+    let mut fitting: Vec<_> = keys.keys().filter_map(|key| Some((key, public_jwk::encrypting(key, alg)?))).collect();
+    fitting.sort_by_key(|(key, _)| !key.contains_key("use"));
+    let (published, key) = fitting.first().ok_or(Unencrypted::NoKey)?;
+    let mut header = JweHeader::new();
+    header.set_content_encryption(enc.as_str());
+    header.set_content_type("JWT");
+    if let Ok(Some(kid)) = compact::text(published, "kid") {
+        header.set_key_id(kid);
+    }
+    Ok(jwe::serialize_compact(signed_jwt.as_bytes(), &header, &*encrypter(key, alg)?)?)
+}
+
+fn encrypter(key: &Jwk, alg: KeyManagementAlg) -> Result<Box<dyn JweEncrypter>, Unencrypted> {
+    Ok(match alg {
+        KeyManagementAlg::RsaOaep256 => Box::new(jwe::RSA_OAEP_256.encrypter_from_jwk(key)?),
+        KeyManagementAlg::EcdhEs => Box::new(jwe::ECDH_ES.encrypter_from_jwk(key)?),
+        KeyManagementAlg::EcdhEsA256Kw => Box::new(jwe::ECDH_ES_A256KW.encrypter_from_jwk(key)?),
+    })
+}
+
+/// Whether a token has the form of an encrypted one.
+pub fn is_encrypted(token: &str) -> bool {
+    compact::parts::<5>(token, MOST_BYTES).is_some()
+}
+
+/// What is inside a token that was encrypted to one of our keys.
+pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
+    let [head, key, iv, content, tag] = compact::parts(token, MOST_BYTES)?;
+    let members = compact::object(head)?;
+    if members.contains_key("zip") || members.contains_key("crit") {
+        return None;
+    }
+    let text = |name| compact::text(&members, name).ok();
+    let alg = text("alg")?.and_then(KeyManagementAlg::parse)?;
+    let enc = text("enc")?.and_then(ContentEncryption::parse)?;
+    let kid = text("kid")?;
+    let (key, sealed) = (from_base64url(key)?, Sealed::read(enc, head, iv, content, tag)?);
+    let key = match alg {
+        KeyManagementAlg::RsaOaep256 => Some(key.as_slice()),
+        KeyManagementAlg::EcdhEs => key.is_empty().then_some(None)?,
+        // Both content encryptions have 32 bytes of key; wrapped they are 40 (RFC 3394 §2.2).
+        KeyManagementAlg::EcdhEsA256Kw => (key.len() == 40).then_some(Some(key.as_slice()))?,
+    };
+    let header = JweHeader::from_map(members.clone()).ok()?;
+    ring.decrypters(alg, kid).take(MOST_KEYS).find_map(|decrypter| {
+        let content_key = decrypter.decrypt(key, enc.of_josekit(), &header).ok()?;
+        sealed.open(&Zeroizing::new(content_key.into_owned()))
+    })
+}
+
+/// An encrypted content whose parts have the lengths that its algorithm gives them.
+struct Sealed<'a> {
+    enc: ContentEncryption,
+    /// The protected header as it was sent, which the tag covers (RFC 7516 §5.1).
+    head: &'a str,
+    iv: Vec<u8>,
+    content: Vec<u8>,
+    tag: [u8; TAG_BYTES],
+}
+
+impl<'a> Sealed<'a> {
+    fn read(enc: ContentEncryption, head: &'a str, iv: &str, content: &str, tag: &str) -> Option<Self> {
+        let iv_bytes = match enc {
+            ContentEncryption::A128CbcHs256 => 16,
+            ContentEncryption::A256Gcm => GCM_IV_BYTES,
+        };
+        let iv = from_base64url(iv).filter(|iv| iv.len() == iv_bytes)?;
+        // A shorter one is not a weaker tag but a guess.
+        let tag = from_base64url(tag)?.try_into().ok()?;
+        Some(Self { enc, head, iv, content: from_base64url(content)?, tag })
+    }
+
+    fn open(&self, key: &[u8]) -> Option<Vec<u8>> {
+        if self.enc == ContentEncryption::A128CbcHs256 && !self.is_authentic(key) {
+            return None;
+        }
+        let (head, enc) = (self.head.as_bytes(), self.enc.of_josekit());
+        enc.decrypt(key, Some(&self.iv), &self.content, head, Some(&self.tag)).ok()
+    }
+
+    /// RFC 7518 §5.2.2.2: the tag is judged before anything is decrypted, so that the padding tells a forger nothing.
+    fn is_authentic(&self, key: &[u8]) -> bool {
+        let Some((mac_key, _)) = key.split_at_checked(16).filter(|_| key.len() == 32) else { return false };
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(mac_key) else { return false };
+        let mac = mac.chain_update(self.head).chain_update(&self.iv).chain_update(&self.content);
+        let bits = (self.head.len() as u64) * 8;
+        mac.chain_update(bits.to_be_bytes()).verify_truncated_left(&self.tag).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The client for addresses that strangers name, which must neither reach what only this machine can reach nor keep it
+//! busy: https to the public internet (the rules are `super::resolve`'s), no redirects, no proxy, no cookies, nothing
+//! unpacked, few seconds, few bytes, few requests at once and fewer to one host.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
+use tokio::sync::Semaphore;
+
+use super::resolve::{Resolver, Rules};
+use super::{authorities, causes, freshness};
+use crate::config::Config;
+
+/// For everything: waiting for one's turn, looking up the name, connecting, asking and reading.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MOST_BYTES: usize = 256 * 1024;
+const AT_ONCE: usize = 64;
+/// A host that is slow holds this many of them and no more.
+const AT_ONCE_TO_A_HOST: usize = 4;
+/// Hosts that are remembered, for a minute after they were last asked.
+const MOST_HOSTS: u64 = 10_000;
+const REMEMBERED: Duration = Duration::from_mins(1);
+/// Of what a failed connection says, so much goes to the log.
+const MOST_TOLD: usize = 200;
+
+/// Why nothing was fetched. Says which rule, never what was answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutboundError {
+    #[error("that is no URL with a host")]
+    NotAUrl,
+    #[error("only https is spoken there (outbound.allow makes exceptions)")]
+    NotHttps,
+    #[error("the URL has a user name or password in it")]
+    Userinfo,
+    #[error("the host has no public address (outbound.allow makes exceptions)")]
+    Address,
+    #[error("the host name is unknown")]
+    Unknown,
+    #[error("the host cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the answer took too long")]
+    Slow,
+    #[error("too many requests wait for hosts that are slow")]
+    Busy,
+    #[error("the answer has the status {0}")]
+    Status(u16),
+    #[error("the answer has more than 256 KiB")]
+    TooLarge,
+    #[error("the answer is packed, which was not asked for")]
+    Packed,
+    #[error("no TLS client can be made: {0}")]
+    Client(String),
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub content_type: Option<String>,
+    pub body: Vec<u8>,
+    /// Seconds for which it may be kept, where it says so (RFC 9111); 0 where it may not.
+    pub max_age: Option<i64>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Outbound {
+    inner: Arc<Inner>,
+    patience: Duration,
+}
+
+struct Inner {
+    rules: Rules,
+    authorities: Vec<Certificate>,
+    /// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
+    https: OnceLock<Client>,
+    http: OnceLock<Client>,
+    slots: Semaphore,
+    hosts: Cache<String, Arc<Semaphore>>,
+}
+
+impl Outbound {
+    /// # Errors
+    /// Where `outbound.ca_file` holds no certificates.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let settings = &config.outbound;
+        let authorities = match &settings.ca_file {
+            Some(path) => authorities(path).map_err(|error| format!("outbound.ca_file {error}"))?,
+            None => Vec::new(),
+        };
+        let inner = Inner {
+            rules: Rules::new(settings.allow.clone()),
+            authorities,
+            https: OnceLock::new(),
+            http: OnceLock::new(),
+            slots: Semaphore::new(AT_ONCE),
+            hosts: Cache::builder().max_capacity(MOST_HOSTS).time_to_idle(REMEMBERED).build(),
+        };
+        Ok(Self { inner: Arc::new(inner), patience: PATIENCE })
+    }
+
+    /// The same one, with another patience than five seconds.
+    #[must_use]
+    pub fn patient(&self, patience: Duration) -> Self {
+        Self { inner: self.inner.clone(), patience }
+    }
+
+    /// What stands there, where the answer is 200.
+    pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
+        let target = self.inner.rules.target(url)?;
+        let ask = self.inner.client(target.plain)?.get(target.url).header(ACCEPT, accept);
+        self.in_turn(&target.host, async { fetched(ask.send().await.map_err(failed)?).await }).await
+    }
+
+    /// The status with which a form is answered; the rest of the answer is not read.
+    pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<u16, OutboundError> {
+        let target = self.inner.rules.target(url)?;
+        let ask = self.inner.client(target.plain)?.post(target.url).form(form);
+        self.in_turn(&target.host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
+    }
+
+    /// `exchange`, when the host and then all hosts together have room for it, and not for long.
+    async fn in_turn<T>(
+        &self,
+        host: &str,
+        exchange: impl Future<Output = Result<T, OutboundError>>,
+    ) -> Result<T, OutboundError> {
+        let of_host = self.inner.hosts.get_with_by_ref(host, || Arc::new(Semaphore::new(AT_ONCE_TO_A_HOST)));
+        let mut waiting = true;
+        let whole = async {
+            let _of_host = of_host.acquire().await.map_err(|_| OutboundError::Busy)?;
+            let _of_all = self.inner.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
+            waiting = false;
+            exchange.await
+        };
+        let done = tokio::time::timeout(self.patience, whole).await;
+        done.unwrap_or(Err(if waiting { OutboundError::Busy } else { OutboundError::Slow }))
+    }
+}
+
+impl Inner {
+    fn client(&self, plain: bool) -> Result<&Client, OutboundError> {
+        let kept = if plain { &self.http } else { &self.https };
+        if let Some(client) = kept.get() {
+            return Ok(client);
+        }
+        let client = if plain {
+            self.builder(true).tls_certs_only([])
+        } else {
+            self.authorities.iter().cloned().fold(self.builder(false), ClientBuilder::add_root_certificate)
+        };
+        let client = client.build().map_err(|error| OutboundError::Client(told(&error)))?;
+        Ok(kept.get_or_init(|| client))
+    }
+
+    fn builder(&self, plain: bool) -> ClientBuilder {
+        Client::builder()
+            .https_only(!plain)
+            .dns_resolver(Resolver { rules: self.rules.clone(), plain })
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            // An HTTP/2 server may fill a window of megabytes before anything of it is read here.
+            .http1_only()
+            // A connection is checked when it is made, and made for one request.
+            .pool_max_idle_per_host(0)
+            .user_agent("Signet")
+    }
+}
+
+async fn fetched(mut answer: Response) -> Result<Fetched, OutboundError> {
+    let status = answer.status().as_u16();
+    if status != 200 {
+        return Err(OutboundError::Status(status));
+    }
+    let headers = answer.headers();
+    // A small answer that unpacks to a large one has no way in.
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(OutboundError::Packed);
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let max_age = freshness::max_age(headers);
+    let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+    if answer.content_length().is_some_and(|length| length > most) {
+        return Err(OutboundError::TooLarge);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(OutboundError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Fetched { content_type, body, max_age })
+}
+
+/// A refusal of ours that the connection failed with, or what else it failed with.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: reqwest::Error) -> OutboundError {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = next {
+        if let Some(ours) = cause.downcast_ref::<OutboundError>() {
+            return ours.clone();
+        }
+        next = cause.source();
+    }
+    OutboundError::Unreachable(told(&error))
+}
+
+/// What lies under a client's error, without the URL and on one short line: a certificate's names are a stranger's text.
+fn told(error: &reqwest::Error) -> String {
+    let text = std::error::Error::source(error).map_or_else(|| "no reason given".to_owned(), causes);
+    text.chars().filter(|letter| !letter.is_control()).take(MOST_TOLD).collect()
+}

@@ -1,0 +1,205 @@
+//! From a URL to addresses that may be reached. The name is looked up once, each address is checked, and the connection
+//! goes to what was checked: a name server that answers otherwise the second time (DNS rebinding) is not asked again.
+
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+use url::Host;
+
+use super::OutboundError;
+use super::address::is_public;
+use crate::config::OutboundAllow;
+
+/// A look-up cannot be called off and holds a thread of the blocking pool, which passwords are hashed on as well.
+const MOST_LOOKUPS: usize = 32;
+
+/// What may be reached: the public internet by https, and what the settings name.
+#[derive(Clone)]
+pub(super) struct Rules {
+    allow: Arc<OutboundAllow>,
+    lookups: Arc<Semaphore>,
+}
+
+/// A URL that keeps the rules as far as it shows by itself; its name is still to be looked up.
+pub(super) struct Target {
+    pub url: Url,
+    pub host: String,
+    pub plain: bool,
+}
+
+impl Rules {
+    pub(super) fn new(allow: OutboundAllow) -> Self {
+        Self { allow: Arc::new(allow), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
+    /// Every port is as good as another: what is sent is TLS, which no other protocol takes for its own, and whoever
+    /// publishes keys at port 8443 has reasons.
+    pub(super) fn target(&self, url: &str) -> Result<Target, OutboundError> {
+        let url = Url::parse(url).map_err(|_| OutboundError::NotAUrl)?;
+        let plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            _ => return Err(OutboundError::NotHttps),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OutboundError::Userinfo);
+        }
+        // The parser has made an address of every spelling that means one (0x7f.1, 017700000001, ①27.0.0.1).
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(name)) if plain && !self.may_be_plain(name) => return Err(OutboundError::NotHttps),
+            Some(Host::Domain(_)) => None,
+            None => return Err(OutboundError::NotAUrl),
+        };
+        if let Some(address) = address
+            && !self.permit(false, plain, address)
+        {
+            return Err(if plain { OutboundError::NotHttps } else { OutboundError::Address });
+        }
+        let host = url.host_str().unwrap_or_default().to_owned();
+        Ok(Target { url, host, plain })
+    }
+
+    fn names(&self, host: &str) -> bool {
+        self.allow.hosts.iter().any(|allowed| allowed == host)
+    }
+
+    /// Where networks are allowed, a name may lead to one of them.
+    fn may_be_plain(&self, host: &str) -> bool {
+        self.names(host) || !self.allow.networks.is_empty()
+    }
+
+    fn permit(&self, named: bool, plain: bool, address: IpAddr) -> bool {
+        named || self.allow.networks.contains(address) || (!plain && is_public(address))
+    }
+
+    async fn resolve(self, host: String, plain: bool) -> Result<Vec<SocketAddr>, OutboundError> {
+        let named = self.names(&host);
+        let permit = self.lookups.clone().acquire_owned().await.map_err(|_| OutboundError::Busy)?;
+        let lookup = move || {
+            let found = (host.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
+            drop(permit);
+            found
+        };
+        let found = tokio::task::spawn_blocking(lookup).await.map_err(|_| OutboundError::Unknown)?;
+        let found = found.map_err(|_| OutboundError::Unknown)?;
+        if found.is_empty() {
+            return Err(OutboundError::Unknown);
+        }
+        let permitted: Vec<_> = found.into_iter().filter(|at| self.permit(named, plain, at.ip())).collect();
+        if permitted.is_empty() { Err(OutboundError::Address) } else { Ok(permitted) }
+    }
+}
+
+/// What the client of one scheme asks; it is never asked about addresses.
+pub(super) struct Resolver {
+    pub rules: Rules,
+    pub plain: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.rules.clone().resolve(name.as_str().to_owned(), self.plain);
+        Box::pin(async move {
+            match found.await {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+                Err(error) => Err(Box::new(error) as Box<dyn Error + Send + Sync>),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rules;
+    use crate::config::OutboundAllow;
+    use crate::outbound::OutboundError;
+
+    fn rules(allow: &[&str]) -> Rules {
+        Rules::new(serde_json::from_value::<OutboundAllow>(serde_json::json!(allow)).unwrap())
+    }
+
+    fn refusal(rules: &Rules, url: &str) -> Option<OutboundError> {
+        rules.target(url).err()
+    }
+
+    #[test]
+    fn a_url_is_https_without_userinfo_and_to_no_private_address() {
+        use OutboundError::{Address, NotAUrl, NotHttps, Userinfo};
+        let rules = rules(&[]);
+        for (url, why) in [
+            ("", NotAUrl),
+            ("https://", NotAUrl),
+            ("https:///", NotAUrl),
+            ("//example.com/", NotAUrl),
+            ("https://exa mple.com/", NotAUrl),
+            ("https://256.256.256.256/", NotAUrl),
+            ("http://example.com/", NotHttps),
+            ("ftp://example.com/", NotHttps),
+            ("file:///etc/passwd", NotHttps),
+            ("gopher://example.com/", NotHttps),
+            ("data:application/json,{}", NotHttps),
+            ("http://127.0.0.1/", NotHttps),
+            ("http://8.8.8.8/", NotHttps),
+            ("https://user@example.com/", Userinfo),
+            ("https://:pw@example.com/", Userinfo),
+            ("https://example.com@127.0.0.1/", Userinfo),
+            ("https://127.0.0.1/", Address),
+            ("https://127.1/", Address),
+            ("https://0x7f.1/", Address),
+            ("https://2130706433/", Address),
+            ("https://0177.0.0.1/", Address),
+            ("https://①②⑦.0.0.1/", Address),
+            ("https://127.0.0.1./", Address),
+            ("https://%31%32%37.0.0.1/", Address),
+            ("https://0/", Address),
+            ("https://[::]/", Address),
+            ("https://[::1]:8443/", Address),
+            ("https://[::ffff:127.0.0.1]/", Address),
+            ("https://[::ffff:7f00:1]/", Address),
+            ("https://[64:ff9b::a9fe:a9fe]/", Address),
+            ("https://169.254.169.254/latest/meta-data/", Address),
+            ("https://192.168.0.1\\@example.com/", Address),
+        ] {
+            assert_eq!(refusal(&rules, url), Some(why), "{url}");
+        }
+        for url in ["https://example.com/a?b#c", "https://example.com:8443/", "https://8.8.8.8/", "HTTPS://EXAMPLE.COM"]
+        {
+            assert_eq!(refusal(&rules, url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_the_settings_name_may_be_private_and_plain() {
+        let rules = rules(&["10.1.0.0/16", "::1", "app.intranet"]);
+        for url in [
+            "http://10.1.2.3/",
+            "https://10.1.2.3/",
+            "http://[::1]:8080/",
+            "http://app.intranet/",
+            "http://other.intranet/",
+        ] {
+            assert_eq!(refusal(&rules, url), None, "{url}");
+        }
+        for url in ["http://10.2.0.1/", "https://10.2.0.1/", "http://8.8.8.8/", "http://u@10.1.2.3/"] {
+            assert!(refusal(&rules, url).is_some(), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_as_good_as_its_addresses() {
+        use OutboundError::{Address, Unknown};
+        let localhost = |rules: Rules, plain| async move { rules.resolve("localhost".to_owned(), plain).await };
+        assert_eq!(localhost(rules(&[]), false).await, Err(Address));
+        assert_eq!(localhost(rules(&["10.0.0.0/8", "intranet"]), true).await, Err(Address));
+        let found = localhost(rules(&["127.0.0.1"]), true).await.unwrap();
+        assert!(found.iter().all(|at| at.ip().to_string() == "127.0.0.1"), "{found:?}");
+        assert!(!localhost(rules(&["localhost"]), true).await.unwrap().is_empty());
+        assert_eq!(rules(&[]).resolve("no-such-host.invalid".to_owned(), false).await, Err(Unknown));
+    }
+}
