@@ -7,18 +7,18 @@
 use serde_json::{Value, json};
 
 use super::Provider;
-use super::discovery::Endpoints;
+use super::discovery::ENDPOINTS;
 use super::error::Result;
 use crate::domain::scope::STANDARD;
 
 impl Provider {
     /// Of UserInfo, the endpoint of ours that takes access tokens; the issuer is its `aud`.
-    pub fn own_resource_metadata(&self, name: &str, endpoints: &Endpoints) -> Value {
+    pub fn own_resource_metadata(&self, name: &str) -> Value {
         json!({
             "resource": self.issuer.as_str(),
             "resource_name": name,
             "authorization_servers": [self.issuer.as_str()],
-            "jwks_uri": self.issuer.join(endpoints.jwks),
+            "jwks_uri": self.issuer.join(ENDPOINTS.jwks),
             "scopes_supported": STANDARD,
             "bearer_methods_supported": ["header", "body"],
         })

@@ -21,6 +21,7 @@ mod device;
 mod documents;
 mod durability;
 mod foreign_passwords;
+mod jwt_bearer;
 mod layers;
 mod logout;
 mod logs;

@@ -102,6 +102,9 @@ impl ClientMetadata {
                 wrong(field, "needs its grant type beside it");
             }
         }
+        if self.allows(GrantType::JwtBearer) && self.jwt_bearer.is_empty() {
+            wrong("jwt_bearer", "is missing: whose tokens are taken");
+        }
         if self.jwt_bearer.iter().any(|trusted| matches!(trusted.subject.as_str(), "" | "*")) {
             wrong("jwt_bearer", "would let in everybody whom that issuer knows: name a subject");
         }

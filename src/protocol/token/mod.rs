@@ -8,6 +8,7 @@ mod authorization_code;
 mod client_credentials;
 mod device_code;
 mod issue;
+mod jwt_bearer;
 mod refresh_token;
 mod token_exchange;
 
@@ -47,6 +48,7 @@ enum Grant<'a> {
     ClientCredentials,
     DeviceCode { device_code: &'a str },
     TokenExchange(token_exchange::Exchange<'a>),
+    JwtBearer { assertion: &'a str },
 }
 
 impl<'a> Grant<'a> {
@@ -68,6 +70,9 @@ impl<'a> Grant<'a> {
             "urn:ietf:params:oauth:grant-type:token-exchange" => {
                 Ok(Self::TokenExchange(token_exchange::Exchange::parse(parameters)?))
             }
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+                Ok(Self::JwtBearer { assertion: parameters.required("assertion")? })
+            }
             _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "This grant type is not supported.")),
         }
     }
@@ -79,6 +84,7 @@ impl<'a> Grant<'a> {
             Self::ClientCredentials => GrantType::ClientCredentials,
             Self::DeviceCode { .. } => GrantType::DeviceCode,
             Self::TokenExchange(_) => GrantType::TokenExchange,
+            Self::JwtBearer { .. } => GrantType::JwtBearer,
         }
     }
 }
@@ -98,6 +104,7 @@ impl Provider {
             Grant::ClientCredentials => self.client_credentials(client, parameters).await,
             Grant::DeviceCode { device_code } => self.redeem_device_code(client, parameters, device_code, origin).await,
             Grant::TokenExchange(exchange) => self.exchange_token(client, parameters, exchange).await,
+            Grant::JwtBearer { assertion } => self.assert_itself(client, parameters, assertion).await,
         }
     }
 }

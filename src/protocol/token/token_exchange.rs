@@ -8,17 +8,13 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::TokenSet;
 use crate::domain::api::{Api, ApiId};
-use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
+use crate::domain::authorization::{Act, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::env::Timestamp;
-use crate::keys::jwt::{self, JwtType};
 use crate::protocol::Provider;
 use crate::protocol::access_token::Audience;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
@@ -77,20 +73,6 @@ struct Presented {
     expires_at: Timestamp,
 }
 
-/// What one of our ID tokens says.
-#[derive(Deserialize)]
-struct IdClaims {
-    iss: String,
-    sub: String,
-    aud: ClientId,
-    exp: i64,
-    iat: i64,
-    auth_time: i64,
-    acr: Acr,
-    amr: Vec<String>,
-    sid: SessionId,
-}
-
 impl Provider {
     pub(super) async fn exchange_token(
         &self,
@@ -144,39 +126,29 @@ impl Provider {
     /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
     /// or, where nobody is asked, what it is registered for.
     async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
-        let Some(claims) = jwt::verify::<IdClaims>(&self.keys, JwtType::IdToken, token) else { return Ok(None) };
-        if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() {
-            return Ok(None);
-        }
-        let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
-        let Some(user) = self.known_as(&client, &claims.sub) else { return Ok(None) };
+        let said = self.read_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
+        let Some(said) = said else { return Ok(None) };
+        let Some(client) = self.client(&said.client).await? else { return Ok(None) };
         let scopes = if client.is_trusted() {
             client.meta.scope.clone()
         } else {
-            let allowed = consents::scopes(self.store.read(), user, &client.id).await?;
+            let allowed = consents::scopes(self.store.read(), said.user, &client.id).await?;
             allowed.filtered(|scope| client.meta.scope.contains(scope))
         };
         // What goes on without the session is asked for with a code, and told by no ID token.
         let scopes = scopes.filtered(|scope| scope != OFFLINE_ACCESS);
         let resources = owning(apis, &scopes).map(|api| api.identifier.clone()).collect();
-        let sign_in = SignIn {
-            session: claims.sid,
-            auth_time: Timestamp::from_seconds(claims.auth_time),
-            method: SignInMethod::of_amr(claims.amr.iter()),
-            told_acr: Some(claims.acr),
-        };
         let authorization = Authorization {
-            subject: Subject::User(user),
-            sign_in: Some(sign_in),
+            subject: Subject::User(said.user),
+            sign_in: Some(said.sign_in),
             ..Authorization::of_client(client.id.clone(), scopes, resources)
         };
-        let issued_at = Timestamp::from_seconds(claims.iat);
-        let stands = self.store.authority().stands(&authorization, None, issued_at);
+        let stands = self.store.authority().stands(&authorization, None, said.issued_at);
         Ok(stands.then(|| Presented {
             authorization,
             audience: None,
-            issued_at,
-            expires_at: Timestamp::from_seconds(claims.exp),
+            issued_at: said.issued_at,
+            expires_at: said.expires_at,
         }))
     }
 

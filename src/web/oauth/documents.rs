@@ -26,7 +26,7 @@ fn published(document: Value) -> Response {
 pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
     match query.one("resource")? {
-        None => Ok(published(app.provider.own_resource_metadata(&app.config.name, &ENDPOINTS))),
+        None => Ok(published(app.provider.own_resource_metadata(&app.config.name))),
         Some(identifier) => of_api(&app, identifier).await,
     }
 }
