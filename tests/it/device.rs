@@ -486,3 +486,23 @@ async fn a_devices_token_is_for_the_api_that_was_asked_for() {
     let (_, tokens) = post(&server, "token", &[&form[..], &[("resource", "https://a.example")]].concat()).await;
     assert_eq!(claims(text(&tokens, "access_token"))["aud"], "https://a.example");
 }
+
+/// What nobody fetched is forgotten soon after it expired; what was redeemed is known for a day, so that a copy ends it.
+#[tokio::test]
+async fn old_codes_are_swept_and_used_ones_known_a_while_longer() {
+    let server = with_tv().await;
+    let (waiting, used) = (ask(&server, "openid").await, ask(&server, "openid offline_access").await);
+    decide(&server, &used, "allow").await;
+    let (_, tokens) = poll(&server, &used).await;
+    server.advance(601);
+    let events = 90 * 86_400;
+    signet::store::sweep::once(server.app.store(), events).await.unwrap();
+    assert_eq!(refused(&server, &waiting).await, "expired_token");
+    server.advance(600);
+    assert!(signet::store::sweep::once(server.app.store(), events).await.unwrap() >= 1);
+    assert_eq!(refused(&server, &waiting).await, "invalid_grant", "forgotten");
+    assert_eq!(refused(&server, &used).await, "invalid_grant");
+    let form =
+        [("grant_type", "refresh_token"), ("client_id", "tv"), ("refresh_token", text(&tokens, "refresh_token"))];
+    assert_eq!(post(&server, "token", &form).await.1["error"], "invalid_grant", "a copy was shown");
+}

@@ -31,6 +31,7 @@ mod relying_party;
 mod resource_metadata;
 mod resources;
 mod setup;
+mod step_up;
 mod support;
 mod tls;
 mod token;
