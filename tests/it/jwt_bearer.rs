@@ -39,7 +39,7 @@ impl Workload {
     }
 
     fn publish(&self, of: &Server) {
-        let keys = serde_json::from_str(&of.app.provider.keys.current().jwks.to_string()).unwrap();
+        let keys = serde_json::from_str(of.app.provider.keys.current().jwks.as_ref()).unwrap();
         self.receiver.answer("/jwks", Answer::json(&keys));
     }
 
@@ -288,15 +288,16 @@ async fn the_issuers_keys_are_fetched_as_they_change() {
     assert_eq!(workload.outcome("job", &signed(&workload)).await, "200");
     assert_eq!(workload.receiver.requests("/jwks").len(), 2);
 
-    for (path, answer) in [
-        ("/gone", Answer::status(404)),
-        ("/moved", Answer::status(302).header("location", workload.receiver.at("/jwks"))),
-        ("/text", Answer::body("text/plain", "no keys")),
-        ("/endless", Answer::endless()),
+    for (client, answer) in [
+        ("gone", Answer::status(404)),
+        ("moved", Answer::status(302).header("location", workload.receiver.at("/jwks"))),
+        ("text", Answer::body("text/plain", "no keys")),
+        ("endless", Answer::endless()),
     ] {
-        workload.receiver.answer(path, answer);
-        workload.client(&path[1..], json!({ "jwks_uri": workload.receiver.at(path) })).await;
-        assert_eq!(workload.outcome(&path[1..], &workload.assertion(&json!({}))).await, "invalid_grant", "{path}");
+        let path = format!("/{client}");
+        workload.receiver.answer(&path, answer);
+        workload.client(client, json!({ "jwks_uri": workload.receiver.at(&path) })).await;
+        assert_eq!(workload.outcome(client, &workload.assertion(&json!({}))).await, "invalid_grant", "{client}");
     }
     // Where nothing private may be reached, nothing is asked for.
     let closed = Workload { server: Server::start().await, ..workload };

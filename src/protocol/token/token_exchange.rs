@@ -144,7 +144,7 @@ impl Provider {
             ..Authorization::of_client(client.id.clone(), scopes, resources)
         };
         let stands = self.store.authority().stands(&authorization, None, said.issued_at);
-        Ok(stands.then(|| Presented {
+        Ok(stands.then_some(Presented {
             authorization,
             audience: None,
             issued_at: said.issued_at,
