@@ -84,11 +84,11 @@ impl Provider {
         let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
         let resolved = match self.resolve(parameters, &client).await {
             Ok(resolved) => resolved,
-            // An address outside that is the client's own is good enough to say that what was inside is not.
+            // An address that is sent outside and is the client's own is good enough to say that what was inside is not.
             Err(error) => {
                 return Err(match check::reply_to(parameters, &client) {
-                    Ok(to) => Refused::Returned(Box::new(to), error),
-                    Err(_) => Refused::Shown(error),
+                    Ok(to) if to.redirect_uri_sent => Refused::Returned(Box::new(to), error),
+                    _ => Refused::Shown(error),
                 });
             }
         };

@@ -9,6 +9,7 @@ pub mod log;
 mod nodes;
 pub mod program;
 pub mod receiver;
+pub mod signer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -241,7 +242,8 @@ impl Browser {
             };
             if to.starts_with("http") && !to.starts_with(&self.url) {
                 let url = url::Url::parse(&to).unwrap();
-                return Err(url.query_pairs().into_owned().collect());
+                let answer = url.fragment().or(url.query()).unwrap_or_default();
+                return Err(url::form_urlencoded::parse(answer.as_bytes()).into_owned().collect());
             }
             response = self.raw(&to).await;
         }
