@@ -66,6 +66,7 @@ impl Provider {
             nonce: request.nonce.clone(),
             claims: request.claims.clone(),
             act: None,
+            through: Vec::new(),
         }
     }
 
