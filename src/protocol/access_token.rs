@@ -76,8 +76,8 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     through: Vec<ClientId>,
     /// Ours: what the `claims` parameter asked UserInfo for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    userinfo_claims: Vec<String>,
+    #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
+    in_userinfo: Vec<String>,
 }
 
 /// What an access token is to be.
@@ -167,7 +167,7 @@ impl Provider {
             grant: authorization.grant,
             act: authorization.act.clone(),
             through: authorization.through.clone(),
-            userinfo_claims: authorization.claims.userinfo.clone(),
+            in_userinfo: authorization.claims.userinfo.clone(),
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
     }
@@ -237,7 +237,7 @@ impl Provider {
             scopes: claims.scope,
             resources: Vec::new(),
             nonce: None,
-            claims: RequestedClaims { userinfo: claims.userinfo_claims, id_token: Vec::new() },
+            claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
             act: claims.act,
             through: claims.through,
         };

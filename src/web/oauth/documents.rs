@@ -37,15 +37,14 @@ impl Prepared {
 pub async fn discovery(State(app): State<App>, prepared: axum::Extension<Prepared>) -> Result<Response, ApiError> {
     // The number from before the reading: a change that comes in between makes these bytes old at once.
     let epoch = app.store().authority().api_epoch();
-    let bytes = match prepared.of(epoch) {
-        Some(bytes) => bytes,
-        None => {
-            let offered = Offered { registration: app.config.registration != Registration::Off };
-            let document = app.provider.discovery(&ENDPOINTS, offered).await?;
-            let bytes = Bytes::from(document.to_string());
-            prepared.keep(epoch, &bytes);
-            bytes
-        }
+    let bytes = if let Some(bytes) = prepared.of(epoch) {
+        bytes
+    } else {
+        let offered = Offered { registration: app.config.registration != Registration::Off };
+        let document = app.provider.discovery(&ENDPOINTS, offered).await?;
+        let bytes = Bytes::from(document.to_string());
+        prepared.keep(epoch, &bytes);
+        bytes
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
     Ok((headers, bytes).into_response())
