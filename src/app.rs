@@ -11,6 +11,7 @@ use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
 use crate::outbound::Outbound;
 use crate::protocol::Provider;
+use crate::protocol::registration::Policy;
 use crate::store::Store;
 
 /// What handlers get; cheap to clone.
@@ -20,6 +21,8 @@ pub struct App {
     pub provider: Provider,
     pub hasher: Hasher,
     pub passkeys: Passkeys,
+    /// What clients may have that register themselves.
+    pub registration: Arc<Policy>,
 }
 
 impl App {
@@ -43,7 +46,8 @@ impl App {
             outbound,
             master,
         };
-        Ok(Self { config: Arc::new(config), provider, hasher, passkeys })
+        let registration = Arc::new(Policy::new(&config.registration_policy)?);
+        Ok(Self { config: Arc::new(config), provider, hasher, passkeys, registration })
     }
 
     /// What administration works with.

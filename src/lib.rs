@@ -29,7 +29,11 @@
 //! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::landing` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
-//! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout` |
+//! | OpenID Connect Core §4 (login begun by us) | [`web::account::apps`] | `account` |
+//! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout::rp_initiated` |
+//! | OpenID Connect Back-Channel Logout | [`protocol::backchannel_logout`], [`store::session_end`] | `logout::backchannel` |
+//! | OpenID Connect Front-Channel Logout | [`protocol::frontchannel_logout`] | `logout::frontchannel`, `browser::sessions` |
+//! | OpenID Connect Session Management | [`protocol::session_management`], [`web::session_state`] | `logout::session_management`, `browser::sessions` |
 //! | OpenID Connect Core §8.1 (pairwise subjects) | [`keys::pairwise`] | its own |
 //! | OpenID Connect Core §10 (clients' signatures, encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |
 //! | RFC 7515 to RFC 7519 (JOSE), RFC 7517 §5 (JWKS) | [`keys`] | `documents`, `upkeep` |

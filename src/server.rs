@@ -1,8 +1,9 @@
 //! Running the service: listen, serve, work in the background, stop gracefully.
 //!
-//! [`listen`] is what connections get, [`upkeep`] what is done from time to time, `tls` the certificate that is read
+//! [`listen`] is what connections get, [`upkeep`] what is done from time to time, [`deliveries`] what is sent out, `tls` the certificate that is read
 //! again when it changes.
 
+pub mod deliveries;
 pub mod listen;
 mod tls;
 pub mod upkeep;
@@ -40,6 +41,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         tokio::spawn(Authority::follow(app.store().clone())),
         tokio::spawn(follow_keys(app.clone())),
         tokio::spawn(Upkeep::run(app.clone())),
+        tokio::spawn(deliveries::run(app.clone())),
     ];
     let mut line = format!("Signet is at {}", app.config.issuer.as_str());
     if let Some(link) = setup::link(&app).await.map_err(said)? {

@@ -3,8 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, pk_auto, pk_uuid, string,
-    string_null, text, text_null, uuid, uuid_null,
+    big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, integer_null, pk_auto, pk_uuid,
+    string, string_null, text, text_null, uuid, uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -46,6 +46,10 @@ const INDICES: &[(&str, &[&str])] = &[
     ("membership", &["group_name"]),
     ("session", &["user_id"]),
     ("session", &["idle_until"]),
+    ("session_client", &["user_id"]),
+    ("session_client", &["client_id"]),
+    ("session_client", &["expires_at"]),
+    ("delivery", &["due_at"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("grant_family", &["user_id", "client_id"]),
@@ -58,12 +62,15 @@ const INDICES: &[(&str, &[&str])] = &[
     ("passkey", &["user_id"]),
     ("throttle", &["resets_at"]),
     ("used_once", &["expires_at"]),
+    ("pushed_request", &["expires_at"]),
     ("event", &["at"]),
     ("event", &["user_id", "at"]),
     ("event", &["client_id", "at"]),
     ("event", &["kind", "at"]),
     ("change_feed", &["at"]),
     ("client", &["name"]),
+    ("client", &["registered"]),
+    ("initial_access", &["expires_at"]),
     ("person", &["disabled"]),
 ];
 
@@ -129,6 +136,19 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("user_agent"))
             .col(text("data"))
             .to_owned(),
+        table("session_client")
+            .col(uuid("session_id"))
+            .col(string("client_id"))
+            .col(uuid("user_id"))
+            .col(big_integer("expires_at"))
+            .primary_key(Index::create().col("session_id").col("client_id"))
+            .to_owned(),
+        table("delivery")
+            .col(pk_uuid("id"))
+            .col(text("what"))
+            .col(integer("attempts"))
+            .col(big_integer("due_at"))
+            .to_owned(),
         table("interaction")
             .col(pk_uuid("id"))
             .col(text("request"))
@@ -187,6 +207,18 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("last_used_at"))
             .to_owned(),
         table("throttle").col(key("digest", 32)).col(integer("failures")).col(big_integer("resets_at")).to_owned(),
+        table("initial_access")
+            .col(key("digest", 32))
+            .col(integer_null("uses_left"))
+            .col(big_integer("created_at"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
+        table("pushed_request")
+            .col(key("digest", 32))
+            .col(string("client_id"))
+            .col(text("parameters"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
         table("used_once").col(key("digest", 32)).col(big_integer("expires_at")).to_owned(),
         table("event")
             .col(pk_uuid("id"))

@@ -13,6 +13,7 @@ use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::manage::clients::{self, NewClient};
 use crate::manage::export::every_client;
+use crate::manage::registration;
 use crate::manage::{By, Manager};
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +39,17 @@ pub(super) enum Command {
     Enable(Named),
     /// Delete a client, with everything issued to it.
     Delete(Named),
+    /// Make an initial access token, with which somebody may register clients; it is printed only now.
+    RegistrationToken {
+        /// How often; without a limit where this is left out.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        uses: Option<i32>,
+        /// How long, in seconds; a week where this is left out.
+        #[arg(long, value_name = "SECONDS", default_value_t = 604_800, value_parser = clap::value_parser!(i64).range(60..=31_536_000))]
+        expires_in: i64,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -106,6 +118,14 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             let secret = clients::rotate_secret(manager, &by, &named.client_id, given).await.map_err(said)?;
             let shown = (!was_given).then(|| secret.expose());
             handed_out(&named.client_id, shown, named.json, "has a new secret")
+        }
+        Command::RegistrationToken { uses, expires_in, json } => {
+            let token = registration::issue_access(manager, uses, expires_in).await.map_err(said)?;
+            if json {
+                return print_json(&json!({ "token": token.expose(), "expires_in": expires_in, "uses": uses }));
+            }
+            print(&format!("Initial access token, shown only now: {}", token.expose()));
+            Ok(())
         }
         Command::Disable(named) => {
             let client = clients::disable(manager, &by, &named.client_id).await.map_err(said)?;

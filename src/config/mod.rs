@@ -1,7 +1,8 @@
 //! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels), nothing required.
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
-//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live),
+//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live), [`registration`]
+//! (who may register clients),
 //! `reference` (a test that writes docs/configuration.md from the comments and defaults here).
 
 mod issuer;
@@ -9,6 +10,7 @@ mod lifetimes;
 mod network;
 #[cfg(test)]
 mod reference;
+mod registration;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use serde::Deserialize;
 pub use issuer::Issuer;
 pub use lifetimes::Lifetimes;
 pub use network::{NetworkList, OutboundAllow};
+pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 
 /// Every setting, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +48,7 @@ pub struct Config {
     pub trusted_proxies: NetworkList,
     /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
     pub registration: Registration,
+    pub registration_policy: RegistrationPolicy,
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
@@ -62,6 +66,7 @@ impl Default for Config {
             tls: Tls::default(),
             trusted_proxies: NetworkList::default(),
             registration: Registration::Off,
+            registration_policy: RegistrationPolicy::default(),
             outbound: Outbound::default(),
             log: Log::default(),
             lifetimes: Lifetimes::default(),
@@ -114,15 +119,6 @@ impl Default for Log {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
-#[serde(rename_all = "lowercase")]
-pub enum Registration {
-    Off,
-    Token,
-    Open,
 }
 
 /// A database's address; it may hold a password, so it never shows itself.

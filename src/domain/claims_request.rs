@@ -112,7 +112,10 @@ fn member(all: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, &'
 }
 
 fn names(claims: &Map<String, Value>) -> Vec<String> {
-    claims.keys().filter(|name| !matches!(name.as_str(), "sub" | "acr" | "auth_time")).cloned().collect()
+    let mut names: Vec<_> =
+        claims.keys().filter(|name| !matches!(name.as_str(), "sub" | "acr" | "auth_time")).collect();
+    names.sort_unstable();
+    names.into_iter().cloned().collect()
 }
 
 fn only_value(claim: &Value) -> Option<String> {

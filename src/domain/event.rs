@@ -65,13 +65,15 @@ event_kinds! {
     ApiCreated => "api.created", "API added";
     ApiUpdated => "api.updated", "API changed";
     ApiDeleted => "api.deleted", "API deleted";
+    LogoutUndelivered => "logout.undelivered", "App not told of a sign-out";
     KeyRotated => "key.rotated", "Signing key replaced";
     KeyRetired => "key.retired", "Signing key withdrawn";
 }
 
 impl EventKind {
     /// Those that tell of something refused.
-    pub const REFUSALS: &'static [Self] = &[Self::SignInFailed, Self::TokenReused, Self::RequestRefused];
+    pub const REFUSALS: &'static [Self] =
+        &[Self::SignInFailed, Self::TokenReused, Self::RequestRefused, Self::LogoutUndelivered];
 
     #[must_use]
     pub fn is_refusal(self) -> bool {

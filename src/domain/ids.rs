@@ -42,6 +42,8 @@ uuid_ids! {
     PasskeyId,
     /// An audit event.
     EventId,
+    /// Something that has to arrive elsewhere.
+    DeliveryId,
 }
 
 /// `client_id` (RFC 6749 §2.2): printable ASCII without what would have to be escaped in Basic credentials.

@@ -3,7 +3,7 @@
 //! Next door: [`super::redirect_uri`], where answers go; `outbound`, which decides what may really be reached.
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::redirect_uri::RedirectUri;
 
@@ -26,6 +26,24 @@ impl WebPage {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// With `parameters` behind the query that it has, to the letter (OpenID Connect Front-Channel Logout §2).
+    #[must_use]
+    pub fn with(&self, parameters: &[(&str, &str)]) -> String {
+        let added = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let (address, fragment) = self.0.split_once('#').map_or((&*self.0, None), |(it, rest)| (it, Some(rest)));
+        let sign = if address.contains('?') { '&' } else { '?' };
+        let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+        format!("{address}{sign}{added}{fragment}")
+    }
+
+    /// Scheme, host and port, where a Content-Security-Policy can name them: some signs that a host may have would end
+    /// its list of sources (CSP Level 3 §2.3.1).
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let origin = Url::parse(&self.0).ok()?.origin().ascii_serialization();
+        origin.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/[]".contains(&b)).then_some(origin)
     }
 
     #[must_use]
@@ -84,6 +102,26 @@ strings!(WebPage, FetchUri);
 #[cfg(test)]
 mod tests {
     use super::{FetchUri, WebPage};
+
+    #[test]
+    fn parameters_stand_behind_the_query_and_before_the_fragment() {
+        for (address, whole) in [
+            ("https://app.example/out", "https://app.example/out?iss=https%3A%2F%2Fid.example&sid=1"),
+            ("https://app.example/out?a=%20b", "https://app.example/out?a=%20b&iss=https%3A%2F%2Fid.example&sid=1"),
+            ("https://app.example/#/out", "https://app.example/?iss=https%3A%2F%2Fid.example&sid=1#/out"),
+        ] {
+            let page = WebPage::parse(address).unwrap();
+            assert_eq!(page.with(&[("iss", "https://id.example"), ("sid", "1")]), whole);
+            assert_eq!(page.origin().as_deref(), Some("https://app.example"));
+        }
+    }
+
+    #[test]
+    fn an_origin_that_would_change_a_policy_is_none() {
+        for address in ["https://app.example;script-src/out", "https://app.example,x/", "https://'unsafe-inline'/"] {
+            assert_eq!(WebPage::parse(address).ok().and_then(|page| page.origin()), None, "{address}");
+        }
+    }
 
     #[test]
     fn pages_are_https_or_loopback_and_documents_have_a_host() {

@@ -81,6 +81,22 @@ pub async fn count(store: &Store, attempt: &Attempt) -> Result<Result<Counted, T
         .await
 }
 
+/// Counts a registration of a client from that address (RFC 7591 §5: an open endpoint is not for flooding).
+pub async fn count_registration(store: &Store, address: &str, most: i32) -> Result<Result<(), TooMany>, StoreError> {
+    let digest = digest("registration", &[&neighbourhood(address)]);
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                let count = throttle::add(tx, &digest, WINDOW_SECONDS).await?;
+                if count.failures > most {
+                    return Ok(Err(TooMany { until: count.resets_at, first: count.failures == most + 1 }));
+                }
+                Ok(Ok(()))
+            })
+        })
+        .await
+}
+
 /// What is counted of an address: of an IPv6 one the first half, since the rest is its owner's to choose (RFC 6177 §2).
 fn neighbourhood(address: &str) -> String {
     match address.parse() {

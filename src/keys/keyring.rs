@@ -26,7 +26,7 @@ pub struct Ring {
     /// Newest first.
     decrypters: Vec<Reader>,
     /// The published document, made once.
-    pub jwks: Arc<str>,
+    pub jwks: Arc<[u8]>,
     pub keys: Vec<StoredKey>,
 }
 
@@ -57,7 +57,7 @@ impl Ring {
         let published: Vec<&str> =
             keys.iter().filter(|key| key.is_published()).map(|key| key.public_jwk.as_str()).collect();
         let jwks = format!("{{\"keys\":[{}]}}", published.join(","));
-        Ok(Self { signers, verifiers, decrypters, jwks: jwks.into(), keys })
+        Ok(Self { signers, verifiers, decrypters, jwks: jwks.into_bytes().into(), keys })
     }
 
     /// What signs with `alg`.

@@ -28,6 +28,7 @@ struct Derived {
     browser: Hmac<Sha256>,
     form: Hmac<Sha256>,
     pairwise: Hmac<Sha256>,
+    browser_state: Hmac<Sha256>,
 }
 
 impl Derived {
@@ -45,6 +46,7 @@ impl Derived {
             browser: keyed(&derive(b"signet browser 1\x01")[..]),
             form: keyed(&derive(b"signet form 1\x01")[..]),
             pairwise: keyed(&derive(b"signet pairwise 1\x01")[..]),
+            browser_state: keyed(&derive(b"signet browser state 1\x01")[..]),
         }
     }
 }
@@ -66,6 +68,8 @@ pub enum Purpose {
     Form,
     /// The keys of pairwise subjects, one for each sector.
     Pairwise,
+    /// What scripts may see of a browser session.
+    BrowserState,
 }
 
 impl MasterKey {
@@ -115,6 +119,7 @@ impl MasterKey {
             Purpose::Browser => &self.0.browser,
             Purpose::Form => &self.0.form,
             Purpose::Pairwise => &self.0.pairwise,
+            Purpose::BrowserState => &self.0.browser_state,
         }
         .clone();
         for part in parts {

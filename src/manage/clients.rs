@@ -10,7 +10,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Env;
 use crate::keys::MasterKey;
-use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, grants};
+use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, grants, session_clients};
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
 const LEAST_SECRET: usize = 32;
@@ -237,6 +237,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     end_access(tx, &client.id).await?;
     consents::delete_of_client(tx, &client.id).await?;
     codes::delete_of_client(tx, client.id.as_str()).await?;
+    session_clients::delete_of_client(tx, &client.id).await?;
     clients::delete(tx, &client.id).await?;
     tx.tell(Change::Client(client.id.clone())).await?;
     recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
@@ -248,6 +249,6 @@ async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
     Ok(())
 }
 
-async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
+pub(super) async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
     clients::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("client {id}")))
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, User, Username};
 use crate::env::Env;
-use crate::store::{Change, Cutoff, StoreError, Tx, consents, grants, passkeys, people, sessions};
+use crate::store::{Change, Cutoff, StoreError, Tx, consents, grants, passkeys, people, session_end};
 
 /// Somebody new.
 #[derive(Debug)]
@@ -118,11 +118,7 @@ pub async fn end_sessions(manager: &Manager, by: &By, id: UserId, but: Option<Se
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                let ended = sessions::delete_of_user(tx, id, but).await?;
-                for session in &ended {
-                    grants::revoke(tx, grants::Of::Session(*session)).await?;
-                    tx.tell(Change::Cutoff(Cutoff::Session(*session))).await?;
-                }
+                let ended = session_end::of_user(tx, id, but).await?;
                 if !ended.is_empty() {
                     let detail = format!("{} of them", ended.len());
                     recorder.user(tx, EventKind::SessionEnded, id, detail).await?;
@@ -139,12 +135,10 @@ pub async fn end_session(manager: &Manager, by: &By, id: UserId, session: Sessio
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                match sessions::delete(tx, session).await? {
-                    Some(gone) if gone.user == id => {}
-                    _ => return Err(ManageError::NotFound("such session".to_owned())),
+                let ended = session_end::one(tx, session).await?;
+                if ended.session.is_none_or(|gone| gone.user != id) {
+                    return Err(ManageError::NotFound("such session".to_owned()));
                 }
-                grants::revoke(tx, grants::Of::Session(session)).await?;
-                tx.tell(Change::Cutoff(Cutoff::Session(session))).await?;
                 recorder.user(tx, EventKind::SessionEnded, id, "").await
             })
         })
@@ -282,9 +276,7 @@ async fn end_access(tx: &Tx, user: UserId, keep: Option<SessionId>) -> Result<()
     tx.tell(Change::Cutoff(Cutoff::User(user))).await?;
     // Before the sessions are looked for: a sign-in on its way comes to its end first, or sees what has changed.
     people::hold(tx, user, None).await?;
-    for session in sessions::delete_of_user(tx, user, keep).await? {
-        tx.tell(Change::Cutoff(Cutoff::Session(session))).await?;
-    }
+    session_end::of_user(tx, user, keep).await?;
     grants::revoke(tx, grants::Of::User(user)).await?;
     Ok(())
 }

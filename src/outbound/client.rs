@@ -107,6 +107,11 @@ impl Outbound {
         Self { inner: self.inner.clone(), patience }
     }
 
+    /// Whether `url` is one that may be asked, as far as it shows by itself: its name is looked up when it is.
+    pub fn check(&self, url: &str) -> Result<(), OutboundError> {
+        self.inner.rules.target(url).map(|_| ())
+    }
+
     /// What stands there, where the answer is 200.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
         let target = self.inner.rules.target(url)?;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::Result;
+use crate::domain::authorization::Authorization;
 use crate::domain::ids::UserId;
 use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
@@ -65,6 +66,21 @@ impl Provider {
         let mut claims = known(&user, groups);
         claims.retain(|name, _| wants(name));
         Ok(Some(claims))
+    }
+
+    /// What an ID token says of its person: `scopes`, and the single claims that were asked for in it.
+    pub async fn claims_in_id_token(
+        &self,
+        authorization: &Authorization,
+        scopes: &Scopes,
+    ) -> Result<Map<String, Value>> {
+        let single = &authorization.claims.id_token;
+        match authorization.user() {
+            Some(user) if !single.is_empty() || !scopes.is_empty() => {
+                Ok(self.claims_about(user, scopes, single).await?.unwrap_or_default())
+            }
+            _ => Ok(Map::new()),
+        }
     }
 }
 

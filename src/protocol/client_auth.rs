@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 
 use super::Provider;
+use super::client_assertion;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::client::Client;
@@ -24,6 +25,11 @@ pub enum Presented {
         client: ClientId,
         secret: Secret,
     },
+    /// RFC 7523 §2.2.
+    Assertion {
+        client: ClientId,
+        assertion: String,
+    },
     /// `client_id` alone.
     Named {
         client: ClientId,
@@ -35,14 +41,25 @@ impl Presented {
     pub fn parse(authorization: Option<&str>, parameters: &Parameters) -> Result<Self> {
         let named = parameters.one("client_id")?;
         let secret = parameters.one("client_secret")?;
+        if let Some(assertion) = parameters.one("client_assertion")? {
+            if authorization.is_some() || secret.is_some() {
+                return Err(two_ways());
+            }
+            if parameters.one("client_assertion_type")? != Some(client_assertion::TYPE) {
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_assertion_type is not supported."));
+            }
+            let client = client_assertion::speaks_of(assertion).ok_or_else(failed)?;
+            // RFC 7521 §4.2: it may stand beside, and then it is the same.
+            if named.is_some_and(|named| named != client.as_str()) {
+                return Err(failed().because("client_id differs from the assertion's subject"));
+            }
+            return Ok(Self::Assertion { client, assertion: assertion.to_owned() });
+        }
         if let Some(header) = authorization {
             let (client, password) =
                 basic(header).ok_or_else(|| invalid("The Authorization header is not Basic credentials."))?;
             if secret.is_some() {
-                return Err(OAuthError::new(
-                    ErrorCode::InvalidRequest,
-                    "The client authenticates in two ways at once.",
-                ));
+                return Err(two_ways());
             }
             if named.is_some_and(|named| named != client) {
                 return Err(OAuthError::new(
@@ -58,6 +75,33 @@ impl Presented {
             None => Self::Named { client },
         })
     }
+}
+
+impl Presented {
+    fn client(&self) -> &ClientId {
+        match self {
+            Self::Basic { client, .. }
+            | Self::Post { client, .. }
+            | Self::Assertion { client, .. }
+            | Self::Named { client } => client,
+        }
+    }
+
+    /// Whether these are what a client of that method presents.
+    fn is_by(&self, method: ClientAuthMethod) -> bool {
+        match self {
+            Self::Basic { .. } => method == ClientAuthMethod::ClientSecretBasic,
+            Self::Post { .. } => method == ClientAuthMethod::ClientSecretPost,
+            Self::Assertion { .. } => {
+                matches!(method, ClientAuthMethod::ClientSecretJwt | ClientAuthMethod::PrivateKeyJwt)
+            }
+            Self::Named { .. } => method == ClientAuthMethod::None,
+        }
+    }
+}
+
+fn two_ways() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "The client authenticates in two ways at once.")
 }
 
 fn invalid(text: &'static str) -> OAuthError {
@@ -97,25 +141,25 @@ fn form_decoded(text: &str) -> Option<String> {
 impl Provider {
     /// The client that presented these, where they are right and it is turned on.
     pub async fn authenticate_client(&self, presented: Presented) -> Result<Arc<Client>> {
-        let (method, id, secret) = match presented {
-            Presented::Basic { client, secret } => (ClientAuthMethod::ClientSecretBasic, client, Some(secret)),
-            Presented::Post { client, secret } => (ClientAuthMethod::ClientSecretPost, client, Some(secret)),
-            Presented::Named { client } => (ClientAuthMethod::None, client, None),
-        };
-        let client = self.client(&id).await?;
-        let Some(client) = client else {
+        let id = presented.client();
+        let Some(client) = self.client(id).await? else {
             return Err(failed().because(format!("no client {id}")));
         };
-        if client.meta.token_endpoint_auth_method != method {
-            return Err(failed().because(format!("{id} is registered for another method than {method:?}")));
+        let method = client.meta.token_endpoint_auth_method;
+        if !presented.is_by(method) {
+            return Err(failed().because(format!("{id} is registered for another method, {method:?}")));
         }
-        let proven = match (&client.secret, &secret) {
-            (Some(hash), Some(secret)) => self.master.verify_client_secret(hash, secret.expose()),
-            (None, None) => client.meta.is_public(),
-            _ => false,
+        let proven = match &presented {
+            Presented::Basic { secret, .. } | Presented::Post { secret, .. } => {
+                let kept = client.secret.as_ref();
+                let right = kept.is_some_and(|kept| self.master.verify_client_secret(kept, secret.expose()));
+                if right { Ok(()) } else { Err("wrong secret") }
+            }
+            Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion).await?,
+            Presented::Named { .. } => Ok(()),
         };
-        if !proven {
-            return Err(failed().because(format!("{id}: wrong secret")));
+        if let Err(why) = proven {
+            return Err(failed().because(format!("{id}: {why}")));
         }
         if client.disabled {
             return Err(failed().because(format!("{id} is turned off")));

@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use super::{Provider, claims};
-use crate::domain::algorithms::SigningAlg;
+use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::authorization::Acr;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SubjectType};
 use crate::domain::interaction::{Prompt, ResponseMode};
 use crate::domain::scope::{STANDARD, Scopes};
 
-/// The paths of the endpoints, as `web::urls` has them.
+/// The paths of the endpoints, which the router mounts.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoints {
     pub authorization: &'static str,
@@ -26,14 +26,35 @@ pub struct Endpoints {
     pub check_session: &'static str,
 }
 
+/// CONTRACT fixes them.
+pub const ENDPOINTS: Endpoints = Endpoints {
+    authorization: "/oauth2/authorize",
+    token: "/oauth2/token",
+    userinfo: "/oauth2/userinfo",
+    jwks: "/.well-known/jwks.json",
+    introspection: "/oauth2/introspect",
+    revocation: "/oauth2/revoke",
+    end_session: "/oauth2/logout",
+    pushed_authorization: "/oauth2/par",
+    device_authorization: "/oauth2/device_authorization",
+    registration: "/oauth2/register",
+    check_session: "/oauth2/check_session",
+};
+
+/// What the settings turn on.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    pub registration: bool,
+}
+
 impl Provider {
-    pub async fn discovery(&self, endpoints: &Endpoints) -> super::error::Result<Value> {
+    pub async fn discovery(&self, endpoints: &Endpoints, offered: Offered) -> super::error::Result<Value> {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
         let methods = ClientAuthMethod::ALL;
         let proving: Vec<_> = methods.into_iter().filter(|method| *method != ClientAuthMethod::None).collect();
-        Ok(json!({
+        let mut document = json!({
             "issuer": self.issuer.as_str(),
             "authorization_endpoint": url(endpoints.authorization),
             "token_endpoint": url(endpoints.token),
@@ -42,24 +63,62 @@ impl Provider {
             "introspection_endpoint": url(endpoints.introspection),
             "revocation_endpoint": url(endpoints.revocation),
             "end_session_endpoint": url(endpoints.end_session),
+            "check_session_iframe": url(endpoints.check_session),
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
+            "frontchannel_logout_supported": true,
+            "frontchannel_logout_session_supported": true,
+            "pushed_authorization_request_endpoint": url(endpoints.pushed_authorization),
+            "require_pushed_authorization_requests": false,
             "scopes_supported": scopes.iter().collect::<Vec<_>>(),
             "response_types_supported": ResponseType::ALL,
             "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
             "grant_types_supported": GrantType::ALL,
             "subject_types_supported": SubjectType::ALL,
-            "id_token_signing_alg_values_supported": SigningAlg::ASYMMETRIC.map(SigningAlg::as_str),
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": proving,
             "revocation_endpoint_auth_methods_supported": methods,
             "code_challenge_methods_supported": ["S256"],
             "acr_values_supported": Acr::ALL.map(Acr::as_str),
+            "display_values_supported": ["page"],
+            "ui_locales_supported": ["en"],
             "claim_types_supported": ["normal"],
             "claims_supported": claims::SUPPORTED,
             "prompt_values_supported": Prompt::VALUES,
             "claims_parameter_supported": true,
-            "request_parameter_supported": false,
-            "request_uri_parameter_supported": false,
+            "request_parameter_supported": true,
+            "request_uri_parameter_supported": true,
+            "require_request_uri_registration": true,
             "authorization_response_iss_parameter_supported": true,
-        }))
+        });
+        if let (Some(document), Value::Object(algorithms)) = (document.as_object_mut(), algorithms()) {
+            document.extend(algorithms);
+            if offered.registration {
+                document.insert("registration_endpoint".into(), url(endpoints.registration).into());
+            }
+        }
+        Ok(document)
     }
+}
+
+/// What is signed and encrypted, by us and by clients.
+fn algorithms() -> Value {
+    let (signing, encrypting, contents) = (SigningAlg::ALL, KeyManagementAlg::ALL, ContentEncryption::ALL);
+    json!({
+            "id_token_signing_alg_values_supported": signing,
+            "id_token_encryption_alg_values_supported": encrypting,
+            "id_token_encryption_enc_values_supported": contents,
+            "userinfo_signing_alg_values_supported": signing,
+            "userinfo_encryption_alg_values_supported": encrypting,
+            "userinfo_encryption_enc_values_supported": contents,
+            "introspection_signing_alg_values_supported": signing,
+            "introspection_encryption_alg_values_supported": encrypting,
+            "introspection_encryption_enc_values_supported": contents,
+            "request_object_signing_alg_values_supported": signing,
+            "request_object_encryption_alg_values_supported": encrypting,
+            "request_object_encryption_enc_values_supported": contents,
+            "token_endpoint_auth_signing_alg_values_supported": signing,
+            "introspection_endpoint_auth_signing_alg_values_supported": signing,
+            "revocation_endpoint_auth_signing_alg_values_supported": signing,
+    })
 }

@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): is this token good, and what is it for. Another client's token tells only that it is not
+//! Introspection (RFC 7662; as a JWT, RFC 9701): is this token good, and what is it for. Another client's token tells only that it is not
 //! active, unless whoever asks is the API that it is for (§4).
 
 use serde_json::{Map, Value, json};
@@ -6,14 +6,34 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 use super::access_token::Audience;
 use super::error::Result;
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::secret::SecretKind;
 use crate::env::Timestamp;
+use crate::keys::jwt::JwtType;
 use crate::keys::refresh_token;
 use crate::store::grants;
 
+/// The media type of an answer as a JWT (RFC 9701 §4).
+pub const JWT: &str = "application/token-introspection+jwt";
+
 impl Provider {
+    /// The answer as a JWT for the caller alone (RFC 9701 §5): evidence that it can keep.
+    pub async fn introspect_as_jwt(&self, caller: &Client, token: &str) -> Result<String> {
+        let claims = json!({
+            "iss": self.issuer.as_str(),
+            "aud": caller.id.as_str(),
+            "iat": self.env.now().seconds(),
+            "token_introspection": self.introspect(caller, token).await?,
+        });
+        let meta = &caller.meta;
+        let alg = meta.introspection_signed_response_alg.unwrap_or(SigningAlg::RS256);
+        let encryption =
+            meta.introspection_encrypted_response_alg.map(|alg| (alg, meta.introspection_encrypted_response_enc));
+        self.sign_and_encrypt(caller, alg, encryption, JwtType::Introspection, &claims).await
+    }
+
     pub async fn introspect(&self, caller: &Client, token: &str) -> Result<Value> {
         let inactive = json!({ "active": false });
         if token.starts_with(SecretKind::RefreshToken.prefix()) {

@@ -5,20 +5,25 @@
 
 pub mod access_token;
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod bearer;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod client_keys;
 pub mod discovery;
 pub mod error;
+pub mod frontchannel_logout;
 pub mod id_token;
 pub mod introspection;
 pub mod logout;
 pub mod parameters;
 pub mod pkce;
+pub mod registration;
 pub mod resource;
 pub mod revocation;
+pub mod session_management;
 pub mod subject;
 pub mod token;
 pub mod userinfo;

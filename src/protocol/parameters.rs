@@ -32,6 +32,31 @@ impl Parameters {
         Ok(Self(pairs))
     }
 
+    /// Parameters that came another way than in a form, held to the same rules.
+    pub fn of(pairs: Vec<(String, String)>) -> Result<Self> {
+        let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        Self::parse(encoded.as_bytes())
+    }
+
+    /// These, with every one that `inside` has replaced by what it says.
+    #[must_use]
+    pub fn overridden_by(&self, inside: &Self) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| !inside.has(name));
+        Self(kept.chain(&inside.0).cloned().collect())
+    }
+
+    /// These, with `name` as `value` and nothing else.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        self.overridden_by(&Self(vec![(name.to_owned(), value.to_owned())]))
+    }
+
+    /// These but for `names`.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
+    }
+
     /// The value of a parameter that may stand once.
     pub fn one(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.all(name);

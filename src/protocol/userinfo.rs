@@ -6,10 +6,19 @@ use serde_json::{Map, Value};
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::scope::OPENID;
+use crate::keys::jwt::JwtType;
+
+/// An answer of UserInfo.
+#[derive(Debug)]
+pub enum UserInfo {
+    /// `sub` first.
+    Claims(Map<String, Value>),
+    Jwt(String),
+}
 
 impl Provider {
-    /// The claims, `sub` first.
-    pub async fn userinfo(&self, token: &str) -> Result<Map<String, Value>> {
+    /// What the client gets: the claims as JSON, or, where it registered an algorithm, as a JWT (§5.3.2).
+    pub async fn userinfo(&self, token: &str) -> Result<UserInfo> {
         let verified = self.bearer(token).await?;
         let authorization = &verified.authorization;
         if !authorization.scopes.contains(OPENID) {
@@ -22,6 +31,12 @@ impl Provider {
         let mut all = Map::new();
         all.insert("sub".into(), self.subject(&client, authorization).into());
         all.extend(claims.ok_or_else(gone)?);
-        Ok(all)
+        let Some(alg) = client.meta.userinfo_signed_response_alg else { return Ok(UserInfo::Claims(all)) };
+        all.insert("iss".into(), self.issuer.as_str().into());
+        all.insert("aud".into(), client.id.as_str().into());
+        let meta = &client.meta;
+        let encryption = meta.userinfo_encrypted_response_alg.map(|alg| (alg, meta.userinfo_encrypted_response_enc));
+        let signed = self.sign_and_encrypt(&client, alg, encryption, JwtType::UserInfo, &all).await?;
+        Ok(UserInfo::Jwt(signed))
     }
 }

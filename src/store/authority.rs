@@ -34,6 +34,7 @@ pub struct Authority {
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
     position: AtomicI64,
     keys_changed: watch::Sender<u64>,
+    deliveries_wait: watch::Sender<u64>,
 }
 
 impl Authority {
@@ -46,6 +47,7 @@ impl Authority {
             cutoffs: RwLock::default(),
             position: AtomicI64::new(0),
             keys_changed: watch::Sender::new(0),
+            deliveries_wait: watch::Sender::new(0),
         }
     }
 
@@ -100,6 +102,7 @@ impl Authority {
                 }
             }
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
+            Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
             Change::Cutoff(cutoff) => {
                 if let Ok(mut cutoffs) = self.cutoffs.write() {
                     let latest = cutoffs.entry(cutoff.clone()).or_insert(at);
@@ -122,6 +125,12 @@ impl Authority {
         self.keys_changed.subscribe()
     }
 
+    /// A receiver that wakes when something waits to be sent out.
+    #[must_use]
+    pub fn deliveries_wait(&self) -> watch::Receiver<u64> {
+        self.deliveries_wait.subscribe()
+    }
+
     /// The client of that id; a disabled one too, whose `disabled` says so.
     ///
     /// # Errors
@@ -137,6 +146,12 @@ impl Authority {
         // The epoch from before the reading: a change that came in between makes this entry old at once.
         self.clients.insert(id.clone(), (epoch, client.clone()));
         Ok(client)
+    }
+
+    /// Another number whenever the APIs have changed.
+    #[must_use]
+    pub fn api_epoch(&self) -> u64 {
+        self.api_epoch.load(Ordering::SeqCst)
     }
 
     /// Every registered API.

@@ -161,6 +161,11 @@ pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().count(conn).await?)
 }
 
+/// How many came to be here that way.
+pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> Result<u64> {
+    Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
+}
+
 /// How many are turned off.
 pub async fn count_disabled<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Disabled.eq(true)).count(conn).await?)

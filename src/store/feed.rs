@@ -21,6 +21,8 @@ pub enum Change {
     Client(ClientId),
     Apis,
     Keys,
+    /// Something waits to be sent out.
+    Deliveries,
     /// Everything issued to or under this until now is void.
     Cutoff(Cutoff),
 }
@@ -56,14 +58,22 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Change) -> Result<()> {
+/// Takes the feed's lock before anything is told: transactions that tell of rows they have locked would otherwise wait
+/// for each other.
+pub(super) async fn lock(tx: &DatabaseTransaction) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({FEED_LOCK})")).await?;
     }
+    Ok(())
+}
+
+pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Change) -> Result<()> {
+    lock(tx).await?;
     let kind = match change {
         Change::Client(_) => "client",
         Change::Apis => "apis",
         Change::Keys => "keys",
+        Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",
     };
     let entry = row::ActiveModel {

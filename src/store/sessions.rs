@@ -1,7 +1,8 @@
 //! Browser sessions, by the digest of their cookie. `web::sessions` makes tower-sessions keep its records here.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{IntoColumnRef, Query, SelectStatement};
+use sea_orm::{ExprTrait as _, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{Result, StoreError, Tx, digest};
 use crate::domain::authorization::SignInMethod;
@@ -141,7 +142,16 @@ pub async fn count_alive<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Result
         .await?)
 }
 
-/// Deletes one session; what it was, where it was there.
+/// The sessions whose id stands in a column of the statement around this one.
+pub(super) fn with_the_id_in(column: impl IntoColumnRef) -> SelectStatement {
+    Query::select()
+        .expr(Expr::val(1))
+        .from(row::Entity)
+        .and_where(Expr::col((row::Entity, row::Column::Id)).equals(column))
+        .to_owned()
+}
+
+/// Deletes one session; what it was, where it was there. A session that ends does so by [`super::session_end`].
 pub async fn delete(tx: &Tx, id: SessionId) -> Result<Option<Session>> {
     let gone = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec_with_returning(tx.conn()).await?;
     gone.into_iter().next().map(Session::try_from).transpose()
@@ -154,7 +164,7 @@ pub async fn delete_by_digest(tx: &Tx, digest: &Digest) -> Result<()> {
 }
 
 /// Deletes somebody's sessions, all or all but one; their ids.
-pub async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
+pub(super) async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
     let mut query = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0));
     if let Some(but) = but {
         query = query.filter(row::Column::Id.ne(but.0));
@@ -162,7 +172,8 @@ pub async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Re
     Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
 }
 
-pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+/// Deletes a batch of those that have expired; their ids.
+pub(super) async fn take_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let old: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)
@@ -171,5 +182,11 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
         .into_tuple()
         .all(tx.conn())
         .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    let gone = row::Entity::delete_many()
+        .filter(row::Column::Digest.is_in(old))
+        // One that somebody came back to meanwhile stays.
+        .filter(row::Column::IdleUntil.lt(tx.now().0))
+        .exec_with_returning(tx.conn())
+        .await?;
+    Ok(gone.into_iter().map(|row| SessionId(row.id)).collect())
 }

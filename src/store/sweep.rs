@@ -1,6 +1,9 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
-use super::{Result, Store, access_tokens, codes, events, feed, grants, interactions, sessions, throttle, used_once};
+use super::{
+    Result, Store, access_tokens, codes, events, feed, grants, initial_access, interactions, pushed_requests,
+    session_end, throttle, used_once,
+};
 
 /// Rows of one table in one transaction.
 const BATCH: u64 = 200;
@@ -15,8 +18,10 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
     store
         .write(move |tx| {
             Box::pin(async move {
-                Ok(sessions::sweep(tx, BATCH).await?
+                Ok(session_end::expired(tx, BATCH).await?
                     + interactions::sweep(tx, BATCH).await?
+                    + pushed_requests::sweep(tx, BATCH).await?
+                    + initial_access::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
                     + grants::sweep(tx, BATCH).await?
                     + access_tokens::sweep(tx, BATCH).await?

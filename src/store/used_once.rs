@@ -1,4 +1,5 @@
-//! What may be used once and carries its own state (a passkey ceremony's ticket): a row says that it has been.
+//! What may be used once and carries its own state (a passkey ceremony's ticket, a client's assertion), or whose row is
+//! gone before its use is over (a pushed request): a row says that it has been.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -34,6 +35,11 @@ pub async fn claim(tx: &Tx, digest: &Digest, until: Timestamp) -> Result<bool> {
         Err(DbErr::RecordNotInserted) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether it has been used.
+pub async fn was_claimed<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Result<bool> {
+    Ok(row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?.is_some())
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {

@@ -67,7 +67,7 @@ pub(super) fn cookie_name(app: &App, name: &str) -> String {
     if app.config.secure() { format!("__Host-signet-{name}") } else { format!("signet-{name}") }
 }
 
-/// A cookie of ours for `seconds`; none of them is for scripts, and none leaves the host.
+/// A cookie of ours for `seconds`; none of them is for scripts (but `session_state`'s), and none leaves the host.
 pub(super) fn cookie(app: &App, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
     let secure = if app.config.secure() { "; Secure" } else { "" };
     let name = cookie_name(app, name);

@@ -1,5 +1,7 @@
 //! What surrounds each request: an id, one log line, security headers, no caching unless a handler says otherwise.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -13,6 +15,18 @@ use crate::app::App;
 /// form, and the last stop of a sign-in is the app's own address.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                    font-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// For the one page that apps put into a frame of theirs, whoever they are.
+const FRAMED_CSP: &str = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors *";
+
+/// Said by an answer that may stand in a frame of somebody else's page.
+#[derive(Clone, Copy, Debug)]
+pub struct Framed;
+
+/// The policy of a page that has frames of these origins in it.
+pub fn with_frames(origins: &BTreeSet<String>) -> Option<HeaderValue> {
+    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+    HeaderValue::from_str(&format!("{CSP}; frame-src {}", origins.join(" "))).ok()
+}
 
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CSP),
@@ -40,9 +54,14 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
             tracing::info!(status, ms, "answered");
         }
     });
+    let framed = response.extensions().get::<Framed>().is_some();
     let headers = response.headers_mut();
+    if framed {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAMED_CSP));
+    }
     for (name, value) in HEADERS {
-        if !headers.contains_key(&name) {
+        let left_out = framed && name == header::X_FRAME_OPTIONS;
+        if !headers.contains_key(&name) && !left_out {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }

@@ -1,7 +1,7 @@
 //! HTTP: parse, call, render. The only place that knows axum, askama and tower-sessions.
 //!
 //! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`limits`] what none gets past, [`error`] how a
-//! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`browser`] the cookie of a browser that
+//! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`session_state`] what apps see of a session, [`browser`] the cookie of a browser that
 //! has not signed in, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
 //! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`device`] a browser in words, `console` the administrator's.
 
@@ -17,6 +17,7 @@ pub mod limits;
 pub mod oauth;
 pub mod pages;
 pub mod router;
+pub mod session_state;
 pub mod sessions;
 pub mod sign_in;
 pub mod statics;

@@ -1,20 +1,20 @@
 //! Every route, grouped by who asks: programs, anybody (public documents), people's browsers.
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::limits::{self, Face};
-use super::oauth::{authorize, documents, token, userinfo};
+use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, home, login, logout, passkey, select_account, setup};
 use super::urls::{ENDPOINTS, LOGIN, SETUP};
-use super::{account, browser, console, error, flash, layers, sessions, statics};
+use super::{account, browser, console, error, flash, layers, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub fn router(app: &App) -> Router {
     // Apps in browsers call these from their own pages; none of them looks at a cookie.
     let cors = CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::WWW_AUTHENTICATE]);
 
@@ -31,6 +31,9 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.token, post(token::token))
         .route(ENDPOINTS.introspection, post(token::introspect))
         .route(ENDPOINTS.revocation, post(token::revoke))
+        .route(ENDPOINTS.registration, post(registration::register))
+        .route("/oauth2/register/{id}", get(registration::show).put(registration::replace).delete(registration::end))
+        .route(ENDPOINTS.pushed_authorization, post(token::push))
         .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
     let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
 
@@ -38,7 +41,7 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/openid-configuration", get(documents::discovery))
         .route("/.well-known/oauth-authorization-server", get(documents::discovery))
         .route(ENDPOINTS.jwks, get(documents::jwks));
-    let documents = limited(app, Face::Program, documents).layer(cors);
+    let documents = limited(app, Face::Program, documents).layer(Extension(documents::Prepared::default())).layer(cors);
 
     let pages = Router::new()
         .route("/", get(home::show))
@@ -56,8 +59,13 @@ pub fn router(app: &App) -> Router {
         .merge(console::routes());
     let pages = limited(app, Face::Person, pages)
         .layer(from_fn_with_state(app.clone(), flash::layer))
+        .layer(from_fn_with_state(app.clone(), session_state::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
+
+    // Outside of what looks at cookies: in an app's frame there are none but for scripts.
+    let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
+    let framed = limited(app, Face::Person, framed);
 
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -70,6 +78,7 @@ pub fn router(app: &App) -> Router {
         .merge(back_channel)
         .merge(documents)
         .merge(pages)
+        .merge(framed)
         .merge(operation)
         .fallback(error::nowhere)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))

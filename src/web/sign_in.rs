@@ -7,10 +7,11 @@ use super::sessions::{self, Carried, KEY};
 use crate::domain::authorization::SignInMethod;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{EventId, SessionId, UserId};
+use crate::domain::participant::Participant;
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::grants::{self, Of};
-use crate::store::{Change, Cutoff, Store, StoreError, Tx, events, sessions as rows};
+use crate::store::session_end::{self, Ended};
+use crate::store::{Store, StoreError, events};
 
 /// Signs `user` in on this browser.
 pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remember: bool) -> Result<(), PageError> {
@@ -48,12 +49,13 @@ pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remembe
     note(visitor, EventKind::SignedIn, user.id, method).await.map_err(|error| visitor.error(error))
 }
 
-/// Ends this browser's session, and what hangs on it.
-pub async fn sign_out(visitor: &Visitor) -> Result<(), PageError> {
-    let Some(session) = &visitor.session else { return Ok(()) };
-    end(visitor.app.store(), session.id).await.map_err(|error| visitor.error(error))?;
+/// Ends this browser's session, and what hangs on it; who took part in it.
+pub async fn sign_out(visitor: &Visitor) -> Result<Vec<Participant>, PageError> {
+    let Some(session) = &visitor.session else { return Ok(Vec::new()) };
+    let ended = end(visitor.app.store(), session.id).await.map_err(|error| visitor.error(error))?;
     note(visitor, EventKind::SignedOut, session.user, session.method).await.map_err(|error| visitor.error(error))?;
-    visitor.tower.flush().await.map_err(|error| broken(visitor, &error))
+    visitor.tower.flush().await.map_err(|error| broken(visitor, &error))?;
+    Ok(ended.participants)
 }
 
 /// The same session under a new cookie: whoever had a copy of the old one has nothing.
@@ -69,14 +71,8 @@ fn broken(visitor: &Visitor, error: &tower_sessions::session::Error) -> PageErro
     visitor.error(again.because(error.to_string()))
 }
 
-async fn end(store: &Store, id: SessionId) -> Result<(), StoreError> {
-    store.write(move |tx| Box::pin(end_in(tx, id))).await
-}
-
-async fn end_in(tx: &Tx, id: SessionId) -> Result<(), StoreError> {
-    rows::delete(tx, id).await?;
-    grants::revoke(tx, Of::Session(id)).await?;
-    tx.tell(Change::Cutoff(Cutoff::Session(id))).await
+async fn end(store: &Store, id: SessionId) -> Result<Ended, StoreError> {
+    store.write(move |tx| Box::pin(session_end::one(tx, id))).await
 }
 
 async fn note(visitor: &Visitor, kind: EventKind, user: UserId, method: SignInMethod) -> Result<(), StoreError> {

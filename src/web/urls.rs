@@ -1,21 +1,9 @@
-//! The paths that CONTRACT fixes, in one place: the router mounts them and discovery publishes them.
+//! The paths of pages, one place for links and routes. Those of the protocol are `protocol::discovery`'s, which publishes
+//! them.
 
 use crate::domain::ids::{ClientId, InteractionId, UserId};
-use crate::protocol::discovery::Endpoints;
 
-pub const ENDPOINTS: Endpoints = Endpoints {
-    authorization: "/oauth2/authorize",
-    token: "/oauth2/token",
-    userinfo: "/oauth2/userinfo",
-    jwks: "/.well-known/jwks.json",
-    introspection: "/oauth2/introspect",
-    revocation: "/oauth2/revoke",
-    end_session: "/oauth2/logout",
-    pushed_authorization: "/oauth2/par",
-    device_authorization: "/oauth2/device_authorization",
-    registration: "/oauth2/register",
-    check_session: "/oauth2/check_session",
-};
+pub use crate::protocol::discovery::ENDPOINTS;
 
 pub const LOGIN: &str = "/login";
 pub const SETUP: &str = "/setup";

@@ -150,6 +150,25 @@ async fn an_app_is_removed() {
     assert_eq!(browser.open(&server.authorize(&[("scope", "openid email")])).await.ok().unwrap().name(), "consent");
 }
 
+/// OpenID Connect Core §4: an app that says where it begins is opened there, and told which server asks.
+#[tokio::test]
+async fn an_app_is_opened_where_it_begins() {
+    let server = Server::with_alice().await;
+    let begins = "https://app.example/start?tenant=a%20b";
+    server.client("opens", serde_json::json!({ "initiate_login_uri": begins })).await;
+    let browser = server.browser();
+    browser.sign_in(&server.authorize(&[])).await;
+    assert!(!browser.page("/account/apps").await.has("a[href^='https://app.example']"), "web says nothing");
+    browser.sign_in(&server.authorize(&[("client_id", "opens")])).await;
+    let page = browser.page("/account/apps").await;
+    let iss: String = url::form_urlencoded::byte_serialize(server.url.as_bytes()).collect();
+    assert_eq!(page.attribute("a[href^='https://app.example']", "href").unwrap(), format!("{begins}&iss={iss}"));
+    let opens = signet::domain::ids::ClientId::parse("opens").unwrap();
+    let by = signet::manage::By::command_line();
+    signet::manage::clients::disable(&server.app.manager(), &by, &opens).await.unwrap();
+    assert!(!browser.page("/account/apps").await.has("a[href^='https://app.example']"), "it is turned off");
+}
+
 /// A client id may hold a slash: in an address it is one segment all the same.
 #[tokio::test]
 async fn an_app_whose_id_is_an_address_is_removed_too() {

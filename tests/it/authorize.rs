@@ -52,6 +52,7 @@ async fn what_is_wrong_after_it_goes_back_to_the_app() {
     for (changes, code) in [
         (vec![("response_type", "")], "invalid_request"),
         (vec![("response_type", "token")], "unsupported_response_type"),
+        (vec![("response_type", "code id_token"), ("response_mode", "query")], "unauthorized_client"),
         (vec![("code_challenge_method", "plain")], "invalid_request"),
         (vec![("code_challenge_method", "")], "invalid_request"),
         (vec![("code_challenge", "short")], "invalid_request"),
@@ -63,8 +64,9 @@ async fn what_is_wrong_after_it_goes_back_to_the_app() {
         (vec![("max_age", "-1")], "invalid_request"),
         (vec![("id_token_hint", "e30.e30.e30")], "invalid_request"),
         (vec![("resource", "https://unknown.example")], "invalid_target"),
-        (vec![("request", "e30.e30.")], "request_not_supported"),
-        (vec![("request_uri", "https://a.example/r")], "request_uri_not_supported"),
+        (vec![("request", "e30.e30.")], "invalid_request_object"),
+        (vec![("request_uri", "https://a.example/r")], "invalid_request_uri"),
+        (vec![("claims", "[]")], "invalid_request"),
         (vec![("registration", "{}")], "registration_not_supported"),
     ] {
         let callback = browser.open(&server.authorize(&changes)).await.err().unwrap_or_else(|| panic!("{changes:?}"));

@@ -66,7 +66,8 @@ async fn what_discovery_says_is_so() {
         assert_eq!(header["alg"], alg);
     }
     for method in values("token_endpoint_auth_methods_supported") {
-        server.client(&method, json!({ "token_endpoint_auth_method": method })).await;
+        let keys = if method == "private_key_jwt" { json!({ "keys": [] }) } else { Value::Null };
+        server.client(&method, json!({ "token_endpoint_auth_method": method, "jwks": keys })).await;
     }
 }
 

@@ -173,6 +173,10 @@ impl ClientMetadata {
                 wrong(field, "needs the algorithm beside it");
             }
         }
+        // Encrypted alone anybody could have written it: what is encrypted is signed first.
+        if self.userinfo_encrypted_response_alg.is_some() && self.userinfo_signed_response_alg.is_none() {
+            wrong("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg");
+        }
         if self.introspection_encrypted_response_alg.is_some() && self.introspection_signed_response_alg.is_none() {
             wrong("introspection_encrypted_response_alg", "needs introspection_signed_response_alg");
         }
@@ -190,6 +194,9 @@ impl ClientMetadata {
         }
         if self.backchannel_logout_uri.as_ref().is_some_and(|uri| uri.as_str().contains('#')) {
             wrong("backchannel_logout_uri", "has a fragment");
+        }
+        if self.frontchannel_logout_uri.as_ref().is_some_and(|uri| uri.as_str().contains('#')) {
+            wrong("frontchannel_logout_uri", "has a fragment");
         }
         // OpenID Connect Front-Channel Logout §2: scheme, host and port are those of a redirect URI.
         let origin = |text: &str| url::Url::parse(text).ok().map(|url| url.origin());
@@ -245,6 +252,7 @@ mod tests {
                 "sector_identifier_uri",
             ),
             (json!({ "frontchannel_logout_uri": "https://other.example/out" }), "frontchannel_logout_uri"),
+            (json!({ "frontchannel_logout_uri": "https://app.example/out#f" }), "frontchannel_logout_uri"),
             (json!({ "backchannel_logout_uri": "https://app.example/out#f" }), "backchannel_logout_uri"),
             (json!({ "jwks": { "keys": [] }, "jwks_uri": "https://app.example/jwks" }), "jwks_uri"),
             (

@@ -1,5 +1,5 @@
-//! What is next for an authorization request: one pure function, so that prompt, `max_age`, hints and consent are a table
-//! (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4).
+//! What is next for an authorization request: one pure function, so that prompt, `max_age`, hints, classes and consent are
+//! a table (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4, §5.5.1.1; RFC 9470 §5).
 
 use crate::domain::interaction::{AuthorizationRequest, Progress};
 use crate::domain::scope::Scopes;
@@ -55,7 +55,17 @@ pub fn next_step<'s>(
             "Another person signed in than id_token_hint names.",
         ));
     }
-    if another || (!fresh && (too_old || request.prompt.login || progress.use_another_account)) {
+    let met = request.acr.answered_by(session.method.acr()).is_some();
+    if request.acr.essential && !met && (fresh || request.acr.values.is_empty()) {
+        // OpenID Connect Core §5.5.1.1, OpenID Connect Unmet Authentication Requirements §2.
+        return Step::Refuse(OAuthError::new(
+            ErrorCode::UnmetAuthenticationRequirements,
+            "The sign-in is not of a class that the app insists on.",
+        ));
+    }
+    // RFC 9470 §5: a stronger sign-in is asked for once. Where it is only a wish, nobody is bothered in the background.
+    let stronger = !met && !request.acr.values.is_empty() && (request.acr.essential || !silent);
+    if another || (!fresh && (stronger || too_old || request.prompt.login || progress.use_another_account)) {
         return login();
     }
     if request.prompt.select_account && !fresh && progress.selected != Some(session.user) {
@@ -75,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Step, next_step};
-    use crate::domain::authorization::SignInMethod;
+    use crate::domain::authorization::{Acr, SignInMethod};
     use crate::domain::claims_request::{AcrRequest, RequestedClaims};
     use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::{ClientId, SessionId, UserId};
@@ -161,6 +171,10 @@ mod tests {
         let plain = request(|_| {});
         let aged = |age| request(move |request| request.max_age = Some(age));
         let hinted = |user| request(move |request| request.hinted = Some(user));
+        let asking = |values: &[Acr], essential| {
+            let acr = AcrRequest { values: values.to_vec(), essential };
+            request(move |request| request.acr = acr)
+        };
         for (row, request, session, progress, allowed, expected) in [
             (1, &plain, &none, &nothing, all, "login"),
             (2, &plain, &old, &nothing, all, "issue"),
@@ -191,6 +205,21 @@ mod tests {
             (26, &hinted(ALICE), &old, &nothing, all, "issue"),
             (27, &hinted(BOB), &old, &nothing, all, "login"),
             (28, &hinted(BOB), &fresh, &signed_in, all, "login_required"),
+            // The session here is a password's.
+            (29, &asking(&[Acr::Password], true), &old, &nothing, all, "issue"),
+            (30, &asking(&[Acr::PhishingResistant], true), &old, &nothing, all, "login"),
+            (
+                31,
+                &asking(&[Acr::PhishingResistant], true),
+                &fresh,
+                &signed_in,
+                all,
+                "unmet_authentication_requirements",
+            ),
+            (32, &asking(&[], true), &old, &nothing, all, "unmet_authentication_requirements"),
+            (33, &asking(&[Acr::PhishingResistant], false), &old, &nothing, all, "login"),
+            (34, &asking(&[Acr::PhishingResistant], false), &fresh, &signed_in, all, "issue"),
+            (35, &asking(&[Acr::PhishingResistant, Acr::Password], false), &old, &nothing, all, "issue"),
         ] {
             assert_eq!(step(request, session.as_ref(), progress, allowed), expected, "row {row}");
         }

@@ -1,68 +1,197 @@
-//! Issuing a code: the only thing written where nobody had to be asked (RFC 6749 §4.1.2).
+//! Issuing what the response type asks for: a code, tokens, or both (RFC 6749 §4.1.2, OpenID Connect Core §3.2.2.5,
+//! §3.3.2.5). The code is the only thing written where nobody had to be asked; signing happens after the transaction.
 
 use super::response::Reply;
 use crate::domain::authorization::{Authorization, SignIn, Subject};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ResponseType;
 use crate::domain::code::Code;
 use crate::domain::ids::{GrantId, InteractionId};
 use crate::domain::interaction::AuthorizationRequest;
-use crate::domain::secret::SecretKind;
+use crate::domain::participant::Participant;
+use crate::domain::scope::Scopes;
+use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::domain::session::Session;
+use crate::env::Timestamp;
 use crate::protocol::Provider;
+use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
-use crate::store::{codes, interactions, sessions};
+use crate::protocol::id_token::Beside;
+use crate::store::{StoreError, Tx, access_tokens, codes, interactions, session_clients, sessions, used_once};
+
+/// What the transaction left to be signed.
+struct Begun {
+    at: Timestamp,
+    code: Option<Secret>,
+    opaque: Option<Secret>,
+}
 
 impl Provider {
-    /// The answer with a code; nothing where `waiting` has been answered already, or the session has just ended.
-    pub(super) async fn issue_code(
+    /// The answer with what was asked for; nothing where `waiting` or the pushed request has been answered already, or
+    /// the session has just ended.
+    pub(super) async fn issue(
         &self,
+        client: &Client,
         request: &AuthorizationRequest,
         session: &Session,
         waiting: Option<InteractionId>,
     ) -> Result<Option<Reply>> {
-        let secret = SecretKind::AuthorizationCode.mint(self.env.random());
-        let (now, id) = (self.env.now(), session.id);
-        let code = Code {
-            digest: SecretKind::AuthorizationCode.digest(secret.expose()),
-            authorization: Authorization {
-                subject: Subject::User(session.user),
-                client: request.client.clone(),
-                sign_in: Some(SignIn {
-                    session: session.id,
-                    auth_time: session.auth_time,
-                    method: session.method,
-                    told_acr: request.acr.answered_by(session.method.acr()),
-                }),
-                grant: Some(GrantId(self.env.uuid())),
-                scopes: request.scopes.clone(),
-                resources: request.resources.clone(),
-                nonce: request.nonce.clone(),
-                claims: request.claims.clone(),
-                act: None,
-            },
+        let authorization = self.authorization(request, session);
+        let plan = match request.response_type.token() {
+            true => {
+                let apis = self.store.authority().apis(&self.store).await?;
+                Some(self.plan_access_token(client, &authorization.resources, &apis))
+            }
+            false => None,
+        };
+        let Some(begun) = self.begin(client, request, &authorization, session, waiting, plan.clone()).await? else {
+            return Ok(None);
+        };
+        self.complete(client, request, &authorization, plan, begun).await.map(Some)
+    }
+
+    fn authorization(&self, request: &AuthorizationRequest, session: &Session) -> Authorization {
+        Authorization {
+            subject: Subject::User(session.user),
+            client: request.client.clone(),
+            sign_in: Some(SignIn {
+                session: session.id,
+                auth_time: session.auth_time,
+                method: session.method,
+                told_acr: request.acr.answered_by(session.method.acr()),
+            }),
+            grant: Some(GrantId(self.env.uuid())),
+            scopes: request.scopes.clone(),
+            resources: request.resources.clone(),
+            nonce: request.nonce.clone(),
+            claims: request.claims.clone(),
+            act: None,
+        }
+    }
+
+    async fn begin(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+        authorization: &Authorization,
+        session: &Session,
+        waiting: Option<InteractionId>,
+        plan: Option<Plan>,
+    ) -> Result<Option<Begun>> {
+        let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
+        let opaque = plan.and_then(|plan| self.opaque_access_token(&plan, authorization));
+        let (pushed, id) = (request.pushed, session.id);
+        let (participant, session_end) = (Participant::of(client, session), session.expires_at);
+        let pushed_until = self.pushed_until();
+        let row = code.as_ref().map(|code| self.code(request, authorization.clone(), code));
+        let begun = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !answer_once(tx, waiting, pushed, pushed_until).await? {
+                        return Ok(None);
+                    }
+                    // Held until the code is there: whatever ends the session from now on finds it, and ends it too.
+                    if !sessions::hold(tx, id).await? {
+                        return Ok(None);
+                    }
+                    if let Some(row) = &row {
+                        codes::insert(tx, row).await?;
+                    }
+                    if let Some(participant) = &participant {
+                        session_clients::join(tx, participant, session_end).await?;
+                    }
+                    let opaque = match opaque {
+                        Some((secret, row)) => {
+                            access_tokens::insert(tx, &row).await?;
+                            Some(secret)
+                        }
+                        None => None,
+                    };
+                    Ok(Some(Begun { at: tx.now(), code, opaque }))
+                })
+            })
+            .await?;
+        Ok(begun)
+    }
+
+    fn code(&self, request: &AuthorizationRequest, authorization: Authorization, code: &Secret) -> Code {
+        let now = self.env.now();
+        Code {
+            digest: SecretKind::AuthorizationCode.digest(code.expose()),
+            authorization,
             redirect_uri: request.reply_to.redirect_uri.clone(),
             redirect_uri_sent: request.reply_to.redirect_uri_sent,
             challenge: request.challenge.clone(),
             issued_at: now,
             expires_at: now.plus_seconds(self.lifetimes.code),
+        }
+    }
+
+    async fn complete(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+        authorization: &Authorization,
+        plan: Option<Plan>,
+        begun: Begun,
+    ) -> Result<Reply> {
+        let mut parameters = Vec::new();
+        if let Some(code) = &begun.code {
+            parameters.push(("code", code.expose().to_owned()));
+        }
+        let access_token = match (begun.opaque, &plan) {
+            (Some(token), _) => Some(token),
+            (None, Some(plan)) => Some(self.jwt_access_token(client, plan, authorization, begun.at)?),
+            (None, None) => None,
         };
-        let issued = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    if let Some(waiting) = waiting
-                        && !interactions::consume(tx, waiting).await?
-                    {
-                        return Ok(false);
-                    }
-                    // Held until the code is there: whatever ends the session from now on finds it, and ends it too.
-                    if !sessions::hold(tx, id).await? {
-                        return Ok(false);
-                    }
-                    codes::insert(tx, &code).await?;
-                    Ok(true)
-                })
-            })
-            .await?;
-        Ok(issued.then(|| Reply::code(&self.issuer, &request.reply_to, &secret)))
+        if let (Some(token), Some(plan)) = (&access_token, &plan) {
+            parameters.push(("access_token", token.expose().to_owned()));
+            parameters.push(("token_type", "Bearer".to_owned()));
+            parameters.push(("expires_in", plan.lifetime.to_string()));
+            parameters.push(("scope", authorization.scopes.to_string()));
+        }
+        if request.response_type.id_token() {
+            let beside = Beside {
+                access_token: access_token.as_ref().map(Secret::expose),
+                code: begun.code.as_ref().map(Secret::expose),
+                about: self.about_in_id_token(authorization, request.response_type).await?,
+            };
+            let id_token = self.id_token(client, authorization, beside).await?;
+            parameters.extend(id_token.map(|token| ("id_token", token)));
+        }
+        let session_state = self.session_state(request, authorization);
+        parameters.extend(session_state.map(|state| ("session_state", state)));
+        Ok(Reply::new(&self.issuer, &request.reply_to, parameters))
+    }
+
+    /// The claims of the scopes stand in the ID token only where no access token will ever fetch them (OpenID Connect
+    /// Core §5.4); those that were asked for in it always do.
+    async fn about_in_id_token(
+        &self,
+        authorization: &Authorization,
+        response_type: ResponseType,
+    ) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let scopes =
+            if response_type == ResponseType::IdToken { authorization.scopes.clone() } else { Scopes::default() };
+        self.claims_in_id_token(authorization, &scopes).await
+    }
+}
+
+/// Takes the interaction and the pushed request out; whether they were there to be taken (RFC 9126 §4: used once).
+pub(super) async fn answer_once(
+    tx: &Tx,
+    waiting: Option<InteractionId>,
+    pushed: Option<Digest>,
+    until: Timestamp,
+) -> std::result::Result<bool, StoreError> {
+    if let Some(waiting) = waiting
+        && !interactions::consume(tx, waiting).await?
+    {
+        return Ok(false);
+    }
+    match pushed {
+        Some(pushed) => used_once::claim(tx, &pushed, until).await,
+        None => Ok(true),
     }
 }

@@ -1,13 +1,16 @@
 //! The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2): a request comes in, and either an answer
 //! goes back to the app, or a person is asked, or an error is shown.
 //!
-//! [`check`] every check in order, [`interaction`] the one function that decides what is next, [`issue`] the code,
-//! [`response`] the answer. A page never routes to another page: it records what was done and comes back here.
+//! [`request_object`] where the parameters are, [`pushed`] those handed over before, [`check`] every check in order,
+//! [`request`] the single parameters, [`interaction`] the one function that decides what is next, [`issue`] code and
+//! tokens, [`response`] the answer. A page never routes to another page: it records what was done and comes back here.
 
 pub mod check;
 pub mod interaction;
 mod issue;
+pub mod pushed;
 pub(in crate::protocol) mod request;
+pub(in crate::protocol) mod request_object;
 pub mod response;
 
 pub use check::Refused;
@@ -24,6 +27,7 @@ use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
+use crate::env::Timestamp;
 use crate::store::{consents, interactions};
 
 /// What is to be done now.
@@ -43,18 +47,15 @@ impl Provider {
         session: Option<&Session>,
         browser: Digest,
     ) -> std::result::Result<Outcome, Refused> {
-        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
-        let reply_to = check::reply_to(parameters, &client).map_err(Refused::Shown)?;
-        let request = self.judge(parameters, &client, &reply_to, None).await;
-        let request = request.map_err(|error| Refused::Returned(Box::new(reply_to), error))?;
+        let (client, request) = self.accept(parameters).await?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
         match self.decide(&client, &request, session, &progress).await.map_err(returned)? {
             Step::Issue(session) => {
-                let reply = self.issue_code(&request, session, None).await.map_err(returned)?;
+                let reply = self.issue(&client, &request, session, None).await.map_err(returned)?;
                 reply.map(Outcome::Reply).ok_or_else(|| returned(expired()))
             }
-            Step::Refuse(error) => Err(returned(error)),
+            Step::Refuse(error) => Err(returned(self.use_up(&request, error).await)),
             step => {
                 let interaction = Interaction {
                     id: InteractionId(self.env.uuid()),
@@ -75,6 +76,49 @@ impl Provider {
         }
     }
 
+    /// The request in `parameters`, where every check lets it through.
+    async fn accept(
+        &self,
+        parameters: &Parameters,
+    ) -> std::result::Result<(Arc<Client>, AuthorizationRequest), Refused> {
+        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
+        let resolved = match self.resolve(parameters, &client).await {
+            Ok(resolved) => resolved,
+            // An address that is sent outside and is the client's own is good enough to say that what was inside is not.
+            Err(error) => {
+                return Err(match check::reply_to(parameters, &client) {
+                    Ok(to) if to.redirect_uri_sent => Refused::Returned(Box::new(to), error),
+                    _ => Refused::Shown(error),
+                });
+            }
+        };
+        let reply_to = check::reply_to(&resolved.parameters, &client).map_err(Refused::Shown)?;
+        match self.judge(&resolved.parameters, &client, &reply_to, resolved.pushed).await {
+            Ok(request) => Ok((client, request)),
+            Err(error) => Err(Refused::Returned(Box::new(reply_to), error)),
+        }
+    }
+
+    /// Uses a pushed request up with the refusal that answers it; the refusal to tell.
+    async fn use_up(&self, request: &AuthorizationRequest, error: OAuthError) -> OAuthError {
+        let Some(pushed) = request.pushed else { return error };
+        let until = self.pushed_until();
+        let claimed = self
+            .store
+            .write(move |tx| Box::pin(async move { issue::answer_once(tx, None, Some(pushed), until).await }))
+            .await;
+        match claimed {
+            Ok(true) => error,
+            Ok(false) => expired(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// As long as anybody may still be asked about it.
+    fn pushed_until(&self) -> Timestamp {
+        self.env.now().plus_seconds(self.lifetimes.interaction.saturating_mul(2))
+    }
+
     /// Decides again for an interaction on which somebody has done something.
     pub async fn resume(
         &self,
@@ -85,7 +129,7 @@ impl Provider {
         let returned = |error| Refused::Returned(Box::new(waiting.request.reply_to.clone()), error);
         match self.decide(&client, &waiting.request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
-                let reply = self.issue_code(&waiting.request, session, Some(waiting.id)).await.map_err(returned)?;
+                let reply = self.issue(&client, &waiting.request, session, Some(waiting.id)).await.map_err(returned)?;
                 // Another tab was quicker: its answer is the app's, this one has none to give.
                 reply.map(Outcome::Reply).ok_or_else(|| Refused::Shown(expired()))
             }
@@ -96,8 +140,11 @@ impl Provider {
 
     /// Ends an interaction with an error that goes back to the app.
     pub async fn refuse(&self, waiting: &Interaction, error: OAuthError) -> std::result::Result<Outcome, Refused> {
-        let id = waiting.id;
-        let ended = self.store.write(move |tx| Box::pin(async move { interactions::consume(tx, id).await })).await;
+        let (id, pushed, until) = (waiting.id, waiting.request.pushed, self.pushed_until());
+        let ended = self
+            .store
+            .write(move |tx| Box::pin(async move { issue::answer_once(tx, Some(id), pushed, until).await }))
+            .await;
         match ended {
             Ok(true) => Err(Refused::Returned(Box::new(waiting.request.reply_to.clone()), error)),
             Ok(false) => Err(Refused::Shown(expired())),

@@ -5,7 +5,6 @@ use url::form_urlencoded::Serializer;
 
 use crate::config::Issuer;
 use crate::domain::interaction::{ReplyTo, ResponseMode};
-use crate::domain::secret::Secret;
 use crate::protocol::error::OAuthError;
 
 /// An answer on its way.
@@ -17,10 +16,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn code(issuer: &Issuer, to: &ReplyTo, code: &Secret) -> Self {
-        Self::new(issuer, to, vec![("code", code.expose().to_owned())])
-    }
-
     /// RFC 6749 §4.1.2.1.
     pub fn error(issuer: &Issuer, to: &ReplyTo, error: &OAuthError) -> Self {
         let parameters =
@@ -28,7 +23,7 @@ impl Reply {
         Self::new(issuer, to, parameters)
     }
 
-    fn new(issuer: &Issuer, to: &ReplyTo, mut parameters: Vec<(&'static str, String)>) -> Self {
+    pub(super) fn new(issuer: &Issuer, to: &ReplyTo, mut parameters: Vec<(&'static str, String)>) -> Self {
         if let Some(state) = &to.state {
             parameters.push(("state", state.clone()));
         }

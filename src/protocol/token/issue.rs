@@ -1,7 +1,5 @@
 //! The one mint: an authorization becomes tokens. Signing happens after the transaction and outside of it.
 
-use serde_json::{Map, Value};
-
 use super::TokenSet;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
@@ -30,7 +28,7 @@ impl Provider {
             None => self.jwt_access_token(client, plan, authorization, issued_at)?,
         };
         let id_token = if authorization.scopes.contains(OPENID) {
-            let about = self.asked_of_id_token(authorization).await?;
+            let about = self.claims_in_id_token(authorization, &Scopes::default()).await?;
             let beside = Beside { access_token: Some(access_token.expose()), code: None, about };
             self.id_token(client, authorization, beside).await?
         } else {
@@ -44,16 +42,5 @@ impl Provider {
             id_token,
             scope: authorization.scopes.clone(),
         })
-    }
-
-    /// The single claims that the `claims` parameter wants in the ID token.
-    async fn asked_of_id_token(&self, authorization: &Authorization) -> Result<Map<String, Value>> {
-        let single = &authorization.claims.id_token;
-        match authorization.user() {
-            Some(user) if !single.is_empty() => {
-                Ok(self.claims_about(user, &Scopes::default(), single).await?.unwrap_or_default())
-            }
-            _ => Ok(Map::new()),
-        }
     }
 }

@@ -1,9 +1,10 @@
-//! `/account/apps`: which apps may use the account, and taking that back.
+//! `/account/apps`: which apps may use the account, opening them, and taking that back.
 
 use axum::response::Response;
 
 use super::then;
 use super::views::{AppLine, AppsPage};
+use crate::app::App;
 use crate::domain::ids::ClientId;
 use crate::manage::ManageError;
 use crate::manage::consents::{self, Connected};
@@ -22,16 +23,24 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        apps: apps.iter().map(line).collect(),
+        apps: apps.iter().map(|app| line(person.app(), app)).collect(),
     }))
 }
 
-fn line(app: &Connected) -> AppLine {
+fn line(here: &App, app: &Connected) -> AppLine {
     AppLine {
         client_path: url::form_urlencoded::byte_serialize(app.client.id.as_str().as_bytes()).collect(),
         app: card(&app.client),
         scopes: app.scopes.iter().map(consent::scope_in_words).collect(),
         since: When::new(app.since.date()),
+        // OpenID Connect Core §4: the app begins, and finds the person signed in here.
+        open: app
+            .client
+            .meta
+            .initiate_login_uri
+            .as_ref()
+            .filter(|_| !app.client.disabled)
+            .map(|uri| uri.with(&[("iss", here.provider.issuer.as_str())])),
     }
 }
 

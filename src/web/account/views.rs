@@ -125,6 +125,8 @@ pub struct AppLine {
     /// Plain words, not scope names.
     pub scopes: Vec<String>,
     pub since: When,
+    /// Where the app begins to sign people in, if it says so.
+    pub open: Option<String>,
 }
 
 // The line of the side navigation that a page marks as the one people are on.

@@ -15,12 +15,12 @@ use crate::domain::client_metadata::{
 };
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
-use crate::domain::web_address::WebPage;
+use crate::domain::web_address::{FetchUri, WebPage};
 use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 
 /// The fields of text that the form of an app has in a browser, filled or not.
-pub const FIELDS: [&str; 10] = [
+pub const FIELDS: [&str; 13] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
@@ -31,6 +31,9 @@ pub const FIELDS: [&str; 10] = [
     "id_token_signed_response_alg",
     "policy_uri",
     "tos_uri",
+    "initiate_login_uri",
+    "backchannel_logout_uri",
+    "frontchannel_logout_uri",
 ];
 
 /// The settings of an app that was not changed yet.
@@ -50,6 +53,9 @@ pub fn shown(client: &Client) -> ClientForm {
         id_token_signed_response_alg: name_of(&meta.id_token_signed_response_alg),
         policy_uri: page(&meta.policy_uri),
         tos_uri: page(&meta.tos_uri),
+        initiate_login_uri: page(&meta.initiate_login_uri),
+        backchannel_logout_uri: meta.backchannel_logout_uri.clone().map(String::from).unwrap_or_default(),
+        frontchannel_logout_uri: page(&meta.frontchannel_logout_uri),
         errors: Vec::new(),
     }
 }
@@ -70,6 +76,9 @@ pub fn typed(form: &AdminForm) -> ClientForm {
         id_token_signed_response_alg: text("id_token_signed_response_alg"),
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
+        initiate_login_uri: text("initiate_login_uri"),
+        backchannel_logout_uri: text("backchannel_logout_uri"),
+        frontchannel_logout_uri: text("frontchannel_logout_uri"),
         errors: Vec::new(),
     }
 }
@@ -146,6 +155,9 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMet
     }
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
+    meta.initiate_login_uri = read.web_page("initiate_login_uri", &form.initiate_login_uri);
+    meta.backchannel_logout_uri = read.address("backchannel_logout_uri", &form.backchannel_logout_uri, FetchUri::parse);
+    meta.frontchannel_logout_uri = read.web_page("frontchannel_logout_uri", &form.frontchannel_logout_uri);
     read.done(meta)
 }
 
@@ -186,11 +198,15 @@ impl Read {
     }
 
     fn web_page(&mut self, field: &str, text: &str) -> Option<WebPage> {
+        self.address(field, text, WebPage::parse)
+    }
+
+    fn address<T>(&mut self, field: &str, text: &str, parse: fn(&str) -> Result<T, &'static str>) -> Option<T> {
         let text = text.trim();
         if text.is_empty() {
             return None;
         }
-        WebPage::parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
+        parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
     }
 
     /// A value by its name in the metadata.

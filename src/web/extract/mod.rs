@@ -11,6 +11,6 @@ mod visitor;
 
 pub use asked::{Asked, RequestId, body, form, origin};
 pub use in_path::InPath;
-pub use script::ScriptAsk;
+pub use script::{ScriptAsk, is_json};
 pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};
 pub use visitor::{Form, Visitor};

@@ -1,16 +1,18 @@
-//! Token, introspection and revocation: what authenticated clients ask (RFC 6749 §3.2, RFC 7662, RFC 7009).
+//! Token, introspection, revocation and pushed requests: what authenticated clients ask (RFC 6749 §3.2, RFC 7662,
+//! RFC 7009, RFC 9126).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::domain::client::Client;
 use crate::protocol::client_auth::Presented;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::introspection;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
 
@@ -20,21 +22,39 @@ pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, Api
     Ok(Json(tokens).into_response())
 }
 
-pub async fn introspect(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+pub async fn introspect(State(app): State<App>, headers: HeaderMap, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
     if client.meta.is_public() {
         // RFC 7662 §2.1: the endpoint must not answer those who prove nothing.
         let error = OAuthError::new(ErrorCode::InvalidClient, "Introspection needs a client that can keep a secret.");
         return Err(error.into());
     }
-    let answer = app.provider.introspect(&client, asked.parameters.required("token")?).await?;
-    Ok(Json(answer).into_response())
+    let token = asked.parameters.required("token")?;
+    if accepts(&headers, introspection::JWT) {
+        let jwt = app.provider.introspect_as_jwt(&client, token).await?;
+        return Ok(([(header::CONTENT_TYPE, introspection::JWT)], jwt).into_response());
+    }
+    Ok(Json(app.provider.introspect(&client, token).await?).into_response())
 }
 
 pub async fn revoke(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
     app.provider.revoke(&client, asked.parameters.required("token")?).await?;
     Ok(StatusCode::OK.into_response())
+}
+
+/// RFC 9126 §2.1 and §2.2.
+pub async fn push(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    let pushed = app.provider.push(&client, &asked.parameters).await?;
+    Ok((StatusCode::CREATED, Json(pushed)).into_response())
+}
+
+/// Whether that media type is asked for by its name.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let mut named = lines.flat_map(|line| line.split(',')).filter_map(|range| range.split(';').next());
+    named.any(|range| range.trim().eq_ignore_ascii_case(media_type))
 }
 
 async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::protocol::bearer;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::userinfo::UserInfo;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
 
@@ -21,6 +22,8 @@ pub async fn userinfo(State(app): State<App>, method: Method, asked: Asked) -> R
         let error = OAuthError::new(ErrorCode::InvalidToken, "An access token is needed.");
         ApiError::new(error, Challenge::BareBearer)
     })?;
-    let claims = app.provider.userinfo(token).await.map_err(refused)?;
-    Ok(Json(claims).into_response())
+    Ok(match app.provider.userinfo(token).await.map_err(refused)? {
+        UserInfo::Claims(claims) => Json(claims).into_response(),
+        UserInfo::Jwt(jwt) => ([(header::CONTENT_TYPE, "application/jwt")], jwt).into_response(),
+    })
 }

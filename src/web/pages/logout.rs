@@ -1,15 +1,21 @@
-//! Signing out, from an app (OpenID Connect RP-Initiated Logout 1.0) or from our own pages.
+//! Signing out, from an app (OpenID Connect RP-Initiated Logout 1.0) or from our own pages; the page at its end tells the
+//! apps that are told in frames (OpenID Connect Front-Channel Logout 1.0 §2).
+
+use std::collections::BTreeSet;
 
 use axum::extract::{FromRequest as _, RawQuery, Request};
+use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{LogoutPage, SignedOutPage};
 use super::{card, person};
+use crate::protocol::frontchannel_logout::Frame;
 use crate::protocol::logout::LogoutRequest;
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor, form};
+use crate::web::layers;
 use crate::web::oauth::authorize::asked_again;
 use crate::web::sign_in;
 use crate::web::urls::ENDPOINTS;
@@ -69,9 +75,19 @@ pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, Page
 }
 
 async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, PageError> {
-    sign_in::sign_out(visitor).await?;
-    Ok(match request.back {
-        Some(back) => Redirect::to(&back).into_response(),
-        None => render(&SignedOutPage { chrome: Chrome::of(&visitor.app) }),
-    })
+    let participants = sign_in::sign_out(visitor).await?;
+    let frames = visitor.app.provider.logout_frames(&participants).await.map_err(|error| visitor.error(error))?;
+    match request.back {
+        Some(back) if frames.is_empty() => Ok(Redirect::to(&back).into_response()),
+        next => Ok(signed_out(visitor, frames, next)),
+    }
+}
+
+fn signed_out(visitor: &Visitor, frames: Vec<Frame>, next: Option<String>) -> Response {
+    let origins: BTreeSet<String> = frames.iter().map(|frame| frame.origin.clone()).collect();
+    let frames: Vec<String> = frames.into_iter().map(|frame| frame.address).collect();
+    let policy = (!origins.is_empty()).then(|| layers::with_frames(&origins)).flatten();
+    let mut response = render(&SignedOutPage { chrome: Chrome::of(&visitor.app), frames, next });
+    response.headers_mut().extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+    response
 }

@@ -139,10 +139,14 @@ pub struct LogoutPage {
     pub app: Option<AppCard>,
 }
 
+/// The end of a session: tells the apps that are told in frames, then goes on to where the app asked for.
 #[derive(Template)]
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOutPage {
     pub chrome: Chrome,
+    /// The addresses of the frames (OpenID Connect Front-Channel Logout §2).
+    pub frames: Vec<String>,
+    pub next: Option<String>,
 }
 
 /// What went wrong: the sentence for the person, the rest for the administrator.

@@ -33,6 +33,7 @@ async fn no_address_comes_from_a_header() {
         "/account".to_owned(),
         "/".to_owned(),
         "/oauth2/logout".to_owned(),
+        "/oauth2/check_session".to_owned(),
         server.authorize(&[]),
         server.authorize(&[("prompt", "none")]),
         server.authorize(&[("redirect_uri", "https://evil.example/")]),

@@ -66,6 +66,7 @@ routes! {
     Person &["GET", "POST"], "/consent/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/select-account/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/oauth2/logout", query;
+    Person &["GET"], "/oauth2/check_session";
     Person &["GET", "POST"], "/setup", query;
 }
 

@@ -41,7 +41,7 @@ impl Away {
 }
 
 /// "A database that goes away: 503, and recovery without a restart"; T27, CVE-2020-15223: a revocation that swallowed a
-/// storage error. While it is away, what needs it says so in its form, a revocation never says that it is done, and what
+/// storage error. While it is away, what needs it says so in its form, a revocation or a sign-out never says that it is done, and what
 /// needs no database goes on. When it is back, so is everything, and nothing that was refused has happened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_database_that_goes_away_and_comes_back() {
@@ -54,17 +54,21 @@ async fn a_database_that_goes_away_and_comes_back() {
         browser.page("/login").await.form(&[("username", "alice"), ("password", crate::support::PASSWORD)]);
     let signed_in = server.browser();
     signed_in.sign_in_as("alice").await;
+    let leaving = server.browser();
+    leaving.sign_in_as("alice").await;
+    let (out, out_form) = leaving.page("/oauth2/logout").await.form(&[("decision", "allow")]);
     let away = Away::begin(&server).await;
 
     let revoke = |token: String| {
         let request = http().post(format!("{}/oauth2/revoke", server.url)).basic_auth("web", Some(SECRET));
         request.form(&[("token", token)]).send()
     };
-    let (refreshed, revoked_access, revoked_refresh, login, ready, credentials) = tokio::join!(
+    let (refreshed, revoked_access, revoked_refresh, login, logout, ready, credentials) = tokio::join!(
         refresh(&server, &token),
         revoke(access.clone()),
         revoke(token.clone()),
         browser.raw_post(&action, &form),
+        leaving.raw_post(&out, &out_form),
         http().get(format!("{}/readyz", server.url)).send(),
         server.token(&[("grant_type", "client_credentials")]),
     );
@@ -77,6 +81,8 @@ async fn a_database_that_goes_away_and_comes_back() {
     assert_eq!(login.status(), 503);
     assert!(login.headers().contains_key("retry-after") && !login.headers().contains_key("set-cookie"));
     assert!(login.text().await.unwrap().contains("data-error=\"temporarily_unavailable\""));
+    assert_eq!(logout.status(), 503, "nobody is told that they are signed out");
+    assert!(logout.text().await.unwrap().contains("data-error=\"temporarily_unavailable\""));
     // SQLite goes on reading while it cannot be written to.
     assert_eq!(ready.unwrap().status(), if postgres { 503 } else { 200 });
     assert_eq!(credentials.0, 200, "the client is in memory and the token a signature: nothing is asked");
@@ -91,5 +97,6 @@ async fn a_database_that_goes_away_and_comes_back() {
     assert_eq!(userinfo(&server, &access).await, 200, "what was refused has not happened");
     assert_eq!(refresh(&server, &token).await.0, 200);
     assert_eq!(signed_in.page("/account").await.status, 200);
+    assert_eq!(leaving.page("/account").await.status, 200);
     assert_eq!(browser.raw_post(&action, &form).await.status(), 303);
 }

@@ -5,4 +5,5 @@ mod injection;
 mod landing;
 mod pages;
 mod passkeys;
+mod sessions;
 mod walkthrough;

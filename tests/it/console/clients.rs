@@ -102,6 +102,44 @@ async fn a_machine_acts_for_itself() {
     assert!(page.html.contains("Machine"));
 }
 
+/// Where an app is told of a sign-out, and where it begins: members of its settings like the others.
+#[tokio::test]
+async fn addresses_for_signing_out_and_in_are_set() {
+    let (server, admin) = with_admin().await;
+    server
+        .client(
+            "web",
+            json!({ "redirect_uris": ["https://app.example/cb"], "backchannel_logout_session_required": true }),
+        )
+        .await;
+    let page = admin.page("/admin/clients/web").await;
+    let fields = [
+        ("backchannel_logout_uri", "https://app.example/told"),
+        ("frontchannel_logout_uri", "https://app.example/out"),
+        ("initiate_login_uri", "https://app.example/start"),
+    ];
+    let saved = admin.fill(&page, "#settings", &fields).await;
+    assert_eq!(saved.status, 200, "{}", saved.text(".notice"));
+    let meta = serde_json::to_value(stored(&server, "web").await.meta).unwrap();
+    for (field, typed) in fields {
+        assert_eq!(meta[field], typed);
+        assert_eq!(saved.value(&format!("#{field}")), typed);
+    }
+    assert_eq!(meta["backchannel_logout_session_required"], true, "what the form does not show stays");
+    for (field, typed) in [
+        ("backchannel_logout_uri", "app.example"),
+        ("backchannel_logout_uri", "https://app.example/told#a"),
+        ("frontchannel_logout_uri", "https://other.example/out"),
+        ("initiate_login_uri", "http://127.0.0.1/start"),
+    ] {
+        let refused = admin.fill(&saved, "#settings", &[(field, typed)]).await;
+        assert!(refused.status == 422 && refused.has(&format!("#{field}-error")), "{field} {typed}");
+        assert_eq!(refused.value(&format!("#{field}")), typed);
+    }
+    admin.fill(&saved, "#settings", &fields.map(|(field, _)| (field, ""))).await;
+    assert_eq!(stored(&server, "web").await.meta.backchannel_logout_uri, None);
+}
+
 #[tokio::test]
 async fn a_refused_form_keeps_what_was_typed_and_says_why_at_the_field() {
     let (server, admin) = with_admin().await;

@@ -9,6 +9,7 @@ pub mod log;
 mod nodes;
 pub mod program;
 pub mod receiver;
+pub mod signer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -58,6 +59,11 @@ impl Server {
         self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
+    /// Sends what waits to be sent, as the program does by itself.
+    pub async fn deliver(&self) {
+        signet::server::deliveries::once(&self.app).await.unwrap();
+    }
+
     pub async fn user(&self, name: &str) -> UserId {
         let now = self.app.env().now();
         let user = User {
@@ -97,7 +103,7 @@ impl Server {
         });
         meta.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let public = meta["token_endpoint_auth_method"] == "none";
-        if public {
+        if public && changes.get("grant_types").is_none() {
             meta["grant_types"] = json!(["authorization_code", "refresh_token"]);
         }
         let now = self.app.env().now();
@@ -241,7 +247,8 @@ impl Browser {
             };
             if to.starts_with("http") && !to.starts_with(&self.url) {
                 let url = url::Url::parse(&to).unwrap();
-                return Err(url.query_pairs().into_owned().collect());
+                let answer = url.fragment().or(url.query()).unwrap_or_default();
+                return Err(url::form_urlencoded::parse(answer.as_bytes()).into_owned().collect());
             }
             response = self.raw(&to).await;
         }

@@ -199,6 +199,9 @@ pub struct ClientForm {
     pub id_token_signed_response_alg: String,
     pub policy_uri: String,
     pub tos_uri: String,
+    pub initiate_login_uri: String,
+    pub backchannel_logout_uri: String,
+    pub frontchannel_logout_uri: String,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }

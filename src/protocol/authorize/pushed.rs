@@ -1,0 +1,57 @@
+//! Pushed authorization requests (RFC 9126): an authenticated client hands over its request beforehand, has it checked
+//! as if a browser had brought it, and gets an address by which the browser names it.
+//!
+//! The request is used up when the person is done, not when they first come: a page that is loaded again, or a second
+//! tab, goes on working for the minute that the address lives (§2.2, §4).
+
+use super::check;
+use super::request_object::URN;
+use crate::domain::client::Client;
+use crate::domain::secret::SecretKind;
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::store::pushed_requests::{self, PushedRequest};
+
+/// Seconds that the address lives.
+pub const LIFETIME: i64 = 60;
+/// What is kept of one request.
+const MOST_BYTES: usize = 32 * 1024;
+
+/// RFC 9126 §2.2.
+#[derive(Debug, serde::Serialize)]
+pub struct Pushed {
+    pub request_uri: String,
+    pub expires_in: i64,
+}
+
+impl Provider {
+    /// Checks the request of an authenticated client and keeps it for a minute.
+    pub async fn push(&self, client: &Client, sent: &Parameters) -> Result<Pushed> {
+        let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
+        if sent.one("request_uri")?.is_some() {
+            return Err(invalid("A pushed request has no request_uri (RFC 9126 section 2.1)."));
+        }
+        if sent.one("client_id")?.is_some_and(|id| id != client.id.as_str()) {
+            return Err(invalid("client_id is another client than the one that authenticated."));
+        }
+        // The client's own proof is no part of what it asks for.
+        let asked = sent.without(&["client_secret", "client_assertion", "client_assertion_type"]);
+        let parameters = self.opened(&asked, client).await?.with("client_id", client.id.as_str());
+        let reply_to = check::reply_to(&parameters, client)?;
+        self.judge(&parameters, client, &reply_to, None).await?;
+        let kept = parameters.encoded();
+        if kept.len() > MOST_BYTES {
+            return Err(invalid("The request is too large."));
+        }
+        let secret = SecretKind::PushedRequest.mint(self.env.random());
+        let row = PushedRequest {
+            digest: SecretKind::PushedRequest.digest(secret.expose()),
+            client: client.id.clone(),
+            parameters: kept,
+            expires_at: self.env.now().plus_seconds(LIFETIME),
+        };
+        self.store.write(move |tx| Box::pin(async move { pushed_requests::insert(tx, &row).await })).await?;
+        Ok(Pushed { request_uri: format!("{URN}{}", secret.expose()), expires_in: LIFETIME })
+    }
+}

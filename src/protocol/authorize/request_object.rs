@@ -1,0 +1,215 @@
+//! Where the parameters of an authorization request stand when they do not stand in the query: in a signed request
+//! object, by value or by reference (OpenID Connect Core §6, RFC 9101), or pushed before (RFC 9126 §4).
+//!
+//! What is inside wins over what stands outside (OpenID Connect Core §6.1); of a pushed request, and for a client that
+//! signs all its requests, nothing outside counts (RFC 9101 §6.3). Next door: [`super::pushed`], the endpoint that takes
+//! them; `keys::client_jws`, which verifies them.
+
+use serde_json::{Map, Value};
+
+use crate::domain::algorithms::SigningAlg;
+use crate::domain::client::Client;
+use crate::domain::secret::{Digest, SecretKind};
+use crate::keys::encryption;
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::store::{pushed_requests, used_once};
+
+/// What stands before the secret part of a `request_uri` of ours (RFC 9126 §2.2).
+pub const URN: &str = "urn:ietf:params:oauth:request_uri:";
+/// Clocks differ by so many seconds.
+const SKEW: i64 = 10;
+
+/// The parameters that count.
+pub struct Resolved {
+    pub parameters: Parameters,
+    /// What is used up with the answer.
+    pub pushed: Option<Digest>,
+}
+
+fn bad_object(cause: impl Into<String>) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequestObject, "The request object is not valid.").because(cause)
+}
+
+fn bad_uri(text: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequestUri, text)
+}
+
+impl Provider {
+    /// The parameters of a request that came to the authorization endpoint.
+    pub(super) async fn resolve(&self, outside: &Parameters, client: &Client) -> Result<Resolved> {
+        if let Some(secret) = outside.one("request_uri")?.and_then(|uri| uri.strip_prefix(URN)) {
+            if outside.one("request")?.is_some() {
+                return Err(two_at_once());
+            }
+            return self.pushed_before(secret, client).await;
+        }
+        if client.meta.require_pushed_authorization_requests {
+            let text = "This client must push its requests (RFC 9126).";
+            return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
+        }
+        Ok(Resolved { parameters: self.opened(outside, client).await?, pushed: None })
+    }
+
+    /// The parameters with those of a request object over them, where there is one.
+    pub(super) async fn opened(&self, outside: &Parameters, client: &Client) -> Result<Parameters> {
+        let object = match (outside.one("request")?, outside.one("request_uri")?) {
+            (Some(_), Some(_)) => return Err(two_at_once()),
+            (Some(object), None) => object.to_owned(),
+            (None, Some(uri)) => self.fetched(uri, client).await?,
+            (None, None) if client.meta.require_signed_request_object => {
+                let text = "This client must sign its requests (RFC 9101).";
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
+            }
+            (None, None) => return Ok(outside.clone()),
+        };
+        let inside = self.inside(&object, outside, client).await?;
+        if client.meta.require_signed_request_object {
+            return Ok(inside.with("client_id", client.id.as_str()));
+        }
+        Ok(outside.without(&["request", "request_uri"]).overridden_by(&inside))
+    }
+
+    async fn pushed_before(&self, secret: &str, client: &Client) -> Result<Resolved> {
+        let unknown = || bad_uri("The pushed request is unknown, used or expired.");
+        let digest = SecretKind::PushedRequest.digest(secret);
+        let row = pushed_requests::by_digest(self.store.read(), &digest, self.env.now()).await?;
+        let row = row.filter(|row| row.client == client.id).ok_or_else(unknown)?;
+        if used_once::was_claimed(self.store.read(), &digest).await? {
+            return Err(unknown());
+        }
+        Ok(Resolved { parameters: Parameters::parse(row.parameters.as_bytes())?, pushed: Some(digest) })
+    }
+
+    /// RFC 9101 §5.2: by the guarded client, and only from an address that the client has registered, to the letter
+    /// (OpenID Connect Registration §2: a fragment is the content's hash, and part of what is compared).
+    async fn fetched(&self, uri: &str, client: &Client) -> Result<String> {
+        if !client.meta.request_uris.iter().any(|known| known.as_str() == uri) {
+            return Err(bad_uri("request_uri is not one of the addresses that this client has registered."));
+        }
+        let fetched = self.outbound.get(uri, "application/oauth-authz-req+jwt, application/jwt").await;
+        let fetched = fetched.map_err(|error| {
+            bad_uri("The request object could not be fetched from request_uri.").because(error.to_string())
+        })?;
+        let text = String::from_utf8(fetched.body).map_err(|_| bad_object("what was fetched is no text"))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// The parameters in a request object: decrypted, verified, and meant for us.
+    async fn inside(&self, object: &str, outside: &Parameters, client: &Client) -> Result<Parameters> {
+        let decrypted;
+        let signed = if encryption::is_encrypted(object) {
+            let plain =
+                encryption::decrypt(&self.keys.current(), object).and_then(|plain| String::from_utf8(plain).ok());
+            decrypted = plain.ok_or_else(|| bad_object("no key of ours decrypts it"))?;
+            decrypted.as_str()
+        } else {
+            object
+        };
+        let registered = client.meta.request_object_signing_alg;
+        let allowed = registered.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
+        let verified = self.verify_of_client(client, signed, &allowed).await.map_err(bad_object)?;
+        let claims = verified.claims().ok_or_else(|| bad_object("its claims are no JSON object"))?;
+        self.check_object(&claims, outside, client).map_err(bad_object)?;
+        parameters(&claims)
+    }
+
+    /// RFC 9101 §4 and §6.3, OpenID Connect Core §6.1: what a request object says of itself.
+    fn check_object(
+        &self,
+        claims: &Map<String, Value>,
+        outside: &Parameters,
+        client: &Client,
+    ) -> std::result::Result<(), &'static str> {
+        let now = self.env.now().seconds();
+        let text = |name| claims.get(name).map(|value: &Value| value.as_str().unwrap_or_default());
+        if text("iss").is_some_and(|iss| iss != client.id.as_str()) {
+            return Err("iss is not the client");
+        }
+        if claims.get("aud").is_some_and(|aud| !names(aud, self.issuer.as_str())) {
+            return Err("aud is not this server");
+        }
+        let time = |name| claims.get(name).map(|value: &Value| value.as_i64().ok_or("a time is no number"));
+        if time("exp").transpose()?.is_some_and(|exp| exp <= now - SKEW) {
+            return Err("it has expired");
+        }
+        if time("nbf").transpose()?.is_some_and(|nbf| nbf > now + SKEW) {
+            return Err("it is not valid yet");
+        }
+        if claims.contains_key("request") || claims.contains_key("request_uri") {
+            return Err("it holds another request object");
+        }
+        if text("client_id").is_some_and(|id| id != client.id.as_str()) {
+            return Err("client_id inside is another than outside");
+        }
+        let outer = outside.one("response_type").ok().flatten();
+        if outer.zip(text("response_type")).is_some_and(|(outer, inner)| outer != inner) {
+            return Err("response_type inside is another than outside");
+        }
+        Ok(())
+    }
+}
+
+fn two_at_once() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "request and request_uri stand side by side.")
+}
+
+/// Whether `aud` is or has that value (RFC 7519 §4.1.3).
+pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
+    match aud {
+        Value::String(one) => one == value,
+        Value::Array(many) => many.iter().any(|one| one.as_str() == Some(value)),
+        _ => false,
+    }
+}
+
+/// The claims as parameters: text as it is, a number or flag in its digits or word, `claims` as JSON, and every `resource`
+/// of a list (RFC 9101 §4).
+fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
+    let mut pairs = Vec::new();
+    for (name, value) in claims {
+        let mut push = |value: String| pairs.push((name.clone(), value));
+        match value {
+            Value::Null => {}
+            Value::String(text) => push(text.clone()),
+            Value::Number(_) | Value::Bool(_) => push(value.to_string()),
+            Value::Object(_) => push(value.to_string()),
+            Value::Array(values) if matches!(name.as_str(), "resource" | "aud") => {
+                values.iter().filter_map(Value::as_str).for_each(|value| push(value.to_owned()));
+            }
+            Value::Array(_) => return Err(bad_object(format!("{name} is a list"))),
+        }
+    }
+    Parameters::of(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::parameters;
+
+    #[test]
+    fn claims_become_parameters() {
+        let claims = json!({ "scope": "openid", "max_age": 10, "claims": { "userinfo": null }, "state": "a b",
+            "resource": ["https://a.example", "https://b.example"], "nonce": null });
+        let read = parameters(claims.as_object().unwrap()).unwrap();
+        assert_eq!(read.one("max_age").unwrap(), Some("10"));
+        assert_eq!(read.one("claims").unwrap(), Some("{\"userinfo\":null}"));
+        assert_eq!(read.all("resource").count(), 2);
+        assert_eq!(read.one("nonce").unwrap(), None);
+        assert!(parameters(json!({ "scope": ["openid"] }).as_object().unwrap()).is_err());
+        assert!(parameters(json!({ "state": "a\u{0}" }).as_object().unwrap()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_read_or_refused(text in "\\{(\"[a-z]{1,4}\":(1|true|\"x\"|\\[\\]|\\{\\}|null),?){0,4}\\}") {
+            if let Ok(Value::Object(claims)) = serde_json::from_str(&text) {
+                parameters(&claims).ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Back-Channel Logout (OpenID Connect Back-Channel Logout 1.0): what an app is told when a session ends in which it took
+//! part (§2.4), and what its answer means (§2.8).
+//!
+//! Next door: `store::session_end`, which puts each of these into the queue; [`super::frontchannel_logout`], which needs
+//! the browser.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::Provider;
+use super::error::Result;
+use crate::domain::client::Client;
+use crate::domain::delivery::Outcome;
+use crate::domain::ids::{ClientId, SessionId};
+use crate::domain::participant::Participant;
+use crate::keys::jwt::JwtType;
+
+/// §4: short, since it is made when it is sent.
+const LIFETIME_SECONDS: i64 = 120;
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// §2.4. There is no `nonce`, so that nobody takes it for an ID token.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: String,
+    aud: &'a ClientId,
+    iat: i64,
+    exp: i64,
+    jti: String,
+    events: Map<String, Value>,
+    /// Always there, whether `backchannel_logout_session_required` asks for it or not (§2.2).
+    sid: SessionId,
+}
+
+impl Provider {
+    /// Tells the client that took part of the end of its session, while there is somebody to tell.
+    pub async fn tell_of_logout(&self, participant: &Participant) -> Result<Outcome> {
+        let client = self.client(&participant.client).await?.filter(|client| !client.disabled);
+        let Some(client) = client else { return Ok(Outcome::Done) };
+        let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(Outcome::Done) };
+        let token = match self.logout_token(&client, participant).await {
+            Ok(token) => token,
+            // Its keys cannot be had, or ours: both may come back.
+            Err(error) => return Ok(Outcome::NotYet(error.cause.unwrap_or_else(|| error.description.into_owned()))),
+        };
+        Ok(match self.outbound.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
+            Ok(200 | 204) => Outcome::Done,
+            // It will never do, and says so.
+            Ok(400) => Outcome::Refused("the app answered 400".to_owned()),
+            Ok(status) => Outcome::NotYet(format!("the app answered {status}")),
+            Err(error) => Outcome::NotYet(error.to_string()),
+        })
+    }
+
+    /// A logout token, signed as the client's ID tokens are, and encrypted where they are (§2.4).
+    async fn logout_token(&self, client: &Client, participant: &Participant) -> Result<String> {
+        let now = self.env.now().seconds();
+        let claims = Claims {
+            iss: self.issuer.as_str(),
+            sub: self.subject_of(client, participant.user),
+            aud: &client.id,
+            iat: now,
+            exp: now + LIFETIME_SECONDS,
+            jti: self.env.uuid().to_string(),
+            events: Map::from_iter([(EVENT.to_owned(), json!({}))]),
+            sid: participant.session,
+        };
+        let meta = &client.meta;
+        let encryption = meta.id_token_encrypted_response_alg.map(|alg| (alg, meta.id_token_encrypted_response_enc));
+        let alg = meta.id_token_signed_response_alg;
+        self.sign_and_encrypt(client, alg, encryption, JwtType::LogoutToken, &claims).await
+    }
+}

@@ -1,0 +1,117 @@
+//! Client assertions (RFC 7523 §2.2 and §3, OpenID Connect Core §9: `client_secret_jwt`, `private_key_jwt`): a JWT by
+//! which a client proves who it is, good once on any node.
+//!
+//! Next door: [`super::client_auth`], the other ways; `keys::client_jws`, which verifies the signature.
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::Provider;
+use super::authorize::request_object::names;
+use super::discovery::ENDPOINTS;
+use crate::domain::algorithms::SigningAlg;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ClientAuthMethod;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+use crate::keys::client_jws;
+use crate::store::used_once;
+
+/// RFC 7523 §2.2.
+pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Clocks differ by so many seconds.
+const SKEW: i64 = 10;
+/// An assertion is for now: one that is good for longer than a day is a password.
+const LONGEST: i64 = 86_400;
+const MOST_JTI: usize = 256;
+
+/// Whom an assertion speaks of, unverified: its keys are to be looked for.
+pub fn speaks_of(assertion: &str) -> Option<ClientId> {
+    client_jws::peek_claims(assertion)?.get("sub")?.as_str().and_then(|sub| ClientId::parse(sub).ok())
+}
+
+/// What is kept of one: each client's own, whatever stands in the other part.
+fn once(client: &ClientId, jti: &str) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(b"client assertion\0");
+    hash.update(client.as_str());
+    // No client id has this byte.
+    hash.update([0]);
+    hash.update(jti);
+    Digest(hash.finalize().into())
+}
+
+impl Provider {
+    /// Whether `assertion` proves that its sender is `client`; why not, for the log.
+    pub(super) async fn check_assertion(
+        &self,
+        client: &Client,
+        assertion: &str,
+    ) -> super::error::Result<Result<(), &'static str>> {
+        let registered = client.meta.token_endpoint_auth_signing_alg;
+        let allowed = match (client.meta.token_endpoint_auth_method, registered) {
+            (ClientAuthMethod::ClientSecretJwt, _) => vec![SigningAlg::HS256],
+            (ClientAuthMethod::PrivateKeyJwt, Some(alg)) => vec![alg],
+            (ClientAuthMethod::PrivateKeyJwt, None) => SigningAlg::ASYMMETRIC.to_vec(),
+            _ => return Ok(Err("it is registered for another method")),
+        };
+        let claims = match self.verify_of_client(client, assertion, &allowed).await {
+            Ok(verified) => verified.claims(),
+            Err(why) => return Ok(Err(why)),
+        };
+        let judged =
+            claims.ok_or("its claims are no JSON object").and_then(|claims| self.judge_assertion(client, &claims));
+        let (jti, until) = match judged {
+            Ok(once) => once,
+            Err(why) => return Ok(Err(why)),
+        };
+        let digest = once(&client.id, &jti);
+        let first =
+            self.store.write(move |tx| Box::pin(async move { used_once::claim(tx, &digest, until).await })).await?;
+        Ok(if first { Ok(()) } else { Err("its jti was used before") })
+    }
+
+    /// RFC 7523 §3: the `jti`, and until when it must not come again.
+    fn judge_assertion(
+        &self,
+        client: &Client,
+        claims: &Map<String, Value>,
+    ) -> Result<(String, Timestamp), &'static str> {
+        let now = self.env.now().seconds();
+        let is_client = |name| claims.get(name).and_then(Value::as_str) == Some(client.id.as_str());
+        if !is_client("iss") || !is_client("sub") {
+            return Err("iss and sub are not both the client");
+        }
+        let audiences = [
+            self.issuer.as_str().to_owned(),
+            self.issuer.join(ENDPOINTS.token),
+            // RFC 9126 §2: at that endpoint its own address is as good.
+            self.issuer.join(ENDPOINTS.pushed_authorization),
+        ];
+        let aud = claims.get("aud").ok_or("aud is missing")?;
+        if !audiences.iter().any(|audience| names(aud, audience)) {
+            return Err("aud is neither the issuer nor the endpoint");
+        }
+        let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
+        let exp = time("exp").transpose()?.ok_or("exp is missing")?;
+        #[expect(clippy::cast_possible_truncation, reason = "a time that does not fit is out of any range that passes")]
+        let exp = exp.floor() as i64;
+        if exp <= now - SKEW {
+            return Err("it has expired");
+        }
+        if exp > now + LONGEST {
+            return Err("it is good for longer than a day");
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
+        let latest = (now + SKEW) as f64;
+        for name in ["nbf", "iat"] {
+            if time(name).transpose()?.is_some_and(|at| at > latest) {
+                return Err("it is from the future");
+            }
+        }
+        let jti = claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty() && jti.len() <= MOST_JTI);
+        let jti = jti.ok_or("jti is missing or too long")?;
+        Ok((jti.to_owned(), Timestamp::from_seconds(exp + SKEW + 1)))
+    }
+}

@@ -1,0 +1,38 @@
+//! Front-Channel Logout (OpenID Connect Front-Channel Logout 1.0 §2 and §3): the addresses that the browser loads in
+//! hidden frames so that apps end what they know of the session.
+//!
+//! Next door: [`super::backchannel_logout`], which needs no browser; `web::pages::logout`, the page with the frames.
+
+use super::Provider;
+use super::error::Result;
+use crate::domain::participant::Participant;
+
+/// A browser loads no more of them in the time that it has.
+const MOST_FRAMES: usize = 50;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// With `iss` and `sid`, always both.
+    pub address: String,
+    /// What the page's Content-Security-Policy lets in.
+    pub origin: String,
+}
+
+impl Provider {
+    /// The frames of the apps that took part in a session and are told this way.
+    pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<Frame>> {
+        let mut frames = Vec::new();
+        for participant in participants {
+            let client = self.client(&participant.client).await?.filter(|client| !client.disabled);
+            let Some(uri) = client.as_ref().and_then(|client| client.meta.frontchannel_logout_uri.as_ref()) else {
+                continue;
+            };
+            let sid = participant.session.to_string();
+            if let Some(origin) = uri.origin() {
+                frames.push(Frame { address: uri.with(&[("iss", self.issuer.as_str()), ("sid", &sid)]), origin });
+            }
+        }
+        frames.truncate(MOST_FRAMES);
+        Ok(frames)
+    }
+}

@@ -1,0 +1,82 @@
+//! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592): what
+//! a client says of itself becomes metadata that holds the rules and the policy, and is told back with its defaults.
+//!
+//! [`read`] parses, [`policy`] says what a stranger may have, [`statement`] reads software statements, [`told`] writes the
+//! answer. Next door: `manage::clients`, which keeps clients; `domain::client_metadata`, the members and their rules.
+
+pub mod policy;
+mod read;
+mod statement;
+pub mod told;
+
+pub use policy::Policy;
+
+use super::Provider;
+use super::error::{ErrorCode, OAuthError, Result};
+use crate::domain::client::{Client, Registered};
+use crate::domain::client_metadata::ClientMetadata;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::SecretKind;
+use std::sync::Arc;
+
+fn wrong(field: &str, problem: &str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{field}: {problem}"))
+}
+
+impl Provider {
+    /// The metadata in a registration request (RFC 7591 §3.1), held to `policy`.
+    pub async fn read_registration(&self, policy: &Policy, body: &[u8]) -> Result<ClientMetadata> {
+        let mut said = read::members(body)?;
+        if let Some(statement) = said.remove("software_statement") {
+            let claims = self.read_statement(policy, &statement).await?;
+            // RFC 7591 §2.3: what the statement says comes before what the client says.
+            said.extend(read::known(claims));
+        }
+        let mut meta = read::metadata(said)?;
+        policy.hold(&mut meta)?;
+        self.check_addresses(&meta)?;
+        self.check_sector(&meta).await?;
+        Ok(meta)
+    }
+
+    /// The client whose registration `token` manages (RFC 7592 §2); whoever asks otherwise learns nothing.
+    pub async fn managed_client(&self, id: &str, token: Option<&str>) -> Result<Arc<Client>> {
+        let refused = || OAuthError::new(ErrorCode::InvalidToken, "The registration access token is missing or wrong.");
+        let (id, token) = (ClientId::parse(id).map_err(|_| refused())?, token.ok_or_else(refused)?);
+        let digest = SecretKind::Registration.digest(token);
+        let client = self.client(&id).await?.filter(|client| client.registered == Registered::Dynamically);
+        let owned = client.filter(|client| client.registration_token.is_some_and(|kept| kept == digest));
+        owned.filter(|client| !client.disabled).ok_or_else(refused)
+    }
+
+    /// Addresses that we are to ask must be such that we would.
+    fn check_addresses(&self, meta: &ClientMetadata) -> Result<()> {
+        let asked = [
+            ("jwks_uri", meta.jwks_uri.as_ref()),
+            ("sector_identifier_uri", meta.sector_identifier_uri.as_ref()),
+            ("backchannel_logout_uri", meta.backchannel_logout_uri.as_ref()),
+        ];
+        let requests = meta.request_uris.iter().map(|uri| ("request_uris", Some(uri)));
+        for (field, uri) in asked.into_iter().chain(requests) {
+            if let Some(Err(error)) = uri.map(|uri| self.outbound.check(uri.as_str())) {
+                return Err(wrong(field, &error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// OpenID Connect Registration §5: the file at `sector_identifier_uri` lists every redirect URI, or it is not ours to
+    /// believe that they belong together.
+    async fn check_sector(&self, meta: &ClientMetadata) -> Result<()> {
+        let Some(uri) = &meta.sector_identifier_uri else { return Ok(()) };
+        let field = "sector_identifier_uri";
+        let fetched = self.outbound.get(uri.as_str(), "application/json").await;
+        let fetched = fetched.map_err(|error| wrong(field, "cannot be fetched.").because(error.to_string()))?;
+        let listed: Vec<String> =
+            serde_json::from_slice(&fetched.body).map_err(|_| wrong(field, "is not a JSON array of addresses."))?;
+        if meta.redirect_uris.iter().all(|uri| listed.iter().any(|listed| listed == uri.as_str())) {
+            return Ok(());
+        }
+        Err(wrong(field, "does not list every one of the redirect_uris."))
+    }
+}

@@ -1,0 +1,92 @@
+//! What a client that registers itself may have: the settings' scopes and grant types, and addresses that fit what it says
+//! it is (OpenID Connect Registration §2, RFC 7591 §5).
+
+use super::wrong;
+use crate::config::{RegistrationPolicy, SoftwareIssuer};
+use crate::domain::client_metadata::{ApplicationType, ClientMetadata, GrantType};
+use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+
+/// The settings, read.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    scopes: Scopes,
+    grant_types: Vec<GrantType>,
+    /// How many such clients there may be.
+    pub clients: u64,
+    pub per_address: i32,
+    pub(super) software_issuers: Vec<SoftwareIssuer>,
+}
+
+impl Policy {
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn new(settings: &RegistrationPolicy) -> std::result::Result<Self, String> {
+        let scopes =
+            Scopes::parse(&settings.scope).map_err(|problem| format!("registration_policy.scope: {problem}"))?;
+        let grant = |name: &String| {
+            let known = serde_json::from_value(name.as_str().into());
+            known.map_err(|_| format!("registration_policy.grant_types: there is no grant type {name}"))
+        };
+        Ok(Self {
+            scopes,
+            grant_types: settings.grant_types.iter().map(grant).collect::<std::result::Result<_, _>>()?,
+            clients: settings.clients,
+            per_address: settings.per_address,
+            software_issuers: settings.software_issuers.clone(),
+        })
+    }
+
+    /// Takes what may be had and refuses the rest: scopes are cut to what is allowed (RFC 7591 §2: the server may), a
+    /// grant type that is not allowed is an error, since the client could not work as it means to.
+    pub(super) fn hold(&self, meta: &mut ClientMetadata) -> Result<()> {
+        if let Some(grant) = meta.grant_types.iter().find(|grant| !self.grant_types.contains(grant)) {
+            let name = serde_json::to_value(grant).unwrap_or_default();
+            return Err(wrong(
+                "grant_types",
+                &format!("{} may not be registered here.", name.as_str().unwrap_or_default()),
+            ));
+        }
+        let renews = meta.allows(GrantType::RefreshToken);
+        if renews && !meta.scope.contains(OFFLINE_ACCESS) && self.scopes.contains(OFFLINE_ACCESS) {
+            // Who registers for refresh tokens may ask for those that outlive the session (OpenID Connect Core §11).
+            meta.scope = meta.scope.union(&[OFFLINE_ACCESS].into_iter().collect());
+        }
+        meta.scope = meta.scope.filtered(|scope| self.scopes.contains(scope) && (renews || scope != OFFLINE_ACCESS));
+        if meta.scope.is_empty() {
+            return Err(wrong("scope", "none of these scopes may be registered here."));
+        }
+        redirects(meta)?;
+        match meta.problems().into_iter().next() {
+            None => Ok(()),
+            Some(problem) if problem.field == "redirect_uris" => {
+                Err(OAuthError::new(ErrorCode::InvalidRedirectUri, format!("redirect_uris: {}.", problem.message)))
+            }
+            Some(problem) => Err(wrong(problem.field, &format!("{}.", problem.message))),
+        }
+    }
+}
+
+/// OpenID Connect Registration §2, `application_type`.
+fn redirects(meta: &ClientMetadata) -> Result<()> {
+    let refused = |text: &str| Err(OAuthError::new(ErrorCode::InvalidRedirectUri, format!("redirect_uris: {text}")));
+    for uri in &meta.redirect_uris {
+        let (text, host) = (uri.as_str(), uri.host());
+        let loopback = matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        match meta.application_type {
+            ApplicationType::Web if !text.starts_with("http") => {
+                return refused(
+                    "a web client has https addresses; a scheme of its own is for application_type native.",
+                );
+            }
+            ApplicationType::Web if meta.allows(GrantType::Implicit) && (loopback || !text.starts_with("https://")) => {
+                return refused("a web client of the implicit grant has https addresses, and none at localhost.");
+            }
+            ApplicationType::Native if text.starts_with("https://") && loopback => {
+                return refused("a native client uses http at the loopback address.");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

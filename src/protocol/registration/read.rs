@@ -1,0 +1,173 @@
+//! From the JSON of a registration request to client metadata (RFC 7591 §2 and §3.2.2, OpenID Connect Registration §2):
+//! members that nobody here knows are passed over, and whatever is wrong is said by the name of its member.
+
+use serde_json::{Map, Value};
+
+use super::wrong;
+use crate::domain::client_metadata::{ClientMetadata, ResponseType};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+
+/// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
+/// any unknown one: a stranger who sends them gets a client without them.
+const KNOWN: [&str; 46] = [
+    "application_type",
+    "backchannel_logout_session_required",
+    "backchannel_logout_uri",
+    "client_name",
+    "client_uri",
+    "contacts",
+    "default_acr_values",
+    "default_max_age",
+    "frontchannel_logout_session_required",
+    "frontchannel_logout_uri",
+    "grant_types",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "id_token_signed_response_alg",
+    "initiate_login_uri",
+    "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
+    "introspection_signed_response_alg",
+    "jwks",
+    "jwks_uri",
+    "logo_uri",
+    "policy_uri",
+    "post_logout_redirect_uris",
+    "redirect_uris",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+    "request_object_signing_alg",
+    "request_uris",
+    "require_auth_time",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+    "response_types",
+    "scope",
+    "sector_identifier_uri",
+    "software_id",
+    "software_statement",
+    "software_version",
+    "subject_type",
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "tos_uri",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
+    "userinfo_signed_response_alg",
+    "client_id",
+    "client_secret",
+];
+
+/// The members that are known here, those that are `null` left out (RFC 7591 §2: absent).
+pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>> {
+    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidClientMetadata, text);
+    let all: Value = serde_json::from_slice(body).map_err(|_| invalid("The body is not JSON."))?;
+    match all {
+        Value::Object(all) => Ok(known(all)),
+        _ => Err(invalid("The body is not a JSON object.")),
+    }
+}
+
+pub(super) fn known(all: Map<String, Value>) -> Map<String, Value> {
+    all.into_iter().filter(|(name, value)| !value.is_null() && KNOWN.contains(&name.as_str())).collect()
+}
+
+/// Parses each member by itself first, so that a refusal names it.
+pub(super) fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
+    // What an update repeats of the registration (RFC 7592 §2.2) is the endpoint's to compare.
+    said.remove("client_id");
+    said.remove("client_secret");
+    redirect_uris(&said)?;
+    for (name, value) in &said {
+        let one: Map<String, Value> = [(name.clone(), value.clone())].into_iter().collect();
+        serde_json::from_value::<ClientMetadata>(one.into())
+            .map_err(|error| wrong(name, &short(&error.to_string())))?;
+    }
+    if !said.contains_key("grant_types") {
+        said.extend(derived(&said));
+    }
+    serde_json::from_value(said.into())
+        .map_err(|error| OAuthError::new(ErrorCode::InvalidClientMetadata, short(&error.to_string())))
+}
+
+/// OpenID Connect Registration §2: the grant types that go with the response types.
+fn derived(said: &Map<String, Value>) -> Option<(String, Value)> {
+    let types: Vec<ResponseType> = serde_json::from_value(said.get("response_types")?.clone()).ok()?;
+    let mut grants = Vec::new();
+    for grant in types.into_iter().flat_map(ResponseType::needs) {
+        if !grants.contains(&grant) {
+            grants.push(grant);
+        }
+    }
+    Some(("grant_types".to_owned(), serde_json::to_value(grants).ok()?))
+}
+
+/// RFC 7591 §3.2.2 has a code of its own for these.
+fn redirect_uris(said: &Map<String, Value>) -> Result<()> {
+    for field in ["redirect_uris", "post_logout_redirect_uris"] {
+        let refused = |problem: &str| {
+            let code = match field {
+                "redirect_uris" => ErrorCode::InvalidRedirectUri,
+                _ => ErrorCode::InvalidClientMetadata,
+            };
+            OAuthError::new(code, format!("{field}: {problem}"))
+        };
+        let Some(uris) = said.get(field) else { continue };
+        let Value::Array(uris) = uris else { return Err(refused("is not an array.")) };
+        for uri in uris {
+            let text = uri.as_str().ok_or_else(|| refused("an address is not text."))?;
+            RedirectUri::parse(text).map_err(|problem| refused(&format!("an address {problem}.")))?;
+        }
+    }
+    Ok(())
+}
+
+/// serde's words repeat what was sent: so much of them is enough.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{KNOWN, members, metadata};
+    use crate::domain::client_metadata::ClientMetadata;
+
+    #[test]
+    fn every_known_member_is_one_of_the_metadata() {
+        for name in
+            KNOWN.into_iter().filter(|name| !["client_id", "client_secret", "software_statement"].contains(name))
+        {
+            let odd = json!({ name: { "no": "such value" } });
+            let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
+            assert!(!error.contains("unknown field"), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn grant_types_follow_from_response_types() {
+        let said = members(br#"{"response_types": ["code id_token", "id_token"], "consent": "trusted"}"#).unwrap();
+        let meta = serde_json::to_value(metadata(said).unwrap()).unwrap();
+        assert_eq!(meta["grant_types"], json!(["authorization_code", "implicit"]));
+        assert_eq!(meta["consent"], "required", "a stranger's word for it is not taken");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(said) = members(&body) {
+                metadata(said).ok();
+            }
+        }
+
+        #[test]
+        fn any_json_is_read_or_refused(name in "[a-z_]{1,30}", value in "(null|1|\"x\"|\\[1\\]|\\{\\}|true)") {
+            if let Ok(said) = members(format!("{{\"{name}\": {value}}}").as_bytes()) {
+                metadata(said).ok();
+            }
+        }
+    }
+}

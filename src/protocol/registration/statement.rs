@@ -1,0 +1,39 @@
+//! Software statements (RFC 7591 §2.3): metadata that somebody else vouches for, believed of the issuers that the settings
+//! name and of nobody else.
+
+use serde_json::{Map, Value};
+
+use super::policy::Policy;
+use crate::domain::algorithms::SigningAlg;
+use crate::keys::client_jws;
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+
+impl Provider {
+    /// The claims of a statement that is good now.
+    pub(super) async fn read_statement(&self, policy: &Policy, statement: &Value) -> Result<Map<String, Value>> {
+        let invalid = |cause: &str| {
+            OAuthError::new(ErrorCode::InvalidSoftwareStatement, "The software statement is not valid.").because(cause)
+        };
+        let token = statement.as_str().ok_or_else(|| invalid("it is no text"))?;
+        let said = client_jws::peek_claims(token).ok_or_else(|| invalid("it is no signed JWT"))?;
+        let issuer = said.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let Some(trusted) = policy.software_issuers.iter().find(|trusted| trusted.issuer == issuer) else {
+            let text = "The software statement is of an issuer that is not trusted here.";
+            return Err(OAuthError::new(ErrorCode::UnapprovedSoftwareStatement, text));
+        };
+        let header = client_jws::peek_header(token).unwrap_or_default();
+        let kid = header.get("kid").and_then(Value::as_str);
+        let keys = self.remote_keys.get(&trusted.jwks_uri, kid, self.env.now()).await;
+        let keys = keys.ok_or_else(|| invalid("its issuer's keys cannot be had"))?;
+        let verified =
+            client_jws::verify(token, &SigningAlg::ASYMMETRIC, &keys).map_err(|_| invalid("its signature"))?;
+        let claims = verified.claims().ok_or_else(|| invalid("its claims are no JSON object"))?;
+        let now = self.env.now().seconds();
+        match claims.get("exp").map(Value::as_i64) {
+            Some(None) => Err(invalid("exp is no number")),
+            Some(Some(exp)) if exp <= now => Err(invalid("it has expired")),
+            _ => Ok(claims),
+        }
+    }
+}

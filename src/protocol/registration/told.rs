@@ -1,0 +1,64 @@
+//! The answer to a registration (RFC 7591 §3.2.1, RFC 7592 §3): every member as it is kept, defaults included, with the
+//! credentials and where the registration is managed.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::algorithms::ContentEncryption;
+use crate::domain::client::Client;
+use crate::domain::secret::Secret;
+use crate::protocol::Provider;
+use crate::protocol::discovery::ENDPOINTS;
+
+/// Members that are ours alone.
+const OWN: [&str; 5] = ["consent", "require_pkce", "token_exchange", "jwt_bearer", "access_token_format"];
+
+impl Provider {
+    /// What the client is told. Its secret is kept so that it can be told again.
+    pub fn registration_told(&self, client: &Client, token: &Secret) -> Value {
+        let mut told = metadata(client);
+        let id = client.id.as_str();
+        told.insert("client_id".into(), id.into());
+        told.insert("client_id_issued_at".into(), client.created_at.seconds().into());
+        if let Some(secret) = self.client_secret(client) {
+            told.insert("client_secret".into(), secret.expose().into());
+            told.insert("client_secret_expires_at".into(), 0.into());
+        }
+        told.insert("registration_access_token".into(), token.expose().into());
+        let segment: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        let uri = self.issuer.join(&format!("{}/{segment}", ENDPOINTS.registration));
+        told.insert("registration_client_uri".into(), uri.into());
+        told.into()
+    }
+}
+
+/// The metadata with what it leaves unsaid (OpenID Connect Registration §2).
+fn metadata(client: &Client) -> Map<String, Value> {
+    let meta = &client.meta;
+    let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };
+    OWN.iter().for_each(|own| drop(told.remove(*own)));
+    told.insert("response_types".into(), json!(meta.response_types()));
+    for (name, flag) in [
+        ("require_auth_time", meta.require_auth_time),
+        ("require_pushed_authorization_requests", meta.require_pushed_authorization_requests),
+        ("require_signed_request_object", meta.require_signed_request_object),
+    ] {
+        told.insert(name.into(), flag.into());
+    }
+    if meta.backchannel_logout_uri.is_some() {
+        told.insert("backchannel_logout_session_required".into(), meta.backchannel_logout_session_required.into());
+    }
+    if meta.frontchannel_logout_uri.is_some() {
+        told.insert("frontchannel_logout_session_required".into(), meta.frontchannel_logout_session_required.into());
+    }
+    for (alg, enc) in [
+        ("id_token_encrypted_response_alg", "id_token_encrypted_response_enc"),
+        ("userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc"),
+        ("introspection_encrypted_response_alg", "introspection_encrypted_response_enc"),
+        ("request_object_encryption_alg", "request_object_encryption_enc"),
+    ] {
+        if told.contains_key(alg) && !told.contains_key(enc) {
+            told.insert(enc.into(), json!(ContentEncryption::A128CbcHs256));
+        }
+    }
+    told
+}

@@ -1,0 +1,73 @@
+//! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `used_once`, which
+//! outlives it.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, Set};
+
+use super::{Result, StoreError, Tx};
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+
+/// One that waits for its browser.
+#[derive(Clone, Debug)]
+pub struct PushedRequest {
+    pub digest: Digest,
+    pub client: ClientId,
+    /// Form-encoded, a request object already opened.
+    pub parameters: String,
+    pub expires_at: Timestamp,
+}
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "pushed_request")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Vec<u8>,
+        pub client_id: String,
+        #[sea_orm(column_type = "Text")]
+        pub parameters: String,
+        pub expires_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub async fn insert(tx: &Tx, request: &PushedRequest) -> Result<()> {
+    let model = row::ActiveModel {
+        digest: Set(request.digest.0.to_vec()),
+        client_id: Set(request.client.as_str().to_owned()),
+        parameters: Set(request.parameters.clone()),
+        expires_at: Set(request.expires_at.0),
+    };
+    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The one of that digest that has not expired.
+pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<Option<PushedRequest>> {
+    let corrupt = |_| StoreError::Corrupt { table: "pushed_request", column: "client_id" };
+    let row = row::Entity::find_by_id(digest.0.to_vec()).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(PushedRequest {
+        digest: *digest,
+        client: ClientId::parse(&row.client_id).map_err(corrupt)?,
+        parameters: row.parameters,
+        expires_at: Timestamp(row.expires_at),
+    }))
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let old: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(row::Column::ExpiresAt.lt(tx.now().0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,56 @@
+//! The one way for a browser session to end, whoever ends it: its row goes, every node hears of it, what hangs on it is
+//! revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and each client that takes part
+//! in it is to be told, by a row in the queue of the same transaction.
+//!
+//! Next door: [`super::sessions`], [`super::session_clients`], [`super::deliveries`].
+
+use super::grants::{self, Of};
+use super::{Change, Cutoff, Result, Tx, deliveries, feed, session_clients, sessions};
+use crate::domain::delivery::Delivery;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::participant::Participant;
+use crate::domain::session::Session;
+
+/// What has ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Where the session was still there.
+    pub session: Option<Session>,
+    pub participants: Vec<Participant>,
+}
+
+/// Ends one session, and what is left of it where it has gone already.
+pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
+    feed::lock(tx.conn()).await?;
+    let session = sessions::delete(tx, id).await?;
+    let participants = session_clients::take(tx, &[id]).await?;
+    follow(tx, &[id], &participants).await?;
+    Ok(Ended { session, participants })
+}
+
+/// Ends somebody's sessions, all or all but one; their ids.
+pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
+    feed::lock(tx.conn()).await?;
+    let ended = sessions::delete_of_user(tx, user, but).await?;
+    let participants = session_clients::take_of_user(tx, user, but).await?;
+    follow(tx, &ended, &participants).await?;
+    Ok(ended)
+}
+
+/// Ends a batch of those that have expired; how many rows went.
+pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
+    feed::lock(tx.conn()).await?;
+    let ended = sessions::take_expired(tx, most).await?;
+    let mut participants = session_clients::take(tx, &ended).await?;
+    participants.extend(session_clients::take_left_over(tx, most).await?);
+    follow(tx, &ended, &participants).await?;
+    Ok((ended.len() + participants.len()) as u64)
+}
+
+async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> Result<()> {
+    for session in ended {
+        grants::revoke(tx, Of::Session(*session)).await?;
+        tx.tell(Change::Cutoff(Cutoff::Session(*session))).await?;
+    }
+    deliveries::enqueue(tx, participants.iter().cloned().map(Delivery::Logout)).await
+}
