@@ -19,6 +19,7 @@ mod client_assertion;
 mod client_auth;
 mod commands;
 mod console;
+mod deliveries;
 mod documents;
 mod durability;
 mod foreign_passwords;
