@@ -22,12 +22,16 @@
 //! | RFC 6749 §2.3, OpenID Connect Core §9 (client authentication) | [`protocol::client_auth`] | `client_auth` |
 //! | RFC 6750 (bearer tokens), OpenID Connect Core §5.3 (UserInfo) | [`protocol::bearer`], [`protocol::userinfo`] | `resources` |
 //! | RFC 7009 (revocation), RFC 7662 (introspection) | [`protocol::revocation`], [`protocol::introspection`] | `token`, `attacks::revocation` |
+//! | RFC 7523 §2.1 (JWT bearer grant), RFC 8693 (token exchange) | [`protocol::token`] | `jwt_bearer`, `token_exchange` |
 //! | RFC 7636 (PKCE) | [`protocol::pkce`] | its own, `attacks::secrets` |
 //! | RFC 8252 (native apps), RFC 9700 §4.1.3 (redirect URIs) | [`domain::redirect_uri`] | its own, `attacks::addresses` |
 //! | RFC 8414, OpenID Connect Discovery | [`protocol::discovery`] | `documents` |
+//! | RFC 8628 (device authorization) | [`protocol::device`], [`protocol::token`] | `device` |
 //! | RFC 8707 (resource indicators), RFC 9068 (JWT access tokens) | [`protocol::access_token`] | `resources` |
 //! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::landing` |
+//! | RFC 9470 (step-up) | [`protocol::authorize::interaction`] | `step_up` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
+//! | RFC 9728 (protected resource metadata) | [`protocol::resource_metadata`] | `resource_metadata` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
 //! | OpenID Connect Core §4 (login begun by us) | [`web::account::apps`] | `account` |
 //! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout::rp_initiated` |

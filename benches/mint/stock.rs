@@ -118,6 +118,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         nonce: Some("n-0S6_WzA2Mj".to_owned()),
         claims: RequestedClaims::default(),
         act: None,
+        through: Vec::new(),
     }
 }
 

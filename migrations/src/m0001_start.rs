@@ -52,6 +52,8 @@ const INDICES: &[(&str, &[&str])] = &[
     ("delivery", &["due_at"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
+    ("device_code", &["expires_at"]),
+    ("device_code", &["client_id"]),
     ("grant_family", &["user_id", "client_id"]),
     ("grant_family", &["client_id"]),
     ("grant_family", &["session_id"]),
@@ -167,6 +169,22 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text_null("challenge"))
             .col(big_integer("issued_at"))
             .col(big_integer("expires_at"))
+            .col(big_integer_null("used_at"))
+            .to_owned(),
+        table("device_code")
+            .col(key("digest", 32))
+            .col(binary_len("user_digest", 32).unique_key())
+            .col(string("client_id"))
+            .col(text("scopes"))
+            .col(text("resources"))
+            .col(text("address"))
+            .col(text("user_agent"))
+            .col(big_integer("issued_at"))
+            .col(big_integer("expires_at"))
+            .col(big_integer("poll_seconds"))
+            .col(big_integer_null("polled_at"))
+            .col(text_null("authorization"))
+            .col(big_integer_null("decided_at"))
             .col(big_integer_null("used_at"))
             .to_owned(),
         table("grant_family")

@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub struct Lifetimes {
     /// Authorization code (RFC 6749 §4.1.2 allows at most 600).
     pub code: i64,
+    /// What a device shows and polls with (RFC 8628 §3.2).
+    pub device_code: i64,
     /// Access token, where its API does not say otherwise.
     pub access_token: i64,
     /// ID token.
@@ -43,6 +45,7 @@ impl Default for Lifetimes {
     fn default() -> Self {
         Self {
             code: MINUTE,
+            device_code: 10 * MINUTE,
             access_token: 10 * MINUTE,
             id_token: HOUR,
             refresh_token: 30 * DAY,
@@ -63,6 +66,7 @@ impl Lifetimes {
     pub(super) fn check(&self) -> Result<(), String> {
         let rules = [
             ("code", self.code, 1, 600),
+            ("device_code", self.device_code, MINUTE, HOUR),
             ("access_token", self.access_token, MINUTE, DAY),
             ("id_token", self.id_token, MINUTE, DAY),
             ("refresh_token", self.refresh_token, MINUTE, 400 * DAY),

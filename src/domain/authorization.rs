@@ -116,6 +116,14 @@ pub struct Act {
     pub act: Option<Box<Act>>,
 }
 
+impl Act {
+    /// How many act one for another.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        std::iter::successors(Some(self), |act| act.act.as_deref()).count()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorization {
     pub subject: Subject,
@@ -136,6 +144,10 @@ pub struct Authorization {
     pub claims: RequestedClaims,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
+    /// The clients through which it came by token exchange (RFC 8693), the last one first: what ends their access ends
+    /// this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<ClientId>,
 }
 
 impl Authorization {
@@ -152,6 +164,7 @@ impl Authorization {
             nonce: None,
             claims: RequestedClaims::default(),
             act: None,
+            through: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod client;
 pub mod client_metadata;
 pub mod code;
 pub mod delivery;
+pub mod device;
 pub mod event;
 pub mod gate;
 pub mod grant;

@@ -64,8 +64,18 @@ pub async fn count(store: &Store, attempt: &Attempt) -> Result<Result<Counted, T
         Some((browser, user)) => digest("browser", &[browser, &user.to_string()]),
         None => digest("account", &[&attempt.account]),
     };
+    count_for(store, &attempt.address, account).await
+}
+
+/// The same for a code of a device that is typed in: counted by the browser and by the address, whose budget is the one
+/// of sign-ins.
+pub async fn count_code(store: &Store, browser: &str, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_for(store, address, digest("user code", &[browser])).await
+}
+
+async fn count_for(store: &Store, address: &str, account: Digest) -> Result<Result<Counted, TooMany>, StoreError> {
     // The address first: past its budget it leaves no further trace, whatever names it goes on to try.
-    let counters = [(digest("address", &[&neighbourhood(&attempt.address)]), PER_ADDRESS), (account, PER_ACCOUNT)];
+    let counters = [(digest("address", &[&neighbourhood(address)]), PER_ADDRESS), (account, PER_ACCOUNT)];
     store
         .write(move |tx| {
             Box::pin(async move {

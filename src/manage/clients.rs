@@ -10,7 +10,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Env;
 use crate::keys::MasterKey;
-use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, grants, session_clients};
+use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, device_codes, grants, session_clients};
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
 const LEAST_SECRET: usize = 32;
@@ -238,6 +238,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     consents::delete_of_client(tx, &client.id).await?;
     codes::delete_of_client(tx, client.id.as_str()).await?;
     session_clients::delete_of_client(tx, &client.id).await?;
+    device_codes::delete_of_client(tx, &client.id).await?;
     clients::delete(tx, &client.id).await?;
     tx.tell(Change::Client(client.id.clone())).await?;
     recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await

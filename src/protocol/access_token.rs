@@ -35,10 +35,15 @@ impl Audience {
     }
 
     pub fn has(&self, value: &str) -> bool {
-        match self {
-            Self::One(one) => one == value,
-            Self::Many(many) => many.iter().any(|one| one == value),
-        }
+        self.values().any(|one| one == value)
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        let values = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        };
+        values.iter().map(String::as_str)
     }
 }
 
@@ -67,9 +72,12 @@ struct Claims {
     /// RFC 8693 §4.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     act: Option<Act>,
-    /// Ours: what the `claims` parameter asked UserInfo for.
+    /// Ours: the clients through which it came by token exchange.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    userinfo_claims: Vec<String>,
+    through: Vec<ClientId>,
+    /// Ours: what the `claims` parameter asked UserInfo for.
+    #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
+    in_userinfo: Vec<String>,
 }
 
 /// What an access token is to be.
@@ -77,6 +85,18 @@ struct Claims {
 pub struct Plan {
     format: TokenFormat,
     pub lifetime: i64,
+    /// Where it comes from another token: as old as that one, so that a revocation of which this node has not heard yet
+    /// ends it too.
+    as_of: Option<Timestamp>,
+}
+
+impl Plan {
+    /// The same for a token that comes from another one and ends no later than that.
+    #[must_use]
+    pub fn within(self, issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Self {
+        let left = expires_at.since(now).div_euclid(1000);
+        Self { lifetime: self.lifetime.min(left), as_of: Some(issued_at), ..self }
+    }
 }
 
 /// A token that is good now, and what it stands for.
@@ -100,6 +120,7 @@ impl Provider {
         Plan {
             format: if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt },
             lifetime: asked().filter_map(|api| api.access_token_lifetime).min().unwrap_or(self.lifetimes.access_token),
+            as_of: None,
         }
     }
 
@@ -113,7 +134,7 @@ impl Provider {
         let row = OpaqueToken {
             digest: SecretKind::AccessToken.digest(secret.expose()),
             authorization: authorization.clone(),
-            issued_at: now,
+            issued_at: plan.as_of.unwrap_or(now),
             expires_at: now.plus_seconds(plan.lifetime),
         };
         Some((secret, row))
@@ -136,7 +157,7 @@ impl Provider {
             exp: issued_at.seconds() + plan.lifetime,
             iat: issued_at.seconds(),
             // A UUIDv7: its first bits are the time in milliseconds, exact where `iat` is not.
-            jti: self.env.uuid_at(issued_at).to_string(),
+            jti: self.env.uuid_at(plan.as_of.unwrap_or(issued_at)).to_string(),
             client_id: authorization.client.clone(),
             scope: authorization.scopes.clone(),
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
@@ -145,7 +166,8 @@ impl Provider {
             sid: authorization.session(),
             grant: authorization.grant,
             act: authorization.act.clone(),
-            userinfo_claims: authorization.claims.userinfo.clone(),
+            through: authorization.through.clone(),
+            in_userinfo: authorization.claims.userinfo.clone(),
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
     }
@@ -215,8 +237,9 @@ impl Provider {
             scopes: claims.scope,
             resources: Vec::new(),
             nonce: None,
-            claims: RequestedClaims { userinfo: claims.userinfo_claims, id_token: Vec::new() },
+            claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
             act: claims.act,
+            through: claims.through,
         };
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })

@@ -21,7 +21,7 @@ use crate::store::used_once;
 /// RFC 7523 §2.2.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Clocks differ by so many seconds.
-const SKEW: i64 = 10;
+pub(super) const SKEW: i64 = 10;
 /// An assertion is for now: one that is good for longer than a day is a password.
 const LONGEST: i64 = 86_400;
 const MOST_JTI: usize = 256;
@@ -40,6 +40,29 @@ fn once(client: &ClientId, jti: &str) -> Digest {
     hash.update([0]);
     hash.update(jti);
     Digest(hash.finalize().into())
+}
+
+/// When it ends, where it is good now (RFC 7523 §3 items 4 to 6).
+pub(super) fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, &'static str> {
+    let now = now.seconds();
+    let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
+    let exp = time("exp").transpose()?.ok_or("exp is missing")?;
+    #[expect(clippy::cast_possible_truncation, reason = "a time that does not fit is out of any range that passes")]
+    let exp = exp.floor() as i64;
+    if exp <= now - SKEW {
+        return Err("it has expired");
+    }
+    if exp > now + LONGEST {
+        return Err("it is good for longer than a day");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
+    let latest = (now + SKEW) as f64;
+    for name in ["nbf", "iat"] {
+        if time(name).transpose()?.is_some_and(|at| at > latest) {
+            return Err("it is from the future");
+        }
+    }
+    Ok(Timestamp::from_seconds(exp))
 }
 
 impl Provider {
@@ -78,7 +101,6 @@ impl Provider {
         client: &Client,
         claims: &Map<String, Value>,
     ) -> Result<(String, Timestamp), &'static str> {
-        let now = self.env.now().seconds();
         let is_client = |name| claims.get(name).and_then(Value::as_str) == Some(client.id.as_str());
         if !is_client("iss") || !is_client("sub") {
             return Err("iss and sub are not both the client");
@@ -93,25 +115,9 @@ impl Provider {
         if !audiences.iter().any(|audience| names(aud, audience)) {
             return Err("aud is neither the issuer nor the endpoint");
         }
-        let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
-        let exp = time("exp").transpose()?.ok_or("exp is missing")?;
-        #[expect(clippy::cast_possible_truncation, reason = "a time that does not fit is out of any range that passes")]
-        let exp = exp.floor() as i64;
-        if exp <= now - SKEW {
-            return Err("it has expired");
-        }
-        if exp > now + LONGEST {
-            return Err("it is good for longer than a day");
-        }
-        #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
-        let latest = (now + SKEW) as f64;
-        for name in ["nbf", "iat"] {
-            if time(name).transpose()?.is_some_and(|at| at > latest) {
-                return Err("it is from the future");
-            }
-        }
+        let until = good_until(claims, self.env.now())?;
         let jti = claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty() && jti.len() <= MOST_JTI);
         let jti = jti.ok_or("jti is missing or too long")?;
-        Ok((jti.to_owned(), Timestamp::from_seconds(exp + SKEW + 1)))
+        Ok((jti.to_owned(), until.plus_seconds(SKEW + 1)))
     }
 }

@@ -68,6 +68,7 @@ impl Provider {
             "backchannel_logout_session_supported": true,
             "frontchannel_logout_supported": true,
             "frontchannel_logout_session_supported": true,
+            "device_authorization_endpoint": url(endpoints.device_authorization),
             "pushed_authorization_request_endpoint": url(endpoints.pushed_authorization),
             "require_pushed_authorization_requests": false,
             "scopes_supported": scopes.iter().collect::<Vec<_>>(),

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use super::Provider;
 use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
-use crate::domain::authorization::{Acr, Authorization};
+use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
+use crate::env::Timestamp;
 use crate::keys::client_jws;
 use crate::keys::jwt::{self, JwtType};
 
@@ -48,6 +49,9 @@ pub struct Hint {
     pub user: UserId,
     pub client: ClientId,
     pub session: SessionId,
+    pub sign_in: SignIn,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +59,11 @@ struct HintClaims {
     iss: String,
     sub: String,
     aud: ClientId,
+    exp: i64,
+    iat: i64,
+    auth_time: i64,
+    acr: Acr,
+    amr: Vec<String>,
     sid: SessionId,
 }
 
@@ -99,7 +108,19 @@ impl Provider {
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
         let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
         let user = self.known_as(&client, &claims.sub);
-        Ok(user.map(|user| Hint { user, client: claims.aud, session: claims.sid }))
+        Ok(user.map(|user| Hint {
+            user,
+            client: claims.aud,
+            session: claims.sid,
+            sign_in: SignIn {
+                session: claims.sid,
+                auth_time: Timestamp::from_seconds(claims.auth_time),
+                method: SignInMethod::of_amr(claims.amr.iter()),
+                told_acr: Some(claims.acr),
+            },
+            issued_at: Timestamp::from_seconds(claims.iat),
+            expires_at: Timestamp::from_seconds(claims.exp),
+        }))
     }
 
     async fn read_mac_hint(&self, token: &str) -> Result<Option<HintClaims>> {

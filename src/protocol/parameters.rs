@@ -1,5 +1,5 @@
 //! Request parameters as they come (RFC 6749 §3.1, §3.2): an empty one is absent, a repeated one is refused, unknown
-//! ones are ignored. `resource` alone may repeat (RFC 8707 §2).
+//! ones are ignored. `resource` and `audience` alone may repeat (RFC 8707 §2, RFC 8693 §2.1).
 
 use super::error::{ErrorCode, OAuthError, Result};
 
@@ -90,7 +90,7 @@ impl Parameters {
 
     /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
     pub fn check_repetition(&self) -> Result<()> {
-        self.check_repetition_but(&["resource"])
+        self.check_repetition_but(&["resource", "audience"])
     }
 
     /// Refuses any repetition but of the parameters in `lists`.

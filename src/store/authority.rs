@@ -187,15 +187,18 @@ impl Authority {
             return true;
         }
         let cut = |cutoff: &Cutoff| cutoffs.get(cutoff).is_some_and(|at| issued_at <= *at);
-        let client = &authorization.client;
-        let user_cut = authorization
-            .user()
-            .is_some_and(|user| cut(&Cutoff::User(user)) || cut(&Cutoff::Consent(user, client.clone())));
+        let user = authorization.user();
+        let user_cut = user.is_some_and(|user| cut(&Cutoff::User(user)));
+        // Of its own client, and of each client through which it came.
+        let client_cut = std::iter::once(&authorization.client).chain(&authorization.through).any(|client| {
+            let consent_cut = user.is_some_and(|user| cut(&Cutoff::Consent(user, client.clone())));
+            consent_cut || cut(&Cutoff::Client(client.clone()))
+        });
         // Offline access is what goes on when the browser session has ended (OpenID Connect Core §11).
         let session_cut = !authorization.scopes.contains(OFFLINE_ACCESS)
             && authorization.session().is_some_and(|session| cut(&Cutoff::Session(session)));
         let grant_cut = authorization.grant.is_some_and(|grant| cut(&Cutoff::Grant(grant)));
         let token_cut = token.is_some_and(|token| cut(&Cutoff::Token(token.to_owned())));
-        !(user_cut || session_cut || grant_cut || token_cut || cut(&Cutoff::Client(client.clone())))
+        !(user_cut || client_cut || session_cut || grant_cut || token_cut)
     }
 }

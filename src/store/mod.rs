@@ -14,6 +14,7 @@ pub mod codes;
 mod connect;
 pub mod consents;
 pub mod deliveries;
+pub mod device_codes;
 pub mod events;
 pub mod feed;
 pub mod grants;

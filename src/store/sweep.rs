@@ -1,8 +1,8 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
 use super::{
-    Result, Store, access_tokens, codes, events, feed, grants, initial_access, interactions, pushed_requests,
-    session_end, throttle, used_once,
+    Result, Store, access_tokens, codes, device_codes, events, feed, grants, initial_access, interactions,
+    pushed_requests, session_end, throttle, used_once,
 };
 
 /// Rows of one table in one transaction.
@@ -23,6 +23,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
                     + pushed_requests::sweep(tx, BATCH).await?
                     + initial_access::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
+                    + device_codes::sweep(tx, BATCH).await?
                     + grants::sweep(tx, BATCH).await?
                     + access_tokens::sweep(tx, BATCH).await?
                     + throttle::sweep(tx, BATCH).await?

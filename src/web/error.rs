@@ -45,17 +45,40 @@ pub struct ApiError {
     pub challenge: Challenge,
     /// Where it is not the code's own.
     pub status: Option<StatusCode>,
+    /// What a bearer challenge says beside the error; values of ours, without quotation marks.
+    parameters: Vec<(&'static str, String)>,
 }
 
 impl ApiError {
     pub fn new(error: OAuthError, challenge: Challenge) -> Self {
-        Self { error, challenge, status: None }
+        Self { error, challenge, status: None, parameters: Vec::new() }
     }
 
     /// A refusal for which OAuth has no code of its own, only HTTP a status.
     pub fn with_status(status: StatusCode, text: &'static str) -> Self {
         let error = OAuthError::new(ErrorCode::InvalidRequest, text);
-        Self { error, challenge: Challenge::None, status: Some(status) }
+        Self { status: Some(status), ..Self::new(error, Challenge::None) }
+    }
+
+    /// Adds to a bearer challenge, such as the address of RFC 9728 §5.1.
+    #[must_use]
+    pub fn with_parameter(mut self, name: &'static str, value: String) -> Self {
+        self.parameters.push((name, value));
+        self
+    }
+
+    /// The challenge's text.
+    fn challenge(&self) -> Option<String> {
+        let (code, description) = (self.error.code.as_str(), &self.error.description);
+        let error = match self.challenge {
+            Challenge::None => return None,
+            Challenge::Basic => return Some("Basic realm=\"signet\", charset=\"UTF-8\"".to_owned()),
+            Challenge::Bearer => Some(format!("error=\"{code}\", error_description=\"{description}\"")),
+            Challenge::BareBearer => None,
+        };
+        let more = self.parameters.iter().map(|(name, value)| format!("{name}=\"{value}\""));
+        let all: Vec<String> = error.into_iter().chain(more).collect();
+        Some(format!("Bearer {}", all.join(", ")).trim_end().to_owned())
     }
 }
 
@@ -78,13 +101,8 @@ impl From<OAuthError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         log(&self.error);
+        let challenge = self.challenge();
         let (code, description) = (self.error.code.as_str(), &self.error.description);
-        let challenge = match self.challenge {
-            Challenge::None => None,
-            Challenge::Basic => Some("Basic realm=\"signet\", charset=\"UTF-8\"".to_owned()),
-            Challenge::Bearer => Some(format!("Bearer error=\"{code}\", error_description=\"{description}\"")),
-            Challenge::BareBearer => Some("Bearer".to_owned()),
-        };
         let body = Json(json!({ "error": code, "error_description": description }));
         let mut response = (self.status.unwrap_or_else(|| status(&self.error)), body).into_response();
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {

@@ -45,6 +45,10 @@ impl Flash {
         Self { secret: Some(secret), ..self }
     }
 
+    pub fn is_bad(&self) -> bool {
+        self.bad
+    }
+
     pub fn notice(&self) -> Notice {
         if self.bad { Notice::bad(&self.text) } else { Notice::ok(&self.text) }
     }

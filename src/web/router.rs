@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
-use super::pages::{consent, home, login, logout, passkey, select_account, setup};
-use super::urls::{ENDPOINTS, LOGIN, SETUP};
+use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup};
+use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP};
 use super::{account, browser, console, error, flash, layers, session_state, sessions, statics};
 use crate::app::App;
 
@@ -33,6 +33,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.revocation, post(token::revoke))
         .route(ENDPOINTS.registration, post(registration::register))
         .route("/oauth2/register/{id}", get(registration::show).put(registration::replace).delete(registration::end))
+        .route(ENDPOINTS.device_authorization, post(token::device_authorization))
         .route(ENDPOINTS.pushed_authorization, post(token::push))
         .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
     let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
@@ -40,7 +41,10 @@ pub fn router(app: &App) -> Router {
     let documents = Router::new()
         .route("/.well-known/openid-configuration", get(documents::discovery))
         .route("/.well-known/oauth-authorization-server", get(documents::discovery))
-        .route(ENDPOINTS.jwks, get(documents::jwks));
+        .route(ENDPOINTS.jwks, get(documents::jwks))
+        .route(PROTECTED_RESOURCE, get(documents::protected_resource))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(documents::protected_resource_below))
+        .route(DEVICE_QR, get(device_qr::show));
     let documents = limited(app, Face::Program, documents).layer(Extension(documents::Prepared::default())).layer(cors);
 
     let pages = Router::new()
@@ -53,6 +57,8 @@ pub fn router(app: &App) -> Router {
         .route("/login/{id}", get(login::for_app).post(login::submit_for_app))
         .route("/consent/{id}", get(consent::show).post(consent::submit))
         .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
+        .route(DEVICE, get(device::ask).post(device::typed))
+        .route("/device/{ticket}", get(device::confirm).post(device::decide))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(account::routes())

@@ -5,8 +5,12 @@ use crate::domain::ids::{ClientId, InteractionId, UserId};
 
 pub use crate::protocol::discovery::ENDPOINTS;
 
+/// RFC 9728 §3.
+pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 pub const LOGIN: &str = "/login";
 pub const SETUP: &str = "/setup";
+pub const DEVICE: &str = "/device";
+pub const DEVICE_QR: &str = "/device/qr";
 pub const ACCOUNT: &str = "/account";
 pub const CONSOLE: &str = "/admin";
 
@@ -25,6 +29,11 @@ pub fn consent(id: InteractionId) -> String {
 
 pub fn select_account(id: InteractionId) -> String {
     format!("/select-account/{id}")
+}
+
+/// Where a person decides on a device whose code they have typed.
+pub fn device(ticket: &str) -> String {
+    format!("{DEVICE}/{ticket}")
 }
 
 /// The console's page of a client: one segment, whatever signs are in the id. An app called `new` is not the page for

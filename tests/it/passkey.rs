@@ -11,7 +11,7 @@ use crate::token::claims;
 const HERE: &str = "/account/passkeys";
 
 /// Adds a passkey to whoever is signed in; the page that says so.
-async fn add(browser: &Browser, device: &mut Authenticator) -> Page {
+pub async fn add(browser: &Browser, device: &mut Authenticator) -> Page {
     let page = browser.page(HERE).await;
     let challenge: Value = browser.ask(&page, "/account/passkeys/options").await.json().await.unwrap();
     let credential = device.create(&challenge["publicKey"]);
@@ -21,13 +21,13 @@ async fn add(browser: &Browser, device: &mut Authenticator) -> Page {
 }
 
 /// The fields that the sign-in page's script would send.
-async fn signed(browser: &Browser, login: &Page, device: &mut Authenticator) -> Vec<(String, String)> {
+pub async fn signed(browser: &Browser, login: &Page, device: &mut Authenticator) -> Vec<(String, String)> {
     let challenge: Value = browser.ask(login, "/login/passkey/options").await.json().await.unwrap();
     let credential = device.get(&challenge["publicKey"]);
     login.form(&[("ticket", challenge["ticket"].as_str().unwrap()), ("credential", &credential)]).1
 }
 
-async fn finish(browser: &Browser, fields: &[(String, String)]) -> Result<Page, crate::support::Callback> {
+pub async fn finish(browser: &Browser, fields: &[(String, String)]) -> Result<Page, crate::support::Callback> {
     browser.follow(browser.raw_post("/login/passkey/finish", fields).await).await
 }
 

@@ -88,8 +88,22 @@ impl ClientMetadata {
         if self.token_exchange.len() > 50 {
             wrong("token_exchange", "has more than 50 entries");
         }
+        if self.token_exchange.iter().any(|policy| !policy.impersonation && !policy.delegation) {
+            wrong("token_exchange", "has an entry that allows nothing: say impersonation or delegation");
+        }
         if self.jwt_bearer.len() > 50 {
             wrong("jwt_bearer", "has more than 50 entries");
+        }
+        for (field, stated, grant) in [
+            ("token_exchange", !self.token_exchange.is_empty(), GrantType::TokenExchange),
+            ("jwt_bearer", !self.jwt_bearer.is_empty(), GrantType::JwtBearer),
+        ] {
+            if stated && !self.allows(grant) {
+                wrong(field, "needs its grant type beside it");
+            }
+        }
+        if self.allows(GrantType::JwtBearer) && self.jwt_bearer.is_empty() {
+            wrong("jwt_bearer", "is missing: whose tokens are taken");
         }
         if self.jwt_bearer.iter().any(|trusted| matches!(trusted.subject.as_str(), "" | "*")) {
             wrong("jwt_bearer", "would let in everybody whom that issuer knows: name a subject");
@@ -256,8 +270,25 @@ mod tests {
             (json!({ "backchannel_logout_uri": "https://app.example/out#f" }), "backchannel_logout_uri"),
             (json!({ "jwks": { "keys": [] }, "jwks_uri": "https://app.example/jwks" }), "jwks_uri"),
             (
-                json!({ "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "*" }] }),
+                json!({
+                    "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+                    "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "*" }],
+                }),
                 "jwt_bearer",
+            ),
+            (
+                json!({
+                    "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "a" }],
+                }),
+                "jwt_bearer",
+            ),
+            (json!({ "token_exchange": [{ "client": "web", "delegation": true }] }), "token_exchange"),
+            (
+                json!({
+                    "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
+                    "token_exchange": [{ "client": "web" }],
+                }),
+                "token_exchange",
             ),
             (json!({ "default_max_age": -1 }), "default_max_age"),
         ] {

@@ -187,6 +187,17 @@ pub struct ExchangePolicy {
     pub delegation: bool,
 }
 
+impl TrustedIssuer {
+    /// Whether `subject` is the one that it names.
+    #[must_use]
+    pub fn trusts(&self, subject: &str) -> bool {
+        match self.subject.strip_suffix('*') {
+            Some(start) => subject.starts_with(start),
+            None => subject == self.subject,
+        }
+    }
+}
+
 /// Somebody else's tokens by which a client gets its own (RFC 7523 §2.1): workload identity of CI and clusters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,4 +210,8 @@ pub struct TrustedIssuer {
     /// The `aud` that the token must have beside or instead of ours; ours where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
+    /// Whether one token may come again and again until it ends, as one that lies in a file of a container does;
+    /// otherwise each is good once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reusable: bool,
 }

@@ -37,12 +37,11 @@ impl Provider {
         waiting: Option<InteractionId>,
     ) -> Result<Option<Reply>> {
         let authorization = self.authorization(request, session);
-        let plan = match request.response_type.token() {
-            true => {
-                let apis = self.store.authority().apis(&self.store).await?;
-                Some(self.plan_access_token(client, &authorization.resources, &apis))
-            }
-            false => None,
+        let plan = if request.response_type.token() {
+            let apis = self.store.authority().apis(&self.store).await?;
+            Some(self.plan_access_token(client, &authorization.resources, &apis))
+        } else {
+            None
         };
         let Some(begun) = self.begin(client, request, &authorization, session, waiting, plan.clone()).await? else {
             return Ok(None);
@@ -66,6 +65,7 @@ impl Provider {
             nonce: request.nonce.clone(),
             claims: request.claims.clone(),
             act: None,
+            through: Vec::new(),
         }
     }
 

@@ -35,7 +35,7 @@ impl Provider {
 fn metadata(client: &Client) -> Map<String, Value> {
     let meta = &client.meta;
     let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };
-    OWN.iter().for_each(|own| drop(told.remove(*own)));
+    told.retain(|name, _| !OWN.contains(&name.as_str()));
     told.insert("response_types".into(), json!(meta.response_types()));
     for (name, flag) in [
         ("require_auth_time", meta.require_auth_time),

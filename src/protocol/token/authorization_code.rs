@@ -63,14 +63,14 @@ impl Provider {
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
                     }
-                    if !provider.stands(tx, &code).await? {
+                    if !provider.stands(tx, &code.authorization, code.issued_at).await? {
                         return Ok(Err(unknown().because("what it hangs on has ended")));
                     }
                     let resources = match narrowed(&parameters, &code.authorization.resources) {
                         Ok(resources) => resources,
                         Err(error) => return Ok(Err(error)),
                     };
-                    let refresh = provider.begin_family(tx, &client_now, &code).await?;
+                    let refresh = provider.begin_family(tx, &client_now, &code.authorization, code.issued_at).await?;
                     let authorization = Authorization { resources, ..code.authorization };
                     let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
                     let opaque = match provider.opaque_access_token(&plan, &authorization) {
@@ -88,11 +88,15 @@ impl Provider {
         self.mint(client, &authorization, &plan, issued_at, opaque, refresh).await
     }
 
-    /// Whether nothing that the code hangs on has ended since it was issued: what this node has heard of, and the
-    /// session or the person themself, held until the transaction ends.
-    async fn stands(&self, tx: &Tx, code: &Code) -> std::result::Result<bool, StoreError> {
-        let authorization = &code.authorization;
-        if !self.store.authority().stands(authorization, None, code.issued_at) {
+    /// Whether nothing that an authorization hangs on has ended `since` it was given: what this node has heard of, and
+    /// the session or the person themself, held until the transaction ends.
+    pub(super) async fn stands(
+        &self,
+        tx: &Tx,
+        authorization: &Authorization,
+        since: Timestamp,
+    ) -> std::result::Result<bool, StoreError> {
+        if !self.store.authority().stands(authorization, None, since) {
             return Ok(false);
         }
         match (authorization.session(), authorization.user()) {
@@ -103,13 +107,13 @@ impl Provider {
     }
 
     /// The first refresh token of a new grant, where the client uses them and the person signed in.
-    async fn begin_family(
+    pub(super) async fn begin_family(
         &self,
         tx: &Tx,
         client: &Client,
-        code: &Code,
+        authorization: &Authorization,
+        since: Timestamp,
     ) -> std::result::Result<Option<Secret>, StoreError> {
-        let authorization = &code.authorization;
         let (Some(id), true) = (authorization.grant, client.meta.allows(GrantType::RefreshToken)) else {
             return Ok(None);
         };
@@ -120,8 +124,8 @@ impl Provider {
             generation: 1,
             current: digest,
             rotated_at: tx.now(),
-            // As old as the code: a revocation that this node has not heard of yet ends it too.
-            created_at: code.issued_at,
+            // As old as the authorization: a revocation that this node has not heard of yet ends it too.
+            created_at: since,
             expires_at: self.refresh_token_end(tx.now(), tx.now()),
             revoked: false,
         };

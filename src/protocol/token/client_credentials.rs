@@ -1,10 +1,13 @@
 //! Client credentials (RFC 6749 §4.4): the client for itself. Nothing is read and nothing written for a JWT.
+//!
+//! Next door: [`super::jwt_bearer`], where a client that proves who it is by somebody else's token gets the same.
 
 use super::TokenSet;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::scope::{STANDARD, Scopes};
 use crate::protocol::Provider;
+use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::resources;
@@ -13,6 +16,19 @@ use crate::store::access_tokens;
 impl Provider {
     pub(super) async fn client_credentials(&self, client: &Client, parameters: &Parameters) -> Result<TokenSet> {
         let now = self.env.now();
+        let (authorization, plan) = self.for_itself(client, parameters).await?;
+        let opaque = match self.opaque_access_token(&plan, &authorization) {
+            None => None,
+            Some((secret, row)) => {
+                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
+                Some(secret)
+            }
+        };
+        self.mint_access_token(client, &authorization, &plan, now, opaque)
+    }
+
+    /// What a client gets for itself.
+    pub(super) async fn for_itself(&self, client: &Client, parameters: &Parameters) -> Result<(Authorization, Plan)> {
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2, §3.3: without a scope it gets what it may have, but for what says something about a person.
         let own = client.meta.scope.filtered(|scope| !STANDARD.contains(&scope));
@@ -29,13 +45,6 @@ impl Provider {
         let resources = resources(parameters, &scopes, &apis, false)?;
         let authorization = Authorization::of_client(client.id.clone(), scopes, resources);
         let plan = self.plan_access_token(client, &authorization.resources, &apis);
-        let opaque = match self.opaque_access_token(&plan, &authorization) {
-            None => None,
-            Some((secret, row)) => {
-                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
-                Some(secret)
-            }
-        };
-        self.mint(client, &authorization, &plan, now, opaque, None).await
+        Ok((authorization, plan))
     }
 }

@@ -23,23 +23,36 @@ impl Provider {
         opaque: Option<Secret>,
         refresh_token: Option<Secret>,
     ) -> Result<TokenSet> {
+        let mut tokens = self.mint_access_token(client, authorization, plan, issued_at, opaque)?;
+        if authorization.scopes.contains(OPENID) {
+            let about = self.claims_in_id_token(authorization, &Scopes::default()).await?;
+            let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
+            tokens.id_token = self.id_token(client, authorization, beside).await?;
+        }
+        tokens.refresh_token = refresh_token.map(|token| token.expose().to_owned());
+        Ok(tokens)
+    }
+
+    /// An access token alone, as it comes of another token.
+    pub(super) fn mint_access_token(
+        &self,
+        client: &Client,
+        authorization: &Authorization,
+        plan: &Plan,
+        issued_at: Timestamp,
+        opaque: Option<Secret>,
+    ) -> Result<TokenSet> {
         let access_token = match opaque {
             Some(token) => token,
             None => self.jwt_access_token(client, plan, authorization, issued_at)?,
         };
-        let id_token = if authorization.scopes.contains(OPENID) {
-            let about = self.claims_in_id_token(authorization, &Scopes::default()).await?;
-            let beside = Beside { access_token: Some(access_token.expose()), code: None, about };
-            self.id_token(client, authorization, beside).await?
-        } else {
-            None
-        };
         Ok(TokenSet {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer",
+            issued_token_type: None,
             expires_in: plan.lifetime,
-            refresh_token: refresh_token.map(|token| token.expose().to_owned()),
-            id_token,
+            refresh_token: None,
+            id_token: None,
             scope: authorization.scopes.clone(),
         })
     }

@@ -1,12 +1,16 @@
 //! The token endpoint (RFC 6749 §3.2): the client is known, the request becomes one of an enum, its file consumes what
 //! it stands for, and every grant ends in the one mint.
 //!
-//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`]. Next door: [`issue`].
+//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`], [`device_code`],
+//! [`token_exchange`], [`jwt_bearer`]. Next door: [`issue`].
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod issue;
+mod jwt_bearer;
 mod refresh_token;
+mod token_exchange;
 
 use std::sync::Arc;
 
@@ -25,6 +29,9 @@ use crate::domain::scope::Scopes;
 pub struct TokenSet {
     pub access_token: String,
     pub token_type: &'static str,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     pub expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
@@ -39,6 +46,9 @@ enum Grant<'a> {
     AuthorizationCode { code: &'a str, redirect_uri: Option<&'a str>, verifier: Option<&'a str> },
     RefreshToken { token: &'a str, scope: Option<&'a str> },
     ClientCredentials,
+    DeviceCode { device_code: &'a str },
+    TokenExchange(token_exchange::Exchange<'a>),
+    JwtBearer { assertion: &'a str },
 }
 
 impl<'a> Grant<'a> {
@@ -54,6 +64,15 @@ impl<'a> Grant<'a> {
                 Ok(Self::RefreshToken { token: parameters.required("refresh_token")?, scope: parameters.one("scope")? })
             }
             "client_credentials" => Ok(Self::ClientCredentials),
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Self::DeviceCode { device_code: parameters.required("device_code")? })
+            }
+            "urn:ietf:params:oauth:grant-type:token-exchange" => {
+                Ok(Self::TokenExchange(token_exchange::Exchange::parse(parameters)?))
+            }
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+                Ok(Self::JwtBearer { assertion: parameters.required("assertion")? })
+            }
             _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "This grant type is not supported.")),
         }
     }
@@ -63,6 +82,9 @@ impl<'a> Grant<'a> {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
             Self::ClientCredentials => GrantType::ClientCredentials,
+            Self::DeviceCode { .. } => GrantType::DeviceCode,
+            Self::TokenExchange(_) => GrantType::TokenExchange,
+            Self::JwtBearer { .. } => GrantType::JwtBearer,
         }
     }
 }
@@ -80,6 +102,9 @@ impl Provider {
             }
             Grant::RefreshToken { token, scope } => self.refresh(client, parameters, token, scope, origin).await,
             Grant::ClientCredentials => self.client_credentials(client, parameters).await,
+            Grant::DeviceCode { device_code } => self.redeem_device_code(client, parameters, device_code, origin).await,
+            Grant::TokenExchange(exchange) => self.exchange_token(client, parameters, exchange).await,
+            Grant::JwtBearer { assertion } => self.assert_itself(client, parameters, assertion).await,
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Public documents: discovery (OpenID Connect Discovery §4, RFC 8414 §3) and the JWKS (RFC 7517 §5), from bytes that were
-//! made when what they say last changed.
+//! made when what they say last changed; and what APIs say of the tokens they take (RFC 9728 §3).
 
 use std::sync::{Arc, RwLock};
 
+use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::header;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::config::Registration;
 use crate::protocol::discovery::{ENDPOINTS, Offered};
+use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
+use crate::web::urls::PROTECTED_RESOURCE;
 
 /// The discovery document as it was made for one state of the APIs, whose scopes it lists.
 #[derive(Clone, Default)]
@@ -33,18 +37,43 @@ impl Prepared {
 pub async fn discovery(State(app): State<App>, prepared: axum::Extension<Prepared>) -> Result<Response, ApiError> {
     // The number from before the reading: a change that comes in between makes these bytes old at once.
     let epoch = app.store().authority().api_epoch();
-    let bytes = match prepared.of(epoch) {
-        Some(bytes) => bytes,
-        None => {
-            let offered = Offered { registration: app.config.registration != Registration::Off };
-            let document = app.provider.discovery(&ENDPOINTS, offered).await?;
-            let bytes = Bytes::from(document.to_string());
-            prepared.keep(epoch, &bytes);
-            bytes
-        }
+    let bytes = if let Some(bytes) = prepared.of(epoch) {
+        bytes
+    } else {
+        let offered = Offered { registration: app.config.registration != Registration::Off };
+        let document = app.provider.discovery(&ENDPOINTS, offered).await?;
+        let bytes = Bytes::from(document.to_string());
+        prepared.keep(epoch, &bytes);
+        bytes
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
     Ok((headers, bytes).into_response())
+}
+
+fn published(document: Value) -> Response {
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document)).into_response()
+}
+
+/// Of our own endpoints; with `resource`, of the API of that identifier, which serves it at its own host.
+pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    match query.one("resource")? {
+        None => Ok(published(app.provider.own_resource_metadata(&app.config.name))),
+        Some(identifier) => of_api(&app, identifier).await,
+    }
+}
+
+/// §3.1: of an API below the issuer, at the address that its path makes.
+pub async fn protected_resource_below(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+    // As it stands in the request: identifiers are compared to the letter (§3.3).
+    let path = uri.path().strip_prefix(PROTECTED_RESOURCE).unwrap_or_default();
+    of_api(&app, &app.config.issuer.join(path)).await
+}
+
+async fn of_api(app: &App, identifier: &str) -> Result<Response, ApiError> {
+    let document = app.provider.resource_metadata(identifier).await?;
+    let unknown = || ApiError::with_status(StatusCode::NOT_FOUND, "There is no such API here.");
+    document.map(published).ok_or_else(unknown)
 }
 
 pub async fn jwks(State(app): State<App>) -> Response {

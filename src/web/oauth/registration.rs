@@ -84,10 +84,8 @@ fn repeats(app: &App, client: &Client, body: &[u8]) -> Result<(), ApiError> {
     }
     let Some(secret) = said.get("client_secret").filter(|secret| !secret.is_null()) else { return Ok(()) };
     let kept = client.secret.as_ref().zip(secret.as_str());
-    match kept.is_some_and(|(kept, secret)| app.provider.master.verify_client_secret(kept, secret)) {
-        true => Ok(()),
-        false => Err(invalid("client_secret: is another than was issued.")),
-    }
+    let same = kept.is_some_and(|(kept, secret)| app.provider.master.verify_client_secret(kept, secret));
+    same.then_some(()).ok_or_else(|| invalid("client_secret: is another than was issued."))
 }
 
 async fn managed(app: &App, id: &str, parts: &Parts) -> Result<(Arc<Client>, Secret), ApiError> {

@@ -1,5 +1,5 @@
-//! Token, introspection, revocation and pushed requests: what authenticated clients ask (RFC 6749 §3.2, RFC 7662,
-//! RFC 7009, RFC 9126).
+//! Token, introspection, revocation, device authorization and pushed requests: what authenticated clients ask (RFC 6749
+//! §3.2, RFC 7662, RFC 7009, RFC 8628 §3.1, RFC 9126).
 
 use std::sync::Arc;
 
@@ -15,11 +15,26 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::introspection;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
+use crate::web::urls::DEVICE;
 
 pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
-    let tokens = app.provider.token(&client, &asked.parameters, asked.origin).await?;
-    Ok(Json(tokens).into_response())
+    match app.provider.token(&client, &asked.parameters, asked.origin).await {
+        Ok(tokens) => Ok(Json(tokens).into_response()),
+        // RFC 6749 §5.2 has 400 for what is refused here, a person's no to a device (RFC 8628 §3.5) as well.
+        Err(error) if error.code == ErrorCode::AccessDenied => {
+            let mut refused = ApiError::from(error);
+            refused.status = Some(StatusCode::BAD_REQUEST);
+            Err(refused)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub async fn device_authorization(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+    let client = authenticated(&app, &asked).await?;
+    let answer = app.provider.authorize_device(&client, &asked.parameters, DEVICE, &asked.origin).await?;
+    Ok(Json(answer).into_response())
 }
 
 pub async fn introspect(State(app): State<App>, headers: HeaderMap, asked: Asked) -> Result<Response, ApiError> {

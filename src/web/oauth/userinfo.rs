@@ -12,15 +12,20 @@ use crate::protocol::parameters::Parameters;
 use crate::protocol::userinfo::UserInfo;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
+use crate::web::urls::PROTECTED_RESOURCE;
 
 pub async fn userinfo(State(app): State<App>, method: Method, asked: Asked) -> Result<Response, ApiError> {
-    let refused = |error| ApiError::new(error, Challenge::Bearer);
+    // RFC 9728 §5.1: where a client that knows nothing of us yet learns whose tokens are taken here.
+    let refusal = |error, challenge| {
+        ApiError::new(error, challenge).with_parameter("resource_metadata", app.config.issuer.join(PROTECTED_RESOURCE))
+    };
+    let refused = |error| refusal(error, Challenge::Bearer);
     // A token in a URL ends up in logs and histories: it is not looked at (RFC 9700 §4.3.2).
     let body = if method == Method::POST { asked.parameters } else { Parameters::default() };
     let token = bearer::token(asked.authorization.as_deref(), &body).map_err(refused)?.ok_or_else(|| {
         // RFC 6750 §3.1: who sent no token learns nothing but what is wanted; the body's code is for the log.
         let error = OAuthError::new(ErrorCode::InvalidToken, "An access token is needed.");
-        ApiError::new(error, Challenge::BareBearer)
+        refusal(error, Challenge::BareBearer)
     })?;
     Ok(match app.provider.userinfo(token).await.map_err(refused)? {
         UserInfo::Claims(claims) => Json(claims).into_response(),

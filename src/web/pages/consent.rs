@@ -87,7 +87,7 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
     Ok(user.filter(|user| !user.disabled))
 }
 
-fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
+pub(super) fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
     let profile = &user.profile;
     let (icon, detail) = match scope {
         "openid" => ("user", "The same private number each time you sign in.".to_owned()),

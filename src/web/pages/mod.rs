@@ -1,8 +1,10 @@
 //! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
 //!
-//! [`login`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`setup`], [`home`]; [`views`] what their templates show.
+//! [`login`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`], [`home`]; [`views`] what their templates show.
 
 pub mod consent;
+pub mod device;
+pub mod device_qr;
 pub mod home;
 pub mod login;
 pub mod logout;

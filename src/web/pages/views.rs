@@ -106,6 +106,48 @@ pub struct ScopeLine {
     pub detail: String,
 }
 
+/// `/device`: the code that a device shows is typed here.
+#[derive(Template)]
+#[template(path = "pages/device.html")]
+pub struct DevicePage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    /// What was typed, or came with the address.
+    pub user_code: String,
+    /// Why there is no such device.
+    pub error: Option<String>,
+}
+
+/// `/device/{ticket}`: who asks, from where, for what.
+#[derive(Template)]
+#[template(path = "pages/device_confirm.html")]
+pub struct DeviceConfirmPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    pub app: AppCard,
+    /// Whether somebody here has vouched for the app.
+    pub verified: bool,
+    pub person: Person,
+    /// As the device shows it.
+    pub user_code: String,
+    /// "Firefox on Linux".
+    pub device: String,
+    pub address: String,
+    pub asked: When,
+    pub scopes: Vec<ScopeLine>,
+    pub switch_account: String,
+}
+
+/// `/device` after an answer.
+#[derive(Template)]
+#[template(path = "pages/device_done.html")]
+pub struct DeviceDonePage {
+    pub chrome: Chrome,
+    pub allowed: bool,
+}
+
 /// `/select-account`.
 #[derive(Template)]
 #[template(path = "pages/select_account.html")]

@@ -133,6 +133,11 @@ async fn no_parameter_comes_out_as_markup() {
         for path in [
             "/login?next=",
             "/setup?token=",
+            "/device?user_code=",
+            "/device/qr?user_code=",
+            "/device/",
+            "/.well-known/oauth-protected-resource?resource=",
+            "/.well-known/oauth-protected-resource/",
             "/oauth2/logout?client_id=",
             "/oauth2/logout?state=",
             "/oauth2/logout?id_token_hint=",

@@ -50,10 +50,14 @@ routes! {
     Program &["POST"], "/oauth2/token";
     Program &["POST"], "/oauth2/introspect";
     Program &["POST"], "/oauth2/revoke";
+    Program &["POST"], "/oauth2/device_authorization";
     Program &["GET", "POST"], "/oauth2/userinfo", query;
     Program &["GET"], "/.well-known/openid-configuration";
     Program &["GET"], "/.well-known/oauth-authorization-server";
     Program &["GET"], "/.well-known/jwks.json";
+    Program &["GET"], "/.well-known/oauth-protected-resource", query;
+    Program &["GET"], "/.well-known/oauth-protected-resource/api";
+    Program &["GET"], "/device/qr", query;
     Program &["GET"], "/livez";
     Program &["GET"], "/readyz";
     Program &["GET"], "/static/signet.css";
@@ -65,6 +69,8 @@ routes! {
     Person &["POST"], "/login/passkey/finish";
     Person &["GET", "POST"], "/consent/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/select-account/0190b0a0-0000-7000-8000-000000000000";
+    Person &["GET", "POST"], "/device", query;
+    Person &["GET", "POST"], "/device/0190b0a0-0000-7000-8000-000000000000";
     Person &["GET", "POST"], "/oauth2/logout", query;
     Person &["GET"], "/oauth2/check_session";
     Person &["GET", "POST"], "/setup", query;
@@ -166,9 +172,12 @@ async fn a_bad_query_is_refused_at_every_route() {
     let server = Server::with_alice().await;
     let many = (0..201).map(|at| format!("a{at}=b")).collect::<Vec<_>>().join("&");
     for route in ROUTES.iter().filter(|route| has(route, "GET")) {
-        for query in
-            ["client_id=%ff%fe", "client_id=a%00b", &many, "token=x&token=y&next=a&next=b&client_id=a&client_id=b"]
-        {
+        for query in [
+            "client_id=%ff%fe",
+            "client_id=a%00b",
+            &many,
+            "token=x&token=y&next=a&next=b&client_id=a&client_id=b&user_code=a&user_code=b&resource=a&resource=b",
+        ] {
             let case = format!("{}?{query}", route.path);
             let response = http().get(format!("{}?{query}", url(&server, route))).send().await.unwrap();
             if route.query && route.path != "/login" {
@@ -221,7 +230,7 @@ async fn an_oversized_header_block_is_refused_at_every_route() {
 #[tokio::test]
 async fn bad_credentials_are_refused_in_the_protocols_form() {
     let server = Server::with_alice().await;
-    for endpoint in ["token", "introspect", "revoke", "userinfo"] {
+    for endpoint in ["token", "introspect", "revoke", "device_authorization", "userinfo"] {
         for header in [
             "",
             "Basic",

@@ -11,6 +11,9 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
     let jwt = tokens(server, "openid offline_access").await;
     server.client("opaque", json!({ "access_token_format": "opaque" })).await;
     let opaque = server.token_as("opaque", &[("grant_type", "client_credentials")]).await.1;
+    server.client("tv", json!({ "grant_types": [DEVICE_GRANT], "scope": "openid" })).await;
+    let device = http().post(format!("{}/oauth2/device_authorization", server.url)).basic_auth("tv", Some(SECRET));
+    let device: serde_json::Value = device.form(&[("scope", "openid")]).send().await.unwrap().json().await.unwrap();
     let link = setup::link(&server.app).await.unwrap().unwrap();
     let login = http().get(format!("{}/login", server.url)).send().await.unwrap();
     let cookie = login.headers()["set-cookie"].to_str().unwrap().to_owned();
@@ -21,6 +24,7 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
         ("code", server.code("openid").await),
         ("refresh token", text(&jwt, "refresh_token")),
         ("access token", text(&jwt, "access_token")),
+        ("device code", text(&device, "device_code")),
         ("opaque access token", text(&opaque, "access_token")),
         ("ID token", text(&jwt, "id_token")),
         ("client secret", SECRET.to_owned()),
@@ -30,9 +34,12 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
     ]
 }
 
-const PLACES: [&str; 11] = [
+const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+const PLACES: [&str; 12] = [
     "code",
     "refresh_token",
+    "device_code",
     "code_verifier",
     "basic",
     "post",
@@ -51,6 +58,10 @@ async fn taken(server: &Server, place: &str, secret: &str) -> bool {
     match place {
         "code" => server.redeem(secret).await.0 == 200,
         "refresh_token" => refresh(server, secret).await.0 == 200,
+        "device_code" => {
+            let form = [("grant_type", DEVICE_GRANT), ("device_code", secret)];
+            server.token_as("tv", &form).await.1["error"] != "invalid_grant"
+        }
         "code_verifier" => {
             let code = server.code("openid").await;
             let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK)];
@@ -97,6 +108,7 @@ async fn every_secret_is_refused_everywhere_but_at_its_own_place() {
         ("access token", "userinfo"),
         ("access token", "introspect"),
         ("opaque access token", "introspect"),
+        ("device code", "device_code"),
         ("ID token", "hint"),
         ("client secret", "basic"),
         ("client secret", "post"),

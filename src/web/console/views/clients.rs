@@ -217,9 +217,13 @@ impl ClientForm {
 
     /// Ticked ones for which the page has no words, so that saving does not drop them.
     fn other_grants(&self) -> impl Iterator<Item = &String> {
-        self.grant_types
-            .iter()
-            .filter(|held| !matches!(held.as_str(), "authorization_code" | "refresh_token" | "client_credentials"))
+        let with_words = [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+        ];
+        self.grant_types.iter().filter(move |held| !with_words.contains(&held.as_str()))
     }
 
     /// The methods there are words for, and the present one in any case.

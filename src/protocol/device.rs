@@ -1,0 +1,186 @@
+//! The device authorization endpoint (RFC 8628 §3.1, §3.2) and the person's answer (§3.3): a device that has no browser
+//! asks, somebody types its code elsewhere, sees who asks and decides. What a request may ask for is judged by the rules
+//! of the authorization endpoint, and somebody who allows it allows it like there.
+//!
+//! Next door: `token::device_code`, where the device fetches its tokens; `web::pages::device`, the person's pages.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Provider;
+use super::authorize::request::scopes;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::parameters::Parameters;
+use super::resource::resources;
+use crate::domain::authorization::{Authorization, SignIn, Subject};
+use crate::domain::claims_request::RequestedClaims;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::{GrantType, ResponseType};
+use crate::domain::device::{DeviceRequest, INTERVAL_SECONDS, UserCode};
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{EventId, GrantId};
+use crate::domain::secret::SecretKind;
+use crate::domain::session::Session;
+use crate::store::{StoreError, consents, device_codes, events, sessions};
+
+/// RFC 8628 §3.2.
+#[derive(Serialize)]
+pub struct DeviceAuthorization {
+    pub device_code: String,
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: String,
+    pub expires_in: i64,
+    pub interval: i64,
+}
+
+/// What a person decides on: a request that waits, and the client that made it.
+pub struct Waiting {
+    pub request: DeviceRequest,
+    pub client: Arc<Client>,
+}
+
+/// What became of a person's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    Done,
+    /// It has expired meanwhile, or somebody has answered before.
+    TooLate,
+    /// The session has just ended.
+    SignedOut,
+}
+
+/// How often another user code is drawn where the first one is taken.
+const DRAWS: usize = 4;
+
+impl Provider {
+    /// Answers a device. `page` is where people type its code.
+    pub async fn authorize_device(
+        &self,
+        client: &Client,
+        parameters: &Parameters,
+        page: &str,
+        origin: &Origin,
+    ) -> Result<DeviceAuthorization> {
+        if !client.meta.allows(GrantType::DeviceCode) {
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use the device grant."));
+        }
+        parameters.check_repetition()?;
+        let apis = self.store.authority().apis(&self.store).await?;
+        // What it leads to is a redemption, as of a code.
+        let scopes = scopes(parameters, client, ResponseType::Code, &apis)?;
+        let resources = resources(parameters, &scopes, &apis, !client.is_trusted())?;
+        let secret = SecretKind::DeviceCode.mint(self.env.random());
+        let now = self.env.now();
+        let request = |user_code: &UserCode| DeviceRequest {
+            digest: SecretKind::DeviceCode.digest(secret.expose()),
+            user_code: user_code.digest(),
+            client: client.id.clone(),
+            scopes: scopes.clone(),
+            resources: resources.clone(),
+            address: origin.address.clone(),
+            user_agent: origin.user_agent.clone(),
+            issued_at: now,
+            expires_at: now.plus_seconds(self.lifetimes.device_code),
+            interval: INTERVAL_SECONDS,
+            polled_at: None,
+            decision: None,
+            used_at: None,
+        };
+        let user_code = self.keep_device_request(request).await?.to_string();
+        let verification_uri = self.issuer.join(page);
+        Ok(DeviceAuthorization {
+            device_code: secret.expose().to_owned(),
+            verification_uri_complete: format!("{verification_uri}?user_code={user_code}"),
+            user_code,
+            verification_uri,
+            expires_in: self.lifetimes.device_code,
+            interval: INTERVAL_SECONDS,
+        })
+    }
+
+    /// Writes it down under a user code that no other one has.
+    async fn keep_device_request(&self, request: impl Fn(&UserCode) -> DeviceRequest) -> Result<UserCode> {
+        let mut taken = StoreError::Taken;
+        for _ in 0..DRAWS {
+            let code = UserCode::draw(|| self.env.random());
+            let request = request(&code);
+            let kept = self.store.write(move |tx| Box::pin(async move { device_codes::insert(tx, &request).await }));
+            match kept.await {
+                Ok(()) => return Ok(code),
+                Err(error @ StoreError::Taken) => taken = error,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(taken.into())
+    }
+
+    /// The request that waits under that code, of a client that is turned on. Unknown, expired, decided and used are one
+    /// answer.
+    pub async fn waiting_device(&self, code: &UserCode) -> Result<Option<Waiting>> {
+        let found = device_codes::undecided(self.store.read(), &code.digest(), self.env.now()).await?;
+        let Some(request) = found else { return Ok(None) };
+        let client = self.client(&request.client).await?;
+        let client = client.filter(|client| !client.disabled && client.meta.allows(GrantType::DeviceCode));
+        Ok(client.map(|client| Waiting { request, client }))
+    }
+
+    /// Writes down what the person of `session` said.
+    pub async fn answer_device(
+        &self,
+        waiting: &Waiting,
+        session: &Session,
+        allow: bool,
+        origin: Origin,
+    ) -> Result<Answered> {
+        let request = &waiting.request;
+        let authorization = Authorization {
+            subject: Subject::User(session.user),
+            client: request.client.clone(),
+            sign_in: Some(SignIn {
+                session: session.id,
+                auth_time: session.auth_time,
+                method: session.method,
+                told_acr: None,
+            }),
+            grant: Some(GrantId(self.env.uuid())),
+            scopes: request.scopes.clone(),
+            resources: request.resources.clone(),
+            nonce: None,
+            claims: RequestedClaims::default(),
+            act: None,
+            through: Vec::new(),
+        };
+        let event = Event {
+            id: EventId(self.env.uuid()),
+            at: self.env.now(),
+            kind: if allow { EventKind::ConsentGiven } else { EventKind::ConsentDenied },
+            actor: Actor::User(session.user),
+            user: Some(session.user),
+            client: Some(request.client.clone()),
+            origin,
+            detail: format!("on a device: {}", request.scopes),
+        };
+        // A trusted client is allowed by whoever made it one; what this person says is about this device alone.
+        let remembered = allow && !waiting.client.is_trusted();
+        let (user, session, code) = (session.user, session.id, request.user_code);
+        let write = self.store.write(move |tx| {
+            Box::pin(async move {
+                // Held until it is decided: whatever ends the session from now on finds what hangs on it.
+                if !sessions::hold(tx, session).await? {
+                    return Ok(Answered::SignedOut);
+                }
+                if !device_codes::decide(tx, &code, allow.then_some(&authorization)).await? {
+                    return Ok(Answered::TooLate);
+                }
+                if remembered {
+                    consents::give(tx, user, &authorization.client, &authorization.scopes).await?;
+                }
+                events::insert(tx, &event).await?;
+                Ok(Answered::Done)
+            })
+        });
+        Ok(write.await?)
+    }
+}

@@ -1,0 +1,41 @@
+//! Protected resource metadata (RFC 9728): which authorization server's tokens an API takes, and with which scopes. For
+//! our own endpoints, and for each registered API.
+//!
+//! §3 has an API serve its document at its own host. One below the issuer is served here at its well-known address; for
+//! any other one we hand the same document out, for its host to pass on.
+
+use serde_json::{Value, json};
+
+use super::Provider;
+use super::discovery::ENDPOINTS;
+use super::error::Result;
+use crate::domain::scope::STANDARD;
+
+impl Provider {
+    /// Of UserInfo, the endpoint of ours that takes access tokens; the issuer is its `aud`.
+    pub fn own_resource_metadata(&self, name: &str) -> Value {
+        json!({
+            "resource": self.issuer.as_str(),
+            "resource_name": name,
+            "authorization_servers": [self.issuer.as_str()],
+            "jwks_uri": self.issuer.join(ENDPOINTS.jwks),
+            "scopes_supported": STANDARD,
+            "bearer_methods_supported": ["header", "body"],
+        })
+    }
+
+    /// Of the API of that identifier, to the letter.
+    pub async fn resource_metadata(&self, identifier: &str) -> Result<Option<Value>> {
+        let apis = self.store.authority().apis(&self.store).await?;
+        Ok(apis.iter().find(|api| api.identifier.as_str() == identifier).map(|api| {
+            json!({
+                "resource": api.identifier,
+                "resource_name": api.shown_name(),
+                "authorization_servers": [self.issuer.as_str()],
+                "scopes_supported": api.scopes.iter().collect::<Vec<_>>(),
+                // What every API that takes bearer tokens has to take (RFC 6750 §2.1).
+                "bearer_methods_supported": ["header"],
+            })
+        }))
+    }
+}

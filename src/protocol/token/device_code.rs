@@ -1,0 +1,117 @@
+//! Polling with a device code (RFC 8628 §3.4, §3.5): the row is held while it is judged, so that of two polls at once one
+//! waits for the other. A redemption after the first, or by another client, ends what was issued, like a code's.
+//!
+//! Next door: `domain::device`, which judges; [`crate::protocol::device`], where a person decides.
+
+use std::sync::Arc;
+
+use super::TokenSet;
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::device::{Decision, DeviceRequest, Poll};
+use crate::domain::event::Origin;
+use crate::domain::secret::SecretKind;
+use crate::protocol::Provider;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::narrowed;
+use crate::store::{StoreError, Tx, access_tokens, device_codes};
+
+fn unknown() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "The device code is unknown or used.")
+}
+
+impl Provider {
+    pub(super) async fn redeem_device_code(
+        &self,
+        client: &Arc<Client>,
+        parameters: &Parameters,
+        code: &str,
+        origin: Origin,
+    ) -> Result<TokenSet> {
+        if !code.starts_with(SecretKind::DeviceCode.prefix()) {
+            return Err(unknown());
+        }
+        let apis = self.store.authority().apis(&self.store).await?;
+        let (provider, client_now, parameters) = (self.clone(), client.clone(), parameters.clone());
+        let digest = SecretKind::DeviceCode.digest(code);
+        let redeemed = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let Some(request) = device_codes::hold(tx, &digest).await? else { return Ok(Err(unknown())) };
+                    let (authorization, since) = match request.judge(&client_now.id, tx.now()) {
+                        Poll::Allowed { authorization, at } => (*authorization, at),
+                        refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
+                    };
+                    device_codes::consume(tx, &digest).await?;
+                    if !provider.stands(tx, &authorization, since).await? {
+                        return Ok(Err(unknown().because("what it hangs on has ended")));
+                    }
+                    let resources = match narrowed(&parameters, &authorization.resources) {
+                        Ok(resources) => resources,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    let refresh = provider.begin_family(tx, &client_now, &authorization, since).await?;
+                    let authorization = Authorization { resources, ..authorization };
+                    let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
+                    let opaque = match provider.opaque_access_token(&plan, &authorization) {
+                        Some((secret, row)) => {
+                            access_tokens::insert(tx, &row).await?;
+                            Some(secret)
+                        }
+                        None => None,
+                    };
+                    Ok(Ok((authorization, plan, tx.now(), opaque, refresh)))
+                })
+            })
+            .await?;
+        let (authorization, plan, issued_at, opaque, refresh) = redeemed?;
+        self.mint(client, &authorization, &plan, issued_at, opaque, refresh).await
+    }
+
+    /// The refusal of a poll, and what it leaves behind.
+    async fn refuse_poll(
+        &self,
+        tx: &Tx,
+        request: &DeviceRequest,
+        poll: Poll,
+        origin: &Origin,
+    ) -> std::result::Result<OAuthError, StoreError> {
+        Ok(match poll {
+            Poll::Pending => {
+                device_codes::polled(tx, &request.digest, request.interval).await?;
+                OAuthError::new(ErrorCode::AuthorizationPending, "The person has not decided yet.")
+            }
+            Poll::TooSoon { interval } => {
+                device_codes::polled(tx, &request.digest, interval).await?;
+                OAuthError::new(ErrorCode::SlowDown, format!("Wait {interval} seconds between two polls from now on."))
+            }
+            Poll::Denied => OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it."),
+            Poll::Expired => OAuthError::new(ErrorCode::ExpiredToken, "The device code has expired: begin again."),
+            Poll::Used => {
+                self.end_copied_device(tx, request, "a device code was used twice", origin).await?;
+                unknown()
+            }
+            // Whoever presents it is not the device it was made for, nobody else gets anything for it either.
+            _ => {
+                device_codes::consume(tx, &request.digest).await?;
+                self.end_copied_device(tx, request, "another client used a device code", origin).await?;
+                unknown().because("another client's device code")
+            }
+        })
+    }
+
+    async fn end_copied_device(
+        &self,
+        tx: &Tx,
+        request: &DeviceRequest,
+        what: &str,
+        origin: &Origin,
+    ) -> std::result::Result<(), StoreError> {
+        match &request.decision {
+            Some(Decision::Allowed { authorization, .. }) => self.end_copied(tx, authorization, what, origin).await,
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The JWT bearer grant (RFC 7523 §2.1 and §3): a program that runs where somebody trustworthy vouches for it (a CI job, a
+//! pod) shows that issuer's token and gets an access token of its own. Whose tokens a client is known by stands in its
+//! `jwt_bearer`; what it gets is what client credentials would get it, and no refresh token: it can ask again.
+//!
+//! Next door: `keys::remote`, the issuer's keys; [`crate::protocol::client_assertion`], where a client vouches for itself.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::TokenSet;
+use crate::domain::algorithms::SigningAlg;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::TrustedIssuer;
+use crate::domain::secret::Digest;
+use crate::keys::client_jws::{self, Unverified, Verified};
+use crate::protocol::Provider;
+use crate::protocol::authorize::request_object::names;
+use crate::protocol::client_assertion::{SKEW, good_until};
+use crate::protocol::discovery::ENDPOINTS;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::store::{access_tokens, used_once};
+
+/// §3.1; the cause is for the log alone: what an issuer's tokens look like is no business of those who guess.
+fn refused(cause: impl Into<String>) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "The assertion is none that this client is known by.").because(cause)
+}
+
+impl Provider {
+    pub(super) async fn assert_itself(
+        &self,
+        client: &Arc<Client>,
+        parameters: &Parameters,
+        assertion: &str,
+    ) -> Result<TokenSet> {
+        let now = self.env.now();
+        let (trusted, verified) = self.vouched_for(client, assertion).await.map_err(refused)?;
+        let claims = verified.claims().ok_or_else(|| refused("its claims are no JSON object"))?;
+        let ends = good_until(&claims, now).map_err(refused)?;
+        let (authorization, plan) = self.for_itself(client, parameters).await?;
+        // RFC 7521 §4.1: what comes of an assertion does not outlive it.
+        let plan = plan.within(now, ends.plus_seconds(SKEW), now);
+        if plan.lifetime < 1 {
+            return Err(refused("it ends in less than a second"));
+        }
+        let opaque = self.opaque_access_token(&plan, &authorization);
+        let once = (!trusted.reusable).then(|| once(trusted, &claims, &verified.payload));
+        let opaque = if once.is_some() || opaque.is_some() {
+            let until = ends.plus_seconds(SKEW + 1);
+            let write = self.store.write(move |tx| {
+                Box::pin(async move {
+                    if let Some(once) = once
+                        && !used_once::claim(tx, &once, until).await?
+                    {
+                        return Ok(Err(refused("it was used before")));
+                    }
+                    let Some((secret, row)) = opaque else { return Ok(Ok(None)) };
+                    access_tokens::insert(tx, &row).await?;
+                    Ok(Ok(Some(secret)))
+                })
+            });
+            write.await??
+        } else {
+            None
+        };
+        self.mint_access_token(client, &authorization, &plan, now, opaque)
+    }
+
+    /// Which of the client's trusted issuers vouches for it by that token.
+    async fn vouched_for<'c>(
+        &self,
+        client: &'c Client,
+        assertion: &str,
+    ) -> std::result::Result<(&'c TrustedIssuer, Verified), String> {
+        // Unverified, to know whose keys to ask; what is verified below are the same bytes.
+        let said = client_jws::peek_claims(assertion).ok_or("it is no signed JWT")?;
+        let trusted = client.meta.jwt_bearer.iter().find(|trusted| self.is_of(trusted, &said));
+        let trusted = trusted.ok_or("no trusted issuer fits its iss, sub and aud")?;
+        let header = client_jws::peek_header(assertion).unwrap_or_default();
+        let kid = header.get("kid").and_then(Value::as_str);
+        let keys = self.remote_keys.get(trusted.jwks_uri.as_str(), kid, self.env.now()).await;
+        let keys = keys.ok_or_else(|| format!("the keys of {} cannot be had", trusted.issuer))?;
+        let verified = client_jws::verify(assertion, &SigningAlg::ASYMMETRIC, &keys).map_err(|error| match error {
+            Unverified::UnknownKey => format!("no key of {} fits", trusted.issuer),
+            Unverified::Refused(why) => why.to_owned(),
+        })?;
+        Ok((trusted, verified))
+    }
+
+    /// §3 items 1 to 3: the issuer and the subject that are trusted, and for us.
+    fn is_of(&self, trusted: &TrustedIssuer, claims: &Map<String, Value>) -> bool {
+        let text = |name| claims.get(name).and_then(Value::as_str);
+        let ours = [self.issuer.as_str().to_owned(), self.issuer.join(ENDPOINTS.token)];
+        let audiences = ours.iter().chain(&trusted.audience);
+        text("iss") == Some(&trusted.issuer)
+            && text("sub").is_some_and(|subject| trusted.trusts(subject))
+            && claims.get("aud").is_some_and(|aud| audiences.into_iter().any(|audience| names(aud, audience)))
+    }
+}
+
+/// What is kept of a token that is good once: the issuer's name for it, or, where it has none, all that it says.
+fn once(trusted: &TrustedIssuer, claims: &Map<String, Value>, payload: &[u8]) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(b"assertion of\0");
+    hash.update(Sha256::digest(&trusted.issuer));
+    match claims.get("jti").and_then(Value::as_str) {
+        Some(jti) => hash.update([b"jti\0", jti.as_bytes()].concat()),
+        None => hash.update([b"all\0", payload].concat()),
+    }
+    Digest(hash.finalize().into())
+}

@@ -1,0 +1,249 @@
+//! Token exchange (RFC 8693): a client trades a token about a person for one of its own about the same person, and never
+//! for more: scopes, APIs and lifetime only get narrower, and what ends the token or its client's access ends what came
+//! of it. Whose tokens a client may trade, and whether it then stands in the person's place (impersonation, §1.1) or is
+//! named beside them (delegation, `act`), is its `token_exchange` policy.
+//!
+//! §2.2.2 has `invalid_request` for a token that is no good and for one that the policy does not let through. Refresh
+//! tokens are not traded: they are bound to their client.
+
+use std::sync::Arc;
+
+use super::TokenSet;
+use crate::domain::api::{Api, ApiId};
+use crate::domain::authorization::{Act, Authorization, Subject};
+use crate::domain::claims_request::RequestedClaims;
+use crate::domain::client::Client;
+use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
+use crate::env::Timestamp;
+use crate::protocol::Provider;
+use crate::protocol::access_token::Audience;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::parameters::Parameters;
+use crate::store::{access_tokens, consents};
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// How often a token may be traded on, and how many may act one for another: both are carried in each token.
+const MOST_STEPS: usize = 5;
+
+fn invalid(text: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, text)
+}
+
+/// Which kind of token is presented (§3).
+#[derive(Clone, Copy)]
+enum Kind {
+    Access,
+    Id,
+}
+
+/// A request of §2.1.
+pub(super) struct Exchange<'a> {
+    subject_token: &'a str,
+    subject_kind: Kind,
+    actor_token: Option<&'a str>,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn parse(parameters: &'a Parameters) -> Result<Self> {
+        if parameters.one("requested_token_type")?.is_some_and(|requested| requested != ACCESS_TOKEN) {
+            return Err(invalid("requested_token_type is that of access tokens here."));
+        }
+        let subject_kind = match parameters.required("subject_token_type")? {
+            ACCESS_TOKEN => Kind::Access,
+            ID_TOKEN => Kind::Id,
+            _ => return Err(invalid("subject_token_type is that of access tokens or ID tokens.")),
+        };
+        let actor_token = match (parameters.one("actor_token")?, parameters.one("actor_token_type")?) {
+            (None, None) => None,
+            (Some(token), Some(ACCESS_TOKEN)) => Some(token),
+            (Some(_), Some(_)) => return Err(invalid("actor_token_type is that of access tokens.")),
+            _ => return Err(invalid("actor_token and actor_token_type go together.")),
+        };
+        Ok(Self { subject_token: parameters.required("subject_token")?, subject_kind, actor_token })
+    }
+}
+
+/// What was presented, and as much as it can become.
+struct Presented {
+    authorization: Authorization,
+    /// Whom it is for; nothing where it says so for nobody (an ID token).
+    audience: Option<Audience>,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Provider {
+    pub(super) async fn exchange_token(
+        &self,
+        client: &Arc<Client>,
+        parameters: &Parameters,
+        exchange: Exchange<'_>,
+    ) -> Result<TokenSet> {
+        let now = self.env.now();
+        let apis = self.store.authority().apis(&self.store).await?;
+        let subject = match exchange.subject_kind {
+            Kind::Access => self.presented_access_token(exchange.subject_token).await?,
+            Kind::Id => self.presented_id_token(exchange.subject_token, &apis).await?,
+        };
+        let ended = || invalid("The subject token is unknown, expired or revoked.");
+        let subject = subject.ok_or_else(ended)?;
+        let (act, ends) = self.actor(client, &subject, exchange.actor_token).await?;
+        let authorization = self.narrowed_for(client, parameters, &subject, act, &apis)?;
+        if !self.store.authority().stands(&authorization, None, subject.issued_at) {
+            // Offline access goes on without the session; what comes of it by exchange does not.
+            return Err(ended());
+        }
+        let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
+        let plan = self.plan_access_token(client, &authorization.resources, &apis);
+        let plan = plan.within(subject.issued_at, expires_at, now);
+        if plan.lifetime < 1 {
+            return Err(invalid("The subject token is about to expire."));
+        }
+        let opaque = match self.opaque_access_token(&plan, &authorization) {
+            None => None,
+            Some((secret, row)) => {
+                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
+                Some(secret)
+            }
+        };
+        let tokens = self.mint_access_token(client, &authorization, &plan, now, opaque)?;
+        Ok(TokenSet { issued_token_type: Some(ACCESS_TOKEN), ..tokens })
+    }
+
+    async fn presented_access_token(&self, token: &str) -> Result<Option<Presented>> {
+        let Some(verified) = self.verify_access_token(token).await? else { return Ok(None) };
+        let resources = verified.audience.values().filter(|value| *value != self.issuer.as_str());
+        let resources = resources.filter_map(|value| ApiId::parse(value).ok()).collect();
+        Ok(Some(Presented {
+            authorization: Authorization { resources, ..verified.authorization },
+            audience: Some(verified.audience),
+            issued_at: verified.issued_at,
+            expires_at: verified.expires_at,
+        }))
+    }
+
+    /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
+    /// or, where nobody is asked, what it is registered for.
+    async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
+        let said = self.read_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
+        let Some(said) = said else { return Ok(None) };
+        let Some(client) = self.client(&said.client).await? else { return Ok(None) };
+        let scopes = if client.is_trusted() {
+            client.meta.scope.clone()
+        } else {
+            let allowed = consents::scopes(self.store.read(), said.user, &client.id).await?;
+            allowed.filtered(|scope| client.meta.scope.contains(scope))
+        };
+        // What goes on without the session is asked for with a code, and told by no ID token.
+        let scopes = scopes.filtered(|scope| scope != OFFLINE_ACCESS);
+        let resources = owning(apis, &scopes).map(|api| api.identifier.clone()).collect();
+        let authorization = Authorization {
+            subject: Subject::User(said.user),
+            sign_in: Some(said.sign_in),
+            ..Authorization::of_client(client.id.clone(), scopes, resources)
+        };
+        let stands = self.store.authority().stands(&authorization, None, said.issued_at);
+        Ok(stands.then_some(Presented {
+            authorization,
+            audience: None,
+            issued_at: said.issued_at,
+            expires_at: said.expires_at,
+        }))
+    }
+
+    /// Who is to be named as acting for the subject, by the policy for this pair of clients; and when their token ends.
+    async fn actor(
+        &self,
+        client: &Client,
+        subject: &Presented,
+        actor_token: Option<&str>,
+    ) -> Result<(Option<Act>, Option<Timestamp>)> {
+        let of = &subject.authorization;
+        if of.user().is_none() {
+            return Err(invalid("The subject token is about no person."));
+        }
+        let refused = |cause: &'static str| {
+            invalid("This client may not exchange that token this way.").because(format!("{cause} of {}", of.client))
+        };
+        let policy = client.meta.token_exchange.iter().find(|policy| policy.client == of.client);
+        let policy = policy.ok_or_else(|| refused("no policy for tokens"))?;
+        let (sub, ends) = match actor_token {
+            None if policy.impersonation => return Ok((of.act.clone(), None)),
+            None => (client.id.to_string(), None),
+            Some(token) => {
+                let actor = self.verify_access_token(token).await?;
+                // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
+                let actor = actor.filter(|actor| actor.authorization.client == client.id);
+                let actor = actor.filter(|actor| actor.authorization.act.is_none());
+                let actor = actor.ok_or_else(|| invalid("The actor token is none of this client's own."))?;
+                (self.subject(client, &actor.authorization), Some(actor.expires_at))
+            }
+        };
+        if !policy.delegation {
+            return Err(refused("no delegation for tokens"));
+        }
+        let act = Act { sub, act: of.act.clone().map(Box::new) };
+        if act.depth() > MOST_STEPS {
+            return Err(invalid("Too many act for one another already."));
+        }
+        Ok((Some(act), ends))
+    }
+
+    /// What the new token is worth: what was asked for, within what the old one has and what the client may have.
+    fn narrowed_for(
+        &self,
+        client: &Client,
+        parameters: &Parameters,
+        subject: &Presented,
+        act: Option<Act>,
+        apis: &[Api],
+    ) -> Result<Authorization> {
+        let of = &subject.authorization;
+        if of.through.len() == MOST_STEPS {
+            return Err(invalid("The token has been exchanged too often already."));
+        }
+        let both = of.scopes.filtered(|scope| client.meta.scope.contains(scope) && scope != OFFLINE_ACCESS);
+        let scopes = match parameters.one("scope")? {
+            None => both,
+            Some(asked) => Scopes::parse(asked).ok().filter(|asked| asked.within(&both)).unwrap_or_default(),
+        };
+        if scopes.is_empty() {
+            let text = "That is no scope that the token has and this client may have.";
+            return Err(OAuthError::new(ErrorCode::InvalidScope, text));
+        }
+        let beyond = || {
+            let text = "resource and audience are APIs that the token is for, and of which a scope is asked for.";
+            OAuthError::new(ErrorCode::InvalidTarget, text)
+        };
+        let open: Vec<&ApiId> =
+            owning(apis, &scopes).map(|api| &api.identifier).filter(|api| of.resources.contains(api)).collect();
+        let asked: Vec<&str> = parameters.all("resource").chain(parameters.all("audience")).collect();
+        if asked.iter().any(|asked| !open.iter().any(|api| api.as_str() == *asked)) {
+            return Err(beyond());
+        }
+        let chosen = open.into_iter().filter(|api| asked.is_empty() || asked.contains(&api.as_str()));
+        let through = std::iter::once(&of.client).chain(&of.through).cloned().collect();
+        let authorization = Authorization {
+            client: client.id.clone(),
+            resources: chosen.cloned().collect(),
+            nonce: None,
+            // Single claims were asked for by the other client, and allowed to it.
+            claims: RequestedClaims::default(),
+            act,
+            through,
+            scopes,
+            ..of.clone()
+        };
+        let within = |audience: &Audience| self.audience(&authorization).values().all(|value| audience.has(value));
+        if !subject.audience.as_ref().is_none_or(within) {
+            return Err(beyond());
+        }
+        Ok(authorization)
+    }
+}
+
+/// The APIs of which one of these is a scope.
+fn owning<'a>(apis: &'a [Api], scopes: &'a Scopes) -> impl Iterator<Item = &'a Api> {
+    apis.iter().filter(|api| api.scopes.iter().any(|scope| scopes.contains(scope)))
+}

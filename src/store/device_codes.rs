@@ -1,0 +1,180 @@
+//! What devices ask for (RFC 8628): found by the code that a device polls with or by the one that a person types, decided
+//! once, redeemed once. Both codes are kept as digests.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, QuerySelect, Set};
+
+use super::{Result, StoreError, Tx, digest, from_json, json};
+use crate::domain::authorization::Authorization;
+use crate::domain::device::{Decision, DeviceRequest};
+use crate::domain::ids::ClientId;
+use crate::domain::scope::Scopes;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+
+/// A used one is kept until what was issued from it can be revoked no more, or a day at most; any other until its device
+/// has heard that it expired.
+const USED_SECONDS: i64 = 86_400;
+const EXPIRED_SECONDS: i64 = 600;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "device_code")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Vec<u8>,
+        pub user_digest: Vec<u8>,
+        pub client_id: String,
+        #[sea_orm(column_type = "Text")]
+        pub scopes: String,
+        #[sea_orm(column_type = "Text")]
+        pub resources: String,
+        #[sea_orm(column_type = "Text")]
+        pub address: String,
+        #[sea_orm(column_type = "Text")]
+        pub user_agent: String,
+        pub issued_at: i64,
+        pub expires_at: i64,
+        pub poll_seconds: i64,
+        pub polled_at: Option<i64>,
+        /// Absent where it was denied.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub authorization: Option<String>,
+        pub decided_at: Option<i64>,
+        pub used_at: Option<i64>,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for DeviceRequest {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        let corrupt = |column| StoreError::Corrupt { table: "device_code", column };
+        let decision = match (row.decided_at, row.authorization) {
+            (None, _) => None,
+            (Some(_), None) => Some(Decision::Denied),
+            (Some(at), Some(text)) => Some(Decision::Allowed {
+                authorization: Box::new(from_json::<Authorization>(&text, "device_code", "authorization")?),
+                at: Timestamp(at),
+            }),
+        };
+        Ok(Self {
+            digest: digest(row.digest, "device_code", "digest")?,
+            user_code: digest(row.user_digest, "device_code", "user_digest")?,
+            client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
+            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
+            resources: from_json(&row.resources, "device_code", "resources")?,
+            address: row.address,
+            user_agent: row.user_agent,
+            issued_at: Timestamp(row.issued_at),
+            expires_at: Timestamp(row.expires_at),
+            interval: row.poll_seconds,
+            polled_at: row.polled_at.map(Timestamp),
+            decision,
+            used_at: row.used_at.map(Timestamp),
+        })
+    }
+}
+
+/// A new one, on which nobody has decided yet; [`StoreError::Taken`] where its user code is another one's.
+pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
+    let model = row::ActiveModel {
+        digest: Set(request.digest.0.to_vec()),
+        user_digest: Set(request.user_code.0.to_vec()),
+        client_id: Set(request.client.as_str().to_owned()),
+        scopes: Set(request.scopes.to_string()),
+        resources: Set(json(&request.resources, "device_code", "resources")?),
+        address: Set(request.address.clone()),
+        user_agent: Set(request.user_agent.clone()),
+        issued_at: Set(request.issued_at.0),
+        expires_at: Set(request.expires_at.0),
+        poll_seconds: Set(request.interval),
+        polled_at: Set(None),
+        authorization: Set(None),
+        decided_at: Set(None),
+        used_at: Set(None),
+    };
+    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// The one of that code, which nobody else changes until the transaction ends: polls go one after the other.
+pub async fn hold(tx: &Tx, digest: &Digest) -> Result<Option<DeviceRequest>> {
+    let found = row::Entity::find_by_id(digest.0.to_vec()).lock_exclusive().one(tx.conn()).await?;
+    found.map(DeviceRequest::try_from).transpose()
+}
+
+/// The one of that user code, while somebody can still decide on it.
+pub async fn undecided<C: ConnectionTrait>(
+    conn: &C,
+    user_code: &Digest,
+    now: Timestamp,
+) -> Result<Option<DeviceRequest>> {
+    let found = row::Entity::find()
+        .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
+        .filter(row::Column::DecidedAt.is_null())
+        .filter(row::Column::UsedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(now.0))
+        .one(conn)
+        .await?;
+    found.map(DeviceRequest::try_from).transpose()
+}
+
+/// Writes down that the device has polled, and how long it has to wait by now.
+pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::PolledAt, Expr::value(tx.now().0))
+        .col_expr(row::Column::PollSeconds, Expr::value(interval))
+        .filter(row::Column::Digest.eq(digest.0.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Decides, where nobody has before; whether it was this call that did. `allowed` is nothing where it is denied.
+pub async fn decide(tx: &Tx, user_code: &Digest, allowed: Option<&Authorization>) -> Result<bool> {
+    let authorization = allowed.map(|it| json(it, "device_code", "authorization")).transpose()?;
+    let done = row::Entity::update_many()
+        .col_expr(row::Column::Authorization, Expr::value(authorization))
+        .col_expr(row::Column::DecidedAt, Expr::value(tx.now().0))
+        .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
+        .filter(row::Column::DecidedAt.is_null())
+        .filter(row::Column::UsedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(tx.now().0))
+        .exec(tx.conn())
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Uses it up.
+pub async fn consume(tx: &Tx, digest: &Digest) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::UsedAt, Expr::value(tx.now().0))
+        .filter(row::Column::Digest.eq(digest.0.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let before = |seconds: i64| row::Column::ExpiresAt.lt(tx.now().plus_seconds(-seconds).0);
+    let unused = Condition::all().add(before(EXPIRED_SECONDS)).add(row::Column::UsedAt.is_null());
+    let old: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(Condition::any().add(before(USED_SECONDS)).add(unused))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+}

@@ -1,0 +1,211 @@
+//! Connecting a device (RFC 8628 §3.3, §5.4): its code is typed, never taken from an address; then the person sees which
+//! app asks, from where and for what, and compares the code. Between the two pages the browser carries a sealed ticket,
+//! which says that the code was typed in this very browser and opens nothing in another one.
+//!
+//! Next door: `protocol::device`, which looks codes up and writes answers down; [`super::consent`], the words for scopes.
+
+use axum::Extension;
+use axum::extract::RawQuery;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::{Deserialize, Serialize};
+
+use super::consent::{line, signed_in};
+use super::views::{DeviceConfirmPage, DeviceDonePage, DevicePage};
+use super::{card, person};
+use crate::domain::device::UserCode;
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::ids::EventId;
+use crate::domain::secret::Digest;
+use crate::domain::user::User;
+use crate::env::Timestamp;
+use crate::identity::throttle;
+use crate::keys::seal;
+use crate::protocol::device::{Answered, Waiting};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::store::events;
+use crate::web::device::in_words;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Form, InPath, Visitor};
+use crate::web::flash::Flash;
+use crate::web::urls;
+use crate::web::view::{Chrome, When};
+
+const USAGE: &str = "device";
+/// One answer for what is unknown, expired, decided and used.
+const NO_MATCH: &str = "No device shows this code now. Check it, or let the device show a new one.";
+
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    user_code: String,
+    browser: Digest,
+    until: Timestamp,
+}
+
+/// The page for typing; after an answer, what became of it.
+pub async fn ask(
+    flash: Option<Extension<Flash>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    if let Some(Extension(flash)) = flash {
+        return Ok(render(&DeviceDonePage { chrome: Chrome::of(&visitor.app), allowed: !flash.is_bad() }));
+    }
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    let sent = query.one("user_code").map_err(|error| visitor.error(error))?.unwrap_or_default();
+    // What is no code is nothing that somebody would want to send.
+    let user_code = UserCode::parse(sent).map(|code| code.to_string()).unwrap_or_default();
+    Ok(render(&page(&visitor, user_code, None)))
+}
+
+/// A code was typed: on to the question, where a device waits under it.
+pub async fn typed(form: Form) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    let typed = form.text("user_code")?;
+    let store = visitor.app.store();
+    let counted = throttle::count_code(store, &visitor.browser.name(), &visitor.origin.address).await;
+    let counted = match counted.map_err(|error| visitor.error(error))? {
+        Ok(counted) => counted,
+        Err(too_many) => {
+            if too_many.first {
+                note_guessing(visitor).await?;
+            }
+            let wait = too_many.wait(visitor.app.env().now());
+            let page = page(visitor, shown(typed), Some(format!("Too many tries. Wait {wait}, then try again.")));
+            tracing::warn!("a device's code was not looked at");
+            let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
+            return Ok((StatusCode::TOO_MANY_REQUESTS, retry, render(&page)).into_response());
+        }
+    };
+    let Some((code, waiting)) = waiting(visitor, typed).await? else {
+        return Ok(render(&page(visitor, shown(typed), Some(NO_MATCH.to_owned()))));
+    };
+    throttle::take_back(store, counted).await.map_err(|error| visitor.error(error))?;
+    let ticket = Ticket {
+        user_code: code.to_string(),
+        browser: visitor.browser.digest(&visitor.app),
+        until: waiting.request.expires_at,
+    };
+    let broken = |cause: String| {
+        visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.").because(cause))
+    };
+    let plain = serde_json::to_vec(&ticket).map_err(|error| broken(error.to_string()))?;
+    let sealed = seal::seal(&visitor.app.provider.master, USAGE, &plain).map_err(|error| broken(error.to_string()))?;
+    Ok(Redirect::to(&urls::device(&sealed)).into_response())
+}
+
+/// The question.
+pub async fn confirm(visitor: Visitor, InPath(ticket): InPath<String>) -> Result<Response, PageError> {
+    let opened = opened(&visitor, &ticket).await?;
+    let Some(user) = signed_in(&visitor).await? else { return Ok(to_sign_in(&ticket)) };
+    let Some((code, waiting)) = opened else { return Ok(too_late(&visitor)) };
+    Ok(render(&question(&visitor, &ticket, &code, &waiting, &user).await?))
+}
+
+/// The answer.
+pub async fn decide(InPath(ticket): InPath<String>, form: Form) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    let opened = opened(visitor, &ticket).await?;
+    let (Some(session), Some(_)) = (&visitor.session, signed_in(visitor).await?) else {
+        return Ok(to_sign_in(&ticket));
+    };
+    let allow = match form.text("decision")? {
+        "allow" => true,
+        "deny" => false,
+        _ => return Ok(Redirect::to(&urls::device(&ticket)).into_response()),
+    };
+    let Some((_, waiting)) = opened else { return Ok(too_late(visitor)) };
+    let answered = visitor.app.provider.answer_device(&waiting, session, allow, visitor.origin.clone()).await;
+    let said = match answered.map_err(|error| visitor.error(error))? {
+        Answered::Done if allow => Flash::ok("The device is connected."),
+        Answered::Done => Flash::bad("The device is not connected."),
+        Answered::TooLate => return Ok(too_late(visitor)),
+        Answered::SignedOut => return Ok(to_sign_in(&ticket)),
+    };
+    Ok(said.then(&visitor.app, &visitor.browser, urls::DEVICE))
+}
+
+fn to_sign_in(ticket: &str) -> Response {
+    Redirect::to(&urls::login_before(&urls::device(ticket))).into_response()
+}
+
+fn too_late(visitor: &Visitor) -> Response {
+    render(&page(visitor, String::new(), Some(NO_MATCH.to_owned())))
+}
+
+/// What was typed as it is written; what is no code as it was typed, but for what is far too long to be one.
+fn shown(typed: &str) -> String {
+    UserCode::parse(typed).map_or_else(|| typed.chars().take(20).collect(), |code| code.to_string())
+}
+
+fn page(visitor: &Visitor, user_code: String, error: Option<String>) -> DevicePage {
+    DevicePage {
+        chrome: Chrome::of(&visitor.app),
+        csrf: visitor.form_token(),
+        action: urls::DEVICE.to_owned(),
+        user_code,
+        error,
+    }
+}
+
+async fn waiting(visitor: &Visitor, typed: &str) -> Result<Option<(UserCode, Waiting)>, PageError> {
+    let Some(code) = UserCode::parse(typed) else { return Ok(None) };
+    let found = visitor.app.provider.waiting_device(&code).await.map_err(|error| visitor.error(error))?;
+    Ok(found.map(|waiting| (code, waiting)))
+}
+
+/// What waits under the code that was typed in this browser; nothing where it waits no more.
+async fn opened(visitor: &Visitor, sealed: &str) -> Result<Option<(UserCode, Waiting)>, PageError> {
+    let ticket = seal::open(&visitor.app.provider.master, USAGE, sealed).ok();
+    let ticket = ticket.and_then(|plain| serde_json::from_slice::<Ticket>(&plain).ok());
+    let ours = ticket.filter(|ticket| ticket.browser == visitor.browser.digest(&visitor.app));
+    let Some(ticket) = ours else {
+        let text = "There is no such question. Type the code that the device shows.";
+        return Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)));
+    };
+    if visitor.app.env().now() >= ticket.until {
+        return Ok(None);
+    }
+    waiting(visitor, &ticket.user_code).await
+}
+
+async fn question(
+    visitor: &Visitor,
+    ticket: &str,
+    code: &UserCode,
+    waiting: &Waiting,
+    user: &User,
+) -> Result<DeviceConfirmPage, PageError> {
+    let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
+    let request = &waiting.request;
+    Ok(DeviceConfirmPage {
+        chrome: Chrome::of(&visitor.app),
+        csrf: visitor.form_token(),
+        action: urls::device(ticket),
+        app: card(&waiting.client),
+        verified: waiting.client.is_verified(),
+        person: person(user),
+        user_code: code.to_string(),
+        device: in_words(&request.user_agent),
+        address: request.address.clone(),
+        asked: When::new(request.issued_at.date()),
+        scopes: request.scopes.iter().map(|scope| line(scope, user, &apis)).collect(),
+        switch_account: urls::login_before(&urls::device(ticket)),
+    })
+}
+
+async fn note_guessing(visitor: &Visitor) -> Result<(), PageError> {
+    let event = Event {
+        id: EventId(visitor.app.env().uuid()),
+        at: visitor.app.env().now(),
+        kind: EventKind::RequestRefused,
+        actor: visitor.session.as_ref().map_or(Actor::Anonymous, |session| Actor::User(session.user)),
+        user: visitor.session.as_ref().map(|session| session.user),
+        client: None,
+        origin: visitor.origin.clone(),
+        detail: "too many codes of devices were tried".to_owned(),
+    };
+    let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
+    write.await.map_err(|error| visitor.error(error))
+}

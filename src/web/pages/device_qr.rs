@@ -1,0 +1,29 @@
+//! `/device/qr?user_code=…`: the address of RFC 8628 §3.3.1 as a QR code (SVG), so that a device that can show a picture
+//! needs nothing to draw one. It looks nothing up: every code that could be one has a picture.
+
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use qrcode::QrCode;
+use qrcode::render::svg;
+
+use crate::app::App;
+use crate::domain::device::UserCode;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::web::error::ApiError;
+use crate::web::urls::DEVICE;
+
+/// CSS pixels of the whole picture, at least.
+const PIXELS: u32 = 256;
+
+pub async fn show(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    let code = UserCode::parse(query.required("user_code")?)
+        .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "user_code is not a code of ours."))?;
+    let address = format!("{}?user_code={code}", app.config.issuer.join(DEVICE));
+    let qr = QrCode::new(address)
+        .map_err(|error| OAuthError::new(ErrorCode::ServerError, "There is no picture.").because(error.to_string()))?;
+    let picture = qr.render::<svg::Color<'_>>().min_dimensions(PIXELS, PIXELS).build();
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
+}
