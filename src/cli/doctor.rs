@@ -8,6 +8,7 @@ use super::{print, said};
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
 use crate::keys::{Keyring, MasterKey};
+use crate::outbound::Outbound;
 use crate::store::{Store, events};
 
 /// How many things are wrong.
@@ -40,6 +41,7 @@ pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
             let folder = data_dir(&config, &mut findings);
             addresses(&config, &mut findings);
             tls(&config, &mut findings);
+            outbound(&config, &mut findings);
             if folder {
                 kept(&config, &mut findings).await;
             }
@@ -129,6 +131,17 @@ fn tls(config: &Config, findings: &mut Findings) {
             Ok(text) if text.contains("-----BEGIN ") => good(name, &file.display().to_string()),
             Ok(_) => findings.wrong(name, &format!("{} is no PEM file", file.display())),
             Err(error) => findings.wrong(name, &format!("{} cannot be read: {error}", file.display())),
+        }
+    }
+}
+
+/// Every certificate in the file is read, as a start does.
+fn outbound(config: &Config, findings: &mut Findings) {
+    let Some(file) = &config.outbound.ca_file else { return };
+    match Outbound::new(config) {
+        Ok(_) => good("outbound.ca_file", &format!("{} holds certificates to trust", file.display())),
+        Err(error) => {
+            findings.wrong("outbound", &format!("{error} (name a PEM file with the authority's certificate)"));
         }
     }
 }

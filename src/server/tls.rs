@@ -1,12 +1,29 @@
 //! Serving https: the certificate and its key from PEM files, read again when one of them changes (a renewal must not
 //! need a restart) or on SIGHUP. New files that cannot be used leave the old certificate in place.
+//!
+//! Spoken are TLS 1.3, and TLS 1.2 with the suites that RFC 9325 §4.2 recommends and no other, as the conformance profiles
+//! ask (FAPI 1.0 Advanced §8.5).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::said;
+
+/// Of TLS 1.2 (RFC 9325 §4.2).
+const SUITES_1_2: [CipherSuite; 4] = [
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+];
 
 /// Two `stat` calls each time; a renewal is noticed within it.
 const LOOK: Duration = Duration::from_secs(2);
@@ -26,12 +43,11 @@ pub(super) struct Certificate {
 
 impl Certificate {
     pub(super) async fn load(cert: &Path, key: &Path) -> Result<Self, String> {
-        // Fails only where it has been called before, and then with the same.
-        aws_lc_rs::default_provider().install_default().ok();
         let seen = stamps(cert, key).await;
-        let config = RustlsConfig::from_pem_file(cert, key).await.map_err(|error| {
+        let config = read(cert, key).await.map_err(|error| {
             format!("the certificate {} and the key {} cannot be used: {error}", cert.display(), key.display())
         })?;
+        let config = RustlsConfig::from_config(config);
         Ok(Self { cert: cert.to_owned(), key: key.to_owned(), config, seen, usable: true })
     }
 
@@ -60,20 +76,40 @@ impl Certificate {
             return;
         }
         self.seen = seen;
-        let done = self.config.reload_from_pem_file(&self.cert, &self.key).await;
-        match &done {
-            Ok(()) => tracing::info!(cert_file = %self.cert.display(), "the certificate has been read again"),
+        let read = read(&self.cert, &self.key).await;
+        self.usable = read.is_ok();
+        match read {
+            Ok(config) => {
+                self.config.reload_from_config(config);
+                tracing::info!(cert_file = %self.cert.display(), "the certificate has been read again");
+            }
             // Said once, not at each look.
             Err(error) if changed || asked => tracing::error!(
-                %error,
+                error,
                 cert_file = %self.cert.display(),
                 key_file = %self.key.display(),
                 "the changed certificate or its key cannot be used: the old one stays"
             ),
             Err(_) => {}
         }
-        self.usable = done.is_ok();
     }
+}
+
+async fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+    let (cert, key) = (tokio::fs::read(cert).await.map_err(said)?, tokio::fs::read(key).await.map_err(said)?);
+    let chain = CertificateDer::pem_slice_iter(&cert).collect::<Result<_, _>>().map_err(said)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(said)?;
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|suite| match suite {
+        SupportedCipherSuite::Tls13(_) => true,
+        SupportedCipherSuite::Tls12(suite) => SUITES_1_2.contains(&suite.common.suite),
+    });
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_safe_default_protocol_versions().map_err(said)?;
+    // Refuses a key that is not the certificate's.
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(said)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// Never, where the system takes no handler for it.

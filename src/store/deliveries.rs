@@ -13,6 +13,8 @@ use crate::env::Timestamp;
 
 /// A try takes seconds (`outbound`); after this the node that has claimed it is taken to be gone.
 const CLAIM_SECONDS: i64 = 60;
+/// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
+const MOST_ROWS: usize = 1000;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -46,7 +48,11 @@ pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = Delivery> + Send) ->
     if rows.is_empty() {
         return Ok(());
     }
-    row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(MOST_ROWS));
+        row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        rows = rest;
+    }
     tx.tell(Change::Deliveries).await
 }
 

@@ -12,6 +12,7 @@ use std::fs::File;
 use reqwest::Client as Http;
 use serde_json::{Value, json};
 
+use crate::support::authority::Authority;
 use crate::support::program::Program;
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
@@ -136,6 +137,8 @@ async fn the_doctor_says_what_is_wrong_and_how_to_mend_it() {
         (vec![("SIGNET_TLS__CERT_FILE", file), ("SIGNET_TLS__KEY_FILE", "gone.pem")], "tls.cert_file", "PEM"),
         (vec![("SIGNET_TLS__CERT_FILE", file), ("SIGNET_TLS__KEY_FILE", "gone.pem")], "tls.key_file", "gone.pem"),
         (vec![("SIGNET_TLS__CERT_FILE", file), ("SIGNET_TLS__KEY_FILE", file)], "issuer", "https"),
+        (vec![("SIGNET_OUTBOUND__CA_FILE", file)], "outbound", "outbound.ca_file"),
+        (vec![("SIGNET_OUTBOUND__CA_FILE", "gone.pem")], "outbound", "gone.pem"),
         (vec![("SIGNET_DATABASE_URL", "postgres://root:hunter2@127.0.0.1:1/x")], "database", "database_url"),
     ] {
         let mut sick = program.neighbour();
@@ -148,6 +151,10 @@ async fn the_doctor_says_what_is_wrong_and_how_to_mend_it() {
         assert!(!(said.out.clone() + &said.err).contains("hunter2"));
         assert!(said.refused().contains("wrong"));
     }
+    let mut healthy = program.neighbour();
+    healthy.write("ca.pem", &Authority::new().root);
+    healthy.set("SIGNET_OUTBOUND__CA_FILE", "ca.pem");
+    assert!(healthy.done(&["doctor"]).contains("ok     outbound.ca_file: ca.pem"));
 }
 
 #[tokio::test]

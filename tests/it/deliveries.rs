@@ -1,0 +1,132 @@
+//! The queue of what is sent out, by itself: each row is claimed once, comes back when whoever claimed it is gone, and is
+//! there if and only if what caused it is. What is sent, and what an answer means, is tested in `logout::deliveries`.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use signet::domain::delivery::{Claimed, Delivery, pause_after};
+use signet::domain::ids::{ClientId, SessionId, UserId};
+use signet::domain::participant::Participant;
+use signet::env::Timestamp;
+use signet::store::{StoreError, deliveries};
+
+use crate::support::Server;
+
+fn some(server: &Server, number: usize) -> Vec<Delivery> {
+    let env = server.app.env();
+    let one = || Participant {
+        client: ClientId::parse("web").unwrap(),
+        user: UserId(env.uuid()),
+        session: SessionId(env.uuid()),
+    };
+    (0..number).map(|_| Delivery::Logout(one())).collect()
+}
+
+async fn enqueue(server: &Server, all: Vec<Delivery>) {
+    server.app.store().write(|tx| Box::pin(deliveries::enqueue(tx, all))).await.unwrap();
+}
+
+async fn claim(server: &Server, most: u64) -> Vec<Claimed> {
+    server.app.store().write(move |tx| Box::pin(deliveries::claim(tx, most))).await.unwrap()
+}
+
+/// The only one that is due.
+async fn claim_one(server: &Server) -> Claimed {
+    let mut all = claim(server, 10).await;
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+async fn put_off(server: &Server, claimed: Claimed, until: Timestamp) {
+    let write =
+        server.app.store().write(move |tx| Box::pin(async move { deliveries::put_off(tx, &claimed, until).await }));
+    write.await.unwrap();
+}
+
+async fn next_due(server: &Server) -> Option<Timestamp> {
+    deliveries::next_due(server.app.store().read()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_claims_at_once_on_two_nodes_each_row_falls_to_one() {
+    let server = Server::start().await;
+    let other = server.node().await;
+    let all = some(&server, 40);
+    enqueue(&server, all.clone()).await;
+    let claims = join_all((0..16).map(|n| claim(if n % 2 == 0 { &server } else { &other }, 4))).await;
+    assert!(claims.iter().all(|claimed| claimed.len() <= 4));
+    let claimed: Vec<Claimed> = claims.into_iter().flatten().collect();
+    assert_eq!(claimed.iter().map(|one| one.id).collect::<HashSet<_>>().len(), claimed.len(), "twice");
+    assert!(claimed.iter().all(|one| one.attempt == 1));
+    assert_eq!(claimed.len(), 40);
+    assert!(all.iter().all(|what| claimed.iter().any(|one| one.what == *what)));
+    assert!(claim(&server, 40).await.is_empty() && claim(&other, 40).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_node_that_died_had_claimed_comes_back() {
+    let server = Server::start().await;
+    enqueue(&server, some(&server, 1)).await;
+    let first = claim_one(&server).await;
+    let other = server.node().await;
+    server.advance(59);
+    assert!(claim(&other, 10).await.is_empty());
+    server.advance(1);
+    let second = claim_one(&other).await;
+    assert_eq!((second.id, second.attempt, &second.what), (first.id, 2, &first.what));
+    // It was not dead but slow: the one that has it now decides when it is tried again.
+    put_off(&server, first.clone(), server.app.env().now().plus_seconds(86_400)).await;
+    server.advance(60);
+    assert_eq!(claim_one(&other).await.attempt, 3);
+    // But what has arrived has arrived.
+    server.app.store().write(move |tx| Box::pin(async move { deliveries::remove(tx, &first).await })).await.unwrap();
+    assert_eq!(next_due(&other).await, None);
+}
+
+#[tokio::test]
+async fn each_failure_is_followed_by_a_longer_pause_until_it_is_given_up() {
+    let server = Server::start().await;
+    enqueue(&server, some(&server, 1)).await;
+    let mut waited = 0;
+    for attempt in 1.. {
+        let claimed = claim_one(&server).await;
+        assert_eq!(claimed.attempt, attempt);
+        let Some(pause) = pause_after(attempt) else { break };
+        put_off(&server, claimed, server.app.env().now().plus_seconds(pause)).await;
+        server.advance(pause - 1);
+        assert!(claim(&server, 10).await.is_empty(), "{attempt}");
+        server.advance(1);
+        waited += pause;
+    }
+    assert!((86_400..7 * 86_400).contains(&waited), "{waited}");
+}
+
+/// A row is there when its transaction is, and this node wakes by it then and no sooner.
+#[tokio::test]
+async fn a_transaction_that_fails_leaves_nothing_to_send() {
+    let server = Server::start().await;
+    let mut waits = server.app.store().authority().deliveries_wait();
+    waits.mark_unchanged();
+    let all = some(&server, 3);
+    let write = server.app.store().write::<()>(|tx| {
+        Box::pin(async move {
+            deliveries::enqueue(tx, all).await?;
+            Err(StoreError::Taken)
+        })
+    });
+    assert!(write.await.is_err());
+    assert_eq!((next_due(&server).await, waits.has_changed().unwrap()), (None, false));
+    enqueue(&server, Vec::new()).await;
+    assert!(!waits.has_changed().unwrap(), "nothing to send wakes nobody");
+    enqueue(&server, some(&server, 3)).await;
+    assert!(waits.has_changed().unwrap());
+    assert_eq!(claim(&server, 10).await.len(), 3);
+}
+
+/// A sweep ends many sessions at once, each with many apps in it: more rows than one statement has parameters for.
+#[tokio::test]
+async fn a_transaction_may_cause_very_many() {
+    let server = Server::start().await;
+    enqueue(&server, some(&server, 20_000)).await;
+    assert_eq!(claim(&server, 20).await.len(), 20);
+}

@@ -1,0 +1,185 @@
+//! Keys that clients publish at an address of theirs: fetched as seldom as can be, whoever asks for them how often, and
+//! never at somebody else's cost (ATTACKS T19).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use signet::config::Config;
+use signet::domain::jwks::JwkSet;
+use signet::env::Timestamp;
+use signet::keys::remote::RemoteKeys;
+use signet::outbound::Outbound;
+
+use crate::support::receiver::{self, Answer, Receiver};
+
+const PATH: &str = "/keys";
+
+/// A client's address, what is kept of it, and a clock that is moved.
+struct Known {
+    there: Receiver,
+    keys: RemoteKeys,
+    now: Timestamp,
+}
+
+impl Known {
+    async fn new(answer: Answer) -> Self {
+        let there = Receiver::start().await;
+        there.answer(PATH, answer);
+        Self { there, keys: RemoteKeys::new(near()), now: Timestamp::from_seconds(1_800_000_000) }
+    }
+
+    async fn get(&self, kid: Option<&str>) -> Option<Arc<JwkSet>> {
+        self.keys.get(&self.there.at(PATH), kid, self.now).await
+    }
+
+    async fn has(&self, kid: &str) -> bool {
+        self.get(Some(kid)).await.is_some_and(|keys| keys.has(kid))
+    }
+
+    fn advance(&mut self, seconds: i64) {
+        self.now = self.now.plus_seconds(seconds);
+    }
+
+    fn fetches(&self) -> usize {
+        self.there.requests(PATH).len()
+    }
+}
+
+/// One that may go to 127.0.0.1.
+fn near() -> Outbound {
+    let mut config = Config::default();
+    receiver::reachable(&mut config);
+    Outbound::new(&config).unwrap()
+}
+
+fn set(kids: &[&str]) -> Value {
+    let keys: Vec<Value> = kids.iter().map(|kid| json!({ "kty": "EC", "kid": kid })).collect();
+    json!({ "keys": keys })
+}
+
+fn answer(kids: &[&str]) -> Answer {
+    Answer::json(&set(kids))
+}
+
+/// As long as the answer says, but a minute at least and a day at most.
+#[tokio::test]
+async fn a_set_is_kept_as_long_as_it_says_within_bounds() {
+    for (says, seconds) in [
+        (None, 3600),
+        (Some("max-age=300"), 300),
+        (Some("no-store"), 60),
+        (Some("max-age=1"), 60),
+        (Some("max-age=31536000"), 86_400),
+    ] {
+        let answer = says.into_iter().fold(answer(&["a"]), |answer, says| answer.header("cache-control", says));
+        let mut known = Known::new(answer).await;
+        assert!(known.has("a").await);
+        known.advance(seconds - 1);
+        assert!(known.has("a").await && known.get(None).await.is_some());
+        assert_eq!(known.fetches(), 1, "{says:?}");
+        known.advance(1);
+        assert!(known.has("a").await);
+        assert_eq!(known.fetches(), 2, "{says:?}");
+        let asked = &known.there.requests(PATH)[0];
+        assert_eq!(asked.headers["accept"], "application/jwk-set+json, application/json");
+    }
+}
+
+/// Whoever signs with a key that nobody knows makes one request a minute, whatever the key is called.
+#[tokio::test]
+async fn an_unknown_key_is_looked_for_once_a_minute() {
+    let mut known = Known::new(answer(&["old"])).await;
+    assert!(known.has("old").await);
+    for kid in 0..100 {
+        assert!(!known.has(&kid.to_string()).await);
+    }
+    assert_eq!(known.fetches(), 1);
+    known.there.answer(PATH, answer(&["old", "new"]));
+    known.advance(59);
+    assert!(!known.has("new").await);
+    assert_eq!(known.fetches(), 1);
+    known.advance(1);
+    assert!(known.has("old").await);
+    assert_eq!(known.fetches(), 1, "what is there needs no fetch");
+    assert!(known.has("new").await, "a key that has come is found within a minute");
+    assert!(known.has("new").await && known.has("old").await && !known.has("none").await);
+    assert_eq!(known.fetches(), 2);
+    known.there.answer(PATH, answer(&["new"]));
+    known.advance(60);
+    assert!(!known.has("none").await && !known.has("old").await, "one that has gone is gone");
+    assert_eq!(known.fetches(), 3);
+}
+
+#[tokio::test]
+async fn of_twenty_at_once_one_asks() {
+    let known = Known::new(answer(&["a"])).await;
+    assert_eq!(join_all((0..20).map(|_| known.has("a"))).await, [true; 20]);
+    assert_eq!(known.fetches(), 1);
+    let known = Known::new(Answer::status(500)).await;
+    assert_eq!(join_all((0..20).map(|_| known.has("a"))).await, [false; 20]);
+    assert_eq!(known.fetches(), 1, "nor does a failure make them all ask");
+}
+
+#[tokio::test]
+async fn what_is_no_key_set_is_refused_and_not_asked_again_for_a_minute() {
+    let many: Vec<String> = (0..51).map(|kid| kid.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (what, answer_given) in [
+        ("slow", Answer::silence()),
+        ("dripping", Answer::drips()),
+        ("huge", Answer::json(&json!({ "keys": [], "padding": "x".repeat(256 * 1024) }))),
+        ("endless", Answer::endless()),
+        ("elsewhere", Answer::status(302).header("location", "/other")),
+        ("broken", Answer::status(500)),
+        ("no JSON", Answer::body("text/html", "<html>")),
+        ("empty", Answer::body("application/json", "")),
+        ("no set", Answer::json(&json!([]))),
+        ("too many", answer(&many)),
+        ("private", Answer::json(&json!({ "keys": [{ "kty": "EC", "kid": "a", "d": "AA" }] }))),
+        ("of no type", Answer::json(&json!({ "keys": [{ "kid": "a" }] }))),
+    ] {
+        let mut known = Known::new(answer_given).await;
+        known.there.answer("/other", answer(&["a"]));
+        known.keys = RemoteKeys::new(near().patient(Duration::from_secs(1)));
+        assert!(known.get(None).await.is_none(), "{what}");
+        known.there.answer(PATH, answer(&["a"]));
+        known.advance(59);
+        assert!(known.get(Some("a")).await.is_none(), "{what}");
+        assert_eq!(known.fetches(), 1, "{what}");
+        known.advance(1);
+        assert!(known.has("a").await, "{what}: and when it is mended, all is well");
+        assert_eq!((known.fetches(), known.there.requests("/other").len()), (2, 0), "{what}");
+    }
+}
+
+/// A host that is away for a while locks nobody out.
+#[tokio::test]
+async fn what_was_there_is_better_than_nothing() {
+    let mut known = Known::new(answer(&["a"])).await;
+    assert!(known.has("a").await);
+    for broken in [Answer::status(503), Answer::json(&json!({ "keys": 1 }))] {
+        known.there.answer(PATH, broken);
+        known.advance(86_400);
+        assert!(known.has("a").await);
+    }
+    assert_eq!(known.fetches(), 3);
+}
+
+/// However many wait for a host that never answers, the keys of another one are there at once.
+#[tokio::test]
+async fn a_slow_host_costs_its_own_client_alone() {
+    let (slow, quick) = (Known::new(Answer::silence()).await, Receiver::start().await);
+    quick.answer(PATH, answer(&["a"]));
+    let (keys, now) = (slow.keys.clone(), slow.now);
+    let waiting = tokio::spawn({
+        let (keys, url) = (keys.clone(), slow.there.at(PATH));
+        async move { join_all((0..50).map(|_| keys.get(&url, None, now))).await }
+    });
+    slow.there.asked(PATH, 1).await;
+    assert!(keys.get(&quick.at(PATH), Some("a"), now).await.is_some_and(|keys| keys.has("a")));
+    assert!(!waiting.is_finished());
+    assert!(waiting.await.unwrap().iter().all(Option::is_none));
+    assert_eq!(slow.fetches(), 1);
+}
