@@ -14,8 +14,12 @@ use crate::stock;
 
 /// What one client asks for, again and again.
 pub enum Kind {
-    /// `/livez`: what an answer costs that says nothing.
-    Nothing,
+    /// A GET of this path: `/livez`, an answer that says nothing, or a public document.
+    Get(&'static str),
+    /// A GET of the authorization endpoint with this cookie, answered at once with a code.
+    Authorize(String),
+    /// Client credentials by these assertions, each good once, until there are no more.
+    Assertions(Vec<String>),
     ClientCredentials,
     /// Redeems these, until there are no more.
     Codes(Vec<String>),
@@ -31,17 +35,17 @@ pub struct Figure {
     pub cpu_micros: f64,
 }
 
-/// The codes dealt out to `clients`.
-pub fn shared(mut codes: Vec<String>, clients: usize) -> Vec<Kind> {
-    let each = codes.len() / clients;
-    (0..clients).map(|_| Kind::Codes(codes.split_off(codes.len() - each))).collect()
+/// What is good once, dealt out to `clients`.
+pub fn shared(mut once: Vec<String>, clients: usize, kind: fn(Vec<String>) -> Kind) -> Vec<Kind> {
+    let each = once.len() / clients;
+    (0..clients).map(|_| kind(once.split_off(once.len() - each))).collect()
 }
 
 /// Lets every client ask for `seconds`, or until it has nothing more to ask for.
 pub async fn drive(name: &'static str, server: &Server, kinds: Vec<Kind>, seconds: Duration) -> Figure {
     let mut clients = Vec::new();
     for kind in kinds {
-        let mut client = Client { connection: Connection::open(server.address).await, kind };
+        let mut client = Client { connection: Connection::open(server.address, &kind).await, kind };
         // The first answer fills caches.
         client.ask().await;
         clients.push(client);
@@ -68,10 +72,18 @@ impl Client {
     /// One request; whether there was one to send.
     async fn ask(&mut self) -> bool {
         let form = match &mut self.kind {
-            Kind::Nothing => {
-                self.connection.send("GET /livez HTTP/1.1", "").await;
+            Kind::Get(path) => {
+                self.connection.send(&format!("GET {path} HTTP/1.1"), "", "200").await;
                 return true;
             }
+            Kind::Authorize(_) => {
+                self.connection.send(&format!("GET {} HTTP/1.1", stock::authorization_request()), "", "303").await;
+                return true;
+            }
+            Kind::Assertions(assertions) => match assertions.pop() {
+                Some(assertion) => stock::by_assertion(&assertion),
+                None => return false,
+            },
             Kind::ClientCredentials => "grant_type=client_credentials".to_owned(),
             Kind::Codes(codes) => match codes.pop() {
                 Some(code) => stock::redemption(&code),
@@ -79,7 +91,7 @@ impl Client {
             },
             Kind::Refresh(token) => format!("grant_type=refresh_token&refresh_token={token}"),
         };
-        let answer = self.connection.send("POST /oauth2/token HTTP/1.1", &form).await;
+        let answer = self.connection.send("POST /oauth2/token HTTP/1.1", &form, "200").await;
         if let Kind::Refresh(token) = &mut self.kind {
             let (_, rest) = answer.split_once("\"refresh_token\":\"").unwrap();
             rest.split('"').next().unwrap().clone_into(token);
@@ -94,18 +106,20 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> Self {
+    async fn open(address: SocketAddr, kind: &Kind) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let head = format!(
-            "Host: {address}\r\nAuthorization: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
-            stock::authorization()
-        );
+        let who = match kind {
+            Kind::Authorize(cookie) => format!("Cookie: {cookie}\r\n"),
+            Kind::Assertions(_) => String::new(),
+            _ => format!("Authorization: {}\r\n", stock::authorization()),
+        };
+        let head = format!("Host: {address}\r\n{who}Content-Type: application/x-www-form-urlencoded\r\n");
         Self { stream: BufReader::new(stream), head }
     }
 
-    /// The body of a 200; anything else ends the measurement.
-    async fn send(&mut self, line: &str, form: &str) -> String {
+    /// The body of an answer with that status; anything else ends the measurement.
+    async fn send(&mut self, line: &str, form: &str, status: &str) -> String {
         let request = format!("{line}\r\n{}Content-Length: {}\r\n\r\n{form}", self.head, form.len());
         self.stream.write_all(request.as_bytes()).await.unwrap();
         let (mut line, mut head, mut length) = (String::new(), String::new(), 0);
@@ -123,7 +137,7 @@ impl Connection {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.unwrap();
         let body = String::from_utf8(body).unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{body}");
         body
     }
 }

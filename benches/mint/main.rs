@@ -21,6 +21,8 @@ use load::{Figure, Kind};
 use server::Server;
 use signet::app::App;
 use signet::domain::algorithms::SigningAlg;
+use signet::domain::jwks::JwkSet;
+use signet::keys::client_jws;
 use signet::keys::jwt::{self, JwtType};
 
 const CLIENTS: usize = 16;
@@ -39,11 +41,18 @@ async fn run() {
     let data = tempfile::tempdir().unwrap();
     let (users, seconds) = (number("BENCH_USERS", 0), Duration::from_secs(number("BENCH_SECONDS", 5) as u64));
     let app = stock::open(data.path()).await;
-    stock::people_and_client(&app).await;
+    let key = stock::assertion_key();
+    stock::people_and_client(&app, &key).await;
     let (es256, rs256) = (Signing::measure(&app, SigningAlg::ES256), Signing::measure(&app, SigningAlg::RS256));
     println!("signing alone       one thread     all cores");
     println!("  ES256          {:>9.0} /s  {:>9.0} /s", es256.alone, es256.together);
     println!("  RS256          {:>9.0} /s  {:>9.0} /s", rs256.alone, rs256.together);
+
+    let verify = verifying(&key);
+    println!("  ES256 verified {verify:>9.0} /s");
+
+    println!("\ndocuments, assertions and authorization");
+    conformance(&app, data.path(), seconds, &key, &es256, verify).await;
 
     println!("\nwith an empty database");
     let empty = figures(&app, data.path(), seconds, &es256, &rs256).await;
@@ -103,9 +112,9 @@ async fn figures(
     let mut figures: Vec<Figure> = Vec::new();
     let codes = stock::codes(app, number("BENCH_CODES", 20_000)).await;
     let plan = [
-        ("an empty answer, 16 clients", es256, (0..CLIENTS).map(|_| Kind::Nothing).collect()),
+        ("an empty answer, 16 clients", es256, (0..CLIENTS).map(|_| Kind::Get("/livez")).collect()),
         ("client_credentials, 16 clients", es256, (0..CLIENTS).map(|_| Kind::ClientCredentials).collect()),
-        ("code to tokens, 16 clients", &both, load::shared(codes, CLIENTS)),
+        ("code to tokens, 16 clients", &both, load::shared(codes, CLIENTS, Kind::Codes)),
         ("refresh, 1 client", es256, refreshing(app, 1).await),
         ("refresh, 16 clients", es256, refreshing(app, CLIENTS).await),
     ];
@@ -124,6 +133,63 @@ async fn figures(
         println!("  refreshing, 16 clients against 1:   {:.1} x", many.rate / one.rate);
     }
     figures
+}
+
+/// Client assertions verified a second, on one thread.
+fn verifying(key: &josekit::jwk::Jwk) -> f64 {
+    let public = key.to_public_key().unwrap().to_string();
+    let keys = JwkSet::parse(format!("{{\"keys\":[{public}]}}").as_bytes()).unwrap();
+    let assertion = stock::assertions(key, "https://id.example.com", 0, 1).remove(0);
+    let (begun, mut verified) = (now(), 0u32);
+    while begun.elapsed() < Duration::from_secs(1) {
+        client_jws::verify(&assertion, &[SigningAlg::ES256], &keys).unwrap();
+        verified += 1;
+    }
+    f64::from(verified) / begun.elapsed().as_secs_f64()
+}
+
+/// Prepared documents against an empty answer; `private_key_jwt` against one verify and one sign; the authorization
+/// endpoint against one commit.
+async fn conformance(
+    app: &App,
+    data: &std::path::Path,
+    seconds: Duration,
+    key: &josekit::jwk::Jwk,
+    es256: &Signing,
+    verify: f64,
+) {
+    let commits = stock::commits(app, seconds).await;
+    println!("  {:<34} {commits:>8.0} /s", "a commit, one after the other");
+    let server = Server::start(data).await;
+    let mut livez = 0.0;
+    for (name, path) in [
+        ("an empty answer, 16 clients", "/livez"),
+        ("discovery, 16 clients", "/.well-known/openid-configuration"),
+        ("JWKS, 16 clients", "/.well-known/jwks.json"),
+    ] {
+        let kinds = (0..CLIENTS).map(|_| Kind::Get(path)).collect();
+        let figure = load::drive(name, &server, kinds, seconds).await;
+        livez = if livez == 0.0 { figure.rate } else { livez };
+        println!("  {name:<34} {:>8.0} /s  {:.2} of the empty answer", figure.rate, figure.rate / livez);
+    }
+    let issuer = format!("http://{}", server.address);
+    let assertions = stock::assertions(key, &issuer, app.env().now().seconds(), number("BENCH_CODES", 20_000));
+    let kinds = load::shared(assertions, CLIENTS, Kind::Assertions);
+    let figure = load::drive("private_key_jwt, 16 clients", &server, kinds, seconds).await;
+    let both = 1e6 / verify + 1e6 / es256.alone;
+    println!(
+        "  {:<34} {:>8.0} /s  {:>6.0} µs of the server = {:.1} x one verify and one sign",
+        figure.name,
+        figure.rate,
+        figure.cpu_micros,
+        figure.cpu_micros / both
+    );
+    let cookie = stock::signed_in(server.address).await;
+    for (name, clients) in [("authorize to a code, 1 client", 1), ("authorize to a code, 16 clients", CLIENTS)] {
+        let kinds = (0..clients).map(|_| Kind::Authorize(cookie.clone())).collect();
+        let figure = load::drive(name, &server, kinds, seconds).await;
+        println!("  {name:<34} {:>8.0} /s  {:.2} x the time of a commit", figure.rate, commits / figure.rate);
+    }
 }
 
 async fn refreshing(app: &App, clients: usize) -> Vec<Kind> {

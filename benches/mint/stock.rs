@@ -5,6 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use josekit::jwk::Jwk;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -22,10 +23,11 @@ use signet::domain::session::Session;
 use signet::domain::user::{Profile, User, Username};
 use signet::env::Env;
 use signet::keys::refresh_token;
-use signet::store::{Change, clients, codes, grants, people, sessions};
+use signet::store::{Change, clients, codes, consents, grants, people, sessions, used_once};
 
 const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
 const CALLBACK: &str = "http://127.0.0.1:9999/cb";
+const PASSWORD: &str = "correct horse battery staple";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 /// Rows in one statement of the filling.
 const CHUNK: usize = 100_000;
@@ -45,11 +47,80 @@ pub fn redemption(code: &str) -> String {
     format!("grant_type=authorization_code&code={code}&redirect_uri={redirect_uri}&code_verifier={VERIFIER}")
 }
 
+/// A request that nobody needs to be asked about.
+pub fn authorization_request() -> String {
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("client_id", "bench"),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("scope", "openid profile"),
+            ("state", "a-state"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ])
+        .finish();
+    format!("/oauth2/authorize?{query}")
+}
+
+pub fn by_assertion(assertion: &str) -> String {
+    format!(
+        "grant_type=client_credentials&client_assertion={assertion}&client_assertion_type=\
+         urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+    )
+}
+
+fn assertion_client() -> ClientId {
+    ClientId::parse("keys").unwrap()
+}
+
+/// The key of the client that proves itself by assertions.
+pub fn assertion_key() -> Jwk {
+    let mut key = Jwk::generate_ec_key(josekit::jwk::alg::ec::EcCurve::P256).unwrap();
+    key.set_key_id("k1");
+    key
+}
+
+/// So many assertions for the server at `issuer`, each with a name of its own.
+pub fn assertions(key: &Jwk, issuer: &str, now: i64, count: usize) -> Vec<String> {
+    let signer = josekit::jws::ES256.signer_from_jwk(key).unwrap();
+    let header = josekit::jws::JwsHeader::new();
+    (0..count)
+        .map(|number| {
+            let claims =
+                json!({ "iss": "keys", "sub": "keys", "aud": issuer, "exp": now + 3600, "jti": number.to_string() });
+            josekit::jws::serialize_compact(claims.to_string().as_bytes(), &header, &signer).unwrap()
+        })
+        .collect()
+}
+
+/// Signs alice in over HTTP; the cookies of her browser.
+pub async fn signed_in(address: std::net::SocketAddr) -> String {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let login = http.get(format!("http://{address}/login")).send().await.unwrap();
+    let mut cookies = set_cookies(&login);
+    let html = login.text().await.unwrap();
+    let (_, rest) = html.split_once("name=\"csrf\" value=\"").unwrap();
+    let csrf = rest.split('"').next().unwrap();
+    let form = [("csrf", csrf), ("username", "alice"), ("password", PASSWORD), ("next", "")];
+    let request = http.post(format!("http://{address}/login")).header("cookie", cookies.join("; ")).form(&form);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+    cookies.extend(set_cookies(&answer));
+    cookies.join("; ")
+}
+
+fn set_cookies(answer: &reqwest::Response) -> Vec<String> {
+    let lines = answer.headers().get_all("set-cookie").iter();
+    lines.map(|line| line.to_str().unwrap().split(';').next().unwrap().to_owned()).collect()
+}
+
 fn client_id() -> ClientId {
     ClientId::parse("bench").unwrap()
 }
 
-pub async fn people_and_client(app: &App) {
+pub async fn people_and_client(app: &App, key: &Jwk) {
     let now = app.env().now();
     let meta = json!({
         "redirect_uris": [CALLBACK],
@@ -66,11 +137,18 @@ pub async fn people_and_client(app: &App) {
         created_at: now,
         updated_at: now,
     };
+    let meta = json!({
+        "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": { "keys": [serde_json::from_str::<serde_json::Value>(&key.to_public_key().unwrap().to_string()).unwrap()] },
+    });
+    let keys =
+        Client { id: assertion_client(), meta: serde_json::from_value(meta).unwrap(), secret: None, ..client.clone() };
     let user = User {
         id: UserId(app.env().uuid()),
         username: Username::parse("alice").unwrap(),
         profile: Profile::default(),
-        password: None,
+        password: Some(app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
         password_changed_at: None,
         admin: false,
         disabled: false,
@@ -81,10 +159,24 @@ pub async fn people_and_client(app: &App) {
         Box::pin(async move {
             people::insert(tx, &user).await?;
             clients::insert(tx, &client).await?;
+            clients::insert(tx, &keys).await?;
+            consents::give(tx, user.id, &client.id, &client.meta.scope).await?;
             tx.tell(Change::Client(client.id.clone())).await
         })
     });
     write.await.unwrap();
+}
+
+/// Transactions a second that write one row, one after the other: what a commit costs here.
+pub async fn commits(app: &App, seconds: std::time::Duration) -> f64 {
+    let (begun, mut done) = (crate::now(), 0u32);
+    while begun.elapsed() < seconds {
+        let digest = SecretKind::AuthorizationCode.digest(&format!("commit {done}"));
+        let until = app.env().now();
+        app.store().write(move |tx| Box::pin(async move { used_once::claim(tx, &digest, until).await })).await.unwrap();
+        done += 1;
+    }
+    f64::from(done) / begun.elapsed().as_secs_f64()
 }
 
 /// A sign-in of alice's that came to `scope`.

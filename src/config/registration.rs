@@ -35,7 +35,7 @@ impl Default for RegistrationPolicy {
             scope: "openid profile email address phone offline_access".to_owned(),
             grant_types: ["authorization_code", "implicit", "refresh_token"].map(str::to_owned).to_vec(),
             clients: 10_000,
-            per_address: 100,
+            per_address: 500,
             software_issuers: Vec::new(),
         }
     }
