@@ -29,6 +29,7 @@
 //! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::landing` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
+//! | Initiating User Registration via OpenID Connect (`prompt=create`) | [`protocol::authorize::interaction`], [`manage::sign_up`] | `signup` |
 //! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout` |
 //! | OpenID Connect Core §8.1 (pairwise subjects) | [`keys::pairwise`] | its own |
 //! | OpenID Connect Core §10 (clients' signatures, encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |

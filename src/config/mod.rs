@@ -45,6 +45,9 @@ pub struct Config {
     pub trusted_proxies: NetworkList,
     /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
     pub registration: Registration,
+    /// Whether people may make an account of their own: `off`, or `open` for anybody who can reach this server, by the page
+    /// `/signup` and by an app's request with `prompt=create`.
+    pub sign_up: SignUp,
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
@@ -62,6 +65,7 @@ impl Default for Config {
             tls: Tls::default(),
             trusted_proxies: NetworkList::default(),
             registration: Registration::Off,
+            sign_up: SignUp::Off,
             outbound: Outbound::default(),
             log: Log::default(),
             lifetimes: Lifetimes::default(),
@@ -122,6 +126,14 @@ pub enum LogFormat {
 pub enum Registration {
     Off,
     Token,
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "lowercase")]
+pub enum SignUp {
+    Off,
     Open,
 }
 

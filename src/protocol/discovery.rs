@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Provider, claims};
+use crate::config::SignUp;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::Acr;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SubjectType};
@@ -31,6 +32,8 @@ impl Provider {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        let create = (self.sign_up == SignUp::Open).then_some(Prompt::CREATE);
+        let prompts: Vec<_> = Prompt::VALUES.into_iter().chain(create).collect();
         let methods = ClientAuthMethod::ALL;
         let proving: Vec<_> = methods.into_iter().filter(|method| *method != ClientAuthMethod::None).collect();
         Ok(json!({
@@ -55,7 +58,7 @@ impl Provider {
             "acr_values_supported": Acr::ALL.map(Acr::as_str),
             "claim_types_supported": ["normal"],
             "claims_supported": claims::SUPPORTED,
-            "prompt_values_supported": Prompt::VALUES,
+            "prompt_values_supported": prompts,
             "claims_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,

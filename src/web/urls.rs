@@ -18,6 +18,7 @@ pub const ENDPOINTS: Endpoints = Endpoints {
 };
 
 pub const LOGIN: &str = "/login";
+pub const SIGN_UP: &str = "/signup";
 pub const SETUP: &str = "/setup";
 pub const ACCOUNT: &str = "/account";
 pub const CONSOLE: &str = "/admin";
@@ -29,6 +30,10 @@ pub fn resume(id: InteractionId) -> String {
 
 pub fn login(id: InteractionId) -> String {
     format!("{LOGIN}/{id}")
+}
+
+pub fn sign_up(id: InteractionId) -> String {
+    format!("{SIGN_UP}/{id}")
 }
 
 pub fn consent(id: InteractionId) -> String {
@@ -55,6 +60,15 @@ pub fn console_person(id: UserId) -> String {
 
 /// The sign-in page that leads on to `next`, a path of ours.
 pub fn login_before(next: &str) -> String {
+    before(LOGIN, next)
+}
+
+/// The sign-up page that leads on to `next`, a path of ours.
+pub fn sign_up_before(next: &str) -> String {
+    before(SIGN_UP, next)
+}
+
+fn before(page: &str, next: &str) -> String {
     let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    format!("{LOGIN}?{next}")
+    format!("{page}?{next}")
 }

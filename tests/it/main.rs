@@ -28,6 +28,7 @@ mod passkey;
 mod relying_party;
 mod resources;
 mod setup;
+mod signup;
 mod support;
 mod tls;
 mod token;
