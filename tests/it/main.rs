@@ -16,6 +16,7 @@ mod browser;
 mod budgets;
 mod client_auth;
 mod commands;
+mod conformance;
 mod console;
 mod documents;
 mod durability;
