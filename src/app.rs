@@ -39,6 +39,7 @@ impl App {
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
+            sign_up: config.sign_up,
             env,
             store,
             keys,

@@ -38,6 +38,7 @@
 //! | OpenID Connect Back-Channel Logout | [`protocol::backchannel_logout`], [`store::session_end`] | `logout::backchannel` |
 //! | OpenID Connect Front-Channel Logout | [`protocol::frontchannel_logout`] | `logout::frontchannel`, `browser::sessions` |
 //! | OpenID Connect Session Management | [`protocol::session_management`], [`web::session_state`] | `logout::session_management`, `browser::sessions` |
+//! | Initiating User Registration via OpenID Connect (`prompt=create`) | [`protocol::authorize::interaction`], [`manage::sign_up`] | `signup` |
 //! | OpenID Connect Core §8.1 (pairwise subjects) | [`keys::pairwise`] | its own |
 //! | OpenID Connect Core §10 (clients' signatures, encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |
 //! | RFC 7515 to RFC 7519 (JOSE), RFC 7517 §5 (JWKS) | [`keys`] | `documents`, `upkeep` |

@@ -148,6 +148,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         id: UserId(app.env().uuid()),
         username: Username::parse("alice").unwrap(),
         profile: Profile::default(),
+        email_unproven: false,
         password: Some(app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
         password_changed_at: None,
         admin: false,
@@ -288,8 +289,8 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
         let id = id(format!("{begun} + i"));
         let people = format!(
             "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
-             INSERT INTO person (id, username, email_folded, profile, searched, admin, disabled, created_at, updated_at)
-             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', '{profile}',
+             INSERT INTO person (id, username, email_folded, email_unproven, profile, searched, admin, disabled, created_at, updated_at)
+             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', 0, '{profile}',
                     'bob' || i || char(10) || 'bob' || i || '@example.com', 0, 0, {now}, {now} FROM n"
         );
         db.execute_unprepared(&people).await.unwrap();

@@ -84,6 +84,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(pk_uuid("id"))
             .col(string("username").unique_key())
             .col(string_null("email_folded").unique_key())
+            .col(boolean("email_unproven"))
             .col(text("profile"))
             .col(text("searched"))
             .col(text_null("password_hash"))

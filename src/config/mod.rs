@@ -49,6 +49,9 @@ pub struct Config {
     /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
     pub registration: Registration,
     pub registration_policy: RegistrationPolicy,
+    /// Whether people may make an account of their own: `off`, or `open` for anybody who can reach this server, by the page
+    /// `/signup` and by an app's request with `prompt=create`.
+    pub sign_up: SignUp,
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
@@ -67,6 +70,7 @@ impl Default for Config {
             trusted_proxies: NetworkList::default(),
             registration: Registration::Off,
             registration_policy: RegistrationPolicy::default(),
+            sign_up: SignUp::Off,
             outbound: Outbound::default(),
             log: Log::default(),
             lifetimes: Lifetimes::default(),
@@ -119,6 +123,14 @@ impl Default for Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "lowercase")]
+pub enum SignUp {
+    Off,
+    Open,
 }
 
 /// A database's address; it may hold a password, so it never shows itself.

@@ -65,7 +65,9 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    pub const VALUES: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+    pub const VALUES: [&str; 4] = ["none", "login", "consent", "select_account"];
+    /// Beside them where people may sign up.
+    pub const CREATE: &str = "create";
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

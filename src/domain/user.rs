@@ -145,6 +145,9 @@ pub struct User {
     pub id: UserId,
     pub username: Username,
     pub profile: Profile,
+    /// The address was typed by a stranger who signed up, and nobody has vouched for it since: it signs nobody in and is
+    /// kept from nobody who comes with the same one.
+    pub email_unproven: bool,
     pub password: Option<PasswordHash>,
     pub password_changed_at: Option<Timestamp>,
     pub admin: bool,
@@ -158,6 +161,13 @@ impl User {
     #[must_use]
     pub fn shown_name(&self) -> &str {
         self.profile.name.as_deref().unwrap_or_else(|| self.username.as_str())
+    }
+
+    /// The address that is theirs alone: they sign in with it, and nobody else may have it.
+    #[must_use]
+    pub fn own_email(&self) -> Option<&str> {
+        let vouched_for = !self.email_unproven || self.profile.email_verified;
+        self.profile.email.as_deref().filter(|_| vouched_for)
     }
 
     /// What tells two people of one name apart.

@@ -16,6 +16,8 @@ use crate::store::{Store, StoreError, throttle};
 const WINDOW_SECONDS: i64 = 15 * 60;
 const PER_ACCOUNT: i32 = 10;
 const PER_ADDRESS: i32 = 100;
+/// Accounts asked for, made or not: each answer tells whether a username is taken.
+const SIGN_UPS: i32 = 20;
 
 /// Who is counted for an attempt.
 #[derive(Clone, Debug)]
@@ -75,7 +77,16 @@ pub async fn count_code(store: &Store, browser: &str, address: &str) -> Result<R
 
 async fn count_for(store: &Store, address: &str, account: Digest) -> Result<Result<Counted, TooMany>, StoreError> {
     // The address first: past its budget it leaves no further trace, whatever names it goes on to try.
-    let counters = [(digest("address", &[&neighbourhood(address)]), PER_ADDRESS), (account, PER_ACCOUNT)];
+    let address = digest("address", &[&neighbourhood(address)]);
+    count_each(store, vec![(address, PER_ADDRESS), (account, PER_ACCOUNT)]).await
+}
+
+/// Counts an account that somebody at `address` asks for. It is never taken back.
+pub async fn count_sign_up(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_each(store, vec![(digest("sign-up", &[&neighbourhood(address)]), SIGN_UPS)]).await
+}
+
+async fn count_each(store: &Store, counters: Vec<(Digest, i32)>) -> Result<Result<Counted, TooMany>, StoreError> {
     store
         .write(move |tx| {
             Box::pin(async move {

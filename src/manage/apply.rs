@@ -216,11 +216,14 @@ impl Run {
             let env = self.manager.store.env();
             let mut user = person_rows::blank(env, row.username, row.profile, password, row.admin);
             user.disabled = row.disabled.unwrap_or_default();
+            user.email_unproven = row.email_unproven.unwrap_or_default();
             person_rows::add_in(tx, &self.recorder, &user, &groups).await?;
             self.plan.note(Action::Create, "user", name.as_str(), Vec::new());
             return Ok(());
         };
         let mut after = before.clone();
+        let same_email = before.profile.email == row.profile.email;
+        after.email_unproven = row.email_unproven.unwrap_or(before.email_unproven && same_email);
         after.profile = row.profile;
         after.admin = row.admin;
         after.disabled = row.disabled.unwrap_or(before.disabled);

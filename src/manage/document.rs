@@ -38,7 +38,7 @@ pub struct GroupRow {
     pub name: String,
 }
 
-/// A person. `disabled` and the password stay as they are where the row does not speak of them; what else is left out
+/// A person. `disabled`, `email_unproven` and the password stay as they are where the row does not speak of them; what else is left out
 /// is not there.
 #[derive(Debug, Serialize)]
 pub struct UserRow {
@@ -49,6 +49,9 @@ pub struct UserRow {
     pub password_hash: Option<PasswordHash>,
     #[serde(flatten)]
     pub profile: Profile,
+    /// Whether nobody has vouched for the address yet (`domain::user`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_unproven: Option<bool>,
     pub groups: Vec<String>,
     pub admin: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,19 +198,22 @@ struct OwnOfUser {
     username: Option<Username>,
     password: Option<Secret>,
     password_hash: Option<String>,
+    email_unproven: Option<bool>,
     groups: Vec<String>,
     admin: bool,
     disabled: Option<bool>,
 }
 
 impl Own for OwnOfUser {
-    const NAMES: &'static [&'static str] = &["username", "password", "password_hash", "groups", "admin", "disabled"];
+    const NAMES: &'static [&'static str] =
+        &["username", "password", "password_hash", "email_unproven", "groups", "admin", "disabled"];
 
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "username" => self.username = Some(Username::deserialize(value)?),
             "password" => self.password = Some(hidden(value)?),
             "password_hash" => self.password_hash = Some(hidden(value)?),
+            "email_unproven" => self.email_unproven = Some(bool::deserialize(value)?),
             "groups" => self.groups = Vec::deserialize(value)?,
             "admin" => self.admin = bool::deserialize(value)?,
             _ => self.disabled = Some(bool::deserialize(value)?),
@@ -263,6 +269,7 @@ fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserRow>, D::
             password: own.password,
             password_hash: own.password_hash.map(PasswordHash),
             profile: flat,
+            email_unproven: own.email_unproven,
             groups: own.groups,
             admin: own.admin,
             disabled: own.disabled,

@@ -20,6 +20,7 @@ pub async fn export(manager: &Manager) -> Result<Document> {
             username: user.username,
             password: None,
             password_hash: user.password,
+            email_unproven: user.email_unproven.then_some(true),
             profile: user.profile,
             admin: user.admin,
             disabled: user.disabled.then_some(true),

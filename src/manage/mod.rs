@@ -1,7 +1,8 @@
 //! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
 //!
 //! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`consents`], [`keys`], [`registration`] and [`setup`] have the operations, [`document`] the file that [`apply`] reads and [`export`]
+//! [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] the file that
+//! [`apply`] reads and [`export`]
 //! prints, [`place`] where in it something stands.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
 
@@ -19,6 +20,7 @@ mod profile;
 pub mod registration;
 pub mod setup;
 mod sieve;
+pub mod sign_up;
 
 use std::sync::{Arc, Mutex};
 

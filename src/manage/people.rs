@@ -59,6 +59,8 @@ pub async fn update(manager: &Manager, by: &By, id: UserId, edit: PersonEdit) ->
     let username = checked(&edit.username, &edit.profile)?;
     change(manager, by, id, None, move |user| {
         user.username = username;
+        // An address that an administrator wrote is vouched for.
+        user.email_unproven &= user.profile.email == edit.profile.email;
         user.profile = edit.profile;
         user.admin = edit.admin;
     })
@@ -179,6 +181,7 @@ pub(super) fn blank(
         id: UserId(env.uuid()),
         username,
         profile,
+        email_unproven: false,
         password_changed_at: password.as_ref().map(|_| now),
         password,
         admin,
@@ -214,6 +217,9 @@ pub(super) async fn save_in(
             return Err(username_taken(&after.username));
         }
         fields.push("username".to_owned());
+    }
+    if before.email_unproven != after.email_unproven {
+        fields.push("email_unproven".to_owned());
     }
     if before.admin != after.admin {
         fields.push("admin".to_owned());
@@ -316,7 +322,7 @@ async fn found(tx: &Tx, id: UserId) -> Result<User> {
     people::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("user {id}")))
 }
 
-fn username_taken(username: &Username) -> ManageError {
+pub(super) fn username_taken(username: &Username) -> ManageError {
     ManageError::Conflict(format!("username: there is a user {username} already"))
 }
 

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Provider, claims};
+use crate::config::SignUp;
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::authorization::Acr;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SubjectType};
@@ -52,6 +53,8 @@ impl Provider {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        let create = (self.sign_up == SignUp::Open).then_some(Prompt::CREATE);
+        let prompts: Vec<_> = Prompt::VALUES.into_iter().chain(create).collect();
         let methods = ClientAuthMethod::ALL;
         let proving: Vec<_> = methods.into_iter().filter(|method| *method != ClientAuthMethod::None).collect();
         let mut document = json!({
@@ -85,7 +88,7 @@ impl Provider {
             "ui_locales_supported": ["en"],
             "claim_types_supported": ["normal"],
             "claims_supported": claims::SUPPORTED,
-            "prompt_values_supported": Prompt::VALUES,
+            "prompt_values_supported": prompts,
             "claims_parameter_supported": true,
             "request_parameter_supported": true,
             "request_uri_parameter_supported": true,

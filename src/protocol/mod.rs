@@ -32,7 +32,7 @@ pub mod userinfo;
 
 use std::sync::Arc;
 
-use crate::config::{Issuer, Lifetimes};
+use crate::config::{Issuer, Lifetimes, SignUp};
 use crate::env::Env;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey};
@@ -44,6 +44,8 @@ use crate::store::Store;
 pub struct Provider {
     pub issuer: Issuer,
     pub lifetimes: Arc<Lifetimes>,
+    /// Whether `prompt=create` has a page.
+    pub sign_up: SignUp,
     pub env: Env,
     pub store: Store,
     pub keys: Keyring,

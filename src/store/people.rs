@@ -21,7 +21,9 @@ mod person {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub username: String,
+        /// Of the address that is theirs alone.
         pub email_folded: Option<String>,
+        pub email_unproven: bool,
         #[sea_orm(column_type = "Text")]
         pub profile: String,
         /// What a search looks through: username, email address and name, a line each.
@@ -76,6 +78,7 @@ impl TryFrom<person::Model> for User {
             username: Username::parse(&row.username)
                 .map_err(|_| StoreError::Corrupt { table: "person", column: "username" })?,
             profile: from_json(&row.profile, "person", "profile")?,
+            email_unproven: row.email_unproven,
             password: row.password_hash.map(PasswordHash),
             password_changed_at: row.password_changed_at.map(Timestamp),
             admin: row.admin,
@@ -92,7 +95,8 @@ fn row(user: &User) -> Result<person::Model> {
     Ok(person::Model {
         id: user.id.0,
         username: user.username.as_str().to_owned(),
-        email_folded: user.profile.email.as_deref().map(Username::folded),
+        email_folded: user.own_email().map(Username::folded),
+        email_unproven: user.email_unproven,
         profile: json(&user.profile, "person", "profile")?,
         searched: lines.collect::<Vec<_>>().join("\n"),
         password_hash: user.password.as_ref().map(|hash| hash.0.clone()),

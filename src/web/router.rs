@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
-use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup};
-use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP};
+use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
+use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP};
 use super::{account, browser, console, error, flash, layers, session_state, sessions, statics};
 use crate::app::App;
 
@@ -55,6 +55,8 @@ pub fn router(app: &App) -> Router {
         .route("/login/passkey/options", post(passkey::options))
         .route("/login/passkey/finish", post(passkey::finish))
         .route("/login/{id}", get(login::for_app).post(login::submit_for_app))
+        .route(SIGN_UP, get(sign_up::for_oneself).post(sign_up::submit_for_oneself))
+        .route("/signup/{id}", get(sign_up::for_app).post(sign_up::submit_for_app))
         .route("/consent/{id}", get(consent::show).post(consent::submit))
         .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
         .route(DEVICE, get(device::ask).post(device::typed))

@@ -8,6 +8,7 @@ pub use crate::protocol::discovery::ENDPOINTS;
 /// RFC 9728 §3.
 pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 pub const LOGIN: &str = "/login";
+pub const SIGN_UP: &str = "/signup";
 pub const SETUP: &str = "/setup";
 pub const DEVICE: &str = "/device";
 pub const DEVICE_QR: &str = "/device/qr";
@@ -21,6 +22,10 @@ pub fn resume(id: InteractionId) -> String {
 
 pub fn login(id: InteractionId) -> String {
     format!("{LOGIN}/{id}")
+}
+
+pub fn sign_up(id: InteractionId) -> String {
+    format!("{SIGN_UP}/{id}")
 }
 
 pub fn consent(id: InteractionId) -> String {
@@ -52,6 +57,15 @@ pub fn console_person(id: UserId) -> String {
 
 /// The sign-in page that leads on to `next`, a path of ours.
 pub fn login_before(next: &str) -> String {
+    before(LOGIN, next)
+}
+
+/// The sign-up page that leads on to `next`, a path of ours.
+pub fn sign_up_before(next: &str) -> String {
+    before(SIGN_UP, next)
+}
+
+fn before(page: &str, next: &str) -> String {
     let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    format!("{LOGIN}?{next}")
+    format!("{page}?{next}")
 }

@@ -80,7 +80,7 @@ impl Provider {
             resources: resources(parameters, &scopes, &apis, !client.is_trusted())?,
             nonce,
             challenge: pkce::challenge(parameters, client.needs_pkce() && response_type.code())?,
-            prompt: prompt(parameters)?,
+            prompt: prompt(parameters, self.sign_up)?,
             max_age: max_age(parameters)?.or(client.meta.default_max_age),
             login_hint: parameters.one("login_hint")?.map(ToOwned::to_owned),
             hinted: hinted(self, parameters, client, asked.sub.as_deref()).await?,

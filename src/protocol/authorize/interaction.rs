@@ -12,6 +12,8 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 pub enum Step<S = ()> {
     /// Somebody has to sign in, again where there is a session.
     Login,
+    /// Somebody has to make an account, or to say that they have one.
+    SignUp,
     SelectAccount,
     Consent,
     Issue(S),
@@ -23,6 +25,7 @@ impl<S> Step<S> {
     pub fn forget(self) -> Step {
         match self {
             Self::Login => Step::Login,
+            Self::SignUp => Step::SignUp,
             Self::SelectAccount => Step::SelectAccount,
             Self::Consent => Step::Consent,
             Self::Issue(_) => Step::Issue(()),
@@ -41,7 +44,8 @@ pub fn next_step<'s>(
 ) -> Step<&'s Session> {
     let silent = request.prompt.none;
     let ask = |step, code, text: &'static str| if silent { Step::Refuse(OAuthError::new(code, text)) } else { step };
-    let login = || ask(Step::Login, ErrorCode::LoginRequired, "Nobody is signed in who fits the request.");
+    let first = || if request.prompt.create { Step::SignUp } else { Step::Login };
+    let login = || ask(first(), ErrorCode::LoginRequired, "Nobody is signed in who fits the request.");
 
     let Some(session) = session.filter(|session| session.is_alive(now)) else { return login() };
     // A sign-in made for this request, on this session: the only one that prompt=login and an old session accept.
@@ -65,7 +69,8 @@ pub fn next_step<'s>(
     }
     // RFC 9470 §5: a stronger sign-in is asked for once. Where it is only a wish, nobody is bothered in the background.
     let stronger = !met && !request.acr.values.is_empty() && (request.acr.essential || !silent);
-    if another || (!fresh && (stronger || too_old || request.prompt.login || progress.use_another_account)) {
+    let asked_again = request.prompt.login || request.prompt.create || progress.use_another_account;
+    if another || (!fresh && (stronger || too_old || asked_again)) {
         return login();
     }
     if request.prompt.select_account && !fresh && progress.selected != Some(session.user) {
@@ -149,6 +154,7 @@ mod tests {
         let allowed = (allowed != "trusted").then(|| Scopes::parse(allowed).unwrap());
         match next_step(request, session, progress, allowed.as_ref(), NOW) {
             Step::Login => "login".into(),
+            Step::SignUp => "sign up".into(),
             Step::SelectAccount => "select".into(),
             Step::Consent => "consent".into(),
             Step::Issue(_) => "issue".into(),
@@ -220,6 +226,11 @@ mod tests {
             (33, &asking(&[Acr::PhishingResistant], false), &old, &nothing, all, "login"),
             (34, &asking(&[Acr::PhishingResistant], false), &fresh, &signed_in, all, "issue"),
             (35, &asking(&[Acr::PhishingResistant, Acr::Password], false), &old, &nothing, all, "issue"),
+            (36, &prompt(|p| p.create = true), &none, &nothing, all, "sign up"),
+            (37, &prompt(|p| p.create = true), &fresh, &nothing, all, "sign up"),
+            (38, &prompt(|p| p.create = true), &fresh, &signed_in, all, "issue"),
+            (39, &prompt(|p| p.create = true), &old, &signed_in, all, "sign up"),
+            (40, &prompt(|p| (p.create, p.consent) = (true, true)), &fresh, &signed_in, all, "consent"),
         ] {
             assert_eq!(step(request, session.as_ref(), progress, allowed), expected, "row {row}");
         }
@@ -248,7 +259,7 @@ mod tests {
         /// T17: whatever pages were gone through, tokens are issued only where each promise of the request holds.
         #[test]
         fn nothing_is_issued_against_the_request(
-            (none, login, consent, select) in any::<(bool, bool, bool, bool)>(),
+            (none, login, consent, select, create) in any::<(bool, bool, bool, bool, bool)>(),
             max_age in proptest::option::of(0i64..300),
             hinted in prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))],
             age in 0i64..300,
@@ -256,9 +267,9 @@ mod tests {
             allowed in prop_oneof![Just(None), Just(Some("")), Just(Some("openid")), Just(Some("openid email"))],
         ) {
             // What `check` lets through: none stands alone.
-            let none = none && !(login || consent || select);
+            let none = none && !(login || consent || select || create);
             let request = request(|request| {
-                request.prompt = Prompt { none, login, consent, select_account: select, create: false };
+                request.prompt = Prompt { none, login, consent, select_account: select, create };
                 (request.max_age, request.hinted) = (max_age, hinted);
             });
             let session = session(age);
@@ -269,7 +280,7 @@ mod tests {
                     prop_assert_eq!(for_whom.user, ALICE);
                     prop_assert!(hinted.is_none_or(|hinted| hinted == ALICE));
                     prop_assert!(fresh || max_age.is_none_or(|max_age| age <= max_age));
-                    prop_assert!(fresh || !login);
+                    prop_assert!(fresh || !(login || create));
                     let asked = progress.consented == Some(ALICE);
                     if let Some(allowed) = &allowed {
                         prop_assert!(asked || (request.scopes.within(allowed) && !consent));

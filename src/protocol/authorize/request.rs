@@ -4,6 +4,7 @@
 //! language, and no claim is kept in several; all three are wishes (§3.1.2.1, §5.2).
 
 use super::check::invalid;
+use crate::config::SignUp;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
 use crate::domain::claims_request::{AcrRequest, ClaimsRequest};
@@ -42,7 +43,8 @@ pub(in crate::protocol) fn scopes(
     Ok(scopes)
 }
 
-pub(super) fn prompt(parameters: &Parameters) -> Result<Prompt> {
+/// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).
+pub(super) fn prompt(parameters: &Parameters, sign_up: SignUp) -> Result<Prompt> {
     let mut prompt = Prompt::default();
     for value in parameters.one("prompt")?.unwrap_or_default().split(' ').filter(|value| !value.is_empty()) {
         match value {
@@ -50,7 +52,7 @@ pub(super) fn prompt(parameters: &Parameters) -> Result<Prompt> {
             "login" => prompt.login = true,
             "consent" => prompt.consent = true,
             "select_account" => prompt.select_account = true,
-            "create" => prompt.create = true,
+            Prompt::CREATE if sign_up == SignUp::Open => prompt.create = true,
             _ => return Err(invalid("prompt has a value that is not supported.")),
         }
     }

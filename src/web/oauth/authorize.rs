@@ -62,6 +62,7 @@ pub fn answer(visitor: &Visitor, outcome: Result<Outcome, Refused>) -> Result<Re
 fn page(step: &Step, id: InteractionId) -> String {
     match step {
         Step::Login => urls::login(id),
+        Step::SignUp => urls::sign_up(id),
         Step::SelectAccount => urls::select_account(id),
         Step::Consent => urls::consent(id),
         // Both have been answered before a page is chosen.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::consent::signed_in as signed_in_here;
 use super::views::{LoginError, LoginPage};
 use super::{card, record, waiting};
+use crate::config::SignUp;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::secret::Secret;
@@ -31,16 +32,14 @@ pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Res
 pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let mut page = page(&visitor, None, "").await?;
-    local(query.one("next").ok().flatten().unwrap_or_default()).clone_into(&mut page.next);
+    page.lead_on_to(local(query.one("next").ok().flatten().unwrap_or_default()));
     Ok(render(&page))
 }
 
 pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let waiting = waiting(&form.visitor, &id).await?;
     if form.text("decision")? == "deny" {
-        let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
-        let outcome = form.visitor.app.provider.refuse(&waiting, denied).await;
-        return answer(&form.visitor, outcome);
+        return cancelled(&form, &waiting).await;
     }
     match check(&form).await? {
         Ok(user) => signed_in(&form, Some(&waiting), &user, SignInMethod::Password).await,
@@ -53,6 +52,13 @@ pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
         Ok(user) => signed_in(&form, None, &user, SignInMethod::Password).await,
         Err(error) => again(&form, None, error).await,
     }
+}
+
+/// The way back to the app without signing in.
+pub(super) async fn cancelled(form: &Form, waiting: &Interaction) -> Result<Response, PageError> {
+    let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
+    let outcome = form.visitor.app.provider.refuse(waiting, denied).await;
+    answer(&form.visitor, outcome)
 }
 
 /// Begins the session and goes on: back to the app's request where one waits, in a browser that knows `user` from now on.
@@ -80,7 +86,7 @@ pub(super) async fn signed_in(
 }
 
 /// A path of ours, byte for byte safe in a Location header: one slash, then nothing that a browser reads as a host.
-fn local(next: &str) -> &str {
+pub(super) fn local(next: &str) -> &str {
     let safe = next.starts_with('/')
         && !next.starts_with("//")
         && next.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.~?=&%".contains(&b));
@@ -115,7 +121,9 @@ pub(super) async fn again(
 ) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, waiting, form.text("username")?).await?;
     page.remember = form.text("remember")? == "1";
-    local(form.text("next")?).clone_into(&mut page.next);
+    if waiting.is_none() {
+        page.lead_on_to(local(form.text("next")?));
+    }
     page.error = Some(error.1);
     let mut response = (error.0, render(&page)).into_response();
     if error.0 != StatusCode::OK {
@@ -150,6 +158,8 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
         error: None,
         passkeys: visitor.app.passkeys.available(),
         next: String::new(),
+        sign_up: (visitor.app.config.sign_up == SignUp::Open)
+            .then(|| waiting.map_or_else(|| urls::SIGN_UP.to_owned(), |waiting| urls::sign_up(waiting.id))),
     })
 }
 

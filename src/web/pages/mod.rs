@@ -1,6 +1,7 @@
 //! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
 //!
-//! [`login`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`], [`home`]; [`views`] what their templates show.
+//! [`login`], [`sign_up`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`],
+//! [`home`]; [`views`] what their templates show.
 
 pub mod consent;
 pub mod device;
@@ -11,6 +12,7 @@ pub mod logout;
 pub mod passkey;
 pub mod select_account;
 pub mod setup;
+pub mod sign_up;
 pub mod views;
 
 use super::error::PageError;

@@ -4,6 +4,7 @@
 
 use askama::Template;
 
+use crate::web::urls;
 use crate::web::view::{AppCard, Chrome, Viewer, When};
 
 /// `/login`. Asked to sign in again, the person finds the username typed already, and may change it.
@@ -25,6 +26,8 @@ pub struct LoginPage {
     pub passkeys: bool,
     /// Where to go afterwards when no app waits, or empty.
     pub next: String,
+    /// The page for those who have no account, where they may make one.
+    pub sign_up: Option<String>,
 }
 
 /// Why nobody was signed in. The words never tell which half was wrong.
@@ -67,6 +70,12 @@ impl LoginError {
 }
 
 impl LoginPage {
+    /// Goes on to `next`, a path of ours, whoever signs in or up from here.
+    pub fn lead_on_to(&mut self, next: &str) {
+        next.clone_into(&mut self.next);
+        self.sign_up = self.sign_up.take().map(|_| urls::sign_up_before(next));
+    }
+
     pub fn fields_are_wrong(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.at_fields)
     }
@@ -225,6 +234,31 @@ pub struct SetupPage {
 }
 
 impl SetupPage {
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
+    }
+}
+
+/// `/signup`.
+#[derive(Template)]
+#[template(path = "pages/sign_up.html")]
+pub struct SignUpPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub action: String,
+    pub app: Option<AppCard>,
+    pub name: String,
+    pub email: String,
+    pub username: String,
+    /// What was refused: the field, or `form` for all of it, and why.
+    pub errors: Vec<(String, String)>,
+    /// Where to go afterwards when no app waits, or empty.
+    pub next: String,
+    /// The page for those who have an account.
+    pub login: String,
+}
+
+impl SignUpPage {
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::http;
+use super::{http, open_server};
 use crate::support::Server;
 
 const HOSTILE: [(&str, &str); 12] = [
@@ -24,7 +24,7 @@ const HOSTILE: [(&str, &str); 12] = [
 /// answers are the same, byte for byte, whatever the headers say.
 #[tokio::test]
 async fn no_address_comes_from_a_header() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let paths = [
         "/.well-known/openid-configuration".to_owned(),
         "/.well-known/oauth-authorization-server".to_owned(),
@@ -34,6 +34,7 @@ async fn no_address_comes_from_a_header() {
         "/login".to_owned(),
         "/device?user_code=WDJB-MJHT".to_owned(),
         "/device/qr?user_code=WDJB-MJHT".to_owned(),
+        "/signup".to_owned(),
         "/account".to_owned(),
         "/".to_owned(),
         "/oauth2/logout".to_owned(),

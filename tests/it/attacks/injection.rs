@@ -4,7 +4,7 @@ use reqwest::Response;
 use scraper::{Html, Selector};
 use serde_json::json;
 
-use super::http;
+use super::{http, open_server};
 use crate::support::{PASSWORD, Server};
 
 const PAYLOADS: [&str; 14] = [
@@ -80,7 +80,7 @@ async fn check(response: Response, case: &str) {
 /// parameter of every endpoint that shows something.
 #[tokio::test]
 async fn no_parameter_comes_out_as_markup() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let parameters = [
         "client_id",
         "redirect_uri",
@@ -138,6 +138,8 @@ async fn no_parameter_comes_out_as_markup() {
             "/device/",
             "/.well-known/oauth-protected-resource?resource=",
             "/.well-known/oauth-protected-resource/",
+            "/signup?next=",
+            "/signup/",
             "/oauth2/logout?client_id=",
             "/oauth2/logout?state=",
             "/oauth2/logout?id_token_hint=",
@@ -160,6 +162,15 @@ async fn no_parameter_comes_out_as_markup() {
             let (action, form) = login.form(&fields);
             let form: Vec<_> = form.into_iter().filter(|(name, value)| name != field || value == payload).collect();
             check(browser.raw_post(&action, &form).await, &format!("{field} = {payload:?}")).await;
+        }
+        let sign_up = browser.page("/signup").await;
+        for field in ["username", "password", "name", "email", "next"] {
+            let mut fields = vec![("username", "alice"), ("password", PASSWORD)];
+            fields.retain(|(name, _)| *name != field);
+            fields.push((field, payload));
+            let (action, form) = sign_up.form(&fields);
+            let form: Vec<_> = form.into_iter().filter(|(name, value)| name != field || value == payload).collect();
+            check(browser.raw_post(&action, &form).await, &format!("{field} = {payload:?} signing up")).await;
         }
         server.advance(901);
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::Level;
 
-use super::http;
+use super::{http, open_server};
 use crate::support::{Server, log};
 
 /// Who asks there.
@@ -74,6 +74,8 @@ routes! {
     Person &["GET", "POST"], "/oauth2/logout", query;
     Person &["GET"], "/oauth2/check_session";
     Person &["GET", "POST"], "/setup", query;
+    Person &["GET", "POST"], "/signup", query;
+    Person &["GET", "POST"], "/signup/0190b0a0-0000-7000-8000-000000000000";
 }
 
 fn has(route: &Route, method: &str) -> bool {
@@ -110,7 +112,7 @@ fn url(server: &Server, route: &Route) -> String {
 /// A method that a path does not have (405 says which it has), at every route.
 #[tokio::test]
 async fn a_wrong_method_is_refused_at_every_route() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     for route in ROUTES {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
             if has(route, method) {
@@ -130,7 +132,7 @@ async fn a_wrong_method_is_refused_at_every_route() {
 /// Bodies that are no form, or one that nobody would send, at every route that takes one.
 #[tokio::test]
 async fn a_bad_body_is_refused_at_every_route() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let form = "application/x-www-form-urlencoded";
     let many = (0..201).map(|at| format!("a{at}=b")).collect::<Vec<_>>().join("&");
     let bodies: [(&str, &str, Vec<u8>); 12] = [
@@ -169,7 +171,7 @@ async fn a_bad_body_is_refused_at_every_route() {
 /// Queries that nobody would send, at every route that looks at one; everywhere else they change nothing.
 #[tokio::test]
 async fn a_bad_query_is_refused_at_every_route() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let many = (0..201).map(|at| format!("a{at}=b")).collect::<Vec<_>>().join("&");
     for route in ROUTES.iter().filter(|route| has(route, "GET")) {
         for query in [
@@ -180,16 +182,22 @@ async fn a_bad_query_is_refused_at_every_route() {
         ] {
             let case = format!("{}?{query}", route.path);
             let response = http().get(format!("{}?{query}", url(&server, route))).send().await.unwrap();
-            if route.query && route.path != "/login" {
+            if route.query && !["/login", "/signup"].contains(&route.path) {
                 check_refusal(response, route.face, &case).await;
             } else {
                 assert!(response.status().as_u16() < 500, "{case}");
             }
         }
     }
-    for path in
-        ["/login/%ff", "/consent/%ff%fe", "/select-account/..%2f", "/oauth2/authorize/%00", "/login/x", "/consent/1"]
-    {
+    for path in [
+        "/login/%ff",
+        "/consent/%ff%fe",
+        "/signup/%ff",
+        "/select-account/..%2f",
+        "/oauth2/authorize/%00",
+        "/login/x",
+        "/consent/1",
+    ] {
         let response = http().get(format!("{}{path}", server.url)).send().await.unwrap();
         check_refusal(response, Face::Person, path).await;
     }
@@ -203,7 +211,7 @@ async fn a_bad_query_is_refused_at_every_route() {
 /// it the connection's own limit answers, before anything of ours is asked.
 #[tokio::test]
 async fn an_oversized_header_block_is_refused_at_every_route() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let two = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     for route in ROUTES {
         let method = Method::from_bytes(route.methods[0].as_bytes()).unwrap();
@@ -229,7 +237,7 @@ async fn an_oversized_header_block_is_refused_at_every_route() {
 /// Credentials that are malformed, repeated, or in two places.
 #[tokio::test]
 async fn bad_credentials_are_refused_in_the_protocols_form() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     for endpoint in ["token", "introspect", "revoke", "device_authorization", "userinfo"] {
         for header in [
             "",
@@ -263,7 +271,7 @@ async fn bad_credentials_are_refused_in_the_protocols_form() {
 /// What is no HTTP at all.
 #[tokio::test]
 async fn noise_on_the_wire_harms_nothing() {
-    let server = Server::with_alice().await;
+    let server = open_server().await;
     let host = server.url.strip_prefix("http://").unwrap().to_owned();
     let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(70_000));
     let noise: [&[u8]; 14] = [
@@ -345,7 +353,7 @@ async fn a_slow_hand_is_cut_off() {
 #[test]
 fn random_bytes_get_no_server_error() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Server::with_alice());
+    let server = runtime.block_on(open_server());
     let config = Config { cases: 24, max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
     let names =
         prop_oneof!["[a-z_]{1,12}", Just("client_id".to_owned()), Just("token".to_owned()), Just("csrf".to_owned())];

@@ -25,13 +25,22 @@ mod sessions;
 mod steps;
 
 use reqwest::{Client, redirect};
-use serde_json::Value;
+use serde_json::{Value, json};
+use signet::config::SignUp;
 
 use crate::support::{SECRET, Server};
 
 /// Follows nothing and keeps no cookies.
 fn http() -> Client {
     Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap()
+}
+
+/// One with alice and `web`, where every page is there.
+async fn open_server() -> Server {
+    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    server.user("alice").await;
+    server.client("web", json!({})).await;
+    server
 }
 
 /// What a new code of alice's is worth to `web`.

@@ -75,6 +75,7 @@ impl Server {
                 email_verified: true,
                 ..Profile::default()
             },
+            email_unproven: false,
             password: Some(self.app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
             password_changed_at: Some(now),
             admin: false,

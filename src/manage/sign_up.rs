@@ -1,0 +1,54 @@
+//! Somebody makes an account for themself. Next door: [`super::people`], whose rules hold here too; `web::pages::sign_up`,
+//! the page.
+//!
+//! What a stranger types proves nothing. Their address is kept unproven (`domain::user`): whoever has it already is not
+//! told of, keeps it, and signs in with it as before; whoever it belongs to can still be given it. A username cannot look
+//! like an address, since people sign in with either.
+
+use super::people::{self, NewPerson};
+use super::{By, FieldError, ManageError, Manager, Result};
+use crate::domain::event::{Actor, Origin};
+use crate::domain::secret::Secret;
+use crate::domain::user::{Profile, User};
+use crate::store::people as rows;
+
+/// What they typed.
+#[derive(Debug)]
+pub struct Typed {
+    pub username: String,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub password: Secret,
+}
+
+/// Makes the account. That a username is taken is said, as it has to be: a caller counts how often that is asked.
+pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<User> {
+    let profile = Profile { name: typed.name, email: typed.email, ..Profile::default() };
+    let username = people::checked(&typed.username, &profile)?;
+    if username.as_str().contains('@') {
+        let problem = "may not have an @ in it: an email address goes into its own field";
+        return Err(ManageError::Invalid(vec![FieldError::new("username", problem)]));
+    }
+    // Before the work of hashing; what counts is the transaction.
+    if rows::by_username(manager.store.read(), &username).await?.is_some() {
+        return Err(people::username_taken(&username));
+    }
+    let new = NewPerson {
+        username: typed.username,
+        profile,
+        groups: Vec::new(),
+        password: Some(typed.password),
+        admin: false,
+    };
+    let (mut user, groups) = people::prepared(manager, new).await?;
+    user.email_unproven = user.profile.email.is_some();
+    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin });
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                people::add_in(tx, &recorder, &user, &groups).await?;
+                Ok(user)
+            })
+        })
+        .await
+}

@@ -1,0 +1,137 @@
+//! Making an account, for an app's request (`/signup/{id}`, Initiating User Registration via OpenID Connect §4) or for
+//! oneself (`/signup`), where the setting `sign_up` is `open`. Next door: `manage::sign_up`, which makes it; [`super::login`],
+//! how it goes on.
+
+use axum::extract::RawQuery;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::login::{cancelled, local, signed_in};
+use super::views::SignUpPage;
+use super::{card, waiting};
+use crate::config::SignUp;
+use crate::domain::authorization::SignInMethod;
+use crate::domain::interaction::Interaction;
+use crate::domain::secret::Secret;
+use crate::domain::user::User;
+use crate::identity::throttle;
+use crate::manage::sign_up::{Typed, sign_up};
+use crate::manage::{FieldError, ManageError};
+use crate::protocol::parameters::Parameters;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Form, InPath, Visitor};
+use crate::web::urls;
+use crate::web::view::Chrome;
+
+/// The status of the page that is shown again, and what is said on it.
+type Refusal = (StatusCode, Vec<FieldError>);
+
+pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
+    check_open(&visitor)?;
+    let waiting = waiting(&visitor, &id).await?;
+    Ok(render(&page(&visitor, Some(&waiting), "").await?))
+}
+
+pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    check_open(&visitor)?;
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    let next = local(query.one("next").ok().flatten().unwrap_or_default());
+    Ok(render(&page(&visitor, None, next).await?))
+}
+
+pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
+    check_open(&form.visitor)?;
+    let waiting = waiting(&form.visitor, &id).await?;
+    if form.text("decision")? == "deny" {
+        return cancelled(&form, &waiting).await;
+    }
+    submit(&form, Some(&waiting)).await
+}
+
+pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
+    check_open(&form.visitor)?;
+    submit(&form, None).await
+}
+
+/// Where nobody may sign up there is no page, as if it did not exist.
+fn check_open(visitor: &Visitor) -> Result<(), PageError> {
+    match visitor.app.config.sign_up {
+        SignUp::Open => Ok(()),
+        SignUp::Off => {
+            Err(PageError::not_found(&visitor.app, &visitor.origin, "Nobody can make an account of their own here."))
+        }
+    }
+}
+
+async fn submit(form: &Form, waiting: Option<&Interaction>) -> Result<Response, PageError> {
+    match made(form).await? {
+        Ok(user) => signed_in(form, waiting, &user, SignInMethod::Password).await,
+        Err(refusal) => again(form, waiting, refusal).await,
+    }
+}
+
+async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
+    let visitor = &form.visitor;
+    let counted = throttle::count_sign_up(visitor.app.store(), &visitor.origin.address).await;
+    if let Err(too_many) = counted.map_err(|error| visitor.error(error))? {
+        let wait = format!("Too many tries. Wait {}, then try again.", too_many.wait(visitor.app.env().now()));
+        return Ok(Err((StatusCode::TOO_MANY_REQUESTS, vec![FieldError::new("form", wait)])));
+    }
+    let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let typed = Typed {
+        username: form.text("username")?.to_owned(),
+        name: filled(form.text("name")?),
+        email: filled(form.text("email")?),
+        password: Secret::new(form.text("password")?.to_owned()),
+    };
+    match sign_up(&visitor.app.manager(), visitor.origin.clone(), typed).await {
+        Ok(user) => Ok(Ok(user)),
+        Err(ManageError::Invalid(problems)) => Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, problems))),
+        Err(ManageError::Conflict(_)) => {
+            let taken = FieldError::new("username", "Somebody has that one already. Choose another.");
+            Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, vec![taken])))
+        }
+        Err(ManageError::Busy) => {
+            let busy = FieldError::new("form", "Many people are signing in right now. Try again in a moment.");
+            Ok(Err((StatusCode::SERVICE_UNAVAILABLE, vec![busy])))
+        }
+        Err(error) => Err(visitor.error(error)),
+    }
+}
+
+/// The page again, with what was typed but the password.
+async fn again(form: &Form, waiting: Option<&Interaction>, refusal: Refusal) -> Result<Response, PageError> {
+    let (status, problems) = refusal;
+    let mut page = page(&form.visitor, waiting, local(form.text("next")?)).await?;
+    (page.name, page.email, page.username) =
+        (form.text("name")?.to_owned(), form.text("email")?.to_owned(), form.text("username")?.to_owned());
+    page.errors = problems.into_iter().map(|error| (error.field.clone(), error.sentence())).collect();
+    let mut response = (status, render(&page)).into_response();
+    if status != StatusCode::UNPROCESSABLE_ENTITY {
+        tracing::warn!(status = status.as_u16(), "a sign-up was not looked at");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    }
+    Ok(response)
+}
+
+async fn page(visitor: &Visitor, waiting: Option<&Interaction>, next: &str) -> Result<SignUpPage, PageError> {
+    let app = match waiting {
+        Some(waiting) => {
+            let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
+            Some(card(&client))
+        }
+        None => None,
+    };
+    Ok(SignUpPage {
+        chrome: Chrome::of(&visitor.app),
+        csrf: visitor.form_token(),
+        action: waiting.map_or_else(|| urls::SIGN_UP.to_owned(), |waiting| urls::sign_up(waiting.id)),
+        app,
+        name: String::new(),
+        email: String::new(),
+        username: String::new(),
+        errors: Vec::new(),
+        next: next.to_owned(),
+        login: waiting.map_or_else(|| urls::login_before(next), |waiting| urls::login(waiting.id)),
+    })
+}
