@@ -10,7 +10,9 @@ use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
 use crate::outbound::Outbound;
+use crate::outbound::images::Images;
 use crate::protocol::Provider;
+use crate::protocol::client_document::ClientDocuments;
 use crate::protocol::registration::Policy;
 use crate::store::Store;
 
@@ -23,6 +25,8 @@ pub struct App {
     pub passkeys: Passkeys,
     /// What clients may have that register themselves.
     pub registration: Arc<Policy>,
+    /// Apps' logos.
+    pub images: Images,
 }
 
 impl App {
@@ -36,6 +40,7 @@ impl App {
         let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
         let outbound = Outbound::new(&config)?;
+        let images = Images::new(outbound.clone());
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
@@ -44,11 +49,12 @@ impl App {
             store,
             keys,
             remote_keys: RemoteKeys::new(outbound.clone()),
+            client_documents: ClientDocuments::new(config.client_id_metadata_documents),
             outbound,
             master,
         };
         let registration = Arc::new(Policy::new(&config.registration_policy)?);
-        Ok(Self { config: Arc::new(config), provider, hasher, passkeys, registration })
+        Ok(Self { config: Arc::new(config), provider, hasher, passkeys, registration, images })
     }
 
     /// What administration works with.

@@ -23,6 +23,8 @@
 //! | RFC 6750 (bearer tokens), OpenID Connect Core §5.3 (UserInfo) | [`protocol::bearer`], [`protocol::userinfo`] | `resources` |
 //! | RFC 7009 (revocation), RFC 7662 (introspection) | [`protocol::revocation`], [`protocol::introspection`] | `token`, `attacks::revocation` |
 //! | RFC 7523 §2.1 (JWT bearer grant), RFC 8693 (token exchange) | [`protocol::token`] | `jwt_bearer`, `token_exchange` |
+//! | OpenID Connect Registration, RFC 7591, RFC 7592 | [`protocol::registration`] | `registration` |
+//! | OAuth Client ID Metadata Document | [`protocol::client_document`] | `client_document` |
 //! | RFC 7636 (PKCE) | [`protocol::pkce`] | its own, `attacks::secrets` |
 //! | RFC 8252 (native apps), RFC 9700 §4.1.3 (redirect URIs) | [`domain::redirect_uri`] | its own, `attacks::addresses` |
 //! | RFC 8414, OpenID Connect Discovery | [`protocol::discovery`] | `documents` |

@@ -52,6 +52,9 @@ pub struct Config {
     /// Whether people may make an account of their own: `off`, or `open` for anybody who can reach this server, by the page
     /// `/signup` and by an app's request with `prompt=create`.
     pub sign_up: SignUp,
+    /// Whether the https address of a client's metadata document may be its `client_id`, so that it needs no registration.
+    /// Such clients have PKCE and consent always, and may ask for the scopes of every registered API.
+    pub client_id_metadata_documents: bool,
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
@@ -71,6 +74,7 @@ impl Default for Config {
             registration: Registration::Off,
             registration_policy: RegistrationPolicy::default(),
             sign_up: SignUp::Off,
+            client_id_metadata_documents: true,
             outbound: Outbound::default(),
             log: Log::default(),
             lifetimes: Lifetimes::default(),

@@ -82,15 +82,15 @@ fn row(path: &[&str], field: &Field, default: &Value) -> String {
     assert!(!field.comment.is_empty(), "{key} has no comment");
     let default = match default {
         Value::Null => "none".to_owned(),
+        Value::Bool(on) => format!("`{on}`"),
         Value::String(text) => format!("`{text}`"),
         Value::Number(seconds) => format!("`{seconds}`{}", duration(seconds.as_i64().unwrap_or_default())),
-        Value::Bool(on) => format!("`{on}`"),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => {
             let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             format!("`{}`", texts.join(", "))
         }
-        other => panic!("{key} has the default {other}: say here how it is shown"),
+        other @ Value::Object(_) => panic!("{key} has the default {other}: say here how it is shown"),
     };
     // The hedges that rustdoc's lint wants around names are no code.
     let comment = field.comment.replace("`SQLite`", "SQLite").replace('|', "\\|");

@@ -111,6 +111,43 @@ pub struct Client {
 }
 
 impl Client {
+    /// The client that its metadata document, read at that time, speaks of.
+    #[must_use]
+    pub fn of_document(id: ClientId, meta: ClientMetadata, read_at: Timestamp) -> Self {
+        Self {
+            id,
+            meta,
+            secret: None,
+            disabled: false,
+            registered: Registered::ByDocument,
+            registration_token: None,
+            created_at: read_at,
+            updated_at: read_at,
+        }
+    }
+
+    /// A client of which only its address is known, its document not being at hand.
+    #[must_use]
+    pub fn of_address(id: ClientId) -> Self {
+        Self::of_document(id, ClientMetadata::default(), Timestamp(0))
+    }
+
+    /// Where it comes from, as far as nobody here vouches for its name: the host of its id, or of its redirect URI.
+    #[must_use]
+    pub fn unverified_host(&self) -> Option<String> {
+        match self.registered {
+            Registered::ByAdmin => None,
+            Registered::Dynamically => {
+                let first = self.meta.redirect_uris.first()?;
+                first.host().or_else(|| first.as_str().split_once(':').map(|(scheme, _)| scheme.to_owned()))
+            }
+            Registered::ByDocument => {
+                let id = url::Url::parse(self.id.as_str()).ok()?;
+                Some(id[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
+            }
+        }
+    }
+
     /// What people read; the id where it has no name.
     #[must_use]
     pub fn shown_name(&self) -> &str {

@@ -67,6 +67,12 @@ impl ClientId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it may be the address of a metadata document.
+    #[must_use]
+    pub fn is_web_address(&self) -> bool {
+        self.0.starts_with("https://") || self.0.starts_with("http://")
+    }
 }
 
 impl fmt::Display for ClientId {

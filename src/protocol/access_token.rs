@@ -210,7 +210,7 @@ impl Provider {
             return Ok(None);
         }
         // Its subject is in the words of the client it was issued to.
-        let client = self.client(&claims.client_id).await?;
+        let client = self.issued_to(&claims.client_id).await?;
         Ok(client.and_then(|client| self.understand(&client, claims)))
     }
 

@@ -1,6 +1,6 @@
 //! The client of an id, however it came to be known here.
 //!
-//! Next door: [`super::client_auth`], whether somebody is that client.
+//! Next door: [`super::client_document`], those that nobody registered; [`super::client_auth`], whether somebody is that client.
 
 use std::sync::Arc;
 
@@ -12,6 +12,9 @@ use crate::domain::ids::ClientId;
 impl Provider {
     /// A disabled one too, whose `disabled` says so.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
-        Ok(self.store.authority().client(&self.store, id).await?)
+        match self.store.authority().client(&self.store, id).await? {
+            Some(client) => Ok(Some(client)),
+            None => self.documented_client(id).await,
+        }
     }
 }

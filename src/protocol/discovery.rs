@@ -94,6 +94,7 @@ impl Provider {
             "request_uri_parameter_supported": true,
             "require_request_uri_registration": true,
             "authorization_response_iss_parameter_supported": true,
+            "client_id_metadata_document_supported": self.client_documents.is_on(),
         });
         if let (Some(document), Value::Object(algorithms)) = (document.as_object_mut(), algorithms()) {
             document.extend(algorithms);

@@ -106,7 +106,7 @@ impl Provider {
             None => self.read_mac_hint(token).await?,
         };
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
-        let Some(client) = self.client(&claims.aud).await? else { return Ok(None) };
+        let Some(client) = self.issued_to(&claims.aud).await? else { return Ok(None) };
         let user = self.known_as(&client, &claims.sub);
         Ok(user.map(|user| Hint {
             user,
@@ -126,7 +126,7 @@ impl Provider {
     async fn read_mac_hint(&self, token: &str) -> Result<Option<HintClaims>> {
         let read = |claims| serde_json::from_value::<HintClaims>(Value::Object(claims)).ok();
         let Some(said) = client_jws::peek_claims(token).and_then(read) else { return Ok(None) };
-        let client = self.client(&said.aud).await?;
+        let client = self.issued_to(&said.aud).await?;
         let client = client.filter(|client| client.meta.id_token_signed_response_alg == SigningAlg::HS256);
         let secret = client.and_then(|client| self.client_secret(&client));
         let verified = secret.and_then(|secret| client_jws::verify_mac(token, &secret).ok());

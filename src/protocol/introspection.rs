@@ -80,7 +80,7 @@ impl Provider {
         issued: Timestamp,
         expires: Timestamp,
     ) -> Result<Option<Map<String, Value>>> {
-        let Some(client) = self.client(&of.client).await? else { return Ok(None) };
+        let Some(client) = self.issued_to(&of.client).await? else { return Ok(None) };
         let mut answer: Map<String, Value> = [
             ("active", true.into()),
             ("iss", self.issuer.as_str().into()),

@@ -11,6 +11,7 @@ pub mod claims;
 pub mod client;
 pub mod client_assertion;
 pub mod client_auth;
+pub mod client_document;
 pub mod client_keys;
 pub mod device;
 pub mod discovery;
@@ -38,6 +39,7 @@ use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey};
 use crate::outbound::Outbound;
 use crate::store::Store;
+use client_document::ClientDocuments;
 
 /// What the protocol works with; cheap to clone.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub struct Provider {
     pub keys: Keyring,
     /// Those that clients publish.
     pub remote_keys: RemoteKeys,
+    pub client_documents: ClientDocuments,
     pub outbound: Outbound,
     pub master: MasterKey,
 }

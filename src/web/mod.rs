@@ -14,6 +14,7 @@ pub mod extract;
 pub mod flash;
 pub mod layers;
 pub mod limits;
+pub mod logo;
 pub mod oauth;
 pub mod pages;
 pub mod router;

@@ -14,7 +14,7 @@ use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
 use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP};
-use super::{account, browser, console, error, flash, layers, session_state, sessions, statics};
+use super::{account, browser, console, error, flash, layers, logo, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -78,6 +78,7 @@ pub fn router(app: &App) -> Router {
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
+        .route("/logo/{client_id}", get(logo::show))
         // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
         .route("/static/{name}", get(statics::serve).layer(CompressionLayer::new()));
     let operation = limited(app, Face::Program, operation);

@@ -51,6 +51,11 @@ pub fn console_client(id: &ClientId) -> String {
     format!("{CONSOLE}/clients/{segment}")
 }
 
+/// The app's logo, as we serve it.
+pub fn logo(id: &ClientId) -> String {
+    format!("/logo/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
+}
+
 pub fn console_person(id: UserId) -> String {
     format!("{CONSOLE}/people/{id}")
 }

@@ -41,8 +41,8 @@ pub struct AppCard {
     pub logo: Option<String>,
     pub policy: Option<String>,
     pub tos: Option<String>,
-    /// The host of the app's own page.
-    pub host: Option<String>,
+    /// Where an app says it comes from that nobody here has checked.
+    pub unverified: Option<String>,
 }
 
 impl AppCard {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_app_without_a_logo_shows_two_letters() {
-        let app = |name: &str| AppCard { name: name.to_owned(), logo: None, policy: None, tos: None, host: None };
+        let app = |name: &str| AppCard { name: name.to_owned(), logo: None, policy: None, tos: None, unverified: None };
         assert_eq!(app("gITEA").letters(), "Gi");
         assert_eq!(app("x").letters(), "X");
         assert_eq!(app("—").letters(), "·");

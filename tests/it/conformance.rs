@@ -27,9 +27,9 @@ fn has(file: &str, function: &str) -> bool {
     let Ok(text) = fs::read_to_string(path) else { return false };
     let head = format!("fn {function}(");
     text.match_indices(&head).any(|(at, _)| {
-        let before = &text[..at];
+        let (before, _) = text.split_at(at);
         let attributes = before.rsplit("\n\n").next().unwrap_or_default();
-        attributes.contains("test]") || before.rfind("proptest! {").is_some()
+        attributes.contains("test]") || attributes.contains("test(") || before.rfind("proptest! {").is_some()
     })
 }
 

@@ -10,6 +10,7 @@ mod statement;
 pub mod told;
 
 pub use policy::Policy;
+pub(super) use read::{members, metadata};
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
@@ -19,7 +20,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::SecretKind;
 use std::sync::Arc;
 
-fn wrong(field: &str, problem: &str) -> OAuthError {
+pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{field}: {problem}"))
 }
 

@@ -113,6 +113,7 @@ fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
         app: card(client),
         kind: client.kind(),
         made: When::new(client.created_at.date()),
+        came: if client.is_verified() { "connected" } else { "registered itself, not verified," },
         on: !client.disabled,
         has_secret: client.secret.is_some(),
         secret: person.flash.as_ref().and_then(|flash| flash.secret.clone()),

@@ -17,6 +17,7 @@ pub mod views;
 
 use super::error::PageError;
 use super::extract::Visitor;
+use super::urls;
 use super::view::{AppCard, initials};
 use crate::domain::client::Client;
 use crate::domain::interaction::{Interaction, Progress};
@@ -53,14 +54,14 @@ pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress
     }
 }
 
-/// An app as people see it. Its logo is not fetched: a page loads nothing from elsewhere.
+/// An app as people see it. Its logo is at an address of ours: a page loads nothing from elsewhere.
 pub fn card(client: &Client) -> AppCard {
     AppCard {
         name: client.shown_name().to_owned(),
-        logo: None,
+        logo: client.meta.logo_uri.as_ref().map(|_| urls::logo(&client.id)),
         policy: client.meta.policy_uri.as_ref().map(|page| page.as_str().to_owned()),
         tos: client.meta.tos_uri.as_ref().map(|page| page.as_str().to_owned()),
-        host: None,
+        unverified: client.unverified_host(),
     }
 }
 

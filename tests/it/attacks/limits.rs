@@ -58,6 +58,7 @@ routes! {
     Program &["GET"], "/.well-known/oauth-protected-resource", query;
     Program &["GET"], "/.well-known/oauth-protected-resource/api";
     Program &["GET"], "/device/qr", query;
+    Program &["GET"], "/logo/web";
     Program &["GET"], "/livez";
     Program &["GET"], "/readyz";
     Program &["GET"], "/static/signet.css";

@@ -164,6 +164,8 @@ pub struct ClientPage {
     pub app: AppCard,
     pub kind: Kind,
     pub made: When,
+    /// How it came to be here, as it stands before that moment.
+    pub came: &'static str,
     pub on: bool,
     /// Whether the app signs in with a secret that can be replaced here.
     pub has_secret: bool,
