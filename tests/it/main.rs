@@ -23,6 +23,7 @@ mod device;
 mod documents;
 mod durability;
 mod foreign_passwords;
+mod fuzz;
 mod jwt_bearer;
 mod layers;
 mod logout;
