@@ -18,6 +18,7 @@ mod claims_parameter;
 mod client_assertion;
 mod client_auth;
 mod commands;
+mod conformance;
 mod console;
 mod device;
 mod documents;

@@ -1,0 +1,74 @@
+//! `docs/conformance.md` names a test for each thing that it says is done, and each of these tests is there; the map in
+//! `src/lib.rs` names rooms of tests, and those are there too.
+
+use std::fs;
+use std::path::Path;
+
+/// The names in backquotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// Whether a function stands in `source`, and is a test: the attribute is above it, in the same paragraph.
+fn has_test(source: &str, function: &str) -> bool {
+    source.match_indices(&format!("fn {function}(")).any(|(at, _)| {
+        let above = source.get(..at).unwrap_or_default();
+        let paragraph = above.rsplit("\n\n").next().unwrap_or_default();
+        ["#[test]", "#[tokio::test"].iter().any(|attribute| paragraph.contains(attribute))
+    })
+}
+
+/// The source that the room of a test is.
+fn source(room: &str) -> Option<String> {
+    let path = match room.strip_prefix("src/") {
+        Some(_) => room.to_owned(),
+        None => format!("tests/it/{}", room.replace("::", "/")),
+    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [".rs", "/mod.rs"].iter().find_map(|end| fs::read_to_string(here.join(format!("{path}{end}"))).ok())
+}
+
+#[test]
+fn every_row_names_tests_that_exist() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md")).unwrap();
+    let (done, left_out) = document.split_once("\n## Left out, and why\n").unwrap();
+    let rows = |text: &'static str, part: &str| -> Vec<Vec<String>> {
+        let lines = part.lines().filter(|line| line.starts_with('|') && !line.starts_with("| ---"));
+        let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        lines.filter(|line| !line.starts_with(text)).map(cells).collect()
+    };
+    let (mut wrong, mut named) = (Vec::new(), 0);
+    for row in rows("| section ", done) {
+        let [section, does, tests] = row.as_slice() else {
+            wrong.push(format!("{row:?} has not three cells"));
+            continue;
+        };
+        let tests = quoted(tests);
+        if !section.contains('§') || does.is_empty() || tests.is_empty() {
+            wrong.push(format!("{section}: {does}: a row has sections, words and a test"));
+        }
+        for test in tests {
+            named += 1;
+            let found = test.rsplit_once("::").and_then(|(room, function)| Some((source(room)?, function)));
+            if !found.is_some_and(|(source, function)| has_test(&source, function)) {
+                wrong.push(format!("{section}: there is no test {test}"));
+            }
+        }
+    }
+    for row in rows("| what ", left_out) {
+        if row.len() != 3 || row.iter().any(String::is_empty) {
+            wrong.push(format!("{row:?}: what is left out has a reason and an answer"));
+        }
+    }
+    assert!(wrong.is_empty(), "docs/conformance.md: {wrong:#?}");
+    assert!(named > 150, "only {named} tests were found in the document");
+}
+
+#[test]
+fn the_map_names_rooms_of_tests_that_exist() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let table = map.split_once("//! | spec | room | tests").unwrap().1.split_once("\n\n").unwrap().0;
+    let rooms: Vec<&str> = table.lines().skip(2).flat_map(|line| quoted(line.rsplit('|').nth(1).unwrap())).collect();
+    let missing: Vec<_> = rooms.iter().filter(|room| source(room).is_none()).collect();
+    assert!(rooms.len() > 30 && missing.is_empty(), "of {} rooms these are not there: {missing:?}", rooms.len());
+}
