@@ -13,7 +13,7 @@
 //! | [`domain`] | values and their rules, no I/O |
 //! | [`config`], [`env`] | settings; clock and randomness |
 //!
-//! One spec, one room:
+//! One spec, one room (`docs/conformance.md` goes through each of them, section by section):
 //!
 //! | spec | room | tests in `tests/it/` |
 //! | --- | --- | --- |
@@ -22,20 +22,26 @@
 //! | RFC 6749 §2.3, OpenID Connect Core §9 (client authentication) | [`protocol::client_auth`] | `client_auth` |
 //! | RFC 6750 (bearer tokens), OpenID Connect Core §5.3 (UserInfo) | [`protocol::bearer`], [`protocol::userinfo`] | `resources` |
 //! | RFC 7009 (revocation), RFC 7662 (introspection) | [`protocol::revocation`], [`protocol::introspection`] | `token`, `attacks::revocation` |
+//! | RFC 7521, RFC 7523 §2.2 and §3 (client assertions) | [`protocol::client_assertion`], [`protocol::client_keys`] | `client_assertion`, `fuzz` |
 //! | RFC 7523 §2.1 (JWT bearer grant), RFC 8693 (token exchange) | [`protocol::token`] | `jwt_bearer`, `token_exchange` |
-//! | OpenID Connect Registration, RFC 7591, RFC 7592 | [`protocol::registration`] | `registration` |
 //! | OAuth Client ID Metadata Document | [`protocol::client_document`] | `client_document` |
+//! | RFC 7591, RFC 7592, OpenID Connect Dynamic Client Registration | [`protocol::registration`], [`domain::client_metadata`] | `registration`, `fuzz` |
 //! | RFC 7636 (PKCE) | [`protocol::pkce`] | its own, `attacks::secrets` |
 //! | RFC 8252 (native apps), RFC 9700 §4.1.3 (redirect URIs) | [`domain::redirect_uri`] | its own, `attacks::addresses` |
 //! | RFC 8414, OpenID Connect Discovery | [`protocol::discovery`] | `documents` |
 //! | RFC 8628 (device authorization) | [`protocol::device`], [`protocol::token`] | `device` |
 //! | RFC 8707 (resource indicators), RFC 9068 (JWT access tokens) | [`protocol::access_token`] | `resources` |
-//! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::landing` |
+//! | RFC 9101, OpenID Connect Core §6 (request objects) | [`protocol::authorize::request_object`] | `request_object`, `fuzz` |
+//! | RFC 9126 (pushed authorization requests) | [`protocol::authorize::pushed`] | `par` |
+//! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::pages` |
 //! | RFC 9470 (step-up) | [`protocol::authorize::interaction`] | `step_up` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
+//! | RFC 9701 (introspection as a JWT) | [`protocol::introspection`] | `token_formats` |
 //! | RFC 9728 (protected resource metadata) | [`protocol::resource_metadata`] | `resource_metadata` |
+//! | OAuth 2.0 Multiple Response Types, OpenID Connect Core §3.2, §3.3 | [`protocol::authorize::check`], [`protocol::authorize::response`] | `response_types` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
 //! | OpenID Connect Core §4 (login begun by us) | [`web::account::apps`] | `account` |
+//! | OpenID Connect Core §5.5 (`claims`) | [`domain::claims_request`] | `claims_parameter`, `fuzz` |
 //! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout::rp_initiated` |
 //! | OpenID Connect Back-Channel Logout | [`protocol::backchannel_logout`], [`store::session_end`] | `logout::backchannel` |
 //! | OpenID Connect Front-Channel Logout | [`protocol::frontchannel_logout`] | `logout::frontchannel`, `browser::sessions` |

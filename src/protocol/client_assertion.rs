@@ -43,7 +43,7 @@ fn once(client: &ClientId, jti: &str) -> Digest {
 }
 
 /// When it ends, where it is good now (RFC 7523 §3 items 4 to 6).
-pub(super) fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, &'static str> {
+pub fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, &'static str> {
     let now = now.seconds();
     let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
     let exp = time("exp").transpose()?.ok_or("exp is missing")?;

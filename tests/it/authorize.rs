@@ -200,3 +200,16 @@ async fn fragment_and_form_post_carry_the_answer() {
             && page.has("input[name=iss]")
     );
 }
+
+/// OpenID Connect Core §3.1.2.1: the request by POST, from a page of the app's.
+#[tokio::test]
+async fn a_request_by_post_is_as_good() {
+    let server = Server::with_alice().await;
+    let browser = server.browser();
+    browser.sign_in(&server.authorize(&[])).await;
+    let request = server.authorize(&[]);
+    let (path, query) = request.split_once('?').unwrap();
+    let form: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let answer = browser.follow(browser.raw_post(path, &form).await).await.err().unwrap();
+    assert!(answer.contains_key("code") && answer["state"] == "s t&a=te", "{answer:?}");
+}

@@ -1,69 +1,74 @@
-//! docs/conformance.md says which test shows each row; here the page is held to it.
+//! `docs/conformance.md` names a test for each thing that it says is done, and each of these tests is there; the map in
+//! `src/lib.rs` names rooms of tests, and those are there too.
 
 use std::fs;
 use std::path::Path;
 
-/// The rows of every table, cell by cell, without heads and rules.
-fn rows(text: &str) -> Vec<Vec<&str>> {
-    let lines = text.lines().filter(|line| line.starts_with('|'));
-    let rows = lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
-    rows.filter(|cells| cells[0] != "section" && !cells[0].starts_with("---")).collect()
+/// The names in backquotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The names in backquotes that have the form of a test's.
-fn tests(cell: &str) -> Vec<(&str, &str)> {
-    cell.split('`').skip(1).step_by(2).filter_map(|name| name.rsplit_once("::")).collect()
-}
-
-/// Whether the file has a test of that name: a function below an attribute that says so, or one of proptest's.
-fn has(file: &str, function: &str) -> bool {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = if file.starts_with("src/") {
-        root.join(file)
-    } else {
-        let file = root.join("tests/it").join(file);
-        if file.is_dir() { file.join("mod.rs") } else { file.with_extension("rs") }
-    };
-    let Ok(text) = fs::read_to_string(path) else { return false };
-    let head = format!("fn {function}(");
-    text.match_indices(&head).any(|(at, _)| {
-        let (before, _) = text.split_at(at);
-        let attributes = before.rsplit("\n\n").next().unwrap_or_default();
-        attributes.contains("test]") || attributes.contains("test(") || before.rfind("proptest! {").is_some()
+/// Whether a function stands in `source`, and is a test: the attribute is above it, in the same paragraph.
+fn has_test(source: &str, function: &str) -> bool {
+    source.match_indices(&format!("fn {function}(")).any(|(at, _)| {
+        let above = source.get(..at).unwrap_or_default();
+        let paragraph = above.rsplit("\n\n").next().unwrap_or_default();
+        ["#[test]", "#[tokio::test"].iter().any(|attribute| paragraph.contains(attribute))
     })
 }
 
-#[test]
-fn every_row_names_a_test_that_exists() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md");
-    let text = fs::read_to_string(path).unwrap();
-    let rows = rows(&text);
-    assert!(rows.len() > 50, "the tables are read");
-    let mut wrong = Vec::new();
-    for cells in &rows {
-        let [section, what, shown] = cells[..] else {
-            wrong.push(format!("{cells:?} has not three cells"));
-            continue;
-        };
-        let tests = tests(shown);
-        if section.is_empty() || what.is_empty() || tests.is_empty() {
-            wrong.push(format!("{section} ({what}) names no test"));
-        }
-        wrong.extend(
-            tests.iter().filter(|(file, function)| !has(file, function)).map(|(file, name)| format!("{file}::{name}")),
-        );
-    }
-    assert_eq!(wrong, Vec::<String>::new());
+/// The source that the room of a test is.
+fn source(room: &str) -> Option<String> {
+    let path = match room.strip_prefix("src/") {
+        Some(_) => room.to_owned(),
+        None => format!("tests/it/{}", room.replace("::", "/")),
+    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [".rs", "/mod.rs"].iter().find_map(|end| fs::read_to_string(here.join(format!("{path}{end}"))).ok())
 }
 
 #[test]
-fn a_row_without_a_test_is_seen() {
-    let page = "| section | what | test |\n| --- | --- | --- |\n| §1 | a thing | `conformance::no_such_test` |\n| §2 | b | |\n";
-    let found = rows(page);
-    assert_eq!((found.len(), tests(found[0][2])), (2, vec![("conformance", "no_such_test")]));
-    assert!(!has("conformance", "no_such_test") && !has("no_such_file", "rows"));
-    assert!(!has("conformance", "rows"), "a function that is no test");
-    assert!(has("conformance", "every_row_names_a_test_that_exists"));
-    assert!(has("src/protocol/authorize/interaction.rs", "nothing_is_issued_against_the_request"));
-    assert!(found[1].get(2).is_none_or(|cell| tests(cell).is_empty()));
+fn every_row_names_tests_that_exist() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md")).unwrap();
+    let (done, left_out) = document.split_once("\n## Left out, and why\n").unwrap();
+    let rows = |text: &'static str, part: &str| -> Vec<Vec<String>> {
+        let lines = part.lines().filter(|line| line.starts_with('|') && !line.starts_with("| ---"));
+        let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        lines.filter(|line| !line.starts_with(text)).map(cells).collect()
+    };
+    let (mut wrong, mut named) = (Vec::new(), 0);
+    for row in rows("| section ", done) {
+        let [section, does, tests] = row.as_slice() else {
+            wrong.push(format!("{row:?} has not three cells"));
+            continue;
+        };
+        let tests = quoted(tests);
+        if !section.contains('§') || does.is_empty() || tests.is_empty() {
+            wrong.push(format!("{section}: {does}: a row has sections, words and a test"));
+        }
+        for test in tests {
+            named += 1;
+            let found = test.rsplit_once("::").and_then(|(room, function)| Some((source(room)?, function)));
+            if !found.is_some_and(|(source, function)| has_test(&source, function)) {
+                wrong.push(format!("{section}: there is no test {test}"));
+            }
+        }
+    }
+    for row in rows("| what ", left_out) {
+        if row.len() != 3 || row.iter().any(String::is_empty) {
+            wrong.push(format!("{row:?}: what is left out has a reason and an answer"));
+        }
+    }
+    assert!(wrong.is_empty(), "docs/conformance.md: {wrong:#?}");
+    assert!(named > 150, "only {named} tests were found in the document");
+}
+
+#[test]
+fn the_map_names_rooms_of_tests_that_exist() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let table = map.split_once("//! | spec | room | tests").unwrap().1.split_once("\n\n").unwrap().0;
+    let rooms: Vec<&str> = table.lines().skip(2).flat_map(|line| quoted(line.rsplit('|').nth(1).unwrap())).collect();
+    let missing: Vec<_> = rooms.iter().filter(|room| source(room).is_none()).collect();
+    assert!(rooms.len() > 30 && missing.is_empty(), "of {} rooms these are not there: {missing:?}", rooms.len());
 }

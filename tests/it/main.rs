@@ -26,6 +26,7 @@ mod device;
 mod documents;
 mod durability;
 mod foreign_passwords;
+mod fuzz;
 mod jwt_bearer;
 mod layers;
 mod logo;

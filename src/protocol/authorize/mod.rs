@@ -10,7 +10,7 @@ pub mod interaction;
 mod issue;
 pub mod pushed;
 pub(in crate::protocol) mod request;
-pub(in crate::protocol) mod request_object;
+pub mod request_object;
 pub mod response;
 
 pub use check::Refused;

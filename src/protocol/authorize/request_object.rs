@@ -166,7 +166,7 @@ pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
 
 /// The claims as parameters: text as it is, a number or flag in its digits or word, `claims` as JSON, and every `resource`
 /// of a list (RFC 9101 §4).
-fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
+pub fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
     let mut pairs = Vec::new();
     for (name, value) in claims {
         let mut push = |value: String| pairs.push((name.clone(), value));

@@ -5,7 +5,7 @@
 //! answer. Next door: `manage::clients`, which keeps clients; `domain::client_metadata`, the members and their rules.
 
 pub mod policy;
-mod read;
+pub mod read;
 mod statement;
 pub mod told;
 

@@ -60,7 +60,7 @@ const KNOWN: [&str; 46] = [
 ];
 
 /// The members that are known here, those that are `null` left out (RFC 7591 §2: absent).
-pub(in crate::protocol) fn members(body: &[u8]) -> Result<Map<String, Value>> {
+pub fn members(body: &[u8]) -> Result<Map<String, Value>> {
     let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidClientMetadata, text);
     let all: Value = serde_json::from_slice(body).map_err(|_| invalid("The body is not JSON."))?;
     match all {
@@ -74,7 +74,7 @@ pub(super) fn known(all: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Parses each member by itself first, so that a refusal names it.
-pub(in crate::protocol) fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
+pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
     // What an update repeats of the registration (RFC 7592 §2.2) is the endpoint's to compare.
     said.remove("client_id");
     said.remove("client_secret");
