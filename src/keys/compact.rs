@@ -25,8 +25,8 @@ pub(super) fn object(part: &str) -> Option<Map<String, Value>> {
     members(&from_base64url(part)?)
 }
 
-/// The members of a JSON object. `serde_json` stops at 128 levels.
-pub(super) fn members(json: &[u8]) -> Option<Map<String, Value>> {
+/// The members of a JSON object, each name once. `serde_json` stops at 128 levels.
+pub fn members(json: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
 }
 

@@ -9,7 +9,7 @@
 
 pub mod client_jws;
 mod client_secret;
-mod compact;
+pub mod compact;
 pub mod encryption;
 pub mod jwt;
 pub mod keyring;

@@ -114,10 +114,10 @@ async fn from_the_sign_in_page_the_way_leads_on() {
     assert_eq!(page.name(), "signup");
     let after = sign_up(&browser, &page, &[("username", "carol"), ("password", PASSWORD)]).await;
     assert_eq!(after.path, "/account/sessions");
-    for next in ["//evil.example", "https://evil.example", "/\\evil.example"] {
+    for (at, next) in ["//evil.example", "https://evil.example", "/\\evil.example"].into_iter().enumerate() {
         let browser = server.browser();
         let page = browser.page(&format!("/signup?next={next}")).await;
-        let name = format!("dora{}", next.len());
+        let name = format!("dora{at}");
         assert_eq!(sign_up(&browser, &page, &[("username", &name), ("password", PASSWORD)]).await.path, "/", "{next}");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::wrong;
 use crate::domain::client_metadata::{ClientMetadata, ResponseType};
 use crate::domain::redirect_uri::RedirectUri;
+use crate::keys::compact;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 /// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
@@ -62,11 +63,9 @@ const KNOWN: [&str; 46] = [
 /// The members that are known here, those that are `null` left out (RFC 7591 §2: absent).
 pub fn members(body: &[u8]) -> Result<Map<String, Value>> {
     let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidClientMetadata, text);
-    let all: Value = serde_json::from_slice(body).map_err(|_| invalid("The body is not JSON."))?;
-    match all {
-        Value::Object(all) => Ok(known(all)),
-        _ => Err(invalid("The body is not a JSON object.")),
-    }
+    compact::members(body)
+        .map(known)
+        .ok_or_else(|| invalid("The body is not a JSON object, or a name stands in it twice."))
 }
 
 pub(super) fn known(all: Map<String, Value>) -> Map<String, Value> {
