@@ -112,9 +112,7 @@ fn run(name: &str, target: fn(&[u8])) {
         data
     });
     for data in seeds.iter().cloned().chain(mutated) {
-        if catch_unwind(|| target(&data)).is_err() {
-            panic!("{name} fails, as said above, on: {}", data.escape_ascii());
-        }
+        assert!(catch_unwind(|| target(&data)).is_ok(), "{name} fails, as said above, on: {}", data.escape_ascii());
     }
 }
 
