@@ -40,6 +40,8 @@ impl App {
         let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
         let outbound = Outbound::new(&config)?;
+        let registration = Arc::new(Policy::new(&config.registration_policy)?);
+        let documents = config.client_id_metadata_documents.then(|| registration.scopes().clone());
         let images = Images::new(outbound.clone());
         let provider = Provider {
             issuer: config.issuer.clone(),
@@ -49,11 +51,10 @@ impl App {
             store,
             keys,
             remote_keys: RemoteKeys::new(outbound.clone()),
-            client_documents: ClientDocuments::new(config.client_id_metadata_documents),
+            client_documents: ClientDocuments::new(documents),
             outbound,
             master,
         };
-        let registration = Arc::new(Policy::new(&config.registration_policy)?);
         Ok(Self { config: Arc::new(config), provider, hasher, passkeys, registration, images })
     }
 

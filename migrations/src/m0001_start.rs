@@ -228,6 +228,7 @@ fn tables() -> Vec<TableCreateStatement> {
         table("throttle").col(key("digest", 32)).col(integer("failures")).col(big_integer("resets_at")).to_owned(),
         table("initial_access")
             .col(key("digest", 32))
+            .col(uuid("id").unique_key())
             .col(integer_null("uses_left"))
             .col(big_integer("created_at"))
             .col(big_integer("expires_at"))

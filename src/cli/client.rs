@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ask_secret, print, print_json, print_table, said};
+use super::{ask_secret, print, print_json, print_table, registration, said};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
 use crate::domain::ids::ClientId;
@@ -13,7 +13,6 @@ use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::manage::clients::{self, NewClient};
 use crate::manage::export::every_client;
-use crate::manage::registration;
 use crate::manage::{By, Manager};
 
 #[derive(Debug, Subcommand)]
@@ -39,17 +38,15 @@ pub(super) enum Command {
     Enable(Named),
     /// Delete a client, with everything issued to it.
     Delete(Named),
-    /// Make an initial access token, with which somebody may register clients; it is printed only now.
-    RegistrationToken {
-        /// How often; without a limit where this is left out.
-        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
-        uses: Option<i32>,
-        /// How long, in seconds; a week where this is left out.
-        #[arg(long, value_name = "SECONDS", default_value_t = 604_800, value_parser = clap::value_parser!(i64).range(60..=31_536_000))]
-        expires_in: i64,
+    /// Make an initial access token, with which somebody may register clients (RFC 7591); it is printed only now.
+    RegistrationToken(registration::Create),
+    /// List the initial access tokens there are, without the tokens themselves.
+    RegistrationTokens {
         #[arg(long)]
         json: bool,
     },
+    /// Make an initial access token useless.
+    RevokeRegistrationToken(registration::Named),
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,14 +116,9 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             let shown = (!was_given).then(|| secret.expose());
             handed_out(&named.client_id, shown, named.json, "has a new secret")
         }
-        Command::RegistrationToken { uses, expires_in, json } => {
-            let token = registration::issue_access(manager, uses, expires_in).await.map_err(said)?;
-            if json {
-                return print_json(&json!({ "token": token.expose(), "expires_in": expires_in, "uses": uses }));
-            }
-            print(&format!("Initial access token, shown only now: {}", token.expose()));
-            Ok(())
-        }
+        Command::RegistrationToken(args) => registration::create(manager, &by, &args).await,
+        Command::RegistrationTokens { json } => registration::list(manager, json).await,
+        Command::RevokeRegistrationToken(named) => registration::revoke(manager, &by, &named).await,
         Command::Disable(named) => {
             let client = clients::disable(manager, &by, &named.client_id).await.map_err(said)?;
             answer(&client, named.json, "is turned off")

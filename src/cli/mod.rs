@@ -10,6 +10,7 @@ mod export;
 mod healthcheck;
 mod key;
 mod migrate;
+mod registration;
 mod user;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};

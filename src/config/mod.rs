@@ -53,7 +53,8 @@ pub struct Config {
     /// `/signup` and by an app's request with `prompt=create`.
     pub sign_up: SignUp,
     /// Whether the https address of a client's metadata document may be its `client_id`, so that it needs no registration.
-    /// Such clients have PKCE and consent always, and may ask for the scopes of every registered API.
+    /// Such a client needs PKCE and the person's consent, always, and may ask for the scopes of every registered API beside
+    /// those of `registration_policy.scope`. To keep one out, add an app of that id and turn it off.
     pub client_id_metadata_documents: bool,
     pub outbound: Outbound,
     pub log: Log,

@@ -25,6 +25,8 @@ pub struct RegistrationPolicy {
     pub clients: u64,
     /// How many registrations one address may send in a quarter of an hour.
     pub per_address: i32,
+    /// One that signs nobody in for this long is removed, in seconds; 0 keeps every one.
+    pub unused: i64,
     /// Issuers whose software statements (RFC 7591 §2.3) are believed, each with the address of its keys.
     pub software_issuers: Vec<SoftwareIssuer>,
 }
@@ -36,6 +38,7 @@ impl Default for RegistrationPolicy {
             grant_types: ["authorization_code", "implicit", "refresh_token"].map(str::to_owned).to_vec(),
             clients: 10_000,
             per_address: 500,
+            unused: 30 * 86_400,
             software_issuers: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! A client (an app): its id, what it says of itself, and what is kept of its secret.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
 use super::ids::ClientId;
@@ -132,19 +133,22 @@ impl Client {
         Self::of_document(id, ClientMetadata::default(), Timestamp(0))
     }
 
-    /// Where it comes from, as far as nobody here vouches for its name: the host of its id, or of its redirect URI.
+    /// What people can judge it by where nobody here vouches for its name: the host of its document, or the place to
+    /// which answers go. That is `redirect_uri` where something was asked for, since a client that lists somebody else's
+    /// address beside its own must not be shown by that one; without a request its only one, or its id.
     #[must_use]
-    pub fn unverified_host(&self) -> Option<String> {
+    pub fn unverified_place(&self, redirect_uri: Option<&str>) -> Option<String> {
+        let of_the_only_one = || match self.meta.redirect_uris.as_slice() {
+            [only] => place(only.as_str()),
+            _ => None,
+        };
         match self.registered {
             Registered::ByAdmin => None,
             Registered::Dynamically => {
-                let first = self.meta.redirect_uris.first()?;
-                first.host().or_else(|| first.as_str().split_once(':').map(|(scheme, _)| scheme.to_owned()))
+                let place = redirect_uri.map_or_else(of_the_only_one, place);
+                Some(place.unwrap_or_else(|| self.id.to_string()))
             }
-            Registered::ByDocument => {
-                let id = url::Url::parse(self.id.as_str()).ok()?;
-                Some(id[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
-            }
+            Registered::ByDocument => Some(place(self.id.as_str()).unwrap_or_else(|| self.id.to_string())),
         }
     }
 
@@ -196,5 +200,41 @@ impl Client {
     #[must_use]
     pub fn logs_out_to(&self, sent: &str) -> bool {
         self.meta.post_logout_redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
+    }
+}
+
+/// An address's host with its port, or the scheme of an app on a device.
+fn place(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let host = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
+    Some(host.unwrap_or_else(|| url.scheme().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Client, Registered};
+    use crate::domain::ids::ClientId;
+    use crate::env::Timestamp;
+
+    #[test]
+    fn a_stranger_is_shown_by_where_it_is() {
+        let of = |registered, id: &str, uris: &[&str]| {
+            let meta = serde_json::from_value(json!({ "redirect_uris": uris })).unwrap();
+            Client { registered, ..Client::of_document(ClientId::parse(id).unwrap(), meta, Timestamp(0)) }
+        };
+        let (bank, other) = ("https://bank.example/cb", "https://other.example:8443/cb");
+        let (document, dynamic) = (Registered::ByDocument, Registered::Dynamically);
+        for (client, asked, shown) in [
+            (of(Registered::ByAdmin, "web", &[bank]), Some(bank), None),
+            (of(dynamic, "x", &[bank, other]), Some(other), Some("other.example:8443")),
+            (of(dynamic, "x", &[bank, other]), None, Some("x")),
+            (of(dynamic, "x", &[bank]), None, Some("bank.example")),
+            (of(dynamic, "x", &["com.example.app:/cb"]), Some("com.example.app:/cb"), Some("com.example.app")),
+            (of(document, "https://app.example:8443/c", &[bank]), Some(bank), Some("app.example:8443")),
+        ] {
+            assert_eq!(client.unverified_place(asked).as_deref(), shown, "{client:?} {asked:?}");
+        }
     }
 }

@@ -62,6 +62,8 @@ event_kinds! {
     ClientDisabled => "client.disabled", "App turned off";
     ClientEnabled => "client.enabled", "App turned on";
     ClientDeleted => "client.deleted", "App deleted";
+    InitialAccessCreated => "registration_token.created", "Registration token made";
+    InitialAccessRevoked => "registration_token.revoked", "Registration token revoked";
     ApiCreated => "api.created", "API added";
     ApiUpdated => "api.updated", "API changed";
     ApiDeleted => "api.deleted", "API deleted";

@@ -42,6 +42,8 @@ uuid_ids! {
     PasskeyId,
     /// An audit event.
     EventId,
+    /// An initial access token (RFC 7591 §3) in lists; never the token.
+    InitialAccessId,
     /// Something that has to arrive elsewhere.
     DeliveryId,
 }

@@ -1,18 +1,27 @@
 //! Logos of apps: fetched from where the app says, kept for a while, and only what is a small raster image. What they say
 //! they are is not believed: an SVG can hold script, and a page can call itself an image.
 //!
-//! One fetch at a time an address; a failure is remembered for a minute.
+//! One fetch at a time an address, few at once of all, and a failure is remembered for a minute.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::client::Outbound;
 use crate::env::Timestamp;
 
-/// With what one answer may have (256 KiB) it bounds the memory.
-const MOST: u64 = 64;
+/// Bytes of all images that are kept.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// What an image weighs beside its bytes, and an address without one.
+const LEAST_WEIGHT: u32 = 1024;
+/// Addresses whose turns are remembered.
+const MOST_TURNS: u64 = 1_000;
+/// Whoever has many slow hosts holds no more of what all outgoing requests share.
+const AT_ONCE: usize = 16;
+/// For one of these places; a fetch itself has the guarded client's patience.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds that an image is kept where its answer does not say.
 const USUAL: i64 = 86_400;
 const SHORTEST: i64 = 3600;
@@ -30,25 +39,39 @@ pub struct Image {
 #[derive(Clone)]
 pub struct Images {
     outbound: Outbound,
-    known: Cache<String, Arc<Mutex<Kept>>>,
+    known: Cache<String, Arc<Kept>>,
+    turns: Cache<String, Arc<Mutex<()>>>,
+    slots: Arc<Semaphore>,
 }
 
-#[derive(Default)]
 struct Kept {
     image: Option<Arc<Image>>,
-    until: Option<Timestamp>,
+    until: Timestamp,
 }
 
 impl Images {
     pub fn new(outbound: Outbound) -> Self {
-        Self { outbound, known: Cache::new(MOST) }
+        let weight = |_: &String, kept: &Arc<Kept>| {
+            let bytes = kept.image.as_ref().map_or(0, |image| image.bytes.len());
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(LEAST_WEIGHT)
+        };
+        Self {
+            outbound,
+            known: Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build(),
+            turns: Cache::new(MOST_TURNS),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// The image at `url`, where there is one.
     pub async fn get(&self, url: &str, now: Timestamp) -> Option<Arc<Image>> {
-        let kept = self.known.get_with_by_ref(url, Arc::default);
-        let mut kept = kept.lock().await;
-        if kept.until.is_some_and(|until| now < until) {
+        let fresh = || self.known.get(url).filter(|kept| now < kept.until);
+        if let Some(kept) = fresh() {
+            return kept.image.clone();
+        }
+        let turn = self.turns.get_with_by_ref(url, Arc::default);
+        let _turn = turn.lock().await;
+        if let Some(kept) = fresh() {
             return kept.image.clone();
         }
         let (image, seconds) = match self.fetch(url).await {
@@ -58,11 +81,14 @@ impl Images {
                 (None, PAUSE)
             }
         };
-        *kept = Kept { image, until: Some(now.plus_seconds(seconds)) };
-        kept.image.clone()
+        let kept = Kept { image: image.clone(), until: now.plus_seconds(seconds) };
+        self.known.insert(url.to_owned(), Arc::new(kept));
+        image
     }
 
     async fn fetch(&self, url: &str) -> Result<(Image, i64), String> {
+        let slot = tokio::time::timeout(PATIENCE, self.slots.acquire()).await;
+        let Ok(Ok(_slot)) = slot else { return Err("too many others are fetched".to_owned()) };
         let fetched = self.outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
         let fetched = fetched.map_err(|error| error.to_string())?;
         let media_type = media_type(&fetched.body).ok_or("it is no PNG, JPEG, WebP or GIF")?;

@@ -2,8 +2,8 @@
 //!
 //! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
 //! nothing private, little time, few bytes. [`address`] says what is private, `resolve` looks names up and lets only
-//! checked addresses through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is what `signet healthcheck`
-//! asks of this machine itself.
+//! checked addresses through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
+//! what `signet healthcheck` asks of this machine itself.
 
 pub mod address;
 pub mod client;

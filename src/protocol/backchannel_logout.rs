@@ -36,7 +36,7 @@ struct Claims<'a> {
 impl Provider {
     /// Tells the client that took part of the end of its session, while there is somebody to tell.
     pub async fn tell_of_logout(&self, participant: &Participant) -> Result<Outcome> {
-        let client = self.client(&participant.client).await?.filter(|client| !client.disabled);
+        let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
         let Some(client) = client else { return Ok(Outcome::Done) };
         let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(Outcome::Done) };
         let token = match self.logout_token(&client, participant).await {

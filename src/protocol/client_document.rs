@@ -1,67 +1,87 @@
-//! Clients whose id is the https address of their metadata (OAuth Client ID Metadata Document): nobody registers them.
-//! The document is fetched when it is first needed, checked, and kept as long as its answer says, within bounds; what is
-//! wrong with one is remembered for a minute too. One fetch at a time an address, however many requests wait for it.
+//! Clients whose id is the https address of their metadata (draft-ietf-oauth-client-id-metadata-document-01): nobody
+//! registers them. The document is fetched when it is first needed, checked, and kept as long as its answer says, within
+//! bounds. One fetch at a time an address, however many requests wait for it, and few at once of all addresses.
 //!
 //! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the person is asked, always. Therefore it may
 //! ask for the scopes of every API that is registered here, which is what MCP clients need that nobody announced.
 //!
+//! Where the document vanishes or turns bad, nothing new is issued, not by a refresh token either; what was issued stays
+//! good for its time, and can be revoked.
+//!
 //! Next door: [`super::registration`], whose members the document has; [`super::client`], the one look-up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
-use super::error::{OAuthError, Result};
+use super::error::Result;
 use super::{Provider, registration};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ClientMetadata, GrantType};
 use crate::domain::ids::ClientId;
-use crate::domain::scope::{OFFLINE_ACCESS, STANDARD};
+use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::env::Timestamp;
+use crate::outbound::OutboundError;
 
 /// Documents that are remembered; with their size it bounds the memory.
 const MOST: u64 = 1_000;
 /// §6.6 recommends 5 KB.
-const MOST_BYTES: usize = 32 * 1024;
+const MOST_BYTES: usize = 16 * 1024;
+/// Whoever has many slow hosts holds no more of what all outgoing requests share.
+const AT_ONCE: usize = 16;
+/// For one of these places; a fetch itself has the guarded client's patience.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds that a document is kept where its answer does not say.
 const USUAL: i64 = 3600;
 const SHORTEST: i64 = 60;
 const LONGEST: i64 = 86_400;
+/// Seconds after which one that could not be had is asked for again. §4.3 lets nobody keep an error; this keeps none, it
+/// spares a host that fails from being asked by each of a stranger's requests.
+const PAUSE: i64 = 10;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct ClientDocuments {
-    /// Whether the settings let clients be known in this way.
-    on: bool,
+    /// What they may ask for beside the scopes of APIs; nothing where the settings let nobody be known in this way.
+    scopes: Option<Scopes>,
     known: Cache<ClientId, Arc<Mutex<Kept>>>,
+    slots: Arc<Semaphore>,
 }
 
 /// What is known of one address.
 #[derive(Default)]
 struct Kept {
     until: Option<Timestamp>,
-    /// None where the document is not there or wrong.
     document: Option<(ClientMetadata, Timestamp)>,
     /// As the client of the document is while these are the APIs.
     client: Option<(Arc<Vec<Api>>, Arc<Client>)>,
 }
 
+/// Why there is no document now.
+enum Problem {
+    /// Its host may be there again in a moment.
+    Away(String),
+    /// It is not there any more, or says what no document may.
+    Gone(String),
+}
+
 impl ClientDocuments {
-    pub fn new(on: bool) -> Self {
-        Self { on, known: Cache::new(MOST) }
+    pub fn new(scopes: Option<Scopes>) -> Self {
+        Self { scopes, known: Cache::new(MOST), slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     #[must_use]
     pub const fn is_on(&self) -> bool {
-        self.on
+        self.scopes.is_some()
     }
 }
 
-/// §3: with a path, and written as it is read (no dot segments, no port that goes without saying, a host in lower case);
+/// §2: with a path, and written as it is read (no dot segments, no port that goes without saying, a host in lower case);
 /// user names, queries and fragments have signs that no client id has. Where http is spoken is the guarded client's rule.
 fn is_address(id: &ClientId) -> bool {
     let reads_the_same = |url: Url| url.as_str() == id.as_str() && url.host().is_some();
@@ -71,38 +91,16 @@ fn is_address(id: &ClientId) -> bool {
 impl Provider {
     /// The client of that address, where its document says so.
     pub(super) async fn documented_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
-        if !self.client_documents.on || !is_address(id) {
-            return Ok(None);
-        }
+        let Some(scopes) = self.client_documents.scopes.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
         let apis = self.store.authority().apis(&self.store).await?;
         let kept = self.client_documents.known.get_with_by_ref(id, Arc::default);
         let mut kept = kept.lock().await;
         let now = self.env.now();
         if kept.until.is_none_or(|until| now >= until) {
-            kept.client = None;
-            let (document, seconds) = match self.fetch_document(id).await {
-                Ok((meta, seconds)) => (Some((meta, now)), seconds),
-                Err(problem) => {
-                    tracing::warn!(client = %id, problem, "a client's metadata document cannot be used");
-                    (None, SHORTEST)
-                }
-            };
-            kept.document = document;
-            kept.until = Some(now.plus_seconds(seconds));
+            let fetched = self.fetch_document(id).await;
+            kept.take(id, fetched, now);
         }
-        if let Some((of, client)) = &kept.client
-            && Arc::ptr_eq(of, &apis)
-        {
-            return Ok(Some(client.clone()));
-        }
-        let Some((meta, read_at)) = &kept.document else { return Ok(None) };
-        let mut meta = meta.clone();
-        let renews = meta.allows(GrantType::RefreshToken);
-        let standard = STANDARD.into_iter().filter(|scope| *scope != OFFLINE_ACCESS || renews);
-        meta.scope = standard.chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
-        let client = Arc::new(Client::of_document(id.clone(), meta, *read_at));
-        kept.client = Some((apis, client.clone()));
-        Ok(Some(client))
+        Ok(kept.client(id, scopes, apis))
     }
 
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
@@ -110,53 +108,115 @@ impl Provider {
     pub(super) async fn issued_to(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let stored = self.store.authority().client(&self.store, id).await?;
         let documented =
-            || (self.client_documents.on && is_address(id)).then(|| Arc::new(Client::of_address(id.clone())));
+            || (self.client_documents.is_on() && is_address(id)).then(|| Arc::new(Client::of_address(id.clone())));
         Ok(stored.or_else(documented))
     }
 
-    async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), String> {
-        let fetched = self.outbound.get(id.as_str(), "application/json").await.map_err(|error| error.to_string())?;
+    async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), Problem> {
+        let slot = tokio::time::timeout(PATIENCE, self.client_documents.slots.acquire()).await;
+        let Ok(Ok(_slot)) = slot else { return Err(Problem::Away("too many others are fetched".to_owned())) };
+        let fetched = self.outbound.get(id.as_str(), "application/json").await.map_err(|error| match error {
+            OutboundError::Unknown
+            | OutboundError::Unreachable(_)
+            | OutboundError::Slow
+            | OutboundError::Busy
+            | OutboundError::Status(429 | 500..) => Problem::Away(error.to_string()),
+            _ => Problem::Gone(error.to_string()),
+        })?;
         let kind = fetched.content_type.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
-            return Err("it is not served as JSON".to_owned());
+            return Err(Problem::Gone("it is not served as JSON".to_owned()));
         }
         if fetched.body.len() > MOST_BYTES {
-            return Err("it has more than 32 KiB".to_owned());
+            return Err(Problem::Gone(format!("it has more than {MOST_BYTES} bytes")));
         }
-        let meta = read(id, &fetched.body).map_err(|error: OAuthError| error.description.into_owned())?;
+        let meta = read(id, &fetched.body).map_err(|error| Problem::Gone(error.description.into_owned()))?;
         Ok((meta, fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST)))
+    }
+}
+
+impl Kept {
+    /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
+    fn take(&mut self, id: &ClientId, fetched: std::result::Result<(ClientMetadata, i64), Problem>, now: Timestamp) {
+        let (seconds, problem) = match fetched {
+            Ok((meta, seconds)) => {
+                *self = Self { until: Some(now.plus_seconds(seconds)), document: Some((meta, now)), client: None };
+                return;
+            }
+            Err(Problem::Away(problem)) => (LONGEST, problem),
+            Err(Problem::Gone(problem)) => (0, problem),
+        };
+        tracing::warn!(client = %id, problem, "a client's metadata document cannot be used");
+        if self.document.as_ref().is_none_or(|(_, read_at)| now >= read_at.plus_seconds(seconds)) {
+            *self = Self::default();
+        }
+        self.until = Some(now.plus_seconds(PAUSE));
+    }
+
+    fn client(&mut self, id: &ClientId, scopes: &Scopes, apis: Arc<Vec<Api>>) -> Option<Arc<Client>> {
+        if let Some((of, client)) = &self.client
+            && Arc::ptr_eq(of, &apis)
+        {
+            return Some(client.clone());
+        }
+        let (meta, read_at) = self.document.as_ref()?;
+        let mut meta = meta.clone();
+        let renews = meta.allows(GrantType::RefreshToken);
+        let usual = scopes.iter().filter(|scope| *scope != OFFLINE_ACCESS || renews);
+        meta.scope = usual.chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        let client = Arc::new(Client::of_document(id.clone(), meta, *read_at));
+        self.client = Some((apis, client.clone()));
+        Some(client)
     }
 }
 
 /// What a document says of the client, all but the scopes.
 fn read(id: &ClientId, json: &[u8]) -> Result<ClientMetadata> {
-    let mut members = registration::members(json)?;
+    let wrong = registration::wrong;
+    let mut members = registration::read::members(json)?;
     // §4.1: to the letter, so that nobody's document speaks for another address.
     if members.get("client_id").and_then(Value::as_str) != Some(id.as_str()) {
-        return Err(registration::wrong("client_id", "is not the address of the document"));
+        return Err(wrong("client_id", "is not the address of the document."));
     }
-    if members.contains_key("client_secret") {
-        return Err(registration::wrong("client_secret", "stands in a public document"));
+    for name in ["client_secret", "client_secret_expires_at"] {
+        if members.contains_key(name) {
+            return Err(wrong(name, "stands in a public document."));
+        }
     }
-    // What it may ask for is said here, and its subjects are public: they outlive the document.
-    for name in ["scope", "subject_type", "sector_identifier_uri"] {
+    // What it may ask for is said here; its subjects are public, since they outlive the document; and signing out asks
+    // nobody first what a document says.
+    for name in [
+        "scope",
+        "subject_type",
+        "sector_identifier_uri",
+        "backchannel_logout_uri",
+        "backchannel_logout_session_required",
+        "frontchannel_logout_uri",
+        "frontchannel_logout_session_required",
+    ] {
         members.remove(name);
     }
     members.entry("token_endpoint_auth_method").or_insert(json!("none"));
+    // RFC 8252 §7: apps on a device seldom say that they are, and their loopback port varies.
+    let on_a_device = |uri: &Value| uri.as_str().is_some_and(|uri| !uri.starts_with("https:"));
+    if members.get("redirect_uris").and_then(Value::as_array).is_some_and(|all| all.iter().any(on_a_device)) {
+        members.entry("application_type").or_insert(json!("native"));
+    }
     // A document is written for every server at once: what is of no use here is passed over.
     keep(&mut members, "grant_types", &["authorization_code", "refresh_token"]);
     keep(&mut members, "response_types", &["code"]);
-    let mut meta = registration::metadata(members)?;
+    let mut meta = registration::read::metadata(members)?;
     meta.require_pkce = true;
-    if let Some(problem) = meta.problems().into_iter().next() {
-        return Err(registration::wrong(problem.field, &problem.message));
+    registration::policy::check_redirects(&meta)?;
+    if let Some(rule) = meta.problems().first() {
+        return Err(registration::broken(rule));
     }
     if !meta.allows(GrantType::AuthorizationCode) {
-        return Err(registration::wrong("grant_types", "has no authorization_code"));
+        return Err(wrong("grant_types", "has no authorization_code."));
     }
     if meta.has_secret() {
-        return Err(registration::wrong("token_endpoint_auth_method", "needs a secret: it is none or private_key_jwt"));
+        return Err(wrong("token_endpoint_auth_method", "needs a secret: it is none or private_key_jwt."));
     }
     Ok(meta)
 }
@@ -172,7 +232,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{is_address, read};
-    use crate::domain::client_metadata::ClientAuthMethod;
+    use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod};
     use crate::domain::ids::ClientId;
 
     const ID: &str = "https://app.example.com/oauth/client.json";
@@ -224,6 +284,15 @@ mod tests {
         ] {
             assert!(document(good.clone()).is_ok(), "{good}");
         }
+        for (uri, native) in
+            [("https://app.example.com/cb", false), ("http://127.0.0.1/cb", true), ("com.example.app:/cb", true)]
+        {
+            let meta = document(json!({ "redirect_uris": [uri] })).unwrap();
+            assert_eq!(meta.application_type == ApplicationType::Native, native, "{uri}");
+        }
+        let told =
+            json!({ "backchannel_logout_uri": "https://app.example.com/out", "frontchannel_logout_uri": "nonsense" });
+        assert!(document(told).unwrap().backchannel_logout_uri.is_none());
         for bad in [
             json!({ "client_id": "https://app.example.com/oauth/other.json" }),
             json!({ "client_id": "https://app.example.com/oauth/client.jso" }),
@@ -240,6 +309,7 @@ mod tests {
             json!({ "grant_types": ["client_credentials"] }),
             json!({ "grant_types": "authorization_code" }),
             json!({ "logo_uri": "javascript:alert(1)" }),
+            json!({ "redirect_uris": ["com.example.app:/cb"], "application_type": "web" }),
         ] {
             assert!(document(bad.clone()).is_err(), "{bad}");
         }

@@ -23,7 +23,7 @@ impl Provider {
     pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         for participant in participants {
-            let client = self.client(&participant.client).await?.filter(|client| !client.disabled);
+            let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
             let Some(uri) = client.as_ref().and_then(|client| client.meta.frontchannel_logout_uri.as_ref()) else {
                 continue;
             };

@@ -11,7 +11,8 @@ use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::EventId;
 use crate::env::Timestamp;
 use crate::keys::rotation;
-use crate::store::{StoreError, sweep};
+use crate::manage::{ManageError, registration};
+use crate::store::sweep;
 
 const PAUSE: Duration = Duration::from_mins(5);
 const DAY: i64 = 86_400;
@@ -55,16 +56,21 @@ impl Upkeep {
 }
 
 /// How many transactions it took.
-async fn sweep_all(app: &App) -> Result<u64, StoreError> {
+async fn sweep_all(app: &App) -> Result<u64, ManageError> {
     let mut taken = 0;
     loop {
         let rows = sweep::once(app.store(), app.config.lifetimes.events).await?;
         taken += 1;
         if rows == 0 {
-            return Ok(taken);
+            break;
         }
         tracing::debug!(rows, "swept");
     }
+    let unused = app.config.registration_policy.unused;
+    while unused > 0 && registration::sweep_unused(&app.manager(), unused).await? > 0 {
+        taken += 1;
+    }
+    Ok(taken)
 }
 
 async fn make_missing(app: &App) {

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, digest, from_json, json, with_part};
+use super::{Result, StoreError, Tx, consents, digest, from_json, json, with_part};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
@@ -164,6 +164,19 @@ pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
 /// How many came to be here that way.
 pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
+}
+
+/// Some of those that registered themselves, were not changed since and have nobody's consent: without that they have
+/// signed nobody in.
+pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<Client>> {
+    let found = row::Entity::find()
+        .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))
+        .filter(row::Column::UpdatedAt.lt(since.0))
+        .filter(row::Column::Id.not_in_subquery(consents::clients()))
+        .limit(most)
+        .all(conn)
+        .await?;
+    found.into_iter().map(Client::try_from).collect()
 }
 
 /// How many are turned off.

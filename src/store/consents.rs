@@ -1,8 +1,8 @@
 //! What each person has allowed each client, so that nobody is asked twice.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{QueryOrder, QuerySelect, Set};
+use sea_orm::sea_query::{OnConflict, SelectStatement};
+use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
 use super::{Result, StoreError, Tx};
 use crate::domain::ids::{ClientId, UserId};
@@ -46,6 +46,11 @@ impl TryFrom<row::Model> for Given {
             created_at: Timestamp(row.created_at),
         })
     }
+}
+
+/// Every client that somebody has allowed something.
+pub(super) fn clients() -> SelectStatement {
+    row::Entity::find().select_only().column(row::Column::ClientId).into_query()
 }
 
 /// The scopes that somebody has allowed a client; none where they never did.

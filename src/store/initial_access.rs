@@ -1,10 +1,12 @@
-//! Initial access tokens (RFC 7591 §3): who has one may register clients, so often and so long as it says.
+//! Initial access tokens, which let somebody register clients (RFC 7591 §3): the digest, until when, and how often they
+//! may still be used.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{Condition, QuerySelect, Set};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{Result, Tx};
+use crate::domain::ids::InitialAccessId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -17,6 +19,7 @@ mod row {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
+        pub id: Uuid,
         pub uses_left: Option<i32>,
         pub created_at: i64,
         pub expires_at: i64,
@@ -24,28 +27,71 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// One with that digest; without `uses` it may be used until it expires.
-pub async fn insert(tx: &Tx, digest: &Digest, uses: Option<i32>, expires_at: Timestamp) -> Result<()> {
-    let model = row::ActiveModel {
-        digest: Set(digest.0.to_vec()),
-        uses_left: Set(uses),
-        created_at: Set(tx.now().0),
-        expires_at: Set(expires_at.0),
+/// One of them, without the token.
+#[derive(Clone, Debug)]
+pub struct InitialAccess {
+    pub id: InitialAccessId,
+    /// Any number where there is none.
+    pub uses_left: Option<i32>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl From<row::Model> for InitialAccess {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: InitialAccessId(row.id),
+            uses_left: row.uses_left,
+            created_at: Timestamp(row.created_at),
+            expires_at: Timestamp(row.expires_at),
+        }
+    }
+}
+
+pub async fn insert(tx: &Tx, digest: &Digest, access: &InitialAccess) -> Result<()> {
+    let model = row::Model {
+        digest: digest.0.to_vec(),
+        id: access.id.0,
+        uses_left: access.uses_left,
+        created_at: access.created_at.0,
+        expires_at: access.expires_at.0,
     };
-    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    row::Entity::insert(model.into_active_model()).exec_without_returning(tx.conn()).await?;
     Ok(())
+}
+
+fn good(digest: &Digest, now: Timestamp) -> Condition {
+    Condition::all()
+        .add(row::Column::Digest.eq(digest.0.to_vec()))
+        .add(row::Column::ExpiresAt.gt(now.0))
+        .add(Condition::any().add(row::Column::UsesLeft.is_null()).add(row::Column::UsesLeft.gt(0)))
+}
+
+/// Whether it could be used now.
+pub async fn is_good<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<bool> {
+    Ok(row::Entity::find().filter(good(digest, now)).one(conn).await?.is_some())
 }
 
 /// Uses it once, by one statement that can lose a race; whether it was good.
 pub async fn spend(tx: &Tx, digest: &Digest) -> Result<bool> {
-    let left = || Expr::col(row::Column::UsesLeft);
     let done = row::Entity::update_many()
-        .col_expr(row::Column::UsesLeft, left().sub(1))
-        .filter(row::Column::Digest.eq(digest.0.to_vec()))
-        .filter(row::Column::ExpiresAt.gt(tx.now().0))
-        .filter(Condition::any().add(row::Column::UsesLeft.is_null()).add(row::Column::UsesLeft.gt(0)))
+        // Without a number it stays without one: NULL - 1 is NULL.
+        .col_expr(row::Column::UsesLeft, Expr::col(row::Column::UsesLeft).sub(1))
+        .filter(good(digest, tx.now()))
         .exec(tx.conn())
         .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// The newest of those that are kept, used up or not.
+pub async fn list<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<InitialAccess>> {
+    let newest = row::Entity::find().order_by_desc(row::Column::CreatedAt).limit(most);
+    Ok(newest.all(conn).await?.into_iter().map(Into::into).collect())
+}
+
+/// Whether there was one.
+pub async fn delete(tx: &Tx, id: InitialAccessId) -> Result<bool> {
+    let done = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec(tx.conn()).await?;
     Ok(done.rows_affected > 0)
 }
 

@@ -41,7 +41,7 @@ pub struct AppCard {
     pub logo: Option<String>,
     pub policy: Option<String>,
     pub tos: Option<String>,
-    /// Where an app says it comes from that nobody here has checked.
+    /// By what people can judge an app that nobody here has checked: a host, mostly.
     pub unverified: Option<String>,
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::domain::ids::ClientId;
+use signet::manage::{By, apis, clients};
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, Server, VERIFIER};
@@ -187,9 +188,9 @@ async fn a_document_is_kept_as_it_says_within_bounds() {
     let id = place.receiver.at("/late");
     assert!(!place.known(&id).await);
     place.publish("/late");
-    assert!(!place.known(&id).await, "a failure is remembered");
+    assert!(!place.known(&id).await, "not asked by each request");
     assert_eq!(place.receiver.requests("/late").len(), 1);
-    place.server.advance(60);
+    place.server.advance(10);
     assert!(place.known(&id).await);
 }
 
@@ -300,5 +301,68 @@ async fn one_clients_code_and_refresh_token_are_nothing_to_another() {
     let (status, refused) = place.refresh(&second, &tokens).await;
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
     assert_eq!(place.refresh(&first, &tokens).await.1["error"], "invalid_grant", "the family has ended");
+    assert_eq!(place.userinfo(&tokens).await, 401);
+}
+
+/// A host that does not answer for a while locks nobody out; a day later its document is forgotten.
+#[tokio::test]
+async fn a_host_that_is_away_for_a_while_locks_nobody_out() {
+    let place = Place::new().await;
+    let id = place.publish("/client.json");
+    assert!(place.known(&id).await);
+    place.receiver.answer("/client.json", Answer::status(503));
+    place.server.advance(3600);
+    assert!(place.known(&id).await);
+    assert_eq!(place.receiver.requests("/client.json").len(), 2);
+    place.server.advance(86_400 - 3600);
+    assert!(!place.known(&id).await);
+}
+
+/// RFC 8252 §7.3, for documents that seldom say that their apps are native.
+#[tokio::test]
+async fn the_port_of_an_app_on_a_device_varies() {
+    let place = Place::new().await;
+    let mut document = place.document("/client.json");
+    document["redirect_uris"] = json!(["http://127.0.0.1/callback"]);
+    place.receiver.answer("/client.json", Answer::json(&document));
+    let id = place.receiver.at("/client.json");
+    for (uri, name) in [("http://127.0.0.1:33418/callback", "login"), ("http://127.0.0.1:33418/other", "error")] {
+        let asked = [("client_id", id.as_str()), ("scope", "openid"), ("redirect_uri", uri)];
+        assert_eq!(place.server.browser().page(&place.server.authorize(&asked)).await.name(), name, "{uri}");
+    }
+}
+
+/// What the settings leave to strangers holds for documents too, whatever they say of themselves.
+#[tokio::test]
+async fn scopes_are_those_of_the_policy_and_of_apis() {
+    let place = Place::with(|config| config.registration_policy.scope = "openid email".to_owned()).await;
+    let mut document = place.document("/client.json");
+    document["scope"] = json!("openid email groups profile");
+    document["consent"] = json!("trusted");
+    place.receiver.answer("/client.json", Answer::json(&document));
+    let id = place.receiver.at("/client.json");
+    let browser = place.server.browser();
+    browser.sign_in_as("alice").await;
+    let asked = |scope: &str| place.server.authorize(&[("client_id", id.as_str()), ("scope", scope)]);
+    for beyond in ["openid groups", "openid profile", "openid offline_access"] {
+        let told = browser.open(&asked(beyond)).await.err().expect("told the app");
+        assert_eq!(told["error"], "invalid_scope", "{beyond}");
+    }
+    let consent = browser.page(&asked("openid email")).await;
+    assert!(consent.name() == "consent" && consent.has("[data-scope=email]"), "asked, whatever it says");
+}
+
+/// An administrator keeps one out by an app of its id that is turned off.
+#[tokio::test]
+async fn an_administrator_keeps_one_out() {
+    let place = Place::new().await;
+    let id = place.publish("/client.json");
+    let (_, tokens) = place.redeem(&id, &place.code(&id, &[]).await).await;
+    assert_eq!(place.userinfo(&tokens).await, 200);
+    place.server.client(&id, json!({})).await;
+    let client = ClientId::parse(&id).unwrap();
+    clients::disable(&place.server.app.manager(), &By::command_line(), &client).await.unwrap();
+    assert!(!place.known(&id).await);
+    assert_eq!(place.refresh(&id, &tokens).await.0, 401);
     assert_eq!(place.userinfo(&tokens).await, 401);
 }

@@ -95,8 +95,7 @@ async fn a_bad_logo_is_two_letters() {
 async fn a_client_that_registered_itself_is_marked() {
     let server = Server::start_with(|config| config.registration = Registration::Open).await;
     server.user("alice").await;
-    let body =
-        json!({ "client_name": "Your Bank", "redirect_uris": [CALLBACK], "policy_uri": "https://app.example.com/p" });
+    let body = json!({ "client_name": "Your Bank", "redirect_uris": ["https://bank.example/cb", CALLBACK], "policy_uri": "https://app.example.com/p" });
     let request = reqwest::Client::new().post(format!("{}/oauth2/register", server.url)).json(&body);
     let client: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
     let browser = server.browser();
@@ -108,5 +107,11 @@ async fn a_client_that_registered_itself_is_marked() {
         let mark = page.html.split("id=\"client-unverified\"").nth(1).unwrap_or_else(|| panic!("{}", page.html));
         let mark = mark.split("</p>").next().unwrap();
         assert!(mark.contains("Not verified") && mark.contains("127.0.0.1"), "{mark}");
+        assert!(!mark.contains("bank.example"), "where the answer goes, not where it likes to be from: {mark}");
     }
+    let apps = browser.page("/account/apps").await;
+    assert!(!apps.html.contains("Not verified"), "nothing was allowed yet");
+    browser.sign_in(&asked).await;
+    let apps = browser.page("/account/apps").await;
+    assert!(apps.html.contains("Your Bank") && apps.html.contains("Not verified"), "{}", apps.html);
 }

@@ -4,8 +4,14 @@ use futures::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use signet::config::{Config, Registration, SoftwareIssuer};
-use signet::manage::registration::issue_access;
+use signet::domain::event::EventKind;
+use signet::domain::ids::ClientId;
+use signet::domain::secret::Secret;
+use signet::manage::{By, clients, registration};
+use signet::server::upkeep::Upkeep;
+use signet::store::{self, events};
 
+use crate::support::program::Program;
 use crate::support::receiver::{self, Answer, Receiver};
 use crate::support::signer::ClientKey;
 use crate::support::{CALLBACK, Server};
@@ -35,6 +41,11 @@ async fn register(server: &Server, body: &Value) -> (u16, Value) {
     let response = ask(server, Method::POST, "", None, Some(body)).await;
     assert_eq!(response.headers()["cache-control"], "no-store");
     (response.status().as_u16(), response.json().await.unwrap())
+}
+
+/// An initial access token for ten minutes.
+async fn access(server: &Server, uses: Option<i32>) -> Secret {
+    registration::create_access(&server.app.manager(), &By::command_line(), uses, 600).await.unwrap().0
 }
 
 /// The path of a registration, and its token.
@@ -197,6 +208,11 @@ async fn a_body_that_is_no_registration_is_refused() {
         ("application/json", "{".to_owned(), 400),
         ("application/json", deep, 400),
         ("application/json", format!("{{\"client_name\": \"{}\"}}", "x".repeat(100_000)), 400),
+        (
+            "application/json",
+            r#"{"redirect_uris":["https://a.example/"],"redirect_uris":["https://b.example/"]}"#.to_owned(),
+            400,
+        ),
         ("text/plain", "{}".to_owned(), 400),
         ("application/x-www-form-urlencoded", "redirect_uris=x".to_owned(), 400),
     ] {
@@ -281,13 +297,13 @@ async fn registration_is_off_or_by_token_or_open() {
     assert!(listed(&by_token).await.is_some());
     let bare = ask(&by_token, Method::POST, "", None, Some(&body)).await;
     assert_eq!((bare.status().as_u16(), bare.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
-    let token = issue_access(&by_token.app.manager(), Some(3), 600).await.unwrap();
+    let token = access(&by_token, Some(3)).await;
     let twice = ask(&by_token, Method::POST, "", Some("sgn_guess"), Some(&body)).await;
     assert_eq!(twice.status(), 401);
     // However many at once, as often as it says.
     let asked = join_all((0..8).map(|_| ask(&by_token, Method::POST, "", Some(token.expose()), Some(&body)))).await;
     assert_eq!(asked.iter().filter(|answer| answer.status() == 201).count(), 3);
-    let token = issue_access(&by_token.app.manager(), None, 600).await.unwrap();
+    let token = access(&by_token, None).await;
     assert_eq!(ask(&by_token, Method::POST, "", Some(token.expose()), Some(&body)).await.status(), 201);
     by_token.advance(601);
     assert_eq!(ask(&by_token, Method::POST, "", Some(token.expose()), Some(&body)).await.status(), 401);
@@ -363,17 +379,202 @@ async fn a_software_statement_is_believed_of_a_trusted_issuer() {
     let now = server.app.env().now().seconds();
     let mut old = claims("https://vouches.example");
     old["exp"] = json!(now - 1);
+    let mut early = claims("https://vouches.example");
+    early["nbf"] = json!(now + 60);
+    let mut timeless = claims("https://vouches.example");
+    timeless["exp"] = json!("soon");
     for (statement, status, error) in [
         (key.sign(&claims("https://vouches.example")), 201, None),
         (key.sign(&claims("https://other.example")), 400, Some("unapproved_software_statement")),
         (stranger.sign(&claims("https://vouches.example")), 400, Some("invalid_software_statement")),
         (key.sign(&old), 400, Some("invalid_software_statement")),
+        (key.sign(&early), 400, Some("invalid_software_statement")),
+        (key.sign(&timeless), 400, Some("invalid_software_statement")),
     ] {
         let body = json!({ "redirect_uris": ["https://app.example/cb"], "client_name": "Says itself", "software_statement": statement });
         let (got, answer) = register(&server, &body).await;
         assert_eq!((got, answer["error"].as_str()), (status, error), "{answer}");
         if status == 201 {
             assert_eq!((&answer["client_name"], &answer["software_id"]), (&json!("Vouched for"), &json!("s-1")));
+            assert_eq!(answer["software_statement"], body["software_statement"], "unchanged (RFC 7591 section 3.2.1)");
         }
     }
+}
+
+/// What an administrator gave it is not the client's to give, nor to lose by reading and writing back.
+#[tokio::test]
+async fn what_an_administrator_gave_stays() {
+    let server = open().await;
+    let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (path, token) = managed(&made);
+    let id = ClientId::parse(made["client_id"].as_str().unwrap()).unwrap();
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let mut meta = json!(server.app.provider.client(&id).await.unwrap().unwrap().meta);
+    meta["scope"] = json!("openid orders:read");
+    meta["grant_types"] = json!(["authorization_code", exchange]);
+    meta["token_exchange"] = json!([{ "client": "web", "delegation": true }]);
+    meta["require_pkce"] = json!(true);
+    let meta = serde_json::from_value(meta).unwrap();
+    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    let put = async |body: &Value| -> Value {
+        let response = ask(&server, Method::PUT, &path, Some(token), Some(body)).await;
+        assert_eq!(response.status(), 200, "{body}");
+        response.json().await.unwrap()
+    };
+    let mut read: Value = ask(&server, Method::GET, &path, Some(token), None).await.json().await.unwrap();
+    assert!(read.get("token_exchange").is_none());
+    read["scope"] = json!("openid orders:read orders:write");
+    assert_eq!(put(&read).await["scope"], "openid orders:read", "and gets no more");
+    let kept = || async { server.app.provider.client(&id).await.unwrap().unwrap() };
+    assert!(kept().await.meta.token_exchange.len() == 1 && kept().await.meta.require_pkce);
+    read["grant_types"] = json!(["authorization_code"]);
+    put(&read).await;
+    assert!(kept().await.meta.token_exchange.is_empty(), "what it gives up is gone");
+    clients::disable(&server.app.manager(), &By::command_line(), &id).await.unwrap();
+    assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), 401);
+}
+
+/// Whoever ends it first: what comes later finds nothing, and brings nothing back.
+#[tokio::test]
+async fn a_registration_ends_once() {
+    let server = open().await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    for _ in 0..5 {
+        let (_, made) = register(&server, &body).await;
+        let (path, token) = managed(&made);
+        let (first, put, second) = tokio::join!(
+            ask(&server, Method::DELETE, &path, Some(token), None),
+            ask(&server, Method::PUT, &path, Some(token), Some(&made)),
+            ask(&server, Method::DELETE, &path, Some(token), None),
+        );
+        let mut ended = [first.status().as_u16(), second.status().as_u16()];
+        ended.sort_unstable();
+        assert_eq!(ended, [204, 401]);
+        assert!([200, 401].contains(&put.status().as_u16()), "{}", put.status());
+    }
+    assert_eq!(store::clients::count(server.app.store().read()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_authorization_header_that_stands_twice_is_refused() {
+    let server = open().await;
+    let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (path, token) = managed(&made);
+    let request = reqwest::Client::new().get(format!("{}/oauth2/register{path}", server.url)).bearer_auth(token);
+    assert_eq!(request.header("authorization", "Bearer x").send().await.unwrap().status(), 400);
+}
+
+/// Without a good token nothing is fetched on a stranger's word (T19), and a refused registration costs no use of one.
+#[tokio::test]
+async fn an_initial_access_token_is_looked_at_first_and_used_last() {
+    let there = Receiver::start().await;
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Token;
+        receiver::reachable(config);
+    })
+    .await;
+    let sector = json!({ "redirect_uris": ["https://app.example/cb"], "sector_identifier_uri": there.at("/sector") });
+    assert_eq!(ask(&server, Method::POST, "", Some("sgn_guess"), Some(&sector)).await.status(), 401);
+    assert!(there.requests("/sector").is_empty());
+    let token = access(&server, Some(1)).await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    for (body, status) in [(&sector, 400), (&body, 201), (&body, 401)] {
+        assert_eq!(ask(&server, Method::POST, "", Some(token.expose()), Some(body)).await.status(), status);
+    }
+    // Of the two kinds of tokens none is the other.
+    let many = access(&server, None).await;
+    let made: Value = ask(&server, Method::POST, "", Some(many.expose()), Some(&body)).await.json().await.unwrap();
+    let (path, own) = managed(&made);
+    assert_eq!(ask(&server, Method::POST, "", Some(own), Some(&body)).await.status(), 401);
+    assert_eq!(ask(&server, Method::GET, &path, Some(many.expose()), None).await.status(), 401);
+}
+
+#[tokio::test]
+async fn initial_access_tokens_are_listed_revoked_and_swept() {
+    let server = Server::start_with(|config| config.registration = Registration::Token).await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let (token, made) = registration::create_access(&manager, &by, None, 600).await.unwrap();
+    let listed = registration::accesses(server.app.store()).await.unwrap();
+    assert!(listed.len() == 1 && listed[0].id == made.id && !format!("{listed:?}").contains(token.expose()));
+    registration::revoke_access(&manager, &by, made.id).await.unwrap();
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    assert_eq!(ask(&server, Method::POST, "", Some(token.expose()), Some(&body)).await.status(), 401);
+    assert!(registration::revoke_access(&manager, &by, made.id).await.is_err(), "it is gone");
+    let record = events::list(server.app.store().read(), &events::Filter { most: 9, ..Default::default() }).await;
+    let kinds: Vec<EventKind> = record.unwrap().iter().map(|event| event.kind).collect();
+    assert!(kinds.contains(&EventKind::InitialAccessCreated) && kinds.contains(&EventKind::InitialAccessRevoked));
+    for (uses, seconds) in [(Some(0), 600), (Some(-1), 600), (None, 0), (None, -1), (None, i64::MAX)] {
+        assert!(registration::create_access(&manager, &by, uses, seconds).await.is_err(), "{uses:?} {seconds}");
+    }
+    access(&server, None).await;
+    server.advance(601);
+    Upkeep::default().once(&server.app).await;
+    assert!(registration::accesses(server.app.store()).await.unwrap().is_empty());
+}
+
+/// RFC 7591 §5: what nobody uses does not pile up.
+#[tokio::test]
+async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Open;
+        config.registration_policy.unused = 600;
+    })
+    .await;
+    server.user("alice").await;
+    server.client("web", json!({})).await;
+    let body = json!({ "redirect_uris": [CALLBACK] });
+    let ((_, used), (_, unused), (_, managed_one)) =
+        (register(&server, &body).await, register(&server, &body).await, register(&server, &body).await);
+    server.browser().sign_in(&server.authorize(&[("client_id", used["client_id"].as_str().unwrap())])).await;
+    server.advance(599);
+    let (path, token) = managed(&managed_one);
+    let mut update = managed_one.clone();
+    update["client_name"] = json!("Still here");
+    assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status(), 200);
+    server.advance(2);
+    let mut upkeep = Upkeep::default();
+    upkeep.once(&server.app).await;
+    for (client, status) in [(&used, 200), (&unused, 401), (&managed_one, 200)] {
+        let (path, token) = managed(client);
+        assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), status);
+    }
+    // An idle node looks once a day.
+    server.advance(86_400);
+    upkeep.once(&server.app).await;
+    let left = store::clients::count(server.app.store().read()).await.unwrap();
+    assert_eq!(left, 2, "the administrator's and the one that somebody uses");
+}
+
+/// The number of clients is counted, not guessed, and a full server takes no use of a token.
+#[tokio::test]
+async fn many_at_once_make_no_more_clients_than_there_may_be() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Token;
+        config.registration_policy.clients = 3;
+    })
+    .await;
+    let token = access(&server, Some(4)).await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    let send = || ask(&server, Method::POST, "", Some(token.expose()), Some(&body));
+    let all = join_all((0..8).map(|_| send())).await;
+    let with = |status: u16| all.iter().filter(|answer| answer.status() == status).count();
+    assert_eq!((with(201), with(403)), (3, 5));
+    assert_eq!(registration::accesses(server.app.store()).await.unwrap()[0].uses_left, Some(1));
+}
+
+#[tokio::test]
+async fn the_command_makes_lists_and_revokes_tokens() {
+    let program = Program::new().await;
+    let said = program.done(&["client", "registration-token", "--uses", "2", "--expires-in", "600", "--json"]);
+    let made: Value = serde_json::from_str(&said).unwrap();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert!(token.starts_with("sgn_") && made["uses_left"] == 2);
+    let listed = program.done(&["client", "registration-tokens", "--json"]);
+    assert!(!listed.contains(token));
+    assert_eq!(serde_json::from_str::<Value>(&listed).unwrap()[0]["id"], id);
+    assert!(program.done(&["client", "registration-token"]).contains("shown only now: sgn_"));
+    program.done(&["client", "revoke-registration-token", id]);
+    assert_eq!(program.run(&["client", "revoke-registration-token", id]).code, 1);
+    assert_eq!(program.run(&["client", "registration-token", "--uses", "0"]).code, 2);
+    assert_eq!(program.run(&["client", "registration-token", "--expires-in", "0"]).code, 1);
 }

@@ -10,12 +10,13 @@ mod statement;
 pub mod told;
 
 pub use policy::Policy;
-pub(super) use read::{members, metadata};
+
+use serde_json::Value;
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::client::{Client, Registered};
-use crate::domain::client_metadata::ClientMetadata;
+use crate::domain::client_metadata::{ClientMetadata, FieldError};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::SecretKind;
 use std::sync::Arc;
@@ -24,20 +25,41 @@ pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{field}: {problem}"))
 }
 
+/// A rule that is broken, by the code that RFC 7591 §3.2.2 has for its member.
+pub(super) fn broken(rule: &FieldError) -> OAuthError {
+    let code =
+        if rule.field == "redirect_uris" { ErrorCode::InvalidRedirectUri } else { ErrorCode::InvalidClientMetadata };
+    OAuthError::new(code, format!("{}: {}.", rule.field, rule.message))
+}
+
+/// What a client asks to be.
+#[derive(Debug)]
+pub struct Wanted {
+    pub meta: ClientMetadata,
+    /// The software statement as it came: it goes back unchanged (RFC 7591 §3.2.1).
+    pub statement: Option<Value>,
+}
+
 impl Provider {
-    /// The metadata in a registration request (RFC 7591 §3.1), held to `policy`.
-    pub async fn read_registration(&self, policy: &Policy, body: &[u8]) -> Result<ClientMetadata> {
+    /// The metadata in a registration request (RFC 7591 §3.1), held to `policy`. `had` is what the client is already.
+    pub async fn read_registration(
+        &self,
+        policy: &Policy,
+        body: &[u8],
+        had: Option<&ClientMetadata>,
+    ) -> Result<Wanted> {
         let mut said = read::members(body)?;
-        if let Some(statement) = said.remove("software_statement") {
-            let claims = self.read_statement(policy, &statement).await?;
+        let statement = said.remove("software_statement");
+        if let Some(statement) = &statement {
+            let claims = self.read_statement(policy, statement).await?;
             // RFC 7591 §2.3: what the statement says comes before what the client says.
-            said.extend(read::known(claims));
+            said.extend(claims);
         }
         let mut meta = read::metadata(said)?;
-        policy.hold(&mut meta)?;
+        policy.hold(&mut meta, had)?;
         self.check_addresses(&meta)?;
         self.check_sector(&meta).await?;
-        Ok(meta)
+        Ok(Wanted { meta, statement })
     }
 
     /// The client whose registration `token` manages (RFC 7592 §2); whoever asks otherwise learns nothing.

@@ -1,7 +1,7 @@
 //! What a client that registers itself may have: the settings' scopes and grant types, and addresses that fit what it says
 //! it is (OpenID Connect Registration §2, RFC 7591 §5).
 
-use super::wrong;
+use super::{broken, wrong};
 use crate::config::{RegistrationPolicy, SoftwareIssuer};
 use crate::domain::client_metadata::{ApplicationType, ClientMetadata, GrantType};
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
@@ -38,9 +38,11 @@ impl Policy {
     }
 
     /// Takes what may be had and refuses the rest: scopes are cut to what is allowed (RFC 7591 §2: the server may), a
-    /// grant type that is not allowed is an error, since the client could not work as it means to.
-    pub(super) fn hold(&self, meta: &mut ClientMetadata) -> Result<()> {
-        if let Some(grant) = meta.grant_types.iter().find(|grant| !self.grant_types.contains(grant)) {
+    /// grant type that is not allowed is an error, since the client could not work as it means to. What it `had` may stay:
+    /// an administrator gave it, or the settings were others.
+    pub(super) fn hold(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
+        let may_use = |grant: &GrantType| self.grant_types.contains(grant) || had.is_some_and(|had| had.allows(*grant));
+        if let Some(grant) = meta.grant_types.iter().find(|grant| !may_use(grant)) {
             let name = serde_json::to_value(grant).unwrap_or_default();
             return Err(wrong(
                 "grant_types",
@@ -52,23 +54,24 @@ impl Policy {
             // Who registers for refresh tokens may ask for those that outlive the session (OpenID Connect Core §11).
             meta.scope = meta.scope.union(&[OFFLINE_ACCESS].into_iter().collect());
         }
-        meta.scope = meta.scope.filtered(|scope| self.scopes.contains(scope) && (renews || scope != OFFLINE_ACCESS));
+        let may_ask = |scope: &str| self.scopes.contains(scope) || had.is_some_and(|had| had.scope.contains(scope));
+        meta.scope = meta.scope.filtered(|scope| may_ask(scope) && (renews || scope != OFFLINE_ACCESS));
         if meta.scope.is_empty() {
             return Err(wrong("scope", "none of these scopes may be registered here."));
         }
-        redirects(meta)?;
-        match meta.problems().into_iter().next() {
-            None => Ok(()),
-            Some(problem) if problem.field == "redirect_uris" => {
-                Err(OAuthError::new(ErrorCode::InvalidRedirectUri, format!("redirect_uris: {}.", problem.message)))
-            }
-            Some(problem) => Err(wrong(problem.field, &format!("{}.", problem.message))),
-        }
+        check_redirects(meta)?;
+        meta.problems().first().map_or(Ok(()), |rule| Err(broken(rule)))
+    }
+
+    /// What those may ask for whom nobody here knows.
+    #[must_use]
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 }
 
 /// OpenID Connect Registration §2, `application_type`.
-fn redirects(meta: &ClientMetadata) -> Result<()> {
+pub(in crate::protocol) fn check_redirects(meta: &ClientMetadata) -> Result<()> {
     let refused = |text: &str| Err(OAuthError::new(ErrorCode::InvalidRedirectUri, format!("redirect_uris: {text}")));
     for uri in &meta.redirect_uris {
         let (text, host) = (uri.as_str(), uri.host());

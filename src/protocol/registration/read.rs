@@ -11,7 +11,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 /// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
 /// any unknown one: a stranger who sends them gets a client without them.
-const KNOWN: [&str; 46] = [
+const KNOWN: [&str; 43] = [
     "application_type",
     "backchannel_logout_session_required",
     "backchannel_logout_uri",
@@ -47,7 +47,6 @@ const KNOWN: [&str; 46] = [
     "scope",
     "sector_identifier_uri",
     "software_id",
-    "software_statement",
     "software_version",
     "subject_type",
     "token_endpoint_auth_method",
@@ -56,27 +55,22 @@ const KNOWN: [&str; 46] = [
     "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
-    "client_id",
-    "client_secret",
 ];
 
-/// The members that are known here, those that are `null` left out (RFC 7591 §2: absent).
-pub fn members(body: &[u8]) -> Result<Map<String, Value>> {
-    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidClientMetadata, text);
-    compact::members(body)
-        .map(known)
-        .ok_or_else(|| invalid("The body is not a JSON object, or a name stands in it twice."))
-}
-
-pub(super) fn known(all: Map<String, Value>) -> Map<String, Value> {
-    all.into_iter().filter(|(name, value)| !value.is_null() && KNOWN.contains(&name.as_str())).collect()
+/// The members that are there; one that is `null` is not (RFC 7591 §2 has no value for it), and one that stands there
+/// twice has no meaning that two readers would agree on.
+pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
+    let mut members = compact::members(json).ok_or_else(|| {
+        let text = "That is not a JSON object, or a name stands in it twice.";
+        OAuthError::new(ErrorCode::InvalidClientMetadata, text)
+    })?;
+    members.retain(|_, value| !value.is_null());
+    Ok(members)
 }
 
 /// Parses each member by itself first, so that a refusal names it.
 pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
-    // What an update repeats of the registration (RFC 7592 §2.2) is the endpoint's to compare.
-    said.remove("client_id");
-    said.remove("client_secret");
+    said.retain(|name, value| !value.is_null() && KNOWN.contains(&name.as_str()));
     redirect_uris(&said)?;
     for (name, value) in &said {
         let one: Map<String, Value> = [(name.clone(), value.clone())].into_iter().collect();
@@ -137,9 +131,7 @@ mod tests {
 
     #[test]
     fn every_known_member_is_one_of_the_metadata() {
-        for name in
-            KNOWN.into_iter().filter(|name| !["client_id", "client_secret", "software_statement"].contains(name))
-        {
+        for name in KNOWN {
             let odd = json!({ name: { "no": "such value" } });
             let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
             assert!(!error.contains("unknown field"), "{name}: {error}");

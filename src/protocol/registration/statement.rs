@@ -30,9 +30,11 @@ impl Provider {
             client_jws::verify(token, &SigningAlg::ASYMMETRIC, &keys).map_err(|_| invalid("its signature"))?;
         let claims = verified.claims().ok_or_else(|| invalid("its claims are no JSON object"))?;
         let now = self.env.now().seconds();
-        match claims.get("exp").map(Value::as_i64) {
-            Some(None) => Err(invalid("exp is no number")),
-            Some(Some(exp)) if exp <= now => Err(invalid("it has expired")),
+        let at = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(())).transpose();
+        match (at("nbf"), at("exp")) {
+            (Err(()), _) | (_, Err(())) => Err(invalid("nbf or exp is no number")),
+            (Ok(Some(nbf)), _) if nbf > now => Err(invalid("it is not good yet")),
+            (_, Ok(Some(exp))) if exp <= now => Err(invalid("it has expired")),
             _ => Ok(claims),
         }
     }

@@ -13,8 +13,9 @@ use crate::protocol::discovery::ENDPOINTS;
 const OWN: [&str; 5] = ["consent", "require_pkce", "token_exchange", "jwt_bearer", "access_token_format"];
 
 impl Provider {
-    /// What the client is told. Its secret is kept so that it can be told again.
-    pub fn registration_told(&self, client: &Client, token: &Secret) -> Value {
+    /// What the client is told. Its secret is kept so that it can be told again; its token stays the same, since one that
+    /// changed with each reading would be lost with an answer that is. `statement` is what it sent just now.
+    pub fn registration_told(&self, client: &Client, token: &Secret, statement: Option<Value>) -> Value {
         let mut told = metadata(client);
         let id = client.id.as_str();
         told.insert("client_id".into(), id.into());
@@ -22,6 +23,9 @@ impl Provider {
         if let Some(secret) = self.client_secret(client) {
             told.insert("client_secret".into(), secret.expose().into());
             told.insert("client_secret_expires_at".into(), 0.into());
+        }
+        if let Some(statement) = statement {
+            told.insert("software_statement".into(), statement);
         }
         told.insert("registration_access_token".into(), token.expose().into());
         let segment: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();

@@ -9,6 +9,7 @@ use super::views::people::{ConnectedApp, DetailsForm, GroupsForm, PasswordForm, 
 use super::views::{ConfirmPage, Crumb, Section};
 use super::{again, event_rows, failed, refused, then};
 use crate::domain::authorization::SignInMethod;
+use crate::domain::client::Registered;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
@@ -244,7 +245,7 @@ fn session_row(session: &Session, here: SessionId) -> SessionRow {
 
 fn app_row(app: &consents::Connected) -> ConnectedApp {
     ConnectedApp {
-        href: urls::console_client(&app.client.id),
+        href: (app.client.registered != Registered::ByDocument).then(|| urls::console_client(&app.client.id)),
         app: card(&app.client),
         scope: app.scopes.to_string(),
         since: When::new(app.since.date()),

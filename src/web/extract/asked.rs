@@ -35,12 +35,7 @@ impl FromRequest<App> for Asked {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
-        let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let authorization = headers.next().map(|value| value.to_str().map(ToOwned::to_owned));
-        if headers.next().is_some() {
-            return Err(invalid("The Authorization header is repeated.").into());
-        }
-        let authorization = authorization.transpose().map_err(|_| invalid("The Authorization header is not ASCII."))?;
+        let authorization = authorization(&parts.headers)?;
         let origin = origin(&parts, &app.config.trusted_proxies);
         let parameters = if parts.method == Method::POST {
             if !is_form(&parts.headers) {
@@ -58,6 +53,17 @@ impl FromRequest<App> for Asked {
         };
         Ok(Self { parameters, authorization, origin })
     }
+}
+
+/// The `Authorization` header, which stands once or not at all.
+pub fn authorization(headers: &HeaderMap) -> Result<Option<String>, OAuthError> {
+    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let first = all.next().map(|value| value.to_str().map(ToOwned::to_owned));
+    if all.next().is_some() {
+        return Err(invalid("The Authorization header is repeated."));
+    }
+    first.transpose().map_err(|_| invalid("The Authorization header is not ASCII."))
 }
 
 /// A request's body, which has to be there within [`BODY`] and is no longer than the router allows.

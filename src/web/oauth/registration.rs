@@ -4,29 +4,30 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::client::Client;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, SecretKind};
 use crate::identity::throttle;
 use crate::manage::registration::{self, Refused};
 use crate::protocol::bearer;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::registration::Wanted;
 use crate::web::error::{ApiError, Challenge};
-use crate::web::extract::{body, is_json, origin};
+use crate::web::extract::{authorization, body, is_json, origin};
 
 pub async fn register(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
     let access = match app.config.registration {
         Registration::Off => return Err(off()),
         Registration::Open => None,
-        Registration::Token => Some(token(&parts)?.ok_or_else(bare)?),
+        Registration::Token => Some(SecretKind::InitialAccess.digest(token(&parts)?.ok_or_else(bare)?.expose())),
     };
     let origin = origin(&parts, &app.config.trusted_proxies);
     let policy = &app.registration;
@@ -34,17 +35,20 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
     if counted.map_err(OAuthError::from)?.is_err() {
         return Err(ApiError::with_status(StatusCode::TOO_MANY_REQUESTS, "Too many registrations from this address."));
     }
-    let meta = app.provider.read_registration(policy, &body).await?;
-    let made = registration::register(&app.manager(), origin, meta, access.as_ref(), policy.clients).await;
+    if let Some(access) = &access
+        && !registration::may_register(app.store(), access).await.map_err(OAuthError::from)?
+    {
+        // Before anything is read or fetched on a stranger's word; a use of it is counted where the client is made.
+        return Err(spent());
+    }
+    let Wanted { meta, statement } = app.provider.read_registration(policy, &body, None).await?;
+    let made = registration::register(&app.manager(), origin, meta, access, policy.clients).await;
     match made.map_err(OAuthError::from)? {
         Ok((client, token)) => {
-            Ok((StatusCode::CREATED, Json(app.provider.registration_told(&client, &token))).into_response())
+            let told = app.provider.registration_told(&client, &token, statement);
+            Ok((StatusCode::CREATED, Json(told)).into_response())
         }
-        Err(Refused::Token) => {
-            let error =
-                OAuthError::new(ErrorCode::InvalidToken, "The initial access token is unknown, used or expired.");
-            Err(ApiError::new(error, Challenge::Bearer))
-        }
+        Err(Refused::Token) => Err(spent()),
         Err(Refused::Full) => {
             Err(ApiError::with_status(StatusCode::FORBIDDEN, "No further clients may be registered here."))
         }
@@ -52,27 +56,27 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
 }
 
 pub async fn show(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
-    let (parts, ()) = (request.into_parts().0, ());
-    let (client, token) = managed(&app, &id, &parts).await?;
-    Ok(Json(app.provider.registration_told(&client, &token)).into_response())
+    let (client, token) = managed(&app, &id, &request.into_parts().0).await?;
+    Ok(Json(app.provider.registration_told(&client, &token, None)).into_response())
 }
 
 pub async fn replace(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
     let (client, token) = managed(&app, &id, &parts).await?;
     repeats(&app, &client, &body)?;
-    let meta = app.provider.read_registration(&app.registration, &body).await?;
-    let origin = origin(&parts, &app.config.trusted_proxies);
-    let client = registration::replace(&app.manager(), origin, &client.id, meta).await.map_err(OAuthError::from)?;
-    Ok(Json(app.provider.registration_told(&client, &token)).into_response())
+    let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
+    let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
+    let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta).await;
+    let client = replaced.map_err(OAuthError::from)?.ok_or_else(gone)?;
+    Ok(Json(app.provider.registration_told(&client, &token, wanted.statement)).into_response())
 }
 
 pub async fn end(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
     let parts = request.into_parts().0;
-    let (client, _) = managed(&app, &id, &parts).await?;
-    let origin = origin(&parts, &app.config.trusted_proxies);
-    registration::end(&app.manager(), origin, &client.id).await.map_err(OAuthError::from)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let (client, token) = managed(&app, &id, &parts).await?;
+    let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
+    let ended = registration::end(&app.manager(), origin, &client.id, own).await.map_err(OAuthError::from)?;
+    ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(gone)
 }
 
 /// RFC 7592 §2.2: an update names the client, and its secret only as it is.
@@ -112,14 +116,24 @@ async fn read(app: &App, request: Request) -> Result<(Parts, Vec<u8>), ApiError>
 
 /// The bearer token of the request; never in the body here, which is JSON.
 fn token(parts: &Parts) -> Result<Option<Secret>, ApiError> {
-    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let nothing = Parameters::default();
-    let token = bearer::token(header, &nothing).map_err(|error| ApiError::new(error, Challenge::Bearer))?;
+    let (header, nothing) = (authorization(&parts.headers)?, Parameters::default());
+    let token = bearer::token(header.as_deref(), &nothing).map_err(|error| ApiError::new(error, Challenge::Bearer))?;
     Ok(token.map(|token| Secret::new(token.to_owned())))
 }
 
+fn spent() -> ApiError {
+    let error = OAuthError::new(ErrorCode::InvalidToken, "The initial access token is unknown, used up or expired.");
+    ApiError::new(error, Challenge::Bearer)
+}
+
+/// Somebody else's request was there first.
+fn gone() -> ApiError {
+    let error = OAuthError::new(ErrorCode::InvalidToken, "This registration has ended.");
+    ApiError::new(error, Challenge::Bearer)
+}
+
 fn bare() -> ApiError {
-    let error = OAuthError::new(ErrorCode::InvalidToken, "An initial access token is needed.");
+    let error = OAuthError::new(ErrorCode::InvalidToken, "A token is needed.");
     ApiError::new(error, Challenge::BareBearer)
 }
 

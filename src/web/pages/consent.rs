@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
-use super::{card, person, waiting};
+use super::{asking, person, waiting};
 use crate::domain::api::Api;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::EventId;
@@ -29,7 +29,7 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: urls::consent(waiting.id),
-        app: card(&client),
+        app: asking(&client, &waiting),
         person: person(&user),
         scopes: waiting.request.to_be_allowed().iter().map(|scope| line(scope, &user, &apis)).collect(),
         switch_account: urls::select_account(waiting.id),

@@ -184,7 +184,6 @@ async fn question(
         csrf: visitor.form_token(),
         action: urls::device(ticket),
         app: card(&waiting.client),
-        verified: waiting.client.is_verified(),
         person: person(user),
         user_code: code.to_string(),
         device: in_words(&request.user_agent),

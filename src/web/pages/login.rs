@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in as signed_in_here;
 use super::views::{LoginError, LoginPage};
-use super::{card, record, waiting};
+use super::{asking, record, waiting};
 use crate::config::SignUp;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::{Interaction, Progress};
@@ -137,7 +137,7 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
     let app = match waiting {
         Some(waiting) => {
             let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
-            Some(card(&client))
+            Some(asking(&client, waiting))
         }
         None => None,
     };

@@ -61,8 +61,13 @@ pub fn card(client: &Client) -> AppCard {
         logo: client.meta.logo_uri.as_ref().map(|_| urls::logo(&client.id)),
         policy: client.meta.policy_uri.as_ref().map(|page| page.as_str().to_owned()),
         tos: client.meta.tos_uri.as_ref().map(|page| page.as_str().to_owned()),
-        unverified: client.unverified_host(),
+        unverified: client.unverified_place(None),
     }
+}
+
+/// The app of a request.
+pub fn asking(client: &Client, waiting: &Interaction) -> AppCard {
+    AppCard { unverified: client.unverified_place(Some(&waiting.request.reply_to.redirect_uri)), ..card(client) }
 }
 
 pub fn person(user: &User) -> Person {

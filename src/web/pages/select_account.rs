@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{AccountLine, SelectAccountPage};
-use super::{card, person, record, waiting};
+use super::{asking, person, record, waiting};
 use crate::domain::interaction::Progress;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
@@ -28,7 +28,7 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: urls::select_account(waiting.id),
-        app: Some(card(&client)),
+        app: Some(asking(&client, &waiting)),
         accounts: accounts.collect(),
     }))
 }

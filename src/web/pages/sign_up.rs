@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::login::{cancelled, local, signed_in};
 use super::views::SignUpPage;
-use super::{card, waiting};
+use super::{asking, waiting};
 use crate::config::SignUp;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::Interaction;
@@ -118,7 +118,7 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, next: &str) -> R
     let app = match waiting {
         Some(waiting) => {
             let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
-            Some(card(&client))
+            Some(asking(&client, waiting))
         }
         None => None,
     };

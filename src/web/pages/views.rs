@@ -136,8 +136,6 @@ pub struct DeviceConfirmPage {
     pub csrf: String,
     pub action: String,
     pub app: AppCard,
-    /// Whether somebody here has vouched for the app.
-    pub verified: bool,
     pub person: Person,
     /// As the device shows it.
     pub user_code: String,

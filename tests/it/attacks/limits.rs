@@ -51,6 +51,8 @@ routes! {
     Program &["POST"], "/oauth2/introspect";
     Program &["POST"], "/oauth2/revoke";
     Program &["POST"], "/oauth2/device_authorization";
+    Program &["POST"], "/oauth2/register";
+    Program &["GET", "PUT", "DELETE"], "/oauth2/register/web";
     Program &["GET", "POST"], "/oauth2/userinfo", query;
     Program &["GET"], "/.well-known/openid-configuration";
     Program &["GET"], "/.well-known/oauth-authorization-server";

@@ -173,8 +173,8 @@ pub struct SessionRow {
 }
 
 pub struct ConnectedApp {
-    /// The app's page.
-    pub href: String,
+    /// The app's page, where it is kept here.
+    pub href: Option<String>,
     pub app: AppCard,
     pub scope: String,
     pub since: When,

@@ -1,0 +1,82 @@
+//! `signet client registration-token…`: initial access tokens (RFC 7591 §3), by which apps register themselves.
+
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::{print, print_json, print_table, said};
+use crate::domain::ids::InitialAccessId;
+use crate::env::Timestamp;
+use crate::manage::registration;
+use crate::manage::{By, Manager};
+use crate::store::initial_access::InitialAccess;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// How many clients it registers at most; any number where it is left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    uses: Option<i32>,
+    /// For how long it may be used; a week where this is left out.
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
+    expires_in: i64,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    /// As the list shows it.
+    id: InitialAccessId,
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn create(manager: &Manager, by: &By, args: &Create) -> Result<(), String> {
+    let created = registration::create_access(manager, by, args.uses, args.expires_in).await;
+    let (token, access) = created.map_err(said)?;
+    if args.json {
+        let mut shown = shown(&access);
+        if let Some(members) = shown.as_object_mut() {
+            members.insert("token".to_owned(), json!(token.expose()));
+        }
+        return print_json(&shown);
+    }
+    print(&format!("{} may be used until {}", access.id, date(access.expires_at)));
+    print(&format!("initial access token, shown only now: {}", token.expose()));
+    Ok(())
+}
+
+pub(super) async fn list(manager: &Manager, json: bool) -> Result<(), String> {
+    let all = registration::accesses(&manager.store).await.map_err(said)?;
+    if json {
+        return print_json(&all.iter().map(shown).collect::<Vec<_>>());
+    }
+    let uses = |access: &InitialAccess| access.uses_left.map_or_else(|| "any".to_owned(), |left| left.to_string());
+    let rows: Vec<_> = all
+        .iter()
+        .map(|access| [access.id.to_string(), uses(access), date(access.created_at), date(access.expires_at)])
+        .collect();
+    print_table(["ID", "USES LEFT", "CREATED", "EXPIRES"], &rows);
+    Ok(())
+}
+
+pub(super) async fn revoke(manager: &Manager, by: &By, named: &Named) -> Result<(), String> {
+    registration::revoke_access(manager, by, named.id).await.map_err(said)?;
+    if named.json {
+        return print_json(&json!({ "id": named.id, "revoked": true }));
+    }
+    print(&format!("{} is revoked", named.id));
+    Ok(())
+}
+
+fn shown(access: &InitialAccess) -> Value {
+    json!({
+        "id": access.id,
+        "uses_left": access.uses_left,
+        "created_at": date(access.created_at),
+        "expires_at": date(access.expires_at),
+    })
+}
+
+fn date(at: Timestamp) -> String {
+    at.date().format(&Rfc3339).unwrap_or_default()
+}
