@@ -110,7 +110,7 @@ pub async fn end(manager: &Manager, origin: Origin, id: &ClientId, token: Digest
 }
 
 async fn own(tx: &Tx, id: &ClientId, token: &Digest) -> Result<Option<Client>> {
-    let client = clients::by_id(tx.conn(), id).await?;
+    let client = clients::hold(tx, id).await?;
     Ok(client.filter(|client| client.registration_token == Some(*token)))
 }
 

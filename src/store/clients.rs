@@ -102,6 +102,11 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option
     row::Entity::find_by_id(id.as_str()).one(conn).await?.map(Client::try_from).transpose()
 }
 
+/// The same, which nobody else changes or removes until the transaction ends.
+pub async fn hold(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
+    row::Entity::find_by_id(id.as_str()).lock_exclusive().one(tx.conn()).await?.map(Client::try_from).transpose()
+}
+
 /// What a list of clients shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -39,6 +39,7 @@ async fn no_address_comes_from_a_header() {
         "/".to_owned(),
         "/oauth2/logout".to_owned(),
         "/oauth2/check_session".to_owned(),
+        "/logo/web".to_owned(),
         server.authorize(&[]),
         server.authorize(&[("prompt", "none")]),
         server.authorize(&[("redirect_uri", "https://evil.example/")]),

@@ -135,6 +135,7 @@ async fn no_parameter_comes_out_as_markup() {
             "/setup?token=",
             "/device?user_code=",
             "/device/qr?user_code=",
+            "/logo/",
             "/device/",
             "/.well-known/oauth-protected-resource?resource=",
             "/.well-known/oauth-protected-resource/",
