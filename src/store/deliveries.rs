@@ -84,13 +84,19 @@ pub async fn claim(tx: &Tx, most: u64) -> Result<Vec<Claimed>> {
         .filter(row::Column::Id.is_in(due))
         .exec_with_returning(tx.conn())
         .await?;
-    claimed
-        .into_iter()
-        .map(|row| {
-            let what = from_json(&row.what, "delivery", "what")?;
-            Ok(Claimed { id: DeliveryId(row.id), what, attempt: row.attempts })
-        })
-        .collect()
+    Ok(claimed.iter().filter_map(readable).collect())
+}
+
+/// What a row says. One of a kind that only a newer version knows is left for a node of that version, and keeps nothing
+/// else waiting: the claim has put it off.
+fn readable(row: &row::Model) -> Option<Claimed> {
+    match from_json(&row.what, "delivery", "what") {
+        Ok(what) => Some(Claimed { id: DeliveryId(row.id), what, attempt: row.attempts }),
+        Err(error) => {
+            tracing::error!(delivery = %row.id, %error, "what waits to be sent cannot be read");
+            None
+        }
+    }
 }
 
 /// It has arrived, or is given up.

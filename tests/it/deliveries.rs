@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
+use sea_orm::ConnectionTrait as _;
 use signet::domain::delivery::{Claimed, Delivery, pause_after};
 use signet::domain::ids::{ClientId, SessionId, UserId};
 use signet::domain::participant::Participant;
@@ -129,4 +130,22 @@ async fn a_transaction_may_cause_very_many() {
     let server = Server::start().await;
     enqueue(&server, some(&server, 20_000)).await;
     assert_eq!(claim(&server, 20).await.len(), 20);
+}
+
+/// While nodes of two versions run side by side, one of them may not know what the other one sends.
+#[tokio::test]
+async fn a_row_of_a_kind_that_is_not_known_keeps_nothing_waiting() {
+    let server = Server::start().await;
+    enqueue(&server, some(&server, 1)).await;
+    let change = server.app.store().write(|tx| {
+        Box::pin(async move {
+            tx.conn().execute_unprepared("UPDATE delivery SET what = '{\"later\": 1}'").await?;
+            Ok(())
+        })
+    });
+    change.await.unwrap();
+    enqueue(&server, some(&server, 1)).await;
+    let claimed = claim_one(&server).await;
+    put_off(&server, claimed, server.app.env().now().plus_seconds(3600)).await;
+    assert_eq!(next_due(&server).await, Some(server.app.env().now().plus_seconds(60)), "still there, for another node");
 }
