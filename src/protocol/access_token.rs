@@ -17,6 +17,7 @@ use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::store::access_tokens::{self, OpaqueToken};
+use crate::store::{StoreError, Tx};
 
 /// `aud`: one value is written as a string (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,20 +125,36 @@ impl Provider {
         }
     }
 
-    /// An opaque token and the row that has to be written for it; nothing where the plan is a JWT.
-    pub fn opaque_access_token(&self, plan: &Plan, authorization: &Authorization) -> Option<(Secret, OpaqueToken)> {
+    /// An opaque token, its row written in the transaction that lets it be issued; nothing where the plan is a JWT.
+    pub async fn keep_opaque(
+        &self,
+        tx: &Tx,
+        plan: &Plan,
+        authorization: &Authorization,
+    ) -> std::result::Result<Option<Secret>, StoreError> {
         if plan.format == TokenFormat::Jwt {
-            return None;
+            return Ok(None);
         }
-        let now = self.env.now();
         let secret = SecretKind::AccessToken.mint(self.env.random());
         let row = OpaqueToken {
             digest: SecretKind::AccessToken.digest(secret.expose()),
             authorization: authorization.clone(),
-            issued_at: plan.as_of.unwrap_or(now),
-            expires_at: now.plus_seconds(plan.lifetime),
+            issued_at: plan.as_of.unwrap_or_else(|| tx.now()),
+            expires_at: tx.now().plus_seconds(plan.lifetime),
         };
-        Some((secret, row))
+        access_tokens::insert(tx, &row).await?;
+        Ok(Some(secret))
+    }
+
+    /// The same where nothing else is written; nothing is, for a JWT.
+    pub async fn keep_opaque_alone(&self, plan: &Plan, authorization: &Authorization) -> Result<Option<Secret>> {
+        if plan.format == TokenFormat::Jwt {
+            return Ok(None);
+        }
+        let (provider, plan, authorization) = (self.clone(), plan.clone(), authorization.clone());
+        let kept =
+            self.store.write(move |tx| Box::pin(async move { provider.keep_opaque(tx, &plan, &authorization).await }));
+        Ok(kept.await?)
     }
 
     /// Signs a JWT access token. Outside of any transaction, and so with the time of the transaction that let it be

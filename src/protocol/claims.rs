@@ -10,41 +10,14 @@ use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
 use crate::store::people;
 
+/// What tokens say beside what is known of their person.
+const OF_TOKENS: [&str; 12] =
+    ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"];
+
 /// Every claim that this provider may hand out, for discovery.
-pub const SUPPORTED: [&str; 32] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "auth_time",
-    "nonce",
-    "acr",
-    "amr",
-    "at_hash",
-    "c_hash",
-    "sid",
-    "name",
-    "family_name",
-    "given_name",
-    "middle_name",
-    "nickname",
-    "preferred_username",
-    "profile",
-    "picture",
-    "website",
-    "gender",
-    "birthdate",
-    "zoneinfo",
-    "locale",
-    "updated_at",
-    "email",
-    "email_verified",
-    "address",
-    "phone_number",
-    "phone_number_verified",
-    "groups",
-];
+pub fn supported() -> Vec<&'static str> {
+    OF_TOKENS.into_iter().chain(CLAIMS.iter().flat_map(|(_, claims)| claims.iter().copied())).collect()
+}
 
 impl Provider {
     /// What `scopes` and the names in `single` say about a person who is turned on, without `sub`; nothing where there

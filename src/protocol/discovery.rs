@@ -87,7 +87,7 @@ impl Provider {
             "display_values_supported": ["page"],
             "ui_locales_supported": ["en"],
             "claim_types_supported": ["normal"],
-            "claims_supported": claims::SUPPORTED,
+            "claims_supported": claims::supported(),
             "prompt_values_supported": prompts,
             "claims_parameter_supported": true,
             "request_parameter_supported": true,

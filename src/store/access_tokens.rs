@@ -1,9 +1,9 @@
 //! Opaque access tokens, by digest. JWTs are not stored: `authority` knows which of them have been revoked.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, Tx, from_json, json};
+use super::{Result, Tx, from_json, json, sweep::delete_some};
 use crate::domain::authorization::Authorization;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -67,13 +67,5 @@ pub async fn delete(tx: &Tx, digest: &Digest) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

@@ -1,10 +1,10 @@
 //! Authorization codes: used once by one statement that can lose a race, and kept until they expire so that a second
 //! use is recognised (RFC 6749 §4.1.2).
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::code::{Code, CodeChallenge};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -105,13 +105,11 @@ pub async fn delete_of_client(tx: &Tx, client: &str) -> Result<()> {
 
 /// A used code is kept until what was issued from it can be revoked no more, or a day at most.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400).0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(
+        tx,
+        row::Column::Digest,
+        row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400).0),
+        most,
+    )
+    .await
 }

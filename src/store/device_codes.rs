@@ -4,7 +4,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::authorization::Authorization;
 use crate::domain::device::{Decision, DeviceRequest};
 use crate::domain::ids::ClientId;
@@ -168,13 +168,6 @@ pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let before = |seconds: i64| row::Column::ExpiresAt.lt(tx.now().plus_seconds(-seconds).0);
     let unused = Condition::all().add(before(EXPIRED_SECONDS)).add(row::Column::UsedAt.is_null());
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(Condition::any().add(before(USED_SECONDS)).add(unused))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, Condition::any().add(before(USED_SECONDS)).add(unused), most)
+        .await
 }

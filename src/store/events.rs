@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, with_part};
+use super::{Result, StoreError, Tx, sweep::delete_some, with_part};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::env::Timestamp;
@@ -158,13 +158,5 @@ pub async fn per_day<C: ConnectionTrait>(
 }
 
 pub(super) async fn sweep(tx: &Tx, before: Timestamp, most: u64) -> Result<u64> {
-    let old: Vec<Uuid> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Id)
-        .filter(row::Column::At.lt(before.0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Id.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::At.lt(before.0), most).await
 }

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
@@ -146,13 +146,5 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Uuid> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Id)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Id.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, Tx};
+use super::{Result, Tx, sweep::delete_some};
 use crate::domain::ids::InitialAccessId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -96,13 +96,5 @@ pub async fn delete(tx: &Tx, id: InitialAccessId) -> Result<bool> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

@@ -1,9 +1,9 @@
 //! Authorization requests that wait for a person.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::env::Timestamp;
@@ -78,13 +78,5 @@ pub async fn consume(tx: &Tx, id: InteractionId) -> Result<bool> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Uuid> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Id)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Id.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

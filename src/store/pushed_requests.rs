@@ -1,10 +1,10 @@
 //! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `used_once`, which
 //! outlives it.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, StoreError, Tx};
+use super::{Result, StoreError, Tx, sweep::delete_some};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -61,13 +61,5 @@ pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Times
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

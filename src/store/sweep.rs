@@ -1,7 +1,10 @@
 //! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
 
+use sea_orm::sea_query::IntoCondition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+
 use super::{
-    Result, Store, access_tokens, codes, device_codes, events, feed, grants, initial_access, interactions,
+    Result, Store, Tx, access_tokens, codes, device_codes, events, feed, grants, initial_access, interactions,
     pushed_requests, session_end, throttle, used_once,
 };
 
@@ -9,6 +12,17 @@ use super::{
 const BATCH: u64 = 200;
 /// The feed serves nodes that were away; one that starts reads back a day.
 const FEED_SECONDS: i64 = 2 * 86_400;
+
+/// Deletes at most so many rows of those that are `old`.
+pub(super) async fn delete_some<E: EntityTrait>(
+    tx: &Tx,
+    key: E::Column,
+    old: impl IntoCondition,
+    most: u64,
+) -> Result<u64> {
+    let some = E::find().select_only().column(key).filter(old).limit(most).into_query();
+    Ok(E::delete_many().filter(key.in_subquery(some)).exec(tx.conn()).await?.rows_affected)
+}
 
 /// Deletes one batch of each kind; how many rows went. The caller goes on while there are some.
 ///

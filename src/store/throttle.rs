@@ -1,10 +1,10 @@
 //! Counts of failures, by the digest of what failed (an account, an address, a browser). `identity::throttle` says how many are too many.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, ExprTrait, OnConflict};
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, Tx};
+use super::{Result, Tx, sweep::delete_some};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -62,13 +62,5 @@ pub async fn take_back(tx: &Tx, digest: &Digest) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ResetsAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ResetsAt.lt(tx.now().0), most).await
 }

@@ -1,11 +1,11 @@
 //! What may be used once and carries its own state (a passkey ceremony's ticket, a client's assertion), or whose row is
 //! gone before its use is over (a pushed request): a row says that it has been.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{QuerySelect, Set};
 
-use super::{Result, Tx};
+use super::{Result, Tx, sweep::delete_some};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -43,13 +43,5 @@ pub async fn was_claimed<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Resul
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old: Vec<Vec<u8>> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Digest)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
-        .limit(most)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(row::Entity::delete_many().filter(row::Column::Digest.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

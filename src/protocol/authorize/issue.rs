@@ -17,7 +17,7 @@ use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
-use crate::store::{StoreError, Tx, access_tokens, codes, interactions, session_clients, sessions, used_once};
+use crate::store::{StoreError, Tx, codes, interactions, session_clients, sessions, used_once};
 
 /// What the transaction left to be signed.
 struct Begun {
@@ -79,7 +79,7 @@ impl Provider {
         plan: Option<Plan>,
     ) -> Result<Option<Begun>> {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
-        let opaque = plan.and_then(|plan| self.opaque_access_token(&plan, authorization));
+        let (provider, own) = (self.clone(), authorization.clone());
         let (pushed, id) = (request.pushed, session.id);
         let (participant, session_end) = (Participant::of(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
@@ -101,11 +101,8 @@ impl Provider {
                     if let Some(participant) = &participant {
                         session_clients::join(tx, participant, session_end).await?;
                     }
-                    let opaque = match opaque {
-                        Some((secret, row)) => {
-                            access_tokens::insert(tx, &row).await?;
-                            Some(secret)
-                        }
+                    let opaque = match &plan {
+                        Some(plan) => provider.keep_opaque(tx, plan, &own).await?,
                         None => None,
                     };
                     Ok(Some(Begun { at: tx.now(), code, opaque }))

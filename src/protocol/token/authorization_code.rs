@@ -19,9 +19,8 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
-use crate::protocol::resource::narrowed;
 use crate::store::grants::Of;
-use crate::store::{Change, Cutoff, StoreError, Tx, access_tokens, codes, events, grants, people, sessions};
+use crate::store::{Change, Cutoff, StoreError, Tx, codes, events, grants, people, sessions};
 
 fn invalid_grant(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, text)
@@ -63,29 +62,14 @@ impl Provider {
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
                     }
-                    if !provider.stands(tx, &code.authorization, code.issued_at).await? {
-                        return Ok(Err(unknown().because("what it hangs on has ended")));
-                    }
-                    let resources = match narrowed(&parameters, &code.authorization.resources) {
-                        Ok(resources) => resources,
-                        Err(error) => return Ok(Err(error)),
-                    };
-                    let refresh = provider.begin_family(tx, &client_now, &code.authorization, code.issued_at).await?;
-                    let authorization = Authorization { resources, ..code.authorization };
-                    let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
-                    let opaque = match provider.opaque_access_token(&plan, &authorization) {
-                        Some((secret, row)) => {
-                            access_tokens::insert(tx, &row).await?;
-                            Some(secret)
-                        }
-                        None => None,
-                    };
-                    Ok(Ok((authorization, plan, tx.now(), opaque, refresh)))
+                    let granted =
+                        provider.grant(tx, &client_now, code.authorization, code.issued_at, &parameters, &apis).await?;
+                    Ok(granted
+                        .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
                 })
             })
             .await?;
-        let (authorization, plan, issued_at, opaque, refresh) = redeemed?;
-        self.mint(client, &authorization, &plan, issued_at, opaque, refresh).await
+        self.mint(client, redeemed?).await
     }
 
     /// Whether nothing that an authorization hangs on has ended `since` it was given: what this node has heard of, and

@@ -11,19 +11,12 @@ use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::resources;
-use crate::store::access_tokens;
 
 impl Provider {
     pub(super) async fn client_credentials(&self, client: &Client, parameters: &Parameters) -> Result<TokenSet> {
         let now = self.env.now();
         let (authorization, plan) = self.for_itself(client, parameters).await?;
-        let opaque = match self.opaque_access_token(&plan, &authorization) {
-            None => None,
-            Some((secret, row)) => {
-                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
-                Some(secret)
-            }
-        };
+        let opaque = self.keep_opaque_alone(&plan, &authorization).await?;
         self.mint_access_token(client, &authorization, &plan, now, opaque)
     }
 

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::TokenSet;
-use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::device::{Decision, DeviceRequest, Poll};
 use crate::domain::event::Origin;
@@ -14,8 +13,7 @@ use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::narrowed;
-use crate::store::{StoreError, Tx, access_tokens, device_codes};
+use crate::store::{StoreError, Tx, device_codes};
 
 fn unknown() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The device code is unknown or used.")
@@ -45,29 +43,13 @@ impl Provider {
                         refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
                     };
                     device_codes::consume(tx, &digest).await?;
-                    if !provider.stands(tx, &authorization, since).await? {
-                        return Ok(Err(unknown().because("what it hangs on has ended")));
-                    }
-                    let resources = match narrowed(&parameters, &authorization.resources) {
-                        Ok(resources) => resources,
-                        Err(error) => return Ok(Err(error)),
-                    };
-                    let refresh = provider.begin_family(tx, &client_now, &authorization, since).await?;
-                    let authorization = Authorization { resources, ..authorization };
-                    let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
-                    let opaque = match provider.opaque_access_token(&plan, &authorization) {
-                        Some((secret, row)) => {
-                            access_tokens::insert(tx, &row).await?;
-                            Some(secret)
-                        }
-                        None => None,
-                    };
-                    Ok(Ok((authorization, plan, tx.now(), opaque, refresh)))
+                    let granted = provider.grant(tx, &client_now, authorization, since, &parameters, &apis).await?;
+                    Ok(granted
+                        .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
                 })
             })
             .await?;
-        let (authorization, plan, issued_at, opaque, refresh) = redeemed?;
-        self.mint(client, &authorization, &plan, issued_at, opaque, refresh).await
+        self.mint(client, redeemed?).await
     }
 
     /// The refusal of a poll, and what it leaves behind.

@@ -1,6 +1,7 @@
 //! The one mint: an authorization becomes tokens. Signing happens after the transaction and outside of it.
 
 use super::TokenSet;
+use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::scope::{OPENID, Scopes};
@@ -10,26 +11,57 @@ use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
+use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::narrowed;
+use crate::store::{StoreError, Tx};
+
+/// What a transaction has let be issued; signing is left.
+pub(super) struct Granted {
+    pub authorization: Authorization,
+    pub plan: Plan,
+    pub at: Timestamp,
+    /// An access token that the transaction has written already.
+    pub opaque: Option<Secret>,
+    pub refresh: Option<Secret>,
+}
 
 impl Provider {
-    /// Signs what `authorization` was worth at `issued_at`. `opaque` is an access token that the transaction has written
-    /// already.
-    pub(super) async fn mint(
+    /// Begins what a person's `authorization` of `since` comes to, narrowed as the request asks; nothing where what it
+    /// hangs on has ended.
+    pub(super) async fn grant(
         &self,
+        tx: &Tx,
         client: &Client,
-        authorization: &Authorization,
-        plan: &Plan,
-        issued_at: Timestamp,
-        opaque: Option<Secret>,
-        refresh_token: Option<Secret>,
-    ) -> Result<TokenSet> {
-        let mut tokens = self.mint_access_token(client, authorization, plan, issued_at, opaque)?;
-        if authorization.scopes.contains(OPENID) {
-            let about = self.claims_in_id_token(authorization, &Scopes::default()).await?;
-            let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
-            tokens.id_token = self.id_token(client, authorization, beside).await?;
+        authorization: Authorization,
+        since: Timestamp,
+        parameters: &Parameters,
+        apis: &[Api],
+    ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
+        if !self.stands(tx, &authorization, since).await? {
+            return Ok(Ok(None));
         }
-        tokens.refresh_token = refresh_token.map(|token| token.expose().to_owned());
+        let resources = match narrowed(parameters, &authorization.resources) {
+            Ok(resources) => resources,
+            Err(error) => return Ok(Err(error)),
+        };
+        // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
+        let refresh = self.begin_family(tx, client, &authorization, since).await?;
+        let authorization = Authorization { resources, ..authorization };
+        let plan = self.plan_access_token(client, &authorization.resources, apis);
+        let opaque = self.keep_opaque(tx, &plan, &authorization).await?;
+        Ok(Ok(Some(Granted { authorization, plan, at: tx.now(), opaque, refresh })))
+    }
+
+    /// Signs what was granted.
+    pub(super) async fn mint(&self, client: &Client, granted: Granted) -> Result<TokenSet> {
+        let Granted { authorization, plan, at, opaque, refresh } = granted;
+        let mut tokens = self.mint_access_token(client, &authorization, &plan, at, opaque)?;
+        if authorization.scopes.contains(OPENID) {
+            let about = self.claims_in_id_token(&authorization, &Scopes::default()).await?;
+            let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
+            tokens.id_token = self.id_token(client, &authorization, beside).await?;
+        }
+        tokens.refresh_token = refresh.map(|token| token.expose().to_owned());
         Ok(tokens)
     }
 

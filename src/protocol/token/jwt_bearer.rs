@@ -21,7 +21,7 @@ use crate::protocol::client_assertion::{SKEW, good_until};
 use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::store::{access_tokens, used_once};
+use crate::store::used_once;
 
 /// §3.1; the cause is for the log alone: what an issuer's tokens look like is no business of those who guess.
 fn refused(cause: impl Into<String>) -> OAuthError {
@@ -45,25 +45,21 @@ impl Provider {
         if plan.lifetime < 1 {
             return Err(refused("it ends in less than a second"));
         }
-        let opaque = self.opaque_access_token(&plan, &authorization);
-        let once = (!trusted.reusable).then(|| once(trusted, &claims, &verified.payload));
-        let opaque = if once.is_some() || opaque.is_some() {
+        let opaque = if trusted.reusable {
+            self.keep_opaque_alone(&plan, &authorization).await?
+        } else {
+            let once = once(trusted, &claims, &verified.payload);
             let until = ends.plus_seconds(SKEW + 1);
+            let (provider, plan, authorization) = (self.clone(), plan.clone(), authorization.clone());
             let write = self.store.write(move |tx| {
                 Box::pin(async move {
-                    if let Some(once) = once
-                        && !used_once::claim(tx, &once, until).await?
-                    {
+                    if !used_once::claim(tx, &once, until).await? {
                         return Ok(Err(refused("it was used before")));
                     }
-                    let Some((secret, row)) = opaque else { return Ok(Ok(None)) };
-                    access_tokens::insert(tx, &row).await?;
-                    Ok(Ok(Some(secret)))
+                    Ok(Ok(provider.keep_opaque(tx, &plan, &authorization).await?))
                 })
             });
             write.await??
-        } else {
-            None
         };
         self.mint_access_token(client, &authorization, &plan, now, opaque)
     }

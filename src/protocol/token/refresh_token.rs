@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::TokenSet;
+use super::issue::Granted;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::event::Origin;
@@ -14,8 +15,8 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::narrowed;
+use crate::store::grants;
 use crate::store::grants::Rotation;
-use crate::store::{access_tokens, grants};
 
 fn refused() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The refresh token is unknown, used, expired or revoked.")
@@ -71,21 +72,15 @@ impl Provider {
                         return Ok(Err(refused().because("lost a race")));
                     }
                     let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
-                    let opaque = match provider.opaque_access_token(&plan, &authorization) {
-                        Some((secret, row)) => {
-                            access_tokens::insert(tx, &row).await?;
-                            Some(secret)
-                        }
-                        None => None,
-                    };
-                    Ok(Ok((authorization, plan, tx.now(), opaque, secret)))
+                    let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
+                    Ok(Ok(Granted { authorization, plan, at: tx.now(), opaque, refresh: Some(secret) }))
                 })
             })
             .await?;
-        let (mut authorization, plan, issued_at, opaque, refresh) = refreshed?;
+        let mut granted = refreshed?;
         // OpenID Connect Core §12.2: an ID token of a refresh has no nonce.
-        authorization.nonce = None;
-        self.mint(client, &authorization, &plan, issued_at, opaque, Some(refresh)).await
+        granted.authorization.nonce = None;
+        self.mint(client, granted).await
     }
 
     fn lives(&self, grant: &Grant) -> bool {

@@ -19,7 +19,7 @@ use crate::protocol::Provider;
 use crate::protocol::access_token::Audience;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::store::{access_tokens, consents};
+use crate::store::consents;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -100,13 +100,7 @@ impl Provider {
         if plan.lifetime < 1 {
             return Err(invalid("The subject token is about to expire."));
         }
-        let opaque = match self.opaque_access_token(&plan, &authorization) {
-            None => None,
-            Some((secret, row)) => {
-                self.store.write(move |tx| Box::pin(async move { access_tokens::insert(tx, &row).await })).await?;
-                Some(secret)
-            }
-        };
+        let opaque = self.keep_opaque_alone(&plan, &authorization).await?;
         let tokens = self.mint_access_token(client, &authorization, &plan, now, opaque)?;
         Ok(TokenSet { issued_token_type: Some(ACCESS_TOKEN), ..tokens })
     }
