@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::views::clients::{ClientForm, ClientPage};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{FieldErrors, again, client_form, failed, refused, then};
+use super::{FieldErrors, again, client_form, client_members, failed, refused, then};
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
@@ -30,6 +30,7 @@ pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<
 pub async fn save(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
     form.complete(&client_form::FIELDS)?;
+    form.complete(&client_members::fields())?;
     let client = found(person, &id).await?;
     let typed = client_form::typed(&form);
     let refuse =

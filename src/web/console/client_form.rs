@@ -1,13 +1,15 @@
 //! What the two forms for apps mean: from what was typed to metadata (RFC 7591 §2), with a sentence at each field that
 //! is wrong, and back. Members that a form does not show stay as they are.
 //!
-//! Next door: [`super::new_client`] and [`super::client`], which show them.
+//! Next door: [`super::client_members`], the members that few apps need; [`super::new_client`] and [`super::client`],
+//! which show them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FieldErrors;
+use super::client_texts::{ResponseTypes, Texts};
 use super::views::clients::{ClientForm, Kind, NewClientForm};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{
@@ -15,12 +17,12 @@ use crate::domain::client_metadata::{
 };
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
-use crate::domain::web_address::{FetchUri, WebPage};
+use crate::domain::web_address::WebPage;
 use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 
 /// The fields of text that the form of an app has in a browser, filled or not.
-pub const FIELDS: [&str; 13] = [
+pub const FIELDS: [&str; 10] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
@@ -31,9 +33,6 @@ pub const FIELDS: [&str; 13] = [
     "id_token_signed_response_alg",
     "policy_uri",
     "tos_uri",
-    "initiate_login_uri",
-    "backchannel_logout_uri",
-    "frontchannel_logout_uri",
 ];
 
 /// The settings of an app that was not changed yet.
@@ -53,9 +52,8 @@ pub fn shown(client: &Client) -> ClientForm {
         id_token_signed_response_alg: name_of(&meta.id_token_signed_response_alg),
         policy_uri: page(&meta.policy_uri),
         tos_uri: page(&meta.tos_uri),
-        initiate_login_uri: page(&meta.initiate_login_uri),
-        backchannel_logout_uri: meta.backchannel_logout_uri.clone().map(String::from).unwrap_or_default(),
-        frontchannel_logout_uri: page(&meta.frontchannel_logout_uri),
+        response_types: meta.response_types().iter().map(name_of).collect(),
+        members: Texts::shown(meta),
         errors: Vec::new(),
     }
 }
@@ -76,9 +74,8 @@ pub fn typed(form: &AdminForm) -> ClientForm {
         id_token_signed_response_alg: text("id_token_signed_response_alg"),
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
-        initiate_login_uri: text("initiate_login_uri"),
-        backchannel_logout_uri: text("backchannel_logout_uri"),
-        frontchannel_logout_uri: text("frontchannel_logout_uri"),
+        response_types: form.all("response_types"),
+        members: Texts::typed(form),
         errors: Vec::new(),
     }
 }
@@ -133,6 +130,7 @@ fn is_on_a_device(uri: &RedirectUri) -> bool {
 /// `meta` with what the form says.
 pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMetadata, FieldErrors> {
     let mut read = Read::default();
+    let responses = ResponseTypes { before: meta.response_types(), ticked: &form.response_types };
     meta.client_name = read.name(&form.client_name);
     meta.redirect_uris = read.addresses("redirect_uris", &form.redirect_uris);
     meta.post_logout_redirect_uris = read.addresses("post_logout_redirect_uris", &form.post_logout_redirect_uris);
@@ -155,10 +153,13 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMet
     }
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
-    meta.initiate_login_uri = read.web_page("initiate_login_uri", &form.initiate_login_uri);
-    meta.backchannel_logout_uri = read.address("backchannel_logout_uri", &form.backchannel_logout_uri, FetchUri::parse);
-    meta.frontchannel_logout_uri = read.web_page("frontchannel_logout_uri", &form.frontchannel_logout_uri);
-    read.done(meta)
+    match form.members.metadata(meta, &responses) {
+        Ok(meta) => read.done(meta),
+        Err(errors) => {
+            read.0.extend(errors);
+            Err(read.0)
+        }
+    }
 }
 
 /// Reads fields, and collects what is wrong with them.
@@ -198,15 +199,11 @@ impl Read {
     }
 
     fn web_page(&mut self, field: &str, text: &str) -> Option<WebPage> {
-        self.address(field, text, WebPage::parse)
-    }
-
-    fn address<T>(&mut self, field: &str, text: &str, parse: fn(&str) -> Result<T, &'static str>) -> Option<T> {
         let text = text.trim();
         if text.is_empty() {
             return None;
         }
-        parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
+        WebPage::parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
     }
 
     /// A value by its name in the metadata.
@@ -221,7 +218,7 @@ impl Read {
 }
 
 /// A value's name in the metadata.
-fn name_of(value: &impl Serialize) -> String {
+pub fn name_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(name)) => name,
         _ => String::new(),

@@ -1,12 +1,15 @@
 //! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
 //! `Admin` or `AdminForm`, who let nobody else in.
 //!
-//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`client_form`] what its forms mean;
+//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`client_form`] what its forms mean,
+//! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
 pub mod client;
 mod client_form;
+mod client_members;
+mod client_texts;
 pub mod clients;
 mod event_rows;
 pub mod events;

@@ -78,7 +78,7 @@ impl FromRequestParts<App> for Visitor {
 }
 
 /// The fields of our own forms that are boxes to tick, several of one name.
-const LISTS: [&str; 2] = ["groups", "grant_types"];
+const LISTS: [&str; 3] = ["groups", "grant_types", "response_types"];
 
 /// A POST from one of our own pages.
 pub struct Form {

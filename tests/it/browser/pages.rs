@@ -76,7 +76,7 @@ async fn signing_in_works_without_javascript() {
 
 #[tokio::test]
 async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
-    let server = Server::start().await;
+    let server = Server::start_with(|config| config.sign_up = signet::config::SignUp::Open).await;
     let setup = signet::web::pages::setup::link(&server.app).await.unwrap().unwrap();
     server.user("alice").await;
     let long = "Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsverordnung";
@@ -96,6 +96,8 @@ async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
     fits("setup").await;
     browser.open(&format!("{}/oauth2/authorize?client_id={}", server.url, "x".repeat(200))).await;
     fits("error").await;
+    browser.open(&format!("{authorize}&prompt=create")).await;
+    fits("signup").await;
     browser.open(&authorize).await;
     fits("login").await;
     browser.sign_in("alice", "wrong").await;

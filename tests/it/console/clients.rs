@@ -210,6 +210,169 @@ async fn a_change_keeps_what_the_form_does_not_show() {
     assert!(knows(&server, "web", &shown_secret(&page).unwrap()).await);
 }
 
+/// Whatever `apply` has set: saving what is shown changes nothing, an edit of another field leaves it.
+#[tokio::test]
+async fn rare_members_are_shown_and_survive_an_edit() {
+    let (server, admin) = with_admin().await;
+    let keys = json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "a", "x": "x", "y": "y" }] });
+    let rare = json!({
+        "grant_types": ["authorization_code", "implicit", "refresh_token", "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
+        "response_types": ["code", "code id_token"], "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "ES256", "jwks": keys, "subject_type": "pairwise",
+        "sector_identifier_uri": "https://app.example/sector.json", "id_token_signed_response_alg": "PS256",
+        "id_token_encrypted_response_alg": "ECDH-ES", "id_token_encrypted_response_enc": "A256GCM",
+        "userinfo_signed_response_alg": "EdDSA", "userinfo_encrypted_response_alg": "RSA-OAEP-256",
+        "introspection_signed_response_alg": "RS256", "introspection_encrypted_response_alg": "ECDH-ES+A256KW",
+        "request_object_signing_alg": "ES256", "request_object_encryption_alg": "RSA-OAEP-256",
+        "request_object_encryption_enc": "A128CBC-HS256", "request_uris": ["https://app.example/r#1"],
+        "require_pushed_authorization_requests": true, "require_signed_request_object": true,
+        "default_max_age": 600, "default_acr_values": ["phr", "urn:signet:acr:password"],
+        "logo_uri": "https://app.example/logo.png", "initiate_login_uri": "https://app.example/login",
+        "backchannel_logout_uri": "https://app.example/out", "backchannel_logout_session_required": true,
+        "require_auth_time": true, "contacts": ["ops@app.example"], "software_id": "x",
+        "token_exchange": [{ "client": "other", "delegation": true }],
+        "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "repo:*" }],
+    });
+    server.client("web", rare).await;
+    let before = stored(&server, "web").await;
+    let page = admin.page("/admin/clients/web").await;
+    assert_eq!(page.value("#jwks_uri"), "");
+    assert!(page.value("#jwks").contains("\"kid\": \"a\""));
+    assert_eq!(page.value("#default_acr_values"), "phr urn:signet:acr:password");
+    assert!(admin.fill(&page, "#settings", &[]).await.html.contains("Saved."));
+    assert_eq!(stored(&server, "web").await, before, "saving what is shown changes nothing");
+    admin.fill(&page, "#settings", &[("client_name", "Other")]).await;
+    let mut after = stored(&server, "web").await;
+    assert_eq!(after.meta.client_name, "Other");
+    after.meta.client_name.clone_from(&before.meta.client_name);
+    assert_eq!(after.meta, before.meta);
+    // Response types that were never stated go on to follow the grant types.
+    server.client("plain", json!({ "client_name": "Plain" })).await;
+    let page = admin.page("/admin/clients/plain").await;
+    let machine = [("grant_types", "client_credentials"), ("redirect_uris", ""), ("scope", "")];
+    let saved = admin.fill(&page, "#settings", &machine).await;
+    assert!(saved.html.contains("Saved."), "{}", saved.text(".error"));
+    assert_eq!(stored(&server, "plain").await.meta.response_types(), []);
+}
+
+#[tokio::test]
+async fn rare_members_are_set_from_the_console() {
+    let (server, admin) = with_admin().await;
+    server.client("web", json!({})).await;
+    let page = admin.page("/admin/clients/web").await;
+    let jwks = r#"{ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "a", "x": "x", "y": "y" }] }"#;
+    let changes = [
+        ("response_types", "code"),
+        ("response_types", "code id_token"),
+        ("token_endpoint_auth_method", "private_key_jwt"),
+        ("jwks", jwks),
+        ("id_token_signed_response_alg", "EdDSA"),
+        ("id_token_encrypted_response_alg", "ECDH-ES"),
+        ("userinfo_signed_response_alg", "ES256"),
+        ("introspection_signed_response_alg", "PS256"),
+        ("subject_type", "pairwise"),
+        ("request_object_signing_alg", "RS256"),
+        ("request_uris", "https://app.example/a\r\nhttps://app.example/b"),
+        ("require_pushed_authorization_requests", "true"),
+        ("require_signed_request_object", "true"),
+        ("default_max_age", "300"),
+        ("default_acr_values", "phr"),
+        ("logo_uri", "https://app.example/logo.png"),
+    ];
+    assert!(admin.fill(&page, "#settings", &changes).await.html.contains("Saved."));
+    let meta = serde_json::to_value(stored(&server, "web").await.meta).unwrap();
+    for (name, value) in [
+        ("response_types", json!(["code", "code id_token"])),
+        // What follows from it is ticked.
+        ("grant_types", json!(["authorization_code", "refresh_token", "client_credentials", "implicit"])),
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("jwks", serde_json::from_str(jwks).unwrap()),
+        ("id_token_encrypted_response_alg", json!("ECDH-ES")),
+        ("userinfo_signed_response_alg", json!("ES256")),
+        ("introspection_signed_response_alg", json!("PS256")),
+        ("subject_type", json!("pairwise")),
+        ("request_object_signing_alg", json!("RS256")),
+        ("request_uris", json!(["https://app.example/a", "https://app.example/b"])),
+        ("require_pushed_authorization_requests", json!(true)),
+        ("require_signed_request_object", json!(true)),
+        ("default_max_age", json!(300)),
+        ("default_acr_values", json!(["phr"])),
+        ("logo_uri", json!("https://app.example/logo.png")),
+    ] {
+        assert_eq!(meta[name], value, "{name}");
+    }
+    // And back, by emptying.
+    let page = admin.page("/admin/clients/web").await;
+    let changes = [
+        ("-require_pushed_authorization_requests", ""),
+        ("-require_signed_request_object", ""),
+        ("token_endpoint_auth_method", "client_secret_jwt"),
+        ("jwks", ""),
+        ("id_token_encrypted_response_alg", ""),
+        ("request_object_signing_alg", ""),
+        ("request_uris", ""),
+        ("default_max_age", ""),
+        ("default_acr_values", ""),
+        ("logo_uri", ""),
+    ];
+    let saved = admin.fill(&page, "#settings", &changes).await;
+    assert!(shown_secret(&saved).is_some(), "a secret for its MACs: {}", saved.text(".notice"));
+    let meta = serde_json::to_value(stored(&server, "web").await.meta).unwrap();
+    for (name, _) in changes.iter().filter(|(name, _)| *name != "token_endpoint_auth_method") {
+        assert_eq!(meta[name.trim_start_matches('-')], Value::Null, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_rare_member_that_is_refused_is_kept_and_told_at_its_field() {
+    let (server, admin) = with_admin().await;
+    server.client("web", json!({})).await;
+    let before = stored(&server, "web").await;
+    let page = admin.page("/admin/clients/web").await;
+    let private = r#"{"keys":[{"kty":"EC","d":"x"}]}"#;
+    for (field, typed, told) in [
+        ("jwks", "{", "jwks"),
+        ("jwks", "[]", "jwks"),
+        ("jwks", private, "jwks"),
+        ("jwks_uri", "app.example/jwks", "jwks_uri"),
+        ("jwks_uri", "<script>", "jwks_uri"),
+        ("sector_identifier_uri", "ftp://app.example", "sector_identifier_uri"),
+        ("subject_type", "secret", "subject_type"),
+        ("default_max_age", "soon", "default_max_age"),
+        ("default_max_age", "-1", "default_max_age"),
+        ("default_max_age", "99999999", "default_max_age"),
+        ("request_uris", "https://app.example/a\nhere", "request_uris"),
+        ("logo_uri", "javascript:alert(1)", "logo_uri"),
+        ("userinfo_signed_response_alg", "none", "userinfo_signed_response_alg"),
+        ("id_token_signed_response_alg", "none", "id_token_signed_response_alg"),
+        ("response_types", "token", "response_types"),
+        ("token_endpoint_auth_method", "private_key_jwt", "token_endpoint_auth_method"),
+        ("token_endpoint_auth_method", "tls_client_auth", "token_endpoint_auth_method"),
+        ("id_token_encrypted_response_alg", "ECDH-ES", "jwks"),
+        ("userinfo_encrypted_response_enc", "A256GCM", "userinfo_encrypted_response_enc"),
+        ("request_object_signing_alg", "RS256", "request_object_signing_alg"),
+        ("token_exchange", "{}", "token_exchange"),
+        ("jwt_bearer", "nonsense", "jwt_bearer"),
+    ] {
+        let refused = admin.fill(&page, "#settings", &[("client_name", "Other"), (field, typed)]).await;
+        assert_eq!(refused.status, 422, "{field} {typed}");
+        assert!(refused.has(&format!("#{told}-error")), "{field} {typed}: {}", refused.text(".error"));
+        assert!(refused.has(&format!("details[open] #{told}-error")), "{field} {typed}: folded in");
+        assert_eq!(refused.value("#client_name"), "Other");
+        if !["subject_type", "response_types", "token_endpoint_auth_method"].contains(&field)
+            && !field.ends_with("_alg")
+        {
+            assert_eq!(refused.value(&format!("#{field}")), typed, "{field}");
+        }
+    }
+    assert_eq!(stored(&server, "web").await, before);
+    // A form of which a part is missing empties nothing.
+    let (action, mut form) = page.filled("#settings", &[]);
+    form.retain(|(name, _)| name != "jwks_uri");
+    assert_eq!(admin.raw_post(&action, &form).await.status(), 400);
+}
+
 #[tokio::test]
 async fn a_new_secret_voids_the_old_one() {
     let (server, admin) = with_admin().await;

@@ -5,6 +5,7 @@
 
 use askama::Template;
 
+pub use super::client_form::ClientForm;
 use super::{Choice, Pager, first_error};
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
@@ -34,6 +35,8 @@ pub struct ClientRow {
     pub app: AppCard,
     pub kind: Kind,
     pub made: When,
+    /// How it came to be here, as it stands before that moment.
+    pub came: &'static str,
     pub on: bool,
 }
 
@@ -179,79 +182,6 @@ pub struct ClientPage {
 impl ClientPage {
     fn first_redirect_uri(&self) -> Option<&str> {
         self.form.redirect_uris.lines().map(str::trim).find(|line| !line.is_empty())
-    }
-}
-
-/// The settings of one app, as typed or as stored.
-#[derive(Clone, Default)]
-pub struct ClientForm {
-    pub client_name: String,
-    /// One a line.
-    pub redirect_uris: String,
-    pub post_logout_redirect_uris: String,
-    /// The values of `grant_types` that are ticked.
-    pub grant_types: Vec<String>,
-    pub token_endpoint_auth_method: String,
-    pub scope: String,
-    /// `required` or `trusted`.
-    pub consent: String,
-    pub require_pkce: bool,
-    /// `jwt` or `opaque`.
-    pub access_token_format: String,
-    pub id_token_signed_response_alg: String,
-    pub policy_uri: String,
-    pub tos_uri: String,
-    pub initiate_login_uri: String,
-    pub backchannel_logout_uri: String,
-    pub frontchannel_logout_uri: String,
-    /// Field (empty for the form as a whole) and message.
-    pub errors: Vec<(String, String)>,
-}
-
-impl ClientForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
-    }
-
-    fn grants(&self, grant_type: &str) -> bool {
-        self.grant_types.iter().any(|held| held == grant_type)
-    }
-
-    /// Ticked ones for which the page has no words, so that saving does not drop them.
-    fn other_grants(&self) -> impl Iterator<Item = &String> {
-        let with_words = [
-            "authorization_code",
-            "refresh_token",
-            "client_credentials",
-            "urn:ietf:params:oauth:grant-type:device_code",
-        ];
-        self.grant_types.iter().filter(move |held| !with_words.contains(&held.as_str()))
-    }
-
-    /// The methods there are words for, and the present one in any case.
-    fn auth_methods(&self) -> Vec<Choice> {
-        let present = self.token_endpoint_auth_method.as_str();
-        let mut choices: Vec<Choice> = [
-            ("client_secret_basic", "Secret in the header: client_secret_basic"),
-            ("client_secret_post", "Secret in the form: client_secret_post"),
-            ("none", "Not at all, it is public: none"),
-        ]
-        .into_iter()
-        .map(|(value, label)| Choice { value: value.to_owned(), label: label.to_owned(), selected: value == present })
-        .collect();
-        if !present.is_empty() && !choices.iter().any(|choice| choice.selected) {
-            choices.push(Choice { value: present.to_owned(), label: present.to_owned(), selected: true });
-        }
-        choices
-    }
-
-    fn folded_error(&self) -> bool {
-        self.errors.iter().any(|(field, _)| {
-            !matches!(
-                field.as_str(),
-                "" | "client_name" | "redirect_uris" | "post_logout_redirect_uris" | "scope" | "consent"
-            )
-        })
     }
 }
 

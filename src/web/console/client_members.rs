@@ -1,0 +1,263 @@
+//! The members of an app's metadata that few apps need, as one table: the page draws its fields from it, and what was typed
+//! goes back into the metadata by the same names (RFC 7591 §2, OpenID Connect Registration §2, RFC 9101 §10.5, RFC 9126 §6,
+//! RFC 9701 §6 and the logout specs). Next door: [`super::client_texts`], which reads and fills those fields;
+//! [`super::client_form`], the members that every app has.
+
+use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
+
+/// How a member is typed.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// One of these, or nothing.
+    Choice(fn() -> Vec<&'static str>),
+    /// One of these.
+    Always(&'static [&'static str]),
+    Flag,
+    Text,
+    Seconds,
+    /// With spaces between them.
+    Words,
+    /// One address a line.
+    Lines,
+    Json,
+}
+
+pub struct Member {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub shape: Shape,
+}
+
+impl Member {
+    pub fn is_flag(&self) -> bool {
+        matches!(self.shape, Shape::Flag)
+    }
+
+    pub fn is_chosen(&self) -> bool {
+        matches!(self.shape, Shape::Choice(_) | Shape::Always(_))
+    }
+
+    pub fn has_lines(&self) -> bool {
+        matches!(self.shape, Shape::Json | Shape::Lines)
+    }
+}
+
+/// Members under one heading that is folded in.
+pub struct Group {
+    pub title: &'static str,
+    pub members: &'static [Member],
+}
+
+const fn member(name: &'static str, label: &'static str, shape: Shape, hint: &'static str) -> Member {
+    Member { name, label, hint, shape }
+}
+
+fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().copied().map(name).collect()
+}
+
+const SIGNING: Shape = Shape::Choice(|| names(SigningAlg::ALL, SigningAlg::as_str));
+const KEY_MANAGEMENT: Shape = Shape::Choice(|| names(KeyManagementAlg::ALL, KeyManagementAlg::as_str));
+const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEncryption::as_str));
+
+const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
+
+pub const GROUPS: [Group; 7] = [
+    Group {
+        title: "What it is",
+        members: &[
+            member(
+                "application_type",
+                "Runs as",
+                Shape::Always(&["web", "native"]),
+                "native: on a person’s own device, and may be sent back to a scheme of its own or to loopback.",
+            ),
+            member(
+                "logo_uri",
+                "Logo",
+                Shape::Text,
+                "An https address of a picture. It is fetched and served by us.",
+            ),
+            member("client_uri", "Home page", Shape::Text, "An https address."),
+            member("contacts", "Whom to ask", Shape::Words, "E-mail addresses, with spaces between them."),
+            member("software_id", "Software", Shape::Text, "What all installations of it have in common."),
+            member("software_version", "Version of the software", Shape::Text, "As its makers write it."),
+        ],
+    },
+    Group {
+        title: "Signing people in",
+        members: &[
+            member(
+                "initiate_login_uri",
+                "Opened at, from a person’s list of apps",
+                Shape::Text,
+                "An https address where the app begins a sign-in.",
+            ),
+            member(
+                "require_auth_time",
+                "Wants the time of the sign-in",
+                Shape::Flag,
+                "Every ID token of ours has it, whether this is set or not.",
+            ),
+            member(
+                "default_max_age",
+                "Sign-in is at most so old",
+                Shape::Seconds,
+                "Seconds; older ones sign in again.",
+            ),
+            member("default_acr_values", "Kinds of sign-in", Shape::Words, "The best first, with spaces between them."),
+            member(
+                "subject_type",
+                "Names people by",
+                Shape::Always(&["public", "pairwise"]),
+                "pairwise: names no other app knows. A change makes everybody new to the app.",
+            ),
+            member(
+                "sector_identifier_uri",
+                "Shares its names with",
+                Shape::Text,
+                "An https document that lists the return addresses of all apps that share pairwise names.",
+            ),
+        ],
+    },
+    Group {
+        title: "Signing people out",
+        members: &[
+            member(
+                "backchannel_logout_uri",
+                "Told of a sign-out by this server",
+                Shape::Text,
+                "An address that is sent a logout token.",
+            ),
+            member(
+                "backchannel_logout_session_required",
+                "Told which session ended",
+                Shape::Flag,
+                "Every logout token of ours says so, whether this is set or not.",
+            ),
+            member(
+                "frontchannel_logout_uri",
+                "Told of a sign-out in the browser",
+                Shape::Text,
+                "A page of the app that is opened in a frame.",
+            ),
+            member(
+                "frontchannel_logout_session_required",
+                "Told there which session ended",
+                Shape::Flag,
+                "Its page is always opened with iss and sid, whether this is set or not.",
+            ),
+        ],
+    },
+    Group {
+        title: "Its own keys",
+        members: &[
+            member("jwks", "Public keys", Shape::Json, "A JWK set, as JSON. The public halves only."),
+            member(
+                "jwks_uri",
+                "Public keys at",
+                Shape::Text,
+                "Instead of the set itself: an https address that is read when needed.",
+            ),
+            member(
+                "token_endpoint_auth_signing_alg",
+                "It signs its proofs with",
+                SIGNING,
+                "Whatever fits its method where it is left open.",
+            ),
+        ],
+    },
+    Group {
+        title: "Signed and encrypted answers",
+        members: &[
+            member(
+                "id_token_encrypted_response_alg",
+                "ID token is encrypted by",
+                KEY_MANAGEMENT,
+                "To a key of the app’s own.",
+            ),
+            member("id_token_encrypted_response_enc", "ID token’s content is encrypted with", CONTENT, CONTENT_HINT),
+            member(
+                "userinfo_signed_response_alg",
+                "UserInfo is signed with",
+                SIGNING,
+                "Plain JSON where it is left open.",
+            ),
+            member(
+                "userinfo_encrypted_response_alg",
+                "UserInfo is encrypted by",
+                KEY_MANAGEMENT,
+                "To a key of the app’s own.",
+            ),
+            member("userinfo_encrypted_response_enc", "UserInfo’s content is encrypted with", CONTENT, CONTENT_HINT),
+            member(
+                "introspection_signed_response_alg",
+                "Introspection is signed with",
+                SIGNING,
+                "Plain JSON where it is left open.",
+            ),
+            member(
+                "introspection_encrypted_response_alg",
+                "Introspection is encrypted by",
+                KEY_MANAGEMENT,
+                "Only what is signed is encrypted.",
+            ),
+            member(
+                "introspection_encrypted_response_enc",
+                "Introspection’s content is encrypted with",
+                CONTENT,
+                CONTENT_HINT,
+            ),
+        ],
+    },
+    Group {
+        title: "Requests it pushes or signs",
+        members: &[
+            member(
+                "require_pushed_authorization_requests",
+                "Pushed requests only",
+                Shape::Flag,
+                "It hands requests to us directly, not through the browser.",
+            ),
+            member(
+                "require_signed_request_object",
+                "Signed requests only",
+                Shape::Flag,
+                "Each request is a JWT under a key of its own.",
+            ),
+            member(
+                "request_object_signing_alg",
+                "It signs requests with",
+                SIGNING,
+                "Any algorithm where it is left open.",
+            ),
+            member("request_object_encryption_alg", "It encrypts requests by", KEY_MANAGEMENT, "To a key of ours."),
+            member("request_object_encryption_enc", "Content of its requests is encrypted with", CONTENT, CONTENT_HINT),
+            member(
+                "request_uris",
+                "Its requests lie at",
+                Shape::Lines,
+                "One address a line, compared letter by letter.",
+            ),
+        ],
+    },
+    Group {
+        title: "Tokens for tokens",
+        members: &[
+            member(
+                "token_exchange",
+                "Whose tokens it may exchange",
+                Shape::Json,
+                "A list, as JSON: client, and impersonation or delegation.",
+            ),
+            member(
+                "jwt_bearer",
+                "Whose JWTs get it tokens",
+                Shape::Json,
+                "A list, as JSON: issuer, jwks_uri, subject, and audience where it is not ours.",
+            ),
+        ],
+    },
+];
+
