@@ -2,6 +2,7 @@
 //! narrow phone.
 
 use serde_json::json;
+use signet::store::people;
 
 use super::landing;
 use crate::support::chromium::Chromium;
@@ -119,4 +120,28 @@ async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
     fits("logout").await;
     browser.click("#logout-confirm").await;
     fits("signed-out").await;
+}
+
+/// Names of metadata are long words.
+#[tokio::test]
+async fn an_apps_settings_fit_320_pixels_when_nothing_is_folded_in() {
+    let server = Server::start().await;
+    server.user("alice").await;
+    let mut user = server.person("alice").await;
+    user.admin = true;
+    let write = server.app.store().write(move |tx| Box::pin(async move { people::update(tx, &user).await }));
+    write.await.unwrap();
+    server.client("web", json!({})).await;
+    let browser = Chromium::start().await;
+    browser.open(&format!("{}/login", server.url)).await;
+    browser.sign_in("alice", PASSWORD).await;
+    browser.wait_for_page("home").await;
+    browser.set_size(320, 640).await;
+    browser.open(&format!("{}/admin/clients/web", server.url)).await;
+    browser.wait_for("#settings").await;
+    for at in (1..=6).rev() {
+        browser.click(&format!("#settings > details.fold:nth-of-type({at}) > summary")).await;
+    }
+    assert!(browser.has("#jwt_bearer").await && !browser.overflows().await);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
