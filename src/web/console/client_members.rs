@@ -73,12 +73,7 @@ pub const GROUPS: [Group; 7] = [
                 Shape::Always(&["web", "native"]),
                 "native: on a person’s own device, and may be sent back to a scheme of its own or to loopback.",
             ),
-            member(
-                "logo_uri",
-                "Logo",
-                Shape::Text,
-                "An https address of a picture. It is fetched and served by us.",
-            ),
+            member("logo_uri", "Logo", Shape::Text, "An https address of a picture. It is fetched and served by us."),
             member("client_uri", "Home page", Shape::Text, "An https address."),
             member("contacts", "Whom to ask", Shape::Words, "E-mail addresses, with spaces between them."),
             member("software_id", "Software", Shape::Text, "What all installations of it have in common."),
@@ -261,3 +256,37 @@ pub const GROUPS: [Group; 7] = [
     },
 ];
 
+pub fn members() -> impl Iterator<Item = &'static Member> {
+    GROUPS.iter().flat_map(|group| group.members)
+}
+
+/// The fields that a browser sends whatever is in them.
+pub fn fields() -> Vec<&'static str> {
+    members().filter(|member| !member.is_flag()).map(|member| member.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::members;
+    use crate::domain::client_metadata::ClientMetadata;
+    use crate::web::console::client_form::FIELDS;
+
+    /// Ticked rather than typed, so that a browser sends them only when they are.
+    const BOXES: [&str; 3] = ["grant_types", "response_types", "require_pkce"];
+
+    #[test]
+    fn every_member_of_the_metadata_has_a_field() {
+        let odd = json!({ "odd": true });
+        let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
+        // serde tells which names there are: "unknown field `odd`, expected one of `client_name`, …".
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(known.len() > 40, "{error}");
+        let mut shown: Vec<&str> = members().map(|member| member.name).chain(FIELDS).chain(BOXES).collect();
+        shown.sort_unstable();
+        let mut known = known;
+        known.sort_unstable();
+        assert_eq!(shown, known);
+    }
+}

@@ -4,19 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::FieldErrors;
-use super::client_members::{GROUPS, Member, Shape};
+use super::client_members::{Shape, members};
 use crate::domain::client_metadata::{ClientMetadata, ResponseType};
 use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
-
-fn members() -> impl Iterator<Item = &'static Member> {
-    GROUPS.iter().flat_map(|group| group.members)
-}
-
-/// The fields that a browser sends whatever is in them.
-pub fn fields() -> Vec<&'static str> {
-    members().filter(|member| !member.is_flag()).map(|member| member.name).collect()
-}
 
 /// What was typed, or what is stored as it would be typed, by name.
 #[derive(Clone, Default)]

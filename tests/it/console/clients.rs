@@ -217,7 +217,8 @@ async fn rare_members_are_shown_and_survive_an_edit() {
     let keys = json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "a", "x": "x", "y": "y" }] });
     let rare = json!({
         "grant_types": ["authorization_code", "implicit", "refresh_token", "client_credentials",
-            "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
+            "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer"],
         "response_types": ["code", "code id_token"], "token_endpoint_auth_method": "private_key_jwt",
         "token_endpoint_auth_signing_alg": "ES256", "jwks": keys, "subject_type": "pairwise",
         "sector_identifier_uri": "https://app.example/sector.json", "id_token_signed_response_alg": "PS256",
@@ -279,6 +280,9 @@ async fn rare_members_are_set_from_the_console() {
         ("default_max_age", "300"),
         ("default_acr_values", "phr"),
         ("logo_uri", "https://app.example/logo.png"),
+        ("contacts", "ops@app.example help@app.example"),
+        ("backchannel_logout_uri", "https://app.example/out"),
+        ("frontchannel_logout_session_required", "true"),
     ];
     assert!(admin.fill(&page, "#settings", &changes).await.html.contains("Saved."));
     let meta = serde_json::to_value(stored(&server, "web").await.meta).unwrap();
@@ -299,6 +303,9 @@ async fn rare_members_are_set_from_the_console() {
         ("default_max_age", json!(300)),
         ("default_acr_values", json!(["phr"])),
         ("logo_uri", json!("https://app.example/logo.png")),
+        ("contacts", json!(["ops@app.example", "help@app.example"])),
+        ("backchannel_logout_uri", json!("https://app.example/out")),
+        ("frontchannel_logout_session_required", json!(true)),
     ] {
         assert_eq!(meta[name], value, "{name}");
     }

@@ -35,8 +35,6 @@ pub struct ClientRow {
     pub app: AppCard,
     pub kind: Kind,
     pub made: When,
-    /// How it came to be here, as it stands before that moment.
-    pub came: &'static str,
     pub on: bool,
 }
 
