@@ -27,7 +27,7 @@ const SECONDS: i64 = 60;
 pub struct Flash {
     bad: bool,
     text: String,
-    /// A client's new secret.
+    /// A client's new secret, or a new initial access token.
     pub secret: Option<String>,
 }
 

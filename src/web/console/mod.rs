@@ -3,7 +3,7 @@
 //!
 //! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`client_form`] what its forms mean,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
-//! [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
+//! [`registration`] apps that connect themselves; [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
 pub mod client;
@@ -19,6 +19,7 @@ pub mod new_client;
 pub mod overview;
 pub mod people;
 pub mod person;
+pub mod registration;
 pub mod views;
 
 use axum::Router;
@@ -44,6 +45,8 @@ pub fn routes() -> Router<App> {
         .route("/admin/clients/{id}/enable", post(client::enable))
         .route("/admin/clients/{id}/rotate-secret", post(client::rotate_secret))
         .route("/admin/clients/{id}/delete", get(client::ask_delete).post(client::delete))
+        .route("/admin/registration", get(registration::show).post(registration::create))
+        .route("/admin/registration/tokens/{id}/revoke", post(registration::revoke))
         .route("/admin/people", get(people::list))
         .route("/admin/people/new", get(people::show_new).post(people::submit_new))
         .route("/admin/people/{id}", get(person::show).post(person::save))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use signet::manage::export::export;
+use signet::manage::{By, registration};
 use signet::store::signing_keys;
 
 use super::with_admin;
@@ -20,12 +21,19 @@ struct Route {
 async fn routes(server: &Server) -> Vec<Route> {
     let kid = signing_keys::all(server.app.store().read()).await.unwrap().remove(0).kid;
     let bob = server.person("bob").await.id.to_string();
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let (_, access) = registration::create_access(&manager, &by, None, 60).await.unwrap();
+    let access = access.id.to_string();
     let source = include_str!("../../../src/web/console/mod.rs");
     let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split_once(", "));
     let all: Vec<Route> = lines
         .map(|(path, methods)| {
             let path = path.trim_matches('"').replace("CONSOLE", "/admin");
-            let id = if path.starts_with("/admin/people") { bob.as_str() } else { "web" };
+            let id = match path.split('/').nth(2) {
+                Some("people") => &bob,
+                Some("registration") => &access,
+                _ => "web",
+            };
             let path = path.replace("{id}", id).replace("{kind}", "web").replace("{alg}", "RS256");
             Route { path: path.replace("{kid}", &kid), get: methods.contains("get("), post: methods.contains("post(") }
         })
@@ -41,7 +49,7 @@ async fn with_bob_and_web() -> (Server, Browser) {
     (server, admin)
 }
 
-/// Everything that people, clients and keys are.
+/// Everything that people, clients and keys are. (An initial access token is made with each look at the routes.)
 async fn state(server: &Server) -> Value {
     let keys = signing_keys::all(server.app.store().read()).await.unwrap();
     let keys: BTreeSet<String> = keys.iter().map(|key| format!("{key:?}")).collect();
@@ -84,7 +92,7 @@ async fn a_form_that_is_not_whole_changes_nothing() {
     let (server, admin) = with_bob_and_web().await;
     let token = csrf(&admin, "/admin").await;
     let before = state(&server).await;
-    let buttons = ["/disable", "/enable", "/rotate-secret", "/sessions/end-all", "/RS256/rotate"];
+    let buttons = ["/disable", "/enable", "/rotate-secret", "/sessions/end-all", "/RS256/rotate", "/revoke"];
     for route in routes(&server).await.into_iter().filter(|route| route.post) {
         let path = &route.path;
         assert_eq!(admin.raw_post(path, &[]).await.status(), 400, "{path}");
@@ -147,7 +155,13 @@ async fn what_there_is_none_of_is_a_page_that_says_so() {
         assert!(page.has("#error-code") && page.has("#error-description") && page.has("#request-id"), "{path}");
     }
     let token = csrf(&admin, "/admin").await;
-    for path in ["/admin/clients/nobody/disable", &format!("{nobody}/enable"), "/admin/keys/HS256/rotate"] {
+    for path in [
+        "/admin/clients/nobody/disable",
+        &format!("{nobody}/enable"),
+        "/admin/keys/HS256/rotate",
+        "/admin/registration/tokens/nonsense/revoke",
+        "/admin/registration/tokens/00000000-0000-7000-8000-000000000000/revoke",
+    ] {
         assert_eq!(admin.raw_post(path, &token).await.status(), 404, "{path}");
     }
     assert_eq!(server.browser().page("/nowhere").await.status, 404);

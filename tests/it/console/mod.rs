@@ -1,10 +1,11 @@
-//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`people`], and [`record`],
-//! what has happened and the keys.
+//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`people`],
+//! [`registration`], and [`record`], what has happened and the keys.
 
 mod access;
 mod clients;
 mod people;
 mod record;
+mod registration;
 
 use signet::store::people as stored;
 

@@ -2,7 +2,7 @@
 //! name in `templates/console/` does the rest.
 //!
 //! Here stand the parts that several pages share (filters, pager, one session, the page that confirms a dangerous
-//! action); the pages themselves are next door: `overview`, `clients` (with `client_form`), `people`, `events`, `keys`. The frame around
+//! action); the pages themselves are next door: `overview`, `clients` (with `client_form`), `registration`, `people`, `events`, `keys`. The frame around
 //! them (bar, viewer, notice, dates) is `crate::web::view`.
 
 pub mod client_form;
@@ -11,6 +11,7 @@ pub mod events;
 pub mod keys;
 pub mod overview;
 pub mod people;
+pub mod registration;
 
 use askama::Template;
 

@@ -1,0 +1,61 @@
+//! `/admin/registration`: whether apps may register themselves, what they get then, and the initial access tokens
+//! (RFC 7591 §3). A new token is part of exactly one answer, so the page has no `Debug`.
+
+use askama::Template;
+
+use super::{Choice, first_error};
+use crate::web::view::{Chrome, Notice, Viewer, When};
+
+#[derive(Template)]
+#[template(path = "console/registration.html")]
+pub struct RegistrationPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub who: Who,
+    /// Full address of the registration endpoint.
+    pub endpoint: String,
+    /// What a client may have that registers itself, names with spaces between them.
+    pub scope: String,
+    pub grant_types: String,
+    pub documents: bool,
+    /// The new token, in the one answer that shows it.
+    pub token: Option<String>,
+    pub tokens: Vec<TokenRow>,
+    pub form: TokenForm,
+}
+
+/// The setting `registration`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    Nobody,
+    Holders,
+    Anybody,
+}
+
+pub struct TokenRow {
+    pub id: String,
+    /// "3", or "Any number".
+    pub uses_left: String,
+    pub made: When,
+    pub until: When,
+    pub expired: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct TokenForm {
+    /// Empty: any number.
+    pub uses: String,
+    pub expires_in: Vec<Choice>,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl TokenForm {
+    pub fn error(&self, field: &str) -> Option<&str> {
+        first_error(&self.errors, field)
+    }
+}
+
+super::in_section!(Apps: RegistrationPage);
