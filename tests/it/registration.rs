@@ -279,6 +279,14 @@ async fn a_stranger_gets_no_more_than_the_policy_has() {
     browser.sign_in_as("alice").await;
     let consent = browser.page(&server.authorize(&[("client_id", id), ("scope", "openid")])).await;
     assert_eq!(consent.name(), "consent", "asked, whatever it said");
+    // Who states no scope may ask for any that the policy has; without refresh tokens the wish for one is passed over.
+    let (_, answer) = register(&server, &json!({ "redirect_uris": [CALLBACK] })).await;
+    assert_eq!(answer["scope"], "openid profile email address phone");
+    let id = answer["client_id"].as_str().unwrap();
+    let asked = [("client_id", id), ("scope", "openid phone offline_access")];
+    let consent = browser.page(&server.authorize(&asked)).await;
+    assert_eq!((consent.name().as_str(), consent.has("[data-scope=offline_access]")), ("consent", false));
+    assert!(consent.has("[data-scope=phone]"));
 }
 
 /// The setting says who: nobody, who has a token, anybody.

@@ -29,14 +29,15 @@ pub(in crate::protocol) fn scopes(
     // RFC 6749 §3.3: a default or a refusal. By default a person would be asked for nothing, and so not be asked at all.
     let asked = parameters.one("scope")?.ok_or_else(|| refused("The parameter scope is missing.".into()))?;
     let asked = Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?;
+    // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
+    // passed over (OpenID Connect Core §11).
+    let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
+    let asked = asked.filtered(|scope| scope != OFFLINE_ACCESS || renewable);
     let known = |scope: &str| STANDARD.contains(&scope) || apis.iter().any(|api| api.scopes.contains(scope));
     if let Some(scope) = asked.iter().find(|scope| known(scope) && !client.meta.scope.contains(scope)) {
         return Err(refused(format!("This client may not ask for the scope {scope}.")));
     }
-    // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code
-    // (OpenID Connect Core §11).
-    let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
-    let scopes = asked.filtered(|scope| client.meta.scope.contains(scope) && (scope != OFFLINE_ACCESS || renewable));
+    let scopes = asked.filtered(|scope| client.meta.scope.contains(scope));
     if scopes.is_empty() {
         return Err(refused("None of the scopes asked for means anything here.".into()));
     }

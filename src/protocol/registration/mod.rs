@@ -55,7 +55,12 @@ impl Provider {
             // RFC 7591 §2.3: what the statement says comes before what the client says.
             said.extend(claims);
         }
+        let states_scope = said.contains_key("scope");
         let mut meta = read::metadata(said)?;
+        if !states_scope {
+            // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
+            meta.scope = policy.scopes().clone();
+        }
         policy.hold(&mut meta, had)?;
         self.check_addresses(&meta)?;
         self.check_sector(&meta).await?;

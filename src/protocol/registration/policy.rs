@@ -63,7 +63,7 @@ impl Policy {
         meta.problems().first().map_or(Ok(()), |rule| Err(broken(rule)))
     }
 
-    /// What those may ask for whom nobody here knows.
+    /// What those may ask for whom nobody here knows, and who do not say what they will.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
