@@ -82,6 +82,13 @@ pub fn assertion_key() -> Jwk {
     key
 }
 
+/// The set with the key's public half; josekit leaves its name out.
+pub fn public_keys(key: &Jwk) -> serde_json::Value {
+    let mut public = key.to_public_key().unwrap();
+    public.set_key_id(key.key_id().unwrap());
+    json!({ "keys": [public.as_ref()] })
+}
+
 /// So many assertions for the server at `issuer`, each with a name of its own.
 pub fn assertions(key: &Jwk, issuer: &str, now: i64, count: usize) -> Vec<String> {
     let signer = josekit::jws::ES256.signer_from_jwk(key).unwrap();
@@ -140,7 +147,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
     let meta = json!({
         "grant_types": ["client_credentials"],
         "token_endpoint_auth_method": "private_key_jwt",
-        "jwks": { "keys": [serde_json::from_str::<serde_json::Value>(&key.to_public_key().unwrap().to_string()).unwrap()] },
+        "jwks": public_keys(key),
     });
     let keys =
         Client { id: assertion_client(), meta: serde_json::from_value(meta).unwrap(), secret: None, ..client.clone() };
