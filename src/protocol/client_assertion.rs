@@ -16,7 +16,6 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
-use crate::store::used_once;
 
 /// RFC 7523 §2.2.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -89,9 +88,7 @@ impl Provider {
             Ok(once) => once,
             Err(why) => return Ok(Err(why)),
         };
-        let digest = once(&client.id, &jti);
-        let first =
-            self.store.write(move |tx| Box::pin(async move { used_once::claim(tx, &digest, until).await })).await?;
+        let first = self.store.use_once(once(&client.id, &jti), until).await?;
         Ok(if first { Ok(()) } else { Err("its jti was used before") })
     }
 

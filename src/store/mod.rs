@@ -136,6 +136,7 @@ struct Inner {
     engine: Engine,
     env: Env,
     authority: Authority,
+    waiting: used_once::Waiting,
     written: AtomicU64,
 }
 
@@ -155,7 +156,15 @@ impl Store {
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
         let engine = connect::open(config).await?;
         let authority = Authority::new();
-        let store = Self { inner: Arc::new(Inner { engine, env, authority, written: AtomicU64::new(0) }) };
+        let store = Self {
+            inner: Arc::new(Inner {
+                engine,
+                env,
+                authority,
+                waiting: used_once::Waiting::default(),
+                written: AtomicU64::new(0),
+            }),
+        };
         store.inner.authority.start(&store).await?;
         Ok(store)
     }

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use signet::domain::secret::{Digest, SecretKind};
 
 use crate::support::receiver::{self, Answer, Receiver};
 use crate::support::signer::{self, ClientKey};
@@ -130,6 +131,25 @@ async fn an_assertion_is_good_once() {
     // Another client may have the same name for another assertion.
     let other = signer::mac(SECRET, &claims(&server, "mac", "once", &json!({})));
     assert_eq!(send(&server, &other, &[]).await.0, 200);
+}
+
+/// Claims that wait together share a statement: each is judged by itself, over this node and another one.
+#[tokio::test]
+async fn of_many_claims_at_once_each_is_good_once() {
+    let server = Server::with_alice().await;
+    let (here, until) = (server.app.store().clone(), server.app.env().now().plus_seconds(60));
+    let other = server.node().await;
+    let there = other.app.store().clone();
+    let digests: Vec<Digest> = (0..40).map(|number| SecretKind::Session.digest(&format!("once {number}"))).collect();
+    let tries = (0..400).map(|number| {
+        let (store, digest) = (if number % 3 == 0 { &there } else { &here }, digests[number * 7 % 40]);
+        async move { (digest, store.use_once(digest, until).await.unwrap()) }
+    });
+    let answers = join_all(tries).await;
+    for digest in &digests {
+        assert_eq!(answers.iter().filter(|(of, first)| of.0 == digest.0 && *first).count(), 1);
+    }
+    assert!(!here.use_once(digests[0], until).await.unwrap());
 }
 
 /// Keys at a `jwks_uri` are fetched again for a kid that is not known, and not more often than once a minute.
