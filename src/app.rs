@@ -42,7 +42,7 @@ impl App {
         let outbound = Outbound::new(&config)?;
         let registration = Arc::new(Policy::new(&config.registration_policy)?);
         let documents = config.client_id_metadata_documents.then(|| registration.scopes().clone());
-        let images = Images::new(outbound.clone());
+        let images = Images::new(outbound.apart());
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
@@ -50,8 +50,9 @@ impl App {
             env,
             store,
             keys,
-            remote_keys: RemoteKeys::new(outbound.clone()),
+            remote_keys: RemoteKeys::new(outbound.apart()),
             client_documents: ClientDocuments::new(documents),
+            logouts: outbound.apart(),
             outbound,
             master,
         };

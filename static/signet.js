@@ -110,8 +110,3 @@ function tellTimes() {
 
 tellTimes();
 if (document.querySelector('time[data-relative]')) setInterval(tellTimes, MINUTE * 1000);
-
-// <form data-autosubmit>: the answer on its way to the app. The prototype's method, since a field may be called "submit".
-for (const form of document.querySelectorAll('form[data-autosubmit]')) {
-  HTMLFormElement.prototype.submit.call(form);
-}

@@ -72,6 +72,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("change_feed", &["at"]),
     ("client", &["name"]),
     ("client", &["registered"]),
+    ("client", &["opens_here", "name"]),
     ("initial_access", &["expires_at"]),
     ("person", &["disabled"]),
 ];
@@ -108,6 +109,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("metadata"))
             .col(text_null("secret_hash"))
             .col(boolean("disabled"))
+            .col(boolean("opens_here"))
             .col(string("registered"))
             .col(binary_len_null("registration_digest", 32))
             .col(big_integer("created_at"))

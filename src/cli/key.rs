@@ -8,6 +8,7 @@ use super::{print, print_json, print_table, said};
 use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
+use crate::manage::keys::Rotated;
 use crate::manage::{By, Manager, keys};
 
 #[derive(Debug, Subcommand)]
@@ -19,9 +20,16 @@ pub(super) enum Command {
     },
     /// Make the next key the active one; the old one verifies (or decrypts) until nothing of it is alive.
     Rotate {
-        /// RS256, PS256, ES256, EdDSA, RSA-OAEP-256 or ECDH-ES; without it each of them.
-        #[arg(long, value_parser = algorithm)]
+        /// RS256, PS256, ES256, EdDSA, RSA-OAEP-256 or ECDH-ES; without it RS256 and ES256, which sign where nobody asks
+        /// for anything else.
+        #[arg(long, value_parser = algorithm, conflicts_with = "all")]
         alg: Option<KeyAlg>,
+        /// Each of them.
+        #[arg(long)]
+        all: bool,
+        /// Also where relying parties that keep the JWKS for the hour they may do not know the next key yet.
+        #[arg(long)]
+        now: bool,
         #[arg(long)]
         json: bool,
     },
@@ -45,16 +53,29 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     rotation::ensure(&manager.store, &manager.master).await.map_err(said)?;
     match command {
         Command::List { json } => list(&keys::list(manager).await.map_err(said)?, json),
-        Command::Rotate { alg, json } => {
-            let algs = alg.map_or_else(|| KeyAlg::ALL.to_vec(), |alg| vec![alg]);
+        Command::Rotate { alg, all, now, json } => {
+            let algs = match alg {
+                Some(alg) => vec![alg],
+                None if all => KeyAlg::ALL.to_vec(),
+                None => vec![KeyAlg::RS256, KeyAlg::ES256],
+            };
             let mut active = Vec::new();
             for alg in algs {
-                let kid = keys::rotate(manager, &by, alg).await.map_err(said)?;
+                let does = if alg.signs().is_some() { "signs" } else { "is encrypted to" };
+                let (text, done) = match keys::rotate(manager, &by, alg, now).await.map_err(said)? {
+                    Rotated::Now(kid) => (format!("{alg}: {kid} {does} now"), json!({ "alg": alg, "kid": kid })),
+                    Rotated::From(kid, from) => (
+                        format!(
+                            "{alg}: {kid} {does} from {} on, when relying parties know it (--now: at once)",
+                            date(from)
+                        ),
+                        json!({ "alg": alg, "kid": kid, "from": date(from) }),
+                    ),
+                };
                 if !json {
-                    let does = if alg.signs().is_some() { "signs" } else { "is encrypted to" };
-                    print(&format!("{alg}: {kid} {does} now"));
+                    print(&text);
                 }
-                active.push(json!({ "alg": alg, "kid": kid }));
+                active.push(done);
             }
             if json { print_json(&active) } else { Ok(()) }
         }
@@ -69,8 +90,11 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     }
 }
 
+fn date(at: Timestamp) -> String {
+    at.date().format(&Rfc3339).unwrap_or_default()
+}
+
 fn list(keys: &[StoredKey], json: bool) -> Result<(), String> {
-    let date = |at: Timestamp| at.date().format(&Rfc3339).unwrap_or_default();
     if json {
         let rows: Vec<_> = keys
             .iter()

@@ -121,17 +121,25 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 /// A server tells what it does; a command only what goes wrong.
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
-    // PostgreSQL's notices say at each start that a table is there already; the setting comes later and may ask for them.
-    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,{level}"))
+    // PostgreSQL's notices say at each start that a table is there already, and rustls warns of how browsers end their
+    // connections; the setting comes later and may ask for them.
+    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,{level}"))
         .map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // Where nobody takes the log (a full disk, a closed pipe) the service goes on: the layer would say so on the same
+    // stderr, and panic over that.
+    let log = log.log_internal_errors(false);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
     // A panic is a line of the log like any other, not text that no machine reads.
+    // One in the log itself is not: it would end the process.
     std::panic::set_hook(Box::new(|panic| {
+        if panic.location().is_some_and(|at| at.file().contains("tracing")) {
+            return;
+        }
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(at, cause = panic.payload_as_str().unwrap_or_default(), "panicked");
     }));

@@ -88,8 +88,8 @@ impl ClaimsRequest {
         let userinfo = member(&all, "userinfo")?;
         let id_token = member(&all, "id_token")?;
         Ok(Self {
-            sub: [&id_token, &userinfo].into_iter().find_map(|member| only_value(member.get("sub")?)),
-            acr: id_token.get("acr").map(acr),
+            sub: only_subject(&id_token, &userinfo)?,
+            acr: id_token.get("acr").map(acr).transpose()?,
             claims: RequestedClaims { userinfo: names(&userinfo), id_token: names(&id_token) },
         })
     }
@@ -118,18 +118,50 @@ fn names(claims: &Map<String, Value>) -> Vec<String> {
     names.into_iter().cloned().collect()
 }
 
-fn only_value(claim: &Value) -> Option<String> {
-    claim.get("value").and_then(Value::as_str).map(ToOwned::to_owned)
+/// The one that the person must be: what both members ask for, where they ask. Several names for one person are of no
+/// use, and two who disagree would let everybody or nobody through.
+fn only_subject(id_token: &Map<String, Value>, userinfo: &Map<String, Value>) -> Result<Option<String>, &'static str> {
+    let mut only = None;
+    for claim in [id_token, userinfo].into_iter().filter_map(|member| member.get("sub")) {
+        let values = values(claim)?;
+        let one = match values.as_slice() {
+            [] => continue,
+            [one] => *one,
+            _ => return Err("A sub in claims has several values."),
+        };
+        if only.is_some_and(|known| known != one) {
+            return Err("The two sub in claims have different values.");
+        }
+        only = Some(one);
+    }
+    Ok(only.map(ToOwned::to_owned))
 }
 
-/// §5.5.1.1: `value` or `values`.
-fn acr(claim: &Value) -> AcrRequest {
-    let listed = claim.get("values").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let values = claim.get("value").and_then(Value::as_str).into_iter().chain(listed);
-    let values: Vec<&str> = values.collect();
+/// §5.5.1: `value`, `values`, or both; what is neither is a wish that would be lost.
+fn values(claim: &Value) -> Result<Vec<&str>, &'static str> {
+    let text = |value: &'_ Value| value.as_str().is_some();
+    match (claim.get("value"), claim.get("values")) {
+        (Some(value), _) if !text(value) => Err("A value in claims is no text."),
+        (_, Some(values)) if !values.as_array().is_some_and(|values| values.iter().all(text)) => {
+            Err("The values in claims are no list of texts.")
+        }
+        (value, values) => {
+            let listed = values.and_then(Value::as_array).into_iter().flatten();
+            Ok(value.into_iter().chain(listed).filter_map(Value::as_str).collect())
+        }
+    }
+}
+
+/// §5.5.1.1.
+fn acr(claim: &Value) -> Result<AcrRequest, &'static str> {
+    let values = values(claim)?;
+    let essential = match claim.get("essential") {
+        None => false,
+        Some(essential) => essential.as_bool().ok_or("An essential in claims is neither true nor false.")?,
+    };
     // An essential `acr` that names no class is answered by whichever it is.
-    let essential = claim.get("essential") == Some(&Value::Bool(true)) && !values.is_empty();
-    AcrRequest { values: values.into_iter().filter_map(Acr::parse).collect(), essential }
+    let essential = essential && !values.is_empty();
+    Ok(AcrRequest { values: values.into_iter().filter_map(Acr::parse).collect(), essential })
 }
 
 #[cfg(test)]
@@ -167,6 +199,13 @@ mod tests {
             r#"{"userinfo": []}"#,
             r#"{"id_token": {"a": 1}}"#,
             r#"{"id_token": {"a": "essential"}}"#,
+            // What would be lost if it were passed over.
+            r#"{"id_token": {"sub": {"value": 123}}}"#,
+            r#"{"id_token": {"sub": {"values": ["a", "b"]}}}"#,
+            r#"{"id_token": {"sub": {"value": "a"}}, "userinfo": {"sub": {"value": "b"}}}"#,
+            r#"{"id_token": {"acr": {"essential": true, "values": "phr"}}}"#,
+            r#"{"id_token": {"acr": {"essential": true, "value": 5}}}"#,
+            r#"{"id_token": {"acr": {"essential": "true", "values": ["gold"]}}}"#,
             &many,
             &deep,
             &format!("{{\"x\": \"{}\"}}", "x".repeat(9000)),
@@ -174,6 +213,8 @@ mod tests {
             assert!(ClaimsRequest::parse(bad).is_err(), "{bad:.60}");
         }
         assert_eq!(ClaimsRequest::parse("{}").unwrap(), ClaimsRequest::default());
+        let one = ClaimsRequest::parse(r#"{"id_token": {"sub": {"values": ["a"]}}, "userinfo": {"sub": null}}"#);
+        assert_eq!(one.unwrap().sub.as_deref(), Some("a"));
     }
 
     #[test]

@@ -179,6 +179,12 @@ impl Client {
         self.meta.consent == Consent::Trusted && self.is_verified()
     }
 
+    /// Whether it is one of our own that anybody may open from here (OpenID Connect Core §4).
+    #[must_use]
+    pub fn opens_for_everybody(&self) -> bool {
+        self.is_trusted() && !self.disabled && self.meta.initiate_login_uri.is_some()
+    }
+
     /// Whether somebody here has vouched for what it says of itself.
     #[must_use]
     pub fn is_verified(&self) -> bool {

@@ -9,6 +9,13 @@ const MOST_KEYS: usize = 50;
 /// Members that only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
 const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
+/// What a public key says of itself in text (RFC 7517 §4, RFC 7518 §6.2, §6.3, RFC 8037 §2).
+const NAMES: [&str; 9] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e"];
+
+fn is_short_list(value: &Value) -> bool {
+    value.as_array().is_some_and(|values| values.len() <= 10 && values.iter().all(Value::is_string))
+}
+
 /// Public keys, in the order in which they were published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Document")]
@@ -32,6 +39,26 @@ impl JwkSet {
         self.keys.iter()
     }
 
+    /// With nothing but what a key is and is for: certificates and whatever else stands in a key that somebody publishes
+    /// take memory and are never looked at.
+    #[must_use]
+    pub fn lean(mut self) -> Self {
+        for key in &mut self.keys {
+            key.retain(|name, value| {
+                (NAMES.contains(&name.as_str()) && value.is_string()) || (name == "key_ops" && is_short_list(value))
+            });
+        }
+        self
+    }
+
+    /// About how much memory it takes, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        let members = self.keys.iter().flat_map(Map::iter);
+        let bytes: usize = members.map(|(_, value)| 100 + value.as_str().map_or(100, str::len)).sum();
+        u32::try_from(bytes + 200).unwrap_or(u32::MAX)
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -53,10 +80,10 @@ impl TryFrom<Document> for JwkSet {
         if document.keys.iter().any(|key| SECRET_MEMBERS.iter().any(|member| key.contains_key(*member))) {
             return Err("a key set holds a private or symmetric key: publish the public halves only");
         }
-        if document.keys.iter().any(|key| !key.get("kty").is_some_and(Value::is_string)) {
-            return Err("a key has no kty");
-        }
-        Ok(Self { keys: document.keys })
+        // RFC 7517 §5: what is no key that anybody could use is passed over.
+        let mut keys = document.keys;
+        keys.retain(|key| key.get("kty").is_some_and(Value::is_string));
+        Ok(Self { keys })
     }
 }
 
@@ -66,11 +93,11 @@ mod tests {
 
     #[test]
     fn a_set_is_public_and_bounded() {
-        assert!(JwkSet::parse(br#"{"keys":[{"kty":"EC","kid":"a"},{"kty":"new"}]}"#).unwrap().has("a"));
+        let set = JwkSet::parse(br#"{"keys":[{"kty":"EC","kid":"a"},{"kty":"new"},{"kid":"b"}]}"#).unwrap();
+        assert!(set.has("a") && !set.has("b"));
         for bad in [
             r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#,
             r#"{"keys":[{"kty":"EC","d":"x"}]}"#,
-            r#"{"keys":[{"kid":"a"}]}"#,
             r#"{"keys":{}}"#,
             "{}",
             "[]",
@@ -78,6 +105,11 @@ mod tests {
         ] {
             assert!(JwkSet::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        let fat = r#"{"keys":[{"kty":"EC","kid":"a","x":"b","key_ops":["verify"],"x5c":["c"],"a":1,"y":{"z":1}}]}"#;
+        let lean = JwkSet::parse(fat.as_bytes()).unwrap().lean();
+        let names: Vec<&String> = lean.keys().next().unwrap().keys().collect();
+        assert_eq!(names, ["key_ops", "kid", "kty", "x"]);
+        assert!(lean.weight() < 2000);
         let many = vec![r#"{"kty":"EC"}"#; 51].join(",");
         assert!(JwkSet::parse(format!("{{\"keys\":[{many}]}}").as_bytes()).is_err());
         let deep = format!("{{\"keys\":[{{\"kty\":\"EC\",\"x\":{}{}}}]}}", "[".repeat(5000), "]".repeat(5000));

@@ -18,8 +18,10 @@ impl Participant {
     /// Nothing for a client that nobody can tell.
     #[must_use]
     pub fn of(client: &Client, session: &Session) -> Option<Self> {
-        let meta = &client.meta;
-        let can_be_told = meta.backchannel_logout_uri.is_some() || meta.frontchannel_logout_uri.is_some();
-        can_be_told.then(|| Self { client: client.id.clone(), user: session.user, session: session.id })
+        client.meta.is_told_of_sign_outs().then(|| Self {
+            client: client.id.clone(),
+            user: session.user,
+            session: session.id,
+        })
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::secret::{Secret, from_base64url};
 /// Longer ones are not looked at.
 pub const MOST_BYTES: usize = 32 * 1024;
 /// How many keys are tried for one signature.
-const MOST_KEYS: usize = 16;
+const MOST_KEYS: usize = 4;
 /// A key shorter than the hash is weak (RFC 7518 §3.2).
 const LEAST_SECRET_BYTES: usize = 32;
 
@@ -39,6 +39,15 @@ impl Verified {
     /// The payload as the claims of a JWT (RFC 7519 §4: no name stands twice).
     pub fn claims(&self) -> Option<Map<String, Value>> {
         compact::members(&self.payload)
+    }
+
+    /// Whether it does not say that it is something else (RFC 8725 §3.11): no `typ`, the one of any JWT, or one of these.
+    pub fn is_typed(&self, kinds: &[&str]) -> bool {
+        self.header.typ.as_deref().is_none_or(|typ| {
+            let typ = typ.to_ascii_lowercase();
+            let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+            typ == "jwt" || kinds.contains(&typ)
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::secret::from_base64url;
 type Members = Map<String, Value>;
 
 /// Shorter is weak (RFC 7518 §3.3), longer is work for whoever has to verify.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// The key, where it verifies signatures with `alg`.
 pub(super) fn verifying(key: &Members, alg: SigningAlg) -> Option<Jwk> {
@@ -67,8 +67,8 @@ fn rsa(key: &Members) -> Option<Jwk> {
         Some((bits, bytes.last().is_some_and(|last| last % 2 == 1)))
     };
     let (modulus, exponent) = (number("n")?, number("e")?);
-    // An exponent is odd and not 1; no key in use has more than 64 bits there, and each costs a squaring.
-    let sound = RSA_BITS.contains(&modulus.0) && modulus.1 && (2..=64).contains(&exponent.0) && exponent.1;
+    // An exponent is odd and not 1; no key in use has more than 33 bits there, and each costs a squaring.
+    let sound = RSA_BITS.contains(&modulus.0) && modulus.1 && (2..=33).contains(&exponent.0) && exponent.1;
     if sound { only(key, &["kty", "n", "e"]) } else { None }
 }
 

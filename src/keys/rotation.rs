@@ -73,20 +73,74 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
     Ok(())
 }
 
-/// Makes the next key of `alg` the active one and a new one the next; the new active key's id.
-pub async fn rotate(store: &Store, master: &MasterKey, alg: KeyAlg, event: Event) -> Result<String, KeyError> {
+/// Since when a key must have been published before it signs: the JWKS says that it may be kept for so long.
+pub const KNOWN_AFTER: i64 = 3600;
+
+/// The keys of a first start are made within so many milliseconds.
+const FIRST_MS: i64 = 60_000;
+
+/// What a rotation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// That key is the active one now.
+    Now(String),
+    /// That key will be, from then on: relying parties that keep the JWKS as long as they may do not know it yet.
+    From(String, Timestamp),
+}
+
+/// Makes the next key of `alg` the active one, and a new one the next. Where somebody who has kept the JWKS would not know
+/// it yet, it is left to [`due`], unless it must be `at_once`.
+pub async fn rotate(
+    store: &Store,
+    master: &MasterKey,
+    alg: KeyAlg,
+    at_once: bool,
+    event: Event,
+) -> Result<Rotated, KeyError> {
     let fresh = generate(store, master, alg, KeyState::Next).await?;
-    let kid = store
+    let done = store
         .write(move |tx| {
             Box::pin(async move {
                 tx.tell(Change::Keys).await?;
-                let active = advance(tx, alg, fresh).await?;
+                let keys = signing_keys::all(tx.conn()).await?;
                 events::insert(tx, &event).await?;
-                Ok(active)
+                match known_from(&keys, &fresh).filter(|from| !at_once && *from > tx.now()) {
+                    None => advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Rotated::Now),
+                    Some(from) => {
+                        let next = nexts(&keys, alg).next().map_or_else(|| fresh.kid.clone(), |next| next.kid.clone());
+                        if let Some(fresh) = fresh_if_few(&keys, fresh) {
+                            signing_keys::insert(tx, &fresh).await?;
+                        }
+                        Ok(Rotated::From(next, from))
+                    }
+                }
             })
         })
         .await?;
-    Ok(kid)
+    Ok(done)
+}
+
+/// Those that wait, oldest first.
+fn nexts(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey> {
+    let mut waiting: Vec<&StoredKey> =
+        keys.iter().filter(|key| key.alg == alg && key.state == KeyState::Next).collect();
+    waiting.sort_by_key(|key| key.created_at);
+    waiting.into_iter()
+}
+
+/// A successor, where there is not one beyond the next already: more would only make the document longer.
+fn fresh_if_few(keys: &[StoredKey], fresh: StoredKey) -> Option<StoredKey> {
+    (nexts(keys, fresh.alg).count() < 2).then_some(fresh)
+}
+
+/// From when the next key (`fresh`, where there is none) may sign without surprising anybody; nothing where nobody has to
+/// know it first.
+fn known_from(keys: &[StoredKey], fresh: &StoredKey) -> Option<Timestamp> {
+    fresh.alg.signs()?;
+    let next = nexts(keys, fresh.alg).next().unwrap_or(fresh);
+    // One that stood in the first document there was is known to everybody who knows any.
+    let first = keys.iter().map(|key| key.created_at).min()?;
+    (next.created_at.since(first) > FIRST_MS).then(|| next.created_at.plus_seconds(KNOWN_AFTER))
 }
 
 /// Rotates where the schedule still asks for it: another node that judged so at the same moment may have been first, and
@@ -105,11 +159,12 @@ pub async fn rotate_due(
             Box::pin(async move {
                 // Takes the feed's lock first, as `make` does.
                 tx.tell(Change::Keys).await?;
-                if !due(&signing_keys::all(tx.conn()).await?, &lifetimes, tx.now()).contains(&alg) {
+                let keys = signing_keys::all(tx.conn()).await?;
+                if !due(&keys, &lifetimes, tx.now()).contains(&alg) {
                     return Ok(None);
                 }
                 events::insert(tx, &event).await?;
-                advance(tx, alg, fresh).await.map(Some)
+                advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Some)
             })
         })
         .await?;
@@ -130,7 +185,7 @@ pub async fn retire(store: &Store, master: &MasterKey, kid: &str, event: Event) 
                 let keys = signing_keys::all(tx.conn()).await?;
                 match keys.iter().find(|key| key.kid == kid).map(|key| key.state) {
                     None => return Ok(false),
-                    Some(KeyState::Active) => drop(advance(tx, alg, fresh).await?),
+                    Some(KeyState::Active) => drop(advance(tx, alg, Some(fresh)).await?),
                     Some(KeyState::Next) => signing_keys::insert(tx, &fresh).await?,
                     Some(KeyState::Retired) => {}
                 }
@@ -148,8 +203,15 @@ pub fn due(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<Key
     let of = |alg, state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
     let old = |key: &StoredKey| key.activated_at.is_some_and(|at| now >= at.plus_seconds(lifetimes.signing_key));
     let known = |key: &StoredKey| now >= key.created_at.plus_seconds(lifetimes.signing_key_overlap);
+    // A rotation that was asked for waits until the key is known.
+    let asked = |alg: KeyAlg| {
+        let mut waiting = nexts(keys, alg);
+        let next = waiting.next().filter(|next| now >= next.created_at.plus_seconds(KNOWN_AFTER));
+        next.is_some() && waiting.next().is_some()
+    };
     let due = |alg: &KeyAlg| {
-        of(*alg, KeyState::Active).any(old) && (alg.signs().is_none() || of(*alg, KeyState::Next).any(known))
+        asked(*alg)
+            || (of(*alg, KeyState::Active).any(old) && (alg.signs().is_none() || of(*alg, KeyState::Next).any(known)))
     };
     KeyAlg::ALL.iter().copied().filter(due).collect()
 }
@@ -177,29 +239,31 @@ pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result
     Ok(())
 }
 
-/// The next key becomes the active one and `fresh` the next; where there is no next one, `fresh` itself is made active.
-async fn advance(tx: &Tx, alg: KeyAlg, mut fresh: StoredKey) -> crate::store::Result<String> {
+/// The oldest next key becomes the active one, and `fresh` is next; where there is no next one, `fresh` itself is made
+/// active. The active one's id.
+async fn advance(tx: &Tx, alg: KeyAlg, fresh: Option<StoredKey>) -> crate::store::Result<String> {
     let keys = signing_keys::all(tx.conn()).await?;
-    let of = |state| keys.iter().find(|key| key.alg == alg && key.state == state).cloned();
-    if let Some(mut active) = of(KeyState::Active) {
+    let active = keys.iter().find(|key| key.alg == alg && key.state == KeyState::Active).cloned();
+    let next = nexts(&keys, alg).next().cloned();
+    let Some(mut succeeds) = next.clone().or_else(|| fresh.clone()) else {
+        return Ok(active.map(|active| active.kid).unwrap_or_default());
+    };
+    if let Some(mut active) = active {
         active.state = KeyState::Retired;
         active.retired_at = Some(tx.now());
         signing_keys::update(tx, &active).await?;
     }
-    let activate = |key: &mut StoredKey| {
-        key.state = KeyState::Active;
-        key.activated_at = Some(tx.now());
-        key.kid.clone()
-    };
-    let Some(mut next) = of(KeyState::Next) else {
-        let kid = activate(&mut fresh);
-        signing_keys::insert(tx, &fresh).await?;
-        return Ok(kid);
-    };
-    let kid = activate(&mut next);
-    signing_keys::update(tx, &next).await?;
-    signing_keys::insert(tx, &fresh).await?;
-    Ok(kid)
+    succeeds.state = KeyState::Active;
+    succeeds.activated_at = Some(tx.now());
+    if next.is_some() {
+        signing_keys::update(tx, &succeeds).await?;
+        if let Some(fresh) = &fresh {
+            signing_keys::insert(tx, fresh).await?;
+        }
+    } else {
+        signing_keys::insert(tx, &succeeds).await?;
+    }
+    Ok(succeeds.kid)
 }
 
 /// Away from the threads that serve requests.

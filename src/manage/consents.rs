@@ -9,16 +9,21 @@ use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
-use crate::store::{Change, Cutoff, Store, StoreError, consents, events, grants};
+use crate::store::{Change, Cutoff, Store, StoreError, clients, consents, events, grants};
 
-/// A client that may use somebody's account.
+/// A client that may use somebody's account, or one of ours that they may open.
 pub struct Connected {
     pub client: Arc<Client>,
     pub scopes: Scopes,
-    pub since: Timestamp,
+    /// Nothing where it holds nothing that could be taken back.
+    pub since: Option<Timestamp>,
 }
 
-/// What was allowed on the consent page, and what apps of our own, for which nobody is asked, hold on to.
+/// Apps that a list shows without their having anything.
+const MOST_OPENED: u64 = 100;
+
+/// What was allowed on the consent page, what apps of our own, for which nobody is asked, hold on to, and those of them
+/// that are opened from here.
 pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<Connected>, StoreError> {
     let mut allowed: BTreeMap<ClientId, (Scopes, Timestamp)> = consents::of_user(store.read(), user)
         .await?
@@ -39,7 +44,12 @@ pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<C
             None if id.is_web_address() => Arc::new(Client::of_address(id)),
             None => continue,
         };
-        all.push(Connected { client, scopes, since });
+        all.push(Connected { client, scopes, since: Some(since) });
+    }
+    for client in clients::opened_here(store.read(), MOST_OPENED).await? {
+        if all.iter().all(|listed| listed.client.id != client.id) {
+            all.push(Connected { client: Arc::new(client), scopes: Scopes::default(), since: None });
+        }
     }
     Ok(all)
 }

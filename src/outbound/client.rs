@@ -17,7 +17,8 @@ use crate::config::Config;
 /// For everything: waiting for one's turn, looking up the name, connecting, asking and reading.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_BYTES: usize = 256 * 1024;
-const AT_ONCE: usize = 64;
+/// For one purpose; each has its own (`Outbound::apart`), so that none keeps another waiting.
+const AT_ONCE: usize = 32;
 /// A host that is slow holds this many of them and no more.
 const AT_ONCE_TO_A_HOST: usize = 4;
 /// Hosts that are remembered, for a minute after they were last asked.
@@ -68,6 +69,7 @@ pub struct Fetched {
 #[derive(Clone)]
 pub struct Outbound {
     inner: Arc<Inner>,
+    slots: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -77,7 +79,6 @@ struct Inner {
     /// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
     https: OnceLock<Client>,
     http: OnceLock<Client>,
-    slots: Semaphore,
     hosts: Cache<String, Arc<Semaphore>>,
 }
 
@@ -95,16 +96,21 @@ impl Outbound {
             authorities,
             https: OnceLock::new(),
             http: OnceLock::new(),
-            slots: Semaphore::new(AT_ONCE),
             hosts: Cache::builder().max_capacity(MOST_HOSTS).time_to_idle(REMEMBERED).build(),
         };
-        Ok(Self { inner: Arc::new(inner), patience: PATIENCE })
+        Ok(Self { inner: Arc::new(inner), slots: Arc::new(Semaphore::new(AT_ONCE)), patience: PATIENCE })
     }
 
     /// The same one, with another patience than five seconds.
     #[must_use]
     pub fn patient(&self, patience: Duration) -> Self {
-        Self { inner: self.inner.clone(), patience }
+        Self { patience, ..self.clone() }
+    }
+
+    /// For another purpose: whoever keeps the requests of this one waiting keeps none of that one.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), ..self.clone() }
     }
 
     /// Whether `url` is one that may be asked, as far as it shows by itself: its name is looked up when it is.
@@ -136,7 +142,7 @@ impl Outbound {
         let mut waiting = true;
         let whole = async {
             let _of_host = of_host.acquire().await.map_err(|_| OutboundError::Busy)?;
-            let _of_all = self.inner.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
+            let _of_all = self.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
             waiting = false;
             exchange.await
         };

@@ -44,7 +44,7 @@ impl Provider {
             // Its keys cannot be had, or ours: both may come back.
             Err(error) => return Ok(Outcome::NotYet(error.cause.unwrap_or_else(|| error.description.into_owned()))),
         };
-        Ok(match self.outbound.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
+        Ok(match self.logouts.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
             Ok(200 | 204) => Outcome::Done,
             // It will never do, and says so.
             Ok(400) => Outcome::Refused("the app answered 400".to_owned()),

@@ -79,6 +79,9 @@ impl Provider {
             _ => return Ok(Err("it is registered for another method")),
         };
         let claims = match self.verify_of_client(client, assertion, &allowed).await {
+            Ok(verified) if !verified.is_typed(&["client-authentication+jwt"]) => {
+                return Ok(Err("its typ is that of something else"));
+            }
             Ok(verified) => verified.claims(),
             Err(why) => return Ok(Err(why)),
         };

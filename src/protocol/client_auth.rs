@@ -46,7 +46,8 @@ impl Presented {
                 return Err(two_ways());
             }
             if parameters.one("client_assertion_type")? != Some(client_assertion::TYPE) {
-                return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_assertion_type is not supported."));
+                // RFC 6749 §5.2: a method of authentication that is not supported.
+                return Err(failed().because("client_assertion_type is not supported"));
             }
             let client = client_assertion::speaks_of(assertion).ok_or_else(failed)?;
             // RFC 7521 §4.2: it may stand beside, and then it is the same.

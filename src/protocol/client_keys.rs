@@ -22,7 +22,7 @@ impl Provider {
     pub async fn client_keys(&self, client: &Client, kid: Option<&str>) -> Option<Arc<JwkSet>> {
         match (&client.meta.jwks, &client.meta.jwks_uri) {
             (Some(keys), _) => Some(Arc::new(keys.clone())),
-            (None, Some(uri)) => self.remote_keys.get(uri.as_str(), kid, self.env.now()).await,
+            (None, Some(uri)) => self.remote_keys.get(client.id.as_str(), uri.as_str(), kid, self.env.now()).await,
             (None, None) => None,
         }
     }
@@ -77,7 +77,7 @@ impl Provider {
     ) -> Result<String> {
         // The app's own fault, and nothing that trying again mends.
         let unfit = |cause: String| {
-            OAuthError::new(ErrorCode::InvalidClient, "The client has no key to which the answer can be encrypted.")
+            OAuthError::new(ErrorCode::InvalidRequest, "The client has no key to which the answer can be encrypted.")
                 .because(cause)
         };
         let keys = self.client_keys(client, None).await.ok_or_else(|| unfit("its keys cannot be had".into()))?;

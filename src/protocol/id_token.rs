@@ -105,6 +105,16 @@ impl Provider {
             Some(claims) => Some(claims),
             None => self.read_mac_hint(token).await?,
         };
+        self.understand_hint(claims).await
+    }
+
+    /// The same where more than a hint hangs on it: by our own signature alone. A MAC proves only that its client or we
+    /// made it, and a client could make one about anybody.
+    pub async fn read_signed_hint(&self, token: &str) -> Result<Option<Hint>> {
+        self.understand_hint(jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token)).await
+    }
+
+    async fn understand_hint(&self, claims: Option<HintClaims>) -> Result<Option<Hint>> {
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
         let Some(client) = self.issued_to(&claims.aud).await? else { return Ok(None) };
         let user = self.known_as(&client, &claims.sub);

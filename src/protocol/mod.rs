@@ -54,6 +54,9 @@ pub struct Provider {
     /// Those that clients publish.
     pub remote_keys: RemoteKeys,
     pub client_documents: ClientDocuments,
+    /// For what strangers name.
     pub outbound: Outbound,
+    /// For apps that are told of a sign-out.
+    pub logouts: Outbound,
     pub master: MasterKey,
 }

@@ -12,10 +12,11 @@ use super::error::Result;
 use crate::domain::scope::STANDARD;
 
 impl Provider {
-    /// Of UserInfo, the endpoint of ours that takes access tokens; the issuer is its `aud`.
-    pub fn own_resource_metadata(&self, name: &str) -> Value {
+    /// Of UserInfo, the endpoint of ours that takes access tokens, whose `aud` is the issuer. §3.3: it is named by the
+    /// address that was asked, the endpoint's or the issuer.
+    pub fn own_resource_metadata(&self, resource: &str, name: &str) -> Value {
         json!({
-            "resource": self.issuer.as_str(),
+            "resource": resource,
             "resource_name": name,
             "authorization_servers": [self.issuer.as_str()],
             "jwks_uri": self.issuer.join(ENDPOINTS.jwks),
@@ -28,14 +29,18 @@ impl Provider {
     pub async fn resource_metadata(&self, identifier: &str) -> Result<Option<Value>> {
         let apis = self.store.authority().apis(&self.store).await?;
         Ok(apis.iter().find(|api| api.identifier.as_str() == identifier).map(|api| {
-            json!({
+            let mut document = json!({
                 "resource": api.identifier,
                 "resource_name": api.shown_name(),
                 "authorization_servers": [self.issuer.as_str()],
-                "scopes_supported": api.scopes.iter().collect::<Vec<_>>(),
                 // What every API that takes bearer tokens has to take (RFC 6750 §2.1).
                 "bearer_methods_supported": ["header"],
-            })
+            });
+            // §3.2: what has no elements is left out.
+            if let Some(members) = document.as_object_mut().filter(|_| !api.scopes.is_empty()) {
+                members.insert("scopes_supported".to_owned(), api.scopes.iter().collect());
+            }
+            document
         }))
     }
 }

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 
 use crate::app::App;
 use crate::domain::delivery::{Claimed, Delivery, Outcome, pause_after};
@@ -50,17 +51,18 @@ async fn next_is_due(app: &App) {
 /// # Errors
 /// Where the database does not answer.
 pub async fn once(app: &App) -> Result<(), StoreError> {
+    let mut under_way = FuturesUnordered::new();
     loop {
+        // A place that is free is filled at once: one app that is slow holds its own, and nobody else's.
+        let free = AT_ONCE.saturating_sub(under_way.len() as u64);
         let now = app.env().now();
-        if deliveries::next_due(app.store().read()).await?.is_none_or(|due| due > now) {
-            return Ok(());
+        if free > 0 && deliveries::next_due(app.store().read()).await?.is_some_and(|due| due <= now) {
+            let claimed = app.store().write(move |tx| Box::pin(deliveries::claim(tx, free))).await?;
+            under_way.extend(claimed.into_iter().map(|claimed| send(app, claimed)));
         }
-        let claimed = app.store().write(|tx| Box::pin(deliveries::claim(tx, AT_ONCE))).await?;
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        for done in join_all(claimed.into_iter().map(|claimed| send(app, claimed))).await {
-            done?;
+        match under_way.next().await {
+            Some(done) => done?,
+            None => return Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, consents, digest, from_json, json, with_part};
+use super::{Result, StoreError, Tx, consents, digest, from_json, grants, json, with_part};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
@@ -28,6 +28,8 @@ mod row {
         #[sea_orm(column_type = "Text", nullable)]
         pub secret_hash: Option<String>,
         pub disabled: bool,
+        /// Whether it stands on everybody's list of apps.
+        pub opens_here: bool,
         pub registered: String,
         pub registration_digest: Option<Vec<u8>>,
         pub created_at: i64,
@@ -66,6 +68,7 @@ fn row(client: &Client) -> Result<row::Model> {
         metadata: json(&client.meta, "client", "metadata")?,
         secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
         disabled: client.disabled,
+        opens_here: client.opens_for_everybody(),
         registered: client.registered.as_str().to_owned(),
         registration_digest: client.registration_token.map(|digest| digest.0.to_vec()),
         created_at: client.created_at.0,
@@ -162,6 +165,17 @@ pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<Cli
     Ok(ids.iter().filter_map(|id| ClientId::parse(id).ok()).collect())
 }
 
+/// Apps of ours that anybody may open, by name.
+pub async fn opened_here<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<Client>> {
+    let found = row::Entity::find()
+        .filter(row::Column::OpensHere.eq(true))
+        .order_by_asc(row::Column::Name)
+        .limit(most)
+        .all(conn)
+        .await?;
+    found.into_iter().map(Client::try_from).collect()
+}
+
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().count(conn).await?)
 }
@@ -178,6 +192,9 @@ pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -
         .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))
         .filter(row::Column::UpdatedAt.lt(since.0))
         .filter(row::Column::Id.not_in_subquery(consents::clients()))
+        .filter(row::Column::Id.not_in_subquery(grants::clients()))
+        // An administrator has made it one of ours since: nobody is asked for consent any more.
+        .filter(row::Column::Metadata.not_like("%\"consent\":\"trusted\"%"))
         .limit(most)
         .all(conn)
         .await?;

@@ -62,13 +62,14 @@ pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>>
     Ok(next.map(|row| Timestamp(row.due_at)))
 }
 
-/// Claims those that are due, the longest first. What another node is claiming at this moment is passed over.
+/// Claims those that are due: what was never tried before what has failed, then the longest. What another node is claiming at this moment is passed over.
 pub async fn claim(tx: &Tx, most: u64) -> Result<Vec<Claimed>> {
     let now = tx.now();
     let due: Vec<Uuid> = row::Entity::find()
         .select_only()
         .column(row::Column::Id)
         .filter(row::Column::DueAt.lte(now.0))
+        .order_by_asc(row::Column::Attempts)
         .order_by_asc(row::Column::DueAt)
         .limit(most)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)

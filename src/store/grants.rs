@@ -1,7 +1,8 @@
 //! Grants: one row for a family of refresh tokens. Rotation is one compare-and-set.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect, Set};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{QueryOrder, QuerySelect, QueryTrait as _, Set};
 
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::Grant;
@@ -49,6 +50,11 @@ impl TryFrom<row::Model> for Grant {
             revoked: row.revoked,
         })
     }
+}
+
+/// Clients that hold some.
+pub(super) fn clients() -> SelectStatement {
+    row::Entity::find().select_only().column(row::Column::ClientId).into_query()
 }
 
 pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {

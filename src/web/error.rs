@@ -47,11 +47,18 @@ pub struct ApiError {
     pub status: Option<StatusCode>,
     /// What a bearer challenge says beside the error; values of ours, without quotation marks.
     parameters: Vec<(&'static str, String)>,
+    /// Seconds (RFC 9110 §10.2.3).
+    retry_after: Option<i64>,
 }
 
 impl ApiError {
     pub fn new(error: OAuthError, challenge: Challenge) -> Self {
-        Self { error, challenge, status: None, parameters: Vec::new() }
+        Self { error, challenge, status: None, parameters: Vec::new(), retry_after: None }
+    }
+
+    #[must_use]
+    pub fn retry_after(self, seconds: i64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// A refusal for which OAuth has no code of its own, only HTTP a status.
@@ -108,8 +115,9 @@ impl IntoResponse for ApiError {
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
-        if self.error.code == ErrorCode::TemporarilyUnavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        let unavailable = self.error.code == ErrorCode::TemporarilyUnavailable;
+        if let Some(seconds) = self.retry_after.or(unavailable.then_some(2)) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -167,6 +167,19 @@ async fn an_app_is_opened_where_it_begins() {
     let by = signet::manage::By::command_line();
     signet::manage::clients::disable(&server.app.manager(), &by, &opens).await.unwrap();
     assert!(!browser.page("/account/apps").await.has("a[href^='https://app.example']"), "it is turned off");
+    // One of our own stands there for everybody, whether they have used it or not.
+    let portal = serde_json::json!({ "initiate_login_uri": "https://portal.example/", "consent": "trusted" });
+    server.client("portal", portal).await;
+    let page = browser.page("/account/apps").await;
+    assert!(page.has("a[href^='https://portal.example']") && !page.has("form[action$='/portal/revoke']"));
+    signet::manage::clients::disable(
+        &server.app.manager(),
+        &by,
+        &signet::domain::ids::ClientId::parse("portal").unwrap(),
+    )
+    .await
+    .unwrap();
+    assert!(!browser.page("/account/apps").await.has("a[href^='https://portal.example']"));
 }
 
 /// A client id may hold a slash: in an address it is one segment all the same.

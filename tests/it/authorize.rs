@@ -199,6 +199,13 @@ async fn fragment_and_form_post_carry_the_answer() {
             && page.has("input[name=code]")
             && page.has("input[name=iss]")
     );
+    // A browser that knows no modules sends it too.
+    let script = page.attribute("script[src*=form_post]", "src").unwrap();
+    assert!(page.attribute("script[src*=form_post]", "type").is_none());
+    let script = browser.raw(&script).await.text().await.unwrap();
+    for newer in ["=>", "const ", "let ", "`", "?.", "import ", "await "] {
+        assert!(!script.contains(newer), "{newer}");
+    }
 }
 
 /// OpenID Connect Core §3.1.2.1: the request by POST, from a page of the app's.

@@ -104,7 +104,7 @@ async fn what_proves_nothing_is_one_answer() {
         assert_eq!(answer["error_description"], "Client authentication failed.", "{what}");
     }
     for (more, status, error) in [
-        (("client_assertion_type", "other"), 400, "invalid_request"),
+        (("client_assertion_type", "other"), 401, "invalid_client"),
         (("client_secret", SECRET), 400, "invalid_request"),
         (("client_id", "mac"), 401, "invalid_client"),
     ] {
@@ -163,13 +163,15 @@ async fn a_rotated_key_is_found_and_a_made_up_one_costs_little() {
     server.client("keys", meta).await;
     let sign = |key: &ClientKey, jti: &str| key.sign(&claims(&server, "keys", jti, &json!({})));
     assert_eq!(send(&server, &sign(&old, "1"), &[]).await.0, 200);
+    let made_up = ClientKey::new("made up", "ES256");
     there.answer("/jwks", Answer::json(&json!({ "keys": [old.public_jwk(), new.public_jwk()] })));
-    for jti in ["2", "3", "4"] {
-        assert_eq!(send(&server, &sign(&new, jti), &[]).await.0, 401, "not within a minute");
+    assert_eq!(send(&server, &sign(&new, "2"), &[]).await.0, 200, "a new key is looked for at once");
+    for jti in ["3", "4", "5"] {
+        assert_eq!(send(&server, &sign(&made_up, jti), &[]).await.0, 401);
     }
-    assert_eq!(there.requests("/jwks").len(), 1);
+    assert_eq!(there.requests("/jwks").len(), 2, "and not again within a minute");
     server.advance(61);
-    assert_eq!(send(&server, &sign(&new, "5"), &[]).await.0, 200);
-    assert_eq!(send(&server, &sign(&old, "6"), &[]).await.0, 200);
-    assert_eq!(there.requests("/jwks").len(), 2);
+    assert_eq!(send(&server, &sign(&made_up, "6"), &[]).await.0, 401);
+    assert_eq!(send(&server, &sign(&old, "7"), &[]).await.0, 200);
+    assert_eq!(there.requests("/jwks").len(), 3);
 }

@@ -283,10 +283,18 @@ async fn the_issuers_keys_are_fetched_as_they_change() {
         let claims = workload.says(&json!({}));
         jwt::sign(&next.app.provider.keys, SigningAlg::ES256, JwtType::IdToken, &claims).unwrap()
     };
+    assert_eq!(workload.outcome("job", &signed(&workload)).await, "200");
+    assert_eq!(workload.receiver.requests("/jwks").len(), 2);
+    let third = Server::start().await;
+    workload.publish(&third);
+    let signed = |workload: &Workload| {
+        let claims = workload.says(&json!({}));
+        jwt::sign(&third.app.provider.keys, SigningAlg::ES256, JwtType::IdToken, &claims).unwrap()
+    };
     assert_eq!(workload.outcome("job", &signed(&workload)).await, "invalid_grant", "within the minute");
     workload.server.advance(61);
     assert_eq!(workload.outcome("job", &signed(&workload)).await, "200");
-    assert_eq!(workload.receiver.requests("/jwks").len(), 2);
+    assert_eq!(workload.receiver.requests("/jwks").len(), 3);
 
     for (client, answer) in [
         ("gone", Answer::status(404)),

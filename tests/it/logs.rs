@@ -144,3 +144,15 @@ async fn a_log_of_warnings_alone_still_says_which_request() {
     assert_eq!((line["level"].as_str(), line["error"].as_str()), (Some("WARN"), Some("unsupported_grant_type")));
     assert_eq!(line["span"]["request_id"], *wire.ids[0]);
 }
+
+/// A full disk, or a reader that has gone: the service goes on.
+#[tokio::test]
+async fn a_log_that_nobody_takes_ends_nothing() {
+    let program = Program::new().await;
+    let server = program.serve_with_log_at(std::path::Path::new("/dev/full"));
+    for _ in 0..3 {
+        let refused = reqwest::Client::new().post(format!("{}/oauth2/token", program.url())).send().await.unwrap();
+        assert_eq!(refused.status(), 401);
+    }
+    server.stop();
+}

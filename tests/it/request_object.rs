@@ -103,6 +103,8 @@ async fn what_is_no_request_of_this_client_is_refused() {
         ("another response type inside", with(json!({ "response_type": "code id_token" }))),
         ("one in the other", with(json!({ "request": "x" }))),
         ("a list", with(json!({ "scope": ["openid"] }))),
+        ("a client assertion", with(json!({ "sub": "web", "jti": "1" }))),
+        ("typed as something else", key.sign_with(&json!({ "typ": "at+jwt" }), &good)),
         ("no JWT", "nonsense".to_owned()),
         ("two parts", "e30.e30".to_owned()),
         ("an empty JWE", "....".to_owned()),

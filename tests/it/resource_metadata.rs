@@ -22,10 +22,11 @@ async fn a_refusal_leads_to_the_authorization_server() {
     let refused = request.send().await.unwrap();
     assert_eq!(refused.status(), 401);
     let challenge = refused.headers()["www-authenticate"].to_str().unwrap().to_owned();
-    let address = format!("{}{WELL_KNOWN}", server.url);
+    let address = format!("{}{WELL_KNOWN}/oauth2/userinfo", server.url);
     assert_eq!(challenge, format!("Bearer resource_metadata=\"{address}\""));
     let document: Value = reqwest::get(address).await.unwrap().json().await.unwrap();
-    assert_eq!(document["resource"], server.url, "§3.3: that of the address it was found at");
+    assert_eq!(document["resource"], format!("{}/oauth2/userinfo", server.url), "§3.3: the address that was asked");
+    assert_eq!(get(&server, WELL_KNOWN).await.1["resource"], server.url, "§3.3: that of the address it was found at");
     let issuer = document["authorization_servers"][0].as_str().unwrap();
     let discovery = format!("{issuer}/.well-known/oauth-authorization-server");
     let discovery: Value = reqwest::get(discovery).await.unwrap().json().await.unwrap();
@@ -48,7 +49,7 @@ async fn a_refusal_leads_to_the_authorization_server() {
         let refused = request.header("authorization", format!("Bearer {token}")).send().await.unwrap();
         let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
         assert!(challenge.starts_with(&format!("Bearer error=\"{code}\", ")), "{challenge}");
-        assert!(challenge.ends_with(&format!("resource_metadata=\"{}{WELL_KNOWN}\"", server.url)), "{challenge}");
+        assert!(challenge.ends_with(&format!("resource_metadata=\"{}{WELL_KNOWN}/oauth2/userinfo\"", server.url)));
     }
 }
 

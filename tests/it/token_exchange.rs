@@ -286,6 +286,26 @@ async fn what_comes_of_a_token_is_as_old_as_it() {
 }
 
 /// An ID token is worth what the person has let its client have, within what the service may have.
+/// A client whose ID tokens have a MAC under its own secret could make one about anybody.
+#[tokio::test]
+async fn an_id_token_that_its_client_could_have_made_is_not_traded() {
+    let server = with_services().await;
+    let mac = json!({ "id_token_signed_response_alg": "HS256", "scope": "openid read", "consent": "trusted" });
+    server.client("mac", mac).await;
+    service(&server, "trades", json!({ "token_exchange": [{ "client": "mac", "impersonation": true }] })).await;
+    let code = server.browser().sign_in(&server.authorize(&[("client_id", "mac"), ("scope", "openid read")])).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code["code"]),
+        ("redirect_uri", crate::support::CALLBACK),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    let app = server.token_as("mac", &form).await.1;
+    assert_eq!(trade(&server, "trades", text(&app, "access_token"), &[]).await.0, 200, "the pair is allowed");
+    let form = [("grant_type", GRANT), ("subject_token", text(&app, "id_token")), ("subject_token_type", ID)];
+    assert_eq!(server.token_as("trades", &form).await.1["error"], "invalid_request");
+}
+
 #[tokio::test]
 async fn an_id_token_is_traded_for_what_its_client_may_have() {
     let server = with_services().await;

@@ -6,6 +6,7 @@ use signet::domain::ids::EventId;
 use signet::domain::secret::Digest;
 use signet::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use signet::keys::rotation;
+use signet::manage::keys::Rotated;
 use signet::manage::{By, keys};
 use signet::server::follow_keys;
 use signet::server::upkeep::Upkeep;
@@ -244,6 +245,39 @@ async fn what_a_first_start_leaves_for_later_is_made_by_upkeep() {
     assert_eq!(active.kid, next.kid);
 }
 
+/// Relying parties that keep the JWKS for as long as they may never meet a key that they do not know: one that was asked
+/// for too soon signs when they all do.
+#[tokio::test]
+async fn a_rotation_waits_until_the_next_key_is_known() {
+    let server = Server::start().await;
+    let (manager, by, alg) = (server.app.manager(), By::command_line(), KeyAlg::ES256);
+    let active = async || {
+        server.app.provider.keys.reload(server.app.store()).await.unwrap();
+        keys_of(&server, alg).await.into_iter().find(|key| key.state == KeyState::Active).unwrap().kid
+    };
+    let first = active().await;
+    let Rotated::Now(second) = keys::rotate(&manager, &by, alg, false).await.unwrap() else { panic!() };
+    assert_ne!(first, second, "the next key was there from the beginning");
+    server.advance(61);
+    let Rotated::Now(third) = keys::rotate(&manager, &by, alg, true).await.unwrap() else { panic!() };
+    server.advance(1);
+    let Rotated::From(fourth, from) = keys::rotate(&manager, &by, alg, false).await.unwrap() else { panic!() };
+    assert_eq!(active().await, third);
+    for _ in 0..5 {
+        assert_eq!(keys::rotate(&manager, &by, alg, false).await.unwrap(), Rotated::From(fourth.clone(), from));
+    }
+    assert_eq!(keys_of(&server, alg).await.len(), 5, "no more than one beyond the next");
+    let mut upkeep = Upkeep::default();
+    server.advance(3598);
+    upkeep.once(&server.app).await;
+    assert_eq!(active().await, third);
+    server.advance(2);
+    upkeep.once(&server.app).await;
+    assert_eq!(active().await, fourth);
+    upkeep.once(&server.app).await;
+    assert_eq!(active().await, fourth, "and once");
+}
+
 /// Before upkeep has come round there is no next PS256 key, and of the encryption kinds there never is one.
 #[tokio::test]
 async fn a_kind_without_a_next_key_is_rotated_and_withdrawn_too() {
@@ -252,7 +286,7 @@ async fn a_kind_without_a_next_key_is_rotated_and_withdrawn_too() {
     for alg in [KeyAlg::PS256, KeyAlg::RsaOaep256, KeyAlg::EcdhEs] {
         let first = keys_of(&server, alg).await.remove(0);
         assert_eq!(first.state, KeyState::Active);
-        let second = keys::rotate(&manager, &by, alg).await.unwrap();
+        let Rotated::Now(second) = keys::rotate(&manager, &by, alg, true).await.unwrap() else { panic!("{alg}") };
         let state = |kid: &str, keys: &[StoredKey]| keys.iter().find(|key| key.kid == kid).map(|key| key.state);
         let rotated = keys_of(&server, alg).await;
         assert_eq!(rotated.len(), 2);

@@ -191,6 +191,12 @@ impl ClientMetadata {
         self.allows(GrantType::AuthorizationCode) || self.allows(GrantType::Implicit)
     }
 
+    /// Whether it has an address to be told of a session's end.
+    #[must_use]
+    pub const fn is_told_of_sign_outs(&self) -> bool {
+        self.backchannel_logout_uri.is_some() || self.frontchannel_logout_uri.is_some()
+    }
+
     /// Its response types, the default filled in (OpenID Connect Registration §2): `code` alone, for those who redeem one.
     #[must_use]
     pub fn response_types(&self) -> Vec<ResponseType> {

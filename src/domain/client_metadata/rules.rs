@@ -17,6 +17,11 @@ impl FieldError {
     }
 }
 
+/// Of the characters that nobody sees, those with which a name is shown as another one (Unicode UAX #9 §2).
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 impl ClientMetadata {
     /// What is wrong, member by member.
     #[must_use]
@@ -36,8 +41,8 @@ impl ClientMetadata {
         if self.client_name.chars().count() > 100 {
             wrong("client_name", "is longer than 100 characters");
         }
-        if self.client_name.chars().any(char::is_control) {
-            wrong("client_name", "has a control character");
+        if self.client_name.chars().any(|c| c.is_control() || turns_text(c)) {
+            wrong("client_name", "has a control character, or one that turns the direction of text");
         }
         if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
             wrong("contacts", "has more than 20 entries, or one of more than 200 characters");

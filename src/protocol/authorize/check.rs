@@ -107,7 +107,8 @@ pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<Reply
         (None, [only]) if !is_openid(parameters) => only.as_str().to_owned(),
         (None, _) => return Err(invalid("The app did not say where to send you back: redirect_uri is missing.")),
     };
-    let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= MOST_CHARACTERS);
+    // Back to the app as it came, whatever is wrong with it (RFC 6749 §4.1.2.1); the request's own length bounds it.
+    let state = parameters.one("state").ok().flatten();
     Ok(ReplyTo {
         redirect_uri,
         redirect_uri_sent: sent.is_some(),
@@ -141,6 +142,10 @@ fn check_lengths(parameters: &Parameters) -> Result<()> {
         if parameters.all(name).any(|value| value.len() > MOST_CHARACTERS) {
             return Err(OAuthError::new(ErrorCode::InvalidRequest, format!("{name} is too long.")));
         }
+    }
+    // RFC 6749 appendix A.5 has none; a form would send it back as another one.
+    if parameters.all("state").any(|state| state.chars().any(char::is_control)) {
+        return Err(invalid("state has a control character."));
     }
     Ok(())
 }

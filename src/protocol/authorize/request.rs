@@ -65,8 +65,11 @@ pub(super) fn prompt(parameters: &Parameters, sign_up: SignUp) -> Result<Prompt>
 
 pub(super) fn max_age(parameters: &Parameters) -> Result<Option<i64>> {
     let Some(text) = parameters.one("max_age")? else { return Ok(None) };
-    let age = text.parse::<u32>().map_err(|_| invalid("max_age is a number of seconds."))?;
-    Ok(Some(i64::from(age)))
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid("max_age is a number of seconds."));
+    }
+    // One too large to read is older than anybody's sign-in.
+    Ok(Some(text.parse::<u32>().map_or(i64::from(u32::MAX), i64::from)))
 }
 
 pub(super) fn claims(parameters: &Parameters) -> Result<ClaimsRequest> {

@@ -110,6 +110,9 @@ impl Provider {
         let registered = client.meta.request_object_signing_alg;
         let allowed = registered.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
         let verified = self.verify_of_client(client, signed, &allowed).await.map_err(bad_object)?;
+        if !verified.is_typed(&["oauth-authz-req+jwt"]) {
+            return Err(bad_object("its typ is that of something else"));
+        }
         let claims = verified.claims().ok_or_else(|| bad_object("its claims are no JSON object"))?;
         self.check_object(&claims, outside, client).map_err(bad_object)?;
         parameters(&claims)
@@ -124,17 +127,24 @@ impl Provider {
     ) -> std::result::Result<(), &'static str> {
         let now = self.env.now().seconds();
         let text = |name| claims.get(name).map(|value: &Value| value.as_str().unwrap_or_default());
+        // RFC 9101 §10.8: what proves the client elsewhere is no request.
+        if text("sub").is_some_and(|sub| sub == client.id.as_str()) {
+            return Err("it is a client assertion");
+        }
         if text("iss").is_some_and(|iss| iss != client.id.as_str()) {
             return Err("iss is not the client");
         }
         if claims.get("aud").is_some_and(|aud| !names(aud, self.issuer.as_str())) {
             return Err("aud is not this server");
         }
-        let time = |name| claims.get(name).map(|value: &Value| value.as_i64().ok_or("a time is no number"));
-        if time("exp").transpose()?.is_some_and(|exp| exp <= now - SKEW) {
+        // RFC 7519 §2, NumericDate: a fraction may be there.
+        let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
+        let at = |seconds: i64| seconds as f64;
+        if time("exp").transpose()?.is_some_and(|exp| exp <= at(now - SKEW)) {
             return Err("it has expired");
         }
-        if time("nbf").transpose()?.is_some_and(|nbf| nbf > now + SKEW) {
+        if time("nbf").transpose()?.is_some_and(|nbf| nbf > at(now + SKEW)) {
             return Err("it is not valid yet");
         }
         if claims.contains_key("request") || claims.contains_key("request_uri") {
@@ -164,21 +174,47 @@ pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
     }
 }
 
+/// What the JWT says of itself (RFC 7519 §4.1), which is judged and no parameter.
+const OF_THE_JWT: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+/// The parameters that are read here and are never lists.
+const SINGLE: [&str; 19] = [
+    "acr_values",
+    "claims",
+    "claims_locales",
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "display",
+    "id_token_hint",
+    "login_hint",
+    "max_age",
+    "nonce",
+    "prompt",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "ui_locales",
+    "registration",
+];
+
 /// The claims as parameters: text as it is, a number or flag in its digits or word, `claims` as JSON, and every `resource`
-/// of a list (RFC 9101 §4).
+/// of a list (RFC 9101 §4). A list by a name that nobody here knows is passed over, like any unknown parameter.
 pub fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
     let mut pairs = Vec::new();
-    for (name, value) in claims {
+    for (name, value) in claims.iter().filter(|(name, _)| !OF_THE_JWT.contains(&name.as_str())) {
         let mut push = |value: String| pairs.push((name.clone(), value));
         match value {
             Value::Null => {}
             Value::String(text) => push(text.clone()),
             Value::Number(_) | Value::Bool(_) => push(value.to_string()),
             Value::Object(_) => push(value.to_string()),
-            Value::Array(values) if matches!(name.as_str(), "resource" | "aud") => {
+            Value::Array(values) if name == "resource" => {
                 values.iter().filter_map(Value::as_str).for_each(|value| push(value.to_owned()));
             }
-            Value::Array(_) => return Err(bad_object(format!("{name} is a list"))),
+            Value::Array(_) if SINGLE.contains(&name.as_str()) => return Err(bad_object(format!("{name} is a list"))),
+            Value::Array(_) => {}
         }
     }
     Parameters::of(pairs)
@@ -200,6 +236,9 @@ mod tests {
         assert_eq!(read.one("claims").unwrap(), Some("{\"userinfo\":null}"));
         assert_eq!(read.all("resource").count(), 2);
         assert_eq!(read.one("nonce").unwrap(), None);
+        let own =
+            json!({ "aud": ["https://a.example", "https://b.example"], "exp": 1.5, "authorization_details": [1] });
+        assert_eq!(parameters(own.as_object().unwrap()).unwrap().all("aud").count(), 0);
         assert!(parameters(json!({ "scope": ["openid"] }).as_object().unwrap()).is_err());
         assert!(parameters(json!({ "state": "a\u{0}" }).as_object().unwrap()).is_err());
     }

@@ -63,7 +63,11 @@ impl Provider {
         }
         policy.hold(&mut meta, had)?;
         self.check_addresses(&meta)?;
-        self.check_sector(&meta).await?;
+        let said = |meta: &ClientMetadata| (meta.sector_identifier_uri.clone(), meta.redirect_uris.clone());
+        // What was proven when it was registered is not asked again.
+        if had.is_none_or(|had| said(had) != said(&meta)) {
+            self.check_sector(&meta).await?;
+        }
         Ok(Wanted { meta, statement })
     }
 

@@ -3,6 +3,7 @@
 
 use super::{broken, wrong};
 use crate::config::{RegistrationPolicy, SoftwareIssuer};
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::client_metadata::{ApplicationType, ClientMetadata, GrantType};
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
@@ -48,6 +49,13 @@ impl Policy {
                 "grant_types",
                 &format!("{} may not be registered here.", name.as_str().unwrap_or_default()),
             ));
+        }
+        // OpenID Connect Registration §2 and RFC 9701 §6 let encryption stand alone; what is encrypted is signed first here.
+        if meta.userinfo_encrypted_response_alg.is_some() {
+            meta.userinfo_signed_response_alg.get_or_insert(SigningAlg::RS256);
+        }
+        if meta.introspection_encrypted_response_alg.is_some() {
+            meta.introspection_signed_response_alg.get_or_insert(SigningAlg::RS256);
         }
         let renews = meta.allows(GrantType::RefreshToken);
         if renews && !meta.scope.contains(OFFLINE_ACCESS) && self.scopes.contains(OFFLINE_ACCESS) {

@@ -6,14 +6,16 @@
 use std::sync::Arc;
 
 use super::TokenSet;
+use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::device::{Decision, DeviceRequest, Poll};
 use crate::domain::event::Origin;
+use crate::domain::participant::Participant;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::store::{StoreError, Tx, device_codes};
+use crate::store::{StoreError, Tx, device_codes, session_clients, sessions};
 
 fn unknown() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The device code is unknown or used.")
@@ -44,6 +46,9 @@ impl Provider {
                     };
                     device_codes::consume(tx, &digest).await?;
                     let granted = provider.grant(tx, &client_now, authorization, since, &parameters, &apis).await?;
+                    if let Ok(Some(granted)) = &granted {
+                        take_part(tx, &client_now, &granted.authorization).await?;
+                    }
                     Ok(granted
                         .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
                 })
@@ -95,5 +100,20 @@ impl Provider {
             Some(Decision::Allowed { authorization, .. }) => self.end_copied(tx, authorization, what, origin).await,
             _ => Ok(()),
         }
+    }
+}
+
+/// A device takes part in the session in which its person decided, like an app that was sent a code in it (OpenID Connect
+/// Back-Channel Logout §2.1).
+async fn take_part(tx: &Tx, client: &Client, authorization: &Authorization) -> std::result::Result<(), StoreError> {
+    let Some(id) = authorization.session().filter(|_| client.meta.is_told_of_sign_outs()) else { return Ok(()) };
+    // Held, so that whoever ends it finds this one too.
+    if !sessions::hold(tx, id).await? {
+        return Ok(());
+    }
+    let Some(session) = sessions::by_id(tx.conn(), id).await? else { return Ok(()) };
+    match Participant::of(client, &session) {
+        Some(participant) => session_clients::join(tx, &participant, session.expires_at).await,
+        None => Ok(()),
     }
 }

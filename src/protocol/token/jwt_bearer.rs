@@ -76,7 +76,7 @@ impl Provider {
         let trusted = trusted.ok_or("no trusted issuer fits its iss, sub and aud")?;
         let header = client_jws::peek_header(assertion).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
-        let keys = self.remote_keys.get(trusted.jwks_uri.as_str(), kid, self.env.now()).await;
+        let keys = self.remote_keys.get(client.id.as_str(), trusted.jwks_uri.as_str(), kid, self.env.now()).await;
         let keys = keys.ok_or_else(|| format!("the keys of {} cannot be had", trusted.issuer))?;
         let verified = client_jws::verify(assertion, &SigningAlg::ASYMMETRIC, &keys).map_err(|error| match error {
             Unverified::UnknownKey => format!("no key of {} fits", trusted.issuer),
@@ -92,6 +92,8 @@ impl Provider {
         let audiences = ours.iter().chain(&trusted.audience);
         text("iss") == Some(&trusted.issuer)
             && text("sub").is_some_and(|subject| trusted.trusts(subject))
+            // RFC 7519 §4.1.7: text, where it is there.
+            && claims.get("jti").is_none_or(Value::is_string)
             && claims.get("aud").is_some_and(|aud| audiences.into_iter().any(|audience| names(aud, audience)))
     }
 }

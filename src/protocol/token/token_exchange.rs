@@ -120,7 +120,7 @@ impl Provider {
     /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
     /// or, where nobody is asked, what it is registered for.
     async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
-        let said = self.read_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
+        let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
         let Some(client) = self.client(&said.client).await? else { return Ok(None) };
         let scopes = if client.is_trusted() {

@@ -32,7 +32,7 @@ fn line(here: &App, app: &Connected) -> AppLine {
         client_path: url::form_urlencoded::byte_serialize(app.client.id.as_str().as_bytes()).collect(),
         app: card(&app.client),
         scopes: app.scopes.iter().map(consent::scope_in_words).collect(),
-        since: When::new(app.since.date()),
+        since: app.since.map(|since| When::new(since.date())),
         // OpenID Connect Core §4: the app begins, and finds the person signed in here.
         open: app
             .client

@@ -124,7 +124,8 @@ pub struct AppLine {
     pub app: AppCard,
     /// Plain words, not scope names.
     pub scopes: Vec<String>,
-    pub since: When,
+    /// Nothing where it has nothing that could be removed.
+    pub since: Option<When>,
     /// Where the app begins to sign people in, if it says so.
     pub open: Option<String>,
 }

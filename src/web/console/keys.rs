@@ -10,6 +10,7 @@ use crate::domain::signing_key::{KeyAlg, KeyState as State, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
 use crate::manage::keys as manage;
+use crate::manage::keys::Rotated;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
@@ -40,11 +41,16 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
 
 pub async fn rotate(InPath(alg): InPath<KeyAlg>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
-    let done = manage::rotate(&person.app().manager(), &person.by(), alg).await;
-    done.map_err(|error| failed(person, error))?;
+    let done = manage::rotate(&person.app().manager(), &person.by(), alg, false).await;
+    let done = done.map_err(|error| failed(person, error))?;
     reload(person).await?;
     let old = if alg.signs().is_some() { "stays published" } else { "still decrypts" };
-    let text = format!("{alg} has a new active key. The old one {old} for a while.");
+    let text = match done {
+        Rotated::Now(_) => format!("{alg} has a new active key. The old one {old} for a while."),
+        Rotated::From(_, from) => {
+            format!("The next {alg} key signs from {} on, when every app can know it.", when(from).text)
+        }
+    };
     Ok(then(person, Flash::ok(text), HERE))
 }
 

@@ -211,7 +211,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
         groups,
         password: PasswordForm::default(),
         sessions: sessions.iter().map(|session| session_row(session, person.session.id)).collect(),
-        apps: consents::connected(store, user.id).await?.iter().map(app_row).collect(),
+        apps: consents::connected(store, user.id).await?.iter().filter_map(app_row).collect(),
         events: event_rows::of(store, events::list(store.read(), &recent).await?).await?,
         person: Person {
             id: user.id.to_string(),
@@ -243,13 +243,15 @@ fn session_row(session: &Session, here: SessionId) -> SessionRow {
     }
 }
 
-fn app_row(app: &consents::Connected) -> ConnectedApp {
-    ConnectedApp {
+/// Nothing of an app that has nothing of theirs.
+fn app_row(app: &consents::Connected) -> Option<ConnectedApp> {
+    let since = app.since?;
+    Some(ConnectedApp {
         href: (app.client.registered != Registered::ByDocument).then(|| urls::console_client(&app.client.id)),
         app: card(&app.client),
         scope: app.scopes.to_string(),
-        since: When::new(app.since.date()),
-    }
+        since: When::new(since.date()),
+    })
 }
 
 fn confirm(person: &SignedIn, user: &User, typed: &str, error: Option<String>) -> ConfirmPage {

@@ -58,7 +58,10 @@ fn published(document: Value) -> Response {
 pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
     match query.one("resource")? {
-        None => Ok(published(app.provider.own_resource_metadata(&app.config.name))),
+        None => {
+            let (issuer, name) = (app.config.issuer.as_str(), &app.config.name);
+            Ok(published(app.provider.own_resource_metadata(issuer, name)))
+        }
         Some(identifier) => of_api(&app, identifier).await,
     }
 }
@@ -67,6 +70,10 @@ pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuer
 pub async fn protected_resource_below(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
     // As it stands in the request: identifiers are compared to the letter (§3.3).
     let path = uri.path().strip_prefix(PROTECTED_RESOURCE).unwrap_or_default();
+    if path == ENDPOINTS.userinfo {
+        let resource = app.config.issuer.join(ENDPOINTS.userinfo);
+        return Ok(published(app.provider.own_resource_metadata(&resource, &app.config.name)));
+    }
     of_api(&app, &app.config.issuer.join(path)).await
 }
 

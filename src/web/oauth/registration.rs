@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::client::Client;
+use crate::domain::event::Origin;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::identity::throttle;
 use crate::manage::registration::{self, Refused};
@@ -20,7 +21,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::registration::Wanted;
 use crate::web::error::{ApiError, Challenge};
-use crate::web::extract::{authorization, body, is_json, origin};
+use crate::web::extract::{InPath, authorization, body, is_json, origin};
 
 pub async fn register(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
@@ -30,11 +31,8 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
         Registration::Token => Some(SecretKind::InitialAccess.digest(token(&parts)?.ok_or_else(bare)?.expose())),
     };
     let origin = origin(&parts, &app.config.trusted_proxies);
+    count(&app, &origin).await?;
     let policy = &app.registration;
-    let counted = throttle::count_registration(app.store(), &origin.address, policy.per_address).await;
-    if counted.map_err(OAuthError::from)?.is_err() {
-        return Err(ApiError::with_status(StatusCode::TOO_MANY_REQUESTS, "Too many registrations from this address."));
-    }
     if let Some(access) = &access
         && !registration::may_register(app.store(), access).await.map_err(OAuthError::from)?
     {
@@ -55,28 +53,43 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
     }
 }
 
-pub async fn show(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn show(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
     let (client, token) = managed(&app, &id, &request.into_parts().0).await?;
     Ok(Json(app.provider.registration_told(&client, &token, None)).into_response())
 }
 
-pub async fn replace(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn replace(
+    State(app): State<App>,
+    InPath(id): InPath<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
     let (client, token) = managed(&app, &id, &parts).await?;
     repeats(&app, &client, &body)?;
-    let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
+    count(&app, &origin).await?;
+    let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
     let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta).await;
     let client = replaced.map_err(OAuthError::from)?.ok_or_else(gone)?;
     Ok(Json(app.provider.registration_told(&client, &token, wanted.statement)).into_response())
 }
 
-pub async fn end(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
     let parts = request.into_parts().0;
     let (client, token) = managed(&app, &id, &parts).await?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
     let ended = registration::end(&app.manager(), origin, &client.id, own).await.map_err(OAuthError::from)?;
     ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(gone)
+}
+
+/// What is registered or changed from one address is counted, since it makes us ask others (RFC 7591 §5).
+async fn count(app: &App, origin: &Origin) -> Result<(), ApiError> {
+    let counted = throttle::count_registration(app.store(), &origin.address, app.registration.per_address).await;
+    counted.map_err(OAuthError::from)?.map_err(|many| {
+        let text = "Too many registrations from this address.";
+        let seconds = many.until.since(app.env().now()).div_euclid(1000) + 1;
+        ApiError::with_status(StatusCode::TOO_MANY_REQUESTS, text).retry_after(seconds)
+    })
 }
 
 /// RFC 7592 §2.2: an update names the client, and its secret only as it is.

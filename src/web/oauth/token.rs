@@ -65,11 +65,15 @@ pub async fn push(State(app): State<App>, asked: Asked) -> Result<Response, ApiE
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }
 
-/// Whether that media type is asked for by its name.
+/// Whether that media type is asked for by its name, and not ruled out (RFC 9110 §12.4.2).
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let mut named = lines.flat_map(|line| line.split(',')).filter_map(|range| range.split(';').next());
-    named.any(|range| range.trim().eq_ignore_ascii_case(media_type))
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(media_type));
+        let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
+        named && weight.is_none_or(|(_, weight)| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
 }
 
 async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {

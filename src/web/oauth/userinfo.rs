@@ -12,12 +12,15 @@ use crate::protocol::parameters::Parameters;
 use crate::protocol::userinfo::UserInfo;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
-use crate::web::urls::PROTECTED_RESOURCE;
+use crate::web::urls::{ENDPOINTS, PROTECTED_RESOURCE};
 
 pub async fn userinfo(State(app): State<App>, method: Method, asked: Asked) -> Result<Response, ApiError> {
     // RFC 9728 §5.1: where a client that knows nothing of us yet learns whose tokens are taken here.
     let refusal = |error, challenge| {
-        ApiError::new(error, challenge).with_parameter("resource_metadata", app.config.issuer.join(PROTECTED_RESOURCE))
+        ApiError::new(error, challenge).with_parameter(
+            "resource_metadata",
+            app.config.issuer.join(&format!("{PROTECTED_RESOURCE}{}", ENDPOINTS.userinfo)),
+        )
     };
     let refused = |error| refusal(error, Challenge::Bearer);
     // A token in a URL ends up in logs and histories: it is not looked at (RFC 9700 §4.3.2).

@@ -107,4 +107,9 @@ async fn keys_are_listed_rotated_and_retired_by_command() {
     within(5, || async { !published(old.clone()).await }).await;
     assert!(program.run(&["key", "retire", "nothing"]).refused().contains("nothing"));
     assert_eq!(program.done(&["key", "list"]).lines().count(), 10);
+    let algs = |done: Value| -> Vec<String> {
+        done.as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(algs(program.json(&["key", "rotate", "--json"])), ["RS256", "ES256"]);
+    assert_eq!(algs(program.json(&["key", "rotate", "--all", "--json"])).len(), 6);
 }

@@ -12,6 +12,7 @@ use signet::manage::{By, clients, people};
 use signet::server::upkeep::Upkeep;
 
 use super::{address, signed_in, tokens_in_a_browser};
+use crate::device;
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{Browser, CALLBACK, PASSWORD, SECRET, Server, VERIFIER};
 use crate::token::claims;
@@ -300,4 +301,17 @@ async fn an_app_that_has_only_a_code_is_told_too() {
         ("code_verifier", VERIFIER),
     ];
     assert_eq!(server.token(&form).await.0, 400);
+}
+
+/// A device whose tokens came of a session in a browser takes part in it.
+#[tokio::test]
+async fn a_device_is_told_too() {
+    let (server, receiver) = with_receiver(json!({})).await;
+    device::tv(&server, "tv", json!({ "backchannel_logout_uri": receiver.at(TOLD), "scope": "openid" })).await;
+    let asked = device::ask(&server, "openid").await;
+    let browser = device::decide(&server, &asked, "allow").await;
+    let (_, tokens) = device::poll(&server, &asked).await;
+    sign_out(&browser).await;
+    server.deliver().await;
+    assert_eq!(sids(&receiver), [sid(tokens["id_token"].as_str().unwrap())]);
 }

@@ -150,6 +150,11 @@ impl Program {
         running
     }
 
+    /// The same with its log at `path`.
+    pub fn serve_with_log_at(&self, path: &Path) -> Running {
+        Running::start(&mut self.command(&["serve"]), path, "Signet is at ")
+    }
+
     /// Starts another program in this one's folder and environment, and waits until it says `words`.
     pub fn beside(&self, program: &Path, words: &str) -> Running {
         let mut command = Command::new(program);
