@@ -18,6 +18,8 @@ const PER_ACCOUNT: i32 = 10;
 const PER_ADDRESS: i32 = 100;
 /// Accounts asked for, made or not: each answer tells whether a username is taken.
 const SIGN_UPS: i32 = 20;
+/// A building full of screens behind one address.
+const DEVICES: i32 = 300;
 
 /// Who is counted for an attempt.
 #[derive(Clone, Debug)]
@@ -84,6 +86,11 @@ async fn count_for(store: &Store, address: &str, account: Digest) -> Result<Resu
 /// Counts an account that somebody at `address` asks for. It is never taken back.
 pub async fn count_sign_up(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
     count_each(store, vec![(digest("sign-up", &[&neighbourhood(address)]), SIGN_UPS)]).await
+}
+
+/// Counts a device that somebody at `address` begins to connect: each is a row until it has expired (RFC 8628 §3.2).
+pub async fn count_device(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_each(store, vec![(digest("device", &[&neighbourhood(address)]), DEVICES)]).await
 }
 
 async fn count_each(store: &Store, counters: Vec<(Digest, i32)>) -> Result<Result<Counted, TooMany>, StoreError> {

@@ -25,6 +25,7 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::{ClientMetadata, GrantType};
 use crate::domain::ids::ClientId;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
+use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
 use crate::outbound::OutboundError;
 
@@ -197,6 +198,13 @@ fn read(id: &ClientId, json: &[u8]) -> Result<ClientMetadata> {
     ] {
         members.remove(name);
     }
+    // What is only shown, and cannot be, keeps nobody out.
+    for name in ["logo_uri", "client_uri", "policy_uri", "tos_uri"] {
+        let shown = members.get(name).and_then(Value::as_str).map(WebPage::parse);
+        if !matches!(shown, Some(Ok(page)) if page.is_https()) {
+            members.remove(name);
+        }
+    }
     members.entry("token_endpoint_auth_method").or_insert(json!("none"));
     // RFC 8252 §7: apps on a device seldom say that they are, and their loopback port varies.
     let on_a_device = |uri: &Value| uri.as_str().is_some_and(|uri| !uri.starts_with("https:"));
@@ -281,9 +289,13 @@ mod tests {
             json!({ "response_types": ["code", "code id_token"] }),
             json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example.com/jwks" }),
             json!({ "subject_type": "pairwise", "consent": "trusted", "logo_uri": null }),
+            json!({ "logo_uri": "javascript:alert(1)", "tos_uri": "http://app.example.com/terms", "policy_uri": 1 }),
         ] {
             assert!(document(good.clone()).is_ok(), "{good}");
         }
+        let odd =
+            document(json!({ "logo_uri": "javascript:alert(1)", "tos_uri": "https://app.example.com/t" })).unwrap();
+        assert!(odd.logo_uri.is_none() && odd.tos_uri.is_some());
         for (uri, native) in
             [("https://app.example.com/cb", false), ("http://127.0.0.1/cb", true), ("com.example.app:/cb", true)]
         {
@@ -308,7 +320,6 @@ mod tests {
             json!({ "id_token_signed_response_alg": "HS256" }),
             json!({ "grant_types": ["client_credentials"] }),
             json!({ "grant_types": "authorization_code" }),
-            json!({ "logo_uri": "javascript:alert(1)" }),
             json!({ "redirect_uris": ["com.example.app:/cb"], "application_type": "web" }),
         ] {
             assert!(document(bad.clone()).is_err(), "{bad}");

@@ -11,6 +11,8 @@ use super::pages::views::ErrorPage;
 use super::view::{Chrome, When};
 use crate::app::App;
 use crate::domain::event::Origin;
+use crate::env::Timestamp;
+use crate::identity::throttle::TooMany;
 use crate::manage::ManageError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
@@ -56,9 +58,10 @@ impl ApiError {
         Self { error, challenge, status: None, parameters: Vec::new(), retry_after: None }
     }
 
-    #[must_use]
-    pub fn retry_after(self, seconds: i64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+    /// Somebody does it too often (RFC 6585 §4).
+    pub fn too_many(many: TooMany, now: Timestamp, text: &'static str) -> Self {
+        let seconds = many.until.since(now).max(0).div_euclid(1000) + 1;
+        Self { retry_after: Some(seconds), ..Self::with_status(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
     /// A refusal for which OAuth has no code of its own, only HTTP a status.

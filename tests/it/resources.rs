@@ -49,6 +49,30 @@ async fn a_token_is_for_the_api_that_was_asked_for() {
     assert_eq!(own["aud"], json!(server.url));
 }
 
+/// RFC 6749 §3.3: a client that finds its way by an API's metadata need not know its scopes.
+#[tokio::test]
+async fn naming_an_api_alone_asks_for_what_the_client_may_have_of_it() {
+    let server = with_apis().await;
+    server.client("reads", json!({ "scope": "openid read", "consent": "trusted" })).await;
+    let query = |client: &str, resource: &str| {
+        let asked = server.authorize(&[("client_id", client), ("resource", resource), ("scope", "")]);
+        asked.replace("&scope=", "").replace("scope=&", "")
+    };
+    let callback = server.browser().sign_in(&query("reads", ORDERS)).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", callback["code"].as_str()),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let (_, tokens) = server.token_as("reads", &form).await;
+    assert_eq!((&access(&tokens)["aud"], &access(&tokens)["scope"]), (&json!(ORDERS), &json!("read")));
+    for resource in [STOCK, "https://nowhere.example.com"] {
+        let refused = server.browser().open(&query("reads", resource)).await.err().unwrap();
+        assert_eq!(refused["error"], "invalid_scope", "{resource}");
+    }
+}
+
 /// The person allowed scopes, and a client is registered for scopes: naming an API in `resource` adds nothing to them.
 #[tokio::test]
 async fn naming_an_api_without_any_of_its_scopes_opens_nothing() {

@@ -26,9 +26,12 @@ pub(in crate::protocol) fn scopes(
     apis: &[Api],
 ) -> Result<Scopes> {
     let refused = |text: String| OAuthError::new(ErrorCode::InvalidScope, text);
-    // RFC 6749 §3.3: a default or a refusal. By default a person would be asked for nothing, and so not be asked at all.
-    let asked = parameters.one("scope")?.ok_or_else(|| refused("The parameter scope is missing.".into()))?;
-    let asked = Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?;
+    let asked = match parameters.one("scope")? {
+        Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?,
+        None => {
+            of_resources(parameters, client, apis).ok_or_else(|| refused("The parameter scope is missing.".into()))?
+        }
+    };
     // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
     // passed over (OpenID Connect Core §11).
     let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
@@ -42,6 +45,15 @@ pub(in crate::protocol) fn scopes(
         return Err(refused("None of the scopes asked for means anything here.".into()));
     }
     Ok(scopes)
+}
+
+/// RFC 6749 §3.3, a default: what the client may have of the APIs that it names (RFC 8707). Without such a name there is
+/// none: a person would be asked for nothing, and so not be asked at all.
+fn of_resources(parameters: &Parameters, client: &Client, apis: &[Api]) -> Option<Scopes> {
+    let named = |api: &&Api| parameters.all("resource").any(|resource| resource == api.identifier.as_str());
+    let scopes = apis.iter().filter(named).flat_map(|api| api.scopes.iter());
+    let scopes: Scopes = scopes.filter(|scope| client.meta.scope.contains(scope)).collect();
+    Some(scopes).filter(|scopes| !scopes.is_empty())
 }
 
 /// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).

@@ -85,11 +85,9 @@ pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Re
 /// What is registered or changed from one address is counted, since it makes us ask others (RFC 7591 §5).
 async fn count(app: &App, origin: &Origin) -> Result<(), ApiError> {
     let counted = throttle::count_registration(app.store(), &origin.address, app.registration.per_address).await;
-    counted.map_err(OAuthError::from)?.map_err(|many| {
-        let text = "Too many registrations from this address.";
-        let seconds = many.until.since(app.env().now()).div_euclid(1000) + 1;
-        ApiError::with_status(StatusCode::TOO_MANY_REQUESTS, text).retry_after(seconds)
-    })
+    counted
+        .map_err(OAuthError::from)?
+        .map_err(|many| ApiError::too_many(many, app.env().now(), "Too many registrations from this address."))
 }
 
 /// RFC 7592 §2.2: an update names the client, and its secret only as it is.

@@ -314,3 +314,16 @@ async fn old_codes_are_swept_and_used_ones_known_a_while_longer() {
         [("grant_type", "refresh_token"), ("client_id", "tv"), ("refresh_token", text(&tokens, "refresh_token"))];
     assert_eq!(post(&server, "token", &form).await.1["error"], "invalid_grant", "a copy was shown");
 }
+
+/// Anybody knows the id of an app on a television: what it makes us keep is counted by address.
+#[tokio::test]
+async fn a_flood_of_devices_is_refused() {
+    let server = with_tv().await;
+    let ask = async || post(&server, "device_authorization", &[("client_id", "tv"), ("scope", "openid")]).await.0;
+    for _ in 0..300 {
+        assert_eq!(ask().await, 200);
+    }
+    assert_eq!(ask().await, 429);
+    server.advance(900);
+    assert_eq!(ask().await, 200);
+}
