@@ -116,15 +116,15 @@ mod tests {
     fn rsa_keys_have_a_sound_length() {
         let key =
             |bits, e: &[u8]| with(&json!({ "kty": "RSA", "n": number(bits, 0xff) }), &[("e", json!(base64url(e)))]);
-        for bits in [2048, 3072, 4096, 8192] {
+        for bits in [2048, 3072, 4096] {
             assert!(verifying(&key(bits, &[1, 0, 1]), SigningAlg::PS256).is_some(), "{bits}");
             assert!(encrypting(&key(bits, &[1, 0, 1]), KeyManagementAlg::RsaOaep256).is_some(), "{bits}");
         }
-        for bits in [512, 1024, 2040, 2047, 8193, 16384] {
+        for bits in [512, 1024, 2040, 2047, 4097, 8192] {
             assert!(verifying(&key(bits, &[1, 0, 1]), SigningAlg::RS256).is_none(), "{bits}");
             assert!(encrypting(&key(bits, &[1, 0, 1]), KeyManagementAlg::RsaOaep256).is_none(), "{bits}");
         }
-        for e in [&[][..], &[0], &[1], &[2], &[4], &[1, 0], &[1; 9]] {
+        for e in [&[][..], &[0], &[1], &[2], &[4], &[1, 0], &[1; 6]] {
             assert!(verifying(&key(2048, e), SigningAlg::RS256).is_none(), "{e:?}");
         }
         let even = with(&json!({ "kty": "RSA", "e": "AQAB" }), &[("n", json!(number(2048, 2)))]);

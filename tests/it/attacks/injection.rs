@@ -181,7 +181,7 @@ async fn no_parameter_comes_out_as_markup() {
 #[tokio::test]
 async fn no_name_comes_out_as_markup() {
     let server = Server::start().await;
-    for (at, payload) in PAYLOADS.into_iter().filter(|payload| !payload.contains('\r')).enumerate() {
+    for (at, payload) in PAYLOADS.into_iter().filter(|payload| !payload.contains(['\r', '\u{202e}'])).enumerate() {
         let (name, client) = (format!("person{at}"), format!("client{at}"));
         let id = server.user(&name).await;
         let mut user = signet::store::people::by_id(server.app.store().read(), id).await.unwrap().unwrap();
