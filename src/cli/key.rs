@@ -35,6 +35,7 @@ pub(super) enum Command {
     },
     /// Take a key out at once: everything it signed is void, and nothing encrypted to it can be read.
     Retire {
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         #[arg(long)]
         json: bool,

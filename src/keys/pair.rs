@@ -24,16 +24,15 @@ pub(super) fn generate(
     state: KeyState,
     now: Timestamp,
 ) -> Result<StoredKey, KeyError> {
-    let pair: Box<dyn KeyPair> = match alg {
-        KeyAlg::RS256 => Box::new(jws::RS256.generate_key_pair(2048)?),
-        KeyAlg::PS256 => Box::new(jws::PS256.generate_key_pair(2048)?),
-        KeyAlg::ES256 => Box::new(jws::ES256.generate_key_pair()?),
-        KeyAlg::EdDSA => Box::new(jws::EdDSA.generate_key_pair(EdCurve::Ed25519)?),
-        KeyAlg::RsaOaep256 => Box::new(jwe::RSA_OAEP_256.generate_key_pair(2048)?),
-        KeyAlg::EcdhEs => Box::new(jwe::ECDH_ES.generate_ec_key_pair(EcCurve::P256)?),
+    let (pair, mut public, kid) = loop {
+        let pair = random(alg)?;
+        let public = pair.to_jwk_public_key();
+        let kid = thumbprint(&public)?;
+        // A name that begins like an option is a trap for whoever gives it to a command.
+        if !kid.starts_with('-') {
+            break (pair, public, kid);
+        }
     };
-    let mut public = pair.to_jwk_public_key();
-    let kid = thumbprint(&public)?;
     public.set_key_id(&kid);
     public.set_key_use(if alg.signs().is_some() { "sig" } else { "enc" });
     // A key that serves two algorithms names none (RFC 7517 §4.4).
@@ -48,6 +47,17 @@ pub(super) fn generate(
         created_at: now,
         activated_at: (state == KeyState::Active).then_some(now),
         retired_at: None,
+    })
+}
+
+fn random(alg: KeyAlg) -> Result<Box<dyn KeyPair>, KeyError> {
+    Ok(match alg {
+        KeyAlg::RS256 => Box::new(jws::RS256.generate_key_pair(2048)?),
+        KeyAlg::PS256 => Box::new(jws::PS256.generate_key_pair(2048)?),
+        KeyAlg::ES256 => Box::new(jws::ES256.generate_key_pair()?),
+        KeyAlg::EdDSA => Box::new(jws::EdDSA.generate_key_pair(EdCurve::Ed25519)?),
+        KeyAlg::RsaOaep256 => Box::new(jwe::RSA_OAEP_256.generate_key_pair(2048)?),
+        KeyAlg::EcdhEs => Box::new(jwe::ECDH_ES.generate_ec_key_pair(EcCurve::P256)?),
     })
 }
 
@@ -123,5 +133,15 @@ mod tests {
         )
         .unwrap();
         assert_eq!(thumbprint(&jwk).unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
+    fn no_name_begins_like_an_option() {
+        let master = crate::keys::samples::master();
+        // One in 64 would.
+        for _ in 0..600 {
+            let key = generate(&master, KeyAlg::EdDSA, KeyState::Next, Timestamp(0)).unwrap();
+            assert!(!key.kid.starts_with('-'));
+        }
     }
 }

@@ -106,6 +106,7 @@ async fn keys_are_listed_rotated_and_retired_by_command() {
     assert_eq!(program.json(&["key", "retire", old, "--json"]), json!({ "kid": old, "retired": true }));
     within(5, || async { !published(old.clone()).await }).await;
     assert!(program.run(&["key", "retire", "nothing"]).refused().contains("nothing"));
+    assert!(program.run(&["key", "retire", "-x0", "--json"]).refused().contains("-x0"), "names may begin like options");
     assert_eq!(program.done(&["key", "list"]).lines().count(), 10);
     let algs = |done: Value| -> Vec<String> {
         done.as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap().to_owned()).collect()
