@@ -121,9 +121,9 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 /// A server tells what it does; a command only what goes wrong.
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
-    // PostgreSQL's notices say at each start that a table is there already, and rustls warns of how browsers end their
-    // connections; the setting comes later and may ask for them.
-    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,{level}"))
+    // PostgreSQL's notices say at each start that a table is there already; rustls warns of how browsers end their
+    // connections, tower-sessions of cookies whose session has ended. The setting comes later and may ask for them.
+    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,tower_sessions_core=error,{level}"))
         .map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
