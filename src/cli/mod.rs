@@ -123,8 +123,9 @@ fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
     // PostgreSQL's notices say at each start that a table is there already; rustls warns of how browsers end their
     // connections, tower-sessions of cookies whose session has ended. The setting comes later and may ask for them.
-    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,tower_sessions_core=error,{level}"))
-        .map_err(|error| format!("log.level: {error}"))?;
+    let filter =
+        EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,tower_sessions_core=error,{level}"))
+            .map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // Where nobody takes the log (a full disk, a closed pipe) the service goes on: the layer would say so on the same
