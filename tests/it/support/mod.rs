@@ -4,6 +4,7 @@
 pub mod authenticator;
 pub mod authority;
 pub mod chromium;
+mod database;
 pub mod forms;
 pub mod log;
 mod nodes;
@@ -18,7 +19,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::{Client as Http, Response, redirect};
 use scraper::{Html, Selector};
-use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use signet::app::App;
@@ -27,7 +27,6 @@ use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::{ClientId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::user::{Profile, User, Username};
-use signet::env::Env;
 use signet::store::{Change, clients, people};
 
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -39,7 +38,7 @@ pub struct Server {
     pub url: String,
     pub app: App,
     pub clock: Arc<AtomicI64>,
-    data: Arc<tempfile::TempDir>,
+    home: Arc<nodes::Home>,
 }
 
 impl Server {
@@ -188,22 +187,6 @@ impl Server {
         }
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         format!("/oauth2/authorize?{query}")
-    }
-}
-
-async fn database() -> Option<signet::config::DatabaseUrl> {
-    match std::env::var("TEST_DATABASE").as_deref() {
-        Ok("postgres") => {
-            let server = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL says where PostgreSQL is");
-            let name = format!("t{}", Env::system().uuid().simple());
-            let admin = Database::connect(&server).await.unwrap();
-            admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-            admin.close().await.unwrap();
-            let (base, _) = server.rsplit_once('/').unwrap();
-            Some(signet::config::DatabaseUrl::try_from(format!("{base}/{name}")).unwrap())
-        }
-        Ok("sqlite") | Err(_) => None,
-        Ok(other) => panic!("TEST_DATABASE is sqlite or postgres, not {other}"),
     }
 }
 

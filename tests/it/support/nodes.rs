@@ -10,31 +10,38 @@ use signet::env::{Clock, Env};
 use signet::server::listen::{self, Patience};
 use tempfile::TempDir;
 
-use super::{Server, database, log};
+use super::database::Made;
+use super::{Server, log};
+
+/// What the nodes of one test share; gone when the last of them is.
+pub(super) struct Home {
+    folder: TempDir,
+    database: Option<Made>,
+}
 
 impl Server {
     /// One with settings that `change` has made.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let data = Arc::new(tempfile::tempdir().unwrap());
+        let home = Arc::new(Home { folder: tempfile::tempdir().unwrap(), database: Made::new().await });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // By name: passkeys need a host that is one.
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let mut config = Config {
             issuer: Issuer::parse(&url).unwrap(),
-            data_dir: data.path().to_owned(),
-            database_url: database().await,
+            data_dir: home.folder.path().to_owned(),
+            database_url: home.database.as_ref().map(Made::url),
             ..Config::default()
         };
         change(&mut config);
         let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
-        Self::open(listener, config, clock, data, Patience::default()).await
+        Self::open(listener, config, clock, home, Patience::default()).await
     }
 
     async fn open(
         listener: std::net::TcpListener,
         config: Config,
         clock: Arc<AtomicI64>,
-        data: Arc<TempDir>,
+        home: Arc<Home>,
         patience: Patience,
     ) -> Self {
         log::keep();
@@ -42,7 +49,7 @@ impl Server {
         let app = App::open(config, Env { clock: Clock::Manual(clock.clone()) }).await.unwrap();
         let served = app.clone();
         tokio::spawn(async move { listen::serve(listener, None, &served, Handle::new(), patience).await.unwrap() });
-        Self { url, app, clock, data }
+        Self { url, app, clock, home }
     }
 
     /// Another process on the same database and data directory, behind the same issuer, with nothing in its memory.
@@ -53,7 +60,7 @@ impl Server {
     pub async fn node_with(&self, patience: Patience) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = (*self.app.config).clone();
-        Self::open(listener, config, self.clock.clone(), self.data.clone(), patience).await
+        Self::open(listener, config, self.clock.clone(), self.home.clone(), patience).await
     }
 
     /// The nodes that requests may fall on: SQLite has one, PostgreSQL two.

@@ -15,7 +15,8 @@ use reqwest::{Client as Http, redirect};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::Value;
 
-use super::{Browser, database};
+use super::Browser;
+use super::database::Made;
 
 /// Far more than anything here takes; a machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -24,6 +25,8 @@ pub struct Program {
     pub folder: tempfile::TempDir,
     pub address: SocketAddr,
     environment: BTreeMap<String, String>,
+    /// Dropped with it; a neighbour has none of its own.
+    _database: Option<Made>,
 }
 
 /// An address that nobody else gets: below the range from which the system gives ports to whoever asks for any.
@@ -48,11 +51,10 @@ pub struct Said {
 impl Program {
     pub async fn new() -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-        let mut program = Self { folder, address, environment: BTreeMap::new() }.with_address();
-        if let Some(url) = database().await {
-            program.set("SIGNET_DATABASE_URL", url.as_str());
-        }
-        program
+        let database = Made::new().await;
+        let environment =
+            database.iter().map(|made| ("SIGNET_DATABASE_URL".to_owned(), made.url().as_str().to_owned()));
+        Self { folder, address, environment: environment.collect(), _database: database }.with_address()
     }
 
     fn with_address(mut self) -> Self {
@@ -64,7 +66,7 @@ impl Program {
     /// Another node: at an address of its own, on the same database and data directory.
     pub fn neighbour(&self) -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-        let mut other = Self { folder, address, environment: self.environment.clone() }.with_address();
+        let mut other = Self { folder, address, environment: self.environment.clone(), _database: None }.with_address();
         other.set("SIGNET_DATA_DIR", self.data().to_str().unwrap());
         other
     }

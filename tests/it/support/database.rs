@@ -1,0 +1,52 @@
+//! A PostgreSQL database for each test that wants one, gone with it: four hundred that stay would be four gigabytes.
+//! On SQLite a test's database is a file in its folder, and there is nothing to do.
+
+use sea_orm::{ConnectionTrait as _, Database};
+use signet::config::DatabaseUrl;
+use signet::env::Env;
+
+/// A database that is dropped when this is.
+pub struct Made {
+    server: String,
+    name: String,
+}
+
+impl Made {
+    /// `None` where TEST_DATABASE asks for SQLite.
+    pub async fn new() -> Option<Self> {
+        match std::env::var("TEST_DATABASE").as_deref() {
+            Ok("postgres") => {
+                let server = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL says where PostgreSQL is");
+                let made = Self { server, name: format!("t{}", Env::system().uuid().simple()) };
+                made.ask(format!("CREATE DATABASE {}", made.name)).await;
+                Some(made)
+            }
+            Ok("sqlite") | Err(_) => None,
+            Ok(other) => panic!("TEST_DATABASE is sqlite or postgres, not {other}"),
+        }
+    }
+
+    pub fn url(&self) -> DatabaseUrl {
+        let (base, _) = self.server.rsplit_once('/').unwrap();
+        DatabaseUrl::try_from(format!("{base}/{}", self.name)).unwrap()
+    }
+
+    async fn ask(&self, statement: String) {
+        let admin = Database::connect(&self.server).await.unwrap();
+        admin.execute_unprepared(&statement).await.unwrap();
+        admin.close().await.unwrap();
+    }
+}
+
+impl Drop for Made {
+    /// On a thread of its own, because the test's runtime cannot wait here. By force: its servers may still run.
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(self.ask(statement));
+            });
+        });
+    }
+}
