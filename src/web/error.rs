@@ -128,7 +128,7 @@ impl IntoResponse for ApiError {
 
 /// For people.
 pub struct PageError {
-    app: Box<App>,
+    app: App,
     request_id: String,
     what: What,
 }
@@ -141,12 +141,12 @@ enum What {
 
 impl PageError {
     pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
-        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), what: What::Refused(error) }
+        Self { app: app.clone(), request_id: origin.request_id.clone(), what: What::Refused(error) }
     }
 
     /// What there is none of, such as "There is no such app."
     pub fn not_found(app: &App, origin: &Origin, text: &'static str) -> Self {
-        Self { app: Box::new(app.clone()), request_id: origin.request_id.clone(), what: What::NotFound(text) }
+        Self { app: app.clone(), request_id: origin.request_id.clone(), what: What::NotFound(text) }
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// `None` where TEST_DATABASE asks for SQLite.
+    /// `None` where `TEST_DATABASE` asks for SQLite.
     pub async fn new() -> Option<Self> {
         match std::env::var("TEST_DATABASE").as_deref() {
             Ok("postgres") => {

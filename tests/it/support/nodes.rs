@@ -59,7 +59,7 @@ impl Server {
 
     pub async fn node_with(&self, patience: Patience) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = (*self.app.config).clone();
+        let config = self.app.config.clone();
         Self::open(listener, config, self.clock.clone(), self.home.clone(), patience).await
     }
 
