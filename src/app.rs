@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::env::Env;
+use crate::gate::Gate;
 use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
 use crate::keys::remote::RemoteKeys;
@@ -15,6 +16,7 @@ use crate::outbound::images::Images;
 use crate::protocol::Provider;
 use crate::protocol::client_document::ClientDocuments;
 use crate::protocol::registration::Policy;
+use crate::protocol::seen_tokens::SeenTokens;
 use crate::store::Store;
 
 /// What handlers get. One pointer, because axum copies its state for every layer of every request: with the parts each
@@ -31,6 +33,7 @@ pub struct Parts {
     pub registration: Policy,
     /// Apps' logos.
     pub images: Images,
+    pub gate: Gate,
 }
 
 impl App {
@@ -57,10 +60,12 @@ impl App {
             remote_keys: RemoteKeys::new(outbound.apart()),
             client_documents: ClientDocuments::new(documents),
             logouts: outbound.apart(),
+            seen_tokens: SeenTokens::default(),
             outbound,
             master,
         };
-        Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images })))
+        let gate = Gate { provider: provider.clone() };
+        Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images, gate })))
     }
 
     /// What administration works with.

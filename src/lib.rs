@@ -8,7 +8,7 @@
 //! | [`web`] | HTTP: parse, call, render; alone with axum, askama and tower-sessions |
 //! | [`app`] | every shared part, built once from the settings |
 //! | [`manage`] | what an administrator does: the console, the commands and `apply` call it and nothing else |
-//! | [`protocol`], [`identity`] | what is decided: OAuth and OpenID Connect, and how a person proves who they are; no HTTP, no SQL |
+//! | [`protocol`], [`identity`], [`gate`] | what is decided: OAuth and OpenID Connect, how a person proves who they are, what passes to other people's APIs; no HTTP, no SQL |
 //! | [`store`], [`keys`], [`outbound`] | what is kept (the only SQL), what is signed (alone with josekit), what is sent out |
 //! | [`domain`] | values and their rules, no I/O |
 //! | [`config`], [`env`] | settings; clock and randomness |
@@ -58,6 +58,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod env;
+pub mod gate;
 pub mod identity;
 pub mod keys;
 pub mod manage;

@@ -79,6 +79,12 @@ impl Api {
         if self.name.is_empty() { self.identifier.as_str() } else { &self.name }
     }
 
+    /// Whether its gate takes credentials of that kind: our own tokens where nothing is said.
+    #[must_use]
+    pub fn takes(&self, way: Way) -> bool {
+        if self.accepts.is_empty() { way == Way::Bearer } else { self.accepts.contains(&way) }
+    }
+
     /// The rules between members; the members' own rules held when they were parsed.
     #[must_use]
     pub fn problems(&self) -> Vec<FieldError> {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::authorization::Acr;
 use super::client_metadata::FieldError;
 use super::scope::Scopes;
 use super::user::group_name;
@@ -54,6 +55,21 @@ pub enum Way {
     Oauth1,
 }
 
+impl Way {
+    /// As documents and the header `X-Gate-Way` have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::ApiKey => "api_key",
+            Self::Basic => "basic",
+            Self::MessageSignature => "message_signature",
+            Self::Session => "session",
+            Self::Oauth1 => "oauth1",
+        }
+    }
+}
+
 /// Who needs no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +81,13 @@ pub enum Allow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathPattern(String);
+
+impl PathPattern {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for PathPattern {
     type Error = String;
@@ -95,7 +118,7 @@ impl From<PathPattern> for String {
     }
 }
 
-/// Who may do what where. A request needs every scope and one of the groups, where some are named.
+/// Who may do what where. A request needs every scope, one of the groups and as strong a sign-in, where they are named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -107,6 +130,9 @@ pub struct Rule {
     pub scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// RFC 9470.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<Acr>,
 }
 
 /// For each owner of a credential.
@@ -138,8 +164,8 @@ impl Rule {
         if let Some(problem) = self.groups.iter().find_map(|group| group_name(group).err()) {
             return wrong(format!("the rule for {}: {problem}", self.path.0));
         }
-        if self.allow.is_some() && !(self.scopes.is_empty() && self.groups.is_empty()) {
-            return wrong(format!("the rule for {} lets anybody in, and asks for scopes or groups", self.path.0));
+        if self.allow.is_some() && !(self.scopes.is_empty() && self.groups.is_empty() && self.acr.is_none()) {
+            return wrong(format!("the rule for {} lets anybody in, and asks for something", self.path.0));
         }
         None
     }

@@ -176,3 +176,25 @@ impl User {
         self.profile.email.as_deref().unwrap_or_else(|| self.username.as_str())
     }
 }
+
+/// What others are told of somebody, by the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub username: Username,
+    pub name: Option<String>,
+    /// One that is theirs alone.
+    pub email: Option<String>,
+    pub groups: Vec<String>,
+}
+
+impl Person {
+    #[must_use]
+    pub fn of(user: &User, groups: Vec<String>) -> Self {
+        Self {
+            username: user.username.clone(),
+            name: user.profile.name.clone(),
+            email: user.own_email().map(ToOwned::to_owned),
+            groups,
+        }
+    }
+}

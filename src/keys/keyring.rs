@@ -1,6 +1,7 @@
 //! The keys in use on this node: what signs, what verifies, what decrypts, and the JWKS that is published (RFC 7517 §5).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use josekit::jwe::JweDecrypter;
@@ -16,6 +17,8 @@ use crate::store::{Store, signing_keys};
 #[derive(Clone)]
 pub struct Keyring {
     ring: Arc<RwLock<Arc<Ring>>>,
+    /// How often the keys have changed since the start.
+    generation: Arc<AtomicU64>,
     master: MasterKey,
 }
 
@@ -89,14 +92,21 @@ impl Keyring {
     }
 
     pub(super) fn of(ring: Ring, master: MasterKey) -> Self {
-        Self { ring: Arc::new(RwLock::new(Arc::new(ring))), master }
+        Self { ring: Arc::new(RwLock::new(Arc::new(ring))), generation: Arc::default(), master }
     }
 
     /// Reads them again.
     pub async fn reload(&self, store: &Store) -> Result<(), KeyError> {
         let ring = Arc::new(Ring::read(&self.master, signing_keys::all(store.read()).await?)?);
         *self.ring.write().unwrap_or_else(std::sync::PoisonError::into_inner) = ring;
+        self.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Another number once the keys have changed: what was verified while it was the same may have been by a key that is
+    /// gone now.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     pub fn current(&self) -> Arc<Ring> {

@@ -79,6 +79,9 @@ struct Claims {
     /// Ours: what the `claims` parameter asked UserInfo for.
     #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
     in_userinfo: Vec<String>,
+    /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
+    #[serde(default, skip_serializing)]
+    gate: Option<String>,
 }
 
 /// What an access token is to be.
@@ -185,6 +188,7 @@ impl Provider {
             act: authorization.act.clone(),
             through: authorization.through.clone(),
             in_userinfo: authorization.claims.userinfo.clone(),
+            gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
     }
@@ -223,7 +227,7 @@ impl Provider {
 
     async fn read_jwt(&self, token: &str) -> Result<Option<Verified>> {
         let Some(claims) = jwt::verify::<Claims>(&self.keys, JwtType::AccessToken, token) else { return Ok(None) };
-        if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() {
+        if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() || claims.gate.is_some() {
             return Ok(None);
         }
         // Its subject is in the words of the client it was issued to.

@@ -106,7 +106,7 @@ impl Provider {
 
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
     /// whether the document is still there.
-    pub(super) async fn issued_to(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+    pub async fn issued_to(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let stored = self.store.authority().client(&self.store, id).await?;
         let documented =
             || (self.client_documents.is_on() && is_address(id)).then(|| Arc::new(Client::of_address(id.clone())));

@@ -26,6 +26,7 @@ pub mod registration;
 pub mod resource;
 pub mod resource_metadata;
 pub mod revocation;
+pub mod seen_tokens;
 pub mod session_management;
 pub mod subject;
 pub mod token;
@@ -40,6 +41,7 @@ use crate::keys::{Keyring, MasterKey};
 use crate::outbound::Outbound;
 use crate::store::Store;
 use client_document::ClientDocuments;
+use seen_tokens::SeenTokens;
 
 /// What the protocol works with; cheap to clone.
 #[derive(Clone)]
@@ -54,6 +56,7 @@ pub struct Provider {
     /// Those that clients publish.
     pub remote_keys: RemoteKeys,
     pub client_documents: ClientDocuments,
+    pub seen_tokens: SeenTokens,
     /// For what strangers name.
     pub outbound: Outbound,
     /// For apps that are told of a sign-out.

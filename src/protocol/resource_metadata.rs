@@ -9,7 +9,18 @@ use serde_json::{Value, json};
 use super::Provider;
 use super::discovery::ENDPOINTS;
 use super::error::Result;
+use crate::domain::api::ApiId;
 use crate::domain::scope::STANDARD;
+
+/// Where the document of an API stands (§3.1): at its own host, the well-known part before its path. Nothing for one whose
+/// name is no address.
+#[must_use]
+pub fn address(identifier: &ApiId) -> Option<String> {
+    let url = url::Url::parse(identifier.as_str()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let path = if url.path() == "/" { "" } else { url.path() };
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{}/.well-known/oauth-protected-resource{path}{query}", url.origin().ascii_serialization()))
+}
 
 impl Provider {
     /// Of UserInfo, the endpoint of ours that takes access tokens, whose `aud` is the issuer. §3.3: it is named by the

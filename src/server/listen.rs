@@ -1,7 +1,7 @@
 //! Connections: how long a stranger may take and how much they may send before anything of ours is asked.
 //!
-//! A header block over 64 KiB is answered with 431 by hyper (the gate reads that much; `web::limits` lets everybody else
-//! have 16 KiB). Whoever sends the first bytes or a header block slowly, byte by byte, is cut off.
+//! A header block over 256 KiB is answered with 431 by hyper, in no words at all. `web::gate` takes 64 KiB and refuses more
+//! in words that a proxy understands; `web::limits` lets everybody else have 16 KiB. Whoever sends the first bytes or a header block slowly, byte by byte, is cut off.
 
 use std::future::Future;
 use std::io;
@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 use crate::app::App;
 use crate::web::router;
 
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+const MOST_HEADER_BYTES: usize = 256 * 1024;
 /// The bytes by which HTTP/1 and HTTP/2 are told apart.
 const PREFACE: usize = 24;
 

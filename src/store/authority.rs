@@ -1,4 +1,4 @@
-//! What a node knows without asking the database: the clients and APIs there are, and what has been revoked.
+//! What a node knows without asking the database: the clients, APIs and people there are, and what has been revoked.
 //!
 //! One question, [`Authority::stands`], is asked wherever a token is believed (refresh, introspection, UserInfo, the
 //! gate), so that a revocation reaches everything, and costs no statement. It is fed by the change feed: at once on the
@@ -12,12 +12,13 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tokio::sync::watch;
 
-use super::{Change, Cutoff, Result, Store, apis, clients, feed};
+use super::{Change, Cutoff, Result, Store, apis, clients, feed, people};
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, GrantId};
+use crate::domain::ids::{ClientId, GrantId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
+use crate::domain::user::Person;
 use crate::env::Timestamp;
 
 /// How often the feed is read. Commands promise to reach a running server within a second.
@@ -29,6 +30,9 @@ pub struct Authority {
     /// Client by id with the epoch it was read in; an entry of an older epoch is read again.
     clients: Cache<ClientId, (u64, Option<Arc<Client>>)>,
     client_epoch: AtomicU64,
+    /// In the same way.
+    people: Cache<UserId, (u64, Option<Arc<Person>>)>,
+    people_epoch: AtomicU64,
     apis: RwLock<Option<Arc<Vec<Api>>>>,
     api_epoch: AtomicU64,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
@@ -42,6 +46,8 @@ impl Authority {
         Self {
             clients: Cache::new(10_000),
             client_epoch: AtomicU64::new(0),
+            people: Cache::new(10_000),
+            people_epoch: AtomicU64::new(0),
             apis: RwLock::default(),
             api_epoch: AtomicU64::new(0),
             cutoffs: RwLock::default(),
@@ -101,6 +107,9 @@ impl Authority {
                     *apis = None;
                 }
             }
+            Change::People => {
+                self.people_epoch.fetch_add(1, Ordering::SeqCst);
+            }
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
             Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
             Change::Cutoff(cutoff) => {
@@ -146,6 +155,25 @@ impl Authority {
         // The epoch from before the reading: a change that came in between makes this entry old at once.
         self.clients.insert(id.clone(), (epoch, client.clone()));
         Ok(client)
+    }
+
+    /// Who somebody is, as others are told; nothing where they are gone or turned off.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn person(&self, store: &Store, id: UserId) -> Result<Option<Arc<Person>>> {
+        let epoch = self.people_epoch.load(Ordering::SeqCst);
+        if let Some((read_in, person)) = self.people.get(&id)
+            && read_in == epoch
+        {
+            return Ok(person);
+        }
+        let person = match people::by_id(store.read(), id).await?.filter(|user| !user.disabled) {
+            Some(user) => Some(Arc::new(Person::of(&user, people::groups_of(store.read(), id).await?))),
+            None => None,
+        };
+        self.people.insert(id, (epoch, person.clone()));
+        Ok(person)
     }
 
     /// Another number whenever the APIs have changed.

@@ -20,6 +20,8 @@ const FEED_LOCK: i64 = 0x5349_474E_4555;
 pub enum Change {
     Client(ClientId),
     Apis,
+    /// Somebody's claims or groups.
+    People,
     Keys,
     /// Something waits to be sent out.
     Deliveries,
@@ -72,6 +74,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
     let kind = match change {
         Change::Client(_) => "client",
         Change::Apis => "apis",
+        Change::People => "people",
         Change::Keys => "keys",
         Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",

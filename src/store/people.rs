@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, from_json, json, with_part};
+use super::{Change, Result, StoreError, Tx, feed, from_json, json, with_part};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, User, Username};
 use crate::env::Timestamp;
@@ -115,9 +115,10 @@ pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
 
 /// Writes every column of somebody who exists.
 pub async fn update(tx: &Tx, user: &User) -> Result<()> {
+    feed::lock(tx.conn()).await?;
     let row = row(user)?.into_active_model().reset_all();
     person::Entity::update_many().set(row).filter(person::Column::Id.eq(user.id.0)).exec(tx.conn()).await?;
-    Ok(())
+    tx.tell(Change::People).await
 }
 
 /// Replaces the password's hash alone, where it is still `old`: a rehash must not undo a change made meanwhile.
@@ -132,6 +133,7 @@ pub async fn rehash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash)
 }
 
 pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
+    tx.tell(Change::People).await?;
     membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
     person::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())
@@ -239,6 +241,7 @@ pub async fn insert_group(tx: &Tx, name: &str) -> Result<()> {
 }
 
 pub async fn delete_group(tx: &Tx, name: &str) -> Result<bool> {
+    tx.tell(Change::People).await?;
     membership::Entity::delete_many().filter(membership::Column::GroupName.eq(name)).exec(tx.conn()).await?;
     Ok(group::Entity::delete_by_id(name).exec(tx.conn()).await?.rows_affected > 0)
 }
@@ -275,6 +278,7 @@ pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Resu
 
 /// Makes `groups`, all of which exist, be what somebody is in.
 pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
+    tx.tell(Change::People).await?;
     membership::Entity::delete_many()
         .filter(membership::Column::UserId.eq(id.0))
         .filter(membership::Column::GroupName.is_not_in(groups.iter().cloned()))

@@ -3,7 +3,7 @@
 //! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`limits`] what none gets past, [`error`] how a
 //! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`session_state`] what apps see of a session, [`browser`] the cookie of a browser that
 //! has not signed in, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
-//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`device`] a browser in words, `console` the administrator's.
+//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`device`] a browser in words, `console` the administrator's, [`gate`] what proxies ask.
 
 pub mod account;
 pub mod browser;
@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod extract;
 pub mod flash;
+pub mod gate;
 pub mod layers;
 pub mod limits;
 pub mod logo;

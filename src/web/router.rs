@@ -1,10 +1,10 @@
-//! Every route, grouped by who asks: programs, anybody (public documents), people's browsers.
+//! Every route, grouped by who asks: programs, anybody (public documents), people's browsers, proxies.
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -13,8 +13,8 @@ use tower_http::cors::{Any, CorsLayer};
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
-use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP};
-use super::{account, browser, console, error, flash, layers, logo, session_state, sessions, statics};
+use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, GATE, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP};
+use super::{account, browser, console, error, flash, gate, layers, logo, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -83,12 +83,19 @@ pub fn router(app: &App) -> Router {
         .route("/static/{name}", get(statics::serve).layer(CompressionLayer::new()));
     let operation = limited(app, Face::Program, operation);
 
+    // Any method, since with Envoy it is the original's; what limits others has no say here (`gate`).
+    let gate = Router::new()
+        .route(&format!("{GATE}/{{gate}}"), any(gate::verify))
+        .route(&format!("{GATE}/{{gate}}/"), any(gate::verify))
+        .route(&format!("{GATE}/{{gate}}/{{*target}}"), any(gate::verify));
+
     Router::new()
         .merge(back_channel)
         .merge(documents)
         .merge(pages)
         .merge(framed)
         .merge(operation)
+        .merge(gate)
         .fallback(error::nowhere)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
         .layer(CatchPanicLayer::new())

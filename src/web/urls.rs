@@ -14,6 +14,8 @@ pub const DEVICE: &str = "/device";
 pub const DEVICE_QR: &str = "/device/qr";
 pub const ACCOUNT: &str = "/account";
 pub const CONSOLE: &str = "/admin";
+/// Where proxies ask, with the name of a gate behind it.
+pub const GATE: &str = "/gate/verify";
 
 /// Where an interaction goes on after a page has recorded what was done.
 pub fn resume(id: InteractionId) -> String {

@@ -27,6 +27,7 @@ mod documents;
 mod durability;
 mod foreign_passwords;
 mod fuzz;
+mod gate;
 mod jwt_bearer;
 mod layers;
 mod logo;

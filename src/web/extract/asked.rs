@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 
 use crate::app::App;
 use crate::config::NetworkList;
@@ -89,9 +89,14 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
+/// Who is at the other end of the connection.
+pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+}
+
 /// From where a request came: the peer, or, where that is a trusted proxy, the last address it names that is none.
 pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = peer(&parts.extensions);
     let address = match peer {
         Some(peer) if trusted.contains(peer) => forwarded(&parts.headers, trusted).or(Some(peer)),
         peer => peer,

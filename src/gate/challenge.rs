@@ -1,0 +1,61 @@
+//! `WWW-Authenticate` (RFC 9110 §11.6.1): every way that the API takes, in one line, since older nginx hands on one.
+//! Bearer as RFC 6750 §3, RFC 9470 §3 and RFC 9728 §5.1 have it, Basic as RFC 7617 §2, OAuth as RFC 5849 §3.5.1. There is
+//! no registered scheme for keys and message signatures: theirs name the header that carries them.
+
+use super::verdict::{Reason, Refusal};
+use crate::domain::api::Api;
+use crate::domain::gate::Way;
+use crate::protocol::resource_metadata;
+
+const ALL: [Way; 6] = [Way::Bearer, Way::ApiKey, Way::Basic, Way::MessageSignature, Way::Session, Way::Oauth1];
+
+/// The challenges that go with a refusal; nothing where none would help.
+pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
+    let realm = quoted(api.shown_name());
+    let bearer = || {
+        let mut all = vec![format!("realm={realm}")];
+        let error = match refusal.reason {
+            Reason::MalformedCredential | Reason::TwoCredentials => Some("invalid_request"),
+            Reason::InvalidCredential => Some("invalid_token"),
+            Reason::InsufficientScope => Some("insufficient_scope"),
+            Reason::InsufficientAuthentication => Some("insufficient_user_authentication"),
+            _ => None,
+        };
+        if let Some(error) = error {
+            all.push(format!("error=\"{error}\", error_description={}", quoted(&refusal.text)));
+        }
+        if !refusal.scopes.is_empty() {
+            all.push(format!("scope=\"{}\"", refusal.scopes));
+        }
+        if let Some(acr) = refusal.acr {
+            all.push(format!("acr_values=\"{acr}\""));
+        }
+        if let Some(address) = resource_metadata::address(&api.identifier) {
+            all.push(format!("resource_metadata=\"{address}\""));
+        }
+        format!("Bearer {}", all.join(", "))
+    };
+    let one = |way: Way| match way {
+        Way::Bearer => Some(bearer()),
+        Way::ApiKey => Some(format!("ApiKey realm={realm}, header=\"X-API-Key\"")),
+        Way::Basic => Some(format!("Basic realm={realm}, charset=\"UTF-8\"")),
+        Way::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
+        Way::Oauth1 => Some(format!("OAuth realm={realm}")),
+        // A browser is sent to the sign-in page instead.
+        Way::Session => None,
+    };
+    match refusal.reason.status() {
+        401 | 400 if refusal.reason != Reason::MalformedRequest && refusal.reason != Reason::AmbiguousPath => {
+            let all: Vec<String> = ALL.into_iter().filter(|way| api.takes(*way)).filter_map(one).collect();
+            Some(all.join(", ")).filter(|all| !all.is_empty())
+        }
+        403 if refusal.reason == Reason::InsufficientScope => Some(bearer()),
+        _ => None,
+    }
+}
+
+/// RFC 9110 §5.6.4, of what a header may have.
+fn quoted(text: &str) -> String {
+    let kept = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').filter(|c| !matches!(c, '"' | '\\'));
+    format!("\"{}\"", kept.collect::<String>())
+}

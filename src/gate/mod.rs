@@ -1,0 +1,117 @@
+//! The gate before other people's APIs (CONTRACT, "The gate"): what a request presented → who it is → may it pass.
+//! A proxy asks about a request; nothing of the request itself comes by here.
+//!
+//! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
+//! the rule that decides; [`presented`] the credential it came with, unjudged; [`credential`] whose that is;
+//! [`verdict`] what is answered; [`upstream`] the token that the API gets instead. Next door: `web::gate`, which is asked
+//! and answers; `domain::gate`, the settings of an API.
+
+mod challenge;
+mod credential;
+pub mod fields;
+pub mod original;
+mod path;
+mod presented;
+mod rules;
+pub mod upstream;
+pub mod verdict;
+
+use crate::domain::api::Api;
+use crate::domain::gate::Rule;
+use crate::domain::scope::Scopes;
+use crate::protocol::Provider;
+use crate::protocol::error::Result;
+
+use credential::Unproven;
+use fields::Fields;
+use original::Original;
+use presented::Presented;
+use verdict::{Identity, Reason, Refusal, Verdict};
+
+/// What the gate decides with; cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    pub provider: Provider,
+}
+
+/// A proxy's question.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The last part of `/gate/verify/{gate}`.
+    pub gate: &'a str,
+    /// The method of the question itself, which with Envoy is the original's.
+    pub method: &'a str,
+    /// What stands behind the gate's own address, the query included; Envoy appends the original target.
+    pub behind: Option<&'a str>,
+    pub fields: &'a Fields<'a>,
+}
+
+/// What is decided about a request.
+#[derive(Debug)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// The API that it is about, where there is one.
+    pub api: Option<Api>,
+}
+
+impl Gate {
+    /// # Errors
+    /// Where something has to be looked up and the database does not answer: nobody is let in.
+    pub async fn judge(&self, asked: Asked<'_>) -> Result<Judged> {
+        let apis = self.provider.store.authority().apis(&self.provider.store).await?;
+        let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == asked.gate);
+        let Some(api) = apis.iter().find(is_named) else {
+            let refusal = Refusal::new(Reason::UnknownGate, "There is no gate of that name.");
+            return Ok(Judged { verdict: Verdict::Refuse(refusal), api: None });
+        };
+        let verdict = match self.decide(api, &asked).await? {
+            Ok(verdict) => verdict,
+            Err(refusal) => Verdict::Refuse(refusal.for_api(api)),
+        };
+        Ok(Judged { verdict, api: Some(api.clone()) })
+    }
+
+    async fn decide(&self, api: &Api, asked: &Asked<'_>) -> Result<std::result::Result<Verdict, Refusal>> {
+        let read = Original::read(asked).and_then(|original| Ok((original, Presented::read(asked.fields)?)));
+        let (original, presented) = match read {
+            Ok(read) => read,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let rule = rules::first(&api.rules, &original.method, &original.path);
+        let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
+        let identity = match self.identify(api, &original, presented).await? {
+            Ok(identity) => Some(identity),
+            // A credential that nobody asked for is no reason to refuse; it is not believed either.
+            Err(_) if anonymous => None,
+            Err(Unproven::Nothing) => {
+                return Ok(Err(Refusal::new(Reason::NoCredential, "Say who you are.")));
+            }
+            Err(Unproven::Refused(refusal)) => return Ok(Err(refusal)),
+        };
+        Ok(match (rule, identity) {
+            (None, _) => Err(Refusal::new(Reason::NoRule, "No rule of this API allows that.")),
+            (Some(_), None) => Ok(Verdict::Pass(None)),
+            (Some(rule), Some(identity)) => may(rule, &identity).map(|()| Verdict::Pass(Some(Box::new(identity)))),
+        })
+    }
+}
+
+/// Whether somebody who is known may do what the rule is for.
+fn may(rule: &Rule, who: &Identity) -> std::result::Result<(), Refusal> {
+    let missing: Vec<&String> = rule.scopes.iter().filter(|scope| !who.scopes.contains(scope)).collect();
+    if !missing.is_empty() {
+        let needed: Scopes = rule.scopes.iter().map(String::as_str).collect();
+        return Err(Refusal::new(Reason::InsufficientScope, "That needs more than you were given.").needing(needed));
+    }
+    let groups = who.groups();
+    if !rule.groups.is_empty() && !rule.groups.iter().any(|group| groups.contains(group)) {
+        return Err(Refusal::new(Reason::MissingGroup, "That is for people of other groups."));
+    }
+    match rule.acr {
+        Some(acr) if who.acr.is_none_or(|reached| reached < acr) => {
+            let text = "That needs a stronger sign-in.";
+            Err(Refusal::new(Reason::InsufficientAuthentication, text).at_least(acr))
+        }
+        _ => Ok(()),
+    }
+}

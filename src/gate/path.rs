@@ -1,0 +1,200 @@
+//! The path of a request as the proxy before the API will use it: decoded once, like nginx's `$uri`. Whatever the proxy,
+//! the API or a framework in between could read in another way is refused (RFC 3986 §3.3, §6.2.2; ATTACKS of the kind
+//! "the decision was made on another path"): dot segments, empty segments, encoded slashes, backslashes, semicolons,
+//! control characters, bytes that are no UTF-8, and all of these encoded twice.
+//!
+//! Next door: [`super::original`], which has the path from the proxy's headers; [`super::rules`], which decides on it.
+
+/// Longer ones are nobody's.
+const MOST_BYTES: usize = 8192;
+
+/// The decoded path of a request target in origin-form (RFC 9112 §3.2.1), its query left out.
+///
+/// # Errors
+/// What about it could be read in two ways.
+pub fn decoded(target: &str) -> Result<String, &'static str> {
+    let raw = target.split('?').next().unwrap_or_default();
+    if raw.len() > MOST_BYTES {
+        return Err("is longer than 8192 bytes");
+    }
+    if !raw.starts_with('/') {
+        return Err("does not begin with a slash");
+    }
+    // A `#` ends the path for nginx, and stays in it for others.
+    if !raw.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err("has a character that no path has");
+    }
+    let once = decode(raw)?;
+    check(&once)?;
+    // Somebody behind us may decode again.
+    let twice = decode_leniently(&once);
+    if twice != once {
+        check(&twice)?;
+        if twice.matches('/').count() != once.matches('/').count() {
+            return Err("has a slash that is encoded twice");
+        }
+        if decode_leniently(&twice) != twice {
+            return Err("is encoded three times");
+        }
+    }
+    Ok(once)
+}
+
+fn decode(raw: &str) -> Result<String, &'static str> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        match (rest.next().and_then(hex), rest.next().and_then(hex)) {
+            (Some(high), Some(low)) => match high << 4 | low {
+                b'/' => return Err("has an encoded slash"),
+                byte => bytes.push(byte),
+            },
+            _ => return Err("has a percent sign that encodes nothing"),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8")
+}
+
+/// What is left of `%XX` decoded, and everything else as it is.
+fn decode_leniently(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let pair = match after {
+            [high, low, ..] if *byte == b'%' => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        match (pair, after) {
+            (Some((high, low)), [_, _, after @ ..]) => {
+                decoded.push(high << 4 | low);
+                rest = after;
+            }
+            _ => {
+                decoded.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn check(path: &str) -> Result<(), &'static str> {
+    if path.chars().any(char::is_control) || path.contains('\u{fffd}') {
+        return Err("has a control character, or bytes that are no characters");
+    }
+    if path.contains(['\\', ';']) {
+        return Err("has a backslash or a semicolon");
+    }
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if matches!(segment, "." | "..") {
+            return Err("has a segment of dots");
+        }
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err("has an empty segment");
+        }
+    }
+    Ok(())
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::decoded;
+
+    #[test]
+    fn what_is_read_in_one_way_only() {
+        for (target, path) in [
+            ("/", "/"),
+            ("/orders/1?x=/../%2f", "/orders/1"),
+            ("/orders/", "/orders/"),
+            ("/a%20b", "/a b"),
+            ("/%C3%A4", "/ä"),
+            ("/%6frders", "/orders"),
+            ("/a+b@c:d,e!$&'()*=~", "/a+b@c:d,e!$&'()*=~"),
+            ("/what%3f", "/what?"),
+            ("/100%25", "/100%"),
+            ("/a%2520b", "/a%20b"),
+            ("/...", "/..."),
+            ("/.well-known", "/.well-known"),
+        ] {
+            assert_eq!(decoded(target).as_deref(), Ok(path), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_two_could_read_in_two_ways() {
+        for target in [
+            "",
+            "orders",
+            "*",
+            "?",
+            "http://a/",
+            "//",
+            "//a",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/.%2E",
+            "/%2e",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a;b",
+            "/a%3bb",
+            "/a;/../b",
+            "/a%00",
+            "/a%0a",
+            "/a%7f",
+            "/%c2%80",
+            "/%ff",
+            "/%c0%af",
+            "/%c0%ae%c0%ae/",
+            "/%ed%a0%80",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/a b",
+            "/ä",
+            "/a#b",
+            "/a%252fb",
+            "/a/%252e%252e/b",
+            "/%252e%252e",
+            "/a%255cb",
+            "/a%2500",
+            "/a%253bb",
+            "/a%25252fb",
+            "/a%252f%252fb",
+            "/%25252e",
+        ] {
+            assert!(decoded(target).is_err(), "{target}");
+        }
+        assert!(decoded(&format!("/{}", "a".repeat(9000))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_anything_but_whole_segments(target in "\\PC{0,40}", bytes in "(/|%[0-9a-fA-F]{2}|[a-z.;\\\\%/]){0,20}") {
+            for target in [target, format!("/{bytes}")] {
+                if let Ok(path) = decoded(&target) {
+                    prop_assert!(path.starts_with('/') && !path.contains("//") && !path.contains(['\\', ';', '\0']));
+                    prop_assert!(path.split('/').all(|segment| segment != "." && segment != ".."));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rules of an API (CONTRACT, "The gate"): the first one that fits a method and a path decides. Patterns match whole
+//! segments, `*` one and `**` any number; letter case counts; `GET` covers `HEAD` (RFC 9110 §9.3.2).
+//!
+//! Next door: [`super::path`], whose paths these are; `domain::gate`, the rules as documents have them.
+
+use crate::domain::gate::Rule;
+
+/// The first rule for such a request.
+pub fn first<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<&'a Rule> {
+    rules.iter().find(|rule| has_method(&rule.methods, method) && fits(rule.path.as_str(), path))
+}
+
+fn has_method(methods: &[String], method: &str) -> bool {
+    let asked = if method == "HEAD" { "GET" } else { method };
+    methods.iter().any(|known| known == method || known == asked)
+}
+
+/// Both begin with a slash. Where a `**` has been passed, it takes one segment more each time that what follows does not
+/// fit: no more steps than pattern times path.
+fn fits(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (Segments::of(pattern), Segments::of(path));
+    let mut again: Option<(Segments<'_>, Segments<'_>)> = None;
+    loop {
+        match (pattern.next(), path) {
+            (Some("**"), _) => {
+                again = Some((pattern, path));
+                continue;
+            }
+            (Some(wanted), mut rest) => {
+                if let Some(segment) = rest.next()
+                    && (wanted == segment || (wanted == "*" && !segment.is_empty()))
+                {
+                    path = rest;
+                    continue;
+                }
+            }
+            (None, rest) if rest.is_done() => return true,
+            (None, _) => {}
+        }
+        let Some((after, mut taken)) = again else { return false };
+        if taken.next().is_none() {
+            return false;
+        }
+        again = Some((after, taken));
+        (pattern, path) = (after, taken);
+    }
+}
+
+/// What stands between slashes, the first one left out.
+#[derive(Clone, Copy)]
+struct Segments<'a>(Option<&'a str>);
+
+impl<'a> Segments<'a> {
+    fn of(path: &'a str) -> Self {
+        Self(path.strip_prefix('/'))
+    }
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let (segment, rest) = rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
+        self.0 = rest;
+        Some(segment)
+    }
+
+    const fn is_done(self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{first, fits};
+    use crate::domain::gate::Rule;
+
+    #[test]
+    fn patterns_are_of_whole_segments() {
+        for (pattern, yes, no) in [
+            ("/", &["/"][..], &["/a", "/a/"][..]),
+            ("/**", &["/", "/a", "/a/", "/a/b/c"], &[]),
+            ("/orders", &["/orders"], &["/orders/", "/Orders", "/orders/1", "/order", "/"]),
+            ("/orders/", &["/orders/"], &["/orders", "/orders/1"]),
+            ("/orders/*", &["/orders/1"], &["/orders", "/orders/", "/orders/1/", "/orders/1/2"]),
+            (
+                "/orders/**",
+                &["/orders", "/orders/", "/orders/1", "/orders/1/2/"],
+                &["/ordersx", "/order", "/", "/a/orders"],
+            ),
+            ("/orders/*/lines", &["/orders/1/lines"], &["/orders/lines", "/orders/1/2/lines", "/orders/1/lines/"]),
+            ("/**/lines", &["/lines", "/a/lines", "/a/b/lines", "/lines/lines"], &["/lines/", "/a/lines/b"]),
+            ("/a/**/b/**/c", &["/a/b/c", "/a/x/b/y/c", "/a/b/b/c/c"], &["/a/c", "/a/b/", "/b/c"]),
+            ("/**/*", &["/a", "/a/b"], &["/", "/a/"]),
+        ] {
+            for path in yes {
+                assert!(fits(pattern, path), "{pattern} {path}");
+            }
+            for path in no {
+                assert!(!fits(pattern, path), "{pattern} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_decides() {
+        let rules: Vec<Rule> = serde_json::from_value(json!([
+            { "methods": ["GET"], "path": "/public/**", "allow": "anonymous" },
+            { "methods": ["GET", "POST"], "path": "/public/drafts", "scopes": ["write"] },
+            { "methods": ["HEAD"], "path": "/probe" },
+        ]))
+        .unwrap();
+        let at = |method, path| first(&rules, method, path).map(|rule| rules.iter().position(|it| it == rule).unwrap());
+        assert_eq!(at("GET", "/public/drafts"), Some(0));
+        assert_eq!(at("HEAD", "/public/drafts"), Some(0));
+        assert_eq!(at("POST", "/public/drafts"), Some(1));
+        assert_eq!(at("HEAD", "/probe"), Some(2));
+        for (method, path) in [("GET", "/probe"), ("get", "/public/a"), ("OPTIONS", "/public/a"), ("GET", "/Public/a")]
+        {
+            assert_eq!(at(method, path), None, "{method} {path}");
+        }
+    }
+
+    /// The plain way, which takes every possibility.
+    fn by_the_book(pattern: &[&str], path: &[&str]) -> bool {
+        match (pattern, path) {
+            ([], []) => true,
+            (["**", rest @ ..], path) => (0..=path.len()).any(|taken| by_the_book(rest, &path[taken..])),
+            ([wanted, rest @ ..], [segment, after @ ..]) => {
+                (wanted == segment || (*wanted == "*" && !segment.is_empty())) && by_the_book(rest, after)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_book(
+            pattern in prop::collection::vec(prop::sample::select(vec!["*", "**", "a", "b"]), 1..6),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..8),
+            slash in any::<bool>(),
+        ) {
+            let mut path = path;
+            if slash { path.push(""); }
+            let (shown, asked) = (format!("/{}", pattern.join("/")), format!("/{}", path.join("/")));
+            prop_assert_eq!(fits(&shown, &asked), by_the_book(&pattern, &path), "{} {}", shown, asked);
+        }
+    }
+}

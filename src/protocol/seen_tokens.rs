@@ -1,0 +1,58 @@
+//! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry, and
+//! everything that can be revoked, is asked each time; a token is forgotten when the keys change.
+//!
+//! JWTs alone. An opaque token is a row, which is what says that it is good. Next door: [`super::access_token`].
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use super::Provider;
+use super::access_token::Verified;
+use super::error::Result;
+use crate::domain::secret::{Digest, SecretKind};
+
+/// Some hundred bytes each.
+const MOST: u64 = 10_000;
+
+#[derive(Clone)]
+pub struct SeenTokens(Cache<[u8; 32], Seen>);
+
+#[derive(Clone)]
+struct Seen {
+    verified: Arc<Verified>,
+    /// `Keyring::generation` from before it was verified.
+    keys: u64,
+}
+
+impl Default for SeenTokens {
+    fn default() -> Self {
+        Self(Cache::new(MOST))
+    }
+}
+
+impl Provider {
+    /// The same as [`Provider::verify_access_token`].
+    pub async fn verify_token_again(&self, token: &str) -> Result<Option<Arc<Verified>>> {
+        if token.starts_with(SecretKind::AccessToken.prefix()) {
+            return Ok(self.verify_access_token(token).await?.map(Arc::new));
+        }
+        let keys = self.keys.generation();
+        let Digest(digest) = SecretKind::AccessToken.digest(token);
+        if let Some(seen) = self.seen_tokens.0.get(&digest)
+            && seen.keys == keys
+        {
+            return Ok(Some(seen.verified).filter(|verified| self.still_stands(verified)));
+        }
+        let verified = self.verify_access_token(token).await?.map(Arc::new);
+        if let Some(verified) = &verified {
+            self.seen_tokens.0.insert(digest, Seen { verified: verified.clone(), keys });
+        }
+        Ok(verified)
+    }
+
+    fn still_stands(&self, token: &Verified) -> bool {
+        token.expires_at.seconds() > self.env.now().seconds()
+            && self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)
+    }
+}

@@ -1,0 +1,156 @@
+//! `/gate/verify/{gate}`: a proxy asks whether a request may pass (CONTRACT, "The gate"). Parses the question, asks
+//! [`crate::gate`], and answers in what the proxy understands: identity in headers, or the refusal as a problem (RFC
+//! 9457). Only proxies named in the settings may ask; no answer says more to anybody else than that.
+//!
+//! Outside of `limits` on purpose: a question carries the original's headers beside its own, and any `Host`.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::extract::{RequestId, peer};
+use super::urls::GATE;
+use crate::app::App;
+use crate::domain::api::Api;
+use crate::gate::fields::Fields;
+use crate::gate::original::Proxy;
+use crate::gate::verdict::{Identity, Reason, Refusal, Verdict};
+use crate::gate::{Asked, Judged};
+
+/// Header fields of a question, names and values.
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// What an API is told of who asks. Each stands in every answer that lets somebody in, empty where there is nothing to
+/// say: what the caller had sent by that name is gone, whether the proxy clears it or overwrites it.
+const IDENTITY: [&str; 9] = [
+    "x-gate-subject",
+    "x-gate-client",
+    "x-gate-scope",
+    "x-gate-way",
+    "x-gate-token",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "remote-name",
+];
+
+/// With Envoy the original target stands behind the gate's own address: as it was sent, not as a router decodes it.
+pub async fn verify(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let target = parts.uri.path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
+    let named = target.strip_prefix(GATE).unwrap_or_default().trim_start_matches('/');
+    let end = named.find(['/', '?']).unwrap_or(named.len());
+    let (gate, behind) = named.split_at(end);
+    answer(&app, gate, Some(behind).filter(|behind| !behind.is_empty()), &parts).await
+}
+
+async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
+    let headers = &parts.headers;
+    let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+    let id = parts.extensions.get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default();
+    let proxy = Proxy::of(&fields);
+    if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
+        return refuse(
+            id,
+            gate,
+            proxy,
+            &Refusal::new(Reason::UntrustedProxy, "Only proxies named in the settings may ask."),
+        );
+    }
+    if header_bytes(headers) > MOST_HEADER_BYTES {
+        return refuse(id, gate, proxy, &Refusal::new(Reason::TooLarge, "The headers are too long."));
+    }
+    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields };
+    match app.gate.judge(asked).await {
+        Ok(Judged { verdict: Verdict::Pass(who), api }) => let_in(app, id, gate, api.as_ref(), who.as_deref()),
+        Ok(Judged { verdict: Verdict::Refuse(refusal), .. }) => refuse(id, gate, proxy, &refusal),
+        Err(error) => {
+            tracing::error!(
+                cause = error.cause.as_deref().unwrap_or_default(),
+                gate,
+                "the gate cannot decide, and lets nobody in"
+            );
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn let_in(app: &App, id: &str, gate: &str, api: Option<&Api>, who: Option<&Identity>) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    for name in IDENTITY {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(""));
+    }
+    let Some(who) = who else {
+        set(headers, "x-gate-way", "anonymous");
+        tracing::debug!(gate, way = "anonymous", "let in");
+        return response;
+    };
+    set(headers, "x-gate-subject", &who.subject);
+    set(headers, "x-gate-client", who.client.as_ref().map(|client| client.as_str()).unwrap_or_default());
+    set(headers, "x-gate-scope", &who.scopes.to_string());
+    set(headers, "x-gate-way", who.way.as_str());
+    if let Some(person) = &who.person {
+        set(headers, "remote-user", person.username.as_str());
+        set(headers, "remote-groups", &person.groups.join(","));
+        set(headers, "remote-email", person.email.as_deref().unwrap_or_default());
+        set(headers, "remote-name", person.name.as_deref().unwrap_or_default());
+    }
+    if let Some(api) = api.filter(|api| api.upstream_token) {
+        match app.gate.upstream_token(api, who) {
+            Ok(token) => set(headers, "x-gate-token", &token),
+            Err(error) => {
+                tracing::error!(
+                    cause = error.cause.as_deref().unwrap_or_default(),
+                    gate,
+                    "no token can be made for the API, and nobody is let in"
+                );
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+        }
+    }
+    tracing::debug!(request_id = id, gate, way = who.way.as_str(), subject = %who.subject, "let in");
+    response
+}
+
+/// UTF-8, without what would end the line.
+fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
+    let kept: String = text.chars().filter(|c| !c.is_control()).collect();
+    if let Ok(value) = HeaderValue::from_bytes(kept.as_bytes()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn refuse(id: &str, gate: &str, proxy: Option<Proxy>, refusal: &Refusal) -> Response {
+    let (status, reason) = (refusal.reason.status(), refusal.reason.as_str());
+    tracing::info!(gate, reason, status, "refused");
+    let body = json!({
+        "type": "about:blank",
+        "title": StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason()).unwrap_or_default(),
+        "status": status,
+        "detail": refusal.text,
+        "reason": reason,
+        "request_id": id,
+    });
+    // nginx makes a 500 of what it does not know.
+    let spoken = if proxy == Some(Proxy::Nginx) && status != 401 { 403 } else { status };
+    let code = StatusCode::from_u16(spoken).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = (code, Json(body)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    set(response.headers_mut(), "x-gate-reason", reason);
+    if spoken != status {
+        set(response.headers_mut(), "x-gate-status", &status.to_string());
+    }
+    if let Some(challenge) = &refusal.challenge {
+        set(response.headers_mut(), "www-authenticate", challenge);
+    }
+    response
+}
