@@ -50,9 +50,13 @@ const WORDS: [&[u8]; 32] = [
 ];
 
 /// `SplitMix64`: the same numbers in every run, from a generator that is no part of a test library's version.
-struct Numbers(u64);
+pub struct Numbers(u64);
 
 impl Numbers {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -62,7 +66,7 @@ impl Numbers {
     }
 
     /// Below `end`; 0 where nothing is.
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
     }
 }
@@ -103,7 +107,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 
 fn run(name: &str, target: fn(&[u8])) {
     let seeds = corpus(name);
-    let mut numbers = Numbers(1);
+    let mut numbers = Numbers::new(1);
     let mutated = (0..MUTATIONS).map(|_| {
         let mut data = seeds[numbers.below(seeds.len())].clone();
         for _ in 0..=numbers.below(4) {

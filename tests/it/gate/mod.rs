@@ -1,9 +1,13 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`credentials`] tokens and secrets.
+//! [`rules`] who may do what, [`credentials`] tokens and secrets; and with the real nginx before it [`nginx`] what comes
+//! through and what is said, [`traffic`] bodies and connections, [`paths`] that both read a path in the same way.
 
 mod asking;
 mod credentials;
+pub mod nginx;
+mod paths;
 mod rules;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +19,19 @@ use signet::manage::{By, apis};
 use crate::support::{SECRET, Server};
 
 pub const ORDERS: &str = "https://orders.example.com";
+
+/// What an API is told of who asks.
+pub const IDENTITY: [&str; 9] = [
+    "x-gate-subject",
+    "x-gate-client",
+    "x-gate-scope",
+    "x-gate-way",
+    "x-gate-token",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "remote-name",
+];
 
 /// What the gate said.
 #[derive(Debug)]

@@ -229,10 +229,10 @@ impl WebDriverCompatibleCommand for Extension {
     }
 }
 
-fn tool(variable: &str, name: &str) -> String {
+pub fn tool(variable: &str, name: &str) -> String {
     let named = std::env::var(variable).ok().filter(|path| !path.is_empty());
     named.or_else(|| in_path(name)).unwrap_or_else(|| {
-        panic!("browser tests need {name}: install it, or say by {variable} where it is (tests/run does both)")
+        panic!("this test needs {name}: install it, or say by {variable} where it is (tests/run does both)")
     })
 }
 

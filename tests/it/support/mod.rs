@@ -7,10 +7,12 @@ pub mod chromium;
 mod database;
 pub mod forms;
 pub mod log;
+pub mod nginx;
 mod nodes;
 pub mod program;
 pub mod receiver;
 pub mod signer;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

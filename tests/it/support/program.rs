@@ -30,7 +30,7 @@ pub struct Program {
 }
 
 /// An address that nobody else gets: below the range from which the system gives ports to whoever asks for any.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let step = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
