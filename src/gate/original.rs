@@ -55,9 +55,20 @@ impl Original {
             let value = fields.once(name).map_err(|_| malformed(format!("{name} is repeated, or is not ASCII.")))?;
             value.filter(|value| !value.is_empty()).ok_or_else(|| malformed(format!("{name} is missing.")))
         };
+        let at_once = || malformed("The request is named by its address and by headers at once.");
         match (Proxy::of(fields), asked.behind) {
-            (Some(_), Some(_)) => Err(malformed("The request is named by its address and by headers at once.")),
-            (Some(Proxy::Nginx), None) => {
+            (Some(Proxy::Forwarding), behind) => {
+                let target = one("x-forwarded-uri")?;
+                // Caddy leaves the original's query at the address by which it asks.
+                let query = target.find('?').and_then(|at| target.get(at..));
+                if behind.is_some() && behind != query {
+                    return Err(at_once());
+                }
+                let (scheme, host) = (one("x-forwarded-proto")?, one("x-forwarded-host")?);
+                Self::new(one("x-forwarded-method")?, scheme, host, target)
+            }
+            (Some(_), Some(_)) => Err(at_once()),
+            (Some(_), None) => {
                 if fields.has("x-forwarded-uri") || fields.has("x-forwarded-method") {
                     return Err(malformed("The request is named by X-Original- and by X-Forwarded- headers at once."));
                 }
@@ -67,12 +78,6 @@ impl Original {
                 let (host, target) = rest.split_at(at);
                 Self::new(method, scheme, host, target)
             }
-            (Some(_), None) => Self::new(
-                one("x-forwarded-method")?,
-                one("x-forwarded-proto")?,
-                one("x-forwarded-host")?,
-                one("x-forwarded-uri")?,
-            ),
             (None, Some(target)) => Self::new(asked.method, one("x-forwarded-proto")?, one("host")?, target),
             (None, None) => Err(malformed("It is not said which request this is about.")),
         }
@@ -158,6 +163,10 @@ mod tests {
             ("x-forwarded-uri", "/a%20b?x=%2f"),
         ];
         assert_eq!(read("GET", None, &forwarding), whole);
+        assert_eq!(read("GET", Some("?x=%2f"), &forwarding), whole);
+        for other in ["?x=%2F", "?x", "?", "/", "/a%20b?x=%2f", "/?x=%2f"] {
+            assert_eq!(read("GET", Some(other), &forwarding), Err(Reason::MalformedRequest), "{other}");
+        }
         let envoy = [("x-forwarded-proto", "https"), ("host", "api.example:8443")];
         assert_eq!(read("POST", Some("/a%20b?x=%2f"), &envoy), whole);
         for left_out in 0..2 {

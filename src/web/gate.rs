@@ -38,11 +38,13 @@ const IDENTITY: [&str; 9] = [
     "remote-name",
 ];
 
-/// With Envoy the original target stands behind the gate's own address: as it was sent, not as a router decodes it.
+/// With Envoy the original target stands behind the gate's own address: as it was sent, not as a router decodes it. A
+/// fragment is taken off by hyper, unseen; Envoy refuses a request with one before it asks (CVE-2021-32779).
 pub async fn verify(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let target = parts.uri.path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
-    let named = target.strip_prefix(GATE).unwrap_or_default().trim_start_matches('/');
+    // One slash: behind two, the first word of a caller's path would be taken for the gate's name.
+    let named = target.strip_prefix(GATE).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
     let end = named.find(['/', '?']).unwrap_or(named.len());
     let (gate, behind) = named.split_at(end);
     answer(&app, gate, Some(behind).filter(|behind| !behind.is_empty()), &parts).await

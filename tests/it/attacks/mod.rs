@@ -6,7 +6,7 @@
 //! the near misses), [`headers`] what they say of the address,
 //! [`sessions`] cookies and who is signed in, [`steps`] the order of an interaction, [`injection`] what is shown,
 //! [`guessing`] what a stranger learns and how often they may try, [`limits`] malformed and oversized requests at every
-//! route, [`outage`] a database that goes away.
+//! route, [`outage`] a database that goes away, [`proxies`] what the gate tells them.
 //!
 //! There is no limiter on client secrets: each has at least 32 characters, or 256 random bits where we made it, so that
 //! guessing is hopeless, while a limiter would let a stranger lock an app out.
@@ -18,6 +18,7 @@ mod headers;
 mod injection;
 mod limits;
 mod outage;
+mod proxies;
 mod races;
 mod revocation;
 mod secrets;
