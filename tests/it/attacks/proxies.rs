@@ -72,7 +72,8 @@ fn allowed(question: &[u8]) -> bool {
             (all("x-original-method"), vec![scheme], vec![host], format!("/{target}"))
         }
         ([], [uri]) => {
-            if !behind.is_empty() && !(behind.starts_with('?') && uri.ends_with(behind)) {
+            let is_its_query = behind.starts_with('?') && uri.ends_with(behind);
+            if !(behind.is_empty() || is_its_query) {
                 return false;
             }
             (all("x-forwarded-method"), all("x-forwarded-proto"), all("x-forwarded-host"), (*uri).to_owned())

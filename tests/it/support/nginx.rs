@@ -59,10 +59,9 @@ impl Nginx {
     async fn try_start(address: SocketAddr, http: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {}/{kind};\n", at.display()))
-            .collect();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {}/{kind};", at.display()))
+            .join("\n");
         let config = format!(
             "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log {0}/error.log info;\n\
              events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\n{temporary}{http}\n}}\n",

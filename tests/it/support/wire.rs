@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use super::nginx::HOST;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A connection that stays open while the other side keeps it.
 pub struct Wire(BufReader<TcpStream>);
