@@ -59,6 +59,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     for task in background {
         task.abort();
     }
+    upkeep::write_key_uses(&app).await;
     app.store().close().await;
     served.map_err(said)
 }

@@ -1,5 +1,5 @@
 //! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
-//! events, the throttle, and the change feed that every node follows.
+//! API keys, events, the throttle, and the change feed that every node follows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -74,6 +74,11 @@ const INDICES: &[(&str, &[&str])] = &[
     ("client", &["registered"]),
     ("client", &["opens_here", "name"]),
     ("initial_access", &["expires_at"]),
+    ("api_key", &["user_id"]),
+    ("api_key", &["client_id"]),
+    ("api_key", &["api"]),
+    ("api_key", &["gate"]),
+    ("api_key", &["expires_at"]),
     ("person", &["disabled"]),
 ];
 
@@ -234,6 +239,20 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(integer_null("uses_left"))
             .col(big_integer("created_at"))
             .col(big_integer("expires_at"))
+            .to_owned(),
+        table("api_key")
+            .col(pk_uuid("id"))
+            .col(binary_len("digest", 32).unique_key())
+            .col(uuid_null("user_id"))
+            .col(string_null("client_id"))
+            .col(string("api"))
+            .col(string("gate"))
+            .col(string("name"))
+            .col(text("scopes"))
+            .col(text("networks"))
+            .col(big_integer("created_at"))
+            .col(big_integer_null("expires_at"))
+            .col(big_integer_null("last_used_at"))
             .to_owned(),
         table("pushed_request")
             .col(key("digest", 32))

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 pub use issuer::Issuer;
 pub use lifetimes::Lifetimes;
-pub use network::{NetworkList, OutboundAllow};
+pub use network::{NetworkList, OutboundAllow, parse_network};
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 
 /// Every setting, checked.

@@ -53,7 +53,9 @@ impl OneOrMany {
     }
 }
 
-fn parse_network(text: &str) -> Option<IpNet> {
+/// A CIDR, or one address as the network of itself alone.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 

@@ -85,6 +85,12 @@ impl Api {
         if self.accepts.is_empty() { way == Way::Bearer } else { self.accepts.contains(&way) }
     }
 
+    /// Whether its gate lets anybody in by an API key: in a header of its own or, where Basic is accepted, as the password.
+    #[must_use]
+    pub fn takes_keys(&self) -> bool {
+        self.gate.is_some() && (self.takes(Way::ApiKey) || self.takes(Way::Basic))
+    }
+
     /// The rules between members; the members' own rules held when they were parsed.
     #[must_use]
     pub fn problems(&self) -> Vec<FieldError> {

@@ -64,6 +64,8 @@ event_kinds! {
     ClientDeleted => "client.deleted", "App deleted";
     InitialAccessCreated => "registration_token.created", "Registration token made";
     InitialAccessRevoked => "registration_token.revoked", "Registration token revoked";
+    ApiKeyCreated => "api_key.created", "API key made";
+    ApiKeyRevoked => "api_key.revoked", "API key revoked";
     ApiCreated => "api.created", "API added";
     ApiUpdated => "api.updated", "API changed";
     ApiDeleted => "api.deleted", "API deleted";

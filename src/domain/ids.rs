@@ -44,6 +44,8 @@ uuid_ids! {
     EventId,
     /// An initial access token (RFC 7591 §3) in lists; never the token.
     InitialAccessId,
+    /// An API key in lists; never the key.
+    ApiKeyId,
     /// Something that has to arrive elsewhere.
     DeliveryId,
 }

@@ -5,6 +5,7 @@
 
 pub mod algorithms;
 pub mod api;
+pub mod api_key;
 pub mod authorization;
 pub mod claims_request;
 pub mod client;

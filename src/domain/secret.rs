@@ -4,6 +4,7 @@
 //! never be taken for a refresh token, whatever table it is looked up in. Only the digest of one is stored.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,8 @@ pub enum SecretKind {
     InitialAccess,
     /// RFC 7592 §3: lets a client manage its own registration.
     Registration,
+    /// What opens a gate for a program; it has a form of its own ([`super::api_key`]).
+    ApiKey,
 }
 
 impl SecretKind {
@@ -47,6 +50,7 @@ impl SecretKind {
             Self::UserCode => "sgu_",
             Self::InitialAccess => "sgn_",
             Self::Registration => "sgm_",
+            Self::ApiKey => "sgk_",
         }
     }
 
@@ -107,6 +111,12 @@ impl PartialEq for Digest {
 }
 
 impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use super::{By, ManageError, Manager, Recorder, Result, differing};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
-use crate::store::{Change, Tx, apis};
+use crate::store::{Change, Tx, api_keys, apis};
 
 /// Makes an API be as `api` says, new or not.
 pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
@@ -59,6 +59,7 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
 }
 
 pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, id: &ApiId) -> Result<()> {
+    api_keys::delete_of_api(tx, id).await?;
     apis::delete(tx, id).await?;
     tx.tell(Change::Apis).await?;
     recorder.other(tx, EventKind::ApiDeleted, id.as_str()).await

@@ -3,6 +3,7 @@
 //! A confidential client always has a secret: one is generated where none is given, and handed out this once.
 
 use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
+use crate::domain::api_key::Owner;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
@@ -10,7 +11,9 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Env;
 use crate::keys::MasterKey;
-use crate::store::{Change, Cutoff, StoreError, Tx, clients, codes, consents, device_codes, grants, session_clients};
+use crate::store::{
+    Change, Cutoff, StoreError, Tx, api_keys, clients, codes, consents, device_codes, grants, session_clients,
+};
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
 const LEAST_SECRET: usize = 32;
@@ -240,6 +243,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     session_clients::delete_of_client(tx, &client.id).await?;
     device_codes::delete_of_client(tx, &client.id).await?;
     clients::delete(tx, &client.id).await?;
+    api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
     tx.tell(Change::Client(client.id.clone())).await?;
     recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
 }

@@ -1,11 +1,12 @@
 //! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
 //!
 //! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] the file that
+//! [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] the file that
 //! [`apply`] reads and [`export`]
 //! prints, [`place`] where in it something stands.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
 
+pub mod api_keys;
 pub mod apis;
 pub mod apply;
 pub mod clients;

@@ -4,12 +4,13 @@
 //! with a new password loses every session and grant, and the last administrator is never lost.
 
 use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing, groups, profile};
+use crate::domain::api_key::Owner;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, User, Username};
 use crate::env::Env;
-use crate::store::{Change, Cutoff, StoreError, Tx, consents, grants, passkeys, people, session_end};
+use crate::store::{Change, Cutoff, StoreError, Tx, api_keys, consents, grants, passkeys, people, session_end};
 
 /// Somebody new.
 #[derive(Debug)]
@@ -197,7 +198,7 @@ pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, user: &User, groups: &[
     }
     people::insert(tx, user).await.map_err(|error| email_taken(error, user))?;
     groups::ensure_in(tx, recorder, groups).await?;
-    people::set_groups(tx, user.id, groups).await?;
+    people::join(tx, user.id, groups).await?;
     recorder.user(tx, EventKind::UserCreated, user.id, user.username.as_str()).await
 }
 
@@ -229,8 +230,9 @@ pub(super) async fn save_in(
         let mut present = people::groups_of(tx.conn(), id).await?;
         present.sort();
         if present != groups {
-            groups::ensure_in(tx, recorder, groups).await?;
+            // In this order: the first word in the feed takes its lock, before any row is touched.
             people::set_groups(tx, id, groups).await?;
+            groups::ensure_in(tx, recorder, groups).await?;
             fields.push("groups".to_owned());
         }
     }
@@ -274,6 +276,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, user: &User) -> Resu
     passkeys::delete_of_user(tx, user.id).await?;
     consents::delete_of_user(tx, user.id).await?;
     people::delete(tx, user.id).await?;
+    api_keys::delete_of(tx, &Owner::User(user.id)).await?;
     recorder.user(tx, EventKind::UserDeleted, user.id, user.username.as_str()).await
 }
 

@@ -1,5 +1,5 @@
-//! What a node does beside answering: sweeping what has expired, making the keys that a first start leaves for later, and
-//! replacing those that are due.
+//! What a node does beside answering: sweeping what has expired, making the keys that a first start leaves for later,
+//! replacing those that are due, and writing down when API keys were used.
 //!
 //! An idle node asks the database nothing: keys are judged from memory, and nothing is swept where nothing was written
 //! since the last time (what grows is what somebody writes), but for once a day, since events promise to be forgotten.
@@ -40,6 +40,7 @@ impl Upkeep {
         // Keys first: what that writes is no reason for another sweep.
         make_missing(app).await;
         rotate_due(app, now).await;
+        write_key_uses(app).await;
         if self.has_to_sweep(app, now) {
             let before = app.store().written();
             match sweep_all(app).await {
@@ -52,6 +53,13 @@ impl Upkeep {
 
     fn has_to_sweep(&self, app: &App, now: Timestamp) -> bool {
         self.swept.is_none_or(|(at, written)| app.store().written() != written || now >= at.plus_seconds(DAY))
+    }
+}
+
+/// Also what a node does last of all.
+pub(super) async fn write_key_uses(app: &App) {
+    if let Err(error) = app.store().authority().key_uses().write(app.store()).await {
+        tracing::warn!(%error, "when API keys were used cannot be written");
     }
 }
 

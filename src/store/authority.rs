@@ -1,4 +1,5 @@
-//! What a node knows without asking the database: the clients, APIs and people there are, and what has been revoked.
+//! What a node knows without asking the database: the clients, APIs, people and API keys that it has met, and what has
+//! been revoked.
 //!
 //! One question, [`Authority::stands`], is asked wherever a token is believed (refresh, introspection, UserInfo, the
 //! gate), so that a revocation reaches everything, and costs no statement. It is fed by the change feed: at once on the
@@ -12,12 +13,16 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tokio::sync::watch;
 
-use super::{Change, Cutoff, Result, Store, apis, clients, feed, people};
+use super::kept::Kept;
+use super::key_uses::KeyUses;
+use super::{Change, Cutoff, Result, Store, api_keys, apis, clients, feed, people};
 use crate::domain::api::Api;
+use crate::domain::api_key::{ApiKey, Holder, Owner};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, GrantId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
+use crate::domain::secret::Digest;
 use crate::domain::user::Person;
 use crate::env::Timestamp;
 
@@ -25,16 +30,18 @@ use crate::env::Timestamp;
 const POLL: Duration = Duration::from_millis(500);
 /// No access token lives longer (`config::lifetimes` holds it to that), so no cutoff matters longer.
 const MEMORY_SECONDS: i64 = 86_400;
+/// Clients, people, keys: of each so many are kept.
+const MOST_KEPT: u64 = 10_000;
 
 pub struct Authority {
     /// Client by id with the epoch it was read in; an entry of an older epoch is read again.
     clients: Cache<ClientId, (u64, Option<Arc<Client>>)>,
     client_epoch: AtomicU64,
-    /// In the same way.
-    people: Cache<UserId, (u64, Option<Arc<Person>>)>,
-    people_epoch: AtomicU64,
     apis: RwLock<Option<Arc<Vec<Api>>>>,
     api_epoch: AtomicU64,
+    people: Kept<UserId, Person>,
+    api_keys: Kept<Digest, ApiKey>,
+    key_uses: KeyUses,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
     position: AtomicI64,
     keys_changed: watch::Sender<u64>,
@@ -44,12 +51,13 @@ pub struct Authority {
 impl Authority {
     pub(super) fn new() -> Self {
         Self {
-            clients: Cache::new(10_000),
+            clients: Cache::new(MOST_KEPT),
             client_epoch: AtomicU64::new(0),
-            people: Cache::new(10_000),
-            people_epoch: AtomicU64::new(0),
             apis: RwLock::default(),
             api_epoch: AtomicU64::new(0),
+            people: Kept::new(MOST_KEPT),
+            api_keys: Kept::new(MOST_KEPT),
+            key_uses: KeyUses::default(),
             cutoffs: RwLock::default(),
             position: AtomicI64::new(0),
             keys_changed: watch::Sender::new(0),
@@ -107,9 +115,8 @@ impl Authority {
                     *apis = None;
                 }
             }
-            Change::People => {
-                self.people_epoch.fetch_add(1, Ordering::SeqCst);
-            }
+            Change::People(stripes) => self.people.changed(stripes),
+            Change::ApiKeys(stripes) => self.api_keys.changed(stripes),
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
             Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
             Change::Cutoff(cutoff) => {
@@ -157,25 +164,6 @@ impl Authority {
         Ok(client)
     }
 
-    /// Who somebody is, as others are told; nothing where they are gone or turned off.
-    ///
-    /// # Errors
-    /// Where it is not in memory and the database does not answer.
-    pub async fn person(&self, store: &Store, id: UserId) -> Result<Option<Arc<Person>>> {
-        let epoch = self.people_epoch.load(Ordering::SeqCst);
-        if let Some((read_in, person)) = self.people.get(&id)
-            && read_in == epoch
-        {
-            return Ok(person);
-        }
-        let person = match people::by_id(store.read(), id).await?.filter(|user| !user.disabled) {
-            Some(user) => Some(Arc::new(Person::of(&user, people::groups_of(store.read(), id).await?))),
-            None => None,
-        };
-        self.people.insert(id, (epoch, person.clone()));
-        Ok(person)
-    }
-
     /// Another number whenever the APIs have changed.
     #[must_use]
     pub fn api_epoch(&self) -> u64 {
@@ -198,6 +186,42 @@ impl Authority {
             *kept = Some(apis.clone());
         }
         Ok(apis)
+    }
+
+    /// Who somebody is, as others are told; nothing where they are gone or turned off.
+    ///
+    /// # Errors
+    /// Where they are not in memory and the database does not answer.
+    pub async fn person(&self, store: &Store, id: UserId) -> Result<Option<Arc<Person>>> {
+        self.people.get(&id, people::as_told(store.read(), id)).await
+    }
+
+    /// The API key of that digest, expired or not. Ask [`Self::holder`] too: a key is no better than its owner.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn api_key(&self, store: &Store, digest: &Digest) -> Result<Option<Arc<ApiKey>>> {
+        self.api_keys.get(digest, api_keys::by_digest(store.read(), digest)).await
+    }
+
+    /// Where the use of a key is noted.
+    #[must_use]
+    pub fn key_uses(&self) -> &KeyUses {
+        &self.key_uses
+    }
+
+    /// Whose a key is, where they are still there and turned on.
+    ///
+    /// # Errors
+    /// Where they are not in memory and the database does not answer.
+    pub async fn holder(&self, store: &Store, owner: &Owner) -> Result<Option<Holder>> {
+        Ok(match owner {
+            Owner::User(id) => self.person(store, *id).await?.map(Holder::Person),
+            Owner::Client(id) => {
+                let client = self.client(store, id).await?;
+                client.filter(|client| !client.disabled).map(Holder::Client)
+            }
+        })
     }
 
     /// Whether everything of that grant has been ended already.

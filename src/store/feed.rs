@@ -7,6 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect, Set};
 use serde::{Deserialize, Serialize};
 
+use super::kept::Stripes;
 use super::{Result, from_json, json};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::env::Timestamp;
@@ -20,8 +21,10 @@ const FEED_LOCK: i64 = 0x5349_474E_4555;
 pub enum Change {
     Client(ClientId),
     Apis,
-    /// Somebody's claims or groups.
-    People,
+    /// What somebody is or which groups they are in, or that they are there.
+    People(Stripes),
+    /// Keys that are there no more.
+    ApiKeys(Stripes),
     Keys,
     /// Something waits to be sent out.
     Deliveries,
@@ -74,7 +77,8 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
     let kind = match change {
         Change::Client(_) => "client",
         Change::Apis => "apis",
-        Change::People => "people",
+        Change::People(_) => "people",
+        Change::ApiKeys(_) => "api_keys",
         Change::Keys => "keys",
         Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",

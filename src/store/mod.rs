@@ -4,9 +4,10 @@
 //! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
 //! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
 //! `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
-//! `authority` knows from it what has been revoked.
+//! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
 
 pub mod access_tokens;
+pub mod api_keys;
 pub mod apis;
 pub mod authority;
 pub mod clients;
@@ -20,6 +21,8 @@ pub mod feed;
 pub mod grants;
 pub mod initial_access;
 pub mod interactions;
+mod kept;
+mod key_uses;
 pub mod passkeys;
 pub mod people;
 pub mod pushed_requests;
@@ -44,6 +47,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, S
 pub use authority::Authority;
 pub use connect::migrate;
 pub use feed::{Change, Cutoff};
+pub use kept::Stripes;
 
 use crate::config::Config;
 use crate::env::{Env, Timestamp};

@@ -1,4 +1,5 @@
-//! People and the groups they are in.
+//! People and the groups they are in. Whoever changes somebody tells every node, before any row is touched: two
+//! transactions that each lock rows the other one tells of would wait for each other.
 
 use std::collections::HashMap;
 
@@ -6,9 +7,10 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
-use super::{Change, Result, StoreError, Tx, feed, from_json, json, with_part};
+use super::kept::Stripes;
+use super::{Change, Result, StoreError, Tx, from_json, json, with_part};
 use crate::domain::ids::UserId;
-use crate::domain::user::{PasswordHash, User, Username};
+use crate::domain::user::{PasswordHash, Person, User, Username};
 use crate::env::Timestamp;
 
 mod person {
@@ -115,10 +117,14 @@ pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
 
 /// Writes every column of somebody who exists.
 pub async fn update(tx: &Tx, user: &User) -> Result<()> {
-    feed::lock(tx.conn()).await?;
     let row = row(user)?.into_active_model().reset_all();
+    changed(tx, user.id).await?;
     person::Entity::update_many().set(row).filter(person::Column::Id.eq(user.id.0)).exec(tx.conn()).await?;
-    tx.tell(Change::People).await
+    Ok(())
+}
+
+async fn changed(tx: &Tx, id: UserId) -> Result<()> {
+    tx.tell(Change::People(Stripes::from_iter(&[id]))).await
 }
 
 /// Replaces the password's hash alone, where it is still `old`: a rehash must not undo a change made meanwhile.
@@ -133,7 +139,7 @@ pub async fn rehash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash)
 }
 
 pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
-    tx.tell(Change::People).await?;
+    changed(tx, id).await?;
     membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
     person::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())
@@ -141,6 +147,12 @@ pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
 
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<User>> {
     person::Entity::find_by_id(id.0).one(conn).await?.map(User::try_from).transpose()
+}
+
+/// What others are told of somebody; nothing where they are gone or turned off.
+pub async fn as_told<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<Person>> {
+    let Some(user) = by_id(conn, id).await?.filter(|user| !user.disabled) else { return Ok(None) };
+    Ok(Some(Person::of(&user, groups_of(conn, id).await?)))
 }
 
 pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Result<Option<User>> {
@@ -241,7 +253,7 @@ pub async fn insert_group(tx: &Tx, name: &str) -> Result<()> {
 }
 
 pub async fn delete_group(tx: &Tx, name: &str) -> Result<bool> {
-    tx.tell(Change::People).await?;
+    tx.tell(Change::People(Stripes::all())).await?;
     membership::Entity::delete_many().filter(membership::Column::GroupName.eq(name)).exec(tx.conn()).await?;
     Ok(group::Entity::delete_by_id(name).exec(tx.conn()).await?.rows_affected > 0)
 }
@@ -278,12 +290,17 @@ pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Resu
 
 /// Makes `groups`, all of which exist, be what somebody is in.
 pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
-    tx.tell(Change::People).await?;
+    changed(tx, id).await?;
     membership::Entity::delete_many()
         .filter(membership::Column::UserId.eq(id.0))
         .filter(membership::Column::GroupName.is_not_in(groups.iter().cloned()))
         .exec(tx.conn())
         .await?;
+    join(tx, id, groups).await
+}
+
+/// Puts somebody new into groups: nobody has heard of them yet.
+pub async fn join(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
     for name in groups {
         let member = membership::ActiveModel { user_id: Set(id.0), group_name: Set(name.clone()) };
         membership::Entity::insert(member)

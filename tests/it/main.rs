@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod api_keys;
 mod attacks;
 mod authorize;
 mod browser;

@@ -1,0 +1,204 @@
+//! API keys: what one looks like, what is kept of it, and for what it is good.
+//!
+//! A key is `sgk_`, 32 base62 characters (190 random bits), and six more that are the CRC32 (IEEE) of all that: scanners
+//! find one that leaked, and tell it from text that only looks like one. No specification has such keys.
+//!
+//! Next door: [`super::gate`], where they are shown; [`super::secret`], the other kinds of secrets.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::api::{Api, ApiId};
+use super::client::Client;
+use super::gate::GateName;
+use super::ids::{ApiKeyId, ClientId, UserId};
+use super::scope::Scopes;
+use super::secret::{Digest, Secret, SecretKind};
+use super::user::Person;
+use crate::config::parse_network;
+use crate::env::{Env, Timestamp};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const RANDOM_LENGTH: usize = 32;
+const CHECK_LENGTH: usize = 6;
+
+/// Networks that one key may be used from, at most.
+pub const MOST_NETWORKS: usize = 20;
+const MOST_NAME: usize = 100;
+
+/// A whole key, with its checksum right. It is handed out once; only its digest is kept.
+#[derive(Clone, Debug)]
+pub struct ApiKeySecret(Secret);
+
+impl ApiKeySecret {
+    #[must_use]
+    pub fn mint(env: &Env) -> Self {
+        // Four times 62 is the most of them that a byte has room for: a byte beyond is drawn again, so that each
+        // character is as likely as any other.
+        let letters = std::iter::repeat_with(|| env.random::<RANDOM_LENGTH>()).flatten().filter(|byte| *byte < 248);
+        let text: String = SecretKind::ApiKey
+            .prefix()
+            .chars()
+            .chain(letters.take(RANDOM_LENGTH).map(|byte| letter(u32::from(byte))))
+            .collect();
+        let check = checksum(&text);
+        Self(Secret::new(text + &check))
+    }
+
+    /// Nothing where `text` is no key, whatever the database has: guesses are told so without asking it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let letters = text.strip_prefix(SecretKind::ApiKey.prefix())?;
+        if letters.len() != RANDOM_LENGTH + CHECK_LENGTH || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let (said, check) = text.split_at_checked(text.len() - CHECK_LENGTH)?;
+        (checksum(said) == check).then(|| Self(Secret::new(text.to_owned())))
+    }
+
+    /// For the one place that hands it out.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        SecretKind::ApiKey.digest(self.0.expose())
+    }
+}
+
+fn letter(number: u32) -> char {
+    BASE62.get((number % 62) as usize).map_or('0', |byte| char::from(*byte))
+}
+
+/// CRC32 in base62, the most significant character first. It holds typing errors off, nobody who means it.
+fn checksum(text: &str) -> String {
+    let mut rest = crc32fast::hash(text.as_bytes());
+    let mut letters = [0; CHECK_LENGTH].map(|_: u8| {
+        let last = letter(rest);
+        rest /= 62;
+        last
+    });
+    letters.reverse();
+    letters.into_iter().collect()
+}
+
+/// Whose a key is: it ends with them, and can do no more than they.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    User(UserId),
+    Client(ClientId),
+}
+
+/// One key as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub digest: Digest,
+    pub owner: Owner,
+    /// The API that it is for: another one that later has the same gate is not opened by it.
+    pub api: ApiId,
+    pub gate: GateName,
+    /// By which its owner knows it.
+    pub name: String,
+    pub scopes: Scopes,
+    /// From where it may be used; from anywhere where there is none.
+    pub networks: Vec<IpNet>,
+    pub created_at: Timestamp,
+    /// For ever where there is none.
+    pub expires_at: Option<Timestamp>,
+    /// Give or take some minutes.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Why a key that there is opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    AnotherGate,
+    Expired,
+    Network,
+}
+
+impl ApiKey {
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether it may be used at the gate of `api`, from there and now. Whether its owner is there and turned on is
+    /// `store::authority`'s to say.
+    ///
+    /// # Errors
+    /// Why not; for the log alone.
+    pub fn fits(&self, api: &Api, from: IpAddr, now: Timestamp) -> Result<(), Unfit> {
+        if self.api != api.identifier || api.gate.as_ref() != Some(&self.gate) {
+            return Err(Unfit::AnotherGate);
+        }
+        if self.has_expired(now) {
+            return Err(Unfit::Expired);
+        }
+        let from = from.to_canonical();
+        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(&from)) {
+            return Err(Unfit::Network);
+        }
+        Ok(())
+    }
+
+    /// What it may do there now: what it was made for, of which the API or the client may have lost something since.
+    #[must_use]
+    pub fn scopes_now(&self, api: &Api, holder: &Holder) -> Scopes {
+        self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.may_have(scope))
+    }
+}
+
+/// Whoever a key is of, as they are now.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    Person(Arc<Person>),
+    Client(Arc<Client>),
+}
+
+impl Holder {
+    /// A client has the scopes it is registered for. A person has no list of them: the gate's rules look at groups.
+    #[must_use]
+    pub fn may_have(&self, scope: &str) -> bool {
+        match self {
+            Self::Person(_) => true,
+            Self::Client(client) => client.meta.scope.contains(scope),
+        }
+    }
+}
+
+/// A key's name, as it is kept.
+///
+/// # Errors
+/// A sentence that says what a name may be.
+pub fn key_name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MOST_NAME || name.chars().any(char::is_control) {
+        return Err("has 1 to 100 characters, none of them a control character");
+    }
+    Ok(name.to_owned())
+}
+
+/// A network as it is compared: its first address, and IPv4 where it is that in the clothes of IPv6 (RFC 4291 §2.5.5.2).
+///
+/// # Errors
+/// A sentence that names what is no network.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let network =
+        parse_network(text.trim()).ok_or_else(|| format!("{:?} is neither an address nor a CIDR", text.trim()))?;
+    let canonical = match network {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => net.addr().to_ipv4_mapped().zip(net.prefix_len().checked_sub(96)),
+    };
+    let canonical = canonical.and_then(|(addr, prefix)| Ipv4Net::new(addr, prefix).ok());
+    Ok(canonical.map_or(network, IpNet::V4).trunc())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! API keys, by digest, by owner and by gate; and when they were last used, as far as that is written.
+//!
+//! Whoever deletes one tells every node, before any row is touched: two transactions that each lock rows the other one
+//! tells of would wait for each other.
+
+use ipnet::IpNet;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{CaseStatement, ExprTrait as _};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
+
+use super::kept::Stripes;
+use super::{Change, Result, StoreError, Tx, digest, feed, from_json, json, sweep::delete_some};
+use crate::domain::api::ApiId;
+use crate::domain::api_key::{ApiKey, Owner};
+use crate::domain::gate::GateName;
+use crate::domain::ids::{ApiKeyId, ClientId, UserId};
+use crate::domain::scope::Scopes;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+
+/// Between two times at which the use of one key is written.
+const COARSE_MILLISECONDS: i64 = 5 * 60 * 1000;
+/// One that has run out stays in its owner's list for so long, and says so.
+const SHOWN_AFTER_SECONDS: i64 = 30 * 86_400;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_key")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub digest: Vec<u8>,
+        pub user_id: Option<Uuid>,
+        pub client_id: Option<String>,
+        pub api: String,
+        pub gate: String,
+        pub name: String,
+        #[sea_orm(column_type = "Text")]
+        pub scopes: String,
+        #[sea_orm(column_type = "Text")]
+        pub networks: String,
+        pub created_at: i64,
+        pub expires_at: Option<i64>,
+        pub last_used_at: Option<i64>,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<row::Model> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self> {
+        let corrupt = |column| StoreError::Corrupt { table: "api_key", column };
+        Ok(Self {
+            id: ApiKeyId(row.id),
+            digest: digest(row.digest, "api_key", "digest")?,
+            owner: match (row.user_id, row.client_id) {
+                (Some(user), None) => Owner::User(UserId(user)),
+                (None, Some(client)) => Owner::Client(ClientId::parse(&client).map_err(|_| corrupt("client_id"))?),
+                _ => return Err(corrupt("user_id")),
+            },
+            api: ApiId::parse(&row.api).map_err(|_| corrupt("api"))?,
+            gate: GateName::try_from(row.gate).map_err(|_| corrupt("gate"))?,
+            name: row.name,
+            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
+            networks: from_json::<Vec<IpNet>>(&row.networks, "api_key", "networks")?,
+            created_at: Timestamp(row.created_at),
+            expires_at: row.expires_at.map(Timestamp),
+            last_used_at: row.last_used_at.map(Timestamp),
+        })
+    }
+}
+
+pub async fn insert(tx: &Tx, key: &ApiKey) -> Result<()> {
+    let (user_id, client_id) = match &key.owner {
+        Owner::User(id) => (Some(id.0), None),
+        Owner::Client(id) => (None, Some(id.as_str().to_owned())),
+    };
+    let model = row::Model {
+        id: key.id.0,
+        digest: key.digest.0.to_vec(),
+        user_id,
+        client_id,
+        api: key.api.as_str().to_owned(),
+        gate: key.gate.as_str().to_owned(),
+        name: key.name.clone(),
+        scopes: key.scopes.to_string(),
+        networks: json(&key.networks, "api_key", "networks")?,
+        created_at: key.created_at.0,
+        expires_at: key.expires_at.map(|at| at.0),
+        last_used_at: key.last_used_at.map(|at| at.0),
+    };
+    row::Entity::insert(model.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Result<Option<ApiKey>> {
+    let found = row::Entity::find().filter(row::Column::Digest.eq(digest.0.to_vec())).one(conn).await?;
+    found.map(ApiKey::try_from).transpose()
+}
+
+fn of(owner: &Owner) -> Condition {
+    Condition::all().add(match owner {
+        Owner::User(id) => row::Column::UserId.eq(id.0),
+        Owner::Client(id) => row::Column::ClientId.eq(id.as_str()),
+    })
+}
+
+/// What a list of keys shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub owner: Option<Owner>,
+    pub gate: Option<GateName>,
+    pub before: Option<ApiKeyId>,
+    pub most: u64,
+}
+
+/// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<ApiKey>> {
+    let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
+    if let Some(owner) = &filter.owner {
+        query = query.filter(of(owner));
+    }
+    if let Some(gate) = &filter.gate {
+        query = query.filter(row::Column::Gate.eq(gate.as_str()));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(row::Column::Id.lt(before.0));
+    }
+    query.all(conn).await?.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// How many somebody has, expired ones that are still listed among them.
+pub async fn count<C: ConnectionTrait>(conn: &C, owner: &Owner) -> Result<u64> {
+    Ok(row::Entity::find().filter(of(owner)).count(conn).await?)
+}
+
+/// Ends one key, where it is `owner`'s if one is named; the key, where it was there.
+pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Option<ApiKey>> {
+    feed::lock(tx.conn()).await?;
+    let mut query = row::Entity::find_by_id(id.0);
+    if let Some(owner) = owner {
+        query = query.filter(of(owner));
+    }
+    let Some(key) = query.one(tx.conn()).await?.map(ApiKey::try_from).transpose()? else { return Ok(None) };
+    let gone =
+        delete_where(tx, Condition::all().add(row::Column::Id.eq(id.0)), Stripes::from_iter(&[key.digest])).await?;
+    Ok((gone > 0).then_some(key))
+}
+
+/// Ends all that somebody has. Called when their own row has gone, behind which a key on its way into the table waits.
+pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<()> {
+    feed::lock(tx.conn()).await?;
+    let digests: Vec<Vec<u8>> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .filter(of(owner))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let digests = digests.into_iter().map(|bytes| digest(bytes, "api_key", "digest")).collect::<Result<Vec<_>>>()?;
+    if !digests.is_empty() {
+        delete_where(tx, of(owner), digests.iter().collect()).await?;
+    }
+    Ok(())
+}
+
+/// Ends all that are for an API.
+pub async fn delete_of_api(tx: &Tx, api: &ApiId) -> Result<()> {
+    feed::lock(tx.conn()).await?;
+    let of_api = || Condition::all().add(row::Column::Api.eq(api.as_str()));
+    if row::Entity::find().filter(of_api()).limit(1).one(tx.conn()).await?.is_some() {
+        delete_where(tx, of_api(), Stripes::all()).await?;
+    }
+    Ok(())
+}
+
+async fn delete_where(tx: &Tx, which: Condition, stripes: Stripes) -> Result<u64> {
+    tx.tell(Change::ApiKeys(stripes)).await?;
+    Ok(row::Entity::delete_many().filter(which).exec(tx.conn()).await?.rows_affected)
+}
+
+/// Writes when keys were used, by one statement; not where that was written some minutes ago already.
+pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
+    if uses.is_empty() {
+        return Ok(());
+    }
+    // Two nodes that write of the same keys go one after the other.
+    feed::lock(tx.conn()).await?;
+    // Of each key its own time, `earlier` by so much.
+    let used = |earlier: i64| -> Expr {
+        let each = uses.iter().fold(CaseStatement::new(), |case, (id, at)| {
+            case.case(row::Column::Id.eq(id.0), Expr::value(at.0.saturating_sub(earlier)))
+        });
+        each.into()
+    };
+    let due = Condition::any()
+        .add(row::Column::LastUsedAt.is_null())
+        .add(Expr::col(row::Column::LastUsedAt).lte(used(COARSE_MILLISECONDS)));
+    row::Entity::update_many()
+        .col_expr(row::Column::LastUsedAt, used(0))
+        .filter(row::Column::Id.is_in(uses.iter().map(|(id, _)| id.0)))
+        .filter(due)
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let long_ago = tx.now().plus_seconds(-SHOWN_AFTER_SECONDS);
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(long_ago.0), most).await
+}
