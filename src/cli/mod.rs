@@ -3,6 +3,7 @@
 //! A command prints its result on stdout, and where it is refused one line on stderr that says why. Secrets come from
 //! a prompt or from stdin, never from an argument, which every user of the machine could read.
 
+mod api_key;
 mod apply;
 mod client;
 mod doctor;
@@ -54,6 +55,9 @@ enum Command {
     /// Create, list and change clients.
     #[command(subcommand)]
     Client(client::Command),
+    /// Make, list and revoke API keys, which let programs through the gate.
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// List and replace signing keys.
     #[command(subcommand)]
     Key(key::Command),
@@ -97,6 +101,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Client(command) => {
             let manager = manager(&config).await?;
             finish(&manager, client::run(&manager, command).await).await
+        }
+        Command::ApiKey(command) => {
+            let manager = manager(&config).await?;
+            finish(&manager, api_key::run(&manager, command).await).await
         }
         Command::Key(command) => {
             let manager = manager(&config).await?;

@@ -69,17 +69,17 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::Create(args) => create(manager, &by, args).await,
         Command::List { json } => list(manager, json).await,
         Command::Disable(named) => {
-            let user = found(manager, &named).await?;
+            let user = found(manager, &named.username).await?;
             let user = people::disable(manager, &by, user.id).await.map_err(said)?;
             answer(manager, &user, &named, "is turned off").await
         }
         Command::Enable(named) => {
-            let user = found(manager, &named).await?;
+            let user = found(manager, &named.username).await?;
             let user = people::enable(manager, &by, user.id).await.map_err(said)?;
             answer(manager, &user, &named, "is turned on").await
         }
         Command::Delete(named) => {
-            let user = found(manager, &named).await?;
+            let user = found(manager, &named.username).await?;
             people::delete(manager, &by, user.id).await.map_err(said)?;
             if named.json {
                 return print_json(&json!({ "id": user.id, "username": user.username, "deleted": true }));
@@ -88,7 +88,7 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             Ok(())
         }
         Command::Reset { named, password_stdin } => {
-            let user = found(manager, &named).await?;
+            let user = found(manager, &named.username).await?;
             let password = ask_secret("password", password_stdin, "--password-stdin")?;
             let user = people::set_password(manager, &by, user.id, password, None).await.map_err(said)?;
             answer(manager, &user, &named, "has a new password").await
@@ -139,9 +139,9 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-async fn found(manager: &Manager, named: &Named) -> Result<User, String> {
-    let none = || format!("there is no user {}; `signet user list` names them all", named.username);
-    let name = Username::parse(&named.username).map_err(|_| none())?;
+pub(super) async fn found(manager: &Manager, name: &str) -> Result<User, String> {
+    let none = || format!("there is no user {name}; `signet user list` names them all");
+    let name = Username::parse(name).map_err(|_| none())?;
     rows::by_username(manager.store.read(), &name).await.map_err(said)?.ok_or_else(none)
 }
 

@@ -1,5 +1,7 @@
-//! API keys: [`making`] who may have which, [`ending`] what ends one and how soon everybody knows, and what a use costs.
+//! API keys: [`making`] who may have which, [`ending`] what ends one and how soon everybody knows, what a use costs;
+//! [`commands`] at a terminal.
 
+mod commands;
 mod ending;
 mod making;
 
