@@ -53,7 +53,7 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
                     return Err(ManageError::Invalid(problems));
                 }
                 if api_keys::count(tx.conn(), &new.owner).await? >= MOST_KEYS {
-                    let text = format!("there are {MOST_KEYS} keys already: revoke one that nobody needs");
+                    let text = format!("{MOST_KEYS} keys are there already: revoke one that nobody needs");
                     return Err(ManageError::Conflict(text));
                 }
                 let mut networks = new.networks;

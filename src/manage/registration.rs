@@ -138,8 +138,8 @@ fn give_secret(manager: &Manager, client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Removes some of the clients that registered themselves, did not come back for `seconds` and have nobody's consent; how
-/// many.
+/// Removes some of the clients that registered themselves, did not come back for `seconds` and have nobody's consent and no API key;
+/// how many.
 pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
     let before = manager.store.env().now().plus_seconds(-seconds);
     // Mostly there are none, and an idle node writes nothing.

@@ -5,8 +5,8 @@
 
 use ipnet::IpNet;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{CaseStatement, ExprTrait as _};
-use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{CaseStatement, ExprTrait as _, SelectStatement};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait as _};
 
 use super::kept::Stripes;
 use super::{Change, Result, StoreError, Tx, digest, feed, from_json, json, sweep::delete_some};
@@ -136,6 +136,12 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<A
 /// How many somebody has, expired ones that are still listed among them.
 pub async fn count<C: ConnectionTrait>(conn: &C, owner: &Owner) -> Result<u64> {
     Ok(row::Entity::find().filter(of(owner)).count(conn).await?)
+}
+
+/// Every client that has some.
+pub(super) fn clients() -> SelectStatement {
+    let of_clients = row::Entity::find().select_only().column(row::Column::ClientId);
+    of_clients.filter(row::Column::ClientId.is_not_null()).into_query()
 }
 
 /// Ends one key, where it is `owner`'s if one is named; the key, where it was there.

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, consents, digest, from_json, grants, json, with_part};
+use super::{Result, StoreError, Tx, api_keys, consents, digest, from_json, grants, json, with_part};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
@@ -185,8 +185,8 @@ pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> 
     Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
 }
 
-/// Some of those that registered themselves, were not changed since and have nobody's consent: without that they have
-/// signed nobody in.
+/// Some of those that registered themselves, were not changed since, have nobody's consent (without that they have signed
+/// nobody in) and no API key.
 pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<Client>> {
     let found = row::Entity::find()
         .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))
@@ -195,6 +195,7 @@ pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -
         .filter(row::Column::Id.not_in_subquery(grants::clients()))
         // An administrator has made it one of ours since: nobody is asked for consent any more.
         .filter(row::Column::Metadata.not_like("%\"consent\":\"trusted\"%"))
+        .filter(row::Column::Id.not_in_subquery(api_keys::clients()))
         .limit(most)
         .all(conn)
         .await?;

@@ -31,6 +31,16 @@ pub struct Viewer {
     pub initials: String,
     /// Shows the way to the console.
     pub admin: bool,
+    /// Shows the way to API keys.
+    pub api_keys: bool,
+}
+
+/// One option of a select or one box of a list of boxes.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub value: String,
+    pub label: String,
+    pub selected: bool,
 }
 
 /// An app as a person sees it.

@@ -4,13 +4,17 @@ use futures::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use signet::config::{Config, Registration, SoftwareIssuer};
+use signet::domain::api_key::Owner;
 use signet::domain::event::EventKind;
 use signet::domain::ids::ClientId;
+use signet::domain::scope::Scopes;
 use signet::domain::secret::Secret;
+use signet::manage::api_keys::NewKey;
 use signet::manage::{By, clients, registration};
 use signet::server::upkeep::Upkeep;
 use signet::store::{self, events};
 
+use crate::api_keys;
 use crate::support::program::Program;
 use crate::support::receiver::{self, Answer, Receiver};
 use crate::support::signer::ClientKey;
@@ -531,8 +535,13 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
     server.user("alice").await;
     server.client("web", json!({})).await;
     let body = json!({ "redirect_uris": [CALLBACK] });
+    api_keys::put_api(&server, "orders", &["api_key"]).await;
     let ((_, used), (_, unused), (_, managed_one)) =
         (register(&server, &body).await, register(&server, &body).await, register(&server, &body).await);
+    let (_, keyed) = register(&server, &body).await;
+    let owner = Owner::Client(keyed["client_id"].as_str().unwrap().to_owned().try_into().unwrap());
+    let new = NewKey { scopes: Scopes::default(), ..api_keys::new_key(owner, "orders") };
+    api_keys::make(&server, new).await.unwrap();
     server.browser().sign_in(&server.authorize(&[("client_id", used["client_id"].as_str().unwrap())])).await;
     server.advance(599);
     let (path, token) = managed(&managed_one);
@@ -542,7 +551,7 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
     server.advance(2);
     let mut upkeep = Upkeep::default();
     upkeep.once(&server.app).await;
-    for (client, status) in [(&used, 200), (&unused, 401), (&managed_one, 200)] {
+    for (client, status) in [(&used, 200), (&unused, 401), (&managed_one, 200), (&keyed, 200)] {
         let (path, token) = managed(client);
         assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), status);
     }
@@ -550,7 +559,7 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
     server.advance(86_400);
     upkeep.once(&server.app).await;
     let left = store::clients::count(server.app.store().read()).await.unwrap();
-    assert_eq!(left, 2, "the administrator's and the one that somebody uses");
+    assert_eq!(left, 3, "the administrator's, the one that somebody uses, and the one that has a key");
 }
 
 /// The number of clients is counted, not guessed, and a full server takes no use of a token.

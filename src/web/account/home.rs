@@ -57,6 +57,7 @@ fn line(event: &Event) -> ActivityLine {
         EventKind::ConsentGiven => ("app", "", "App allowed"),
         EventKind::ConsentDenied => ("app", "", "App not allowed"),
         EventKind::ConsentRevoked => ("app", "", "App removed"),
+        kind @ (EventKind::ApiKeyCreated | EventKind::ApiKeyRevoked) => ("key", "", kind.words()),
         EventKind::UserCreated => ("user", "", "Your account was made"),
         kind => ("user", "", kind.words()),
     };

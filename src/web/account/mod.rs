@@ -1,7 +1,8 @@
 //! A person's own pages, below `/account`: who am I, how do I sign in, where am I signed in, which apps may do what.
 //!
-//! One file a page: [`home`], [`passkeys`], [`password`], [`sessions`], [`apps`]; [`views`] what their templates show.
+//! One file a page: [`home`], [`passkeys`], [`password`], [`sessions`], [`apps`], [`api_keys`]; [`views`] what their templates show.
 
+pub mod api_keys;
 pub mod apps;
 pub mod home;
 pub mod passkeys;
@@ -32,6 +33,9 @@ pub fn routes() -> Router<App> {
         .route("/account/sessions/{id}/end", post(sessions::end))
         .route("/account/apps", get(apps::show))
         .route("/account/apps/{client}/revoke", post(apps::revoke))
+        .route("/account/api-keys", get(api_keys::show))
+        .route("/account/api-keys/new/{gate}", get(api_keys::show_new).post(api_keys::create))
+        .route("/account/api-keys/{id}/revoke", post(api_keys::revoke))
 }
 
 /// Back to a page of one's own, which says what was done.

@@ -1,5 +1,5 @@
 //! `/account/passkeys`: adding, renaming and removing them (WebAuthn Level 3 §7.1). Adding one needs a sign-in of the last
-//! minutes: a passkey would outlive the session of somebody who only found the browser open.
+//! minutes ([`crate::domain::session::Session::is_fresh`]).
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,7 +9,6 @@ use super::then;
 use super::views::{PasskeyLine, PasskeysPage};
 use crate::domain::ids::PasskeyId;
 use crate::domain::passkey::Passkey;
-use crate::domain::session::Session;
 use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
 use crate::store::{passkeys, people};
 use crate::web::error::{ApiError, PageError, render};
@@ -20,7 +19,6 @@ use crate::web::urls;
 use crate::web::view::{Chrome, When};
 
 const HERE: &str = "/account/passkeys";
-const FRESH_SECONDS: i64 = 15 * 60;
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let found = passkeys::of_user(person.app().store().read(), person.user.id).await;
@@ -46,15 +44,11 @@ fn line(passkey: &Passkey) -> PasskeyLine {
     }
 }
 
-fn is_fresh(person: &Session, now: crate::env::Timestamp) -> bool {
-    now.since(person.auth_time) <= FRESH_SECONDS * 1000
-}
-
 /// 403 says to the script: sign in once more.
 pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
-    let session = visitor.session.as_ref().filter(|session| is_fresh(session, app.env().now())).ok_or_else(sign_in)?;
+    let session = visitor.session.as_ref().filter(|session| session.is_fresh(app.env().now())).ok_or_else(sign_in)?;
     let user = people::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
     let user = user.map_err(passkey::refused)?.filter(|user| !user.disabled).ok_or_else(sign_in)?;
     let browser = visitor.browser.digest(app);

@@ -3,6 +3,7 @@
 
 use askama::Template;
 
+use crate::web::api_keys::{KeyApi, KeyForm, KeyLine};
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
 /// `/account`: who am I, how do I sign in, what happened lately.
@@ -130,6 +131,34 @@ pub struct AppLine {
     pub open: Option<String>,
 }
 
+/// `/account/api-keys`.
+#[derive(Template)]
+#[template(path = "account/api_keys.html")]
+pub struct ApiKeysPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// The new key, in the one answer that shows it.
+    pub key: Option<String>,
+    pub keys: Vec<KeyLine>,
+    pub apis: Vec<KeyApi>,
+}
+
+/// `/account/api-keys/new/{gate}`.
+#[derive(Template)]
+#[template(path = "account/api_key_new.html")]
+pub struct NewApiKeyPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    /// The API's gate and name.
+    pub gate: String,
+    pub api: String,
+    pub form: KeyForm,
+}
+
 // The line of the side navigation that a page marks as the one people are on.
 
 impl AccountHome {
@@ -159,4 +188,16 @@ impl SessionsPage {
 
 impl AppsPage {
     const SECTION: &str = "apps";
+}
+
+impl ApiKeysPage {
+    const SECTION: &str = "api_keys";
+}
+
+impl NewApiKeyPage {
+    const SECTION: &str = "api_keys";
+
+    fn action(&self) -> String {
+        format!("/account/api-keys/new/{}", self.gate)
+    }
 }

@@ -98,7 +98,7 @@ pub async fn delete(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Res
     Ok(then(person, Flash::ok(format!("{} is deleted.", client.shown_name())), LIST))
 }
 
-async fn found(person: &SignedIn, id: &ClientId) -> Result<Client, PageError> {
+pub(super) async fn found(person: &SignedIn, id: &ClientId) -> Result<Client, PageError> {
     let found = clients::by_id(person.app().store().read(), id).await.map_err(|error| person.error(error))?;
     found.ok_or_else(|| person.not_found("There is no such app."))
 }
@@ -119,6 +119,7 @@ fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
         has_secret: client.secret.is_some(),
         secret: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
         issuer: person.app().config.issuer.as_str().to_owned(),
+        takes_keys: person.viewer().api_keys,
         form,
     }
 }

@@ -1,11 +1,12 @@
 //! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
 //! `Admin` or `AdminForm`, who let nobody else in.
 //!
-//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`client_form`] what its forms mean,
+//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] its keys, [`client_form`] what its forms mean,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`registration`] apps that connect themselves; [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
+pub mod api_keys;
 pub mod client;
 mod client_form;
 mod client_members;
@@ -45,6 +46,9 @@ pub fn routes() -> Router<App> {
         .route("/admin/clients/{id}/enable", post(client::enable))
         .route("/admin/clients/{id}/rotate-secret", post(client::rotate_secret))
         .route("/admin/clients/{id}/delete", get(client::ask_delete).post(client::delete))
+        .route("/admin/clients/{id}/api-keys", get(api_keys::show))
+        .route("/admin/clients/{id}/api-keys/new/{gate}", get(api_keys::show_new).post(api_keys::create))
+        .route("/admin/clients/{id}/api-keys/{key}/revoke", post(api_keys::revoke))
         .route("/admin/registration", get(registration::show).post(registration::create))
         .route("/admin/registration/tokens/{id}/revoke", post(registration::revoke))
         .route("/admin/people", get(people::list))
@@ -52,6 +56,7 @@ pub fn routes() -> Router<App> {
         .route("/admin/people/{id}", get(person::show).post(person::save))
         .route("/admin/people/{id}/groups", post(person::set_groups))
         .route("/admin/people/{id}/password", post(person::set_password))
+        .route("/admin/people/{id}/api-keys/revoke", post(api_keys::revoke_persons))
         .route("/admin/people/{id}/sessions/end", post(person::end_session))
         .route("/admin/people/{id}/sessions/end-all", post(person::end_sessions))
         .route("/admin/people/{id}/disable", post(person::disable))
@@ -74,14 +79,14 @@ fn again(status: StatusCode, page: &impl askama::Template) -> Response {
 }
 
 /// Field (empty for the form as a whole) and message.
-type FieldErrors = Vec<(String, String)>;
+pub(super) type FieldErrors = Vec<(String, String)>;
 
 fn at(field: &str, text: &str) -> FieldErrors {
     vec![(field.to_owned(), text.to_owned())]
 }
 
 /// What was refused, as the form says it; what no form can mend is a page.
-fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
+pub(super) fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
     let errors = match error {
         ManageError::Invalid(problems) => {
             problems.into_iter().map(|problem| (problem.field.clone(), problem.sentence())).collect()

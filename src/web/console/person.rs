@@ -8,6 +8,7 @@ use super::people::{self as list, group_choices, groups_of};
 use super::views::people::{ConnectedApp, DetailsForm, GroupsForm, PasswordForm, Person, PersonPage, SessionRow};
 use super::views::{ConfirmPage, Crumb, Section};
 use super::{again, event_rows, failed, refused, then};
+use crate::domain::api_key::Owner;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::client::Registered;
 use crate::domain::ids::{SessionId, UserId};
@@ -17,6 +18,7 @@ use crate::domain::user::User;
 use crate::manage::people::{self as manage, PersonEdit};
 use crate::manage::{ManageError, consents};
 use crate::store::{StoreError, events, passkeys, people, sessions};
+use crate::web::api_keys::lines;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
@@ -188,7 +190,9 @@ async fn found(person: &SignedIn, id: UserId) -> Result<User, PageError> {
 async fn page(person: &SignedIn, user: &User) -> Result<PersonPage, PageError> {
     let groups = people::groups_of(person.app().store().read(), user.id).await.map_err(|error| person.error(error))?;
     let groups = GroupsForm { groups: group_choices(person, &groups).await?, ..GroupsForm::default() };
-    unchanged(person, user, groups).await.map_err(|error| person.error(error))
+    let mut page = unchanged(person, user, groups).await.map_err(|error| person.error(error))?;
+    page.keys = lines(person, Owner::User(user.id)).await?;
+    Ok(page)
 }
 
 async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result<PersonPage, StoreError> {
@@ -212,6 +216,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
         password: PasswordForm::default(),
         sessions: sessions.iter().map(|session| session_row(session, person.session.id)).collect(),
         apps: consents::connected(store, user.id).await?.iter().filter_map(app_row).collect(),
+        keys: Vec::new(),
         events: event_rows::of(store, events::list(store.read(), &recent).await?).await?,
         person: Person {
             id: user.id.to_string(),

@@ -12,5 +12,5 @@ mod visitor;
 pub use asked::{Asked, RequestId, authorization, body, form, origin, peer};
 pub use in_path::InPath;
 pub use script::{ScriptAsk, is_json};
-pub use signed_in::{Admin, AdminForm, SignedIn, SignedInForm};
+pub use signed_in::{Admin, AdminForm, Fields, SignedIn, SignedInForm};
 pub use visitor::{Form, Visitor};

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::visitor::{Form, Visitor};
 use crate::app::App;
+use crate::domain::api::Api;
 use crate::domain::event::Actor;
 use crate::domain::session::Session;
 use crate::domain::user::User;
@@ -28,6 +29,8 @@ pub struct SignedIn {
     pub session: Session,
     /// What the page before had to say.
     pub flash: Option<Flash>,
+    /// Whether there is an API that takes keys.
+    api_keys: bool,
 }
 
 impl SignedIn {
@@ -38,7 +41,7 @@ impl SignedIn {
     /// The person in the bar above the page.
     pub fn viewer(&self) -> Viewer {
         let name = self.user.shown_name();
-        Viewer { name: name.to_owned(), initials: initials(name), admin: self.user.admin }
+        Viewer { name: name.to_owned(), initials: initials(name), admin: self.user.admin, api_keys: self.api_keys }
     }
 
     pub fn notice(&self) -> Option<Notice> {
@@ -61,11 +64,13 @@ impl SignedIn {
     async fn of(visitor: Visitor, flash: Option<Flash>, next: &str) -> Result<Self, Response> {
         let to_login = || Redirect::to(&urls::login_before(next)).into_response();
         let Some(session) = visitor.session.clone() else { return Err(to_login()) };
-        let found = people::by_id(visitor.app.store().read(), session.user).await;
-        match found.map_err(|error| visitor.error(error).into_response())? {
-            Some(user) if !user.disabled => Ok(Self { visitor, user, session, flash }),
-            _ => Err(to_login()),
-        }
+        let store = visitor.app.store();
+        let found = people::by_id(store.read(), session.user).await;
+        let found = found.map_err(|error| visitor.error(error).into_response())?;
+        let Some(user) = found.filter(|user| !user.disabled) else { return Err(to_login()) };
+        let apis = store.authority().apis(store).await.map_err(|error| visitor.error(error).into_response())?;
+        let api_keys = apis.iter().any(Api::takes_keys);
+        Ok(Self { visitor, user, session, flash, api_keys })
     }
 }
 
@@ -118,14 +123,27 @@ pub struct AdminForm {
     form: Fields,
 }
 
-struct Fields(crate::protocol::parameters::Parameters);
+/// What was sent in a form.
+pub struct Fields(crate::protocol::parameters::Parameters);
+
+impl Fields {
+    /// A field's text, empty where it is missing or repeated.
+    pub fn text(&self, name: &str) -> &str {
+        self.0.one(name).ok().flatten().unwrap_or_default()
+    }
+
+    /// Every box of that name that is ticked.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.all(name).map(ToOwned::to_owned).collect()
+    }
+}
 
 macro_rules! form_of {
     ($($form:ident),+) => {$(
         impl $form {
             /// A field's text, empty where it is missing or repeated.
             pub fn text(&self, name: &str) -> &str {
-                self.form.0.one(name).ok().flatten().unwrap_or_default()
+                self.form.text(name)
             }
 
             /// Whether a box is ticked.
@@ -144,7 +162,12 @@ macro_rules! form_of {
 
             /// Every box of that name that is ticked.
             pub fn all(&self, name: &str) -> Vec<String> {
-                self.form.0.all(name).map(ToOwned::to_owned).collect()
+                self.form.all(name)
+            }
+
+            /// For what both kinds of people have forms for.
+            pub fn fields(&self) -> &Fields {
+                &self.form
             }
         }
     )+};

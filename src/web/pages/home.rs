@@ -13,6 +13,7 @@ pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
         name: user.shown_name().to_owned(),
         initials: initials(user.shown_name()),
         admin: user.admin,
+        api_keys: false,
     });
     Ok(render(&HomePage { chrome: Chrome::of(&visitor.app), viewer }))
 }

@@ -101,7 +101,7 @@ async fn nobody_gets_more_keys_than_there_may_be() {
     let done = join_all(at_once).await;
     assert_eq!(done.iter().filter(|made| made.is_ok()).count(), 4);
     let refusals = done.into_iter().filter_map(Result::err);
-    assert!(refusals.map(|error| error.to_string()).all(|text| text.starts_with("there are 100 keys already")));
+    assert!(refusals.map(|error| error.to_string()).all(|text| text.starts_with("100 keys are there already")));
     made(&nodes[0], web()).await;
 }
 

@@ -1,9 +1,10 @@
 //! API keys: [`making`] who may have which, [`ending`] what ends one and how soon everybody knows, what a use costs;
-//! [`commands`] at a terminal.
+//! [`commands`] at a terminal, [`pages`] in a browser.
 
 mod commands;
 mod ending;
 mod making;
+mod pages;
 
 use serde_json::json;
 use signet::domain::api::Api;
@@ -28,7 +29,7 @@ pub async fn with_apis() -> Server {
     server
 }
 
-async fn put_api(server: &Server, gate: &str, accepts: &[&str]) {
+pub async fn put_api(server: &Server, gate: &str, accepts: &[&str]) {
     let api = json!({ "identifier": format!("https://{gate}.example"), "name": format!("The {gate}"),
                       "scopes": ["read", "write"], "gate": gate, "accepts": accepts });
     apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
@@ -38,11 +39,11 @@ pub async fn alice(server: &Server) -> Owner {
     Owner::User(server.person("alice").await.id)
 }
 
-fn web() -> Owner {
+pub fn web() -> Owner {
     Owner::Client(ClientId::parse("web").unwrap())
 }
 
-fn new_key(owner: Owner, gate: &str) -> NewKey {
+pub fn new_key(owner: Owner, gate: &str) -> NewKey {
     NewKey {
         owner,
         gate: GateName::try_from(gate.to_owned()).unwrap(),
@@ -53,7 +54,7 @@ fn new_key(owner: Owner, gate: &str) -> NewKey {
     }
 }
 
-async fn make(server: &Server, new: NewKey) -> Result<(ApiKeySecret, ApiKey), ManageError> {
+pub async fn make(server: &Server, new: NewKey) -> Result<(ApiKeySecret, ApiKey), ManageError> {
     manage::create(&server.app.manager(), &By::command_line(), new).await
 }
 

@@ -1,9 +1,11 @@
 //! Each credential is good for one purpose, one client and one request.
 
 use serde_json::json;
+use signet::domain::api_key::ApiKeySecret;
 use signet::web::pages::setup;
 
 use super::{active, http, refresh, revoke, text, tokens, userinfo};
+use crate::api_keys;
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER, log};
 
 /// Every kind of secret there is, by name.
@@ -14,6 +16,7 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
     server.client("tv", json!({ "grant_types": [DEVICE_GRANT], "scope": "openid" })).await;
     let device = http().post(format!("{}/oauth2/device_authorization", server.url)).basic_auth("tv", Some(SECRET));
     let device: serde_json::Value = device.form(&[("scope", "openid")]).send().await.unwrap().json().await.unwrap();
+    let (api_key, _) = api_keys::made(server, api_keys::alice(server).await).await;
     let link = setup::link(&server.app).await.unwrap().unwrap();
     let login = http().get(format!("{}/login", server.url)).send().await.unwrap();
     let cookie = login.headers()["set-cookie"].to_str().unwrap().to_owned();
@@ -28,6 +31,7 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
         ("opaque access token", text(&opaque, "access_token")),
         ("ID token", text(&jwt, "id_token")),
         ("client secret", SECRET.to_owned()),
+        ("API key", api_key.expose().to_owned()),
         ("set-up token", link.expose().split("token=").nth(1).unwrap().to_owned()),
         ("browser cookie", cookie),
         ("form token", csrf),
@@ -36,7 +40,7 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
     "code",
     "refresh_token",
     "device_code",
@@ -47,6 +51,7 @@ const PLACES: [&str; 12] = [
     "introspect",
     "hint",
     "setup",
+    "API key",
     "session cookie",
     "browser cookie",
 ];
@@ -83,6 +88,10 @@ async fn taken(server: &Server, place: &str, secret: &str) -> bool {
             server.browser().open(&path).await.err().unwrap()["error"] != "invalid_request"
         }
         "setup" => server.browser().raw(&format!("/setup?token={secret}")).await.status() == 200,
+        "API key" => match ApiKeySecret::parse(secret) {
+            Some(key) => api_keys::is_good(server, &key).await,
+            None => false,
+        },
         "session cookie" | "browser cookie" => {
             let name = place.split(' ').next().unwrap();
             let request = http().get(url("/account")).header("cookie", format!("signet-{name}={secret}"));
@@ -100,6 +109,7 @@ async fn taken(server: &Server, place: &str, secret: &str) -> bool {
 #[tokio::test]
 async fn every_secret_is_refused_everywhere_but_at_its_own_place() {
     let server = Server::with_alice().await;
+    api_keys::put_api(&server, "orders", &["api_key"]).await;
     server.client("posts", json!({ "token_endpoint_auth_method": "client_secret_post" })).await;
     let own = [
         ("code", "code"),
@@ -112,6 +122,7 @@ async fn every_secret_is_refused_everywhere_but_at_its_own_place() {
         ("ID token", "hint"),
         ("client secret", "basic"),
         ("client secret", "post"),
+        ("API key", "API key"),
         ("set-up token", "setup"),
         ("browser cookie", "browser cookie"),
     ];
@@ -228,6 +239,7 @@ async fn pkce_is_never_passed_over() {
 #[tokio::test]
 async fn no_secret_is_logged() {
     let server = Server::with_alice().await;
+    api_keys::put_api(&server, "orders", &["api_key"]).await;
     let typed = "a password that nobody has";
     let browser = server.browser();
     let login = browser.page("/login").await;

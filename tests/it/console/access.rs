@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use signet::manage::export::export;
 use signet::manage::{By, registration};
+use signet::store::api_keys as rows;
 use signet::store::signing_keys;
 
 use super::with_admin;
+use crate::api_keys;
 use crate::support::{Browser, Server};
 
 /// A route of the console, an address for it, and its methods.
@@ -22,6 +24,9 @@ async fn routes(server: &Server) -> Vec<Route> {
     let kid = signing_keys::all(server.app.store().read()).await.unwrap().remove(0).kid;
     let bob = server.person("bob").await.id.to_string();
     let (manager, by) = (server.app.manager(), By::command_line());
+    let keys =
+        rows::list(server.app.store().read(), &rows::Filter { most: 9, ..rows::Filter::default() }).await.unwrap();
+    let key = keys.into_iter().find(|key| key.owner == api_keys::web()).unwrap().id.to_string();
     let (_, access) = registration::create_access(&manager, &by, None, 60).await.unwrap();
     let access = access.id.to_string();
     let source = include_str!("../../../src/web/console/mod.rs");
@@ -35,6 +40,7 @@ async fn routes(server: &Server) -> Vec<Route> {
                 _ => "web",
             };
             let path = path.replace("{id}", id).replace("{kind}", "web").replace("{alg}", "RS256");
+            let path = path.replace("{gate}", "orders").replace("{key}", &key);
             Route { path: path.replace("{kid}", &kid), get: methods.contains("get("), post: methods.contains("post(") }
         })
         .collect();
@@ -45,7 +51,10 @@ async fn routes(server: &Server) -> Vec<Route> {
 async fn with_bob_and_web() -> (Server, Browser) {
     let (server, admin) = with_admin().await;
     server.user("bob").await;
-    server.client("web", serde_json::json!({})).await;
+    server.client("web", serde_json::json!({ "scope": "openid read" })).await;
+    api_keys::put_api(&server, "orders", &["api_key"]).await;
+    api_keys::made(&server, api_keys::web()).await;
+    api_keys::made(&server, api_keys::alice(&server).await).await;
     (server, admin)
 }
 
@@ -53,7 +62,10 @@ async fn with_bob_and_web() -> (Server, Browser) {
 async fn state(server: &Server) -> Value {
     let keys = signing_keys::all(server.app.store().read()).await.unwrap();
     let keys: BTreeSet<String> = keys.iter().map(|key| format!("{key:?}")).collect();
-    serde_json::json!([export(&server.app.manager()).await.unwrap(), keys])
+    let filter = rows::Filter { most: 9, ..rows::Filter::default() };
+    let api_keys = rows::list(server.app.store().read(), &filter).await.unwrap();
+    let api_keys: Vec<String> = api_keys.iter().map(|key| format!("{key:?}")).collect();
+    serde_json::json!([export(&server.app.manager()).await.unwrap(), keys, api_keys])
 }
 
 async fn csrf(browser: &Browser, page: &str) -> Vec<(String, String)> {
@@ -147,6 +159,8 @@ async fn what_there_is_none_of_is_a_page_that_says_so() {
         "/admin/clients/nobody",
         "/admin/clients/a b",
         "/admin/clients/nobody/delete",
+        "/admin/clients/nobody/api-keys",
+        "/admin/clients/nobody/api-keys/new/orders",
         "/admin/clients/new/nonsense",
         "/admin/keys/nonsense/retire",
     ] {
@@ -157,6 +171,7 @@ async fn what_there_is_none_of_is_a_page_that_says_so() {
     let token = csrf(&admin, "/admin").await;
     for path in [
         "/admin/clients/nobody/disable",
+        "/admin/clients/nobody/api-keys/nonsense/revoke",
         &format!("{nobody}/enable"),
         "/admin/keys/HS256/rotate",
         "/admin/registration/tokens/nonsense/revoke",

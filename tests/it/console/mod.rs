@@ -21,7 +21,7 @@ async fn with_admin() -> (Server, Browser) {
     (server, browser)
 }
 
-async fn make_admin(server: &Server, name: &str) {
+pub async fn make_admin(server: &Server, name: &str) {
     let mut user = server.person(name).await;
     user.admin = true;
     server.app.store().write(move |tx| Box::pin(async move { stored::update(tx, &user).await })).await.unwrap();

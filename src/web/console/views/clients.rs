@@ -172,6 +172,8 @@ pub struct ClientPage {
     pub has_secret: bool,
     /// The new secret, in the one answer that shows it.
     pub secret: Option<String>,
+    /// Whether there is an API that takes keys.
+    pub takes_keys: bool,
     /// The issuer, exactly as it stands in tokens.
     pub issuer: String,
     pub form: ClientForm,

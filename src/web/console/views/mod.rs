@@ -2,9 +2,10 @@
 //! name in `templates/console/` does the rest.
 //!
 //! Here stand the parts that several pages share (filters, pager, one session, the page that confirms a dangerous
-//! action); the pages themselves are next door: `overview`, `clients` (with `client_form`), `registration`, `people`, `events`, `keys`. The frame around
+//! action); the pages themselves are next door: `overview`, `clients` (with `client_form` and `api_keys`), `registration`, `people`, `events`, `keys`. The frame around
 //! them (bar, viewer, notice, dates) is `crate::web::view`.
 
+pub mod api_keys;
 pub mod client_form;
 pub mod clients;
 pub mod events;
@@ -15,15 +16,8 @@ pub mod registration;
 
 use askama::Template;
 
+pub use crate::web::view::Choice;
 use crate::web::view::{Chrome, Notice, Viewer};
-
-/// One option of a select or one box of a list of boxes.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    pub value: String,
-    pub label: String,
-    pub selected: bool,
-}
 
 /// The line below a table. Cursors only lead onwards, so the way back is to the beginning.
 #[derive(Clone, Debug, Default)]

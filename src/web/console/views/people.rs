@@ -7,6 +7,7 @@ use askama::Template;
 
 use super::events::EventRow;
 use super::{Choice, Pager, first_error};
+use crate::web::api_keys::KeyLine;
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
 #[derive(Template)]
@@ -87,6 +88,7 @@ pub struct PersonPage {
     pub password: PasswordForm,
     pub sessions: Vec<SessionRow>,
     pub apps: Vec<ConnectedApp>,
+    pub keys: Vec<KeyLine>,
     pub events: Vec<EventRow>,
 }
 

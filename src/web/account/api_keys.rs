@@ -1,0 +1,89 @@
+//! `/account/api-keys`: keys that let one's programs through the gates, making and revoking them. Making one needs a sign-in
+//! of the last minutes ([`crate::domain::session::Session::is_fresh`]): a key outlives the session.
+
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::then;
+use super::views::{ApiKeysPage, NewApiKeyPage};
+use crate::domain::api::Api;
+use crate::domain::api_key::Owner;
+use crate::domain::gate::GateName;
+use crate::domain::ids::ApiKeyId;
+use crate::manage::{ManageError, api_keys as manage};
+use crate::web::api_keys::{FIELDS, KeyForm, Made, api_at, apis, choices, lines, submit};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{InPath, SignedIn, SignedInForm};
+use crate::web::flash::Flash;
+use crate::web::urls;
+use crate::web::view::Chrome;
+
+const HERE: &str = "/account/api-keys";
+
+pub async fn show(person: SignedIn) -> Result<Response, PageError> {
+    Ok(render(&ApiKeysPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        key: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
+        keys: lines(&person, Owner::User(person.user.id)).await?,
+        apis: choices(&apis(&person).await?),
+    }))
+}
+
+pub async fn show_new(person: SignedIn, InPath(gate): InPath<GateName>) -> Result<Response, PageError> {
+    let api = api_at(&person, &gate).await?;
+    if let Some(sign_in) = sign_in_before(&person, &gate) {
+        return Ok(sign_in);
+    }
+    Ok(render(&form(&person, &gate, &api, KeyForm::blank(&api, |_| true))))
+}
+
+pub async fn create(InPath(gate): InPath<GateName>, sent: SignedInForm) -> Result<Response, PageError> {
+    let person = &sent.person;
+    sent.complete(&FIELDS)?;
+    let api = api_at(person, &gate).await?;
+    if let Some(sign_in) = sign_in_before(person, &gate) {
+        return Ok(sign_in);
+    }
+    match submit(person, sent.fields(), Owner::User(person.user.id), &api, |_| true).await? {
+        Made::Key(secret) => {
+            let flash = Flash::ok("The key is made.").with_secret(secret.expose().to_owned());
+            Ok(then(person, flash, HERE))
+        }
+        Made::Refused(status, again) => Ok((status, render(&form(person, &gate, &api, again))).into_response()),
+    }
+}
+
+pub async fn revoke(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let gone = Flash::bad("There is no such key any more.");
+    let own = Owner::User(person.user.id);
+    let flash = match id.parse::<ApiKeyId>() {
+        Err(_) => gone,
+        Ok(id) => match manage::revoke(&person.app().manager(), &person.by(), id, Some(own)).await {
+            Ok(_) => Flash::ok("The key is revoked. It opens nothing any more."),
+            Err(ManageError::NotFound(_)) => gone,
+            Err(error) => return Err(person.error(error)),
+        },
+    };
+    Ok(then(person, flash, HERE))
+}
+
+/// The way by the sign-in page, for who has not been there in the last minutes.
+fn sign_in_before(person: &SignedIn, gate: &GateName) -> Option<Response> {
+    let fresh = person.session.is_fresh(person.app().env().now());
+    (!fresh).then(|| Redirect::to(&urls::login_before(&format!("{HERE}/new/{}", gate.as_str()))).into_response())
+}
+
+fn form(person: &SignedIn, gate: &GateName, api: &Api, form: KeyForm) -> NewApiKeyPage {
+    NewApiKeyPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        gate: gate.as_str().to_owned(),
+        api: api.shown_name().to_owned(),
+        form,
+    }
+}

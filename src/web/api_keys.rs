@@ -1,0 +1,183 @@
+//! API keys on pages, a person's own and the console's: a key as a line, the APIs there are keys for, and the form for a
+//! new one, which is shown once on the page that its making leads to.
+//!
+//! Next door: [`super::account::api_keys`], [`super::console::api_keys`]; `templates/api_key.html`, how all of it looks.
+
+use axum::http::StatusCode;
+
+use super::console::refused;
+use super::error::PageError;
+use super::extract::{Fields, SignedIn};
+use super::view::{Choice, When};
+use crate::domain::api::Api;
+use crate::domain::api_key::{ApiKey, ApiKeySecret, Owner, network};
+use crate::domain::gate::GateName;
+use crate::domain::scope::Scopes;
+use crate::env::Timestamp;
+use crate::manage::api_keys::{self as manage, MOST_KEYS, NewKey};
+use crate::store::api_keys::{self as rows, Filter};
+
+/// What a form has that is whole.
+pub const FIELDS: [&str; 3] = ["name", "expires", "allow"];
+/// For how many days a key is good; the first is what the form begins with.
+const ENDS: [(&str, &str, Option<i64>); 4] = [
+    ("90", "In 90 days", Some(90)),
+    ("30", "In 30 days", Some(30)),
+    ("365", "In a year", Some(365)),
+    ("never", "Never", None),
+];
+
+/// One key in a list.
+pub struct KeyLine {
+    /// Stands in addresses as it is; never the key.
+    pub id: String,
+    pub name: String,
+    /// What the API is called, or its gate where it has no such gate any more.
+    pub api: String,
+    pub scopes: Vec<String>,
+    pub networks: Vec<String>,
+    pub made: When,
+    pub ends: Option<When>,
+    pub expired: bool,
+    pub last_used: Option<When>,
+}
+
+/// An API for which there are keys.
+pub struct KeyApi {
+    pub gate: String,
+    pub name: String,
+}
+
+/// What was typed for a new key, and what was wrong with it.
+#[derive(Clone, Default)]
+pub struct KeyForm {
+    pub name: String,
+    pub scopes: Vec<Choice>,
+    pub expires: Vec<Choice>,
+    /// One a line.
+    pub allow: String,
+    /// Field (empty for the form as a whole) and message.
+    pub errors: Vec<(String, String)>,
+}
+
+impl KeyForm {
+    /// One that nobody has filled in. `may_have` says which scopes the owner may have.
+    pub fn blank(api: &Api, may_have: impl Fn(&str) -> bool) -> Self {
+        Self { scopes: boxes(api, may_have, &[]), expires: ends(ENDS[0].0), ..Self::default() }
+    }
+
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
+    }
+}
+
+fn boxes(api: &Api, may_have: impl Fn(&str) -> bool, ticked: &[String]) -> Vec<Choice> {
+    let choice = |scope: &str| Choice {
+        value: scope.to_owned(),
+        label: scope.to_owned(),
+        selected: ticked.iter().any(|ticked| ticked == scope),
+    };
+    api.scopes.iter().filter(|scope| may_have(scope)).map(choice).collect()
+}
+
+fn ends(chosen: &str) -> Vec<Choice> {
+    let choice = |(value, label, _): (&str, &str, _)| Choice {
+        value: value.to_owned(),
+        label: label.to_owned(),
+        selected: value == chosen,
+    };
+    ENDS.map(choice).to_vec()
+}
+
+/// The APIs that take keys.
+pub async fn apis(person: &SignedIn) -> Result<Vec<Api>, PageError> {
+    let store = person.app().store();
+    let all = store.authority().apis(store).await.map_err(|error| person.error(error))?;
+    Ok(all.iter().filter(|api| api.takes_keys()).cloned().collect())
+}
+
+pub fn choices(apis: &[Api]) -> Vec<KeyApi> {
+    let choice =
+        |api: &Api| Some(KeyApi { gate: api.gate.as_ref()?.as_str().to_owned(), name: api.shown_name().to_owned() });
+    apis.iter().filter_map(choice).collect()
+}
+
+/// The one that has that gate.
+pub async fn api_at(person: &SignedIn, gate: &GateName) -> Result<Api, PageError> {
+    let found = apis(person).await?.into_iter().find(|api| api.gate.as_ref() == Some(gate));
+    found.ok_or_else(|| person.not_found("There is no API of that name that takes keys."))
+}
+
+/// All that somebody has, the newest first.
+pub async fn lines(person: &SignedIn, owner: Owner) -> Result<Vec<KeyLine>, PageError> {
+    let (store, now) = (person.app().store(), person.app().env().now());
+    let filter = Filter { owner: Some(owner), most: MOST_KEYS, ..Filter::default() };
+    let keys = rows::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
+    let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
+    Ok(keys.iter().map(|key| line(key, &apis, now)).collect())
+}
+
+fn line(key: &ApiKey, apis: &[Api], now: Timestamp) -> KeyLine {
+    let when = |at: Timestamp| When::new(at.date());
+    let api = apis.iter().find(|api| api.identifier == key.api && api.gate.as_ref() == Some(&key.gate));
+    KeyLine {
+        id: key.id.to_string(),
+        name: key.name.clone(),
+        api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| api.shown_name().to_owned()),
+        scopes: key.scopes.iter().map(ToOwned::to_owned).collect(),
+        networks: key.networks.iter().map(ToString::to_string).collect(),
+        made: when(key.created_at),
+        ends: key.expires_at.map(when),
+        expired: key.has_expired(now),
+        last_used: key.last_used_at.map(when),
+    }
+}
+
+/// A key, or the form again with the status that says why.
+pub enum Made {
+    Key(ApiKeySecret),
+    Refused(StatusCode, KeyForm),
+}
+
+/// Makes what a form asks for.
+pub async fn submit(
+    person: &SignedIn,
+    sent: &Fields,
+    owner: Owner,
+    api: &Api,
+    may_have: impl Fn(&str) -> bool,
+) -> Result<Made, PageError> {
+    let again = |errors| KeyForm {
+        name: sent.text("name").to_owned(),
+        scopes: boxes(api, may_have, &sent.all("scope")),
+        expires: ends(sent.text("expires")),
+        allow: sent.text("allow").to_owned(),
+        errors,
+    };
+    let new = match read(person, sent, owner, api) {
+        Ok(new) => new,
+        Err((field, text)) => {
+            return Ok(Made::Refused(StatusCode::UNPROCESSABLE_ENTITY, again(vec![(field.to_owned(), text)])));
+        }
+    };
+    match manage::create(&person.app().manager(), &person.by(), new).await {
+        Ok((secret, _)) => Ok(Made::Key(secret)),
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            Ok(Made::Refused(status, again(errors)))
+        }
+    }
+}
+
+fn read(person: &SignedIn, sent: &Fields, owner: Owner, api: &Api) -> Result<NewKey, (&'static str, String)> {
+    let gate = api.gate.clone().ok_or_else(|| ("", "This API has no gate any more.".to_owned()))?;
+    let scopes = sent.all("scope").join(" ");
+    let scopes = Scopes::parse(&scopes).map_err(|problem| ("scope", format!("{problem}.")))?;
+    let days = ENDS.iter().find(|(value, ..)| *value == sent.text("expires"));
+    let (_, _, days) = days.ok_or_else(|| ("expires", "Choose one of these.".to_owned()))?;
+    let networks = sent.text("allow").split([',', '\n']).map(str::trim).filter(|line| !line.is_empty()).map(network);
+    let networks = networks.collect::<Result<_, _>>().map_err(|problem| ("allow", format!("{problem}.")))?;
+    let now = person.app().env().now();
+    let expires_at = days.map(|days| now.plus_seconds(days * 86_400));
+    Ok(NewKey { owner, gate, name: sent.text("name").to_owned(), scopes, expires_at, networks })
+}
