@@ -185,8 +185,8 @@ pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> 
     Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
 }
 
-/// Some of those that registered themselves, were not changed since, have nobody's consent (without that they have signed
-/// nobody in) and no API key.
+/// Some of those that registered themselves, were not changed since and hold nothing: nobody's consent, no grant, no API
+/// key. Without these they have signed nobody in, and let no program through a gate.
 pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<Client>> {
     let found = row::Entity::find()
         .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))

@@ -66,7 +66,7 @@ async fn what_is_refused_is_said_at_its_field_and_kept() {
     let server = with_apis().await;
     let browser = signed_in(&server, "alice").await;
     let form = browser.page("/account/api-keys/new/orders").await;
-    let many: String = (0..21).map(|n| format!("10.0.0.{n}\n")).collect();
+    let many = (0..21).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>().join("\n");
     for (field, typed) in [
         ("name", ""),
         ("name", "a\u{7}b"),
