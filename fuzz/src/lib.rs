@@ -4,7 +4,9 @@
 //! server's own tests: it replays the seeds in `corpus/` and mutations of them, on any toolchain.
 //!
 //! Request objects and client assertions: RFC 9101, RFC 7523 §3. `claims`: OpenID Connect Core §5.5. Redirect URIs: RFC
-//! 9700 §4.1.3, RFC 8252 §7.3. Registration: RFC 7591 §2.
+//! 9700 §4.1.3, RFC 8252 §7.3. Registration: RFC 7591 §2. `http_signature`: RFC 9421, RFC 9530.
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 use signet::domain::algorithms::SigningAlg;
@@ -22,6 +24,7 @@ use signet::protocol::authorize::request_object;
 use signet::protocol::client_assertion;
 use signet::protocol::parameters::Parameters;
 use signet::protocol::registration::read;
+use signet_signatures::{ContentDigest, Input, Policy, Request, Signatures, SigningKey, VerifyingKey};
 use url::Url;
 
 /// All that was ever signed with [`keys`]: the payloads of RFC 7515 A.2 and A.3, and of RFC 8037 A.4.
@@ -143,4 +146,76 @@ pub fn registration(data: &[u8]) {
         assert_eq!(number(other), published);
         assert_eq!(*other, meta);
     }
+}
+
+macro_rules! vector {
+    ($name:literal) => {
+        include_str!(concat!("../../tests/vectors/", $name, ".json"))
+    };
+}
+
+/// Vectors of signed requests; the last of each pair is the key.
+const VECTORS: [(&str, &str); 8] = [
+    (vector!("rfc9421/b2.1"), vector!("rfc9421/keys/test-key-rsa-pss")),
+    (vector!("rfc9421/b2.2"), vector!("rfc9421/keys/test-key-rsa-pss")),
+    (vector!("rfc9421/b2.5"), vector!("rfc9421/keys/test-shared-secret")),
+    (vector!("rfc9421/b2.6"), vector!("rfc9421/keys/test-key-ed25519")),
+    (vector!("rfc9421/b4"), vector!("rfc9421/keys/test-key-ed25519")),
+    (vector!("signet/components"), vector!("signet/keys/ed25519")),
+    (vector!("signet/ecdsa-p256-sha256"), vector!("signet/keys/ecdsa-p256-sha256")),
+    (vector!("signet/hmac-sha256-get"), vector!("signet/keys/hmac-sha256")),
+];
+
+/// All that was ever signed, each with the key that did it.
+static SIGNED_REQUESTS: LazyLock<Vec<(String, VerifyingKey)>> = LazyLock::new(|| {
+    let read = |(vector, key): (&str, &str)| {
+        let [vector, key]: [Value; 2] = [vector, key].map(|text| serde_json::from_str(text).expect("a vector"));
+        let base = vector.get("base").and_then(Value::as_str).expect("what was signed").to_owned();
+        let jwk = key.get("jwk").and_then(Value::as_object).expect("a key");
+        (base, SigningKey::from_jwk(jwk).and_then(|key| key.verifying_key()).expect("a key"))
+    };
+    VECTORS.map(read).into()
+});
+
+/// A signed request as text: method and target URI, then a line for each header field.
+pub fn http_signature(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let first = lines.next().and_then(|line| std::str::from_utf8(line).ok()).and_then(|line| line.split_once(' '));
+    let Some(Ok(mut request)) = first.map(|(method, uri)| Request::to(method, uri)) else { return };
+    for line in lines {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
+        let (name, value) = line.split_at(colon);
+        let Ok(name) = std::str::from_utf8(name) else { return };
+        let Ok(with) = request.with_field(name, value.get(1..).unwrap_or_default()) else { return };
+        request = with;
+    }
+    if let Ok(Some(digest)) = ContentDigest::of(&request) {
+        assert_eq!(ContentDigest::parse(digest.to_string().as_bytes()).as_ref(), Ok(&digest));
+        assert!(digest.check(b"nobody made a digest of this").is_err());
+    }
+    let Ok(Some(signatures)) = Signatures::of(&request) else { return };
+    for signature in signatures.iter() {
+        assert_eq!(read_again(signature.input()).as_ref(), Some(signature.input()), "written in another way than read");
+        let Ok(base) = signature.input().base(&request) else { continue };
+        // Nothing that was sent makes a line of its own.
+        assert_eq!(base.split('\n').count(), signature.input().components().len() + 1);
+        assert!(base.bytes().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~')));
+        if let Ok(checked) = Policy::default().check(signature, &request, 1_750_000_000) {
+            assert!(checked.good_until() >= 1_750_000_000 && !checked.nonce().is_empty());
+        }
+        for (_, key) in SIGNED_REQUESTS.iter() {
+            let forged = || SIGNED_REQUESTS.iter().all(|(signed, _)| *signed != base);
+            assert!(signature.verify(&request, key).is_err() || !forged(), "verified without the key");
+        }
+    }
+}
+
+/// What is written for `Signature-Input`, as a reader takes it.
+fn read_again(input: &Input) -> Option<Input> {
+    let written = format!("s={input}");
+    let request = Request::to("GET", "https://api.example/").and_then(|request| {
+        request.with_field("Signature-Input", written.as_bytes())?.with_field("Signature", b"s=::")
+    });
+    let signatures = Signatures::of(&request.ok()?).ok()??;
+    signatures.get("s").map(|signature| signature.input().clone())
 }

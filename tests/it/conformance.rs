@@ -18,11 +18,19 @@ fn has_test(source: &str, function: &str) -> bool {
     })
 }
 
+/// The packages beside the server, whose tests are named by their files.
+const MEMBERS: [&str; 1] = ["signatures"];
+
 /// The source that the room of a test is.
 fn source(room: &str) -> Option<String> {
-    let path = match room.strip_prefix("src/") {
-        Some(_) => room.to_owned(),
-        None => format!("tests/it/{}", room.replace("::", "/")),
+    let in_package = |package: &&str| {
+        let inside = room.strip_prefix(*package).and_then(|rest| rest.strip_prefix('/'));
+        inside.is_some_and(|inside| inside.starts_with("src/") || inside.starts_with("tests/it/"))
+    };
+    let path = if room.starts_with("src/") || MEMBERS.iter().any(in_package) {
+        room.to_owned()
+    } else {
+        format!("tests/it/{}", room.replace("::", "/"))
     };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     [".rs", "/mod.rs"].iter().find_map(|end| fs::read_to_string(here.join(format!("{path}{end}"))).ok())

@@ -1,0 +1,43 @@
+//! The signature base (RFC 9421 §2.5): a line for each covered component with its value in the request, and one for the
+//! parameters. Nothing in it can be taken for another line: values have no line ends.
+//!
+//! Next door: [`crate::field`] for header fields, [`crate::query`] for single query parameters.
+
+use crate::component::What;
+use crate::error::{Error, Result};
+use crate::input::Input;
+use crate::request::Request;
+use crate::{field, query};
+
+/// More than all headers that a server takes.
+const MOST_BYTES: usize = 128 * 1024;
+
+impl Input {
+    /// What is signed. The same for whoever signs and whoever verifies.
+    pub fn base(&self, request: &Request<'_>) -> Result<String> {
+        let mut lines = Vec::new();
+        let mut length = 0;
+        for component in self.components() {
+            let value = match component.what() {
+                What::Method => request.method().to_owned(),
+                What::TargetUri => request.target_uri(),
+                What::Authority => request.authority(),
+                What::Scheme => request.scheme(),
+                What::RequestTarget => request.request_target(),
+                What::Path => request.path().to_owned(),
+                // A query that is not there is the question mark alone, as an empty one is (§2.2.7).
+                What::Query => format!("?{}", request.query().unwrap_or_default()),
+                What::QueryParam(name) => query::value(request.query().unwrap_or_default(), name)?,
+                What::Field(name, form) => field::value(request, name, form)?,
+            };
+            let line = format!("{component}: {value}");
+            length += line.len();
+            if length > MOST_BYTES {
+                return Err(Error::BaseTooLong);
+            }
+            lines.push(line);
+        }
+        lines.push(format!("\"@signature-params\": {self}"));
+        Ok(lines.join("\n"))
+    }
+}
