@@ -155,13 +155,14 @@ macro_rules! vector {
 }
 
 /// Vectors of signed requests; the last of each pair is the key.
-const VECTORS: [(&str, &str); 8] = [
+const VECTORS: [(&str, &str); 9] = [
     (vector!("rfc9421/b2.1"), vector!("rfc9421/keys/test-key-rsa-pss")),
     (vector!("rfc9421/b2.2"), vector!("rfc9421/keys/test-key-rsa-pss")),
     (vector!("rfc9421/b2.5"), vector!("rfc9421/keys/test-shared-secret")),
     (vector!("rfc9421/b2.6"), vector!("rfc9421/keys/test-key-ed25519")),
     (vector!("rfc9421/b4"), vector!("rfc9421/keys/test-key-ed25519")),
     (vector!("signet/components"), vector!("signet/keys/ed25519")),
+    (vector!("signet/ed25519"), vector!("signet/keys/ed25519")),
     (vector!("signet/ecdsa-p256-sha256"), vector!("signet/keys/ecdsa-p256-sha256")),
     (vector!("signet/hmac-sha256-get"), vector!("signet/keys/hmac-sha256")),
 ];

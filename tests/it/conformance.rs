@@ -19,7 +19,7 @@ fn has_test(source: &str, function: &str) -> bool {
 }
 
 /// The packages beside the server, whose tests are named by their files.
-const MEMBERS: [&str; 1] = ["signatures"];
+const MEMBERS: [&str; 2] = ["guard", "signatures"];
 
 /// The source that the room of a test is.
 fn source(room: &str) -> Option<String> {

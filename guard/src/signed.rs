@@ -1,0 +1,116 @@
+//! Requests that are signed (RFC 9421): with keys that the API knows, over the address that the API says it has.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::request::Parts;
+use signet_signatures::{Error, Kind, Policy, Request, Signatures, VerifyingKey};
+
+use crate::challenge::{Code, Refusal};
+use crate::nonces::{Answer, Nonces};
+
+/// Whose key it is, and what they may.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub key: VerifyingKey,
+    pub subject: String,
+    pub client: Option<String>,
+    pub scopes: Vec<String>,
+    pub groups: Vec<String>,
+}
+
+impl Caller {
+    /// A client that acts for itself, without scopes.
+    #[must_use]
+    pub fn new(key: VerifyingKey, client: impl Into<String>) -> Self {
+        let client = client.into();
+        Self { key, subject: client.clone(), client: Some(client), scopes: Vec::new(), groups: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    #[must_use]
+    pub fn with_groups<S: Into<String>>(mut self, groups: impl IntoIterator<Item = S>) -> Self {
+        self.groups = groups.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+/// The keys that the API knows. A closure `Fn(&str) -> Option<Caller>` is one.
+pub trait SignatureKeys: Send + Sync + 'static {
+    /// Of that `keyid`.
+    fn find<'a>(&'a self, keyid: &'a str) -> Answer<'a, Option<Caller>>;
+}
+
+impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> SignatureKeys for F {
+    fn find<'a>(&'a self, keyid: &'a str) -> Answer<'a, Option<Caller>> {
+        let found = self(keyid);
+        Box::pin(async move { found })
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Signed {
+    /// Scheme and authority, as callers write them.
+    pub scheme: String,
+    pub authority: String,
+    pub policy: Policy,
+    pub keys: Arc<dyn SignatureKeys>,
+    pub nonces: Arc<dyn Nonces>,
+}
+
+pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
+    headers.contains_key("signature-input") || headers.contains_key("signature")
+}
+
+/// The request as a signature sees it.
+fn seen<'a>(parts: &'a Parts, scheme: &'a str, authority: &'a str) -> Result<Request<'a>, Error> {
+    #[cfg(feature = "axum")]
+    let uri = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    #[cfg(not(feature = "axum"))]
+    let uri = &parts.uri;
+    let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    Request::new(parts.method.as_str(), scheme, authority, target)?.with_fields(fields(parts))
+}
+
+fn fields(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
+/// For what does not depend on the address: the digest, and which components are to be covered.
+pub(crate) fn without_address(parts: &Parts) -> Result<Request<'_>, Refusal> {
+    let request = Request::new(parts.method.as_str(), "https", "localhost", "/");
+    request.and_then(|request| request.with_fields(fields(parts))).map_err(|error| refusal(&error))
+}
+
+pub(crate) fn refusal(error: &Error) -> Refusal {
+    let code = match error.kind() {
+        Kind::Malformed => Code::InvalidRequest,
+        Kind::NotProven => Code::InvalidSignature,
+    };
+    Refusal::new(code, format!("{error}."))
+}
+
+impl Signed {
+    /// Who signed it. The nonce is taken last, when everything else is right.
+    pub async fn identify(&self, parts: &Parts, now: i64) -> Result<Caller, Refusal> {
+        let refused = |error: Error| refusal(&error);
+        let request = seen(parts, &self.scheme, &self.authority).map_err(refused)?;
+        let signatures = Signatures::of(&request).map_err(refused)?;
+        let signature = signatures.as_ref().map(Signatures::only).transpose().map_err(refused)?.flatten();
+        let signature = signature.ok_or_else(|| Refusal::new(Code::Nothing, "There is no signature."))?;
+        let checked = self.policy.check(signature, &request, now).map_err(refused)?;
+        // A key that is not known is refused in the words of a signature that does not verify.
+        let caller = self.keys.find(checked.keyid()).await.ok_or_else(|| refusal(&Error::NotVerified))?;
+        checked.verify(&request, &caller.key).map_err(refused)?;
+        match self.nonces.take(checked.keyid(), checked.nonce(), checked.good_until(), now).await {
+            Ok(true) => Ok(caller),
+            Ok(false) => Err(Refusal::new(Code::InvalidSignature, "The nonce was used before.")),
+            Err(error) => Err(Refusal::new(Code::Unavailable, format!("{error}."))),
+        }
+    }
+}

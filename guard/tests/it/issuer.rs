@@ -1,0 +1,176 @@
+//! The issuer's keys: fetched once, again after a rotation, and good while it is away.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use signet_guard::IssuerError;
+
+use crate::support::{self, Issuer, Key, NOW, api, get_with, guard, send, status};
+
+#[tokio::test]
+async fn keys_are_fetched_once_for_many_requests_at_once() {
+    let key = Key::new("k", "ES256");
+    let issuer = Issuer::start(&[&key]).await;
+    let api = api(&guard(&issuer, &support::clock()));
+    let token = key.token(&issuer.claims());
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            let (api, token) = (api.clone(), token.clone());
+            tokio::spawn(async move { status(&api, "/me", &token).await })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_found_and_a_made_up_one_costs_little() {
+    let (old, new) = (Key::new("old", "ES256"), Key::new("new", "ES256"));
+    let issuer = Issuer::start(&[&old]).await;
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    assert_eq!(status(&api, "/me", &old.token(&issuer.claims())).await, 200);
+    // The next one signs at once: found by its name.
+    issuer.publish(&[&old, &new]);
+    assert_eq!(status(&api, "/me", &new.token(&issuer.claims())).await, 200);
+    assert_eq!(status(&api, "/me", &old.token(&issuer.claims())).await, 200);
+    assert_eq!(issuer.asked(), 2);
+    // Strangers make up names: no more than one question a minute.
+    let stranger = Key::new("stranger", "ES256");
+    for second in 0..60 {
+        clock.store(NOW + second, Ordering::SeqCst);
+        assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401);
+    }
+    assert_eq!(issuer.asked(), 2);
+    clock.store(NOW + 60, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401);
+    assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_out_is_forgotten_after_five_minutes() {
+    let (old, new) = (Key::new("old", "ES256"), Key::new("new", "ES256"));
+    let issuer = Issuer::start(&[&old]).await;
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    let (by_old, by_new) = (old.token(&issuer.claims()), new.token(&issuer.claims()));
+    assert_eq!(status(&api, "/me", &by_old).await, 200);
+    issuer.was_asked.notified().await;
+    issuer.publish(&[&new]);
+    clock.store(NOW + 299, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &by_old).await, 200);
+    assert_eq!(issuer.asked(), 1);
+    // This one is let in still, and has the keys fetched beside it; the next waits for nobody.
+    clock.store(NOW + 300, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &by_old).await, 200);
+    issuer.was_asked.notified().await;
+    assert_eq!(issuer.asked(), 2);
+    // A key that is not known is looked for behind the fetch that is under way.
+    assert_eq!(status(&api, "/me", &by_new).await, 200);
+    assert_eq!(status(&api, "/me", &by_old).await, 401);
+}
+
+#[tokio::test]
+async fn known_keys_are_good_while_the_issuer_is_away() {
+    let key = Key::new("k", "ES256");
+    let issuer = Issuer::start(&[&key]).await;
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    let token = |now: i64| {
+        let mut claims = issuer.claims();
+        claims["iat"] = json!(now);
+        claims["exp"] = json!(now + 600);
+        key.token(&claims)
+    };
+    assert_eq!(status(&api, "/me", &token(NOW)).await, 200);
+    *issuer.away.lock().unwrap() = true;
+    for hours in [1, 24, 24 * 7] {
+        let now = NOW + hours * 3600;
+        clock.store(now, Ordering::SeqCst);
+        assert_eq!(status(&api, "/me", &token(now)).await, 200, "{hours}");
+        // A stranger's token is no reason for a 503.
+        let stranger = Key::new("stranger", "ES256");
+        assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401, "{hours}");
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn without_any_key_nobody_is_let_in_and_it_is_asked_again() {
+    let key = Key::new("k", "ES256");
+    let issuer = Issuer::start(&[&key]).await;
+    *issuer.away.lock().unwrap() = true;
+    let clock = support::clock();
+    let guard = guard(&issuer, &clock);
+    let api = api(&guard);
+    let token = key.token(&issuer.claims());
+    let answer = send(&api, get_with("/me", &token)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    assert_eq!(answer.header("www-authenticate"), "");
+    // What is no token asks nobody.
+    assert_eq!(status(&api, "/me", "x").await, 401);
+    *issuer.away.lock().unwrap() = false;
+    clock.store(NOW + 4, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &token).await, 503);
+    clock.store(NOW + 5, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &token).await, 200);
+}
+
+/// OpenID Connect Discovery §4.3.
+#[tokio::test]
+async fn metadata_of_another_issuer_are_not_believed() {
+    let key = Key::new("k", "ES256");
+    let issuer = Issuer::start(&[&key]).await;
+    let guard = guard(&issuer, &support::clock());
+    let api = api(&guard);
+    let set = |metadata| *issuer.metadata.lock().unwrap() = metadata;
+    let keys = format!("{}/keys", issuer.address);
+    set(json!({ "issuer": "https://id.example.com", "jwks_uri": keys }));
+    assert!(matches!(guard.ready().await, Err(IssuerError::Other(_))));
+    set(json!({ "issuer": issuer.address, "jwks_uri": "http://keys.example.com/" }));
+    assert!(matches!(guard.ready().await, Err(IssuerError::NotSecure(_))));
+    set(json!({ "issuer": issuer.address }));
+    assert!(matches!(guard.ready().await, Err(IssuerError::Unreadable(_))));
+    set(json!({ "issuer": issuer.address, "jwks_uri": format!("{}/nothing", issuer.address) }));
+    assert!(matches!(guard.ready().await, Err(IssuerError::Status(_, 404))));
+    assert_eq!(status(&api, "/me", &key.token(&issuer.claims())).await, 503);
+    set(json!({ "issuer": issuer.address, "jwks_uri": keys }));
+    guard.ready().await.unwrap();
+    assert_eq!(status(&api, "/me", &key.token(&issuer.claims())).await, 200);
+}
+
+#[tokio::test]
+async fn keys_that_verify_no_tokens_are_passed_over() {
+    let (good, other) = (Key::new("good", "ES256"), Key::new("other", "ES256"));
+    let issuer = Issuer::start(&[]).await;
+    let with = |name: &str, value| {
+        let mut jwk = other.jwk();
+        jwk[name] = value;
+        jwk
+    };
+    *issuer.keys.lock().unwrap() = vec![
+        json!(7),
+        json!({ "kty": "new", "kid": "other" }),
+        json!({ "kty": "oct", "kid": "other", "k": "AAAA" }),
+        with("use", json!("enc")),
+        with("alg", json!("RS256")),
+        with("crv", json!("P-384")),
+        with("kid", json!(null)),
+        good.jwk(),
+        // A second one of a name is not the first.
+        {
+            let mut jwk = other.jwk();
+            jwk["kid"] = json!("good");
+            jwk
+        },
+    ];
+    let api = api(&guard(&issuer, &support::clock()));
+    assert_eq!(status(&api, "/me", &good.token(&issuer.claims())).await, 200);
+    assert_eq!(status(&api, "/me", &other.token(&issuer.claims())).await, 401);
+    let renamed = json!({ "typ": "at+jwt", "alg": "ES256", "kid": "good" });
+    assert_eq!(status(&api, "/me", &other.token_with(&renamed, &issuer.claims())).await, 401);
+    assert!(Arc::strong_count(&good) > 0);
+}
