@@ -55,9 +55,8 @@
 //! | RFC 9068, RFC 8725: tokens | `token` |
 //! | OpenID Connect Discovery §4, RFC 8414 §3, RFC 7517 §5 | `discovery`, `keys` |
 //! | RFC 9421, by `signet-signatures` | `signed`, `nonces` |
-//! | RFC 9530 | `body` |
+//! | RFC 9530 | `service` |
 
-mod body;
 mod challenge;
 mod discovery;
 mod guard;

@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use signet_signatures::{ContentDigest, Policy};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -19,8 +20,8 @@ use crate::challenge::{Code, Refusal};
 use crate::guard::{Guard, Settings};
 use crate::identity::Identity;
 use crate::requirement::Requirement;
+use crate::signed;
 use crate::token::{self, Unproven};
-use crate::{body, signed};
 
 /// A service behind a [`Guard`].
 #[derive(Clone)]
@@ -91,7 +92,7 @@ impl Guard {
         self.may(&who)?;
         let digest = ContentDigest::of(&signed::without_address(parts)?).map_err(|error| signed::refusal(&error))?;
         let body = match digest {
-            Some(digest) => body::checked(body, &digest, self.settings.body_limit).await?,
+            Some(digest) => checked(body, &digest, self.settings.body_limit).await?,
             None => body,
         };
         parts.extensions.insert(who);
@@ -141,6 +142,24 @@ impl Guard {
         refusal.scopes = (!scopes.is_empty()).then(|| scopes.join(" "));
         Err(refusal)
     }
+}
+
+/// The body again, where it is the one that the digest was made of.
+async fn checked<B>(body: B, digest: &ContentDigest, most: usize) -> Result<B, Refusal>
+where
+    B: Body + From<Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let read = Limited::new(body, most).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Refusal::new(Code::TooLarge, format!("A body with a digest has at most {most} bytes."))
+        } else {
+            Refusal::new(Code::InvalidRequest, "The body did not arrive whole.")
+        }
+    });
+    let bytes = read?.to_bytes();
+    digest.check(&bytes).map_err(|error| Refusal::new(Code::InvalidRequest, format!("{error}.")))?;
+    Ok(B::from(bytes))
 }
 
 /// RFC 6750 §2.1; other schemes are nothing to us.

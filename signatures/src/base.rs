@@ -1,16 +1,30 @@
 //! The signature base (RFC 9421 §2.5): a line for each covered component with its value in the request, and one for the
-//! parameters. Nothing in it can be taken for another line: values have no line ends.
+//! parameters. Nothing in it can be taken for another line: values have no line ends. And signing it (§3.1).
 //!
 //! Next door: [`crate::field`] for header fields, [`crate::query`] for single query parameters.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sfv::KeyRef;
 
 use crate::component::What;
 use crate::error::{Error, Result};
 use crate::input::Input;
+use crate::key::SigningKey;
 use crate::request::Request;
 use crate::{field, query};
 
 /// More than all headers that a server takes.
 const MOST_BYTES: usize = 128 * 1024;
+
+/// The values of the header fields that carry a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureFields {
+    /// Of `Signature-Input`.
+    pub signature_input: String,
+    /// Of `Signature`.
+    pub signature: String,
+}
 
 impl Input {
     /// What is signed. The same for whoever signs and whoever verifies.
@@ -39,5 +53,18 @@ impl Input {
         }
         lines.push(format!("\"@signature-params\": {self}"));
         Ok(lines.join("\n"))
+    }
+
+    /// Over `request`, which has every field that is covered already. An `alg` has to be the key's.
+    pub fn sign(&self, label: &str, request: &Request<'_>, key: &SigningKey) -> Result<SignatureFields> {
+        let label = KeyRef::from_str(label).map_err(|_| Error::Characters("the label"))?.as_str();
+        if self.parameters().alg.as_deref().is_some_and(|alg| alg != key.algorithm().as_str()) {
+            return Err(Error::Algorithm);
+        }
+        let value = key.sign(self.base(request)?.as_bytes())?;
+        Ok(SignatureFields {
+            signature_input: format!("{label}={self}"),
+            signature: format!("{label}=:{}:", STANDARD.encode(value)),
+        })
     }
 }

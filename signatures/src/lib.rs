@@ -45,8 +45,7 @@
 //! | §2.1 values of fields: as they are, `sf`, `key`, `bs` | `field` |
 //! | §2.2 the request, and what is derived from it | `request`, `query` |
 //! | §2.3, §4.1 parameters, one `Signature-Input` | `input` |
-//! | §2.5 the signature base | `base` |
-//! | §3.1 signing | `sign` |
+//! | §2.5 the signature base, §3.1 signing | `base` |
 //! | §3.2, §4.2 verifying, several labels | `signatures` |
 //! | §3.2, §7.2 what has to be said and covered | `policy` |
 //! | §3.3 algorithms and keys | `algorithm`, `key`, `jwk` |
@@ -70,11 +69,11 @@ mod key;
 mod policy;
 mod query;
 mod request;
-mod sign;
 mod signatures;
 mod structured;
 
 pub use algorithm::Algorithm;
+pub use base::SignatureFields;
 pub use component::Component;
 pub use digest::{ContentDigest, DigestAlgorithm};
 pub use error::{Error, Kind, Result};
@@ -84,7 +83,6 @@ pub use jwk::KeyError;
 pub use key::{SigningKey, VerifyingKey};
 pub use policy::{Checked, Policy};
 pub use request::Request;
-pub use sign::SignatureFields;
 pub use signatures::{Signature, Signatures};
 
 /// Bytes of one field, its lines joined: more than 32 signatures of RSA keys need.
