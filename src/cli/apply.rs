@@ -30,8 +30,6 @@ pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
     let (text, format) = read(&args.file)?;
     let refused = |why: String| format!("{}: {why}; nothing was changed", shown(&args.file));
     let document = Document::parse(&text, format).map_err(refused)?;
-    let gates: Vec<String> =
-        document.apis.iter().filter_map(|api| Some(api.gate.as_ref()?.as_str().to_owned())).collect();
     let options = Options { prune: args.prune, dry_run: args.dry_run };
     let plan = apply(manager, &By::command_line(), document, options)
         .await
@@ -40,9 +38,6 @@ pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
         return print_plan_json(&plan);
     }
     print_plan(&plan, args.dry_run);
-    if !gates.is_empty() && plan.changes.iter().any(|change| change.kind == "api") {
-        print(&format!("kept, but this version has no gate that obeys them: the rules of {}", gates.join(", ")));
-    }
     Ok(())
 }
 

@@ -1,10 +1,9 @@
 //! `signet client …`: apps.
 
 use clap::Subcommand;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ask_secret, print, print_json, print_table, registration, said};
+use super::{ask_secret, member, print, print_json, print_table, registration, said};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
 use crate::domain::ids::ClientId;
@@ -97,11 +96,6 @@ pub(super) struct Named {
     client_id: ClientId,
     #[arg(long)]
     json: bool,
-}
-
-/// A value by its name in the metadata.
-fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(said)
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! A command prints its result on stdout, and where it is refused one line on stderr that says why. Secrets come from
 //! a prompt or from stdin, never from an argument, which every user of the machine could read.
 
+mod api;
 mod api_key;
 mod apply;
 mod client;
@@ -19,6 +20,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
@@ -55,6 +58,9 @@ enum Command {
     /// Create, list and change clients.
     #[command(subcommand)]
     Client(client::Command),
+    /// Create, show and change APIs, and who their gates let in.
+    #[command(subcommand)]
+    Api(api::Command),
     /// Make, list and revoke API keys, which let programs through the gate.
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -101,6 +107,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Client(command) => {
             let manager = manager(&config).await?;
             finish(&manager, client::run(&manager, command).await).await
+        }
+        Command::Api(command) => {
+            let manager = manager(&config).await?;
+            finish(&manager, api::run(&manager, command).await).await
         }
         Command::ApiKey(command) => {
             let manager = manager(&config).await?;
@@ -158,6 +168,11 @@ fn start_log(config: &Config, serves: bool) -> Result<(), String> {
 /// An error as the one line that stderr gets.
 fn said(error: impl std::fmt::Display) -> String {
     error.to_string().replace('\n', " ")
+}
+
+/// A value by its name in documents.
+fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(said)
 }
 
 /// A line of a command's output, which is its result: where nobody takes it (`| head`, a full disk) the command has failed,

@@ -74,6 +74,23 @@ pub struct Api {
 }
 
 impl Api {
+    /// One that nothing is said of but its name.
+    #[must_use]
+    pub fn new(identifier: ApiId) -> Self {
+        Self {
+            identifier,
+            name: String::new(),
+            scopes: Scopes::default(),
+            access_token_format: None,
+            access_token_lifetime: None,
+            gate: None,
+            accepts: Vec::new(),
+            rules: Vec::new(),
+            rate_limit: None,
+            upstream_token: false,
+        }
+    }
+
     #[must_use]
     pub fn shown_name(&self) -> &str {
         if self.name.is_empty() { self.identifier.as_str() } else { &self.name }

@@ -56,6 +56,9 @@ pub enum Way {
 }
 
 impl Way {
+    pub const ALL: [Self; 6] =
+        [Self::Bearer, Self::ApiKey, Self::Basic, Self::MessageSignature, Self::Session, Self::Oauth1];
+
     /// As documents and the header `X-Gate-Way` have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -150,8 +153,29 @@ impl RateLimit {
 }
 
 impl Rule {
+    /// What it asks of a caller, in words that go on after "it asks for".
+    #[must_use]
+    pub fn asks(&self) -> String {
+        if self.allow.is_some() {
+            return "nothing: anybody gets in".to_owned();
+        }
+        let several = |one: &str, many: &str, names: &[String], between: &str| match names {
+            [] => None,
+            [name] => Some(format!("{one} {name}")),
+            names => Some(format!("{many} {}", names.join(between))),
+        };
+        let parts = [
+            several("the scope", "all of the scopes", &self.scopes, ", "),
+            several("the group", "one of the groups", &self.groups, ", "),
+            self.acr.map(|acr| format!("a sign-in of at least {acr}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "a credential, whoever it is".to_owned() } else { parts.join(", and ") }
+    }
+
     /// What is wrong with it, as the member `rules` of an API with `scopes`.
-    pub(super) fn problem(&self, scopes: &Scopes) -> Option<FieldError> {
+    #[must_use]
+    pub fn problem(&self, scopes: &Scopes) -> Option<FieldError> {
         let wrong = |message: String| Some(FieldError::new("rules", message));
         let method =
             |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_uppercase());

@@ -7,8 +7,6 @@ use crate::domain::api::Api;
 use crate::domain::gate::Way;
 use crate::protocol::resource_metadata;
 
-const ALL: [Way; 6] = [Way::Bearer, Way::ApiKey, Way::Basic, Way::MessageSignature, Way::Session, Way::Oauth1];
-
 /// The challenges that go with a refusal; nothing where none would help.
 pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
     let realm = quoted(api.shown_name());
@@ -46,7 +44,7 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
     };
     match refusal.reason.status() {
         401 | 400 if refusal.reason != Reason::MalformedRequest && refusal.reason != Reason::AmbiguousPath => {
-            let all: Vec<String> = ALL.into_iter().filter(|way| api.takes(*way)).filter_map(one).collect();
+            let all: Vec<String> = Way::ALL.into_iter().filter(|way| api.takes(*way)).filter_map(one).collect();
             Some(all.join(", ")).filter(|all| !all.is_empty())
         }
         403 if refusal.reason == Reason::InsufficientScope => Some(bearer()),

@@ -12,7 +12,7 @@ pub mod fields;
 pub mod original;
 mod path;
 mod presented;
-mod rules;
+pub mod rules;
 pub mod upstream;
 pub mod verdict;
 

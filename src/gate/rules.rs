@@ -6,8 +6,15 @@
 use crate::domain::gate::Rule;
 
 /// The first rule for such a request.
+#[must_use]
 pub fn first<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<&'a Rule> {
-    rules.iter().find(|rule| has_method(&rule.methods, method) && fits(rule.path.as_str(), path))
+    deciding(rules, method, path).map(|(_, rule)| rule)
+}
+
+/// The same with its number, from 1.
+#[must_use]
+pub fn deciding<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<(usize, &'a Rule)> {
+    (1..).zip(rules).find(|(_, rule)| has_method(&rule.methods, method) && fits(rule.path.as_str(), path))
 }
 
 fn has_method(methods: &[String], method: &str) -> bool {

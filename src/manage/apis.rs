@@ -1,23 +1,73 @@
-//! APIs: what tokens may be for (RFC 8707).
+//! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
 
 use super::{By, ManageError, Manager, Recorder, Result, differing};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
 use crate::store::{Change, Tx, api_keys, apis};
 
-/// Makes an API be as `api` says, new or not.
-pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
-    let problems = api.problems();
-    if !problems.is_empty() {
-        return Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()));
-    }
+/// Every API, by identifier.
+pub async fn all(manager: &Manager) -> Result<Vec<Api>> {
+    Ok(apis::all(manager.store.read()).await?)
+}
+
+pub async fn one(manager: &Manager, id: &ApiId) -> Result<Api> {
+    let found = all(manager).await?.into_iter().find(|known| known.identifier == *id);
+    found.ok_or_else(|| missing(id))
+}
+
+/// Makes an API that there is none of yet.
+pub async fn create(manager: &Manager, by: &By, api: Api) -> Result<()> {
+    check(&api)?;
     let recorder = manager.recorder(by);
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                let known = apis::all(tx.conn()).await?;
-                let before = known.iter().find(|known| known.identifier == api.identifier);
-                save_in(tx, &recorder, before, &api).await?;
+                apis::lock(tx).await?;
+                if find(tx, &api.identifier).await?.is_some() {
+                    let text = format!("identifier: there is an API {} already", api.identifier.as_str());
+                    return Err(ManageError::Conflict(text));
+                }
+                save_in(tx, &recorder, None, &api).await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Makes an API that there is be as `edit` leaves it; what it has become.
+pub async fn update(
+    manager: &Manager,
+    by: &By,
+    id: &ApiId,
+    edit: impl FnOnce(&mut Api) + Send + 'static,
+) -> Result<Api> {
+    let recorder = manager.recorder(by);
+    let id = id.clone();
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                apis::lock(tx).await?;
+                let before = found(tx, &id).await?;
+                let mut after = before.clone();
+                edit(&mut after);
+                check(&after)?;
+                save_in(tx, &recorder, Some(&before), &after).await?;
+                Ok(after)
+            })
+        })
+        .await
+}
+
+/// Makes an API be as `api` says, new or not.
+pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
+    check(&api)?;
+    let recorder = manager.recorder(by);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                apis::lock(tx).await?;
+                let before = find(tx, &api.identifier).await?;
+                save_in(tx, &recorder, before.as_ref(), &api).await?;
                 Ok(())
             })
         })
@@ -29,16 +79,32 @@ pub async fn delete(manager: &Manager, by: &By, id: ApiId) -> Result<()> {
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                if !apis::all(tx.conn()).await?.iter().any(|known| known.identifier == id) {
-                    return Err(ManageError::NotFound(format!("API {}", id.as_str())));
-                }
+                apis::lock(tx).await?;
+                found(tx, &id).await?;
                 remove_in(tx, &recorder, &id).await
             })
         })
         .await
 }
 
-/// What changed; nothing is written otherwise.
+fn check(api: &Api) -> Result<()> {
+    let problems = api.problems();
+    if problems.is_empty() { Ok(()) } else { Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect())) }
+}
+
+async fn find(tx: &Tx, id: &ApiId) -> Result<Option<Api>> {
+    Ok(apis::all(tx.conn()).await?.into_iter().find(|known| known.identifier == *id))
+}
+
+async fn found(tx: &Tx, id: &ApiId) -> Result<Api> {
+    find(tx, id).await?.ok_or_else(|| missing(id))
+}
+
+fn missing(id: &ApiId) -> ManageError {
+    ManageError::NotFound(format!("API {}", id.as_str()))
+}
+
+/// What changed; nothing is written otherwise. The caller holds [`apis::lock`]: no two APIs have one gate.
 pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, api: &Api) -> Result<Vec<String>> {
     let (kind, fields) = match before {
         Some(before) => (EventKind::ApiUpdated, differing(before, api)),

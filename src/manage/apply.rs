@@ -176,6 +176,9 @@ impl Run {
             let password = passwords.remove(&row.username);
             self.user(tx, row, password).await.map_err(|error| in_row("users", at, error))?;
         }
+        if !document.apis.is_empty() {
+            apis::lock(tx).await?;
+        }
         let known = apis::all(tx.conn()).await?;
         for (at, api) in document.apis.iter().enumerate() {
             let before = known.iter().find(|known| known.identifier == api.identifier);

@@ -1,6 +1,8 @@
 //! Request parameters as they come (RFC 6749 §3.1, §3.2): an empty one is absent, a repeated one is refused, unknown
 //! ones are ignored. `resource` and `audience` alone may repeat (RFC 8707 §2, RFC 8693 §2.1).
 
+use std::collections::HashSet;
+
 use super::error::{ErrorCode, OAuthError, Result};
 
 /// No request has more; the body's own limit stands in `web`.
@@ -14,6 +16,11 @@ impl Parameters {
     ///
     /// Percent-encoded bytes that are no UTF-8 are refused: replaced by a sign, two different values would become one.
     pub fn parse(encoded: &[u8]) -> Result<Self> {
+        Self::parse_at_most(MOST, encoded)
+    }
+
+    /// The same with another bound: a form of ours may be a long list.
+    pub fn parse_at_most(most: usize, encoded: &[u8]) -> Result<Self> {
         let invalid = |what: &'static str| OAuthError::new(ErrorCode::InvalidRequest, what);
         let text = std::str::from_utf8(encoded).map_err(|_| invalid("The request is not UTF-8."))?;
         let mut pairs = Vec::new();
@@ -24,7 +31,7 @@ impl Parameters {
             if value.contains('\0') {
                 return Err(invalid("A parameter has a NUL character."));
             }
-            if pairs.len() == MOST {
+            if pairs.len() == most {
                 return Err(invalid("The request has too many parameters."));
             }
             pairs.push((name.into_owned(), value.into_owned()));
@@ -95,12 +102,12 @@ impl Parameters {
 
     /// Refuses any repetition but of the parameters in `lists`.
     pub fn check_repetition_but(&self, lists: &[&str]) -> Result<()> {
-        for (at, (name, _)) in self.0.iter().enumerate() {
-            if !lists.contains(&name.as_str()) && self.0.iter().take(at).any(|(before, _)| before == name) {
-                return Err(OAuthError::new(ErrorCode::InvalidRequest, "A parameter is repeated."));
-            }
+        let mut seen = HashSet::new();
+        let mut names = self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !lists.contains(name));
+        if names.all(|name| seen.insert(name)) {
+            return Ok(());
         }
-        Ok(())
+        Err(OAuthError::new(ErrorCode::InvalidRequest, "A parameter is repeated."))
     }
 }
 

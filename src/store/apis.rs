@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{QueryOrder, Set};
 
-use super::{Result, Tx, from_json, json};
+use super::{Result, Tx, feed, from_json, json};
 use crate::domain::api::{Api, ApiId};
 
 mod row {
@@ -20,6 +20,11 @@ mod row {
         pub document: String,
     }
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Lets nobody else change an API until the transaction ends, so that what it reads of them stays true.
+pub async fn lock(tx: &Tx) -> Result<()> {
+    feed::lock(tx.conn()).await
 }
 
 /// Makes an API be as `api` says, new or not.

@@ -1,6 +1,7 @@
 //! The paths of pages, one place for links and routes. Those of the protocol are `protocol::discovery`'s, which publishes
 //! them.
 
+use crate::domain::api::ApiId;
 use crate::domain::ids::{ClientId, InteractionId, UserId};
 
 pub use crate::protocol::discovery::ENDPOINTS;
@@ -14,6 +15,8 @@ pub const DEVICE: &str = "/device";
 pub const DEVICE_QR: &str = "/device/qr";
 pub const ACCOUNT: &str = "/account";
 pub const CONSOLE: &str = "/admin";
+/// The console's table of APIs.
+pub const APIS: &str = "/admin/apis";
 /// Where proxies ask, with the name of a gate behind it.
 pub const GATE: &str = "/gate/verify";
 
@@ -51,6 +54,11 @@ pub fn console_client(id: &ClientId) -> String {
         id => url::form_urlencoded::byte_serialize(id.as_bytes()).collect(),
     };
     format!("{CONSOLE}/clients/{segment}")
+}
+
+/// The console's page of an API, whose identifier is one segment of it.
+pub fn console_api(id: &ApiId) -> String {
+    format!("{APIS}/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
 }
 
 /// The app's logo, as we serve it.

@@ -3,10 +3,15 @@
 //!
 //! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] its keys, [`client_form`] what its forms mean,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
-//! [`registration`] apps that connect themselves; [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
+//! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
+//! its form means and [`api_rules`] the rules in it; [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
+pub mod api;
+mod api_form;
 pub mod api_keys;
+mod api_rules;
+pub mod apis;
 pub mod client;
 mod client_form;
 mod client_members;
@@ -33,7 +38,7 @@ use crate::manage::{FieldError, ManageError};
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
-use crate::web::urls::CONSOLE;
+use crate::web::urls::{APIS, CONSOLE};
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -51,6 +56,10 @@ pub fn routes() -> Router<App> {
         .route("/admin/clients/{id}/api-keys/{key}/revoke", post(api_keys::revoke))
         .route("/admin/registration", get(registration::show).post(registration::create))
         .route("/admin/registration/tokens/{id}/revoke", post(registration::revoke))
+        .route(APIS, get(apis::list))
+        .route("/admin/apis/new", get(apis::show_new).post(apis::submit_new))
+        .route("/admin/apis/{id}", get(api::show).post(api::save))
+        .route("/admin/apis/{id}/delete", get(api::ask_delete).post(api::delete))
         .route("/admin/people", get(people::list))
         .route("/admin/people/new", get(people::show_new).post(people::submit_new))
         .route("/admin/people/{id}", get(person::show).post(person::save))

@@ -160,6 +160,11 @@ macro_rules! form_of {
                 Err(self.person.error(OAuthError::new(ErrorCode::InvalidRequest, text)))
             }
 
+            /// Whether a field was sent, empty or not.
+            pub fn has(&self, name: &str) -> bool {
+                self.form.0.has(name)
+            }
+
             /// Every box of that name that is ticked.
             pub fn all(&self, name: &str) -> Vec<String> {
                 self.form.all(name)

@@ -78,7 +78,9 @@ impl FromRequestParts<App> for Visitor {
 }
 
 /// The fields of our own forms that are boxes to tick, several of one name.
-const LISTS: [&str; 3] = ["groups", "grant_types", "response_types"];
+const LISTS: [&str; 4] = ["groups", "grant_types", "response_types", "accepts"];
+/// Those of one form of ours; a list of rules has several for each. The body's own limit stands in `web`.
+const MOST_FIELDS: usize = 2000;
 
 /// A POST from one of our own pages.
 pub struct Form {
@@ -107,7 +109,7 @@ impl FromRequest<App> for Form {
             return Err(refused("The form came from another site. Open the page here and try again."));
         }
         let body = body_of(Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
-        let fields = Parameters::parse(&body).map_err(|error| visitor.error(error))?;
+        let fields = Parameters::parse_at_most(MOST_FIELDS, &body).map_err(|error| visitor.error(error))?;
         fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
         let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();
         if !visitor.browser.owns(app, visitor.session_id(), token) {

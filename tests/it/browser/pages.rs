@@ -2,6 +2,7 @@
 //! narrow phone.
 
 use serde_json::json;
+use signet::manage::{By, apis};
 use signet::store::people;
 
 use super::landing;
@@ -122,26 +123,65 @@ async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
     fits("signed-out").await;
 }
 
-/// Names of metadata are long words.
-#[tokio::test]
-async fn an_apps_settings_fit_320_pixels_when_nothing_is_folded_in() {
+/// A server with an administrator, and a browser of 320 pixels that she is signed in with.
+async fn narrow_console() -> (Server, Chromium) {
     let server = Server::start().await;
     server.user("alice").await;
     let mut user = server.person("alice").await;
     user.admin = true;
     let write = server.app.store().write(move |tx| Box::pin(async move { people::update(tx, &user).await }));
     write.await.unwrap();
-    server.client("web", json!({})).await;
     let browser = Chromium::start().await;
     browser.open(&format!("{}/login", server.url)).await;
     browser.sign_in("alice", PASSWORD).await;
     browser.wait_for_page("home").await;
     browser.set_size(320, 640).await;
+    (server, browser)
+}
+
+/// Names of metadata are long words.
+#[tokio::test]
+async fn an_apps_settings_fit_320_pixels_when_nothing_is_folded_in() {
+    let (server, browser) = narrow_console().await;
+    server.client("web", json!({})).await;
     browser.open(&format!("{}/admin/clients/web", server.url)).await;
     browser.wait_for("#settings").await;
     for at in (1..=6).rev() {
         browser.click(&format!("#settings > details.fold:nth-of-type({at}) > summary")).await;
     }
     assert!(browser.has("#jwt_bearer").await && !browser.overflows().await);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// Identifiers, paths and groups are long words too.
+#[tokio::test]
+async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
+    let (server, browser) = narrow_console().await;
+    let long = "grundstuecksverkehrsgenehmigungszustaendigkeitsuebertragungsverordnung";
+    let api = json!({
+        "identifier": format!("https://{long}.example/{long}"), "name": long, "scopes": [long], "gate": "orders",
+        "accepts": ["bearer", "api_key", "basic", "message_signature", "session", "oauth1"],
+        "rules": [{ "methods": ["GET", "POST", "DELETE"], "path": format!("/{long}/**"), "scopes": [long], "groups": [long] }],
+    });
+    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    let page = format!("{}/admin/apis/https%3A%2F%2F{long}.example%2F{long}", server.url);
+    browser.without_javascript().await;
+    for path in [format!("{}/admin/apis", server.url), format!("{}/admin/apis/new", server.url)] {
+        browser.open(&path).await;
+        browser.wait_for_page("admin").await;
+        assert!(!browser.overflows().await, "{path}");
+    }
+    browser.open(&format!("{page}?method=POST&path=/{long}/1")).await;
+    browser.wait_for("#outcome").await;
+    browser.click("#settings details.fold > summary").await;
+    assert!(!browser.overflows().await);
+    browser.fill("#rule_1_path", "orders").await;
+    browser.click("#settings button.primary").await;
+    browser.wait_for("#rule_1_path-error").await;
+    assert!(!browser.overflows().await);
+    browser.fill("#rule_1_path", "/orders").await;
+    browser.fill("#rule_1_methods", "PUT").await;
+    browser.click("#settings button.primary").await;
+    browser.wait_for("#rule_2_path").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }

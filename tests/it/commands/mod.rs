@@ -1,8 +1,9 @@
 //! The program at a terminal (CONTRACT "Program"): what each command does, prints and exits with.
 //!
-//! [`serve`] starting and stopping, [`apply`] documents, [`daily`] people, clients and keys; here what is left: usage,
+//! [`serve`] starting and stopping, [`apply`] documents, [`daily`] people, clients and keys, [`api`] APIs; here what is left: usage,
 //! `migrate`, `doctor`, `healthcheck`.
 
+mod api;
 mod apply;
 mod daily;
 mod serve;

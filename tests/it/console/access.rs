@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use signet::manage::export::export;
-use signet::manage::{By, registration};
+use signet::manage::{By, apis, registration};
 use signet::store::api_keys as rows;
 use signet::store::signing_keys;
 
@@ -33,10 +33,11 @@ async fn routes(server: &Server) -> Vec<Route> {
     let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split_once(", "));
     let all: Vec<Route> = lines
         .map(|(path, methods)| {
-            let path = path.trim_matches('"').replace("CONSOLE", "/admin");
+            let path = path.trim_matches('"').replace("CONSOLE", "/admin").replace("APIS", "/admin/apis");
             let id = match path.split('/').nth(2) {
                 Some("people") => &bob,
                 Some("registration") => &access,
+                Some("apis") => "https%3A%2F%2Fapi.example.com",
                 _ => "web",
             };
             let path = path.replace("{id}", id).replace("{kind}", "web").replace("{alg}", "RS256");
@@ -55,6 +56,8 @@ async fn with_bob_and_web() -> (Server, Browser) {
     api_keys::put_api(&server, "orders", &["api_key"]).await;
     api_keys::made(&server, api_keys::web()).await;
     api_keys::made(&server, api_keys::alice(&server).await).await;
+    let api = serde_json::json!({ "identifier": "https://api.example.com", "gate": "billing" });
+    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
     (server, admin)
 }
 
@@ -163,6 +166,9 @@ async fn what_there_is_none_of_is_a_page_that_says_so() {
         "/admin/clients/nobody/api-keys/new/orders",
         "/admin/clients/new/nonsense",
         "/admin/keys/nonsense/retire",
+        "/admin/apis/nonsense",
+        "/admin/apis/https%3A%2F%2Fnowhere.example",
+        "/admin/apis/https%3A%2F%2Fnowhere.example/delete",
     ] {
         let page = admin.page(path).await;
         assert_eq!((page.status, page.error().as_str()), (404, "not_found"), "{path}");

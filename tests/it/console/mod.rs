@@ -1,7 +1,8 @@
-//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`people`],
+//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`apis`], [`people`],
 //! [`registration`], and [`record`], what has happened and the keys.
 
 mod access;
+mod apis;
 mod clients;
 mod people;
 mod record;

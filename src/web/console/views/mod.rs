@@ -2,10 +2,11 @@
 //! name in `templates/console/` does the rest.
 //!
 //! Here stand the parts that several pages share (filters, pager, one session, the page that confirms a dangerous
-//! action); the pages themselves are next door: `overview`, `clients` (with `client_form` and `api_keys`), `registration`, `people`, `events`, `keys`. The frame around
-//! them (bar, viewer, notice, dates) is `crate::web::view`.
+//! action); the pages themselves are next door: `overview`, `clients` (with `client_form` and `api_keys`), `registration`,
+//! `apis`, `people`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is `crate::web::view`.
 
 pub mod api_keys;
+pub mod apis;
 pub mod client_form;
 pub mod clients;
 pub mod events;
@@ -81,6 +82,7 @@ impl ConfirmPage {
 pub enum Section {
     Overview,
     Apps,
+    Apis,
     People,
     Events,
     Keys,
@@ -91,6 +93,7 @@ impl Section {
         match self {
             Self::Overview => "Overview",
             Self::Apps => "Apps",
+            Self::Apis => "APIs",
             Self::People => "People",
             Self::Events => "Events",
             Self::Keys => "Keys",

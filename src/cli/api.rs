@@ -1,0 +1,219 @@
+//! `signet api …`: APIs, and the rules by which their gates let somebody in.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{member, print, print_json, print_table, said};
+use crate::domain::api::{Api, ApiId};
+use crate::domain::client_metadata::TokenFormat;
+use crate::domain::gate::{GateName, RateLimit, Rule, Way};
+use crate::domain::scope::Scopes;
+use crate::manage::apis;
+use crate::manage::{By, Manager};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add an API.
+    Create(Box<Create>),
+    /// List every API.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one API with its rules.
+    Show(Named),
+    /// Change what is named of an API; the rest stays.
+    Update(Box<Update>),
+    /// Delete an API: no token is for it any more, and its gate lets nobody in.
+    Delete(Named),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// The absolute URI that names it in `resource` and in a token's `aud`; it never changes.
+    #[arg(long, value_name = "URI", value_parser = member::<ApiId>)]
+    identifier: ApiId,
+    #[command(flatten)]
+    members: Members,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Update {
+    #[arg(value_parser = member::<ApiId>)]
+    identifier: ApiId,
+    #[command(flatten)]
+    members: Members,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    #[arg(value_parser = member::<ApiId>)]
+    identifier: ApiId,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Members {
+    /// What people read.
+    #[arg(long)]
+    name: Option<String>,
+    /// A scope of its own; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = one_scope)]
+    scopes: Vec<String>,
+    /// The last part of the address at which proxies ask, `/gate/verify/GATE`.
+    #[arg(long, value_parser = member::<GateName>)]
+    gate: Option<GateName>,
+    /// `bearer` (what a gate takes where nothing is said), `api_key`, `basic`, `message_signature`, `session`, `oauth1`;
+    /// may be repeated.
+    #[arg(long = "accept", value_name = "WAY", value_parser = member::<Way>)]
+    accepts: Vec<Way>,
+    /// A file of the rules, in order: a JSON array as in `apply`; - reads it from stdin.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// How long its access tokens live.
+    #[arg(long, value_name = "SECONDS")]
+    lifetime: Option<i64>,
+    /// `jwt` or `opaque`.
+    #[arg(long, value_parser = member::<TokenFormat>)]
+    format: Option<TokenFormat>,
+    /// For each owner of a credential: so many requests at once.
+    #[arg(long, value_name = "REQUESTS", requires = "rate")]
+    burst: Option<u32>,
+    /// And so many a second after that; may have a decimal point.
+    #[arg(long, value_name = "PER_SECOND", requires = "burst")]
+    rate: Option<f64>,
+    /// Whether its gate hands on a token of its own for the API.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    upstream_token: Option<bool>,
+}
+
+fn one_scope(text: &str) -> Result<String, String> {
+    match Scopes::parse(text)?.iter().collect::<Vec<_>>().as_slice() {
+        [one] if *one == text => Ok(text.to_owned()),
+        _ => Err("one scope; repeat --scope for more".to_owned()),
+    }
+}
+
+impl Members {
+    /// What is named, on `api`.
+    fn set(self, rules: Option<Vec<Rule>>, api: &mut Api) {
+        if let Some(name) = self.name {
+            api.name = name;
+        }
+        if !self.scopes.is_empty() {
+            api.scopes = self.scopes.into_iter().collect();
+        }
+        if !self.accepts.is_empty() {
+            api.accepts = self.accepts;
+        }
+        if let Some(rules) = rules {
+            api.rules = rules;
+        }
+        if let (Some(burst), Some(per_second)) = (self.burst, self.rate) {
+            api.rate_limit = Some(RateLimit { burst, per_second });
+        }
+        api.gate = self.gate.or(api.gate.take());
+        api.access_token_lifetime = self.lifetime.or(api.access_token_lifetime);
+        api.access_token_format = self.format.or(api.access_token_format);
+        api.upstream_token = self.upstream_token.unwrap_or(api.upstream_token);
+    }
+}
+
+pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
+    let by = By::command_line();
+    match command {
+        Command::Create(args) => {
+            let rules = args.members.rules.as_deref().map(read_rules).transpose()?;
+            let mut api = Api::new(args.identifier);
+            args.members.set(rules, &mut api);
+            apis::create(manager, &by, api.clone()).await.map_err(said)?;
+            answer(&api, args.json, "is added")
+        }
+        Command::List { json } => list(manager, json).await,
+        Command::Show(named) => show(manager, &named).await,
+        Command::Update(args) => {
+            let (rules, members) = (args.members.rules.as_deref().map(read_rules).transpose()?, args.members);
+            let edit = move |api: &mut Api| members.set(rules, api);
+            let api = apis::update(manager, &by, &args.identifier, edit).await.map_err(said)?;
+            answer(&api, args.json, "is changed")
+        }
+        Command::Delete(named) => {
+            apis::delete(manager, &by, named.identifier.clone()).await.map_err(said)?;
+            if named.json {
+                return print_json(&json!({ "identifier": named.identifier, "deleted": true }));
+            }
+            print(&format!("{} is deleted", named.identifier.as_str()));
+            Ok(())
+        }
+    }
+}
+
+fn read_rules(file: &Path) -> Result<Vec<Rule>, String> {
+    let from_stdin = file.as_os_str() == "-";
+    let shown = if from_stdin { "stdin".to_owned() } else { file.display().to_string() };
+    let failed = |error: std::io::Error| format!("{shown}: {error}");
+    let text = if from_stdin {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        text
+    } else {
+        std::fs::read_to_string(file).map_err(failed)?
+    };
+    serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}; nothing was changed"))
+}
+
+async fn list(manager: &Manager, json: bool) -> Result<(), String> {
+    let all = apis::all(manager).await.map_err(said)?;
+    if json {
+        return print_json(&all);
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|api| {
+            let ways = if api.gate.is_some() { ways(api) } else { String::new() };
+            let gate = api.gate.as_ref().map(|gate| gate.as_str().to_owned()).unwrap_or_default();
+            [api.identifier.as_str().to_owned(), api.name.clone(), gate, ways, api.rules.len().to_string()]
+        })
+        .collect();
+    print_table(["IDENTIFIER", "NAME", "GATE", "WAYS", "RULES"], &rows);
+    Ok(())
+}
+
+async fn show(manager: &Manager, named: &Named) -> Result<(), String> {
+    let api = apis::one(manager, &named.identifier).await.map_err(said)?;
+    if named.json {
+        return print_json(&api);
+    }
+    print(&format!("identifier  {}", api.identifier.as_str()));
+    print(&format!("name        {}", api.name));
+    print(&format!("scopes      {}", api.scopes));
+    let Some(gate) = &api.gate else { return Ok(()) };
+    print(&format!("gate        {}", gate.as_str()));
+    print(&format!("ways        {}", ways(&api)));
+    for (number, rule) in (1..).zip(&api.rules) {
+        print(&format!("rule {number}      {} {}: {}", rule.methods.join(" "), rule.path.as_str(), rule.asks()));
+    }
+    print("anything else is refused");
+    Ok(())
+}
+
+fn ways(api: &Api) -> String {
+    let taken: Vec<&str> = Way::ALL.into_iter().filter(|way| api.takes(*way)).map(Way::as_str).collect();
+    taken.join(" ")
+}
+
+fn answer(api: &Api, json: bool, what: &str) -> Result<(), String> {
+    if json {
+        return print_json(api);
+    }
+    print(&format!("{} {what}", api.identifier.as_str()));
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! `/admin/apis/{id}`: one API. Its settings and rules, a request tried on them, deleting it.
+
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::views::apis::{ApiForm, ApiPage, Outcome, Trial};
+use super::views::{ConfirmPage, Crumb, Section};
+use super::{FieldErrors, again, api_form, apis, failed, refused, then};
+use crate::domain::api::{Api, ApiId};
+use crate::gate::fields::Fields;
+use crate::gate::original::Original;
+use crate::gate::{Asked, rules};
+use crate::manage::apis as manage;
+use crate::protocol::parameters::Parameters;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::urls::{self, APIS, GATE};
+use crate::web::view::Chrome;
+
+pub async fn show(
+    Admin(person): Admin,
+    InPath(id): InPath<ApiId>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let api = found(&person, &id).await?;
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
+    let text = |name: &str| query.one(name).ok().flatten().unwrap_or_default().trim();
+    let trial = trial(&api, text("method"), text("path"));
+    Ok(render(&page(&person, &api, api_form::shown(&api), trial)))
+}
+
+pub async fn save(InPath(id): InPath<ApiId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let typed = api_form::typed(&form)?;
+    let api = found(person, &id).await?;
+    let refuse = |status, errors: FieldErrors| {
+        again(status, &page(person, &api, ApiForm { errors, ..typed.clone() }, Trial::default()))
+    };
+    let read = match api_form::read(&typed, api.clone()) {
+        Ok(read) => read,
+        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    };
+    match manage::update(&person.app().manager(), &person.by(), &id, move |api| *api = read).await {
+        Ok(_) => Ok(then(person, Flash::ok("Saved."), &urls::console_api(&id))),
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            Ok(refuse(status, errors))
+        }
+    }
+}
+
+pub async fn ask_delete(Admin(person): Admin, InPath(id): InPath<ApiId>) -> Result<Response, PageError> {
+    let api = found(&person, &id).await?;
+    Ok(render(&confirm(&person, &api, "", None)))
+}
+
+pub async fn delete(InPath(id): InPath<ApiId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let api = found(person, &id).await?;
+    let typed = form.text("confirm");
+    if typed.trim() != id.as_str() {
+        let page = confirm(person, &api, typed, Some("That isn’t the API’s identifier."));
+        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    let done = manage::delete(&person.app().manager(), &person.by(), id).await;
+    done.map_err(|error| failed(person, error))?;
+    Ok(then(person, Flash::ok(format!("{} is deleted.", api.shown_name())), APIS))
+}
+
+async fn found(person: &SignedIn, id: &ApiId) -> Result<Api, PageError> {
+    match manage::one(&person.app().manager(), id).await {
+        Ok(api) => Ok(api),
+        Err(crate::manage::ManageError::NotFound(_)) => Err(person.not_found("There is no such API.")),
+        Err(error) => Err(failed(person, error)),
+    }
+}
+
+/// What the gate would do, found out as the gate does it: the request is read as nginx would tell of it.
+fn trial(api: &Api, method: &str, path: &str) -> Trial {
+    let outcome = (!method.is_empty() || !path.is_empty()).then(|| decided(api, method, path));
+    Trial { method: method.to_owned(), path: path.to_owned(), outcome }
+}
+
+fn decided(api: &Api, method: &str, path: &str) -> Outcome {
+    if !path.starts_with('/') {
+        return Outcome::Unreadable("A path begins with a slash.".to_owned());
+    }
+    let (method, url) = (method.to_ascii_uppercase(), format!("https://any{path}"));
+    let fields = Fields(vec![("x-original-method", method.as_bytes()), ("x-original-url", url.as_bytes())]);
+    match Original::read(&Asked { gate: "", method: "GET", behind: None, fields: &fields }) {
+        Err(refusal) => Outcome::Unreadable(refusal.text),
+        Ok(request) => match rules::deciding(&api.rules, &request.method, &request.path) {
+            Some((number, rule)) => Outcome::Rule {
+                number,
+                shown: format!("{} {}", rule.methods.join(" "), rule.path.as_str()),
+                asks: rule.asks(),
+            },
+            None => Outcome::Nothing,
+        },
+    }
+}
+
+fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> ApiPage {
+    let asked_at = |gate: &str| person.app().config.issuer.join(&format!("{GATE}/{gate}"));
+    ApiPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        name: api.shown_name().to_owned(),
+        identifier: api.identifier.as_str().to_owned(),
+        href: urls::console_api(&api.identifier),
+        state: apis::state(api),
+        asked_at: api.gate.as_ref().map(|gate| asked_at(gate.as_str())),
+        trial,
+        form: form.with_an_empty_row(),
+    }
+}
+
+fn confirm(person: &SignedIn, api: &Api, typed: &str, error: Option<&str>) -> ConfirmPage {
+    let (name, href) = (api.shown_name(), urls::console_api(&api.identifier));
+    ConfirmPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        section: Section::Apis,
+        crumbs: vec![
+            Crumb { label: "APIs".to_owned(), href: APIS.to_owned() },
+            Crumb { label: name.to_owned(), href: href.clone() },
+        ],
+        step: "Delete".to_owned(),
+        title: format!("Delete {name}?"),
+        warning: "This can’t be undone.".to_owned(),
+        effects: vec![
+            "no app gets a token for it any more".to_owned(),
+            "its gate lets nobody in: what stands behind it can’t be reached through the proxy".to_owned(),
+            "its settings and rules are erased; the events stay".to_owned(),
+        ],
+        word: api.identifier.as_str().to_owned(),
+        typed: typed.to_owned(),
+        error: error.map(ToOwned::to_owned),
+        action: format!("{href}/delete"),
+        button: format!("Delete {name}"),
+        back: href,
+        instead: None,
+    }
+}

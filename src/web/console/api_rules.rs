@@ -1,0 +1,149 @@
+//! The rules in the form of an API: a row for each, in the order of their numbers, and an empty one to add another. What
+//! is refused is told at its row.
+//!
+//! Next door: [`super::api_form`], the rest of the form; `domain::gate`, what a rule may be.
+
+use super::api_form::wrong;
+use super::views::apis::{RuleRow, rule_field, rule_name};
+use super::{FieldErrors, at};
+use crate::domain::authorization::Acr;
+use crate::domain::gate::{Allow, PathPattern, Rule};
+use crate::domain::scope::Scopes;
+use crate::web::extract::AdminForm;
+
+/// More than the body of a form has room for.
+const MOST: usize = 1000;
+
+pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
+    let row = |(number, rule): (usize, &Rule)| RuleRow {
+        at: number.to_string(),
+        methods: rule.methods.join(" "),
+        path: rule.path.as_str().to_owned(),
+        who: match (rule.allow, rule.acr) {
+            (Some(Allow::Anonymous), _) => RuleRow::ANYBODY.to_owned(),
+            (None, acr) => acr.map(|acr| acr.as_str().to_owned()).unwrap_or_default(),
+        },
+        scopes: rule.scopes.join(" "),
+        groups: rule.groups.join(", "),
+        remove: false,
+    };
+    (1..).zip(rules).map(row).collect()
+}
+
+/// The rows as they were typed; nothing where one of as many as the form says is not there as a whole: a rule that got
+/// lost on the way would leave its requests to the next one that fits.
+pub fn typed(form: &AdminForm) -> Option<Vec<RuleRow>> {
+    let count: usize = form.text("rules").parse().ok().filter(|count| *count <= MOST)?;
+    let row = |index: usize| {
+        let text = |field: &str| form.text(&rule_field(index, field)).trim().to_owned();
+        let whole = RuleRow::FIELDS.iter().all(|field| form.has(&rule_field(index, field)));
+        whole.then(|| RuleRow {
+            at: text("at"),
+            methods: text("methods"),
+            path: text("path"),
+            who: text("who"),
+            scopes: text("scopes"),
+            groups: text("groups"),
+            remove: form.ticked(&rule_field(index, "remove")),
+        })
+    };
+    (0..count).map(row).collect()
+}
+
+/// The rules in their new order, without those that are to go.
+pub fn read(rows: &[RuleRow], scopes: &Scopes) -> Result<Vec<Rule>, FieldErrors> {
+    let (mut rules, mut errors) = (Vec::new(), FieldErrors::new());
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| !row.remove && !row.is_blank()) {
+        match (place(index, row), rule(index, row, scopes)) {
+            (Ok(place), Ok(rule)) => rules.push((place, rule)),
+            (place, rule) => errors.extend(place.err().into_iter().chain(rule.err()).flatten()),
+        }
+    }
+    rules.sort_by_key(|(place, _)| *place);
+    if errors.is_empty() { Ok(rules.into_iter().map(|(_, rule)| rule).collect()) } else { Err(errors) }
+}
+
+/// Where it stands from now on. Of two with one number the one that was moved gets the place: one that comes up stands
+/// before who was there, one that goes down behind.
+fn place(index: usize, row: &RuleRow) -> Result<(i64, std::cmp::Ordering), FieldErrors> {
+    let before = i64::try_from(index).unwrap_or(i64::MAX).saturating_add(1);
+    match row.at.parse::<i64>() {
+        Ok(now) => Ok((now, now.cmp(&before))),
+        Err(_) => Err(at(&rule_field(index, "at"), "Write a number.")),
+    }
+}
+
+fn rule(index: usize, row: &RuleRow, scopes: &Scopes) -> Result<Rule, FieldErrors> {
+    let words = |text: &str| text.split([' ', ',']).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+    let path = PathPattern::try_from(row.path.clone());
+    let path = path.map_err(|problem| vec![wrong(rule_field(index, "path"), problem)])?;
+    let (allow, acr) = match (row.who.as_str(), Acr::parse(&row.who)) {
+        ("", _) => (None, None),
+        (RuleRow::ANYBODY, _) => (Some(Allow::Anonymous), None),
+        (_, Some(acr)) => (None, Some(acr)),
+        _ => return Err(at(&rule_field(index, "who"), "Choose one of these.")),
+    };
+    let groups = row.groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned);
+    let methods: Vec<String> = words(&row.methods);
+    let rule = Rule {
+        methods: methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
+        path,
+        allow,
+        scopes: words(&row.scopes),
+        groups: groups.collect(),
+        acr,
+    };
+    match rule.problem(scopes) {
+        Some(problem) => Err(vec![wrong(rule_name(index), problem.message)]),
+        None => Ok(rule),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RuleRow, read};
+    use crate::domain::scope::Scopes;
+
+    fn rows(numbers: &[&str]) -> Vec<RuleRow> {
+        let row = |(index, at): (usize, &&str)| RuleRow {
+            at: (*at).to_owned(),
+            methods: "get".to_owned(),
+            path: format!("/{}", char::from(b'a' + u8::try_from(index).unwrap())),
+            ..RuleRow::default()
+        };
+        numbers.iter().enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn numbers_say_the_order() {
+        for (numbers, order) in [
+            (["1", "2", "3", "4"], "/a /b /c /d"),
+            (["1", "2", "3", "1"], "/d /a /b /c"),
+            (["4", "2", "3", "4"], "/b /c /d /a"),
+            (["2", "1", "3", "4"], "/b /a /c /d"),
+            (["3", "2", "1", "4"], "/c /b /a /d"),
+            (["1", "2", "0", "-1"], "/d /c /a /b"),
+            (["99", "2", "3", "4"], "/b /c /d /a"),
+        ] {
+            let rules = read(&rows(&numbers), &Scopes::default()).unwrap();
+            let paths: Vec<&str> = rules.iter().map(|rule| rule.path.as_str()).collect();
+            assert_eq!(paths.join(" "), order, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_at_its_row() {
+        let mut typed = rows(&["1", "x", "3", "4", "5", "6"]);
+        typed[2].path = "orders".to_owned();
+        typed[3].methods = String::new();
+        typed[4] = RuleRow { who: RuleRow::ANYBODY.to_owned(), groups: "staff".to_owned(), ..typed[4].clone() };
+        typed[5] = RuleRow { path: "?".to_owned(), remove: true, ..typed[5].clone() };
+        let errors = read(&typed, &Scopes::default()).unwrap_err();
+        let fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["rule_1_at", "rule_2_path", "rule_3", "rule_4"]);
+        assert!(
+            errors.iter().all(|(_, text)| text.ends_with('.') && text.starts_with(char::is_uppercase)),
+            "{errors:?}"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! `/admin/apis`: the table of APIs, and the form for a new one.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::views::apis::{ApiForm, ApiRow, ApisPage, NewApiPage, State};
+use super::{FieldErrors, again, api_form, refused, then};
+use crate::domain::api::{Api, ApiId};
+use crate::domain::gate::Way;
+use crate::manage::apis as manage;
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, AdminForm, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::urls;
+use crate::web::view::Chrome;
+
+/// There are few: they are read whole, as the gate has them.
+pub async fn list(Admin(person): Admin) -> Result<Response, PageError> {
+    let all = manage::all(&person.app().manager()).await.map_err(|error| super::failed(&person, error))?;
+    Ok(render(&ApisPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        apis: all.iter().map(row).collect(),
+    }))
+}
+
+pub async fn show_new(Admin(person): Admin) -> Response {
+    render(&new_page(&person, "", ApiForm::default()))
+}
+
+pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    form.complete(&["identifier"])?;
+    let (identifier, typed) = (form.text("identifier").trim(), api_form::typed(&form)?);
+    let refuse =
+        |status, errors: FieldErrors| again(status, &new_page(person, identifier, ApiForm { errors, ..typed.clone() }));
+    let api = match ApiId::parse(identifier) {
+        Ok(id) => api_form::read(&typed, Api::new(id)),
+        Err(problem) => Err(vec![api_form::wrong("identifier", problem)]),
+    };
+    let api = match api {
+        Ok(api) => api,
+        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    };
+    match manage::create(&person.app().manager(), &person.by(), api.clone()).await {
+        Ok(()) => {
+            let flash = Flash::ok(format!("{} is added.", api.shown_name()));
+            Ok(then(person, flash, &urls::console_api(&api.identifier)))
+        }
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            Ok(refuse(status, errors))
+        }
+    }
+}
+
+pub(super) fn state(api: &Api) -> State {
+    match &api.gate {
+        None => State::NoGate,
+        Some(_) if api.rules.is_empty() => State::NoRules,
+        Some(_) => State::Guarded,
+    }
+}
+
+fn row(api: &Api) -> ApiRow {
+    let ways = Way::ALL.into_iter().filter(|way| api.gate.is_some() && api.takes(*way));
+    ApiRow {
+        name: api.shown_name().to_owned(),
+        identifier: api.identifier.as_str().to_owned(),
+        href: urls::console_api(&api.identifier),
+        gate: api.gate.as_ref().map(|gate| gate.as_str().to_owned()),
+        ways: ways.map(Way::as_str).collect(),
+        state: state(api),
+    }
+}
+
+fn new_page(person: &SignedIn, identifier: &str, form: ApiForm) -> NewApiPage {
+    NewApiPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        identifier: identifier.to_owned(),
+        form: form.with_an_empty_row(),
+    }
+}

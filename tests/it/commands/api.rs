@@ -1,0 +1,97 @@
+//! `signet api`: APIs and their rules by command.
+
+use serde_json::{Value, json};
+
+use crate::support::program::Program;
+
+const ID: &str = "https://orders.example.com";
+
+fn rules() -> Value {
+    json!([
+        { "methods": ["GET"], "path": "/public/**", "allow": "anonymous" },
+        { "methods": ["GET"], "path": "/orders/**", "scopes": ["read"], "groups": ["staff"] },
+    ])
+}
+
+#[tokio::test]
+async fn apis_are_made_changed_and_deleted_by_command() {
+    let program = Program::new().await;
+    program.write("rules.json", &rules().to_string());
+    let create = ["api", "create", "--identifier", ID, "--name", "Orders", "--scope", "read", "--scope", "write"];
+    let gate = ["--gate", "orders", "--accept", "bearer", "--accept", "api_key", "--rules", "rules.json"];
+    let more =
+        ["--lifetime", "300", "--format", "opaque", "--burst", "5", "--rate", "0.5", "--upstream-token", "--json"];
+    let made = program.json(&[&create[..], &gate, &more].concat());
+    let expected = json!({
+        "identifier": ID, "name": "Orders", "scopes": ["read", "write"], "access_token_format": "opaque",
+        "access_token_lifetime": 300, "gate": "orders", "accepts": ["bearer", "api_key"], "rules": rules(),
+        "rate_limit": { "burst": 5, "per_second": 0.5 }, "upstream_token": true,
+    });
+    assert_eq!(made, expected);
+    assert_eq!(program.json(&["api", "show", ID, "--json"]), expected);
+    assert_eq!(program.json(&["api", "list", "--json"]), json!([expected]));
+    assert_eq!(program.json(&["export"])["apis"], json!([expected]), "the same document everywhere");
+    let shown = program.done(&["api", "show", ID]);
+    assert!(shown.contains("rule 2      GET /orders/**: the scope read, and the group staff"), "{shown}");
+    assert!(shown.ends_with("anything else is refused\n"), "{shown}");
+    let table = program.done(&["api", "list"]);
+    assert!(table.contains(ID) && table.contains("bearer api_key") && table.lines().count() == 2, "{table}");
+
+    let one = json!([{ "methods": ["PUT"], "path": "/" }]).to_string();
+    let changed = program.run_with(&["api", "update", ID, "--rules", "-", "--name", "Others", "--json"], &one).done();
+    let changed: Value = serde_json::from_str(&changed).unwrap();
+    assert_eq!((&changed["rules"][0]["path"], &changed["name"]), (&json!("/"), &json!("Others")));
+    assert_eq!((&changed["gate"], &changed["rate_limit"]["burst"]), (&json!("orders"), &json!(5)), "the rest stays");
+    assert!(
+        program.json(&["api", "update", ID, "--upstream-token", "false", "--json"]).get("upstream_token").is_none()
+    );
+    assert_eq!(program.done(&["api", "create", "--identifier", "urn:example:b"]), "urn:example:b is added\n");
+
+    program.write("bad.json", "[{ \"methods\": [\"GET\"] }]");
+    for (arguments, says) in [
+        (vec!["api", "create", "--identifier", ID], "already"),
+        (vec!["api", "update", "urn:example:b", "--gate", "orders"], ID),
+        (vec!["api", "update", "urn:example:b", "--accept", "basic"], "gate"),
+        (vec!["api", "update", ID, "--lifetime", "1"], "access_token_lifetime"),
+        (vec!["api", "update", ID, "--scope", "openid"], "scopes"),
+        (vec!["api", "update", ID, "--rules", "bad.json"], "path"),
+        (vec!["api", "update", ID, "--rules", "gone.json"], "gone.json"),
+        (vec!["api", "update", "urn:example:c", "--name", "C"], "urn:example:c"),
+        (vec!["api", "show", "urn:example:c"], "urn:example:c"),
+        (vec!["api", "delete", "urn:example:c"], "urn:example:c"),
+    ] {
+        let line = program.run(&arguments).refused();
+        assert!(line.contains(says), "{arguments:?}: {line}");
+    }
+    for arguments in [
+        vec!["api", "create"],
+        vec!["api", "create", "--identifier", "orders"],
+        vec!["api", "update", ID, "--gate", "No Name"],
+        vec!["api", "update", ID, "--accept", "password"],
+        vec!["api", "update", ID, "--scope", "read write"],
+        vec!["api", "update", ID, "--burst", "5"],
+    ] {
+        assert_eq!(program.run(&arguments).code, 2, "{arguments:?}");
+    }
+    assert_eq!(program.json(&["api", "delete", ID, "--json"]), json!({ "identifier": ID, "deleted": true }));
+    assert_eq!(program.json(&["api", "list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+/// Whoever comes second is told so: no two APIs have one gate, and none is made twice.
+#[tokio::test]
+async fn of_many_at_once_one_has_the_name() {
+    let program = Program::new().await;
+    program.done(&["migrate"]);
+    let made: Vec<bool> = std::thread::scope(|scope| {
+        let program = &program;
+        let create = |n: u8| {
+            let id = format!("urn:example:{}", if n < 3 { n } else { 9 });
+            let gate = if n < 3 { "orders".to_owned() } else { format!("gate-{n}") };
+            scope.spawn(move || program.run(&["api", "create", "--identifier", &id, "--gate", &gate]).code == 0)
+        };
+        let all: Vec<_> = (0..6).map(create).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let count = |made: &[bool]| made.iter().filter(|made| **made).count();
+    assert_eq!((count(&made[..3]), count(&made[3..])), (1, 1), "{made:?}");
+}
