@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::env::Env;
 use crate::gate::Gate;
+use crate::gate::tally::Tally;
 use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
 use crate::keys::remote::RemoteKeys;
@@ -64,7 +65,7 @@ impl App {
             outbound,
             master,
         };
-        let gate = Gate { provider: provider.clone() };
+        let gate = Gate { provider: provider.clone(), tally: Tally::default() };
         Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images, gate })))
     }
 

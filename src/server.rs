@@ -41,6 +41,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         tokio::spawn(Authority::follow(app.store().clone())),
         tokio::spawn(follow_keys(app.clone())),
         tokio::spawn(Upkeep::run(app.clone())),
+        tokio::spawn(upkeep::record(app.clone())),
         tokio::spawn(deliveries::run(app.clone())),
     ];
     let mut line = format!("Signet is at {}", app.config.issuer.as_str());
@@ -59,7 +60,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     for task in background {
         task.abort();
     }
-    upkeep::write_key_uses(&app).await;
+    upkeep::write_record(&app).await;
     app.store().close().await;
     served.map_err(said)
 }

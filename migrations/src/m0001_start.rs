@@ -1,5 +1,5 @@
 //! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
-//! API keys, events, the throttle, and the change feed that every node follows.
+//! API keys, events, the throttle, the gate's record, and the change feed that every node follows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -80,6 +80,9 @@ const INDICES: &[(&str, &[&str])] = &[
     ("api_key", &["gate"]),
     ("api_key", &["expires_at"]),
     ("person", &["disabled"]),
+    ("gate_count", &["hour"]),
+    ("gate_refusal", &["at"]),
+    ("gate_refusal", &["gate", "at"]),
 ];
 
 #[expect(clippy::too_many_lines, reason = "one schema, read as one list")]
@@ -272,6 +275,26 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("user_agent"))
             .col(string("request_id"))
             .col(text("detail"))
+            .to_owned(),
+        table("gate_count")
+            .col(string("gate"))
+            .col(big_integer("hour"))
+            .col(string("way"))
+            .col(string("reason"))
+            .col(big_integer("count"))
+            .primary_key(Index::create().col("gate").col("hour").col("way").col("reason"))
+            .to_owned(),
+        table("gate_refusal")
+            .col(string("request_id").primary_key())
+            .col(big_integer("at"))
+            .col(string("gate"))
+            .col(string("method"))
+            .col(text("path"))
+            .col(string("way"))
+            .col(string("reason"))
+            .col(text("subject"))
+            .col(text("client_id"))
+            .col(text("address"))
             .to_owned(),
         table("change_feed")
             .col(pk_auto("seq").big_integer())

@@ -3,7 +3,7 @@
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
 //! the rule that decides; [`presented`] the credential it came with, unjudged; [`credential`] whose that is;
-//! [`verdict`] what is answered; [`upstream`] the token that the API gets instead. Next door: `web::gate`, which is asked
+//! [`verdict`] what is answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
 //! and answers; `domain::gate`, the settings of an API.
 
 mod challenge;
@@ -13,6 +13,7 @@ pub mod original;
 mod path;
 mod presented;
 pub mod rules;
+pub mod tally;
 pub mod upstream;
 pub mod verdict;
 
@@ -26,12 +27,14 @@ use credential::Unproven;
 use fields::Fields;
 use original::Original;
 use presented::Presented;
+use tally::Tally;
 use verdict::{Identity, Reason, Refusal, Verdict};
 
 /// What the gate decides with; cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
     pub provider: Provider,
+    pub tally: Tally,
 }
 
 /// A proxy's question.
@@ -77,7 +80,7 @@ impl Gate {
             Ok(read) => read,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let rule = rules::first(&api.rules, &original.method, &original.path);
+        let (rule, tried) = (rules::first(&api.rules, &original.method, &original.path), presented.way());
         let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
         let identity = match self.identify(api, &original, presented).await? {
             Ok(identity) => Some(identity),
@@ -86,13 +89,17 @@ impl Gate {
             Err(Unproven::Nothing) => {
                 return Ok(Err(Refusal::new(Reason::NoCredential, "Say who you are.")));
             }
-            Err(Unproven::Refused(refusal)) => return Ok(Err(refusal)),
+            Err(Unproven::Refused(refusal)) => return Ok(Err(Refusal { tried, ..refusal })),
         };
         Ok(match (rule, identity) {
-            (None, _) => Err(Refusal::new(Reason::NoRule, "No rule of this API allows that.")),
+            (None, who) => Err(Refusal::new(Reason::NoRule, "No rule of this API allows that.").of(who)),
             (Some(_), None) => Ok(Verdict::Pass(None)),
-            (Some(rule), Some(identity)) => may(rule, &identity).map(|()| Verdict::Pass(Some(Box::new(identity)))),
-        })
+            (Some(rule), Some(who)) => match may(rule, &who) {
+                Ok(()) => Ok(Verdict::Pass(Some(Box::new(who)))),
+                Err(refusal) => Err(refusal.of(Some(who))),
+            },
+        }
+        .map_err(|refusal| Refusal { tried, ..refusal }))
     }
 }
 

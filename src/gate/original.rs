@@ -9,6 +9,9 @@ use super::fields::Fields;
 use super::verdict::{Reason, Refusal};
 use super::{Asked, path};
 
+/// Characters of a path in the record.
+const MOST_RECORDED: usize = 200;
+
 /// Who asks, by how they ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
@@ -81,6 +84,26 @@ impl Original {
             (None, Some(target)) => Self::new(asked.method, one("x-forwarded-proto")?, one("host")?, target),
             (None, None) => Err(malformed("It is not said which request this is about.")),
         }
+    }
+
+    /// Method and path as the proxy sent them, whatever they are, for the record of what was refused: without the query,
+    /// which may have secrets in it, and what does not read as a path left out.
+    #[must_use]
+    pub fn as_sent(asked: &Asked<'_>) -> (String, String) {
+        let text = |name: &str| String::from_utf8_lossy(asked.fields.all(name).next().unwrap_or_default());
+        let (method, target) = match (Proxy::of(asked.fields), asked.behind) {
+            (Some(Proxy::Nginx), _) => {
+                let url = text("x-original-url");
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                (text("x-original-method"), rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default().to_owned())
+            }
+            (Some(_), _) => (text("x-forwarded-method"), text("x-forwarded-uri").into_owned()),
+            (None, behind) => (asked.method.into(), behind.unwrap_or_default().to_owned()),
+        };
+        let path = target.split(['?', '#']).next().filter(|path| path.starts_with('/')).unwrap_or_default();
+        let shown =
+            |text: &str, most| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(most).collect();
+        (shown(&method, 20), shown(path, MOST_RECORDED))
     }
 
     fn new(method: &str, scheme: &str, host: &str, target: &str) -> Result<Self, Refusal> {

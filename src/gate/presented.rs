@@ -9,6 +9,7 @@ use base64::Engine as _;
 
 use super::fields::Fields;
 use super::verdict::{Reason, Refusal};
+use crate::domain::gate::Way;
 use crate::domain::secret::Secret;
 
 /// Longer ones are none of ours.
@@ -56,6 +57,19 @@ impl<'a> Presented<'a> {
             (None, Some(key), false) => Ok(Self::ApiKey { key: Secret::new(key.trim().to_owned()), owner: None }),
             (None, None, true) => Ok(Self::Signature),
             _ => Err(Refusal::new(Reason::TwoCredentials, "The request has two credentials; send one.")),
+        }
+    }
+
+    /// The way by which it would prove who somebody is.
+    #[must_use]
+    pub const fn way(&self) -> Option<Way> {
+        match self {
+            Self::Nothing | Self::Other => None,
+            Self::Bearer(_) => Some(Way::Bearer),
+            Self::ApiKey { .. } => Some(Way::ApiKey),
+            Self::Basic { .. } => Some(Way::Basic),
+            Self::Signature => Some(Way::MessageSignature),
+            Self::OAuth1(_) => Some(Way::Oauth1),
         }
     }
 

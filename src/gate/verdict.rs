@@ -43,56 +43,52 @@ impl Identity {
     }
 }
 
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    UntrustedProxy,
-    UnknownGate,
-    TooLarge,
-    MalformedRequest,
-    AmbiguousPath,
-    MalformedCredential,
-    TwoCredentials,
-    NoCredential,
-    InvalidCredential,
-    NoRule,
-    InsufficientScope,
-    MissingGroup,
-    InsufficientAuthentication,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $status:literal;)+) => {
+        /// Why a request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// As `X-Gate-Reason` and the record have it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// RFC 6750 §3.1; a stronger sign-in is 401 (RFC 9470 §3).
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+            }
+        }
+    };
 }
 
-impl Reason {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UntrustedProxy => "untrusted_proxy",
-            Self::UnknownGate => "unknown_gate",
-            Self::TooLarge => "too_large",
-            Self::MalformedRequest => "malformed_request",
-            Self::AmbiguousPath => "ambiguous_path",
-            Self::MalformedCredential => "malformed_credential",
-            Self::TwoCredentials => "two_credentials",
-            Self::NoCredential => "no_credential",
-            Self::InvalidCredential => "invalid_credential",
-            Self::NoRule => "no_rule",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::MissingGroup => "missing_group",
-            Self::InsufficientAuthentication => "insufficient_authentication",
-        }
-    }
-
-    /// RFC 6750 §3.1; a stronger sign-in is 401 (RFC 9470 §3).
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::UnknownGate => 404,
-            // RFC 6585 §5.
-            Self::TooLarge => 431,
-            Self::MalformedRequest | Self::AmbiguousPath | Self::MalformedCredential | Self::TwoCredentials => 400,
-            Self::NoCredential | Self::InvalidCredential | Self::InsufficientAuthentication => 401,
-            Self::UntrustedProxy | Self::NoRule | Self::InsufficientScope | Self::MissingGroup => 403,
-        }
-    }
+reasons! {
+    UntrustedProxy => "untrusted_proxy", 403;
+    UnknownGate => "unknown_gate", 404;
+    /// RFC 6585 §5.
+    TooLarge => "too_large", 431;
+    MalformedRequest => "malformed_request", 400;
+    AmbiguousPath => "ambiguous_path", 400;
+    MalformedCredential => "malformed_credential", 400;
+    TwoCredentials => "two_credentials", 400;
+    NoCredential => "no_credential", 401;
+    InvalidCredential => "invalid_credential", 401;
+    NoRule => "no_rule", 403;
+    InsufficientScope => "insufficient_scope", 403;
+    MissingGroup => "missing_group", 403;
+    InsufficientAuthentication => "insufficient_authentication", 401;
 }
 
 #[derive(Clone, Debug)]
@@ -105,12 +101,22 @@ pub struct Refusal {
     /// What the rule asks for.
     pub scopes: Scopes,
     pub acr: Option<Acr>,
+    /// How the caller tried to prove who they are, where that is known.
+    pub tried: Option<Way>,
+    /// Who it was, where that was found out.
+    pub who: Option<Box<Identity>>,
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), challenge: None, scopes: Scopes::default(), acr: None }
+        let (text, scopes) = (text.into(), Scopes::default());
+        Self { reason, text, challenge: None, scopes, acr: None, tried: None, who: None }
+    }
+
+    #[must_use]
+    pub(super) fn of(self, who: Option<Identity>) -> Self {
+        Self { who: who.map(Box::new), ..self }
     }
 
     #[must_use]

@@ -1,5 +1,5 @@
 //! What a node does beside answering: sweeping what has expired, making the keys that a first start leaves for later,
-//! replacing those that are due, and writing down when API keys were used.
+//! replacing those that are due, and writing down what came to the gates and when API keys were used.
 //!
 //! An idle node asks the database nothing: keys are judged from memory, and nothing is swept where nothing was written
 //! since the last time (what grows is what somebody writes), but for once a day, since events promise to be forgotten.
@@ -15,6 +15,8 @@ use crate::manage::{ManageError, registration};
 use crate::store::sweep;
 
 const PAUSE: Duration = Duration::from_mins(5);
+/// Between two writings of the gate's record.
+const SOON: Duration = Duration::from_secs(5);
 const DAY: i64 = 86_400;
 
 /// The node's memory of the last sweep.
@@ -40,7 +42,7 @@ impl Upkeep {
         // Keys first: what that writes is no reason for another sweep.
         make_missing(app).await;
         rotate_due(app, now).await;
-        write_key_uses(app).await;
+        write_record(app).await;
         if self.has_to_sweep(app, now) {
             let before = app.store().written();
             match sweep_all(app).await {
@@ -56,10 +58,21 @@ impl Upkeep {
     }
 }
 
+/// Writes the gate's record from time to time until the task is ended.
+pub(super) async fn record(app: App) {
+    loop {
+        tokio::time::sleep(SOON).await;
+        write_record(&app).await;
+    }
+}
+
 /// Also what a node does last of all.
-pub(super) async fn write_key_uses(app: &App) {
+pub(super) async fn write_record(app: &App) {
+    if let Err(error) = app.gate.tally.flush(app.store()).await {
+        tracing::warn!(%error, "what came to the gates cannot be written yet");
+    }
     if let Err(error) = app.store().authority().key_uses().write(app.store()).await {
-        tracing::warn!(%error, "when API keys were used cannot be written");
+        tracing::warn!(%error, "when API keys were used cannot be written yet");
     }
 }
 

@@ -18,6 +18,7 @@ pub mod deliveries;
 pub mod device_codes;
 pub mod events;
 pub mod feed;
+pub mod gate_record;
 pub mod grants;
 pub mod initial_access;
 pub mod interactions;

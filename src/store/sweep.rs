@@ -4,7 +4,7 @@ use sea_orm::sea_query::IntoCondition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{
-    Result, Store, Tx, access_tokens, api_keys, codes, device_codes, events, feed, grants, initial_access,
+    Result, Store, Tx, access_tokens, api_keys, codes, device_codes, events, feed, gate_record, grants, initial_access,
     interactions, pushed_requests, session_end, throttle, used_once,
 };
 
@@ -44,6 +44,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
                     + throttle::sweep(tx, BATCH).await?
                     + used_once::sweep(tx, BATCH).await?
                     + events::sweep(tx, tx.now().plus_seconds(-event_seconds), BATCH).await?
+                    + gate_record::sweep(tx, BATCH).await?
                     + feed::forget_before(tx.conn(), tx.now().plus_seconds(-FEED_SECONDS), BATCH).await?)
             })
         })

@@ -1,6 +1,7 @@
 //! `/gate/verify/{gate}`: a proxy asks whether a request may pass (CONTRACT, "The gate"). Parses the question, asks
 //! [`crate::gate`], and answers in what the proxy understands: identity in headers, or the refusal as a problem (RFC
-//! 9457). Only proxies named in the settings may ask; no answer says more to anybody else than that.
+//! 9457). Only proxies named in the settings may ask; no answer says more to anybody else than that. Every answer is counted
+//! (`gate::tally`), and what was refused is found again by its request id.
 //!
 //! Outside of `limits` on purpose: a question carries the original's headers beside its own, and any `Host`.
 
@@ -12,14 +13,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::extract::{RequestId, peer};
+use super::extract::{RequestId, origin, peer};
 use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
+use crate::domain::gate::Way;
 use crate::gate::fields::Fields;
-use crate::gate::original::Proxy;
+use crate::gate::original::{Original, Proxy};
 use crate::gate::verdict::{Identity, Reason, Refusal, Verdict};
-use crate::gate::{Asked, Judged};
+use crate::gate::{Asked, Judged, tally};
+use crate::store::gate_record::Refused;
 
 /// Header fields of a question, names and values.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
@@ -53,31 +56,75 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
     let headers = &parts.headers;
     let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
-    let id = parts.extensions.get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default();
-    let proxy = Proxy::of(&fields);
+    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields };
+    let question = Question { app, id: request_id(parts), asked, parts };
     if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
-        return refuse(
-            id,
-            gate,
-            proxy,
-            &Refusal::new(Reason::UntrustedProxy, "Only proxies named in the settings may ask."),
-        );
+        let text = "Only proxies named in the settings may ask.";
+        return question.refuse(&Refusal::new(Reason::UntrustedProxy, text)).await;
     }
     if header_bytes(headers) > MOST_HEADER_BYTES {
-        return refuse(id, gate, proxy, &Refusal::new(Reason::TooLarge, "The headers are too long."));
+        return question.refuse(&Refusal::new(Reason::TooLarge, "The headers are too long.")).await;
     }
-    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields };
     match app.gate.judge(asked).await {
-        Ok(Judged { verdict: Verdict::Pass(who), api }) => let_in(app, id, gate, api.as_ref(), who.as_deref()),
-        Ok(Judged { verdict: Verdict::Refuse(refusal), .. }) => refuse(id, gate, proxy, &refusal),
+        Ok(Judged { verdict: Verdict::Pass(who), api }) => {
+            let answer = let_in(app, question.id, gate, api.as_ref(), who.as_deref());
+            let way = who.map_or("anonymous", |who| who.way.as_str());
+            let (way, reason) = if answer.status().is_success() { (way, "") } else { ("", tally::UNAVAILABLE) };
+            app.gate.tally.count(app.env().now(), gate, way, reason);
+            answer
+        }
+        Ok(Judged { verdict: Verdict::Refuse(refusal), .. }) => question.refuse(&refusal).await,
         Err(error) => {
             tracing::error!(
                 cause = error.cause.as_deref().unwrap_or_default(),
                 gate,
                 "the gate cannot decide, and lets nobody in"
             );
+            app.gate.tally.count(app.env().now(), question.known_gate().await, "", tally::UNAVAILABLE);
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
+    }
+}
+
+fn request_id(parts: &Parts) -> &str {
+    parts.extensions.get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default()
+}
+
+/// A question that is to be answered, and recorded.
+struct Question<'a> {
+    app: &'a App,
+    id: &'a str,
+    asked: Asked<'a>,
+    parts: &'a Parts,
+}
+
+impl Question<'_> {
+    /// The gate's name where there is one of it: nobody fills the record with names of their own.
+    async fn known_gate(&self) -> &str {
+        let store = self.app.store();
+        let apis = store.authority().apis(store).await;
+        let is_named = |api: &Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == self.asked.gate);
+        if apis.is_ok_and(|apis| apis.iter().any(is_named)) { self.asked.gate } else { tally::NO_GATE }
+    }
+
+    async fn refuse(&self, refusal: &Refusal) -> Response {
+        let (method, path) = Original::as_sent(&self.asked);
+        let way = refusal.tried.map(Way::as_str).unwrap_or_default();
+        let who = refusal.who.as_deref();
+        let refused = Refused {
+            request_id: self.id.to_owned(),
+            at: self.app.env().now(),
+            gate: self.known_gate().await.to_owned(),
+            method,
+            path,
+            way: way.to_owned(),
+            reason: refusal.reason.as_str().to_owned(),
+            subject: who.map(|who| who.subject.clone()).unwrap_or_default(),
+            client: who.and_then(|who| who.client.as_ref()).map(ToString::to_string).unwrap_or_default(),
+            address: origin(self.parts, &self.app.config.trusted_proxies).address,
+        };
+        self.app.gate.tally.refuse(way, refusal.reason, refused);
+        refuse(self.id, self.asked.gate, Proxy::of(self.asked.fields), refusal)
     }
 }
 

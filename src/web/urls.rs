@@ -61,6 +61,19 @@ pub fn console_api(id: &ApiId) -> String {
     format!("{APIS}/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
 }
 
+/// The same with a request to try on its rules.
+pub fn api_trial(id: &ApiId, method: &str, path: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let query = query.append_pair("method", method).append_pair("path", path).finish();
+    format!("{}?{query}#trial", console_api(id))
+}
+
+/// Where the console says why the gate refused a request.
+pub fn refusal(request_id: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("id", request_id).finish();
+    format!("{CONSOLE}/refusals?{query}")
+}
+
 /// The app's logo, as we serve it.
 pub fn logo(id: &ClientId) -> String {
     format!("/logo/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())

@@ -1,4 +1,5 @@
-//! `/admin/apis/{id}`: one API. Its settings and rules, a request tried on them, deleting it.
+//! `/admin/apis/{id}`: one API. Its settings and rules, a request tried on them, what came to
+//! its gate, deleting it.
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -6,8 +7,9 @@ use axum::response::Response;
 
 use super::views::apis::{ApiForm, ApiPage, Outcome, Trial};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{FieldErrors, again, api_form, apis, failed, refused, then};
+use super::{FieldErrors, again, api_form, apis, failed, refusals, refused, then};
 use crate::domain::api::{Api, ApiId};
+use crate::domain::gate::GateName;
 use crate::gate::fields::Fields;
 use crate::gate::original::Original;
 use crate::gate::{Asked, rules};
@@ -28,25 +30,26 @@ pub async fn show(
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
     let text = |name: &str| query.one(name).ok().flatten().unwrap_or_default().trim();
     let trial = trial(&api, text("method"), text("path"));
-    Ok(render(&page(&person, &api, api_form::shown(&api), trial)))
+    Ok(render(&page(&person, &api, api_form::shown(&api), trial).await?))
 }
 
 pub async fn save(InPath(id): InPath<ApiId>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
     let typed = api_form::typed(&form)?;
     let api = found(person, &id).await?;
-    let refuse = |status, errors: FieldErrors| {
-        again(status, &page(person, &api, ApiForm { errors, ..typed.clone() }, Trial::default()))
+    let refuse = async |status, errors: FieldErrors| {
+        let page = page(person, &api, ApiForm { errors, ..typed.clone() }, Trial::default()).await?;
+        Ok(again(status, &page))
     };
     let read = match api_form::read(&typed, api.clone()) {
         Ok(read) => read,
-        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+        Err(errors) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, errors).await,
     };
     match manage::update(&person.app().manager(), &person.by(), &id, move |api| *api = read).await {
         Ok(_) => Ok(then(person, Flash::ok("Saved."), &urls::console_api(&id))),
         Err(error) => {
             let (status, errors) = refused(person, error)?;
-            Ok(refuse(status, errors))
+            refuse(status, errors).await
         }
     }
 }
@@ -102,9 +105,14 @@ fn decided(api: &Api, method: &str, path: &str) -> Outcome {
     }
 }
 
-fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> ApiPage {
+async fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> Result<ApiPage, PageError> {
     let asked_at = |gate: &str| person.app().config.issuer.join(&format!("{GATE}/{gate}"));
-    ApiPage {
+    let gate = api.gate.as_ref().map(GateName::as_str);
+    let record = match gate {
+        Some(gate) => Some(refusals::record(person.app(), gate).await.map_err(|error| person.error(error))?),
+        None => None,
+    };
+    Ok(ApiPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
@@ -113,10 +121,11 @@ fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> ApiPage {
         identifier: api.identifier.as_str().to_owned(),
         href: urls::console_api(&api.identifier),
         state: apis::state(api),
-        asked_at: api.gate.as_ref().map(|gate| asked_at(gate.as_str())),
+        asked_at: gate.map(asked_at),
+        record,
         trial,
         form: form.with_an_empty_row(),
-    }
+    })
 }
 
 fn confirm(person: &SignedIn, api: &Api, typed: &str, error: Option<&str>) -> ConfirmPage {

@@ -15,8 +15,9 @@ use crate::web::extract::AdminForm;
 const MOST: usize = 1000;
 
 pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
-    let row = |(number, rule): (usize, &Rule)| RuleRow {
-        at: number.to_string(),
+    let row = |(index, rule): (usize, &Rule)| RuleRow {
+        index,
+        at: (index + 1).to_string(),
         methods: rule.methods.join(" "),
         path: rule.path.as_str().to_owned(),
         who: match (rule.allow, rule.acr) {
@@ -27,7 +28,7 @@ pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
         groups: rule.groups.join(", "),
         remove: false,
     };
-    (1..).zip(rules).map(row).collect()
+    rules.iter().enumerate().map(row).collect()
 }
 
 /// The rows as they were typed; nothing where one of as many as the form says is not there as a whole: a rule that got
@@ -38,6 +39,7 @@ pub fn typed(form: &AdminForm) -> Option<Vec<RuleRow>> {
         let text = |field: &str| form.text(&rule_field(index, field)).trim().to_owned();
         let whole = RuleRow::FIELDS.iter().all(|field| form.has(&rule_field(index, field)));
         whole.then(|| RuleRow {
+            index,
             at: text("at"),
             methods: text("methods"),
             path: text("path"),

@@ -3,9 +3,9 @@
 use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::event_rows;
 use super::listing::{Asked, READ};
 use super::views::events::EventsPage;
+use super::{event_rows, refusals};
 use crate::domain::event::{Event, EventKind};
 use crate::store::events::{self, Filter, Named};
 use crate::store::{Store, StoreError, clients, people};
@@ -34,6 +34,7 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         kinds: asked.choices("kind", "Everything", EventKind::ALL.iter().map(|kind| (kind.name(), kind.words()))),
+        refusal: refusals::page_of_request(person.app(), &filter.text).await.map_err(|error| person.error(error))?,
         q: filter.text,
         filtered: asked.is_filtered(),
         events: event_rows::of(store, found).await.map_err(|error| person.error(error))?,

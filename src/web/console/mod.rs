@@ -4,7 +4,8 @@
 //! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] its keys, [`client_form`] what its forms mean,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
-//! its form means and [`api_rules`] the rules in it; [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
+//! its form means and [`api_rules`] the rules in it; [`refusals`] what the gates refused and [`refusal_words`] why;
+//! [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
 pub mod api;
@@ -25,6 +26,8 @@ pub mod new_client;
 pub mod overview;
 pub mod people;
 pub mod person;
+mod refusal_words;
+pub mod refusals;
 pub mod registration;
 pub mod views;
 
@@ -71,6 +74,7 @@ pub fn routes() -> Router<App> {
         .route("/admin/people/{id}/disable", post(person::disable))
         .route("/admin/people/{id}/enable", post(person::enable))
         .route("/admin/people/{id}/delete", get(person::ask_delete).post(person::delete))
+        .route("/admin/refusals", get(refusals::show))
         .route("/admin/events", get(events::list))
         .route("/admin/keys", get(keys::show))
         .route("/admin/keys/{alg}/rotate", post(keys::rotate))

@@ -3,7 +3,8 @@
 use axum::response::Response;
 
 use super::event_rows;
-use super::views::overview::{Counts, Day, OverviewPage, SignInChart};
+use super::views::chart::{BarChart, Column, Words};
+use super::views::overview::{Counts, OverviewPage};
 use crate::domain::event::EventKind;
 use crate::env::Timestamp;
 use crate::store::events::{self, Filter};
@@ -16,6 +17,7 @@ const DAYS: i64 = 14;
 const DAY_SECONDS: i64 = 86_400;
 const RECENT: u64 = 8;
 const REFUSALS: u64 = 6;
+const SIGN_INS: Words = Words { what: "Sign-ins a day", of: "Day", good: "Signed in", bad: "Failed" };
 
 pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     let store = person.app().store();
@@ -46,7 +48,7 @@ async fn counts(store: &Store) -> Result<Counts, StoreError> {
 }
 
 /// Today (UTC) and the days before it.
-async fn chart(store: &Store) -> Result<SignInChart, StoreError> {
+async fn chart(store: &Store) -> Result<BarChart, StoreError> {
     let today = store.env().now().seconds().div_euclid(DAY_SECONDS);
     let first = today - DAYS + 1;
     let start = |day: i64| Timestamp::from_seconds(day * DAY_SECONDS);
@@ -56,12 +58,10 @@ async fn chart(store: &Store) -> Result<SignInChart, StoreError> {
         let found = counted.iter().find(|(kind, day, _)| (*kind, *day) == (of, on));
         found.map_or(0, |(.., number)| *number)
     };
-    let days: Vec<Day> = (first..=today)
-        .map(|day| Day {
-            label: When::day(start(day).date()),
-            signed_in: number(EventKind::SignedIn, day),
-            failed: number(EventKind::SignInFailed, day),
-        })
-        .collect();
-    Ok(SignInChart::new(&days))
+    let column = |day: i64| {
+        let label = When::day(start(day).date());
+        let sign = label.clone();
+        Column { label, sign, good: number(EventKind::SignedIn, day), bad: number(EventKind::SignInFailed, day) }
+    };
+    Ok(BarChart::new(SIGN_INS, &(first..=today).map(column).collect::<Vec<_>>()))
 }

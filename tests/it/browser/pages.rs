@@ -2,7 +2,9 @@
 //! narrow phone.
 
 use serde_json::json;
+use signet::gate::verdict::Reason;
 use signet::manage::{By, apis};
+use signet::store::gate_record::Refused;
 use signet::store::people;
 
 use super::landing;
@@ -165,9 +167,28 @@ async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
     });
     apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
     let page = format!("{}/admin/apis/https%3A%2F%2F{long}.example%2F{long}", server.url);
+    let refused = Refused {
+        request_id: "0".repeat(32),
+        at: server.app.env().now(),
+        gate: "orders".to_owned(),
+        method: "POST".to_owned(),
+        path: format!("/{long}/{long}"),
+        way: "message_signature".to_owned(),
+        reason: Reason::InsufficientAuthentication.as_str().to_owned(),
+        subject: long.repeat(3),
+        client: long.to_owned(),
+        address: "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".to_owned(),
+    };
+    for number in 0..12 {
+        let one = Refused { request_id: format!("{number:032}"), ..refused.clone() };
+        server.app.gate.tally.refuse("message_signature", Reason::InsufficientAuthentication, one);
+        server.app.gate.tally.count(refused.at, "orders", "api_key", "");
+    }
     browser.without_javascript().await;
-    for path in [format!("{}/admin/apis", server.url), format!("{}/admin/apis/new", server.url)] {
-        browser.open(&path).await;
+    for path in
+        ["/admin/apis", "/admin/apis/new", "/admin/refusals", "/admin/refusals?id=00000000000000000000000000000007"]
+    {
+        browser.open(&format!("{}{path}", server.url)).await;
         browser.wait_for_page("admin").await;
         assert!(!browser.overflows().await, "{path}");
     }

@@ -74,3 +74,16 @@ async fn an_address_that_is_taken_is_said_in_one_line() {
     let line = program.run(&["serve"]).refused();
     assert!(line.contains(&program.address.to_string()) && line.contains("SIGNET_LISTEN"), "{line}");
 }
+
+#[tokio::test]
+async fn what_came_to_the_gate_is_written_before_the_server_ends() {
+    let mut program = with_example().await;
+    program.set("SIGNET_TRUSTED_PROXIES", "127.0.0.1");
+    let server = program.serve(&["serve"]);
+    let ask = reqwest::Client::new().get(format!("{}/gate/verify/example", program.url()));
+    let ask = ask.header("x-original-method", "GET").header("x-original-url", "https://api.example.com/orders/1");
+    let answer = ask.send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    server.stop();
+    assert_eq!((program.count("gate_refusal").await, program.count("gate_count").await), (1, 1));
+}

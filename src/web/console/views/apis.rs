@@ -5,6 +5,7 @@
 
 use askama::Template;
 
+use super::refusals::Record;
 use super::{Choice, first_error};
 use crate::domain::authorization::Acr;
 use crate::domain::gate::Way;
@@ -76,6 +77,8 @@ pub struct ApiPage {
     pub state: State,
     /// Where proxies ask, in full.
     pub asked_at: Option<String>,
+    /// What came to its gate.
+    pub record: Option<Record>,
     pub trial: Trial,
     pub form: ApiForm,
 }
@@ -125,19 +128,10 @@ impl ApiForm {
     #[must_use]
     pub fn with_an_empty_row(mut self) -> Self {
         if self.rules.last().is_none_or(|row| !row.is_blank()) {
-            let at = (self.rules.len() + 1).to_string();
-            self.rules.push(RuleRow { at, ..RuleRow::default() });
+            let index = self.rules.len();
+            self.rules.push(RuleRow { index, at: (index + 1).to_string(), ..RuleRow::default() });
         }
         self
-    }
-
-    // Templates hand loop counters over by reference.
-    fn rule_field(&self, index: &usize, field: &str) -> String {
-        rule_field(*index, field)
-    }
-
-    fn rule_name(&self, index: &usize) -> String {
-        rule_name(*index)
     }
 
     fn folded_error(&self) -> bool {
@@ -149,6 +143,8 @@ impl ApiForm {
 /// One rule as typed.
 #[derive(Clone, Default)]
 pub struct RuleRow {
+    /// Where it stands on the page, from 0.
+    pub index: usize,
     /// Its place in the order, from 1.
     pub at: String,
     pub methods: String,
@@ -168,6 +164,14 @@ impl RuleRow {
     /// Whether nothing is typed in it.
     pub fn is_blank(&self) -> bool {
         [&self.methods, &self.path, &self.who, &self.scopes, &self.groups].iter().all(|text| text.trim().is_empty())
+    }
+
+    fn field(&self, field: &str) -> String {
+        rule_field(self.index, field)
+    }
+
+    fn name(&self) -> String {
+        rule_name(self.index)
     }
 
     fn who_choices(&self) -> Vec<Choice> {

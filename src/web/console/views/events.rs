@@ -18,6 +18,8 @@ pub struct EventsPage {
     pub kinds: Vec<Choice>,
     /// Whether a filter is set, so that an empty table can say why it is empty.
     pub filtered: bool,
+    /// Where it is told why the gate refused the request that was searched for.
+    pub refusal: Option<String>,
     pub events: Vec<EventRow>,
     pub pager: Pager,
 }

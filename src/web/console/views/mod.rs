@@ -1,18 +1,21 @@
 //! What the console's pages show, as plain values: a handler fills one of these structs, the template of the same
 //! name in `templates/console/` does the rest.
 //!
-//! Here stand the parts that several pages share (filters, pager, one session, the page that confirms a dangerous
+//! Here stand the parts that several pages share (`chart`, filters, pager, one session, the page that confirms a dangerous
 //! action); the pages themselves are next door: `overview`, `clients` (with `client_form` and `api_keys`), `registration`,
-//! `apis`, `people`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is `crate::web::view`.
+//! `apis`, `refusals`, `people`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is
+//! `crate::web::view`.
 
 pub mod api_keys;
 pub mod apis;
+pub mod chart;
 pub mod client_form;
 pub mod clients;
 pub mod events;
 pub mod keys;
 pub mod overview;
 pub mod people;
+pub mod refusals;
 pub mod registration;
 
 use askama::Template;

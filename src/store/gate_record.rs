@@ -1,0 +1,195 @@
+//! What came to the gates: counts by hour, and the requests that were refused. `gate::tally` collects both; every node
+//! adds to the same rows.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{QueryOrder, QuerySelect, Set};
+
+use super::{Result, Tx, sweep::delete_some};
+use crate::env::Timestamp;
+
+/// Rows in one statement at most: each takes up to ten parameters.
+const ROWS: usize = 500;
+const COUNT_HOURS: i64 = 90 * 24;
+const REFUSAL_SECONDS: i64 = 7 * 86_400;
+/// Refusals that are kept at most, whatever strangers send.
+const MOST_REFUSALS: u64 = 100_000;
+
+mod count {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gate_count")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub gate: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hour: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub way: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub reason: String,
+        pub count: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod refusal {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gate_refusal")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub request_id: String,
+        pub at: i64,
+        pub gate: String,
+        pub method: String,
+        #[sea_orm(column_type = "Text")]
+        pub path: String,
+        pub way: String,
+        pub reason: String,
+        #[sea_orm(column_type = "Text")]
+        pub subject: String,
+        #[sea_orm(column_type = "Text")]
+        pub client_id: String,
+        #[sea_orm(column_type = "Text")]
+        pub address: String,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// So many requests of one hour. The reason is empty where they were let in, the way where none was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub gate: String,
+    /// Hours since 1970.
+    pub hour: i64,
+    pub way: String,
+    pub reason: String,
+    pub number: u64,
+}
+
+/// A request that was refused. What is not known is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub request_id: String,
+    pub at: Timestamp,
+    pub gate: String,
+    pub method: String,
+    pub path: String,
+    pub way: String,
+    pub reason: String,
+    pub subject: String,
+    pub client: String,
+    /// The caller's, not the proxy's.
+    pub address: String,
+}
+
+impl From<refusal::Model> for Refused {
+    fn from(row: refusal::Model) -> Self {
+        Self {
+            request_id: row.request_id,
+            at: Timestamp(row.at),
+            gate: row.gate,
+            method: row.method,
+            path: row.path,
+            way: row.way,
+            reason: row.reason,
+            subject: row.subject,
+            client: row.client_id,
+            address: row.address,
+        }
+    }
+}
+
+/// Adds to what is there.
+pub async fn add(tx: &Tx, mut counts: Vec<Counted>, refusals: Vec<Refused>) -> Result<()> {
+    // In one order everywhere, so that of two transactions on PostgreSQL neither waits for the other's.
+    counts.sort_unstable_by(|a, b| (&a.gate, a.hour, &a.way, &a.reason).cmp(&(&b.gate, b.hour, &b.way, &b.reason)));
+    for counts in counts.chunks(ROWS) {
+        let models = counts.iter().map(|counted| count::ActiveModel {
+            gate: Set(counted.gate.clone()),
+            hour: Set(counted.hour),
+            way: Set(counted.way.clone()),
+            reason: Set(counted.reason.clone()),
+            count: Set(i64::try_from(counted.number).unwrap_or(i64::MAX)),
+        });
+        let both = Expr::col((count::Entity, count::Column::Count)).add(Expr::col(("excluded", count::Column::Count)));
+        let key = [count::Column::Gate, count::Column::Hour, count::Column::Way, count::Column::Reason];
+        let add = OnConflict::columns(key).value(count::Column::Count, both).to_owned();
+        count::Entity::insert_many(models).on_conflict(add).exec_without_returning(tx.conn()).await?;
+    }
+    for refusals in refusals.chunks(ROWS) {
+        let models = refusals.iter().cloned().map(|refused| refusal::ActiveModel {
+            request_id: Set(refused.request_id),
+            at: Set(refused.at.0),
+            gate: Set(refused.gate),
+            method: Set(refused.method),
+            path: Set(refused.path),
+            way: Set(refused.way),
+            reason: Set(refused.reason),
+            subject: Set(refused.subject),
+            client_id: Set(refused.client),
+            address: Set(refused.address),
+        });
+        refusal::Entity::insert_many(models).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// What came to a gate since that hour.
+pub async fn since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -> Result<Vec<Counted>> {
+    let rows = count::Entity::find()
+        .filter(count::Column::Gate.eq(gate))
+        .filter(count::Column::Hour.gte(hour))
+        .all(conn)
+        .await?;
+    let counted = |row: count::Model| Counted {
+        gate: row.gate,
+        hour: row.hour,
+        way: row.way,
+        reason: row.reason,
+        number: row.count.unsigned_abs(),
+    };
+    Ok(rows.into_iter().map(counted).collect())
+}
+
+/// The latest refusals, of one gate or of all.
+pub async fn latest<C: ConnectionTrait>(conn: &C, gate: Option<&str>, most: u64) -> Result<Vec<Refused>> {
+    let mut query = refusal::Entity::find().order_by_desc(refusal::Column::At).limit(most);
+    if let Some(gate) = gate {
+        query = query.filter(refusal::Column::Gate.eq(gate));
+    }
+    Ok(query.all(conn).await?.into_iter().map(Refused::from).collect())
+}
+
+pub async fn by_request<C: ConnectionTrait>(conn: &C, request_id: &str) -> Result<Option<Refused>> {
+    Ok(refusal::Entity::find_by_id(request_id).one(conn).await?.map(Refused::from))
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let old = tx.now().seconds().div_euclid(3600) - COUNT_HOURS;
+    let key = || [count::Column::Gate, count::Column::Hour, count::Column::Way, count::Column::Reason];
+    let some = Query::select()
+        .columns(key())
+        .from(count::Entity)
+        .and_where(count::Column::Hour.lt(old))
+        .limit(most)
+        .to_owned();
+    let whole = Expr::tuple(key().map(Expr::col));
+    let counts = count::Entity::delete_many().filter(whole.in_subquery(some)).exec(tx.conn()).await?.rows_affected;
+    let aged = tx.now().plus_seconds(-REFUSAL_SECONDS).0;
+    let before = Ord::max(aged, too_many(tx).await?.unwrap_or(aged));
+    let id = refusal::Column::RequestId;
+    Ok(counts + delete_some::<refusal::Entity>(tx, id, refusal::Column::At.lt(before), most).await?)
+}
+
+/// The time of the oldest refusal that may stay, where there are more.
+async fn too_many(tx: &Tx) -> Result<Option<i64>> {
+    let at = refusal::Column::At;
+    let query = refusal::Entity::find().select_only().column(at).order_by_desc(at).offset(MOST_REFUSALS - 1).limit(1);
+    Ok(query.into_tuple().one(tx.conn()).await?)
+}

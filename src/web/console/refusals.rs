@@ -1,0 +1,204 @@
+//! `/admin/refusals`: "why was this refused?" by the request id that stands in the gate's answer, and the latest refusals;
+//! and [`record`], what came to one gate, for its API's page.
+//!
+//! What this node has counted is written before it is read, so that what has just been refused is found.
+
+use std::collections::BTreeMap;
+
+use axum::extract::RawQuery;
+use axum::response::Response;
+
+use super::views::chart::{BarChart, Column, Words};
+use super::views::events::Subject;
+use super::views::refusals::{Number, ReasonRow, Record, Refusal, RefusalRow, RefusalsPage, WayRow};
+use super::{event_rows, refusal_words};
+use crate::app::App;
+use crate::domain::api::Api;
+use crate::domain::ids::{ClientId, UserId};
+use crate::env::Timestamp;
+use crate::gate::verdict::Reason;
+use crate::protocol::parameters::Parameters;
+use crate::store::events::{self, Filter};
+use crate::store::gate_record::{self, Counted, Refused};
+use crate::store::{StoreError, clients, people};
+use crate::web::error::{PageError, render};
+use crate::web::extract::{Admin, SignedIn};
+use crate::web::urls;
+use crate::web::view::{Chrome, When};
+
+const LATEST: u64 = 50;
+const LATEST_OF_ONE: u64 = 10;
+const EVENTS: u64 = 20;
+const DAY_HOURS: i64 = 24;
+const REQUESTS: Words = Words { what: "Requests an hour", of: "Hour", good: "Let in", bad: "Refused" };
+
+pub async fn show(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
+    let id = query.one("id").map_err(|error| person.error(error))?.unwrap_or_default().trim().to_owned();
+    let page = page(&person, id).await.map_err(|error| person.error(error))?;
+    Ok(render(&page))
+}
+
+async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError> {
+    let app = person.app();
+    let store = app.store();
+    write_what_waits(app).await;
+    let (mut found, mut events, mut latest) = (None, Vec::new(), Vec::new());
+    if id.is_empty() {
+        latest = gate_record::latest(store.read(), None, LATEST).await?.into_iter().map(row).collect();
+    } else {
+        if let Some(refused) = gate_record::by_request(store.read(), &id).await? {
+            found = Some(in_words(app, refused).await?);
+        }
+        let filter = Filter { text: id.clone(), most: EVENTS, ..Filter::default() };
+        events = event_rows::of(store, events::list(store.read(), &filter).await?).await?;
+    }
+    Ok(RefusalsPage {
+        chrome: Chrome::of(app),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: person.notice(),
+        id,
+        found,
+        events,
+        latest,
+    })
+}
+
+/// Where a refusal of that request is told of, if there is one.
+pub(super) async fn page_of_request(app: &App, id: &str) -> Result<Option<String>, StoreError> {
+    // Ours are so long and no longer: no search for a name asks for one.
+    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    write_what_waits(app).await;
+    let found = gate_record::by_request(app.store().read(), id).await?;
+    Ok(found.map(|refused| urls::refusal(&refused.request_id)))
+}
+
+/// What came to an API's gate in the last day and week.
+pub(super) async fn record(app: &App, gate: &str) -> Result<Record, StoreError> {
+    write_what_waits(app).await;
+    let store = app.store();
+    let now = app.env().now().seconds().div_euclid(3600);
+    let counts = gate_record::since(store.read(), gate, now - 7 * DAY_HOURS + 1).await?;
+    let since = now - DAY_HOURS + 1;
+    let latest = gate_record::latest(store.read(), Some(gate), LATEST_OF_ONE).await?;
+    Ok(Record {
+        chart: chart(&counts, since, now),
+        ways: ways(&counts, since),
+        reasons: reasons(&counts, since),
+        latest: latest.into_iter().map(row).collect(),
+    })
+}
+
+async fn write_what_waits(app: &App) {
+    if let Err(error) = app.gate.tally.flush(app.store()).await {
+        tracing::warn!(%error, "what came to the gates cannot be written yet");
+    }
+}
+
+fn chart(counts: &[Counted], since: i64, now: i64) -> BarChart {
+    let column = |hour: i64| {
+        let of_hour = || counts.iter().filter(|counted| counted.hour == hour);
+        let sum = |let_in: bool| of_hour().filter(|it| it.reason.is_empty() == let_in).map(|it| it.number).sum();
+        let at = Timestamp::from_seconds(hour * 3600).date();
+        let label = format!("{}, {:02}:00", When::day(at), at.hour());
+        // Five of them, from edge to edge.
+        let has_sign = (hour - since) % 6 == 0 || hour == now;
+        let sign = if has_sign { format!("{:02}:00", at.hour()) } else { String::new() };
+        Column { label, sign, good: sum(true), bad: sum(false) }
+    };
+    BarChart::new(REQUESTS, &(since..=now).map(column).collect::<Vec<_>>())
+}
+
+fn ways(counts: &[Counted], since: i64) -> Vec<WayRow> {
+    let mut rows: BTreeMap<&str, (Number, Number)> = BTreeMap::new();
+    for counted in counts {
+        let (let_in, refused) = rows.entry(&counted.way).or_default();
+        add(if counted.reason.is_empty() { let_in } else { refused }, counted, since);
+    }
+    let row = |(way, (let_in, refused)): (&str, (Number, Number))| WayRow { way: way.to_owned(), let_in, refused };
+    rows.into_iter().map(row).collect()
+}
+
+fn reasons(counts: &[Counted], since: i64) -> Vec<ReasonRow> {
+    let mut rows: BTreeMap<&str, Number> = BTreeMap::new();
+    for counted in counts.iter().filter(|counted| !counted.reason.is_empty()) {
+        add(rows.entry(&counted.reason).or_default(), counted, since);
+    }
+    let row = |(reason, refused): (&str, Number)| ReasonRow {
+        what: refusal_words::named(reason).0,
+        reason: reason.to_owned(),
+        refused,
+    };
+    let mut rows: Vec<ReasonRow> = rows.into_iter().map(row).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.refused.week));
+    rows
+}
+
+fn add(number: &mut Number, counted: &Counted, since: i64) {
+    number.week += counted.number;
+    if counted.hour >= since {
+        number.day += counted.number;
+    }
+}
+
+fn row(refused: Refused) -> RefusalRow {
+    RefusalRow {
+        href: urls::refusal(&refused.request_id),
+        at: When::new(refused.at.date()),
+        what: refusal_words::named(&refused.reason).0,
+        request: format!("{} {}", refused.method, refused.path),
+        reason: refused.reason,
+        gate: refused.gate,
+        address: refused.address,
+    }
+}
+
+async fn in_words(app: &App, refused: Refused) -> Result<Refusal, StoreError> {
+    let (what, mend) = refusal_words::named(&refused.reason);
+    let apis = app.store().authority().apis(app.store()).await?;
+    let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == refused.gate);
+    let api = apis.iter().find(is_named);
+    let tried = |api: &Api| urls::api_trial(&api.identifier, &refused.method, &refused.path);
+    Ok(Refusal {
+        at: When::new(refused.at.date()),
+        status: Reason::parse(&refused.reason).map_or(503, Reason::status),
+        what,
+        mend,
+        request: format!("{} {}", refused.method, refused.path),
+        trial: api.filter(|_| !refused.path.is_empty()).map(tried),
+        api: api
+            .map(|api| Subject { name: api.shown_name().to_owned(), href: Some(urls::console_api(&api.identifier)) }),
+        client: client(app, &refused.client).await?,
+        subject: subject(app, &refused).await?,
+        reason: refused.reason,
+        way: refused.way,
+        address: refused.address,
+    })
+}
+
+async fn client(app: &App, id: &str) -> Result<Option<Subject>, StoreError> {
+    let Ok(id) = ClientId::parse(id) else { return Ok(None) };
+    let found = clients::by_id(app.store().read(), &id).await?;
+    let href = found.as_ref().map(|_| urls::console_client(&id));
+    let name = found.map_or_else(|| id.to_string(), |client| client.shown_name().to_owned());
+    Ok(Some(Subject { name, href }))
+}
+
+/// A person by their id; a name that only one app knows them by stays as it is, and an app that acts for itself is named
+/// already.
+async fn subject(app: &App, refused: &Refused) -> Result<Option<Subject>, StoreError> {
+    if refused.subject.is_empty() || refused.subject == refused.client {
+        return Ok(None);
+    }
+    let found = match refused.subject.parse::<UserId>() {
+        Ok(id) => people::by_id(app.store().read(), id).await?,
+        Err(_) => None,
+    };
+    Ok(Some(match found {
+        Some(user) => Subject { name: user.shown_name().to_owned(), href: Some(urls::console_person(user.id)) },
+        None => Subject { name: refused.subject.clone(), href: None },
+    }))
+}
