@@ -17,6 +17,8 @@ pub mod tally;
 pub mod upstream;
 pub mod verdict;
 
+use std::net::IpAddr;
+
 use crate::domain::api::Api;
 use crate::domain::gate::Rule;
 use crate::domain::scope::Scopes;
@@ -47,6 +49,8 @@ pub struct Asked<'a> {
     /// What stands behind the gate's own address, the query included; Envoy appends the original target.
     pub behind: Option<&'a str>,
     pub fields: &'a Fields<'a>,
+    /// From where the original request came.
+    pub caller: Option<IpAddr>,
 }
 
 /// What is decided about a request.
@@ -82,7 +86,7 @@ impl Gate {
         };
         let (rule, tried) = (rules::first(&api.rules, &original.method, &original.path), presented.way());
         let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
-        let identity = match self.identify(api, &original, presented).await? {
+        let identity = match self.identify(api, asked, presented).await? {
             Ok(identity) => Some(identity),
             // A credential that nobody asked for is no reason to refuse; it is not believed either.
             Err(_) if anonymous => None,

@@ -22,7 +22,8 @@ pub enum Presented<'a> {
     Bearer(&'a str),
     ApiKey {
         key: Secret,
-        owner: Option<String>,
+        /// Beside it, where it is the password of Basic; may be empty.
+        user: Option<String>,
     },
     Basic {
         user: String,
@@ -54,7 +55,7 @@ impl<'a> Presented<'a> {
         match (authorization, key, signed) {
             (None, None, false) => Ok(Self::Nothing),
             (Some(header), None, false) => Self::in_authorization(header),
-            (None, Some(key), false) => Ok(Self::ApiKey { key: Secret::new(key.trim().to_owned()), owner: None }),
+            (None, Some(key), false) => Ok(Self::ApiKey { key: Secret::new(key.trim().to_owned()), user: None }),
             (None, None, true) => Ok(Self::Signature),
             _ => Err(Refusal::new(Reason::TwoCredentials, "The request has two credentials; send one.")),
         }
@@ -66,8 +67,8 @@ impl<'a> Presented<'a> {
         match self {
             Self::Nothing | Self::Other => None,
             Self::Bearer(_) => Some(Way::Bearer),
-            Self::ApiKey { .. } => Some(Way::ApiKey),
-            Self::Basic { .. } => Some(Way::Basic),
+            Self::ApiKey { user: None, .. } => Some(Way::ApiKey),
+            Self::ApiKey { .. } | Self::Basic { .. } => Some(Way::Basic),
             Self::Signature => Some(Way::MessageSignature),
             Self::OAuth1(_) => Some(Way::Oauth1),
         }
@@ -85,7 +86,7 @@ impl<'a> Presented<'a> {
                     return Err(malformed("The Authorization header has no bearer token."));
                 }
                 if rest.starts_with(API_KEY) {
-                    return Ok(Self::ApiKey { key: Secret::new(rest.to_owned()), owner: None });
+                    return Ok(Self::ApiKey { key: Secret::new(rest.to_owned()), user: None });
                 }
                 Ok(Self::Bearer(rest))
             }
@@ -104,7 +105,7 @@ impl<'a> Presented<'a> {
         }
         let (user, password) = (user.to_owned(), Secret::new(password.to_owned()));
         Some(if password.expose().starts_with(API_KEY) {
-            Self::ApiKey { key: password, owner: Some(user).filter(|user| !user.is_empty()) }
+            Self::ApiKey { key: password, user: Some(user) }
         } else {
             Self::Basic { user, password }
         })
@@ -124,7 +125,7 @@ mod tests {
         let shown = |presented| match presented {
             Presented::Nothing => "nothing".to_owned(),
             Presented::Bearer(token) => format!("bearer {token}"),
-            Presented::ApiKey { key, owner } => format!("key {} of {owner:?}", key.expose()),
+            Presented::ApiKey { key, user } => format!("key {} of {user:?}", key.expose()),
             Presented::Basic { user, password } => format!("basic {user} {}", password.expose()),
             Presented::Signature => "signature".to_owned(),
             Presented::OAuth1(rest) => format!("oauth {rest}"),
@@ -144,7 +145,7 @@ mod tests {
             (&basic("web%3A:p%20w"), "basic web%3A p%20w"),
             (&basic("ä:ö"), "basic ä ö"),
             (&basic("alice:sgk_x"), "key sgk_x of Some(\"alice\")"),
-            (&basic(":sgk_x"), "key sgk_x of None"),
+            (&basic(":sgk_x"), "key sgk_x of Some(\"\")"),
             ("OAuth realm=\"x\"", "oauth realm=\"x\""),
             ("Negotiate abc", "other"),
         ] {

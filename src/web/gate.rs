@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::extract::{RequestId, origin, peer};
+use super::extract::{RequestId, caller, peer};
 use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
@@ -56,8 +56,9 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
     let headers = &parts.headers;
     let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
-    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields };
-    let question = Question { app, id: request_id(parts), asked, parts };
+    let caller = caller(parts, &app.config.trusted_proxies);
+    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields, caller };
+    let question = Question { app, id: request_id(parts), asked };
     if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
         let text = "Only proxies named in the settings may ask.";
         return question.refuse(&Refusal::new(Reason::UntrustedProxy, text)).await;
@@ -95,7 +96,6 @@ struct Question<'a> {
     app: &'a App,
     id: &'a str,
     asked: Asked<'a>,
-    parts: &'a Parts,
 }
 
 impl Question<'_> {
@@ -121,7 +121,7 @@ impl Question<'_> {
             reason: refusal.reason.as_str().to_owned(),
             subject: who.map(|who| who.subject.clone()).unwrap_or_default(),
             client: who.and_then(|who| who.client.as_ref()).map(ToString::to_string).unwrap_or_default(),
-            address: origin(self.parts, &self.app.config.trusted_proxies).address,
+            address: self.asked.caller.map(|address| address.to_string()).unwrap_or_default(),
         };
         self.app.gate.tally.refuse(way, refusal.reason, refused);
         refuse(self.id, self.asked.gate, Proxy::of(self.asked.fields), refusal)

@@ -95,14 +95,18 @@ pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
 }
 
 /// From where a request came: the peer, or, where that is a trusted proxy, the last address it names that is none.
-pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
-    let peer = peer(&parts.extensions);
-    let address = match peer {
+pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
+    let address = match peer(&parts.extensions) {
         Some(peer) if trusted.contains(peer) => forwarded(&parts.headers, trusted).or(Some(peer)),
         peer => peer,
     };
+    address.map(|address| address.to_canonical())
+}
+
+/// The same with what else is written down of it.
+pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
     Origin {
-        address: address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
+        address: caller(parts, trusted).map(|address| address.to_string()).unwrap_or_default(),
         user_agent: sessions::header(&parts.headers, "user-agent"),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
     }

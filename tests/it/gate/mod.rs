@@ -1,10 +1,11 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`credentials`] tokens and secrets, [`record`] what is kept of it; and with the real nginx
+//! [`rules`] who may do what, [`credentials`] tokens and secrets, [`keys`] API keys, [`record`] what is kept of it; and with the real nginx
 //! before it [`nginx`] what comes through and what is said, [`traffic`] bodies and connections, [`paths`] that both read a
 //! path in the same way.
 
 mod asking;
 mod credentials;
+mod keys;
 pub mod nginx;
 mod paths;
 mod record;

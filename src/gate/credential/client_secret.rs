@@ -1,0 +1,28 @@
+//! Basic (RFC 7617) with a client's id and secret. A person's password is never asked for.
+
+use super::{Proven, client_itself, invalid};
+use crate::domain::api::Api;
+use crate::domain::client_metadata::ClientAuthMethod;
+use crate::domain::gate::Way;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+use crate::gate::Gate;
+use crate::protocol::error::Result;
+
+impl Gate {
+    pub(super) async fn by_secret(&self, api: &Api, user: &str, password: &Secret) -> Result<Proven> {
+        let provider = &self.provider;
+        let Ok(id) = ClientId::parse(user) else { return Ok(Err(invalid())) };
+        let found = provider.store.authority().client(&provider.store, &id).await?;
+        // One that is to prove itself by keys is not let in by a secret it has for MACs.
+        let by_secret =
+            |method| matches!(method, ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost);
+        let client = found.filter(|it| !it.disabled && by_secret(it.meta.token_endpoint_auth_method));
+        let right = client.filter(|client| {
+            let kept = client.secret.as_ref();
+            kept.is_some_and(|kept| provider.master.verify_client_secret(kept, password.expose()))
+        });
+        let Some(client) = right else { return Ok(Err(invalid())) };
+        Ok(Ok(client_itself(Way::Basic, api, &client)))
+    }
+}

@@ -1,0 +1,40 @@
+//! Bearer tokens (RFC 6750), which are ours (RFC 9068, or opaque): verified here, for this API, not revoked.
+
+use super::{Proven, invalid};
+use crate::domain::api::Api;
+use crate::domain::authorization::{SignIn, Subject};
+use crate::domain::gate::Way;
+use crate::gate::Gate;
+use crate::gate::verdict::Identity;
+use crate::protocol::error::Result;
+
+impl Gate {
+    pub(super) async fn by_token(&self, api: &Api, token: &str) -> Result<Proven> {
+        let provider = &self.provider;
+        let Some(token) = provider.verify_token_again(token).await? else { return Ok(Err(invalid())) };
+        if !token.audience.has(api.identifier.as_str()) {
+            return Ok(Err(invalid()));
+        }
+        let authorization = &token.authorization;
+        let Some(client) = provider.issued_to(&authorization.client).await?.filter(|client| !client.disabled) else {
+            return Ok(Err(invalid()));
+        };
+        let person = match authorization.subject {
+            Subject::Client => None,
+            Subject::User(user) => match provider.store.authority().person(&provider.store, user).await? {
+                Some(person) => Some(person),
+                None => return Ok(Err(invalid())),
+            },
+        };
+        Ok(Ok(Identity {
+            way: Way::Bearer,
+            subject: provider.subject(&client, authorization),
+            client: Some(client.id.clone()),
+            user: authorization.user(),
+            person,
+            scopes: authorization.scopes.filtered(|scope| api.scopes.contains(scope)),
+            acr: authorization.sign_in.as_ref().map(SignIn::acr),
+            auth_time: authorization.sign_in.as_ref().map(|sign_in| sign_in.auth_time),
+        }))
+    }
+}
