@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::env::Env;
 use crate::gate::Gate;
+use crate::gate::limits::Limits;
 use crate::gate::tally::Tally;
 use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
 use crate::keys::remote::RemoteKeys;
+use crate::keys::signature_key::SignatureKeys;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
 use crate::outbound::Outbound;
@@ -65,7 +67,12 @@ impl App {
             outbound,
             master,
         };
-        let gate = Gate { provider: provider.clone(), tally: Tally::default() };
+        let gate = Gate {
+            provider: provider.clone(),
+            signature_keys: SignatureKeys::default(),
+            limits: Limits::default(),
+            tally: Tally::default(),
+        };
         Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images, gate })))
     }
 

@@ -1,5 +1,5 @@
 //! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
-//! API keys, events, the throttle, the gate's record, and the change feed that every node follows.
+//! API keys, signature keys, events, the throttle, the gate's record, and the change feed that every node follows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -74,12 +74,14 @@ const INDICES: &[(&str, &[&str])] = &[
     ("client", &["registered"]),
     ("client", &["opens_here", "name"]),
     ("initial_access", &["expires_at"]),
+    ("signature_key", &["client_id"]),
     ("api_key", &["user_id"]),
     ("api_key", &["client_id"]),
     ("api_key", &["api"]),
     ("api_key", &["gate"]),
     ("api_key", &["expires_at"]),
     ("person", &["disabled"]),
+    ("gate_bucket", &["full_at"]),
     ("gate_count", &["hour"]),
     ("gate_refusal", &["at"]),
     ("gate_refusal", &["gate", "at"]),
@@ -116,6 +118,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("searched"))
             .col(text("metadata"))
             .col(text_null("secret_hash"))
+            .col(text("signature_keys"))
             .col(boolean("disabled"))
             .col(boolean("opens_here"))
             .col(string("registered"))
@@ -257,6 +260,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("expires_at"))
             .col(big_integer_null("last_used_at"))
             .to_owned(),
+        table("signature_key").col(string("keyid").primary_key()).col(string("client_id")).to_owned(),
         table("pushed_request")
             .col(key("digest", 32))
             .col(string("client_id"))
@@ -276,6 +280,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(string("request_id"))
             .col(text("detail"))
             .to_owned(),
+        table("gate_bucket").col(key("digest", 32)).col(big_integer("full_at")).to_owned(),
         table("gate_count")
             .col(string("gate"))
             .col(big_integer("hour"))

@@ -120,7 +120,10 @@ impl Api {
         }
         problems.extend(self.rules.iter().filter_map(|rule| rule.problem(&self.scopes)));
         if self.rate_limit.is_some_and(|limit| !limit.is_sound()) {
-            problems.push(FieldError::new("rate_limit", "needs a burst and a rate above 0 and up to 1000000"));
+            problems.push(FieldError::new(
+                "rate_limit",
+                "needs a burst of 1 to 1000000 and a rate of 0.00001 to 1000000 in a second",
+            ));
         }
         if self.gate.is_none() && !(self.accepts.is_empty() && self.rules.is_empty()) {
             problems.push(FieldError::new("gate", "is missing: accepts and rules are for a gate"));

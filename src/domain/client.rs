@@ -6,6 +6,7 @@ use url::Url;
 use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
 use super::ids::ClientId;
 use super::secret::{Digest, from_base64url};
+use super::signature_key::SignatureKey;
 use crate::env::Timestamp;
 
 /// What is kept of a client's secret, as `keys::client_secret` makes it: a salted, keyed hash, or the secret sealed.
@@ -103,6 +104,8 @@ pub struct Client {
     pub id: ClientId,
     pub meta: ClientMetadata,
     pub secret: Option<ClientSecretAtRest>,
+    /// By which it signs requests to other people's APIs.
+    pub signature_keys: Vec<SignatureKey>,
     pub disabled: bool,
     pub registered: Registered,
     /// Of the token with which it manages its own registration (RFC 7592 §3).
@@ -119,6 +122,7 @@ impl Client {
             id,
             meta,
             secret: None,
+            signature_keys: Vec::new(),
             disabled: false,
             registered: Registered::ByDocument,
             registration_token: None,

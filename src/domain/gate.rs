@@ -148,7 +148,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     pub(super) fn is_sound(&self) -> bool {
-        (1..=1_000_000).contains(&self.burst) && self.per_second > 0.0 && self.per_second <= 1_000_000.0
+        (1..=1_000_000).contains(&self.burst) && (0.000_01..=1_000_000.0).contains(&self.per_second)
     }
 }
 

@@ -25,6 +25,7 @@ pub mod redirect_uri;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod signature_key;
 pub mod signing_key;
 pub mod user;
 pub mod web_address;

@@ -2,13 +2,15 @@
 //! A proxy asks about a request; nothing of the request itself comes by here.
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
-//! the rule that decides; [`presented`] the credential it came with, unjudged; [`credential`] whose that is;
+//! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads); [`credential`] whose that is; [`limits`] how often they may;
 //! [`verdict`] what is answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
 //! and answers; `domain::gate`, the settings of an API.
 
 mod challenge;
 mod credential;
 pub mod fields;
+pub mod limits;
+mod oauth1;
 pub mod original;
 mod path;
 mod presented;
@@ -22,11 +24,13 @@ use std::net::IpAddr;
 use crate::domain::api::Api;
 use crate::domain::gate::Rule;
 use crate::domain::scope::Scopes;
+use crate::keys::signature_key::SignatureKeys;
 use crate::protocol::Provider;
 use crate::protocol::error::Result;
 
 use credential::Unproven;
 use fields::Fields;
+use limits::{Allowance, Caller, Limits};
 use original::Original;
 use presented::Presented;
 use tally::Tally;
@@ -36,6 +40,8 @@ use verdict::{Identity, Reason, Refusal, Verdict};
 #[derive(Clone)]
 pub struct Gate {
     pub provider: Provider,
+    pub signature_keys: SignatureKeys,
+    pub limits: Limits,
     pub tally: Tally,
 }
 
@@ -59,6 +65,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The API that it is about, where there is one.
     pub api: Option<Api>,
+    /// What is left to the caller, where the API has a limit.
+    pub allowance: Option<Allowance>,
 }
 
 impl Gate {
@@ -69,16 +77,22 @@ impl Gate {
         let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == asked.gate);
         let Some(api) = apis.iter().find(is_named) else {
             let refusal = Refusal::new(Reason::UnknownGate, "There is no gate of that name.");
-            return Ok(Judged { verdict: Verdict::Refuse(refusal), api: None });
+            return Ok(Judged { verdict: Verdict::Refuse(refusal), api: None, allowance: None });
         };
-        let verdict = match self.decide(api, &asked).await? {
+        let mut allowance = None;
+        let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Refuse(refusal.for_api(api)),
         };
-        Ok(Judged { verdict, api: Some(api.clone()) })
+        Ok(Judged { verdict, api: Some(api.clone()), allowance })
     }
 
-    async fn decide(&self, api: &Api, asked: &Asked<'_>) -> Result<std::result::Result<Verdict, Refusal>> {
+    async fn decide(
+        &self,
+        api: &Api,
+        asked: &Asked<'_>,
+        allowance: &mut Option<Allowance>,
+    ) -> Result<std::result::Result<Verdict, Refusal>> {
         let read = Original::read(asked).and_then(|original| Ok((original, Presented::read(asked.fields)?)));
         let (original, presented) = match read {
             Ok(read) => read,
@@ -86,15 +100,24 @@ impl Gate {
         };
         let (rule, tried) = (rules::first(&api.rules, &original.method, &original.path), presented.way());
         let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
-        let identity = match self.identify(api, asked, presented).await? {
-            Ok(identity) => Some(identity),
+        let (identity, failed) = match self.identify(api, asked, &original, presented).await? {
+            Ok(identity) => (Some(identity), None),
             // A credential that nobody asked for is no reason to refuse; it is not believed either.
-            Err(_) if anonymous => None,
+            Err(_) if anonymous => (None, None),
             Err(Unproven::Nothing) => {
                 return Ok(Err(Refusal::new(Reason::NoCredential, "Say who you are.")));
             }
-            Err(Unproven::Refused(refusal)) => return Ok(Err(Refusal { tried, ..refusal })),
+            Err(Unproven::Refused(refusal)) => (None, Some(Refusal { tried, ..refusal })),
         };
+        *allowance = self.allow(api, asked, identity.as_ref()).await?;
+        if allowance.is_some_and(|allowance| allowance.retry_after.is_some()) {
+            let text = "That is more than this API allows; come back later.";
+            let refusal = Refusal::new(Reason::TooManyRequests, text).of(identity);
+            return Ok(Err(Refusal { tried, ..refusal }));
+        }
+        if let Some(refusal) = failed {
+            return Ok(Err(refusal));
+        }
         Ok(match (rule, identity) {
             (None, who) => Err(Refusal::new(Reason::NoRule, "No rule of this API allows that.").of(who)),
             (Some(_), None) => Ok(Verdict::Pass(None)),
@@ -104,6 +127,17 @@ impl Gate {
             },
         }
         .map_err(|refusal| Refusal { tried, ..refusal }))
+    }
+
+    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise,
+    /// so that nobody tries credentials faster than they may ask.
+    async fn allow(&self, api: &Api, asked: &Asked<'_>, who: Option<&Identity>) -> Result<Option<Allowance>> {
+        let caller = match who {
+            Some(Identity { user: Some(user), .. }) => Caller::User(*user),
+            Some(who) => Caller::Client(&who.subject),
+            None => Caller::Address(asked.caller),
+        };
+        self.count(api, caller).await
     }
 }
 

@@ -89,6 +89,8 @@ reasons! {
     InsufficientScope => "insufficient_scope", 403;
     MissingGroup => "missing_group", 403;
     InsufficientAuthentication => "insufficient_authentication", 401;
+    /// RFC 6585 §4.
+    TooManyRequests => "too_many_requests", 429;
 }
 
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //! one file.
 //!
 //! [`master`] the key that everything at rest hangs on, [`seal`] encrypting under it, [`client_secret`] what is kept of a
-//! client's secret, [`pairwise`] subjects that differ by sector; [`pair`] one key pair, [`keyring`] those in use (next,
+//! client's secret, [`pairwise`] subjects that differ by sector, [`signature_key`] by what clients sign requests; [`pair`] one key pair, [`keyring`] those in use (next,
 //! active, retired), [`rotation`] how they come and go; [`jwt`] signing and verifying ours, [`refresh_token`] the form of
 //! a refresh token. What comes from strangers: [`compact`] the shape of a token, [`public_jwk`] what a client's key is
 //! good for, [`client_jws`] what clients sign, [`encryption`] what is encrypted to them and to us.
@@ -23,6 +23,7 @@ pub mod rotation;
 #[cfg(test)]
 mod samples;
 pub mod seal;
+pub mod signature_key;
 
 pub use keyring::Keyring;
 pub use master::MasterKey;

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::document::{ClientRow, Document, UserRow};
 use super::export::{every_client, every_person};
 use super::{
-    By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups, people as person_rows,
+    By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
+    people as person_rows, signature_keys,
 };
 use crate::domain::api::Api;
 use crate::domain::client::Client;
@@ -243,6 +244,9 @@ impl Run {
             before.clone().unwrap_or_else(|| client_rows::blank(&env, row.client_id.clone(), row.meta.clone()));
         after.meta = row.meta;
         after.disabled = row.disabled.unwrap_or(after.disabled);
+        if let Some(keys) = row.signature_keys {
+            after.signature_keys = signature_keys::kept(keys, &after.signature_keys, &master)?;
+        }
         if let Some(hash) = row.client_secret_hash {
             after.secret = Some(hash);
         }

@@ -2,7 +2,7 @@
 //!
 //! A confidential client always has a secret: one is generated where none is given, and handed out this once.
 
-use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
+use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing, signature_keys};
 use crate::domain::api_key::Owner;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
@@ -157,6 +157,7 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
         id,
         meta,
         secret: None,
+        signature_keys: Vec::new(),
         disabled: false,
         registered: Registered::ByAdmin,
         registration_token: None,
@@ -201,6 +202,7 @@ pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Res
         StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
         error => error.into(),
     })?;
+    signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
     tx.tell(Change::Client(client.id.clone())).await?;
     recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
 }
@@ -211,6 +213,10 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     let mut fields = differing(&before.meta, &after.meta);
     let new_secret = before.secret != after.secret;
     let turned = before.disabled != after.disabled;
+    if before.signature_keys != after.signature_keys {
+        fields.push("signature_keys".to_owned());
+        signature_keys::name_in(tx, id, &before.signature_keys, &after.signature_keys).await?;
+    }
     if fields.is_empty() && !new_secret && !turned {
         return Ok(fields);
     }
@@ -242,6 +248,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     codes::delete_of_client(tx, client.id.as_str()).await?;
     session_clients::delete_of_client(tx, &client.id).await?;
     device_codes::delete_of_client(tx, &client.id).await?;
+    signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
     clients::delete(tx, &client.id).await?;
     api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
     tx.tell(Change::Client(client.id.clone())).await?;

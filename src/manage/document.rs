@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::sieve::{Own, Row, rows};
+use super::signature_keys::{self, SignatureKeyRow};
 use super::{FieldError, clients, profile};
 use crate::domain::api::Api;
 use crate::domain::client::ClientSecretAtRest;
@@ -58,7 +59,7 @@ pub struct UserRow {
     pub disabled: Option<bool>,
 }
 
-/// A client. `disabled` and the secret stay as they are where the row does not speak of them.
+/// A client. `disabled`, the secret and the signature keys stay as they are where the row does not speak of them.
 #[derive(Debug, Serialize)]
 pub struct ClientRow {
     pub client_id: ClientId,
@@ -66,6 +67,8 @@ pub struct ClientRow {
     pub client_secret: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_hash: Option<ClientSecretAtRest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_keys: Option<Vec<SignatureKeyRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
     #[serde(flatten)]
@@ -128,19 +131,30 @@ impl Document {
             once(&mut problems, &mut named, &format!("clients[{at}].client_id"), client.client_id.as_str());
             problems.extend(client.problems().into_iter().map(|problem| below("clients", at, problem)));
         }
+        named.clear();
+        for (at, client) in self.clients.iter().enumerate() {
+            for (key, row) in client.signature_keys.iter().flatten().enumerate() {
+                let field = format!("clients[{at}].signature_keys[{key}].keyid");
+                once(&mut problems, &mut named, &field, row.keyid.as_str());
+            }
+        }
         problems
     }
 
-    /// Client secrets that were sealed under another master key: they would be kept and never match.
+    /// Secrets that were sealed under another master key: they would be kept and never match.
     pub fn sealed_elsewhere(&self, master: &MasterKey) -> Vec<FieldError> {
         let foreign = |row: &ClientRow| {
             row.client_secret_hash
                 .as_ref()
                 .is_some_and(|kept| kept.is_sealed() && master.open_client_secret(kept).is_none())
         };
-        let rows = self.clients.iter().enumerate().filter(|(_, row)| foreign(row));
         let problem = || FieldError::new("client_secret_hash", "was sealed under another master key");
-        rows.map(|(at, _)| below("clients", at, problem())).collect()
+        let of_row = |row: &ClientRow| {
+            let keys = row.signature_keys.as_deref().unwrap_or_default();
+            foreign(row).then(problem).into_iter().chain(signature_keys::sealed_elsewhere(keys, master))
+        };
+        let rows = self.clients.iter().enumerate();
+        rows.flat_map(|(at, row)| of_row(row).map(move |problem| below("clients", at, problem))).collect()
     }
 }
 
@@ -163,6 +177,7 @@ impl ClientRow {
     fn problems(&self) -> Vec<FieldError> {
         let mut problems: Vec<FieldError> = self.meta.problems().into_iter().map(Into::into).collect();
         problems.extend(clients::secret_problem(&self.meta, self.client_secret.as_ref()));
+        problems.extend(signature_keys::problems(self.signature_keys.as_deref().unwrap_or_default()));
         if let Some(hash) = &self.client_secret_hash {
             if self.client_secret.is_some() {
                 problems.push(FieldError::new("client_secret_hash", "stands beside client_secret: give one of them"));
@@ -227,17 +242,20 @@ struct OwnOfClient {
     client_id: Option<ClientId>,
     client_secret: Option<Secret>,
     client_secret_hash: Option<ClientSecretAtRest>,
+    signature_keys: Option<Vec<SignatureKeyRow>>,
     disabled: Option<bool>,
 }
 
 impl Own for OwnOfClient {
-    const NAMES: &'static [&'static str] = &["client_id", "client_secret", "client_secret_hash", "disabled"];
+    const NAMES: &'static [&'static str] =
+        &["client_id", "client_secret", "client_secret_hash", "signature_keys", "disabled"];
 
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "client_id" => self.client_id = Some(ClientId::deserialize(value)?),
             "client_secret" => self.client_secret = Some(hidden(value)?),
             "client_secret_hash" => self.client_secret_hash = Some(hidden(value)?),
+            "signature_keys" => self.signature_keys = Some(Vec::deserialize(value)?),
             _ => self.disabled = Some(bool::deserialize(value)?),
         }
         Ok(())
@@ -247,6 +265,11 @@ impl Own for OwnOfClient {
 /// A secret; serde's own error would repeat a value that is no text.
 fn hidden<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<T, D::Error> {
     T::deserialize(value).map_err(|_| serde::de::Error::custom("must be text in quotation marks"))
+}
+
+/// The same where it need not be there.
+pub(super) fn hidden_one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    hidden(value).map(Some)
 }
 
 fn missing<E: serde::de::Error>(section: &str, at: usize, field: &str) -> E {
@@ -285,6 +308,7 @@ fn client_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ClientR
             client_id: own.client_id.ok_or_else(|| missing("clients", at, "client_id"))?,
             client_secret: own.client_secret,
             client_secret_hash: own.client_secret_hash,
+            signature_keys: own.signature_keys,
             disabled: own.disabled,
             meta: flat,
         })

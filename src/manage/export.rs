@@ -3,6 +3,7 @@
 //! [`every_person`] and [`every_client`] read in pages; `apply --prune` uses them too.
 
 use super::document::{ClientRow, Document, GroupRow, UserRow};
+use super::signature_keys::SignatureKeyRow;
 use super::{Manager, Result};
 use crate::domain::client::Client;
 use crate::domain::user::User;
@@ -30,6 +31,8 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         client_id: client.id,
         client_secret: None,
         client_secret_hash: client.secret,
+        signature_keys: Some(client.signature_keys.into_iter().map(SignatureKeyRow::of).collect::<Vec<_>>())
+            .filter(|keys| !keys.is_empty()),
         disabled: client.disabled.then_some(true),
         meta: client.meta,
     });

@@ -1,9 +1,8 @@
 //! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
 //!
 //! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] the file that
-//! [`apply`] reads and [`export`]
-//! prints, [`place`] where in it something stands.
+//! [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] (with
+//! [`signature_keys`]) the file that [`apply`] reads and [`export`] prints, [`place`] where in it something stands.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
 
 pub mod api_keys;
@@ -22,6 +21,7 @@ pub mod registration;
 pub mod setup;
 mod sieve;
 pub mod sign_up;
+pub mod signature_keys;
 
 use std::sync::{Arc, Mutex};
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::kept::Kept;
 use super::key_uses::KeyUses;
-use super::{Change, Cutoff, Result, Store, api_keys, apis, clients, feed, people};
+use super::{Change, Cutoff, Result, Store, api_keys, apis, clients, feed, people, signature_keys};
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
 use crate::domain::authorization::Authorization;
@@ -23,6 +23,7 @@ use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, GrantId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::Digest;
+use crate::domain::signature_key::KeyId;
 use crate::domain::user::Person;
 use crate::env::Timestamp;
 
@@ -41,6 +42,7 @@ pub struct Authority {
     api_epoch: AtomicU64,
     people: Kept<UserId, Person>,
     api_keys: Kept<Digest, ApiKey>,
+    signature_keys: Kept<KeyId, ClientId>,
     key_uses: KeyUses,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
     position: AtomicI64,
@@ -57,6 +59,7 @@ impl Authority {
             api_epoch: AtomicU64::new(0),
             people: Kept::new(MOST_KEPT),
             api_keys: Kept::new(MOST_KEPT),
+            signature_keys: Kept::new(MOST_KEPT),
             key_uses: KeyUses::default(),
             cutoffs: RwLock::default(),
             position: AtomicI64::new(0),
@@ -117,6 +120,7 @@ impl Authority {
             }
             Change::People(stripes) => self.people.changed(stripes),
             Change::ApiKeys(stripes) => self.api_keys.changed(stripes),
+            Change::SignatureKeys(stripes) => self.signature_keys.changed(stripes),
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
             Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
             Change::Cutoff(cutoff) => {
@@ -202,6 +206,14 @@ impl Authority {
     /// Where it is not in memory and the database does not answer.
     pub async fn api_key(&self, store: &Store, digest: &Digest) -> Result<Option<Arc<ApiKey>>> {
         self.api_keys.get(digest, api_keys::by_digest(store.read(), digest)).await
+    }
+
+    /// Whose the signature key of that name is.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn signer(&self, store: &Store, name: &KeyId) -> Result<Option<Arc<ClientId>>> {
+        self.signature_keys.get(name, signature_keys::owner(store.read(), name)).await
     }
 
     /// Where the use of a key is noted.

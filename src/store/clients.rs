@@ -27,6 +27,8 @@ mod row {
         pub metadata: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub secret_hash: Option<String>,
+        #[sea_orm(column_type = "Text")]
+        pub signature_keys: String,
         pub disabled: bool,
         /// Whether it stands on everybody's list of apps.
         pub opens_here: bool,
@@ -46,6 +48,7 @@ impl TryFrom<row::Model> for Client {
             id: ClientId::parse(&row.id).map_err(|_| StoreError::Corrupt { table: "client", column: "id" })?,
             meta: from_json(&row.metadata, "client", "metadata")?,
             secret: row.secret_hash.map(ClientSecretAtRest),
+            signature_keys: from_json(&row.signature_keys, "client", "signature_keys")?,
             disabled: row.disabled,
             registered: Registered::parse(&row.registered)
                 .ok_or(StoreError::Corrupt { table: "client", column: "registered" })?,
@@ -67,6 +70,7 @@ fn row(client: &Client) -> Result<row::Model> {
         searched: searched(client),
         metadata: json(&client.meta, "client", "metadata")?,
         secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
+        signature_keys: json(&client.signature_keys, "client", "signature_keys")?,
         disabled: client.disabled,
         opens_here: client.opens_for_everybody(),
         registered: client.registered.as_str().to_owned(),

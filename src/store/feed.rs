@@ -25,6 +25,8 @@ pub enum Change {
     People(Stripes),
     /// Keys that are there no more.
     ApiKeys(Stripes),
+    /// Names of signature keys that are another client's, or nobody's any more.
+    SignatureKeys(Stripes),
     Keys,
     /// Something waits to be sent out.
     Deliveries,
@@ -79,6 +81,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
         Change::Apis => "apis",
         Change::People(_) => "people",
         Change::ApiKeys(_) => "api_keys",
+        Change::SignatureKeys(_) => "signature_keys",
         Change::Keys => "keys",
         Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",

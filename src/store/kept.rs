@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use crate::domain::ids::UserId;
 use crate::domain::secret::Digest;
+use crate::domain::signature_key::KeyId;
 
 const STRIPES: usize = 256;
 
@@ -34,6 +35,13 @@ impl Striped for UserId {
 impl Striped for Digest {
     fn stripe(&self) -> u8 {
         self.0[0]
+    }
+}
+
+impl Striped for KeyId {
+    /// Names are chosen by people: the last letters differ most.
+    fn stripe(&self) -> u8 {
+        self.as_str().bytes().fold(0, |sum: u8, byte| sum.rotate_left(3) ^ byte)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::domain::api::Api;
 use crate::domain::gate::Way;
 use crate::gate::fields::Fields;
+use crate::gate::limits::Allowance;
 use crate::gate::original::{Original, Proxy};
 use crate::gate::verdict::{Identity, Reason, Refusal, Verdict};
 use crate::gate::{Asked, Judged, tally};
@@ -61,20 +62,21 @@ async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> R
     let question = Question { app, id: request_id(parts), asked };
     if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
         let text = "Only proxies named in the settings may ask.";
-        return question.refuse(&Refusal::new(Reason::UntrustedProxy, text)).await;
+        return question.refuse(&Refusal::new(Reason::UntrustedProxy, text), None).await;
     }
     if header_bytes(headers) > MOST_HEADER_BYTES {
-        return question.refuse(&Refusal::new(Reason::TooLarge, "The headers are too long.")).await;
+        return question.refuse(&Refusal::new(Reason::TooLarge, "The headers are too long."), None).await;
     }
     match app.gate.judge(asked).await {
-        Ok(Judged { verdict: Verdict::Pass(who), api }) => {
-            let answer = let_in(app, question.id, gate, api.as_ref(), who.as_deref());
+        Ok(Judged { verdict: Verdict::Pass(who), api, allowance }) => {
+            let mut answer = let_in(app, question.id, gate, api.as_ref(), who.as_deref());
             let way = who.map_or("anonymous", |who| who.way.as_str());
             let (way, reason) = if answer.status().is_success() { (way, "") } else { ("", tally::UNAVAILABLE) };
             app.gate.tally.count(app.env().now(), gate, way, reason);
+            limited(answer.headers_mut(), allowance);
             answer
         }
-        Ok(Judged { verdict: Verdict::Refuse(refusal), .. }) => question.refuse(&refusal).await,
+        Ok(Judged { verdict: Verdict::Refuse(refusal), allowance, .. }) => question.refuse(&refusal, allowance).await,
         Err(error) => {
             tracing::error!(
                 cause = error.cause.as_deref().unwrap_or_default(),
@@ -107,7 +109,7 @@ impl Question<'_> {
         if apis.is_ok_and(|apis| apis.iter().any(is_named)) { self.asked.gate } else { tally::NO_GATE }
     }
 
-    async fn refuse(&self, refusal: &Refusal) -> Response {
+    async fn refuse(&self, refusal: &Refusal, allowance: Option<Allowance>) -> Response {
         let (method, path) = Original::as_sent(&self.asked);
         let way = refusal.tried.map(Way::as_str).unwrap_or_default();
         let who = refusal.who.as_deref();
@@ -124,7 +126,9 @@ impl Question<'_> {
             address: self.asked.caller.map(|address| address.to_string()).unwrap_or_default(),
         };
         self.app.gate.tally.refuse(way, refusal.reason, refused);
-        refuse(self.id, self.asked.gate, Proxy::of(self.asked.fields), refusal)
+        let mut response = refuse(self.id, self.asked.gate, Proxy::of(self.asked.fields), refusal);
+        limited(response.headers_mut(), allowance);
+        response
     }
 }
 
@@ -168,6 +172,16 @@ fn let_in(app: &App, id: &str, gate: &str, api: Option<&Api>, who: Option<&Ident
     }
     tracing::debug!(request_id = id, gate, way = who.way.as_str(), subject = %who.subject, "let in");
     response
+}
+
+/// draft-ietf-httpapi-ratelimit-headers: the policy by its name, and what is left of it.
+fn limited(headers: &mut HeaderMap, allowance: Option<Allowance>) {
+    let Some(Allowance { quota: (burst, window), remaining, reset, retry_after }) = allowance else { return };
+    set(headers, "ratelimit-policy", &format!("\"gate\";q={burst};w={window}"));
+    set(headers, "ratelimit", &format!("\"gate\";r={remaining};t={reset}"));
+    if let Some(seconds) = retry_after {
+        set(headers, "retry-after", &seconds.to_string());
+    }
 }
 
 /// UTF-8, without what would end the line.

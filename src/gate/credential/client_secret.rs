@@ -1,6 +1,6 @@
 //! Basic (RFC 7617) with a client's id and secret. A person's password is never asked for.
 
-use super::{Proven, client_itself, invalid};
+use super::{Proven, acts_for_itself, client_itself, invalid};
 use crate::domain::api::Api;
 use crate::domain::client_metadata::ClientAuthMethod;
 use crate::domain::gate::Way;
@@ -17,7 +17,7 @@ impl Gate {
         // One that is to prove itself by keys is not let in by a secret it has for MACs.
         let by_secret =
             |method| matches!(method, ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost);
-        let client = found.filter(|it| !it.disabled && by_secret(it.meta.token_endpoint_auth_method));
+        let client = found.filter(|it| acts_for_itself(it) && by_secret(it.meta.token_endpoint_auth_method));
         let right = client.filter(|client| {
             let kept = client.secret.as_ref();
             kept.is_some_and(|kept| provider.master.verify_client_secret(kept, password.expose()))

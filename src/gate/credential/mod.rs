@@ -1,17 +1,21 @@
 //! Whose a credential is. Each ends in one [`Identity`], whatever it was; what is wrong with one is said in the same words
 //! whether it is unknown, expired, revoked or only nearly right.
 //!
-//! One file for each way: [`token`], [`client_secret`], [`api_key`]. Next door: [`super::presented`], what the request had.
+//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`]. Next door: [`super::presented`], what the request had.
 
 mod api_key;
 mod client_secret;
+mod oauth1;
+mod signature;
 mod token;
 
+use super::original::Original;
 use super::presented::Presented;
 use super::verdict::{Identity, Reason, Refusal};
 use super::{Asked, Gate};
 use crate::domain::api::Api;
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
+use crate::domain::client_metadata::GrantType;
 use crate::domain::gate::Way;
 use crate::protocol::error::Result;
 
@@ -26,6 +30,13 @@ type Proven = std::result::Result<Identity, Unproven>;
 fn invalid() -> Unproven {
     let text = "The credential is unknown, expired, revoked or not for this API.";
     Unproven::Refused(Refusal::new(Reason::InvalidCredential, text))
+}
+
+/// Whether a client may come on its own account. One that registered itself has its scopes to ask people for; only where
+/// the policy let it have client_credentials (RFC 6749 §4.4) are they its own.
+fn acts_for_itself(client: &Client) -> bool {
+    let by_itself = || client.meta.grant_types.contains(&GrantType::ClientCredentials);
+    !client.disabled && (client.registered == Registered::ByAdmin || by_itself())
 }
 
 /// A client that acts for itself: what it may do at this API is what it is registered for.
@@ -43,7 +54,13 @@ fn client_itself(way: Way, api: &Api, client: &Client) -> Identity {
 }
 
 impl Gate {
-    pub(super) async fn identify(&self, api: &Api, asked: &Asked<'_>, presented: Presented<'_>) -> Result<Proven> {
+    pub(super) async fn identify(
+        &self,
+        api: &Api,
+        asked: &Asked<'_>,
+        original: &Original,
+        presented: Presented<'_>,
+    ) -> Result<Proven> {
         match presented {
             Presented::Nothing => Ok(Err(Unproven::Nothing)),
             Presented::Bearer(token) if api.takes(Way::Bearer) => self.by_token(api, token).await,
@@ -52,6 +69,12 @@ impl Gate {
                 way if api.takes(way) => self.by_api_key(api, way, &key, user.as_deref(), asked.caller).await,
                 _ => Ok(Err(invalid())),
             },
+            Presented::Signature if api.takes(Way::MessageSignature) => {
+                self.by_signature(api, original, asked.fields).await
+            }
+            Presented::OAuth1(header) if api.takes(Way::Oauth1) => {
+                self.by_oauth1(api, original, asked.fields, header).await
+            }
             _ => Ok(Err(invalid())),
         }
     }

@@ -53,6 +53,11 @@ const fn of(reason: Reason) -> Words {
             "It came with two credentials.",
             "The caller has to send one of them. Look for a library or a proxy that adds its own beside the caller’s.",
         ),
+        Reason::TooManyRequests => (
+            "The caller asked more often than the API allows.",
+            "Its limit counts all credentials of one owner together, and failed ones by address. The caller may wait as \
+             long as Retry-After says; if everybody meets the limit, it is set too low on the API’s page.",
+        ),
         Reason::NoCredential => (
             "It came without a credential, and no rule lets anybody in there.",
             "The caller has to prove who they are in one of the ways that the API accepts. If anybody may do this, add a \

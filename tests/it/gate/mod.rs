@@ -1,15 +1,18 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`credentials`] tokens and secrets, [`keys`] API keys, [`record`] what is kept of it; and with the real nginx
+//! [`rules`] who may do what, [`credentials`] tokens and secrets, [`keys`] API keys, [`limits`] how often, [`signatures`] and [`oauth1`] signed requests, [`record`] what is kept of it; and with the real nginx
 //! before it [`nginx`] what comes through and what is said, [`traffic`] bodies and connections, [`paths`] that both read a
 //! path in the same way.
 
 mod asking;
 mod credentials;
 mod keys;
+mod limits;
 pub mod nginx;
+mod oauth1;
 mod paths;
 mod record;
 mod rules;
+mod signatures;
 mod traffic;
 
 use std::collections::BTreeMap;

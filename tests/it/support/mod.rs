@@ -116,6 +116,7 @@ impl Server {
         let client = Client {
             id: ClientId::parse(id).unwrap(),
             secret: meta.has_secret().then(kept),
+            signature_keys: Vec::new(),
             meta,
             disabled: false,
             registered: Registered::ByAdmin,

@@ -1,0 +1,125 @@
+//! Keys by which a client signs its requests (RFC 9421; CONTRACT, "The gate"): public ones as JWKs, shared secrets sealed
+//! under the master key. An administrator registers them; what a client publishes itself is its `jwks` or `jwks_uri`.
+//!
+//! Next door: `keys::signature_key`, which seals and makes keys of these; [`super::jwks`], a client's own key set.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Keys of one client.
+pub const MOST_KEYS: usize = 20;
+
+/// A key's name, its own among those of all clients: the `keyid` of a signature (RFC 9421 §2.3), or the
+/// `oauth_consumer_key` of OAuth 1.0 (RFC 5849 §3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId(String);
+
+impl KeyId {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if text.is_empty() || text.len() > 200 || !text.bytes().all(allowed) {
+            return Err("keyid: has 1 to 200 visible ASCII characters, no quotation mark and no backslash");
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.0
+    }
+}
+
+/// RFC 9421 §3.3. Each key is of one of them, so that nobody chooses how it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignatureAlg {
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256,
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    #[serde(rename = "ecdsa-p256-sha256")]
+    EcdsaP256Sha256,
+    #[serde(rename = "rsa-pss-sha512")]
+    RsaPssSha512,
+    /// For the RSA-SHA256 of OAuth 1.0 alone: for a message signature it is not offered.
+    #[serde(rename = "rsa-v1_5-sha256")]
+    RsaV15Sha256,
+}
+
+impl SignatureAlg {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaP256Sha256 => "ecdsa-p256-sha256",
+            Self::RsaPssSha512 => "rsa-pss-sha512",
+            Self::RsaV15Sha256 => "rsa-v1_5-sha256",
+        }
+    }
+}
+
+/// A shared secret as only the master key reads it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedSecret(pub String);
+
+impl std::fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[sealed]")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Material {
+    SealedSecret(SealedSecret),
+    Jwk(Map<String, Value>),
+}
+
+/// One key as it is kept, and as `export` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureKey {
+    pub keyid: KeyId,
+    pub alg: SignatureAlg,
+    #[serde(flatten)]
+    pub material: Material,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyid_fits_into_a_header() {
+        for good in ["k", "client:kid", "test-key-ed25519", &"k".repeat(200)] {
+            assert!(KeyId::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a\"b", "a\\b", "ä", "a\n", &"k".repeat(201)] {
+            assert!(KeyId::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_reads_as_it_was() {
+        let key = SignatureKey {
+            keyid: KeyId("k1".to_owned()),
+            alg: SignatureAlg::HmacSha256,
+            material: Material::SealedSecret(SealedSecret("a.b.c.d.e".to_owned())),
+        };
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, r#"{"keyid":"k1","alg":"hmac-sha256","sealed_secret":"a.b.c.d.e"}"#);
+        assert_eq!(serde_json::from_str::<SignatureKey>(&text).unwrap(), key);
+        assert!(!format!("{key:?}").contains("a.b.c"));
+    }
+}

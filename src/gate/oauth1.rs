@@ -1,0 +1,197 @@
+//! OAuth 1.0 (RFC 5849): the parameters in `Authorization` (§3.5.1) and the base string that is signed (§3.4.1). Pure; whose
+//! signature it is stands in [`super::credential`].
+//!
+//! Of one party, without a token: a client signs for itself. What a body of the type `application/x-www-form-urlencoded`
+//! would add to the base string is not seen at the gate, so that such a request cannot be verified here.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+use super::original::Original;
+
+/// §3.6: everything but the unreserved characters of RFC 3986 §2.3.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[must_use]
+pub(super) fn encoded(bytes: &[u8]) -> String {
+    percent_encode(bytes, ENCODED).to_string()
+}
+
+/// §3.2: what a server has to know of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parameters {
+    pub consumer_key: String,
+    pub signature_method: String,
+    pub signature: String,
+    pub timestamp: i64,
+    pub nonce: String,
+    /// All that is signed: without `realm` and the signature.
+    signed: Vec<(String, String)>,
+}
+
+impl Parameters {
+    /// What stands behind `OAuth `.
+    ///
+    /// # Errors
+    /// A sentence for the caller.
+    pub fn read(header: &str) -> Result<Self, &'static str> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for part in header.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').ok_or("a parameter is no name=\"value\"")?;
+            let value = value.trim().strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+            let value = value.ok_or("a value stands in no quotation marks")?;
+            let (name, value) = (decoded(name.trim())?, decoded(value)?);
+            if all.iter().any(|(known, _)| *known == name) {
+                return Err("a parameter stands twice");
+            }
+            all.push((name, value));
+        }
+        all.retain(|(name, _)| !name.eq_ignore_ascii_case("realm"));
+        let mut take = |name: &str| all.iter().position(|(known, _)| known == name).map(|at| all.remove(at).1);
+        let signature = take("oauth_signature").ok_or("oauth_signature is missing")?;
+        let get = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        if get("oauth_version").is_some_and(|version| version != "1.0") {
+            return Err("oauth_version is not 1.0");
+        }
+        if get("oauth_token").is_some_and(|token| !token.is_empty()) {
+            return Err("oauth_token is not taken: a client signs for itself");
+        }
+        let timestamp = get("oauth_timestamp").ok_or("oauth_timestamp is missing")?;
+        // §3.3: a positive integer.
+        let digits = !timestamp.starts_with('0') && timestamp.bytes().all(|byte| byte.is_ascii_digit());
+        let timestamp = timestamp.parse().ok().filter(|_| digits).ok_or("oauth_timestamp is no positive integer")?;
+        let nonce = get("oauth_nonce").ok_or("oauth_nonce is missing")?.to_owned();
+        if nonce.is_empty() || nonce.len() > 128 || !nonce.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("oauth_nonce has 1 to 128 visible ASCII characters");
+        }
+        let own = |name: &'static str, missing| get(name).map(str::to_owned).ok_or(missing);
+        Ok(Self {
+            consumer_key: own("oauth_consumer_key", "oauth_consumer_key is missing")?,
+            signature_method: own("oauth_signature_method", "oauth_signature_method is missing")?,
+            signature,
+            timestamp,
+            nonce,
+            signed: all,
+        })
+    }
+
+    /// §3.4.1: method, address and parameters, each encoded, with an ampersand between.
+    #[must_use]
+    pub fn base_string(&self, original: &Original) -> String {
+        let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
+        let scheme = original.scheme.to_ascii_lowercase();
+        let host = original.host.to_ascii_lowercase();
+        // §3.4.1.2: the port that the scheme has anyway is left out.
+        let usual = if scheme == "http" { ":80" } else { ":443" };
+        let host = host.strip_suffix(usual).unwrap_or(&host);
+        let address = format!("{scheme}://{host}{path}");
+        // §3.4.1.3.1: the query as a form's (a plus is a space), and what stands in the header.
+        let in_query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (form_decoded(name), form_decoded(value))
+        });
+        let in_header = self.signed.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
+        let mut pairs: Vec<(String, String)> =
+            in_query.chain(in_header).map(|(name, value)| (encoded(&name), encoded(&value))).collect();
+        // §3.4.1.3.2: by the encoded bytes, name before value.
+        pairs.sort_unstable();
+        let parameters: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let method = original.method.to_ascii_uppercase();
+        [method.as_str(), &address, &parameters.join("&")].map(|part| encoded(part.as_bytes())).join("&")
+    }
+}
+
+fn decoded(text: &str) -> Result<String, &'static str> {
+    let hex = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_hexdigit);
+    if text.match_indices('%').any(|(at, _)| !hex(at + 1) || !hex(at + 2)) {
+        return Err("a percent sign has no two hexadecimal digits behind it");
+    }
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "a parameter is not UTF-8")?;
+    Ok(text.into_owned())
+}
+
+fn form_decoded(text: &str) -> Vec<u8> {
+    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    percent_decode_str(&spaced).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn original(method: &str, scheme: &str, host: &str, target: &str) -> Original {
+        let own = str::to_owned;
+        Original { method: own(method), scheme: own(scheme), host: own(host), target: own(target), path: String::new() }
+    }
+
+    /// The example of §3.4.1.1, but for its body and its token, which are not taken here, with the parameters of the header.
+    #[test]
+    fn the_base_string_is_that_of_the_specification() {
+        let header = r#"realm="Example", oauth_consumer_key="9djdj82h48djs9d2", oauth_signature_method="HMAC-SHA256",
+            oauth_timestamp="137131201", oauth_nonce="7d8f3e4a", oauth_signature="djosJKDKJSD8743243%2Fjdk33klY%3D""#;
+        let read = Parameters::read(&header.replace('\n', " ")).unwrap();
+        assert_eq!(read.signature, "djosJKDKJSD8743243/jdk33klY=");
+        let base = read.base_string(&original(
+            "post",
+            "HTTP",
+            "EXAMPLE.COM:80",
+            "/request?b5=%3D%253D&a3=a&c%40=&a2=r%20b&c2=&a3=2+q",
+        ));
+        assert_eq!(
+            base,
+            "POST&http%3A%2F%2Fexample.com%2Frequest&a2%3Dr%2520b%26a3%3D2%2520q%26a3%3Da%26b5%3D%253D%25253D%26c%2540%3D\
+             %26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a%26oauth_signature_method%3D\
+             HMAC-SHA256%26oauth_timestamp%3D137131201"
+        );
+    }
+
+    /// §3.4.1.2: its two examples.
+    #[test]
+    fn a_port_stands_where_it_is_not_the_usual_one() {
+        let read = Parameters::read(
+            r#"oauth_consumer_key="a",oauth_signature_method="b",oauth_timestamp="1",oauth_nonce="n",oauth_signature="s""#,
+        )
+        .unwrap();
+        for (scheme, host, target, shown) in [
+            ("http", "EXAMPLE.COM:80", "/r%20v/X?id=123", "http://example.com/r%20v/X"),
+            ("https", "www.example.net:8080", "/?q=1", "https://www.example.net:8080/"),
+            ("https", "a:443", "/", "https://a/"),
+            ("http", "a:443", "/", "http://a:443/"),
+        ] {
+            let base = read.base_string(&original("GET", scheme, host, target));
+            assert!(base.starts_with(&format!("GET&{}&", encoded(shown.as_bytes()))), "{base}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_of_oauth_1() {
+        let good = r#"oauth_consumer_key="a",oauth_signature_method="b",oauth_timestamp="12",oauth_nonce="n",oauth_signature="s""#;
+        assert!(Parameters::read(good).is_ok());
+        assert!(Parameters::read(&format!("{good},oauth_version=\"1.0\",oauth_token=\"\",x=\"y\"")).is_ok());
+        for (from, to) in [
+            ("oauth_consumer_key=\"a\",", ""),
+            ("oauth_signature_method=\"b\",", ""),
+            ("oauth_timestamp=\"12\",", ""),
+            ("oauth_nonce=\"n\",", ""),
+            (",oauth_signature=\"s\"", ""),
+            ("\"12\"", "\"-12\""),
+            ("\"12\"", "\"+12\""),
+            ("\"12\"", "\"012\""),
+            ("\"12\"", "\"\""),
+            ("\"12\"", "\"99999999999999999999\""),
+            ("\"n\"", "\"\""),
+            ("\"n\"", "\"a%20b\""),
+            ("\"n\"", "n"),
+            ("\"n\"", "\"%\""),
+            ("\"n\"", "\"%ff\""),
+            ("oauth_nonce=", "oauth_nonce"),
+            ("oauth_nonce=\"n\"", "oauth_nonce=\"n\",oauth_nonce=\"n\""),
+            ("oauth_nonce=\"n\"", "oauth_nonce=\"n\",oauth_version=\"1.0a\""),
+            ("oauth_nonce=\"n\"", "oauth_nonce=\"n\",oauth_token=\"t\""),
+        ] {
+            assert!(Parameters::read(&good.replace(from, to)).is_err(), "{from} {to}");
+        }
+        assert!(Parameters::read("").is_err());
+    }
+}

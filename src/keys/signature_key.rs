@@ -1,0 +1,97 @@
+//! Keys that verify clients' requests, made of what is kept of them (`domain::signature_key`): secrets are opened and JWKs
+//! read once, not at each request.
+//!
+//! Next door: [`super::seal`]; the package `signet-signatures`, whose keys these are (RFC 9421 §3.3).
+
+use moka::sync::Cache;
+use serde_json::{Map, Value};
+use signet_signatures::VerifyingKey;
+use zeroize::Zeroizing;
+
+use super::master::MasterKey;
+use super::{KeyError, pair, public_jwk, seal};
+use crate::domain::algorithms::SigningAlg;
+use crate::domain::signature_key::{KeyId, Material, SealedSecret, SignatureAlg};
+
+/// Keys that are kept ready.
+const MOST: u64 = 10_000;
+
+/// Bound to its name: the sealed secret of one key is none under another name.
+fn usage(keyid: &KeyId) -> String {
+    format!("signature-key {}", keyid.as_str())
+}
+
+impl MasterKey {
+    pub fn seal_shared_secret(&self, keyid: &KeyId, secret: &[u8]) -> Result<SealedSecret, KeyError> {
+        seal::seal(self, &usage(keyid), secret).map(SealedSecret)
+    }
+
+    /// The secret, where it was sealed by this master key for that name.
+    pub fn open_shared_secret(&self, keyid: &KeyId, sealed: &SealedSecret) -> Option<Zeroizing<Vec<u8>>> {
+        seal::open(self, &usage(keyid), &sealed.0).ok().map(Zeroizing::new)
+    }
+}
+
+/// Keys by what they are made of, which says all about them: nothing here ever has to be forgotten.
+#[derive(Clone)]
+pub struct SignatureKeys(Cache<String, VerifyingKey>);
+
+impl Default for SignatureKeys {
+    fn default() -> Self {
+        Self(Cache::new(MOST))
+    }
+}
+
+impl SignatureKeys {
+    /// The key; nothing where it is of another algorithm or cannot be read.
+    pub fn ready(
+        &self,
+        master: &MasterKey,
+        keyid: &KeyId,
+        alg: Option<SignatureAlg>,
+        material: &Material,
+    ) -> Option<VerifyingKey> {
+        let made_of = match material {
+            Material::SealedSecret(sealed) => sealed.0.clone(),
+            Material::Jwk(jwk) => serde_json::to_string(jwk).ok()?,
+        };
+        let name = format!("{} {made_of}", keyid.as_str());
+        let key = match self.0.get(&name) {
+            Some(key) => key,
+            None => {
+                let key = match material {
+                    Material::SealedSecret(sealed) => {
+                        VerifyingKey::from_secret(&master.open_shared_secret(keyid, sealed)?).ok()?
+                    }
+                    Material::Jwk(jwk) => VerifyingKey::from_jwk(jwk).ok()?,
+                };
+                self.0.insert(name, key.clone());
+                key
+            }
+        };
+        alg.is_none_or(|alg| alg.as_str() == key.algorithm().as_str()).then_some(key)
+    }
+}
+
+/// What is wrong with a public key of that algorithm, in words.
+///
+/// # Errors
+/// A sentence.
+pub fn check_jwk(alg: SignatureAlg, jwk: &Map<String, Value>) -> Result<(), String> {
+    if alg == SignatureAlg::RsaV15Sha256 {
+        let key = public_jwk::verifying(jwk, SigningAlg::RS256);
+        return key.map(drop).ok_or_else(|| "the JWK is no public RSA key of 2048 to 4096 bits".to_owned());
+    }
+    let key = VerifyingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
+    if key.algorithm().as_str() != alg.as_str() {
+        return Err(format!("the key is of {}, not of {}", key.algorithm().as_str(), alg.as_str()));
+    }
+    Ok(())
+}
+
+/// RSA-SHA256 of OAuth 1.0: RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) over the signature base string (RFC 5849 §3.4.3).
+pub fn verify_rsa_sha256(jwk: &Map<String, Value>, base: &[u8], signature: &[u8]) -> bool {
+    let key = public_jwk::verifying(jwk, SigningAlg::RS256);
+    let verifier = key.and_then(|key| pair::verifier(&key, SigningAlg::RS256).ok());
+    verifier.is_some_and(|verifier| verifier.verify(base, signature).is_ok())
+}

@@ -1,0 +1,143 @@
+//! The keys by which a client signs requests, as a document has them: `secret` in base64 where it is new, `sealed_secret`
+//! where `export` printed it, `jwk` for a public key (CONTRACT, "The gate").
+//!
+//! Next door: [`super::document`], whose rows have these; [`super::clients`], which saves them.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::document::hidden_one;
+use super::{FieldError, ManageError, Result};
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+use crate::domain::signature_key::{KeyId, MOST_KEYS, Material, SealedSecret, SignatureAlg, SignatureKey};
+use crate::keys::{MasterKey, signature_key};
+use crate::store::{Change, StoreError, Tx, signature_keys};
+
+/// Bytes of a shared secret: no shorter than the hash (RFC 2104 §3).
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 32..=512;
+
+/// RFC 4648 §4; whether there is padding says nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureKeyRow {
+    pub keyid: KeyId,
+    pub alg: SignatureAlg,
+    #[serde(default, skip_serializing, deserialize_with = "hidden_one")]
+    pub secret: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "hidden_one")]
+    pub sealed_secret: Option<SealedSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwk: Option<Map<String, Value>>,
+}
+
+impl SignatureKeyRow {
+    /// As `export` prints it.
+    pub(super) fn of(key: SignatureKey) -> Self {
+        let (sealed_secret, jwk) = match key.material {
+            Material::SealedSecret(sealed) => (Some(sealed), None),
+            Material::Jwk(jwk) => (None, Some(jwk)),
+        };
+        Self { keyid: key.keyid, alg: key.alg, secret: None, sealed_secret, jwk }
+    }
+
+    fn problem(&self) -> Option<FieldError> {
+        let wrong = |member: &str, text: String| Some(FieldError::new(member, text));
+        let shared = self.alg == SignatureAlg::HmacSha256;
+        match (&self.secret, &self.sealed_secret, &self.jwk) {
+            (Some(secret), None, None) if shared => match decoded(secret) {
+                Some(bytes) if SECRET_BYTES.contains(&bytes.len()) => None,
+                Some(_) => wrong("secret", "has 32 to 512 bytes".to_owned()),
+                None => wrong("secret", "is not base64 (RFC 4648 section 4)".to_owned()),
+            },
+            (None, Some(_), None) if shared => None,
+            (None, None, Some(jwk)) if !shared => match signature_key::check_jwk(self.alg, jwk) {
+                Ok(()) => None,
+                Err(problem) => wrong("jwk", problem),
+            },
+            (None, None, None) if shared => wrong("secret", "is missing".to_owned()),
+            (None, None, None) => wrong("jwk", "is missing".to_owned()),
+            _ if shared => wrong("alg", "hmac-sha256 goes with one secret and nothing else".to_owned()),
+            _ => wrong("alg", format!("{} goes with a jwk and nothing else", self.alg.as_str())),
+        }
+    }
+}
+
+fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
+    BASE64.decode(secret.expose()).ok().map(Zeroizing::new)
+}
+
+/// What is wrong with a client's keys, by the member at fault.
+pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
+    if rows.len() > MOST_KEYS {
+        return vec![FieldError::new("signature_keys", format!("has more than {MOST_KEYS} keys"))];
+    }
+    let below = |(at, problem): (usize, FieldError)| {
+        FieldError::new(format!("signature_keys[{at}].{}", problem.field), problem.message)
+    };
+    rows.iter().enumerate().filter_map(|(at, row)| row.problem().map(|problem| below((at, problem)))).collect()
+}
+
+/// Those that another master key has sealed.
+pub(super) fn sealed_elsewhere(rows: &[SignatureKeyRow], master: &MasterKey) -> Option<FieldError> {
+    let foreign = |row: &SignatureKeyRow| {
+        row.sealed_secret.as_ref().is_some_and(|sealed| master.open_shared_secret(&row.keyid, sealed).is_none())
+    };
+    let at = rows.iter().position(foreign)?;
+    let text = "was sealed under another master key, or for another keyid";
+    Some(FieldError::new(format!("signature_keys[{at}].sealed_secret"), text))
+}
+
+/// The keys to keep: a secret that is the present one stays as it is sealed.
+pub(super) fn kept(
+    rows: Vec<SignatureKeyRow>,
+    before: &[SignatureKey],
+    master: &MasterKey,
+) -> Result<Vec<SignatureKey>> {
+    let one = |row: SignatureKeyRow| {
+        let material = match (row.secret.as_ref().and_then(decoded), row.sealed_secret, row.jwk) {
+            (Some(secret), _, _) => {
+                let same = before.iter().filter(|key| key.keyid == row.keyid).find(|key| match &key.material {
+                    Material::SealedSecret(sealed) => {
+                        master.open_shared_secret(&row.keyid, sealed).is_some_and(|present| present == secret)
+                    }
+                    Material::Jwk(_) => false,
+                });
+                match same {
+                    Some(key) => key.material.clone(),
+                    None => Material::SealedSecret(master.seal_shared_secret(&row.keyid, &secret)?),
+                }
+            }
+            (None, Some(sealed), _) => Material::SealedSecret(sealed),
+            (None, None, jwk) => Material::Jwk(jwk.unwrap_or_default()),
+        };
+        Ok(SignatureKey { keyid: row.keyid, alg: row.alg, material })
+    };
+    rows.into_iter().map(one).collect()
+}
+
+/// Writes down whose the keys' names are, where they have changed.
+pub(super) async fn name_in(tx: &Tx, client: &ClientId, before: &[SignatureKey], after: &[SignatureKey]) -> Result<()> {
+    let names = |keys: &'_ [SignatureKey]| keys.iter().map(|key| key.keyid.clone()).collect::<Vec<_>>();
+    let (old, new) = (names(before), names(after));
+    if old == new {
+        return Ok(());
+    }
+    signature_keys::put(tx, client, new.iter()).await.map_err(|error| match error {
+        StoreError::Taken => {
+            ManageError::Conflict("signature_keys: one of these names (keyid) is taken already".to_owned())
+        }
+        error => error.into(),
+    })?;
+    tx.tell(Change::SignatureKeys(old.iter().chain(&new).collect())).await?;
+    Ok(())
+}
