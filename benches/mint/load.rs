@@ -12,12 +12,18 @@ use tokio::net::TcpStream;
 use crate::server::Server;
 use crate::stock;
 
+const ASK: &str = "GET /gate/verify/bench HTTP/1.1";
+
 /// What one client asks for, again and again.
 pub enum Kind {
     /// A GET of this path: `/livez`, an answer that says nothing, or a public document.
     Get(&'static str),
     /// A GET of the authorization endpoint with this cookie, answered at once with a code.
     Authorize(String),
+    /// A proxy's question about a request with these header lines.
+    Verify(String),
+    /// The same with each of these once, until there are no more.
+    VerifyOnce(Vec<String>),
     /// Client credentials by these assertions, each good once, until there are no more.
     Assertions(Vec<String>),
     ClientCredentials,
@@ -63,6 +69,34 @@ pub async fn drive(name: &'static str, server: &Server, kinds: Vec<Kind>, second
     Figure { name, rate: f64::from(answers) / took.as_secs_f64(), cpu_micros: cpu / f64::from(answers) }
 }
 
+/// Lets the clients together ask `rate` times a second; the 99th percentile of the times until the answers, those of
+/// requests that had to wait for their turn counted from it.
+pub async fn pace(server: &Server, kinds: Vec<Kind>, rate: f64, seconds: Duration) -> Duration {
+    let every = Duration::from_secs_f64(kinds.len() as f64 / rate);
+    let mut clients = Vec::new();
+    for kind in kinds {
+        clients.push(Client { connection: Connection::open(server.address, &kind).await, kind });
+    }
+    let begun = crate::now();
+    let asking = clients.into_iter().enumerate().map(|(at, mut client)| async move {
+        let mut due = every.mul_f64(at as f64 / 16.0);
+        let mut times = Vec::new();
+        while due < seconds {
+            // A timer's step is a millisecond: longer than the time between two requests.
+            while begun.elapsed() < due {
+                tokio::task::yield_now().await;
+            }
+            client.ask().await;
+            times.push(begun.elapsed() - due);
+            due += every;
+        }
+        times
+    });
+    let mut times: Vec<Duration> = asking.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await.concat();
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
 struct Client {
     connection: Connection,
     kind: Kind,
@@ -74,6 +108,16 @@ impl Client {
         let form = match &mut self.kind {
             Kind::Get(path) => {
                 self.connection.send(&format!("GET {path} HTTP/1.1"), "", "200").await;
+                return true;
+            }
+            Kind::Verify(_) => {
+                self.connection.send(ASK, "", "200").await;
+                return true;
+            }
+            Kind::VerifyOnce(heads) => {
+                let Some(head) = heads.pop() else { return false };
+                self.connection.head = format!("Host: gate\r\n{head}");
+                self.connection.send(ASK, "", "200").await;
                 return true;
             }
             Kind::Authorize(_) => {
@@ -111,7 +155,8 @@ impl Connection {
         stream.set_nodelay(true).unwrap();
         let who = match kind {
             Kind::Authorize(cookie) => format!("Cookie: {cookie}\r\n"),
-            Kind::Assertions(_) => String::new(),
+            Kind::Verify(head) => head.clone(),
+            Kind::Assertions(_) | Kind::VerifyOnce(_) => String::new(),
             _ => format!("Authorization: {}\r\n", stock::authorization()),
         };
         let head = format!("Host: {address}\r\n{who}Content-Type: application/x-www-form-urlencoded\r\n");

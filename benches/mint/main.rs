@@ -8,9 +8,16 @@
 //! `BENCH_SECONDS` (5) is how long each figure is taken, `BENCH_CODES` (20000) how many codes are redeemed at most. The
 //! server is the built program in a process of its own, on SQLite; the load comes over loopback and shares its
 //! processors, so a rate is a lower bound. The server's own processor time a request stands beside it.
-//! Next door: [`load`] drives, [`server`] runs the program, [`stock`] puts rows into its database.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that fails says where")]
+//! Next door: [`gate`] what the gate costs; [`load`] drives, [`server`] runs the program, [`stock`] puts rows into its database.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a measurement that fails says where"
+)]
 
+mod gate;
 mod load;
 mod server;
 mod stock;
@@ -53,6 +60,9 @@ async fn run() {
 
     println!("\ndocuments, assertions and authorization");
     conformance(&app, data.path(), seconds, &key, &es256, verify).await;
+
+    println!("\nthe gate");
+    gate::figures(&app, data.path(), seconds, verify).await;
 
     println!("\nwith an empty database");
     let empty = figures(&app, data.path(), seconds, &es256, &rs256).await;

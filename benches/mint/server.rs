@@ -22,6 +22,7 @@ impl Server {
             .env("SIGNET_DATA_DIR", data)
             .env("SIGNET_LISTEN", address.to_string())
             .env("SIGNET_ISSUER", format!("http://{address}"))
+            .env("SIGNET_TRUSTED_PROXIES", "127.0.0.1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

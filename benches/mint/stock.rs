@@ -20,10 +20,11 @@ use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use signet::domain::scope::Scopes;
 use signet::domain::secret::{Secret, SecretKind};
 use signet::domain::session::Session;
+use signet::domain::signature_key::{KeyId, Material, SignatureAlg, SignatureKey};
 use signet::domain::user::{Profile, User, Username};
 use signet::env::Env;
 use signet::keys::refresh_token;
-use signet::store::{Change, clients, codes, consents, grants, people, sessions, used_once};
+use signet::store::{Change, clients, codes, consents, grants, people, sessions, signature_keys, used_once};
 
 const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
 const CALLBACK: &str = "http://127.0.0.1:9999/cb";
@@ -123,8 +124,17 @@ fn set_cookies(answer: &reqwest::Response) -> Vec<String> {
     lines.map(|line| line.to_str().unwrap().split(';').next().unwrap().to_owned()).collect()
 }
 
-fn client_id() -> ClientId {
+pub fn client_id() -> ClientId {
     ClientId::parse("bench").unwrap()
+}
+
+/// Of the client that signs its requests.
+pub const SHARED_SECRET: &[u8] = b"a secret of both that has 32 bytes or more";
+
+fn shared_key(app: &App) -> SignatureKey {
+    let keyid = KeyId::try_from("bench".to_owned()).unwrap();
+    let sealed = app.provider.master.seal_shared_secret(&keyid, SHARED_SECRET).unwrap();
+    SignatureKey { keyid, alg: SignatureAlg::HmacSha256, material: Material::SealedSecret(sealed) }
 }
 
 pub async fn people_and_client(app: &App, key: &Jwk) {
@@ -132,12 +142,13 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
     let meta = json!({
         "redirect_uris": [CALLBACK],
         "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
-        "scope": "openid profile offline_access",
+        "scope": "openid profile offline_access read",
     });
     let client = Client {
         id: client_id(),
         meta: serde_json::from_value(meta).unwrap(),
         secret: Some(app.provider.master.hash_client_secret(app.env(), &Secret::new(SECRET.into()))),
+        signature_keys: vec![shared_key(app)],
         disabled: false,
         registered: Registered::ByAdmin,
         registration_token: None,
@@ -149,8 +160,13 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         "token_endpoint_auth_method": "private_key_jwt",
         "jwks": public_keys(key),
     });
-    let keys =
-        Client { id: assertion_client(), meta: serde_json::from_value(meta).unwrap(), secret: None, ..client.clone() };
+    let keys = Client {
+        id: assertion_client(),
+        meta: serde_json::from_value(meta).unwrap(),
+        secret: None,
+        signature_keys: Vec::new(),
+        ..client.clone()
+    };
     let user = User {
         id: UserId(app.env().uuid()),
         username: Username::parse("alice").unwrap(),
@@ -167,6 +183,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         Box::pin(async move {
             people::insert(tx, &user).await?;
             clients::insert(tx, &client).await?;
+            signature_keys::put(tx, &client.id, client.signature_keys.iter().map(|key| &key.keyid)).await?;
             clients::insert(tx, &keys).await?;
             consents::give(tx, user.id, &client.id, &client.meta.scope).await?;
             tx.tell(Change::Client(client.id.clone())).await

@@ -24,6 +24,7 @@ use crate::store::gate_buckets;
 /// Buckets in memory; one that is forgotten is full.
 const MOST: u64 = 100_000;
 const SECOND: i64 = 1_000_000;
+const MICROS: f64 = 1e6;
 
 /// When each bucket will be full again, as far as this node knows.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ struct Rate {
 impl Rate {
     #[expect(clippy::cast_possible_truncation, reason = "a sound limit gives at most 10^11, and `as` saturates")]
     fn of(limit: RateLimit) -> Self {
-        let cost = ((SECOND as f64 / limit.per_second) as i64).max(1);
+        let cost = ((MICROS / limit.per_second) as i64).max(1);
         Self { cost, depth: cost.saturating_mul(i64::from(limit.burst)), burst: limit.burst }
     }
 
@@ -178,12 +179,11 @@ mod tests {
             let (mut full_at, mut now, start, mut taken) = (0, 5_000 * SECOND, 5_000 * SECOND, 0_i64);
             for step in steps {
                 now += step;
-                match rate.taken(full_at, now) {
-                    Some(after) => { full_at = after; taken += 1; }
-                    None => {
-                        let wait = rate.allowance(full_at, now, false).retry_after.unwrap();
-                        prop_assert!(rate.taken(full_at, now + wait * SECOND).is_some(), "Retry-After is enough");
-                    }
+                if let Some(after) = rate.taken(full_at, now) {
+                    (full_at, taken) = (after, taken + 1);
+                } else {
+                    let wait = rate.allowance(full_at, now, false).retry_after.unwrap();
+                    prop_assert!(rate.taken(full_at, now + wait * SECOND).is_some(), "Retry-After is enough");
                 }
                 prop_assert!(taken <= i64::from(burst) + (now - start) / rate.cost);
             }

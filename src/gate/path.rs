@@ -61,25 +61,7 @@ fn decode(raw: &str) -> Result<String, &'static str> {
 
 /// What is left of `%XX` decoded, and everything else as it is.
 fn decode_leniently(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let pair = match after {
-            [high, low, ..] if *byte == b'%' => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match (pair, after) {
-            (Some((high, low)), [_, _, after @ ..]) => {
-                decoded.push(high << 4 | low);
-                rest = after;
-            }
-            _ => {
-                decoded.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn check(path: &str) -> Result<(), &'static str> {

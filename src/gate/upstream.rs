@@ -8,6 +8,9 @@ use super::Gate;
 use super::verdict::Identity;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::Api;
+use crate::domain::authorization::Acr;
+use crate::domain::gate::GateName;
+use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::protocol::error::Result;
 
@@ -51,9 +54,9 @@ impl Gate {
             client_id: who.client.as_ref().map_or(who.subject.as_str(), |client| client.as_str()),
             scope: who.scopes.to_string(),
             groups: who.groups(),
-            acr: who.acr.map(|acr| acr.as_str()),
-            auth_time: who.auth_time.map(|at| at.seconds()),
-            gate: api.gate.as_ref().map(|gate| gate.as_str()).unwrap_or_default(),
+            acr: who.acr.map(Acr::as_str),
+            auth_time: who.auth_time.map(Timestamp::seconds),
+            gate: api.gate.as_ref().map(GateName::as_str).unwrap_or_default(),
             way: who.way.as_str(),
         };
         Ok(jwt::sign(&provider.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?)

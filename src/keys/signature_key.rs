@@ -56,18 +56,17 @@ impl SignatureKeys {
             Material::Jwk(jwk) => serde_json::to_string(jwk).ok()?,
         };
         let name = format!("{} {made_of}", keyid.as_str());
-        let key = match self.0.get(&name) {
-            Some(key) => key,
-            None => {
-                let key = match material {
-                    Material::SealedSecret(sealed) => {
-                        VerifyingKey::from_secret(&master.open_shared_secret(keyid, sealed)?).ok()?
-                    }
-                    Material::Jwk(jwk) => VerifyingKey::from_jwk(jwk).ok()?,
-                };
-                self.0.insert(name, key.clone());
-                key
-            }
+        let key = if let Some(key) = self.0.get(&name) {
+            key
+        } else {
+            let key = match material {
+                Material::SealedSecret(sealed) => {
+                    VerifyingKey::from_secret(&master.open_shared_secret(keyid, sealed)?).ok()?
+                }
+                Material::Jwk(jwk) => VerifyingKey::from_jwk(jwk).ok()?,
+            };
+            self.0.insert(name, key.clone());
+            key
         };
         alg.is_none_or(|alg| alg.as_str() == key.algorithm().as_str()).then_some(key)
     }

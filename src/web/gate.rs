@@ -18,6 +18,7 @@ use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
 use crate::domain::gate::Way;
+use crate::domain::ids::ClientId;
 use crate::gate::fields::Fields;
 use crate::gate::limits::Allowance;
 use crate::gate::original::{Original, Proxy};
@@ -148,7 +149,7 @@ fn let_in(app: &App, id: &str, gate: &str, api: Option<&Api>, who: Option<&Ident
         return response;
     };
     set(headers, "x-gate-subject", &who.subject);
-    set(headers, "x-gate-client", who.client.as_ref().map(|client| client.as_str()).unwrap_or_default());
+    set(headers, "x-gate-client", who.client.as_ref().map(ClientId::as_str).unwrap_or_default());
     set(headers, "x-gate-scope", &who.scopes.to_string());
     set(headers, "x-gate-way", who.way.as_str());
     if let Some(person) = &who.person {

@@ -33,7 +33,7 @@ fn invalid() -> Unproven {
 }
 
 /// Whether a client may come on its own account. One that registered itself has its scopes to ask people for; only where
-/// the policy let it have client_credentials (RFC 6749 §4.4) are they its own.
+/// the policy let it have `client_credentials` (RFC 6749 §4.4) are they its own.
 fn acts_for_itself(client: &Client) -> bool {
     let by_itself = || client.meta.grant_types.contains(&GrantType::ClientCredentials);
     !client.disabled && (client.registered == Registered::ByAdmin || by_itself())
