@@ -11,6 +11,7 @@ use crate::domain::api::{Api, ApiId};
 use crate::domain::client_metadata::TokenFormat;
 use crate::domain::gate::{GateName, RateLimit, Rule, Way};
 use crate::domain::scope::Scopes;
+use crate::domain::web_address::AppOrigin;
 use crate::manage::apis;
 use crate::manage::{By, Manager};
 
@@ -75,6 +76,9 @@ struct Members {
     /// may be repeated.
     #[arg(long = "accept", value_name = "WAY", value_parser = member::<Way>)]
     accepts: Vec<Way>,
+    /// Where a browser app of its own is, such as `https://app.example.com`; for `--accept session`, may be repeated.
+    #[arg(long = "origin", value_name = "ORIGIN", value_parser = member::<AppOrigin>)]
+    origins: Vec<AppOrigin>,
     /// A file of the rules, in order: a JSON array as in `apply`; - reads it from stdin.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -113,6 +117,12 @@ impl Members {
         }
         if !self.accepts.is_empty() {
             api.accepts = self.accepts;
+            if !api.takes(Way::Session) {
+                api.origins.clear();
+            }
+        }
+        if !self.origins.is_empty() {
+            api.origins = self.origins;
         }
         if let Some(rules) = rules {
             api.rules = rules;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::client_metadata::{FieldError, TokenFormat};
 use super::gate::{GateName, RateLimit, Rule, Way};
 use super::scope::{STANDARD, Scopes};
+use super::web_address::AppOrigin;
+
+const MOST_ORIGINS: usize = 20;
 
 /// The absolute URI that names an API in `resource` and in a token's `aud`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +66,9 @@ pub struct Api {
     pub gate: Option<GateName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepts: Vec<Way>,
+    /// Of its apps in browsers: where a session counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<AppOrigin>,
     /// The first that fits a request decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -85,6 +91,7 @@ impl Api {
             access_token_lifetime: None,
             gate: None,
             accepts: Vec::new(),
+            origins: Vec::new(),
             rules: Vec::new(),
             rate_limit: None,
             upstream_token: false,
@@ -124,6 +131,14 @@ impl Api {
                 "rate_limit",
                 "needs a burst of 1 to 1000000 and a rate of 0.00001 to 1000000 in a second",
             ));
+        }
+        match (self.takes(Way::Session), self.origins.as_slice()) {
+            (true, []) => problems.push(FieldError::new("origins", "is missing: session is for apps in browsers")),
+            (false, [_, ..]) => problems.push(FieldError::new("origins", "is for an API that accepts session")),
+            (_, origins) if origins.len() > MOST_ORIGINS => {
+                problems.push(FieldError::new("origins", "has more than 20"));
+            }
+            _ => {}
         }
         if self.gate.is_none() && !(self.accepts.is_empty() && self.rules.is_empty()) {
             problems.push(FieldError::new("gate", "is missing: accepts and rules are for a gate"));

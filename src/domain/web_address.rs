@@ -52,6 +52,43 @@ impl WebPage {
     }
 }
 
+/// Scheme, host and port of an app in browsers, exactly as these write it in `Origin` (RFC 6454 §6.2): https, or http on
+/// loopback.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppOrigin(String);
+
+impl AppOrigin {
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        WebPage::parse(text)
+            .ok()
+            .and_then(|page| page.origin())
+            .filter(|origin| origin == text)
+            .map(Self)
+            .ok_or("must be the origin of an https address, such as https://app.example, without a path")
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// What stands behind this origin in `address`, from the slash on; nothing where it is an address of another one.
+    /// On the bytes, so that no reader of addresses has to be believed: behind a slash there is no more of an authority
+    /// (RFC 3986 §3.2).
+    #[must_use]
+    pub fn target<'a>(&self, address: &'a str) -> Option<&'a str> {
+        address.strip_prefix(&self.0).filter(|target| target.starts_with('/'))
+    }
+}
+
 /// An address that this server asks: https, or http where the setting `outbound.allow` lets it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -97,11 +134,11 @@ macro_rules! strings {
         }
     )+};
 }
-strings!(WebPage, FetchUri);
+strings!(WebPage, AppOrigin, FetchUri);
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchUri, WebPage};
+    use super::{AppOrigin, FetchUri, WebPage};
 
     #[test]
     fn parameters_stand_behind_the_query_and_before_the_fragment() {
@@ -120,6 +157,53 @@ mod tests {
     fn an_origin_that_would_change_a_policy_is_none() {
         for address in ["https://app.example;script-src/out", "https://app.example,x/", "https://'unsafe-inline'/"] {
             assert_eq!(WebPage::parse(address).ok().and_then(|page| page.origin()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_apps_origin_is_as_browsers_write_it() {
+        for good in [
+            "https://app.example",
+            "https://app.example:8443",
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "http://[::1]:1",
+        ] {
+            assert!(AppOrigin::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "app.example",
+            "https://",
+            "http://app.example",
+            "https://app.example/",
+            "https://app.example/a",
+            "https://app.example?a",
+            "https://app.example#a",
+            "https://App.example",
+            "HTTPS://app.example",
+            "https://app.example:443",
+            "http://localhost:80",
+            "https://u@app.example",
+            "https://app.example\\",
+            "https://ä.example",
+            "https://*.example",
+            "https:app.example",
+            "com.example.app://x",
+            "null",
+        ] {
+            assert!(AppOrigin::parse(bad).is_err(), "{bad}");
+        }
+        let app = AppOrigin::parse("https://app.example").unwrap();
+        assert_eq!(app.target("https://app.example/a?b"), Some("/a?b"));
+        for other in [
+            "https://app.example",
+            "https://app.example.evil/",
+            "https://app.example@evil/",
+            "https://app.example:8/",
+            "/a",
+        ] {
+            assert_eq!(app.target(other), None, "{other}");
         }
     }
 

@@ -2,8 +2,9 @@
 //! A proxy asks about a request; nothing of the request itself comes by here.
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
-//! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads); [`credential`] whose that is; [`limits`] how often they may;
-//! [`verdict`] what is answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
+//! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads);
+//! [`credential`] whose that is, [`session`] how a browser gets its own; [`limits`] how often they may; [`verdict`] what is
+//! answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
 //! and answers; `domain::gate`, the settings of an API.
 
 mod challenge;
@@ -15,6 +16,7 @@ pub mod original;
 mod path;
 mod presented;
 pub mod rules;
+pub mod session;
 pub mod tally;
 pub mod upstream;
 pub mod verdict;
@@ -82,7 +84,10 @@ impl Gate {
         let mut allowance = None;
         let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,
-            Err(refusal) => Verdict::Refuse(refusal.for_api(api)),
+            Err(refusal) => {
+                let sign_in = session::sign_in_address(api, &asked, &refusal);
+                Verdict::Refuse(Refusal { sign_in, ..refusal.for_api(api) })
+            }
         };
         Ok(Judged { verdict, api: Some(api.clone()), allowance })
     }
@@ -107,8 +112,9 @@ impl Gate {
             Err(Unproven::Nothing) => {
                 return Ok(Err(Refusal::new(Reason::NoCredential, "Say who you are.")));
             }
-            Err(Unproven::Refused(refusal)) => (None, Some(Refusal { tried, ..refusal })),
+            Err(Unproven::Refused(refusal)) => (None, Some(Refusal { tried: tried.or(refusal.tried), ..refusal })),
         };
+        let tried = tried.or(identity.as_ref().map(|who| who.way));
         *allowance = self.allow(api, asked, identity.as_ref()).await?;
         if allowance.is_some_and(|allowance| allowance.retry_after.is_some()) {
             let text = "That is more than this API allows; come back later.";

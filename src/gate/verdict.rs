@@ -100,6 +100,8 @@ pub struct Refusal {
     pub text: String,
     /// The value of `WWW-Authenticate`; nothing where no other credential would help.
     pub challenge: Option<String>,
+    /// Where a browser goes to sign in.
+    pub sign_in: Option<String>,
     /// What the rule asks for.
     pub scopes: Scopes,
     pub acr: Option<Acr>,
@@ -113,7 +115,7 @@ impl Refusal {
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
         let (text, scopes) = (text.into(), Scopes::default());
-        Self { reason, text, challenge: None, scopes, acr: None, tried: None, who: None }
+        Self { reason, text, challenge: None, sign_in: None, scopes, acr: None, tried: None, who: None }
     }
 
     #[must_use]

@@ -20,7 +20,7 @@ use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, GrantId, UserId};
+use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::Digest;
 use crate::domain::signature_key::KeyId;
@@ -240,6 +240,16 @@ impl Authority {
     #[must_use]
     pub fn has_ended(&self, grant: GrantId) -> bool {
         self.cutoffs.read().is_ok_and(|cutoffs| cutoffs.contains_key(&Cutoff::Grant(grant)))
+    }
+
+    /// Whether a browser session that was there at `seen_at` has not been ended since, nor anything of its person's. A session
+    /// that has ended never comes again.
+    #[must_use]
+    pub fn session_stands(&self, session: SessionId, user: UserId, seen_at: Timestamp) -> bool {
+        self.cutoffs.read().is_ok_and(|cutoffs| {
+            let user_cut = cutoffs.get(&Cutoff::User(user)).is_some_and(|at| seen_at <= *at);
+            !user_cut && !cutoffs.contains_key(&Cutoff::Session(session))
+        })
     }
 
     /// Whether a token issued at `issued_at` under `authorization` is still good, as far as revocation goes.

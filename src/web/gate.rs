@@ -204,6 +204,11 @@ fn refuse(id: &str, gate: &str, proxy: Option<Proxy>, refusal: &Refusal) -> Resp
         "reason": reason,
         "request_id": id,
     });
+    if let Some(to) = refusal.sign_in.as_deref().filter(|_| proxy != Some(Proxy::Nginx)) {
+        let mut response = (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+        set(response.headers_mut(), "x-gate-reason", reason);
+        return response;
+    }
     // nginx makes a 500 of what it does not know.
     let spoken = if proxy == Some(Proxy::Nginx) && status != 401 { 403 } else { status };
     let code = StatusCode::from_u16(spoken).unwrap_or(StatusCode::FORBIDDEN);
@@ -212,6 +217,9 @@ fn refuse(id: &str, gate: &str, proxy: Option<Proxy>, refusal: &Refusal) -> Resp
     set(response.headers_mut(), "x-gate-reason", reason);
     if spoken != status {
         set(response.headers_mut(), "x-gate-status", &status.to_string());
+    }
+    if let Some(to) = &refusal.sign_in {
+        set(response.headers_mut(), "x-gate-sign-in", to);
     }
     if let Some(challenge) = &refusal.challenge {
         set(response.headers_mut(), "www-authenticate", challenge);

@@ -14,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod flash;
 pub mod gate;
+pub mod gate_sign_in;
 pub mod layers;
 pub mod limits;
 pub mod logo;

@@ -13,8 +13,12 @@ use tower_http::cors::{Any, CorsLayer};
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
-use super::urls::{DEVICE, DEVICE_QR, ENDPOINTS, GATE, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP};
-use super::{account, browser, console, error, flash, gate, layers, logo, session_state, sessions, statics};
+use super::urls::{
+    DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP,
+};
+use super::{
+    account, browser, console, error, flash, gate, gate_sign_in, layers, logo, session_state, sessions, statics,
+};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -62,6 +66,7 @@ pub fn router(app: &App) -> Router {
         .route(DEVICE, get(device::ask).post(device::typed))
         .route("/device/{ticket}", get(device::confirm).post(device::decide))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
+        .route(&format!("{GATE_SIGN_IN}/{{gate}}"), get(gate_sign_in::show))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(account::routes())
         .merge(console::routes());
@@ -70,6 +75,13 @@ pub fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), session_state::layer))
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
+
+    // On the hosts of apps: no cookie of ours is there, and none but the gate's is to be.
+    let on_other_hosts = Router::new()
+        .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate_sign_in::begin))
+        .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate_sign_in::finish))
+        .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate_sign_in::sign_out));
+    let on_other_hosts = limited(app, Face::Person, on_other_hosts);
 
     // Outside of what looks at cookies: in an app's frame there are none but for scripts.
     let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
@@ -94,6 +106,7 @@ pub fn router(app: &App) -> Router {
         .merge(documents)
         .merge(pages)
         .merge(framed)
+        .merge(on_other_hosts)
         .merge(operation)
         .merge(gate)
         .fallback(error::nowhere)

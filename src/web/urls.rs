@@ -19,6 +19,10 @@ pub const CONSOLE: &str = "/admin";
 pub const APIS: &str = "/admin/apis";
 /// Where proxies ask, with the name of a gate behind it.
 pub const GATE: &str = "/gate/verify";
+/// Where browsers of other hosts come to sign in, with the name of a gate behind it.
+pub const GATE_SIGN_IN: &str = "/gate/sign-in";
+/// What the proxy of an app's host passes on of `/.signet/`, with the name of a gate behind it.
+pub const GATE_SESSION: &str = "/gate/session";
 
 /// Where an interaction goes on after a page has recorded what was done.
 pub fn resume(id: InteractionId) -> String {

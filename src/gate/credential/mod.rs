@@ -1,11 +1,13 @@
 //! Whose a credential is. Each ends in one [`Identity`], whatever it was; what is wrong with one is said in the same words
 //! whether it is unknown, expired, revoked or only nearly right.
 //!
-//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`]. Next door: [`super::presented`], what the request had.
+//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`], [`session`]. Next door:
+//! [`super::presented`], what the request had.
 
 mod api_key;
 mod client_secret;
 mod oauth1;
+mod session;
 mod signature;
 mod token;
 
@@ -62,6 +64,7 @@ impl Gate {
         presented: Presented<'_>,
     ) -> Result<Proven> {
         match presented {
+            Presented::Nothing if api.takes(Way::Session) => self.by_session(api, asked.fields, original).await,
             Presented::Nothing => Ok(Err(Unproven::Nothing)),
             Presented::Bearer(token) if api.takes(Way::Bearer) => self.by_token(api, token).await,
             Presented::Basic { user, password } if api.takes(Way::Basic) => self.by_secret(api, &user, &password).await,

@@ -13,14 +13,24 @@ use super::{FieldErrors, at};
 use crate::domain::api::Api;
 use crate::domain::gate::{GateName, RateLimit};
 use crate::domain::scope::Scopes;
+use crate::domain::web_address::AppOrigin;
 use crate::manage::FieldError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
 /// The fields that the form has in a browser beside those of its rules, filled or not.
-const FIELDS: [&str; 8] =
-    ["name", "scopes", "access_token_format", "access_token_lifetime", "gate", "burst", "per_second", "rules"];
+const FIELDS: [&str; 9] = [
+    "name",
+    "scopes",
+    "access_token_format",
+    "access_token_lifetime",
+    "gate",
+    "origins",
+    "burst",
+    "per_second",
+    "rules",
+];
 
 /// The settings of an API that was not changed yet.
 pub fn shown(api: &Api) -> ApiForm {
@@ -31,6 +41,7 @@ pub fn shown(api: &Api) -> ApiForm {
         access_token_lifetime: api.access_token_lifetime.map(|seconds| seconds.to_string()).unwrap_or_default(),
         gate: api.gate.as_ref().map(|gate| gate.as_str().to_owned()).unwrap_or_default(),
         accepts: api.accepts.iter().map(|way| way.as_str().to_owned()).collect(),
+        origins: api.origins.iter().map(AppOrigin::as_str).collect::<Vec<_>>().join("\n"),
         burst: api.rate_limit.map(|limit| limit.burst.to_string()).unwrap_or_default(),
         per_second: api.rate_limit.map(|limit| limit.per_second.to_string()).unwrap_or_default(),
         upstream_token: api.upstream_token,
@@ -54,6 +65,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
         access_token_lifetime: text("access_token_lifetime"),
         gate: text("gate"),
         accepts: form.all("accepts"),
+        origins: text("origins"),
         burst: text("burst"),
         per_second: text("per_second"),
         upstream_token: form.ticked("upstream_token"),
@@ -86,6 +98,10 @@ pub fn read(form: &ApiForm, mut api: Api) -> Result<Api, FieldErrors> {
     match form.accepts.iter().map(|way| chosen(way)).collect::<Result<Vec<_>, ()>>() {
         Ok(ways) => api.accepts = ways.into_iter().flatten().collect(),
         Err(()) => errors.extend(at("accepts", "Choose from these.")),
+    }
+    match form.origins.split_whitespace().map(|text| AppOrigin::try_from(text.to_owned())).collect() {
+        Ok(origins) => api.origins = origins,
+        Err(problem) => errors.push(wrong("origins", problem)),
     }
     match (number(&form.burst), number(&form.per_second)) {
         (Ok(None), Ok(None)) => api.rate_limit = None,
@@ -131,6 +147,7 @@ mod tests {
             "identifier": "https://api.example.com", "name": "Orders", "scopes": ["read", "write"],
             "access_token_format": "opaque", "access_token_lifetime": 300, "gate": "orders",
             "accepts": ["bearer", "api_key", "basic", "message_signature", "session", "oauth1"],
+            "origins": ["https://app.example.com", "http://localhost:3000"],
             "rules": [
                 { "methods": ["GET"], "path": "/public/**", "allow": "anonymous" },
                 { "methods": ["GET", "POST"], "path": "/orders/*", "scopes": ["read", "write"], "groups": ["staff", "night shift"] },

@@ -94,6 +94,8 @@ pub struct ApiForm {
     pub gate: String,
     /// The values of `accepts` that are ticked.
     pub accepts: Vec<String>,
+    /// A line each.
+    pub origins: String,
     pub burst: String,
     pub per_second: String,
     pub upstream_token: bool,

@@ -1,0 +1,215 @@
+//! How a browser on an app's host gets a session at the gate (`gate::session`): [`begin`], [`finish`] and [`sign_out`] on
+//! the app's host, whose proxy passes `/.signet/` on to us, and in between [`show`] on our own, where somebody is signed in
+//! or has to sign in. No address that is redirected to comes from a request but one that is at an origin of the API's.
+//!
+//! Next door: [`super::gate`], which sends browsers here; [`super::pages::login`], which sends them back.
+
+use axum::extract::{FromRequestParts, RawQuery};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::PageError;
+use super::extract::{InPath, Visitor, origin, peer};
+use super::pages::consent::signed_in;
+use super::urls::{self, ENDPOINTS, GATE_SIGN_IN};
+use crate::app::App;
+use crate::domain::api::Api;
+use crate::domain::authorization::Acr;
+use crate::domain::event::Origin;
+use crate::domain::gate::GateName;
+use crate::domain::web_address::AppOrigin;
+use crate::env::Timestamp;
+use crate::gate::session::{self, Back, encoded};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+
+/// Somebody may take their time at the sign-in page.
+const STATE_SECONDS: i64 = 3600;
+
+/// `/gate/sign-in/{gate}?rd=…&state=…`: whoever is signed in goes on to the app, anybody else to the sign-in page.
+pub async fn show(
+    visitor: Visitor,
+    InPath(gate): InPath<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let app = visitor.app.clone();
+    let found = app.gate.for_browsers(&gate).await.map_err(|error| visitor.error(error))?;
+    let (gate, api) = found.ok_or_else(|| visitor.error(no_gate()))?;
+    let wish = Wish::read(&api, query.as_deref()).map_err(|error| visitor.error(error))?;
+    let session = match (&visitor.session, signed_in(&visitor).await?) {
+        (Some(session), Some(_)) => session,
+        _ => return Ok(Redirect::to(&urls::login_before(&wish.here(&gate, None))).into_response()),
+    };
+    if wish.acr.is_some_and(|acr| session.method.acr() < acr) {
+        // RFC 9470 §5: a stronger sign-in is asked for once.
+        if wish.asked_at.is_some_and(|asked_at| session.auth_time >= asked_at) {
+            let text = "This page needs a stronger sign-in, with a passkey. Open it again to try once more.";
+            return Err(visitor.error(OAuthError::new(ErrorCode::UnmetAuthenticationRequirements, text)));
+        }
+        let here = wish.here(&gate, Some(app.env().now()));
+        return Ok(Redirect::to(&urls::login_before(&here)).into_response());
+    }
+    let to = app.gate.callback(&gate, &wish.back, &wish.state, session).map_err(|error| visitor.error(error))?;
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// What a browser wishes that comes from an app's host.
+struct Wish {
+    back: Back,
+    state: String,
+    acr: Option<Acr>,
+    /// Since when the stronger sign-in has been asked for. Whoever changes it is only asked once more or not at all.
+    asked_at: Option<Timestamp>,
+}
+
+impl Wish {
+    fn read(api: &Api, query: Option<&str>) -> Result<Self, OAuthError> {
+        let parameters = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+        let one = |name| parameters.one(name).map(Option::unwrap_or_default);
+        let back = Back::read(api, one("rd")?).ok_or_else(elsewhere)?;
+        let state = Some(one("state")?).filter(|state| session::is_state(state)).ok_or_else(|| {
+            OAuthError::new(ErrorCode::InvalidRequest, "This sign-in was not begun by the app. Open the app again.")
+        })?;
+        let (acr, asked_at) = (acr(one("acr_values")?)?, one("asked_at")?.parse().ok().map(Timestamp));
+        Ok(Self { back, state: state.to_owned(), acr, asked_at })
+    }
+
+    /// The same wish as a return path.
+    fn here(&self, gate: &GateName, asked_at: Option<Timestamp>) -> String {
+        let asked_at = asked_at.map(|at| format!("&asked_at={}", at.0)).unwrap_or_default();
+        format!("{}{asked_at}", sign_in_path(gate, &self.back, &self.state, self.acr))
+    }
+}
+
+fn sign_in_path(gate: &GateName, back: &Back, state: &str, acr: Option<Acr>) -> String {
+    let acr = acr.map(|acr| format!("&acr_values={}", encoded(acr.as_str()))).unwrap_or_default();
+    format!("{GATE_SIGN_IN}/{}?rd={}&state={}{acr}", gate.as_str(), encoded(&back.address()), encoded(state))
+}
+
+fn acr(text: &str) -> Result<Option<Acr>, OAuthError> {
+    let unknown = || OAuthError::new(ErrorCode::InvalidRequest, "There is no such class of sign-ins.");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Acr::ALL.into_iter().find(|acr| acr.as_str() == text).map(Some).ok_or_else(unknown)
+}
+
+fn no_gate() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "There is no gate of that name that people sign in for.")
+}
+
+fn elsewhere() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "The address to go back to is none of this app’s.")
+}
+
+/// A request on an app's host, passed on by its proxy.
+pub struct OnAppsHost {
+    app: App,
+    gate: GateName,
+    api: Api,
+    origin: AppOrigin,
+    parameters: Parameters,
+    headers: HeaderMap,
+    asker: Origin,
+}
+
+impl OnAppsHost {
+    fn error(&self, error: impl Into<OAuthError>) -> PageError {
+        PageError::new(&self.app, &self.asker, error.into())
+    }
+
+    fn one(&self, name: &str) -> Result<&str, PageError> {
+        Ok(self.parameters.one(name).map_err(|error| self.error(error))?.unwrap_or_default())
+    }
+
+    /// The browser's state, where it has one and only one.
+    fn state(&self) -> Option<&str> {
+        let name = session::state_cookie_name(&self.gate, &self.origin);
+        let lines = self.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let mut all = session::cookies(lines, &name);
+        all.next().filter(|state| all.next().is_none() && session::is_state(state))
+    }
+
+    /// For this host alone, and for no script.
+    fn cookie(&self, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
+        let secure = if self.origin.is_https() { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+impl FromRequestParts<App> for OnAppsHost {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let asker = origin(parts, &app.config.trusted_proxies);
+        let refused = |error: OAuthError| PageError::new(app, &asker, error);
+        if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
+            let text = "Only proxies named in the settings may ask.";
+            return Err(refused(OAuthError::new(ErrorCode::AccessDenied, text)));
+        }
+        let InPath(gate) = InPath::<String>::from_request_parts(parts, app).await?;
+        let found = app.gate.for_browsers(&gate).await.map_err(refused)?;
+        let (gate, api) = found.ok_or_else(|| refused(no_gate()))?;
+        let made_at = made_at(&parts.headers);
+        let origin = api.origins.iter().find(|origin| Some(origin.as_str()) == made_at.as_deref()).cloned();
+        let origin = origin.ok_or_else(|| {
+            refused(OAuthError::new(ErrorCode::InvalidRequest, "This host is none of those that the gate has apps at."))
+        })?;
+        let query = parts.uri.query().unwrap_or_default();
+        let parameters = Parameters::parse(query.as_bytes()).map_err(refused)?;
+        Ok(Self { app: app.clone(), gate, api, origin, parameters, headers: parts.headers.clone(), asker })
+    }
+}
+
+/// The origin of the request as its proxy names it. Envoy leaves the host where it was.
+fn made_at(headers: &HeaderMap) -> Option<String> {
+    let once = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        let first = all.next()?.to_str().ok()?;
+        all.next().is_none().then_some(first)
+    };
+    let host = if headers.contains_key("x-forwarded-host") { once("x-forwarded-host")? } else { once("host")? };
+    Some(format!("{}://{host}", once("x-forwarded-proto")?))
+}
+
+/// `/.signet/sign-in?rd=/…` on the app's host. The state that the browser gets comes back with its ticket: nobody can make
+/// another browser use one of theirs. Several tabs share it.
+pub async fn begin(here: OnAppsHost) -> Result<Response, PageError> {
+    let rd = format!("{}{}", here.origin.as_str(), here.one("rd")?);
+    let back = Back::read(&here.api, &rd).ok_or_else(|| here.error(elsewhere()))?;
+    let acr = acr(here.one("acr_values")?).map_err(|error| here.error(error))?;
+    let new = || session::new_state(here.app.env().random());
+    let state = here.state().map_or_else(new, ToOwned::to_owned);
+    let to = here.app.config.issuer.join(&sign_in_path(&here.gate, &back, &state, acr));
+    let cookie = here.cookie(&session::state_cookie_name(&here.gate, &here.origin), &state, STATE_SECONDS);
+    Ok(with_cookies(Redirect::to(&to), [cookie]))
+}
+
+/// `/.signet/callback?ticket=…` on the app's host.
+pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
+    let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
+    let redeemed = here.app.gate.redeem(&here.gate, &here.origin, state, ticket).await;
+    let admitted = redeemed.map_err(|error| here.error(error))?.ok_or_else(|| {
+        let text = "This sign-in took too long, was used before, or began in another browser. Open the app again.";
+        here.error(OAuthError::new(ErrorCode::InvalidRequest, text))
+    })?;
+    let cookie = here.cookie(&session::cookie_name(&here.gate, &here.origin), &admitted.pass, admitted.seconds);
+    Ok(with_cookies(Redirect::to(&admitted.to), [cookie]))
+}
+
+/// `/.signet/sign-out` on the app's host: the cookie goes, and the sign-out page asks about the rest.
+pub async fn sign_out(here: OnAppsHost) -> Response {
+    let names = [session::cookie_name(&here.gate, &here.origin), session::state_cookie_name(&here.gate, &here.origin)];
+    let to = here.app.config.issuer.join(ENDPOINTS.end_session);
+    with_cookies(Redirect::to(&to), names.map(|name| here.cookie(&name, "", 0)))
+}
+
+fn with_cookies<const N: usize>(to: Redirect, cookies: [Option<HeaderValue>; N]) -> Response {
+    let mut response = to.into_response();
+    for cookie in cookies.into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
