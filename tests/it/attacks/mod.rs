@@ -12,7 +12,7 @@
 //! guessing is hopeless, while a limiter would let a stranger lock an app out.
 
 mod addresses;
-mod corpus;
+pub mod corpus;
 mod guessing;
 mod headers;
 mod injection;

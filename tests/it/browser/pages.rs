@@ -163,6 +163,7 @@ async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
     let api = json!({
         "identifier": format!("https://{long}.example/{long}"), "name": long, "scopes": [long], "gate": "orders",
         "accepts": ["bearer", "api_key", "basic", "message_signature", "session", "oauth1"],
+        "origins": [format!("https://{long}.example")],
         "rules": [{ "methods": ["GET", "POST", "DELETE"], "path": format!("/{long}/**"), "scopes": [long], "groups": [long] }],
     });
     apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();

@@ -45,6 +45,11 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     assert!(
         program.json(&["api", "update", ID, "--upstream-token", "false", "--json"]).get("upstream_token").is_none()
     );
+    let app = "https://app.example";
+    let made = program.json(&["api", "update", ID, "--accept", "session", "--origin", app, "--json"]);
+    assert_eq!((&made["accepts"], &made["origins"]), (&json!(["session"]), &json!([app])));
+    let made = program.json(&["api", "update", ID, "--accept", "bearer", "--json"]);
+    assert!(made.get("origins").is_none(), "they are for sessions alone");
     assert_eq!(program.done(&["api", "create", "--identifier", "urn:example:b"]), "urn:example:b is added\n");
 
     program.write("bad.json", "[{ \"methods\": [\"GET\"] }]");
@@ -52,6 +57,8 @@ async fn apis_are_made_changed_and_deleted_by_command() {
         (vec!["api", "create", "--identifier", ID], "already"),
         (vec!["api", "update", "urn:example:b", "--gate", "orders"], ID),
         (vec!["api", "update", "urn:example:b", "--accept", "basic"], "gate"),
+        (vec!["api", "update", ID, "--accept", "session"], "origins"),
+        (vec!["api", "update", ID, "--origin", app], "origins"),
         (vec!["api", "update", ID, "--lifetime", "1"], "access_token_lifetime"),
         (vec!["api", "update", ID, "--scope", "openid"], "scopes"),
         (vec!["api", "update", ID, "--rules", "bad.json"], "path"),
@@ -68,6 +75,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
         vec!["api", "create", "--identifier", "orders"],
         vec!["api", "update", ID, "--gate", "No Name"],
         vec!["api", "update", ID, "--accept", "password"],
+        vec!["api", "update", ID, "--origin", "https://app.example/"],
         vec!["api", "update", ID, "--scope", "read write"],
         vec!["api", "update", ID, "--burst", "5"],
     ] {

@@ -46,6 +46,7 @@ async fn an_api_is_added_shown_and_deleted() {
         ("scopes", " read  write "),
         ("gate", "orders"),
         ("accepts", "bearer"),
+        ("origins", ""),
         ("accepts", "api_key"),
         ("rule_0_methods", "get, post"),
         ("rule_0_path", "/orders/**"),
@@ -92,12 +93,14 @@ async fn every_member_is_set_and_taken_back() {
             ("per_second", "0.5"),
             ("upstream_token", "true"),
             ("accepts", "session"),
+            ("origins", "https://app.example\r\nhttp://localhost:3000\r\n"),
             ("rule_1_who", "phr"),
         ],
     )
     .await;
     let after = &stored(&server).await[0];
     let expected = json!({ "access_token_format": "opaque", "access_token_lifetime": 300, "accepts": ["session"],
+                           "origins": ["https://app.example", "http://localhost:3000"],
                            "rate_limit": { "burst": 5, "per_second": 0.5 }, "upstream_token": true });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&after[name], value, "{name}");

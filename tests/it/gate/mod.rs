@@ -1,5 +1,7 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`credentials`] tokens and secrets, [`keys`] API keys, [`limits`] how often, [`signatures`] and [`oauth1`] signed requests, [`record`] what is kept of it; and with the real nginx
+//! [`rules`] who may do what, [`limits`] how often; [`credentials`] tokens and secrets, [`keys`] API keys, [`signatures`]
+//! and [`oauth1`] signed requests, [`session`] how a browser signs in, [`session_cookie`] its cookie; [`record`] what is
+//! kept of it; and with the real nginx
 //! before it [`nginx`] what comes through and what is said, [`traffic`] bodies and connections, [`paths`] that both read a
 //! path in the same way.
 
@@ -12,6 +14,8 @@ mod oauth1;
 mod paths;
 mod record;
 mod rules;
+mod session;
+mod session_cookie;
 mod signatures;
 mod traffic;
 

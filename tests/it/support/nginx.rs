@@ -33,8 +33,14 @@ pub fn example() -> String {
 impl Nginx {
     /// The documented configuration, with other addresses: `signet` is asked, `api` is behind it.
     pub async fn gate(signet: SocketAddr, api: SocketAddr) -> Self {
+        Self::gate_at(HOST, signet, api).await
+    }
+
+    /// The same for another host than the example's.
+    pub async fn gate_at(host: &str, signet: SocketAddr, api: SocketAddr) -> Self {
+        let pattern = |host: &str| host.replace('.', "\\.");
         Self::start(|own| {
-            let mut config = example();
+            let mut config = example().replace(HOST, host).replace(&pattern(HOST), &pattern(host));
             for (written, address) in EXAMPLE.iter().zip([own, signet, api]) {
                 assert_eq!(config.matches(written).count(), 1, "{written} stands in the example once");
                 config = config.replace(written, &address.to_string());
