@@ -208,6 +208,9 @@ async fn show(manager: &Manager, named: &Named) -> Result<(), String> {
     let Some(gate) = &api.gate else { return Ok(()) };
     print(&format!("gate        {}", gate.as_str()));
     print(&format!("ways        {}", ways(&api)));
+    for origin in &api.origins {
+        print(&format!("origin      {}", origin.as_str()));
+    }
     for (number, rule) in (1..).zip(&api.rules) {
         print(&format!("rule {number}      {} {}: {}", rule.methods.join(" "), rule.path.as_str(), rule.asks()));
     }

@@ -37,9 +37,8 @@ pub async fn show(
     let found = app.gate.for_browsers(&gate).await.map_err(|error| visitor.error(error))?;
     let (gate, api) = found.ok_or_else(|| visitor.error(no_gate()))?;
     let wish = Wish::read(&api, query.as_deref()).map_err(|error| visitor.error(error))?;
-    let session = match (&visitor.session, signed_in(&visitor).await?) {
-        (Some(session), Some(_)) => session,
-        _ => return Ok(Redirect::to(&urls::login_before(&wish.here(&gate, None))).into_response()),
+    let (Some(session), Some(_)) = (&visitor.session, signed_in(&visitor).await?) else {
+        return Ok(Redirect::to(&urls::login_before(&wish.here(&gate, None))).into_response());
     };
     if wish.acr.is_some_and(|acr| session.method.acr() < acr) {
         // RFC 9470 §5: a stronger sign-in is asked for once.

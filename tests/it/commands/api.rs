@@ -48,6 +48,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     let app = "https://app.example";
     let made = program.json(&["api", "update", ID, "--accept", "session", "--origin", app, "--json"]);
     assert_eq!((&made["accepts"], &made["origins"]), (&json!(["session"]), &json!([app])));
+    assert!(program.done(&["api", "show", ID]).contains("\norigin      https://app.example\n"));
     let made = program.json(&["api", "update", ID, "--accept", "bearer", "--json"]);
     assert!(made.get("origins").is_none(), "they are for sessions alone");
     assert_eq!(program.done(&["api", "create", "--identifier", "urn:example:b"]), "urn:example:b is added\n");

@@ -46,7 +46,6 @@ async fn an_api_is_added_shown_and_deleted() {
         ("scopes", " read  write "),
         ("gate", "orders"),
         ("accepts", "bearer"),
-        ("origins", ""),
         ("accepts", "api_key"),
         ("rule_0_methods", "get, post"),
         ("rule_0_path", "/orders/**"),
@@ -114,10 +113,17 @@ async fn every_member_is_set_and_taken_back() {
         ("per_second", ""),
         ("-upstream_token", ""),
         ("accepts", "bearer"),
+        ("origins", ""),
         ("rule_1_who", ""),
     ];
     save(&admin, &back).await;
     assert_eq!(stored(&server).await, before);
+    // A session counts where the app is, and only there.
+    for (accepts, origins) in [("session", ""), ("bearer", "https://app.example"), ("session", "app.example")] {
+        let page = save(&admin, &[("accepts", accepts), ("origins", origins)]).await;
+        assert!(page.status == 422 && page.has("#origins-error"), "{accepts} {origins}");
+        assert_eq!(page.value("#origins"), origins);
+    }
     // Without a gate there is nothing to guard.
     let page = save(&admin, &[("gate", ""), ("-accepts", "")]).await;
     assert!(page.status == 422 && page.has("#gate-error"));

@@ -18,10 +18,9 @@ async fn a_changed_or_foreign_cookie_is_none() {
     // T15: every byte.
     let value = cookie.find('=').unwrap() + 1;
     for at in value..cookie.len() {
-        let other = if cookie.as_bytes()[at] == b'A' { "B" } else { "A" };
-        let changed = format!("{}{other}{}", &cookie[..at], &cookie[at + 1..]);
-        // The last characters of a part have bits that say nothing; what they decode to is the same or nothing.
-        let answer = with(&changed).await;
+        let mut changed = cookie.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let answer = with(&String::from_utf8(changed).unwrap()).await;
         assert_eq!((answer.status, answer.reason()), (401, "invalid_credential"), "byte {at}");
     }
     for other in ["__Host-signet-gate-orders=", "__Host-signet-gate-orders=x", "__Host-signet-gate-orders=a.b.c.d.e"] {
@@ -220,6 +219,24 @@ async fn what_ends_a_session_ends_it_at_the_gate() {
             assert_eq!((answer.status, answer.reason()), expected, "{what}");
         }
     }
+}
+
+/// T33: two people, one browser: the app is told of whoever is signed in now.
+#[tokio::test]
+async fn somebody_elses_sign_in_ends_the_session_before() {
+    let server = with_app().await;
+    server.user("bob").await;
+    let browser = alice(&server).await;
+    let hers = cookie_of(&server, &browser).await;
+    let who = async |cookie: &str| {
+        let answer = asked(&server, "GET", &[("cookie", cookie)]).await;
+        (answer.status, answer.header("remote-user").to_owned())
+    };
+    assert_eq!(who(&hers).await, (200, "alice".to_owned()));
+    server.advance(1);
+    browser.sign_in_as("bob").await;
+    assert_eq!(who(&hers).await, (401, String::new()));
+    assert_eq!(who(&cookie_of(&server, &browser).await).await, (200, "bob".to_owned()));
 }
 
 /// Whoever goes on using the app stays signed in: the way there and back is gone again without a page.
