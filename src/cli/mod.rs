@@ -13,6 +13,7 @@ mod healthcheck;
 mod key;
 mod migrate;
 mod registration;
+mod request;
 mod user;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -67,6 +68,8 @@ enum Command {
     /// List and replace signing keys.
     #[command(subcommand)]
     Key(key::Command),
+    /// Sign a request by HTTP Message Signatures (RFC 9421) and send it; no server or database is needed here.
+    Request(request::Args),
     /// Apply pending migrations and stop.
     Migrate,
     /// Check the configuration and say what is wrong and how to mend it.
@@ -92,6 +95,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Migrate => migrate::run(&config).await,
         Command::Healthcheck => healthcheck::run(&config).await,
         Command::Doctor => Ok(()),
+        Command::Request(args) => request::run(&config, args).await,
         Command::Apply(args) => {
             let manager = manager(&config).await?;
             finish(&manager, apply::run(&manager, args).await).await
@@ -140,10 +144,10 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
     // PostgreSQL's notices say at each start that a table is there already; rustls warns of how browsers end their
-    // connections, tower-sessions of cookies whose session has ended. The setting comes later and may ask for them.
-    let filter =
-        EnvFilter::try_new(format!("sqlx::postgres::notice=warn,rustls=error,tower_sessions_core=error,{level}"))
-            .map_err(|error| format!("log.level: {error}"))?;
+    // connections, tower-sessions of cookies whose session has ended, and the verifier of others' certificates says once
+    // more what the request fails with. The setting comes later and may ask for them.
+    let quiet = "sqlx::postgres::notice=warn,rustls=error,rustls_platform_verifier=off,tower_sessions_core=error";
+    let filter = EnvFilter::try_new(format!("{quiet},{level}")).map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // Where nobody takes the log (a full disk, a closed pipe) the service goes on: the layer would say so on the same

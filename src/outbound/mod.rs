@@ -3,7 +3,7 @@
 //! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
 //! nothing private, little time, few bytes. [`address`] says what is private, `resolve` looks names up and lets only
 //! checked addresses through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
-//! what `signet healthcheck` asks of this machine itself.
+//! what `signet healthcheck` asks of this machine itself, [`send`](mod@send) what `signet request` sends for a person.
 
 pub mod address;
 pub mod client;
@@ -11,6 +11,7 @@ mod freshness;
 pub mod images;
 pub mod probe;
 mod resolve;
+pub mod send;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 pub use client::{Fetched, Outbound, OutboundError};
 pub use probe::probe;
+pub use send::send;
 
 /// The certificates in a PEM file, each of which can be trusted as an authority.
 fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {

@@ -1,11 +1,12 @@
 //! The program at a terminal (CONTRACT "Program"): what each command does, prints and exits with.
 //!
-//! [`serve`] starting and stopping, [`apply`] documents, [`daily`] people, clients and keys, [`api`] APIs; here what is left: usage,
-//! `migrate`, `doctor`, `healthcheck`.
+//! [`serve`] starting and stopping, [`apply`] documents, [`daily`] people, clients and keys, [`api`] APIs, [`request`]
+//! signed requests; here what is left: usage, `migrate`, `doctor`, `healthcheck`.
 
 mod api;
 mod apply;
 mod daily;
+mod request;
 mod serve;
 
 use std::fs::File;

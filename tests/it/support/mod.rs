@@ -11,6 +11,7 @@ pub mod nginx;
 mod nodes;
 pub mod program;
 pub mod receiver;
+pub mod signed_api;
 pub mod signer;
 pub mod wire;
 

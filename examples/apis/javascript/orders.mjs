@@ -1,0 +1,104 @@
+// An API with node's own http that lets in who has an access token of Signet (RFC 9068), verified with jose.
+//
+//     npm ci && ISSUER=http://localhost:8080 AUDIENCE=https://orders.example.com PORT=9000 node orders.mjs
+//
+// Reading takes the scope `read`, writing the scope `write`; nothing is asked of who looks at /healthz.
+
+import { webcrypto } from "node:crypto";
+import { createServer } from "node:http";
+import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify } from "jose";
+
+globalThis.crypto ??= webcrypto; // Node 18 has it by this name alone.
+
+const ISSUER = process.env.ISSUER ?? "http://localhost:8080";
+const AUDIENCE = process.env.AUDIENCE ?? "https://orders.example.com";
+const PORT = Number(process.env.PORT ?? 9000);
+// A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
+const COOLDOWN = Number(process.env.COOLDOWN ?? 30) * 1000;
+
+class Refused extends Error {
+  constructor(status, error, scope) {
+    super(error);
+    Object.assign(this, { status, error, scope });
+  }
+}
+
+let remote; // The issuer's keys, found by discovery when first needed; jose keeps them.
+async function keys() {
+  if (!remote) {
+    const answer = await fetch(`${ISSUER}/.well-known/openid-configuration`, { signal: AbortSignal.timeout(5000) });
+    const metadata = await answer.json();
+    if (metadata.issuer !== ISSUER) throw new Error("the metadata are of another issuer");
+    const often = { cacheMaxAge: 300_000, cooldownDuration: COOLDOWN, timeoutDuration: 5000 };
+    remote = createRemoteJWKSet(new URL(metadata.jwks_uri), often);
+  }
+  return remote;
+}
+
+// The key that a token names. While the issuer does not answer, those that are known go on being good.
+async function key(header, token) {
+  try {
+    return await (await keys())(header, token);
+  } catch (error) {
+    if (error instanceof errors.JWKSNoMatchingKey) throw error;
+    console.error(`the keys of ${ISSUER} cannot be had: ${error.message}`);
+    const known = remote?.jwks();
+    if (!known) throw new Refused(503, "temporarily_unavailable");
+    return createLocalJWKSet(known)(header, token);
+  }
+}
+
+async function authorize(request, scope) {
+  const [scheme, token, ...rest] = (request.headers.authorization ?? "").split(" ");
+  if (scheme.toLowerCase() !== "bearer") throw new Refused(401);
+  let claims;
+  try {
+    if (!token || rest.length > 0) throw new errors.JWTInvalid("no token");
+    const asked = { issuer: ISSUER, audience: AUDIENCE, typ: "at+jwt", algorithms: ["ES256"] };
+    const required = ["exp", "iat", "sub", "client_id", "jti"];
+    claims = (await jwtVerify(token, key, { ...asked, requiredClaims: required })).payload;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) throw new Refused(401, "invalid_token");
+    throw error;
+  }
+  const scopes = typeof claims.scope === "string" ? claims.scope.split(" ") : [];
+  if (!scopes.includes(scope)) throw new Refused(403, "insufficient_scope", scope);
+  return claims;
+}
+
+async function route(request) {
+  switch (`${request.method} ${request.url.split("?")[0]}`) {
+    case "GET /orders": {
+      const claims = await authorize(request, "read");
+      return [200, { subject: claims.sub, client: claims.client_id }];
+    }
+    case "POST /orders": {
+      const claims = await authorize(request, "write");
+      const pieces = [];
+      for await (const piece of request) pieces.push(piece);
+      return [201, { subject: claims.sub, ordered: JSON.parse(Buffer.concat(pieces)) }];
+    }
+    case "GET /healthz":
+      return [200, { ok: true }];
+    default:
+      return [404, { error: "not_found" }];
+  }
+}
+
+// Challenges as RFC 6750 §3 has them: no `error` for who sent nothing, the scope for who may ask for more.
+function refusal(error) {
+  if (!(error instanceof Refused)) {
+    console.error(error);
+    return [500, { error: "server_error" }, {}];
+  }
+  let challenge = `Bearer realm="${AUDIENCE}"`;
+  if (error.error) challenge += `, error="${error.error}"`;
+  if (error.scope) challenge += `, scope="${error.scope}"`;
+  const headers = error.status === 503 ? {} : { "WWW-Authenticate": challenge };
+  return [error.status, { error: error.error ?? "unauthorized" }, headers];
+}
+
+createServer(async (request, response) => {
+  const [status, body, headers = {}] = await route(request).catch(refusal);
+  response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
+}).listen(PORT, "127.0.0.1");

@@ -1,0 +1,134 @@
+"""An API with Flask that lets in who has an access token of Signet (RFC 9068), verified with Authlib.
+
+    python3 -m venv venv && venv/bin/pip install -r requirements.txt
+    ISSUER=http://localhost:8080 AUDIENCE=https://orders.example.com venv/bin/flask --app orders run --port 9000
+
+Reading takes the scope `read`, writing the scope `write`; nothing is asked of who looks at /healthz.
+"""
+
+import json
+import os
+import threading
+import time
+
+import requests
+from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
+from authlib.integrations.flask_oauth2.errors import raise_http_exception
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenError
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from flask import Flask, request
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import extract_compact
+
+ISSUER = os.environ.get("ISSUER", "http://localhost:8080")
+AUDIENCE = os.environ.get("AUDIENCE", "https://orders.example.com")
+LIFETIME = 300  # Seconds after which the keys are fetched again.
+# A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
+COOLDOWN = float(os.environ.get("COOLDOWN", "30"))
+
+
+class Unavailable(OAuth2Error):
+    error = "temporarily_unavailable"
+    description = "Tokens cannot be verified now."
+    status_code = 503
+
+
+class Keys:
+    """The issuer's keys. While it does not answer, those that are known go on being good."""
+
+    def __init__(self, issuer):
+        self.issuer, self.lock = issuer, threading.Lock()
+        self.known, self.kids, self.asked = None, set(), float("-inf")
+
+    def get(self, kid):
+        with self.lock:
+            age = time.monotonic() - self.asked
+            if age >= LIFETIME or (kid not in self.kids and age >= COOLDOWN):
+                self.asked = time.monotonic()
+                try:
+                    self.fetch()
+                except (requests.RequestException, JoseError, KeyError, ValueError) as error:
+                    print(f"the keys of {self.issuer} cannot be had: {error}", flush=True)
+            if self.known is None:
+                raise Unavailable()
+            return self.known
+
+    def fetch(self):
+        metadata = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=5)
+        metadata.raise_for_status()
+        if metadata.json()["issuer"] != self.issuer:
+            raise ValueError("the metadata are of another issuer")
+        jwks = requests.get(metadata.json()["jwks_uri"], timeout=5)
+        jwks.raise_for_status()
+        # Only those for access tokens, which Signet signs with ES256.
+        keys = [key for key in jwks.json()["keys"] if key.get("alg") == "ES256" and key.get("use") == "sig"]
+        self.known, self.kids = KeySet.import_key_set({"keys": keys}), {key["kid"] for key in keys}
+
+
+class AccessTokens(JWTBearerTokenValidator):
+    """Signature, `iss`, `aud`, `exp` and the rest of RFC 9068 are Authlib's; here is what it leaves open."""
+
+    def __init__(self, issuer, audience):
+        super().__init__(issuer, audience)
+        self.keys, self.of_token = Keys(issuer), threading.local()
+
+    def get_jwks(self):
+        return self.keys.get(self.of_token.kid)
+
+    def authenticate_token(self, token_string):
+        try:
+            header = extract_compact(token_string.encode()).headers()
+        except (JoseError, ValueError) as error:
+            raise InvalidTokenError() from error
+        kid, typ = header.get("kid"), header.get("typ")
+        # Authlib would take a token without `typ`, such as an ID token may be, and one by any algorithm.
+        if typ not in ("at+jwt", "application/at+jwt") or header.get("alg") != "ES256" or not isinstance(kid, str):
+            raise InvalidTokenError()
+        self.of_token.kid = kid
+        return super().authenticate_token(token_string)
+
+    def validate_token(self, token, scopes, request, **kwargs):
+        try:
+            super().validate_token(token, scopes, request, **kwargs)
+        except InsufficientScopeError as error:
+            error.scope = scopes[0]
+            raise
+
+
+class Protector(ResourceProtector):
+    """Challenges as RFC 6750 §3 has them: no `error` for who sent nothing, the scope for who may ask for more."""
+
+    def raise_error_response(self, error):
+        challenge = f'Bearer realm="{AUDIENCE}"'
+        if isinstance(error, (InvalidTokenError, InsufficientScopeError)):
+            challenge += f', error="{error.error}"'
+        if isinstance(error, InsufficientScopeError):
+            challenge += f', scope="{error.scope}"'
+        headers = [("Content-Type", "application/json")]
+        if error.status_code in (401, 403):
+            headers.append(("WWW-Authenticate", challenge))
+        raise_http_exception(error.status_code, json.dumps(dict(error.get_body())), headers)
+
+
+require = Protector()
+require.register_token_validator(AccessTokens(ISSUER, AUDIENCE))
+app = Flask(__name__)
+
+
+@app.get("/orders")
+@require("read")
+def orders():
+    return {"subject": current_token["sub"], "client": current_token["client_id"]}
+
+
+@app.post("/orders")
+@require("write")
+def order():
+    return {"subject": current_token["sub"], "ordered": request.get_json()}, 201
+
+
+@app.get("/healthz")
+def health():
+    return {"ok": True}

@@ -1,0 +1,318 @@
+//! `signet request`: a request signed by HTTP Message Signatures (RFC 9421), for who calls an API whose gate, or whose
+//! guard, takes `message_signature`. It covers what these ask for (CONTRACT "The gate"), and says `created`, `nonce` and
+//! `keyid`. The signature itself is made by `signet-signatures`, the request sent by [`outbound::send`](mod@outbound::send).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ArgAction;
+use serde_json::{Map, Value, json};
+use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parameters, Policy, Request, SigningKey};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{print, print_json, said};
+use crate::config::Config;
+use crate::domain::secret::base64url;
+use crate::env::Env;
+use crate::outbound::send::{Answer, Outgoing, send};
+
+/// What `--json` keeps of an answer; without it nothing is kept.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+/// Of what an answer says of its refusal, so much fits into a line.
+const MOST_TOLD: usize = 300;
+/// These are made here: of another value they would be of another request than the one that is signed.
+const OURS: [&str; 6] =
+    ["host", "content-length", "transfer-encoding", "content-digest", "signature-input", "signature"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// GET, POST and so on.
+    method: String,
+    /// Where to, with its query; http or https.
+    url: String,
+    /// The key: a file with a private JWK (Ed25519, P-256 or RSA) or a symmetric one (`oct`); `-` reads it from stdin.
+    #[arg(long, value_name = "FILE")]
+    sign: PathBuf,
+    /// By which name the other side knows the key; the JWK's `kid` where this is left out.
+    #[arg(long, value_name = "ID")]
+    keyid: Option<String>,
+    /// A header, `Name: value`; may be repeated.
+    #[arg(long = "header", short = 'H', value_name = "HEADER", value_parser = header, action = ArgAction::Append)]
+    headers: Vec<(String, String)>,
+    /// The body: the text itself, `@FILE`, or `@-` for stdin.
+    #[arg(long, value_name = "TEXT")]
+    data: Option<String>,
+    /// What the signature covers besides method, target and body: the name of a header, or a component as it stands in
+    /// `Signature-Input` (`"@query-param";name="id"`); may be repeated.
+    #[arg(long = "cover", value_name = "COMPONENT", value_parser = component, action = ArgAction::Append)]
+    cover: Vec<Component>,
+    /// Seconds after which the signature is void; without it that is for the other side to say.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    expires: Option<u32>,
+    /// Seconds to wait for the whole answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// Print the request, signed, and send nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The answer's status and headers on stderr, whatever it is.
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
+    /// Status, headers and body of the answer as one object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("is `Name: value`")?;
+    let value = value.trim();
+    if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        return Err(format!("{name} is made here, of what is sent"));
+    }
+    if value.contains(|letter: char| letter.is_control() && letter != '\t') {
+        return Err("has a control character in its value".to_owned());
+    }
+    // The name is looked at where all that is signed is.
+    Request::to("GET", "http://localhost/").and_then(|probe| probe.with_field(name, b"").map(|_| ())).map_err(said)?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn component(text: &str) -> Result<Component, String> {
+    let read = if text.starts_with('"') { Component::parse(text) } else { Component::new(&text.to_ascii_lowercase()) };
+    read.map_err(said)
+}
+
+pub(super) async fn run(config: &Config, args: Args) -> Result<(), String> {
+    if args.sign.as_os_str() == "-" && args.data.as_deref() == Some("@-") {
+        return Err("the key and the body cannot both come from stdin: put one of them into a file".to_owned());
+    }
+    let (key, kid) = key(&args.sign)?;
+    let keyid = args.keyid.or(kid).ok_or("the JWK has no `kid`: say with --keyid by which name the key is known")?;
+    let mut request = outgoing(&args.method, &args.url, args.headers, args.data.as_deref())?;
+    sign(&mut request, &key, &args.cover, said_by(&Env::system(), keyid, args.expires))?;
+    if args.dry_run {
+        return if args.json { print_json(&request_json(&request)) } else { print_request(&request) };
+    }
+    let shown = format!("{} {}", request.method, request.url);
+    let patience = Duration::from_secs(args.timeout);
+    let answer = send(request, patience, config.outbound.ca_file.as_deref()).await;
+    let mut answer = answer.map_err(|error| format!("{shown}: no answer: {error}"))?;
+    let refused = refusal(&answer);
+    let received = if args.json {
+        whole(&mut answer).await.and_then(|value| print_json(&value))
+    } else {
+        if args.verbose || refused.is_none() {
+            tell(&answer, args.verbose);
+        }
+        pass_on(&mut answer).await
+    };
+    received.map_err(|error| format!("{shown}: {error}"))?;
+    refused.map_or(Ok(()), |why| Err(format!("{shown}: {why}")))
+}
+
+/// The key in a file, and its `kid`. Nothing of it is told, whatever is wrong; nor is the argument, should it be the key.
+fn key(path: &Path) -> Result<(SigningKey, Option<String>), String> {
+    let name = path.display().to_string();
+    if name.trim_start().starts_with('{') {
+        return Err("--sign takes a file, or - for stdin: an argument can be read by everybody on this machine".into());
+    }
+    let shown = if name == "-" { "stdin" } else { &name };
+    let text = Zeroizing::new(read(&name).map_err(|error| format!("{shown}: {error}"))?);
+    let jwk: Map<String, Value> =
+        serde_json::from_slice(&text).map_err(|_| format!("{shown}: is no JWK: that is a JSON object (RFC 7517)"))?;
+    if jwk.contains_key("keys") {
+        return Err(format!("{shown}: is a set of keys: take the one that is to sign out of it"));
+    }
+    let key = SigningKey::from_jwk(&jwk).map_err(|error| format!("{shown}: {error}"))?;
+    if name != "-" && others_may_read(path) {
+        note(&format!("signet: others on this machine can read {shown}: chmod 600 {shown}"));
+    }
+    Ok((key, jwk.get("kid").and_then(Value::as_str).map(str::to_owned)))
+}
+
+/// A file, or stdin.
+fn read(name: &str) -> std::io::Result<Vec<u8>> {
+    if name != "-" {
+        return fs::read(name);
+    }
+    let mut all = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut all)?;
+    Ok(all)
+}
+
+#[cfg(unix)]
+fn others_may_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_may_read(_: &Path) -> bool {
+    false
+}
+
+/// The request with every header that it will have, before it is signed.
+fn outgoing(method: &str, url: &str, headers: Vec<(String, String)>, data: Option<&str>) -> Result<Outgoing, String> {
+    let mut url = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{url}: is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL has a user name or password in it: a request has one credential, its signature".into());
+    }
+    url.set_fragment(None);
+    // Letter case counts in a method, and no method that is in use has small letters.
+    let method = method.to_ascii_uppercase();
+    let always = matches!(method.as_str(), "POST" | "PUT" | "PATCH");
+    let body = match data {
+        None => always.then(Vec::new),
+        Some(text) => Some(match text.strip_prefix('@') {
+            None => text.as_bytes().to_vec(),
+            Some(file) => read(file).map_err(|error| format!("--data {text}: {error}"))?,
+        }),
+    };
+    let mut request = Outgoing { method, url, headers, body };
+    let mut add = |name: &str, value: String| {
+        if !request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            request.headers.push((name.to_owned(), value));
+        }
+    };
+    add("Accept", "*/*".to_owned());
+    add("User-Agent", "Signet".to_owned());
+    if let Some(body) = &request.body {
+        add("Content-Length", body.len().to_string());
+        add("Content-Digest", ContentDigest::made(DigestAlgorithm::Sha256, body).to_string());
+    }
+    Ok(request)
+}
+
+fn said_by(env: &Env, keyid: String, expires: Option<u32>) -> Parameters {
+    let now = env.now().seconds();
+    Parameters {
+        created: Some(now),
+        expires: expires.map(|seconds| now.saturating_add(seconds.into())),
+        nonce: Some(base64url(&env.random::<18>())),
+        keyid: Some(keyid),
+        ..Parameters::default()
+    }
+}
+
+fn sign(request: &mut Outgoing, key: &SigningKey, cover: &[Component], said_of: Parameters) -> Result<(), String> {
+    let url = request.url.to_string();
+    let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let signed = Request::to(&request.method, &url).and_then(|known| known.with_fields(fields)).map_err(said)?;
+    let needed = Policy::components(&signed).into_iter().map(Component::new).collect::<Result<Vec<_>, _>>();
+    let mut covered = needed.map_err(said)?;
+    for more in cover {
+        if !covered.contains(more) {
+            covered.push(more.clone());
+        }
+    }
+    let fields = Input::new(covered, said_of).and_then(|input| input.sign("sig1", &signed, key)).map_err(said)?;
+    request.headers.push(("Signature-Input".to_owned(), fields.signature_input));
+    request.headers.push(("Signature".to_owned(), fields.signature));
+    Ok(())
+}
+
+fn print_request(request: &Outgoing) -> Result<(), String> {
+    let target = request.url.query().map_or_else(String::new, |query| format!("?{query}"));
+    print(&format!("{} {}{target} HTTP/1.1\nHost: {}", request.method, request.url.path(), request.url.authority()));
+    for (name, value) in &request.headers {
+        print(&format!("{name}: {value}"));
+    }
+    print("");
+    request.body.as_deref().map_or(Ok(()), put)
+}
+
+fn request_json(request: &Outgoing) -> Value {
+    let headers = by_name(request.headers.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    let mut shown = json!({ "method": request.method, "url": request.url.as_str(), "headers": headers });
+    if let Some(body) = &request.body {
+        let (name, value) = text_or_base64(body);
+        shown[name] = value;
+    }
+    shown
+}
+
+async fn whole(answer: &mut Answer) -> Result<Value, String> {
+    let mut shown = json!({ "status": answer.status().0, "headers": by_name(answer.headers()) });
+    let mut body = Vec::new();
+    while let Some(piece) = answer.piece().await? {
+        if body.len() + piece.len() > MOST_KEPT {
+            return Err("the answer has more than 64 MiB: leave --json out".to_owned());
+        }
+        body.extend_from_slice(&piece);
+    }
+    let (name, value) = text_or_base64(&body);
+    shown[name] = value;
+    Ok(shown)
+}
+
+/// Names in lower case, each with all its values.
+fn by_name<'a>(headers: impl Iterator<Item = (&'a str, String)>) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::<_, Vec<_>>::new();
+    for (name, value) in headers {
+        all.entry(name.to_ascii_lowercase()).or_default().push(value);
+    }
+    all
+}
+
+fn text_or_base64(body: &[u8]) -> (&'static str, Value) {
+    std::str::from_utf8(body)
+        .map_or_else(|_| ("body_base64", STANDARD.encode(body).into()), |text| ("body", text.into()))
+}
+
+fn tell(answer: &Answer, headers: bool) {
+    let (status, reason) = answer.status();
+    note(&format!("{} {status} {reason}", answer.version()));
+    for (name, value) in answer.headers().filter(|_| headers) {
+        note(&format!("{name}: {}", printable(&value)));
+    }
+}
+
+async fn pass_on(answer: &mut Answer) -> Result<(), String> {
+    while let Some(piece) = answer.piece().await? {
+        put(&piece)?;
+    }
+    Ok(())
+}
+
+/// Why this is no success, with what the other side says of it.
+fn refusal(answer: &Answer) -> Option<String> {
+    let (status, reason) = answer.status();
+    if (200..300).contains(&status) {
+        return None;
+    }
+    let mut line = format!("the answer is {status} {reason}");
+    for (name, value) in answer.headers() {
+        if name == "location" && (300..400).contains(&status) {
+            line.push_str(&format!("; to {}, which a signature for this address is not for", printable(&value)));
+        } else if ["www-authenticate", "x-gate-reason", "retry-after"].contains(&name) {
+            line.push_str(&format!("; {name}: {}", printable(&value)));
+        }
+    }
+    Some(line)
+}
+
+/// What another server wrote, without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(MOST_TOLD).collect()
+}
+
+/// Bytes as they are, on stdout.
+fn put(bytes: &[u8]) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(|error| format!("the output cannot be written: {error}"))
+}
+
+/// A line beside the result; where nobody takes it, that changes nothing.
+fn note(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
