@@ -34,6 +34,7 @@
 //! | RFC 9101, OpenID Connect Core §6 (request objects) | [`protocol::authorize::request_object`] | `request_object`, `fuzz` |
 //! | RFC 9126 (pushed authorization requests) | [`protocol::authorize::pushed`] | `par` |
 //! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::pages` |
+//! | RFC 9421 (message signatures), RFC 9530 | [`gate`], [`cli`], `signatures/`, `guard/` | `gate::signatures`, `commands::request`, `callers` |
 //! | RFC 9470 (step-up) | [`protocol::authorize::interaction`], [`gate::session`] | `step_up`, `gate::session` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
 //! | RFC 9701 (introspection as a JWT) | [`protocol::introspection`] | `token_formats` |

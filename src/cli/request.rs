@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ArgAction;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parameters, Policy, Request, SigningKey};
 use url::Url;
@@ -232,16 +233,14 @@ fn print_request(request: &Outgoing) -> Result<(), String> {
 
 fn request_json(request: &Outgoing) -> Value {
     let headers = by_name(request.headers.iter().map(|(name, value)| (name.as_str(), value.clone())));
-    let mut shown = json!({ "method": request.method, "url": request.url.as_str(), "headers": headers });
-    if let Some(body) = &request.body {
-        let (name, value) = text_or_base64(body);
-        shown[name] = value;
-    }
-    shown
+    let mut shown = member("method", &request.method);
+    shown.extend(member("url", &request.url.as_str()));
+    shown.extend(member("headers", &headers));
+    shown.extend(request.body.as_deref().map(text_or_base64).unwrap_or_default());
+    Value::Object(shown)
 }
 
 async fn whole(answer: &mut Answer) -> Result<Value, String> {
-    let mut shown = json!({ "status": answer.status().0, "headers": by_name(answer.headers()) });
     let mut body = Vec::new();
     while let Some(piece) = answer.piece().await? {
         if body.len() + piece.len() > MOST_KEPT {
@@ -249,9 +248,10 @@ async fn whole(answer: &mut Answer) -> Result<Value, String> {
         }
         body.extend_from_slice(&piece);
     }
-    let (name, value) = text_or_base64(&body);
-    shown[name] = value;
-    Ok(shown)
+    let mut shown = member("status", &answer.status().0);
+    shown.extend(member("headers", &by_name(answer.headers())));
+    shown.extend(text_or_base64(&body));
+    Ok(Value::Object(shown))
 }
 
 /// Names in lower case, each with all its values.
@@ -263,9 +263,15 @@ fn by_name<'a>(headers: impl Iterator<Item = (&'a str, String)>) -> BTreeMap<Str
     all
 }
 
-fn text_or_base64(body: &[u8]) -> (&'static str, Value) {
-    std::str::from_utf8(body)
-        .map_or_else(|_| ("body_base64", STANDARD.encode(body).into()), |text| ("body", text.into()))
+fn text_or_base64(body: &[u8]) -> Map<String, Value> {
+    match std::str::from_utf8(body) {
+        Ok(text) => member("body", &text),
+        Err(_) => member("body_base64", &STANDARD.encode(body)),
+    }
+}
+
+fn member(name: &str, value: &impl Serialize) -> Map<String, Value> {
+    Map::from_iter([(name.to_owned(), json!(value))])
 }
 
 fn tell(answer: &Answer, headers: bool) {
@@ -289,15 +295,14 @@ fn refusal(answer: &Answer) -> Option<String> {
     if (200..300).contains(&status) {
         return None;
     }
-    let mut line = format!("the answer is {status} {reason}");
-    for (name, value) in answer.headers() {
-        if name == "location" && (300..400).contains(&status) {
-            line.push_str(&format!("; to {}, which a signature for this address is not for", printable(&value)));
-        } else if ["www-authenticate", "x-gate-reason", "retry-after"].contains(&name) {
-            line.push_str(&format!("; {name}: {}", printable(&value)));
+    let told = answer.headers().filter_map(|(name, value)| match name {
+        "location" if (300..400).contains(&status) => {
+            Some(format!("; to {}, which a signature for this address is not for", printable(&value)))
         }
-    }
-    Some(line)
+        "www-authenticate" | "x-gate-reason" | "retry-after" => Some(format!("; {name}: {}", printable(&value))),
+        _ => None,
+    });
+    Some(format!("the answer is {status} {reason}{}", told.collect::<String>()))
 }
 
 /// What another server wrote, without what a terminal would obey.

@@ -6,6 +6,7 @@ pub mod authority;
 pub mod chromium;
 mod database;
 pub mod forms;
+pub mod languages;
 pub mod log;
 pub mod nginx;
 mod nodes;

@@ -1,0 +1,140 @@
+//! The examples of callers in Python and JavaScript, each way once: through the real nginx and the gate, and those that sign
+//! also at an API that verifies by itself (`support::signed_api`).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use josekit::jwk::{Jwk, alg::ed::EdKeyPair};
+use serde_json::{Value, json};
+use signet::domain::secret::from_base64url;
+
+use crate::api_keys::{alice, make, new_key, web};
+use crate::gate::nginx::address;
+use crate::gate::{ORDERS, with_gate};
+use crate::support::languages::Language;
+use crate::support::nginx::{HOST, Nginx, example};
+use crate::support::signed_api::{SignedApi, jwk};
+use crate::support::wire::Api;
+use crate::support::{SECRET, Server};
+
+/// The documented configuration, for a host that needs no name server.
+struct Gated {
+    server: Server,
+    nginx: Nginx,
+    _api: Api,
+}
+
+impl Gated {
+    async fn start(changes: Value) -> Self {
+        let (server, api) = (with_gate(changes).await, Api::start().await);
+        let signet = address(&server.url);
+        let nginx = Nginx::start(|own| {
+            let mut config = example().replace(HOST, "127.0.0.1").replace(&HOST.replace('.', "\\."), "127\\.0\\.0\\.1");
+            for (written, address) in
+                [("127.0.0.1:8000", own), ("127.0.0.1:8080", signet), ("127.0.0.1:9000", api.address)]
+            {
+                config = config.replace(written, &address.to_string());
+            }
+            config
+        });
+        let nginx = nginx.await;
+        Self { server, nginx, _api: api }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.nginx.address)
+    }
+}
+
+/// What the API was told of the way, by an example that ended well.
+fn way((succeeded, said): (bool, String)) -> String {
+    assert!(succeeded, "{said}");
+    let told: Value = serde_json::from_str(said.strip_prefix("200 ").expect("200")).unwrap();
+    let fields = told["headers"].as_array().unwrap();
+    let way = fields.iter().find(|field| field[0] == "x-gate-way").unwrap_or_else(|| panic!("{said}"));
+    way[1].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_of_ones_own_opens_the_gate() {
+    let gated = Gated::start(json!({})).await;
+    for language in Language::ALL {
+        let mut settings = vec![
+            ("ISSUER", gated.server.url.clone()),
+            ("API", gated.url()),
+            ("RESOURCE", ORDERS.to_owned()),
+            ("CLIENT_ID", "web".to_owned()),
+            ("CLIENT_SECRET", SECRET.to_owned()),
+        ];
+        assert_eq!(way(run(language, "bearer", &settings).await), "bearer");
+        settings[4].1 = "wrong".to_owned();
+        let (succeeded, said) = run(language, "bearer", &settings).await;
+        assert!(!succeeded && said.contains("401"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_and_basic_open_the_gate() {
+    let gated = Gated::start(json!({ "accepts": ["api_key", "basic"] })).await;
+    let key = async |owner| make(&gated.server, new_key(owner, "orders")).await.unwrap().0.expose().to_owned();
+    let (hers, its) = (key(alice(&gated.server).await).await, key(web()).await);
+    for language in Language::ALL {
+        for key in [&hers, &its] {
+            let settings = [("API", gated.url()), ("API_KEY", key.clone())];
+            assert_eq!(way(run(language, "api_key", &settings).await), "api_key");
+        }
+        for (user, password) in [("web", SECRET), ("alice", &hers), ("", &its)] {
+            let settings = [("API", gated.url()), ("API_USER", user.to_owned()), ("API_PASSWORD", password.to_owned())];
+            assert_eq!(way(run(language, "basic", &settings).await), "basic");
+        }
+        let (succeeded, said) = run(language, "api_key", &[("API", gated.url()), ("API_KEY", "sgk_".into())]).await;
+        assert!(!succeeded && said.starts_with("401 "), "{said}");
+        let wrong = [("API", gated.url()), ("API_USER", "web".into()), ("API_PASSWORD", "wrong".into())];
+        let (succeeded, said) = run(language, "basic", &wrong).await;
+        assert!(!succeeded && said.starts_with("401 "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn signed_requests_are_verified_with_their_bodies() {
+    let api = SignedApi::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("key.pem");
+    let pair = EdKeyPair::from_jwk(&Jwk::from_map(jwk("ed25519")).unwrap()).unwrap();
+    std::fs::write(&pem, pair.to_pem_private_key()).unwrap();
+    let secret = STANDARD.encode(from_base64url(jwk("hmac-sha256")["k"].as_str().unwrap()).unwrap());
+    for language in Language::ALL {
+        for (name, algorithm, key) in [
+            ("signature_hmac", "hmac-sha256", ("SECRET", secret.clone())),
+            ("signature_ed25519", "ed25519", ("KEY_FILE", pem.to_str().unwrap().to_owned())),
+        ] {
+            let settings = |keyid: &str| [("API", api.url.clone()), ("KEY_ID", keyid.to_owned()), key.clone()];
+            let mut nonces = Vec::new();
+            for _ in 0..2 {
+                let (succeeded, said) = run(language, name, &settings(algorithm)).await;
+                assert!(succeeded, "{language:?} {name}: {said}");
+                let seen = api.let_in();
+                let told: Vec<_> = seen.iter().map(|one| (one.method.as_str(), one.target.as_str())).collect();
+                assert_eq!(told, [("GET", "/orders/1?a=b%20c"), ("POST", "/orders"), ("POST", "/orders/1/cancel")]);
+                assert_eq!(serde_json::from_slice::<Value>(&seen[1].body).unwrap(), json!({ "item": 7 }));
+                assert!(seen[0].body.is_empty() && seen[2].body.is_empty());
+                for one in &seen {
+                    assert_eq!((one.keyid.as_str(), one.algorithm.as_str()), (algorithm, algorithm));
+                    let digest = one.covered.contains(&"\"content-digest\"".to_owned());
+                    assert_eq!(digest, one.method == "POST", "{:?}", one.covered);
+                    nonces.push(one.nonce.clone());
+                }
+            }
+            nonces.sort();
+            nonces.dedup();
+            assert_eq!(nonces.len(), 6, "each is new");
+            let (succeeded, said) = run(language, name, &settings("rsa-pss-sha512")).await;
+            assert!(!succeeded && said.contains("401 "), "with a key that is another's: {said}");
+            assert_eq!(api.let_in().len(), 0);
+        }
+    }
+}
+
+async fn run(language: Language, name: &str, settings: &[(&str, String)]) -> (bool, String) {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    language.run("callers", name, &settings).await
+}
