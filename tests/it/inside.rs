@@ -7,8 +7,10 @@ use std::path::Path;
 use reqwest::Client as Http;
 use serde_json::{Value, json};
 use signet::config::{Config, Issuer};
+use signet::domain::algorithms::SigningAlg;
 use signet::domain::api::Api;
 use signet::domain::signing_key::KeyAlg;
+use signet::keys::jwt::{self, JwtType};
 use signet::manage::{By, apis, keys};
 use signet::server::follow_keys;
 use tokio::io::copy_bidirectional;
@@ -173,14 +175,23 @@ async fn whoever_has_no_token_of_the_issuer_for_the_api_is_refused() {
         let jwks = jwks.text().await.unwrap();
         let stranger = signer::ClientKey::new(header["kid"].as_str().unwrap(), "ES256");
         let unknown = signer::ClientKey::new("unknown", "ES256");
+        let by_signet = |alg, typ, claims| jwt::sign(&inside.server.app.provider.keys, alg, typ, claims).unwrap();
+        let with = |name: &str, value: &Value| {
+            let mut claims = body.as_object().unwrap().clone();
+            if value.is_null() {
+                claims.remove(name)
+            } else {
+                claims.insert(name.to_owned(), value.clone())
+            };
+            Value::Object(claims)
+        };
         let typed = json!({ "typ": "at+jwt" });
         let (head, rest) = good.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
         let none = json!({ "typ": "at+jwt", "alg": "none", "kid": header["kid"] });
-        let mut changed = body.clone();
-        changed["scope"] = json!("read write");
-        let payload = signer::unsigned(&json!({}), &changed);
+        let payload = signer::unsigned(&json!({}), &with("scope", &json!("read write")));
         let payload = payload.split('.').nth(1).unwrap();
+        inside.is_let_in(&by_signet(SigningAlg::ES256, JwtType::AccessToken, &body)).await;
         for (token, why) in [
             (inside.token("count").await, "for another API"),
             (id_token.to_owned(), "an ID token"),
@@ -193,6 +204,15 @@ async fn whoever_has_no_token_of_the_issuer_for_the_api_is_refused() {
             (format!("{good}x"), "longer"),
             (good.get(..good.len() - 4).unwrap().to_owned(), "shorter"),
             (good.replace('.', ""), "one part"),
+            (by_signet(SigningAlg::ES256, JwtType::IdToken, &body), "of another type"),
+            (by_signet(SigningAlg::ES256, JwtType::LogoutToken, &body), "of another type"),
+            (
+                by_signet(SigningAlg::RS256, JwtType::AccessToken, &body),
+                "by an algorithm that is not for access tokens",
+            ),
+            (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("exp", &Value::Null)), "for ever"),
+            (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("iss", &json!(STOCK))), "of another issuer"),
+            (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("aud", &Value::Null)), "for nobody"),
             ("x.y.z".to_owned(), "nonsense"),
             ("\u{e4}".to_owned(), "nonsense"),
         ] {
