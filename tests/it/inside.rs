@@ -10,6 +10,7 @@ use signet::config::{Config, Issuer};
 use signet::domain::algorithms::SigningAlg;
 use signet::domain::api::Api;
 use signet::domain::signing_key::KeyAlg;
+use signet::env::Env;
 use signet::keys::jwt::{self, JwtType};
 use signet::manage::{By, apis, keys};
 use signet::server::follow_keys;
@@ -20,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use crate::gate::{ORDERS, alices_token, nginx, put_api, webs_secret};
 use crate::support::languages::{Language, Served};
 use crate::support::program::within;
+use crate::support::receiver::{Answer, Receiver};
 use crate::support::{SECRET, Server, VERIFIER, signer};
 use crate::token::claims;
 
@@ -240,6 +242,36 @@ async fn keys_that_come_later_are_found_and_asked_for_now_and_then() {
             inside.is_let_in(&token).await;
         }
         inside.is_let_in(&first).await;
+    }
+}
+
+/// Somebody else's provider may sign what Signet never would: a token without `typ`, which Authlib alone would take.
+#[tokio::test]
+async fn a_token_says_what_it_is_and_metadata_whose_they_are() {
+    for language in Language::ALL {
+        let (provider, key) = (Receiver::start().await, signer::ClientKey::new("k1", "ES256"));
+        let mut jwk = key.public_jwk();
+        (jwk["alg"], jwk["use"]) = (json!("ES256"), json!("sig"));
+        provider.answer("/jwks", Answer::json(&json!({ "keys": [jwk] })));
+        let metadata = |issuer: &str| Answer::json(&json!({ "issuer": issuer, "jwks_uri": provider.at("/jwks") }));
+        let documents = vec![metadata("https://id.example.com"), metadata(&provider.url)];
+        provider.answer_in_turn("/.well-known/openid-configuration", documents);
+        let now = Env::system().now().seconds();
+        let token = |header: Value| {
+            let claims = json!({
+                "iss": provider.url, "aud": ORDERS, "iat": now, "exp": now + 60, "jti": "1", "sub": "web",
+                "client_id": "web", "scope": "read",
+            });
+            key.sign_with(&header, &claims)
+        };
+        let settings = [("ISSUER", provider.url.as_str()), ("AUDIENCE", ORDERS), ("COOLDOWN", "0")];
+        let inside = Inside { server: Server::start().await, api: language.serve(&settings).await };
+        let good = token(json!({ "typ": "at+jwt" }));
+        assert_eq!(inside.with("GET", &good).await.status, 503, "the metadata are another's");
+        inside.is_let_in(&good).await;
+        inside.is_let_in(&token(json!({ "typ": "application/at+jwt" }))).await;
+        inside.is_unknown(&token(json!({})), "of no type").await;
+        inside.is_unknown(&token(json!({ "typ": "JWT" })), "of another type").await;
     }
 }
 
