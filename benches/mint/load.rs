@@ -87,7 +87,7 @@ pub async fn pace(server: &Server, kinds: Vec<Kind>, rate: f64, seconds: Duratio
                 tokio::task::yield_now().await;
             }
             client.ask().await;
-            times.push(begun.elapsed() - due);
+            times.push(begun.elapsed().saturating_sub(due));
             due += every;
         }
         times

@@ -88,9 +88,12 @@ async fn what_is_no_key() {
     let hers = key(&server, alice(&server).await).await;
     with_header(&server, "x-api-key", &hers).await;
     let never = ApiKeySecret::mint(server.app.env()).expose().to_owned();
-    let swapped = format!("{}{}", &hers[..hers.len() - 1], if hers.ends_with('0') { "1" } else { "0" });
+    let mut swapped = hers.clone();
+    let last = swapped.pop();
+    swapped.push(if last == Some('0') { '1' } else { '0' });
+    let short: String = hers.chars().take(20).collect();
     let unknown = with_header(&server, "x-api-key", &never).await;
-    for wrong in [&swapped, "sgk_", "sgk", "x", &hers.to_uppercase(), &format!("{hers} {hers}"), &hers[..20]] {
+    for wrong in [&swapped, "sgk_", "sgk", "x", &hers.to_uppercase(), &format!("{hers} {hers}"), &short] {
         let (statements, guard) = Statements::record();
         let answer = with_header(&server, "x-api-key", wrong).await;
         assert_eq!(statements.take(), (vec![], vec![]), "{wrong}");
@@ -157,7 +160,7 @@ async fn what_ends_a_key_ends_it_at_once() {
     let server = with_keys().await;
     let its = key(&server, web()).await;
     let (manager, by) = (server.app.manager(), By::command_line());
-    let Owner::Client(id) = web() else { unreachable!() };
+    let id = signet::domain::ids::ClientId::parse("web").unwrap();
     for (off, status) in [(true, 401), (false, 200)] {
         let done =
             if off { clients::disable(&manager, &by, &id).await } else { clients::enable(&manager, &by, &id).await };

@@ -42,6 +42,7 @@ pub async fn apply_clients(server: &Server, rows: Value) -> Result<Vec<String>, 
     Ok(plan.changes.iter().map(|change| format!("{change:?}")).collect())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads as the document does")]
 pub fn row(id: &str, keys: Value) -> Value {
     json!({ "client_id": id, "client_secret": SECRET, "redirect_uris": ["https://app.example/cb"],
             "scope": "openid read write", "signature_keys": keys })
