@@ -162,7 +162,9 @@ pub(super) fn sign_in_address(api: &Api, asked: &Asked<'_>, refusal: &Refusal) -
     }
     let original = Original::read(asked).ok()?;
     let origin = of_original(api, &original)?;
-    if original.method != "GET" || !is_navigation(asked.fields) {
+    // A proxy that asks about our own pages there does not pass them on: it would go round for ever.
+    let lost = original.path.starts_with(ON_THE_APPS_HOST);
+    if lost || original.method != "GET" || !is_navigation(asked.fields) {
         return None;
     }
     let path = original.target.split('?').next().unwrap_or_default();
