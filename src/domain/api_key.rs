@@ -134,15 +134,16 @@ impl ApiKey {
     ///
     /// # Errors
     /// Why not; for the log alone.
-    pub fn fits(&self, api: &Api, from: IpAddr, now: Timestamp) -> Result<(), Unfit> {
+    pub fn fits(&self, api: &Api, from: Option<IpAddr>, now: Timestamp) -> Result<(), Unfit> {
         if self.api != api.identifier || api.gate.as_ref() != Some(&self.gate) {
             return Err(Unfit::AnotherGate);
         }
         if self.has_expired(now) {
             return Err(Unfit::Expired);
         }
-        let from = from.to_canonical();
-        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(&from)) {
+        // Whose address nobody knows comes from none of them.
+        let is_in = |from: IpAddr| self.networks.iter().any(|network| network.contains(&from.to_canonical()));
+        if !self.networks.is_empty() && !from.is_some_and(is_in) {
             return Err(Unfit::Network);
         }
         Ok(())

@@ -14,8 +14,9 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
         let mut all = vec![format!("realm={realm}")];
         let error = match refusal.reason {
             Reason::MalformedCredential | Reason::TwoCredentials => Some("invalid_request"),
-            Reason::InvalidCredential => Some("invalid_token"),
-            Reason::InsufficientScope => Some("insufficient_scope"),
+            // None where no token came (RFC 6750 §3.1).
+            Reason::InvalidCredential if refusal.tried == Some(Way::Bearer) => Some("invalid_token"),
+            Reason::InsufficientScope | Reason::MissingGroup | Reason::NoRule => Some("insufficient_scope"),
             Reason::InsufficientAuthentication => Some("insufficient_user_authentication"),
             _ => None,
         };
@@ -47,7 +48,8 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
             let all: Vec<String> = Way::ALL.into_iter().filter(|way| api.takes(*way)).filter_map(one).collect();
             Some(all.join(", ")).filter(|all| !all.is_empty())
         }
-        403 if refusal.reason == Reason::InsufficientScope => Some(bearer()),
+        // Who is known and may not: one challenge for all of these, with what is needed where a scope is.
+        403 => Some(bearer()),
         _ => None,
     }
 }

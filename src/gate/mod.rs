@@ -98,13 +98,19 @@ impl Gate {
         asked: &Asked<'_>,
         allowance: &mut Option<Allowance>,
     ) -> Result<std::result::Result<Verdict, Refusal>> {
-        let read = Original::read(asked).and_then(|original| Ok((original, Presented::read(asked.fields)?)));
-        let (original, presented) = match read {
-            Ok(read) => read,
+        let original = match Original::read(asked) {
+            Ok(original) => original,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let (rule, tried) = (rules::first(&api.rules, &original.method, &original.path), presented.way());
+        let rule = rules::first(&api.rules, &original.method, &original.path);
         let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
+        let presented = match Presented::read(asked.fields) {
+            Ok(presented) => presented,
+            // Of two, an API could believe the other one.
+            Err(refusal) if anonymous && refusal.reason == Reason::MalformedCredential => Presented::Nothing,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let tried = presented.way();
         let (identity, failed) = match self.identify(api, asked, &original, presented).await? {
             Ok(identity) => (Some(identity), None),
             // A credential that nobody asked for is no reason to refuse; it is not believed either.
@@ -135,8 +141,9 @@ impl Gate {
         .map_err(|refusal| Refusal { tried, ..refusal }))
     }
 
-    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise,
-    /// so that nobody tries credentials faster than they may ask.
+    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise.
+    /// Whoever has the right credential is not kept out by those who guess from where they are; what guessing costs the
+    /// guesser is the length of our secrets.
     async fn allow(&self, api: &Api, asked: &Asked<'_>, who: Option<&Identity>) -> Result<Option<Allowance>> {
         let caller = match who {
             Some(Identity { user: Some(user), .. }) => Caller::User(*user),

@@ -13,6 +13,9 @@ use super::original::Original;
 /// §3.6: everything but the unreserved characters of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// In the header; there are eight by the specification.
+const MOST_PARAMETERS: usize = 32;
+
 #[must_use]
 pub(super) fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, ENCODED).to_string()
@@ -42,6 +45,9 @@ impl Parameters {
             let value = value.trim().strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             let value = value.ok_or("a value stands in no quotation marks")?;
             let (name, value) = (decoded(name.trim())?, decoded(value)?);
+            if all.len() == MOST_PARAMETERS {
+                return Err("there are more than 32 parameters");
+            }
             if all.iter().any(|(known, _)| *known == name) {
                 return Err("a parameter stands twice");
             }

@@ -24,8 +24,9 @@ struct Claims<'a> {
     exp: i64,
     iat: i64,
     jti: String,
-    /// Its own where a person has a key and no client is between.
-    client_id: &'a str,
+    /// The gate's own where a person has a key or a session and no client is between: a reader takes a subject that is the
+    /// client for one that acts for itself (RFC 9068 §5).
+    client_id: String,
     scope: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     groups: &'a [String],
@@ -44,6 +45,7 @@ impl Gate {
     pub fn upstream_token(&self, api: &Api, who: &Identity) -> Result<String> {
         let provider = &self.provider;
         let now = provider.env.now().seconds();
+        let gate = api.gate.as_ref().map(GateName::as_str).unwrap_or_default();
         let claims = Claims {
             iss: provider.issuer.as_str(),
             sub: &who.subject,
@@ -51,12 +53,12 @@ impl Gate {
             exp: now + SECONDS,
             iat: now,
             jti: provider.env.uuid().to_string(),
-            client_id: who.client.as_ref().map_or(who.subject.as_str(), |client| client.as_str()),
+            client_id: who.client.as_ref().map_or_else(|| format!("gate:{gate}"), ToString::to_string),
             scope: who.scopes.to_string(),
             groups: who.groups(),
             acr: who.acr.map(Acr::as_str),
             auth_time: who.auth_time.map(Timestamp::seconds),
-            gate: api.gate.as_ref().map(GateName::as_str).unwrap_or_default(),
+            gate,
             way: who.way.as_str(),
         };
         Ok(jwt::sign(&provider.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?)

@@ -1,5 +1,5 @@
-//! What may be used once and carries its own state (a passkey ceremony's ticket, a client's assertion), or whose row is
-//! gone before its use is over (a pushed request): a row says that it has been.
+//! What may be used once and carries its own state (a passkey ceremony's ticket, a client's assertion, the nonce of a signed
+//! request, a browser's way back to an app), or whose row is gone before its use is over (a pushed request): a row says that it has been.
 //!
 //! [`claim`] is for a transaction that does more; [`Store::use_once`] for those that do nothing else, which share a
 //! statement with whatever waits at the same time.

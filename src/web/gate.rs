@@ -5,6 +5,8 @@
 //!
 //! Outside of `limits` on purpose: a question carries the original's headers beside its own, and any `Host`.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -13,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::extract::{RequestId, caller, peer};
+use super::extract::{RequestId, caller, forwarded_caller, peer};
 use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
@@ -58,9 +60,15 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
     let headers = &parts.headers;
     let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
-    let caller = caller(parts, &app.config.trusted_proxies);
-    let asked = Asked { gate, method: parts.method.as_str(), behind, fields: &fields, caller };
-    let question = Question { app, id: request_id(parts), asked };
+    let asked = Asked {
+        gate,
+        method: parts.method.as_str(),
+        behind,
+        fields: &fields,
+        caller: forwarded_caller(parts, &app.config.trusted_proxies),
+    };
+    let address = caller(parts, &app.config.trusted_proxies);
+    let question = Question { app, id: request_id(parts), asked, address };
     if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
         let text = "Only proxies named in the settings may ask.";
         return question.refuse(&Refusal::new(Reason::UntrustedProxy, text), None).await;
@@ -99,6 +107,8 @@ struct Question<'a> {
     app: &'a App,
     id: &'a str,
     asked: Asked<'a>,
+    /// For the record: the proxy's own where it does not say whose.
+    address: Option<IpAddr>,
 }
 
 impl Question<'_> {
@@ -124,7 +134,7 @@ impl Question<'_> {
             reason: refusal.reason.as_str().to_owned(),
             subject: who.map(|who| who.subject.clone()).unwrap_or_default(),
             client: who.and_then(|who| who.client.as_ref()).map(ToString::to_string).unwrap_or_default(),
-            address: self.asked.caller.map(|address| address.to_string()).unwrap_or_default(),
+            address: self.address.map(|address| address.to_string()).unwrap_or_default(),
         };
         self.app.gate.tally.refuse(way, refusal.reason, refused);
         let mut response = refuse(self.id, self.asked.gate, Proxy::of(self.asked.fields), refusal);

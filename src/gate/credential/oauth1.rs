@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::signature::once;
+use super::signature::{CLOCKS, once};
 use super::{Proven, Unproven, client_itself, invalid};
 use crate::domain::api::Api;
 use crate::domain::gate::Way;
@@ -62,7 +62,7 @@ impl Gate {
             return Ok(Err(invalid()));
         }
         let digest = once(&format!("oauth1 {}", said.timestamp), &said.consumer_key, &said.nonce);
-        let until = now.plus_seconds(said.timestamp + WINDOW + 1 - now.seconds());
+        let until = now.plus_seconds(said.timestamp + WINDOW + CLOCKS - now.seconds());
         if !store.use_once(digest, until).await? {
             return Ok(Err(refused(Reason::InvalidCredential, "the request was sent before: its nonce is good once")));
         }

@@ -25,6 +25,9 @@ use crate::protocol::error::Result;
 /// How many ways to take `client_id:kid` apart are tried; either half may have colons.
 const MOST_COLONS: usize = 4;
 
+/// Seconds by which nodes' clocks may differ: so much longer a nonce is kept than its signature is good.
+pub(super) const CLOCKS: i64 = 60;
+
 fn refused(error: &Error) -> Unproven {
     let reason = match error.kind() {
         Kind::Malformed => Reason::MalformedCredential,
@@ -69,8 +72,7 @@ impl Gate {
             return Ok(Err(refused(&error)));
         }
         let name = once("message signature", checked.keyid(), checked.nonce());
-        // The second of its end is still good.
-        let until = now.plus_seconds(checked.good_until() - now.seconds() + 1);
+        let until = now.plus_seconds(checked.good_until() - now.seconds() + CLOCKS);
         if !self.provider.store.use_once(name, until).await? {
             let text = "The message signature was used before: its nonce is good once.";
             return Ok(Err(Unproven::Refused(Refusal::new(Reason::InvalidCredential, text))));

@@ -103,6 +103,19 @@ pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
+/// From where the request came about which a trusted proxy asks: nothing where the proxy does not say, since its own
+/// address is nobody's.
+pub fn forwarded_caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
+    let mut farthest = None;
+    for address in named(&parts.headers) {
+        farthest = Some(address?.to_canonical());
+        if farthest.is_some_and(|address| !trusted.contains(address)) {
+            break;
+        }
+    }
+    farthest
+}
+
 /// The same with what else is written down of it.
 pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
     Origin {
@@ -112,14 +125,14 @@ pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
     }
 }
 
+/// What is no address ends it: what stands before was not written by a proxy of ours.
 fn forwarded(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
-    let all: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .map(str::trim)
-        .collect();
-    // From the nearest on. What is no address ends it: what stands before was not written by a proxy of ours.
-    let mut named = all.into_iter().rev().map_while(|text| text.parse::<IpAddr>().ok());
-    named.find(|address| !trusted.contains(*address))
+    named(headers).map_while(|address| address).find(|address| !trusted.contains(*address))
+}
+
+/// The addresses in `X-Forwarded-For`, from the nearest on; nothing in the place of what is none.
+fn named(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all("x-forwarded-for").iter();
+    let all: Vec<&str> = lines.flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(str::trim).collect();
+    all.into_iter().rev().map(|text| text.parse().ok())
 }

@@ -9,7 +9,7 @@ mod script;
 mod signed_in;
 mod visitor;
 
-pub use asked::{Asked, RequestId, authorization, body, caller, form, origin, peer};
+pub use asked::{Asked, RequestId, authorization, body, caller, form, forwarded_caller, origin, peer};
 pub use in_path::InPath;
 pub use script::{ScriptAsk, is_json};
 pub use signed_in::{Admin, AdminForm, Fields, SignedIn, SignedInForm};

@@ -80,6 +80,6 @@ pub async fn is_good(server: &Server, secret: &ApiKeySecret) -> bool {
     let Some(key) = store.authority().api_key(store, &secret.digest()).await.unwrap() else { return false };
     let apis = store.authority().apis(store).await.unwrap();
     let api: Option<&Api> = apis.iter().find(|api| api.gate.as_ref() == Some(&key.gate));
-    let fits = api.is_some_and(|api| key.fits(api, [192, 0, 2, 1].into(), now).is_ok());
+    let fits = api.is_some_and(|api| key.fits(api, Some([192, 0, 2, 1].into()), now).is_ok());
     fits && store.authority().holder(store, &key.owner).await.unwrap().is_some()
 }

@@ -119,6 +119,9 @@ async fn long_headers_are_read_and_longer_ones_refused() {
     let server = with_gate(json!({})).await;
     let (long, longer) = ("a".repeat(60_000), "a".repeat(66_000));
     assert_eq!(nginx(&server, "GET", "/public/a", &[("cookie", &long)]).await.status, 200);
+    let many: Vec<(String, &str)> = (0..1000).map(|at| (format!("x-{at}"), "1")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(nginx(&server, "GET", "/public/a", &many).await.status, 200);
     let answer = nginx(&server, "GET", "/public/a", &[("cookie", &longer)]).await;
     assert_eq!((answer.status, answer.meant(), answer.reason()), (403, 431, "too_large"));
 }

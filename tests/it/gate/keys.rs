@@ -105,7 +105,8 @@ async fn what_is_no_key() {
 #[tokio::test]
 async fn from_its_networks_alone() {
     let server = with_keys().await;
-    let networks: Vec<IpNet> = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let networks: Vec<IpNet> =
+        vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap(), "127.0.0.0/8".parse().unwrap()];
     let new = manage::NewKey { networks, ..new_key(alice(&server).await, "orders") };
     let (hers, _) = make(&server, new).await.unwrap();
     for (from, status) in [
@@ -115,7 +116,12 @@ async fn from_its_networks_alone() {
         ("198.51.100.1, 192.0.2.7", 200),
         ("192.0.2.7, 198.51.100.1", 401),
         ("198.51.100.1", 401),
+        ("127.0.0.1", 200),
+        ("127.0.0.7, 127.0.0.1", 200),
+        // What the proxy does not say is not made up from its own address.
         ("nonsense", 401),
+        ("192.0.2.7:4711", 401),
+        ("", 401),
     ] {
         let answer =
             nginx(&server, "GET", "/orders/1", &[("x-api-key", hers.expose()), ("x-forwarded-for", from)]).await;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{IDENTITY, alices_token, basic, bearer, put_api, webs_secret, with_gate};
+use super::{IDENTITY, alices_token, basic, bearer, oauth1, put_api, signatures, webs_secret, with_gate};
 use crate::support::Server;
 use crate::support::nginx::{HOST, Nginx, example};
 use crate::support::receiver::{Answer, Receiver};
@@ -90,6 +90,45 @@ async fn who_may_gets_through_and_the_api_learns_who_it_is() {
     assert_eq!(gated.api.asked(), 4);
 }
 
+const ORIGIN: &str = "http://orders.example.com";
+
+/// Every kind of signature, once: nginx says of the request what the caller signed.
+#[tokio::test]
+async fn signed_requests_get_through_once() {
+    let gated = Gated::start(json!({ "accepts": ["message_signature", "oauth1"] })).await;
+    let mut keys: Vec<Value> = signatures::ALGORITHMS.iter().map(|alg| signatures::registered(alg, alg)).collect();
+    keys.extend(oauth1::keys());
+    signatures::apply_clients(&gated.server, json!([signatures::row("web", json!(keys))])).await.unwrap();
+    let mut requests = Vec::new();
+    for alg in signatures::ALGORITHMS {
+        let get = signatures::Signed { origin: ORIGIN, ..signatures::Signed::new(&gated.server, alg) };
+        let put = signatures::Signed {
+            origin: ORIGIN,
+            method: "PUT",
+            target: "/uploads/a%20b?x=%2f&y=a+b",
+            body: Some(b"{}"),
+            ..signatures::Signed::new(&gated.server, alg)
+        };
+        requests.extend([get, put].map(|request| (alg, request.method, request.target, request.headers())));
+    }
+    for (key, method) in [("mac", "HMAC-SHA256"), ("rsa", "RSA-SHA256")] {
+        let header = oauth1::Call { origin: ORIGIN, ..oauth1::Call::new(&gated.server, key, method) }.header();
+        requests.push((method, "GET", oauth1::TARGET, [("authorization", header)].into()));
+    }
+    for (what, method, target, headers) in requests {
+        let body: &[u8] = if method == "PUT" { b"{}" } else { b"" };
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply = once(gated.nginx.address, method, target, &headers, body).await;
+        assert_eq!(reply.status, 200, "{what} {method} {reply:?}\n{}", gated.nginx.log());
+        assert_eq!((got(&reply, "x-gate-client"), reply.json()["target"].as_str()), (vec!["web".into()], Some(target)));
+        let asked = gated.api.asked();
+        let again = once(gated.nginx.address, method, target, &headers, body).await;
+        assert_eq!((again.status, gated.api.asked()), (401, asked), "{what} {method}");
+        let elsewhere = once(gated.nginx.address, method, "/orders/other", &headers, body).await;
+        assert_eq!((elsewhere.status, gated.api.asked()), (401, asked), "{what} {method}");
+    }
+}
+
 /// A secret that reached the API could be used elsewhere by whoever runs it.
 #[tokio::test]
 async fn the_credential_ends_at_nginx() {
@@ -119,7 +158,7 @@ async fn a_refusal_comes_to_the_caller_as_it_is_meant() {
         ),
         ("GET", "/orders/1", vec![("authorization", basic.as_str())], 401, "invalid_credential", "Basic realm"),
         ("PUT", "/uploads/1", vec![("authorization", &reads)], 403, "insufficient_scope", "\"insufficient_scope\""),
-        ("DELETE", "/orders/1", vec![("authorization", &reads)], 403, "no_rule", ""),
+        ("DELETE", "/orders/1", vec![("authorization", &reads)], 403, "no_rule", "\"insufficient_scope\""),
         ("GET", "/orders/%2e%2e/x", vec![("authorization", &reads)], 400, "ambiguous_path", ""),
         ("GET", "/orders//1", vec![("authorization", &reads)], 400, "ambiguous_path", ""),
         ("GET", "/orders/a;b", vec![], 400, "ambiguous_path", ""),

@@ -12,11 +12,12 @@ use super::{Answer, nginx, put_api};
 use crate::support::Server;
 
 #[derive(Clone)]
-struct Call {
-    key: &'static str,
-    method: &'static str,
-    timestamp: i64,
-    nonce: String,
+pub struct Call {
+    pub origin: &'static str,
+    pub key: &'static str,
+    pub method: &'static str,
+    pub timestamp: i64,
+    pub nonce: String,
 }
 
 fn encoded(text: &str) -> String {
@@ -24,19 +25,19 @@ fn encoded(text: &str) -> String {
 }
 
 impl Call {
-    fn new(server: &Server, key: &'static str, method: &'static str) -> Self {
+    pub fn new(server: &Server, key: &'static str, method: &'static str) -> Self {
         let nonce = server.app.env().uuid().simple().to_string();
-        Self { key, method, timestamp: server.app.env().now().seconds(), nonce }
+        Self { origin: "https://orders.example.com", key, method, timestamp: server.app.env().now().seconds(), nonce }
     }
 
     /// The value of `Authorization` for a GET of `/orders/1?b=2&a=x%20y`.
-    fn header(&self) -> String {
-        let Self { key, method, timestamp, nonce } = self;
+    pub fn header(&self) -> String {
+        let Self { origin, key, method, timestamp, nonce } = self;
         let parameters = format!(
             "a=x%20y&b=2&oauth_consumer_key={key}&oauth_nonce={nonce}&oauth_signature_method={method}\
              &oauth_timestamp={timestamp}&oauth_version=1.0"
         );
-        let base = format!("GET&{}&{}", encoded("https://orders.example.com/orders/1"), encoded(&parameters));
+        let base = format!("GET&{}&{}", encoded(&format!("{origin}/orders/1")), encoded(&parameters));
         let signature = if *method == "RSA-SHA256" {
             let key = josekit::jwk::Jwk::from_map(jwk("rsa-pss-sha512")).unwrap();
             let signer = jws::RS256.signer_from_jwk(&key).unwrap();
@@ -60,19 +61,23 @@ impl Call {
     }
 }
 
-const TARGET: &str = "/orders/1?b=2&a=x%20y";
+pub const TARGET: &str = "/orders/1?b=2&a=x%20y";
 
 async fn send(server: &Server, target: &str, header: &str) -> Answer {
     nginx(server, "GET", target, &[("authorization", header)]).await
 }
 
-async fn with_oauth() -> Server {
-    let server = with_keys(json!({ "accepts": ["oauth1"] })).await;
+/// The names `mac` and `rsa`, as a client's `signature_keys` have them.
+pub fn keys() -> Vec<Value> {
     let mut rsa = registered("rsa-pss-sha512", "rsa");
     rsa["alg"] = json!("rsa-v1_5-sha256");
     rsa["jwk"].as_object_mut().unwrap().remove("alg");
-    let keys: Vec<Value> = vec![registered("hmac-sha256", "mac"), rsa];
-    super::signatures::apply_clients(&server, json!([super::signatures::row("web", json!(keys))])).await.unwrap();
+    vec![registered("hmac-sha256", "mac"), rsa]
+}
+
+async fn with_oauth() -> Server {
+    let server = with_keys(json!({ "accepts": ["oauth1"] })).await;
+    super::signatures::apply_clients(&server, json!([super::signatures::row("web", json!(keys()))])).await.unwrap();
     server
 }
 

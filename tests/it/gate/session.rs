@@ -319,6 +319,8 @@ async fn behind_nginx_a_person_signs_in_and_out() {
         (format!("a=1; {}; b=2", gates[0]), "a=1; b=2"),
         (format!("a=1; {}; {}; b=2", gates[0], gates[1]), "a=1; b=2"),
         (format!("{}; a=1; __Host-{}", gates[0], gates[1]), "a=1;"),
+        // More than nginx takes out one by one: none comes through.
+        (format!("{}; signet-gate-a=1; signet-gate-b=2; a=1", gates[0]), ""),
         (
             format!("a=1;{};b=signet-gate-orders; xsignet-gate-a=1", gates[1]),
             "a=1;b=signet-gate-orders; xsignet-gate-a=1",
@@ -332,7 +334,7 @@ async fn behind_nginx_a_person_signs_in_and_out() {
             b"",
         )
         .await;
-        assert_eq!(got(&reply, "cookie").iter().map(|it| it.trim()).collect::<Vec<_>>(), [left], "{sent}");
+        assert_eq!(got(&reply, "cookie").concat().trim(), left, "{sent}");
     }
     // A form of the app's own, and one of another site's; a script that is not sent anywhere.
     let url = format!("{origin}/orders/1");

@@ -13,7 +13,7 @@ use super::{Answer, nginx, put_api, with_gate};
 use crate::budgets::Statements;
 use crate::support::{SECRET, Server};
 
-const ALGORITHMS: [&str; 4] = ["hmac-sha256", "ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512"];
+pub const ALGORITHMS: [&str; 4] = ["hmac-sha256", "ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512"];
 
 /// A key of `tests/vectors`, private half and all.
 pub fn jwk(alg: &str) -> Map<String, Value> {
@@ -65,6 +65,7 @@ pub async fn with_keys(changes: Value) -> Server {
 /// A request that is to be signed, changed by a test.
 #[derive(Clone)]
 pub struct Signed {
+    pub origin: &'static str,
     pub method: &'static str,
     pub target: &'static str,
     pub body: Option<&'static [u8]>,
@@ -81,7 +82,17 @@ impl Signed {
             nonce: Some(server.app.env().uuid().simple().to_string()),
             ..Parameters::default()
         };
-        Self { method: "GET", target: "/orders/1?a=b", body: None, alg, keyid: alg.to_owned(), said, covered: None }
+        let origin = "https://orders.example.com";
+        Self {
+            origin,
+            method: "GET",
+            target: "/orders/1?a=b",
+            body: None,
+            alg,
+            keyid: alg.to_owned(),
+            said,
+            covered: None,
+        }
     }
 
     pub fn headers(&self) -> BTreeMap<&'static str, String> {
@@ -90,7 +101,7 @@ impl Signed {
             headers.insert("content-digest", ContentDigest::made(DigestAlgorithm::Sha256, body).to_string());
         }
         let key = SigningKey::from_jwk(&jwk(self.alg)).unwrap();
-        let uri = format!("https://orders.example.com{}", self.target);
+        let uri = format!("{}{}", self.origin, self.target);
         let signed = {
             let request = Request::to(self.method, &uri).unwrap();
             let fields = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
