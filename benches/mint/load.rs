@@ -69,32 +69,25 @@ pub async fn drive(name: &'static str, server: &Server, kinds: Vec<Kind>, second
     Figure { name, rate: f64::from(answers) / took.as_secs_f64(), cpu_micros: cpu / f64::from(answers) }
 }
 
-/// Lets the clients together ask `rate` times a second; the 99th percentile of the times until the answers, those of
-/// requests that had to wait for their turn counted from it.
-pub async fn pace(server: &Server, kinds: Vec<Kind>, rate: f64, seconds: Duration) -> Duration {
-    let every = Duration::from_secs_f64(kinds.len() as f64 / rate);
+/// The same, and the 99th percentile of the times until the answers.
+pub async fn timed(server: &Server, kinds: Vec<Kind>, seconds: Duration) -> (f64, Duration) {
     let mut clients = Vec::new();
     for kind in kinds {
         clients.push(Client { connection: Connection::open(server.address, &kind).await, kind });
     }
     let begun = crate::now();
-    let asking = clients.into_iter().enumerate().map(|(at, mut client)| async move {
-        let mut due = every.mul_f64(at as f64 / 16.0);
+    let asking = clients.into_iter().map(|mut client| async move {
         let mut times = Vec::new();
-        while due < seconds {
-            // A timer's step is a millisecond: longer than the time between two requests.
-            while begun.elapsed() < due {
-                tokio::task::yield_now().await;
-            }
+        while begun.elapsed() < seconds {
+            let sent = crate::now();
             client.ask().await;
-            times.push(begun.elapsed().saturating_sub(due));
-            due += every;
+            times.push(sent.elapsed());
         }
         times
     });
     let mut times: Vec<Duration> = asking.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await.concat();
     times.sort_unstable();
-    times[times.len() * 99 / 100]
+    (times.len() as f64 / begun.elapsed().as_secs_f64(), times[times.len() * 99 / 100])
 }
 
 struct Client {

@@ -5,6 +5,7 @@
 //!
 //! Request objects and client assertions: RFC 9101, RFC 7523 §3. `claims`: OpenID Connect Core §5.5. Redirect URIs: RFC
 //! 9700 §4.1.3, RFC 8252 §7.3. Registration: RFC 7591 §2. `http_signature`: RFC 9421, RFC 9530.
+//! `gate_question`: what a proxy asks and what its caller has presented, RFC 5849 among it.
 
 use std::sync::LazyLock;
 
@@ -18,6 +19,11 @@ use signet::domain::redirect_uri::RedirectUri;
 use signet::domain::scope::Scopes;
 use signet::domain::secret::Secret;
 use signet::env::Timestamp;
+use signet::gate::Asked;
+use signet::gate::fields::Fields;
+use signet::gate::original::Original;
+use signet::gate::presented::Presented;
+use signet::gate::{oauth1, path};
 use signet::keys::client_jws::{self, Verified};
 use signet::keys::encryption;
 use signet::protocol::authorize::request_object;
@@ -219,4 +225,34 @@ fn read_again(input: &Input) -> Option<Input> {
     });
     let signatures = Signatures::of(&request.ok()?).ok()??;
     signatures.get("s").map(|signature| signature.input().clone())
+}
+
+/// Header lines of a proxy's question, as they come.
+pub fn gate_question(data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n');
+    let fields: Vec<(String, &[u8])> = lines
+        .filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some((std::str::from_utf8(name).ok()?.to_ascii_lowercase(), value.get(1..)?.trim_ascii()))
+        })
+        .collect();
+    let fields = Fields(fields.iter().map(|(name, value)| (name.as_str(), *value)).collect());
+    let asked = Asked { gate: "g", method: "GET", behind: None, fields: &fields, caller: None };
+    // What is recorded has no end of a line in it, whatever came.
+    let (method, shown) = Original::as_sent(&asked);
+    assert!(!method.chars().chain(shown.chars()).any(char::is_control));
+    let presented = Presented::read(&fields);
+    let Ok(original) = Original::read(&asked) else { return };
+    assert!(original.path.starts_with('/') && !original.path.contains("//"));
+    assert!(!original.path.split('/').any(|segment| segment == "." || segment == ".."));
+    if let Ok(again) = path::decoded(&original.path) {
+        assert!(!again.split('/').any(|segment| segment == "." || segment == ".."), "decoded twice");
+    }
+    if let Ok(Presented::OAuth1(header)) = presented
+        && let Ok(read) = oauth1::Parameters::read(header)
+    {
+        // Three parts, and no ampersand of the caller's between them (§3.4.1.1).
+        assert_eq!(read.base_string(&original).matches('&').count(), 2);
+    }
 }

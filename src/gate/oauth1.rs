@@ -23,7 +23,7 @@ pub(super) fn encoded(bytes: &[u8]) -> String {
 
 /// §3.2: what a server has to know of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parameters {
+pub struct Parameters {
     pub consumer_key: String,
     pub signature_method: String,
     pub signature: String,

@@ -150,6 +150,11 @@ fn http_signatures() {
     run("http_signature", targets::http_signature);
 }
 
+#[test]
+fn gate_questions() {
+    run("gate_question", targets::gate_question);
+}
+
 /// Otherwise libFuzzer would run what no seed is for, or the other way round.
 #[test]
 fn every_target_is_run_both_ways() {
@@ -158,7 +163,7 @@ fn every_target_is_run_both_ways() {
     let manifest = fs::read_to_string(here.join("fuzz/Cargo.toml")).unwrap();
     let listed: Vec<&str> =
         manifest.split("[[bin]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(listed.len(), 6);
+    assert_eq!(listed.len(), 7);
     for name in listed {
         let target = fs::read_to_string(here.join(format!("fuzz/fuzz_targets/{name}.rs"))).unwrap();
         assert!(target.contains(&format!("signet_fuzz::{name}(data)")), "{name}");
