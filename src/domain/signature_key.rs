@@ -57,6 +57,9 @@ pub enum SignatureAlg {
 }
 
 impl SignatureAlg {
+    pub const ALL: [Self; 5] =
+        [Self::Ed25519, Self::EcdsaP256Sha256, Self::RsaPssSha512, Self::HmacSha256, Self::RsaV15Sha256];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,13 +2,15 @@
 //!
 //! A confidential client always has a secret: one is generated where none is given, and handed out this once.
 
-use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing, signature_keys};
+use super::signature_keys::{self, SignatureKeyRow};
+use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
 use crate::domain::api_key::Owner;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
+use crate::domain::signature_key::{KeyId, MOST_KEYS};
 use crate::env::Env;
 use crate::keys::MasterKey;
 use crate::store::{
@@ -119,6 +121,38 @@ pub async fn delete(manager: &Manager, by: &By, id: &ClientId) -> Result<()> {
             })
         })
         .await
+}
+
+/// Gives a client one more key by which it signs requests.
+pub async fn add_signature_key(manager: &Manager, by: &By, id: &ClientId, row: SignatureKeyRow) -> Result<Client> {
+    let problems = signature_keys::problems(std::slice::from_ref(&row));
+    if !problems.is_empty() {
+        return Err(ManageError::Invalid(problems));
+    }
+    let new = signature_keys::kept(vec![row], &[], &manager.master)?;
+    let (client, _) = change(manager, by, id, move |client| {
+        if client.signature_keys.len() >= MOST_KEYS {
+            return Err(ManageError::Conflict(format!("{} has {MOST_KEYS} keys already", client.id)));
+        }
+        client.signature_keys.extend(new);
+        Ok(None)
+    })
+    .await?;
+    Ok(client)
+}
+
+/// What is signed by that key is refused from now on.
+pub async fn remove_signature_key(manager: &Manager, by: &By, id: &ClientId, keyid: KeyId) -> Result<Client> {
+    let (client, _) = change(manager, by, id, move |client| {
+        let before = client.signature_keys.len();
+        client.signature_keys.retain(|key| key.keyid != keyid);
+        if client.signature_keys.len() == before {
+            return Err(ManageError::NotFound(format!("signature key {}", keyid.as_str())));
+        }
+        Ok(None)
+    })
+    .await?;
+    Ok(client)
 }
 
 async fn turn(manager: &Manager, by: &By, id: &ClientId, off: bool) -> Result<Client> {

@@ -1,7 +1,7 @@
 //! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
 //! `Admin` or `AdminForm`, who let nobody else in.
 //!
-//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] its keys, [`client_form`] what its forms mean,
+//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] and [`signature_keys`] its keys, [`client_form`] what its forms mean,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
 //! its form means and [`api_rules`] the rules in it; [`refusals`] what the gates refused and [`refusal_words`] why;
@@ -29,6 +29,7 @@ pub mod person;
 mod refusal_words;
 pub mod refusals;
 pub mod registration;
+pub mod signature_keys;
 pub mod views;
 
 use axum::Router;
@@ -57,6 +58,8 @@ pub fn routes() -> Router<App> {
         .route("/admin/clients/{id}/api-keys", get(api_keys::show))
         .route("/admin/clients/{id}/api-keys/new/{gate}", get(api_keys::show_new).post(api_keys::create))
         .route("/admin/clients/{id}/api-keys/{key}/revoke", post(api_keys::revoke))
+        .route("/admin/clients/{id}/signature-keys", get(signature_keys::show).post(signature_keys::add))
+        .route("/admin/clients/{id}/signature-keys/remove", post(signature_keys::remove))
         .route("/admin/registration", get(registration::show).post(registration::create))
         .route("/admin/registration/tokens/{id}/revoke", post(registration::revoke))
         .route(APIS, get(apis::list))

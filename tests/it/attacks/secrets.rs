@@ -6,6 +6,7 @@ use signet::web::pages::setup;
 
 use super::{active, http, refresh, revoke, text, tokens, userinfo};
 use crate::api_keys;
+use crate::gate;
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER, log};
 
 /// Every kind of secret there is, by name.
@@ -40,7 +41,7 @@ async fn one_of_each(server: &Server) -> Vec<(&'static str, String)> {
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-const PLACES: [&str; 13] = [
+const PLACES: [&str; 17] = [
     "code",
     "refresh_token",
     "device_code",
@@ -54,6 +55,10 @@ const PLACES: [&str; 13] = [
     "API key",
     "session cookie",
     "browser cookie",
+    "bearer at the gate",
+    "X-API-Key at the gate",
+    "Basic at the gate",
+    "cookie at the gate",
 ];
 
 /// Whether the server takes `secret` at `place` for what belongs there.
@@ -100,16 +105,34 @@ async fn taken(server: &Server, place: &str, secret: &str) -> bool {
             let replaced = response.headers().get_all("set-cookie").iter().any(is_new);
             if name == "session" { response.status() == 200 } else { !replaced }
         }
+        "bearer at the gate" => at_the_gate(server, "authorization", &format!("Bearer {secret}")).await,
+        "X-API-Key at the gate" => at_the_gate(server, "x-api-key", secret).await,
+        "Basic at the gate" => at_the_gate(server, "authorization", &gate::basic("web", secret)).await,
+        "cookie at the gate" => at_the_gate(server, "cookie", &format!("signet-gate-orders={secret}")).await,
         other => panic!("{other}"),
     }
+}
+
+/// Whether the gate finds out whose it is, whatever the rules say then.
+async fn at_the_gate(server: &Server, name: &str, value: &str) -> bool {
+    gate::nginx(server, "GET", "/", &[(name, value)]).await.status == 200
 }
 
 /// T3, CVE-2026-4282: a code forged from another single-use token. Every kind of secret at every place: only at its own
 /// is it worth anything.
 #[tokio::test]
 async fn every_secret_is_refused_everywhere_but_at_its_own_place() {
-    let server = Server::with_alice().await;
-    api_keys::put_api(&server, "orders", &["api_key"]).await;
+    let server = Server::start_with(|config| {
+        config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
+    })
+    .await;
+    server.user("alice").await;
+    server.client("web", json!({})).await;
+    let api = json!({
+        "identifier": "https://orders.example", "accepts": ["bearer", "api_key", "basic", "session"],
+        "origins": ["https://orders.example.com"], "rules": [{ "methods": ["GET"], "path": "/**" }],
+    });
+    gate::put_api(&server, api).await;
     server.client("posts", json!({ "token_endpoint_auth_method": "client_secret_post" })).await;
     let own = [
         ("code", "code"),
@@ -123,6 +146,9 @@ async fn every_secret_is_refused_everywhere_but_at_its_own_place() {
         ("client secret", "basic"),
         ("client secret", "post"),
         ("API key", "API key"),
+        ("API key", "bearer at the gate"),
+        ("API key", "X-API-Key at the gate"),
+        ("client secret", "Basic at the gate"),
         ("set-up token", "setup"),
         ("browser cookie", "browser cookie"),
     ];

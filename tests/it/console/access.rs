@@ -164,6 +164,7 @@ async fn what_there_is_none_of_is_a_page_that_says_so() {
         "/admin/clients/nobody/delete",
         "/admin/clients/nobody/api-keys",
         "/admin/clients/nobody/api-keys/new/orders",
+        "/admin/clients/nobody/signature-keys",
         "/admin/clients/new/nonsense",
         "/admin/keys/nonsense/retire",
         "/admin/apis/nonsense",

@@ -1,5 +1,5 @@
 //! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`apis`], [`people`],
-//! [`registration`], and [`record`], what has happened and the keys.
+//! [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
 
 mod access;
 mod apis;
@@ -7,6 +7,7 @@ mod clients;
 mod people;
 mod record;
 mod registration;
+mod signature_keys;
 
 use signet::store::people as stored;
 

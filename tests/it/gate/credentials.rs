@@ -1,12 +1,18 @@
 //! Tokens and secrets at the gate: each by its own rules, and what ends one ends it here (T3, T5).
 
 use serde_json::{Value, json};
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
 use signet::manage::{By, clients, people};
 
 use super::{ORDERS, alices_token, ask, basic, bearer, nginx, put_api, webs_secret, with_gate};
 use crate::budgets::Statements;
+use crate::device;
 use crate::support::{PASSWORD, SECRET, Server};
 use crate::token::claims;
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 async fn at_orders(server: &Server, credential: &str) -> (u16, String) {
     let answer = nginx(server, "GET", "/orders/1", &[("authorization", credential)]).await;
@@ -222,4 +228,52 @@ async fn what_was_seen_before_costs_no_statement() {
     }
     let answer = ask(&server, "nowhere", &[("x-original-method", "GET"), ("x-original-url", "https://a/")]).await;
     assert_eq!((answer.meant(), statements.take()), (404, (vec![], vec![])));
+}
+
+/// T34: a grant that passes the rules over. Whatever a token came by, a rule asks for its scope and for groups as they are
+/// now.
+#[tokio::test]
+async fn the_rules_hold_whatever_grant_a_token_came_by() {
+    let server = with_gate(json!({})).await;
+    let services = json!([{ "client": "web", "impersonation": true, "delegation": true }]);
+    let service = json!({ "grant_types": ["client_credentials", EXCHANGE], "scope": "openid read write",
+                          "redirect_uris": [], "token_exchange": services });
+    server.client("service", service).await;
+    device::tv(&server, "tv", json!({ "scope": "openid read write", "consent": "trusted" })).await;
+    let of_device = async |scope: &str| {
+        let shown = device::ask(&server, scope).await;
+        device::decide(&server, &shown, "allow").await;
+        device::poll(&server, &shown).await.1["access_token"].as_str().unwrap().to_owned()
+    };
+    let of_refresh = async |scope: &str| {
+        let callback =
+            server.browser().sign_in(&server.authorize(&[("scope", &format!("{scope} offline_access"))])).await;
+        let (_, tokens) = server.redeem(&callback["code"]).await;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+        server.token(&form).await.1["access_token"].as_str().unwrap().to_owned()
+    };
+    let of_exchange = async |scope: &str| {
+        let token = alices_token(&server, scope).await;
+        let form = [("grant_type", EXCHANGE), ("subject_token", &token), ("subject_token_type", ACCESS_TOKEN)];
+        server.token_as("service", &form).await.1["access_token"].as_str().unwrap().to_owned()
+    };
+    for (reads, writes) in [
+        (alices_token(&server, "openid read").await, alices_token(&server, "openid read write").await),
+        (of_device("openid read").await, of_device("openid read write").await),
+        (of_refresh("openid read").await, of_refresh("openid read write").await),
+        (of_exchange("openid read").await, of_exchange("openid read write").await),
+    ] {
+        let post = async |token: &str| {
+            let answer = nginx(&server, "POST", "/orders/1", &[("authorization", &bearer(token).1)]).await;
+            (answer.status, answer.reason().to_owned())
+        };
+        assert_eq!(at_orders(&server, &bearer(&reads).1).await.0, 200);
+        assert_eq!(post(&reads).await, (403, "insufficient_scope".to_owned()));
+        for (groups, expected) in [(json!([]), (403, "missing_group")), (json!(["staff"]), (200, ""))] {
+            let row = json!({ "users": [{ "username": "alice", "email": "alice@example.com", "groups": groups }] });
+            let document = Document::parse(&row.to_string(), Format::Json).unwrap();
+            apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+            assert_eq!(post(&writes).await, (expected.0, expected.1.to_owned()), "{groups}");
+        }
+    }
 }

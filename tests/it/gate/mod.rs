@@ -16,7 +16,7 @@ mod record;
 mod rules;
 mod session;
 mod session_cookie;
-mod signatures;
+pub mod signatures;
 mod traffic;
 
 use std::collections::BTreeMap;

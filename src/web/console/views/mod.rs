@@ -2,7 +2,7 @@
 //! name in `templates/console/` does the rest.
 //!
 //! Here stand the parts that several pages share (`chart`, filters, pager, one session, the page that confirms a dangerous
-//! action); the pages themselves are next door: `overview`, `clients` (with `client_form` and `api_keys`), `registration`,
+//! action); the pages themselves are next door: `overview`, `clients` (with `client_form`, `api_keys` and `signature_keys`), `registration`,
 //! `apis`, `refusals`, `people`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is
 //! `crate::web::view`.
 
@@ -17,6 +17,7 @@ pub mod overview;
 pub mod people;
 pub mod refusals;
 pub mod registration;
+pub mod signature_keys;
 
 use askama::Template;
 
