@@ -1,9 +1,8 @@
 //! Tokens and secrets at the gate: each by its own rules, and what ends one ends it here (T3, T5).
 
 use serde_json::{Value, json};
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, clients, people};
+use signet::domain::secret::Secret;
+use signet::manage::{By, clients, consents, people};
 
 use super::{ORDERS, alices_token, ask, basic, bearer, nginx, put_api, webs_secret, with_gate};
 use crate::budgets::Statements;
@@ -69,6 +68,9 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
         "disable the person",
         "delete the person",
         "disable the client",
+        "delete the client",
+        "change the password",
+        "take the consent back",
         "sign out",
         "revoke",
         "expire",
@@ -77,7 +79,9 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
         let server = with_gate(json!({})).await;
         let other = server.node().await;
         let browser = server.browser();
-        let callback = browser.sign_in(&server.authorize(&[("scope", "openid read")])).await;
+        // A trusted app's access without a session is what there is to take back.
+        let scope = if what == "take the consent back" { "openid read offline_access" } else { "openid read" };
+        let callback = browser.sign_in(&server.authorize(&[("scope", scope)])).await;
         let (_, tokens) = server.redeem(&callback["code"]).await;
         let (_, token) = bearer(tokens["access_token"].as_str().unwrap());
         for node in [&server, &other] {
@@ -89,6 +93,12 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
             "disable the person" => drop(people::disable(&manager, &by, alice).await.unwrap()),
             "delete the person" => people::delete(&manager, &by, alice).await.unwrap(),
             "disable the client" => drop(clients::disable(&manager, &by, &web).await.unwrap()),
+            "delete the client" => clients::delete(&manager, &by, &web).await.unwrap(),
+            "change the password" => {
+                let new = Secret::new("another correct horse battery".to_owned());
+                drop(people::set_password(&manager, &by, alice, new, None).await.unwrap());
+            }
+            "take the consent back" => consents::revoke(&manager, &by, alice, web).await.unwrap(),
             "sign out" => {
                 let page = browser.page("/oauth2/logout").await;
                 browser.submit(&page, &[("decision", "allow")]).await.unwrap();
@@ -257,6 +267,7 @@ async fn the_rules_hold_whatever_grant_a_token_came_by() {
         let form = [("grant_type", EXCHANGE), ("subject_token", &token), ("subject_token_type", ACCESS_TOKEN)];
         server.token_as("service", &form).await.1["access_token"].as_str().unwrap().to_owned()
     };
+    let alice = server.person("alice").await.id;
     for (reads, writes) in [
         (alices_token(&server, "openid read").await, alices_token(&server, "openid read write").await),
         (of_device("openid read").await, of_device("openid read write").await),
@@ -270,9 +281,8 @@ async fn the_rules_hold_whatever_grant_a_token_came_by() {
         assert_eq!(at_orders(&server, &bearer(&reads).1).await.0, 200);
         assert_eq!(post(&reads).await, (403, "insufficient_scope".to_owned()));
         for (groups, expected) in [(json!([]), (403, "missing_group")), (json!(["staff"]), (200, ""))] {
-            let row = json!({ "users": [{ "username": "alice", "email": "alice@example.com", "groups": groups }] });
-            let document = Document::parse(&row.to_string(), Format::Json).unwrap();
-            apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+            let names: Vec<String> = serde_json::from_value(groups.clone()).unwrap();
+            people::set_groups(&server.app.manager(), &By::command_line(), alice, &names).await.unwrap();
             assert_eq!(post(&writes).await, (expected.0, expected.1.to_owned()), "{groups}");
         }
     }
