@@ -9,7 +9,7 @@ use signet::domain::secret::from_base64url;
 
 use crate::api_keys::{alice, make, new_key, web};
 use crate::gate::nginx::address;
-use crate::gate::{ORDERS, with_gate};
+use crate::gate::{ORDERS, signatures, with_gate};
 use crate::support::languages::Language;
 use crate::support::nginx::{HOST, Nginx, example};
 use crate::support::signed_api::{SignedApi, jwk};
@@ -20,7 +20,7 @@ use crate::support::{SECRET, Server};
 struct Gated {
     server: Server,
     nginx: Nginx,
-    _api: Api,
+    api: Api,
 }
 
 impl Gated {
@@ -37,7 +37,7 @@ impl Gated {
             config
         });
         let nginx = nginx.await;
-        Self { server, nginx, _api: api }
+        Self { server, nginx, api }
     }
 
     fn url(&self) -> String {
@@ -97,17 +97,11 @@ async fn an_api_key_and_basic_open_the_gate() {
 #[tokio::test]
 async fn signed_requests_are_verified_with_their_bodies() {
     let api = SignedApi::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let pem = folder.path().join("key.pem");
-    let pair = EdKeyPair::from_jwk(&Jwk::from_map(jwk("ed25519")).unwrap()).unwrap();
-    std::fs::write(&pem, pair.to_pem_private_key()).unwrap();
-    let secret = STANDARD.encode(from_base64url(jwk("hmac-sha256")["k"].as_str().unwrap()).unwrap());
+    let (_folder, keys) = signing_keys();
     for language in Language::ALL {
-        for (name, algorithm, key) in [
-            ("signature_hmac", "hmac-sha256", ("SECRET", secret.clone())),
-            ("signature_ed25519", "ed25519", ("KEY_FILE", pem.to_str().unwrap().to_owned())),
-        ] {
-            let settings = |keyid: &str| [("API", api.url.clone()), ("KEY_ID", keyid.to_owned()), key.clone()];
+        for (name, algorithm, key) in &keys {
+            let (algorithm, settings) =
+                (*algorithm, |keyid: &str| [("API", api.url.clone()), ("KEY_ID", keyid.to_owned()), key.clone()]);
             let mut nonces = Vec::new();
             for _ in 0..2 {
                 let (succeeded, said) = run(language, name, &settings(algorithm)).await;
@@ -132,6 +126,44 @@ async fn signed_requests_are_verified_with_their_bodies() {
             assert_eq!(api.let_in().len(), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn signed_requests_open_the_gate() {
+    let gated = Gated::start(json!({ "accepts": ["message_signature"], "rules": [
+        { "methods": ["GET"], "path": "/orders/**", "scopes": ["read"] },
+        { "methods": ["POST"], "path": "/orders/**", "scopes": ["write"] },
+    ] }))
+    .await;
+    let keys = ["hmac-sha256", "ed25519"].map(|alg| signatures::registered(alg, alg));
+    signatures::apply_clients(&gated.server, json!([signatures::row("web", json!(keys))])).await.unwrap();
+    let (_folder, keys) = signing_keys();
+    for language in Language::ALL {
+        for (name, algorithm, key) in &keys {
+            let settings = |keyid: &str| [("API", gated.url()), ("KEY_ID", keyid.to_owned()), key.clone()];
+            let before = gated.api.asked();
+            let (succeeded, said) = run(language, name, &settings(algorithm)).await;
+            assert!(succeeded, "{language:?} {name}: {said}\n{}", gated.nginx.log());
+            assert_eq!(gated.api.asked(), before + 3, "{said}");
+            let (succeeded, said) = run(language, name, &settings("nobody")).await;
+            assert!(!succeeded && said.contains("401 "), "{said}");
+            assert_eq!(gated.api.asked(), before + 3);
+        }
+    }
+}
+
+/// The examples that sign, each with its algorithm and its key, and where the files of keys are.
+fn signing_keys() -> (tempfile::TempDir, [(&'static str, &'static str, (&'static str, String)); 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("key.pem");
+    let pair = EdKeyPair::from_jwk(&Jwk::from_map(jwk("ed25519")).unwrap()).unwrap();
+    std::fs::write(&pem, pair.to_pem_private_key()).unwrap();
+    let secret = STANDARD.encode(from_base64url(jwk("hmac-sha256")["k"].as_str().unwrap()).unwrap());
+    let keys = [
+        ("signature_hmac", "hmac-sha256", ("SECRET", secret)),
+        ("signature_ed25519", "ed25519", ("KEY_FILE", pem.to_str().unwrap().to_owned())),
+    ];
+    (folder, keys)
 }
 
 async fn run(language: Language, name: &str, settings: &[(&str, String)]) -> (bool, String) {
