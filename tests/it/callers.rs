@@ -152,8 +152,11 @@ async fn signed_requests_open_the_gate() {
     }
 }
 
-/// The examples that sign, each with its algorithm and its key, and where the files of keys are.
-fn signing_keys() -> (tempfile::TempDir, [(&'static str, &'static str, (&'static str, String)); 2]) {
+/// An example that signs, its algorithm, and the setting that says what with.
+type Signing = (&'static str, &'static str, (&'static str, String));
+
+/// All of them, and where the files of keys are.
+fn signing_keys() -> (tempfile::TempDir, [Signing; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("key.pem");
     let pair = EdKeyPair::from_jwk(&Jwk::from_map(jwk("ed25519")).unwrap()).unwrap();
