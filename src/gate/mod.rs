@@ -57,7 +57,7 @@ pub struct Asked<'a> {
     /// What stands behind the gate's own address, the query included; Envoy appends the original target.
     pub behind: Option<&'a str>,
     pub fields: &'a Fields<'a>,
-    /// From where the original request came.
+    /// From where the original request came; nothing where the proxy does not say.
     pub caller: Option<IpAddr>,
 }
 

@@ -116,7 +116,7 @@ pub fn forwarded_caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> 
     farthest
 }
 
-/// The same with what else is written down of it.
+/// What is written down of a request: its [`caller`], and what else it says.
 pub fn origin(parts: &Parts, trusted: &NetworkList) -> Origin {
     Origin {
         address: caller(parts, trusted).map(|address| address.to_string()).unwrap_or_default(),
