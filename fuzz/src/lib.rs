@@ -238,7 +238,7 @@ pub fn gate_question(data: &[u8]) {
         })
         .collect();
     let fields = Fields(fields.iter().map(|(name, value)| (name.as_str(), *value)).collect());
-    let asked = Asked { gate: "g", method: "GET", behind: None, fields: &fields, caller: None };
+    let asked = Asked { gate: "g", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
     // What is recorded has no end of a line in it, whatever came.
     let (method, shown) = Original::as_sent(&asked);
     assert!(!method.chars().chain(shown.chars()).any(char::is_control));

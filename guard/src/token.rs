@@ -101,6 +101,8 @@ pub(crate) fn judge(claims: Map<String, Value>, issuer: &str, audience: &str, no
     let (expires, issued, begins) = (time("exp")??, time("iat")?, time("nbf")?);
     let good = text("iss")? == issuer
         && for_us
+        // One that is bound to a key or a certificate (RFC 7800) is nothing without it, and nobody shows that here.
+        && !claims.contains_key("cnf")
         && expires > early
         && issued.is_none_or(|at| at <= late)
         && begins.is_none_or(|at| at <= late);

@@ -1,5 +1,5 @@
 //! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
-//! API keys, signature keys, events, the throttle, the gate's record, and the change feed that every node follows.
+//! API keys, signature keys, names in certificates, events, the throttle, the gate's record, and the change feed that every node follows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -75,6 +75,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("client", &["opens_here", "name"]),
     ("initial_access", &["expires_at"]),
     ("signature_key", &["client_id"]),
+    ("client_certificate", &["client_id"]),
     ("api_key", &["user_id"]),
     ("api_key", &["client_id"]),
     ("api_key", &["api"]),
@@ -261,6 +262,11 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("last_used_at"))
             .to_owned(),
         table("signature_key").col(string("keyid").primary_key()).col(string("client_id")).to_owned(),
+        table("client_certificate")
+            .col(binary_len("name", 32))
+            .col(string("client_id"))
+            .primary_key(Index::create().col("name").col("client_id"))
+            .to_owned(),
         table("pushed_request")
             .col(key("digest", 32))
             .col(string("client_id"))

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{ask_secret, member, print, print_json, print_table, registration, said};
+use crate::domain::certificate::DistinguishedName;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
 use crate::domain::ids::ClientId;
@@ -68,9 +69,16 @@ pub(super) struct Create {
     /// What it may ask for, with spaces between.
     #[arg(long, default_value = "openid profile email", value_parser = Scopes::parse)]
     scope: Scopes,
-    /// `client_secret_basic` (the default), `client_secret_post` or `none`.
+    /// `client_secret_basic` (the default), `client_secret_post`, `tls_client_auth` or `none`; what needs keys is made by
+    /// `signet apply`.
     #[arg(long, value_parser = member::<ClientAuthMethod>, default_value = "client_secret_basic")]
     auth_method: ClientAuthMethod,
+    /// With `tls_client_auth`: the subject of its certificate, as `CN=reports,O=Example` (RFC 4514).
+    #[arg(long, value_name = "DN", value_parser = distinguished_name)]
+    tls_client_auth_subject_dn: Option<DistinguishedName>,
+    /// Its access tokens are good beside the TLS certificate with which it got them alone (RFC 8705).
+    #[arg(long)]
+    certificate_bound_tokens: bool,
     /// It cannot keep a secret: the same as `--auth-method none`.
     #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
     public: bool,
@@ -96,6 +104,10 @@ pub(super) struct Named {
     client_id: ClientId,
     #[arg(long)]
     json: bool,
+}
+
+fn distinguished_name(text: &str) -> Result<DistinguishedName, String> {
+    DistinguishedName::try_from(text.to_owned()).map_err(ToOwned::to_owned)
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
@@ -139,6 +151,8 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
     meta.post_logout_redirect_uris = args.post_logout_redirect_uris;
     meta.scope = args.scope;
     meta.token_endpoint_auth_method = if args.public { ClientAuthMethod::None } else { args.auth_method };
+    meta.tls_client_auth_subject_dn = args.tls_client_auth_subject_dn;
+    meta.tls_client_certificate_bound_access_tokens = args.certificate_bound_tokens;
     meta.require_pkce = args.require_pkce;
     if !args.grant_types.is_empty() {
         meta.grant_types = args.grant_types;

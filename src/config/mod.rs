@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 pub use issuer::Issuer;
 pub use lifetimes::Lifetimes;
-pub use network::{NetworkList, OutboundAllow, parse_network};
+pub use network::{HeaderField, NetworkList, OutboundAllow, parse_network};
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 
 /// Every setting, checked.
@@ -46,6 +46,10 @@ pub struct Config {
     pub tls: Tls,
     /// Addresses and CIDRs of proxies whose forwarded headers are believed; those of anybody else are ignored.
     pub trusted_proxies: NetworkList,
+    /// The header in which these proxies hand on the client certificate of a TLS connection (RFC 8705, RFC 9440), as
+    /// `Client-Cert`; without it nobody is known by a certificate. They must write it themselves, into every request, or take
+    /// out what a caller wrote, and hand on only what they have verified.
+    pub client_certificate_header: Option<HeaderField>,
     /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
     pub registration: Registration,
     pub registration_policy: RegistrationPolicy,
@@ -72,6 +76,7 @@ impl Default for Config {
             name: "Signet".to_owned(),
             tls: Tls::default(),
             trusted_proxies: NetworkList::default(),
+            client_certificate_header: None,
             registration: Registration::Off,
             registration_policy: RegistrationPolicy::default(),
             sign_up: SignUp::Off,
@@ -230,6 +235,11 @@ impl Config {
             return Err(ConfigError::Invalid(
                 "trusted_proxies names every address: anyone could then forge forwarded headers; name your proxies"
                     .into(),
+            ));
+        }
+        if self.client_certificate_header.is_some() && self.trusted_proxies.is_empty() {
+            return Err(ConfigError::Invalid(
+                "client_certificate_header is believed of trusted_proxies alone, and there are none".into(),
             ));
         }
         if self.name.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! Lists of networks in settings: a TOML array, or one string with commas as an environment variable has it.
+//! What settings say of the network: the name of a header, and lists of networks, which are a TOML array, or one string with commas as an environment variable has it.
 
 use std::net::IpAddr;
 
@@ -33,6 +33,31 @@ impl NetworkList {
 pub struct OutboundAllow {
     pub networks: NetworkList,
     pub hosts: Vec<String>,
+}
+
+/// The name of a header, in small letters.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(try_from = "String")]
+pub struct HeaderField(String);
+
+impl HeaderField {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HeaderField {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if name.is_empty() || name.len() > 100 || !name.bytes().all(allowed) {
+            return Err(format!("{name:?} is no name of a header: letters, digits and hyphens"));
+        }
+        Ok(Self(name.to_ascii_lowercase()))
+    }
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::api::ApiId;
+use super::certificate::Confirmation;
 use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, SessionId, UserId};
 use super::scope::Scopes;
@@ -148,6 +149,9 @@ pub struct Authorization {
     /// this.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub through: Vec<ClientId>,
+    /// What has to be proved beside a token that comes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<Confirmation>,
 }
 
 impl Authorization {
@@ -165,6 +169,7 @@ impl Authorization {
             claims: RequestedClaims::default(),
             act: None,
             through: Vec::new(),
+            bound_to: None,
         }
     }
 

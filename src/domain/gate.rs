@@ -53,11 +53,13 @@ pub enum Way {
     Session,
     /// RFC 5849.
     Oauth1,
+    /// RFC 8705 §2: the certificate of the TLS connection, which the proxy hands on.
+    Mtls,
 }
 
 impl Way {
-    pub const ALL: [Self; 6] =
-        [Self::Bearer, Self::ApiKey, Self::Basic, Self::MessageSignature, Self::Session, Self::Oauth1];
+    pub const ALL: [Self; 7] =
+        [Self::Bearer, Self::ApiKey, Self::Basic, Self::MessageSignature, Self::Session, Self::Oauth1, Self::Mtls];
 
     /// As documents and the header `X-Gate-Way` have it.
     #[must_use]
@@ -69,6 +71,7 @@ impl Way {
             Self::MessageSignature => "message_signature",
             Self::Session => "session",
             Self::Oauth1 => "oauth1",
+            Self::Mtls => "mtls",
         }
     }
 }

@@ -1,8 +1,12 @@
 //! A client's public keys as it publishes them (RFC 7517 §5). What each key is good for is found out where it is used
 //! (`keys`); here a set is held to its shape, so that what is kept or fetched is bounded and holds no secret.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::certificate::Thumbprint;
 
 /// More keys than anybody rotates through.
 const MOST_KEYS: usize = 50;
@@ -10,10 +14,20 @@ const MOST_KEYS: usize = 50;
 const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// What a public key says of itself in text (RFC 7517 §4, RFC 7518 §6.2, §6.3, RFC 8037 §2).
-const NAMES: [&str; 9] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e"];
+const NAMES: [&str; 10] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e", THUMBPRINT];
+const THUMBPRINT: &str = "x5t#S256";
 
 fn is_short_list(value: &Value) -> bool {
     value.as_array().is_some_and(|values| values.len() <= 10 && values.iter().all(Value::is_string))
+}
+
+/// The certificate of a key: the first of the chain, or its thumbprint where there is no chain.
+fn certificate(key: &Map<String, Value>) -> Option<Thumbprint> {
+    match key.get("x5c") {
+        // RFC 7517 §4.7: base64, not base64url.
+        Some(chain) => STANDARD.decode(chain.get(0)?.as_str()?).ok().map(|der| Thumbprint::of(&der)),
+        None => Thumbprint::try_from(key.get(THUMBPRINT)?.as_str()?.to_owned()).ok(),
+    }
 }
 
 /// Public keys, in the order in which they were published.
@@ -39,11 +53,19 @@ impl JwkSet {
         self.keys.iter()
     }
 
-    /// With nothing but what a key is and is for: certificates and whatever else stands in a key that somebody publishes
-    /// take memory and are never looked at.
+    /// The certificates of these keys, by their thumbprints (RFC 7517 §4.7, §4.9).
+    pub fn certificates(&self) -> impl Iterator<Item = Thumbprint> {
+        self.keys.iter().filter_map(certificate)
+    }
+
+    /// With nothing but what a key is and is for: certificates, of which the thumbprint is enough, and whatever else stands
+    /// in a key that somebody publishes take memory and are never looked at.
     #[must_use]
     pub fn lean(mut self) -> Self {
         for key in &mut self.keys {
+            if let Some(thumbprint) = certificate(key) {
+                key.insert(THUMBPRINT.to_owned(), String::from(thumbprint).into());
+            }
             key.retain(|name, value| {
                 (NAMES.contains(&name.as_str()) && value.is_string()) || (name == "key_ops" && is_short_list(value))
             });
@@ -89,7 +111,7 @@ impl TryFrom<Document> for JwkSet {
 
 #[cfg(test)]
 mod tests {
-    use super::JwkSet;
+    use super::{JwkSet, Thumbprint};
 
     #[test]
     fn a_set_is_public_and_bounded() {
@@ -105,11 +127,14 @@ mod tests {
         ] {
             assert!(JwkSet::parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        let fat = r#"{"keys":[{"kty":"EC","kid":"a","x":"b","key_ops":["verify"],"x5c":["c"],"a":1,"y":{"z":1}}]}"#;
+        let fat = r#"{"keys":[{"kty":"EC","kid":"a","x":"b","key_ops":["verify"],"x5c":["AA=="],"a":1,"y":{"z":1}}]}"#;
         let lean = JwkSet::parse(fat.as_bytes()).unwrap().lean();
         let mut names: Vec<&String> = lean.keys().next().unwrap().keys().collect();
         names.sort();
-        assert_eq!(names, ["key_ops", "kid", "kty", "x"]);
+        assert_eq!(names, ["key_ops", "kid", "kty", "x", "x5t#S256"]);
+        assert_eq!(lean.certificates().collect::<Vec<_>>(), [Thumbprint::of(&[0])]);
+        let broken = r#"{"keys":[{"kty":"EC","x5c":["?"]},{"kty":"EC","x5c":"AA=="},{"kty":"EC","x5t#S256":"AA"}]}"#;
+        assert_eq!(JwkSet::parse(broken.as_bytes()).unwrap().certificates().count(), 0);
         assert!(lean.weight() < 2000);
         let many = vec![r#"{"kty":"EC"}"#; 51].join(",");
         assert!(JwkSet::parse(format!("{{\"keys\":[{many}]}}").as_bytes()).is_err());

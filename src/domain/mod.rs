@@ -7,6 +7,7 @@ pub mod algorithms;
 pub mod api;
 pub mod api_key;
 pub mod authorization;
+pub mod certificate;
 pub mod claims_request;
 pub mod client;
 pub mod client_metadata;

@@ -40,8 +40,8 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
         Way::Basic => Some(format!("Basic realm={realm}, charset=\"UTF-8\"")),
         Way::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
         Way::Oauth1 => Some(format!("OAuth realm={realm}")),
-        // A browser is sent to the sign-in page instead.
-        Way::Session => None,
+        // A browser is sent to the sign-in page instead; a certificate is shown before there is a request.
+        Way::Session | Way::Mtls => None,
     };
     match refusal.reason.status() {
         401 | 400 if refusal.reason != Reason::MalformedRequest && refusal.reason != Reason::AmbiguousPath => {

@@ -26,6 +26,7 @@ use std::net::IpAddr;
 use crate::domain::api::Api;
 use crate::domain::gate::Rule;
 use crate::domain::scope::Scopes;
+use crate::keys::certificate::ClientCertificate;
 use crate::keys::signature_key::SignatureKeys;
 use crate::protocol::Provider;
 use crate::protocol::error::Result;
@@ -57,6 +58,8 @@ pub struct Asked<'a> {
     /// What stands behind the gate's own address, the query included; Envoy appends the original target.
     pub behind: Option<&'a str>,
     pub fields: &'a Fields<'a>,
+    /// Of the TLS connection on which it came, where the proxy hands that on.
+    pub certificate: Option<&'a ClientCertificate>,
     /// From where the original request came; nothing where the proxy does not say.
     pub caller: Option<IpAddr>,
 }

@@ -162,7 +162,8 @@ mod tests {
 
     fn read(method: &str, behind: Option<&str>, fields: &[(&str, &str)]) -> Result<String, Reason> {
         let fields = Fields(fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect());
-        let original = Original::read(&Asked { gate: "g", method, behind, fields: &fields, caller: None });
+        let original =
+            Original::read(&Asked { gate: "g", method, behind, fields: &fields, certificate: None, caller: None });
         original.map(|it| format!("{} {} {}", it.method, it.url(), it.path)).map_err(|refusal| refusal.reason)
     }
 

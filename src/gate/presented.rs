@@ -1,7 +1,8 @@
 //! The credential that a request came with, unjudged: in `Authorization` (RFC 9110 §11.6.2) as a bearer token (RFC 6750
 //! §2.1), an API key, Basic (RFC 7617) or OAuth 1.0 (RFC 5849 §3.5.1), in `X-API-Key`, or as a message signature (RFC
 //! 9421 §4). One of them: of two, nobody could say which the API will believe. The browser session's cookie comes along
-//! with everything that a browser sends, so it counts only where there is nothing else.
+//! with everything that a browser sends, and a certificate with everything on its connection, so they count only where
+//! there is nothing else, the certificate first.
 //!
 //! Next door: [`super::credential`], whose they are.
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use moka::sync::Cache;
 use tokio::sync::Mutex;
 
+use crate::domain::certificate::Thumbprint;
 use crate::domain::jwks::JwkSet;
 use crate::env::Timestamp;
 use crate::outbound::{Outbound, OutboundError};
@@ -59,6 +60,30 @@ enum Problem {
     Host(String),
 }
 
+/// What a set is asked for; one that has it not is fetched again.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    Any,
+    Kid(&'a str),
+    Certificate(Thumbprint),
+}
+
+impl<'a> From<Option<&'a str>> for Wanted<'a> {
+    fn from(kid: Option<&'a str>) -> Self {
+        kid.map_or(Self::Any, Self::Kid)
+    }
+}
+
+impl Wanted<'_> {
+    fn is_in(self, keys: &JwkSet) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Kid(kid) => keys.has(kid),
+            Self::Certificate(thumbprint) => keys.certificates().any(|own| own == thumbprint),
+        }
+    }
+}
+
 impl RemoteKeys {
     pub fn new(outbound: Outbound) -> Self {
         let weight = |name: &String, slot: &Arc<Slot>| {
@@ -69,15 +94,15 @@ impl RemoteKeys {
         Self { outbound, known }
     }
 
-    /// The set at `url` for that client or purpose, with the key `kid` in it where it can be had; nothing where it cannot be fetched and
+    /// The set at `url` for that client or purpose, with what is wanted in it where it can be had; nothing where it cannot be fetched and
     /// never was. Each client has its own: what one of them asks for keeps no other one waiting.
-    pub async fn get(&self, owner: &str, url: &str, kid: Option<&str>, now: Timestamp) -> Option<Arc<JwkSet>> {
+    pub async fn get(&self, owner: &str, url: &str, wanted: Wanted<'_>, now: Timestamp) -> Option<Arc<JwkSet>> {
         // No client id has a space.
         let name = format!("{owner} {url}");
         let slot = self.known.get_with_by_ref(&name, Arc::default);
         let mut kept = slot.kept.lock().await;
         let fresh = kept.fresh_until.is_some_and(|until| now < until);
-        let has_it = kept.keys.as_ref().is_some_and(|keys| kid.is_none_or(|kid| keys.has(kid)));
+        let has_it = kept.keys.as_ref().is_some_and(|keys| wanted.is_in(keys));
         let lately = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) < PAUSE * 1000);
         // A client that has just changed its keys is believed at once; made-up names cost a request a minute.
         let wait = if fresh && !has_it { lately(kept.looked_for_at) } else { lately(kept.asked_at) };

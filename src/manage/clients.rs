@@ -2,6 +2,7 @@
 //!
 //! A confidential client always has a secret: one is generated where none is given, and handed out this once.
 
+use super::client_certificates;
 use super::signature_keys::{self, SignatureKeyRow};
 use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
 use crate::domain::api_key::Owner;
@@ -237,6 +238,7 @@ pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Res
         error => error.into(),
     })?;
     signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
+    client_certificates::name_in(tx, None, Some(client)).await?;
     tx.tell(Change::Client(client.id.clone())).await?;
     recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
 }
@@ -257,6 +259,7 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     let mut row = after.clone();
     row.updated_at = tx.now();
     clients::update(tx, &row).await?;
+    client_certificates::name_in(tx, Some(before), Some(after)).await?;
     tx.tell(Change::Client(id.clone())).await?;
     if !fields.is_empty() {
         recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
@@ -283,6 +286,7 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     session_clients::delete_of_client(tx, &client.id).await?;
     device_codes::delete_of_client(tx, &client.id).await?;
     signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
+    client_certificates::name_in(tx, Some(client), None).await?;
     clients::delete(tx, &client.id).await?;
     api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
     tx.tell(Change::Client(client.id.clone())).await?;

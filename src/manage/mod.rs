@@ -8,6 +8,7 @@
 pub mod api_keys;
 pub mod apis;
 pub mod apply;
+mod client_certificates;
 pub mod clients;
 pub mod consents;
 pub mod document;

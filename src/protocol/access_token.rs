@@ -8,6 +8,7 @@ use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
+use crate::domain::certificate::Confirmation;
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TokenFormat;
@@ -79,6 +80,8 @@ struct Claims {
     /// Ours: what the `claims` parameter asked UserInfo for.
     #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
     in_userinfo: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
     /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
     #[serde(default, skip_serializing)]
     gate: Option<String>,
@@ -188,6 +191,7 @@ impl Provider {
             act: authorization.act.clone(),
             through: authorization.through.clone(),
             in_userinfo: authorization.claims.userinfo.clone(),
+            cnf: authorization.bound_to,
             gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
@@ -261,6 +265,7 @@ impl Provider {
             claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
             act: claims.act,
             through: claims.through,
+            bound_to: claims.cnf,
         };
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })

@@ -4,6 +4,7 @@ use super::Provider;
 use super::access_token::Verified;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
+use crate::keys::certificate::ClientCertificate;
 
 /// The token of the header or of the form body; nothing where there is none at all.
 pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result<Option<&'a str>> {
@@ -24,9 +25,10 @@ pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result
 }
 
 impl Provider {
-    /// What `token` stands for at our own endpoints.
-    pub async fn bearer(&self, token: &str) -> Result<Verified> {
+    /// What `token` stands for at our own endpoints, where it comes with what it is bound to.
+    pub async fn bearer(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<Verified> {
         let verified = self.verify_access_token(token).await?;
+        let verified = verified.filter(|token| token.is_confirmed_by(certificate));
         verified.filter(|token| token.audience.has(self.issuer.as_str())).ok_or_else(|| {
             OAuthError::new(
                 ErrorCode::InvalidToken,

@@ -13,6 +13,7 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::ClientAuthMethod;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
+use crate::keys::certificate::ClientCertificate;
 
 /// Credentials as they were presented, unjudged.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub enum Presented {
         client: ClientId,
         assertion: String,
     },
-    /// `client_id` alone.
+    /// `client_id` alone: of a public client, or of one whose certificate says the rest (RFC 8705 §2).
     Named {
         client: ClientId,
     },
@@ -96,7 +97,7 @@ impl Presented {
             Self::Assertion { .. } => {
                 matches!(method, ClientAuthMethod::ClientSecretJwt | ClientAuthMethod::PrivateKeyJwt)
             }
-            Self::Named { .. } => method == ClientAuthMethod::None,
+            Self::Named { .. } => method == ClientAuthMethod::None || method.is_by_certificate(),
         }
     }
 }
@@ -141,7 +142,11 @@ fn form_decoded(text: &str) -> Option<String> {
 
 impl Provider {
     /// The client that presented these, where they are right and it is turned on.
-    pub async fn authenticate_client(&self, presented: Presented) -> Result<Arc<Client>> {
+    pub async fn authenticate_client(
+        &self,
+        presented: Presented,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Arc<Client>> {
         let id = presented.client();
         let Some(client) = self.client(id).await? else {
             return Err(failed().because(format!("no client {id}")));
@@ -157,6 +162,11 @@ impl Provider {
                 if right { Ok(()) } else { Err("wrong secret") }
             }
             Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion).await?,
+            Presented::Named { .. } if method.is_by_certificate() => match certificate {
+                Some(certificate) if self.is_certified(&client, certificate).await => Ok(()),
+                Some(_) => Err("another certificate"),
+                None => Err("no certificate"),
+            },
             Presented::Named { .. } => Ok(()),
         };
         if let Err(why) = proven {

@@ -22,7 +22,9 @@ impl Provider {
     pub async fn client_keys(&self, client: &Client, kid: Option<&str>) -> Option<Arc<JwkSet>> {
         match (&client.meta.jwks, &client.meta.jwks_uri) {
             (Some(keys), _) => Some(Arc::new(keys.clone())),
-            (None, Some(uri)) => self.remote_keys.get(client.id.as_str(), uri.as_str(), kid, self.env.now()).await,
+            (None, Some(uri)) => {
+                self.remote_keys.get(client.id.as_str(), uri.as_str(), kid.into(), self.env.now()).await
+            }
             (None, None) => None,
         }
     }

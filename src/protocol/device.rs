@@ -151,6 +151,7 @@ impl Provider {
             claims: RequestedClaims::default(),
             act: None,
             through: Vec::new(),
+            bound_to: None,
         };
         let event = Event {
             id: EventId(self.env.uuid()),

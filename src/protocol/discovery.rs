@@ -46,6 +46,8 @@ pub const ENDPOINTS: Endpoints = Endpoints {
 #[derive(Clone, Copy, Debug)]
 pub struct Offered {
     pub registration: bool,
+    /// Whether a proxy hands on certificates (RFC 8705).
+    pub certificates: bool,
 }
 
 impl Provider {
@@ -55,8 +57,9 @@ impl Provider {
         let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
         let create = (self.sign_up == SignUp::Open).then_some(Prompt::CREATE);
         let prompts: Vec<_> = Prompt::VALUES.into_iter().chain(create).collect();
-        let methods = ClientAuthMethod::ALL;
-        let proving: Vec<_> = methods.into_iter().filter(|method| *method != ClientAuthMethod::None).collect();
+        let mut methods = ClientAuthMethod::ALL.to_vec();
+        methods.retain(|method| offered.certificates || !method.is_by_certificate());
+        let proving: Vec<_> = methods.iter().copied().filter(|method| *method != ClientAuthMethod::None).collect();
         let mut document = json!({
             "issuer": self.issuer.as_str(),
             "authorization_endpoint": url(endpoints.authorization),
@@ -82,6 +85,7 @@ impl Provider {
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": proving,
             "revocation_endpoint_auth_methods_supported": methods,
+            "tls_client_certificate_bound_access_tokens": offered.certificates,
             "code_challenge_methods_supported": ["S256"],
             "acr_values_supported": Acr::ALL.map(Acr::as_str),
             "display_values_supported": ["page"],

@@ -99,6 +99,9 @@ impl Provider {
             answer.insert("acr".into(), sign_in.acr().as_str().into());
             answer.insert("amr".into(), sign_in.method.amr().to_vec().into());
         }
+        if let Some(cnf) = &of.bound_to {
+            answer.insert("cnf".into(), json!(cnf));
+        }
         if let Some(act) = &of.act {
             answer.insert("act".into(), json!(act));
         }

@@ -20,6 +20,7 @@ pub mod frontchannel_logout;
 pub mod id_token;
 pub mod introspection;
 pub mod logout;
+pub mod mtls;
 pub mod parameters;
 pub mod pkce;
 pub mod registration;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::scope::OPENID;
+use crate::keys::certificate::ClientCertificate;
 use crate::keys::jwt::JwtType;
 
 /// An answer of UserInfo.
@@ -18,8 +19,8 @@ pub enum UserInfo {
 
 impl Provider {
     /// What the client gets: the claims as JSON, or, where it registered an algorithm, as a JWT (§5.3.2).
-    pub async fn userinfo(&self, token: &str) -> Result<UserInfo> {
-        let verified = self.bearer(token).await?;
+    pub async fn userinfo(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<UserInfo> {
+        let verified = self.bearer(token, certificate).await?;
         let authorization = &verified.authorization;
         if !authorization.scopes.contains(OPENID) {
             return Err(OAuthError::new(ErrorCode::InsufficientScope, "The access token needs the scope openid."));

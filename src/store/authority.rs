@@ -15,7 +15,9 @@ use tokio::sync::watch;
 
 use super::kept::Kept;
 use super::key_uses::KeyUses;
-use super::{Change, Cutoff, Result, Store, api_keys, apis, clients, feed, people, signature_keys};
+use super::{
+    Change, Cutoff, Result, Store, api_keys, apis, client_certificates, clients, feed, people, signature_keys,
+};
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
 use crate::domain::authorization::Authorization;
@@ -43,6 +45,7 @@ pub struct Authority {
     people: Kept<UserId, Person>,
     api_keys: Kept<Digest, ApiKey>,
     signature_keys: Kept<KeyId, ClientId>,
+    client_certificates: Kept<Digest, Vec<ClientId>>,
     key_uses: KeyUses,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
     position: AtomicI64,
@@ -60,6 +63,7 @@ impl Authority {
             people: Kept::new(MOST_KEPT),
             api_keys: Kept::new(MOST_KEPT),
             signature_keys: Kept::new(MOST_KEPT),
+            client_certificates: Kept::new(MOST_KEPT),
             key_uses: KeyUses::default(),
             cutoffs: RwLock::default(),
             position: AtomicI64::new(0),
@@ -121,6 +125,7 @@ impl Authority {
             Change::People(stripes) => self.people.changed(stripes),
             Change::ApiKeys(stripes) => self.api_keys.changed(stripes),
             Change::SignatureKeys(stripes) => self.signature_keys.changed(stripes),
+            Change::ClientCertificates(stripes) => self.client_certificates.changed(stripes),
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
             Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
             Change::Cutoff(cutoff) => {
@@ -214,6 +219,14 @@ impl Authority {
     /// Where it is not in memory and the database does not answer.
     pub async fn signer(&self, store: &Store, name: &KeyId) -> Result<Option<Arc<ClientId>>> {
         self.signature_keys.get(name, signature_keys::owner(store.read(), name)).await
+    }
+
+    /// Whose certificates are known by that name.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn certified(&self, store: &Store, name: &Digest) -> Result<Option<Arc<Vec<ClientId>>>> {
+        self.client_certificates.get(name, client_certificates::owners(store.read(), name)).await
     }
 
     /// Where the use of a key is noted.

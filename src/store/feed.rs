@@ -27,6 +27,8 @@ pub enum Change {
     ApiKeys(Stripes),
     /// Names of signature keys that are another client's, or nobody's any more.
     SignatureKeys(Stripes),
+    /// Names in certificates that are another client's now, or nobody's.
+    ClientCertificates(Stripes),
     Keys,
     /// Something waits to be sent out.
     Deliveries,
@@ -82,6 +84,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
         Change::People(_) => "people",
         Change::ApiKeys(_) => "api_keys",
         Change::SignatureKeys(_) => "signature_keys",
+        Change::ClientCertificates(_) => "client_certificates",
         Change::Keys => "keys",
         Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",

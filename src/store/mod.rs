@@ -10,6 +10,7 @@ pub mod access_tokens;
 pub mod api_keys;
 pub mod apis;
 pub mod authority;
+pub mod client_certificates;
 pub mod clients;
 pub mod codes;
 mod connect;

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::extract::{RequestId, caller, forwarded_caller, peer};
+use super::extract::{RequestId, caller, client_certificate, forwarded_caller, peer};
 use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
@@ -59,22 +59,29 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
 
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
     let headers = &parts.headers;
+    let trusted = &app.config.trusted_proxies;
+    let from_proxy = peer(&parts.extensions).is_some_and(|peer| trusted.contains(peer));
+    let certificate = client_certificate(headers, from_proxy, &app.config);
     let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
     let asked = Asked {
         gate,
         method: parts.method.as_str(),
         behind,
         fields: &fields,
-        caller: forwarded_caller(parts, &app.config.trusted_proxies),
+        certificate: certificate.as_ref().ok().and_then(Option::as_ref),
+        caller: forwarded_caller(parts, trusted),
     };
-    let address = caller(parts, &app.config.trusted_proxies);
+    let address = caller(parts, trusted);
     let question = Question { app, id: request_id(parts), asked, address };
-    if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
+    if !from_proxy {
         let text = "Only proxies named in the settings may ask.";
         return question.refuse(&Refusal::new(Reason::UntrustedProxy, text), None).await;
     }
     if header_bytes(headers) > MOST_HEADER_BYTES {
         return question.refuse(&Refusal::new(Reason::TooLarge, "The headers are too long."), None).await;
+    }
+    if let Err(text) = &certificate {
+        return question.refuse(&Refusal::new(Reason::MalformedCredential, *text), None).await;
     }
     match app.gate.judge(asked).await {
         Ok(Judged { verdict: Verdict::Pass(who), api, allowance }) => {
@@ -227,6 +234,11 @@ fn refuse(id: &str, gate: &str, proxy: Option<Proxy>, refusal: &Refusal) -> Resp
     set(response.headers_mut(), "x-gate-reason", reason);
     if spoken != status {
         set(response.headers_mut(), "x-gate-status", &status.to_string());
+    }
+    if proxy == Some(Proxy::Nginx) {
+        // nginx throws the body away, and writes this between quotation marks.
+        let text = refusal.text.chars().filter(|c| c.is_ascii() && !matches!(c, '"' | '\\'));
+        set(response.headers_mut(), "x-gate-detail", &text.collect::<String>());
     }
     if let Some(to) = &refusal.sign_in {
         set(response.headers_mut(), "x-gate-sign-in", to);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::jwks::JwkSet;
 use signet::env::Timestamp;
-use signet::keys::remote::RemoteKeys;
+use signet::keys::remote::{RemoteKeys, Wanted};
 use signet::outbound::Outbound;
 
 use crate::support::receiver::{self, Answer, Receiver};
@@ -31,7 +31,7 @@ impl Known {
     }
 
     async fn get(&self, kid: Option<&str>) -> Option<Arc<JwkSet>> {
-        self.keys.get("app", &self.there.at(PATH), kid, self.now).await
+        self.keys.get("app", &self.there.at(PATH), kid.into(), self.now).await
     }
 
     async fn has(&self, kid: &str) -> bool {
@@ -175,10 +175,10 @@ async fn a_slow_host_costs_its_own_client_alone() {
     let (keys, now) = (slow.keys.clone(), slow.now);
     let waiting = tokio::spawn({
         let (keys, url) = (keys.clone(), slow.there.at(PATH));
-        async move { join_all((0..50).map(|_| keys.get("slow", &url, None, now))).await }
+        async move { join_all((0..50).map(|_| keys.get("slow", &url, Wanted::Any, now))).await }
     });
     slow.there.asked(PATH, 1).await;
-    assert!(keys.get("quick", &quick.at(PATH), Some("a"), now).await.is_some_and(|keys| keys.has("a")));
+    assert!(keys.get("quick", &quick.at(PATH), Wanted::Kid("a"), now).await.is_some_and(|keys| keys.has("a")));
     assert!(!waiting.is_finished());
     assert!(waiting.await.unwrap().iter().all(Option::is_none));
     assert_eq!(slow.fetches(), 1);

@@ -57,6 +57,8 @@ async function authorize(request, scope) {
     const asked = { issuer: ISSUER, audience: AUDIENCE, typ: "at+jwt", algorithms: ["ES256"] };
     const required = ["exp", "iat", "sub", "client_id", "jti"];
     claims = (await jwtVerify(token, key, { ...asked, requiredClaims: required })).payload;
+    // Bound to a certificate (RFC 8705): nothing without it, and nobody shows one here.
+    if (claims.cnf) throw new errors.JWTInvalid("a bound token");
   } catch (error) {
     if (error instanceof errors.JOSEError) throw new Refused(401, "invalid_token");
     throw error;

@@ -90,6 +90,9 @@ class AccessTokens(JWTBearerTokenValidator):
         return super().authenticate_token(token_string)
 
     def validate_token(self, token, scopes, request, **kwargs):
+        if token and "cnf" in token:
+            # Bound to a certificate (RFC 8705): nothing without it, and nobody shows one here.
+            raise InvalidTokenError()
         try:
             super().validate_token(token, scopes, request, **kwargs)
         except InsufficientScopeError as error:

@@ -1,9 +1,11 @@
 //! A client's metadata, by the names of RFC 7591 §2, OpenID Connect Registration §2 and what came after them.
 //!
 //! One struct serves `apply`, dynamic registration, the console and (as one JSON column) the database. `values` holds
-//! what members may be, `rules` what they must be together. Next door: [`super::client`], what a client is beside what
+//! what members may be, `rules` what they must be together,
+//! `certificates` those of them that are about TLS certificates. Next door: [`super::client`], what a client is beside what
 //! it says of itself.
 
+mod certificates;
 mod rules;
 mod values;
 
@@ -13,9 +15,12 @@ pub use values::{
     TrustedIssuer,
 };
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
+use super::certificate::DistinguishedName;
 use super::jwks::JwkSet;
 use super::redirect_uri::RedirectUri;
 use super::scope::{OPENID, Scopes};
@@ -36,6 +41,20 @@ pub struct ClientMetadata {
     /// The one algorithm of its assertions; any that the method has where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<SigningAlg>,
+    /// How its certificate names it (RFC 8705 §2.1.2): one of these five with `tls_client_auth`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<DistinguishedName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// Its access tokens are good beside the certificate with which it got them, and alone they are nothing (RFC 8705 §3.4).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
     pub application_type: ApplicationType,
     /// What it may ask for (RFC 7591 §2).
     pub scope: Scopes,
@@ -133,6 +152,12 @@ impl Default for ClientMetadata {
             response_types: None,
             token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
             token_endpoint_auth_signing_alg: None,
+            tls_client_auth_subject_dn: None,
+            tls_client_auth_san_dns: None,
+            tls_client_auth_san_uri: None,
+            tls_client_auth_san_ip: None,
+            tls_client_auth_san_email: None,
+            tls_client_certificate_bound_access_tokens: false,
             application_type: ApplicationType::Web,
             // RFC 7591 §2 leaves it to the server: who it is that signs in.
             scope: [OPENID, "profile", "email"].into_iter().collect(),
@@ -222,7 +247,9 @@ impl ClientMetadata {
     pub fn has_secret(&self) -> bool {
         match self.token_endpoint_auth_method {
             ClientAuthMethod::None => false,
-            ClientAuthMethod::PrivateKeyJwt => self.needs_secret_back(),
+            ClientAuthMethod::PrivateKeyJwt
+            | ClientAuthMethod::TlsClientAuth
+            | ClientAuthMethod::SelfSignedTlsClientAuth => self.needs_secret_back(),
             _ => true,
         }
     }

@@ -32,6 +32,7 @@ impl ClientMetadata {
         self.grants(&mut wrong);
         self.responses(&mut wrong);
         self.keys(&mut wrong);
+        self.certificates(&mut wrong);
         self.encryption(&mut wrong);
         self.addresses(&mut wrong);
         problems
@@ -296,6 +297,33 @@ mod tests {
                 "token_exchange",
             ),
             (json!({ "default_max_age": -1 }), "default_max_age"),
+            (json!({ "token_endpoint_auth_method": "tls_client_auth" }), "token_endpoint_auth_method"),
+            (
+                json!({
+                    "token_endpoint_auth_method": "tls_client_auth",
+                    "tls_client_auth_subject_dn": "CN=a",
+                    "tls_client_auth_san_ip": "::1",
+                }),
+                "token_endpoint_auth_method",
+            ),
+            (json!({ "tls_client_auth_san_dns": "a.example" }), "token_endpoint_auth_method"),
+            (
+                json!({ "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_email": "a b" }),
+                "tls_client_auth_san_email",
+            ),
+            (json!({ "token_endpoint_auth_method": "self_signed_tls_client_auth" }), "token_endpoint_auth_method"),
+            (
+                json!({ "token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": { "keys": [{ "kty": "EC" }] } }),
+                "jwks",
+            ),
+            (
+                json!({
+                    "tls_client_certificate_bound_access_tokens": true,
+                    "grant_types": ["authorization_code", "implicit"],
+                    "response_types": ["code", "id_token token"],
+                }),
+                "response_types",
+            ),
         ] {
             assert_eq!(with(changes.clone()), [field], "{changes}");
         }

@@ -1,10 +1,12 @@
 //! Whose a credential is. Each ends in one [`Identity`], whatever it was; what is wrong with one is said in the same words
 //! whether it is unknown, expired, revoked or only nearly right.
 //!
-//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`], [`session`]. Next door:
+//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`], [`session`],
+//! [`certificate`]. Next door:
 //! [`super::presented`], what the request had.
 
 mod api_key;
+mod certificate;
 mod client_secret;
 mod oauth1;
 mod session;
@@ -64,9 +66,12 @@ impl Gate {
         presented: Presented<'_>,
     ) -> Result<Proven> {
         match presented {
-            Presented::Nothing if api.takes(Way::Session) => self.by_session(api, asked.fields, original).await,
-            Presented::Nothing => Ok(Err(Unproven::Nothing)),
-            Presented::Bearer(token) if api.takes(Way::Bearer) => self.by_token(api, token).await,
+            Presented::Nothing => match asked.certificate.filter(|_| api.takes(Way::Mtls)) {
+                Some(certificate) => self.by_certificate(api, certificate).await,
+                None if api.takes(Way::Session) => self.by_session(api, asked.fields, original).await,
+                None => Ok(Err(Unproven::Nothing)),
+            },
+            Presented::Bearer(token) if api.takes(Way::Bearer) => self.by_token(api, token, asked.certificate).await,
             Presented::Basic { user, password } if api.takes(Way::Basic) => self.by_secret(api, &user, &password).await,
             Presented::ApiKey { key, user } => match if user.is_some() { Way::Basic } else { Way::ApiKey } {
                 way if api.takes(way) => self.by_api_key(api, way, &key, user.as_deref(), asked.caller).await,

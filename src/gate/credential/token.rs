@@ -1,4 +1,5 @@
-//! Bearer tokens (RFC 6750), which are ours (RFC 9068, or opaque): verified here, for this API, not revoked.
+//! Bearer tokens (RFC 6750), which are ours (RFC 9068, or opaque): verified here, for this API, not revoked, and beside the
+//! certificate to which they are bound (RFC 8705 §3).
 
 use super::{Proven, invalid};
 use crate::domain::api::Api;
@@ -6,13 +7,19 @@ use crate::domain::authorization::{SignIn, Subject};
 use crate::domain::gate::Way;
 use crate::gate::Gate;
 use crate::gate::verdict::Identity;
+use crate::keys::certificate::ClientCertificate;
 use crate::protocol::error::Result;
 
 impl Gate {
-    pub(super) async fn by_token(&self, api: &Api, token: &str) -> Result<Proven> {
+    pub(super) async fn by_token(
+        &self,
+        api: &Api,
+        token: &str,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Proven> {
         let provider = &self.provider;
         let Some(token) = provider.verify_token_again(token).await? else { return Ok(Err(invalid())) };
-        if !token.audience.has(api.identifier.as_str()) {
+        if !token.audience.has(api.identifier.as_str()) || !token.is_confirmed_by(certificate) {
             return Ok(Err(invalid()));
         }
         let authorization = &token.authorization;

@@ -66,6 +66,7 @@ impl Provider {
             claims: request.claims.clone(),
             act: None,
             through: Vec::new(),
+            bound_to: None,
         }
     }
 

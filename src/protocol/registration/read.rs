@@ -11,7 +11,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 /// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
 /// any unknown one: a stranger who sends them gets a client without them.
-const KNOWN: [&str; 43] = [
+const KNOWN: [&str; 49] = [
     "application_type",
     "backchannel_logout_session_required",
     "backchannel_logout_uri",
@@ -49,6 +49,12 @@ const KNOWN: [&str; 43] = [
     "software_id",
     "software_version",
     "subject_type",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_email",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_subject_dn",
+    "tls_client_certificate_bound_access_tokens",
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
     "tos_uri",

@@ -24,7 +24,7 @@ impl Provider {
         };
         let header = client_jws::peek_header(token).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
-        let keys = self.remote_keys.get("software statements", &trusted.jwks_uri, kid, self.env.now()).await;
+        let keys = self.remote_keys.get("software statements", &trusted.jwks_uri, kid.into(), self.env.now()).await;
         let keys = keys.ok_or_else(|| invalid("its issuer's keys cannot be had"))?;
         let verified =
             client_jws::verify(token, &SigningAlg::ASYMMETRIC, &keys).map_err(|_| invalid("its signature"))?;

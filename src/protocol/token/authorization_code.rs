@@ -1,9 +1,7 @@
 //! Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6): consumed first, by one statement that can lose a race. A second
 //! use is an outcome, not an error path: what was issued from it is revoked in the transaction that refuses it (§4.1.2).
 
-use std::sync::Arc;
-
-use super::TokenSet;
+use super::{Asking, TokenSet};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
@@ -17,7 +15,6 @@ use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
 use crate::store::grants::Of;
 use crate::store::{Change, Cutoff, StoreError, Tx, codes, events, grants, people, sessions};
@@ -29,13 +26,13 @@ fn invalid_grant(text: &'static str) -> OAuthError {
 impl Provider {
     pub(super) async fn redeem_code(
         &self,
-        client: &Arc<Client>,
-        parameters: &Parameters,
+        asking: Asking<'_>,
         code: &str,
         redirect_uri: Option<&str>,
         verifier: Option<&str>,
-        origin: Origin,
     ) -> Result<TokenSet> {
+        let bound_to = asking.bound_to()?;
+        let Asking { client, parameters, origin, .. } = asking;
         let unknown = || invalid_grant("The code is unknown, used or expired.");
         if !code.starts_with(SecretKind::AuthorizationCode.prefix()) {
             return Err(unknown());
@@ -62,8 +59,9 @@ impl Provider {
                         provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
                         return Ok(Err(error));
                     }
+                    let authorization = Authorization { bound_to, ..code.authorization };
                     let granted =
-                        provider.grant(tx, &client_now, code.authorization, code.issued_at, &parameters, &apis).await?;
+                        provider.grant(tx, &client_now, authorization, code.issued_at, &parameters, &apis).await?;
                     Ok(granted
                         .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
                 })

@@ -3,9 +3,7 @@
 //!
 //! Next door: `domain::device`, which judges; [`crate::protocol::device`], where a person decides.
 
-use std::sync::Arc;
-
-use super::TokenSet;
+use super::{Asking, TokenSet};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::device::{Decision, DeviceRequest, Poll};
@@ -14,7 +12,6 @@ use crate::domain::participant::Participant;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::parameters::Parameters;
 use crate::store::{StoreError, Tx, device_codes, session_clients, sessions};
 
 fn unknown() -> OAuthError {
@@ -22,13 +19,9 @@ fn unknown() -> OAuthError {
 }
 
 impl Provider {
-    pub(super) async fn redeem_device_code(
-        &self,
-        client: &Arc<Client>,
-        parameters: &Parameters,
-        code: &str,
-        origin: Origin,
-    ) -> Result<TokenSet> {
+    pub(super) async fn redeem_device_code(&self, asking: Asking<'_>, code: &str) -> Result<TokenSet> {
+        let bound_to = asking.bound_to()?;
+        let Asking { client, parameters, origin, .. } = asking;
         if !code.starts_with(SecretKind::DeviceCode.prefix()) {
             return Err(unknown());
         }
@@ -45,6 +38,7 @@ impl Provider {
                         refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
                     };
                     device_codes::consume(tx, &digest).await?;
+                    let authorization = Authorization { bound_to, ..authorization };
                     let granted = provider.grant(tx, &client_now, authorization, since, &parameters, &apis).await?;
                     if let Ok(Some(granted)) = &granted {
                         take_part(tx, &client_now, &granted.authorization).await?;

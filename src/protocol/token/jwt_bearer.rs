@@ -4,12 +4,10 @@
 //!
 //! Next door: `keys::remote`, the issuer's keys; [`crate::protocol::client_assertion`], where a client vouches for itself.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::TokenSet;
+use super::{Asking, TokenSet};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TrustedIssuer;
@@ -20,7 +18,6 @@ use crate::protocol::authorize::request_object::names;
 use crate::protocol::client_assertion::{SKEW, good_until};
 use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::parameters::Parameters;
 use crate::store::used_once;
 
 /// §3.1; the cause is for the log alone: what an issuer's tokens look like is no business of those who guess.
@@ -29,17 +26,13 @@ fn refused(cause: impl Into<String>) -> OAuthError {
 }
 
 impl Provider {
-    pub(super) async fn assert_itself(
-        &self,
-        client: &Arc<Client>,
-        parameters: &Parameters,
-        assertion: &str,
-    ) -> Result<TokenSet> {
+    pub(super) async fn assert_itself(&self, asking: Asking<'_>, assertion: &str) -> Result<TokenSet> {
+        let client = asking.client;
         let now = self.env.now();
         let (trusted, verified) = self.vouched_for(client, assertion).await.map_err(refused)?;
         let claims = verified.claims().ok_or_else(|| refused("its claims are no JSON object"))?;
         let ends = good_until(&claims, now).map_err(refused)?;
-        let (authorization, plan) = self.for_itself(client, parameters).await?;
+        let (authorization, plan) = self.for_itself(&asking).await?;
         // RFC 7521 §4.1: what comes of an assertion does not outlive it.
         let plan = plan.within(now, ends.plus_seconds(SKEW), now);
         if plan.lifetime < 1 {
@@ -76,7 +69,8 @@ impl Provider {
         let trusted = trusted.ok_or("no trusted issuer fits its iss, sub and aud")?;
         let header = client_jws::peek_header(assertion).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
-        let keys = self.remote_keys.get(client.id.as_str(), trusted.jwks_uri.as_str(), kid, self.env.now()).await;
+        let keys =
+            self.remote_keys.get(client.id.as_str(), trusted.jwks_uri.as_str(), kid.into(), self.env.now()).await;
         let keys = keys.ok_or_else(|| format!("the keys of {} cannot be had", trusted.issuer))?;
         let verified = client_jws::verify(assertion, &SigningAlg::ASYMMETRIC, &keys).map_err(|error| match error {
             Unverified::UnknownKey => format!("no key of {} fits", trusted.issuer),

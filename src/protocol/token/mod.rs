@@ -23,6 +23,7 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
 use crate::domain::event::Origin;
 use crate::domain::scope::Scopes;
+use crate::keys::certificate::ClientCertificate;
 
 /// A successful answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 #[derive(Serialize)]
@@ -89,22 +90,32 @@ impl<'a> Grant<'a> {
     }
 }
 
+/// Who asks, once they are known.
+pub struct Asking<'a> {
+    pub client: &'a Arc<Client>,
+    pub parameters: &'a Parameters,
+    /// Of the connection by which they ask.
+    pub certificate: Option<&'a ClientCertificate>,
+    pub origin: Origin,
+}
+
 impl Provider {
     /// Answers a token request of an authenticated client.
-    pub async fn token(&self, client: &Arc<Client>, parameters: &Parameters, origin: Origin) -> Result<TokenSet> {
+    pub async fn token(&self, asking: Asking<'_>) -> Result<TokenSet> {
+        let Asking { client, parameters, .. } = asking;
         let grant = Grant::parse(parameters)?;
         if !client.meta.allows(grant.grant_type()) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use this grant type."));
         }
         match grant {
             Grant::AuthorizationCode { code, redirect_uri, verifier } => {
-                self.redeem_code(client, parameters, code, redirect_uri, verifier, origin).await
+                self.redeem_code(asking, code, redirect_uri, verifier).await
             }
-            Grant::RefreshToken { token, scope } => self.refresh(client, parameters, token, scope, origin).await,
-            Grant::ClientCredentials => self.client_credentials(client, parameters).await,
-            Grant::DeviceCode { device_code } => self.redeem_device_code(client, parameters, device_code, origin).await,
-            Grant::TokenExchange(exchange) => self.exchange_token(client, parameters, exchange).await,
-            Grant::JwtBearer { assertion } => self.assert_itself(client, parameters, assertion).await,
+            Grant::RefreshToken { token, scope } => self.refresh(asking, token, scope).await,
+            Grant::ClientCredentials => self.client_credentials(asking).await,
+            Grant::DeviceCode { device_code } => self.redeem_device_code(asking, device_code).await,
+            Grant::TokenExchange(exchange) => self.exchange_token(asking, exchange).await,
+            Grant::JwtBearer { assertion } => self.assert_itself(asking, assertion).await,
         }
     }
 }

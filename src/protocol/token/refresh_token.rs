@@ -1,13 +1,11 @@
 //! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the token rotates at each use by one compare-and-set; an old one ends the
 //! family, but for the one before within ten seconds, whose answer may have been lost.
 
-use std::sync::Arc;
-
-use super::TokenSet;
 use super::issue::Granted;
+use super::{Asking, TokenSet};
 use crate::domain::authorization::Authorization;
+use crate::domain::certificate::{Confirmation, Thumbprint};
 use crate::domain::client::Client;
-use crate::domain::event::Origin;
 use crate::domain::grant::{Grant, Presented};
 use crate::domain::scope::Scopes;
 use crate::keys::refresh_token;
@@ -23,14 +21,10 @@ fn refused() -> OAuthError {
 }
 
 impl Provider {
-    pub(super) async fn refresh(
-        &self,
-        client: &Arc<Client>,
-        parameters: &Parameters,
-        token: &str,
-        scope: Option<&str>,
-        origin: Origin,
-    ) -> Result<TokenSet> {
+    pub(super) async fn refresh(&self, asking: Asking<'_>, token: &str, scope: Option<&str>) -> Result<TokenSet> {
+        let bound_to = asking.bound_to()?;
+        let certificate = asking.certificate.map(|certificate| certificate.thumbprint);
+        let Asking { client, parameters, origin, .. } = asking;
         let presented = refresh_token::parse(&self.master, token).ok_or_else(refused)?;
         let apis = self.store.authority().apis(&self.store).await?;
         let (provider, client_now, parameters) = (self.clone(), client.clone(), parameters.clone());
@@ -51,6 +45,9 @@ impl Provider {
                     if !provider.lives(&grant) {
                         return Ok(Err(refused()));
                     }
+                    if !is_the_same_public_client(&client_now, &grant, certificate) {
+                        return Ok(Err(refused().because("without the certificate that it is bound to")));
+                    }
                     let judged = grant.judge(presented.generation, &presented.digest, tx.now());
                     if judged == Presented::Reused {
                         provider.end_copied(tx, &grant.authorization, "an old refresh token was used", &origin).await?;
@@ -58,7 +55,7 @@ impl Provider {
                     }
                     // What cannot be granted is refused before the token is used up.
                     let authorization = match narrow(&grant, &client_now, scope.as_deref(), &parameters) {
-                        Ok(authorization) => authorization,
+                        Ok(authorization) => Authorization { bound_to, ..authorization },
                         Err(error) => return Ok(Err(error)),
                     };
                     let (generation, rotated_at) = match judged {
@@ -87,6 +84,15 @@ impl Provider {
         !grant.revoked
             && self.env.now() < grant.expires_at
             && self.store.authority().stands(&grant.authorization, None, grant.created_at)
+    }
+}
+
+/// RFC 8705 §4: a public client shows that it is the one that got the refresh token by the certificate it had then. Another
+/// one has shown who it is, and may have had a new certificate made since.
+fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option<Thumbprint>) -> bool {
+    match grant.authorization.bound_to.filter(|_| client.meta.is_public()) {
+        Some(Confirmation::Certificate(thumbprint)) => certificate == Some(thumbprint),
+        None => true,
     }
 }
 

@@ -6,9 +6,7 @@
 //! §2.2.2 has `invalid_request` for a token that is no good and for one that the policy does not let through. Refresh
 //! tokens are not traded: they are bound to their client.
 
-use std::sync::Arc;
-
-use super::TokenSet;
+use super::{Asking, TokenSet};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Act, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
@@ -74,12 +72,8 @@ struct Presented {
 }
 
 impl Provider {
-    pub(super) async fn exchange_token(
-        &self,
-        client: &Arc<Client>,
-        parameters: &Parameters,
-        exchange: Exchange<'_>,
-    ) -> Result<TokenSet> {
+    pub(super) async fn exchange_token(&self, asking: Asking<'_>, exchange: Exchange<'_>) -> Result<TokenSet> {
+        let client = asking.client;
         let now = self.env.now();
         let apis = self.store.authority().apis(&self.store).await?;
         let subject = match exchange.subject_kind {
@@ -89,7 +83,7 @@ impl Provider {
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
         let (act, ends) = self.actor(client, &subject, exchange.actor_token).await?;
-        let authorization = self.narrowed_for(client, parameters, &subject, act, &apis)?;
+        let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
         if !self.store.authority().stands(&authorization, None, subject.issued_at) {
             // Offline access goes on without the session; what comes of it by exchange does not.
             return Err(ended());
@@ -187,13 +181,12 @@ impl Provider {
     /// What the new token is worth: what was asked for, within what the old one has and what the client may have.
     fn narrowed_for(
         &self,
-        client: &Client,
-        parameters: &Parameters,
+        asking: &Asking<'_>,
         subject: &Presented,
         act: Option<Act>,
         apis: &[Api],
     ) -> Result<Authorization> {
-        let of = &subject.authorization;
+        let (Asking { client, parameters, .. }, of) = (asking, &subject.authorization);
         if of.through.len() == MOST_STEPS {
             return Err(invalid("The token has been exchanged too often already."));
         }
@@ -227,6 +220,8 @@ impl Provider {
             act,
             through,
             scopes,
+            // Whoever gets it, not whoever had the other one.
+            bound_to: asking.bound_to()?,
             ..of.clone()
         };
         let within = |audience: &Audience| self.audience(&authorization).values().all(|value| audience.has(value));

@@ -92,7 +92,14 @@ fn decided(api: &Api, method: &str, path: &str) -> Outcome {
     }
     let (method, url) = (method.to_ascii_uppercase(), format!("https://any{path}"));
     let fields = Fields(vec![("x-original-method", method.as_bytes()), ("x-original-url", url.as_bytes())]);
-    match Original::read(&Asked { gate: "", method: "GET", behind: None, fields: &fields, caller: None }) {
+    match Original::read(&Asked {
+        gate: "",
+        method: "GET",
+        behind: None,
+        fields: &fields,
+        certificate: None,
+        caller: None,
+    }) {
         Err(refusal) => Outcome::Unreadable(refusal.text),
         Ok(request) => match rules::deciding(&api.rules, &request.method, &request.path) {
             Some((number, rule)) => Outcome::Rule {

@@ -63,7 +63,7 @@ const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEnc
 
 const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
-pub const GROUPS: [Group; 7] = [
+pub const GROUPS: [Group; 8] = [
     Group {
         title: "What it is",
         members: &[
@@ -160,6 +160,27 @@ pub const GROUPS: [Group; 7] = [
                 "It signs its proofs with",
                 SIGNING,
                 "Whatever fits its method where it is left open.",
+            ),
+        ],
+    },
+    Group {
+        title: "Its TLS certificate",
+        members: &[
+            member(
+                "tls_client_auth_subject_dn",
+                "Subject of its certificate",
+                Shape::Text,
+                "Such as CN=reports,O=Example. With tls_client_auth, one of these five.",
+            ),
+            member("tls_client_auth_san_dns", "Or its host name", Shape::Text, "As the certificate has it."),
+            member("tls_client_auth_san_uri", "Or its URI", Shape::Text, "As a workload is named: spiffe://…"),
+            member("tls_client_auth_san_ip", "Or its IP address", Shape::Text, "IPv4 or IPv6."),
+            member("tls_client_auth_san_email", "Or its e-mail address", Shape::Text, "As the certificate has it."),
+            member(
+                "tls_client_certificate_bound_access_tokens",
+                "Tokens bound to the certificate",
+                Shape::Flag,
+                "Its access tokens are good beside the certificate with which it got them, and alone they are nothing.",
             ),
         ],
     },

@@ -8,9 +8,11 @@ use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, header};
 
+use super::certificate::client_certificate;
 use crate::app::App;
 use crate::config::NetworkList;
 use crate::domain::event::Origin;
+use crate::keys::certificate::ClientCertificate;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
@@ -26,6 +28,7 @@ pub struct RequestId(pub String);
 pub struct Asked {
     pub parameters: Parameters,
     pub authorization: Option<String>,
+    pub certificate: Option<ClientCertificate>,
     pub origin: Origin,
 }
 
@@ -37,13 +40,15 @@ impl FromRequest<App> for Asked {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
         let authorization = authorization(&parts.headers)?;
         let origin = origin(&parts, &app.config.trusted_proxies);
+        let from_proxy = peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer));
+        let certificate = client_certificate(&parts.headers, from_proxy, &app.config).map_err(invalid)?;
         let parameters = if parts.method == Method::POST {
             if !is_form(&parts.headers) {
                 // RFC 6750 §2.2: a bearer token in the header needs no form.
                 if !self::body(Request::from_parts(parts, body)).await?.is_empty() {
                     return Err(invalid("The body must be application/x-www-form-urlencoded.").into());
                 }
-                return Ok(Self { parameters: Parameters::default(), authorization, origin });
+                return Ok(Self { parameters: Parameters::default(), authorization, certificate, origin });
             }
             let parameters = Parameters::parse(&self::body(Request::from_parts(parts, body)).await?)?;
             parameters.check_repetition()?;
@@ -51,7 +56,7 @@ impl FromRequest<App> for Asked {
         } else {
             Parameters::parse(parts.uri.query().unwrap_or_default().as_bytes())?
         };
-        Ok(Self { parameters, authorization, origin })
+        Ok(Self { parameters, authorization, certificate, origin })
     }
 }
 

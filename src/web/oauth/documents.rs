@@ -40,7 +40,10 @@ pub async fn discovery(State(app): State<App>, prepared: axum::Extension<Prepare
     let bytes = if let Some(bytes) = prepared.of(epoch) {
         bytes
     } else {
-        let offered = Offered { registration: app.config.registration != Registration::Off };
+        let offered = Offered {
+            registration: app.config.registration != Registration::Off,
+            certificates: app.config.client_certificate_header.is_some(),
+        };
         let document = app.provider.discovery(&ENDPOINTS, offered).await?;
         let bytes = Bytes::from(document.to_string());
         prepared.keep(epoch, &bytes);

@@ -14,13 +14,20 @@ use crate::identity::throttle;
 use crate::protocol::client_auth::Presented;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::introspection;
+use crate::protocol::token::Asking;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::Asked;
 use crate::web::urls::DEVICE;
 
 pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
-    match app.provider.token(&client, &asked.parameters, asked.origin).await {
+    let asking = Asking {
+        client: &client,
+        parameters: &asked.parameters,
+        certificate: asked.certificate.as_ref(),
+        origin: asked.origin,
+    };
+    match app.provider.token(asking).await {
         Ok(tokens) => Ok(Json(tokens).into_response()),
         // RFC 6749 §5.2 has 400 for what is refused here, a person's no to a device (RFC 8628 §3.5) as well.
         Err(error) if error.code == ErrorCode::AccessDenied => {
@@ -84,7 +91,7 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {
     let challenge = if asked.authorization.is_some() { Challenge::Basic } else { Challenge::None };
     let judged = match Presented::parse(asked.authorization.as_deref(), &asked.parameters) {
-        Ok(presented) => app.provider.authenticate_client(presented).await,
+        Ok(presented) => app.provider.authenticate_client(presented, asked.certificate.as_ref()).await,
         Err(error) => Err(error),
     };
     judged.map_err(|error| {

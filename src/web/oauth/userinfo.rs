@@ -30,7 +30,7 @@ pub async fn userinfo(State(app): State<App>, method: Method, asked: Asked) -> R
         let error = OAuthError::new(ErrorCode::InvalidToken, "An access token is needed.");
         refusal(error, Challenge::BareBearer)
     })?;
-    Ok(match app.provider.userinfo(token).await.map_err(refused)? {
+    Ok(match app.provider.userinfo(token, asked.certificate.as_ref()).await.map_err(refused)? {
         UserInfo::Claims(claims) => Json(claims).into_response(),
         UserInfo::Jwt(jwt) => ([(header::CONTENT_TYPE, "application/jwt")], jwt).into_response(),
     })

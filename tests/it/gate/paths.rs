@@ -166,7 +166,7 @@ async fn nginx() -> Nginx {
 /// The gate's path, asked as nginx asks; nothing where it refuses.
 fn at_the_gate(url: &[u8]) -> Option<String> {
     let fields = Fields(vec![("x-original-method", b"GET"), ("x-original-url", url)]);
-    let asked = Asked { gate: "orders", method: "GET", behind: None, fields: &fields, caller: None };
+    let asked = Asked { gate: "orders", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
     Original::read(&asked).ok().map(|original| original.path)
 }
 

@@ -30,6 +30,17 @@ pub fn example() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gate/nginx.conf")).unwrap()
 }
 
+/// The documented configuration with another host and these addresses.
+fn filled(config: &str, host: &str, addresses: [SocketAddr; 3]) -> String {
+    let pattern = |host: &str| host.replace('.', "\\.");
+    let mut config = config.replace(HOST, host).replace(&pattern(HOST), &pattern(host));
+    for (written, address) in EXAMPLE.iter().zip(addresses) {
+        assert_eq!(config.matches(written).count(), 1, "{written} stands in the example once");
+        config = config.replace(written, &address.to_string());
+    }
+    config
+}
+
 impl Nginx {
     /// The documented configuration, with other addresses: `signet` is asked, `api` is behind it.
     pub async fn gate(signet: SocketAddr, api: SocketAddr) -> Self {
@@ -38,16 +49,23 @@ impl Nginx {
 
     /// The same for another host than the example's.
     pub async fn gate_at(host: &str, signet: SocketAddr, api: SocketAddr) -> Self {
-        let pattern = |host: &str| host.replace('.', "\\.");
-        Self::start(|own| {
-            let mut config = example().replace(HOST, host).replace(&pattern(HOST), &pattern(host));
-            for (written, address) in EXAMPLE.iter().zip([own, signet, api]) {
-                assert_eq!(config.matches(written).count(), 1, "{written} stands in the example once");
-                config = config.replace(written, &address.to_string());
-            }
-            config
-        })
-        .await
+        Self::start(|own| filled(&example(), host, [own, signet, api])).await
+    }
+
+    /// With https, by the lines that docs/gate.md has for that, and these PEM files: the server's chain and key, and whom
+    /// it believes about callers.
+    pub async fn gate_with_tls(host: &str, signet: SocketAddr, api: SocketAddr, files: [(&str, &str); 3]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, pem) in files {
+            fs::write(folder.path().join(name), pem).unwrap();
+        }
+        let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gate.md")).unwrap();
+        let mut blocks = guide.split("```").filter_map(|block| block.strip_prefix("nginx\n"));
+        let lines = blocks.find(|block| block.trim_start().starts_with("listen")).unwrap();
+        let lines = lines.replace("/etc/nginx/tls", folder.path().to_str().unwrap());
+        let config = example().replace(&format!("    listen {};\n", EXAMPLE[0]), &lines);
+        // nginx has read the files when it listens.
+        Self::start(|own| filled(&config, host, [own, signet, api])).await
     }
 
     /// With what `http` makes for the http context, listening at the address that it is given.

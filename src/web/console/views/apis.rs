@@ -117,6 +117,7 @@ impl ApiForm {
             Way::MessageSignature => "Signed requests, RFC 9421: message_signature",
             Way::Session => "People’s browsers, by their session here: session",
             Way::Oauth1 => "Signed requests of old, OAuth 1.0: oauth1",
+            Way::Mtls => "An app’s TLS certificate: mtls",
         };
         let choice = |way: Way| Choice {
             value: way.as_str().to_owned(),

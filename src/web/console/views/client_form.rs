@@ -73,6 +73,8 @@ impl ClientForm {
             ClientAuthMethod::ClientSecretPost => "Secret in the form: client_secret_post",
             ClientAuthMethod::ClientSecretJwt => "JWT under its secret: client_secret_jwt",
             ClientAuthMethod::PrivateKeyJwt => "JWT under its own key: private_key_jwt",
+            ClientAuthMethod::TlsClientAuth => "A certificate of an issuer you believe: tls_client_auth",
+            ClientAuthMethod::SelfSignedTlsClientAuth => "A certificate of its own: self_signed_tls_client_auth",
             ClientAuthMethod::None => "Not at all, it is public: none",
         };
         let choices = ClientAuthMethod::ALL.into_iter().map(|method| {

@@ -1,0 +1,52 @@
+//! Mutual TLS (RFC 8705): who a client is by its certificate (§2), and tokens that are nothing without the certificate
+//! with which they were got (§3).
+//!
+//! Next door: [`super::client_auth`], which asks the first; [`super::token`] and [`super::bearer`], the second. How a
+//! certificate gets here: `web::extract`.
+
+use super::Provider;
+use super::access_token::Verified;
+use super::error::{ErrorCode, OAuthError, Result};
+use super::token::Asking;
+use crate::domain::certificate::Confirmation;
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ClientAuthMethod;
+use crate::keys::certificate::ClientCertificate;
+use crate::keys::remote::Wanted;
+
+impl Provider {
+    /// Whether that certificate is the client's: one that names it (§2.1.2), or one of those that it published (§2.2.2).
+    pub async fn is_certified(&self, client: &Client, certificate: &ClientCertificate) -> bool {
+        let names = certificate.names();
+        if client.meta.certificate_names().iter().any(|own| names.iter().any(|name| name.digest() == own.digest())) {
+            return true;
+        }
+        let by_its_own = client.meta.token_endpoint_auth_method == ClientAuthMethod::SelfSignedTlsClientAuth;
+        let Some(uri) = client.meta.jwks_uri.as_ref().filter(|_| by_its_own) else { return false };
+        let (owner, thumbprint) = (client.id.as_str(), certificate.thumbprint);
+        let keys = self.remote_keys.get(owner, uri.as_str(), Wanted::Certificate(thumbprint), self.env.now()).await;
+        keys.is_some_and(|keys| keys.certificates().any(|own| own == thumbprint))
+    }
+}
+
+impl Asking<'_> {
+    /// To what the tokens are bound that come of this.
+    pub(super) fn bound_to(&self) -> Result<Option<Confirmation>> {
+        if !self.client.meta.tls_client_certificate_bound_access_tokens {
+            return Ok(None);
+        }
+        let text = "The tokens of this client are bound to its certificate, and it came without one.";
+        let certificate = self.certificate.ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, text))?;
+        Ok(Some(Confirmation::Certificate(certificate.thumbprint)))
+    }
+}
+
+impl Verified {
+    /// §3: whether whoever presents it has what it is bound to.
+    pub fn is_confirmed_by(&self, certificate: Option<&ClientCertificate>) -> bool {
+        match self.authorization.bound_to {
+            None => true,
+            Some(Confirmation::Certificate(thumbprint)) => certificate.is_some_and(|it| it.thumbprint == thumbprint),
+        }
+    }
+}

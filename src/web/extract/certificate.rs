@@ -1,0 +1,134 @@
+//! The certificate of a caller's TLS connection, as the proxy hands it on that ended the connection: in the header that the
+//! settings name, of trusted proxies alone, since certificates are no secret and anybody can write one into a header.
+//!
+//! Read as RFC 9440 §2.2 has it (`:base64:`, Caddy), as PEM in percent-encoding (nginx, and Envoy's
+//! `X-Forwarded-Client-Cert` in its member `Cert`), or as its base64 alone (Traefik).
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+
+use crate::config::Config;
+use crate::keys::certificate::ClientCertificate;
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// Nothing where the connection had none, or nobody is to say so.
+///
+/// # Errors
+/// A sentence, where there is something that is none, or two of them.
+pub fn client_certificate(
+    headers: &HeaderMap,
+    from_proxy: bool,
+    config: &Config,
+) -> Result<Option<ClientCertificate>, &'static str> {
+    let Some(name) = config.client_certificate_header.as_ref().filter(|_| from_proxy) else { return Ok(None) };
+    let mut all = headers.get_all(name.as_str()).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err("The header of the client certificate is repeated.");
+    }
+    let Some(text) = first.map(|value| value.to_str().unwrap_or("?").trim()) else { return Ok(None) };
+    // RFC 8941 §3.3.5: no bytes; Caddy writes it so where there is no certificate.
+    if matches!(text, "" | "::") {
+        return Ok(None);
+    }
+    read(text).map(Some).ok_or("The client certificate that the proxy handed on cannot be read.")
+}
+
+fn read(text: &str) -> Option<ClientCertificate> {
+    if let Some(item) = text.strip_prefix(':') {
+        return der(item.strip_suffix(':')?);
+    }
+    let text = match forwarded(text) {
+        Some(own) => own?,
+        None => text,
+    };
+    let text = percent_decode_str(text).decode_utf8().ok()?;
+    match text.trim_start().strip_prefix(BEGIN) {
+        Some(rest) => der(rest.split_once(END)?.0),
+        // Those of its issuers come after it.
+        None => der(text.split(',').next().unwrap_or_default()),
+    }
+}
+
+/// Of Envoy's list the last element, which is the one that the nearest proxy wrote; nothing where that one has no
+/// certificate.
+fn forwarded(text: &str) -> Option<Option<&str>> {
+    if !text.contains('=') || !text.contains(';') {
+        return None;
+    }
+    let last = unquoted(text, ',').pop().unwrap_or_default();
+    let member = unquoted(last, ';').into_iter().find_map(|pair| pair.trim().strip_prefix("Cert="));
+    Some(member.map(|value| value.trim_matches('"')))
+}
+
+/// Parted at each `at` that stands outside of quotes: what is inside of them, a subject, its owner may have chosen.
+fn unquoted(text: &str, at: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let part = |c: char| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        c == at && !quoted
+    };
+    text.split(part).collect()
+}
+
+fn der(base64: &str) -> Option<ClientCertificate> {
+    let kept: String = base64.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let der = STANDARD.decode(kept).ok().filter(|der| !der.is_empty())?;
+    Some(ClientCertificate::from_der(der))
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    use super::*;
+    use crate::domain::certificate::Thumbprint;
+
+    #[test]
+    fn every_proxys_way_of_handing_it_on_is_read() {
+        let bytes: Vec<u8> = (0..200).collect();
+        let base64 = STANDARD.encode(&bytes);
+        let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let pem = format!("{BEGIN}\n{}\n{END}\n", lines.join("\n"));
+        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let chain = format!("{base64},{}", STANDARD.encode(b"its issuer"));
+        for text in [
+            format!(":{base64}:"),
+            escaped(&pem),
+            escaped(&format!("{pem}{BEGIN}\nAAAA\n{END}\n")),
+            escaped(&base64),
+            escaped(&chain),
+            chain,
+            format!("Hash=ab;Cert=\"{}\";Subject=\"\";URI=", escaped(&pem)),
+            format!("Hash=cd;Cert=\"AA\",Hash=ab;Cert=\"{}\"", escaped(&pem)),
+            format!("Hash=ab;Cert=\"{}\";Subject=\"CN=a,Cert=AAAA;O=\\\",Hash=b;Cert=AAAA\"", escaped(&pem)),
+        ] {
+            let read = read(&text).map(|certificate| certificate.thumbprint);
+            assert_eq!(read, Some(Thumbprint::of(&bytes)), "{text}");
+        }
+        for text in [
+            ":",
+            ":AAAA",
+            ":AA AA:=",
+            "?",
+            "%ff%fe",
+            "AAA",
+            "Hash=ab;Subject=\"CN=a\"",
+            "Hash=ab;Subject=\"CN=a,Hash=b;Cert=AAAA;O=b\"",
+            &escaped(BEGIN),
+            &escaped(&format!("{BEGIN}\n?\n{END}")),
+            &format!("Hash=ab;Cert=\"{}\",Hash=cd", escaped(&pem)),
+        ] {
+            assert!(read(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! TLS certificates at the gate (RFC 8705): a client that is known by one, and tokens that are bound to one; through the
+//! real nginx with the documented lines, and asked directly for what only a proxy could say.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::SanType;
+use reqwest::{Certificate, Client as Http, Identity, StatusCode};
+use serde_json::{Value, json};
+use signet::domain::ids::ClientId;
+use signet::manage::{By, clients};
+
+use super::nginx::address;
+use super::signatures::apply_clients;
+use super::{ORDERS, nginx as ask, put_api, webs_secret};
+use crate::support::Server;
+use crate::support::authority::{Authority, Callers, Shown};
+use crate::support::nginx::Nginx;
+use crate::support::wire::Api;
+
+const HOST: &str = "localhost";
+
+/// A server that believes `Client-Cert` of this machine.
+async fn server(accepts: Value) -> Server {
+    let server = Server::start_with(|config| {
+        config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
+        config.client_certificate_header = Some("Client-Cert".to_owned().try_into().unwrap());
+    })
+    .await;
+    server.user("alice").await;
+    put_api(&server, json!({ "accepts": accepts })).await;
+    server
+}
+
+fn row(id: &str, changes: Value) -> Value {
+    let mut row = json!({ "client_id": id, "token_endpoint_auth_method": "tls_client_auth",
+                          "grant_types": ["client_credentials"], "scope": "read" });
+    row.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    row
+}
+
+fn subject(id: &str, dn: &str) -> Value {
+    row(id, json!({ "tls_client_auth_subject_dn": dn }))
+}
+
+fn its_own(id: &str, certificate: &Shown) -> Value {
+    let key = json!({ "kty": "EC", "crv": "P-256", "x": "x", "y": "y", "x5c": [STANDARD.encode(&certificate.der)] });
+    row(id, json!({ "token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": { "keys": [key] } }))
+}
+
+/// As RFC 9440 hands it on.
+fn handed_on(certificate: &Shown) -> String {
+    format!(":{}:", STANDARD.encode(&certificate.der))
+}
+
+async fn asked(server: &Server, headers: &[(&str, &str)]) -> (u16, String, String) {
+    let answer = ask(server, "GET", "/orders/1", headers).await;
+    (answer.meant(), answer.reason().to_owned(), answer.header("x-gate-client").to_owned())
+}
+
+#[tokio::test]
+async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
+    let server = server(json!(["mtls", "bearer", "basic"])).await;
+    let (callers, others, shown) = (Callers::new("Callers"), Callers::new("Others"), Authority::new());
+    let reports = callers.sign("reports", vec![]);
+    let robot = Shown::self_signed("robot");
+    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example"), its_own("robot", &robot)]))
+        .await
+        .unwrap();
+    let api = Api::start().await;
+    let believed = format!("{}{}", callers.root(), robot.cert);
+    let files = [("server.pem", shown.cert.as_str()), ("server.key", &shown.key), ("callers.pem", &believed)];
+    let nginx = Nginx::gate_with_tls(HOST, address(&server.url), api.address, files).await;
+    let get = async |certificate: Option<&Shown>, headers: &[(&str, &str)]| {
+        let root = Certificate::from_pem(shown.root.as_bytes()).unwrap();
+        let mut http = Http::builder().tls_certs_only([root]).resolve(HOST, nginx.address).no_proxy();
+        if let Some(shown) = certificate {
+            http = http.identity(Identity::from_pem(format!("{}{}", shown.cert, shown.key).as_bytes()).unwrap());
+        }
+        let mut request = http.build().unwrap().get(format!("https://{HOST}:{}/orders/1", nginx.address.port()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let told: Value = response.json().await.unwrap_or_default();
+        let got = |name: &str| {
+            let fields = told["headers"].as_array().into_iter().flatten();
+            let mut named = fields.filter(|field| field[0].as_str().unwrap().eq_ignore_ascii_case(name));
+            named.next().map(|field| field[1].as_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        (status.as_u16(), got("x-gate-way"), got("x-gate-client"), got("client-cert"))
+    };
+    let known = |id: &str| (200, "mtls".to_owned(), id.to_owned(), String::new());
+    let nobody = |status| (status, String::new(), String::new(), String::new());
+    assert_eq!(get(Some(&reports), &[]).await, known("reports"), "{}", nginx.log());
+    assert_eq!(get(Some(&robot), &[]).await, known("robot"));
+    assert_eq!(get(None, &[]).await, nobody(401));
+    // Of the authority, and nobody's here.
+    assert_eq!(get(Some(&callers.sign("somebody", vec![])), &[]).await, nobody(401));
+    // The right name by another authority, and by nobody at all: nginx does not hand it on, it refuses.
+    assert_eq!(get(Some(&others.sign("reports", vec![])), &[]).await.0, 400);
+    assert_eq!(get(Some(&Shown::self_signed("reports")), &[]).await.0, 400);
+    // Certificates are no secret: one that a caller writes into the header is gone.
+    let forged = handed_on(&reports);
+    assert_eq!(get(None, &[("client-cert", &forged)]).await, nobody(401));
+    assert_eq!(get(Some(&robot), &[("client-cert", &forged)]).await, known("robot"));
+    // Beside another credential it says nothing.
+    server.client("web", json!({ "scope": "read" })).await;
+    let basic = get(Some(&reports), &[("authorization", &webs_secret())]).await;
+    assert_eq!((basic.1.as_str(), basic.2.as_str()), ("basic", "web"));
+}
+
+#[tokio::test]
+async fn each_name_in_a_certificate_is_one_clients() {
+    let server = server(json!(["mtls"])).await;
+    let callers = Callers::new("Callers");
+    let text = |text: &str| text.to_owned().try_into().unwrap();
+    let rows = json!([
+        subject("by-subject", "cn=By  Subject,o=example"),
+        row("by-dns", json!({ "tls_client_auth_san_dns": "Reports.example.com" })),
+        row("by-uri", json!({ "tls_client_auth_san_uri": "spiffe://example.com/reports" })),
+        row("by-ip", json!({ "tls_client_auth_san_ip": "2001:db8:0::1" })),
+        row("by-email", json!({ "tls_client_auth_san_email": "reports@Example.com" })),
+    ]);
+    apply_clients(&server, rows).await.unwrap();
+    let uri = SanType::URI(text("spiffe://example.com/reports"));
+    for (certificate, client) in [
+        (callers.sign("by subject", vec![]), "by-subject"),
+        (callers.sign("a", vec![SanType::DnsName(text("reports.example.com"))]), "by-dns"),
+        (callers.sign("b", vec![SanType::DnsName(text("b.example.com")), uri.clone()]), "by-uri"),
+        (callers.sign("c", vec![SanType::IpAddress("2001:db8::1".parse().unwrap())]), "by-ip"),
+        (callers.sign("d", vec![SanType::Rfc822Name(text("reports@example.com"))]), "by-email"),
+    ] {
+        let expected = (200, String::new(), client.to_owned());
+        assert_eq!(asked(&server, &[("client-cert", &handed_on(&certificate))]).await, expected, "{client}");
+    }
+    let refused = (401, "invalid_credential".to_owned(), String::new());
+    for (certificate, why) in [
+        (callers.sign("e", vec![SanType::URI(text("reports.example.com"))]), "a name of another kind"),
+        (callers.sign("by subject,more", vec![]), "another subject"),
+        (callers.sign("by subject", vec![uri]), "two clients'"),
+    ] {
+        assert_eq!(asked(&server, &[("client-cert", &handed_on(&certificate))]).await, refused, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_is_registered_with_holds_at_once() {
+    let server = server(json!(["mtls"])).await;
+    let callers = Callers::new("Callers");
+    let (old, new) = (handed_on(&callers.sign("old", vec![])), handed_on(&callers.sign("new", vec![])));
+    let (passed, refused) =
+        ((200, String::new(), "reports".to_owned()), (401, "invalid_credential".to_owned(), String::new()));
+    apply_clients(&server, json!([subject("reports", "CN=old,O=Example")])).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &old)]).await, passed);
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await, refused);
+    apply_clients(&server, json!([subject("reports", "CN=new,O=Example")])).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &old)]).await, refused);
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await, passed);
+    // Another client of the same name makes it nobody's, and its end gives it back.
+    apply_clients(&server, json!([subject("double", "CN=new,O=Example")])).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await, refused);
+    let manager = server.app.manager();
+    clients::delete(&manager, &By::command_line(), &ClientId::parse("double").unwrap()).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await, passed);
+    clients::disable(&manager, &By::command_line(), &ClientId::parse("reports").unwrap()).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await, refused);
+    // What the API does not take is not looked at.
+    put_api(&server, json!({ "accepts": ["bearer"] })).await;
+    assert_eq!(asked(&server, &[("client-cert", &new)]).await.1, "no_credential");
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_read_is_refused_and_one_of_a_stranger_is_nothing() {
+    let server = server(json!(["mtls"])).await;
+    let reports = handed_on(&Callers::new("Callers").sign("reports", vec![]));
+    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
+    let malformed = (400, "malformed_credential".to_owned(), String::new());
+    for value in [":?:", "-----BEGIN%20CERTIFICATE-----", &reports[..40], "%ff"] {
+        assert_eq!(asked(&server, &[("client-cert", value)]).await, malformed, "{value}");
+    }
+    let twice = [("client-cert", reports.as_str()), ("client-cert", reports.as_str())];
+    assert_eq!(asked(&server, &twice).await, malformed);
+    // Bytes that are no certificate are handed on by no proxy, and are nobody's.
+    assert_eq!(asked(&server, &[("client-cert", ":AAAA:")]).await.0, 401);
+    for nothing in ["", "::"] {
+        assert_eq!(asked(&server, &[("client-cert", nothing)]).await.1, "no_credential", "{nothing}");
+    }
+    // Without the setting the header is one like any other.
+    let plain = super::with_gate(json!({ "accepts": ["mtls"] })).await;
+    apply_clients(&plain, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
+    assert_eq!(asked(&plain, &[("client-cert", &reports)]).await.1, "no_credential");
+}
+
+/// RFC 8705 §3: at the token endpoint, the gate, UserInfo and introspection; §4: the refresh token of a public client.
+#[tokio::test]
+async fn a_bound_token_is_nothing_without_its_certificate() {
+    let server = server(json!(["bearer"])).await;
+    let callers = Callers::new("Callers");
+    let (reports, other) = (handed_on(&callers.sign("reports", vec![])), handed_on(&callers.sign("other", vec![])));
+    for format in ["jwt", "opaque"] {
+        let row = row(
+            "reports",
+            json!({
+                "tls_client_auth_subject_dn": "CN=reports,O=Example",
+                "tls_client_certificate_bound_access_tokens": true, "access_token_format": format,
+            }),
+        );
+        apply_clients(&server, json!([row])).await.unwrap();
+        let form = [("grant_type", "client_credentials"), ("client_id", "reports"), ("resource", ORDERS)];
+        let ask = async |certificate: Option<&str>| {
+            let mut request = reqwest::Client::new().post(format!("{}/oauth2/token", server.url)).form(&form);
+            if let Some(certificate) = certificate {
+                request = request.header("client-cert", certificate);
+            }
+            let response = request.send().await.unwrap();
+            (response.status(), response.json::<Value>().await.unwrap())
+        };
+        for wrong in [None, Some(other.as_str())] {
+            let (status, problem) = ask(wrong).await;
+            assert_eq!((status, &problem["error"]), (StatusCode::UNAUTHORIZED, &json!("invalid_client")), "{wrong:?}");
+        }
+        let (status, tokens) = ask(Some(&reports)).await;
+        assert_eq!(status, StatusCode::OK, "{tokens}");
+        let token = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        let with = async |certificate: Option<&str>| {
+            let mut headers = vec![("authorization", token.as_str())];
+            headers.extend(certificate.map(|certificate| ("client-cert", certificate)));
+            asked(&server, &headers).await
+        };
+        // Twice: what the gate has seen before is no better.
+        for _ in 0..2 {
+            assert_eq!(with(Some(&reports)).await, (200, String::new(), "reports".to_owned()), "{format}");
+            let refused = (401, "invalid_credential".to_owned(), String::new());
+            assert_eq!(with(None).await, refused, "{format}");
+            assert_eq!(with(Some(&other)).await, refused, "{format}");
+        }
+        let form = [("client_id", "reports"), ("token", tokens["access_token"].as_str().unwrap())];
+        let introspect = reqwest::Client::new().post(format!("{}/oauth2/introspect", server.url));
+        let told = introspect.header("client-cert", &reports).form(&form).send().await.unwrap();
+        let told: Value = told.json().await.unwrap();
+        assert_eq!(told["cnf"]["x5t#S256"].as_str().map(str::len), Some(43), "{format}: {told}");
+    }
+}
