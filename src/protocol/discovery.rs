@@ -85,7 +85,6 @@ impl Provider {
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": proving,
             "revocation_endpoint_auth_methods_supported": methods,
-            "tls_client_certificate_bound_access_tokens": offered.certificates,
             "code_challenge_methods_supported": ["S256"],
             "acr_values_supported": Acr::ALL.map(Acr::as_str),
             "display_values_supported": ["page"],
@@ -102,6 +101,9 @@ impl Provider {
         });
         if let (Some(document), Value::Object(algorithms)) = (document.as_object_mut(), algorithms()) {
             document.extend(algorithms);
+            if offered.certificates {
+                document.insert("tls_client_certificate_bound_access_tokens".into(), true.into());
+            }
             if offered.registration {
                 document.insert("registration_endpoint".into(), url(endpoints.registration).into());
             }

@@ -36,6 +36,7 @@ mod layers;
 mod logo;
 mod logout;
 mod logs;
+mod mtls;
 mod nodes;
 mod outbound;
 mod par;
