@@ -12,13 +12,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use signet_signatures::{ContentDigest, Policy};
+use signet_signatures::{ContentDigest, Error, Policy};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::challenge::{Code, Refusal};
 use crate::guard::{Guard, Settings};
-use crate::identity::Identity;
+use crate::identity::{Identity, Way};
 use crate::requirement::Requirement;
 use crate::signed;
 use crate::token::{self, Unproven};
@@ -93,6 +93,10 @@ impl Guard {
         let digest = ContentDigest::of(&signed::without_address(parts)?).map_err(|error| signed::refusal(&error))?;
         let body = match digest {
             Some(digest) => checked(body, &digest, self.settings.body_limit).await?,
+            // Whoever is on the way could have put it in: a signature speaks for the body by its digest alone.
+            None if who.way() == Way::Signature && !body.is_end_stream() => {
+                return Err(signed::refusal(&Error::HasToCover("content-digest")));
+            }
             None => body,
         };
         parts.extensions.insert(who);

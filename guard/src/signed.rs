@@ -104,9 +104,13 @@ impl Signed {
         let signature = signatures.as_ref().map(Signatures::only).transpose().map_err(refused)?.flatten();
         let signature = signature.ok_or_else(|| Refusal::new(Code::Nothing, "There is no signature."))?;
         let checked = self.policy.check(signature, &request, now).map_err(refused)?;
-        // A key that is not known is refused in the words of a signature that does not verify.
-        let caller = self.keys.find(checked.keyid()).await.ok_or_else(|| refusal(&Error::NotVerified))?;
-        checked.verify(&request, &caller.key).map_err(refused)?;
+        // A key that is not known is refused in the words of one that is, and does not fit.
+        let caller = self.keys.find(checked.keyid()).await;
+        let caller = caller.ok_or_else(|| refusal(&checked.without_key(&request)))?;
+        checked.verify(&request, &caller.key).map_err(|error| match error {
+            Error::Algorithm => refusal(&Error::NotVerified),
+            error => refusal(&error),
+        })?;
         match self.nonces.take(checked.keyid(), checked.nonce(), checked.good_until(), now).await {
             Ok(true) => Ok(caller),
             Ok(false) => Err(Refusal::new(Code::InvalidSignature, "The nonce was used before.")),

@@ -7,15 +7,25 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sfv::KeyRef;
 
-use crate::component::What;
+use crate::component::{Form, What};
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::key::SigningKey;
 use crate::request::Request;
 use crate::{field, query};
 
-/// More than all headers that a server takes.
+/// More than all headers that a server takes: of what is signed, and of what is read for it.
 const MOST_BYTES: usize = 128 * 1024;
+
+/// Bytes that are taken apart for one component. Each one of a query or a dictionary reads it whole, so that a hundred of
+/// them would cost whoever verifies a hundred times what the request weighs.
+fn read_for(what: &What, request: &Request<'_>) -> usize {
+    match what {
+        What::QueryParam(_) => request.query().map_or(0, str::len),
+        What::Field(name, Form::Structured | Form::Member { .. }) => request.lines(name).map(<[u8]>::len).sum(),
+        _ => 0,
+    }
+}
 
 /// The values of the header fields that carry a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +42,10 @@ impl Input {
         let mut lines = Vec::new();
         let mut length = 0;
         for component in self.components() {
+            length += read_for(component.what(), request);
+            if length > MOST_BYTES {
+                return Err(Error::BaseTooLong);
+            }
             let value = match component.what() {
                 What::Method => request.method().to_owned(),
                 What::TargetUri => request.target_uri(),

@@ -96,6 +96,12 @@ impl<'a> Checked<'a> {
         self.good_until
     }
 
+    /// What [`Self::verify`] would say of a key that nobody has: whoever asks about made-up keys learns no more of those
+    /// that there are.
+    pub fn without_key(&self, request: &Request<'_>) -> Error {
+        self.signature.input().base(request).err().unwrap_or(Error::NotVerified)
+    }
+
     /// The proof: that the key made it over this request.
     pub fn verify(&self, request: &Request<'_>, key: &VerifyingKey) -> Result<()> {
         self.signature.verify(request, key)

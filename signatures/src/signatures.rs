@@ -82,10 +82,12 @@ impl Signature {
     /// Whether the key made it over this request (§3.2). What it has to cover, and when it has to be made, is for
     /// [`Policy`](crate::Policy).
     pub fn verify(&self, request: &Request<'_>, key: &VerifyingKey) -> Result<()> {
+        // First, so that what cannot be covered is told of a wrong key as of a right one.
+        let base = self.input.base(request)?;
         if self.input.parameters().alg.as_deref().is_some_and(|alg| alg != key.algorithm().as_str()) {
             return Err(Error::Algorithm);
         }
-        key.verify(self.input.base(request)?.as_bytes(), &self.value)
+        key.verify(base.as_bytes(), &self.value)
     }
 }
 

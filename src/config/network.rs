@@ -23,7 +23,8 @@ impl NetworkList {
     }
 
     pub(super) fn trusts_everyone(&self) -> bool {
-        self.0.iter().any(|net| net.prefix_len() == 0)
+        // In halves, too.
+        IpNet::aggregate(&self.0).iter().any(|net| net.prefix_len() == 0)
     }
 }
 

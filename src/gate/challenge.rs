@@ -1,6 +1,7 @@
 //! `WWW-Authenticate` (RFC 9110 §11.6.1): every way that the API takes, in one line, since older nginx hands on one.
 //! Bearer as RFC 6750 §3, RFC 9470 §3 and RFC 9728 §5.1 have it, Basic as RFC 7617 §2, OAuth as RFC 5849 §3.5.1. There is
-//! no registered scheme for keys and message signatures: theirs name the header that carries them.
+//! no registered scheme for keys, message signatures and certificates: those of the first two name the header that carries
+//! them.
 
 use super::verdict::{Reason, Refusal};
 use crate::domain::api::Api;
@@ -40,8 +41,9 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
         Way::Basic => Some(format!("Basic realm={realm}, charset=\"UTF-8\"")),
         Way::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
         Way::Oauth1 => Some(format!("OAuth realm={realm}")),
-        // A browser is sent to the sign-in page instead; a certificate is shown before there is a request.
-        Way::Session | Way::Mtls => None,
+        Way::Mtls => Some(format!("Certificate realm={realm}")),
+        // A browser is sent to the sign-in page instead.
+        Way::Session => None,
     };
     match refusal.reason.status() {
         401 | 400 if refusal.reason != Reason::MalformedRequest && refusal.reason != Reason::AmbiguousPath => {

@@ -29,7 +29,7 @@ use crate::domain::scope::Scopes;
 use crate::keys::certificate::ClientCertificate;
 use crate::keys::signature_key::SignatureKeys;
 use crate::protocol::Provider;
-use crate::protocol::error::Result;
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 use credential::Unproven;
 use fields::Fields;
@@ -78,6 +78,10 @@ impl Gate {
     /// # Errors
     /// Where something has to be looked up and the database does not answer: nobody is let in.
     pub async fn judge(&self, asked: Asked<'_>) -> Result<Judged> {
+        if self.provider.store.authority().is_out_of_touch(self.provider.env.now()) {
+            let cause = "what other nodes have taken back is not known: the change feed cannot be read";
+            return Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(cause));
+        }
         let apis = self.provider.store.authority().apis(&self.provider.store).await?;
         let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == asked.gate);
         let Some(api) = apis.iter().find(is_named) else {

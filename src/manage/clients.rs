@@ -265,6 +265,8 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
         recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
     }
     if new_secret {
+        // Whoever had the old one may have used it.
+        end_access(tx, id).await?;
         recorder.client(tx, EventKind::ClientSecretRotated, id, "").await?;
         fields.push("client_secret".to_owned());
     }

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::kept::Kept;
 use super::key_uses::KeyUses;
 use super::{
-    Change, Cutoff, Result, Store, api_keys, apis, client_certificates, clients, feed, people, signature_keys,
+    Change, Cutoff, Result, Store, StoreError, api_keys, apis, client_certificates, clients, feed, people,
+    signature_keys,
 };
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
@@ -31,6 +32,10 @@ use crate::env::Timestamp;
 
 /// How often the feed is read. Commands promise to reach a running server within a second.
 const POLL: Duration = Duration::from_millis(500);
+/// A reading of the feed that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Milliseconds for which a node goes on by what it remembers: longer than a database takes to be replaced by its standby.
+const BELIEVED: i64 = 60_000;
 /// No access token lives longer (`config::lifetimes` holds it to that), so no cutoff matters longer.
 const MEMORY_SECONDS: i64 = 86_400;
 /// Clients, people, keys: of each so many are kept.
@@ -49,6 +54,8 @@ pub struct Authority {
     key_uses: KeyUses,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
     position: AtomicI64,
+    /// Since when the feed cannot be read, in milliseconds; 0 while it can.
+    deaf_since: AtomicI64,
     keys_changed: watch::Sender<u64>,
     deliveries_wait: watch::Sender<u64>,
 }
@@ -67,6 +74,7 @@ impl Authority {
             key_uses: KeyUses::default(),
             cutoffs: RwLock::default(),
             position: AtomicI64::new(0),
+            deaf_since: AtomicI64::new(0),
             keys_changed: watch::Sender::new(0),
             deliveries_wait: watch::Sender::new(0),
         }
@@ -83,6 +91,28 @@ impl Authority {
     /// # Errors
     /// Where the database does not answer.
     pub async fn catch_up(&self, store: &Store) -> Result<()> {
+        // A connection that is cut off may not say so.
+        let read = tokio::time::timeout(PATIENCE, self.read_feed(store)).await;
+        let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("the change feed does not answer".to_owned())));
+        if read.is_ok() {
+            self.deaf_since.store(0, Ordering::SeqCst);
+        } else {
+            let now = store.env().now().0;
+            // Where it says something already, that was earlier.
+            self.deaf_since.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst).ok();
+        }
+        read
+    }
+
+    /// Whether it has been so long without the feed that what it remembers may not be so any more: others may have taken
+    /// back what it believes.
+    #[must_use]
+    pub fn is_out_of_touch(&self, now: Timestamp) -> bool {
+        let since = self.deaf_since.load(Ordering::SeqCst);
+        since != 0 && now.since(Timestamp(since)) > BELIEVED
+    }
+
+    async fn read_feed(&self, store: &Store) -> Result<()> {
         loop {
             let entries = feed::after(store.read(), self.position.load(Ordering::SeqCst)).await?;
             let Some((last, ..)) = entries.last() else { return Ok(()) };
@@ -274,6 +304,8 @@ impl Authority {
             return true;
         }
         let cut = |cutoff: &Cutoff| cutoffs.get(cutoff).is_some_and(|at| issued_at <= *at);
+        // These never come back, so it does not matter whose clock said when.
+        let gone = |cutoff: &Cutoff| cutoffs.contains_key(cutoff);
         let user = authorization.user();
         let user_cut = user.is_some_and(|user| cut(&Cutoff::User(user)));
         // Of its own client, and of each client through which it came.
@@ -283,9 +315,9 @@ impl Authority {
         });
         // Offline access is what goes on when the browser session has ended (OpenID Connect Core §11).
         let session_cut = !authorization.scopes.contains(OFFLINE_ACCESS)
-            && authorization.session().is_some_and(|session| cut(&Cutoff::Session(session)));
-        let grant_cut = authorization.grant.is_some_and(|grant| cut(&Cutoff::Grant(grant)));
-        let token_cut = token.is_some_and(|token| cut(&Cutoff::Token(token.to_owned())));
+            && authorization.session().is_some_and(|session| gone(&Cutoff::Session(session)));
+        let grant_cut = authorization.grant.is_some_and(|grant| gone(&Cutoff::Grant(grant)));
+        let token_cut = token.is_some_and(|token| gone(&Cutoff::Token(token.to_owned())));
         !(user_cut || client_cut || session_cut || grant_cut || token_cut)
     }
 }

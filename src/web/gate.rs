@@ -62,7 +62,11 @@ async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> R
     let trusted = &app.config.trusted_proxies;
     let from_proxy = peer(&parts.extensions).is_some_and(|peer| trusted.contains(peer));
     let certificate = client_certificate(headers, from_proxy, &app.config);
-    let fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+    let mut fields = Fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+    // HTTP/2 has the host in `:authority` (RFC 9113 §8.3.1).
+    if let Some(authority) = parts.uri.authority().filter(|_| !headers.contains_key(header::HOST)) {
+        fields.0.push(("host", authority.as_str().as_bytes()));
+    }
     let asked = Asked {
         gate,
         method: parts.method.as_str(),

@@ -74,7 +74,8 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     response
 }
 
-/// What machines ask every few seconds, and the files that come with each page: they would drown the rest.
+/// What machines ask every few seconds, and the files that come with each page: they would drown the rest. The gate says
+/// itself what it refuses.
 fn is_routine(path: &str) -> bool {
-    path == "/livez" || path == "/readyz" || path.starts_with("/static/")
+    path == "/livez" || path == "/readyz" || path.starts_with("/static/") || path.starts_with("/gate/verify/")
 }

@@ -131,6 +131,38 @@ async fn what_was_changed_is_refused() {
     assert_eq!(refused(&api, request).await, not_verified);
 }
 
+/// A method whose requests seldom have a body: one that somebody put in is not what was signed.
+#[tokio::test]
+async fn a_body_that_nobody_signed_is_refused() {
+    let (_, guard) = start(&support::clock()).await;
+    let api = api(&guard);
+    assert_eq!(send(&api, call("DELETE", "/echo", "a").sign()).await.status, 200);
+    let mut request = call("DELETE", "/echo", "b").sign();
+    *request.body_mut() = Body::from(r#"{"all":true}"#);
+    let (status, told) = refused(&api, request).await;
+    assert!(status == 401 && told.contains("content-digest"), "{status} {told}");
+}
+
+/// Whoever asks with made-up keys learns nothing about those that there are.
+#[tokio::test]
+async fn a_key_that_is_not_known_is_refused_as_one_that_is() {
+    let (_, guard) = start(&support::clock()).await;
+    let api = api(&guard);
+    let mut told = Vec::new();
+    for (keyid, alg) in [("k1", None), ("nobody", None), ("k1", Some("ed25519")), ("nobody", Some("ed25519"))] {
+        for covered in ["\"@method\" \"@target-uri\"", "\"@method\" \"@target-uri\" \"x-nope\""] {
+            let alg = alg.map(|alg| format!(";alg=\"{alg}\"")).unwrap_or_default();
+            let input = format!("sig1=({covered});created={NOW};nonce=\"a\";keyid=\"{keyid}\"{alg}");
+            let request = Request::get("/me").header("Signature-Input", input).header("Signature", "sig1=:AA==:");
+            told.push((covered, refused(&api, request.body(Body::empty()).unwrap()).await));
+        }
+    }
+    for (covered, answer) in &told {
+        let first = &told.iter().find(|(of, _)| of == covered).unwrap().1;
+        assert_eq!(answer, first, "{covered}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_is_taken_once_within_its_window() {
     let clock = support::clock();

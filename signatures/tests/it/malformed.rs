@@ -134,3 +134,25 @@ fn no_component_of_a_request() {
         assert_eq!(own(&format!("s=({component})"), "s=:AA==:"), error);
     }
 }
+
+/// Each parameter of a query reads all of it: many of them over a long one would cost a thousand times the request.
+#[test]
+fn what_costs_more_than_it_weighs_is_not_read() {
+    let names: Vec<String> = (0..60).map(|at| format!("p{at}")).collect();
+    let target = format!("https://a.example/?{}{}", names.join("&"), "&x".repeat(7000));
+    let request = Request::to("GET", &target).unwrap();
+    let covered = |names: &[String]| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("\"@query-param\";name=\"{name}\"")).collect();
+        format!("s=({});keyid=\"k\"", quoted.join(" "))
+    };
+    let base = |names: &[String]| {
+        let input = covered(names);
+        let request = request.clone().with_field("Signature-Input", input.as_bytes()).unwrap();
+        let request = request.with_field("Signature", b"s=:AA==:").unwrap();
+        let signatures = Signatures::of(&request).unwrap().unwrap();
+        let signature = signatures.only().unwrap().unwrap();
+        signature.input().base(&request).map(|base| base.lines().count())
+    };
+    assert_eq!(base(&names[..8]), Ok(9));
+    assert_eq!(base(&names), Err(Error::BaseTooLong));
+}

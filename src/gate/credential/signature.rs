@@ -67,7 +67,9 @@ impl Gate {
             Ok(checked) => checked,
             Err(error) => return Ok(Err(refused(&error))),
         };
-        let Some((client, key)) = self.signer(checked.keyid()).await? else { return Ok(Err(invalid())) };
+        let Some((client, key)) = self.signer(checked.keyid()).await? else {
+            return Ok(Err(refused(&checked.without_key(request))));
+        };
         if let Err(error) = checked.verify(request, &key) {
             return Ok(Err(refused(&error)));
         }

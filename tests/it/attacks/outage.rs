@@ -40,6 +40,26 @@ impl Away {
     }
 }
 
+/// What other nodes take back meanwhile, this one cannot know: for a minute the gate goes on by what it remembers, and no
+/// longer. `SQLite` has no other nodes, and goes on being read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_gate_that_hears_nothing_of_the_others_lets_nobody_in() {
+    let server = crate::gate::with_gate(serde_json::json!({})).await;
+    let secret = crate::gate::webs_secret();
+    let asked = async || crate::gate::nginx(&server, "GET", "/orders/1", &[("authorization", &secret)]).await.status;
+    let (store, postgres) = (server.app.store(), !server.app.config.database().is_sqlite());
+    assert_eq!(asked().await, 200);
+    let away = Away::begin(&server).await;
+    assert_eq!(store.authority().catch_up(store).await.is_err(), postgres);
+    server.advance(59);
+    assert_eq!(asked().await, 200, "a database that is replaced by its standby stops no API");
+    server.advance(2);
+    assert_eq!(asked().await, if postgres { 503 } else { 200 });
+    away.end().await;
+    store.authority().catch_up(store).await.unwrap();
+    assert_eq!(asked().await, 200);
+}
+
 /// "A database that goes away: 503, and recovery without a restart"; T27, CVE-2020-15223: a revocation that swallowed a
 /// storage error. While it is away, what needs it says so in its form, a revocation or a sign-out never says that it is done, and what
 /// needs no database goes on. When it is back, so is everything, and nothing that was refused has happened.

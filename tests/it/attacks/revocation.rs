@@ -116,8 +116,14 @@ async fn a_client_has_what_it_is_registered_for_now() {
     meta.scope = "openid".split(' ').collect();
     clients::update(&manager, &by, &web, meta).await.unwrap();
     assert_eq!(refresh(&server, &text(&next, "refresh_token")).await.1["error"], "unauthorized_client");
-    clients::rotate_secret(&manager, &by, &web, None).await.unwrap();
+    assert_eq!(userinfo(&server, &text(&next, "access_token")).await, 200);
+    let new = clients::rotate_secret(&manager, &by, &web, None).await.unwrap();
     assert_eq!(refresh(&server, &text(&next, "refresh_token")).await.0, 401, "the old secret is void at once");
+    assert_eq!(userinfo(&server, &text(&next, "access_token")).await, 401, "and what was got by it");
+    let introspection =
+        super::http().post(format!("{}/oauth2/introspect", server.url)).basic_auth("web", Some(new.expose()));
+    let told = introspection.form(&[("token", text(&next, "access_token"))]).send().await.unwrap();
+    assert_eq!(told.json::<serde_json::Value>().await.unwrap(), serde_json::json!({ "active": false }));
 }
 
 /// One step of a history.

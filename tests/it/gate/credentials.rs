@@ -69,6 +69,7 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
         "delete the person",
         "disable the client",
         "delete the client",
+        "replace its secret",
         "change the password",
         "take the consent back",
         "sign out",
@@ -94,6 +95,7 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
             "delete the person" => people::delete(&manager, &by, alice).await.unwrap(),
             "disable the client" => drop(clients::disable(&manager, &by, &web).await.unwrap()),
             "delete the client" => clients::delete(&manager, &by, &web).await.unwrap(),
+            "replace its secret" => drop(clients::rotate_secret(&manager, &by, &web, None).await.unwrap()),
             "change the password" => {
                 let new = Secret::new("another correct horse battery".to_owned());
                 drop(people::set_password(&manager, &by, alice, new, None).await.unwrap());

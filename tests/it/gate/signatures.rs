@@ -240,6 +240,15 @@ async fn a_changed_request_is_refused() {
         (401, &wrong.body["detail"]),
         "nothing tells which key there is"
     );
+    let nope = |keyid: &str| {
+        let mut headers = Signed { keyid: keyid.into(), ..fresh() }.headers();
+        headers.insert("signature-input", headers["signature-input"].replacen("(\"", "(\"x-nope\" \"", 1));
+        headers
+    };
+    let unknown = send(&server, "GET", "/orders/1?a=b", &nope("nobody")).await;
+    let known = send(&server, "GET", "/orders/1?a=b", &nope("hmac-sha256")).await;
+    assert!(known.body["detail"].as_str().unwrap().contains("x-nope"), "{known:?}");
+    assert_eq!((unknown.status, &unknown.body["detail"]), (known.status, &known.body["detail"]));
     let headers = |name: &'static str, value: &str| {
         let mut headers = fresh().headers();
         headers.insert(name, value.to_owned());
