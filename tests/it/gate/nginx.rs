@@ -170,6 +170,8 @@ async fn a_refusal_comes_to_the_caller_as_it_is_meant() {
         let (shown, problem) = (reply.header("www-authenticate"), reply.json());
         assert_eq!((reply.status, &problem["status"]), (status, &json!(status)), "{method} {target}: {reply:?}");
         assert_eq!(problem["reason"], reason, "{method} {target}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.ends_with('.') && detail.contains(' '), "a sentence to act on: {problem}");
         assert_eq!(problem["request_id"].as_str().unwrap().len(), 32, "{problem}");
         assert!(shown.contains(challenge) && challenge.is_empty() == shown.is_empty(), "{method} {target}: {shown}");
         assert_eq!(reply.header("content-type"), "application/problem+json");
