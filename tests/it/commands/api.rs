@@ -54,6 +54,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     assert_eq!(program.done(&["api", "create", "--identifier", "urn:example:b"]), "urn:example:b is added\n");
 
     program.write("bad.json", "[{ \"methods\": [\"GET\"] }]");
+    program.write("encoded.json", "[{ \"methods\": [\"GET\"], \"path\": \"/my%20files\" }]");
     for (arguments, says) in [
         (vec!["api", "create", "--identifier", ID], "already"),
         (vec!["api", "update", "urn:example:b", "--gate", "orders"], ID),
@@ -63,6 +64,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
         (vec!["api", "update", ID, "--lifetime", "1"], "access_token_lifetime"),
         (vec!["api", "update", ID, "--scope", "openid"], "scopes"),
         (vec!["api", "update", ID, "--rules", "bad.json"], "path"),
+        (vec!["api", "update", ID, "--rules", "encoded.json"], "as people read it"),
         (vec!["api", "update", ID, "--rules", "gone.json"], "gone.json"),
         (vec!["api", "update", "urn:example:c", "--name", "C"], "urn:example:c"),
         (vec!["api", "show", "urn:example:c"], "urn:example:c"),
