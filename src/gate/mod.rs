@@ -3,10 +3,11 @@
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
 //! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads);
-//! [`credential`] whose that is, [`session`] how a browser gets its own; [`limits`] how often they may; [`verdict`] what is
+//! [`credential`] whose that is, [`session`] how a browser gets its own and [`app_address`] by which way; [`limits`] how often they may; [`verdict`] what is
 //! answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
 //! and answers; `domain::gate`, the settings of an API.
 
+pub mod app_address;
 mod challenge;
 mod credential;
 pub mod fields;
@@ -85,7 +86,7 @@ impl Gate {
         let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,
             Err(refusal) => {
-                let sign_in = session::sign_in_address(api, &asked, &refusal);
+                let sign_in = app_address::sign_in_address(api, &asked, &refusal);
                 Verdict::Refuse(Refusal { sign_in, ..refusal.for_api(api) })
             }
         };

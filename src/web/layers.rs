@@ -9,6 +9,7 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use super::extract::RequestId;
+use super::urls::STATIC;
 use crate::app::App;
 
 /// No inline script or style. `form-action` is left out on purpose: Chromium applies it to the whole redirect chain of a
@@ -76,5 +77,5 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
 
 /// What machines ask every few seconds, and the files that come with each page: they would drown the rest.
 fn is_routine(path: &str) -> bool {
-    path == "/livez" || path == "/readyz" || path.starts_with("/static/")
+    path == "/livez" || path == "/readyz" || path.strip_prefix(STATIC).is_some_and(|name| name.starts_with('/'))
 }
