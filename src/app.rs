@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::env::Env;
 use crate::gate::Gate;
+use crate::gate::guesses::Guesses;
 use crate::gate::limits::Limits;
 use crate::gate::tally::Tally;
 use crate::identity::passkey::Passkeys;
@@ -71,6 +72,7 @@ impl App {
             provider: provider.clone(),
             signature_keys: SignatureKeys::default(),
             limits: Limits::default(),
+            guesses: Guesses::default(),
             tally: Tally::default(),
         };
         Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images, gate })))

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::{member, print, print_json, print_table, said};
@@ -26,7 +26,7 @@ pub(super) enum Command {
     },
     /// Show one API with its rules.
     Show(Named),
-    /// Change what is named of an API; the rest stays.
+    /// Change what is named of an API, and take away what --unset names; the rest stays.
     Update(Box<Update>),
     /// Delete an API: no token is for it any more, and its gate lets nobody in.
     Delete(Named),
@@ -47,6 +47,9 @@ pub(super) struct Create {
 pub(super) struct Update {
     #[arg(value_parser = member::<ApiId>)]
     identifier: ApiId,
+    /// Take a member away, before any other is set; may be repeated.
+    #[arg(long, value_name = "MEMBER", value_enum)]
+    unset: Vec<Member>,
     #[command(flatten)]
     members: Members,
     #[arg(long)]
@@ -61,12 +64,53 @@ pub(super) struct Named {
     json: bool,
 }
 
+/// What an API may be without, by its name in documents.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Member {
+    Scopes,
+    /// Back to `jwt`
+    AccessTokenFormat,
+    /// Back to the setting `lifetimes.access_token`
+    AccessTokenLifetime,
+    /// With `accepts`, `origins` and `rules`, which are for a gate
+    Gate,
+    /// Back to `bearer`; with `origins`, which are for `session`
+    Accepts,
+    Origins,
+    /// Then nobody passes
+    Rules,
+    RateLimit,
+}
+
+impl Member {
+    fn take_from(self, api: &mut Api) {
+        match self {
+            Self::Scopes => api.scopes = Scopes::default(),
+            Self::AccessTokenFormat => api.access_token_format = None,
+            Self::AccessTokenLifetime => api.access_token_lifetime = None,
+            Self::Gate => {
+                api.gate = None;
+                api.rules.clear();
+                Self::Accepts.take_from(api);
+            }
+            Self::Accepts => {
+                api.accepts.clear();
+                api.origins.clear();
+            }
+            Self::Origins => api.origins.clear(),
+            Self::Rules => api.rules.clear(),
+            Self::RateLimit => api.rate_limit = None,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct Members {
     /// What people read.
     #[arg(long)]
     name: Option<String>,
-    /// A scope of its own; may be repeated.
+    /// A scope of its own; may be repeated. Those named are all that it has.
     #[arg(long = "scope", value_name = "SCOPE", value_parser = one_scope)]
     scopes: Vec<String>,
     /// The last part of the address at which proxies ask, `/gate/verify/GATE`.
@@ -150,10 +194,14 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::List { json } => list(manager, json).await,
         Command::Show(named) => show(manager, &named).await,
         Command::Update(args) => {
-            let (rules, members) = (args.members.rules.as_deref().map(read_rules).transpose()?, args.members);
-            let edit = move |api: &mut Api| members.set(rules, api);
-            let api = apis::update(manager, &by, &args.identifier, edit).await.map_err(said)?;
-            answer(&api, args.json, "is changed")
+            let Update { identifier, unset, members, json } = *args;
+            let rules = members.rules.as_deref().map(read_rules).transpose()?;
+            let edit = move |api: &mut Api| {
+                unset.into_iter().for_each(|member| member.take_from(api));
+                members.set(rules, api);
+            };
+            let api = apis::update(manager, &by, &identifier, edit).await.map_err(said)?;
+            answer(&api, json, "is changed")
         }
         Command::Delete(named) => {
             apis::delete(manager, &by, named.identifier.clone()).await.map_err(said)?;

@@ -39,6 +39,7 @@ macro_rules! event_kinds {
 event_kinds! {
     SignedIn => "sign_in", "Signed in";
     SignInFailed => "sign_in.failed", "Sign-in refused";
+    AppEntered => "sign_in.app", "Signed in to an app behind a gate";
     SignedOut => "sign_out", "Signed out";
     SessionEnded => "session.ended", "Session ended";
     PasswordChanged => "password.changed", "Password changed";

@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod device;
 pub mod event;
 pub mod gate;
+pub mod gate_path;
 pub mod grant;
 pub mod ids;
 pub mod interaction;

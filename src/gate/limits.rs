@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use ipnet::IpNet;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +18,7 @@ use crate::domain::gate::RateLimit;
 use crate::domain::ids::UserId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
+use crate::identity::throttle::neighbourhood;
 use crate::protocol::error::Result;
 use crate::store::gate_buckets;
 
@@ -125,18 +125,12 @@ fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
 }
 
-/// Of an IPv6 address the first half: the rest is its owner's to choose (RFC 6177 §2).
-fn neighbourhood(address: IpAddr) -> String {
-    let bits = if address.is_ipv6() { 64 } else { 32 };
-    IpNet::new(address, bits).map(|net| net.trunc().to_string()).unwrap_or_default()
-}
-
 /// Under another limit it is another one, and full.
 fn bucket(api: &Api, limit: RateLimit, caller: Caller<'_>) -> Digest {
     let (kind, name) = match caller {
         Caller::User(id) => ("user", id.to_string()),
         Caller::Client(id) => ("client", id.to_owned()),
-        Caller::Address(address) => ("address", address.map(neighbourhood).unwrap_or_default()),
+        Caller::Address(address) => ("address", address.map(|it| neighbourhood(&it.to_string())).unwrap_or_default()),
     };
     let mut hash = Sha256::new();
     for part in ["gate bucket", api.identifier.as_str(), kind, &name, &format!("{limit:?}")] {

@@ -3,13 +3,16 @@
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
 //! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads);
-//! [`credential`] whose that is, [`session`] how a browser gets its own; [`limits`] how often they may; [`verdict`] what is
-//! answered; [`upstream`] the token that the API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
+//! [`credential`] whose that is, [`session`] how a browser gets its own and [`app_address`] by which way; [`guesses`] how
+//! often they may be wrong; [`limits`] how often they may ask; [`verdict`] what is answered; [`upstream`] the token that the
+//! API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
 //! and answers; `domain::gate`, the settings of an API.
 
+pub mod app_address;
 mod challenge;
 mod credential;
 pub mod fields;
+pub mod guesses;
 pub mod limits;
 pub mod oauth1;
 pub mod original;
@@ -33,6 +36,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 use credential::Unproven;
 use fields::Fields;
+use guesses::Guesses;
 use limits::{Allowance, Caller, Limits};
 use original::Original;
 use presented::Presented;
@@ -45,6 +49,7 @@ pub struct Gate {
     pub provider: Provider,
     pub signature_keys: SignatureKeys,
     pub limits: Limits,
+    pub guesses: Guesses,
     pub tally: Tally,
 }
 
@@ -92,7 +97,7 @@ impl Gate {
         let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,
             Err(refusal) => {
-                let sign_in = session::sign_in_address(api, &asked, &refusal);
+                let sign_in = app_address::sign_in_address(api, &asked, &refusal);
                 Verdict::Refuse(Refusal { sign_in, ..refusal.for_api(api) })
             }
         };
@@ -118,7 +123,7 @@ impl Gate {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let tried = presented.way();
-        let (identity, failed) = match self.identify(api, asked, &original, presented).await? {
+        let (identity, failed) = match self.know(api, asked, &original, presented).await? {
             Ok(identity) => (Some(identity), None),
             // A credential that nobody asked for is no reason to refuse; it is not believed either.
             Err(_) if anonymous => (None, None),
@@ -149,8 +154,7 @@ impl Gate {
     }
 
     /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise.
-    /// Whoever has the right credential is not kept out by those who guess from where they are; what guessing costs the
-    /// guesser is the length of our secrets.
+    /// Whoever has the right credential is not kept out by those who are nobody where they are.
     async fn allow(&self, api: &Api, asked: &Asked<'_>, who: Option<&Identity>) -> Result<Option<Allowance>> {
         let caller = match who {
             Some(Identity { user: Some(user), .. }) => Caller::User(*user),

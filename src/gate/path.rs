@@ -3,7 +3,10 @@
 //! "the decision was made on another path"): dot segments, empty segments, encoded slashes, backslashes, semicolons,
 //! control characters, bytes that are no UTF-8, and all of these encoded twice.
 //!
-//! Next door: [`super::original`], which has the path from the proxy's headers; [`super::rules`], which decides on it.
+//! Next door: [`super::original`], which has the path from the proxy's headers; [`super::rules`], which decides on it;
+//! `domain::gate_path`, what a decoded path may have.
+
+use crate::domain::gate_path::plain;
 
 /// Longer ones are nobody's.
 const MOST_BYTES: usize = 8192;
@@ -25,11 +28,11 @@ pub fn decoded(target: &str) -> Result<String, &'static str> {
         return Err("has a character that no path has");
     }
     let once = decode(raw)?;
-    check(&once)?;
+    plain(&once)?;
     // Somebody behind us may decode again.
     let twice = decode_leniently(&once);
     if twice != once {
-        check(&twice)?;
+        plain(&twice)?;
         if twice.matches('/').count() != once.matches('/').count() {
             return Err("has a slash that is encoded twice");
         }
@@ -62,25 +65,6 @@ fn decode(raw: &str) -> Result<String, &'static str> {
 /// What is left of `%XX` decoded, and everything else as it is.
 fn decode_leniently(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-fn check(path: &str) -> Result<(), &'static str> {
-    if path.chars().any(char::is_control) || path.contains('\u{fffd}') {
-        return Err("has a control character, or bytes that are no characters");
-    }
-    if path.contains(['\\', ';']) {
-        return Err("has a backslash or a semicolon");
-    }
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        if matches!(segment, "." | "..") {
-            return Err("has a segment of dots");
-        }
-        if segment.is_empty() && segments.peek().is_some() {
-            return Err("has an empty segment");
-        }
-    }
-    Ok(())
 }
 
 fn hex(byte: u8) -> Option<u8> {

@@ -1,7 +1,8 @@
 //! The rules of an API (CONTRACT, "The gate"): the first one that fits a method and a path decides. Patterns match whole
 //! segments, `*` one and `**` any number; letter case counts; `GET` covers `HEAD` (RFC 9110 §9.3.2).
 //!
-//! Next door: [`super::path`], whose paths these are; `domain::gate`, the rules as documents have them.
+//! Next door: [`super::path`], whose paths these are; `domain::gate` and `domain::gate_path`, the rules as documents have
+//! them.
 
 use crate::domain::gate::Rule;
 
@@ -99,6 +100,9 @@ mod tests {
             ("/**/lines", &["/lines", "/a/lines", "/a/b/lines", "/lines/lines"], &["/lines/", "/a/lines/b"]),
             ("/a/**/b/**/c", &["/a/b/c", "/a/x/b/y/c", "/a/b/b/c/c"], &["/a/c", "/a/b/", "/b/c"]),
             ("/**/*", &["/a", "/a/b"], &["/", "/a/"]),
+            ("/my files/**", &["/my files", "/my files/a b"], &["/my%20files", "/my+files", "/my", "/my  files"]),
+            ("/straße/*", &["/straße/é"], &["/strasse/é", "/STRASSE/a", "/straße", "/stra%C3%9Fe/a"]),
+            ("/100%/*", &["/100%/a"], &["/100%25/a", "/100/a"]),
         ] {
             for path in yes {
                 assert!(fits(pattern, path), "{pattern} {path}");

@@ -4,7 +4,8 @@
 //! once, for that origin, gate and state; and from then on it has a [`Pass`] in a cookie. Both are sealed, and neither is
 //! good for longer than the session that they stand for.
 //!
-//! Next door: `credential::session`, which lets in by the cookie; `web::gate_sign_in`, the pages and redirects.
+//! Next door: [`super::app_address`], where a browser is sent and comes back to; `credential::session`, which lets in by
+//! the cookie; `web::gate_sign_in`, the pages and redirects.
 
 use std::sync::Arc;
 
@@ -12,18 +13,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use url::form_urlencoded::byte_serialize;
 use uuid::Uuid;
 
-use super::fields::Fields;
-use super::original::Original;
-use super::presented::Presented;
-use super::verdict::{Reason, Refusal};
-use super::{Asked, Gate, path};
+use super::Gate;
+use super::app_address::{Back, encoded, on_the_apps_host};
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::gate::{GateName, Way};
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ids::{EventId, SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::domain::session::Session;
 use crate::domain::user::Person;
@@ -31,17 +29,13 @@ use crate::domain::web_address::AppOrigin;
 use crate::env::Timestamp;
 use crate::keys::seal;
 use crate::protocol::error::Result;
+use crate::store::{events, used_once};
 
-/// On the app's host, below which its proxy passes on to us.
-const ON_THE_APPS_HOST: &str = "/.signet/";
 const TICKET: &str = "gate-ticket";
 const PASS: &str = "gate-session";
 const TICKET_SECONDS: i64 = 60;
 const MOST_SECONDS: i64 = 8 * 3600;
 const STATE_BYTES: usize = 16;
-/// Of a target that a browser comes back to: it stands in addresses, encoded and encoded again.
-const MOST_TARGET_BYTES: usize = 2000;
-
 /// Who is signed in, as the cookie on an app's host has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pass {
@@ -64,14 +58,8 @@ struct Ticket {
     state: String,
     target: String,
     until: Timestamp,
+    session_ends_at: Timestamp,
     pass: Pass,
-}
-
-/// Where a browser is to go when it is signed in.
-#[derive(Debug)]
-pub struct Back {
-    pub origin: AppOrigin,
-    target: String,
 }
 
 /// What a browser on an app's host gets for its ticket.
@@ -88,6 +76,17 @@ impl Pass {
     /// The one in a cookie of ours.
     pub(super) fn open(gate: &Gate, sealed: &str) -> Option<Self> {
         open(gate, PASS, sealed)
+    }
+
+    /// Names the session and the app together.
+    fn app(&self) -> Digest {
+        let mut hash = Sha256::new();
+        for part in ["app entered", &self.session.to_string(), self.gate.as_str(), self.origin.as_str()] {
+            hash.update(part);
+            // None of them has this byte.
+            hash.update([0]);
+        }
+        Digest(hash.finalize().into())
     }
 }
 
@@ -122,12 +121,6 @@ pub fn cookies<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> impl It
     })
 }
 
-/// A value as it stands in a query, in the characters that a return path of ours has (`web::pages::login`).
-#[must_use]
-pub fn encoded(text: &str) -> String {
-    byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20").replace('*', "%2A")
-}
-
 #[must_use]
 pub fn new_state(random: [u8; STATE_BYTES]) -> String {
     base64url(&random)
@@ -137,68 +130,6 @@ pub fn new_state(random: [u8; STATE_BYTES]) -> String {
 #[must_use]
 pub fn is_state(text: &str) -> bool {
     from_base64url(text).is_some_and(|bytes| bytes.len() == STATE_BYTES)
-}
-
-/// A target that a browser may come back to: one that the gate reads in one way, and none of our own.
-#[must_use]
-pub fn is_target(target: &str) -> bool {
-    let plain = target.len() <= MOST_TARGET_BYTES && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    plain && path::decoded(target).is_ok_and(|path| !path.starts_with(ON_THE_APPS_HOST))
-}
-
-/// An address on the app's host at which its proxy passes on to us.
-#[must_use]
-pub fn on_the_apps_host(origin: &AppOrigin, page: &str) -> String {
-    format!("{}{ON_THE_APPS_HOST}{page}", origin.as_str())
-}
-
-/// The address in full that a browser is sent to when the gate does not know who it is; nothing for a program, or where
-/// a sign-in would change nothing.
-pub(super) fn sign_in_address(api: &Api, asked: &Asked<'_>, refusal: &Refusal) -> Option<String> {
-    let unknown =
-        matches!(refusal.reason, Reason::NoCredential | Reason::InvalidCredential | Reason::InsufficientAuthentication);
-    if !unknown || !api.takes(Way::Session) || !matches!(Presented::read(asked.fields), Ok(Presented::Nothing)) {
-        return None;
-    }
-    let original = Original::read(asked).ok()?;
-    let origin = of_original(api, &original)?;
-    // A proxy that asks about our own pages there does not pass them on: it would go round for ever.
-    let lost = original.path.starts_with(ON_THE_APPS_HOST);
-    if lost || original.method != "GET" || !is_navigation(asked.fields) {
-        return None;
-    }
-    let path = original.target.split('?').next().unwrap_or_default();
-    let target = [original.target.as_str(), path, "/"].into_iter().find(|target| is_target(target))?;
-    let stronger = refusal.acr.map(|acr| format!("&acr_values={}", encoded(acr.as_str()))).unwrap_or_default();
-    Some(on_the_apps_host(origin, &format!("sign-in?rd={}{stronger}", encoded(target))))
-}
-
-/// Somebody who looks at a page (Fetch Metadata §2.2), not a script that waits for data.
-fn is_navigation(fields: &Fields<'_>) -> bool {
-    let mode = fields.all("sec-fetch-mode").next();
-    let html = |line: &[u8]| line.windows(9).any(|word| word.eq_ignore_ascii_case(b"text/html"));
-    mode.map_or_else(|| fields.all("accept").any(html), |mode| mode == b"navigate")
-}
-
-/// The API's own origin at which a request was made.
-pub(super) fn of_original<'a>(api: &'a Api, original: &Original) -> Option<&'a AppOrigin> {
-    let made_at = format!("{}://{}", original.scheme, original.host);
-    api.origins.iter().find(|origin| origin.as_str() == made_at)
-}
-
-impl Back {
-    /// `rd`: an address at one of the API's origins, to the byte.
-    #[must_use]
-    pub fn read(api: &Api, rd: &str) -> Option<Self> {
-        let (origin, target) = api.origins.iter().find_map(|origin| Some((origin, origin.target(rd)?)))?;
-        is_target(target).then(|| Self { origin: origin.clone(), target: target.to_owned() })
-    }
-
-    /// In full.
-    #[must_use]
-    pub fn address(&self) -> String {
-        format!("{}{}", self.origin.as_str(), self.target)
-    }
 }
 
 impl Gate {
@@ -233,6 +164,7 @@ impl Gate {
             state: state.to_owned(),
             target: back.target.clone(),
             until: now.plus_seconds(TICKET_SECONDS),
+            session_ends_at: session.expires_at,
             pass,
         };
         let ticket = sealed(self, TICKET, &ticket)?;
@@ -246,24 +178,49 @@ impl Gate {
         origin: &AppOrigin,
         state: &str,
         ticket: &str,
+        asker: &Origin,
     ) -> Result<Option<Admitted>> {
-        let (store, now) = (&self.provider.store, self.provider.env.now());
-        let Some(Ticket { id, state: began, target, until, pass }) = open(self, TICKET, ticket) else {
-            return Ok(None);
-        };
-        let same_browser = bool::from(began.as_bytes().ct_eq(state.as_bytes()));
-        if !same_browser || now >= until || pass.gate != *gate || pass.origin != *origin {
-            return Ok(None);
-        }
-        if self.person_of(&pass).await?.is_none() {
+        let now = self.provider.env.now();
+        let Some(ticket) = open::<Ticket>(self, TICKET, ticket) else { return Ok(None) };
+        let same_browser = bool::from(ticket.state.as_bytes().ct_eq(state.as_bytes()));
+        let pass = &ticket.pass;
+        if !same_browser || now >= ticket.until || pass.gate != *gate || pass.origin != *origin {
             return Ok(None);
         }
-        if !store.use_once(Digest(Sha256::digest(id).into()), until).await? {
+        if self.person_of(pass).await?.is_none() || !self.use_up(&ticket, asker).await? {
             return Ok(None);
         }
         let seconds = pass.ends_at.since(now).div_euclid(1000);
-        let to = format!("{}{target}", origin.as_str());
-        Ok(Some(Admitted { pass: sealed(self, PASS, &pass)?, seconds, to }))
+        let to = format!("{}{}", origin.as_str(), ticket.target);
+        Ok(Some(Admitted { pass: sealed(self, PASS, pass)?, seconds, to }))
+    }
+
+    /// Whether this was the ticket's first use. The sign-in that it stands for is told of once for each session and app:
+    /// whoever goes on using the app comes by unseen, about once an hour.
+    async fn use_up(&self, ticket: &Ticket, asker: &Origin) -> Result<bool> {
+        let env = &self.provider.env;
+        let Ticket { id, until, session_ends_at, ref pass, .. } = *ticket;
+        let (used, told) = (Digest(Sha256::digest(id).into()), pass.app());
+        let event = Event {
+            id: EventId(env.uuid()),
+            at: env.now(),
+            kind: EventKind::AppEntered,
+            actor: Actor::User(pass.user),
+            user: Some(pass.user),
+            client: None,
+            origin: asker.clone(),
+            detail: pass.origin.as_str().to_owned(),
+        };
+        let write = self.provider.store.write(move |tx| {
+            Box::pin(async move {
+                let first = used_once::claim(tx, &used, until).await?;
+                if first && used_once::claim(tx, &told, session_ends_at).await? {
+                    events::insert(tx, &event).await?;
+                }
+                Ok(first)
+            })
+        });
+        Ok(write.await?)
     }
 
     /// Whose it is; nobody where their session does not go on, as far as this node has heard, or they are gone.
@@ -278,47 +235,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use super::{cookies, encoded, is_state, is_target, new_state};
-
-    #[test]
-    fn a_browser_comes_back_to_what_the_gate_reads_in_one_way() {
-        for good in ["/", "/a?b=c&d=%2f", "/a%20b/*", "/a?x=//y", "/.signetx"] {
-            assert!(is_target(good), "{good}");
-        }
-        for bad in [
-            "",
-            "a",
-            "//evil.example",
-            "/\\evil.example",
-            "/a\\b",
-            "/a//b",
-            "/a/../b",
-            "/%2e%2e/a",
-            "/a%2fb",
-            "/a b",
-            "/a\tb",
-            "/a\r\nb",
-            "/a#b",
-            "/ä",
-            "/%5cevil",
-            "/%0d%0aa",
-            "/.signet/sign-out",
-            "/%2esignet/callback",
-            "/a;b",
-        ] {
-            assert!(!is_target(bad), "{bad}");
-        }
-        assert!(!is_target(&format!("/{}", "a".repeat(2000))));
-    }
-
-    #[test]
-    fn a_value_goes_into_a_return_path_and_comes_out_again() {
-        let all: String = (' '..='~').collect();
-        let once = encoded(&all);
-        assert!(once.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~%".contains(&b)), "{once}");
-        let back: Vec<_> = url::form_urlencoded::parse(format!("a={once}").as_bytes()).into_owned().collect();
-        assert_eq!(back, [("a".to_owned(), all)]);
-    }
+    use super::{cookies, is_state, new_state};
 
     #[test]
     fn every_cookie_of_a_name_is_seen() {

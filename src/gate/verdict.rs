@@ -91,6 +91,8 @@ reasons! {
     InsufficientAuthentication => "insufficient_authentication", 401;
     /// RFC 6585 §4.
     TooManyRequests => "too_many_requests", 429;
+    /// So many wrong credentials that no further one is looked at.
+    TooManyFailures => "too_many_failures", 429;
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +107,8 @@ pub struct Refusal {
     /// What the rule asks for.
     pub scopes: Scopes,
     pub acr: Option<Acr>,
+    /// Seconds (RFC 9110 §10.2.3).
+    pub retry_after: Option<i64>,
     /// How the caller tried to prove who they are, where that is known.
     pub tried: Option<Way>,
     /// Who it was, where that was found out.
@@ -115,7 +119,8 @@ impl Refusal {
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
         let (text, scopes) = (text.into(), Scopes::default());
-        Self { reason, text, challenge: None, sign_in: None, scopes, acr: None, tried: None, who: None }
+        let (challenge, sign_in, acr, retry_after, tried, who) = (None, None, None, None, None, None);
+        Self { reason, text, challenge, sign_in, scopes, acr, retry_after, tried, who }
     }
 
     #[must_use]
@@ -131,6 +136,11 @@ impl Refusal {
     #[must_use]
     pub(super) fn at_least(self, acr: Acr) -> Self {
         Self { acr: Some(acr), ..self }
+    }
+
+    #[must_use]
+    pub(super) fn after(self, seconds: i64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// With what this API would take instead.

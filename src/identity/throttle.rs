@@ -13,11 +13,13 @@ use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, throttle};
 
-const WINDOW_SECONDS: i64 = 15 * 60;
+pub const WINDOW_SECONDS: i64 = 15 * 60;
 const PER_ACCOUNT: i32 = 10;
 const PER_ADDRESS: i32 = 100;
 /// Accounts asked for, made or not: each answer tells whether a username is taken.
 const SIGN_UPS: i32 = 20;
+/// Secrets and keys that are wrong at a gate, each counted once.
+const GUESSES: i32 = 100;
 /// A building full of screens behind one address.
 const DEVICES: i32 = 300;
 
@@ -93,6 +95,11 @@ pub async fn count_device(store: &Store, address: &str) -> Result<Result<Counted
     count_each(store, vec![(digest("device", &[&neighbourhood(address)]), DEVICES)]).await
 }
 
+/// Counts a secret or key that was wrong at a gate. It is never taken back, and no budget of anybody who signs in.
+pub async fn count_guess(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_each(store, vec![(digest("guess", &[&neighbourhood(address)]), GUESSES)]).await
+}
+
 async fn count_each(store: &Store, counters: Vec<(Digest, i32)>) -> Result<Result<Counted, TooMany>, StoreError> {
     store
         .write(move |tx| {
@@ -126,7 +133,7 @@ pub async fn count_registration(store: &Store, address: &str, most: i32) -> Resu
 }
 
 /// What is counted of an address: of an IPv6 one the first half, since the rest is its owner's to choose (RFC 6177 §2).
-fn neighbourhood(address: &str) -> String {
+pub fn neighbourhood(address: &str) -> String {
     match address.parse() {
         Ok(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();

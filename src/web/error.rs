@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::extract::origin;
 use super::pages::views::ErrorPage;
+use super::urls::GATE_SESSION;
 use super::view::{Chrome, When};
 use crate::app::App;
 use crate::domain::event::Origin;
@@ -131,6 +132,7 @@ pub struct PageError {
     app: App,
     request_id: String,
     what: What,
+    chrome: fn(&App) -> Chrome,
 }
 
 enum What {
@@ -141,19 +143,31 @@ enum What {
 
 impl PageError {
     pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
-        Self { app: app.clone(), request_id: origin.request_id.clone(), what: What::Refused(error) }
+        Self::of(app, origin, What::Refused(error))
     }
 
     /// What there is none of, such as "There is no such app."
     pub fn not_found(app: &App, origin: &Origin, text: &'static str) -> Self {
-        Self { app: app.clone(), request_id: origin.request_id.clone(), what: What::NotFound(text) }
+        Self::of(app, origin, What::NotFound(text))
+    }
+
+    fn of(app: &App, origin: &Origin, what: What) -> Self {
+        Self { app: app.clone(), request_id: origin.request_id.clone(), what, chrome: Chrome::of }
+    }
+
+    /// The same for a page on the host of an app behind a gate.
+    #[must_use]
+    pub fn on_apps_host(self) -> Self {
+        Self { chrome: Chrome::on_apps_host, ..self }
     }
 }
 
 /// Any address that no route has.
 pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
     let (parts, _) = request.into_parts();
-    PageError::not_found(&app, &origin(&parts, &app.config.trusted_proxies), "There is no page at this address.")
+    let asker = origin(&parts, &app.config.trusted_proxies);
+    let error = PageError::not_found(&app, &asker, "There is no page at this address.");
+    if parts.uri.path().starts_with(GATE_SESSION) { error.on_apps_host() } else { error }
 }
 
 /// What the person can do now.
@@ -186,7 +200,7 @@ impl IntoResponse for PageError {
             }
         };
         let page = ErrorPage {
-            chrome: Chrome::of(&self.app),
+            chrome: (self.chrome)(&self.app),
             code: code.to_owned(),
             title: title.to_owned(),
             description,

@@ -247,6 +247,9 @@ fn refuse(id: &str, gate: &str, proxy: Option<Proxy>, refusal: &Refusal) -> Resp
     if let Some(to) = &refusal.sign_in {
         set(response.headers_mut(), "x-gate-sign-in", to);
     }
+    if let Some(seconds) = refusal.retry_after {
+        set(response.headers_mut(), "retry-after", &seconds.to_string());
+    }
     if let Some(challenge) = &refusal.challenge {
         set(response.headers_mut(), "www-authenticate", challenge);
     }

@@ -20,7 +20,8 @@ use crate::domain::event::Origin;
 use crate::domain::gate::GateName;
 use crate::domain::web_address::AppOrigin;
 use crate::env::Timestamp;
-use crate::gate::session::{self, Back, encoded};
+use crate::gate::app_address::{Back, encoded};
+use crate::gate::session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 
@@ -115,7 +116,7 @@ pub struct OnAppsHost {
 
 impl OnAppsHost {
     fn error(&self, error: impl Into<OAuthError>) -> PageError {
-        PageError::new(&self.app, &self.asker, error.into())
+        PageError::new(&self.app, &self.asker, error.into()).on_apps_host()
     }
 
     fn one(&self, name: &str) -> Result<&str, PageError> {
@@ -143,12 +144,13 @@ impl FromRequestParts<App> for OnAppsHost {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let asker = origin(parts, &app.config.trusted_proxies);
-        let refused = |error: OAuthError| PageError::new(app, &asker, error);
+        let refused = |error: OAuthError| PageError::new(app, &asker, error).on_apps_host();
         if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
             let text = "Only proxies named in the settings may ask.";
             return Err(refused(OAuthError::new(ErrorCode::AccessDenied, text)));
         }
-        let InPath(gate) = InPath::<String>::from_request_parts(parts, app).await?;
+        let named = InPath::<String>::from_request_parts(parts, app).await;
+        let InPath(gate) = named.map_err(PageError::on_apps_host)?;
         let found = app.gate.for_browsers(&gate).await.map_err(refused)?;
         let (gate, api) = found.ok_or_else(|| refused(no_gate()))?;
         let made_at = made_at(&parts.headers);
@@ -189,7 +191,7 @@ pub async fn begin(here: OnAppsHost) -> Result<Response, PageError> {
 /// `/.signet/callback?ticket=…` on the app's host.
 pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
     let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
-    let redeemed = here.app.gate.redeem(&here.gate, &here.origin, state, ticket).await;
+    let redeemed = here.app.gate.redeem(&here.gate, &here.origin, state, ticket, &here.asker).await;
     let admitted = redeemed.map_err(|error| here.error(error))?.ok_or_else(|| {
         let text = "This sign-in took too long, was used before, or began in another browser. Open the app again.";
         here.error(OAuthError::new(ErrorCode::InvalidRequest, text))

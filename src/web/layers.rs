@@ -9,6 +9,7 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use super::extract::RequestId;
+use super::urls::{GATE, STATIC};
 use crate::app::App;
 
 /// No inline script or style. `form-action` is left out on purpose: Chromium applies it to the whole redirect chain of a
@@ -77,5 +78,6 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
 /// What machines ask every few seconds, and the files that come with each page: they would drown the rest. The gate says
 /// itself what it refuses.
 fn is_routine(path: &str) -> bool {
-    path == "/livez" || path == "/readyz" || path.starts_with("/static/") || path.starts_with("/gate/verify/")
+    let beneath = |part: &str| path.strip_prefix(part).is_some_and(|name| name.starts_with('/'));
+    path == "/livez" || path == "/readyz" || beneath(STATIC) || beneath(GATE)
 }

@@ -28,6 +28,8 @@ pub enum Face {
     Program,
     /// A page.
     Person,
+    /// A page on the host of an app behind a gate.
+    PersonAtApp,
 }
 
 impl Face {
@@ -35,7 +37,7 @@ impl Face {
     fn asker(self, app: &App, parts: &Parts) -> Origin {
         match self {
             Self::Program => Origin::default(),
-            Self::Person => origin(parts, &app.config.trusted_proxies),
+            Self::Person | Self::PersonAtApp => origin(parts, &app.config.trusted_proxies),
         }
     }
 
@@ -43,6 +45,7 @@ impl Face {
         let mut response = match self {
             Self::Program => ApiError::from(error).into_response(),
             Self::Person => PageError::new(app, asker, error).into_response(),
+            Self::PersonAtApp => PageError::new(app, asker, error).on_apps_host().into_response(),
         };
         *response.status_mut() = status;
         response

@@ -14,7 +14,7 @@ use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
 use super::urls::{
-    DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP,
+    DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP, STATIC,
 };
 use super::{
     account, browser, console, error, flash, gate, gate_sign_in, layers, logo, session_state, sessions, statics,
@@ -81,18 +81,20 @@ pub fn router(app: &App) -> Router {
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate_sign_in::begin))
         .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate_sign_in::finish))
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate_sign_in::sign_out));
-    let on_other_hosts = limited(app, Face::Person, on_other_hosts);
+    let on_other_hosts = limited(app, Face::PersonAtApp, on_other_hosts);
 
     // Outside of what looks at cookies: in an app's frame there are none but for scripts.
     let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
     let framed = limited(app, Face::Person, framed);
 
+    // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
+    let files = get(statics::serve).layer(CompressionLayer::new());
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/logo/{client_id}", get(logo::show))
-        // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
-        .route("/static/{name}", get(statics::serve).layer(CompressionLayer::new()));
+        .route(&format!("{STATIC}/{{name}}"), files.clone())
+        .route(&format!("{GATE_SESSION}/{{gate}}{STATIC}/{{name}}"), files);
     let operation = limited(app, Face::Program, operation);
 
     // Any method, since with Envoy it is the original's; what limits others has no say here (`gate`).

@@ -8,6 +8,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::secret::base64url;
@@ -30,8 +31,14 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
-pub async fn serve(name: Result<Path<String>, PathRejection>, RawQuery(query): RawQuery) -> Response {
-    let Some(file) = name.ok().and_then(|Path(name)| Files::get(&name)) else {
+/// What an address ends with, whatever else it names before.
+#[derive(Deserialize)]
+pub struct Named {
+    name: String,
+}
+
+pub async fn serve(named: Result<Path<Named>, PathRejection>, RawQuery(query): RawQuery) -> Response {
+    let Some(file) = named.ok().and_then(|Path(Named { name })| Files::get(&name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let ours = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(version());

@@ -24,6 +24,11 @@ pub const GATE_SIGN_IN: &str = "/gate/sign-in";
 /// What the proxy of an app's host passes on of `/.signet/`, with the name of a gate behind it.
 pub const GATE_SESSION: &str = "/gate/session";
 
+/// Style sheet, icons and scripts.
+pub const STATIC: &str = "/static";
+/// The same on an app's host (`gate::app_address`), whose proxy passes it on to [`GATE_SESSION`].
+pub const STATIC_ON_APPS_HOST: &str = "/.signet/static";
+
 /// Where an interaction goes on after a page has recorded what was done.
 pub fn resume(id: InteractionId) -> String {
     format!("{}/{id}", ENDPOINTS.authorization)

@@ -5,6 +5,7 @@
 use time::{OffsetDateTime, UtcOffset};
 
 use super::statics;
+use super::urls::{STATIC, STATIC_ON_APPS_HOST};
 use crate::app::App;
 
 /// What each page shows of the deployment itself.
@@ -16,11 +17,26 @@ pub struct Chrome {
     pub host: String,
     /// Changes with each release; static files are cached for as long as it stays.
     pub version: &'static str,
+    /// Below which this page finds them.
+    pub files: &'static str,
+    /// The address of our first page.
+    pub home: String,
 }
 
 impl Chrome {
     pub fn of(app: &App) -> Self {
-        Self { name: app.config.name.clone(), host: app.config.issuer.host(), version: statics::version() }
+        Self {
+            name: app.config.name.clone(),
+            host: app.config.issuer.host(),
+            version: statics::version(),
+            files: STATIC,
+            home: "/".to_owned(),
+        }
+    }
+
+    /// Of a page on the host of an app behind a gate, where only what is below `/.signet/` is ours.
+    pub fn on_apps_host(app: &App) -> Self {
+        Self { files: STATIC_ON_APPS_HOST, home: app.config.issuer.join("/"), ..Self::of(app) }
     }
 }
 

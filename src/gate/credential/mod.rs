@@ -29,7 +29,7 @@ pub(super) enum Unproven {
     Refused(Refusal),
 }
 
-type Proven = std::result::Result<Identity, Unproven>;
+pub(super) type Proven = std::result::Result<Identity, Unproven>;
 
 fn invalid() -> Unproven {
     let text = "The credential is unknown, expired, revoked or not for this API.";

@@ -6,6 +6,7 @@ use crate::domain::api::Api;
 use crate::domain::gate::Way;
 use crate::domain::web_address::AppOrigin;
 use crate::gate::Gate;
+use crate::gate::app_address;
 use crate::gate::fields::Fields;
 use crate::gate::original::Original;
 use crate::gate::session::{self, Pass};
@@ -14,7 +15,7 @@ use crate::protocol::error::Result;
 
 impl Gate {
     pub(super) async fn by_session(&self, api: &Api, fields: &Fields<'_>, original: &Original) -> Result<Proven> {
-        let Some((gate, origin)) = api.gate.as_ref().zip(session::of_original(api, original)) else {
+        let Some((gate, origin)) = api.gate.as_ref().zip(app_address::of_original(api, original)) else {
             return Ok(Err(Unproven::Nothing));
         };
         let name = session::cookie_name(gate, origin);

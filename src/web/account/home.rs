@@ -49,6 +49,7 @@ fn line(event: &Event) -> ActivityLine {
         EventKind::SignedIn => ("key", "", "Signed in with a password"),
         EventKind::SignInFailed => ("warning", "bad", "A sign-in was refused"),
         EventKind::TokenReused => ("warning", "bad", "A copied key of an app was refused"),
+        EventKind::AppEntered => ("app", "", "Signed in to an app"),
         EventKind::SignedOut => ("logout", "", "Signed out"),
         EventKind::SessionEnded => ("device", "", "Signed out of a device"),
         EventKind::PasswordChanged => ("key", "", "Password changed"),
@@ -62,8 +63,9 @@ fn line(event: &Event) -> ActivityLine {
         kind => ("user", "", kind.words()),
     };
     let client = event.client.as_ref().map(ToString::to_string);
+    let app = (event.kind == EventKind::AppEntered).then(|| event.detail.clone());
     let place = (!event.origin.user_agent.is_empty()).then(|| device::in_words(&event.origin.user_agent));
     let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
-    let detail: Vec<String> = [client, place, address].into_iter().flatten().collect();
+    let detail: Vec<String> = [client, app, place, address].into_iter().flatten().collect();
     ActivityLine { icon, tone, title: title.to_owned(), detail: detail.join(" · "), when: When::new(event.at.date()) }
 }

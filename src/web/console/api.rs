@@ -4,6 +4,7 @@
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::Response;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::views::apis::{ApiForm, ApiPage, Outcome, Trial};
 use super::views::{ConfirmPage, Crumb, Section};
@@ -20,6 +21,9 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls::{self, APIS, GATE};
 use crate::web::view::Chrome;
+
+/// Of a path that is typed, beside what is no ASCII; a quotation mark and the like are read in one way as they are.
+const ENCODED_BY_BROWSERS: &AsciiSet = &CONTROLS.add(b' ');
 
 pub async fn show(
     Admin(person): Admin,
@@ -90,6 +94,7 @@ fn decided(api: &Api, method: &str, path: &str) -> Outcome {
     if !path.starts_with('/') {
         return Outcome::Unreadable("A path begins with a slash.".to_owned());
     }
+    let path = utf8_percent_encode(path, ENCODED_BY_BROWSERS);
     let (method, url) = (method.to_ascii_uppercase(), format!("https://any{path}"));
     let fields = Fields(vec![("x-original-method", method.as_bytes()), ("x-original-url", url.as_bytes())]);
     match Original::read(&Asked {

@@ -7,7 +7,8 @@ use super::api_form::wrong;
 use super::views::apis::{RuleRow, rule_field, rule_name};
 use super::{FieldErrors, at};
 use crate::domain::authorization::Acr;
-use crate::domain::gate::{Allow, PathPattern, Rule};
+use crate::domain::gate::{Allow, Rule};
+use crate::domain::gate_path::PathPattern;
 use crate::domain::scope::Scopes;
 use crate::web::extract::AdminForm;
 

@@ -110,12 +110,12 @@ impl Names {
     }
 }
 
-/// What happened; of a sign-in also how, and of a refusal why.
+/// What happened; of a sign-in also how or where, and of a refusal why.
 fn in_words(event: &Event) -> String {
     match (event.kind.words(), event.detail.as_str()) {
         (words, "") => words.to_owned(),
         (words, how) if event.kind == EventKind::SignedIn => format!("{words} {how}"),
-        (words, why) if event.kind.is_refusal() => format!("{words}: {why}"),
+        (words, more) if event.kind.is_refusal() || event.kind == EventKind::AppEntered => format!("{words}: {more}"),
         (words, _) => words.to_owned(),
     }
 }

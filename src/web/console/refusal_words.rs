@@ -58,6 +58,12 @@ const fn of(reason: Reason) -> Words {
             "Its limit counts all credentials of one owner together, and failed ones by address. The caller may wait as \
              long as Retry-After says; if everybody meets the limit, it is set too low on the API’s page.",
         ),
+        Reason::TooManyFailures => (
+            "A hundred wrong secrets or keys came from that address, so no further one is looked at.",
+            "Credentials that were right before still get in from there, and all of them from elsewhere. It is over after \
+             fifteen minutes at most. Look at what else was refused from the address: somebody guesses, or a program there \
+             makes up its credentials.",
+        ),
         Reason::NoCredential => (
             "It came without a credential, and no rule lets anybody in there.",
             "The caller has to prove who they are in one of the ways that the API accepts. If anybody may do this, add a \

@@ -54,6 +54,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     assert_eq!(program.done(&["api", "create", "--identifier", "urn:example:b"]), "urn:example:b is added\n");
 
     program.write("bad.json", "[{ \"methods\": [\"GET\"] }]");
+    program.write("encoded.json", "[{ \"methods\": [\"GET\"], \"path\": \"/my%20files\" }]");
     for (arguments, says) in [
         (vec!["api", "create", "--identifier", ID], "already"),
         (vec!["api", "update", "urn:example:b", "--gate", "orders"], ID),
@@ -63,6 +64,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
         (vec!["api", "update", ID, "--lifetime", "1"], "access_token_lifetime"),
         (vec!["api", "update", ID, "--scope", "openid"], "scopes"),
         (vec!["api", "update", ID, "--rules", "bad.json"], "path"),
+        (vec!["api", "update", ID, "--rules", "encoded.json"], "as people read it"),
         (vec!["api", "update", ID, "--rules", "gone.json"], "gone.json"),
         (vec!["api", "update", "urn:example:c", "--name", "C"], "urn:example:c"),
         (vec!["api", "show", "urn:example:c"], "urn:example:c"),
@@ -84,6 +86,53 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     }
     assert_eq!(program.json(&["api", "delete", ID, "--json"]), json!({ "identifier": ID, "deleted": true }));
     assert_eq!(program.json(&["api", "list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+/// Each member that may be missing can be taken away again, alone, and is then as if it had never been set.
+#[tokio::test]
+async fn what_was_set_is_taken_away_by_its_name() {
+    let program = Program::new().await;
+    program.write("rules.json", "[{ \"methods\": [\"GET\"], \"path\": \"/**\", \"groups\": [\"staff\"] }]");
+    let create = ["api", "create", "--identifier", ID, "--scope", "read", "--scope", "write", "--lifetime", "300"];
+    let gate = ["--gate", "orders", "--accept", "session", "--accept", "bearer", "--origin", "https://app.example"];
+    let more = ["--rules", "rules.json", "--format", "opaque", "--burst", "5", "--rate", "0.5", "--json"];
+    let full = program.json(&[&create[..], &gate, &more].concat());
+    let update = |arguments: &[&str]| program.json(&[&["api", "update", ID, "--json"], arguments].concat());
+    let without = |members: &[&str]| {
+        let mut left = full.clone();
+        members.iter().for_each(|member| drop(left.as_object_mut().unwrap().remove(*member)));
+        left
+    };
+    let set_again = [&gate[..], &more[..8], &["--lifetime", "300"]].concat();
+    for (member, gone) in [
+        ("rate_limit", &["rate_limit"][..]),
+        ("access_token_lifetime", &["access_token_lifetime"]),
+        ("access_token_format", &["access_token_format"]),
+        ("rules", &["rules"]),
+        ("accepts", &["accepts", "origins"]),
+        ("gate", &["gate", "accepts", "origins", "rules"]),
+    ] {
+        assert_eq!(update(&["--unset", member]), without(gone), "{member}");
+        assert_eq!(program.json(&["api", "show", ID, "--json"]), without(gone), "{member}");
+        assert_eq!(update(&set_again), full, "{member}");
+    }
+    assert_eq!(update(&["--scope", "admin"])["scopes"], json!(["admin"]), "the list is replaced");
+    assert_eq!(update(&["--unset", "scopes"])["scopes"], json!([]));
+    let changed = update(&["--unset", "origins", "--accept", "bearer", "--unset", "rate_limit"]);
+    assert_eq!((changed.get("origins"), changed.get("rate_limit")), (None, None));
+
+    let line = program.run(&["api", "update", ID, "--accept", "session", "--unset", "origins"]).refused();
+    assert!(line.contains("origins"), "{line}");
+    update(&["--scope", "read"]);
+    program.write("rules.json", "[{ \"methods\": [\"GET\"], \"path\": \"/\", \"scopes\": [\"read\"] }]");
+    update(&["--rules", "rules.json"]);
+    let line = program.run(&["api", "update", ID, "--unset", "scopes"]).refused();
+    assert!(line.contains("no scope of this API"), "{line}");
+    for unknown in ["identifier", "rate-limit", ""] {
+        assert_eq!(program.run(&["api", "update", ID, "--unset", unknown]).code, 2, "{unknown}");
+    }
+    let help = program.done(&["api", "update", "--help"]);
+    assert!(help.contains("--unset <MEMBER>") && help.contains("access_token_lifetime"), "{help}");
 }
 
 /// Whoever comes second is told so: no two APIs have one gate, and none is made twice.

@@ -180,6 +180,8 @@ async fn what_is_refused_is_told_at_its_field_and_everything_typed_stays() {
         ("rule_1_path", "orders", "rule_1_path"),
         ("rule_1_path", "/a*", "rule_1_path"),
         ("rule_1_path", "", "rule_1_path"),
+        ("rule_1_path", "/my%20files/**", "rule_1_path"),
+        ("rule_1_path", "/a;b", "rule_1_path"),
         ("rule_1_methods", "", "rule_1"),
         ("rule_1_methods", "G3T", "rule_1"),
         ("rule_1_scopes", "delete", "rule_1"),
@@ -203,6 +205,33 @@ async fn what_is_refused_is_told_at_its_field_and_everything_typed_stays() {
         assert!(refused.status == 422 && refused.has("#identifier-error"), "{typed}");
         assert_eq!((refused.value("#identifier").as_str(), refused.value("#name").as_str()), (typed, "Kept"));
     }
+}
+
+/// What is shown is what is stored, and what was typed is tried as a browser would ask for it.
+#[tokio::test]
+async fn paths_are_written_as_people_read_them() {
+    let (server, admin) = with_admin().await;
+    put(&server, json!({})).await;
+    save(&admin, &[("rule_0_path", " /my files/<b>/** "), ("rule_1_path", "/straße/*")]).await;
+    let page = save(&admin, &[("name", "Others")]).await;
+    let rules = &stored(&server).await[0]["rules"];
+    assert_eq!((&rules[0]["path"], &rules[1]["path"]), (&json!("/my files/<b>/**"), &json!("/straße/*")));
+    assert_eq!(
+        (page.value("#rule_0_path").as_str(), page.value("#rule_1_path").as_str()),
+        ("/my files/<b>/**", "/straße/*")
+    );
+    for (tried, rule) in
+        [("/my files/<b>/1", 1), ("/my%20files/%3Cb%3E", 1), ("/straße/ä", 2), ("/stra%C3%9Fe/1?x=é", 2)]
+    {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("method", "GET")
+            .append_pair("path", tried)
+            .finish();
+        let said = admin.page(&format!("{PAGE}?{query}")).await.text("#outcome");
+        assert!(said.contains(&format!("Rule {rule} decides")), "{tried}: {said}");
+    }
+    let refused = save(&admin, &[("rule_0_path", "/my%20files")]).await.text("#rule_0_path-error");
+    assert!(refused.contains("written as people read it"), "{refused}");
 }
 
 /// A rule that got lost on the way would leave its requests to the next one that fits.

@@ -48,6 +48,39 @@ async fn each_rule_asks_for_what_it_says() {
     assert!(challenge.contains("scope=\"write\""), "{challenge}");
 }
 
+/// A rule is about the path that people read, however the caller has encoded it, and what it does not name is not its own.
+#[tokio::test]
+async fn a_rule_names_a_path_as_people_read_it() {
+    let server = with_gate(json!({ "rules": [
+        { "methods": ["GET"], "path": "/my files/**", "allow": "anonymous" },
+        { "methods": ["GET"], "path": "/straße/*", "allow": "anonymous" },
+        { "methods": ["GET"], "path": "/100%", "allow": "anonymous" },
+        { "methods": ["GET"], "path": "/**", "scopes": ["read"] },
+    ]}))
+    .await;
+    for (path, status) in [
+        ("/my%20files", 200),
+        ("/my%20files/a%20b/c", 200),
+        ("/m%79%20files/a", 200),
+        ("/stra%C3%9Fe/1", 200),
+        ("/stra%c3%9fe/%C3%A9", 200),
+        ("/100%25", 200),
+        ("/my+files", 401),
+        ("/my%2520files", 401),
+        ("/myfiles", 401),
+        ("/strasse/1", 401),
+        ("/Stra%C3%9Fe/1", 401),
+        ("/stra%C3%9Fe", 401),
+        ("/100", 401),
+        // Read in two ways, whatever a rule says.
+        ("/my%20files/%2e%2e/a", 400),
+        ("/my%20files;a", 400),
+        ("/stra%C3/1", 400),
+    ] {
+        assert_eq!(nginx(&server, "GET", path, &[]).await.meant(), status, "{path}");
+    }
+}
+
 /// A cached verdict would serve the group or the rule that was: none is.
 #[tokio::test]
 async fn a_change_is_obeyed_at_once() {

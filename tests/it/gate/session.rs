@@ -1,16 +1,15 @@
 //! The way `session`: from the gate's 401 to our sign-in page and back to the app's host, with a ticket that is good once,
-//! there, in that browser (T9, T14). Next door: [`super::session_cookie`], what the cookie is good for from then on.
+//! there, in that browser (T9, T14). Next door: [`super::session_cookie`], what the cookie is good for from then on;
+//! [`super::session_nginx`], all of it by the documented proxy.
 
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
-use super::nginx::{address, got};
 use super::{Answer, put_api, with_gate};
 use crate::attacks::corpus::mutated;
+use crate::console::make_admin;
 use crate::passkey::{add, signed};
 use crate::support::authenticator::Authenticator;
-use crate::support::nginx::Nginx;
-use crate::support::wire::{Api, Reply};
 use crate::support::{Browser, PASSWORD, Server};
 
 pub const APP: &str = "https://app.example";
@@ -33,7 +32,7 @@ pub struct Step {
 }
 
 impl Step {
-    fn of(response: &reqwest::Response) -> Self {
+    pub fn of(response: &reqwest::Response) -> Self {
         let all = |name| response.headers().get_all(name).iter().map(|value| value.to_str().unwrap().to_owned());
         Self {
             status: response.status().as_u16(),
@@ -279,81 +278,34 @@ async fn a_stronger_sign_in_is_asked_for() {
     assert_eq!(asked(&server, "GET", &[("cookie", &weak)]).await.status, 401, "the cookie of before is what it was");
 }
 
-/// Somebody's browser without JavaScript at the app, whatever hosts it is sent to.
-async fn go(browser: &Browser, mut to: String) -> (u16, String, String) {
-    loop {
-        let request = browser.request(reqwest::Method::GET, &to).header("accept", "text/html");
-        let response = request.send().await.unwrap();
-        match response.headers().get("location") {
-            Some(next) => to = response.url().join(next.to_str().unwrap()).unwrap().into(),
-            None => return (response.status().as_u16(), response.url().to_string(), response.text().await.unwrap()),
-        }
-    }
-}
-
-/// The documented nginx before an app on another host than ours, all the way.
+/// Told of once for each session and app, to the administrator and to the person; that it goes on, unseen, is no news.
 #[tokio::test]
-async fn behind_nginx_a_person_signs_in_and_out() {
-    let (server, api) = (with_gate(json!({})).await, Api::start().await);
-    let app = Nginx::gate_at("127.0.0.1", address(&server.url), api.address).await;
-    let origin = format!("http://{}", app.address);
-    put_api(&server, json!({ "accepts": ["bearer", "session"], "origins": [origin] })).await;
-    let browser = server.browser();
-    let (status, shown, html) = go(&browser, format!("{origin}/orders/1?a=b")).await;
-    assert!(
-        status == 200 && shown.starts_with(&format!("{}/login?next=", server.url)),
-        "{status} {shown}\n{}",
-        app.log()
-    );
-    let login = crate::support::Page { status, path: "/login".to_owned(), html };
-    let (action, form) = login.form(&[("username", "alice"), ("password", PASSWORD)]);
-    let back = Step::of(&browser.raw_post(&action, &form).await).location;
-    let (status, shown, json) = go(&browser, back).await;
-    assert_eq!((status, shown), (200, format!("{origin}/orders/1?a=b")));
-    let reply = Reply { status, headers: Vec::new(), body: json.into_bytes() };
-    assert_eq!((got(&reply, "x-gate-way"), got(&reply, "remote-user")), (vec!["session".into()], vec!["alice".into()]));
-    assert_eq!(got(&reply, "cookie"), [""; 0], "the cookies of the gate end here");
-    // The app's own cookies come through, wherever the gate's stand between them.
-    let gates = ["signet-gate-orders.state=x", "signet-gate-others=y"];
-    for (sent, left) in [
-        (format!("a=1; {}; b=2", gates[0]), "a=1; b=2"),
-        (format!("a=1; {}; {}; b=2", gates[0], gates[1]), "a=1; b=2"),
-        (format!("{}; a=1; __Host-{}", gates[0], gates[1]), "a=1;"),
-        // More than nginx takes out one by one: none comes through.
-        (format!("{}; signet-gate-a=1; signet-gate-b=2; a=1", gates[0]), ""),
-        (
-            format!("a=1;{};b=signet-gate-orders; xsignet-gate-a=1", gates[1]),
-            "a=1;b=signet-gate-orders; xsignet-gate-a=1",
-        ),
-    ] {
-        let reply = crate::support::wire::once(
-            app.address,
-            "GET",
-            "/public/a",
-            &[("cookie", &sent), ("host", &app.address.to_string())],
-            b"",
-        )
-        .await;
-        assert_eq!(got(&reply, "cookie").concat().trim(), left, "{sent}");
+async fn a_sign_in_is_in_the_events() {
+    let server = with_app().await;
+    server.user("carol").await;
+    make_admin(&server, "carol").await;
+    let admin = server.browser();
+    admin.sign_in_as("carol").await;
+    let rows = async |query: &str| admin.page(&format!("/admin/events?kind=sign_in.app{query}")).await;
+    let browser = alice(&server).await;
+    let (state, to) = begin(&server).await;
+    let page = ticket(&browser, &to).await;
+    assert_eq!(at_app(&server, "orders", APP, &page, "").await.status, 400);
+    assert_eq!(rows("").await.count("tbody > tr"), 0, "nobody has got in yet");
+    assert_eq!(at_app(&server, "orders", APP, &page, &state).await.status, 303);
+    assert_eq!(at_app(&server, "orders", APP, &page, &state).await.status, 400, "the second time");
+    let row = rows("&q=alice").await;
+    assert_eq!(row.count("tbody > tr"), 1);
+    for text in ["Signed in to an app behind a gate: https://app.example", "Alice Example", "127.0.0.1", "sign_in.app"]
+    {
+        assert!(row.text("tbody tr").contains(text), "{text}: {}", row.text("tbody tr"));
     }
-    // A form of the app's own, and one of another site's; a script that is not sent anywhere.
-    let url = format!("{origin}/orders/1");
-    put_api(
-        &server,
-        json!({ "accepts": ["session"], "origins": [origin],
-                             "rules": [{ "methods": ["POST", "GET"], "path": "/**" }] }),
-    )
-    .await;
-    for (site, status) in [("same-origin", 200), ("cross-site", 401)] {
-        let request = browser.request(reqwest::Method::POST, &url).header("sec-fetch-site", site);
-        assert_eq!(request.send().await.unwrap().status(), status, "{site}");
-    }
-    let (status, shown, html) = go(&browser, format!("{origin}/.signet/sign-out")).await;
-    assert_eq!((status, shown.as_str()), (200, format!("{}/oauth2/logout", server.url).as_str()));
-    let page = crate::support::Page { status, path: "/oauth2/logout".to_owned(), html };
-    browser.submit(&page, &[("decision", "allow")]).await.unwrap();
-    let request = browser.request(reqwest::Method::GET, &url).header("sec-fetch-mode", "cors");
-    assert_eq!(request.send().await.unwrap().status(), 401);
-    let (_, shown, _) = go(&browser, url).await;
-    assert!(shown.starts_with(&format!("{}/login?", server.url)), "{shown}");
+    let activity = browser.page("/account").await.text("main");
+    assert!(activity.contains("Signed in to an app") && activity.contains(APP), "{activity}");
+
+    server.advance(600);
+    cookie_of(&server, &browser).await;
+    assert_eq!(rows("").await.count("tbody > tr"), 1, "the same session at the same app");
+    cookie_of(&server, &alice(&server).await).await;
+    assert_eq!(rows("").await.count("tbody > tr"), 2, "another browser");
 }

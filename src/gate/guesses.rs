@@ -1,0 +1,132 @@
+//! Guessing secrets and API keys at a gate: so many wrong ones of one address and, until its window is over, only
+//! credentials count from there that have been right here before. A client that is in use is not locked out by whoever is
+//! behind the same address, and anybody elsewhere notices nothing.
+//!
+//! Kept in the database are the counts (`identity::throttle`), which nodes share: a statement for each new wrong one below
+//! the bound. What has been right, what was wrong already and who is over the bound are known in memory, and cost none.
+//! Next door: [`super::credential`], whose credentials are judged; [`super::limits`], how often anybody may ask at all.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use sha2::{Digest as _, Sha256};
+
+use super::credential::{Proven, Unproven};
+use super::original::Original;
+use super::presented::Presented;
+use super::verdict::{Reason, Refusal};
+use super::{Asked, Gate};
+use crate::domain::api::Api;
+use crate::domain::api_key::ApiKeySecret;
+use crate::domain::secret::Digest;
+use crate::env::Timestamp;
+use crate::identity::throttle;
+use crate::protocol::error::Result;
+
+/// Of each kind in memory. What is forgotten is found out again, by one statement.
+const MOST: u64 = 100_000;
+
+#[derive(Clone)]
+pub struct Guesses {
+    /// Credentials that were right.
+    right: Cache<Digest, ()>,
+    /// Wrong ones by address, until when each need not be counted again: a script that goes on with one is no guesser.
+    wrong: Cache<Digest, Timestamp>,
+    /// Addresses over the bound, and until when.
+    stopped: Cache<Arc<str>, Timestamp>,
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self { right: Cache::new(MOST), wrong: Cache::new(MOST), stopped: Cache::new(MOST) }
+    }
+}
+
+/// A credential that could have been guessed.
+struct Guess {
+    address: Arc<str>,
+    credential: Digest,
+}
+
+impl Guess {
+    /// Nothing for what is not looked at: a way that the API does not take, a key whose checksum is wrong.
+    fn of(api: &Api, presented: &Presented<'_>, caller: Option<IpAddr>) -> Option<Self> {
+        presented.way().filter(|way| api.takes(*way))?;
+        let (user, secret) = match presented {
+            Presented::Basic { user, password } => (user.as_str(), password),
+            Presented::ApiKey { key, user } => {
+                ApiKeySecret::parse(key.expose())?;
+                (user.as_deref().unwrap_or_default(), key)
+            }
+            _ => return None,
+        };
+        let address: Arc<str> = throttle::neighbourhood(&caller.map(|it| it.to_string()).unwrap_or_default()).into();
+        // No username has this byte.
+        let credential = Sha256::new().chain_update(user).chain_update([0]).chain_update(secret.expose());
+        Some(Self { address, credential: Digest(credential.finalize().into()) })
+    }
+
+    /// The credential as it comes from there.
+    fn here(&self) -> Digest {
+        Digest(Sha256::new().chain_update(self.credential.0).chain_update(&*self.address).finalize().into())
+    }
+}
+
+impl Gate {
+    /// Whose the credential is, where it is looked at.
+    pub(super) async fn know(
+        &self,
+        api: &Api,
+        asked: &Asked<'_>,
+        original: &Original,
+        presented: Presented<'_>,
+    ) -> Result<Proven> {
+        let Some(guess) = Guess::of(api, &presented, asked.caller) else {
+            return self.identify(api, asked, original, presented).await;
+        };
+        let (guesses, now) = (&self.guesses, self.provider.env.now());
+        let stopped = guesses.stopped.get(&guess.address).filter(|until| now < *until);
+        if let Some(until) = stopped
+            && !guesses.right.contains_key(&guess.credential)
+        {
+            return Ok(Err(too_many(until, now)));
+        }
+        let proven = self.identify(api, asked, original, presented).await?;
+        if proven.is_ok() {
+            guesses.right.get_with(guess.credential, || ());
+            return Ok(proven);
+        }
+        match self.count_wrong(&guess, now).await? {
+            Some(until) => Ok(Err(too_many(until, now))),
+            None => Ok(proven),
+        }
+    }
+
+    /// Until when the address is stopped, where this was one too many.
+    async fn count_wrong(&self, guess: &Guess, now: Timestamp) -> Result<Option<Timestamp>> {
+        let (guesses, here) = (&self.guesses, guess.here());
+        if guesses.wrong.get(&here).is_some_and(|until| now < until) {
+            return Ok(None);
+        }
+        match throttle::count_guess(&self.provider.store, &guess.address).await? {
+            Ok(_) => {
+                guesses.wrong.insert(here, now.plus_seconds(throttle::WINDOW_SECONDS));
+                Ok(None)
+            }
+            Err(many) => {
+                if many.first {
+                    tracing::warn!(address = %guess.address, "too many wrong credentials at a gate");
+                }
+                guesses.stopped.insert(guess.address.clone(), many.until);
+                Ok(Some(many.until))
+            }
+        }
+    }
+}
+
+fn too_many(until: Timestamp, now: Timestamp) -> Unproven {
+    let text = "Too many wrong credentials came from this address; come back later.";
+    let seconds = until.since(now).max(0).div_euclid(1000) + 1;
+    Unproven::Refused(Refusal::new(Reason::TooManyFailures, text).after(seconds))
+}
