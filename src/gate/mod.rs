@@ -73,26 +73,24 @@ pub struct Asked<'a> {
 #[derive(Debug)]
 pub struct Judged {
     pub verdict: Verdict,
-    /// The API that it is about, where there is one.
-    pub api: Option<Api>,
     /// What is left to the caller, where the API has a limit.
     pub allowance: Option<Allowance>,
+}
+
+/// The API behind the gate of that name.
+#[must_use]
+pub fn named<'a>(apis: &'a [Api], gate: &str) -> Option<&'a Api> {
+    apis.iter().find(|api| api.gate.as_ref().is_some_and(|name| name.as_str() == gate))
 }
 
 impl Gate {
     /// # Errors
     /// Where something has to be looked up and the database does not answer: nobody is let in.
-    pub async fn judge(&self, asked: Asked<'_>) -> Result<Judged> {
+    pub async fn judge(&self, api: &Api, asked: Asked<'_>) -> Result<Judged> {
         if self.provider.store.authority().is_out_of_touch(self.provider.env.now()) {
             let cause = "what other nodes have taken back is not known: the change feed cannot be read";
             return Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(cause));
         }
-        let apis = self.provider.store.authority().apis(&self.provider.store).await?;
-        let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == asked.gate);
-        let Some(api) = apis.iter().find(is_named) else {
-            let refusal = Refusal::new(Reason::UnknownGate, "There is no gate of that name.");
-            return Ok(Judged { verdict: Verdict::Refuse(refusal), api: None, allowance: None });
-        };
         let mut allowance = None;
         let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,
@@ -101,7 +99,7 @@ impl Gate {
                 Verdict::Refuse(Refusal { sign_in, ..refusal.for_api(api) })
             }
         };
-        Ok(Judged { verdict, api: Some(api.clone()), allowance })
+        Ok(Judged { verdict, allowance })
     }
 
     async fn decide(

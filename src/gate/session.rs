@@ -5,7 +5,7 @@
 //! good for longer than the session that they stand for.
 //!
 //! Next door: [`super::app_address`], where a browser is sent and comes back to; `credential::session`, which lets in by
-//! the cookie; `web::gate_sign_in`, the pages and redirects.
+//! the cookie; `web::gate::sign_in`, the pages and redirects.
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`limits`] what none gets past, [`error`] how a
 //! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`session_state`] what apps see of a session, [`browser`] the cookie of a browser that
 //! has not signed in, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
-//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`api_keys`] what those and the console show of keys, [`device`] a browser in words, `console` the administrator's, [`gate`] what proxies ask, [`gate_sign_in`] how browsers on apps' hosts sign in.
+//! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`api_keys`] what those and the console show of keys, [`device`] a browser in words, `console` the administrator's, [`gate`] what proxies ask, [`gate::sign_in`] how browsers on apps' hosts sign in.
 
 pub mod account;
 pub mod api_keys;
@@ -14,7 +14,6 @@ pub mod error;
 pub mod extract;
 pub mod flash;
 pub mod gate;
-pub mod gate_sign_in;
 pub mod layers;
 pub mod limits;
 pub mod logo;

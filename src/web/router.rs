@@ -16,9 +16,7 @@ use super::pages::{consent, device, device_qr, home, login, logout, passkey, sel
 use super::urls::{
     DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP, STATIC,
 };
-use super::{
-    account, browser, console, error, flash, gate, gate_sign_in, layers, logo, session_state, sessions, statics,
-};
+use super::{account, browser, console, error, flash, gate, layers, logo, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -66,7 +64,7 @@ pub fn router(app: &App) -> Router {
         .route(DEVICE, get(device::ask).post(device::typed))
         .route("/device/{ticket}", get(device::confirm).post(device::decide))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
-        .route(&format!("{GATE_SIGN_IN}/{{gate}}"), get(gate_sign_in::show))
+        .route(&format!("{GATE_SIGN_IN}/{{gate}}"), get(gate::sign_in::show))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(account::routes())
         .merge(console::routes());
@@ -78,9 +76,9 @@ pub fn router(app: &App) -> Router {
 
     // On the hosts of apps: no cookie of ours is there, and none but the gate's is to be.
     let on_other_hosts = Router::new()
-        .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate_sign_in::begin))
-        .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate_sign_in::finish))
-        .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate_sign_in::sign_out));
+        .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate::sign_in::begin))
+        .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate::sign_in::finish))
+        .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate::sign_in::sign_out));
     let on_other_hosts = limited(app, Face::PersonAtApp, on_other_hosts);
 
     // Outside of what looks at cookies: in an app's frame there are none but for scripts.

@@ -2,17 +2,13 @@
 //! the app's host, whose proxy passes `/.signet/` on to us, and in between [`show`] on our own, where somebody is signed in
 //! or has to sign in. No address that is redirected to comes from a request but one that is at an origin of the API's.
 //!
-//! Next door: [`super::gate`], which sends browsers here; [`super::pages::login`], which sends them back.
+//! Next door: [`super`], which sends browsers here; [`crate::web::pages::login`], which sends them back.
 
 use axum::extract::{FromRequestParts, RawQuery};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::error::PageError;
-use super::extract::{InPath, Visitor, origin, peer};
-use super::pages::consent::signed_in;
-use super::urls::{self, ENDPOINTS, GATE_SIGN_IN};
 use crate::app::App;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
@@ -24,6 +20,10 @@ use crate::gate::app_address::{Back, encoded};
 use crate::gate::session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
+use crate::web::error::PageError;
+use crate::web::extract::{InPath, Visitor, origin, peer};
+use crate::web::pages::consent::signed_in;
+use crate::web::urls::{self, ENDPOINTS, GATE_SIGN_IN};
 
 /// Somebody may take their time at the sign-in page.
 const STATE_SECONDS: i64 = 3600;
