@@ -197,7 +197,9 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             let Update { identifier, unset, members, json } = *args;
             let rules = members.rules.as_deref().map(read_rules).transpose()?;
             let edit = move |api: &mut Api| {
-                unset.into_iter().for_each(|member| member.take_from(api));
+                for member in unset {
+                    member.take_from(api);
+                }
                 members.set(rules, api);
             };
             let api = apis::update(manager, &by, &identifier, edit).await.map_err(said)?;

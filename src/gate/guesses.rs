@@ -7,6 +7,7 @@
 //! Next door: [`super::credential`], whose credentials are judged; [`super::limits`], how often anybody may ask at all.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use moka::sync::Cache;
@@ -127,6 +128,7 @@ impl Gate {
 
 fn too_many(until: Timestamp, now: Timestamp) -> Unproven {
     let text = "Too many wrong credentials came from this address; come back later.";
-    let seconds = until.since(now).max(0).div_euclid(1000) + 1;
-    Unproven::Refused(Refusal::new(Reason::TooManyFailures, text).after(seconds))
+    let seconds = u32::try_from(until.since(now).max(0).div_euclid(1000)).unwrap_or(u32::MAX);
+    let retry_after = NonZeroU32::new(seconds.saturating_add(1));
+    Unproven::Refused(Refusal { retry_after, ..Refusal::new(Reason::TooManyFailures, text) })
 }

@@ -3,6 +3,7 @@
 //!
 //! Next door: [`super::challenge`], what a caller is told to send instead.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::challenge;
@@ -108,7 +109,7 @@ pub struct Refusal {
     pub scopes: Scopes,
     pub acr: Option<Acr>,
     /// Seconds (RFC 9110 §10.2.3).
-    pub retry_after: Option<i64>,
+    pub retry_after: Option<NonZeroU32>,
     /// How the caller tried to prove who they are, where that is known.
     pub tried: Option<Way>,
     /// Who it was, where that was found out.
@@ -136,11 +137,6 @@ impl Refusal {
     #[must_use]
     pub(super) fn at_least(self, acr: Acr) -> Self {
         Self { acr: Some(acr), ..self }
-    }
-
-    #[must_use]
-    pub(super) fn after(self, seconds: i64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
     }
 
     /// With what this API would take instead.

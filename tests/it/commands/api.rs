@@ -100,7 +100,7 @@ async fn what_was_set_is_taken_away_by_its_name() {
     let update = |arguments: &[&str]| program.json(&[&["api", "update", ID, "--json"], arguments].concat());
     let without = |members: &[&str]| {
         let mut left = full.clone();
-        members.iter().for_each(|member| drop(left.as_object_mut().unwrap().remove(*member)));
+        left.as_object_mut().unwrap().retain(|member, _| !members.contains(&member.as_str()));
         left
     };
     let set_again = [&gate[..], &more[..8], &["--lifetime", "300"]].concat();

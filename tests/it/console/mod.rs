@@ -1,8 +1,9 @@
-//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`], [`apis`], [`people`],
-//! [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
+//! The administrator's console: [`access`] who gets in and what is never shown, [`clients`] and [`client_settings`], [`apis`],
+//! [`people`], [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
 
 mod access;
 mod apis;
+mod client_settings;
 mod clients;
 mod people;
 mod record;

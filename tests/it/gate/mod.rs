@@ -1,6 +1,7 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`limits`] how often, [`guessing`] how often wrong; [`credentials`] tokens and secrets, [`keys`] API
-//! keys, [`signatures`] and [`oauth1`] signed requests, [`certificate`] TLS certificates, [`session`] how a browser signs in,
+//! [`rules`] who may do what, [`limits`] how often, [`guessing`] how often wrong; [`credentials`] tokens and secrets,
+//! [`keys`] API keys, [`signatures`], [`signature_keys`] and [`oauth1`] signed requests, [`certificate`] TLS certificates,
+//! [`session`] how a browser signs in,
 //! [`session_cookie`] its cookie; [`record`] what is kept of it; and with the real nginx before it [`nginx`] what comes
 //! through and what is said, [`session_nginx`] a browser at its app, [`traffic`] bodies and connections, [`paths`] that both
 //! read a path in the same way.
@@ -19,6 +20,7 @@ mod rules;
 mod session;
 mod session_cookie;
 mod session_nginx;
+mod signature_keys;
 pub mod signatures;
 mod traffic;
 

@@ -1,0 +1,112 @@
+//! How much a stranger gets by registering (RFC 7591 §5): what the policy has, so often, so many, and for as long as
+//! somebody uses it.
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use signet::config::Registration;
+use signet::domain::api_key::Owner;
+use signet::domain::scope::Scopes;
+use signet::manage::api_keys::NewKey;
+use signet::manage::registration;
+use signet::server::upkeep::Upkeep;
+use signet::store;
+
+use super::{access, ask, managed, open, register};
+use crate::api_keys;
+use crate::support::{CALLBACK, Server};
+
+#[tokio::test]
+async fn a_stranger_gets_no_more_than_the_policy_has() {
+    let server = open().await;
+    let body = json!({ "redirect_uris": [CALLBACK], "consent": "trusted", "access_token_format": "opaque",
+        "scope": "openid email admin groups", "token_exchange": [{ "client": "web", "impersonation": true }] });
+    let (status, answer) = register(&server, &body).await;
+    assert_eq!((status, &answer["scope"]), (201, &json!("openid email")), "{answer}");
+    let id = answer["client_id"].as_str().unwrap();
+    let browser = server.browser();
+    browser.sign_in_as("alice").await;
+    let consent = browser.page(&server.authorize(&[("client_id", id), ("scope", "openid")])).await;
+    assert_eq!(consent.name(), "consent", "asked, whatever it said");
+    // Who states no scope may ask for any that the policy has; without refresh tokens the wish for one is passed over.
+    let (_, answer) = register(&server, &json!({ "redirect_uris": [CALLBACK] })).await;
+    assert_eq!(answer["scope"], "openid profile email address phone");
+    let id = answer["client_id"].as_str().unwrap();
+    let asked = [("client_id", id), ("scope", "openid phone offline_access")];
+    let consent = browser.page(&server.authorize(&asked)).await;
+    assert_eq!((consent.name().as_str(), consent.has("[data-scope=offline_access]")), ("consent", false));
+    assert!(consent.has("[data-scope=phone]"));
+}
+
+#[tokio::test]
+async fn an_open_endpoint_is_not_for_flooding() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Open;
+        config.registration_policy.per_address = 3;
+        config.registration_policy.clients = 4;
+    })
+    .await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    for expected in [201, 201, 201, 429] {
+        assert_eq!(register(&server, &body).await.0, expected);
+    }
+    server.advance(15 * 60 + 1);
+    for expected in [201, 403] {
+        assert_eq!(register(&server, &body).await.0, expected);
+    }
+}
+
+/// RFC 7591 §5: what nobody uses does not pile up.
+#[tokio::test]
+async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Open;
+        config.registration_policy.unused = 600;
+    })
+    .await;
+    server.user("alice").await;
+    server.client("web", json!({})).await;
+    let body = json!({ "redirect_uris": [CALLBACK] });
+    api_keys::put_api(&server, "orders", &["api_key"]).await;
+    let ((_, used), (_, unused), (_, managed_one)) =
+        (register(&server, &body).await, register(&server, &body).await, register(&server, &body).await);
+    let (_, keyed) = register(&server, &body).await;
+    let owner = Owner::Client(keyed["client_id"].as_str().unwrap().to_owned().try_into().unwrap());
+    let new = NewKey { scopes: Scopes::default(), ..api_keys::new_key(owner, "orders") };
+    api_keys::make(&server, new).await.unwrap();
+    server.browser().sign_in(&server.authorize(&[("client_id", used["client_id"].as_str().unwrap())])).await;
+    server.advance(599);
+    let (path, token) = managed(&managed_one);
+    let mut update = managed_one.clone();
+    update["client_name"] = json!("Still here");
+    assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status(), 200);
+    server.advance(2);
+    let mut upkeep = Upkeep::default();
+    upkeep.once(&server.app).await;
+    for (client, status) in [(&used, 200), (&unused, 401), (&managed_one, 200), (&keyed, 200)] {
+        let (path, token) = managed(client);
+        assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), status);
+    }
+    // An idle node looks once a day.
+    server.advance(86_400);
+    upkeep.once(&server.app).await;
+    let left = store::clients::count(server.app.store().read()).await.unwrap();
+    assert_eq!(left, 3, "the administrator's, the one that somebody uses, and the one that has a key");
+}
+
+/// The number of clients is counted, not guessed, and a full server takes no use of a token.
+#[tokio::test]
+async fn many_at_once_make_no_more_clients_than_there_may_be() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Token;
+        config.registration_policy.clients = 3;
+    })
+    .await;
+    let token = access(&server, Some(4)).await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    let send = || ask(&server, Method::POST, "", Some(token.expose()), Some(&body));
+    let all = join_all((0..8).map(|_| send())).await;
+    let with = |status: u16| all.iter().filter(|answer| answer.status() == status).count();
+    assert_eq!((with(201), with(403)), (3, 5));
+    assert_eq!(registration::accesses(server.app.store()).await.unwrap()[0].uses_left, Some(1));
+}
