@@ -226,6 +226,18 @@ async fn two_credentials_and_unreadable_ones_are_refused() {
     }
 }
 
+/// Basic by a secret that is no more.
+#[tokio::test]
+async fn a_replaced_secret_is_void_at_once() {
+    let server = with_gate(json!({})).await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    assert_eq!(at_orders(&server, &webs_secret()).await.0, 200);
+    let web = signet::domain::ids::ClientId::parse("web").unwrap();
+    let new = clients::rotate_secret(&manager, &by, &web, None).await.unwrap();
+    assert_eq!(at_orders(&server, &webs_secret()).await, (401, "invalid_credential".into()));
+    assert_eq!(at_orders(&server, &basic("web", new.expose())).await.0, 200);
+}
+
 /// A token that was seen before costs no statement; nor does a client's secret.
 #[tokio::test]
 async fn what_was_seen_before_costs_no_statement() {

@@ -80,6 +80,11 @@ async fn who_may_gets_through_and_the_api_learns_who_it_is() {
         assert_eq!(got(&reply, name), [value], "{name}");
     }
     assert_eq!(crate::token::claims(&got(&reply, "x-gate-token")[0])["sub"], alice);
+    put_api(&gated.server, json!({ "upstream_token": true, "access_token_format": "opaque" })).await;
+    let opaque = bearer(&alices_token(&gated.server, "read").await).1;
+    assert!(!opaque.contains('.'), "{opaque}");
+    let reply = gated.ask("GET", "/orders/1", &[("authorization", &opaque)]).await;
+    assert_eq!((got(&reply, "x-gate-way"), got(&reply, "x-gate-subject")), (vec!["bearer".into()], vec![alice]));
     let reply = gated.ask("GET", "/orders/1", &[("authorization", &webs_secret())]).await;
     assert_eq!((got(&reply, "x-gate-way"), got(&reply, "x-gate-subject")), (vec!["basic".into()], vec!["web".into()]));
     assert_eq!(got(&reply, "remote-user"), [""; 0], "a client is no person");
@@ -87,7 +92,7 @@ async fn who_may_gets_through_and_the_api_learns_who_it_is() {
     assert_eq!((reply.status, got(&reply, "x-gate-way")), (200, vec!["anonymous".into()]));
     let reply = gated.ask("HEAD", "/orders/1", &[("authorization", &token)]).await;
     assert_eq!((reply.status, reply.body.len()), (200, 0));
-    assert_eq!(gated.api.asked(), 4);
+    assert_eq!(gated.api.asked(), 5);
 }
 
 const ORIGIN: &str = "http://orders.example.com";

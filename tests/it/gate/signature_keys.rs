@@ -2,11 +2,14 @@
 //! door: [`super::signatures`], the signatures.
 
 use serde_json::{Value, json};
+use signet::config::Registration;
 use signet::manage::document::{Document, Format};
 use signet::manage::{By, ManageError, clients};
 
 use super::signatures::{ALGORITHMS, Signed, apply_clients, jwk, registered, row, with_keys};
 use super::{put_api, with_gate};
+use crate::support::Server;
+use crate::support::receiver::{self, Answer, Receiver};
 
 #[tokio::test]
 async fn a_key_ends_with_its_row_and_its_client() {
@@ -54,6 +57,35 @@ async fn a_published_key_is_named_by_its_client() {
         let request = Signed { keyid: keyid.into(), ..Signed::new(&server, "ecdsa-p256-sha256") };
         assert_eq!(request.send(&server).await.status, 401, "{keyid}");
     }
+}
+
+/// At its `jwks_uri` too; but one that registered itself has its scopes to ask people for, unless the policy gave it
+/// `client_credentials`.
+#[tokio::test]
+async fn a_key_at_a_clients_address_counts_for_who_acts_for_itself() {
+    let there = Receiver::start().await;
+    let mut public = registered("ed25519", "k")["jwk"].clone();
+    public["kid"] = json!("k1");
+    there.answer("/keys", Answer::json(&json!({ "keys": [public] })));
+    let server = Server::start_with(|config| {
+        receiver::reachable(config);
+        config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
+        config.registration = Registration::Open;
+    })
+    .await;
+    put_api(&server, json!({ "accepts": ["message_signature"] })).await;
+    server.client("robot", json!({ "jwks_uri": there.at("/keys"), "scope": "read" })).await;
+    let by = async |client: &str| {
+        let request = Signed { keyid: format!("{client}:k1"), ..Signed::new(&server, "ed25519") };
+        request.send(&server).await.status
+    };
+    assert_eq!(by("robot").await, 200);
+    let asked = json!({ "jwks_uri": there.at("/keys"), "redirect_uris": ["https://app.example/cb"] });
+    let answer =
+        reqwest::Client::new().post(format!("{}/oauth2/register", server.url)).json(&asked).send().await.unwrap();
+    let stranger: Value = answer.json().await.unwrap();
+    let id = stranger["client_id"].as_str().unwrap_or_else(|| panic!("{stranger}"));
+    assert_eq!(by(id).await, 401);
 }
 
 #[tokio::test]
