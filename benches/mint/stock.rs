@@ -236,6 +236,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         claims: RequestedClaims::default(),
         act: None,
         through: Vec::new(),
+        bound_to: None,
     }
 }
 

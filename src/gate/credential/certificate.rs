@@ -29,13 +29,11 @@ impl Gate {
                 }
             }
         }
-        match clients.as_slice() {
-            [client] => Ok(Ok(client_itself(Way::Mtls, api, client))),
-            _ => {
-                let text = "The certificate is no client's of this server, or several have it.";
-                let refusal = Refusal::new(Reason::InvalidCredential, text);
-                Ok(Err(Unproven::Refused(Refusal { tried: Some(Way::Mtls), ..refusal })))
-            }
+        if let [client] = clients.as_slice() {
+            return Ok(Ok(client_itself(Way::Mtls, api, client)));
         }
+        let text = "The certificate is no client's of this server, or several have it.";
+        let refusal = Refusal::new(Reason::InvalidCredential, text);
+        Ok(Err(Unproven::Refused(Refusal { tried: Some(Way::Mtls), ..refusal })))
     }
 }

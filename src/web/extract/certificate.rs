@@ -42,10 +42,7 @@ fn read(text: &str) -> Option<ClientCertificate> {
     if let Some(item) = text.strip_prefix(':') {
         return der(item.strip_suffix(':')?);
     }
-    let text = match forwarded(text) {
-        Some(own) => own?,
-        None => text,
-    };
+    let text = if text.contains(';') { in_forwarded(text)? } else { text };
     let text = percent_decode_str(text).decode_utf8().ok()?;
     match text.trim_start().strip_prefix(BEGIN) {
         Some(rest) => der(rest.split_once(END)?.0),
@@ -56,13 +53,10 @@ fn read(text: &str) -> Option<ClientCertificate> {
 
 /// Of Envoy's list the last element, which is the one that the nearest proxy wrote; nothing where that one has no
 /// certificate.
-fn forwarded(text: &str) -> Option<Option<&str>> {
-    if !text.contains('=') || !text.contains(';') {
-        return None;
-    }
-    let last = unquoted(text, ',').pop().unwrap_or_default();
+fn in_forwarded(text: &str) -> Option<&str> {
+    let last = unquoted(text, ',').pop()?;
     let member = unquoted(last, ';').into_iter().find_map(|pair| pair.trim().strip_prefix("Cert="));
-    Some(member.map(|value| value.trim_matches('"')))
+    member.map(|value| value.trim_matches('"'))
 }
 
 /// Parted at each `at` that stands outside of quotes: what is inside of them, a subject, its owner may have chosen.
