@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use signet::domain::secret::from_base64url;
 
 use crate::api_keys::{alice, make, new_key, web};
+use crate::gate::certificate::with_certificates;
 use crate::gate::nginx::address;
 use crate::gate::{ORDERS, signatures, with_gate};
+use crate::support::authority::{Authority, Callers};
 use crate::support::languages::Language;
 use crate::support::nginx::{HOST, Nginx, example};
 use crate::support::signed_api::{SignedApi, jwk};
@@ -149,6 +151,51 @@ async fn signed_requests_open_the_gate() {
             assert!(!succeeded && said.contains("401 "), "{said}");
             assert_eq!(gated.api.asked(), before + 3);
         }
+    }
+}
+
+#[tokio::test]
+async fn oauth_1_opens_the_gate() {
+    let gated = Gated::start(json!({ "accepts": ["oauth1"] })).await;
+    let key = signatures::registered("hmac-sha256", "mac");
+    let secret = key["secret"].as_str().unwrap().to_owned();
+    signatures::apply_clients(&gated.server, json!([signatures::row("web", json!([key]))])).await.unwrap();
+    for language in Language::ALL {
+        let settings = |keyid: &str| [("API", gated.url()), ("KEY_ID", keyid.to_owned()), ("SECRET", secret.clone())];
+        assert_eq!(way(run(language, "oauth1", &settings("mac")).await), "oauth1");
+        let (succeeded, said) = run(language, "oauth1", &settings("nobody")).await;
+        assert!(!succeeded && said.starts_with("401 "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_opens_the_gate() {
+    let server = with_certificates(json!(["mtls"])).await;
+    let (api, shown, callers) = (Api::start().await, Authority::new(), Callers::new("Callers"));
+    let reports = json!({ "client_id": "reports", "token_endpoint_auth_method": "tls_client_auth", "scope": "read",
+                          "tls_client_auth_subject_dn": "CN=reports,O=Example", "grant_types": ["client_credentials"] });
+    signatures::apply_clients(&server, json!([reports])).await.unwrap();
+    let files = [("server.pem", shown.cert.as_str()), ("server.key", &shown.key), ("callers.pem", &callers.root())];
+    let nginx = Nginx::gate_with_tls("127.0.0.1", address(&server.url), api.address, files).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let settings = |name: &str| {
+        let certificate = callers.sign(name, vec![]);
+        [
+            ("API", format!("https://{}", nginx.address)),
+            ("CERT_FILE", file(&format!("{name}.pem"), &certificate.cert)),
+            ("KEY_FILE", file(&format!("{name}.key"), &certificate.key)),
+            ("CA_FILE", file("ca.pem", &shown.root)),
+        ]
+    };
+    for language in Language::ALL {
+        assert_eq!(way(run(language, "mtls", &settings("reports")).await), "mtls");
+        let (succeeded, said) = run(language, "mtls", &settings("nobody")).await;
+        assert!(!succeeded && said.starts_with("401 "), "{said}");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::support::wire::Api;
 const HOST: &str = "localhost";
 
 /// A server that believes `Client-Cert` of this machine.
-async fn server(accepts: Value) -> Server {
+pub async fn with_certificates(accepts: Value) -> Server {
     let server = Server::start_with(|config| {
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
         config.client_certificate_header = Some("Client-Cert".to_owned().try_into().unwrap());
@@ -60,7 +60,7 @@ async fn asked(server: &Server, headers: &[(&str, &str)]) -> (u16, String, Strin
 
 #[tokio::test]
 async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
-    let server = server(json!(["mtls", "bearer", "basic"])).await;
+    let server = with_certificates(json!(["mtls", "bearer", "basic"])).await;
     let (callers, others, shown) = (Callers::new("Callers"), Callers::new("Others"), Authority::new());
     let reports = callers.sign("reports", vec![]);
     let robot = Shown::self_signed("robot");
@@ -113,7 +113,7 @@ async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
 
 #[tokio::test]
 async fn each_name_in_a_certificate_is_one_clients() {
-    let server = server(json!(["mtls"])).await;
+    let server = with_certificates(json!(["mtls"])).await;
     let callers = Callers::new("Callers");
     let text = |text: &str| text.to_owned().try_into().unwrap();
     let rows = json!([
@@ -147,7 +147,7 @@ async fn each_name_in_a_certificate_is_one_clients() {
 
 #[tokio::test]
 async fn what_a_client_is_registered_with_holds_at_once() {
-    let server = server(json!(["mtls"])).await;
+    let server = with_certificates(json!(["mtls"])).await;
     let callers = Callers::new("Callers");
     let (old, new) = (handed_on(&callers.sign("old", vec![])), handed_on(&callers.sign("new", vec![])));
     let (passed, refused) =
@@ -173,7 +173,7 @@ async fn what_a_client_is_registered_with_holds_at_once() {
 
 #[tokio::test]
 async fn a_header_that_cannot_be_read_is_refused_and_one_of_a_stranger_is_nothing() {
-    let server = server(json!(["mtls"])).await;
+    let server = with_certificates(json!(["mtls"])).await;
     let reports = handed_on(&Callers::new("Callers").sign("reports", vec![]));
     apply_clients(&server, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
     let malformed = (400, "malformed_credential".to_owned(), String::new());
@@ -196,7 +196,7 @@ async fn a_header_that_cannot_be_read_is_refused_and_one_of_a_stranger_is_nothin
 /// RFC 8705 §3: at the token endpoint, the gate, UserInfo and introspection; §4: the refresh token of a public client.
 #[tokio::test]
 async fn a_bound_token_is_nothing_without_its_certificate() {
-    let server = server(json!(["bearer"])).await;
+    let server = with_certificates(json!(["bearer"])).await;
     let callers = Callers::new("Callers");
     let (reports, other) = (handed_on(&callers.sign("reports", vec![])), handed_on(&callers.sign("other", vec![])));
     for format in ["jwt", "opaque"] {

@@ -7,7 +7,7 @@
 //! read a path in the same way.
 
 mod asking;
-mod certificate;
+pub mod certificate;
 mod credentials;
 mod guessing;
 mod keys;

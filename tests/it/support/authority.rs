@@ -22,11 +22,15 @@ impl Authority {
     }
 
     fn with_keys(alg: &'static SignatureAlgorithm) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // OpenSSL takes one who has its issuer's name for its own issuer.
+        let mut params = named("Root", Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = CertifiedIssuer::self_signed(params, KeyPair::generate_for(alg).unwrap()).unwrap();
         let key = KeyPair::generate_for(alg).unwrap();
-        let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+        let cert = CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned))
+            .unwrap()
+            .signed_by(&key, &root)
+            .unwrap();
         Self { root: root.pem(), cert: cert.pem(), key: key.serialize_pem() }
     }
 }
