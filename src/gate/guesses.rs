@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
 
 use super::credential::{Proven, Unproven};
 use super::original::Original;
@@ -36,11 +37,13 @@ pub struct Guesses {
     wrong: Cache<Digest, Timestamp>,
     /// Addresses over the bound, and until when.
     stopped: Cache<Arc<str>, Timestamp>,
+    /// Held while one of an address is judged: of many at once, none is looked at past the bound.
+    turns: Cache<Arc<str>, Arc<Mutex<()>>>,
 }
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { right: Cache::new(MOST), wrong: Cache::new(MOST), stopped: Cache::new(MOST) }
+        Self { right: Cache::new(MOST), wrong: Cache::new(MOST), stopped: Cache::new(MOST), turns: Cache::new(MOST) }
     }
 }
 
@@ -87,18 +90,32 @@ impl Gate {
             return self.identify(api, asked, original, presented).await;
         };
         let (guesses, now) = (&self.guesses, self.provider.env.now());
-        let stopped = guesses.stopped.get(&guess.address).filter(|until| now < *until);
-        if let Some(until) = stopped
-            && !guesses.right.contains_key(&guess.credential)
-        {
-            return Ok(Err(too_many(until, now)));
+        if guesses.right.contains_key(&guess.credential) {
+            return self.judge_guess(&guess, api, asked, original, presented).await;
         }
+        let turn = guesses.turns.get_with_by_ref(&guess.address, Arc::default);
+        let _held = turn.lock().await;
+        match guesses.stopped.get(&guess.address).filter(|until| now < *until) {
+            Some(until) => Ok(Err(too_many(until, now))),
+            None => self.judge_guess(&guess, api, asked, original, presented).await,
+        }
+    }
+
+    async fn judge_guess(
+        &self,
+        guess: &Guess,
+        api: &Api,
+        asked: &Asked<'_>,
+        original: &Original,
+        presented: Presented<'_>,
+    ) -> Result<Proven> {
+        let (guesses, now) = (&self.guesses, self.provider.env.now());
         let proven = self.identify(api, asked, original, presented).await?;
         if proven.is_ok() {
             guesses.right.get_with(guess.credential, || ());
             return Ok(proven);
         }
-        match self.count_wrong(&guess, now).await? {
+        match self.count_wrong(guess, now).await? {
             Some(until) => Ok(Err(too_many(until, now))),
             None => Ok(proven),
         }

@@ -60,6 +60,20 @@ async fn one_address_does_not_guess_without_bound() {
     assert_eq!(from(last, "192.0.2.1", &wrong(0)).await.status, 401);
 }
 
+/// Many at once get no further: past the bound not even the right one is looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_burst_does_not_pass_the_budget() {
+    let server = with_secrets().await;
+    let burst = (0..MOST + 40).map(|number| {
+        let server = &server;
+        async move { from(server, "192.0.2.1", &wrong(number)).await.reason().to_owned() }
+    });
+    let reasons = futures::future::join_all(burst).await;
+    let of = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    assert_eq!((of("invalid_credential"), of("too_many_failures")), (MOST, 40));
+    assert_eq!(from(&server, "192.0.2.1", &webs_secret()).await.meant(), 429);
+}
+
 /// Past the bound there is nothing more to do for a stranger, and who is let in costs what they cost before.
 #[tokio::test]
 async fn what_is_refused_or_known_asks_the_database_nothing() {
