@@ -51,7 +51,7 @@ impl App {
         let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
         let outbound = Outbound::new(&config)?;
-        let registration = Policy::new(&config.registration_policy)?;
+        let registration = Policy::new(&config.registration_policy, config.client_certificate_header.is_some())?;
         let documents = config.client_id_metadata_documents.then(|| registration.scopes().clone());
         let images = Images::new(outbound.apart());
         let provider = Provider {

@@ -30,6 +30,7 @@
 //! | RFC 8252 (native apps), RFC 9700 §4.1.3 (redirect URIs) | [`domain::redirect_uri`] | its own, `attacks::addresses` |
 //! | RFC 8414, OpenID Connect Discovery | [`protocol::discovery`] | `documents` |
 //! | RFC 8628 (device authorization) | [`protocol::device`], [`protocol::token`] | `device` |
+//! | RFC 8705 (mutual TLS), RFC 9440 | [`protocol::mtls`], [`domain::certificate`], [`web::extract`] | `mtls`, `gate::certificate` |
 //! | RFC 8707 (resource indicators), RFC 9068 (JWT access tokens) | [`protocol::access_token`] | `resources` |
 //! | RFC 9101, OpenID Connect Core §6 (request objects) | [`protocol::authorize::request_object`] | `request_object`, `fuzz` |
 //! | RFC 9126 (pushed authorization requests) | [`protocol::authorize::pushed`] | `par` |

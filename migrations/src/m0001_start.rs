@@ -1,5 +1,6 @@
 //! The first schema: people, clients, APIs, keys, sessions, interactions, codes, grants, tokens, consents, passkeys,
-//! API keys, signature keys, names in certificates, events, the throttle, the gate's record, and the change feed that every node follows.
+//! API keys, signature keys, names in certificates, events, the throttle, the gate's record, and the change feed that
+//! every node follows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{

@@ -116,8 +116,8 @@ struct Members {
     /// The last part of the address at which proxies ask, `/gate/verify/GATE`.
     #[arg(long, value_parser = member::<GateName>)]
     gate: Option<GateName>,
-    /// `bearer` (what a gate takes where nothing is said), `api_key`, `basic`, `message_signature`, `session`, `oauth1`;
-    /// may be repeated.
+    /// `bearer` (what a gate takes where nothing is said), `api_key`, `basic`, `message_signature`, `session`, `oauth1`,
+    /// `mtls`; may be repeated.
     #[arg(long = "accept", value_name = "WAY", value_parser = member::<Way>)]
     accepts: Vec<Way>,
     /// Where a browser app of its own is, such as `https://app.example.com`; for `--accept session`, may be repeated.

@@ -1,4 +1,5 @@
-//! What settings say of the network: the name of a header, and lists of networks, which are a TOML array, or one string with commas as an environment variable has it.
+//! What settings say of the network: the name of a header, and lists of networks, which are a TOML array, or one string with
+//! commas as an environment variable has it.
 
 use std::net::IpAddr;
 

@@ -93,9 +93,17 @@ impl Gate {
         if guesses.right.contains_key(&guess.credential) {
             return self.judge_guess(&guess, api, asked, original, presented).await;
         }
+        let stopped = || guesses.stopped.get(&guess.address).filter(|until| now < *until);
+        if let Some(until) = stopped() {
+            return Ok(Err(too_many(until, now)));
+        }
+        // No new guess: who repeats a wrong one keeps nobody else waiting.
+        if guesses.wrong.get(&guess.here()).is_some_and(|until| now < until) {
+            return self.judge_guess(&guess, api, asked, original, presented).await;
+        }
         let turn = guesses.turns.get_with_by_ref(&guess.address, Arc::default);
         let _held = turn.lock().await;
-        match guesses.stopped.get(&guess.address).filter(|until| now < *until) {
+        match stopped() {
             Some(until) => Ok(Err(too_many(until, now))),
             None => self.judge_guess(&guess, api, asked, original, presented).await,
         }

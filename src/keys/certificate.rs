@@ -3,14 +3,18 @@
 //!
 //! Next door: `web::extract`, where they come from; `protocol::mtls`, whose they are.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
+use openssl::x509::X509;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::domain::certificate::{CertificateName, DistinguishedName, Thumbprint};
+use crate::domain::secret::Digest;
 
 /// Alternative names beyond these are not looked at: each one may be looked up.
 const MOST_NAMES: usize = 16;
@@ -20,29 +24,41 @@ const MOST_NAMES: usize = 16;
 pub struct ClientCertificate {
     pub thumbprint: Thumbprint,
     der: Vec<u8>,
+    names: OnceLock<Vec<Digest>>,
 }
 
 impl ClientCertificate {
     #[must_use]
     pub fn from_der(der: Vec<u8>) -> Self {
-        Self { thumbprint: Thumbprint::of(&der), der }
+        Self { thumbprint: Thumbprint::of(&der), der, names: OnceLock::new() }
     }
 
-    /// Everything by which a client may be known (RFC 8705 §2.1.2, §2.2): the certificate itself, its subject, and its
-    /// alternative names.
-    #[must_use]
-    pub fn names(&self) -> Vec<CertificateName> {
-        let mut names = vec![CertificateName::Itself(self.thumbprint)];
-        let Ok(certificate) = Certificate::from_der(&self.der) else { return names };
+    /// Everything by which a client may be known (RFC 8705 §2.1.2, §2.2), as an index has it: the certificate itself, and
+    /// what its issuer says of it.
+    pub fn names(&self) -> &[Digest] {
+        self.names.get_or_init(|| {
+            let issued = if self.is_self_issued() { Vec::new() } else { self.issued_names() };
+            std::iter::once(CertificateName::Itself(self.thumbprint)).chain(issued).map(|name| name.digest()).collect()
+        })
+    }
+
+    /// Whether it is its own issuer, as whoever verified it compares names (RFC 5280 §7.1). Such a one is believed where it
+    /// was named by itself; what it says of itself is what its owner chose.
+    fn is_self_issued(&self) -> bool {
+        X509::from_der(&self.der).is_ok_and(|certificate| {
+            certificate.subject_name().try_cmp(certificate.issuer_name()).is_ok_and(Ordering::is_eq)
+        })
+    }
+
+    fn issued_names(&self) -> Vec<CertificateName> {
+        let Ok(certificate) = Certificate::from_der(&self.der) else { return Vec::new() };
         let subject = certificate.tbs_certificate().subject().as_ref();
-        // RFC 5280 §4.1.2.6: it may be empty where there are alternative names.
-        if !subject.as_ref().is_empty() {
-            names.push(CertificateName::Subject(DistinguishedName::of(subject)));
-        }
         let alternative = certificate.tbs_certificate().get_extension::<SubjectAltName>();
         let alternative = alternative.ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
-        names.extend(alternative.iter().filter_map(named).take(MOST_NAMES));
-        names
+        // RFC 5280 §4.1.2.6: the subject may be empty where there are alternative names.
+        let subject = Some(subject).filter(|name| !name.as_ref().is_empty());
+        let subject = subject.map(|name| CertificateName::Subject(DistinguishedName::of(name)));
+        subject.into_iter().chain(alternative.iter().filter_map(named).take(MOST_NAMES)).collect()
     }
 }
 

@@ -94,8 +94,8 @@ impl RemoteKeys {
         Self { outbound, known }
     }
 
-    /// The set at `url` for that client or purpose, with what is wanted in it where it can be had; nothing where it cannot be fetched and
-    /// never was. Each client has its own: what one of them asks for keeps no other one waiting.
+    /// The set at `url` for that client or purpose, with what is wanted in it where it can be had; nothing where it cannot
+    /// be fetched and never was. Each client has its own: what one of them asks for keeps no other one waiting.
     pub async fn get(&self, owner: &str, url: &str, wanted: Wanted<'_>, now: Timestamp) -> Option<Arc<JwkSet>> {
         // No client id has a space.
         let name = format!("{owner} {url}");

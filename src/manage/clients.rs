@@ -261,6 +261,11 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     clients::update(tx, &row).await?;
     client_certificates::name_in(tx, Some(before), Some(after)).await?;
     tx.tell(Change::Client(id.clone())).await?;
+    let names = after.meta.certificate_names();
+    if before.meta.certificate_names().iter().any(|name| !names.contains(name)) {
+        // As with a secret: whoever had the key of that certificate may have used it.
+        end_access(tx, id).await?;
+    }
     if !fields.is_empty() {
         recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
     }

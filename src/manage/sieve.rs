@@ -179,3 +179,13 @@ impl<'de, V: DeserializeSeed<'de>> DeserializeSeed<'de> for Named<'_, V> {
         })
     }
 }
+
+/// A secret; serde's own error would repeat a value that is no text.
+pub(super) fn hidden<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    T::deserialize(value).map_err(|_| serde::de::Error::custom("must be text in quotation marks"))
+}
+
+/// The same where it need not be there.
+pub(super) fn hidden_one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    hidden(value).map(Some)
+}

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::document::hidden_one;
+use super::sieve::hidden_one;
 use super::{FieldError, ManageError, Result};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;

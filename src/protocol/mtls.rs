@@ -18,7 +18,7 @@ impl Provider {
     /// Whether that certificate is the client's: one that names it (§2.1.2), or one of those that it published (§2.2.2).
     pub async fn is_certified(&self, client: &Client, certificate: &ClientCertificate) -> bool {
         let names = certificate.names();
-        if client.meta.certificate_names().iter().any(|own| names.iter().any(|name| name.digest() == own.digest())) {
+        if client.meta.certificate_names().iter().any(|own| names.contains(&own.digest())) {
             return true;
         }
         let by_its_own = client.meta.token_endpoint_auth_method == ClientAuthMethod::SelfSignedTlsClientAuth;

@@ -38,11 +38,11 @@ pub async fn put(tx: &Tx, client: &ClientId, names: &[Digest]) -> Result<()> {
     Ok(())
 }
 
-/// Nothing where there are none.
+/// Whose they are; nobody's is an answer, too, since a certificate has more names than the one it is registered by.
 pub async fn owners<C: ConnectionTrait>(conn: &C, name: &Digest) -> Result<Option<Vec<ClientId>>> {
     let rows = row::Entity::find().filter(row::Column::Name.eq(name.0.to_vec())).limit(MOST).all(conn).await?;
     let corrupt = |_| StoreError::Corrupt { table: "client_certificate", column: "client_id" };
     let owners: Vec<ClientId> =
         rows.iter().map(|row| ClientId::parse(&row.client_id).map_err(corrupt)).collect::<Result<_>>()?;
-    Ok(Some(owners).filter(|owners| !owners.is_empty()))
+    Ok(Some(owners))
 }

@@ -215,6 +215,10 @@ async fn whoever_has_no_token_of_the_issuer_for_the_api_is_refused() {
             (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("exp", &Value::Null)), "for ever"),
             (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("iss", &json!(STOCK))), "of another issuer"),
             (by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("aud", &Value::Null)), "for nobody"),
+            (
+                by_signet(SigningAlg::ES256, JwtType::AccessToken, &with("cnf", &json!({ "x5t#S256": "x" }))),
+                "bound to a certificate",
+            ),
             ("x.y.z".to_owned(), "nonsense"),
             ("\u{e4}".to_owned(), "nonsense"),
         ] {

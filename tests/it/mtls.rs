@@ -4,6 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use signet::config::Registration;
+use signet::domain::client_metadata::ClientMetadata;
+use signet::domain::ids::ClientId;
+use signet::manage::{By, clients};
 
 use crate::support::authority::{Callers, Shown};
 use crate::support::receiver::{self, Answer, Receiver};
@@ -73,6 +77,95 @@ async fn a_certificate_proves_its_client_and_no_other() {
         assert_eq!(post(&server, path, &one, &form).await.0, 200, "{path}");
         assert_eq!(post(&server, path, &other, &form).await.0, 401, "{path}");
     }
+}
+
+/// What a certificate says of itself its owner chose: only an issuer's word names a client.
+#[tokio::test]
+async fn a_certificate_that_is_its_own_issuer_names_nobody() {
+    let server = server().await;
+    let by_subject = json!({ "token_endpoint_auth_method": "tls_client_auth", "scope": "read",
+        "tls_client_auth_subject_dn": "CN=one,O=Example" });
+    server.client("one", by_subject).await;
+    assert_eq!(token(&server, "one", &handed_on(&Shown::self_signed("one"))).await.0, 401);
+    assert_eq!(token(&server, "one", &handed_on(&Callers::new("Callers").sign("one", vec![]))).await.0, 200);
+}
+
+/// As with a secret: whoever had the old one may have used it.
+#[tokio::test]
+async fn what_was_got_by_a_certificate_ends_with_it() {
+    let server = server().await;
+    let (old, new) = (Shown::self_signed("robot"), Shown::self_signed("robot"));
+    let meta = |jwks: Value| -> ClientMetadata {
+        let meta = json!({ "redirect_uris": [CALLBACK], "scope": "read", "jwks": jwks,
+            "grant_types": ["authorization_code", "client_credentials"],
+            "token_endpoint_auth_method": "self_signed_tls_client_auth" });
+        serde_json::from_value(meta).unwrap()
+    };
+    server.client("robot", serde_json::to_value(meta(jwks(&old))).unwrap()).await;
+    let got = token(&server, "robot", &handed_on(&old)).await.1;
+    let active = async |certificate: &Shown| {
+        let form = [("client_id", "robot"), ("token", got["access_token"].as_str().unwrap())];
+        post(&server, "/oauth2/introspect", &handed_on(certificate), &form).await.1["active"] == true
+    };
+    assert!(active(&old).await);
+    let both = json!({ "keys": [jwks(&old)["keys"][0], jwks(&new)["keys"][0]] });
+    let (manager, by, robot) = (server.app.manager(), By::command_line(), ClientId::parse("robot").unwrap());
+    clients::update(&manager, &by, &robot, meta(both)).await.unwrap();
+    assert!(active(&old).await && active(&new).await, "one more ends nothing");
+    clients::update(&manager, &by, &robot, meta(jwks(&new))).await.unwrap();
+    assert!(!active(&new).await);
+}
+
+/// RFC 8693: what is bound is traded only for what is bound, by whoever has the certificate of the actor's token.
+#[tokio::test]
+async fn an_exchange_is_no_way_out_of_a_binding() {
+    const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+    const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+    let server = server().await;
+    let callers = Callers::new("Callers");
+    let bound = |id: &str, bound: bool| {
+        json!({ "token_endpoint_auth_method": "tls_client_auth", "scope": "openid read", "redirect_uris": [CALLBACK],
+            "grant_types": ["authorization_code", "client_credentials", GRANT],
+            "tls_client_auth_subject_dn": format!("CN={id},O=Example"),
+            "tls_client_certificate_bound_access_tokens": bound,
+            "token_exchange": [{ "client": "web", "impersonation": true, "delegation": true }] })
+    };
+    for (id, is_bound) in [("web", true), ("bound", true), ("free", false)] {
+        server.client(id, bound(id, is_bound)).await;
+    }
+    let certificate = |id: &str| handed_on(&callers.sign(id, vec![]));
+    let web = certificate("web");
+    let code = server.code("openid").await;
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("client_id", "web"),
+        ("code", &code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let tokens = post(&server, "/oauth2/token", &web, &redeem).await.1;
+    let subject = tokens["access_token"].as_str().unwrap();
+    let trade = async |id: &str, shown: &str, actor: Option<&str>| {
+        let mut form = vec![("grant_type", GRANT), ("client_id", id), ("subject_token", subject)];
+        form.push(("subject_token_type", ACCESS));
+        form.extend(actor.into_iter().flat_map(|actor| [("actor_token", actor), ("actor_token_type", ACCESS)]));
+        post(&server, "/oauth2/token", shown, &form).await
+    };
+    let (status, refused) = trade("free", &certificate("free"), None).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("invalid_request")), "{refused}");
+    let own = certificate("bound");
+    let (status, traded) = trade("bound", &own, None).await;
+    assert_eq!(status, 200, "{traded}");
+    assert!(crate::token::claims(traded["access_token"].as_str().unwrap())["cnf"]["x5t#S256"].is_string());
+    let form = [("grant_type", "client_credentials"), ("client_id", "bound"), ("scope", "read")];
+    let actor = post(&server, "/oauth2/token", &own, &form).await.1;
+    let actor = actor["access_token"].as_str();
+    assert_eq!(trade("bound", &own, actor).await.0, 200);
+    assert_eq!(
+        trade("bound", &certificate("bound"), actor).await.0,
+        400,
+        "another certificate than the actor's token has"
+    );
 }
 
 /// §2.2.2: at a `jwks_uri` too, where a new certificate is found.
@@ -173,7 +266,15 @@ async fn it_is_offered_where_certificates_can_come() {
         (document["tls_client_certificate_bound_access_tokens"].clone(), by_certificate)
     };
     assert_eq!(told(&server().await).await, (json!(true), [true, true]));
-    assert_eq!(told(&Server::start().await).await, (Value::Null, [false, false]));
+    let without = Server::start_with(|config| config.registration = Registration::Open).await;
+    assert_eq!(told(&without).await, (Value::Null, [false, false]));
+    let by = json!({ "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_ip": "::1" });
+    for mut asks in [by, json!({ "tls_client_certificate_bound_access_tokens": true })] {
+        asks["redirect_uris"] = json!(["https://app.example/cb"]);
+        let request = reqwest::Client::new().post(format!("{}/oauth2/register", without.url)).json(&asks);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["error"], "invalid_client_metadata", "{answer}");
+    }
 }
 
 /// Nobody is named by a header that anybody could send, nor is one believed that is no trusted proxy.

@@ -61,6 +61,8 @@ async fn claims_are_of_this_issuer_for_this_api_and_now() {
         ("nbf", json!([]), 401),
         ("sub", json!(7), 401),
         ("sub", Value::Null, 401),
+        // Bound to a certificate that nobody shows here (RFC 8705 section 3).
+        ("cnf", json!({ "x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" }), 401),
     ] {
         let token = key.token(&issuer.claims_with(name, value.clone()));
         assert_eq!(status(&api, "/me", &token).await, expected, "{name}: {value}");

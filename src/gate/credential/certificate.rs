@@ -5,20 +5,29 @@ use std::sync::Arc;
 
 use super::{Proven, Unproven, acts_for_itself, client_itself};
 use crate::domain::api::Api;
-use crate::domain::certificate::CertificateName;
 use crate::domain::client::Client;
 use crate::domain::gate::Way;
 use crate::gate::Gate;
+use crate::gate::fields::Fields;
 use crate::gate::verdict::{Reason, Refusal};
 use crate::keys::certificate::ClientCertificate;
 use crate::protocol::error::Result;
 
 impl Gate {
-    pub(super) async fn by_certificate(&self, api: &Api, certificate: &ClientCertificate) -> Result<Proven> {
+    pub(super) async fn by_certificate(
+        &self,
+        api: &Api,
+        fields: &Fields<'_>,
+        certificate: &ClientCertificate,
+    ) -> Result<Proven> {
+        if is_from_another_site(fields) {
+            let text = "A browser's certificate counts only for what a page of the same origin asks.";
+            return Ok(Err(refused(text)));
+        }
         let (provider, store) = (&self.provider, &self.provider.store);
         let mut clients: Vec<Arc<Client>> = Vec::new();
-        for name in certificate.names().iter().map(CertificateName::digest) {
-            let owners = store.authority().certified(store, &name).await?;
+        for name in certificate.names() {
+            let owners = store.authority().certified(store, name).await?;
             for owner in owners.iter().flat_map(|owners| owners.iter()) {
                 let client = store.authority().client(store, owner).await?.filter(|client| acts_for_itself(client));
                 let Some(client) = client.filter(|client| clients.iter().all(|known| known.id != client.id)) else {
@@ -32,8 +41,19 @@ impl Gate {
         if let [client] = clients.as_slice() {
             return Ok(Ok(client_itself(Way::Mtls, api, client)));
         }
-        let text = "The certificate is no client's of this server, or several have it.";
-        let refusal = Refusal::new(Reason::InvalidCredential, text);
-        Ok(Err(Unproven::Refused(Refusal { tried: Some(Way::Mtls), ..refusal })))
+        Ok(Err(refused("The certificate is no client's of this server, or several have it.")))
+    }
+}
+
+fn refused(text: &str) -> Unproven {
+    Unproven::Refused(Refusal { tried: Some(Way::Mtls), ..Refusal::new(Reason::InvalidCredential, text) })
+}
+
+/// Browsers show a certificate whoever makes them ask, and say who did (Fetch Metadata, `Sec-Fetch-Site`); programs say
+/// nothing.
+fn is_from_another_site(fields: &Fields<'_>) -> bool {
+    match fields.once("sec-fetch-site") {
+        Ok(None | Some("same-origin" | "none")) => false,
+        Ok(Some(_)) | Err(_) => true,
     }
 }

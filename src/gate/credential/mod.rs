@@ -58,6 +58,22 @@ fn client_itself(way: Way, api: &Api, client: &Client) -> Identity {
 }
 
 impl Gate {
+    /// By what comes with everything: the certificate, or, where it is no client's, the browser's session. A browser may
+    /// have a certificate for another purpose.
+    async fn by_connection(&self, api: &Api, asked: &Asked<'_>, original: &Original) -> Result<Proven> {
+        let by_certificate = match asked.certificate.filter(|_| api.takes(Way::Mtls)) {
+            Some(certificate) => self.by_certificate(api, asked.fields, certificate).await?,
+            None => Err(Unproven::Nothing),
+        };
+        if by_certificate.is_ok() || !api.takes(Way::Session) {
+            return Ok(by_certificate);
+        }
+        match self.by_session(api, asked.fields, original).await? {
+            Err(Unproven::Nothing) => Ok(by_certificate),
+            by_session => Ok(by_session),
+        }
+    }
+
     pub(super) async fn identify(
         &self,
         api: &Api,
@@ -66,11 +82,7 @@ impl Gate {
         presented: Presented<'_>,
     ) -> Result<Proven> {
         match presented {
-            Presented::Nothing => match asked.certificate.filter(|_| api.takes(Way::Mtls)) {
-                Some(certificate) => self.by_certificate(api, certificate).await,
-                None if api.takes(Way::Session) => self.by_session(api, asked.fields, original).await,
-                None => Ok(Err(Unproven::Nothing)),
-            },
+            Presented::Nothing => self.by_connection(api, asked, original).await,
             Presented::Bearer(token) if api.takes(Way::Bearer) => self.by_token(api, token, asked.certificate).await,
             Presented::Basic { user, password } if api.takes(Way::Basic) => self.by_secret(api, &user, &password).await,
             Presented::ApiKey { key, user } => match if user.is_some() { Way::Basic } else { Way::ApiKey } {

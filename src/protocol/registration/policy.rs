@@ -13,6 +13,8 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 pub struct Policy {
     scopes: Scopes,
     grant_types: Vec<GrantType>,
+    /// Whether a proxy hands them on.
+    certificates: bool,
     /// How many such clients there may be.
     pub clients: u64,
     pub per_address: i32,
@@ -22,7 +24,7 @@ pub struct Policy {
 impl Policy {
     /// # Errors
     /// A sentence that names the setting.
-    pub fn new(settings: &RegistrationPolicy) -> std::result::Result<Self, String> {
+    pub fn new(settings: &RegistrationPolicy, certificates: bool) -> std::result::Result<Self, String> {
         let scopes =
             Scopes::parse(&settings.scope).map_err(|problem| format!("registration_policy.scope: {problem}"))?;
         let grant = |name: &String| {
@@ -32,6 +34,7 @@ impl Policy {
         Ok(Self {
             scopes,
             grant_types: settings.grant_types.iter().map(grant).collect::<std::result::Result<_, _>>()?,
+            certificates,
             clients: settings.clients,
             per_address: settings.per_address,
             software_issuers: settings.software_issuers.clone(),
@@ -49,6 +52,11 @@ impl Policy {
                 "grant_types",
                 &format!("{} may not be registered here.", name.as_str().unwrap_or_default()),
             ));
+        }
+        let asks = meta.token_endpoint_auth_method.is_by_certificate();
+        if !self.certificates && (asks || meta.tls_client_certificate_bound_access_tokens) {
+            let field = if asks { "token_endpoint_auth_method" } else { "tls_client_certificate_bound_access_tokens" };
+            return Err(wrong(field, "no client certificates come here (RFC 8705)."));
         }
         // OpenID Connect Registration §2 and RFC 9701 §6 let encryption stand alone; what is encrypted is signed first here.
         if meta.userinfo_encrypted_response_alg.is_some() {

@@ -10,7 +10,6 @@ use super::{Asking, TokenSet};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Act, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
-use crate::domain::client::Client;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
@@ -82,7 +81,11 @@ impl Provider {
         };
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
-        let (act, ends) = self.actor(client, &subject, exchange.actor_token).await?;
+        if subject.authorization.bound_to.is_some() && asking.bound_to()?.is_none() {
+            // Whoever stole it could be rid of what it is bound to.
+            return Err(invalid("The subject token is bound, and is traded only for one that is."));
+        }
+        let (act, ends) = self.actor(&asking, &subject, exchange.actor_token).await?;
         let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
         if !self.store.authority().stands(&authorization, None, subject.issued_at) {
             // Offline access goes on without the session; what comes of it by exchange does not.
@@ -143,11 +146,11 @@ impl Provider {
     /// Who is to be named as acting for the subject, by the policy for this pair of clients; and when their token ends.
     async fn actor(
         &self,
-        client: &Client,
+        asking: &Asking<'_>,
         subject: &Presented,
         actor_token: Option<&str>,
     ) -> Result<(Option<Act>, Option<Timestamp>)> {
-        let of = &subject.authorization;
+        let (client, of) = (asking.client, &subject.authorization);
         if of.user().is_none() {
             return Err(invalid("The subject token is about no person."));
         }
@@ -164,6 +167,7 @@ impl Provider {
                 // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
                 let actor = actor.filter(|actor| actor.authorization.client == client.id);
                 let actor = actor.filter(|actor| actor.authorization.act.is_none());
+                let actor = actor.filter(|actor| actor.is_confirmed_by(asking.certificate));
                 let actor = actor.ok_or_else(|| invalid("The actor token is none of this client's own."))?;
                 (self.subject(client, &actor.authorization), Some(actor.expires_at))
             }

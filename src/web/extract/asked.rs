@@ -40,8 +40,7 @@ impl FromRequest<App> for Asked {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
         let authorization = authorization(&parts.headers)?;
         let origin = origin(&parts, &app.config.trusted_proxies);
-        let from_proxy = peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer));
-        let certificate = client_certificate(&parts.headers, from_proxy, &app.config).map_err(invalid)?;
+        let certificate = client_certificate(&parts, &app.config).map_err(invalid)?;
         let parameters = if parts.method == Method::POST {
             if !is_form(&parts.headers) {
                 // RFC 6750 §2.2: a bearer token in the header needs no form.
@@ -97,6 +96,11 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 /// Who is at the other end of the connection.
 pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+}
+
+/// Whether a trusted proxy sent it, which may say things that nobody else is believed about.
+pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
+    peer(&parts.extensions).is_some_and(|peer| trusted.contains(peer))
 }
 
 /// From where a request came: the peer, or, where that is a trusted proxy, the last address it names that is none.

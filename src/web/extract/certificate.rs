@@ -4,11 +4,12 @@
 //! Read as RFC 9440 §2.2 has it (`:base64:`, Caddy), as PEM in percent-encoding (nginx, and Envoy's
 //! `X-Forwarded-Client-Cert` in its member `Cert`), or as its base64 alone (Traefik).
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
+use super::asked::from_proxy;
 use crate::config::Config;
 use crate::keys::certificate::ClientCertificate;
 
@@ -19,13 +20,10 @@ const END: &str = "-----END CERTIFICATE-----";
 ///
 /// # Errors
 /// A sentence, where there is something that is none, or two of them.
-pub fn client_certificate(
-    headers: &HeaderMap,
-    from_proxy: bool,
-    config: &Config,
-) -> Result<Option<ClientCertificate>, &'static str> {
-    let Some(name) = config.client_certificate_header.as_ref().filter(|_| from_proxy) else { return Ok(None) };
-    let mut all = headers.get_all(name.as_str()).iter();
+pub fn client_certificate(parts: &Parts, config: &Config) -> Result<Option<ClientCertificate>, &'static str> {
+    let believed = || from_proxy(parts, &config.trusted_proxies);
+    let Some(name) = config.client_certificate_header.as_ref().filter(|_| believed()) else { return Ok(None) };
+    let mut all = parts.headers.get_all(name.as_str()).iter();
     let first = all.next();
     if all.next().is_some() {
         return Err("The header of the client certificate is repeated.");

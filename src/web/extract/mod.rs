@@ -1,7 +1,7 @@
-//! What handlers ask for: [`Asked`], a protocol request unjudged; [`client_certificate`], of its TLS connection; [`Visitor`], a person's browser with its session and,
-//! for a POST, its checked [`Form`]; [`ScriptAsk`], what our own script asks; [`InPath`], what an address names;
-//! [`body`], a body within limits; [`SignedIn`] and [`Admin`], who are let no further without a session, with their
-//! forms.
+//! What handlers ask for: [`Asked`], a protocol request unjudged; [`client_certificate`], of its TLS connection; [`Visitor`],
+//! a person's browser with its session and, for a POST, its checked [`Form`]; [`ScriptAsk`], what our own script asks;
+//! [`InPath`], what an address names; [`body`], a body within limits; [`SignedIn`] and [`Admin`], who are let no further
+//! without a session, with their forms.
 
 mod asked;
 mod certificate;
@@ -10,7 +10,7 @@ mod script;
 mod signed_in;
 mod visitor;
 
-pub use asked::{Asked, RequestId, authorization, body, caller, form, forwarded_caller, origin, peer};
+pub use asked::{Asked, RequestId, authorization, body, caller, form, forwarded_caller, from_proxy, origin, peer};
 pub use certificate::client_certificate;
 pub use in_path::InPath;
 pub use script::{ScriptAsk, is_json};

@@ -17,7 +17,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::extract::{RequestId, caller, client_certificate, forwarded_caller, peer};
+use super::extract::{RequestId, caller, client_certificate, forwarded_caller, from_proxy};
 use super::urls::GATE;
 use crate::app::App;
 use crate::domain::api::Api;
@@ -47,8 +47,7 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
 
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
     let trusted = &app.config.trusted_proxies;
-    let from_proxy = peer(&parts.extensions).is_some_and(|peer| trusted.contains(peer));
-    let certificate = client_certificate(&parts.headers, from_proxy, &app.config);
+    let certificate = client_certificate(parts, &app.config);
     let (fields, apis) = (fields(parts), app.store().authority().apis(app.store()).await);
     let api = apis.as_ref().map(|apis| named(apis, gate));
     let asked = Asked {
@@ -62,7 +61,7 @@ async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> R
     // Nobody fills the record with names of their own.
     let known = if matches!(api, Ok(Some(_))) { gate } else { tally::NO_GATE };
     let question = Question { app, id: request_id(parts), asked, known, address: caller(parts, trusted) };
-    if let Some(refusal) = unread(from_proxy, &parts.headers, &certificate) {
+    if let Some(refusal) = unread(from_proxy(parts, trusted), &parts.headers, &certificate) {
         return question.refuse(&refusal, None);
     }
     match api {

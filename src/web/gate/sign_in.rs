@@ -21,7 +21,7 @@ use crate::gate::session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::PageError;
-use crate::web::extract::{InPath, Visitor, origin, peer};
+use crate::web::extract::{InPath, Visitor, from_proxy, origin};
 use crate::web::pages::consent::signed_in;
 use crate::web::urls::{self, ENDPOINTS, GATE_SIGN_IN};
 
@@ -145,7 +145,7 @@ impl FromRequestParts<App> for OnAppsHost {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let asker = origin(parts, &app.config.trusted_proxies);
         let refused = |error: OAuthError| PageError::new(app, &asker, error).on_apps_host();
-        if !peer(&parts.extensions).is_some_and(|peer| app.config.trusted_proxies.contains(peer)) {
+        if !from_proxy(parts, &app.config.trusted_proxies) {
             let text = "Only proxies named in the settings may ask.";
             return Err(refused(OAuthError::new(ErrorCode::AccessDenied, text)));
         }

@@ -6,15 +6,19 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::SanType;
 use reqwest::{Certificate, Client as Http, Identity, StatusCode};
 use serde_json::{Value, json};
+use signet::config::Registration;
 use signet::domain::ids::ClientId;
 use signet::manage::{By, clients};
 
 use super::nginx::address;
+use super::session::{APP, alice, asked as at_app, cookie_of};
 use super::signatures::apply_clients;
 use super::{ORDERS, nginx as ask, put_api, webs_secret};
+use crate::budgets::Statements;
 use crate::support::Server;
 use crate::support::authority::{Authority, Callers, Shown};
 use crate::support::nginx::Nginx;
+use crate::support::receiver::{self, Answer, Receiver};
 use crate::support::wire::Api;
 
 const HOST: &str = "localhost";
@@ -68,7 +72,9 @@ async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
         .await
         .unwrap();
     let api = Api::start().await;
-    let believed = format!("{}{}", callers.root(), robot.cert);
+    // Whoever makes a certificate of their own may write what they like into it.
+    let boaster = Shown::self_signed("reports");
+    let believed = format!("{}{}{}", callers.root(), robot.cert, boaster.cert);
     let files = [("server.pem", shown.cert.as_str()), ("server.key", &shown.key), ("callers.pem", &believed)];
     let nginx = Nginx::gate_with_tls(HOST, address(&server.url), api.address, files).await;
     let get = async |certificate: Option<&Shown>, headers: &[(&str, &str)]| {
@@ -98,6 +104,8 @@ async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
     assert_eq!(get(None, &[]).await, nobody(401));
     // Of the authority, and nobody's here.
     assert_eq!(get(Some(&callers.sign("somebody", vec![])), &[]).await, nobody(401));
+    // Believed by nginx as its own issuer, and of what it says of itself nothing is.
+    assert_eq!(get(Some(&boaster), &[]).await, nobody(401));
     // The right name by another authority, and by nobody at all: nginx does not hand it on, it refuses.
     assert_eq!(get(Some(&others.sign("reports", vec![])), &[]).await.0, 400);
     assert_eq!(get(Some(&Shown::self_signed("reports")), &[]).await.0, 400);
@@ -169,6 +177,88 @@ async fn what_a_client_is_registered_with_holds_at_once() {
     // What the API does not take is not looked at.
     put_api(&server, json!({ "accepts": ["bearer"] })).await;
     assert_eq!(asked(&server, &[("client-cert", &new)]).await.1, "no_credential");
+}
+
+/// One that is known costs no statement, on any node; of more names than anybody has, the first ones count.
+#[tokio::test]
+async fn a_known_certificate_asks_the_database_nothing() {
+    let server = with_certificates(json!(["mtls"])).await;
+    let other = server.node().await;
+    let callers = Callers::new("Callers");
+    let dns = |name: String| SanType::DnsName(name.try_into().unwrap());
+    let many = callers.sign("reports", (0..40).map(|at| dns(format!("n{at}.example"))).collect());
+    let many = handed_on(&many);
+    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
+    let passed = (200, String::new(), "reports".to_owned());
+    for node in [&server, &other] {
+        assert_eq!(asked(node, &[("client-cert", &many)]).await, passed);
+        let (statements, _guard) = Statements::record();
+        assert_eq!(asked(node, &[("client-cert", &many)]).await, passed);
+        assert_eq!(statements.take(), (vec![], vec![]));
+    }
+    // Another client of one of its names: both nodes hear of it.
+    let late = row("late", json!({ "tls_client_auth_san_dns": "n3.example" }));
+    apply_clients(&server, json!([late])).await.unwrap();
+    other.app.store().authority().catch_up(other.app.store()).await.unwrap();
+    for node in [&server, &other] {
+        assert_eq!(asked(node, &[("client-cert", &many)]).await.0, 401, "two clients'");
+    }
+    let beyond = row("late", json!({ "tls_client_auth_san_dns": "n39.example" }));
+    apply_clients(&server, json!([beyond])).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &many)]).await, passed);
+}
+
+/// Who registered itself could name itself by another's certificate; and what only lies at a `jwks_uri` is in no index.
+#[tokio::test]
+async fn whoever_registered_itself_is_nobody_by_a_certificate() {
+    let server = Server::start_with(|config| {
+        receiver::reachable(config);
+        config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
+        config.client_certificate_header = Some("Client-Cert".to_owned().try_into().unwrap());
+        config.registration = Registration::Open;
+    })
+    .await;
+    put_api(&server, json!({ "accepts": ["mtls"] })).await;
+    let reports = handed_on(&Callers::new("Callers").sign("reports", vec![]));
+    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
+    let asks = json!({ "token_endpoint_auth_method": "tls_client_auth", "redirect_uris": ["https://app.example/cb"],
+                       "tls_client_auth_subject_dn": "CN=reports,O=Example" });
+    let register = reqwest::Client::new().post(format!("{}/oauth2/register", server.url));
+    assert_eq!(register.json(&asks).send().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(asked(&server, &[("client-cert", &reports)]).await, (200, String::new(), "reports".to_owned()));
+    let (there, robot) = (Receiver::start().await, Shown::self_signed("robot"));
+    let own = its_own("robot", &robot);
+    there.answer("/keys", Answer::json(&own["jwks"]));
+    let at_an_address =
+        json!({ "token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks_uri": there.at("/keys") });
+    apply_clients(&server, json!([row("robot", at_an_address)])).await.unwrap();
+    assert_eq!(asked(&server, &[("client-cert", &handed_on(&robot))]).await.0, 401);
+}
+
+/// A browser may have a certificate for another purpose, and shows it whoever makes it ask.
+#[tokio::test]
+async fn a_browsers_certificate_is_in_nobodys_way_and_for_no_other_site() {
+    let server = with_certificates(json!([])).await;
+    put_api(&server, json!({ "accepts": ["mtls", "session"], "origins": [APP] })).await;
+    let callers = Callers::new("Callers");
+    let (company, reports) =
+        (handed_on(&callers.sign("a laptop", vec![])), handed_on(&callers.sign("reports", vec![])));
+    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example")])).await.unwrap();
+    let cookie = cookie_of(&server, &alice(&server).await).await;
+    let way = async |method: &str, headers: &[(&str, &str)]| {
+        let answer = at_app(&server, method, headers).await;
+        (answer.status, answer.header("x-gate-way").to_owned())
+    };
+    let (cookie, company) = (("cookie", cookie.as_str()), ("client-cert", company.as_str()));
+    assert_eq!(way("GET", &[cookie, company]).await, (200, "session".into()));
+    let page = at_app(&server, "GET", &[company, ("sec-fetch-mode", "navigate")]).await;
+    assert!(page.status == 401 && page.header("x-gate-sign-in").contains("/.signet/sign-in"), "{page:?}");
+    let reports = ("client-cert", reports.as_str());
+    for (site, status) in [(None, 200), (Some("same-origin"), 200), (Some("none"), 200), (Some("cross-site"), 401)] {
+        let mut headers = vec![reports];
+        headers.extend(site.map(|site| ("sec-fetch-site", site)));
+        assert_eq!(way("GET", &headers).await.0, status, "{site:?}");
+    }
 }
 
 #[tokio::test]

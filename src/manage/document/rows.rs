@@ -1,0 +1,197 @@
+//! The rows of a document: our own members beside the standard's (claims of OpenID Connect Core §5.1, client metadata of
+//! RFC 7591 §2), read member by member so that an unknown one is refused by name and line.
+//!
+//! Next door: [`crate::manage::sieve`], which takes a row apart.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::domain::api::Api;
+use crate::domain::client::ClientSecretAtRest;
+use crate::domain::client_metadata::ClientMetadata;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+use crate::domain::user::{PasswordHash, Profile, Username, group_name};
+use crate::identity::hash;
+use crate::manage::sieve::{Own, Row, hidden, rows};
+use crate::manage::signature_keys::{self, SignatureKeyRow};
+use crate::manage::{FieldError, clients, profile};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRow {
+    pub name: String,
+}
+
+/// A person. `disabled`, `email_unproven` and the password stay as they are where the row does not speak of them; what else is left out
+/// is not there.
+#[derive(Debug, Serialize)]
+pub struct UserRow {
+    pub username: Username,
+    #[serde(skip)]
+    pub password: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_hash")]
+    pub password_hash: Option<PasswordHash>,
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Whether nobody has vouched for the address yet (`domain::user`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_unproven: Option<bool>,
+    pub groups: Vec<String>,
+    pub admin: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// A client. `disabled`, the secret and the signature keys stay as they are where the row does not speak of them.
+#[derive(Debug, Serialize)]
+pub struct ClientRow {
+    pub client_id: ClientId,
+    #[serde(skip)]
+    pub client_secret: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret_hash: Option<ClientSecretAtRest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_keys: Option<Vec<SignatureKeyRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    #[serde(flatten)]
+    pub meta: ClientMetadata,
+}
+
+impl UserRow {
+    pub(super) fn problems(&self) -> Vec<FieldError> {
+        let mut problems = profile::problems(&self.profile);
+        if self.password.is_some() && self.password_hash.is_some() {
+            problems.push(FieldError::new("password_hash", "stands beside password: give one of them"));
+        }
+        if let Some(Err(problem)) = self.password_hash.as_ref().map(hash::check_foreign) {
+            problems.push(FieldError::new("password_hash", problem));
+        }
+        let wrong = self.groups.iter().filter_map(|name| group_name(name).err());
+        problems.extend(wrong.map(|problem| FieldError::new("groups", problem)));
+        problems
+    }
+}
+
+impl ClientRow {
+    pub(super) fn problems(&self) -> Vec<FieldError> {
+        let mut problems: Vec<FieldError> = self.meta.problems().into_iter().map(Into::into).collect();
+        problems.extend(clients::secret_problem(&self.meta, self.client_secret.as_ref()));
+        problems.extend(signature_keys::problems(self.signature_keys.as_deref().unwrap_or_default()));
+        if let Some(hash) = &self.client_secret_hash {
+            if self.client_secret.is_some() {
+                problems.push(FieldError::new("client_secret_hash", "stands beside client_secret: give one of them"));
+            }
+            if !self.meta.has_secret() {
+                problems.push(FieldError::new("client_secret_hash", "is there, but this client has no secret"));
+            }
+            if !hash.has_our_form() {
+                problems.push(FieldError::new("client_secret_hash", "is not of the form that export prints"));
+            }
+        }
+        problems
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
+fn shown_hash<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
+    hash.as_ref().map(|hash| hash.0.as_str()).serialize(serializer)
+}
+
+#[derive(Default)]
+struct OwnOfUser {
+    username: Option<Username>,
+    password: Option<Secret>,
+    password_hash: Option<String>,
+    email_unproven: Option<bool>,
+    groups: Vec<String>,
+    admin: bool,
+    disabled: Option<bool>,
+}
+
+impl Own for OwnOfUser {
+    const NAMES: &'static [&'static str] =
+        &["username", "password", "password_hash", "email_unproven", "groups", "admin", "disabled"];
+
+    fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
+        match name {
+            "username" => self.username = Some(Username::deserialize(value)?),
+            "password" => self.password = Some(hidden(value)?),
+            "password_hash" => self.password_hash = Some(hidden(value)?),
+            "email_unproven" => self.email_unproven = Some(bool::deserialize(value)?),
+            "groups" => self.groups = Vec::deserialize(value)?,
+            "admin" => self.admin = bool::deserialize(value)?,
+            _ => self.disabled = Some(bool::deserialize(value)?),
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct OwnOfClient {
+    client_id: Option<ClientId>,
+    client_secret: Option<Secret>,
+    client_secret_hash: Option<ClientSecretAtRest>,
+    signature_keys: Option<Vec<SignatureKeyRow>>,
+    disabled: Option<bool>,
+}
+
+impl Own for OwnOfClient {
+    const NAMES: &'static [&'static str] =
+        &["client_id", "client_secret", "client_secret_hash", "signature_keys", "disabled"];
+
+    fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
+        match name {
+            "client_id" => self.client_id = Some(ClientId::deserialize(value)?),
+            "client_secret" => self.client_secret = Some(hidden(value)?),
+            "client_secret_hash" => self.client_secret_hash = Some(hidden(value)?),
+            "signature_keys" => self.signature_keys = Some(Vec::deserialize(value)?),
+            _ => self.disabled = Some(bool::deserialize(value)?),
+        }
+        Ok(())
+    }
+}
+
+fn missing<E: serde::de::Error>(section: &str, at: usize, field: &str) -> E {
+    E::custom(format!("{section}[{at}].{field}: is missing"))
+}
+
+pub(super) fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<GroupRow>, D::Error> {
+    Ok(rows(deserializer, "groups")?.into_iter().map(|row: Row<(), _>| row.flat).collect())
+}
+
+pub(super) fn apis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Api>, D::Error> {
+    Ok(rows(deserializer, "apis")?.into_iter().map(|row: Row<(), _>| row.flat).collect())
+}
+
+pub(super) fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserRow>, D::Error> {
+    let rows: Vec<Row<OwnOfUser, Profile>> = rows(deserializer, "users")?;
+    let users = rows.into_iter().enumerate().map(|(at, Row { own, flat })| {
+        Ok(UserRow {
+            username: own.username.ok_or_else(|| missing("users", at, "username"))?,
+            password: own.password,
+            password_hash: own.password_hash.map(PasswordHash),
+            profile: flat,
+            email_unproven: own.email_unproven,
+            groups: own.groups,
+            admin: own.admin,
+            disabled: own.disabled,
+        })
+    });
+    users.collect()
+}
+
+pub(super) fn client_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ClientRow>, D::Error> {
+    let rows: Vec<Row<OwnOfClient, ClientMetadata>> = rows(deserializer, "clients")?;
+    let clients = rows.into_iter().enumerate().map(|(at, Row { own, flat })| {
+        Ok(ClientRow {
+            client_id: own.client_id.ok_or_else(|| missing("clients", at, "client_id"))?,
+            client_secret: own.client_secret,
+            client_secret_hash: own.client_secret_hash,
+            signature_keys: own.signature_keys,
+            disabled: own.disabled,
+            meta: flat,
+        })
+    });
+    clients.collect()
+}
