@@ -29,27 +29,37 @@ use crate::protocol::error::Result;
 /// Of each kind in memory. What is forgotten is found out again, by one statement.
 const MOST: u64 = 100_000;
 
+/// How many addresses can be judged at the same time.
+const TURNS: usize = 256;
+
 #[derive(Clone)]
 pub struct Guesses {
-    /// Credentials that were right.
-    right: Cache<Digest, ()>,
-    /// Wrong ones by address, until when each need not be counted again: a script that goes on with one is no guesser.
-    wrong: Cache<Digest, Timestamp>,
-    /// Addresses over the bound, and until when.
-    stopped: Cache<Arc<str>, Timestamp>,
+    /// Credentials that were right, and when first.
+    right: Cache<Digest, Timestamp>,
+    /// Until when: wrong ones by address, which need not be counted again, since a script that goes on with one is no
+    /// guesser; and addresses over the bound.
+    until: Cache<Digest, Timestamp>,
     /// Held while one of an address is judged: of many at once, none is looked at past the bound.
-    turns: Cache<Arc<str>, Arc<Mutex<()>>>,
+    turns: Arc<[Mutex<()>; TURNS]>,
 }
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { right: Cache::new(MOST), wrong: Cache::new(MOST), stopped: Cache::new(MOST), turns: Cache::new(MOST) }
+        let turns = Arc::new(std::array::from_fn(|_| Mutex::default()));
+        Self { right: Cache::new(MOST), until: Cache::new(MOST), turns }
+    }
+}
+
+impl Guesses {
+    fn until(&self, what: &Digest, now: Timestamp) -> Option<Timestamp> {
+        self.until.get(what).filter(|until| now < *until)
     }
 }
 
 /// A credential that could have been guessed.
 struct Guess {
-    address: Arc<str>,
+    address: String,
+    neighbourhood: Digest,
     credential: Digest,
 }
 
@@ -65,15 +75,16 @@ impl Guess {
             }
             _ => return None,
         };
-        let address: Arc<str> = throttle::neighbourhood(&caller.map(|it| it.to_string()).unwrap_or_default()).into();
+        let address = throttle::neighbourhood(&caller.map(|it| it.to_string()).unwrap_or_default());
         // No username has this byte.
         let credential = Sha256::new().chain_update(user).chain_update([0]).chain_update(secret.expose());
-        Some(Self { address, credential: Digest(credential.finalize().into()) })
+        let neighbourhood = Digest(Sha256::digest(&address).into());
+        Some(Self { address, neighbourhood, credential: Digest(credential.finalize().into()) })
     }
 
     /// The credential as it comes from there.
     fn here(&self) -> Digest {
-        Digest(Sha256::new().chain_update(self.credential.0).chain_update(&*self.address).finalize().into())
+        Digest(Sha256::new().chain_update(self.credential.0).chain_update(self.neighbourhood.0).finalize().into())
     }
 }
 
@@ -93,16 +104,20 @@ impl Gate {
         if guesses.right.contains_key(&guess.credential) {
             return self.judge_guess(&guess, api, asked, original, presented).await;
         }
-        let stopped = || guesses.stopped.get(&guess.address).filter(|until| now < *until);
+        let stopped = || guesses.until(&guess.neighbourhood, now);
         if let Some(until) = stopped() {
             return Ok(Err(too_many(until, now)));
         }
         // No new guess: who repeats a wrong one keeps nobody else waiting.
-        if guesses.wrong.get(&guess.here()).is_some_and(|until| now < until) {
+        if guesses.until(&guess.here(), now).is_some() {
             return self.judge_guess(&guess, api, asked, original, presented).await;
         }
-        let turn = guesses.turns.get_with_by_ref(&guess.address, Arc::default);
-        let _held = turn.lock().await;
+        // One for each value of a byte.
+        let turn = guesses.turns.get(usize::from(guess.neighbourhood.0[0]));
+        let _held = match turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
         match stopped() {
             Some(until) => Ok(Err(too_many(until, now))),
             None => self.judge_guess(&guess, api, asked, original, presented).await,
@@ -120,7 +135,7 @@ impl Gate {
         let (guesses, now) = (&self.guesses, self.provider.env.now());
         let proven = self.identify(api, asked, original, presented).await?;
         if proven.is_ok() {
-            guesses.right.get_with(guess.credential, || ());
+            guesses.right.get_with(guess.credential, || now);
             return Ok(proven);
         }
         match self.count_wrong(guess, now).await? {
@@ -132,19 +147,19 @@ impl Gate {
     /// Until when the address is stopped, where this was one too many.
     async fn count_wrong(&self, guess: &Guess, now: Timestamp) -> Result<Option<Timestamp>> {
         let (guesses, here) = (&self.guesses, guess.here());
-        if guesses.wrong.get(&here).is_some_and(|until| now < until) {
+        if guesses.until(&here, now).is_some() {
             return Ok(None);
         }
         match throttle::count_guess(&self.provider.store, &guess.address).await? {
             Ok(_) => {
-                guesses.wrong.insert(here, now.plus_seconds(throttle::WINDOW_SECONDS));
+                guesses.until.insert(here, now.plus_seconds(throttle::WINDOW_SECONDS));
                 Ok(None)
             }
             Err(many) => {
                 if many.first {
                     tracing::warn!(address = %guess.address, "too many wrong credentials at a gate");
                 }
-                guesses.stopped.insert(guess.address.clone(), many.until);
+                guesses.until.insert(guess.neighbourhood, many.until);
                 Ok(Some(many.until))
             }
         }
