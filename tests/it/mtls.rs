@@ -40,6 +40,16 @@ async fn post(server: &Server, path: &str, certificate: &str, form: &[(&str, &st
     (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
 
+fn redeem(code: &str) -> [(&str, &str); 5] {
+    [
+        ("grant_type", "authorization_code"),
+        ("client_id", "web"),
+        ("code", code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ]
+}
+
 async fn token(server: &Server, client: &str, certificate: &str) -> (u16, Value) {
     post(server, "/oauth2/token", certificate, &[("grant_type", "client_credentials"), ("client_id", client)]).await
 }
@@ -136,13 +146,7 @@ async fn an_exchange_is_no_way_out_of_a_binding() {
     let certificate = |id: &str| handed_on(&callers.sign(id, vec![]));
     let web = certificate("web");
     let code = server.code("openid").await;
-    let redeem = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "web"),
-        ("code", &code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
+    let redeem = redeem(&code);
     let tokens = post(&server, "/oauth2/token", &web, &redeem).await.1;
     let subject = tokens["access_token"].as_str().unwrap();
     let trade = async |id: &str, shown: &str, actor: Option<&str>| {
@@ -194,13 +198,7 @@ async fn a_public_clients_tokens_are_bound_to_the_certificate_it_came_with() {
     server.client("web", bound).await;
     let (own, foreign) = (handed_on(&Shown::self_signed("app")), handed_on(&Shown::self_signed("thief")));
     let code = server.code("openid offline_access").await;
-    let redeem = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "web"),
-        ("code", &code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
+    let redeem = redeem(&code);
     let (status, problem) = post(&server, "/oauth2/token", "", &redeem).await;
     assert_eq!((status, &problem["error"]), (400, &json!("invalid_request")), "and the code is not used up");
     let (status, tokens) = post(&server, "/oauth2/token", &own, &redeem).await;
@@ -236,13 +234,7 @@ async fn a_confidential_clients_new_certificate_is_what_its_next_token_is_bound_
     let callers = Callers::new("Callers");
     let (old, new) = (handed_on(&callers.sign("web", vec![])), handed_on(&callers.sign("web", vec![])));
     let code = server.code("openid offline_access").await;
-    let redeem = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "web"),
-        ("code", &code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
+    let redeem = redeem(&code);
     let (_, tokens) = post(&server, "/oauth2/token", &old, &redeem).await;
     let form = [
         ("grant_type", "refresh_token"),
