@@ -31,6 +31,8 @@
 //! access tokens from the token endpoint have none, so an API that asks for groups stands behind the gate, or has a
 //! provider that puts the claim in (RFC 9068 §2.2.3.1).
 //!
+//! A token that is bound to a certificate or a key (`cnf`, RFC 7800) is refused: nobody shows that here.
+//!
 //! A token that was revoked is good here until it expires, ten minutes at most with Signet; the gate knows at once.
 //!
 //! # Signatures and bodies

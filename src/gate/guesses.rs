@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use futures::future::OptionFuture;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::credential::{Proven, Unproven};
 use super::original::Original;
@@ -29,7 +30,7 @@ use crate::protocol::error::Result;
 /// Of each kind in memory. What is forgotten is found out again, by one statement.
 const MOST: u64 = 100_000;
 
-/// How many addresses can be judged at the same time.
+/// How many addresses can be judged at the same time: one for each value of a byte.
 const TURNS: usize = 256;
 
 #[derive(Clone)]
@@ -53,6 +54,23 @@ impl Default for Guesses {
 impl Guesses {
     fn until(&self, what: &Digest, now: Timestamp) -> Option<Timestamp> {
         self.until.get(what).filter(|until| now < *until)
+    }
+
+    /// Held while a guess is judged, where it is one; or until when its address is stopped.
+    async fn turn(&self, guess: &Guess, now: Timestamp) -> std::result::Result<Option<MutexGuard<'_, ()>>, Timestamp> {
+        if self.right.contains_key(&guess.credential) {
+            return Ok(None);
+        }
+        let not_stopped = || self.until(&guess.neighbourhood, now).map_or(Ok(()), Err);
+        not_stopped()?;
+        // No new guess: who repeats a wrong one keeps nobody else waiting.
+        if self.until(&guess.here(), now).is_some() {
+            return Ok(None);
+        }
+        let turn = self.turns.get(usize::from(guess.neighbourhood.0[0])).map(Mutex::lock);
+        let turn = OptionFuture::from(turn).await;
+        not_stopped()?;
+        Ok(turn)
     }
 }
 
@@ -100,45 +118,17 @@ impl Gate {
         let Some(guess) = Guess::of(api, &presented, asked.caller) else {
             return self.identify(api, asked, original, presented).await;
         };
-        let (guesses, now) = (&self.guesses, self.provider.env.now());
-        if guesses.right.contains_key(&guess.credential) {
-            return self.judge_guess(&guess, api, asked, original, presented).await;
-        }
-        let stopped = || guesses.until(&guess.neighbourhood, now);
-        if let Some(until) = stopped() {
-            return Ok(Err(too_many(until, now)));
-        }
-        // No new guess: who repeats a wrong one keeps nobody else waiting.
-        if guesses.until(&guess.here(), now).is_some() {
-            return self.judge_guess(&guess, api, asked, original, presented).await;
-        }
-        // One for each value of a byte.
-        let turn = guesses.turns.get(usize::from(guess.neighbourhood.0[0]));
-        let _held = match turn {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
+        let now = self.provider.env.now();
+        let _turn = match self.guesses.turn(&guess, now).await {
+            Ok(turn) => turn,
+            Err(until) => return Ok(Err(too_many(until, now))),
         };
-        match stopped() {
-            Some(until) => Ok(Err(too_many(until, now))),
-            None => self.judge_guess(&guess, api, asked, original, presented).await,
-        }
-    }
-
-    async fn judge_guess(
-        &self,
-        guess: &Guess,
-        api: &Api,
-        asked: &Asked<'_>,
-        original: &Original,
-        presented: Presented<'_>,
-    ) -> Result<Proven> {
-        let (guesses, now) = (&self.guesses, self.provider.env.now());
         let proven = self.identify(api, asked, original, presented).await?;
         if proven.is_ok() {
-            guesses.right.get_with(guess.credential, || now);
+            self.guesses.right.get_with(guess.credential, || now);
             return Ok(proven);
         }
-        match self.count_wrong(guess, now).await? {
+        match self.count_wrong(&guess, now).await? {
             Some(until) => Ok(Err(too_many(until, now))),
             None => Ok(proven),
         }

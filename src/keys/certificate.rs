@@ -37,16 +37,16 @@ impl ClientCertificate {
     /// what its issuer says of it.
     pub fn names(&self) -> &[Digest] {
         self.names.get_or_init(|| {
-            let issued = if self.is_self_issued() { Vec::new() } else { self.issued_names() };
+            let issued = if self.is_issued_by_another() { self.issued_names() } else { Vec::new() };
             std::iter::once(CertificateName::Itself(self.thumbprint)).chain(issued).map(|name| name.digest()).collect()
         })
     }
 
-    /// Whether it is its own issuer, as whoever verified it compares names (RFC 5280 §7.1). Such a one is believed where it
-    /// was named by itself; what it says of itself is what its owner chose.
-    fn is_self_issued(&self) -> bool {
+    /// Whether it is not its own issuer, as whoever verified it compares names (RFC 5280 §7.1). What one that is says of
+    /// itself is what its owner chose; and of one that OpenSSL cannot read nobody knows.
+    fn is_issued_by_another(&self) -> bool {
         X509::from_der(&self.der).is_ok_and(|certificate| {
-            certificate.subject_name().try_cmp(certificate.issuer_name()).is_ok_and(Ordering::is_eq)
+            certificate.subject_name().try_cmp(certificate.issuer_name()).is_ok_and(Ordering::is_ne)
         })
     }
 

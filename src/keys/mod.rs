@@ -5,7 +5,8 @@
 //! client's secret, [`pairwise`] subjects that differ by sector, [`signature_key`] by what clients sign requests; [`pair`] one key pair, [`keyring`] those in use (next,
 //! active, retired), [`rotation`] how they come and go; [`jwt`] signing and verifying ours, [`refresh_token`] the form of
 //! a refresh token. What comes from strangers: [`compact`] the shape of a token, [`public_jwk`] what a client's key is
-//! good for, [`client_jws`] what clients sign, [`certificate`] what they show in a TLS handshake, [`encryption`] what is encrypted to them and to us.
+//! good for, [`client_jws`] what clients sign, [`certificate`] what they show in a TLS handshake, [`encryption`] what is
+//! encrypted to them and to us.
 
 pub mod certificate;
 pub mod client_jws;
