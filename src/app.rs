@@ -15,6 +15,7 @@ use crate::keys::remote::RemoteKeys;
 use crate::keys::signature_key::SignatureKeys;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
+use crate::manage::client_addresses::UnreadableAddresses;
 use crate::outbound::Outbound;
 use crate::outbound::images::Images;
 use crate::protocol::Provider;
@@ -38,6 +39,7 @@ pub struct Parts {
     /// Apps' logos.
     pub images: Images,
     pub gate: Gate,
+    pub unreadable_addresses: UnreadableAddresses,
 }
 
 impl App {
@@ -75,7 +77,17 @@ impl App {
             guesses: Guesses::default(),
             tally: Tally::default(),
         };
-        Ok(Self(Arc::new(Parts { config, provider, hasher, passkeys, registration, images, gate })))
+        let unreadable_addresses = UnreadableAddresses::default();
+        Ok(Self(Arc::new(Parts {
+            config,
+            provider,
+            hasher,
+            passkeys,
+            registration,
+            images,
+            gate,
+            unreadable_addresses,
+        })))
     }
 
     /// What administration works with.

@@ -8,6 +8,7 @@ use super::{print, said};
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
 use crate::keys::{Keyring, MasterKey};
+use crate::manage::client_addresses::newest_unreadable;
 use crate::outbound::Outbound;
 use crate::store::{Store, events};
 
@@ -181,9 +182,23 @@ async fn kept(config: &Config, findings: &mut Findings) {
             Err(error) => findings.wrong("signing keys", &said(error)),
         }
     }
+    client_addresses(&store, findings).await;
     let newest = events::list(store.read(), &events::Filter { most: 1, ..events::Filter::default() }).await;
     clock(env.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
     store.close().await;
+}
+
+/// Whether running nodes could read which client a proxy forwards for.
+async fn client_addresses(store: &Store, findings: &mut Findings) {
+    if let Ok(Some((proxy, value))) = newest_unreadable(store).await {
+        findings.wrong(
+            "trusted_proxies",
+            &format!(
+                "the proxy {proxy} sent an X-Forwarded-For that is no address within the last day ({value}): let it send the \
+                 client's address, with or without a port"
+            ),
+        );
+    }
 }
 
 /// A minute is what relying parties commonly forgive in `iat` and `exp`.

@@ -2,9 +2,10 @@
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
 //! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live), [`registration`]
-//! (who may register clients),
+//! (who may register clients), [`connections`] (limits of connections),
 //! `reference` (a test that writes docs/configuration.md from the comments and defaults here).
 
+mod connections;
 mod issuer;
 mod lifetimes;
 mod network;
@@ -20,6 +21,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+pub use connections::Connections;
 pub use issuer::Issuer;
 pub use lifetimes::Lifetimes;
 pub use network::{HeaderField, NetworkList, OutboundAllow, parse_network};
@@ -63,6 +65,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
+    pub connections: Connections,
 }
 
 impl Default for Config {
@@ -84,6 +87,7 @@ impl Default for Config {
             outbound: Outbound::default(),
             log: Log::default(),
             lifetimes: Lifetimes::default(),
+            connections: Connections::default(),
         }
     }
 }
@@ -246,6 +250,7 @@ impl Config {
             return Err(ConfigError::Invalid("name is empty".into()));
         }
         self.lifetimes.check().map_err(ConfigError::Invalid)?;
+        self.connections.check().map_err(ConfigError::Invalid)?;
         Ok(self)
     }
 

@@ -10,7 +10,12 @@ use serde_json::Value;
 
 use super::{Config, DatabaseUrl, Issuer, MasterKeyText, NetworkList, OutboundAllow};
 
-const SOURCES: [&str; 3] = [include_str!("mod.rs"), include_str!("lifetimes.rs"), include_str!("registration.rs")];
+const SOURCES: [&str; 4] = [
+    include_str!("mod.rs"),
+    include_str!("connections.rs"),
+    include_str!("lifetimes.rs"),
+    include_str!("registration.rs"),
+];
 const INTRODUCTION: &str = "# Configuration\n\n\
     <!-- Made from src/config by `UPDATE_DOCS=1 cargo test configuration_reference`; change it there. -->\n\n\
     Nothing is required: the defaults run. Settings stand in `signet.toml` in the working directory (or the file that \

@@ -71,6 +71,7 @@ event_kinds! {
     ApiUpdated => "api.updated", "API changed";
     ApiDeleted => "api.deleted", "API deleted";
     LogoutUndelivered => "logout.undelivered", "App not told of a sign-out";
+    ProxyAddressUnreadable => "proxy.address_unreadable", "Proxy’s client address not readable";
     KeyRotated => "key.rotated", "Signing key replaced";
     KeyRetired => "key.retired", "Signing key withdrawn";
 }

@@ -82,7 +82,8 @@ struct Guess {
 }
 
 impl Guess {
-    /// Nothing for what is not looked at: a way that the API does not take, a key whose checksum is wrong.
+    /// Nothing for what is not looked at: a way that the API does not take, a key whose checksum is wrong; and nothing for
+    /// a caller without an address.
     fn of(api: &Api, presented: &Presented<'_>, caller: Option<IpAddr>) -> Option<Self> {
         presented.way().filter(|way| api.takes(*way))?;
         let (user, secret) = match presented {
@@ -93,7 +94,8 @@ impl Guess {
             }
             _ => return None,
         };
-        let address = throttle::neighbourhood(&caller.map(|it| it.to_string()).unwrap_or_default());
+        // Callers whose address the proxy does not say readably are not counted together: one would lock out the others.
+        let address = throttle::neighbourhood(&caller?.to_string());
         // No username has this byte.
         let credential = Sha256::new().chain_update(user).chain_update([0]).chain_update(secret.expose());
         let neighbourhood = Digest(Sha256::digest(&address).into());

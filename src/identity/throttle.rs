@@ -80,9 +80,10 @@ pub async fn count_code(store: &Store, browser: &str, address: &str) -> Result<R
 }
 
 async fn count_for(store: &Store, address: &str, account: Digest) -> Result<Result<Counted, TooMany>, StoreError> {
-    // The address first: past its budget it leaves no further trace, whatever names it goes on to try.
-    let address = digest("address", &[&neighbourhood(address)]);
-    count_each(store, vec![(address, PER_ADDRESS), (account, PER_ACCOUNT)]).await
+    // The address first: past its budget it leaves no further trace, whatever names it goes on to try. Clients whose
+    // address a proxy does not say readably have no budget together: one of them would lock out all the others.
+    let by_address = (!address.is_empty()).then(|| (digest("address", &[&neighbourhood(address)]), PER_ADDRESS));
+    count_each(store, by_address.into_iter().chain([(account, PER_ACCOUNT)]).collect()).await
 }
 
 /// Counts an account that somebody at `address` asks for. It is never taken back.

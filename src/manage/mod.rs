@@ -8,6 +8,7 @@
 pub mod api_keys;
 pub mod apis;
 pub mod apply;
+pub mod client_addresses;
 mod client_certificates;
 pub mod clients;
 pub mod consents;

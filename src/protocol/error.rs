@@ -36,6 +36,8 @@ codes! {
     UnauthorizedClient = "unauthorized_client", 400;
     /// RFC 6749 §5.2.
     UnsupportedGrantType = "unsupported_grant_type", 400;
+    /// RFC 9110 §15.5.9, in the code of a request that cannot be read.
+    RequestTimeout = "invalid_request", 408;
     /// RFC 6749 §4.1.2.1, §5.2.
     InvalidScope = "invalid_scope", 400;
     /// RFC 6749 §4.1.2.1.

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::extract::RequestId;
+use super::extract::{RequestId, unreadable};
 use super::urls::{GATE, STATIC};
 use crate::app::App;
 
@@ -44,6 +44,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     // takes the request's id from what is still said.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::error_span!("request", request_id = %id, %method, %path);
+    if let Some((proxy, value)) = unreadable(request.extensions(), request.headers(), &app.config.trusted_proxies) {
+        span.in_scope(|| app.unreadable_addresses.report(app.store(), proxy, &value));
+    }
     #[expect(clippy::disallowed_methods, reason = "how long an answer took is measured, and nothing decided by it")]
     let began = std::time::Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;

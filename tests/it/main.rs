@@ -22,6 +22,7 @@ mod client_auth;
 mod client_document;
 mod commands;
 mod conformance;
+mod connections;
 mod console;
 mod deliveries;
 mod device;

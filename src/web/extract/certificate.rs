@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-use super::asked::from_proxy;
+use super::client_address::from_proxy;
 use crate::config::Config;
 use crate::keys::certificate::ClientCertificate;
 

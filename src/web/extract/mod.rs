@@ -5,13 +5,15 @@
 
 mod asked;
 mod certificate;
+mod client_address;
 mod in_path;
 mod script;
 mod signed_in;
 mod visitor;
 
-pub use asked::{Asked, RequestId, authorization, body, caller, form, forwarded_caller, from_proxy, origin, peer};
+pub use asked::{Asked, RequestId, authorization, body, form, origin};
 pub use certificate::client_certificate;
+pub use client_address::{caller, forwarded_caller, from_proxy, peer, unreadable};
 pub use in_path::InPath;
 pub use script::{ScriptAsk, is_json};
 pub use signed_in::{Admin, AdminForm, Fields, SignedIn, SignedInForm};

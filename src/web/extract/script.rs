@@ -36,7 +36,7 @@ impl FromRequest<App> for ScriptAsk {
         if !is_json(&parts.headers) || !is_our_own(&parts.headers, app) {
             return Err(refused("The question did not come from one of our pages."));
         }
-        let body = body_of(Request::from_parts(parts, body)).await;
+        let body = body_of(app, Request::from_parts(parts, body)).await;
         let body = body.map_err(|error| ApiError::from(error).into_response())?;
         let question: Question =
             serde_json::from_slice(&body).map_err(|_| refused("The question is not as our script asks it."))?;

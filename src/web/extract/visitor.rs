@@ -108,7 +108,7 @@ impl FromRequest<App> for Form {
         if !is_our_own(&parts.headers, app) {
             return Err(refused("The form came from another site. Open the page here and try again."));
         }
-        let body = body_of(Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
+        let body = body_of(app, Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
         let fields = Parameters::parse_at_most(MOST_FIELDS, &body).map_err(|error| visitor.error(error))?;
         fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
         let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();

@@ -27,7 +27,7 @@ pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response
 
 /// A POST from another site comes without the session's cookie (SameSite=Lax): the browser is sent to ask again by GET.
 pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageError> {
-    let parameters = form(request).await.map_err(|error| visitor.error(error))?;
+    let parameters = form(&visitor.app, request).await.map_err(|error| visitor.error(error))?;
     asked_again(&visitor, urls::ENDPOINTS.authorization, &parameters)
 }
 

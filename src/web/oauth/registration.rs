@@ -121,7 +121,7 @@ async fn read(app: &App, request: Request) -> Result<(Parts, Vec<u8>), ApiError>
         return Err(OAuthError::new(ErrorCode::InvalidClientMetadata, "The body must be application/json.").into());
     }
     let (parts, stream) = request.into_parts();
-    let body = body(Request::from_parts(parts.clone(), stream)).await?;
+    let body = body(app, Request::from_parts(parts.clone(), stream)).await?;
     Ok((parts, body.to_vec()))
 }
 

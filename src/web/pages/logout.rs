@@ -60,7 +60,7 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
 pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let app = visitor.app.clone();
     let (parts, body) = request.into_parts();
-    let read = form(Request::from_parts(parts.clone(), body)).await;
+    let read = form(&app, Request::from_parts(parts.clone(), body)).await;
     let parameters = read.map_err(|error| visitor.error(error))?;
     if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {
         return asked_again(&visitor, ENDPOINTS.end_session, &parameters);

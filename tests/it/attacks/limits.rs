@@ -352,6 +352,44 @@ async fn a_slow_hand_is_cut_off() {
     );
 }
 
+/// RFC 9110 §15.5.9, in the form of whoever asks there.
+#[tokio::test]
+async fn a_slow_body_gets_408() {
+    let server = Server::start_with(|config| {
+        config.connections.body_timeout = 1;
+        config.registration = signet::config::Registration::Open;
+    })
+    .await;
+    let host = server.url.strip_prefix("http://").unwrap().to_owned();
+    let form = "application/x-www-form-urlencoded";
+    let slow = [
+        ("/oauth2/token", form),
+        ("/oauth2/introspect", form),
+        ("/oauth2/par", form),
+        ("/oauth2/userinfo", form),
+        ("/oauth2/register", "application/json"),
+        ("/oauth2/authorize", form),
+        ("/oauth2/logout", form),
+        ("/login", form),
+    ];
+    let asked = slow.map(|(path, kind)| {
+        let host = host.clone();
+        async move {
+            let mut stream = TcpStream::connect(&host).await.unwrap();
+            let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\n");
+            stream.write_all(format!("{head}content-length: 100\r\n\r\ngrant").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{path}: {answer}");
+            assert!(
+                answer.contains("did not arrive in time") && answer.contains("invalid_request"),
+                "{path}: {answer}"
+            );
+        }
+    });
+    futures::future::join_all(asked).await;
+}
+
 /// Random bytes as query, body and credentials, at every route: never a 5xx.
 #[test]
 fn random_bytes_get_no_server_error() {

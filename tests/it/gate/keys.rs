@@ -111,6 +111,8 @@ async fn from_its_networks_alone() {
     let (hers, _) = make(&server, new).await.unwrap();
     for (from, status) in [
         ("192.0.2.7", 200),
+        ("192.0.2.7:4711", 200),
+        ("\"[2001:db8::1]:4711\"", 200),
         ("::ffff:192.0.2.7", 200),
         ("2001:db8::1", 200),
         ("198.51.100.1, 192.0.2.7", 200),
@@ -120,7 +122,7 @@ async fn from_its_networks_alone() {
         ("127.0.0.7, 127.0.0.1", 200),
         // What the proxy does not say is not made up from its own address.
         ("nonsense", 401),
-        ("192.0.2.7:4711", 401),
+        ("192.0.2.7:port", 401),
         ("", 401),
     ] {
         let answer =

@@ -1,0 +1,3 @@
+//! Connections: [`forwarded`] which client a proxy forwards for.
+
+mod forwarded;
