@@ -54,6 +54,8 @@ pub enum Clock {
     System,
     /// A clock that stands still until it is moved, in milliseconds since the epoch.
     Manual(Arc<AtomicI64>),
+    /// The same on a machine whose clock is off by that many milliseconds.
+    Skewed(Arc<AtomicI64>, i64),
 }
 
 impl Clock {
@@ -66,6 +68,17 @@ impl Clock {
                 Timestamp(i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
             }
             Self::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
+            Self::Skewed(at, by) => Timestamp(at.load(Ordering::SeqCst).saturating_add(*by)),
+        }
+    }
+
+    /// The time by the database's clock, where the database has none of its own: SQLite has the machine's, and with a
+    /// clock in a test's hand that clock is the database's, however far this node is off.
+    #[must_use]
+    pub fn database_now(&self) -> Timestamp {
+        match self {
+            Self::Skewed(at, _) => Timestamp(at.load(Ordering::SeqCst)),
+            Self::System | Self::Manual(_) => self.now(),
         }
     }
 }

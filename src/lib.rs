@@ -37,7 +37,7 @@
 //! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::pages` |
 //! | RFC 9421 (message signatures), RFC 9530 | [`gate`], [`cli`], `signatures/`, `guard/` | `gate::signatures`, `commands::request`, `callers` |
 //! | RFC 9470 (step-up) | [`protocol::authorize::interaction`], [`gate::session`] | `step_up`, `gate::session` |
-//! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `token`, `durability` |
+//! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `refresh_tokens`, `durability` |
 //! | RFC 9701 (introspection as a JWT) | [`protocol::introspection`] | `token_formats` |
 //! | RFC 9728 (protected resource metadata) | [`protocol::resource_metadata`] | `resource_metadata` |
 //! | OAuth 2.0 Multiple Response Types, OpenID Connect Core §3.2, §3.3 | [`protocol::authorize::check`], [`protocol::authorize::response`] | `response_types` |

@@ -15,7 +15,7 @@ use signet::domain::authorization::{Authorization, SignIn, SignInMethod, Subject
 use signet::domain::claims_request::RequestedClaims;
 use signet::domain::client::{Client, Registered};
 use signet::domain::code::{Code, CodeChallenge};
-use signet::domain::grant::Grant;
+use signet::domain::grant::{FamilySalt, Grant, Repeats};
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use signet::domain::scope::Scopes;
 use signet::domain::secret::{Secret, SecretKind};
@@ -228,7 +228,13 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
     Authorization {
         subject: Subject::User(alice.id),
         client: client_id(),
-        sign_in: Some(SignIn { session: id, auth_time: now, method: SignInMethod::Passkey, told_acr: None }),
+        sign_in: Some(SignIn {
+            session: id,
+            auth_time: now,
+            method: SignInMethod::Passkey,
+            told_acr: None,
+            session_ends: None,
+        }),
         grant: Some(GrantId(app.env().uuid())),
         scopes: Scopes::parse(scope).unwrap(),
         resources: Vec::new(),
@@ -278,15 +284,21 @@ pub async fn refresh_tokens(app: &App, count: usize) -> Vec<String> {
     for _ in 0..count {
         let authorization = authorized(app, "offline_access profile").await;
         let (now, id) = (app.env().now(), authorization.grant.unwrap());
-        let (secret, digest) = refresh_token::mint(&app.provider.master, app.env(), id, 1);
+        let salt = FamilySalt(app.env().random());
+        let (secret, digest) = refresh_token::derive(&app.provider.master, id, 1, &salt);
         let grant = Grant {
             id,
             authorization,
             generation: 1,
+            salt,
             current: digest,
+            previous: None,
             rotated_at: now,
+            repeats: Repeats::None,
+            contested: 0,
             created_at: now,
             expires_at: now.plus_seconds(86_400),
+            ends_at: now.plus_seconds(86_400),
             revoked: false,
         };
         app.store().write(move |tx| Box::pin(async move { grants::insert(tx, &grant).await })).await.unwrap();
@@ -326,9 +338,11 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
             let (last, at) = (first + CHUNK - 1, begun + i64::try_from(round * users).unwrap());
             let (id, session) = (id(format!("{at} + rowid")), id(format!("{at} + rowid")));
             let families = format!(
-                "INSERT INTO grant_family (id, user_id, client_id, session_id, authorization, generation, current_digest,
-                                           rotated_at, created_at, expires_at, revoked)
-                 SELECT {id}, id, 'bench', {session}, '{authorization}', 1, randomblob(32), {now}, {now}, {ends}, 0
+                "INSERT INTO grant_family (id, user_id, client_id, session_id, authorization, generation, salt,
+                                           current_digest, rotated_at, repeats, contested, created_at, expires_at,
+                                           ends_at, revoked)
+                 SELECT {id}, id, 'bench', {session}, '{authorization}', 1, randomblob(16), randomblob(32), {now}, 0, 0,
+                        {now}, {ends}, {ends}, 0
                  FROM person WHERE rowid BETWEEN {first} AND {last}"
             );
             db.execute_unprepared(&families).await.unwrap();

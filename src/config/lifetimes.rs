@@ -17,6 +17,9 @@ pub struct Lifetimes {
     pub id_token: i64,
     /// Refresh token: each use begins this time again.
     pub refresh_token: i64,
+    /// For how long a replaced refresh token gets its successor again, so that parallel requests and lost replies agree.
+    /// Later its use ends the family. A client's `refresh_token_grace` comes before this.
+    pub refresh_token_grace: i64,
     /// A family of refresh tokens, from the sign-in on, however often it is used.
     pub grant: i64,
     /// A browser session without any request.
@@ -37,6 +40,9 @@ pub struct Lifetimes {
     pub events: i64,
 }
 
+/// The longest grace window, of the setting and of a client.
+pub const MAX_REFRESH_TOKEN_GRACE: i64 = 10 * MINUTE;
+
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -49,6 +55,7 @@ impl Default for Lifetimes {
             access_token: 10 * MINUTE,
             id_token: HOUR,
             refresh_token: 30 * DAY,
+            refresh_token_grace: MINUTE,
             grant: 365 * DAY,
             session_idle: 2 * HOUR,
             session: 12 * HOUR,
@@ -70,6 +77,7 @@ impl Lifetimes {
             ("access_token", self.access_token, MINUTE, DAY),
             ("id_token", self.id_token, MINUTE, DAY),
             ("refresh_token", self.refresh_token, MINUTE, 400 * DAY),
+            ("refresh_token_grace", self.refresh_token_grace, 0, MAX_REFRESH_TOKEN_GRACE),
             ("grant", self.grant, MINUTE, 3_650 * DAY),
             ("session_idle", self.session_idle, MINUTE, 400 * DAY),
             ("session", self.session, MINUTE, 400 * DAY),

@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 pub use connections::Connections;
 pub use issuer::Issuer;
-pub use lifetimes::Lifetimes;
+pub use lifetimes::{Lifetimes, MAX_REFRESH_TOKEN_GRACE};
 pub use network::{HeaderField, NetworkList, OutboundAllow, parse_network};
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 

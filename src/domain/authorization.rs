@@ -100,6 +100,9 @@ pub struct SignIn {
     /// The class to tell where the app asked for some and the sign-in meets one; the method's own otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_acr: Option<Acr>,
+    /// The absolute end of the session, known while the authorization is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_ends: Option<Timestamp>,
 }
 
 impl SignIn {

@@ -1,30 +1,33 @@
-//! The form of a refresh token: the grant's id, its generation, 128 random bits, and a MAC that says we made it.
+//! The form of a refresh token: the grant's id, its generation, 128 derived bits, and a MAC over all of it.
 //!
-//! With it an old token of a family is known for what it is (reuse, RFC 9700 §4.14.2) without a row for every token
-//! there ever was, and a guessed one does nothing. The newest one's digest is kept beside: the MAC alone is not enough.
+//! The derived bits are a MAC over the grant, the generation and the family's salt. So each generation has one token, and
+//! every node derives the same one. The outer MAC tells an old token of a family from an invented one (reuse, RFC 9700
+//! §4.14.2) without a row for every token and without a look-up for invented ones. What is accepted is decided by the
+//! digests in the family's row (`domain::grant`).
 
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::master::{MasterKey, Purpose};
+use crate::domain::grant::FamilySalt;
 use crate::domain::ids::GrantId;
 use crate::domain::secret::{Digest, Secret, SecretKind, base64url, from_base64url};
-use crate::env::Env;
 
 /// An authentic refresh token.
 #[derive(Debug)]
 pub struct RefreshToken {
     pub grant: GrantId,
-    pub generation: i32,
     pub digest: Digest,
 }
 
-/// A new one, and what is kept of it.
-pub fn mint(master: &MasterKey, env: &Env, grant: GrantId, generation: i32) -> (Secret, Digest) {
+/// The one token of that generation, and the digest that is stored of it.
+pub fn derive(master: &MasterKey, grant: GrantId, generation: i32, salt: &FamilySalt) -> (Secret, Digest) {
+    let (id, generation) = (grant.0.as_bytes(), generation.to_be_bytes());
+    let derived = master.mac(Purpose::RefreshToken, &[id, &generation, &salt.0]);
     let mut bytes = Vec::with_capacity(68);
-    bytes.extend_from_slice(grant.0.as_bytes());
-    bytes.extend_from_slice(&generation.to_be_bytes());
-    bytes.extend_from_slice(&env.random::<16>());
+    bytes.extend_from_slice(id);
+    bytes.extend_from_slice(&generation);
+    bytes.extend_from_slice(derived.split_at(16).0);
     let mac = master.mac(Purpose::RefreshToken, &[&bytes]);
     bytes.extend_from_slice(&mac);
     let text = format!("{}{}", SecretKind::RefreshToken.prefix(), base64url(&bytes));
@@ -32,7 +35,7 @@ pub fn mint(master: &MasterKey, env: &Env, grant: GrantId, generation: i32) -> (
     (Secret::new(text), digest)
 }
 
-/// What a token says, where we made it.
+/// The grant that a token of ours names; `None` for any other text.
 pub fn parse(master: &MasterKey, text: &str) -> Option<RefreshToken> {
     let encoded = text.strip_prefix(SecretKind::RefreshToken.prefix()).filter(|rest| rest.len() <= 96)?;
     let bytes = from_base64url(encoded)?;
@@ -40,11 +43,37 @@ pub fn parse(master: &MasterKey, text: &str) -> Option<RefreshToken> {
     if !bool::from(master.mac(Purpose::RefreshToken, &[body]).as_slice().ct_eq(mac)) {
         return None;
     }
-    let (grant, rest) = body.split_at_checked(16)?;
-    let generation: [u8; 4] = rest.get(..4)?.try_into().ok()?;
-    Some(RefreshToken {
-        grant: GrantId(Uuid::from_slice(grant).ok()?),
-        generation: i32::from_be_bytes(generation),
-        digest: SecretKind::RefreshToken.digest(text),
-    })
+    let (grant, _) = body.split_at_checked(16)?;
+    Some(RefreshToken { grant: GrantId(Uuid::from_slice(grant).ok()?), digest: SecretKind::RefreshToken.digest(text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{derive, parse};
+    use crate::domain::grant::FamilySalt;
+    use crate::domain::ids::GrantId;
+    use crate::keys::samples::{master, other_master};
+
+    /// Deployed clients hold these tokens: the derivation must never change.
+    #[test]
+    fn a_generation_has_one_token() {
+        let (grant, salt) = (GrantId(Uuid::from_u128(7)), FamilySalt([1; 16]));
+        let (token, digest) = derive(&master(), grant, 3, &salt);
+        assert_eq!(token.expose(), derive(&master(), grant, 3, &salt).0.expose());
+        let parsed = parse(&master(), token.expose()).unwrap();
+        assert_eq!((parsed.grant, parsed.digest), (grant, digest));
+        for other in [
+            derive(&master(), grant, 4, &salt),
+            derive(&master(), GrantId(Uuid::from_u128(8)), 3, &salt),
+            derive(&master(), grant, 3, &FamilySalt([2; 16])),
+            derive(&other_master(), grant, 3, &salt),
+        ] {
+            assert_ne!(other.0.expose(), token.expose());
+            assert_ne!(other.1, digest);
+        }
+        assert!(parse(&other_master(), token.expose()).is_none());
+        assert!(parse(&master(), &format!("{}A", token.expose())).is_none());
+    }
 }

@@ -253,6 +253,7 @@ impl Provider {
             auth_time: Timestamp::from_seconds(auth_time),
             method: SignInMethod::of_amr(claims.amr.iter().flatten()),
             told_acr: Some(acr),
+            session_ends: None,
         });
         let authorization = Authorization {
             subject,

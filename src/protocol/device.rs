@@ -143,6 +143,7 @@ impl Provider {
                 auth_time: session.auth_time,
                 method: session.method,
                 told_acr: None,
+                session_ends: Some(session.expires_at),
             }),
             grant: Some(GrantId(self.env.uuid())),
             scopes: request.scopes.clone(),

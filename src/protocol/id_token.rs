@@ -127,6 +127,7 @@ impl Provider {
                 auth_time: Timestamp::from_seconds(claims.auth_time),
                 method: SignInMethod::of_amr(claims.amr.iter()),
                 told_acr: Some(claims.acr),
+                session_ends: None,
             },
             issued_at: Timestamp::from_seconds(claims.iat),
             expires_at: Timestamp::from_seconds(claims.exp),

@@ -1,15 +1,17 @@
-//! Grants: one row for a family of refresh tokens. Rotation is one compare-and-set.
+//! Grants: one row for a family of refresh tokens. A refresh locks the row, judges it and writes the next state.
+//!
+//! `rotated_at` is by the database's clock ([`lock_for_update`] reads it): a node whose own clock is off neither ends
+//! families nor lengthens their grace window.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait as _, Set};
+use sea_orm::{FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{FamilySalt, Grant, Repeats};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::domain::scope::OFFLINE_ACCESS;
-use crate::domain::secret::Digest;
-use crate::env::Timestamp;
+use crate::env::{Clock, Timestamp};
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -26,27 +28,55 @@ mod row {
         #[sea_orm(column_type = "Text")]
         pub authorization: String,
         pub generation: i32,
+        pub salt: Vec<u8>,
         pub current_digest: Vec<u8>,
+        pub previous_digest: Option<Vec<u8>>,
         pub rotated_at: i64,
+        pub repeats: i32,
+        pub contested: i32,
         pub created_at: i64,
         pub expires_at: i64,
+        pub ends_at: i64,
         pub revoked: bool,
     }
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+const fn corrupt(column: &'static str) -> StoreError {
+    StoreError::Corrupt { table: "grant_family", column }
+}
+
+const fn repeats(value: Repeats) -> i32 {
+    match value {
+        Repeats::None => 0,
+        Repeats::Prompt => 1,
+        Repeats::Late => 2,
+    }
 }
 
 impl TryFrom<row::Model> for Grant {
     type Error = StoreError;
 
     fn try_from(row: row::Model) -> Result<Self> {
+        let previous = row.previous_digest.map(|bytes| digest(bytes, "grant_family", "previous_digest"));
         Ok(Self {
             id: GrantId(row.id),
             authorization: from_json(&row.authorization, "grant_family", "authorization")?,
             generation: row.generation,
+            salt: FamilySalt(row.salt.try_into().map_err(|_| corrupt("salt"))?),
             current: digest(row.current_digest, "grant_family", "current_digest")?,
+            previous: previous.transpose()?,
             rotated_at: Timestamp(row.rotated_at),
+            repeats: match row.repeats {
+                0 => Repeats::None,
+                1 => Repeats::Prompt,
+                2 => Repeats::Late,
+                _ => return Err(corrupt("repeats")),
+            },
+            contested: row.contested,
             created_at: Timestamp(row.created_at),
             expires_at: Timestamp(row.expires_at),
+            ends_at: Timestamp(row.ends_at),
             revoked: row.revoked,
         })
     }
@@ -58,7 +88,6 @@ pub(super) fn clients() -> SelectStatement {
 }
 
 pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
-    let corrupt = |column| StoreError::Corrupt { table: "grant_family", column };
     let offline = grant.authorization.scopes.contains(OFFLINE_ACCESS);
     let model = row::ActiveModel {
         id: Set(grant.id.0),
@@ -68,10 +97,15 @@ pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
         session_id: Set(grant.authorization.session().filter(|_| !offline).map(|session| session.0)),
         authorization: Set(json(&grant.authorization, "grant_family", "authorization")?),
         generation: Set(grant.generation),
+        salt: Set(grant.salt.0.to_vec()),
         current_digest: Set(grant.current.0.to_vec()),
+        previous_digest: Set(grant.previous.map(|previous| previous.0.to_vec())),
         rotated_at: Set(grant.rotated_at.0),
+        repeats: Set(repeats(grant.repeats)),
+        contested: Set(grant.contested),
         created_at: Set(grant.created_at.0),
         expires_at: Set(grant.expires_at.0),
+        ends_at: Set(grant.ends_at.0),
         revoked: Set(grant.revoked),
     };
     row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
@@ -82,33 +116,37 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: GrantId) -> Result<Option<G
     row::Entity::find_by_id(id.0).one(conn).await?.map(Grant::try_from).transpose()
 }
 
-/// The same, which nobody else changes until the transaction ends: refreshes of one grant go one after the other.
-pub async fn hold(tx: &Tx, id: GrantId) -> Result<Option<Grant>> {
-    row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(Grant::try_from).transpose()
+/// The same, locked until the transaction ends, with the time by the database's clock.
+///
+/// On SQLite the database has the machine's clock, and a clock in a test's hand stands for the database's as well.
+pub async fn lock_for_update(tx: &Tx, id: GrantId) -> Result<Option<(Grant, Timestamp)>> {
+    let by_id = row::Entity::find_by_id(id.0).lock_exclusive();
+    let backend = tx.conn().get_database_backend();
+    if backend != sea_orm::DbBackend::Postgres || !matches!(tx.env().clock, Clock::System) {
+        let found = by_id.one(tx.conn()).await?;
+        return found.map(|row| Ok((row.try_into()?, tx.env().clock.database_now()))).transpose();
+    }
+    let clock = Expr::cust("(extract(epoch from clock_timestamp()) * 1000)::bigint");
+    let statement = by_id.expr_as(clock, "database_now").build(backend);
+    let Some(found) = tx.conn().query_one_raw(statement).await? else { return Ok(None) };
+    let now: i64 = found.try_get("", "database_now")?;
+    Ok(Some((row::Model::from_query_result(&found, "")?.try_into()?, Timestamp(now))))
 }
 
-/// What a rotation makes of a grant.
-#[derive(Clone, Copy, Debug)]
-pub struct Rotation {
-    pub generation: i32,
-    pub digest: Digest,
-    pub rotated_at: Timestamp,
-    pub expires_at: Timestamp,
-}
-
-/// Rotates, where the grant is still as `was` says and alive; whether it was.
-pub async fn rotate(tx: &Tx, was: &Grant, to: &Rotation) -> Result<bool> {
-    let done = row::Entity::update_many()
-        .col_expr(row::Column::Generation, Expr::value(to.generation))
-        .col_expr(row::Column::CurrentDigest, Expr::value(to.digest.0.to_vec()))
-        .col_expr(row::Column::RotatedAt, Expr::value(to.rotated_at.0))
-        .col_expr(row::Column::ExpiresAt, Expr::value(to.expires_at.0))
-        .filter(row::Column::Id.eq(was.id.0))
-        .filter(row::Column::CurrentDigest.eq(was.current.0.to_vec()))
-        .filter(row::Column::Revoked.eq(false))
+/// Writes the state of a locked grant's refresh tokens.
+pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::Generation, Expr::value(grant.generation))
+        .col_expr(row::Column::CurrentDigest, Expr::value(grant.current.0.to_vec()))
+        .col_expr(row::Column::PreviousDigest, Expr::value(grant.previous.map(|previous| previous.0.to_vec())))
+        .col_expr(row::Column::RotatedAt, Expr::value(grant.rotated_at.0))
+        .col_expr(row::Column::Repeats, Expr::value(repeats(grant.repeats)))
+        .col_expr(row::Column::Contested, Expr::value(grant.contested))
+        .col_expr(row::Column::ExpiresAt, Expr::value(grant.expires_at.0))
+        .filter(row::Column::Id.eq(grant.id.0))
         .exec(tx.conn())
         .await?;
-    Ok(done.rows_affected > 0)
+    Ok(())
 }
 
 /// Whose grants end.

@@ -104,6 +104,12 @@ impl Tx {
         &self.conn
     }
 
+    /// The clock and randomness of this node.
+    #[must_use]
+    pub const fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// When it began, by the clock that all its rows carry.
     #[must_use]
     pub const fn now(&self) -> Timestamp {

@@ -102,6 +102,8 @@ async fn every_acknowledged_refresh_survives_a_kill() {
     for [before, token] in last {
         let (status, answer) = app.refresh(&token).await.unwrap();
         assert_eq!(status, 200, "an acknowledged refresh was lost: {answer}");
+        let (_, repeated) = app.refresh(&token).await.unwrap();
+        assert_eq!(repeated["refresh_token"], answer["refresh_token"], "the new process derives the same successor");
         let (status, answer) = app.refresh(&before).await.unwrap();
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
     }

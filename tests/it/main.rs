@@ -42,6 +42,7 @@ mod nodes;
 mod outbound;
 mod par;
 mod passkey;
+mod refresh_tokens;
 mod registration;
 mod relying_party;
 mod remote_keys;

@@ -136,43 +136,6 @@ async fn a_code_is_worth_nothing_once_its_person_session_or_consent_is_gone() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_rotates_and_a_copy_ends_the_family() {
-    let server = Server::with_alice().await;
-    let (_, first) = server.redeem(&server.code("openid offline_access").await).await;
-    let refresh = |token: String| {
-        let server = &server;
-        async move { server.token(&[("grant_type", "refresh_token"), ("refresh_token", &token)]).await }
-    };
-    let one = first["refresh_token"].as_str().unwrap().to_owned();
-    let (status, second) = refresh(one.clone()).await;
-    assert_eq!(status, 200, "{second}");
-    let lost = second["refresh_token"].as_str().unwrap().to_owned();
-    // The answer was lost: the same client asks again within ten seconds, and the unanswered token dies.
-    server.advance(9);
-    let (status, third) = refresh(one.clone()).await;
-    assert_eq!(status, 200, "{third}");
-    assert_eq!(refresh(lost).await.0, 400);
-    // That was a copy, so the whole family is gone.
-    assert_eq!(refresh(third["refresh_token"].as_str().unwrap().to_owned()).await.0, 400);
-}
-
-#[tokio::test]
-async fn an_old_refresh_token_after_ten_seconds_ends_the_family() {
-    let server = Server::with_alice().await;
-    let (_, first) = server.redeem(&server.code("openid offline_access").await).await;
-    let one = first["refresh_token"].as_str().unwrap();
-    let (_, second) = server.token(&[("grant_type", "refresh_token"), ("refresh_token", one)]).await;
-    server.advance(11);
-    assert_eq!(
-        server.token(&[("grant_type", "refresh_token"), ("refresh_token", one)]).await.1["error"],
-        "invalid_grant"
-    );
-    let two = second["refresh_token"].as_str().unwrap();
-    assert_eq!(server.token(&[("grant_type", "refresh_token"), ("refresh_token", two)]).await.0, 400);
-    assert_eq!(userinfo(&server, second["access_token"].as_str().unwrap()).await.0, 401);
-}
-
-#[tokio::test]
 async fn signing_out_ends_what_was_not_for_offline_use() {
     let server = Server::with_alice().await;
     let browser = server.browser();

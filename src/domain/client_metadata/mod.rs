@@ -11,8 +11,8 @@ mod values;
 
 pub use rules::FieldError;
 pub use values::{
-    ApplicationType, ClientAuthMethod, Consent, ExchangePolicy, GrantType, ResponseType, SubjectType, TokenFormat,
-    TrustedIssuer,
+    ApplicationType, ClientAuthMethod, Consent, ExchangePolicy, GrantType, RefreshTokenRotation, ResponseType,
+    SubjectType, TokenFormat, TrustedIssuer,
 };
 
 use std::net::IpAddr;
@@ -122,6 +122,11 @@ pub struct ClientMetadata {
     pub frontchannel_logout_session_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<TokenFormat>,
+    #[serde(skip_serializing_if = "RefreshTokenRotation::is_default")]
+    pub refresh_token_rotation: RefreshTokenRotation,
+    /// Seconds for which a replaced refresh token gets its successor again; the setting's where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token_grace: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub token_exchange: Vec<ExchangePolicy>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -191,6 +196,8 @@ impl Default for ClientMetadata {
             frontchannel_logout_uri: None,
             frontchannel_logout_session_required: false,
             access_token_format: None,
+            refresh_token_rotation: RefreshTokenRotation::Always,
+            refresh_token_grace: None,
             token_exchange: Vec::new(),
             jwt_bearer: Vec::new(),
             contacts: Vec::new(),

@@ -1,6 +1,9 @@
 //! The rules between the members of a client's metadata; each member's own rule held when it was parsed.
 
-use super::{ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, ResponseType, SubjectType};
+use super::{
+    ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, RefreshTokenRotation, ResponseType, SubjectType,
+};
+use crate::config::MAX_REFRESH_TOKEN_GRACE;
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::scope::OFFLINE_ACCESS;
 
@@ -30,6 +33,7 @@ impl ClientMetadata {
         let mut wrong = |field, message: &str| problems.push(FieldError::new(field, message));
         self.texts(&mut wrong);
         self.grants(&mut wrong);
+        self.refreshing(&mut wrong);
         self.responses(&mut wrong);
         self.keys(&mut wrong);
         self.certificates(&mut wrong);
@@ -113,6 +117,18 @@ impl ClientMetadata {
         }
         if self.jwt_bearer.iter().any(|trusted| matches!(trusted.subject.as_str(), "" | "*")) {
             wrong("jwt_bearer", "would let in everybody whom that issuer knows: name a subject");
+        }
+    }
+
+    fn refreshing(&self, wrong: &mut impl FnMut(&'static str, &str)) {
+        let is_constrained = !self.is_public() || self.tls_client_certificate_bound_access_tokens;
+        if self.refresh_token_rotation == RefreshTokenRotation::Never && !is_constrained {
+            let text = "never needs a client that authenticates, or tokens bound to its certificate (RFC 9700 2.2.2)";
+            wrong("refresh_token_rotation", text);
+        }
+        if self.refresh_token_grace.is_some_and(|grace| !(0..=MAX_REFRESH_TOKEN_GRACE).contains(&grace)) {
+            let text = format!("is a number of seconds from 0 to {MAX_REFRESH_TOKEN_GRACE}");
+            wrong("refresh_token_grace", &text);
         }
     }
 
@@ -297,6 +313,12 @@ mod tests {
                 "token_exchange",
             ),
             (json!({ "default_max_age": -1 }), "default_max_age"),
+            (
+                json!({ "token_endpoint_auth_method": "none", "refresh_token_rotation": "never" }),
+                "refresh_token_rotation",
+            ),
+            (json!({ "refresh_token_grace": 601 }), "refresh_token_grace"),
+            (json!({ "refresh_token_grace": -1 }), "refresh_token_grace"),
             (json!({ "token_endpoint_auth_method": "tls_client_auth" }), "token_endpoint_auth_method"),
             (
                 json!({

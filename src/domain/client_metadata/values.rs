@@ -183,6 +183,23 @@ pub enum Consent {
     Trusted,
 }
 
+/// Whether a refresh token is replaced when it is used (RFC 9700 §2.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshTokenRotation {
+    #[default]
+    Always,
+    /// The same token until it expires; for clients whose refresh tokens are of no use without a key or secret.
+    Never,
+}
+
+impl RefreshTokenRotation {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenFormat {

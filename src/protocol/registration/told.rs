@@ -10,7 +10,15 @@ use crate::protocol::Provider;
 use crate::protocol::discovery::ENDPOINTS;
 
 /// Members that are ours alone.
-const OWN: [&str; 5] = ["consent", "require_pkce", "token_exchange", "jwt_bearer", "access_token_format"];
+const OWN: [&str; 7] = [
+    "consent",
+    "require_pkce",
+    "token_exchange",
+    "jwt_bearer",
+    "access_token_format",
+    "refresh_token_rotation",
+    "refresh_token_grace",
+];
 
 impl Provider {
     /// What the client is told. Its secret is kept so that it can be told again; its token stays the same, since one that

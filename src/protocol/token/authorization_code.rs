@@ -7,7 +7,7 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
 use crate::domain::code::Code;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{FamilySalt, Grant, Repeats};
 use crate::domain::ids::EventId;
 use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::{Secret, SecretKind};
@@ -99,24 +99,42 @@ impl Provider {
         let (Some(id), true) = (authorization.grant, client.meta.allows(GrantType::RefreshToken)) else {
             return Ok(None);
         };
-        let (secret, digest) = refresh_token::mint(&self.master, &self.env, id, 1);
+        let salt = FamilySalt(self.env.random());
+        let (secret, digest) = refresh_token::derive(&self.master, id, 1, &salt);
+        let ends_at = self.family_end(authorization, tx.now());
         let grant = Grant {
             id,
             authorization: authorization.clone(),
             generation: 1,
+            salt,
             current: digest,
+            previous: None,
             rotated_at: tx.now(),
+            repeats: Repeats::None,
+            contested: 0,
             // As old as the authorization: a revocation that this node has not heard of yet ends it too.
             created_at: since,
-            expires_at: self.refresh_token_end(tx.now(), tx.now()),
+            expires_at: self.refresh_token_end(tx.now(), ends_at),
+            ends_at,
             revoked: false,
         };
         grants::insert(tx, &grant).await?;
         Ok(Some(secret))
     }
 
-    pub(super) fn refresh_token_end(&self, now: Timestamp, created: Timestamp) -> Timestamp {
-        now.plus_seconds(self.lifetimes.refresh_token).min(created.plus_seconds(self.lifetimes.grant))
+    /// When a family that begins now ends, however often it is used: without `offline_access` at the latest with the
+    /// session (OpenID Connect Core §11).
+    fn family_end(&self, authorization: &Authorization, now: Timestamp) -> Timestamp {
+        let longest = now.plus_seconds(self.lifetimes.grant);
+        let session_ends = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.session_ends);
+        match session_ends.filter(|_| !authorization.scopes.contains(OFFLINE_ACCESS)) {
+            Some(session_ends) => longest.min(session_ends),
+            None => longest,
+        }
+    }
+
+    pub(super) fn refresh_token_end(&self, now: Timestamp, family_ends: Timestamp) -> Timestamp {
+        now.plus_seconds(self.lifetimes.refresh_token).min(family_ends)
     }
 
     /// Somebody has a copy of what only the client should have: everything of that grant ends. Once: whoever repeats it

@@ -1,20 +1,28 @@
-//! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the token rotates at each use by one compare-and-set; an old one ends the
-//! family, but for the one before within ten seconds, whose answer may have been lost.
+//! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the row of the family is locked and judged. The current token rotates; a
+//! repeat of the previous one within the grace window gets the current one again, so that parallel requests, tabs and
+//! lost replies agree; any other token of the family ends it and everything that was issued from it.
+//!
+//! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
 
 use super::issue::Granted;
 use super::{Asking, TokenSet};
 use crate::domain::authorization::Authorization;
 use crate::domain::certificate::{Confirmation, Thumbprint};
 use crate::domain::client::Client;
-use crate::domain::grant::{Grant, Presented};
+use crate::domain::client_metadata::RefreshTokenRotation;
+use crate::domain::grant::{Grant, Presented, Repeats};
 use crate::domain::scope::Scopes;
+use crate::domain::secret::{Digest, Secret};
+use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::narrowed;
-use crate::store::grants;
-use crate::store::grants::Rotation;
+use crate::store::{StoreError, Tx, grants};
+
+/// A token that does not rotate is written down as used at most this often.
+const EXTENSION_STEP_MILLIS: i64 = 60_000;
 
 fn refused() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The refresh token is unknown, used, expired or revoked.")
@@ -33,7 +41,7 @@ impl Provider {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some(grant) = grants::hold(tx, presented.grant).await? else {
+                    let Some((grant, database_now)) = grants::lock_for_update(tx, presented.grant).await? else {
                         return Ok(Err(refused()));
                     };
                     if grant.authorization.client != client_now.id {
@@ -48,26 +56,19 @@ impl Provider {
                     if !is_the_same_public_client(&client_now, &grant, certificate) {
                         return Ok(Err(refused().because("without the certificate that it is bound to")));
                     }
-                    let judged = grant.judge(presented.generation, &presented.digest, tx.now());
-                    if judged == Presented::Reused {
-                        provider.end_copied(tx, &grant.authorization, "an old refresh token was used", &origin).await?;
-                        return Ok(Err(refused().because("reuse")));
+                    let grace = client_now.meta.refresh_token_grace.unwrap_or(provider.lifetimes.refresh_token_grace);
+                    let judged = grant.judge(&presented.digest, database_now, grace);
+                    if let Some(copied) = copied(judged) {
+                        provider.end_copied(tx, &grant.authorization, copied, &origin).await?;
+                        return Ok(Err(refused().because(copied)));
                     }
                     // What cannot be granted is refused before the token is used up.
                     let authorization = match narrow(&grant, &client_now, scope.as_deref(), &parameters) {
                         Ok(authorization) => Authorization { bound_to, ..authorization },
                         Err(error) => return Ok(Err(error)),
                     };
-                    let (generation, rotated_at) = match judged {
-                        Presented::Current => (grant.generation + 1, tx.now()),
-                        _ => (grant.generation, grant.rotated_at),
-                    };
-                    let (secret, digest) = refresh_token::mint(&provider.master, &provider.env, grant.id, generation);
-                    let expires_at = provider.refresh_token_end(tx.now(), grant.created_at);
-                    if !grants::rotate(tx, &grant, &Rotation { generation, digest, rotated_at, expires_at }).await? {
-                        // Another request rotated it between the reading and here; the client may ask again.
-                        return Ok(Err(refused().because("lost a race")));
-                    }
+                    let rotation = client_now.meta.refresh_token_rotation;
+                    let secret = provider.renewed(tx, grant, judged, rotation, database_now).await?;
                     let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
                     let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
                     Ok(Ok(Granted { authorization, plan, at: tx.now(), opaque, refresh: Some(secret) }))
@@ -80,10 +81,62 @@ impl Provider {
         self.mint(client, granted).await
     }
 
+    /// The refresh token to answer with, the family's row written where its state changes.
+    async fn renewed(
+        &self,
+        tx: &Tx,
+        mut grant: Grant,
+        judged: Presented,
+        rotation: RefreshTokenRotation,
+        database_now: Timestamp,
+    ) -> std::result::Result<Secret, StoreError> {
+        let ends_at = grant.ends_at.min(grant.created_at.plus_seconds(self.lifetimes.grant));
+        let expires_at = self.refresh_token_end(tx.now(), ends_at);
+        let changed = match (judged, rotation) {
+            (Presented::Repeated(repeats), _) => std::mem::replace(&mut grant.repeats, repeats) != repeats,
+            (_, RefreshTokenRotation::Never) => {
+                let is_extended = expires_at.since(grant.expires_at) >= EXTENSION_STEP_MILLIS;
+                grant.expires_at = if is_extended { expires_at } else { grant.expires_at };
+                is_extended
+            }
+            (_, RefreshTokenRotation::Always) => {
+                let (_, next) = self.token_of(&grant, grant.generation.saturating_add(1));
+                grant = Grant {
+                    generation: grant.generation.saturating_add(1),
+                    previous: Some(grant.current),
+                    current: next,
+                    contested: grant.contested_by(database_now),
+                    repeats: Repeats::None,
+                    rotated_at: database_now,
+                    expires_at,
+                    ..grant
+                };
+                true
+            }
+        };
+        if changed {
+            grants::update(tx, &grant).await?;
+        }
+        Ok(self.token_of(&grant, grant.generation).0)
+    }
+
+    fn token_of(&self, grant: &Grant, generation: i32) -> (Secret, Digest) {
+        refresh_token::derive(&self.master, grant.id, generation, &grant.salt)
+    }
+
     fn lives(&self, grant: &Grant) -> bool {
         !grant.revoked
             && self.env.now() < grant.expires_at
             && self.store.authority().stands(&grant.authorization, None, grant.created_at)
+    }
+}
+
+/// What the audit event says where somebody has a copy of the token.
+const fn copied(judged: Presented) -> Option<&'static str> {
+    match judged {
+        Presented::Current | Presented::Repeated(_) => None,
+        Presented::Reused => Some("an old refresh token was used"),
+        Presented::Contested => Some("a refresh token was used from two places in turn"),
     }
 }
 

@@ -63,7 +63,7 @@ const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEnc
 
 const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
-pub const GROUPS: [Group; 8] = [
+pub const GROUPS: [Group; 9] = [
     Group {
         title: "What it is",
         members: &[
@@ -255,6 +255,23 @@ pub const GROUPS: [Group; 8] = [
                 "Its requests lie at",
                 Shape::Lines,
                 "One address a line, compared letter by letter.",
+            ),
+        ],
+    },
+    Group {
+        title: "Refresh tokens",
+        members: &[
+            member(
+                "refresh_token_rotation",
+                "Replaced at each use",
+                Shape::Always(&["always", "never"]),
+                "never: the same token until it expires. Only for apps that authenticate or bind tokens to a certificate.",
+            ),
+            member(
+                "refresh_token_grace",
+                "Repeats are answered for",
+                Shape::Seconds,
+                "Seconds, 0 to 600. A replaced token gets its successor again for so long; later its use ends the sign-in.",
             ),
         ],
     },

@@ -10,6 +10,7 @@ pub mod languages;
 pub mod log;
 pub mod nginx;
 mod nodes;
+pub mod oauth2_proxy;
 pub mod program;
 pub mod receiver;
 pub mod signed_api;

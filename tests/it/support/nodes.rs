@@ -34,19 +34,20 @@ impl Server {
         };
         change(&mut config);
         let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
-        Self::open(listener, config, clock, home, Patience::default()).await
+        let env = Clock::Manual(clock.clone());
+        Self::open(listener, config, (clock, env), home, Patience::default()).await
     }
 
     async fn open(
         listener: std::net::TcpListener,
         config: Config,
-        clock: Arc<AtomicI64>,
+        (clock, own): (Arc<AtomicI64>, Clock),
         home: Arc<Home>,
         patience: Patience,
     ) -> Self {
         log::keep();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let app = App::open(config, Env { clock: Clock::Manual(clock.clone()) }).await.unwrap();
+        let app = App::open(config, Env { clock: own }).await.unwrap();
         let served = app.clone();
         tokio::spawn(async move { listen::serve(listener, None, &served, Handle::new(), patience).await.unwrap() });
         Self { url, app, clock, home }
@@ -60,7 +61,16 @@ impl Server {
     pub async fn node_with(&self, patience: Patience) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = self.app.config.clone();
-        Self::open(listener, config, self.clock.clone(), self.home.clone(), patience).await
+        let own = Clock::Manual(self.clock.clone());
+        Self::open(listener, config, (self.clock.clone(), own), self.home.clone(), patience).await
+    }
+
+    /// The same with a clock that is off by so many seconds.
+    pub async fn skewed_node(&self, seconds: i64) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = Clock::Skewed(self.clock.clone(), seconds * 1000);
+        let config = self.app.config.clone();
+        Self::open(listener, config, (self.clock.clone(), own), self.home.clone(), Patience::default()).await
     }
 
     /// The nodes that requests may fall on: SQLite has one, PostgreSQL two.
