@@ -2,7 +2,7 @@
 //!
 //! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`limits`] what none gets past, [`error`] how a
 //! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`session_state`] what apps see of a session, [`browser`] the cookie of a browser that
-//! has not signed in, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
+//! has not signed in, `origin` which site a request comes from, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
 //! protocol's endpoints, `pages` the pages of a sign-in, `account` a person's own pages, [`api_keys`] what those and the console show of keys, [`device`] a browser in words, `console` the administrator's, [`gate`] what proxies ask, [`gate::sign_in`] how browsers on apps' hosts sign in.
 
 pub mod account;
@@ -18,6 +18,7 @@ pub mod layers;
 pub mod limits;
 pub mod logo;
 pub mod oauth;
+mod origin;
 pub mod pages;
 pub mod router;
 pub mod session_state;

@@ -16,7 +16,7 @@ use super::pages::{consent, device, device_qr, home, login, logout, passkey, sel
 use super::urls::{
     DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP, STATIC,
 };
-use super::{account, browser, console, error, flash, gate, layers, logo, session_state, sessions, statics};
+use super::{account, browser, console, error, flash, gate, layers, logo, origin, session_state, sessions, statics};
 use crate::app::App;
 
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -111,6 +111,7 @@ pub fn router(app: &App) -> Router {
         .merge(gate)
         .fallback(error::nowhere)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(from_fn_with_state(app.clone(), origin::layer))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), layers::around))
         .with_state(app.clone())

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::asked::body as body_of;
-use super::visitor::{Visitor, is_our_own};
+use super::visitor::Visitor;
 use crate::app::App;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::ApiError;
+use crate::web::origin::is_own;
 
 /// A browser whose page asks.
 pub struct ScriptAsk {
@@ -33,7 +34,7 @@ impl FromRequest<App> for ScriptAsk {
         let refused =
             |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidRequest, text)).into_response();
         // A form on another site cannot send this type without asking first (Fetch, "CORS-safelisted request-header").
-        if !is_json(&parts.headers) || !is_our_own(&parts.headers, app) {
+        if !is_json(&parts.headers) || !is_own(&parts.headers, app) {
             return Err(refused("The question did not come from one of our pages."));
         }
         let body = body_of(app, Request::from_parts(parts, body)).await;

@@ -2,7 +2,6 @@
 //! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session).
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use super::asked::{body as body_of, is_form, origin};
@@ -16,6 +15,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::browser::Browser;
 use crate::web::error::PageError;
+use crate::web::origin::is_own;
 use crate::web::sessions::{self, Carried};
 
 pub struct Visitor {
@@ -105,7 +105,7 @@ impl FromRequest<App> for Form {
         if !is_form(&parts.headers) {
             return Err(refused("The page sent something that is not a form."));
         }
-        if !is_our_own(&parts.headers, app) {
+        if !is_own(&parts.headers, app) {
             return Err(refused("The form came from another site. Open the page here and try again."));
         }
         let body = body_of(app, Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
@@ -119,15 +119,4 @@ impl FromRequest<App> for Form {
         }
         Ok(Self { visitor, fields })
     }
-}
-
-/// Fetch Metadata (`Sec-Fetch-Site`) and `Origin`, where the browser sends them.
-pub(super) fn is_our_own(headers: &HeaderMap, app: &App) -> bool {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
-    // `null` is what a browser says of a page whose referrer policy hides where it is.
-    let same_origin = text("origin").is_none_or(|origin| {
-        origin == app.config.issuer.origin() || (origin == "null" && text("sec-fetch-site") == Some("same-origin"))
-    });
-    same_site && same_origin
 }

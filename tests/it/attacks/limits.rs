@@ -18,14 +18,14 @@ use crate::support::{Server, log};
 
 /// Who asks there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Face {
+pub(super) enum Face {
     Program,
     Person,
 }
 
-struct Route {
-    path: &'static str,
-    methods: &'static [&'static str],
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) methods: &'static [&'static str],
     face: Face,
     /// Whether a GET's query is looked at.
     query: bool,
@@ -35,7 +35,7 @@ const ID: &str = "0190b0a0-0000-7000-8000-000000000000";
 
 macro_rules! routes {
     ($($face:ident $methods:expr, $path:literal $(, $query:ident)?;)+) => {
-        const ROUTES: &[Route] = &[$(Route {
+        pub(super) const ROUTES: &[Route] = &[$(Route {
             path: $path,
             methods: $methods,
             face: Face::$face,

@@ -4,7 +4,7 @@
 //! [`secrets`] no credential is good for anything but its own purpose, [`races`] many at once and a restart between,
 //! [`revocation`] how far a revocation reaches, [`addresses`] redirect URIs and return paths (`corpus` makes
 //! the near misses), [`headers`] what they say of the address,
-//! [`sessions`] cookies and who is signed in, [`steps`] the order of an interaction, [`injection`] what is shown,
+//! [`sessions`] cookies and who is signed in, [`cross_site`] requests that another site causes, [`steps`] the order of an interaction, [`injection`] what is shown,
 //! [`guessing`] what a stranger learns and how often they may try, [`limits`] malformed and oversized requests at every
 //! route, [`outage`] a database that goes away, [`proxies`] what the gate tells them.
 //!
@@ -13,6 +13,7 @@
 
 mod addresses;
 pub mod corpus;
+mod cross_site;
 mod guessing;
 mod headers;
 mod injection;
