@@ -58,8 +58,7 @@ async fn only_a_navigation_from_another_site_sets_cookies() {
         ("no-cors", "image", false),
         ("cors", "empty", false),
     ] {
-        let headers =
-            [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
+        let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
         let response = ask(&server, Method::GET, &path, &headers).await;
         assert_eq!(!cookies(&response).is_empty(), may_set, "{mode} {destination}");
     }
