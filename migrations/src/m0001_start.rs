@@ -104,9 +104,11 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer_null("password_changed_at"))
             .col(boolean("admin"))
             .col(boolean("disabled"))
+            .col(boolean("self_registered"))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .to_owned(),
+        table("taken_username").col(string("skeleton").primary_key()).col(big_integer("taken_at")).to_owned(),
         table("person_group").col(string("name").primary_key()).col(big_integer("created_at")).to_owned(),
         table("membership")
             .col(uuid("user_id"))

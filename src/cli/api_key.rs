@@ -220,7 +220,7 @@ impl Row {
     }
 }
 
-fn date(at: Timestamp) -> String {
+pub(super) fn date(at: Timestamp) -> String {
     at.date().format(&Rfc3339).unwrap_or_default()
 }
 

@@ -56,6 +56,14 @@ fn with_lines(error: ManageError, text: &str, format: Format) -> String {
             Some((field, _)) if field.contains('[') => format!("{problem}{}", line(field)),
             _ => problem,
         },
+        ManageError::NeedsAdoption { username, row } => {
+            let field = format!("users[{}].adopt", row.unwrap_or_default());
+            let at = line(&field);
+            format!(
+                "{field}: {username} was made by somebody who signed up, and gets no rights or groups as it is{at}; set \
+                 \"adopt\": true to take the account over, which removes its passkeys, password, API keys, sessions and grants"
+            )
+        }
         error => said(error),
     }
 }
@@ -95,6 +103,9 @@ fn print_plan(plan: &Plan, dry_run: bool) {
         };
         let fields = if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
         print(&format!("{action} {} {}{fields}", change.kind, change.name));
+        if let Some(removed) = &change.removed {
+            print(&format!("adopted {}, removed: {removed}", change.name));
+        }
     }
     for (id, secret) in &plan.secrets {
         print(&format!("client_secret of {id}, shown only now: {}", secret.expose()));

@@ -1,13 +1,16 @@
-//! `signet user …`: people.
+//! `signet user …`: users, and their passkeys.
 
 use clap::Subcommand;
 use serde_json::json;
 
+use super::api_key::date;
 use super::{ask_secret, print, print_json, print_table, said};
+use crate::domain::ids::PasskeyId;
 use crate::domain::user::{Profile, User, Username};
+use crate::manage::access::{Keep, Removed};
 use crate::manage::export::every_person;
-use crate::manage::people::{self, NewPerson};
-use crate::manage::{By, Manager};
+use crate::manage::people::{self, Adoption, NewPerson};
+use crate::manage::{By, ManageError, Manager, passkeys};
 use crate::store::people as rows;
 
 #[derive(Debug, Subcommand)]
@@ -25,10 +28,22 @@ pub(super) enum Command {
     Enable(Named),
     /// Delete somebody, with everything that is theirs.
     Delete(Named),
-    /// Give somebody a new password and end everything they are signed in to.
+    /// List a user's passkeys.
+    Passkeys(Named),
+    /// Remove one of a user's passkeys.
+    RemovePasskey {
+        #[command(flatten)]
+        named: Named,
+        /// As `user passkeys` prints it.
+        id: String,
+    },
+    /// Give a user a new password and remove their passkeys, sessions, grants and API keys.
     Reset {
         #[command(flatten)]
         named: Named,
+        /// What to leave as it is, separated by commas.
+        #[arg(long, value_delimiter = ',', value_name = "WHAT")]
+        keep: Vec<Kept>,
         /// Read the password from stdin instead of asking.
         #[arg(long)]
         password_stdin: bool,
@@ -49,11 +64,23 @@ pub(super) struct Create {
     /// May administer.
     #[arg(long)]
     admin: bool,
+    /// Take over the account of that name that somebody made by signing up: its passkeys, password, API keys, sessions and
+    /// grants are removed.
+    #[arg(long)]
+    adopt: bool,
     /// Read the password from stdin instead of asking.
     #[arg(long)]
     password_stdin: bool,
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kept {
+    Passkeys,
+    ApiKeys,
+    Sessions,
+    Grants,
 }
 
 #[derive(Debug, clap::Args)]
@@ -87,27 +114,91 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             print(&format!("{} is deleted", user.username));
             Ok(())
         }
-        Command::Reset { named, password_stdin } => {
+        Command::Passkeys(named) => list_passkeys(manager, &named).await,
+        Command::RemovePasskey { named, id } => remove_passkey(manager, &by, &named, &id).await,
+        Command::Reset { named, keep, password_stdin } => {
             let user = found(manager, &named.username).await?;
             let password = ask_secret("password", password_stdin, "--password-stdin")?;
-            let user = people::set_password(manager, &by, user.id, password, None).await.map_err(said)?;
-            answer(manager, &user, &named, "has a new password").await
+            let keeps = |what| keep.contains(&what);
+            let keep = Keep {
+                passkeys: keeps(Kept::Passkeys),
+                api_keys: keeps(Kept::ApiKeys),
+                sessions: keeps(Kept::Sessions),
+                grants: keeps(Kept::Grants),
+            };
+            let (user, removed) = people::reset(manager, &by, user.id, password, keep, None).await.map_err(said)?;
+            answer_removed(manager, &user, &named, "has a new password", &removed).await
         }
     }
 }
 
 async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> {
     let password = ask_secret("password", args.password_stdin, "--password-stdin")?;
+    let profile = Profile { name: args.name, email: args.email, ..Profile::default() };
+    let named = Named { username: args.username.clone(), json: args.json };
+    let there = match Username::parse(&args.username) {
+        Ok(name) => rows::by_username(manager.store.read(), &name).await.map_err(said)?,
+        Err(_) => None,
+    };
+    if let Some(user) = there.filter(|user| user.self_registered) {
+        if !args.adopt {
+            return Err(needs_adoption(&user));
+        }
+        let groups = Some(args.groups);
+        let adoption = Adoption { profile: Some(profile), groups, admin: args.admin, password: Some(password) };
+        let (user, removed) = people::adopt(manager, by, user.id, adoption).await.map_err(said)?;
+        return answer_removed(manager, &user, &named, "is adopted", &removed).await;
+    }
     let new = NewPerson {
         username: args.username,
-        profile: Profile { name: args.name, email: args.email, ..Profile::default() },
+        profile,
         groups: args.groups,
         password: Some(password),
         admin: args.admin,
     };
     let user = people::create(manager, by, new).await.map_err(said)?;
-    let named = Named { username: user.username.to_string(), json: args.json };
     answer(manager, &user, &named, "is added").await
+}
+
+fn needs_adoption(user: &User) -> String {
+    let error = ManageError::NeedsAdoption { username: user.username.to_string(), row: None };
+    format!("there is a user {} already: {error}; say --adopt to do so", user.username)
+}
+
+async fn list_passkeys(manager: &Manager, named: &Named) -> Result<(), String> {
+    let user = found(manager, &named.username).await?;
+    let all = passkeys::list(manager, user.id).await.map_err(said)?;
+    if named.json {
+        let rows = all.iter().map(|passkey| {
+            json!({ "id": passkey.id, "name": passkey.name, "created_at": date(passkey.created_at),
+                    "last_used_at": passkey.last_used_at.map(date) })
+        });
+        return print_json(&rows.collect::<Vec<_>>());
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|passkey| {
+            let used = passkey.last_used_at.map_or_else(|| "never".to_owned(), date);
+            [passkey.id.to_string(), passkey.name.clone(), date(passkey.created_at), used]
+        })
+        .collect();
+    print_table(["ID", "NAME", "ADDED", "LAST USED"], &rows);
+    Ok(())
+}
+
+async fn remove_passkey(manager: &Manager, by: &By, named: &Named, id: &str) -> Result<(), String> {
+    let user = found(manager, &named.username).await?;
+    let none = || format!("{} has no passkey {id}; `signet user passkeys {}` lists them", user.username, user.username);
+    let passkey: PasskeyId = id.parse().map_err(|_| none())?;
+    match passkeys::remove(manager, by, user.id, passkey).await {
+        Ok(()) if named.json => print_json(&json!({ "id": passkey, "removed": true })),
+        Ok(()) => {
+            print(&format!("passkey {passkey} of {} is removed", user.username));
+            Ok(())
+        }
+        Err(ManageError::NotFound(_)) => Err(none()),
+        Err(error) => Err(said(error)),
+    }
 }
 
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
@@ -125,6 +216,7 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
             let state = match (user.disabled, user.admin) {
                 (true, _) => "off",
                 (false, true) => "administrator",
+                (false, false) if user.self_registered => "self-registered",
                 (false, false) => "",
             };
             [
@@ -153,10 +245,29 @@ async fn answer(manager: &Manager, user: &User, named: &Named, what: &str) -> Re
     Ok(())
 }
 
+/// The same where something was removed, which is said.
+async fn answer_removed(
+    manager: &Manager,
+    user: &User,
+    named: &Named,
+    what: &str,
+    removed: &Removed,
+) -> Result<(), String> {
+    if named.json {
+        let mut shown = shown(manager, user).await?;
+        if let Some(members) = shown.as_object_mut() {
+            members.insert("removed".to_owned(), serde_json::to_value(removed).map_err(said)?);
+        }
+        return print_json(&shown);
+    }
+    print(&format!("{} {what}; removed: {removed}", user.username));
+    Ok(())
+}
+
 async fn shown(manager: &Manager, user: &User) -> Result<serde_json::Value, String> {
     let groups = rows::groups_of(manager.store.read(), user.id).await.map_err(said)?;
     Ok(json!({
         "id": user.id, "username": user.username, "name": user.profile.name, "email": user.profile.email,
-        "groups": groups, "admin": user.admin, "disabled": user.disabled,
+        "groups": groups, "admin": user.admin, "disabled": user.disabled, "self_registered": user.self_registered,
     }))
 }

@@ -52,6 +52,7 @@ event_kinds! {
     RequestRefused => "request.refused", "App's request refused";
     UserCreated => "user.created", "Person added";
     UserUpdated => "user.updated", "Person changed";
+    UserAdopted => "user.adopted", "Account adopted from who signed up";
     UserDisabled => "user.disabled", "Person turned off";
     UserEnabled => "user.enabled", "Person turned on";
     UserDeleted => "user.deleted", "Person deleted";

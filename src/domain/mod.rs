@@ -32,4 +32,5 @@ pub mod session;
 pub mod signature_key;
 pub mod signing_key;
 pub mod user;
+pub mod username_policy;
 pub mod web_address;

@@ -22,8 +22,12 @@ impl Username {
         if name.is_empty() || name.chars().count() > 100 {
             return Err("must have 1 to 100 characters");
         }
-        if !name.chars().all(allowed) {
+        if !name.chars().all(allowed) || name.chars().any(is_invisible_letter) {
             return Err("may have letters, digits and - . _ @ + only; leave out spaces");
+        }
+        // Programs behind a gate use it as a file name and on command lines.
+        if name.starts_with(['-', '.']) || !name.chars().any(char::is_alphanumeric) {
+            return Err("must begin with neither - nor . and have a letter or a digit");
         }
         Ok(Self(name))
     }
@@ -38,6 +42,11 @@ impl Username {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Fillers of Hangul, the only characters without a shape that count as letters and remain after NFKC.
+const fn is_invisible_letter(c: char) -> bool {
+    matches!(c, '\u{115f}' | '\u{1160}')
 }
 
 impl fmt::Display for Username {
@@ -152,6 +161,9 @@ pub struct User {
     pub password_changed_at: Option<Timestamp>,
     pub admin: bool,
     pub disabled: bool,
+    /// The user signed up and no administrator has adopted the account: whoever holds its credentials is a stranger, so
+    /// that it gets no rights and no groups.
+    pub self_registered: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

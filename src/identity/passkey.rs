@@ -18,10 +18,11 @@ use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
 use crate::domain::secret::Digest;
+use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 use crate::keys::{MasterKey, seal};
-use crate::store::{Store, StoreError, events, passkeys, people, used_once};
+use crate::store::{Store, StoreError, events, passkeys, people, sessions, used_once};
 
 /// A page may lie open: the autofill of the sign-in page asks again before this is over.
 const TICKET_SECONDS: i64 = 600;
@@ -156,11 +157,11 @@ impl Passkeys {
         Ok((opened.state, Digest(Sha256::digest(opened.id).into()), opened.expires_at))
     }
 
-    /// Adds what the authenticator made; its name is the person's own word for it.
+    /// Adds what the authenticator made to the user of `session`; its name is the user's own word for it.
     pub async fn finish_registration(
         &self,
         store: &Store,
-        user: &User,
+        session: &Session,
         browser: &Digest,
         reply: Reply<'_>,
         origin: Origin,
@@ -168,7 +169,7 @@ impl Passkeys {
         let (State::Registration { user: began, state }, used, until) = self.open(store, reply.ticket, browser)? else {
             return Err(PasskeyError::Stale);
         };
-        if began != user.id {
+        if began != session.user {
             return Err(PasskeyError::Stale);
         }
         let credential: RegisterPublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
@@ -176,40 +177,48 @@ impl Passkeys {
         let now = store.env().now();
         let passkey = Passkey {
             id: PasskeyId(store.env().uuid()),
-            user: user.id,
+            user: session.user,
             credential_id: made.cred_id().clone(),
             credential: serde_json::to_string(&made).map_err(refused)?,
             name: name(reply.name),
             created_at: now,
             last_used_at: None,
         };
-        let event = event(store, EventKind::PasskeyAdded, Some(user.id), user.id, origin, passkey.name.clone());
+        let (user, session) = (session.user, session.id);
+        let event = event(store, EventKind::PasskeyAdded, Some(user), user, origin, passkey.name.clone());
         let write = store.write(move |tx| {
             Box::pin(async move {
-                if !used_once::claim(tx, &used, until).await? {
-                    return Ok(false);
+                // One after the other for each user: tickets that were drawn together are counted together, and a session
+                // that has been ended meanwhile adds nothing.
+                let lives = people::hold(tx, user, None).await? && sessions::hold(tx, session).await?;
+                if !lives || !used_once::claim(tx, &used, until).await? {
+                    return Ok(Added::Stale);
+                }
+                if passkeys::count(tx.conn(), user).await? >= MOST_PASSKEYS as u64 {
+                    return Ok(Added::TooMany);
                 }
                 passkeys::insert(tx, &passkey).await?;
                 events::insert(tx, &event).await?;
-                Ok(true)
+                Ok(Added::Done)
             })
         });
         match write.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(PasskeyError::Stale),
+            Ok(Added::Done) => Ok(()),
+            Ok(Added::Stale) => Err(PasskeyError::Stale),
+            Ok(Added::TooMany) => Err(PasskeyError::TooMany),
             Err(StoreError::Taken) => Err(PasskeyError::Taken),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whose passkey signed, where it is one of ours and its person is turned on.
+    /// Returns whose passkey signed and which one, if it is one of ours and its user is enabled.
     pub async fn finish_sign_in(
         &self,
         store: &Store,
         browser: &Digest,
         reply: Reply<'_>,
         origin: &Origin,
-    ) -> Result<User, PasskeyError> {
+    ) -> Result<(User, PasskeyId), PasskeyError> {
         let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser)? else {
             return Err(PasskeyError::Stale);
         };
@@ -230,6 +239,7 @@ impl Passkeys {
                 return Err(error);
             }
         };
+        let passkey = known.id;
         let write = store.write(move |tx| {
             Box::pin(async move {
                 if !used_once::claim(tx, &used, until).await? {
@@ -239,7 +249,7 @@ impl Passkeys {
                 Ok(true)
             })
         });
-        if write.await? { Ok(user) } else { Err(PasskeyError::Stale) }
+        if write.await? { Ok((user, passkey)) } else { Err(PasskeyError::Stale) }
     }
 
     /// The credential as it is after this use, where its signature is right and its person was verified.
@@ -279,6 +289,13 @@ impl Passkeys {
         let to = name(to);
         store.write(move |tx| Box::pin(async move { passkeys::rename(tx, user, id, &to).await })).await
     }
+}
+
+/// What became of a new passkey.
+enum Added {
+    Done,
+    Stale,
+    TooMany,
 }
 
 /// What a browser sends back.

@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 
-use super::{By, FieldError, ManageError, Manager, Recorder, Result};
+use super::{By, FieldError, ManageError, Manager, Recorder, Result, people as people_rows};
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, ApiKeySecret, MOST_NETWORKS, Owner, key_name};
 use crate::domain::event::EventKind;
@@ -36,12 +36,13 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
     let env = manager.store.env();
     let secret = ApiKeySecret::mint(env);
     let (digest, id) = (secret.digest(), ApiKeyId(env.uuid()));
-    let recorder = manager.recorder(by);
+    let (recorder, session) = (manager.recorder(by), by.session);
     let key = manager
         .transact(move |tx| {
             Box::pin(async move {
                 // Held until the end, so that keys are counted one after the other and none outlives its owner.
                 let may_have = hold(tx, &new.owner).await?;
+                people_rows::by_session(tx, session).await?;
                 let api = api_of(tx, &new.gate).await?;
                 let mut problems = scope_problem(&new.scopes, &api, may_have.as_ref());
                 let name = key_name(&new.name).unwrap_or_else(|problem| {

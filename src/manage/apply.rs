@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
+use super::access::Removed;
 use super::document::{ClientRow, Document, UserRow};
 use super::export::{every_client, every_person};
+use super::people::Saving;
 use super::{
     By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
     people as person_rows, signature_keys,
@@ -46,6 +48,9 @@ pub struct PlannedChange {
     pub name: String,
     /// What differs, in an update.
     pub fields: Vec<String>,
+    /// What the adoption of an account removed that a stranger had made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +62,7 @@ pub struct Plan {
 
 impl Plan {
     fn note(&mut self, action: Action, kind: &'static str, name: &str, fields: Vec<String>) {
-        self.changes.push(PlannedChange { action, kind, name: name.to_owned(), fields });
+        self.changes.push(PlannedChange { action, kind, name: name.to_owned(), fields, removed: None });
     }
 }
 
@@ -94,7 +99,7 @@ pub async fn apply(manager: &Manager, by: &By, document: Document, options: Opti
     }
 }
 
-/// The hashes of those passwords that are not the present ones already.
+/// The hash that each row with a password sets: the present one where the password is that one already.
 async fn new_passwords(manager: &Manager, users: &[UserRow]) -> Result<HashMap<Username, PasswordHash>> {
     let mut hashes = HashMap::new();
     for (at, row) in users.iter().enumerate() {
@@ -103,15 +108,15 @@ async fn new_passwords(manager: &Manager, users: &[UserRow]) -> Result<HashMap<U
         }
         let refused = |error| ManageError::password(&format!("users[{at}].password"), error);
         let present = people::by_username(manager.store.read(), &row.username).await?.and_then(|user| user.password);
-        if let Some(given) = &row.password_hash
-            && !present.as_ref().is_some_and(|present| hash::succeeds(present, given))
-        {
-            hashes.insert(row.username.clone(), given.clone());
+        if let Some(given) = &row.password_hash {
+            let same = present.clone().filter(|present| hash::succeeds(present, given));
+            hashes.insert(row.username.clone(), same.unwrap_or_else(|| given.clone()));
         }
         let Some(password) = &row.password else { continue };
         if let Some(present) = present
             && manager.hasher.verify(password.clone(), Some(&present)).await.map_err(refused)?
         {
+            hashes.insert(row.username.clone(), present);
             continue;
         }
         let hash = manager.hasher.hash(password.clone()).await.map_err(refused)?;
@@ -221,6 +226,7 @@ impl Run {
             let mut user = person_rows::blank(env, row.username, row.profile, password, row.admin);
             user.disabled = row.disabled.unwrap_or_default();
             user.email_unproven = row.email_unproven.unwrap_or_default();
+            user.self_registered = row.self_registered == Some(true) && !row.adopt;
             person_rows::add_in(tx, &self.recorder, &user, &groups).await?;
             self.plan.note(Action::Create, "user", name.as_str(), Vec::new());
             return Ok(());
@@ -231,9 +237,17 @@ impl Run {
         after.profile = row.profile;
         after.admin = row.admin;
         after.disabled = row.disabled.unwrap_or(before.disabled);
-        after.password = password.or(after.password);
-        let fields = person_rows::save_in(tx, &self.recorder, &before, &after, Some(&groups), None).await?;
-        self.saved(true, "user", name.as_str(), fields);
+        // Signing in may have renewed the hash meanwhile.
+        let renewed = |hash: &PasswordHash| before.password.clone().filter(|present| hash::succeeds(present, hash));
+        let password = password.map(|hash| renewed(&hash).unwrap_or(hash));
+        // Of who signed up, nothing stays that the document does not set.
+        after.password = if row.adopt && before.self_registered { password } else { password.or(after.password) };
+        let saving = Saving { groups: Some(groups), adopt: row.adopt, ..Saving::default() };
+        let saved = person_rows::save_in(tx, &self.recorder, &before, &mut after, &saving).await?;
+        self.saved(true, "user", name.as_str(), saved.fields);
+        if let (Some(removed), Some(change)) = (saved.removed, self.plan.changes.last_mut()) {
+            change.removed = Some(removed);
+        }
         Ok(())
     }
 
@@ -301,6 +315,7 @@ fn in_row(section: &str, at: usize, error: ManageError) -> ManageError {
         ManageError::Conflict(text) if text.split_once(": ").is_some_and(|(field, _)| !field.contains(' ')) => {
             ManageError::Conflict(format!("{section}[{at}].{text}"))
         }
+        ManageError::NeedsAdoption { username, .. } => ManageError::NeedsAdoption { username, row: Some(at) },
         error => error,
     }
 }

@@ -25,6 +25,8 @@ pub async fn export(manager: &Manager) -> Result<Document> {
             profile: user.profile,
             admin: user.admin,
             disabled: user.disabled.then_some(true),
+            self_registered: user.self_registered.then_some(true),
+            adopt: false,
         });
     }
     let clients = every_client(store).await?.into_iter().map(|client| ClientRow {

@@ -1,10 +1,11 @@
 //! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
 //!
 //! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] (with
+//! [`access`], [`sessions`], [`passkeys`], [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] (with
 //! [`signature_keys`]) the file that [`apply`] reads and [`export`] prints, [`place`] where in it something stands.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
 
+pub mod access;
 pub mod api_keys;
 pub mod apis;
 pub mod apply;
@@ -16,10 +17,12 @@ pub mod document;
 pub mod export;
 pub mod groups;
 pub mod keys;
+pub mod passkeys;
 pub mod people;
 pub mod place;
 mod profile;
 pub mod registration;
+pub mod sessions;
 pub mod setup;
 mod sieve;
 pub mod sign_up;
@@ -32,7 +35,7 @@ use serde::Serialize;
 
 use crate::domain::client_metadata;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::{ClientId, EventId, UserId};
+use crate::domain::ids::{ClientId, EventId, SessionId, UserId};
 use crate::env::Env;
 use crate::identity::password::{Hasher, PasswordError};
 use crate::keys::{KeyError, MasterKey};
@@ -51,12 +54,14 @@ pub struct Manager {
 pub struct By {
     pub actor: Actor,
     pub origin: Origin,
+    /// The browser session in which it is asked for.
+    pub session: Option<SessionId>,
 }
 
 impl By {
     /// Somebody at the server's command line.
     pub fn command_line() -> Self {
-        Self { actor: Actor::CommandLine, origin: Origin::default() }
+        Self { actor: Actor::CommandLine, origin: Origin::default(), session: None }
     }
 }
 
@@ -105,6 +110,19 @@ pub enum ManageError {
     /// It disagrees with what is there; begins with the field where one is at fault.
     #[error("{0}")]
     Conflict(String),
+    #[error("your session has ended: sign in again")]
+    SessionEnded,
+    /// The account was made by signing up, and the change would give it rights or groups.
+    #[error(
+        "{}{username} was made by somebody who signed up, and gets no rights or groups unless you adopt it, which removes \
+         all by which that person signs in",
+        row.map(|row| format!("users[{row}].adopt: ")).unwrap_or_default()
+    )]
+    NeedsAdoption {
+        username: String,
+        /// Its place in a document.
+        row: Option<usize>,
+    },
     #[error("many passwords are being checked right now: try again in a moment")]
     Busy,
     #[error(transparent)]

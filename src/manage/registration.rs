@@ -49,7 +49,7 @@ pub async fn register(
     client.registered = Registered::Dynamically;
     client.registration_token = Some(SecretKind::Registration.digest(token.expose()));
     give_secret(manager, &mut client)?;
-    let recorder = manager.recorder(&By { actor: Actor::Anonymous, origin });
+    let recorder = manager.recorder(&By { actor: Actor::Anonymous, origin, session: None });
     manager
         .transact(move |tx| {
             Box::pin(async move {
@@ -78,7 +78,7 @@ pub async fn replace(
     token: Digest,
     meta: ClientMetadata,
 ) -> Result<Option<Client>> {
-    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin });
+    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin, session: None });
     let (id, giver) = (id.clone(), manager.clone());
     manager
         .transact(move |tx| {
@@ -96,7 +96,7 @@ pub async fn replace(
 
 /// Ends a client and everything issued to it (RFC 7592 §2.3); whether the token was its own.
 pub async fn end(manager: &Manager, origin: Origin, id: &ClientId, token: Digest) -> Result<bool> {
-    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin });
+    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin, session: None });
     let id = id.clone();
     manager
         .transact(move |tx| {
@@ -146,7 +146,7 @@ pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
     if clients::unused(manager.store.read(), before, 1).await?.is_empty() {
         return Ok(0);
     }
-    let recorder = manager.recorder(&By { actor: Actor::System, origin: Origin::default() });
+    let recorder = manager.recorder(&By { actor: Actor::System, origin: Origin::default(), session: None });
     manager
         .transact(move |tx| {
             Box::pin(async move {

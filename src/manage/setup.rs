@@ -35,7 +35,7 @@ pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, Sto
 pub async fn finish(manager: &Manager, origin: Origin, token: &str, mut new: NewPerson) -> Result<User> {
     new.admin = true;
     let (user, groups) = people::prepared(manager, new).await?;
-    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin });
+    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin, session: None });
     let digest = kept(token);
     manager
         .transact(move |tx| {

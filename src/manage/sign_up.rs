@@ -3,14 +3,16 @@
 //!
 //! What a stranger types proves nothing. Their address is kept unproven (`domain::user`): whoever has it already is not
 //! told of, keeps it, and signs in with it as before; whoever it belongs to can still be given it. A username cannot look
-//! like an address, since people sign in with either.
+//! like an address, since people sign in with either, and what else it may be says `domain::username_policy`. The account is
+//! marked as self-registered, so that no administrator gives it rights without knowing ([`super::access`]).
 
 use super::people::{self, NewPerson};
 use super::{By, FieldError, ManageError, Manager, Result};
 use crate::domain::event::{Actor, Origin};
 use crate::domain::secret::Secret;
 use crate::domain::user::{Profile, User};
-use crate::store::people as rows;
+use crate::domain::username_policy::sign_up_problem;
+use crate::store::usernames;
 
 /// What they typed.
 #[derive(Debug)]
@@ -25,12 +27,11 @@ pub struct Typed {
 pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<User> {
     let profile = Profile { name: typed.name, email: typed.email, ..Profile::default() };
     let username = people::checked(&typed.username, &profile)?;
-    if username.as_str().contains('@') {
-        let problem = "may not have an @ in it: an email address goes into its own field";
+    if let Some(problem) = sign_up_problem(&username) {
         return Err(ManageError::Invalid(vec![FieldError::new("username", problem)]));
     }
     // Before the work of hashing; what counts is the transaction.
-    if rows::by_username(manager.store.read(), &username).await?.is_some() {
+    if usernames::is_taken(manager.store.read(), &username).await? {
         return Err(people::username_taken(&username));
     }
     let new = NewPerson {
@@ -42,10 +43,15 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<
     };
     let (mut user, groups) = people::prepared(manager, new).await?;
     user.email_unproven = user.profile.email.is_some();
-    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin });
+    user.self_registered = true;
+    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin, session: None });
     manager
         .transact(move |tx| {
             Box::pin(async move {
+                // Names that somebody had, too: apps may still know that person by it.
+                if !usernames::take(tx, &user.username).await? {
+                    return Err(people::username_taken(&user.username));
+                }
                 people::add_in(tx, &recorder, &user, &groups).await?;
                 Ok(user)
             })

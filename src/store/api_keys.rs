@@ -157,8 +157,9 @@ pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Opti
     Ok((gone > 0).then_some(key))
 }
 
-/// Ends all that somebody has. Called when their own row has gone, behind which a key on its way into the table waits.
-pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<()> {
+/// Ends all that somebody has; returns how many. Called when their own row has gone or is locked, behind which a key on its
+/// way into the table waits.
+pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<u64> {
     feed::lock(tx.conn()).await?;
     let digests: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
@@ -168,10 +169,10 @@ pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<()> {
         .all(tx.conn())
         .await?;
     let digests = digests.into_iter().map(|bytes| digest(bytes, "api_key", "digest")).collect::<Result<Vec<_>>>()?;
-    if !digests.is_empty() {
-        delete_where(tx, of(owner), digests.iter().collect()).await?;
+    if digests.is_empty() {
+        return Ok(0);
     }
-    Ok(())
+    delete_where(tx, of(owner), digests.iter().collect()).await
 }
 
 /// Ends all that are for an API.

@@ -93,9 +93,10 @@ pub async fn delete(tx: &Tx, user: UserId, client: &ClientId) -> Result<bool> {
     Ok(row::Entity::delete_by_id((user.0, client.as_str().to_owned())).exec(tx.conn()).await?.rows_affected > 0)
 }
 
-pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<()> {
-    row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
-    Ok(())
+/// Takes back all that a user has allowed; returns how many clients that were.
+pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
+    let done = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
+    Ok(done.rows_affected)
 }
 
 pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {

@@ -38,6 +38,7 @@ pub mod signing_keys;
 pub mod sweep;
 pub mod throttle;
 pub mod used_once;
+pub mod usernames;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -102,7 +102,18 @@ pub async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
     Ok(done.rows_affected > 0)
 }
 
-pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<()> {
-    row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
-    Ok(())
+/// Removes all that a user has; returns how many.
+pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
+    let done = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
+    Ok(done.rows_affected)
+}
+
+/// Returns how many a user has.
+pub async fn count<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
+    Ok(row::Entity::find().filter(row::Column::UserId.eq(user.0)).count(conn).await?)
+}
+
+/// Returns whether the passkey is still there.
+pub async fn exists<C: ConnectionTrait>(conn: &C, id: PasskeyId) -> Result<bool> {
+    Ok(row::Entity::find_by_id(id.0).one(conn).await?.is_some())
 }

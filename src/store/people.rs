@@ -8,7 +8,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
 use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, from_json, json, with_part};
+use super::{Change, Result, StoreError, Tx, from_json, json, usernames, with_part};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, Person, User, Username};
 use crate::env::Timestamp;
@@ -36,6 +36,7 @@ mod person {
         pub password_changed_at: Option<i64>,
         pub admin: bool,
         pub disabled: bool,
+        pub self_registered: bool,
         pub created_at: i64,
         pub updated_at: i64,
     }
@@ -85,6 +86,7 @@ impl TryFrom<person::Model> for User {
             password_changed_at: row.password_changed_at.map(Timestamp),
             admin: row.admin,
             disabled: row.disabled,
+            self_registered: row.self_registered,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         })
@@ -105,12 +107,14 @@ fn row(user: &User) -> Result<person::Model> {
         password_changed_at: user.password_changed_at.map(|at| at.0),
         admin: user.admin,
         disabled: user.disabled,
+        self_registered: user.self_registered,
         created_at: user.created_at.0,
         updated_at: user.updated_at.0,
     })
 }
 
 pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
+    usernames::take(tx, &user.username).await?;
     person::Entity::insert(row(user)?.into_active_model()).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
@@ -158,6 +162,11 @@ pub async fn as_told<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<
 pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Result<Option<User>> {
     let found = person::Entity::find().filter(person::Column::Username.eq(name.as_str())).one(conn).await?;
     found.map(User::try_from).transpose()
+}
+
+/// The user, whom no other transaction changes until this one ends.
+pub async fn lock_for_update(tx: &Tx, id: UserId) -> Result<Option<User>> {
+    person::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(User::try_from).transpose()
 }
 
 /// Whether somebody is there and turned on, and, where `password_as_of` is given, has the password of that time; and so

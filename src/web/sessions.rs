@@ -13,11 +13,11 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::app::App;
 use crate::domain::authorization::SignInMethod;
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
 use crate::env::Timestamp;
-use crate::store::{Store, StoreError, people, sessions};
+use crate::store::{Store, StoreError, passkeys, people, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
 const SEEN_SECONDS: i64 = 300;
@@ -42,6 +42,9 @@ pub struct Carried {
     /// Of a session that is about to begin with a password: when the one that was checked had been set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_as_of: Option<Timestamp>,
+    /// Of a session that is about to begin with a passkey: which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyId>,
 }
 
 impl Carried {
@@ -77,6 +80,7 @@ impl Carried {
             address: session.address,
             user_agent: session.user_agent,
             password_as_of: None,
+            passkey: None,
         }
     }
 }
@@ -107,11 +111,18 @@ fn carried(record: &Record) -> session_store::Result<Carried> {
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         let carried = carried(record)?;
-        let (as_of, session) = (carried.password_as_of, carried.session(digest(&record.id)));
+        let (as_of, passkey) = (carried.password_as_of, carried.passkey);
+        let session = carried.session(digest(&record.id));
         let begun = self.0.write(move |tx| {
             Box::pin(async move {
                 // Checking a password takes its time: they may have been turned off meanwhile, or have a new one.
                 if !people::hold(tx, session.user, as_of).await? {
+                    return Ok(false);
+                }
+                // An administrator may have removed the passkey.
+                if let Some(passkey) = passkey
+                    && !passkeys::exists(tx.conn(), passkey).await?
+                {
                     return Ok(false);
                 }
                 // Of two sign-ins at once on one session the later one has it.

@@ -6,15 +6,32 @@ use super::extract::Visitor;
 use super::sessions::{self, Carried, KEY};
 use crate::domain::authorization::SignInMethod;
 use crate::domain::event::{Actor, Event, EventKind};
-use crate::domain::ids::{EventId, SessionId, UserId};
+use crate::domain::ids::{EventId, PasskeyId, SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::session_end::{self, Ended};
 use crate::store::{Store, StoreError, events};
 
+/// By what somebody proved who they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof {
+    Password,
+    Passkey(PasskeyId),
+}
+
+impl Proof {
+    pub const fn method(self) -> SignInMethod {
+        match self {
+            Self::Password => SignInMethod::Password,
+            Self::Passkey(_) => SignInMethod::Passkey,
+        }
+    }
+}
+
 /// Signs `user` in on this browser.
-pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remember: bool) -> Result<(), PageError> {
+pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remember: bool) -> Result<(), PageError> {
+    let method = proof.method();
     let (now, lifetimes) = (visitor.app.env().now(), &visitor.app.config.lifetimes);
     let before = visitor.session.as_ref();
     if let Some(other) = before.filter(|session| session.user != user.id) {
@@ -40,6 +57,10 @@ pub async fn begin(visitor: &Visitor, user: &User, method: SignInMethod, remembe
         address: visitor.origin.address.clone(),
         user_agent: visitor.origin.user_agent.clone(),
         password_as_of: user.password_changed_at.filter(|_| method == SignInMethod::Password),
+        passkey: match proof {
+            Proof::Passkey(id) => Some(id),
+            Proof::Password => None,
+        },
     };
     visitor.tower.cycle_id().await.map_err(|error| broken(visitor, &error))?;
     visitor.tower.insert(KEY, &carried).await.map_err(|error| broken(visitor, &error))?;
@@ -61,7 +82,10 @@ pub async fn sign_out(visitor: &Visitor) -> Result<Vec<Participant>, PageError> 
 /// The same session under a new cookie: whoever had a copy of the old one has nothing.
 pub async fn renew(visitor: &Visitor) -> Result<(), PageError> {
     let carried: Option<Carried> = visitor.tower.get(KEY).await.map_err(|error| broken(visitor, &error))?;
+    // What this session began with may just have been replaced.
+    let carried = carried.map(|carried| Carried { password_as_of: None, passkey: None, ..carried });
     visitor.tower.cycle_id().await.map_err(|error| broken(visitor, &error))?;
+    visitor.tower.insert(KEY, &carried).await.map_err(|error| broken(visitor, &error))?;
     visitor.tower.set_expiry(carried.as_ref().map(sessions::expiry));
     Ok(())
 }

@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod adoption;
 mod api_keys;
 mod attacks;
 mod authorize;
@@ -59,3 +60,4 @@ mod token;
 mod token_exchange;
 mod token_formats;
 mod upkeep;
+mod usernames;

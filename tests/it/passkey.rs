@@ -206,3 +206,28 @@ async fn empty_and_malformed_answers_sign_nobody_in() {
     assert_eq!(browser.raw_post("/login/passkey/options", &good).await.status(), 400, "a form is no question");
     assert_eq!(finish(&browser, &good).await.ok().unwrap().path, "/", "the good one still works");
 }
+
+/// Tickets drawn while there was room add no more than fit.
+#[tokio::test]
+async fn tickets_drawn_in_advance_do_not_exceed_the_passkey_limit() {
+    use signet::identity::passkey::MOST_PASSKEYS;
+    use signet::store::passkeys;
+    let server = Server::with_alice().await;
+    let browser = server.browser();
+    browser.sign_in_as("alice").await;
+    let page = browser.page(HERE).await;
+    let mut answers = Vec::new();
+    for _ in 0..MOST_PASSKEYS + 3 {
+        let challenge: Value = browser.ask(&page, "/account/passkeys/options").await.json().await.unwrap();
+        let credential = Authenticator::new(&server.url).create(&challenge["publicKey"]);
+        let fields = [("ticket", challenge["ticket"].as_str().unwrap()), ("credential", credential.as_str())];
+        answers.push(page.form_at("form[data-passkey-finish]", &fields));
+    }
+    let sent = answers.iter().map(|(action, form)| browser.raw_post(action, form));
+    for answer in futures::future::join_all(sent).await {
+        assert_eq!(answer.status(), 303);
+    }
+    let alice = server.person("alice").await.id;
+    assert_eq!(passkeys::of_user(server.app.store().read(), alice).await.unwrap().len(), MOST_PASSKEYS);
+    assert_eq!(browser.ask(&page, "/account/passkeys/options").await.status(), 409);
+}

@@ -22,8 +22,8 @@ pub struct GroupRow {
     pub name: String,
 }
 
-/// A person. `disabled`, `email_unproven` and the password stay as they are where the row does not speak of them; what else is left out
-/// is not there.
+/// A user. `disabled`, `email_unproven`, `self_registered` and the password stay as they are where the row does not speak of
+/// them; what else is left out is not there.
 #[derive(Debug, Serialize)]
 pub struct UserRow {
     pub username: Username,
@@ -40,6 +40,12 @@ pub struct UserRow {
     pub admin: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+    /// Whether a stranger made the account. It counts where the row makes the user; later only an adoption changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_registered: Option<bool>,
+    /// An account that a stranger made becomes one of this document's, without anything of theirs.
+    #[serde(skip)]
+    pub adopt: bool,
 }
 
 /// A client. `disabled`, the secret and the signature keys stay as they are where the row does not speak of them.
@@ -66,6 +72,10 @@ impl UserRow {
         }
         if let Some(Err(problem)) = self.password_hash.as_ref().map(hash::check_foreign) {
             problems.push(FieldError::new("password_hash", problem));
+        }
+        if self.self_registered == Some(true) && !self.adopt && (self.admin || !self.groups.is_empty()) {
+            problems
+                .push(FieldError::new("self_registered", "is true, and such an account has no groups and no rights"));
         }
         let wrong = self.groups.iter().filter_map(|name| group_name(name).err());
         problems.extend(wrong.map(|problem| FieldError::new("groups", problem)));
@@ -107,11 +117,22 @@ struct OwnOfUser {
     groups: Vec<String>,
     admin: bool,
     disabled: Option<bool>,
+    self_registered: Option<bool>,
+    adopt: bool,
 }
 
 impl Own for OwnOfUser {
-    const NAMES: &'static [&'static str] =
-        &["username", "password", "password_hash", "email_unproven", "groups", "admin", "disabled"];
+    const NAMES: &'static [&'static str] = &[
+        "username",
+        "password",
+        "password_hash",
+        "email_unproven",
+        "groups",
+        "admin",
+        "disabled",
+        "self_registered",
+        "adopt",
+    ];
 
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
@@ -121,6 +142,8 @@ impl Own for OwnOfUser {
             "email_unproven" => self.email_unproven = Some(bool::deserialize(value)?),
             "groups" => self.groups = Vec::deserialize(value)?,
             "admin" => self.admin = bool::deserialize(value)?,
+            "self_registered" => self.self_registered = Some(bool::deserialize(value)?),
+            "adopt" => self.adopt = bool::deserialize(value)?,
             _ => self.disabled = Some(bool::deserialize(value)?),
         }
         Ok(())
@@ -176,6 +199,8 @@ pub(super) fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Us
             groups: own.groups,
             admin: own.admin,
             disabled: own.disabled,
+            self_registered: own.self_registered,
+            adopt: own.adopt,
         })
     });
     users.collect()

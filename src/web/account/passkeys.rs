@@ -61,7 +61,7 @@ pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
     let reply = Reply { ticket: form.text("ticket"), credential: form.text("credential"), name: form.text("name") };
     let browser = person.visitor.browser.digest(app);
     let origin = person.visitor.origin.clone();
-    let flash = match app.passkeys.finish_registration(app.store(), &person.user, &browser, reply, origin).await {
+    let flash = match app.passkeys.finish_registration(app.store(), &person.session, &browser, reply, origin).await {
         Ok(()) => Flash::ok("The passkey is added. Next time, sign in with it."),
         Err(PasskeyError::Store(error)) => return Err(person.error(error)),
         Err(PasskeyError::Taken) => Flash::bad("That passkey is here already."),

@@ -5,9 +5,11 @@
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
 //! its form means and [`api_rules`] the rules in it; [`refusals`] what the gates refused and [`refusal_words`] why;
-//! [`people`] the table and somebody new, [`person`] one of them; [`keys`]; [`events`] the record and [`event_rows`] how
+//! [`people`] the table and somebody new, [`person`] one of them, [`person_access`] how they get in, [`adoption`] the question
+//! before an account that a stranger made gets rights; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
+mod adoption;
 pub mod api;
 mod api_form;
 pub mod api_keys;
@@ -26,6 +28,7 @@ pub mod new_client;
 pub mod overview;
 pub mod people;
 pub mod person;
+pub mod person_access;
 mod refusal_words;
 pub mod refusals;
 pub mod registration;
@@ -70,10 +73,11 @@ pub fn routes() -> Router<App> {
         .route("/admin/people/new", get(people::show_new).post(people::submit_new))
         .route("/admin/people/{id}", get(person::show).post(person::save))
         .route("/admin/people/{id}/groups", post(person::set_groups))
-        .route("/admin/people/{id}/password", post(person::set_password))
+        .route("/admin/people/{id}/password", post(person_access::set_password))
         .route("/admin/people/{id}/api-keys/revoke", post(api_keys::revoke_persons))
-        .route("/admin/people/{id}/sessions/end", post(person::end_session))
-        .route("/admin/people/{id}/sessions/end-all", post(person::end_sessions))
+        .route("/admin/people/{id}/passkeys/remove", post(person_access::remove_passkey))
+        .route("/admin/people/{id}/sessions/end", post(person_access::end_session))
+        .route("/admin/people/{id}/sessions/end-all", post(person_access::end_sessions))
         .route("/admin/people/{id}/disable", post(person::disable))
         .route("/admin/people/{id}/enable", post(person::enable))
         .route("/admin/people/{id}/delete", get(person::ask_delete).post(person::delete))

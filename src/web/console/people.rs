@@ -63,6 +63,7 @@ fn row(user: &User, groups: Vec<String>) -> PersonRow {
         made: When::new(user.created_at.date()),
         admin: user.admin,
         disabled: user.disabled,
+        self_registered: user.self_registered,
     }
 }
 

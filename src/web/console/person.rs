@@ -1,21 +1,24 @@
-//! `/admin/people/{id}`: one person. Details, groups, a new password, where they are signed in, turning them off and on,
-//! deleting them. Nobody turns off or deletes themself here, and the last administrator is never lost.
+//! `/admin/people/{id}`: one user. Details, groups, disabling, enabling, deleting. Nobody disables or deletes themself
+//! here, and the last administrator is never lost. Next door: [`super::person_access`], the user's credentials and
+//! sessions; [`super::adoption`], which asks before an account that a stranger made gets rights.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::people::{self as list, group_choices, groups_of};
-use super::views::people::{ConnectedApp, DetailsForm, GroupsForm, PasswordForm, Person, PersonPage, SessionRow};
+use super::views::people::{
+    ConnectedApp, DetailsForm, GroupsForm, PasskeyRow, PasswordForm, Person, PersonPage, SessionRow,
+};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{again, event_rows, failed, refused, then};
+use super::{adoption, again, event_rows, failed, refused, then};
 use crate::domain::api_key::Owner;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::client::Registered;
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::secret::Secret;
+use crate::domain::passkey::Passkey;
 use crate::domain::session::Session;
 use crate::domain::user::User;
-use crate::manage::people::{self as manage, PersonEdit};
+use crate::manage::people::{self as manage, Adoption, PersonEdit};
 use crate::manage::{ManageError, consents};
 use crate::store::{StoreError, events, passkeys, people, sessions};
 use crate::web::api_keys::lines;
@@ -24,10 +27,10 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::pages::card;
 use crate::web::view::{Chrome, When, initials};
-use crate::web::{device, sign_in, urls};
+use crate::web::{device, urls};
 
 const RECENT: u64 = 8;
-const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+pub(super) const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 pub async fn show(Admin(person): Admin, InPath(id): InPath<UserId>) -> Result<Response, PageError> {
     let user = found(&person, id).await?;
@@ -40,6 +43,10 @@ pub async fn save(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Respons
     let user = found(person, id).await?;
     let profile = list::details(&form, user.profile.clone());
     let admin = form.ticked("admin");
+    if form.ticked("adopt") && user.self_registered {
+        let adoption = Adoption { profile: Some(profile), admin, ..Adoption::default() };
+        return adoption::adopt(person, &user, adoption).await;
+    }
     let edit = PersonEdit { username: user.username.to_string(), profile, admin };
     match manage::update(&person.app().manager(), &person.by(), id, edit).await {
         // Who gives the rights away has no page to come back to here.
@@ -47,6 +54,9 @@ pub async fn save(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Respons
             Ok(then(person, Flash::ok("You’re no administrator any more."), urls::ACCOUNT))
         }
         Ok(_) => Ok(then(person, Flash::ok("Saved."), &urls::console_person(id))),
+        Err(ManageError::NeedsAdoption { .. }) => {
+            adoption::ask(&form, &user, "", &["name", "email", "email_verified", "admin"]).await
+        }
         Err(error) => {
             let last_one = matches!(&error, ManageError::Conflict(text) if !text.starts_with("email"));
             let (status, mut errors) = refused(person, error)?;
@@ -72,8 +82,15 @@ pub async fn set_groups(InPath(id): InPath<UserId>, form: AdminForm) -> Result<R
     let user = found(person, id).await?;
     let (status, errors) = match groups_of(&form) {
         Err(errors) => (INVALID, errors),
+        Ok(groups) if form.ticked("adopt") && user.self_registered => {
+            let adoption = Adoption { groups: Some(groups), ..Adoption::default() };
+            return adoption::adopt(person, &user, adoption).await;
+        }
         Ok(groups) => match manage::set_groups(&person.app().manager(), &person.by(), id, &groups).await {
             Ok(_) => return Ok(then(person, Flash::ok("The groups are saved."), &urls::console_person(id))),
+            Err(ManageError::NeedsAdoption { .. }) => {
+                return adoption::ask(&form, &user, "/groups", &["groups", "new_groups"]).await;
+            }
             Err(error) => refused(person, error)?,
         },
     };
@@ -84,50 +101,6 @@ pub async fn set_groups(InPath(id): InPath<UserId>, form: AdminForm) -> Result<R
         errors,
     };
     Ok(again(status, &page))
-}
-
-pub async fn set_password(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    let user = found(person, id).await?;
-    let own = id == person.user.id;
-    let password = Secret::new(form.text("password").to_owned());
-    let keep = own.then_some(person.session.id);
-    match manage::set_password(&person.app().manager(), &person.by(), id, password, keep).await {
-        Ok(_) => {
-            if own {
-                sign_in::renew(&person.visitor).await?;
-            }
-            let flash = Flash::ok("The password is set, and what was signed in with the old one has ended.");
-            Ok(then(person, flash, &urls::console_person(id)))
-        }
-        Err(error) => {
-            let (status, errors) = refused(person, error)?;
-            let mut page = page(person, &user).await?;
-            page.password = PasswordForm { errors };
-            Ok(again(status, &page))
-        }
-    }
-}
-
-pub async fn end_session(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    let gone = Flash::bad("That session has ended already.");
-    let flash = match form.text("session").parse::<SessionId>() {
-        Err(_) => gone,
-        Ok(session) => match manage::end_session(&person.app().manager(), &person.by(), id, session).await {
-            Ok(()) => Flash::ok("Signed out there."),
-            Err(ManageError::NotFound(_)) => gone,
-            Err(error) => return Err(person.error(error)),
-        },
-    };
-    Ok(then(person, flash, &urls::console_person(id)))
-}
-
-pub async fn end_sessions(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    let ended = manage::end_sessions(&person.app().manager(), &person.by(), id, None).await;
-    ended.map_err(|error| failed(person, error))?;
-    Ok(then(person, Flash::ok("Signed out everywhere."), &urls::console_person(id)))
 }
 
 pub async fn disable(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
@@ -182,12 +155,12 @@ fn not_oneself(person: &SignedIn) -> Response {
     then(person, Flash::bad("You can’t delete yourself."), &urls::console_person(person.user.id))
 }
 
-async fn found(person: &SignedIn, id: UserId) -> Result<User, PageError> {
+pub(super) async fn found(person: &SignedIn, id: UserId) -> Result<User, PageError> {
     let found = people::by_id(person.app().store().read(), id).await.map_err(|error| person.error(error))?;
     found.ok_or_else(|| person.not_found("There is no such person."))
 }
 
-async fn page(person: &SignedIn, user: &User) -> Result<PersonPage, PageError> {
+pub(super) async fn page(person: &SignedIn, user: &User) -> Result<PersonPage, PageError> {
     let groups = people::groups_of(person.app().store().read(), user.id).await.map_err(|error| person.error(error))?;
     let groups = GroupsForm { groups: group_choices(person, &groups).await?, ..GroupsForm::default() };
     let mut page = unchanged(person, user, groups).await.map_err(|error| person.error(error))?;
@@ -214,6 +187,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
         },
         groups,
         password: PasswordForm::default(),
+        passkeys: passkeys::of_user(store.read(), user.id).await?.iter().map(passkey_row).collect(),
         sessions: sessions.iter().map(|session| session_row(session, person.session.id)).collect(),
         apps: consents::connected(store, user.id).await?.iter().filter_map(app_row).collect(),
         keys: Vec::new(),
@@ -227,7 +201,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
             disabled: user.disabled,
             made: When::new(user.created_at.date()),
             has_password: user.password.is_some(),
-            passkeys: passkeys::of_user(store.read(), user.id).await?.len(),
+            self_registered: user.self_registered,
         },
     })
 }
@@ -245,6 +219,15 @@ fn session_row(session: &Session, here: SessionId) -> SessionRow {
         .to_owned(),
         last_seen: When::new(session.last_seen.date()),
         current: session.id == here,
+    }
+}
+
+fn passkey_row(passkey: &Passkey) -> PasskeyRow {
+    PasskeyRow {
+        id: passkey.id.to_string(),
+        name: passkey.name.clone(),
+        added: When::new(passkey.created_at.date()),
+        last_used: passkey.last_used_at.map(|at| When::new(at.date())),
     }
 }
 

@@ -50,7 +50,7 @@ impl SignedIn {
 
     /// Who does what is asked for here.
     pub fn by(&self) -> By {
-        By { actor: Actor::User(self.user.id), origin: self.visitor.origin.clone() }
+        By { actor: Actor::User(self.user.id), origin: self.visitor.origin.clone(), session: Some(self.session.id) }
     }
 
     pub fn error(&self, error: impl Into<OAuthError>) -> PageError {

@@ -10,7 +10,6 @@ use super::consent::signed_in as signed_in_here;
 use super::views::{LoginError, LoginPage};
 use super::{asking, record, waiting};
 use crate::config::SignUp;
-use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
@@ -20,7 +19,7 @@ use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
-use crate::web::sign_in;
+use crate::web::sign_in::{self, Proof};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
@@ -42,14 +41,14 @@ pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Re
         return cancelled(&form, &waiting).await;
     }
     match check(&form).await? {
-        Ok(user) => signed_in(&form, Some(&waiting), &user, SignInMethod::Password).await,
+        Ok(user) => signed_in(&form, Some(&waiting), &user, Proof::Password).await,
         Err(error) => again(&form, Some(&waiting), error).await,
     }
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
     match check(&form).await? {
-        Ok(user) => signed_in(&form, None, &user, SignInMethod::Password).await,
+        Ok(user) => signed_in(&form, None, &user, Proof::Password).await,
         Err(error) => again(&form, None, error).await,
     }
 }
@@ -66,7 +65,7 @@ pub(super) async fn signed_in(
     form: &Form,
     waiting: Option<&Interaction>,
     user: &User,
-    method: SignInMethod,
+    proof: Proof,
 ) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let to = match waiting {
@@ -77,7 +76,7 @@ pub(super) async fn signed_in(
         }
         None => local(form.text("next")?).to_owned(),
     };
-    sign_in::begin(visitor, user, method, form.text("remember")? == "1").await?;
+    sign_in::begin(visitor, user, proof, form.text("remember")? == "1").await?;
     let mut response = Redirect::to(&to).into_response();
     if let Some(cookie) = visitor.browser.remember(&visitor.app, user.id) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::views::LoginError;
 use super::{login, waiting};
-use crate::domain::authorization::SignInMethod;
 use crate::identity::passkey::{PasskeyError, Reply};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::{ApiError, PageError};
 use crate::web::extract::{Form, ScriptAsk};
+use crate::web::sign_in::Proof;
 
 pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (app, browser) = (&ask.visitor.app, ask.visitor.browser.digest(&ask.visitor.app));
@@ -31,7 +31,7 @@ pub async fn finish(form: Form) -> Result<Response, PageError> {
     let browser = visitor.browser.digest(&visitor.app);
     let found = visitor.app.passkeys.finish_sign_in(visitor.app.store(), &browser, reply, &visitor.origin).await;
     match found {
-        Ok(user) => login::signed_in(&form, waiting.as_ref(), &user, SignInMethod::Passkey).await,
+        Ok((user, id)) => login::signed_in(&form, waiting.as_ref(), &user, Proof::Passkey(id)).await,
         Err(PasskeyError::Store(error)) => Err(visitor.error(error)),
         Err(PasskeyError::Stale) => login::again(&form, waiting.as_ref(), (StatusCode::OK, LoginError::stale())).await,
         Err(error) => {

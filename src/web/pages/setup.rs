@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::SetupPage;
 use crate::app::App;
-use crate::domain::authorization::SignInMethod;
 use crate::domain::secret::Secret;
 use crate::domain::user::Profile;
 use crate::manage::people::NewPerson;
@@ -17,7 +16,7 @@ use crate::protocol::parameters::Parameters;
 use crate::store::StoreError;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor};
-use crate::web::sign_in;
+use crate::web::sign_in::{self, Proof};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
@@ -41,7 +40,7 @@ pub async fn submit(form: Form) -> Result<Response, PageError> {
     let made = setup::finish(&visitor.app.manager(), visitor.origin.clone(), token, typed(&form)?).await;
     let errors = match made {
         Ok(user) => {
-            sign_in::begin(visitor, &user, SignInMethod::Password, false).await?;
+            sign_in::begin(visitor, &user, Proof::Password, false).await?;
             return Ok(Redirect::to("/").into_response());
         }
         Err(ManageError::Invalid(problems)) => problems,

@@ -10,7 +10,6 @@ use super::login::{cancelled, local, signed_in};
 use super::views::SignUpPage;
 use super::{asking, waiting};
 use crate::config::SignUp;
-use crate::domain::authorization::SignInMethod;
 use crate::domain::interaction::Interaction;
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
@@ -20,6 +19,7 @@ use crate::manage::{FieldError, ManageError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
+use crate::web::sign_in::Proof;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
@@ -65,7 +65,7 @@ fn check_open(visitor: &Visitor) -> Result<(), PageError> {
 
 async fn submit(form: &Form, waiting: Option<&Interaction>) -> Result<Response, PageError> {
     match made(form).await? {
-        Ok(user) => signed_in(form, waiting, &user, SignInMethod::Password).await,
+        Ok(user) => signed_in(form, waiting, &user, Proof::Password).await,
         Err(refusal) => again(form, waiting, refusal).await,
     }
 }
@@ -88,7 +88,7 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
         Ok(user) => Ok(Ok(user)),
         Err(ManageError::Invalid(problems)) => Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, problems))),
         Err(ManageError::Conflict(_)) => {
-            let taken = FieldError::new("username", "Somebody has that one already. Choose another.");
+            let taken = FieldError::new("username", "That one is taken, or looks like one that is. Choose another.");
             Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, vec![taken])))
         }
         Err(ManageError::Busy) => {

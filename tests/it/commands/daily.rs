@@ -4,6 +4,8 @@ use reqwest::Client as Http;
 use serde_json::{Value, json};
 
 use super::token_status;
+use crate::passkey::add;
+use crate::support::authenticator::Authenticator;
 use crate::support::program::{Program, within};
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
@@ -113,4 +115,54 @@ async fn keys_are_listed_rotated_and_retired_by_command() {
     };
     assert_eq!(algs(program.json(&["key", "rotate", "--json"])), ["RS256", "ES256"]);
     assert_eq!(algs(program.json(&["key", "rotate", "--all", "--json"])).len(), 6);
+}
+
+/// What a reset removes, and what it says.
+#[tokio::test]
+async fn a_reset_removes_what_it_is_not_told_to_keep() {
+    let mut program = Program::new().await;
+    // Passkeys need a host that is a name.
+    let url = program.url().replace("127.0.0.1", "localhost");
+    program.set("SIGNET_ISSUER", &url);
+    program.run_with(&["user", "create", "bob", "--password-stdin"], PASSWORD).done();
+    let api = json!({ "apis": [{ "identifier": "https://orders.example", "scopes": ["read"], "gate": "orders",
+                                 "accepts": ["api_key"] }] });
+    program.write("api.json", &api.to_string());
+    program.done(&["apply", "api.json"]);
+    let _server = program.serve(&["serve"]);
+    let prepare = async || {
+        let browser = program.browser();
+        browser.sign_in_as("bob").await;
+        let mut device = Authenticator::new(&url);
+        assert!(add(&browser, &mut device).await.html.contains("is added"));
+        program.json(&["api-key", "create", "--user", "bob", "--api", "orders", "--scope", "read", "--json"]);
+        browser
+    };
+    let browser = prepare().await;
+    let listed = program.json(&["user", "passkeys", "bob", "--json"]);
+    assert!(listed.as_array().unwrap().len() == 1 && listed[0]["name"] == "Test on Linux", "{listed}");
+    assert!(program.done(&["user", "passkeys", "bob"]).contains("Test on Linux"));
+    let kept = ["user", "reset", "bob", "--keep", "passkeys,api-keys", "--password-stdin", "--json"];
+    let reset: Value = serde_json::from_str(&program.run_with(&kept, PASSWORD).done()).unwrap();
+    let removed = &reset["removed"];
+    assert_eq!((&removed["passkeys"], &removed["api_keys"], &removed["sessions"]), (&json!(0), &json!(0), &json!(1)));
+    within(5, || async { browser.raw("/account").await.status() == 303 }).await;
+    let browser = prepare().await;
+    let kept = ["user", "reset", "bob", "--keep", "sessions,grants", "--password-stdin"];
+    let said = program.run_with(&kept, PASSWORD).done();
+    assert!(said.contains("removed: 2 passkeys, 2 API keys"), "{said}");
+    assert_eq!(browser.raw("/account").await.status(), 200);
+    drop(prepare().await);
+    let said = program.run_with(&["user", "reset", "bob", "--password-stdin"], PASSWORD).done();
+    assert!(said.contains("1 passkey, 1 API key, 2 sessions"), "{said}");
+    assert_eq!(program.json(&["user", "passkeys", "bob", "--json"]), json!([]));
+    // One alone.
+    drop(prepare().await);
+    let id = program.json(&["user", "passkeys", "bob", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    program.run_with(&["user", "create", "carol", "--password-stdin"], PASSWORD).done();
+    assert!(program.run(&["user", "remove-passkey", "carol", &id]).refused().contains("carol has no passkey"));
+    assert!(program.run(&["user", "remove-passkey", "bob", "nonsense"]).refused().contains("has no passkey"));
+    assert_eq!(program.json(&["user", "remove-passkey", "bob", &id, "--json"])["removed"], true);
+    assert_eq!(program.json(&["user", "passkeys", "bob", "--json"]), json!([]));
+    assert_eq!(program.run(&["user", "reset", "bob", "--keep", "nonsense"]).code, 2);
 }

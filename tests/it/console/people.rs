@@ -6,6 +6,8 @@ use signet::domain::ids::UserId;
 use signet::store::people as stored;
 
 use super::{make_admin, with_admin};
+use crate::passkey::{add, finish, signed};
+use crate::support::authenticator::Authenticator;
 use crate::support::{Browser, PASSWORD, Page, Server};
 
 const NEW: &str = "another long sentence";
@@ -246,5 +248,33 @@ async fn people_are_found_and_come_in_pages() {
         ("state=off", 0),
     ] {
         assert_eq!(admin.page(&format!("/admin/people?{query}")).await.count("tbody tr"), rows, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_lists_and_removes_passkeys() {
+    let (server, admin, id) = with_bob().await;
+    let browser = server.browser();
+    browser.sign_in_as("bob").await;
+    let mut device = Authenticator::new(&server.url);
+    add(&browser, &mut device).await;
+    let here = format!("/admin/people/{id}");
+    let page = admin.page(&here).await;
+    assert!(page.html.contains("Test on Linux"));
+    let form = "form[action$='/passkeys/remove']";
+    let passkey = page.attribute(&format!("{form} button"), "value").unwrap();
+    let page = admin.fill(&page, form, &[("passkey", &passkey)]).await;
+    assert!(page.html.contains("The passkey is removed") && !page.html.contains("Test on Linux"));
+    let login = browser.page("/login").await;
+    let fields = signed(&browser, &login, &mut device).await;
+    assert_eq!(finish(&browser, &fields).await.ok().unwrap().name(), "login");
+    // Reset: passkeys go, unless the box says to keep them.
+    for (keep, left) in [("keep_passkeys", true), ("-keep_passkeys", false)] {
+        browser.submit(&browser.page("/login").await, &[("username", "bob"), ("password", PASSWORD)]).await.ok();
+        add(&browser, &mut Authenticator::new(&server.url)).await;
+        let page = change(&admin, id, "/password", &[("password", PASSWORD), (keep, "true")]).await;
+        assert!(page.html.contains("The password is set. Removed:"), "{}", page.html);
+        assert_eq!(page.html.contains("Test on Linux"), left);
+        assert!(!is_signed_in(&browser).await);
     }
 }

@@ -84,6 +84,7 @@ impl Server {
             password_changed_at: Some(now),
             admin: false,
             disabled: false,
+            self_registered: false,
             created_at: now,
             updated_at: now,
         };

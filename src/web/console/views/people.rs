@@ -39,6 +39,8 @@ pub struct PersonRow {
     pub made: When,
     pub admin: bool,
     pub disabled: bool,
+    /// Whether the user signed up and nobody has adopted the account.
+    pub self_registered: bool,
 }
 
 /// `/admin/people/new`
@@ -86,6 +88,7 @@ pub struct PersonPage {
     pub details: DetailsForm,
     pub groups: GroupsForm,
     pub password: PasswordForm,
+    pub passkeys: Vec<PasskeyRow>,
     pub sessions: Vec<SessionRow>,
     pub apps: Vec<ConnectedApp>,
     pub keys: Vec<KeyLine>,
@@ -110,7 +113,8 @@ pub struct Person {
     pub disabled: bool,
     pub made: When,
     pub has_password: bool,
-    pub passkeys: usize,
+    /// Whether the user signed up and nobody has adopted the account.
+    pub self_registered: bool,
 }
 
 /// POST `/admin/people/{id}`
@@ -148,6 +152,8 @@ impl GroupsForm {
 /// POST `/admin/people/{id}/password`
 #[derive(Clone, Debug, Default)]
 pub struct PasswordForm {
+    pub keep_passkeys: bool,
+    pub keep_api_keys: bool,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
@@ -156,6 +162,33 @@ impl PasswordForm {
     pub fn error(&self, field: &str) -> Option<&str> {
         first_error(&self.errors, field)
     }
+}
+
+/// One of the user's passkeys.
+#[derive(Clone, Debug)]
+pub struct PasskeyRow {
+    /// What removes it: the value of `passkey` in the form.
+    pub id: String,
+    pub name: String,
+    pub added: When,
+    pub last_used: Option<When>,
+}
+
+/// The question before an account that a stranger made gets rights.
+#[derive(Template)]
+#[template(path = "console/adopt.html")]
+pub struct AdoptPage {
+    pub chrome: Chrome,
+    pub viewer: Viewer,
+    pub csrf: String,
+    pub notice: Option<Notice>,
+    pub name: String,
+    pub username: String,
+    pub action: String,
+    pub back: String,
+    /// Fields of the form that led here, which go on with the answer.
+    pub typed: Vec<(String, String)>,
+    pub refused: Option<String>,
 }
 
 /// A browser in which the person is signed in.
@@ -182,4 +215,4 @@ pub struct ConnectedApp {
     pub since: When,
 }
 
-super::in_section!(People: PeoplePage, NewPersonPage, PersonPage);
+super::in_section!(People: PeoplePage, NewPersonPage, PersonPage, AdoptPage);

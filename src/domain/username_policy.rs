@@ -1,0 +1,236 @@
+//! Which usernames a stranger may take by signing up: none that operators or mail need, none that is confusable with one
+//! that is or was taken, one script, nothing invisible (Unicode Technical Standard #39). Administrators may take any
+//! username that [`Username::parse`] accepts.
+//!
+//! The tables of UTS #39 come from `unicode-security`, which the Rust compiler uses for its own lints on identifiers;
+//! ICU4X has no skeletons. Next door: [`super::user`], what a username is at all; `store::usernames`, which were taken.
+
+use unicode_security::{GeneralSecurityProfile as _, MixedScript as _};
+
+use super::user::Username;
+
+/// Usernames that a stranger would be trusted for: of administrators, of services, of mailboxes (RFC 2142), of this
+/// program's paths, and words that programs print where there is no name. Compared without punctuation, by skeleton.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "account",
+    "accounts",
+    "admin",
+    "administration",
+    "administrator",
+    "administrators",
+    "admins",
+    "all",
+    "anonymous",
+    "anybody",
+    "anyone",
+    "api",
+    "apps",
+    "audit",
+    "auth",
+    "authentication",
+    "authorization",
+    "backup",
+    "billing",
+    "bin",
+    "ceo",
+    "cfo",
+    "ciso",
+    "console",
+    "contact",
+    "cto",
+    "daemon",
+    "database",
+    "default",
+    "deploy",
+    "devnull",
+    "dns",
+    "email",
+    "everybody",
+    "everyone",
+    "false",
+    "ftp",
+    "gate",
+    "gateway",
+    "git",
+    "group",
+    "groups",
+    "guest",
+    "help",
+    "helpdesk",
+    "host",
+    "hostmaster",
+    "info",
+    "internal",
+    "legal",
+    "localhost",
+    "log",
+    "login",
+    "logout",
+    "mail",
+    "mailerdaemon",
+    "manager",
+    "marketing",
+    "moderator",
+    "monitor",
+    "monitoring",
+    "mysql",
+    "nan",
+    "nil",
+    "nobody",
+    "noc",
+    "none",
+    "noreply",
+    "null",
+    "oauth",
+    "oauth2",
+    "official",
+    "oidc",
+    "openid",
+    "operator",
+    "operators",
+    "owner",
+    "password",
+    "payment",
+    "payments",
+    "postgres",
+    "postmaster",
+    "privacy",
+    "proxy",
+    "public",
+    "register",
+    "root",
+    "sales",
+    "security",
+    "self",
+    "server",
+    "service",
+    "services",
+    "settings",
+    "setup",
+    "signet",
+    "signin",
+    "signout",
+    "signup",
+    "ssh",
+    "sso",
+    "ssladmin",
+    "ssladministrator",
+    "sslwebmaster",
+    "staff",
+    "status",
+    "sudo",
+    "superadmin",
+    "superuser",
+    "support",
+    "sys",
+    "sysadmin",
+    "sysadministrator",
+    "system",
+    "true",
+    "trust",
+    "undefined",
+    "unknown",
+    "user",
+    "users",
+    "void",
+    "webmaster",
+    "wheel",
+    "www",
+];
+
+/// Why a stranger may not take a username, as a sentence about it.
+#[must_use]
+pub fn sign_up_problem(name: &Username) -> Option<&'static str> {
+    let name = name.as_str();
+    if name.contains('@') {
+        return Some("may not have an @ in it: an email address goes into its own field");
+    }
+    if !name.chars().all(|c| c.is_ascii() || c.identifier_allowed()) {
+        return Some("has a character that is hard to read or to type; use letters and digits of your language");
+    }
+    if !name.is_single_script() {
+        return Some("mixes letters of different scripts; use those of one");
+    }
+    if is_reserved(name) {
+        return Some("is reserved; choose another");
+    }
+    None
+}
+
+/// What two usernames have in common that look alike (UTS #39 §4), without regard to letter case.
+#[must_use]
+pub fn skeleton(name: &str) -> String {
+    // The table maps some letters to capitals: `0` to `O`.
+    let once = |text: &str| unicode_security::skeleton(text).collect::<String>().to_lowercase();
+    once(&once(name))
+}
+
+fn is_reserved(name: &str) -> bool {
+    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let looks = skeleton(&plain);
+    RESERVED.iter().any(|word| skeleton(word) == looks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Username, sign_up_problem, skeleton};
+
+    #[test]
+    fn usernames_that_operators_need_are_reserved() {
+        for name in [
+            "admin",
+            "Administrator",
+            "ROOT",
+            "system",
+            "support",
+            "security",
+            "postmaster",
+            "hostmaster",
+            "webmaster",
+            "signet",
+            "null",
+            "undefined",
+            "no-reply",
+            "admin_",
+            "adm\u{131}n",
+            "r00t",
+            "\u{440}\u{43e}\u{43e}t",
+        ] {
+            assert!(sign_up_problem(&Username::parse(name).unwrap()).is_some(), "{name}");
+        }
+        for name in ["alice", "administrata", "rooted", "bob2", "a-b_c.d+e", "\u{5c71}\u{7530}", "m\u{fc}ller", "алиса"]
+        {
+            assert_eq!(sign_up_problem(&Username::parse(name).unwrap()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn mixed_scripts_and_restricted_characters_are_refused() {
+        // Cyrillic а in Latin; Cherokee beside Latin; a letter of a script out of use; a mathematical sign that NFKC leaves.
+        for name in ["p\u{430}ypal", "\u{13a0}lice", "\u{10330}\u{10331}", "a\u{2c71}b"] {
+            let parsed = Username::parse(name);
+            assert!(parsed.is_err() || sign_up_problem(&parsed.unwrap()).is_some(), "{name:?}");
+        }
+        for name in ["\u{3164}", "a\u{115f}b", "a\u{200d}b", "a\u{ad}b", "a\u{202e}b", "a\u{feff}b", "a\u{34f}b"] {
+            assert!(Username::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn confusable_usernames_have_one_skeleton() {
+        for (a, b) in
+            [("paypal", "\u{440}\u{430}\u{443}\u{440}\u{430}l"), ("bill", "b1ll"), ("bob", "b0b"), ("mary", "rnary")]
+        {
+            assert_eq!(skeleton(a), skeleton(b), "{a} {b}");
+        }
+        assert_ne!(skeleton("alice"), skeleton("alicia"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_for_everybody() {
+        for name in [".", "..", "-rf", "--", "-", ".hidden", "_", "@", "+-_", "@@@"] {
+            assert!(Username::parse(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What every change of a user goes through: [`save_in`] sees from the difference what has to follow. A user who is disabled
+//! or gets a new password loses every session and grant, the last administrator is never lost, and an account that a
+//! stranger made gets no rights unless it is adopted.
+//!
+//! Next door: [`crate::manage::access`], what a reset and an adoption remove.
+
+use crate::domain::event::EventKind;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::user::{PasswordHash, Profile, User, Username};
+use crate::env::Env;
+use crate::manage::access::{self, Keep, Removed};
+use crate::manage::{ManageError, Recorder, Result, differing, groups};
+use crate::store::{Change, StoreError, Stripes, Tx, consents, people, usernames};
+
+/// How a user is changed.
+#[derive(Clone, Debug, Default)]
+pub(in crate::manage) struct Saving {
+    /// What the user is in from now on; the present ones where there is nothing.
+    pub groups: Option<Vec<String>>,
+    /// The session that a new password does not end.
+    pub but: Option<SessionId>,
+    /// What stays where the new password is a reset.
+    pub reset: Option<Keep>,
+    /// An account that a stranger made becomes the administrator's.
+    pub adopt: bool,
+}
+
+/// What a change came to.
+#[derive(Debug, Default)]
+pub(in crate::manage) struct Saved {
+    /// The names of what differs; nothing was written where there are none.
+    pub fields: Vec<String>,
+    /// What a reset or an adoption removed.
+    pub removed: Option<Removed>,
+}
+
+/// A person as nobody has changed them yet.
+pub(in crate::manage) fn blank(
+    env: &Env,
+    username: Username,
+    profile: Profile,
+    password: Option<PasswordHash>,
+    admin: bool,
+) -> User {
+    let now = env.now();
+    User {
+        id: UserId(env.uuid()),
+        username,
+        profile,
+        email_unproven: false,
+        password_changed_at: password.as_ref().map(|_| now),
+        password,
+        admin,
+        disabled: false,
+        self_registered: false,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+pub(in crate::manage) async fn add_in(tx: &Tx, recorder: &Recorder, user: &User, groups: &[String]) -> Result<()> {
+    if people::by_username(tx.conn(), &user.username).await?.is_some() {
+        return Err(username_taken(&user.username));
+    }
+    people::insert(tx, user).await.map_err(|error| email_taken(error, user))?;
+    groups::ensure_in(tx, recorder, groups).await?;
+    people::join(tx, user.id, groups).await?;
+    recorder.user(tx, EventKind::UserCreated, user.id, user.username.as_str()).await
+}
+
+/// Makes a user be as `after` says, and in the groups of `saving`.
+pub(in crate::manage) async fn save_in(
+    tx: &Tx,
+    recorder: &Recorder,
+    before: &User,
+    after: &mut User,
+    saving: &Saving,
+) -> Result<Saved> {
+    let id = before.id;
+    let mut fields = differing(&before.profile, &after.profile);
+    let new_name = before.username != after.username;
+    if new_name && people::by_username(tx.conn(), &after.username).await?.is_some() {
+        return Err(username_taken(&after.username));
+    }
+    let flags = [
+        ("username", new_name),
+        ("email_unproven", before.email_unproven != after.email_unproven),
+        ("admin", before.admin != after.admin),
+    ];
+    fields.extend(flags.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
+    // Each engine sorts in its own way.
+    let mut present = people::groups_of(tx.conn(), id).await?;
+    present.sort();
+    let groups = saving.groups.as_deref().filter(|groups| present != *groups);
+    let gained = groups.is_some_and(|groups| groups.iter().any(|name| !present.contains(name)));
+    let adopted = saving.adopt && before.self_registered;
+    if before.self_registered && !adopted && (gained || (after.admin && !before.admin)) {
+        return Err(ManageError::NeedsAdoption { username: before.username.to_string(), row: None });
+    }
+    let new_password = before.password != after.password;
+    let turned = before.disabled != after.disabled;
+    if fields.is_empty() && groups.is_none() && !new_password && !turned && !adopted {
+        return Ok(Saved::default());
+    }
+    check_unchanged(tx, before).await?;
+    let removed = end_in(tx, recorder, before, after, saving).await?;
+    if let Some(groups) = groups {
+        // In this order: the first word in the feed takes its lock, before any row is touched.
+        people::set_groups(tx, id, groups).await?;
+        groups::ensure_in(tx, recorder, groups).await?;
+        fields.push("groups".to_owned());
+    }
+    if administers(before) && !administers(after) {
+        keep_an_administrator(tx, before).await?;
+    }
+    write(tx, before, after, new_password).await?;
+    if !fields.is_empty() {
+        recorder.user(tx, EventKind::UserUpdated, id, fields.join(", ")).await?;
+    }
+    if new_password {
+        let detail = removed.as_ref().filter(|_| saving.reset.is_some()).map(|removed| format!("removed: {removed}"));
+        recorder.user(tx, EventKind::PasswordChanged, id, detail.unwrap_or_default()).await?;
+        fields.push("password".to_owned());
+    }
+    if turned {
+        let kind = if after.disabled { EventKind::UserDisabled } else { EventKind::UserEnabled };
+        recorder.user(tx, kind, id, "").await?;
+        fields.push("disabled".to_owned());
+    }
+    if adopted {
+        fields.push("self_registered".to_owned());
+    }
+    Ok(Saved { fields, removed: removed.filter(|_| adopted || saving.reset.is_some()) })
+}
+
+/// Locks the user; returns an error if the row is not as it was read: every column is about to be written.
+async fn check_unchanged(tx: &Tx, before: &User) -> Result<()> {
+    // The word in the feed takes its lock, before any row is touched.
+    tx.tell(Change::People(Stripes::from_iter(&[before.id]))).await?;
+    if people::lock_for_update(tx, before.id).await?.as_ref() == Some(before) {
+        return Ok(());
+    }
+    Err(ManageError::Conflict(format!("{} is being changed by somebody else: try again", before.username)))
+}
+
+/// Ends what a change does not leave: the access of who is disabled or gets a new password, all of who is adopted.
+async fn end_in(
+    tx: &Tx,
+    recorder: &Recorder,
+    before: &User,
+    after: &mut User,
+    saving: &Saving,
+) -> Result<Option<Removed>> {
+    if saving.adopt && before.self_registered {
+        return access::adopt_in(tx, recorder, before, after).await.map(Some);
+    }
+    let disabled = after.disabled && !before.disabled;
+    if !disabled && before.password == after.password {
+        return Ok(None);
+    }
+    let keep = saving.reset.filter(|_| !disabled).unwrap_or(Keep::CREDENTIALS);
+    access::remove_in(tx, before.id, keep, saving.but.filter(|_| !after.disabled)).await.map(Some)
+}
+
+async fn write(tx: &Tx, before: &User, after: &User, new_password: bool) -> Result<()> {
+    if before.username != after.username {
+        usernames::take(tx, &after.username).await?;
+    }
+    let mut row = after.clone();
+    row.updated_at = tx.now();
+    if new_password {
+        row.password_changed_at = Some(tx.now());
+    }
+    people::update(tx, &row).await.map_err(|error| email_taken(error, after))
+}
+
+pub(in crate::manage) async fn remove_in(tx: &Tx, recorder: &Recorder, user: &User) -> Result<()> {
+    access::remove_in(tx, user.id, Keep::default(), None).await?;
+    if administers(user) {
+        keep_an_administrator(tx, user).await?;
+    }
+    consents::delete_of_user(tx, user.id).await?;
+    people::delete(tx, user.id).await?;
+    recorder.user(tx, EventKind::UserDeleted, user.id, user.username.as_str()).await
+}
+
+pub(in crate::manage) const fn administers(user: &User) -> bool {
+    user.admin && !user.disabled
+}
+
+async fn keep_an_administrator(tx: &Tx, user: &User) -> Result<()> {
+    if people::other_admins(tx.conn(), user.id).await? == 0 {
+        return Err(ManageError::Conflict(format!(
+            "{} is the last administrator: make somebody else one first",
+            user.username
+        )));
+    }
+    Ok(())
+}
+
+pub(in crate::manage) fn username_taken(username: &Username) -> ManageError {
+    ManageError::Conflict(format!("username: there is a user {username} already"))
+}
+
+/// The username has been looked at before; the other unique column is the address.
+fn email_taken(error: StoreError, user: &User) -> ManageError {
+    match error {
+        StoreError::Taken => ManageError::Conflict(format!(
+            "email: another user has {} already",
+            user.profile.email.as_deref().unwrap_or("that address")
+        )),
+        error => error.into(),
+    }
+}

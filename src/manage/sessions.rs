@@ -1,0 +1,39 @@
+//! Ending a user's sessions: one, or all, or all but one. Next door: [`super::access`], which ends everything of a user.
+
+use super::{By, ManageError, Manager, Result};
+use crate::domain::event::EventKind;
+use crate::domain::ids::{SessionId, UserId};
+use crate::store::session_end;
+
+/// Ends somebody's sessions, all or all but one; how many.
+pub async fn end_sessions(manager: &Manager, by: &By, id: UserId, but: Option<SessionId>) -> Result<usize> {
+    let recorder = manager.recorder(by);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let ended = session_end::of_user(tx, id, but).await?;
+                if !ended.is_empty() {
+                    let detail = format!("{} of them", ended.len());
+                    recorder.user(tx, EventKind::SessionEnded, id, detail).await?;
+                }
+                Ok(ended.len())
+            })
+        })
+        .await
+}
+
+/// Ends one session, where it is `id`'s.
+pub async fn end_session(manager: &Manager, by: &By, id: UserId, session: SessionId) -> Result<()> {
+    let recorder = manager.recorder(by);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let ended = session_end::one(tx, session).await?;
+                if ended.session.is_none_or(|gone| gone.user != id) {
+                    return Err(ManageError::NotFound("such session".to_owned()));
+                }
+                recorder.user(tx, EventKind::SessionEnded, id, "").await
+            })
+        })
+        .await
+}

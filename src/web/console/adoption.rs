@@ -1,0 +1,68 @@
+//! The question before an account that a stranger made by signing up gets rights or groups: adopting it removes all by
+//! which that person signs in. What was typed travels in the question's form, and the answer goes where it came from.
+//!
+//! Next door: [`super::person`], whose forms lead here.
+
+use axum::response::Response;
+
+use super::person::{INVALID, found};
+use super::views::people::AdoptPage;
+use super::{again, refused, then};
+use crate::domain::user::User;
+use crate::manage::people::{self as manage, Adoption};
+use crate::web::error::PageError;
+use crate::web::extract::{AdminForm, SignedIn};
+use crate::web::flash::Flash;
+use crate::web::urls;
+use crate::web::view::Chrome;
+
+/// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page.
+pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&str]) -> Result<Response, PageError> {
+    let person = &form.person;
+    let mut typed = Vec::new();
+    for name in fields {
+        let values = form.all(name);
+        // A field that was emptied stays one: the form is taken as a whole alone.
+        let values = if values.is_empty() && form.has(name) { vec![String::new()] } else { values };
+        typed.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
+    }
+    Ok(again(INVALID, &question(person, user, part, typed, None)))
+}
+
+/// Adopts `user`, as the question's answer says.
+pub(super) async fn adopt(person: &SignedIn, user: &User, adoption: Adoption) -> Result<Response, PageError> {
+    match manage::adopt(&person.app().manager(), &person.by(), user.id, adoption).await {
+        Ok((user, removed)) => {
+            let text = format!("{} is adopted. Removed: {removed}. Set a password for them.", user.shown_name());
+            Ok(then(person, Flash::ok(text), &urls::console_person(user.id)))
+        }
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            let text = errors.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ");
+            let user = found(person, user.id).await?;
+            Ok(again(status, &question(person, &user, "", Vec::new(), Some(text))))
+        }
+    }
+}
+
+fn question(
+    person: &SignedIn,
+    user: &User,
+    part: &str,
+    typed: Vec<(String, String)>,
+    refused: Option<String>,
+) -> AdoptPage {
+    let back = urls::console_person(user.id);
+    AdoptPage {
+        chrome: Chrome::of(person.app()),
+        viewer: person.viewer(),
+        csrf: person.visitor.form_token(),
+        notice: None,
+        name: user.shown_name().to_owned(),
+        username: user.username.to_string(),
+        action: format!("{back}{part}"),
+        back,
+        typed,
+        refused,
+    }
+}

@@ -1,0 +1,78 @@
+//! `/admin/people/{id}`: how a user gets in. A new password, passkeys, and where they are signed in. Next door:
+//! [`super::person`], the page and the rest of it.
+
+use axum::response::Response;
+
+use super::person::{found, page};
+use super::views::people::PasswordForm;
+use super::{again, failed, refused, then};
+use crate::domain::ids::{PasskeyId, SessionId, UserId};
+use crate::domain::secret::Secret;
+use crate::manage::access::Keep;
+use crate::manage::{ManageError, passkeys, people as manage};
+use crate::web::error::PageError;
+use crate::web::extract::{AdminForm, InPath};
+use crate::web::flash::Flash;
+use crate::web::{sign_in, urls};
+
+pub async fn set_password(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let user = found(person, id).await?;
+    let own = id == person.user.id;
+    let password = Secret::new(form.text("password").to_owned());
+    let but = own.then_some(person.session.id);
+    let keep =
+        Keep { passkeys: form.ticked("keep_passkeys"), api_keys: form.ticked("keep_api_keys"), ..Keep::default() };
+    match manage::reset(&person.app().manager(), &person.by(), id, password, keep, but).await {
+        Ok((_, removed)) => {
+            if own {
+                sign_in::renew(&person.visitor).await?;
+            }
+            let flash = Flash::ok(format!("The password is set. Removed: {removed}."));
+            Ok(then(person, flash, &urls::console_person(id)))
+        }
+        Err(error) => {
+            let (status, errors) = refused(person, error)?;
+            let mut page = page(person, &user).await?;
+            page.password = PasswordForm { keep_passkeys: keep.passkeys, keep_api_keys: keep.api_keys, errors };
+            Ok(again(status, &page))
+        }
+    }
+}
+
+pub async fn end_session(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let gone = Flash::bad("That session has ended already.");
+    let flash = match form.text("session").parse::<SessionId>() {
+        Err(_) => gone,
+        Ok(session) => match manage::end_session(&person.app().manager(), &person.by(), id, session).await {
+            Ok(()) => Flash::ok("Signed out there."),
+            Err(ManageError::NotFound(_)) => gone,
+            Err(error) => return Err(person.error(error)),
+        },
+    };
+    Ok(then(person, flash, &urls::console_person(id)))
+}
+
+pub async fn end_sessions(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let ended = manage::end_sessions(&person.app().manager(), &person.by(), id, None).await;
+    ended.map_err(|error| failed(person, error))?;
+    Ok(then(person, Flash::ok("Signed out everywhere."), &urls::console_person(id)))
+}
+
+pub async fn remove_passkey(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    form.complete(&["passkey"])?;
+    found(person, id).await?;
+    let gone = Flash::bad("That passkey is gone already.");
+    let flash = match form.text("passkey").parse::<PasskeyId>() {
+        Err(_) => gone,
+        Ok(passkey) => match passkeys::remove(&person.app().manager(), &person.by(), id, passkey).await {
+            Ok(()) => Flash::ok("The passkey is removed. It no longer signs anybody in."),
+            Err(ManageError::NotFound(_)) => gone,
+            Err(error) => return Err(failed(person, error)),
+        },
+    };
+    Ok(then(person, flash, &urls::console_person(id)))
+}
