@@ -46,7 +46,7 @@ impl App {
     /// Opens the database and makes the first keys where there are none.
     pub async fn open(config: Config, env: Env) -> Result<Self, String> {
         let store = Store::open(&config, env.clone()).await.map_err(|error| error.to_string())?;
-        let master = MasterKey::load(&config, &env).map_err(|error| error.to_string())?;
+        let master = MasterKey::open(&config, &store).await.map_err(|error| error.to_string())?;
         rotation::ensure(&store, &master).await.map_err(|error| error.to_string())?;
         let keys = Keyring::open(&store, master.clone()).await.map_err(|error| error.to_string())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -7,6 +7,7 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, binary_len, binary_len_null, blob, boolean, integer, integer_null, pk_auto, pk_uuid,
     string, string_null, text, text_null, uuid, uuid_null,
 };
+use sea_orm_migration::sea_orm::DbBackend;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -27,12 +28,12 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        for statement in tables() {
+        for statement in tables(m.get_database_backend()) {
             m.create_table(statement).await?;
         }
         for (name, columns) in INDICES {
             let mut index = Index::create();
-            index.name(format!("{name}_{}_idx", columns.join("_"))).table(*name);
+            index.name(index_name(name, columns)).table(*name);
             for column in *columns {
                 index.col(*column);
             }
@@ -43,7 +44,7 @@ impl MigrationTrait for Migration {
 }
 
 /// Look-ups other than by primary key or unique column: all are for one person, one client, one grant, or by age.
-const INDICES: &[(&str, &[&str])] = &[
+pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("membership", &["group_name"]),
     ("session", &["user_id"]),
     ("session", &["idle_until"]),
@@ -71,6 +72,7 @@ const INDICES: &[(&str, &[&str])] = &[
     ("event", &["client_id", "at"]),
     ("event", &["kind", "at"]),
     ("change_feed", &["at"]),
+    ("change_feed", &["xid"]),
     ("client", &["name"]),
     ("client", &["registered"]),
     ("client", &["opens_here", "name"]),
@@ -89,8 +91,20 @@ const INDICES: &[(&str, &[&str])] = &[
     ("gate_refusal", &["gate", "at"]),
 ];
 
+pub(crate) fn index_name(table: &str, columns: &[&str]) -> String {
+    format!("{table}_{}_idx", columns.join("_"))
+}
+
+/// The id of the writing transaction, by which readers of the feed know what their last snapshot did not show.
+fn transaction_id(engine: DbBackend) -> &'static str {
+    match engine {
+        DbBackend::Postgres => "(pg_current_xact_id()::text::bigint)",
+        _ => "0",
+    }
+}
+
 #[expect(clippy::too_many_lines, reason = "one schema, read as one list")]
-fn tables() -> Vec<TableCreateStatement> {
+pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
     vec![
         table("setting").col(string("name").primary_key()).col(text("value")).to_owned(),
         table("person")
@@ -318,6 +332,8 @@ fn tables() -> Vec<TableCreateStatement> {
         table("change_feed")
             .col(pk_auto("seq").big_integer())
             .col(big_integer("at"))
+            .col(big_integer("xid").default(Expr::cust(transaction_id(engine))))
+            .col(big_integer("tag"))
             .col(string("kind"))
             .col(text("entry"))
             .to_owned(),

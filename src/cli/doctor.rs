@@ -1,16 +1,19 @@
 //! `signet doctor`: looks at everything a start depends on, and says of each what is wrong and how to mend it.
 //!
-//! It opens the database as `serve` does, which brings the schema up to date; a database that is not there yet is left so.
+//! It changes nothing but for a row that it writes and deletes: an older schema is left as it is, and a database or a
+//! master key that is not there yet is not made.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{print, said};
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
+use crate::keys::master::FILE;
 use crate::keys::{Keyring, MasterKey};
 use crate::manage::client_addresses::newest_unreadable;
 use crate::outbound::Outbound;
-use crate::store::{Store, events};
+use crate::store::{Store, StoreError, events};
 
 /// How many things are wrong.
 #[derive(Default)]
@@ -150,39 +153,47 @@ fn outbound(config: &Config, findings: &mut Findings) {
 /// The master key, the database, and whether they belong together.
 async fn kept(config: &Config, findings: &mut Findings) {
     let env = Env::system();
-    let has_key = config.master_key.is_some() || config.data_dir.join("master.key").exists();
-    let has_database = config.database_url.is_some() || config.data_dir.join("signet.db").exists();
-    let master = has_key.then(|| MasterKey::load(config, &env));
+    let master = MasterKey::load(config);
     match &master {
-        None => note("master key", "is made at the first start"),
-        Some(Ok(_)) => good("master key", "can be read"),
-        Some(Err(error)) => findings.wrong("master key", &said(error)),
+        Ok(Some(_)) => good("master key", "can be read"),
+        Ok(None) => {}
+        Err(error) => findings.wrong("master key", &said(error)),
     }
+    modes(config, findings);
+    let has_database = config.database_url.is_some() || config.data_dir.join("signet.db").exists();
     if !has_database {
+        if matches!(master, Ok(None)) {
+            note("master key", "is made at the first start");
+        }
         note("database", "is made at the first start");
         clock(env.now(), None, findings);
         return;
     }
     let shown = config.database().shown();
-    let store = match Store::open(config, env.clone()).await {
+    let store = match Store::open_as_it_is(config, env.clone()).await {
         Ok(store) => store,
-        Err(error) => {
+        Err(error @ StoreError::Unavailable(_)) => {
             findings
                 .wrong("database", &format!("{shown}: {} (check database_url and that it is running)", said(error)));
             return;
         }
+        Err(error) => return findings.wrong("database", &format!("{shown}: {}", said(error))),
     };
-    match store.ping().await {
-        Ok(()) => good("database", &format!("{shown} answers, its schema is up to date")),
-        Err(error) => findings.wrong("database", &format!("{shown}: {}", said(error))),
+    good("database", &format!("{shown} answers, its schema is up to date"));
+    match store.check_file().await {
+        Ok(()) => good("database", "its file is sound"),
+        Err(error) => findings.wrong("database", &said(error)),
     }
-    if let Some(Ok(master)) = master {
-        match Keyring::open(&store, master).await {
-            Ok(_) => good("signing keys", "open under the master key"),
-            Err(error) => findings.wrong("signing keys", &said(error)),
+    match store.check_ready().await {
+        Ok(()) => good("database", "a row was written and deleted"),
+        Err(error) => {
+            findings.wrong("database", &format!("nothing can be written ({}): make room, or see its log", said(error)));
         }
     }
     client_addresses(&store, findings).await;
+    if let Ok(master) = master {
+        belong_together(config, &store, master, findings).await;
+    }
     let newest = events::list(store.read(), &events::Filter { most: 1, ..events::Filter::default() }).await;
     clock(env.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
     store.close().await;
@@ -198,6 +209,46 @@ async fn client_addresses(store: &Store, findings: &mut Findings) {
                  client's address, with or without a port"
             ),
         );
+    }
+}
+
+/// Whether the master key is the one under which the database's keys were sealed.
+async fn belong_together(config: &Config, store: &Store, master: Option<MasterKey>, findings: &mut Findings) {
+    let master = match master {
+        Some(master) => master,
+        None if matches!(store.is_empty().await, Ok(true)) => return note("master key", "is made at the first start"),
+        None => {
+            let path = config.data_dir.join(FILE);
+            return findings.wrong(
+                "master key",
+                &format!(
+                    "the database holds data that need it, but the setting master_key is not set and there is no file \
+                     {}: restore the file from a backup",
+                    path.display()
+                ),
+            );
+        }
+    };
+    match Keyring::open(store, master).await {
+        Ok(_) => good("signing keys", "open under the master key"),
+        Err(error) => findings.wrong("signing keys", &said(error)),
+    }
+}
+
+/// Who may read what only this user should: the master key opens every secret in the database.
+fn modes(config: &Config, findings: &mut Findings) {
+    let files = [FILE, "signet.db", "signet.db-wal", "signet.db-shm"];
+    let open: Vec<String> = files
+        .into_iter()
+        .map(|name| config.data_dir.join(name))
+        .filter(|path| path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0))
+        .map(|path| path.display().to_string())
+        .collect();
+    if open.is_empty() {
+        good("file modes", "nobody else reads the master key or the database");
+    } else {
+        let open = open.join(" ");
+        findings.wrong("file modes", &format!("other users of this machine can read {open}: chmod 600 {open}"));
     }
 }
 

@@ -29,7 +29,7 @@ use crate::config::{Config, LogFormat};
 use crate::domain::secret::Secret;
 use crate::env::Env;
 use crate::identity::password::Hasher;
-use crate::keys::MasterKey;
+use crate::keys::{Keyring, MasterKey};
 use crate::manage::Manager;
 use crate::server;
 use crate::store::Store;
@@ -129,8 +129,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 
 async fn manager(config: &Config) -> Result<Manager, String> {
     let env = Env::system();
-    let master = MasterKey::load(config, &env).map_err(said)?;
-    let store = Store::open(config, env).await.map_err(said)?;
+    let store = Store::open_as_it_is(config, env).await.map_err(said)?;
+    let master = MasterKey::open(config, &store).await.map_err(said)?;
+    // What is written under another master key than the rest would be of no use to the server.
+    Keyring::open(&store, master.clone()).await.map_err(said)?;
     let hasher = Hasher::new(1);
     Ok(Manager { store, master, hasher })
 }

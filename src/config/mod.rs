@@ -40,6 +40,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; without it `SQLite` in the data directory.
     pub database_url: Option<DatabaseUrl>,
+    pub database: Database,
     /// 32 bytes in base64 that seal signing keys and other secrets at rest; without it the file `master.key` in the data
     /// directory, made at the first start. Nodes on one database need the same one.
     pub master_key: Option<MasterKeyText>,
@@ -75,6 +76,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("./data"),
             database_url: None,
+            database: Database::default(),
             master_key: None,
             name: "Signet".to_owned(),
             tls: Tls::default(),
@@ -89,6 +91,22 @@ impl Default for Config {
             lifetimes: Lifetimes::default(),
             connections: Connections::default(),
         }
+    }
+}
+
+/// How PostgreSQL is used.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// Connections that one node opens at most, from 4 to 1000; two of them carry the change feed. With the default three
+    /// nodes, a command and `psql` fit into `max_connections = 40`.
+    pub pool_size: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { pool_size: 10 }
     }
 }
 
@@ -234,6 +252,9 @@ impl Config {
     fn check(self) -> Result<Self, ConfigError> {
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
             return Err(ConfigError::Invalid("tls.cert_file and tls.key_file are set together or not at all".into()));
+        }
+        if !(4..=1000).contains(&self.database.pool_size) {
+            return Err(ConfigError::Invalid("database.pool_size is a number from 4 to 1000".into()));
         }
         if self.trusted_proxies.trusts_everyone() {
             return Err(ConfigError::Invalid(

@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 use super::KeyError;
 use crate::config::Config;
 use crate::env::Env;
+use crate::store::Store;
+
+/// In the data directory.
+pub const FILE: &str = "master.key";
 
 /// The keys that come from it, derived once; cheap to clone.
 #[derive(Clone)]
@@ -73,11 +77,42 @@ pub enum Purpose {
 }
 
 impl MasterKey {
-    /// The key of the setting, or of the file in the data directory, made where there is none.
-    pub fn load(config: &Config, env: &Env) -> Result<Self, KeyError> {
+    /// Loads the key of the setting, or of the file in the data directory, which is made for a database that holds nothing
+    /// yet.
+    ///
+    /// # Errors
+    /// [`KeyError::Master`] where it cannot be read, or is missing although data depend on it.
+    pub async fn open(config: &Config, store: &Store) -> Result<Self, KeyError> {
+        // Before the file is looked for: another node that starts at this moment makes the file first, and then data.
+        let is_empty = config.master_key.is_some() || store.is_empty().await?;
+        match Self::load(config)? {
+            Some(key) => Ok(key),
+            None if is_empty => Self::create(&config.data_dir, store.env()),
+            None => {
+                let path = config.data_dir.join(FILE);
+                let path = std::path::absolute(&path).unwrap_or(path);
+                Err(wrong(&format!(
+                    "is missing: the setting master_key is not set and there is no file {}, but the database holds data \
+                     that need it; restore the file from a backup, or set data_dir or master_key",
+                    path.display()
+                )))
+            }
+        }
+    }
+
+    /// Loads the key of the setting or of the file in the data directory; `None` where there is neither.
+    ///
+    /// # Errors
+    /// [`KeyError::Master`] where it cannot be read.
+    pub fn load(config: &Config) -> Result<Option<Self>, KeyError> {
+        let path = config.data_dir.join(FILE);
         match &config.master_key {
-            Some(text) => Self::parse(&text.0),
-            None => Self::from_file(&config.data_dir, env),
+            Some(text) => Self::parse(&text.0).map(Some),
+            None => match std::fs::read_to_string(&path) {
+                Ok(text) => Self::parse(&Zeroizing::new(text)).map(Some),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(unusable(&path, &error)),
+            },
         }
     }
 
@@ -88,15 +123,11 @@ impl MasterKey {
         Ok(Self(Arc::new(Derived::from(bytes))))
     }
 
-    fn from_file(folder: &Path, env: &Env) -> Result<Self, KeyError> {
-        let path = folder.join("master.key");
-        let failed = |error: std::io::Error| wrong(&format!("file {} cannot be used: {error}", path.display()));
+    /// Makes the file, unless another node has made it meanwhile.
+    fn create(folder: &Path, env: &Env) -> Result<Self, KeyError> {
+        let path = folder.join(FILE);
+        let failed = |error: std::io::Error| unusable(&path, &error);
         std::fs::create_dir_all(folder).map_err(failed)?;
-        match std::fs::read_to_string(&path) {
-            Ok(text) => return Self::parse(&Zeroizing::new(text)),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-            Err(_) => {}
-        }
         let made = Zeroizing::new(STANDARD.encode(env.random::<32>()));
         // Written under a name of its own and then linked: whoever comes first has made it, and a second node that starts
         // at the same moment finds it whole or not at all.
@@ -134,6 +165,10 @@ impl MasterKey {
     pub(super) fn seal_key(&self) -> &[u8; 32] {
         &self.0.seal
     }
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> KeyError {
+    wrong(&format!("file {} cannot be used: {error}", path.display()))
 }
 
 fn wrong(what: &str) -> KeyError {

@@ -1,5 +1,5 @@
 //! How keys come and go: next (published, so that relying parties know it) → active (signs) → retired (still
-//! published) → gone. On a schedule and by command; on many nodes, the change feed's lock makes it happen once.
+//! published) → gone. On a schedule and by command; on many nodes, a lock makes it happen once.
 //!
 //! RSA keys take a tenth of a second each, so a first start makes what it needs to answer and to rotate by the default
 //! algorithms, all at once; the rest is made by the node's upkeep a little later ([`complete`]).
@@ -10,6 +10,7 @@ use crate::config::Lifetimes;
 use crate::domain::event::Event;
 use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use crate::env::Timestamp;
+use crate::store::exclusive::{self, Exclusive};
 use crate::store::{Change, Store, Tx, events, signing_keys};
 
 use super::{KeyError, MasterKey, pair};
@@ -60,7 +61,8 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
     store
         .write(move |tx| {
             Box::pin(async move {
-                // Takes the feed's lock first: what is read after it is what the other node has written.
+                // What is read after it is what the other node has written.
+                exclusive::lock(tx, Exclusive::SigningKeys).await?;
                 tx.tell(Change::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
                 for key in made.iter().filter(|key| !has(&keys, (key.alg, key.state))) {
@@ -101,6 +103,7 @@ pub async fn rotate(
     let done = store
         .write(move |tx| {
             Box::pin(async move {
+                exclusive::lock(tx, Exclusive::SigningKeys).await?;
                 tx.tell(Change::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
                 events::insert(tx, &event).await?;
@@ -157,7 +160,7 @@ pub async fn rotate_due(
     let kid = store
         .write(move |tx| {
             Box::pin(async move {
-                // Takes the feed's lock first, as `make` does.
+                exclusive::lock(tx, Exclusive::SigningKeys).await?;
                 tx.tell(Change::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
                 if !due(&keys, &lifetimes, tx.now()).contains(&alg) {
@@ -181,6 +184,7 @@ pub async fn retire(store: &Store, master: &MasterKey, kid: &str, event: Event) 
     let done = store
         .write(move |tx| {
             Box::pin(async move {
+                exclusive::lock(tx, Exclusive::SigningKeys).await?;
                 tx.tell(Change::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
                 match keys.iter().find(|key| key.kid == kid).map(|key| key.state) {

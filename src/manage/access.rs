@@ -74,7 +74,6 @@ pub(super) async fn remove_in(tx: &Tx, user: UserId, keep: Keep, but: Option<Ses
 
 /// Ends what a user is signed in to, but for what `keep` names and the session `but`; how many sessions and grants.
 async fn end_access(tx: &Tx, user: UserId, keep: Keep, but: Option<SessionId>) -> Result<(u64, u64)> {
-    // The first word in the feed takes its lock, so that two transactions cannot each count the other's administrator.
     let word =
         if keep.grants { Change::People(Stripes::from_iter(&[user])) } else { Change::Cutoff(Cutoff::User(user)) };
     tx.tell(word).await?;

@@ -130,7 +130,12 @@ impl From<StoreError> for OAuthError {
             StoreError::Unavailable(_) => {
                 Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string())
             }
-            StoreError::Newer(_) | StoreError::Taken | StoreError::Corrupt { .. } => {
+            StoreError::Newer(_)
+            | StoreError::Older
+            | StoreError::Damaged(_)
+            | StoreError::TransactionPooler
+            | StoreError::Taken
+            | StoreError::Corrupt { .. } => {
                 Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string())
             }
         }

@@ -1,15 +1,12 @@
 //! API keys, by digest, by owner and by gate; and when they were last used, as far as that is written.
-//!
-//! Whoever deletes one tells every node, before any row is touched: two transactions that each lock rows the other one
-//! tells of would wait for each other.
 
 use ipnet::IpNet;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{CaseStatement, ExprTrait as _, SelectStatement};
+use sea_orm::sea_query::{CaseStatement, ExprTrait as _, LockBehavior, LockType, SelectStatement};
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait as _};
 
 use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, digest, feed, from_json, json, sweep::delete_some};
+use super::{Change, Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::api::ApiId;
 use crate::domain::api_key::{ApiKey, Owner};
 use crate::domain::gate::GateName;
@@ -146,7 +143,6 @@ pub(super) fn clients() -> SelectStatement {
 
 /// Ends one key, where it is `owner`'s if one is named; the key, where it was there.
 pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Option<ApiKey>> {
-    feed::lock(tx.conn()).await?;
     let mut query = row::Entity::find_by_id(id.0);
     if let Some(owner) = owner {
         query = query.filter(of(owner));
@@ -160,7 +156,6 @@ pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Opti
 /// Ends all that somebody has; returns how many. Called when their own row has gone or is locked, behind which a key on its
 /// way into the table waits.
 pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<u64> {
-    feed::lock(tx.conn()).await?;
     let digests: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)
@@ -177,7 +172,6 @@ pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<u64> {
 
 /// Ends all that are for an API.
 pub async fn delete_of_api(tx: &Tx, api: &ApiId) -> Result<()> {
-    feed::lock(tx.conn()).await?;
     let of_api = || Condition::all().add(row::Column::Api.eq(api.as_str()));
     if row::Entity::find().filter(of_api()).limit(1).one(tx.conn()).await?.is_some() {
         delete_where(tx, of_api(), Stripes::all()).await?;
@@ -195,8 +189,16 @@ pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
     if uses.is_empty() {
         return Ok(());
     }
-    // Two nodes that write of the same keys go one after the other.
-    feed::lock(tx.conn()).await?;
+    // What another node is writing about at this moment it writes with the same time, more or less; and two nodes never
+    // wait for each other.
+    let ids: Vec<Uuid> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::Id.is_in(uses.iter().map(|(id, _)| id.0)))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
     // Of each key its own time, `earlier` by so much.
     let used = |earlier: i64| -> Expr {
         let each = uses.iter().fold(CaseStatement::new(), |case, (id, at)| {
@@ -209,7 +211,7 @@ pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
         .add(Expr::col(row::Column::LastUsedAt).lte(used(COARSE_MILLISECONDS)));
     row::Entity::update_many()
         .col_expr(row::Column::LastUsedAt, used(0))
-        .filter(row::Column::Id.is_in(uses.iter().map(|(id, _)| id.0)))
+        .filter(row::Column::Id.is_in(ids))
         .filter(due)
         .exec(tx.conn())
         .await?;

@@ -4,7 +4,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{QueryOrder, Set};
 
-use super::{Result, Tx, feed, from_json, json};
+use super::exclusive::{self, Exclusive};
+use super::{Result, Tx, from_json, json};
 use crate::domain::api::{Api, ApiId};
 
 mod row {
@@ -24,7 +25,7 @@ mod row {
 
 /// Lets nobody else change an API until the transaction ends, so that what it reads of them stays true.
 pub async fn lock(tx: &Tx) -> Result<()> {
-    feed::lock(tx.conn()).await
+    exclusive::lock(tx, Exclusive::Apis).await
 }
 
 /// Makes an API be as `api` says, new or not.

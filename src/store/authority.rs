@@ -11,13 +11,13 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::kept::Kept;
+use super::feed::reader::{Outcome, Reader};
+use super::kept::{Kept, Stripes};
 use super::key_uses::KeyUses;
 use super::{
-    Change, Cutoff, Result, Store, StoreError, api_keys, apis, client_certificates, clients, feed, people,
-    signature_keys,
+    Change, Cutoff, Result, Store, StoreError, api_keys, apis, client_certificates, clients, people, signature_keys,
 };
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
@@ -30,8 +30,10 @@ use crate::domain::signature_key::KeyId;
 use crate::domain::user::Person;
 use crate::env::Timestamp;
 
-/// How often the feed is read. Commands promise to reach a running server within a second.
+/// How often the feed is read where nothing announces a change. Commands promise to reach a running server in a second.
 const POLL: Duration = Duration::from_millis(500);
+/// Between two readings, however often changes are announced.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A reading of the feed that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Milliseconds for which a node goes on by what it remembers: longer than a database takes to be replaced by its standby.
@@ -53,7 +55,7 @@ pub struct Authority {
     client_certificates: Kept<Digest, Vec<ClientId>>,
     key_uses: KeyUses,
     cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
-    position: AtomicI64,
+    feed: Reader,
     /// Since when the feed cannot be read, in milliseconds; 0 while it can.
     deaf_since: AtomicI64,
     keys_changed: watch::Sender<u64>,
@@ -73,7 +75,7 @@ impl Authority {
             client_certificates: Kept::new(MOST_KEPT),
             key_uses: KeyUses::default(),
             cutoffs: RwLock::default(),
-            position: AtomicI64::new(0),
+            feed: Reader::default(),
             deaf_since: AtomicI64::new(0),
             keys_changed: watch::Sender::new(0),
             deliveries_wait: watch::Sender::new(0),
@@ -82,7 +84,7 @@ impl Authority {
 
     pub(super) async fn start(&self, store: &Store) -> Result<()> {
         let since = store.env().now().plus_seconds(-MEMORY_SECONDS);
-        self.position.store(feed::position(store.read(), since).await?, Ordering::SeqCst);
+        self.feed.begin(store.read_feed(), since).await?;
         self.catch_up(store).await
     }
 
@@ -113,22 +115,49 @@ impl Authority {
     }
 
     async fn read_feed(&self, store: &Store) -> Result<()> {
-        loop {
-            let entries = feed::after(store.read(), self.position.load(Ordering::SeqCst)).await?;
-            let Some((last, ..)) = entries.last() else { return Ok(()) };
-            let last = *last;
-            for (_, at, change) in entries {
-                self.apply(&change, at);
+        match self.feed.read(store.read_feed(), |at, change| self.apply(change, at)).await? {
+            Outcome::Read => Ok(()),
+            Outcome::AnotherHistory => {
+                tracing::error!(
+                    "the database is in another state than the one that was read before (restored from a backup, or \
+                     replaced by a standby): everything in memory is forgotten and read again"
+                );
+                self.start_over(store).await
             }
-            self.position.store(last, Ordering::SeqCst);
         }
+    }
+
+    /// Reads the feed of a database that has been replaced, and believes nothing that was read before.
+    async fn start_over(&self, store: &Store) -> Result<()> {
+        let since = store.env().now().plus_seconds(-MEMORY_SECONDS);
+        self.feed.begin(store.read_feed(), since).await?;
+        let mut changes = Vec::new();
+        self.feed.read(store.read_feed(), |at, change| changes.push((at, change.clone()))).await?;
+        if let Ok(mut cutoffs) = self.cutoffs.write() {
+            cutoffs.clear();
+        }
+        for (at, change) in changes {
+            self.apply(&change, at);
+        }
+        for change in [Change::Apis, Change::Keys, Change::Deliveries] {
+            self.apply(&change, Timestamp(0));
+        }
+        self.client_epoch.fetch_add(1, Ordering::SeqCst);
+        self.people.changed(&Stripes::all());
+        self.api_keys.changed(&Stripes::all());
+        self.signature_keys.changed(&Stripes::all());
+        self.client_certificates.changed(&Stripes::all());
+        Ok(())
     }
 
     /// Follows the feed until the task is ended.
     pub async fn follow(store: Store) {
+        let changed = Arc::new(Notify::new());
+        let _listening = store.announcements(changed.clone());
         let mut answering = true;
         loop {
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(MIN_PAUSE).await;
+            tokio::time::timeout(POLL, changed.notified()).await.ok();
             match store.authority().catch_up(&store).await {
                 Ok(()) => answering = true,
                 // Said once, not twice a second.

@@ -1,37 +1,76 @@
-//! Opening a database: the pools, SQLite's pragmas, and migrations that several nodes may start at once.
+//! Opening a database: the pools, SQLite's pragmas, PostgreSQL's timeouts.
 //!
-//! Next door: [`super::writer`], which owns SQLite's one writing connection.
+//! Every connection to PostgreSQL is bounded at both ends. The server ends a statement, a wait for a lock and a silent
+//! transaction, so that a node that stops or is cut off holds its locks for seconds. The pool gives up connections that
+//! do not answer, since TCP would wait for a quarter of an hour.
+//!
+//! Next door: [`super::schema`], which prepares what is opened here; [`super::writer`], which owns SQLite's one writing
+//! connection.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
-use signet_migrations::{Migrator, MigratorTrait};
+use sea_orm::sqlx::{self, Connection as _, Executor as _};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 
 use super::writer::Writer;
 use super::{Engine, Result, StoreError};
 use crate::config::{Config, DatabaseUrl};
 
-/// Any number: the advisory lock that nodes hold while they migrate.
-const MIGRATION_LOCK: i64 = 0x5349_474E_4554;
+/// Readers of `SQLite`.
+const READERS: u32 = 8;
+/// Of each node's connections to PostgreSQL so many are for the change feed: one listens, one reads.
+const FEED_CONNECTIONS: u32 = 2;
+/// What a command needs.
+pub(super) const FEW_CONNECTIONS: u32 = FEED_CONNECTIONS + 2;
 
-pub(super) async fn open(config: &Config) -> Result<Engine> {
-    migrate(config).await?;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that does not answer in this time is given up.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that was in use just now need not be tried.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// What the server ends by itself. A transaction that is silent for three seconds belongs to a node that has stopped; who
+/// waits for its locks waits a little longer than that, and then succeeds.
+const TIMEOUTS: &str = "SET statement_timeout = '9s'; SET lock_timeout = '4500ms'; \
+     SET idle_in_transaction_session_timeout = '3s'";
+/// The same while the schema is changed, which may take its time.
+const MIGRATION_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '30s'; \
+     SET idle_in_transaction_session_timeout = '10s'";
+/// How the server notices that the other end of a connection is gone. Not every system has all of them.
+const LOST_PEERS: [&str; 5] = [
+    "SET tcp_user_timeout = '5s'",
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 2",
+    "SET tcp_keepalives_count = 3",
+    "SET client_connection_check_interval = '2s'",
+];
+
+pub(super) async fn open(config: &Config, connections: u32) -> Result<Engine> {
     let url = config.database();
     if url.is_sqlite() {
-        let readers = traced(Database::connect(sqlite(&url, 8)).await?);
-        let writer = Writer::start(traced(Database::connect(sqlite(&url, 1)).await?));
-        Ok(Engine::Sqlite { readers, writer })
+        let readers = traced(Database::connect(sqlite(&url, READERS)).await?);
+        Ok(Engine::Sqlite { readers, writer: Writer::start(url).await? })
     } else {
-        Ok(Engine::Postgres(traced(Database::connect(postgres(&url, 32)).await?)))
+        let main = connections.saturating_sub(FEED_CONNECTIONS).max(1);
+        let pool = traced(Database::connect(postgres(&url, main, TIMEOUTS)).await?);
+        let feed = traced(Database::connect(postgres(&url, FEED_CONNECTIONS, TIMEOUTS)).await?);
+        Ok(Engine::Postgres { pool, feed })
     }
 }
 
-/// Tells each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
-fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
+/// One connection on which the schema may be changed.
+pub(super) async fn for_migration(url: &DatabaseUrl) -> Result<DatabaseConnection> {
+    if url.is_sqlite() {
+        return Ok(Database::connect(sqlite(url, 1)).await?);
+    }
+    Ok(Database::connect(postgres(url, 1, MIGRATION_TIMEOUTS)).await?)
+}
+
+/// Writes each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
+pub(super) fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
     db.set_metric_callback(|info| {
         let microseconds = u64::try_from(info.elapsed.as_micros()).unwrap_or(u64::MAX);
         tracing::trace!(sql = %info.statement.sql, microseconds, failed = info.failed, "statement");
@@ -39,65 +78,7 @@ fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
     db
 }
 
-/// Applies pending migrations; a node that comes second waits and finds nothing to do.
-///
-/// # Errors
-/// Where the database cannot be reached, or is of a newer version.
-pub async fn migrate(config: &Config) -> Result<()> {
-    let url = config.database();
-    if url.is_sqlite() {
-        let lock = lock_beside(&sqlite_path(&url)).await?;
-        let db = Database::connect(sqlite(&url, 1)).await?;
-        let done = Migrator::up(&db, None).await;
-        db.close().await?;
-        drop(lock);
-        done.map_err(newer)
-    } else {
-        // One connection, so that the lock and the migrations are of one session.
-        let db = Database::connect(postgres(&url, 1)).await?;
-        db.execute_unprepared(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
-        let done = Migrator::up(&db, None).await;
-        db.execute_unprepared(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await?;
-        db.close().await?;
-        done.map_err(newer)
-    }
-}
-
-/// sea-orm-migration's way to say that the database knows a migration which this program does not.
-fn newer(error: DbErr) -> StoreError {
-    match &error {
-        DbErr::Custom(text) if text.starts_with("Migration file of version") => {
-            StoreError::Newer(text.split('\'').nth(1).unwrap_or_default().to_owned())
-        }
-        _ => error.into(),
-    }
-}
-
-fn sqlite_path(url: &DatabaseUrl) -> PathBuf {
-    let path = url.as_str().trim_start_matches("sqlite:").trim_start_matches("//");
-    PathBuf::from(path.split('?').next().unwrap_or(path))
-}
-
-/// An exclusive lock on a file beside the database, released when it is dropped.
-async fn lock_beside(database: &Path) -> Result<File> {
-    let gone = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", database.display()));
-    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(gone)?;
-    }
-    let mut name = database.as_os_str().to_owned();
-    name.push("-migrate.lock");
-    let owners = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = owners(Path::new(&name)).map_err(gone)?;
-    // Made here where there is none, since SQLite would let everybody on the machine read it; what it puts beside the
-    // database takes over these permissions.
-    owners(database).map_err(gone)?;
-    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
-        .await
-        .map_err(|e| StoreError::Unavailable(e.to_string()))?
-        .map_err(gone)
-}
-
-fn sqlite(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
+pub(super) fn sqlite(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.as_str());
     options
         .max_connections(connections)
@@ -106,7 +87,8 @@ fn sqlite(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
         .sqlx_logging(false)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|o| {
-            o.create_if_missing(true)
+            // `schema` has made the file. One that has gone since is not replaced by an empty one.
+            o.create_if_missing(false)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(5))
@@ -115,14 +97,88 @@ fn sqlite(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
+fn postgres(url: &DatabaseUrl, connections: u32, timeouts: &'static str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.as_str());
     options
         .max_connections(connections)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(5))
+        .min_connections(0)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|o| o.application_name("signet"));
+        .test_before_acquire(false)
+        // PgBouncer refuses a connection that brings parameters it does not know.
+        .map_sqlx_postgres_opts(|o| o.application_name("signet").extra_float_digits(None))
+        .map_sqlx_postgres_pool_opts(move |pool| {
+            pool.after_connect(move |conn, _| Box::pin(prepare(conn, timeouts)))
+                .before_acquire(|conn, meta| {
+                    Box::pin(async move {
+                        if meta.idle_for > FRESH {
+                            answers(conn).await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                // A request that was given up leaves its answer behind, which the pool would otherwise wait for without
+                // an end.
+                .after_release(|conn, _| Box::pin(async move { answers(conn).await.map(|()| true) }))
+        });
     options
+}
+
+async fn prepare(conn: &mut PgConnection, timeouts: &'static str) -> sqlx::Result<()> {
+    let setting = async {
+        conn.execute(timeouts).await?;
+        for setting in LOST_PEERS {
+            if let Err(error) = conn.execute(setting).await {
+                tracing::debug!(%error, setting, "the database has no such setting");
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, setting).await.map_err(|_| late())?
+}
+
+async fn answers(conn: &mut PgConnection) -> sqlx::Result<()> {
+    tokio::time::timeout(PING_TIMEOUT, conn.ping()).await.map_err(|_| late())?
+}
+
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(ErrorKind::TimedOut.into())
+}
+
+/// Refuses a connection pooler that gives each transaction another connection: two connections that are open at the same
+/// time then share their session.
+pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
+    let (one, two) = (lone(url).await?, lone(url).await?);
+    let told = async {
+        for round in 0..3 {
+            // Simple statements, since prepared ones are what such a pooler breaks.
+            let (mine, name) = (format!("{}.{round}", std::process::id()), "signet.session");
+            one.execute_unprepared(&format!("SELECT set_config('{name}', '{mine}', false)")).await?;
+            // Where this transaction has the session of the other connection, that one has lost it.
+            two.execute_unprepared("BEGIN").await?;
+            let shared = is_set(&two, name, &mine).await? || !is_set(&one, name, &mine).await?;
+            two.execute_unprepared("ROLLBACK").await?;
+            if shared {
+                return Err(StoreError::TransactionPooler);
+            }
+        }
+        Ok(())
+    };
+    let told = told.await;
+    one.close().await?;
+    two.close().await?;
+    told
+}
+
+async fn lone(url: &DatabaseUrl) -> Result<DatabaseConnection> {
+    let mut options = postgres(url, 1, TIMEOUTS);
+    options.min_connections(1);
+    Ok(Database::connect(options).await?)
+}
+
+/// Whether a setting of the session has that value. A statement that fails says so, since simple ones return no rows here.
+async fn is_set(conn: &DatabaseConnection, name: &str, value: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 WHERE current_setting('{name}', true) = '{value}'");
+    Ok(conn.execute_unprepared(&sql).await?.rows_affected() == 1)
 }

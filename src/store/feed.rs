@@ -1,19 +1,26 @@
 //! The change feed: an append-only table by which every node learns what another one changed.
 //!
-//! On PostgreSQL a sequence hands out numbers before their transactions commit, so a reader could pass over one that
-//! commits late; an advisory lock taken before the number makes the order of numbers the order of commits.
+//! On PostgreSQL a sequence hands out numbers before their transactions commit, so that a later number can become visible
+//! before an earlier one. Each row therefore carries the id of its transaction, and [`reader`] asks for what its previous
+//! snapshot did not show. No lock orders the feed: a node that stops inside a transaction delays nobody else's entries.
+//! Each row also has a random tag, by which a reader notices that the database has been replaced by an older state.
+//!
+//! [`reader`] reads, [`listen`] is told by PostgreSQL when there is something to read.
+
+pub(super) mod listen;
+pub(super) mod reader;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect, Set};
+use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect, Set, Statement};
 use serde::{Deserialize, Serialize};
 
 use super::kept::Stripes;
-use super::{Result, from_json, json};
+use super::{Result, json};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::env::Timestamp;
 
-/// Any number but the migrations': the lock that orders the feed.
-const FEED_LOCK: i64 = 0x5349_474E_4555;
+/// The channel on which PostgreSQL announces that there are new rows. The notification carries nothing.
+pub(super) const CHANNEL: &str = "signet_change_feed";
 
 /// Something other nodes keep in memory and must not go on believing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +67,9 @@ mod row {
         #[sea_orm(primary_key)]
         pub seq: i64,
         pub at: i64,
+        /// The transaction that wrote the row: PostgreSQL's `xid8` by the column's default, 0 on `SQLite`.
+        pub xid: i64,
+        pub tag: i64,
         pub kind: String,
         #[sea_orm(column_type = "Text")]
         pub entry: String,
@@ -67,17 +77,8 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Takes the feed's lock before anything is told: transactions that tell of rows they have locked would otherwise wait
-/// for each other.
-pub(super) async fn lock(tx: &DatabaseTransaction) -> Result<()> {
-    if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({FEED_LOCK})")).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Change) -> Result<()> {
-    lock(tx).await?;
+/// Appends an entry; `tag` is random.
+pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8], change: &Change) -> Result<()> {
     let kind = match change {
         Change::Client(_) => "client",
         Change::Apis => "apis",
@@ -89,45 +90,41 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, change: &Cha
         Change::Deliveries => "deliveries",
         Change::Cutoff(_) => "cutoff",
     };
+    let (entry, tag) = (json(change, "change_feed", "entry")?, i64::from_be_bytes(tag));
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // The notification is sent when, and only if, the transaction commits.
+        let sql =
+            "INSERT INTO change_feed (at, tag, kind, entry) VALUES ($1, $2, $3, $4) RETURNING pg_notify($5, '')::text";
+        let values: [Value; 5] = [at.0.into(), tag.into(), kind.into(), entry.into(), CHANNEL.into()];
+        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        return Ok(());
+    }
     let entry = row::ActiveModel {
         seq: NotSet,
         at: Set(at.0),
+        xid: Set(0),
+        tag: Set(tag),
         kind: Set(kind.to_owned()),
-        entry: Set(json(change, "change_feed", "entry")?),
+        entry: Set(entry),
     };
     row::Entity::insert(entry).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// The entries after `seq`, oldest first, at most 500.
-pub(super) async fn after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<(i64, Timestamp, Change)>> {
-    row::Entity::find()
-        .filter(row::Column::Seq.gt(seq))
-        .order_by_asc(row::Column::Seq)
-        .limit(500)
-        .all(conn)
-        .await?
-        .into_iter()
-        .map(|row| Ok((row.seq, Timestamp(row.at), from_json(&row.entry, "change_feed", "entry")?)))
-        .collect()
-}
-
-/// The number before the first entry since `at`: where a node that starts begins to read.
-pub(super) async fn position<C: ConnectionTrait>(conn: &C, at: Timestamp) -> Result<i64> {
-    let first =
-        row::Entity::find().filter(row::Column::At.gte(at.0)).order_by_asc(row::Column::Seq).limit(1).one(conn).await?;
-    if let Some(first) = first {
-        return Ok(first.seq - 1);
-    }
-    let last = row::Entity::find().order_by_desc(row::Column::Seq).limit(1).one(conn).await?;
-    Ok(last.map_or(0, |last| last.seq))
-}
-
+/// Deletes at most `most` entries older than `at`. The newest entry always stays: readers recognise the database by it.
 pub(super) async fn forget_before(tx: &DatabaseTransaction, at: Timestamp, most: u64) -> Result<u64> {
+    let newest: Option<i64> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Seq)
+        .order_by_desc(row::Column::Seq)
+        .into_tuple()
+        .one(tx)
+        .await?;
     let old: Vec<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::Seq)
         .filter(row::Column::At.lt(at.0))
+        .filter(row::Column::Seq.ne(newest.unwrap_or_default()))
         .limit(most)
         .into_tuple()
         .all(tx)

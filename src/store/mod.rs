@@ -3,7 +3,7 @@
 //! How to use it. Reading: `people::by_id(store.read(), id)`; a read never waits for the writer. Writing:
 //! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
 //! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
-//! `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
+//! `schema` migrates and checks, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
 //! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
 
 pub mod access_tokens;
@@ -18,6 +18,7 @@ pub mod consents;
 pub mod deliveries;
 pub mod device_codes;
 pub mod events;
+pub mod exclusive;
 pub mod feed;
 pub mod gate_buckets;
 pub mod gate_record;
@@ -29,6 +30,8 @@ mod key_uses;
 pub mod passkeys;
 pub mod people;
 pub mod pushed_requests;
+mod readiness;
+mod schema;
 pub mod session_clients;
 pub mod session_end;
 pub mod sessions;
@@ -47,12 +50,14 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 pub use authority::Authority;
-pub use connect::migrate;
 pub use feed::{Change, Cutoff};
 pub use kept::Stripes;
+pub use schema::migrate;
 
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
@@ -63,9 +68,21 @@ pub enum StoreError {
     /// The database is out of reach or overloaded: try again.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// Its schema is not ours.
+    /// It was used by a newer version.
     #[error("the database is of a newer version of Signet (it has {0}): run that version, or restore a backup")]
     Newer(String),
+    /// It was made by an older version, and this command does not change that.
+    #[error("the database is of an older version of Signet: run `signet migrate`, or start the server")]
+    Older,
+    /// It is not as the migrations make it.
+    #[error("the database is damaged: {0}; restore a backup, or repair it by hand")]
+    Damaged(String),
+    /// A pooler that gives each transaction another connection.
+    #[error(
+        "the database is behind a connection pooler in transaction mode, in which prepared statements and notifications \
+         do not work: set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL directly"
+    )]
+    TransactionPooler,
     /// A unique value exists already.
     #[error("that value is taken")]
     Taken,
@@ -125,7 +142,7 @@ impl Tx {
     /// # Errors
     /// Where the database fails.
     pub async fn tell(&self, change: Change) -> Result<()> {
-        feed::append(&self.conn, self.env.now(), &change).await?;
+        feed::append(&self.conn, self.env.now(), self.env.random(), &change).await?;
         if let Ok(mut told) = self.told.lock() {
             told.push(change);
         }
@@ -152,14 +169,17 @@ struct Inner {
     env: Env,
     authority: Authority,
     waiting: used_once::Waiting,
+    readiness: readiness::Readiness,
     written: AtomicU64,
 }
 
 enum Engine {
     Sqlite { readers: DatabaseConnection, writer: writer::Writer },
-    Postgres(DatabaseConnection),
+    Postgres { pool: DatabaseConnection, feed: DatabaseConnection },
 }
 
+/// How long open transactions have at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// No transaction of ours takes this long; past it the database is taken to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -167,9 +187,24 @@ impl Store {
     /// Opens the database, applies pending migrations and catches up with the change feed.
     ///
     /// # Errors
-    /// Where the database cannot be opened or migrated.
+    /// Where the database cannot be opened or migrated, or is damaged.
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
-        let engine = connect::open(config).await?;
+        schema::migrate(config).await?;
+        Self::connect(config, env, config.database.pool_size).await
+    }
+
+    /// Opens the database for a command that runs beside the server: one that is not there yet is made, one of an older
+    /// version is refused.
+    ///
+    /// # Errors
+    /// Where the database cannot be opened, is of another version, or is damaged.
+    pub async fn open_as_it_is(config: &Config, env: Env) -> Result<Self> {
+        schema::create_or_check(config).await?;
+        Self::connect(config, env, connect::FEW_CONNECTIONS).await
+    }
+
+    async fn connect(config: &Config, env: Env, connections: u32) -> Result<Self> {
+        let engine = connect::open(config, connections).await?;
         let authority = Authority::new();
         let store = Self {
             inner: Arc::new(Inner {
@@ -177,6 +212,7 @@ impl Store {
                 env,
                 authority,
                 waiting: used_once::Waiting::default(),
+                readiness: readiness::Readiness::default(),
                 written: AtomicU64::new(0),
             }),
         };
@@ -189,8 +225,17 @@ impl Store {
     pub fn read(&self) -> &DatabaseConnection {
         match &self.inner.engine {
             Engine::Sqlite { readers, .. } => readers,
-            Engine::Postgres(pool) => pool,
+            Engine::Postgres { pool, .. } => pool,
         }
+    }
+
+    /// Whether nothing is kept here yet that depends on the master key.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let keys = !signing_keys::all(self.read()).await?.is_empty();
+        Ok(!keys && clients::count(self.read()).await? == 0 && !people::any(self.read()).await?)
     }
 
     /// What has been revoked or disabled, and the clients and APIs there are.
@@ -204,6 +249,24 @@ impl Store {
         &self.inner.env
     }
 
+    /// Lets the database wake `changed` whenever there are new entries in the change feed, where it can (PostgreSQL).
+    /// Ends when what is returned is dropped.
+    fn announcements(&self, changed: Arc<Notify>) -> JoinSet<()> {
+        let mut listening = JoinSet::new();
+        if let Engine::Postgres { feed, .. } = &self.inner.engine {
+            listening.spawn(feed::listen::run(feed.get_postgres_connection_pool().clone(), changed));
+        }
+        listening
+    }
+
+    /// A connection for reading the change feed, which does not wait for those that requests use.
+    fn read_feed(&self) -> &DatabaseConnection {
+        match &self.inner.engine {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres { feed, .. } => feed,
+        }
+    }
+
     /// Runs one transaction and answers when it is durable.
     ///
     /// # Errors
@@ -212,7 +275,7 @@ impl Store {
         let env = &self.inner.env;
         let (value, told) = match &self.inner.engine {
             Engine::Sqlite { writer, .. } => writer.run(env.clone(), work).await?,
-            Engine::Postgres(pool) => {
+            Engine::Postgres { pool, .. } => {
                 let run = async {
                     let tx = Tx::new(pool.begin().await?, env.clone());
                     let value = work(&tx).await?;
@@ -236,32 +299,24 @@ impl Store {
         self.inner.written.load(Ordering::Relaxed)
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// Where it does not.
-    pub async fn ping(&self) -> Result<()> {
-        let ask = self.read().execute_unprepared("SELECT 1");
-        tokio::time::timeout(Duration::from_secs(2), ask)
-            .await
-            .map_err(|_| StoreError::Unavailable("no answer".into()))??;
-        Ok(())
-    }
-
-    /// Lets waiting transactions finish and closes the connections.
+    /// Lets waiting transactions finish and closes the connections, or gives up on those that do not answer.
     pub async fn close(&self) {
-        match &self.inner.engine {
-            Engine::Sqlite { readers, writer } => {
-                writer.close().await;
-                if let Err(error) = readers.clone().close().await {
+        let closing = async {
+            let pools = match &self.inner.engine {
+                Engine::Sqlite { readers, writer } => {
+                    writer.close().await;
+                    vec![readers.clone()]
+                }
+                Engine::Postgres { pool, feed } => vec![pool.clone(), feed.clone()],
+            };
+            for pool in pools {
+                if let Err(error) = pool.close().await {
                     tracing::warn!(%error, "closing the database");
                 }
             }
-            Engine::Postgres(pool) => {
-                if let Err(error) = pool.clone().close().await {
-                    tracing::warn!(%error, "closing the database");
-                }
-            }
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            tracing::warn!("the database does not answer: its connections are dropped without a goodbye");
         }
     }
 }

@@ -245,6 +245,10 @@ pub async fn any_admin<C: ConnectionTrait>(conn: &C) -> Result<bool> {
     Ok(found.is_some())
 }
 
+pub async fn any<C: ConnectionTrait>(conn: &C) -> Result<bool> {
+    Ok(person::Entity::find().limit(1).one(conn).await?.is_some())
+}
+
 /// How many can administer besides `id`.
 pub async fn other_admins<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<u64> {
     Ok(person::Entity::find()

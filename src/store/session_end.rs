@@ -5,7 +5,7 @@
 //! Next door: [`super::sessions`], [`super::session_clients`], [`super::deliveries`].
 
 use super::grants::{self, Of};
-use super::{Change, Cutoff, Result, Tx, deliveries, feed, session_clients, sessions};
+use super::{Change, Cutoff, Result, Tx, deliveries, session_clients, sessions};
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::participant::Participant;
@@ -21,7 +21,6 @@ pub struct Ended {
 
 /// Ends one session, and what is left of it where it has gone already.
 pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
-    feed::lock(tx.conn()).await?;
     let session = sessions::delete(tx, id).await?;
     let participants = session_clients::take(tx, &[id]).await?;
     follow(tx, &[id], &participants).await?;
@@ -30,7 +29,6 @@ pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
 
 /// Ends somebody's sessions, all or all but one; their ids.
 pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
-    feed::lock(tx.conn()).await?;
     let ended = sessions::delete_of_user(tx, user, but).await?;
     let participants = session_clients::take_of_user(tx, user, but).await?;
     follow(tx, &ended, &participants).await?;
@@ -39,7 +37,6 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
 
 /// Ends a batch of those that have expired; how many rows went.
 pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
-    feed::lock(tx.conn()).await?;
     let ended = sessions::take_expired(tx, most).await?;
     let mut participants = session_clients::take(tx, &ended).await?;
     participants.extend(session_clients::take_left_over(tx, most).await?);

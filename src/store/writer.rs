@@ -1,20 +1,27 @@
 //! SQLite's group commit: one task owns the writing connection and takes the transactions that wait as savepoints of one
 //! commit, so that one fsync makes many of them durable. Each is answered after that commit, never before.
 //!
-//! A refused or failed transaction rolls back its own savepoint only; a failed commit fails all that were in it.
+//! A refused transaction rolls back its own savepoint only. Where the database itself fails (a full disk, an I/O error, a
+//! lock that is not given up) nothing of the commit is acknowledged, and the connection is replaced: `SQLite` may have
+//! rolled back by itself, after which statements run outside of any transaction and a savepoint's release commits nothing.
+//! What `SQLite` has done is read from its commit and rollback hooks, not concluded from the statements.
 //! A caller that has given up changes nothing: what was queued is done. A full queue answers "unavailable".
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use sea_orm::sqlx::{self, SqliteConnection};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Change, PATIENCE, Result, StoreError, Tx, Work};
+use super::{Change, PATIENCE, Result, StoreError, Tx, Work, connect};
+use crate::config::DatabaseUrl;
 use crate::env::Env;
 
 /// At most this many transactions in one commit, so that the first does not wait for ever.
@@ -22,9 +29,14 @@ const BATCH: usize = 64;
 /// At most this many waiting.
 const QUEUE: usize = 1024;
 
+/// How long a connection that is replaced has to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Sends the answer, once the commit's outcome is known.
-type Reply = Box<dyn FnOnce(std::result::Result<(), &DbErr>) + Send>;
-type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Reply> + Send>;
+type Reply = Box<dyn FnOnce(std::result::Result<(), &StoreError>) + Send>;
+/// The answer to send, and why nothing in this transaction can be trusted any more.
+type Done = (Reply, Option<StoreError>);
+type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Done> + Send>;
 
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
@@ -32,18 +44,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: DatabaseConnection) -> Self {
+    pub(super) async fn start(url: DatabaseUrl) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (finished, done) = oneshot::channel();
+        let connection = Connection::open(&url).await?;
         tokio::spawn(async move {
-            work_off(&db, jobs).await;
-            if let Err(error) = db.close().await {
-                tracing::warn!(%error, "closing the database");
-            }
+            work_off(&url, connection, jobs).await;
             // The receiver is gone where nobody waits for the stop.
             finished.send(()).ok();
         });
-        Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) }
+        Ok(Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) })
     }
 
     pub(super) async fn run<T: Send + 'static>(&self, env: Env, work: impl Work<T>) -> Result<(T, Vec<Change>)> {
@@ -72,36 +82,146 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".into())
 }
 
-async fn work_off(db: &DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(first) = jobs.recv().await {
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+async fn work_off(url: &DatabaseUrl, first: Connection, mut jobs: mpsc::Receiver<Job>) {
+    let mut connection = Some(first);
+    while let Some(job) = jobs.recv().await {
+        let opened = match connection.take() {
+            Some(connection) => Ok(connection),
+            None => Connection::open(url).await,
         };
-        let batch = match db.begin_with_options(immediate).await {
-            Ok(batch) => batch,
+        let begun = match opened {
+            Ok(opened) => match opened.begin().await {
+                Ok(batch) => Ok((opened, batch)),
+                Err(error) => {
+                    opened.close().await;
+                    Err(error)
+                }
+            },
+            Err(error) => Err(error),
+        };
+        let (opened, batch) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
-                // Dropping a job closes its caller's channel, which answers "unavailable": those that came meanwhile
-                // too, which have waited as long as one should.
                 tracing::error!(%error, "the database does not begin a transaction");
+                // Dropping a job closes its caller's channel, which answers "unavailable": those that came meanwhile too,
+                // which have waited as long as one should.
                 while jobs.try_recv().is_ok() {}
                 continue;
             }
         };
+        match opened.commit_together(batch, job, &mut jobs).await {
+            Ok(()) => connection = Some(opened),
+            Err(error) => {
+                tracing::error!(%error, "the database does not commit; its connection is replaced");
+                opened.close().await;
+            }
+        }
+    }
+    if let Some(connection) = connection {
+        connection.close().await;
+    }
+}
+
+/// What `SQLite` says that it has done on the writing connection.
+#[derive(Debug, Default)]
+struct Ended {
+    commits: AtomicU64,
+    rollbacks: AtomicU64,
+}
+
+impl Ended {
+    fn counts(&self) -> (u64, u64) {
+        (self.commits.load(Ordering::SeqCst), self.rollbacks.load(Ordering::SeqCst))
+    }
+
+    /// Has `SQLite` count here each transaction that it ends. Savepoints are none.
+    async fn follow(self: Arc<Self>, conn: &mut SqliteConnection) -> sqlx::Result<()> {
+        let mut handle = conn.lock_handle().await?;
+        let committing = self.clone();
+        handle.set_commit_hook(move || {
+            committing.commits.fetch_add(1, Ordering::SeqCst);
+            true
+        });
+        handle.set_rollback_hook(move || {
+            self.rollbacks.fetch_add(1, Ordering::SeqCst);
+        });
+        Ok(())
+    }
+}
+
+/// The writing connection, until something fails on it.
+struct Connection {
+    db: DatabaseConnection,
+    ended: Arc<Ended>,
+}
+
+impl Connection {
+    async fn open(url: &DatabaseUrl) -> Result<Self> {
+        let ended = Arc::new(Ended::default());
+        let mut options = connect::sqlite(url, 1);
+        let hooked = ended.clone();
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            let hooked = hooked.clone();
+            let pool = pool.max_lifetime(None).idle_timeout(None);
+            pool.after_connect(move |conn, _| Box::pin(hooked.clone().follow(conn)))
+        });
+        Ok(Self { db: connect::traced(Database::connect(options).await?), ended })
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.db.begin_with_options(immediate).await?)
+    }
+
+    /// Runs `first` and what waits behind it in the transaction `batch`, and answers each when its outcome is known.
+    ///
+    /// # Errors
+    /// Where the database failed. Then nothing was acknowledged, and the connection must not be used again.
+    async fn commit_together(
+        &self,
+        batch: DatabaseTransaction,
+        first: Job,
+        jobs: &mut mpsc::Receiver<Job>,
+    ) -> Result<()> {
+        let (commits, rollbacks) = self.ended.counts();
         let mut replies = Vec::with_capacity(BATCH);
         let mut next = Some(first);
+        let mut failed = None;
         while let Some(job) = next.take() {
-            replies.push(job(&batch).await);
-            if replies.len() < BATCH {
+            let (reply, failure) = job(&batch).await;
+            replies.push(reply);
+            failed = failure;
+            if failed.is_none() && self.ended.counts() != (commits, rollbacks) {
+                failed = Some(StoreError::Unavailable("the transaction has ended before its commit".into()));
+            }
+            if failed.is_none() && replies.len() < BATCH {
                 next = jobs.try_recv().ok();
             }
         }
-        let committed = batch.commit().await;
-        if let Err(error) = &committed {
-            tracing::error!(%error, "the database does not commit");
-        }
+        let committed = match failed {
+            Some(error) => Err(error),
+            None => match batch.commit().await {
+                // SQLite is back in autocommit mode by this commit and nothing else.
+                Ok(()) if self.ended.counts() == (commits + 1, rollbacks) => Ok(()),
+                Ok(()) => Err(StoreError::Unavailable("the commit has not happened".into())),
+                Err(error) => Err(error.into()),
+            },
+        };
         for reply in replies {
             reply(committed.as_ref().copied());
+        }
+        committed
+    }
+
+    /// Closes it, by which `SQLite` rolls back what is open.
+    async fn close(self) {
+        match tokio::time::timeout(CLOSE_TIMEOUT, self.db.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "closing the writing connection"),
+            Err(_) => tracing::warn!("the writing connection does not close"),
         }
     }
 }
@@ -111,34 +231,41 @@ async fn in_savepoint<T: Send + 'static>(
     env: Env,
     work: impl Work<T>,
     answer: oneshot::Sender<Result<(T, Vec<Change>)>>,
-) -> Reply {
-    let outcome = async {
-        let tx = Tx::new(batch.begin().await?, env);
-        // A panic in one transaction must not take the writer, and everybody's writes, with it.
-        let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
-        let (savepoint, told) = tx.told();
-        match done {
-            Ok(Ok(value)) => {
-                savepoint.commit().await?;
-                Ok((value, told))
-            }
-            Ok(Err(error)) => {
-                savepoint.rollback().await?;
-                Err(error)
-            }
-            Err(_) => {
-                savepoint.rollback().await?;
-                Err(StoreError::Unavailable("a transaction panicked".into()))
-            }
-        }
-    }
-    .await;
-    Box::new(move |committed| {
+) -> Done {
+    let (outcome, failure) = match attempt(batch, env, work).await {
+        Ok(outcome) => (outcome, None),
+        Err(error) => (Err(StoreError::Unavailable(error.to_string())), Some(error)),
+    };
+    let reply: Reply = Box::new(move |committed| {
         let outcome = match committed {
             Ok(()) => outcome,
             Err(error) => Err(StoreError::Unavailable(error.to_string())),
         };
         // The receiver is gone where the caller gave up waiting.
         answer.send(outcome).ok();
-    })
+    });
+    (reply, failure)
+}
+
+/// Runs the work in a savepoint: its value, or the refusal that has rolled it back.
+///
+/// # Errors
+/// Where the database failed, or the work has panicked somewhere in between.
+async fn attempt<T>(batch: &DatabaseTransaction, env: Env, work: impl Work<T>) -> Result<Result<(T, Vec<Change>)>> {
+    let tx = Tx::new(batch.begin().await?, env);
+    // A panic in one transaction must not take the writer, and everybody's writes, with it.
+    let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
+    let (savepoint, told) = tx.told();
+    match done {
+        Ok(Ok(value)) => {
+            savepoint.commit().await?;
+            Ok(Ok((value, told)))
+        }
+        Ok(Err(error @ StoreError::Unavailable(_))) => Err(error),
+        Ok(Err(error)) => {
+            savepoint.rollback().await?;
+            Ok(Err(error))
+        }
+        Err(_) => Err(StoreError::Unavailable("a transaction panicked".into())),
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
@@ -68,6 +68,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         if !headers.contains_key(&name) && !left_out {
             headers.insert(name, HeaderValue::from_static(value));
         }
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE.as_u16() && !headers.contains_key(header::RETRY_AFTER) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
     if app.config.secure() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));

@@ -127,7 +127,7 @@ fn limited(app: &App, face: Face, group: Router<App>) -> Router<App> {
 }
 
 async fn ready(State(app): State<App>) -> Response {
-    match app.store().ping().await {
+    match app.store().check_ready().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -29,6 +29,7 @@ mod deliveries;
 mod device;
 mod documents;
 mod durability;
+mod faults;
 mod foreign_passwords;
 mod fuzz;
 mod gate;

@@ -184,7 +184,6 @@ async fn save(
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                // The word in the feed takes its lock, before any row is touched.
                 tx.tell(Change::People(Stripes::from_iter(&[id]))).await?;
                 let locked = people::lock_for_update(tx, id).await?;
                 let before = locked.ok_or_else(|| ManageError::NotFound(format!("user {id}")))?;

@@ -10,6 +10,7 @@ use crate::domain::user::{PasswordHash, Profile, User, Username};
 use crate::env::Env;
 use crate::manage::access::{self, Keep, Removed};
 use crate::manage::{ManageError, Recorder, Result, differing, groups};
+use crate::store::exclusive::{self, Exclusive};
 use crate::store::{Change, StoreError, Stripes, Tx, consents, people, usernames};
 
 /// How a user is changed.
@@ -105,7 +106,6 @@ pub(in crate::manage) async fn save_in(
     check_unchanged(tx, before).await?;
     let removed = end_in(tx, recorder, before, after, saving).await?;
     if let Some(groups) = groups {
-        // In this order: the first word in the feed takes its lock, before any row is touched.
         people::set_groups(tx, id, groups).await?;
         groups::ensure_in(tx, recorder, groups).await?;
         fields.push("groups".to_owned());
@@ -135,7 +135,6 @@ pub(in crate::manage) async fn save_in(
 
 /// Locks the user; returns an error if the row is not as it was read: every column is about to be written.
 async fn check_unchanged(tx: &Tx, before: &User) -> Result<()> {
-    // The word in the feed takes its lock, before any row is touched.
     tx.tell(Change::People(Stripes::from_iter(&[before.id]))).await?;
     if people::lock_for_update(tx, before.id).await?.as_ref() == Some(before) {
         return Ok(());
@@ -189,6 +188,8 @@ pub(in crate::manage) const fn administers(user: &User) -> bool {
 }
 
 async fn keep_an_administrator(tx: &Tx, user: &User) -> Result<()> {
+    // So that two transactions cannot each count the other's administrator.
+    exclusive::lock(tx, Exclusive::Administrators).await?;
     if people::other_admins(tx.conn(), user.id).await? == 0 {
         return Err(ManageError::Conflict(format!(
             "{} is the last administrator: make somebody else one first",

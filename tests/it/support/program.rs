@@ -152,6 +152,31 @@ impl Program {
         running
     }
 
+    /// Serves with a signal ignored that would end the program.
+    pub fn serve_ignoring(&self, signal: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' {signal}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_signet")]).args(arguments);
+        let path = std::env::var("PATH").unwrap();
+        command.current_dir(self.folder.path()).env_clear().envs(&self.environment).env("PATH", path);
+        Running::start(&mut command, &self.folder.path().join("log"), "Signet is at ")
+    }
+
+    /// Starts a command and does not wait for it.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let log = self.folder.path().join("log");
+        let mut command = self.command(arguments);
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        let child = streams.spawn().unwrap();
+        let rest = Some(std::thread::spawn(String::new));
+        Running { child, log, line: String::new(), before: String::new(), rest }
+    }
+
+    /// The PostgreSQL database's name.
+    pub fn database_name(&self) -> String {
+        self.environment["SIGNET_DATABASE_URL"].rsplit('/').next().unwrap().to_owned()
+    }
+
     /// The same with its log at `path`.
     pub fn serve_with_log_at(&self, path: &Path) -> Running {
         Running::start(&mut self.command(&["serve"]), path, "Signet is at ")
@@ -233,6 +258,10 @@ impl Running {
 
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

@@ -1,0 +1,57 @@
+//! Waits for PostgreSQL's notifications that the feed has new entries, on a connection of its own.
+//!
+//! They only make a reading begin earlier: the feed is read twice a second without them, so that a lost notification, or a
+//! database that gives none, delays an entry and loses nothing. Next door: [`super::reader`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgListener, PgPool};
+use sea_orm::sqlx::{Error, Executor as _};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::CHANNEL;
+
+/// After this time without a notification the connection is tried, since one that was cut off says nothing.
+const QUIET: Duration = Duration::from_secs(15);
+/// A database that takes longer to answer is taken to be gone.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Wakes `changed` at each notification, until the pool is closed.
+pub(crate) async fn run(pool: PgPool, changed: Arc<Notify>) {
+    let mut said = false;
+    while !pool.is_closed() {
+        if let Err(error) = listen(&pool, &changed, &mut said).await
+            && !std::mem::replace(&mut said, true)
+        {
+            tracing::warn!(%error, "no notifications from the database: changes of other nodes arrive by polling");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn listen(pool: &PgPool, changed: &Notify, said: &mut bool) -> Result<(), Error> {
+    let mut listener = answered(PgListener::connect_with(pool)).await?;
+    listener.eager_reconnect(false);
+    answered(listener.listen(CHANNEL)).await?;
+    *said = false;
+    changed.notify_one();
+    loop {
+        match timeout(QUIET, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => changed.notify_one(),
+            // The connection has ended.
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                answered(listener.execute("SELECT 1")).await?;
+            }
+        }
+    }
+}
+
+async fn answered<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(ANSWER, asked).await.unwrap_or(Err(Error::PoolTimedOut))
+}

@@ -1,0 +1,161 @@
+//! Reads the change feed: every entry once it is visible, each at least once, in no order across transactions.
+//!
+//! On PostgreSQL one statement returns the entries that the previous statement's snapshot did not show, together with its
+//! own snapshot. A transaction that stays open makes the range of the index that is looked through longer, and delays
+//! nothing. On `SQLite`, which has one writer, the entries after the last one are the new ones.
+//!
+//! Each reading also checks that the database is the one that was read before: the same incarnation, the last entry still
+//! there with its tag, and no transaction id taken back. Otherwise it has been restored, or replaced by a standby that
+//! lacks something, and the caller has to load everything anew.
+
+use std::sync::Mutex;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbBackend, FromQueryResult, QueryOrder, QuerySelect, Statement};
+
+use super::super::{Result, StoreError, from_json, settings};
+use super::{Change, row};
+use crate::env::Timestamp;
+
+/// Entries that one statement returns.
+const PAGE: usize = 500;
+/// The setting whose value is made once for each database.
+pub(crate) const INCARNATION: &str = "incarnation";
+
+/// Where one node is in the feed.
+#[derive(Default)]
+pub(crate) struct Reader(Mutex<Position>);
+
+#[derive(Clone, Default)]
+struct Position {
+    /// Entries with a greater `seq` are new, whatever their transaction.
+    seq: i64,
+    /// What was visible to the last reading (PostgreSQL).
+    snapshot: Option<String>,
+    /// The `seq` and tag of the entry by which the database is recognised.
+    known: Option<(i64, i64)>,
+    incarnation: Option<String>,
+}
+
+/// What a reading found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every new entry was handed to the caller.
+    Read,
+    /// This is not the database, or not the state of it, that was read before. Nothing was handed over.
+    AnotherHistory,
+}
+
+/// One row of the reading statement: the state of the database, and an entry unless there is none.
+#[derive(Debug, FromQueryResult)]
+struct Line {
+    snapshot: Option<String>,
+    /// Whether the snapshot has at least the transactions of the previous one.
+    forward: bool,
+    incarnation: Option<String>,
+    known_tag: Option<i64>,
+    seq: Option<i64>,
+    at: Option<i64>,
+    tag: Option<i64>,
+    entry: Option<String>,
+}
+
+/// `$1`: [`Position::seq`], `$2`: the end of the page before, `$3`: the `seq` of [`Position::known`], `$4`: the previous
+/// snapshot. Two ranges of two indexes, so that a plan never walks the table.
+const POSTGRES: &str = "WITH here AS MATERIALIZED (SELECT pg_current_snapshot() AS now, \
+     COALESCE($4::text::pg_snapshot, pg_current_snapshot()) AS before) \
+     SELECT now::text AS snapshot, pg_snapshot_xmax(now) >= pg_snapshot_xmax(before) AS forward, \
+     (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
+     (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM here LEFT JOIN \
+     (SELECT * FROM ((SELECT seq, at, tag, entry FROM change_feed WHERE seq > GREATEST($1, $2) ORDER BY seq LIMIT 500) \
+     UNION SELECT seq, at, tag, entry FROM change_feed \
+     WHERE xid >= pg_snapshot_xmin(COALESCE($4::text::pg_snapshot, pg_current_snapshot()))::text::bigint \
+     AND NOT pg_visible_in_snapshot(xid::text::xid8, COALESCE($4::text::pg_snapshot, pg_current_snapshot())) \
+     AND seq > $2) new ORDER BY seq LIMIT 500) f ON true ORDER BY f.seq";
+
+const SQLITE: &str = "SELECT NULL AS snapshot, $4 IS NULL AS forward, \
+     (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
+     (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM (SELECT 1) LEFT JOIN \
+     (SELECT seq, at, tag, entry FROM change_feed WHERE seq > max($1, $2) ORDER BY seq LIMIT 500) f ORDER BY f.seq";
+
+impl Reader {
+    /// Starts anew at the first entry since `at`, in whatever database there is now. The next reading returns it.
+    pub(crate) async fn begin(&self, conn: &DatabaseConnection, at: Timestamp) -> Result<()> {
+        settle_transaction_ids(conn).await?;
+        let newest = row::Entity::find().order_by_desc(row::Column::Seq).limit(1).one(conn).await?;
+        let first = row::Entity::find().filter(row::Column::At.gte(at.0)).order_by_asc(row::Column::Seq).limit(1);
+        let seq = match (first.one(conn).await?, &newest) {
+            (Some(first), _) => first.seq - 1,
+            (None, newest) => newest.as_ref().map_or(0, |newest| newest.seq),
+        };
+        let known = newest.map(|newest| (newest.seq, newest.tag));
+        let incarnation = settings::value(conn, INCARNATION).await?;
+        self.set(Position { seq, snapshot: None, known, incarnation })
+    }
+
+    /// Hands every entry that has become visible since the last reading to `apply`. Moves on only when it has handed over
+    /// all, so that a reading that is given up is made again whole.
+    pub(crate) async fn read(
+        &self,
+        conn: &DatabaseConnection,
+        mut apply: impl FnMut(Timestamp, &Change),
+    ) -> Result<Outcome> {
+        let start = self.0.lock().map_err(poisoned)?.clone();
+        let mut next = start.clone();
+        let (mut page_end, mut first_page) = (0, true);
+        loop {
+            let lines = page(conn, &start, page_end).await?;
+            let Some(state) = lines.first() else { return Err(StoreError::Unavailable("no answer".to_owned())) };
+            let known_is_there = start.known.is_none_or(|(_, tag)| state.known_tag == Some(tag));
+            if !known_is_there || !state.forward || state.incarnation != start.incarnation {
+                return Ok(Outcome::AnotherHistory);
+            }
+            if std::mem::take(&mut first_page) {
+                // Not a later page's: what became visible in between is not on the pages before.
+                next.snapshot.clone_from(&state.snapshot);
+            }
+            for line in &lines {
+                let (Some(seq), Some(at), Some(tag), Some(entry)) = (line.seq, line.at, line.tag, &line.entry) else {
+                    continue;
+                };
+                apply(Timestamp(at), &from_json(entry, "change_feed", "entry")?);
+                page_end = seq;
+                if seq > next.seq {
+                    next.seq = seq;
+                    next.known = Some((seq, tag));
+                }
+            }
+            if lines.len() < PAGE {
+                self.set(next)?;
+                return Ok(Outcome::Read);
+            }
+        }
+    }
+
+    fn set(&self, position: Position) -> Result<()> {
+        *self.0.lock().map_err(poisoned)? = position;
+        Ok(())
+    }
+}
+
+fn poisoned<T>(_: T) -> StoreError {
+    StoreError::Unavailable("the feed's position is lost".to_owned())
+}
+
+async fn page(conn: &DatabaseConnection, start: &Position, page_end: i64) -> Result<Vec<Line>> {
+    let engine = conn.get_database_backend();
+    let sql = if engine == DbBackend::Postgres { POSTGRES } else { SQLITE };
+    let known = start.known.map_or(0, |(seq, _)| seq);
+    let values: [Value; 4] = [start.seq.into(), page_end.into(), known.into(), start.snapshot.clone().into()];
+    Ok(Line::find_by_statement(Statement::from_sql_and_values(engine, sql, values)).all(conn).await?)
+}
+
+/// Takes transaction ids out of the feed that this server has not given: a dump brings those of another server along,
+/// whose rows would otherwise be taken for new ones for as long as this server has not reached them.
+async fn settle_transaction_ids(conn: &DatabaseConnection) -> Result<()> {
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let sql = "UPDATE change_feed SET xid = 0 WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+        conn.execute_unprepared(sql).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! A node whose packets to the database are lost (PostgreSQL): it says so in time, and comes back by itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{document, http, postgres, push, status};
+use crate::support::program::{Program, within};
+
+/// A way to the database that can lose everything. What was connected then stays silent for ever, as after a failover.
+#[derive(Clone, Default)]
+struct Wire {
+    cut: Arc<AtomicBool>,
+    /// Connections of earlier numbers carry nothing any more.
+    alive_from: Arc<AtomicUsize>,
+    made: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    async fn lay(&self, to: SocketAddr) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (wire, address) = (self.clone(), listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let number = wire.made.fetch_add(1, Ordering::SeqCst);
+                let (near_in, near_out) = near.into_split();
+                let (far_in, far_out) = TcpStream::connect(to).await.unwrap().into_split();
+                tokio::spawn(wire.clone().carry(number, near_in, far_out));
+                tokio::spawn(wire.clone().carry(number, far_in, near_out));
+            }
+        });
+        address
+    }
+
+    async fn carry(self, number: usize, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut buffer = vec![0; 16_384];
+        while let Ok(length) = from.read(&mut buffer).await {
+            if self.cut.load(Ordering::SeqCst) || number < self.alive_from.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            if length == 0 || to.write_all(&buffer[..length]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// New connections work again.
+    fn mend(&self) {
+        self.alive_from.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.cut.store(false, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cut_off_node_answers_503_and_recovers() {
+    if !postgres() {
+        return;
+    }
+    let mut program = Program::new().await;
+    let server: url::Url = std::env::var("TEST_POSTGRES_URL").unwrap().parse().unwrap();
+    let wire = Wire::default();
+    let port = server.port().unwrap();
+    let address = wire.lay(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    program.set("SIGNET_DATABASE_URL", &format!("postgres://postgres@{address}/{}", program.database_name()));
+    program.run_with(&["apply", "-"], &document().to_string()).done();
+    let running = program.serve(&["serve"]);
+    let (http, url) = (http(), program.url());
+    assert!(join_all((0..8).map(|_| push(&http, &url))).await.iter().all(|status| *status == 201));
+
+    wire.cut();
+    let began = Instant::now();
+    assert!(join_all((0..12).map(|_| push(&http, &url))).await.iter().all(|status| *status == 503));
+    assert_eq!(status(&http, format!("{url}/readyz")).await, 503);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "they waited {took:?}");
+    wire.mend();
+    within(15, || async { push(&http, &url).await == 201 }).await;
+    within(15, || async { status(&http, format!("{url}/readyz")).await == 200 }).await;
+    let again = join_all((0..12).map(|_| push(&http, &url))).await;
+    assert!(again.iter().all(|status| *status == 201), "{again:?}");
+
+    wire.cut();
+    let stopping = Instant::now();
+    running.stop();
+    assert!(stopping.elapsed() < Duration::from_secs(40), "a stop is bounded: {:?}", stopping.elapsed());
+}
