@@ -1,16 +1,18 @@
 //! `signet client …`: apps.
 
-use clap::Subcommand;
+use clap::{ArgAction, Subcommand};
 use serde_json::{Value, json};
 
 use super::{ask_secret, member, print, print_json, print_table, registration, said};
+use crate::domain::api::Api;
 use crate::domain::certificate::DistinguishedName;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
+use crate::manage::apis;
 use crate::manage::clients::{self, NewClient};
 use crate::manage::export::every_client;
 use crate::manage::{By, Manager};
@@ -69,6 +71,10 @@ pub(super) struct Create {
     /// What it may ask for, with spaces between.
     #[arg(long, default_value = "openid profile email", value_parser = Scopes::parse)]
     scope: Scopes,
+    /// Scopes of one API, where another API has a scope of the same name: `"https://orders.example.com read write"`. May be
+    /// repeated.
+    #[arg(long, value_name = "IDENTIFIER SCOPES", value_parser = api_scopes, action = ArgAction::Append)]
+    api_scopes: Vec<(ApiId, Scopes)>,
     /// `client_secret_basic` (the default), `client_secret_post`, `tls_client_auth` or `none`; what needs keys is made by
     /// `signet apply`.
     #[arg(long, value_parser = member::<ClientAuthMethod>, default_value = "client_secret_basic")]
@@ -106,6 +112,12 @@ pub(super) struct Named {
     json: bool,
 }
 
+fn api_scopes(text: &str) -> Result<(ApiId, Scopes), String> {
+    let (api, scopes) = text.trim().split_once(' ').ok_or("is an API's identifier and scopes, with spaces between")?;
+    let api = ApiId::parse(api).map_err(|problem| format!("{api} {problem}"))?;
+    Ok((api, Scopes::parse(scopes)?))
+}
+
 fn distinguished_name(text: &str) -> Result<DistinguishedName, String> {
     DistinguishedName::try_from(text.to_owned()).map_err(ToOwned::to_owned)
 }
@@ -127,11 +139,11 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::RevokeRegistrationToken(named) => registration::revoke(manager, &by, &named).await,
         Command::Disable(named) => {
             let client = clients::disable(manager, &by, &named.client_id).await.map_err(said)?;
-            answer(&client, named.json, "is turned off")
+            answer(manager, &client, named.json, "is turned off").await
         }
         Command::Enable(named) => {
             let client = clients::enable(manager, &by, &named.client_id).await.map_err(said)?;
-            answer(&client, named.json, "is turned on")
+            answer(manager, &client, named.json, "is turned on").await
         }
         Command::Delete(named) => {
             clients::delete(manager, &by, &named.client_id).await.map_err(said)?;
@@ -150,6 +162,7 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
     meta.redirect_uris = args.redirect_uris;
     meta.post_logout_redirect_uris = args.post_logout_redirect_uris;
     meta.scope = args.scope;
+    meta.api_scopes = args.api_scopes.into_iter().collect();
     meta.token_endpoint_auth_method = if args.public { ClientAuthMethod::None } else { args.auth_method };
     meta.tls_client_auth_subject_dn = args.tls_client_auth_subject_dn;
     meta.tls_client_certificate_bound_access_tokens = args.certificate_bound_tokens;
@@ -187,7 +200,8 @@ fn handed_out(id: &ClientId, secret: Option<&str>, json: bool, what: &str) -> Re
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     let all = every_client(&manager.store).await.map_err(said)?;
     if json {
-        return print_json(&all.iter().map(shown).collect::<Vec<_>>());
+        let apis = apis::all(manager).await.map_err(said)?;
+        return print_json(&all.iter().map(|client| shown(client, &apis)).collect::<Vec<_>>());
     }
     let rows: Vec<_> = all
         .iter()
@@ -201,17 +215,17 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn answer(client: &Client, json: bool, what: &str) -> Result<(), String> {
+async fn answer(manager: &Manager, client: &Client, json: bool, what: &str) -> Result<(), String> {
     if json {
-        return print_json(&shown(client));
+        return print_json(&shown(client, &apis::all(manager).await.map_err(said)?));
     }
     print(&format!("{} {what}", client.id));
     Ok(())
 }
 
 /// The metadata, and beside it what is ours.
-fn shown(client: &Client) -> Value {
-    let mut shown = json!(client.meta);
+fn shown(client: &Client, apis: &[Api]) -> Value {
+    let mut shown = json!(client.meta.with_short_scopes(apis));
     if let Some(members) = shown.as_object_mut() {
         members.insert("client_id".to_owned(), json!(client.id));
         members.insert("disabled".to_owned(), json!(client.disabled));

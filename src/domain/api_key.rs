@@ -152,7 +152,7 @@ impl ApiKey {
     /// What it may do there now: what it was made for, of which the API or the client may have lost something since.
     #[must_use]
     pub fn scopes_now(&self, api: &Api, holder: &Holder) -> Scopes {
-        self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.may_have(scope))
+        self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.may_have(api, scope))
     }
 }
 
@@ -166,10 +166,10 @@ pub enum Holder {
 impl Holder {
     /// A client has the scopes it is registered for. A person has no list of them: the gate's rules look at groups.
     #[must_use]
-    pub fn may_have(&self, scope: &str) -> bool {
+    pub fn may_have(&self, api: &Api, scope: &str) -> bool {
         match self {
             Self::Person(_) => true,
-            Self::Client(client) => client.meta.scope.contains(scope),
+            Self::Client(client) => client.meta.api_scopes.contains(&api.identifier, scope),
         }
     }
 }

@@ -6,11 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::api::ApiId;
 use super::certificate::Confirmation;
 use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, SessionId, UserId};
-use super::scope::Scopes;
+use super::permissions::Permissions;
 use crate::env::Timestamp;
 
 /// Whose authority a token carries.
@@ -137,10 +136,8 @@ pub struct Authorization {
     pub sign_in: Option<SignIn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
-    pub scopes: Scopes,
-    /// The APIs that were asked for (RFC 8707); none means our own endpoints.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<ApiId>,
+    /// The scopes, each with its API; the APIs are the audience (RFC 8707), and without any it is our own endpoints.
+    pub permissions: Permissions,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// Single claims beside what the scopes say.
@@ -160,14 +157,13 @@ pub struct Authorization {
 impl Authorization {
     /// What a client gets by its own credentials alone.
     #[must_use]
-    pub fn of_client(client: ClientId, scopes: Scopes, resources: Vec<ApiId>) -> Self {
+    pub fn of_client(client: ClientId, permissions: Permissions) -> Self {
         Self {
             subject: Subject::Client,
             client,
             sign_in: None,
             grant: None,
-            scopes,
-            resources,
+            permissions,
             nonce: None,
             claims: RequestedClaims::default(),
             act: None,

@@ -1,9 +1,9 @@
 //! A client (an app): its id, what it says of itself, and what is kept of its secret.
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
-use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType};
+use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType, ResponseType};
 use super::ids::ClientId;
 use super::secret::{Digest, from_base64url};
 use super::signature_key::SignatureKey;
@@ -207,10 +207,32 @@ impl Client {
         self.meta.redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
     }
 
+    /// Whether only the client can have an answer sent to `redirect_uri` (RFC 8252 §8.6, RFC 9700 §2.6): by an https
+    /// address of its own, or because it authenticates when it redeems the code. Any program on a device can listen on a
+    /// loopback port or claim a private-use scheme.
+    #[must_use]
+    pub fn is_identified_by(&self, redirect_uri: &str, response_type: ResponseType) -> bool {
+        let by_authentication = !self.meta.is_public() && response_type == ResponseType::Code;
+        by_authentication || is_https_elsewhere(redirect_uri)
+    }
+
     #[must_use]
     pub fn logs_out_to(&self, sent: &str) -> bool {
         self.meta.post_logout_redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
     }
+}
+
+/// Whether an address is https at a host that is not the device's own.
+fn is_https_elsewhere(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| {
+        let own = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        url.scheme() == "https" && !own
+    })
 }
 
 /// An address's host with its port, or the scheme of an app on a device.
@@ -225,6 +247,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Client, Registered};
+    use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::ClientId;
     use crate::env::Timestamp;
 
@@ -245,6 +268,31 @@ mod tests {
             (of(document, "https://app.example:8443/c", &[bank]), Some(bank), Some("app.example:8443")),
         ] {
             assert_eq!(client.unverified_place(asked).as_deref(), shown, "{client:?} {asked:?}");
+        }
+    }
+
+    /// RFC 8252 §8.6.
+    #[test]
+    fn redirect_identifies_the_client_by_https_or_authentication() {
+        let of = |method: &str| {
+            let meta = serde_json::from_value(json!({ "token_endpoint_auth_method": method })).unwrap();
+            Client::of_document(ClientId::parse("app").unwrap(), meta, Timestamp(0))
+        };
+        let (public, confidential) = (of("none"), of("client_secret_basic"));
+        for (uri, by_address) in [
+            ("https://app.example/cb", true),
+            ("http://127.0.0.1:9999/cb", false),
+            ("http://[::1]/cb", false),
+            ("http://localhost/cb", false),
+            ("https://localhost:9999/cb", false),
+            ("https://127.0.0.1/cb", false),
+            ("https://app.localhost/cb", false),
+            ("com.example.app:/cb", false),
+        ] {
+            assert_eq!(public.is_identified_by(uri, ResponseType::Code), by_address, "{uri}");
+            assert!(confidential.is_identified_by(uri, ResponseType::Code), "{uri}");
+            // Nobody authenticates for tokens that the browser brings along.
+            assert_eq!(confidential.is_identified_by(uri, ResponseType::IdToken), by_address, "{uri}");
         }
     }
 }

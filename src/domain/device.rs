@@ -5,10 +5,9 @@
 
 use std::fmt;
 
-use super::api::ApiId;
 use super::authorization::Authorization;
 use super::ids::ClientId;
-use super::scope::Scopes;
+use super::permissions::Permissions;
 use super::secret::{Digest, SecretKind};
 use crate::env::Timestamp;
 
@@ -86,8 +85,7 @@ pub struct DeviceRequest {
     /// Of the code that a person types.
     pub user_code: Digest,
     pub client: ClientId,
-    pub scopes: Scopes,
-    pub resources: Vec<ApiId>,
+    pub permissions: Permissions,
     /// From where the device asked, for the person to recognise.
     pub address: String,
     pub user_agent: String,
@@ -153,7 +151,7 @@ mod tests {
     use super::{Decision, DeviceRequest, LETTERS, Poll, UserCode};
     use crate::domain::authorization::Authorization;
     use crate::domain::ids::ClientId;
-    use crate::domain::scope::Scopes;
+    use crate::domain::permissions::Permissions;
     use crate::domain::secret::Digest;
     use crate::env::Timestamp;
 
@@ -207,14 +205,13 @@ mod tests {
     fn a_poll_comes_to_one_thing() {
         let then = Timestamp::from_seconds(1000);
         let tv = ClientId::parse("tv").unwrap();
-        let authorization = Box::new(Authorization::of_client(tv.clone(), Scopes::default(), Vec::new()));
+        let authorization = Box::new(Authorization::of_client(tv.clone(), Permissions::default()));
         let allowed = Decision::Allowed { authorization: authorization.clone(), at: then };
         let request = |polled: Option<i64>, decision: Option<Decision>, used: bool| DeviceRequest {
             digest: Digest([1; 32]),
             user_code: Digest([2; 32]),
             client: tv.clone(),
-            scopes: Scopes::default(),
-            resources: Vec::new(),
+            permissions: Permissions::default(),
             address: String::new(),
             user_agent: String::new(),
             issued_at: then,

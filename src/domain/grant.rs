@@ -118,7 +118,7 @@ mod tests {
     use super::{FamilySalt, Grant, Presented, Repeats};
     use crate::domain::authorization::Authorization;
     use crate::domain::ids::{ClientId, GrantId};
-    use crate::domain::scope::Scopes;
+    use crate::domain::permissions::Permissions;
     use crate::domain::secret::Digest;
     use crate::env::Timestamp;
 
@@ -126,7 +126,7 @@ mod tests {
         let then = Timestamp::from_seconds(10_000);
         Grant {
             id: GrantId(uuid::Uuid::nil()),
-            authorization: Authorization::of_client(ClientId::parse("web").unwrap(), Scopes::default(), Vec::new()),
+            authorization: Authorization::of_client(ClientId::parse("web").unwrap(), Permissions::default()),
             generation: 5,
             salt: FamilySalt([0; 16]),
             current: Digest([5; 32]),

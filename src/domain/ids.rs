@@ -98,3 +98,41 @@ impl From<ClientId> for String {
         id.0
     }
 }
+
+/// The absolute URI that names an API in `resource` and in a token's `aud`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiId(String);
+
+impl ApiId {
+    /// # Errors
+    /// A sentence that says what is wrong (RFC 8707 §2: absolute, no fragment).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > 500 || !text.bytes().all(|b| matches!(b, 0x21..=0x7e)) {
+            return Err("is a URI of at most 500 characters");
+        }
+        if text.contains('#') || url::Url::parse(text).is_err() {
+            return Err("is an absolute URI without a fragment (RFC 8707 section 2)");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ApiId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).map_err(|problem| format!("the identifier {text:?} {problem}"))
+    }
+}
+
+impl From<ApiId> for String {
+    fn from(id: ApiId) -> Self {
+        id.0
+    }
+}

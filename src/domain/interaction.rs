@@ -5,12 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::api::ApiId;
 use super::claims_request::{AcrRequest, RequestedClaims};
 use super::client_metadata::ResponseType;
 use super::code::CodeChallenge;
 use super::ids::{ClientId, InteractionId, UserId};
-use super::scope::Scopes;
+use super::permissions::Permissions;
 use super::secret::Digest;
 use crate::env::Timestamp;
 
@@ -75,9 +74,7 @@ pub struct AuthorizationRequest {
     pub client: ClientId,
     pub response_type: ResponseType,
     pub reply_to: ReplyTo,
-    pub scopes: Scopes,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<ApiId>,
+    pub permissions: Permissions,
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
     pub prompt: Prompt,
@@ -97,8 +94,8 @@ pub struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// What a person has to allow: the scopes, and those of the single claims asked for.
     #[must_use]
-    pub fn to_be_allowed(&self) -> Scopes {
-        self.scopes.union(&self.claims.scopes())
+    pub fn to_be_allowed(&self) -> Permissions {
+        self.permissions.union(&Permissions::general(self.claims.scopes()))
     }
 }
 

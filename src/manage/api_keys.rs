@@ -11,6 +11,7 @@ use crate::domain::api_key::{ApiKey, ApiKeySecret, MOST_NETWORKS, Owner, key_nam
 use crate::domain::event::EventKind;
 use crate::domain::gate::GateName;
 use crate::domain::ids::ApiKeyId;
+use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
 use crate::store::{Tx, api_keys, apis, clients, events, people};
@@ -98,7 +99,7 @@ pub async fn revoke(manager: &Manager, by: &By, id: ApiKeyId, owner: Option<Owne
 }
 
 /// Keeps the owner as they are until the transaction ends; a client's scopes, which its keys do not exceed.
-async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<Scopes>> {
+async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
     match owner {
         Owner::User(id) => {
             if people::hold(tx, *id, None).await? {
@@ -111,7 +112,7 @@ async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<Scopes>> {
         }
         Owner::Client(id) => match clients::hold(tx, id).await? {
             Some(client) if client.disabled => Err(turned_off(id.as_str())),
-            Some(client) => Ok(Some(client.meta.scope)),
+            Some(client) => Ok(Some(client.meta.api_scopes)),
             None => Err(ManageError::NotFound(format!("client {id}"))),
         },
     }
@@ -127,9 +128,9 @@ async fn api_of(tx: &Tx, gate: &GateName) -> Result<Api> {
     api.ok_or_else(|| ManageError::invalid("api", format!("has no gate {:?} that accepts API keys", gate.as_str())))
 }
 
-fn scope_problem(asked: &Scopes, api: &Api, may_have: Option<&Scopes>) -> Vec<FieldError> {
+fn scope_problem(asked: &Scopes, api: &Api, may_have: Option<&ApiScopes>) -> Vec<FieldError> {
     let not_the_apis = asked.filtered(|scope| !api.scopes.contains(scope));
-    let beyond = asked.filtered(|scope| may_have.is_some_and(|may_have| !may_have.contains(scope)));
+    let beyond = asked.filtered(|scope| may_have.is_some_and(|may_have| !may_have.contains(&api.identifier, scope)));
     if !not_the_apis.is_empty() {
         return vec![FieldError::new("scope", format!("has {not_the_apis}, which {} has not", api.shown_name()))];
     }

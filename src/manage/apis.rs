@@ -1,8 +1,9 @@
 //! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
 
-use super::{By, ManageError, Manager, Recorder, Result, differing};
+use super::{By, ManageError, Manager, Recorder, Result, clients, differing};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
+use crate::domain::scope::Scopes;
 use crate::store::{Change, Tx, api_keys, apis};
 
 /// Every API, by identifier.
@@ -118,6 +119,11 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
     }
     if !fields.is_empty() {
         apis::put(tx, api).await?;
+        if before.is_some_and(|before| !before.scopes.within(&api.scopes)) {
+            clients::lose_api_scopes(tx, recorder, &api.identifier, &api.scopes).await?;
+        }
+        let new = api.scopes.filtered(|scope| before.is_none_or(|before| !before.scopes.contains(scope)));
+        clients::resolve_new_scopes(tx, recorder, &new).await?;
         tx.tell(Change::Apis).await?;
         recorder.other(tx, kind, api.identifier.as_str()).await?;
     }
@@ -126,6 +132,7 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
 
 pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, id: &ApiId) -> Result<()> {
     api_keys::delete_of_api(tx, id).await?;
+    clients::lose_api_scopes(tx, recorder, id, &Scopes::default()).await?;
     apis::delete(tx, id).await?;
     tx.tell(Change::Apis).await?;
     recorder.other(tx, EventKind::ApiDeleted, id.as_str()).await

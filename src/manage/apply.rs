@@ -13,7 +13,7 @@ use super::document::{ClientRow, Document, UserRow};
 use super::export::{every_client, every_person};
 use super::people::Saving;
 use super::{
-    By, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
+    By, FieldError, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
     people as person_rows, signature_keys,
 };
 use crate::domain::api::Api;
@@ -192,8 +192,8 @@ impl Run {
             let fields = fields.map_err(|error| in_row("apis", at, error))?;
             self.saved(before.is_some(), "api", api.identifier.as_str(), fields);
         }
-        for row in document.clients {
-            self.client(tx, row).await?;
+        for (at, row) in document.clients.into_iter().enumerate() {
+            self.client(tx, row).await.map_err(|error| in_row("clients", at, error))?;
         }
         self.prune(tx, surplus).await?;
         Ok(self.plan)
@@ -257,6 +257,7 @@ impl Run {
         let mut after =
             before.clone().unwrap_or_else(|| client_rows::blank(&env, row.client_id.clone(), row.meta.clone()));
         after.meta = row.meta;
+        client_rows::resolve_scopes(tx, &mut after.meta).await?;
         after.disabled = row.disabled.unwrap_or(after.disabled);
         if let Some(keys) = row.signature_keys {
             after.signature_keys = signature_keys::kept(keys, &after.signature_keys, &master)?;
@@ -309,13 +310,20 @@ impl Run {
     }
 }
 
-/// A disagreement that begins with the member at fault, said of its row.
+/// A disagreement that begins with the member at fault, and members that are wrong, said of their row.
 fn in_row(section: &str, at: usize, error: ManageError) -> ManageError {
     match error {
         ManageError::Conflict(text) if text.split_once(": ").is_some_and(|(field, _)| !field.contains(' ')) => {
             ManageError::Conflict(format!("{section}[{at}].{text}"))
         }
         ManageError::NeedsAdoption { username, .. } => ManageError::NeedsAdoption { username, row: Some(at) },
+        ManageError::Invalid(errors) => {
+            let placed = |error: FieldError| match error.field.contains('[') {
+                true => error,
+                false => FieldError::new(format!("{section}[{at}].{}", error.field), error.message),
+            };
+            ManageError::Invalid(errors.into_iter().map(placed).collect())
+        }
         error => error,
     }
 }

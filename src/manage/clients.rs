@@ -9,13 +9,14 @@ use crate::domain::api_key::Owner;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::scope::Scopes;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::domain::signature_key::{KeyId, MOST_KEYS};
 use crate::env::Env;
 use crate::keys::MasterKey;
 use crate::store::{
-    Change, Cutoff, StoreError, Tx, api_keys, clients, codes, consents, device_codes, grants, session_clients,
+    Change, Cutoff, StoreError, Tx, api_keys, apis, clients, codes, consents, device_codes, grants, session_clients,
 };
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
@@ -58,6 +59,7 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
     manager
         .transact(move |tx| {
             Box::pin(async move {
+                resolve_scopes(tx, &mut client.meta).await?;
                 add_in(tx, &recorder, &client).await?;
                 Ok((client, generated))
             })
@@ -76,12 +78,60 @@ pub async fn update(
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()));
     }
-    let (env, master) = (manager.store.env().clone(), manager.master.clone());
-    change(manager, by, id, move |client| {
-        client.meta = meta;
-        complete(&env, &master, client)
-    })
-    .await
+    let (env, master, recorder) = (manager.store.env().clone(), manager.master.clone(), manager.recorder(by));
+    let (id, mut meta) = (id.clone(), meta);
+    manager
+        .transact(move |tx| {
+            Box::pin(async move {
+                let before = found(tx, &id).await?;
+                resolve_scopes(tx, &mut meta).await?;
+                let mut after = Client { meta, ..before.clone() };
+                let generated = complete(&env, &master, &mut after)?;
+                save_in(tx, &recorder, &before, &after).await?;
+                Ok((after, generated))
+            })
+        })
+        .await
+}
+
+/// Finds out whose scopes the metadata names.
+pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result<()> {
+    let problems = meta.resolve_scopes(&apis::all(tx.conn()).await?);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()))
+}
+
+/// A client that an administrator registered for a name before an API defined it gets that scope with the API, as if both
+/// had come in the other order. A name that another API defines too stays without meaning.
+pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scopes) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let apis = apis::all(tx.conn()).await?;
+    for scope in new.iter() {
+        for before in clients::with_general_scope(tx, scope).await? {
+            let mut after = before.clone();
+            if before.is_verified() {
+                after.meta.sort_scopes(&apis);
+                save_in(tx, recorder, &before, &after).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the scopes that an API does not keep out of what clients may ask for: neither another API that takes the name nor
+/// one made anew under the same identifier has them.
+pub(super) async fn lose_api_scopes(tx: &Tx, recorder: &Recorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
+    for before in clients::with_scopes_of(tx, api).await? {
+        let mut after = before.clone();
+        if after.meta.lose_api_scopes(api, keeps) {
+            save_in(tx, recorder, &before, &after).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.

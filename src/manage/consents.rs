@@ -7,14 +7,14 @@ use super::{By, ManageError, Manager, Result};
 use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
-use crate::domain::scope::Scopes;
+use crate::domain::permissions::Permissions;
 use crate::env::Timestamp;
 use crate::store::{Change, Cutoff, Store, StoreError, clients, consents, events, grants};
 
 /// A client that may use somebody's account, or one of ours that they may open.
 pub struct Connected {
     pub client: Arc<Client>,
-    pub scopes: Scopes,
+    pub permissions: Permissions,
     /// Nothing where it holds nothing that could be taken back.
     pub since: Option<Timestamp>,
 }
@@ -25,30 +25,30 @@ const MOST_OPENED: u64 = 100;
 /// What was allowed on the consent page, what apps of our own, for which nobody is asked, hold on to, and those of them
 /// that are opened from here.
 pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<Connected>, StoreError> {
-    let mut allowed: BTreeMap<ClientId, (Scopes, Timestamp)> = consents::of_user(store.read(), user)
+    let mut allowed: BTreeMap<ClientId, (Permissions, Timestamp)> = consents::of_user(store.read(), user)
         .await?
         .into_iter()
-        .map(|given| (given.client, (given.scopes, given.created_at)))
+        .map(|given| (given.client, (given.allowed, given.created_at)))
         .collect();
     for grant in grants::of_user(store.read(), user, store.env().now()).await? {
         let entry = allowed.entry(grant.authorization.client.clone());
-        let (scopes, since) = entry.or_insert_with(|| (Scopes::default(), grant.created_at));
-        *scopes = scopes.union(&grant.authorization.scopes);
+        let (permissions, since) = entry.or_insert_with(|| (Permissions::default(), grant.created_at));
+        *permissions = permissions.union(&grant.authorization.permissions);
         *since = (*since).min(grant.created_at);
     }
     let mut all = Vec::new();
-    for (id, (scopes, since)) in allowed {
+    for (id, (permissions, since)) in allowed {
         let client = match store.authority().client(store, &id).await? {
             Some(client) => client,
             // Its document is not needed to take back what it has; a client that was deleted has nothing any more.
             None if id.is_web_address() => Arc::new(Client::of_address(id)),
             None => continue,
         };
-        all.push(Connected { client, scopes, since: Some(since) });
+        all.push(Connected { client, permissions, since: Some(since) });
     }
     for client in clients::opened_here(store.read(), MOST_OPENED).await? {
         if all.iter().all(|listed| listed.client.id != client.id) {
-            all.push(Connected { client: Arc::new(client), scopes: Scopes::default(), since: None });
+            all.push(Connected { client: Arc::new(client), permissions: Permissions::default(), since: None });
         }
     }
     Ok(all)

@@ -29,6 +29,7 @@ pub async fn export(manager: &Manager) -> Result<Document> {
             adopt: false,
         });
     }
+    let apis = apis::all(store.read()).await?;
     let clients = every_client(store).await?.into_iter().map(|client| ClientRow {
         client_id: client.id,
         client_secret: None,
@@ -36,9 +37,10 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         signature_keys: Some(client.signature_keys.into_iter().map(SignatureKeyRow::of).collect::<Vec<_>>())
             .filter(|keys| !keys.is_empty()),
         disabled: client.disabled.then_some(true),
-        meta: client.meta,
+        meta: client.meta.with_short_scopes(&apis),
     });
-    Ok(Document { groups, users, apis: apis::all(store.read()).await?, clients: clients.collect() })
+    let clients = clients.collect();
+    Ok(Document { groups, users, apis, clients })
 }
 
 pub async fn every_person(store: &Store) -> Result<Vec<User>> {

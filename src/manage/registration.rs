@@ -12,7 +12,7 @@ use crate::domain::event::{Actor, EventKind, Origin};
 use crate::domain::ids::{ClientId, InitialAccessId};
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::store::initial_access::{self, InitialAccess};
-use crate::store::{Store, StoreError, Tx, clients, settings};
+use crate::store::{Store, StoreError, Tx, apis, clients, settings};
 
 /// The row at which registrations wait for each other, so that the number of clients is counted, not guessed.
 const TURN: &str = "registration";
@@ -62,6 +62,7 @@ pub async fn register(
                 {
                     return Ok(Err(Refused::Token));
                 }
+                client.meta.resolve_own_scopes(None, &apis::all(tx.conn()).await?);
                 add_in(tx, &recorder, &client).await?;
                 Ok(Ok((client, token)))
             })
@@ -86,6 +87,7 @@ pub async fn replace(
                 let Some(before) = own(tx, &id, &token).await? else { return Ok(None) };
                 let mut after = before.clone();
                 after.meta = with_what_was_given(meta, &before.meta);
+                after.meta.resolve_own_scopes(Some(&before.meta), &apis::all(tx.conn()).await?);
                 give_secret(&giver, &mut after)?;
                 save_in(tx, &recorder, &before, &after).await?;
                 Ok(Some(after))

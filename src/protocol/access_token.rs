@@ -13,7 +13,8 @@ use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TokenFormat;
 use crate::domain::ids::{ClientId, GrantId, SessionId};
-use crate::domain::scope::{OPENID, Scopes};
+use crate::domain::permissions::{ApiScopes, Permissions};
+use crate::domain::scope::{STANDARD, Scopes};
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
@@ -61,6 +62,9 @@ struct Claims {
     client_id: ClientId,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
     scope: Scopes,
+    /// Ours: which scope is which API's, where the token is for several.
+    #[serde(default, skip_serializing_if = "ApiScopes::is_empty")]
+    api_scopes: ApiScopes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,8 +122,8 @@ pub struct Verified {
 
 impl Provider {
     /// The shortest life among the APIs asked for, and opaque where one of them or the client wants that.
-    pub fn plan_access_token(&self, client: &Client, resources: &[ApiId], apis: &[Api]) -> Plan {
-        let asked = || apis.iter().filter(|api| resources.contains(&api.identifier));
+    pub fn plan_access_token(&self, client: &Client, asked: &ApiScopes, apis: &[Api]) -> Plan {
+        let asked = || apis.iter().filter(|api| asked.has_api(&api.identifier));
         let opaque = asked()
             .filter_map(|api| api.access_token_format)
             .chain(client.meta.access_token_format)
@@ -144,7 +148,7 @@ impl Provider {
         let secret = SecretKind::AccessToken.mint(self.env.random());
         let row = OpaqueToken {
             digest: SecretKind::AccessToken.digest(secret.expose()),
-            authorization: authorization.clone(),
+            authorization: in_access_token(authorization),
             issued_at: plan.as_of.unwrap_or_else(|| tx.now()),
             expires_at: tx.now().plus_seconds(plan.lifetime),
         };
@@ -173,6 +177,7 @@ impl Provider {
         issued_at: Timestamp,
     ) -> Result<Secret> {
         let sign_in = authorization.sign_in.as_ref();
+        let permissions = authorization.permissions.in_access_token();
         let claims = Claims {
             iss: self.issuer.as_str().to_owned(),
             sub: self.subject(client, authorization),
@@ -182,7 +187,8 @@ impl Provider {
             // A UUIDv7: its first bits are the time in milliseconds, exact where `iat` is not.
             jti: self.env.uuid_at(plan.as_of.unwrap_or(issued_at)).to_string(),
             client_id: authorization.client.clone(),
-            scope: authorization.scopes.clone(),
+            scope: permissions.names(),
+            api_scopes: permissions.apis.of_apis(|_| permissions.apis.len() > 1),
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
             acr: sign_in.map(SignIn::acr),
             amr: sign_in.map(|sign_in| sign_in.method.amr().iter().map(ToString::to_string).collect()),
@@ -199,8 +205,9 @@ impl Provider {
 
     /// The APIs asked for; our own endpoints where there are none, or beside them for OpenID Connect.
     pub fn audience(&self, authorization: &Authorization) -> Audience {
-        let mut audience: Vec<String> = authorization.resources.iter().map(|api| api.as_str().to_owned()).collect();
-        if audience.is_empty() || authorization.scopes.contains(OPENID) {
+        let permissions = &authorization.permissions;
+        let mut audience: Vec<String> = permissions.apis.apis().map(|api| api.as_str().to_owned()).collect();
+        if audience.is_empty() || permissions.has_openid() {
             audience.push(self.issuer.as_str().to_owned());
         }
         Audience::of(audience)
@@ -213,8 +220,24 @@ impl Provider {
         } else {
             self.read_jwt(token).await?
         };
-        Ok(verified
+        let Some(verified) = verified else { return Ok(None) };
+        let Some(authorization) = self.allowed_now(&verified.authorization).await? else { return Ok(None) };
+        let audience = self.audience(&authorization);
+        Ok(Some(Verified { authorization, audience, ..verified })
             .filter(|token| self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)))
+    }
+
+    /// What is allowed now of an authorization that a token carries: to its client, and to each one through which it came
+    /// by token exchange. Nothing where one of them is gone.
+    pub async fn allowed_now(&self, authorization: &Authorization) -> Result<Option<Authorization>> {
+        let apis = self.store.authority().apis(&self.store).await?;
+        let Some(client) = self.issued_to(&authorization.client).await? else { return Ok(None) };
+        let mut left = authorization.narrowed(&client, &apis);
+        for id in &authorization.through {
+            let Some(client) = self.issued_to(id).await? else { return Ok(None) };
+            left = left.and_then(|left| left.narrowed(&client, &apis));
+        }
+        Ok(left)
     }
 
     async fn read_opaque(&self, token: &str) -> Result<Option<Verified>> {
@@ -239,6 +262,24 @@ impl Provider {
         Ok(client.and_then(|client| self.understand(&client, claims)))
     }
 
+    /// The permissions of a JWT: of one API, all scopes but the standard ones are its own.
+    fn carried(&self, audience: &Audience, scope: Scopes, api_scopes: ApiScopes) -> Permissions {
+        let apis = audience.values().filter(|value| *value != self.issuer.as_str());
+        let apis: Vec<ApiId> = apis.filter_map(|value| ApiId::parse(value).ok()).collect();
+        match apis.as_slice() {
+            [] => Permissions::general(scope),
+            [only] => {
+                let own = scope.filtered(|scope| !STANDARD.contains(&scope));
+                let general = scope.filtered(|scope| STANDARD.contains(&scope));
+                Permissions { general, apis: [(only.clone(), own)].into_iter().collect() }
+            }
+            several => Permissions {
+                general: scope.filtered(|scope| STANDARD.contains(&scope)),
+                apis: api_scopes.of_apis(|api| several.contains(api)),
+            },
+        }
+    }
+
     fn understand(&self, client: &Client, claims: Claims) -> Option<Verified> {
         let id = uuid::Uuid::parse_str(&claims.jti).ok()?;
         let (seconds, nanos) = id.get_timestamp()?.to_unix();
@@ -255,13 +296,13 @@ impl Provider {
             told_acr: Some(acr),
             session_ends: None,
         });
+        let permissions = self.carried(&claims.aud, claims.scope, claims.api_scopes);
         let authorization = Authorization {
             subject,
             client: claims.client_id,
             sign_in,
             grant: claims.grant,
-            scopes: claims.scope,
-            resources: Vec::new(),
+            permissions,
             nonce: None,
             claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
             act: claims.act,
@@ -271,4 +312,8 @@ impl Provider {
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })
     }
+}
+
+fn in_access_token(authorization: &Authorization) -> Authorization {
+    Authorization { permissions: authorization.permissions.in_access_token(), ..authorization.clone() }
 }

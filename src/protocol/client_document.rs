@@ -24,6 +24,7 @@ use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{ClientMetadata, GrantType};
 use crate::domain::ids::ClientId;
+use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
@@ -107,10 +108,16 @@ impl Provider {
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
     /// whether the document is still there.
     pub async fn issued_to(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
-        let stored = self.store.authority().client(&self.store, id).await?;
-        let documented =
-            || (self.client_documents.is_on() && is_address(id)).then(|| Arc::new(Client::of_address(id.clone())));
-        Ok(stored.or_else(documented))
+        if let Some(stored) = self.store.authority().client(&self.store, id).await? {
+            return Ok(Some(stored));
+        }
+        let Some(scopes) = self.client_documents.scopes.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
+        let apis = self.store.authority().apis(&self.store).await?;
+        let mut client = Client::of_address(id.clone());
+        client.meta.grant_types = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+        client.meta.scope = scopes.clone();
+        client.meta.api_scopes = of_every_api(&apis);
+        Ok(Some(Arc::new(client)))
     }
 
     async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), Problem> {
@@ -164,12 +171,18 @@ impl Kept {
         let (meta, read_at) = self.document.as_ref()?;
         let mut meta = meta.clone();
         let renews = meta.allows(GrantType::RefreshToken);
-        let usual = scopes.iter().filter(|scope| *scope != OFFLINE_ACCESS || renews);
-        meta.scope = usual.chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        meta.scope = scopes.filtered(|scope| scope != OFFLINE_ACCESS || renews);
+        meta.api_scopes = of_every_api(&apis);
         let client = Arc::new(Client::of_document(id.clone(), meta, *read_at));
         self.client = Some((apis, client.clone()));
         Some(client)
     }
+}
+
+/// Such a client may ask for every scope of every API.
+fn of_every_api(apis: &[Api]) -> ApiScopes {
+    let with_scopes = apis.iter().filter(|api| !api.scopes.is_empty());
+    with_scopes.map(|api| (api.identifier.clone(), api.scopes.clone())).collect()
 }
 
 /// What a document says of the client, all but the scopes.

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Provider;
-use super::authorize::request::scopes;
+use super::authorize::request::permissions;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
-use super::resource::resources;
 use crate::domain::authorization::{Authorization, SignIn, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
@@ -69,16 +68,14 @@ impl Provider {
         parameters.check_repetition()?;
         let apis = self.store.authority().apis(&self.store).await?;
         // What it leads to is a redemption, as of a code.
-        let scopes = scopes(parameters, client, ResponseType::Code, &apis)?;
-        let resources = resources(parameters, &scopes, &apis, !client.is_trusted())?;
+        let permissions = permissions(parameters, client, ResponseType::Code, &apis)?;
         let secret = SecretKind::DeviceCode.mint(self.env.random());
         let now = self.env.now();
         let request = |user_code: &UserCode| DeviceRequest {
             digest: SecretKind::DeviceCode.digest(secret.expose()),
             user_code: user_code.digest(),
             client: client.id.clone(),
-            scopes: scopes.clone(),
-            resources: resources.clone(),
+            permissions: permissions.clone(),
             address: origin.address.clone(),
             user_agent: origin.user_agent.clone(),
             issued_at: now,
@@ -116,14 +113,16 @@ impl Provider {
         Err(taken.into())
     }
 
-    /// The request that waits under that code, of a client that is turned on. Unknown, expired, decided and used are one
+    /// The request that waits under that code, of a client that is turned on, as far as it is allowed now. Unknown, expired, decided and used are one
     /// answer.
     pub async fn waiting_device(&self, code: &UserCode) -> Result<Option<Waiting>> {
         let found = device_codes::undecided(self.store.read(), &code.digest(), self.env.now()).await?;
         let Some(request) = found else { return Ok(None) };
         let client = self.client(&request.client).await?;
         let client = client.filter(|client| !client.disabled && client.meta.allows(GrantType::DeviceCode));
-        Ok(client.map(|client| Waiting { request, client }))
+        let Some(client) = client else { return Ok(None) };
+        let apis = self.store.authority().apis(&self.store).await?;
+        Ok(request.narrowed(&client, &apis).map(|request| Waiting { request, client }))
     }
 
     /// Writes down what the person of `session` said.
@@ -146,8 +145,7 @@ impl Provider {
                 session_ends: Some(session.expires_at),
             }),
             grant: Some(GrantId(self.env.uuid())),
-            scopes: request.scopes.clone(),
-            resources: request.resources.clone(),
+            permissions: request.permissions.clone(),
             nonce: None,
             claims: RequestedClaims::default(),
             act: None,
@@ -162,10 +160,10 @@ impl Provider {
             user: Some(session.user),
             client: Some(request.client.clone()),
             origin,
-            detail: format!("on a device: {}", request.scopes),
+            detail: format!("on a device: {}", request.permissions),
         };
         // A trusted client is allowed by whoever made it one; what this person says is about this device alone.
-        let remembered = allow && !waiting.client.is_trusted();
+        let recorded = allow && !waiting.client.is_trusted();
         let (user, session, code) = (session.user, session.id, request.user_code);
         let write = self.store.write(move |tx| {
             Box::pin(async move {
@@ -176,8 +174,9 @@ impl Provider {
                 if !device_codes::decide(tx, &code, allow.then_some(&authorization)).await? {
                     return Ok(Answered::TooLate);
                 }
-                if remembered {
-                    consents::give(tx, user, &authorization.client, &authorization.scopes).await?;
+                if recorded {
+                    // A redirect may lead elsewhere than to this device: it asks again.
+                    consents::give(tx, user, &authorization.client, &authorization.permissions, false).await?;
                 }
                 events::insert(tx, &event).await?;
                 Ok(Answered::Done)

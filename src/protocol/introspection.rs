@@ -68,7 +68,8 @@ impl Provider {
         if !good {
             return Ok(None);
         }
-        let answer = self.describe(&grant.authorization, &audience, grant.rotated_at, grant.expires_at).await?;
+        let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };
+        let answer = self.describe(&left, &audience, grant.rotated_at, grant.expires_at).await?;
         Ok(answer.map(Value::from))
     }
 
@@ -87,7 +88,7 @@ impl Provider {
             ("sub", self.subject(&client, of).into()),
             ("aud", json!(audience)),
             ("client_id", of.client.as_str().into()),
-            ("scope", of.scopes.to_string().into()),
+            ("scope", of.permissions.names().to_string().into()),
             ("iat", issued.seconds().into()),
             ("exp", expires.seconds().into()),
         ]

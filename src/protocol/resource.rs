@@ -1,55 +1,142 @@
-//! Resource indicators (RFC 8707): which APIs a token is for.
+//! Which permissions a request asks for: the names in `scope` become scopes of APIs by `resource` (RFC 8707, RFC 9068 §3).
 //!
-//! Next door: [`super::access_token`], whose audience they are; `domain::api`, what an API is.
+//! A name that several APIs define means those that `resource` names. Without `resource` all API scopes asked for have to
+//! be of one API, which is the token's audience then. A token has several audiences only where several were named.
+//! Next door: [`super::access_token`], which has these audiences; `domain::permissions`, the pairs.
 
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
-use crate::domain::api::{Api, ApiId};
-use crate::domain::scope::Scopes;
+use crate::domain::api::Api;
+use crate::domain::permissions::Permissions;
+use crate::domain::scope::{STANDARD, Scopes};
 
-/// RFC 8707 §2; without `resource`, the APIs that the scopes are of.
-///
-/// Naming an API is no way into it: one of its scopes has to be asked for, which is what a person allows and a client is
-/// registered for. An API without scopes is for clients about which nobody is asked.
-pub fn resources(
-    parameters: &Parameters,
-    scopes: &Scopes,
-    apis: &[Api],
-    somebody_is_asked: bool,
-) -> Result<Vec<ApiId>> {
-    let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidTarget, text);
-    let mut resources: Vec<ApiId> = Vec::new();
-    for asked in parameters.all("resource") {
-        let Some(api) = apis.iter().find(|api| api.identifier.as_str() == asked) else {
-            return Err(invalid("resource is not an API that is registered here."));
-        };
-        let entered = if api.scopes.is_empty() {
-            !somebody_is_asked
-        } else {
-            api.scopes.iter().any(|scope| scopes.contains(scope))
-        };
-        if !entered {
-            return Err(invalid("resource is an API of which no scope is asked for."));
-        }
-        if !resources.contains(&api.identifier) {
-            resources.push(api.identifier.clone());
-        }
-    }
-    if resources.is_empty() {
-        let owning = apis.iter().filter(|api| api.scopes.iter().any(|scope| scopes.contains(scope)));
-        resources.extend(owning.map(|api| api.identifier.clone()));
-    }
-    Ok(resources)
+fn invalid_target(text: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidTarget, text)
 }
 
-/// RFC 8707 §2.2: a token request may narrow the resources of its grant, and go no further.
-pub fn narrowed(parameters: &Parameters, granted: &[ApiId]) -> Result<Vec<ApiId>> {
-    let asked: Vec<&str> = parameters.all("resource").collect();
-    if asked.iter().any(|asked| !granted.iter().any(|api| api.as_str() == *asked)) {
-        return Err(OAuthError::new(ErrorCode::InvalidTarget, "resource was not part of the authorization."));
+fn invalid_scope(text: impl Into<String>) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidScope, text.into())
+}
+
+/// What a request is judged against.
+pub struct Judging<'a> {
+    /// What the client may ask for.
+    pub allowed: &'a Permissions,
+    pub apis: &'a [Api],
+    /// Whether a user decides on it. Nobody could decide on an API without scopes.
+    pub user_is_asked: bool,
+}
+
+impl Judging<'_> {
+    /// The APIs that `resource` names (RFC 8707 §2).
+    pub fn resources(&self, parameters: &Parameters) -> Result<Vec<&Api>> {
+        let mut named: Vec<&Api> = Vec::new();
+        for asked in parameters.all("resource") {
+            let api = self.apis.iter().find(|api| api.identifier.as_str() == asked);
+            let api = api.ok_or_else(|| invalid_target("resource is not an API that is registered here."))?;
+            if named.iter().all(|known| known.identifier != api.identifier) {
+                named.push(api);
+            }
+        }
+        Ok(named)
     }
-    if asked.is_empty() {
-        return Ok(granted.to_vec());
+
+    /// The permissions that `names` stand for. What nobody here knows is passed over (OpenID Connect Core §3.1.2.1), and
+    /// so are other APIs' scopes beside `resource`; what the client may not have is refused.
+    ///
+    /// Naming an API is no way into it: one of its scopes has to be asked for, which is what a user allows and a client
+    /// is registered for. An API without scopes is for clients about which no user is asked.
+    pub fn asked(&self, names: &Scopes, resources: &[&Api]) -> Result<Permissions> {
+        let mut permissions = Permissions::default();
+        let mut general = Vec::new();
+        for name in names.iter() {
+            let in_question =
+                |api: &&Api| resources.is_empty() || resources.iter().any(|r| r.identifier == api.identifier);
+            let defined = |api: &&Api| !STANDARD.contains(&name) && api.scopes.contains(name);
+            let mut owners = self.apis.iter().filter(defined).peekable();
+            if owners.peek().is_none() {
+                if self.allowed.general.contains(name) {
+                    general.push(name);
+                } else if STANDARD.contains(&name) {
+                    return Err(not_allowed(name));
+                }
+                continue;
+            }
+            let owners: Vec<&Api> = owners.filter(in_question).collect();
+            let mut may = owners.iter().filter(|api| self.allowed.apis.contains(&api.identifier, name)).peekable();
+            if !owners.is_empty() && may.peek().is_none() {
+                return Err(not_allowed(name));
+            }
+            for api in may {
+                permissions.apis.add(&api.identifier, &[name].into_iter().collect());
+            }
+        }
+        permissions.general = general.into_iter().collect();
+        if resources.is_empty() && permissions.apis.len() > 1 {
+            let text = "The scopes are of more than one API: name the one that is meant with the parameter resource.";
+            return Err(invalid_target(text));
+        }
+        for api in resources.iter().filter(|api| !permissions.apis.has_api(&api.identifier)).collect::<Vec<_>>() {
+            if !api.scopes.is_empty() || self.user_is_asked {
+                return Err(invalid_target("resource is an API of which no scope is asked for."));
+            }
+            permissions.apis.add(&api.identifier, &Scopes::default());
+        }
+        Ok(permissions)
     }
-    Ok(granted.iter().filter(|api| asked.contains(&api.as_str())).cloned().collect())
+
+    /// The default where a request has no `scope` (RFC 6749 §3.3): what the client may have at the APIs that it names.
+    pub fn at(&self, resources: &[&Api]) -> Scopes {
+        let may = |api: &Api, name: &str| self.allowed.apis.contains(&api.identifier, name);
+        resources.iter().flat_map(|api| api.scopes.iter().filter(|name| may(api, name))).collect()
+    }
+}
+
+fn not_allowed(name: &str) -> OAuthError {
+    invalid_scope(format!("This client may not ask for the scope {name}."))
+}
+
+/// The part of `granted` that one access token is to carry: of the APIs `asked` for (RFC 8707 §2.2) or of all of them,
+/// narrowed by `scope` (RFC 6749 §6), and no further.
+pub fn for_token(asked: &[&str], granted: &Permissions, scope: Option<&str>, apis: &[Api]) -> Result<Permissions> {
+    if asked.iter().any(|asked| !granted.apis.apis().any(|api| api.as_str() == *asked)) {
+        return Err(invalid_target("resource was not part of the authorization."));
+    }
+    let mut permissions = granted.clone();
+    if !asked.is_empty() {
+        permissions.apis = permissions.apis.of_apis(|api| asked.contains(&api.as_str()));
+    }
+    if let Some(scope) = scope {
+        let names = Scopes::parse(scope).unwrap_or_default();
+        if names.is_empty() || !names.within(&permissions.names()) {
+            return Err(invalid_scope("That scope was not granted."));
+        }
+        permissions.general = permissions.general.filtered(|name| names.contains(name));
+        permissions.apis = permissions.apis.filtered(|_, name| names.contains(name));
+        if !asked.iter().all(|asked| permissions.apis.apis().any(|api| api.as_str() == *asked)) {
+            return Err(invalid_target("resource is an API of which no scope is asked for."));
+        }
+    }
+    one_meaning(&permissions, apis)?;
+    Ok(permissions.in_access_token())
+}
+
+/// RFC 9068 §3: each scope of a token has one meaning at each of its audiences. Where it would not, the token is refused:
+/// an API that reads `scope` and `aud` alone would let in more than was granted.
+pub fn one_meaning(permissions: &Permissions, apis: &[Api]) -> Result<()> {
+    if permissions.apis.len() < 2 {
+        return Ok(());
+    }
+    let names = permissions.apis.names();
+    let granted = apis.iter().filter(|api| permissions.apis.has_api(&api.identifier));
+    let more = |api: &Api| {
+        let known = api.scopes.filtered(|scope| names.contains(scope));
+        !known.within(&permissions.apis.of(&api.identifier))
+    };
+    if granted.into_iter().any(more) {
+        let text =
+            "Two of these APIs have a scope of the same name: ask for one token for each with the parameter resource.";
+        return Err(invalid_target(text));
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
 //! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry, and
-//! everything that can be revoked, is asked each time; a token is forgotten when the keys change.
+//! everything that can be revoked, is asked each time; a token is verified anew when keys, clients or APIs have changed.
 //!
 //! JWTs alone. An opaque token is a row, which is what says that it is good. Next door: [`super::access_token`].
 
@@ -23,6 +23,8 @@ struct Seen {
     verified: Arc<Verified>,
     /// `Keyring::generation` from before it was verified.
     keys: u64,
+    /// As the clients and APIs were that its permissions were narrowed to.
+    epochs: (u64, u64),
 }
 
 impl Default for SeenTokens {
@@ -37,16 +39,16 @@ impl Provider {
         if token.starts_with(SecretKind::AccessToken.prefix()) {
             return Ok(self.verify_access_token(token).await?.map(Arc::new));
         }
-        let keys = self.keys.generation();
+        let (keys, epochs) = (self.keys.generation(), self.store.authority().client_and_api_epochs());
         let Digest(digest) = SecretKind::AccessToken.digest(token);
         if let Some(seen) = self.seen_tokens.0.get(&digest)
-            && seen.keys == keys
+            && (seen.keys, seen.epochs) == (keys, epochs)
         {
             return Ok(Some(seen.verified).filter(|verified| self.still_stands(verified)));
         }
         let verified = self.verify_access_token(token).await?.map(Arc::new);
         if let Some(verified) = &verified {
-            self.seen_tokens.0.insert(digest, Seen { verified: verified.clone(), keys });
+            self.seen_tokens.0.insert(digest, Seen { verified: verified.clone(), keys, epochs });
         }
         Ok(verified)
     }

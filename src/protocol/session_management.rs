@@ -11,7 +11,6 @@ use super::Provider;
 use crate::domain::authorization::Authorization;
 use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::interaction::AuthorizationRequest;
-use crate::domain::scope::OPENID;
 use crate::domain::secret::base64url;
 use crate::keys::master::Purpose;
 
@@ -24,7 +23,7 @@ impl Provider {
 
     /// The `session_state` beside the answer to an OpenID request; nothing where the app's address is no web page's.
     pub fn session_state(&self, request: &AuthorizationRequest, authorization: &Authorization) -> Option<String> {
-        let session = authorization.session().filter(|_| authorization.scopes.contains(OPENID))?;
+        let session = authorization.session().filter(|_| authorization.permissions.has_openid())?;
         let salt = base64url(&self.env.random::<16>());
         salted(&request.client, &request.reply_to.redirect_uri, &self.browser_state(session), &salt)
     }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
-use crate::domain::scope::OPENID;
 use crate::keys::certificate::ClientCertificate;
 use crate::keys::jwt::JwtType;
 
@@ -22,7 +21,7 @@ impl Provider {
     pub async fn userinfo(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<UserInfo> {
         let verified = self.bearer(token, certificate).await?;
         let authorization = &verified.authorization;
-        if !authorization.scopes.contains(OPENID) {
+        if !authorization.permissions.has_openid() {
             return Err(OAuthError::new(ErrorCode::InsufficientScope, "The access token needs the scope openid."));
         }
         let gone = || OAuthError::new(ErrorCode::InvalidToken, "The person of this token is not here any more.");
@@ -32,7 +31,7 @@ impl Provider {
             Some(client) => client,
             None => self.issued_to(&authorization.client).await?.ok_or_else(gone)?,
         };
-        let claims = self.claims_about(id, &authorization.scopes, &authorization.claims.userinfo).await?;
+        let claims = self.claims_about(id, &authorization.permissions.general, &authorization.claims.userinfo).await?;
         let mut all = Map::new();
         all.insert("sub".into(), self.subject(&client, authorization).into());
         all.extend(claims.ok_or_else(gone)?);

@@ -24,7 +24,6 @@ use crate::domain::api_key::{ApiKey, Holder, Owner};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
-use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::Digest;
 use crate::domain::signature_key::KeyId;
 use crate::domain::user::Person;
@@ -232,6 +231,12 @@ impl Authority {
         Ok(client)
     }
 
+    /// Another value whenever a client or an API has changed: what was computed from them is computed anew.
+    #[must_use]
+    pub fn client_and_api_epochs(&self) -> (u64, u64) {
+        (self.client_epoch.load(Ordering::SeqCst), self.api_epoch.load(Ordering::SeqCst))
+    }
+
     /// Another number whenever the APIs have changed.
     #[must_use]
     pub fn api_epoch(&self) -> u64 {
@@ -343,7 +348,7 @@ impl Authority {
             consent_cut || cut(&Cutoff::Client(client.clone()))
         });
         // Offline access is what goes on when the browser session has ended (OpenID Connect Core §11).
-        let session_cut = !authorization.scopes.contains(OFFLINE_ACCESS)
+        let session_cut = !authorization.permissions.is_offline()
             && authorization.session().is_some_and(|session| gone(&Cutoff::Session(session)));
         let grant_cut = authorization.grant.is_some_and(|grant| gone(&Cutoff::Grant(grant)));
         let token_cut = token.is_some_and(|token| gone(&Cutoff::Token(token.to_owned())));

@@ -5,7 +5,7 @@ use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{Result, StoreError, Tx, api_keys, consents, digest, from_json, grants, json, with_part};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
 
@@ -203,6 +203,24 @@ pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -
         .limit(most)
         .all(conn)
         .await?;
+    found.into_iter().map(Client::try_from).collect()
+}
+
+/// Those that may ask for a scope of an API.
+pub async fn with_scopes_of(tx: &Tx, api: &ApiId) -> Result<Vec<Client>> {
+    let named = json(&api.as_str(), "api", "identifier")?;
+    let found = with_part_in_metadata(tx, &named).await?;
+    Ok(found.into_iter().filter(|client| client.meta.api_scopes.has_api(api)).collect())
+}
+
+/// Those that may ask for a scope of that name, which is of no API.
+pub async fn with_general_scope(tx: &Tx, scope: &str) -> Result<Vec<Client>> {
+    let found = with_part_in_metadata(tx, scope).await?;
+    Ok(found.into_iter().filter(|client| client.meta.scope.contains(scope)).collect())
+}
+
+async fn with_part_in_metadata(tx: &Tx, part: &str) -> Result<Vec<Client>> {
+    let found = row::Entity::find().filter(row::Column::Metadata.like(with_part(part))).all(tx.conn()).await?;
     found.into_iter().map(Client::try_from).collect()
 }
 

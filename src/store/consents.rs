@@ -4,9 +4,9 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
-use super::{Result, StoreError, Tx};
+use super::{Result, StoreError, Tx, from_json, json};
 use crate::domain::ids::{ClientId, UserId};
-use crate::domain::scope::Scopes;
+use crate::domain::permissions::Permissions;
 use crate::env::Timestamp;
 
 mod row {
@@ -21,7 +21,9 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub client_id: String,
         #[sea_orm(column_type = "Text")]
-        pub scopes: String,
+        pub allowed: String,
+        #[sea_orm(column_type = "Text")]
+        pub remembered: String,
         pub created_at: i64,
         pub updated_at: i64,
     }
@@ -31,7 +33,10 @@ mod row {
 #[derive(Clone, Debug)]
 pub struct Given {
     pub client: ClientId,
-    pub scopes: Scopes,
+    /// All of it, wherever it was allowed.
+    pub allowed: Permissions,
+    /// The part about which a redirect does not ask again: it was allowed where the redirect identified the client.
+    pub remembered: Permissions,
     pub created_at: Timestamp,
 }
 
@@ -42,7 +47,8 @@ impl TryFrom<row::Model> for Given {
         let corrupt = |column| StoreError::Corrupt { table: "consent", column };
         Ok(Self {
             client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
-            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
+            allowed: from_json(&row.allowed, "consent", "allowed")?,
+            remembered: from_json(&row.remembered, "consent", "remembered")?,
             created_at: Timestamp(row.created_at),
         })
     }
@@ -53,24 +59,27 @@ pub(super) fn clients() -> SelectStatement {
     row::Entity::find().select_only().column(row::Column::ClientId).into_query()
 }
 
-/// The scopes that somebody has allowed a client; none where they never did.
-pub async fn scopes<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Scopes> {
+/// What a user has allowed a client; nothing where they never did.
+pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Option<Given>> {
     let found = row::Entity::find_by_id((user.0, client.as_str().to_owned())).one(conn).await?;
-    Ok(found.map(Given::try_from).transpose()?.map(|given| given.scopes).unwrap_or_default())
+    found.map(Given::try_from).transpose()
 }
 
-/// Adds to what somebody has allowed a client.
-pub async fn give(tx: &Tx, user: UserId, client: &ClientId, scopes: &Scopes) -> Result<()> {
-    let before = self::scopes(tx.conn(), user, client).await?;
+/// Adds to what a user has allowed a client. `remember` says whether later redirects need not ask about it.
+pub async fn give(tx: &Tx, user: UserId, client: &ClientId, given: &Permissions, remember: bool) -> Result<()> {
+    let before = find(tx.conn(), user, client).await?;
+    let (allowed, remembered) = before.map(|before| (before.allowed, before.remembered)).unwrap_or_default();
+    let remembered = if remember { remembered.union(given) } else { remembered };
     let model = row::ActiveModel {
         user_id: Set(user.0),
         client_id: Set(client.as_str().to_owned()),
-        scopes: Set(before.union(scopes).to_string()),
+        allowed: Set(json(&allowed.union(given), "consent", "allowed")?),
+        remembered: Set(json(&remembered, "consent", "remembered")?),
         created_at: Set(tx.now().0),
         updated_at: Set(tx.now().0),
     };
     let replace = OnConflict::columns([row::Column::UserId, row::Column::ClientId])
-        .update_columns([row::Column::Scopes, row::Column::UpdatedAt])
+        .update_columns([row::Column::Allowed, row::Column::Remembered, row::Column::UpdatedAt])
         .to_owned();
     row::Entity::insert(model).on_conflict(replace).exec_without_returning(tx.conn()).await?;
     Ok(())

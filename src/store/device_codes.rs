@@ -8,7 +8,6 @@ use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some}
 use crate::domain::authorization::Authorization;
 use crate::domain::device::{Decision, DeviceRequest};
 use crate::domain::ids::ClientId;
-use crate::domain::scope::Scopes;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -29,9 +28,7 @@ mod row {
         pub user_digest: Vec<u8>,
         pub client_id: String,
         #[sea_orm(column_type = "Text")]
-        pub scopes: String,
-        #[sea_orm(column_type = "Text")]
-        pub resources: String,
+        pub permissions: String,
         #[sea_orm(column_type = "Text")]
         pub address: String,
         #[sea_orm(column_type = "Text")]
@@ -66,8 +63,7 @@ impl TryFrom<row::Model> for DeviceRequest {
             digest: digest(row.digest, "device_code", "digest")?,
             user_code: digest(row.user_digest, "device_code", "user_digest")?,
             client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
-            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
-            resources: from_json(&row.resources, "device_code", "resources")?,
+            permissions: from_json(&row.permissions, "device_code", "permissions")?,
             address: row.address,
             user_agent: row.user_agent,
             issued_at: Timestamp(row.issued_at),
@@ -86,8 +82,7 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
         digest: Set(request.digest.0.to_vec()),
         user_digest: Set(request.user_code.0.to_vec()),
         client_id: Set(request.client.as_str().to_owned()),
-        scopes: Set(request.scopes.to_string()),
-        resources: Set(json(&request.resources, "device_code", "resources")?),
+        permissions: Set(json(&request.permissions, "device_code", "permissions")?),
         address: Set(request.address.clone()),
         user_agent: Set(request.user_agent.clone()),
         issued_at: Set(request.issued_at.0),

@@ -10,7 +10,6 @@ use sea_orm::{FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Se
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::{FamilySalt, Grant, Repeats};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
-use crate::domain::scope::OFFLINE_ACCESS;
 use crate::env::{Clock, Timestamp};
 
 mod row {
@@ -88,7 +87,7 @@ pub(super) fn clients() -> SelectStatement {
 }
 
 pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
-    let offline = grant.authorization.scopes.contains(OFFLINE_ACCESS);
+    let offline = grant.authorization.permissions.is_offline();
     let model = row::ActiveModel {
         id: Set(grant.id.0),
         user_id: Set(grant.authorization.user().ok_or_else(|| corrupt("user_id"))?.0),

@@ -53,8 +53,16 @@ fn text<'a>(tokens: &'a Value, name: &str) -> &'a str {
 }
 
 /// What alice's sign-in at `web` came to.
+/// Tokens for alice; each API is named of which a scope is asked for.
 async fn tokens(server: &Server, scope: &str) -> Value {
-    server.redeem(&server.code(scope).await).await.1
+    let mut asked = server.authorize(&[("scope", scope)]);
+    for (api, scopes) in [(ORDERS, ["read", "write"].as_slice()), (STOCK, &["count"])] {
+        if scope.split(' ').any(|scope| scopes.contains(&scope)) {
+            asked = format!("{asked}&resource={api}");
+        }
+    }
+    let callback = server.browser().sign_in(&asked).await;
+    server.redeem(&callback["code"]).await.1
 }
 
 /// The answer to `client`, which trades the access token `token`.

@@ -121,13 +121,16 @@ fn a_key_fits_its_gate_its_time_and_its_networks() {
 #[test]
 fn a_key_can_do_what_its_api_and_its_client_still_can() {
     let client = |scope: &str| {
-        let meta = serde_json::from_value(json!({ "scope": scope })).unwrap();
+        let scopes: Vec<&str> = scope.split(' ').collect();
+        let elsewhere = ["read", "write"];
+        let api_scopes = json!({ "https://orders.example": scopes, "https://stock.example": elsewhere });
+        let meta = serde_json::from_value(json!({ "scope": "openid read", "api_scopes": api_scopes })).unwrap();
         let client = Client::of_document(ClientId::parse("web").unwrap(), meta, Timestamp(0));
         Holder::Client(std::sync::Arc::new(client))
     };
     let orders = api("https://orders.example", "orders");
-    assert_eq!(key(&[]).scopes_now(&orders, &client("openid read write")).to_string(), "read write");
-    assert_eq!(key(&[]).scopes_now(&orders, &client("openid write")).to_string(), "write");
+    assert_eq!(key(&[]).scopes_now(&orders, &client("read write")).to_string(), "read write");
+    assert_eq!(key(&[]).scopes_now(&orders, &client("write")).to_string(), "write");
     let fewer = Api { scopes: "read".split(' ').collect(), ..orders };
     assert_eq!(key(&[]).scopes_now(&fewer, &client("read write")).to_string(), "read");
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use super::certificate::DistinguishedName;
 use super::jwks::JwkSet;
+use super::permissions::ApiScopes;
 use super::redirect_uri::RedirectUri;
 use super::scope::{OPENID, Scopes};
 use super::web_address::{FetchUri, WebPage};
@@ -56,8 +57,12 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls_client_certificate_bound_access_tokens: bool,
     pub application_type: ApplicationType,
-    /// What it may ask for (RFC 7591 §2).
+    /// The scopes of no API that it may ask for (RFC 7591 §2). In documents names of APIs stand here too, until
+    /// [`super::client_scopes`] has resolved them.
     pub scope: Scopes,
+    /// The scopes of APIs that it may ask for.
+    #[serde(skip_serializing_if = "ApiScopes::is_empty")]
+    pub api_scopes: ApiScopes,
     pub consent: Consent,
     /// PKCE (RFC 7636) even for a confidential client; a public one always needs it.
     pub require_pkce: bool,
@@ -166,6 +171,7 @@ impl Default for ClientMetadata {
             application_type: ApplicationType::Web,
             // RFC 7591 §2 leaves it to the server: who it is that signs in.
             scope: [OPENID, "profile", "email"].into_iter().collect(),
+            api_scopes: ApiScopes::default(),
             consent: Consent::Required,
             require_pkce: false,
             require_pushed_authorization_requests: false,

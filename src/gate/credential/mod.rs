@@ -51,7 +51,7 @@ fn client_itself(way: Way, api: &Api, client: &Client) -> Identity {
         client: Some(client.id.clone()),
         user: None,
         person: None,
-        scopes: client.meta.scope.filtered(|scope| api.scopes.contains(scope)),
+        scopes: client.meta.api_scopes.of(&api.identifier).filtered(|scope| api.scopes.contains(scope)),
         acr: None,
         auth_time: None,
     }

@@ -39,7 +39,7 @@ impl Gate {
             client: Some(client.id.clone()),
             user: authorization.user(),
             person,
-            scopes: authorization.scopes.filtered(|scope| api.scopes.contains(scope)),
+            scopes: authorization.permissions.apis.of(&api.identifier).filtered(|scope| api.scopes.contains(scope)),
             acr: authorization.sign_in.as_ref().map(SignIn::acr),
             auth_time: authorization.sign_in.as_ref().map(|sign_in| sign_in.auth_time),
         }))

@@ -7,18 +7,18 @@
 
 use std::sync::Arc;
 
-use super::request::{acr, claims, hinted, max_age, prompt, scopes};
+use super::request::{acr, claims, hinted, max_age, permissions, prompt};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ResponseType;
 use crate::domain::ids::ClientId;
 use crate::domain::interaction::{AuthorizationRequest, ReplyTo, ResponseMode};
+use crate::domain::permissions::Permissions;
 use crate::domain::scope::OPENID;
 use crate::domain::secret::Digest;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
-use crate::protocol::resource::resources;
 
 /// How a request is refused.
 #[derive(Debug)]
@@ -66,10 +66,10 @@ impl Provider {
             return Err(OAuthError::new(ErrorCode::RegistrationNotSupported, text));
         }
         let apis = self.store.authority().apis(&self.store).await?;
-        let scopes = scopes(parameters, client, response_type, &apis)?;
+        let permissions = permissions(parameters, client, response_type, &apis)?;
         let nonce = parameters.one("nonce")?.map(ToOwned::to_owned);
         if response_type.id_token() {
-            check_id_token(&scopes, nonce.as_deref())?;
+            check_id_token(&permissions, nonce.as_deref())?;
         }
         let asked = claims(parameters)?;
         let acr = acr(parameters, client, asked.acr)?;
@@ -77,7 +77,6 @@ impl Provider {
             client: client.id.clone(),
             response_type,
             reply_to: reply_to.clone(),
-            resources: resources(parameters, &scopes, &apis, !client.is_trusted())?,
             nonce,
             challenge: pkce::challenge(parameters, client.needs_pkce() && response_type.code())?,
             prompt: prompt(parameters, self.sign_up)?,
@@ -87,7 +86,7 @@ impl Provider {
             acr,
             // What the client may not ask for by a scope it does not get one by one.
             claims: asked.claims.within(&client.meta.scope),
-            scopes,
+            permissions,
             pushed,
         })
     }
@@ -174,8 +173,8 @@ fn check_mode(parameters: &Parameters, response_type: ResponseType) -> Result<()
 
 /// An ID token straight from here is OpenID Connect, and its nonce is what binds it to the browser (OpenID Connect Core
 /// §3.2.2.1, §3.3.2.11).
-fn check_id_token(scopes: &crate::domain::scope::Scopes, nonce: Option<&str>) -> Result<()> {
-    if !scopes.contains(OPENID) {
+fn check_id_token(permissions: &Permissions, nonce: Option<&str>) -> Result<()> {
+    if !permissions.has_openid() {
         return Err(invalid("An ID token needs the scope openid."));
     }
     nonce.map(|_| ()).ok_or_else(|| invalid("The parameter nonce is missing: the response type has an ID token."))

@@ -2,7 +2,7 @@
 //! a table (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4, §5.5.1.1; RFC 9470 §5).
 
 use crate::domain::interaction::{AuthorizationRequest, Progress};
-use crate::domain::scope::Scopes;
+use crate::domain::permissions::Permissions;
 use crate::domain::session::Session;
 use crate::env::Timestamp;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -34,12 +34,25 @@ impl<S> Step<S> {
     }
 }
 
-/// Decides. `allowed` is what the person has let the client have before; `None` where nobody is asked (a trusted client).
+/// What may go on without asking the user again.
+#[derive(Clone, Debug)]
+pub enum Prior {
+    /// Everything: a first-party client. Where the redirect does not identify it, the user has to have done something for
+    /// this very request (RFC 8252 §8.6: not "without user consent or interaction").
+    Trusted {
+        identified: bool,
+    },
+    /// What the user allowed before, where the redirect identifies the client.
+    Remembered(Permissions),
+    Nothing,
+}
+
+/// Decides.
 pub fn next_step<'s>(
     request: &AuthorizationRequest,
     session: Option<&'s Session>,
     progress: &Progress,
-    allowed: Option<&Scopes>,
+    prior: &Prior,
     now: Timestamp,
 ) -> Step<&'s Session> {
     let silent = request.prompt.none;
@@ -77,9 +90,12 @@ pub fn next_step<'s>(
         return Step::SelectAccount;
     }
     let asked_now = progress.consented == Some(session.user);
-    let allowed_before = allowed.is_none_or(|allowed| request.to_be_allowed().within(allowed));
-    let insists = request.prompt.consent && allowed.is_some();
-    if !asked_now && (insists || !allowed_before) {
+    let allowed_before = match prior {
+        Prior::Trusted { identified } => *identified || fresh || progress.selected == Some(session.user),
+        Prior::Remembered(permissions) => !request.prompt.consent && request.to_be_allowed().within(permissions),
+        Prior::Nothing => false,
+    };
+    if !asked_now && !allowed_before {
         return ask(Step::Consent, ErrorCode::ConsentRequired, "The person has not allowed this yet.");
     }
     Step::Issue(session)
@@ -89,12 +105,13 @@ pub fn next_step<'s>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Step, next_step};
+    use super::{Prior, Step, next_step};
     use crate::domain::authorization::{Acr, SignInMethod};
     use crate::domain::claims_request::{AcrRequest, RequestedClaims};
     use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::{ClientId, SessionId, UserId};
     use crate::domain::interaction::{AuthorizationRequest, Progress, Prompt, ReplyTo, ResponseMode};
+    use crate::domain::permissions::Permissions;
     use crate::domain::scope::Scopes;
     use crate::domain::secret::Digest;
     use crate::domain::session::Session;
@@ -114,8 +131,7 @@ mod tests {
                 mode: ResponseMode::Query,
                 state: None,
             },
-            scopes: Scopes::parse("openid email").unwrap(),
-            resources: Vec::new(),
+            permissions: general("openid email"),
             nonce: None,
             challenge: None,
             prompt: Prompt::default(),
@@ -150,9 +166,21 @@ mod tests {
         }
     }
 
+    fn general(scopes: &str) -> Permissions {
+        Permissions::general(Scopes::parse(scopes).unwrap())
+    }
+
+    fn prior(allowed: &str) -> Prior {
+        match allowed {
+            "trusted" => Prior::Trusted { identified: true },
+            "trusted on a device" => Prior::Trusted { identified: false },
+            "nothing" => Prior::Nothing,
+            remembered => Prior::Remembered(general(remembered)),
+        }
+    }
+
     fn step(request: &AuthorizationRequest, session: Option<&Session>, progress: &Progress, allowed: &str) -> String {
-        let allowed = (allowed != "trusted").then(|| Scopes::parse(allowed).unwrap());
-        match next_step(request, session, progress, allowed.as_ref(), NOW) {
+        match next_step(request, session, progress, &prior(allowed), NOW) {
             Step::Login => "login".into(),
             Step::SignUp => "sign up".into(),
             Step::SelectAccount => "select".into(),
@@ -231,6 +259,15 @@ mod tests {
             (38, &prompt(|p| p.create = true), &fresh, &signed_in, all, "issue"),
             (39, &prompt(|p| p.create = true), &old, &signed_in, all, "sign up"),
             (40, &prompt(|p| (p.create, p.consent) = (true, true)), &fresh, &signed_in, all, "consent"),
+            // RFC 8252 §8.6: a redirect that does not identify the client.
+            (41, &plain, &old, &nothing, "nothing", "consent"),
+            (42, &plain, &fresh, &signed_in, "nothing", "consent"),
+            (43, &plain, &old, &consented, "nothing", "issue"),
+            (44, &prompt(|p| p.none = true), &old, &nothing, "nothing", "consent_required"),
+            (45, &plain, &old, &nothing, "trusted on a device", "consent"),
+            (46, &plain, &fresh, &signed_in, "trusted on a device", "issue"),
+            (47, &prompt(|p| p.select_account = true), &old, &chosen, "trusted on a device", "issue"),
+            (48, &prompt(|p| p.none = true), &old, &nothing, "trusted on a device", "consent_required"),
         ] {
             assert_eq!(step(request, session.as_ref(), progress, allowed), expected, "row {row}");
         }
@@ -264,7 +301,9 @@ mod tests {
             hinted in prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))],
             age in 0i64..300,
             progress in progress(),
-            allowed in prop_oneof![Just(None), Just(Some("")), Just(Some("openid")), Just(Some("openid email"))],
+            allowed in prop_oneof![
+                Just("trusted"), Just("trusted on a device"), Just("nothing"), Just(""), Just("openid"), Just("openid email"),
+            ],
         ) {
             // What `check` lets through: none stands alone.
             let none = none && !(login || consent || select || create);
@@ -273,8 +312,7 @@ mod tests {
                 (request.max_age, request.hinted) = (max_age, hinted);
             });
             let session = session(age);
-            let allowed = allowed.map(|text| Scopes::parse(text).unwrap());
-            match next_step(&request, Some(&session), &progress, allowed.as_ref(), NOW) {
+            match next_step(&request, Some(&session), &progress, &prior(allowed), NOW) {
                 Step::Issue(for_whom) => {
                     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
                     prop_assert_eq!(for_whom.user, ALICE);
@@ -282,9 +320,12 @@ mod tests {
                     prop_assert!(fresh || max_age.is_none_or(|max_age| age <= max_age));
                     prop_assert!(fresh || !(login || create));
                     let asked = progress.consented == Some(ALICE);
-                    if let Some(allowed) = &allowed {
-                        prop_assert!(asked || (request.scopes.within(allowed) && !consent));
-                    }
+                    let allowed_before = match prior(allowed) {
+                        Prior::Trusted { identified } => identified || fresh || progress.selected == Some(ALICE),
+                        Prior::Remembered(allowed) => request.permissions.within(&allowed) && !consent,
+                        Prior::Nothing => false,
+                    };
+                    prop_assert!(asked || allowed_before);
                 }
                 Step::Refuse(_) => prop_assert!(none || hinted == Some(BOB)),
                 _ => prop_assert!(!none, "prompt=none shows no page"),

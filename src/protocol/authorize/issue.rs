@@ -39,7 +39,7 @@ impl Provider {
         let authorization = self.authorization(request, session);
         let plan = if request.response_type.token() {
             let apis = self.store.authority().apis(&self.store).await?;
-            Some(self.plan_access_token(client, &authorization.resources, &apis))
+            Some(self.plan_access_token(client, &authorization.permissions.apis, &apis))
         } else {
             None
         };
@@ -61,8 +61,7 @@ impl Provider {
                 session_ends: Some(session.expires_at),
             }),
             grant: Some(GrantId(self.env.uuid())),
-            scopes: request.scopes.clone(),
-            resources: request.resources.clone(),
+            permissions: request.permissions.clone(),
             nonce: request.nonce.clone(),
             claims: request.claims.clone(),
             act: None,
@@ -148,7 +147,7 @@ impl Provider {
             parameters.push(("access_token", token.expose().to_owned()));
             parameters.push(("token_type", "Bearer".to_owned()));
             parameters.push(("expires_in", plan.lifetime.to_string()));
-            parameters.push(("scope", authorization.scopes.to_string()));
+            parameters.push(("scope", authorization.permissions.in_access_token().names().to_string()));
         }
         if request.response_type.id_token() {
             let beside = Beside {
@@ -171,8 +170,11 @@ impl Provider {
         authorization: &Authorization,
         response_type: ResponseType,
     ) -> Result<serde_json::Map<String, serde_json::Value>> {
-        let scopes =
-            if response_type == ResponseType::IdToken { authorization.scopes.clone() } else { Scopes::default() };
+        let scopes = if response_type == ResponseType::IdToken {
+            authorization.permissions.general.clone()
+        } else {
+            Scopes::default()
+        };
         self.claims_in_id_token(authorization, &scopes).await
     }
 }

@@ -19,12 +19,16 @@ pub use response::Reply;
 
 use std::sync::Arc;
 
+use interaction::Prior;
+
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::client::Client;
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
+use crate::domain::narrowing::NoLonger;
+use crate::domain::permissions::Permissions;
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::env::Timestamp;
@@ -126,10 +130,15 @@ impl Provider {
         session: Option<&Session>,
     ) -> std::result::Result<Outcome, Refused> {
         let client = self.waiting_client(waiting).await.map_err(Refused::Shown)?;
-        let returned = |error| Refused::Returned(Box::new(waiting.request.reply_to.clone()), error);
-        match self.decide(&client, &waiting.request, session, &waiting.progress).await.map_err(returned)? {
+        let request = match self.narrowed(&waiting.request, &client).await.map_err(Refused::Shown)? {
+            Ok(request) => request,
+            Err(NoLonger::RedirectUri) => return Err(Refused::Shown(refusal(NoLonger::RedirectUri))),
+            Err(lost) => return self.refuse(waiting, refusal(lost)).await,
+        };
+        let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
+        match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
-                let reply = self.issue(&client, &waiting.request, session, Some(waiting.id)).await.map_err(returned)?;
+                let reply = self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)?;
                 // Another tab was quicker: its answer is the app's, this one has none to give.
                 reply.map(Outcome::Reply).ok_or_else(|| Refused::Shown(expired()))
             }
@@ -152,10 +161,27 @@ impl Provider {
         }
     }
 
-    /// The interaction of that id, for the browser that began it and no other (a handle alone opens nothing).
+    /// The interaction of that id, for the browser that began it and no other (a handle alone opens nothing), as far as
+    /// its request is allowed now. Where nothing of it is, it has no permissions, and [`Self::resume`] refuses it.
     pub async fn interaction(&self, id: InteractionId, browser: &Digest) -> Result<Interaction> {
         let found = interactions::by_id(self.store.read(), id, self.env.now()).await?;
-        found.filter(|waiting| waiting.browser == *browser).ok_or_else(expired)
+        let waiting = found.filter(|waiting| waiting.browser == *browser).ok_or_else(expired)?;
+        let client = self.waiting_client(&waiting).await?;
+        let request = match self.narrowed(&waiting.request, &client).await? {
+            Ok(request) => request,
+            Err(NoLonger::RedirectUri) => return Err(refusal(NoLonger::RedirectUri)),
+            Err(_) => AuthorizationRequest { permissions: Permissions::default(), ..waiting.request },
+        };
+        Ok(Interaction { request, ..waiting })
+    }
+
+    async fn narrowed(
+        &self,
+        request: &AuthorizationRequest,
+        client: &Client,
+    ) -> Result<std::result::Result<AuthorizationRequest, NoLonger>> {
+        let apis = self.store.authority().apis(&self.store).await?;
+        Ok(request.narrowed(client, &apis))
     }
 
     /// The client that waits, while it is turned on.
@@ -173,15 +199,35 @@ impl Provider {
         session: Option<&'s Session>,
         progress: &Progress,
     ) -> Result<Step<&'s Session>> {
-        let allowed = match session {
-            Some(session) if !client.is_trusted() => {
-                Some(consents::scopes(self.store.read(), session.user, &client.id).await?)
+        let identified = client.is_identified_by(&request.reply_to.redirect_uri, request.response_type);
+        let prior = match session {
+            _ if client.is_trusted() => Prior::Trusted { identified },
+            Some(session) if identified => {
+                let given = consents::find(self.store.read(), session.user, &client.id).await?;
+                Prior::Remembered(given.map(|given| given.remembered).unwrap_or_default())
             }
-            _ => None,
+            _ => Prior::Nothing,
         };
-        let allowed = if client.is_trusted() { None } else { Some(allowed.unwrap_or_default()) };
-        Ok(interaction::next_step(request, session, progress, allowed.as_ref(), self.env.now()))
+        Ok(interaction::next_step(request, session, progress, &prior, self.env.now()))
     }
+}
+
+fn refusal(lost: NoLonger) -> OAuthError {
+    let (code, text) = match lost {
+        NoLonger::RedirectUri => {
+            let text =
+                "The address that the app asked us to send you to is not on its list any more. Go back to the app.";
+            (ErrorCode::InvalidRequest, text)
+        }
+        NoLonger::ResponseType => {
+            (ErrorCode::UnauthorizedClient, "This client may not use that response type any more.")
+        }
+        NoLonger::Challenge => {
+            (ErrorCode::InvalidRequest, "The parameter code_challenge is missing: it is needed now.")
+        }
+        NoLonger::Scopes => (ErrorCode::InvalidScope, "This client may not ask for these scopes any more."),
+    };
+    OAuthError::new(code, text)
 }
 
 fn expired() -> OAuthError {

@@ -12,48 +12,45 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::{GrantType, ResponseType};
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Prompt;
-use crate::domain::scope::{OFFLINE_ACCESS, STANDARD, Scopes};
+use crate::domain::permissions::Permissions;
+use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::{Judging, one_meaning};
 
-/// The scopes that stand for something here and that the client may have. What nobody here knows is passed over
-/// (OpenID Connect Core §3.1.2.1); what the client may not have is refused.
-pub(in crate::protocol) fn scopes(
+/// The permissions that are asked for, of those that the client may have.
+pub(in crate::protocol) fn permissions(
     parameters: &Parameters,
     client: &Client,
     response_type: ResponseType,
     apis: &[Api],
-) -> Result<Scopes> {
-    let refused = |text: String| OAuthError::new(ErrorCode::InvalidScope, text);
+) -> Result<Permissions> {
+    let refused = |text: &'static str| OAuthError::new(ErrorCode::InvalidScope, text);
+    let allowed = client.meta.permissions();
+    let judging = Judging { allowed: &allowed, apis, user_is_asked: !client.is_trusted() };
+    let resources = judging.resources(parameters);
     let asked = match parameters.one("scope")? {
-        Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has.".into()))?,
-        None => {
-            of_resources(parameters, client, apis).ok_or_else(|| refused("The parameter scope is missing.".into()))?
-        }
+        Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has."))?,
+        // RFC 6749 §3.3, a default. Without a resource there is none: a user would be asked for nothing, and so not be
+        // asked at all.
+        None => resources.as_ref().map(|named| judging.at(named)).unwrap_or_default(),
     };
+    if parameters.one("scope")?.is_none() && asked.is_empty() {
+        return Err(refused("The parameter scope is missing."));
+    }
     // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
     // passed over (OpenID Connect Core §11).
     let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
     let asked = asked.filtered(|scope| scope != OFFLINE_ACCESS || renewable);
-    let known = |scope: &str| STANDARD.contains(&scope) || apis.iter().any(|api| api.scopes.contains(scope));
-    if let Some(scope) = asked.iter().find(|scope| known(scope) && !client.meta.scope.contains(scope)) {
-        return Err(refused(format!("This client may not ask for the scope {scope}.")));
+    let permissions = judging.asked(&asked, &resources?)?;
+    if permissions.is_empty() {
+        return Err(refused("None of the scopes asked for means anything here."));
     }
-    let scopes = asked.filtered(|scope| client.meta.scope.contains(scope));
-    if scopes.is_empty() {
-        return Err(refused("None of the scopes asked for means anything here.".into()));
+    if response_type.token() {
+        one_meaning(&permissions, apis)?;
     }
-    Ok(scopes)
-}
-
-/// RFC 6749 §3.3, a default: what the client may have of the APIs that it names (RFC 8707). Without such a name there is
-/// none: a person would be asked for nothing, and so not be asked at all.
-fn of_resources(parameters: &Parameters, client: &Client, apis: &[Api]) -> Option<Scopes> {
-    let named = |api: &&Api| parameters.all("resource").any(|resource| resource == api.identifier.as_str());
-    let scopes = apis.iter().filter(named).flat_map(|api| api.scopes.iter());
-    let scopes: Scopes = scopes.filter(|scope| client.meta.scope.contains(scope)).collect();
-    Some(scopes).filter(|scopes| !scopes.is_empty())
+    Ok(permissions)
 }
 
 /// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).

@@ -70,7 +70,8 @@ impl Policy {
             // Who registers for refresh tokens may ask for those that outlive the session (OpenID Connect Core §11).
             meta.scope = meta.scope.union(&[OFFLINE_ACCESS].into_iter().collect());
         }
-        let may_ask = |scope: &str| self.scopes.contains(scope) || had.is_some_and(|had| had.scope.contains(scope));
+        let had = had.map(|had| had.permissions().names()).unwrap_or_default();
+        let may_ask = |scope: &str| self.scopes.contains(scope) || had.contains(scope);
         meta.scope = meta.scope.filtered(|scope| may_ask(scope) && (renews || scope != OFFLINE_ACCESS));
         if meta.scope.is_empty() {
             return Err(wrong("scope", "none of these scopes may be registered here."));

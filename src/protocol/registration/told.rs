@@ -10,7 +10,8 @@ use crate::protocol::Provider;
 use crate::protocol::discovery::ENDPOINTS;
 
 /// Members that are ours alone.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
+    "api_scopes",
     "consent",
     "require_pkce",
     "token_exchange",
@@ -49,6 +50,7 @@ fn metadata(client: &Client) -> Map<String, Value> {
     let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };
     told.retain(|name, _| !OWN.contains(&name.as_str()));
     told.insert("response_types".into(), json!(meta.response_types()));
+    told.insert("scope".into(), meta.permissions().names().to_string().into());
     for (name, flag) in [
         ("require_auth_time", meta.require_auth_time),
         ("require_pushed_authorization_requests", meta.require_pushed_authorization_requests),

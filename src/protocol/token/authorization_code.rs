@@ -9,7 +9,6 @@ use crate::domain::code::Code;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::grant::{FamilySalt, Grant, Repeats};
 use crate::domain::ids::EventId;
-use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
@@ -82,7 +81,7 @@ impl Provider {
             return Ok(false);
         }
         match (authorization.session(), authorization.user()) {
-            (Some(session), _) if !authorization.scopes.contains(OFFLINE_ACCESS) => sessions::hold(tx, session).await,
+            (Some(session), _) if !authorization.permissions.is_offline() => sessions::hold(tx, session).await,
             (_, Some(user)) => people::hold(tx, user, None).await,
             _ => Ok(true),
         }
@@ -127,7 +126,7 @@ impl Provider {
     fn family_end(&self, authorization: &Authorization, now: Timestamp) -> Timestamp {
         let longest = now.plus_seconds(self.lifetimes.grant);
         let session_ends = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.session_ends);
-        match session_ends.filter(|_| !authorization.scopes.contains(OFFLINE_ACCESS)) {
+        match session_ends.filter(|_| !authorization.permissions.is_offline()) {
             Some(session_ends) => longest.min(session_ends),
             None => longest,
         }
@@ -169,6 +168,9 @@ impl Provider {
 fn matches(code: &Code, client: &Client, redirect_uri: Option<&str>, verifier: Option<&str>) -> Result<()> {
     if code.authorization.client != client.id {
         return Err(invalid_grant("The code is unknown, used or expired.").because("another client's code"));
+    }
+    if !client.redirects_to(&code.redirect_uri) {
+        return Err(invalid_grant("The redirect URI is not one of this client's any more."));
     }
     match redirect_uri {
         Some(uri) if uri != code.redirect_uri => {

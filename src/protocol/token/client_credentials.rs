@@ -4,11 +4,12 @@
 
 use super::{Asking, TokenSet};
 use crate::domain::authorization::Authorization;
+use crate::domain::permissions::Permissions;
 use crate::domain::scope::{STANDARD, Scopes};
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::resource::resources;
+use crate::protocol::resource::{Judging, one_meaning};
 
 impl Provider {
     pub(super) async fn client_credentials(&self, asking: Asking<'_>) -> Result<TokenSet> {
@@ -22,23 +23,29 @@ impl Provider {
     pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
         let Asking { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
-        // §4.4.2, §3.3: without a scope it gets what it may have, but for what says something about a person.
-        let own = client.meta.scope.filtered(|scope| !STANDARD.contains(&scope));
-        let scopes = match parameters.one("scope")? {
-            None => own,
+        // §4.4.2: what says something about a user is not the client's own.
+        let may = client.meta.permissions();
+        let allowed = Permissions { general: may.general.filtered(|scope| !STANDARD.contains(&scope)), ..may };
+        let judging = Judging { allowed: &allowed, apis: &apis, user_is_asked: false };
+        let resources = judging.resources(parameters)?;
+        let asked = match parameters.one("scope")? {
+            // §3.3: without a scope it gets what it may have.
+            None if resources.is_empty() => allowed.names(),
+            None => judging.at(&resources),
             Some(asked) => {
                 let asked = Scopes::parse(asked).unwrap_or_default();
-                if asked.is_empty() || !asked.within(&own) {
+                if asked.is_empty() || !asked.within(&allowed.names()) {
                     return Err(OAuthError::new(ErrorCode::InvalidScope, "This client may not have that scope."));
                 }
                 asked
             }
         };
-        let resources = resources(parameters, &scopes, &apis, false)?;
+        let permissions = judging.asked(&asked, &resources)?;
+        one_meaning(&permissions, &apis)?;
+        let permissions = permissions.in_access_token();
         let bound_to = asking.bound_to()?;
-        let authorization =
-            Authorization { bound_to, ..Authorization::of_client(client.id.clone(), scopes, resources) };
-        let plan = self.plan_access_token(client, &authorization.resources, &apis);
+        let authorization = Authorization { bound_to, ..Authorization::of_client(client.id.clone(), permissions) };
+        let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         Ok((authorization, plan))
     }
 }

@@ -4,7 +4,7 @@ use super::TokenSet;
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::scope::{OPENID, Scopes};
+use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
@@ -12,7 +12,7 @@ use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::narrowed;
+use crate::protocol::resource::for_token;
 use crate::store::{StoreError, Tx};
 
 /// What a transaction has let be issued; signing is left.
@@ -26,8 +26,8 @@ pub(super) struct Granted {
 }
 
 impl Provider {
-    /// Begins what a person's `authorization` of `since` comes to, narrowed as the request asks; nothing where what it
-    /// hangs on has ended.
+    /// Begins what a person's `authorization` of `since` comes to, narrowed to what is allowed now and as the request asks;
+    /// nothing where what it hangs on has ended or nothing of it is allowed any more.
     pub(super) async fn grant(
         &self,
         tx: &Tx,
@@ -37,17 +37,19 @@ impl Provider {
         parameters: &Parameters,
         apis: &[Api],
     ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
+        let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
         if !self.stands(tx, &authorization, since).await? {
             return Ok(Ok(None));
         }
-        let resources = match narrowed(parameters, &authorization.resources) {
-            Ok(resources) => resources,
+        let asked: Vec<&str> = parameters.all("resource").collect();
+        let permissions = match for_token(&asked, &authorization.permissions, None, apis) {
+            Ok(permissions) => permissions,
             Err(error) => return Ok(Err(error)),
         };
         // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
         let refresh = self.begin_family(tx, client, &authorization, since).await?;
-        let authorization = Authorization { resources, ..authorization };
-        let plan = self.plan_access_token(client, &authorization.resources, apis);
+        let authorization = Authorization { permissions, ..authorization };
+        let plan = self.plan_access_token(client, &authorization.permissions.apis, apis);
         let opaque = self.keep_opaque(tx, &plan, &authorization).await?;
         Ok(Ok(Some(Granted { authorization, plan, at: tx.now(), opaque, refresh })))
     }
@@ -56,7 +58,7 @@ impl Provider {
     pub(super) async fn mint(&self, client: &Client, granted: Granted) -> Result<TokenSet> {
         let Granted { authorization, plan, at, opaque, refresh } = granted;
         let mut tokens = self.mint_access_token(client, &authorization, &plan, at, opaque)?;
-        if authorization.scopes.contains(OPENID) {
+        if authorization.permissions.has_openid() {
             let about = self.claims_in_id_token(&authorization, &Scopes::default()).await?;
             let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
             tokens.id_token = self.id_token(client, &authorization, beside).await?;
@@ -85,7 +87,7 @@ impl Provider {
             expires_in: plan.lifetime,
             refresh_token: None,
             id_token: None,
-            scope: authorization.scopes.clone(),
+            scope: authorization.permissions.names(),
         })
     }
 }

@@ -6,19 +6,19 @@
 
 use super::issue::Granted;
 use super::{Asking, TokenSet};
+use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::certificate::{Confirmation, Thumbprint};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::RefreshTokenRotation;
 use crate::domain::grant::{Grant, Presented, Repeats};
-use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::narrowed;
+use crate::protocol::resource::for_token;
 use crate::store::{StoreError, Tx, grants};
 
 /// A token that does not rotate is written down as used at most this often.
@@ -63,13 +63,16 @@ impl Provider {
                         return Ok(Err(refused().because(copied)));
                     }
                     // What cannot be granted is refused before the token is used up.
-                    let authorization = match narrow(&grant, &client_now, scope.as_deref(), &parameters) {
+                    let Some(left) = provider.left_of(tx, &grant, &client_now, &apis).await? else {
+                        return Ok(Err(refused().because("nothing of it is allowed any more")));
+                    };
+                    let authorization = match narrow(left, &apis, scope.as_deref(), &parameters) {
                         Ok(authorization) => Authorization { bound_to, ..authorization },
                         Err(error) => return Ok(Err(error)),
                     };
                     let rotation = client_now.meta.refresh_token_rotation;
                     let secret = provider.renewed(tx, grant, judged, rotation, database_now).await?;
-                    let plan = provider.plan_access_token(&client_now, &authorization.resources, &apis);
+                    let plan = provider.plan_access_token(&client_now, &authorization.permissions.apis, &apis);
                     let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
                     Ok(Ok(Granted { authorization, plan, at: tx.now(), opaque, refresh: Some(secret) }))
                 })
@@ -79,6 +82,22 @@ impl Provider {
         // OpenID Connect Core §12.2: an ID token of a refresh has no nonce.
         granted.authorization.nonce = None;
         self.mint(client, granted).await
+    }
+
+    /// What is allowed now of a grant, which itself keeps it all. Without `offline_access` it ends with its session.
+    async fn left_of(
+        &self,
+        tx: &Tx,
+        grant: &Grant,
+        client: &Client,
+        apis: &[Api],
+    ) -> std::result::Result<Option<Authorization>, StoreError> {
+        let Some(left) = grant.authorization.narrowed(client, apis) else { return Ok(None) };
+        let lost_offline = grant.authorization.permissions.is_offline() && !left.permissions.is_offline();
+        if lost_offline && !self.stands(tx, &left, grant.created_at).await? {
+            return Ok(None);
+        }
+        Ok(Some(left))
     }
 
     /// The refresh token to answer with, the family's row written where its state changes.
@@ -149,17 +168,9 @@ fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option
     }
 }
 
-/// §6: no more scopes than were granted, nor than the client may have by now; the grant itself keeps them all.
-fn narrow(grant: &Grant, client: &Client, scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
-    let mut authorization = grant.authorization.clone();
-    authorization.scopes = authorization.scopes.filtered(|scope| client.meta.scope.contains(scope));
-    if let Some(scope) = scope {
-        let asked = Scopes::parse(scope).unwrap_or_default();
-        if asked.is_empty() || !asked.within(&authorization.scopes) {
-            return Err(OAuthError::new(ErrorCode::InvalidScope, "That scope was not granted."));
-        }
-        authorization.scopes = asked;
-    }
-    authorization.resources = narrowed(parameters, &authorization.resources)?;
-    Ok(authorization)
+/// §6: no more than the request asks for of what is left.
+fn narrow(left: Authorization, apis: &[Api], scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
+    let asked: Vec<&str> = parameters.all("resource").collect();
+    let permissions = for_token(&asked, &left.permissions, scope, apis)?;
+    Ok(Authorization { permissions, ..left })
 }

@@ -7,15 +7,17 @@
 //! tokens are not traded: they are bound to their client.
 
 use super::{Asking, TokenSet};
-use crate::domain::api::{Api, ApiId};
+use crate::domain::api::Api;
 use crate::domain::authorization::{Act, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
-use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
+use crate::domain::permissions::Permissions;
+use crate::domain::scope::OFFLINE_ACCESS;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Audience;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
+use crate::protocol::resource::for_token;
 use crate::store::consents;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -92,7 +94,7 @@ impl Provider {
             return Err(ended());
         }
         let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
-        let plan = self.plan_access_token(client, &authorization.resources, &apis);
+        let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         let plan = plan.within(subject.issued_at, expires_at, now);
         if plan.lifetime < 1 {
             return Err(invalid("The subject token is about to expire."));
@@ -104,10 +106,8 @@ impl Provider {
 
     async fn presented_access_token(&self, token: &str) -> Result<Option<Presented>> {
         let Some(verified) = self.verify_access_token(token).await? else { return Ok(None) };
-        let resources = verified.audience.values().filter(|value| *value != self.issuer.as_str());
-        let resources = resources.filter_map(|value| ApiId::parse(value).ok()).collect();
         Ok(Some(Presented {
-            authorization: Authorization { resources, ..verified.authorization },
+            authorization: verified.authorization,
             audience: Some(verified.audience),
             issued_at: verified.issued_at,
             expires_at: verified.expires_at,
@@ -120,20 +120,18 @@ impl Provider {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
         let Some(client) = self.client(&said.client).await? else { return Ok(None) };
-        let scopes = if client.is_trusted() {
-            client.meta.scope.clone()
+        let allowed = if client.is_trusted() {
+            client.meta.permissions()
         } else {
-            let allowed = consents::scopes(self.store.read(), said.user, &client.id).await?;
-            allowed.filtered(|scope| client.meta.scope.contains(scope))
+            let given = consents::find(self.store.read(), said.user, &client.id).await?;
+            given.map(|given| given.allowed).unwrap_or_default()
         };
-        // What goes on without the session is asked for with a code, and told by no ID token.
-        let scopes = scopes.filtered(|scope| scope != OFFLINE_ACCESS);
-        let resources = owning(apis, &scopes).map(|api| api.identifier.clone()).collect();
         let authorization = Authorization {
             subject: Subject::User(said.user),
             sign_in: Some(said.sign_in),
-            ..Authorization::of_client(client.id.clone(), scopes, resources)
+            ..Authorization::of_client(client.id.clone(), without_offline_access(allowed))
         };
+        let Some(authorization) = authorization.narrowed(&client, apis) else { return Ok(None) };
         let stands = self.store.authority().stands(&authorization, None, said.issued_at);
         Ok(stands.then_some(Presented {
             authorization,
@@ -194,49 +192,41 @@ impl Provider {
         if of.through.len() == MOST_STEPS {
             return Err(invalid("The token has been exchanged too often already."));
         }
-        let both = of.scopes.filtered(|scope| client.meta.scope.contains(scope) && scope != OFFLINE_ACCESS);
-        let scopes = match parameters.one("scope")? {
-            None => both,
-            Some(asked) => Scopes::parse(asked).ok().filter(|asked| asked.within(&both)).unwrap_or_default(),
-        };
-        if scopes.is_empty() {
+        let both = without_offline_access(of.permissions.intersection(&client.meta.permissions()));
+        let asked: Vec<&str> = parameters.all("resource").chain(parameters.all("audience")).collect();
+        let permissions = for_token(&asked, &both, parameters.one("scope")?, apis)?;
+        if asked.is_empty() && subject.audience.is_none() && permissions.apis.len() > 1 {
+            // An ID token is for no API: nobody has asked for several yet.
+            let text = "The scopes are of more than one API: name the one that is meant with the parameter resource.";
+            return Err(OAuthError::new(ErrorCode::InvalidTarget, text));
+        }
+        if permissions.is_empty() {
             let text = "That is no scope that the token has and this client may have.";
             return Err(OAuthError::new(ErrorCode::InvalidScope, text));
         }
-        let beyond = || {
-            let text = "resource and audience are APIs that the token is for, and of which a scope is asked for.";
-            OAuthError::new(ErrorCode::InvalidTarget, text)
-        };
-        let open: Vec<&ApiId> =
-            owning(apis, &scopes).map(|api| &api.identifier).filter(|api| of.resources.contains(api)).collect();
-        let asked: Vec<&str> = parameters.all("resource").chain(parameters.all("audience")).collect();
-        if asked.iter().any(|asked| !open.iter().any(|api| api.as_str() == *asked)) {
-            return Err(beyond());
-        }
-        let chosen = open.into_iter().filter(|api| asked.is_empty() || asked.contains(&api.as_str()));
         let through = std::iter::once(&of.client).chain(&of.through).cloned().collect();
         let authorization = Authorization {
             client: client.id.clone(),
-            resources: chosen.cloned().collect(),
+            permissions,
             nonce: None,
             // Single claims were asked for by the other client, and allowed to it.
             claims: RequestedClaims::default(),
             act,
             through,
-            scopes,
             // Whoever gets it, not whoever had the other one.
             bound_to: asking.bound_to()?,
             ..of.clone()
         };
         let within = |audience: &Audience| self.audience(&authorization).values().all(|value| audience.has(value));
         if !subject.audience.as_ref().is_none_or(within) {
-            return Err(beyond());
+            let text = "resource and audience are APIs that the token is for, and of which a scope is asked for.";
+            return Err(OAuthError::new(ErrorCode::InvalidTarget, text));
         }
         Ok(authorization)
     }
 }
 
-/// The APIs of which one of these is a scope.
-fn owning<'a>(apis: &'a [Api], scopes: &'a Scopes) -> impl Iterator<Item = &'a Api> {
-    apis.iter().filter(|api| api.scopes.iter().any(|scope| scopes.contains(scope)))
+/// A token that comes of another one ends with it.
+fn without_offline_access(permissions: Permissions) -> Permissions {
+    Permissions { general: permissions.general.filtered(|scope| scope != OFFLINE_ACCESS), ..permissions }
 }

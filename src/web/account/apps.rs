@@ -5,6 +5,7 @@ use axum::response::Response;
 use super::then;
 use super::views::{AppLine, AppsPage};
 use crate::app::App;
+use crate::domain::api::Api;
 use crate::domain::ids::ClientId;
 use crate::manage::ManageError;
 use crate::manage::consents::{self, Connected};
@@ -18,20 +19,22 @@ const HERE: &str = "/account/apps";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let apps = consents::connected(person.app().store(), person.user.id).await.map_err(|error| person.error(error))?;
+    let store = person.app().store();
+    let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
     Ok(render(&AppsPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        apps: apps.iter().map(|app| line(person.app(), app)).collect(),
+        apps: apps.iter().map(|app| line(person.app(), app, &apis)).collect(),
     }))
 }
 
-fn line(here: &App, app: &Connected) -> AppLine {
+fn line(here: &App, app: &Connected, apis: &[Api]) -> AppLine {
     AppLine {
         client_path: url::form_urlencoded::byte_serialize(app.client.id.as_str().as_bytes()).collect(),
         app: card(&app.client),
-        scopes: app.scopes.iter().map(consent::scope_in_words).collect(),
+        scopes: consent::in_words(&app.permissions, apis),
         since: app.since.map(|since| When::new(since.date())),
         // OpenID Connect Core §4: the app begins, and finds the person signed in here.
         open: app

@@ -43,7 +43,7 @@ pub async fn show_new(
     InPath((id, gate)): InPath<(ClientId, GateName)>,
 ) -> Result<Response, PageError> {
     let (client, api) = (found(&person, &id).await?, api_at(&person, &gate).await?);
-    let blank = KeyForm::blank(&api, |scope| client.meta.scope.contains(scope));
+    let blank = KeyForm::blank(&api, |scope| client.meta.api_scopes.contains(&api.identifier, scope));
     Ok(render(&form(&person, &client, &gate, &api, blank)))
 }
 
@@ -51,7 +51,7 @@ pub async fn create(InPath((id, gate)): InPath<(ClientId, GateName)>, sent: Admi
     let person = &sent.person;
     sent.complete(&FIELDS)?;
     let (client, api) = (found(person, &id).await?, api_at(person, &gate).await?);
-    let may_have = |scope: &str| client.meta.scope.contains(scope);
+    let may_have = |scope: &str| client.meta.api_scopes.contains(&api.identifier, scope);
     match submit(person, sent.fields(), Owner::Client(id.clone()), &api, may_have).await? {
         Made::Key(secret) => {
             let flash = Flash::ok("The key is made.").with_secret(secret.expose().to_owned());

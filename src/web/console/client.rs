@@ -24,7 +24,9 @@ const LIST: &str = "/admin/clients";
 
 pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<Response, PageError> {
     let client = found(&person, &id).await?;
-    Ok(render(&page(&person, &client, client_form::shown(&client))))
+    let store = person.app().store();
+    let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
+    Ok(render(&page(&person, &client, client_form::shown(&client, &apis))))
 }
 
 pub async fn save(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {

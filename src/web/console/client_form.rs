@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::FieldErrors;
 use super::client_texts::{ResponseTypes, Texts};
 use super::views::clients::{ClientForm, Kind, NewClientForm};
+use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{
     ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat,
@@ -36,8 +37,8 @@ pub const FIELDS: [&str; 10] = [
 ];
 
 /// The settings of an app that was not changed yet.
-pub fn shown(client: &Client) -> ClientForm {
-    let meta = &client.meta;
+pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
+    let meta = &client.meta.with_short_scopes(apis);
     let page = |page: &Option<WebPage>| page.as_ref().map(|page| page.as_str().to_owned()).unwrap_or_default();
     ClientForm {
         client_name: meta.client_name.clone(),

@@ -63,7 +63,7 @@ const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEnc
 
 const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
-pub const GROUPS: [Group; 9] = [
+pub const GROUPS: [Group; 10] = [
     Group {
         title: "What it is",
         members: &[
@@ -79,6 +79,15 @@ pub const GROUPS: [Group; 9] = [
             member("software_id", "Software", Shape::Text, "What all installations of it have in common."),
             member("software_version", "Version of the software", Shape::Text, "As its makers write it."),
         ],
+    },
+    Group {
+        title: "Scopes of APIs",
+        members: &[member(
+            "api_scopes",
+            "It may ask for, where several APIs have a scope of that name",
+            Shape::Json,
+            "JSON: {\"https://orders.example.com\": [\"read\"]}.",
+        )],
     },
     Group {
         title: "Signing people in",

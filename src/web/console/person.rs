@@ -237,7 +237,7 @@ fn app_row(app: &consents::Connected) -> Option<ConnectedApp> {
     Some(ConnectedApp {
         href: (app.client.registered != Registered::ByDocument).then(|| urls::console_client(&app.client.id)),
         app: card(&app.client),
-        scope: app.scopes.to_string(),
+        scope: app.permissions.to_string(),
         since: When::new(since.date()),
     })
 }

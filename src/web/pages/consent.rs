@@ -4,10 +4,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
 use super::{asking, person, waiting};
-use crate::domain::api::Api;
+use crate::domain::api::{Api, ApiId};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::EventId;
 use crate::domain::interaction::Progress;
+use crate::domain::permissions::Permissions;
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::{consents, events, interactions, people};
@@ -31,7 +32,7 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
         action: urls::consent(waiting.id),
         app: asking(&client, &waiting),
         person: person(&user),
-        scopes: waiting.request.to_be_allowed().iter().map(|scope| line(scope, &user, &apis)).collect(),
+        scopes: lines(&waiting.request.to_be_allowed(), &user, &apis),
         switch_account: urls::select_account(waiting.id),
         redirect_host: host
             .and_then(|url| url.host_str().map(ToOwned::to_owned))
@@ -56,13 +57,16 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     };
     match form.text("decision")? {
         "allow" => {
-            let scopes = waiting.request.to_be_allowed();
-            let (event, client) = (event(EventKind::ConsentGiven, scopes.to_string()), client.clone());
+            let asking = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
+            let remember =
+                asking.is_identified_by(&waiting.request.reply_to.redirect_uri, waiting.request.response_type);
+            let permissions = waiting.request.to_be_allowed();
+            let (event, client) = (event(EventKind::ConsentGiven, permissions.to_string()), client.clone());
             let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
             let id = waiting.id;
             let write = visitor.app.store().write(move |tx| {
                 Box::pin(async move {
-                    consents::give(tx, user, &client, &scopes).await?;
+                    consents::give(tx, user, &client, &permissions, remember).await?;
                     interactions::record(tx, id, &progress).await?;
                     events::insert(tx, &event).await
                 })
@@ -71,7 +75,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
             Ok(Redirect::to(&urls::resume(waiting.id)).into_response())
         }
         "deny" => {
-            let event = event(EventKind::ConsentDenied, waiting.request.scopes.to_string());
+            let event = event(EventKind::ConsentDenied, waiting.request.permissions.to_string());
             let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
             write.await.map_err(|error| visitor.error(error))?;
             let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
@@ -87,7 +91,21 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
     Ok(user.filter(|user| !user.disabled))
 }
 
-pub(super) fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
+/// A line for each scope, with its API where it is of one.
+pub(super) fn lines(permissions: &Permissions, user: &User, apis: &[Api]) -> Vec<ScopeLine> {
+    let general = permissions.general.iter().map(|scope| line(scope, user));
+    let of_apis = permissions.apis.iter().flat_map(|(id, scopes)| {
+        scopes.iter().map(move |scope| ScopeLine {
+            scope: scope.to_owned(),
+            icon: "note",
+            title: scope.to_owned(),
+            detail: format!("In {}", api_name(id, apis)),
+        })
+    });
+    general.chain(of_apis).collect()
+}
+
+fn line(scope: &str, user: &User) -> ScopeLine {
     let profile = &user.profile;
     let (icon, detail) = match scope {
         "openid" => ("user", "The same private number each time you sign in.".to_owned()),
@@ -97,16 +115,25 @@ pub(super) fn line(scope: &str, user: &User, apis: &[Api]) -> ScopeLine {
         "phone" => ("phone", profile.phone_number.clone().unwrap_or_default()),
         "groups" => ("users", String::new()),
         "offline_access" => ("clock", "Until you remove it in your account.".to_owned()),
-        other => {
-            let api = apis.iter().find(|api| api.scopes.contains(other)).map(|api| format!("In {}", api.shown_name()));
-            ("note", api.unwrap_or_default())
-        }
+        _ => ("note", String::new()),
     };
     ScopeLine { scope: scope.to_owned(), icon, title: scope_in_words(scope), detail }
 }
 
-/// What a scope lets an app do; an API's own scopes have only their names.
-pub fn scope_in_words(scope: &str) -> String {
+fn api_name<'a>(id: &'a ApiId, apis: &'a [Api]) -> &'a str {
+    apis.iter().find(|api| api.identifier == *id).map_or(id.as_str(), Api::shown_name)
+}
+
+/// What permissions let an app do, as a list; an API's own scopes have only their names.
+pub fn in_words(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
+    let of_apis = permissions
+        .apis
+        .iter()
+        .flat_map(|(id, scopes)| scopes.iter().map(move |scope| format!("{scope} in {}", api_name(id, apis))));
+    permissions.general.iter().map(scope_in_words).chain(of_apis).collect()
+}
+
+fn scope_in_words(scope: &str) -> String {
     match scope {
         "openid" => "Know that it’s you",
         "profile" => "See your name and profile",

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
-use super::consent::{line, signed_in};
+use super::consent::{lines, signed_in};
 use super::views::{DeviceConfirmPage, DeviceDonePage, DevicePage};
 use super::{card, person};
 use crate::domain::device::UserCode;
@@ -189,7 +189,7 @@ async fn question(
         device: in_words(&request.user_agent),
         address: request.address.clone(),
         asked: When::new(request.issued_at.date()),
-        scopes: request.scopes.iter().map(|scope| line(scope, user, &apis)).collect(),
+        scopes: lines(&request.permissions, user, &apis),
         switch_account: urls::login_before(&urls::device(ticket)),
     })
 }

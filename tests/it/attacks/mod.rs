@@ -6,12 +6,15 @@
 //! the near misses), [`headers`] what they say of the address,
 //! [`sessions`] cookies and who is signed in, [`cross_site`] requests that another site causes, [`steps`] the order of an interaction, [`injection`] what is shown,
 //! [`guessing`] what a stranger learns and how often they may try, [`limits`] malformed and oversized requests at every
-//! route, [`outage`] a database that goes away, [`proxies`] what the gate tells them.
+//! route, [`outage`] a database that goes away, [`proxies`] what the gate tells them, [`boundaries`] one API and another,
+//! [`removed`] what was granted and taken away since, [`consent`] when it is remembered.
 //!
 //! There is no limiter on client secrets: each has at least 32 characters, or 256 random bits where we made it, so that
 //! guessing is hopeless, while a limiter would let a stranger lock an app out.
 
 mod addresses;
+mod boundaries;
+mod consent;
 pub mod corpus;
 mod cross_site;
 mod guessing;
@@ -21,6 +24,7 @@ mod limits;
 mod outage;
 mod proxies;
 mod races;
+mod removed;
 mod revocation;
 mod secrets;
 mod sessions;

@@ -53,7 +53,7 @@ async fn a_device_gets_tokens_of_whoever_types_its_code() {
     let alice = server.person("alice").await.id;
     let connected = consents::connected(server.app.store(), alice).await.unwrap();
     assert_eq!(connected.len(), 1);
-    assert_eq!(connected[0].scopes.to_string(), "openid email offline_access");
+    assert_eq!(connected[0].permissions.to_string(), "openid email offline_access");
     assert!(browser.page("/account/apps").await.html.contains("Kitchen Display"));
 }
 

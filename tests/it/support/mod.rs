@@ -114,7 +114,9 @@ impl Server {
         }
         let now = self.app.env().now();
         let secret = Secret::new(SECRET.into());
-        let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+        let mut meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+        let apis = self.app.store().authority().apis(self.app.store()).await.unwrap();
+        assert_eq!(meta.resolve_scopes(&apis), []);
         let (master, env) = (&self.app.provider.master, self.app.env());
         let kept = || master.keep_client_secret(env, &secret, meta.needs_secret_back()).unwrap();
         let client = Client {

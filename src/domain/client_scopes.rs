@@ -1,0 +1,174 @@
+//! Whose scopes the names in a client's `scope` are. In documents, forms and registrations a scope of an API may stand in
+//! `scope` where one API alone defines it; `api_scopes` names the others. Kept are pairs: every name of an API is in
+//! `api_scopes`, and `scope` has the names that no API defined at that time. They stay so when APIs change, so that a
+//! permission never moves to another API by itself.
+//!
+//! Next door: [`super::permissions`], the pairs; [`super::client_metadata`], where the two members are.
+
+use super::api::Api;
+use super::client_metadata::{ClientMetadata, FieldError};
+use super::ids::ApiId;
+use super::permissions::{ApiScopes, Permissions};
+use super::scope::Scopes;
+
+impl ClientMetadata {
+    /// What the client may ask for.
+    #[must_use]
+    pub fn permissions(&self) -> Permissions {
+        Permissions { general: self.scope.clone(), apis: self.api_scopes.clone() }
+    }
+
+    /// Moves each API scope named in `scope` to `api_scopes`; what is wrong with either member.
+    #[must_use]
+    pub fn resolve_scopes(&mut self, apis: &[Api]) -> Vec<FieldError> {
+        let mut problems: Vec<FieldError> = Vec::new();
+        for name in self.scope.iter() {
+            if let [first, others @ ..] = owners(apis, name).as_slice()
+                && !others.is_empty()
+            {
+                problems.push(ambiguous(name, first, others));
+            }
+        }
+        for (id, scopes) in self.api_scopes.iter() {
+            let Some(api) = apis.iter().find(|api| api.identifier == *id) else {
+                problems.push(FieldError::new("api_scopes", format!("there is no API {}: add it first", id.as_str())));
+                continue;
+            };
+            let unknown = scopes.filtered(|scope| !api.scopes.contains(scope));
+            if !unknown.is_empty() {
+                let text = format!("{} has no scope {unknown}: add it to that API's scopes first", id.as_str());
+                problems.push(FieldError::new("api_scopes", text));
+            }
+        }
+        self.sort_scopes(apis);
+        problems
+    }
+
+    /// The same for a client that registers itself: a name of several APIs is left out, as a server may (RFC 7591 §2).
+    /// What the client `had` at an API stays where it names that scope again.
+    pub fn resolve_own_scopes(&mut self, had: Option<&Self>, apis: &[Api]) {
+        let had = had.map(|had| had.api_scopes.filtered(|_, scope| self.scope.contains(scope))).unwrap_or_default();
+        let names = had.names();
+        self.api_scopes = had;
+        self.scope = self.scope.filtered(|scope| !names.contains(scope) && owners(apis, scope).len() < 2);
+        self.sort_scopes(apis);
+    }
+
+    /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`; whether it had any.
+    pub fn lose_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) -> bool {
+        let left = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
+        let lost = left != self.api_scopes;
+        self.api_scopes = left;
+        lost
+    }
+
+    /// As documents and forms show it: a name that one API alone defines stands in `scope`.
+    #[must_use]
+    pub fn with_short_scopes(&self, apis: &[Api]) -> Self {
+        let is_short = |name: &str| owners(apis, name).len() == 1;
+        let short = self.api_scopes.filtered(|_, scope| is_short(scope)).names();
+        let mut shown = self.clone();
+        shown.scope = self.scope.union(&short);
+        shown.api_scopes = self.api_scopes.filtered(|_, scope| !is_short(scope));
+        shown
+    }
+
+    /// Moves the names in `scope` that one API alone defines to `api_scopes`.
+    pub fn sort_scopes(&mut self, apis: &[Api]) {
+        let mut pairs: ApiScopes = self.api_scopes.of_apis(|api| !self.api_scopes.of(api).is_empty());
+        for name in self.scope.iter() {
+            if let [only] = owners(apis, name).as_slice() {
+                pairs.add(&only.identifier, &[name].into_iter().collect());
+            }
+        }
+        self.api_scopes = pairs;
+        self.scope = self.scope.filtered(|scope| owners(apis, scope).len() != 1);
+    }
+}
+
+fn owners<'a>(apis: &'a [Api], scope: &str) -> Vec<&'a Api> {
+    apis.iter().filter(|api| api.scopes.contains(scope)).collect()
+}
+
+fn ambiguous(name: &str, first: &Api, others: &[&Api]) -> FieldError {
+    let first = first.identifier.as_str();
+    let all: Vec<&str> = std::iter::once(first).chain(others.iter().map(|api| api.identifier.as_str())).collect();
+    let text = format!(
+        "{name} is a scope of {}: leave it out of scope and write \"api_scopes\": {{\"{first}\": [\"{name}\"]}}",
+        all.join(" and of "),
+    );
+    FieldError::new("scope", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::domain::api::Api;
+    use crate::domain::client_metadata::ClientMetadata;
+    use crate::domain::ids::ApiId;
+    use crate::domain::scope::Scopes;
+
+    const A: &str = "https://a.example";
+    const B: &str = "https://b.example";
+
+    fn api(identifier: &str, scopes: &[&str]) -> Api {
+        serde_json::from_value(json!({ "identifier": identifier, "scopes": scopes })).unwrap()
+    }
+
+    fn resolved(meta: Value, apis: &[Api]) -> Result<ClientMetadata, String> {
+        let mut meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+        match meta.resolve_scopes(apis).first() {
+            None => Ok(meta),
+            Some(problem) => Err(format!("{}: {}", problem.field, problem.message)),
+        }
+    }
+
+    #[test]
+    fn scope_of_one_api_may_stand_in_scope() {
+        let apis = [api(A, &["read", "write"]), api(B, &["read"])];
+        let meta = resolved(json!({ "scope": "openid write custom" }), &apis).unwrap();
+        assert_eq!(json!(meta)["api_scopes"], json!({ A: ["write"] }));
+        assert_eq!(meta.scope.to_string(), "openid custom");
+        assert_eq!(meta.with_short_scopes(&apis).scope.to_string(), "openid custom write");
+        let both = resolved(json!({ "scope": "openid write", "api_scopes": { B: ["read"], A: [] } }), &apis).unwrap();
+        assert_eq!(json!(both)["api_scopes"], json!({ A: ["write"], B: ["read"] }));
+        assert_eq!(json!(both.with_short_scopes(&apis))["api_scopes"], json!({ B: ["read"] }));
+    }
+
+    #[test]
+    fn ambiguous_scope_is_refused_with_what_to_write() {
+        let apis = [api(A, &["read"]), api(B, &["read"])];
+        for (meta, words) in [
+            (json!({ "scope": "read" }), r#"write "api_scopes": {"https://a.example": ["read"]}"#),
+            (json!({ "scope": "read", "api_scopes": { A: ["read"] } }), "scope: read is a scope of"),
+            (json!({ "api_scopes": { "https://c.example": ["read"] } }), "there is no API https://c.example"),
+            (json!({ "api_scopes": { A: ["write"] } }), "https://a.example has no scope write"),
+        ] {
+            let error = resolved(meta.clone(), &apis).unwrap_err();
+            assert!(error.contains(words), "{meta}: {error}");
+        }
+    }
+
+    #[test]
+    fn scope_that_moves_to_another_api_takes_nobody_along() {
+        let mut meta = resolved(json!({ "scope": "openid read later" }), &[api(A, &["read"])]).unwrap();
+        let a = ApiId::parse(A).unwrap();
+        assert!(meta.lose_api_scopes(&a, &Scopes::default()));
+        assert!(meta.api_scopes.is_empty(), "what the API loses, the client loses");
+        assert!(!meta.lose_api_scopes(&a, &Scopes::default()));
+        assert_eq!(meta.scope.to_string(), "openid later", "a name that an API takes later stays a name of no API");
+    }
+
+    #[test]
+    fn self_registered_client_gets_no_ambiguous_scope() {
+        let apis = [api(A, &["read", "write"]), api(B, &["read"])];
+        let had = resolved(json!({ "api_scopes": { B: ["read"] } }), &apis).unwrap();
+        let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
+        again.resolve_own_scopes(Some(&had), &apis);
+        assert_eq!(json!(again)["api_scopes"], json!({ A: ["write"], B: ["read"] }));
+        let mut new: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read" })).unwrap();
+        new.resolve_own_scopes(None, &apis);
+        assert_eq!((new.scope.to_string().as_str(), new.api_scopes.is_empty()), ("openid", true));
+    }
+}

@@ -1,0 +1,276 @@
+//! Permissions: scopes of no API, and scopes of APIs, each together with its API (RFC 6749 §3.3, RFC 8707).
+//!
+//! Two APIs may both define a scope `read`, so a bare name permits nothing at an API. Clients, requests, consents, grants
+//! and tokens carry this type; names are resolved once, where they come in: [`super::client_scopes`] for documents,
+//! `protocol::resource` for requests. Next door: [`super::narrowing`], what is left of them later.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::ApiId;
+use super::scope::{OFFLINE_ACCESS, OPENID, STANDARD, Scopes};
+
+/// Scopes by the API that they are of. An entry without scopes names an API that defines none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<ApiId, Vec<String>>", into = "BTreeMap<ApiId, Vec<String>>")]
+pub struct ApiScopes(BTreeMap<ApiId, Scopes>);
+
+impl ApiScopes {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&ApiId, &Scopes)> {
+        self.0.iter()
+    }
+
+    pub fn apis(&self) -> impl Iterator<Item = &ApiId> {
+        self.0.keys()
+    }
+
+    #[must_use]
+    pub fn has_api(&self, api: &ApiId) -> bool {
+        self.0.contains_key(api)
+    }
+
+    /// The scopes at `api`; none where it is not among these.
+    #[must_use]
+    pub fn of(&self, api: &ApiId) -> Scopes {
+        self.0.get(api).cloned().unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn contains(&self, api: &ApiId, scope: &str) -> bool {
+        self.0.get(api).is_some_and(|scopes| scopes.contains(scope))
+    }
+
+    /// Adds to what is here for `api`.
+    pub fn add(&mut self, api: &ApiId, scopes: &Scopes) {
+        let entry = self.0.entry(api.clone()).or_default();
+        *entry = entry.union(scopes);
+    }
+
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
+        self.0.iter().all(|(api, scopes)| other.0.get(api).is_some_and(|others| scopes.within(others)))
+    }
+
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        for (api, scopes) in &other.0 {
+            all.add(api, scopes);
+        }
+        all
+    }
+
+    /// The pairs for which `keep` holds. An API that loses all its scopes is left out; one that had none stays.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&ApiId, &str) -> bool) -> Self {
+        let left = self.0.iter().map(|(api, scopes)| (api, scopes, scopes.filtered(|scope| keep(api, scope))));
+        let left = left.filter(|(_, before, after)| before.is_empty() || !after.is_empty());
+        Self(left.map(|(api, _, after)| (api.clone(), after)).collect())
+    }
+
+    /// The entries of APIs for which `keep` holds.
+    #[must_use]
+    pub fn of_apis(&self, keep: impl Fn(&ApiId) -> bool) -> Self {
+        Self(self.0.iter().filter(|(api, _)| keep(api)).map(|(api, scopes)| (api.clone(), scopes.clone())).collect())
+    }
+
+    /// The bare names. They permit nothing: for texts, and for `scope` beside an audience that says whose they are.
+    #[must_use]
+    pub fn names(&self) -> Scopes {
+        self.0.values().flat_map(Scopes::iter).collect()
+    }
+}
+
+impl TryFrom<BTreeMap<ApiId, Vec<String>>> for ApiScopes {
+    type Error = String;
+
+    fn try_from(members: BTreeMap<ApiId, Vec<String>>) -> Result<Self, Self::Error> {
+        let mut all = BTreeMap::new();
+        for (api, names) in members {
+            for name in &names {
+                if Scopes::parse(name).is_ok_and(|one| one.iter().eq([name])) {
+                    continue;
+                }
+                return Err(format!("{name:?} is not a scope: a list has one scope in each text"));
+            }
+            all.insert(api, names.into_iter().collect());
+        }
+        Ok(Self(all))
+    }
+}
+
+impl From<ApiScopes> for BTreeMap<ApiId, Vec<String>> {
+    fn from(all: ApiScopes) -> Self {
+        let names = |scopes: Scopes| scopes.iter().map(ToOwned::to_owned).collect();
+        all.0.into_iter().map(|(api, scopes)| (api, names(scopes))).collect()
+    }
+}
+
+impl FromIterator<(ApiId, Scopes)> for ApiScopes {
+    fn from_iter<I: IntoIterator<Item = (ApiId, Scopes)>>(pairs: I) -> Self {
+        let mut all = Self::default();
+        for (api, scopes) in pairs {
+            all.add(&api, &scopes);
+        }
+        all
+    }
+}
+
+/// What a client may ask for, what a user has allowed, or what a token carries. Its APIs are the token's audience.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    /// Scopes of no API: the standard ones, and names that no API defined when the client was registered.
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    pub general: Scopes,
+    #[serde(default, skip_serializing_if = "ApiScopes::is_empty")]
+    pub apis: ApiScopes,
+}
+
+impl Permissions {
+    /// Scopes of no API.
+    #[must_use]
+    pub fn general(scopes: Scopes) -> Self {
+        Self { general: scopes, apis: ApiScopes::default() }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.general.is_empty() && self.apis.is_empty()
+    }
+
+    #[must_use]
+    pub fn has_openid(&self) -> bool {
+        self.general.contains(OPENID)
+    }
+
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.general.contains(OFFLINE_ACCESS)
+    }
+
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
+        self.general.within(&other.general) && self.apis.within(&other.apis)
+    }
+
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self { general: self.general.union(&other.general), apis: self.apis.union(&other.apis) }
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let apis = self.apis.of_apis(|api| other.apis.has_api(api));
+        Self {
+            general: self.general.filtered(|scope| other.general.contains(scope)),
+            apis: apis.filtered(|api, scope| other.apis.contains(api, scope)),
+        }
+    }
+
+    /// The bare names, those of no API first: the value of `scope`.
+    #[must_use]
+    pub fn names(&self) -> Scopes {
+        self.general.union(&self.apis.names())
+    }
+
+    /// What an access token carries of these. One for an API has that API's scopes; the standard scopes stand beside them
+    /// only with `openid`, since UserInfo is in the audience then. `offline_access` always stays: the token's end depends
+    /// on it.
+    #[must_use]
+    pub fn in_access_token(&self) -> Self {
+        if self.apis.is_empty() {
+            return self.clone();
+        }
+        let openid = self.has_openid();
+        let keep = |scope: &str| scope == OFFLINE_ACCESS || openid && STANDARD.contains(&scope);
+        Self { general: self.general.filtered(keep), apis: self.apis.clone() }
+    }
+}
+
+/// For events and lists: `openid email, read of https://api.example.com`.
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.general.fmt(f)?;
+        let mut between = if self.general.is_empty() { "" } else { ", " };
+        for (api, scopes) in self.apis.iter() {
+            write!(f, "{between}{scopes} of {}", api.as_str())?;
+            between = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{ApiScopes, Permissions};
+
+    fn of(value: serde_json::Value) -> Permissions {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn scope_of_one_api_is_not_within_another() {
+        let at_a = of(json!({ "apis": { "https://a.example": ["read"] } }));
+        let at_b = of(json!({ "apis": { "https://b.example": ["read"] } }));
+        let general = of(json!({ "general": "read" }));
+        for (one, other) in [(&at_a, &at_b), (&at_a, &general), (&general, &at_a)] {
+            assert!(!one.within(other) && one.intersection(other).is_empty(), "{one} {other}");
+        }
+        assert!(at_a.within(&at_a.union(&at_b)));
+        assert_eq!(at_a.union(&at_b).names().to_string(), "read");
+    }
+
+    #[test]
+    fn api_token_has_identity_scopes_only_with_openid() {
+        for (general, left) in [
+            ("email offline_access custom", "offline_access"),
+            ("openid email offline_access custom", "openid email offline_access"),
+        ] {
+            let all = of(json!({ "general": general, "apis": { "https://a.example": ["read"] } }));
+            assert_eq!(all.in_access_token().general.to_string(), left);
+            let own = of(json!({ "general": general }));
+            assert_eq!(own.in_access_token(), own);
+        }
+    }
+
+    #[test]
+    fn list_of_scopes_has_one_scope_per_text() {
+        for bad in ["read write", "", " read", "a\"b"] {
+            assert!(serde_json::from_value::<ApiScopes>(json!({ "https://a.example": [bad] })).is_err(), "{bad:?}");
+        }
+        assert!(serde_json::from_value::<ApiScopes>(json!({ "no address": ["read"] })).is_err());
+    }
+
+    fn permissions() -> impl Strategy<Value = Permissions> {
+        let scopes = || proptest::collection::vec("[a-d]", 0..4);
+        let apis = proptest::collection::btree_map("https://[ab]\\.example", scopes(), 0..3);
+        (scopes(), apis).prop_map(|(general, apis)| of(json!({ "general": general.join(" "), "apis": apis })))
+    }
+
+    proptest! {
+        #[test]
+        fn intersection_is_within_both(one in permissions(), other in permissions()) {
+            let both = one.intersection(&other);
+            prop_assert!(both.within(&one) && both.within(&other));
+            prop_assert!(one.within(&one.union(&other)));
+            prop_assert!(one.in_access_token().within(&one));
+            prop_assert_eq!(of(json!(one.clone())), one);
+        }
+    }
+}
