@@ -54,8 +54,7 @@ impl ApiScopes {
 
     /// Adds to what is here for `api`.
     pub fn add(&mut self, api: &ApiId, scopes: &Scopes) {
-        let entry = self.0.entry(api.clone()).or_default();
-        *entry = entry.union(scopes);
+        self.0.entry(api.clone()).or_default().add(scopes);
     }
 
     #[must_use]

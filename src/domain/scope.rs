@@ -92,6 +92,11 @@ impl Scopes {
         Self(self.0.iter().filter(|scope| keep(scope)).cloned().collect())
     }
 
+    /// Adds those that are not here yet.
+    pub fn add(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
     /// These and those, each once.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -115,7 +115,9 @@ async fn an_access_token_has_the_profiles_members() {
 #[tokio::test]
 async fn a_refresh_narrows_to_one_api_and_keeps_the_grant_whole() {
     let server = with_apis().await;
-    let first = tokens(&server, &[("scope", "openid offline_access read count")]).await;
+    let asked = server.authorize(&[("scope", "openid offline_access read count"), ("resource", ORDERS)]);
+    let callback = server.browser().sign_in(&format!("{asked}&resource={STOCK}")).await;
+    let (_, first) = server.redeem(&callback["code"]).await;
     assert_eq!(access(&first)["aud"].as_array().unwrap().len(), 3);
     let refresh = |token: Value, resource: &'static str| {
         let server = &server;

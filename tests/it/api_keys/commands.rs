@@ -15,7 +15,8 @@ async fn program() -> Program {
     let document = json!({
         "users": [{ "username": "alice", "password": PASSWORD }],
         "apis": [api("orders", "api_key"), api("stock", "basic"), api("closed", "bearer")],
-        "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "scope": "openid read" }],
+        "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "scope": "openid",
+                      "api_scopes": { "https://orders.example": ["read"], "https://stock.example": ["read"] } }],
     });
     program.run_with(&["apply", "-"], &document.to_string()).done();
     program

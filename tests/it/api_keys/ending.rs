@@ -12,7 +12,7 @@ use signet::manage::{By, apis, clients, groups, people};
 use signet::server::upkeep::Upkeep;
 use signet::store::api_keys::{Filter, list};
 
-use super::{alice, is_good, made, make, new_key, put_api, recorded, web, with_apis};
+use super::{alice, is_good, made, make, new_key, put_api, reads, recorded, web, with_apis};
 use crate::budgets::Statements;
 use crate::support::Server;
 
@@ -119,7 +119,7 @@ async fn a_namesake_inherits_no_key() {
     let (for_orders, key) = made(&server, alice(&server).await).await;
     assert!(is_good(&other, &of_web).await && is_good(&other, &for_orders).await);
     clients::delete(&manager, &by, &ClientId::parse("web").unwrap()).await.unwrap();
-    server.client("web", json!({ "scope": "openid read" })).await;
+    server.client("web", reads()).await;
     apis::delete(&manager, &by, key.api.clone()).await.unwrap();
     put_api(&server, "orders", &["api_key"]).await;
     catch_up(&other).await;

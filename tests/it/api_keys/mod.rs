@@ -6,7 +6,7 @@ mod ending;
 mod making;
 mod pages;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::api_key::{ApiKey, ApiKeySecret, Owner};
 use signet::domain::event::EventKind;
@@ -22,11 +22,16 @@ use crate::support::Server;
 pub async fn with_apis() -> Server {
     let server = Server::start().await;
     server.user("alice").await;
-    server.client("web", json!({ "scope": "openid read" })).await;
     put_api(&server, "orders", &["api_key"]).await;
     put_api(&server, "stock", &["basic"]).await;
     put_api(&server, "closed", &["bearer"]).await;
+    server.client("web", reads()).await;
     server
+}
+
+/// The scopes of a client that may `read` at the two.
+pub fn reads() -> Value {
+    json!({ "scope": "openid", "api_scopes": { "https://orders.example": ["read"], "https://stock.example": ["read"] } })
 }
 
 pub async fn put_api(server: &Server, gate: &str, accepts: &[&str]) {

@@ -4,7 +4,7 @@ use signet::domain::api_key::{ApiKeySecret, network};
 use signet::manage::api_keys::NewKey;
 use signet::manage::{By, apis};
 
-use super::{alice, is_good, made, make, new_key, put_api, web, with_apis};
+use super::{alice, is_good, made, make, new_key, put_api, reads, web, with_apis};
 use crate::console::make_admin;
 use crate::support::{Browser, PASSWORD, Page, Server};
 
@@ -194,7 +194,7 @@ async fn an_app_of_any_id_has_keys() {
     make_admin(&server, "alice").await;
     let admin = signed_in(&server, "alice").await;
     for id in ["https://app.example/id", "new"] {
-        server.client(id, serde_json::json!({ "scope": "read" })).await;
+        server.client(id, reads()).await;
         let here = format!("{}/api-keys", signet::web::urls::console_client(&id.to_owned().try_into().unwrap()));
         let form = admin.page(&format!("{here}/new/orders")).await;
         let page = admin.fill(&form, FORM, &[("name", "job"), ("scope", "read")]).await;

@@ -288,7 +288,12 @@ async fn a_devices_token_is_for_the_api_that_was_asked_for() {
         apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
     }
     tv(&server, "tv", json!({ "scope": "read:a read:b" })).await;
-    let device = ask(&server, "read:a read:b").await;
+    let (status, refused) =
+        post(&server, "device_authorization", &[("client_id", "tv"), ("scope", "read:a read:b")]).await;
+    assert_eq!((status, text(&refused, "error")), (400, "invalid_target"));
+    let both = [("resource", "https://a.example"), ("resource", "https://b.example")];
+    let asked = [&[("client_id", "tv"), ("scope", "read:a read:b")][..], &both].concat();
+    let (_, device) = post(&server, "device_authorization", &asked).await;
     decide(&server, &device, "allow").await;
     let form = [("grant_type", GRANT), ("client_id", "tv"), ("device_code", text(&device, "device_code"))];
     let (_, tokens) = post(&server, "token", &[&form[..], &[("resource", "https://a.example")]].concat()).await;
