@@ -8,6 +8,9 @@ use signet::keys::jwt::half_hash;
 use crate::support::{CALLBACK, Callback, Server};
 use crate::token::claims;
 
+/// A redirect URI that identifies the client.
+const HTTPS: &str = "https://app.example.com/cb";
+
 /// A client that may use every response type.
 async fn server() -> Server {
     let server = Server::start().await;
@@ -18,6 +21,7 @@ async fn server() -> Server {
 
 fn every_type() -> Value {
     json!({
+        "redirect_uris": [CALLBACK, HTTPS],
         "grant_types": ["authorization_code", "implicit", "refresh_token", "client_credentials"],
         "response_types": ["code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"],
     })
@@ -42,7 +46,8 @@ async fn each_type_answers_with_what_it_names_and_nothing_else() {
         ("code id_token token", vec!["access_token", "code", "expires_in", "id_token", "scope", "token_type"]),
         ("token code id_token", vec!["access_token", "code", "expires_in", "id_token", "scope", "token_type"]),
     ] {
-        let answer = browser.open(&server.authorize(&[("response_type", response_type)])).await.err().unwrap();
+        // Consent is not remembered where tokens go to a loopback port without client authentication.
+        let answer = browser.sign_in(&server.authorize(&[("response_type", response_type)])).await;
         let mut names: Vec<&str> = answer.keys().map(String::as_str).collect();
         names.retain(|name| *name != "session_state");
         names.sort_unstable();
@@ -86,7 +91,7 @@ async fn each_type_answers_with_what_it_names_and_nothing_else() {
 async fn tokens_come_in_the_fragment_or_the_form_and_never_in_the_query() {
     let server = server().await;
     let browser = server.browser();
-    browser.sign_in(&server.authorize(&[])).await;
+    browser.sign_in(&server.authorize(&[("redirect_uri", HTTPS)])).await;
     for (response_type, mode, starts) in [
         ("code", "", "?code="),
         ("code", "query", "?code="),
@@ -97,15 +102,20 @@ async fn tokens_come_in_the_fragment_or_the_form_and_never_in_the_query() {
         ("code id_token token", "query", "#error=invalid_request"),
         ("id_token token", "query", "#error=invalid_request"),
     ] {
-        let asked = server.authorize(&[("response_type", response_type), ("response_mode", mode)]);
+        let asked =
+            server.authorize(&[("redirect_uri", HTTPS), ("response_type", response_type), ("response_mode", mode)]);
         let response = browser.raw(&asked).await;
         let to = response.headers()["location"].to_str().unwrap();
-        assert!(to.starts_with(&format!("{CALLBACK}{starts}")), "{response_type} {mode}: {to}");
+        assert!(to.starts_with(&format!("{HTTPS}{starts}")), "{response_type} {mode}: {to}");
     }
     for response_type in ["code", "id_token", "code id_token token"] {
-        let asked = server.authorize(&[("response_type", response_type), ("response_mode", "form_post")]);
+        let asked = server.authorize(&[
+            ("redirect_uri", HTTPS),
+            ("response_type", response_type),
+            ("response_mode", "form_post"),
+        ]);
         let page = browser.open(&asked).await.ok().unwrap();
-        assert_eq!(page.attribute("form", "action").as_deref(), Some(CALLBACK));
+        assert_eq!(page.attribute("form", "action").as_deref(), Some(HTTPS));
         assert_eq!(page.attribute("form", "method").as_deref(), Some("post"));
         assert!(page.has("noscript button[type=submit]") || page.has("form button"), "{}", page.html);
         let first = response_type.split(' ').next().unwrap();

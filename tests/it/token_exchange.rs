@@ -155,7 +155,7 @@ async fn what_comes_of_a_token_is_never_more_than_it() {
     .await;
     let mixed = tokens(&server, "email read").await;
     let (_, refused) = trade(&server, "reads-mail", text(&mixed, "access_token"), &[]).await;
-    assert_eq!(refused["error"], "invalid_target");
+    assert_eq!(refused["error"], "invalid_scope");
     // It ends no later than what it came from.
     server.advance(590);
     let (_, traded) = trade(&server, "both", token, &[]).await;
