@@ -51,8 +51,8 @@ pub async fn confirm(store: &Store, hasher: &Hasher, user: &User, typed: Typed<'
 async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed<'_>) -> Result<User, Refused> {
     let known_browser =
         found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
-    let account = found.as_ref().map_or_else(|| Username::folded(typed.login), |user| user.id.to_string());
-    let attempt = Attempt { account, address: typed.origin.address.clone(), known_browser };
+    let address = typed.origin.address.clone();
+    let attempt = Attempt { typed: Username::folded(typed.login), address, known_browser };
     let counted = match throttle::count(store, &attempt).await? {
         Ok(counted) => counted,
         Err(too_many) => {

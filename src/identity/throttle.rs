@@ -1,8 +1,13 @@
-//! How many failures are too many (NIST SP 800-63B-4 §3.2.2): counted by account and by address, before the work is
-//! done, so that attempts made at once cannot pass the budget together; a success is taken back.
+//! How many failures are too many (NIST SP 800-63B-4 §3.2.2): counted before the work is done, so that attempts made at
+//! once cannot pass the budget together; a success is taken back.
 //!
-//! The owner is never locked out by somebody else: a browser that has signed in to the account before has an allowance
-//! of its own.
+//! Each kind of secret has budgets of its own: wrong passwords at an address stop passwords there, not device codes, and
+//! the other way round. What was right before has a budget apart from strangers': a browser that has signed in to the
+//! account, a signed-in user or a browser that has connected a device. Neither an address nor a stranger can use it up.
+//!
+//! Sign-ins are counted by what was typed, not by whose it is: the username and the address of one account run out
+//! apart from each other, so that nobody learns that they belong together. By either an account can be tried
+//! [`PER_ACCOUNT`] times.
 
 use std::net::IpAddr;
 
@@ -23,14 +28,25 @@ const GUESSES: i32 = 100;
 /// A building full of screens behind one address.
 const DEVICES: i32 = 300;
 
-/// Who is counted for an attempt.
+/// Who is counted for a sign-in.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The account as it was typed, whether there is one or not: an unknown one is throttled alike.
-    pub account: String,
+    /// What was typed as the account, folded, whether there is one or not.
+    pub typed: String,
     pub address: String,
-    /// The browser, where it has signed in to that account before.
+    /// The browser, if it has signed in to that account before.
     pub known_browser: Option<(String, UserId)>,
+}
+
+/// Who is counted for a device's code that is typed in.
+#[derive(Clone, Debug)]
+pub struct CodeAttempt {
+    pub browser: String,
+    pub address: String,
+    /// The user who is signed in.
+    pub user: Option<UserId>,
+    /// Whether a right code was typed in this browser before.
+    pub known_browser: bool,
 }
 
 /// What was counted, for taking it back.
@@ -66,24 +82,36 @@ fn digest(kind: &str, parts: &[&str]) -> Digest {
 
 /// Counts an attempt as failed until it is taken back; refuses it where it is one too many.
 pub async fn count(store: &Store, attempt: &Attempt) -> Result<Result<Counted, TooMany>, StoreError> {
-    let account = match &attempt.known_browser {
+    let own = match &attempt.known_browser {
         Some((browser, user)) => digest("browser", &[browser, &user.to_string()]),
-        None => digest("account", &[&attempt.account]),
+        None => digest("account", &[&attempt.typed]),
     };
-    count_for(store, &attempt.address, account).await
+    count_at(store, "address", &attempt.address, own, attempt.known_browser.is_some()).await
 }
 
-/// The same for a code of a device that is typed in: counted by the browser and by the address, whose budget is the one
-/// of sign-ins.
-pub async fn count_code(store: &Store, browser: &str, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_for(store, address, digest("user code", &[browser])).await
+/// The same for a code of a device.
+pub async fn count_code(store: &Store, attempt: &CodeAttempt) -> Result<Result<Counted, TooMany>, StoreError> {
+    let own = match attempt.user {
+        Some(user) => digest("user code of a user", &[&user.to_string()]),
+        None => digest("user code", &[&attempt.browser]),
+    };
+    let known = attempt.user.is_some() || attempt.known_browser;
+    count_at(store, "user code address", &attempt.address, own, known).await
 }
 
-async fn count_for(store: &Store, address: &str, account: Digest) -> Result<Result<Counted, TooMany>, StoreError> {
+/// What is `known` counts at its address too, and is not stopped there.
+async fn count_at(
+    store: &Store,
+    kind: &str,
+    address: &str,
+    own: Digest,
+    known: bool,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    let most = if known { i32::MAX } else { PER_ADDRESS };
     // The address first: past its budget it leaves no further trace, whatever names it goes on to try. Clients whose
     // address a proxy does not say readably have no budget together: one of them would lock out all the others.
-    let by_address = (!address.is_empty()).then(|| (digest("address", &[&neighbourhood(address)]), PER_ADDRESS));
-    count_each(store, by_address.into_iter().chain([(account, PER_ACCOUNT)]).collect()).await
+    let by_address = (!address.is_empty()).then(|| (digest(kind, &[&neighbourhood(address)]), most));
+    count_each(store, by_address.into_iter().chain([(own, PER_ACCOUNT)]).collect()).await
 }
 
 /// Counts an account that somebody at `address` asks for. It is never taken back.

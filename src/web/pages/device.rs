@@ -15,11 +15,11 @@ use super::views::{DeviceConfirmPage, DeviceDonePage, DevicePage};
 use super::{card, person};
 use crate::domain::device::UserCode;
 use crate::domain::event::{Actor, Event, EventKind};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::user::User;
 use crate::env::Timestamp;
-use crate::identity::throttle;
+use crate::identity::throttle::{self, CodeAttempt};
 use crate::keys::seal;
 use crate::protocol::device::{Answered, Waiting};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -33,6 +33,8 @@ use crate::web::urls;
 use crate::web::view::{Chrome, When};
 
 const USAGE: &str = "device";
+/// Under this id, which is no user's, a browser knows that a right code was typed in it.
+const CONNECTED: UserId = UserId(uuid::Uuid::nil());
 /// One answer for what is unknown, expired, decided and used.
 const NO_MATCH: &str = "No device shows this code now. Check it, or let the device show a new one.";
 
@@ -64,7 +66,13 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let typed = form.text("user_code")?;
     let store = visitor.app.store();
-    let counted = throttle::count_code(store, &visitor.browser.name(), &visitor.origin.address).await;
+    let attempt = CodeAttempt {
+        browser: visitor.browser.name(),
+        address: visitor.origin.address.clone(),
+        user: visitor.session.as_ref().map(|session| session.user),
+        known_browser: visitor.browser.knows(&visitor.app, CONNECTED),
+    };
+    let counted = throttle::count_code(store, &attempt).await;
     let counted = match counted.map_err(|error| visitor.error(error))? {
         Ok(counted) => counted,
         Err(too_many) => {
@@ -92,7 +100,11 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
     };
     let plain = serde_json::to_vec(&ticket).map_err(|error| broken(error.to_string()))?;
     let sealed = seal::seal(&visitor.app.provider.master, USAGE, &plain).map_err(|error| broken(error.to_string()))?;
-    Ok(Redirect::to(&urls::device(&sealed)).into_response())
+    let mut response = Redirect::to(&urls::device(&sealed)).into_response();
+    if let Some(cookie) = visitor.browser.remember(&visitor.app, CONNECTED) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// The question.
