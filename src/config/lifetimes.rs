@@ -30,6 +30,9 @@ pub struct Lifetimes {
     pub remembered_idle: i64,
     /// A browser session at most, where its person asked to stay signed in.
     pub remembered: i64,
+    /// A sign-in that counts as recent: for so long it is enough for administration, and for changing one's own password,
+    /// passkeys and API keys. After that these ask for the strongest method that the account has.
+    pub recent_sign_in: i64,
     /// An authorization request that waits for a person.
     pub interaction: i64,
     /// A signing key's time as the active one.
@@ -61,6 +64,7 @@ impl Default for Lifetimes {
             session: 12 * HOUR,
             remembered_idle: 14 * DAY,
             remembered: 60 * DAY,
+            recent_sign_in: 15 * MINUTE,
             interaction: HOUR,
             signing_key: 90 * DAY,
             signing_key_overlap: DAY,
@@ -83,6 +87,7 @@ impl Lifetimes {
             ("session", self.session, MINUTE, 400 * DAY),
             ("remembered_idle", self.remembered_idle, MINUTE, 400 * DAY),
             ("remembered", self.remembered, MINUTE, 400 * DAY),
+            ("recent_sign_in", self.recent_sign_in, MINUTE, DAY),
             ("interaction", self.interaction, MINUTE, DAY),
             ("signing_key", self.signing_key, DAY, 3_650 * DAY),
             // Longer than anybody may keep the JWKS (`web::oauth::documents` says an hour).

@@ -5,9 +5,6 @@ use super::ids::{SessionId, UserId};
 use super::secret::Digest;
 use crate::env::Timestamp;
 
-/// A sign-in counts as one of the last minutes for so long.
-const FRESH_SECONDS: i64 = 15 * 60;
-
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Of the cookie's value.
@@ -36,10 +33,10 @@ impl Session {
         now < self.idle_until && now < self.expires_at
     }
 
-    /// Whether the person signed in a moment ago: what outlives the session is not given to somebody who only found the
-    /// browser open.
+    /// Whether the user signed in within the last `seconds`: what outlives the session is not given to somebody who only
+    /// found the browser open.
     #[must_use]
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.auth_time) <= FRESH_SECONDS * 1000
+    pub fn is_recent(&self, now: Timestamp, seconds: i64) -> bool {
+        now.since(self.auth_time) <= seconds * 1000
     }
 }

@@ -10,6 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use super::extract::MAX_FORM_BYTES;
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
@@ -49,6 +50,8 @@ pub fn router(app: &App) -> Router {
         .route(DEVICE_QR, get(device_qr::show));
     let documents = limited(app, Face::Program, documents).layer(Extension(documents::Prepared::default())).layer(cors);
 
+    // A form that waits for a sign-in comes back sealed, and longer (`extract::recent`).
+    let own = account::routes().merge(console::routes()).layer(DefaultBodyLimit::max(2 * MAX_FORM_BYTES));
     let pages = Router::new()
         .route("/", get(home::show))
         .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
@@ -66,8 +69,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
         .route(&format!("{GATE_SIGN_IN}/{{gate}}"), get(gate::sign_in::show))
         .route(SETUP, get(setup::show).post(setup::submit))
-        .merge(account::routes())
-        .merge(console::routes());
+        .merge(own);
     let pages = limited(app, Face::Person, pages)
         .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(from_fn_with_state(app.clone(), session_state::layer))

@@ -1,5 +1,5 @@
-//! `/account/api-keys`: keys that let one's programs through the gates, making and revoking them. Making one needs a sign-in
-//! of the last minutes ([`crate::domain::session::Session::is_fresh`]): a key outlives the session.
+//! `/account/api-keys`: keys that let one's programs through the gates, making and revoking them. Making one needs a recent
+//! sign-in: a key outlives the session.
 
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -12,7 +12,7 @@ use crate::domain::ids::ApiKeyId;
 use crate::manage::{ManageError, api_keys as manage};
 use crate::web::api_keys::{FIELDS, KeyForm, Made, api_at, apis, choices, lines, submit};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{InPath, SignedIn, SignedInForm};
+use crate::web::extract::{InPath, RecentForm, SignedIn, SignedInForm, is_recent};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
@@ -33,19 +33,17 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
 
 pub async fn show_new(person: SignedIn, InPath(gate): InPath<GateName>) -> Result<Response, PageError> {
     let api = api_at(&person, &gate).await?;
-    if let Some(sign_in) = sign_in_before(&person, &gate) {
-        return Ok(sign_in);
+    let recent = is_recent(person.app(), &person.session).await.map_err(|error| person.error(error))?;
+    if !recent {
+        return Ok(Redirect::to(&urls::login_before(&format!("{HERE}/new/{}", gate.as_str()))).into_response());
     }
     Ok(render(&form(&person, &gate, &api, KeyForm::blank(&api, |_| true))))
 }
 
-pub async fn create(InPath(gate): InPath<GateName>, sent: SignedInForm) -> Result<Response, PageError> {
+pub async fn create(InPath(gate): InPath<GateName>, sent: RecentForm) -> Result<Response, PageError> {
     let person = &sent.person;
     sent.complete(&FIELDS)?;
     let api = api_at(person, &gate).await?;
-    if let Some(sign_in) = sign_in_before(person, &gate) {
-        return Ok(sign_in);
-    }
     match submit(person, sent.fields(), Owner::User(person.user.id), &api, |_| true).await? {
         Made::Key(secret) => {
             let flash = Flash::ok("The key is made.").with_secret(secret.expose().to_owned());
@@ -68,12 +66,6 @@ pub async fn revoke(InPath(id): InPath<String>, form: SignedInForm) -> Result<Re
         },
     };
     Ok(then(person, flash, HERE))
-}
-
-/// The way by the sign-in page, for who has not been there in the last minutes.
-fn sign_in_before(person: &SignedIn, gate: &GateName) -> Option<Response> {
-    let fresh = person.session.is_fresh(person.app().env().now());
-    (!fresh).then(|| Redirect::to(&urls::login_before(&format!("{HERE}/new/{}", gate.as_str()))).into_response())
 }
 
 fn form(person: &SignedIn, gate: &GateName, api: &Api, form: KeyForm) -> NewApiKeyPage {

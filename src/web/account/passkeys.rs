@@ -1,5 +1,5 @@
-//! `/account/passkeys`: adding, renaming and removing them (WebAuthn Level 3 §7.1). Adding one needs a sign-in of the last
-//! minutes ([`crate::domain::session::Session::is_fresh`]).
+//! `/account/passkeys`: adding, renaming and removing them (WebAuthn Level 3 §7.1). Adding and removing one needs a recent
+//! sign-in, with a passkey if there is one: otherwise a password that was found out would be enough to replace it.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::domain::passkey::Passkey;
 use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
 use crate::store::{passkeys, people};
 use crate::web::error::{ApiError, PageError, render};
-use crate::web::extract::{InPath, ScriptAsk, SignedIn, SignedInForm};
+use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm, is_recent};
 use crate::web::flash::Flash;
 use crate::web::pages::passkey;
 use crate::web::urls;
@@ -48,7 +48,10 @@ fn line(passkey: &Passkey) -> PasskeyLine {
 pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
-    let session = visitor.session.as_ref().filter(|session| session.is_fresh(app.env().now())).ok_or_else(sign_in)?;
+    let session = visitor.session.as_ref().ok_or_else(sign_in)?;
+    if !is_recent(app, session).await.map_err(PasskeyError::from).map_err(passkey::refused)? {
+        return Err(sign_in());
+    }
     let user = people::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
     let user = user.map_err(passkey::refused)?.filter(|user| !user.disabled).ok_or_else(sign_in)?;
     let browser = visitor.browser.digest(app);
@@ -84,7 +87,7 @@ pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Re
     Ok(then(person, said(renamed.map_err(|error| person.error(error))?, "The passkey has its new name."), HERE))
 }
 
-pub async fn delete(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
+pub async fn delete(InPath(id): InPath<String>, form: RecentForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let removed = match id.parse::<PasskeyId>() {
         Ok(id) => app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await,

@@ -10,7 +10,7 @@ use crate::domain::secret::Secret;
 use crate::identity::login::{self, Refused};
 use crate::manage::{ManageError, people};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{SignedIn, SignedInForm};
+use crate::web::extract::{RecentForm, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::sign_in;
 use crate::web::urls::ACCOUNT;
@@ -22,7 +22,7 @@ pub async fn show(person: SignedIn) -> Response {
     render(&page(&person, Vec::new()))
 }
 
-pub async fn submit(form: SignedInForm) -> Result<Response, PageError> {
+pub async fn submit(form: RecentForm) -> Result<Response, PageError> {
     let person = &form.person;
     let (status, errors) = match change(&form).await? {
         Ok(()) => {
@@ -35,7 +35,7 @@ pub async fn submit(form: SignedInForm) -> Result<Response, PageError> {
     Ok((status, render(&page(person, errors))).into_response())
 }
 
-async fn change(form: &SignedInForm) -> Result<Result<(), (StatusCode, FieldErrors)>, PageError> {
+async fn change(form: &RecentForm) -> Result<Result<(), (StatusCode, FieldErrors)>, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let field = |name, text: &str| (StatusCode::UNPROCESSABLE_ENTITY, vec![(name, text.to_owned())]);
     let knows = |user| person.visitor.browser.knows(app, user);

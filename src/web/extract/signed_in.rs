@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::recent;
 use super::visitor::{Form, Visitor};
 use crate::app::App;
 use crate::domain::api::Api;
@@ -117,7 +118,13 @@ pub struct SignedInForm {
     form: Fields,
 }
 
-/// A checked form from an administrator.
+/// The same, from somebody who has signed in recently ([`recent`]).
+pub struct RecentForm {
+    pub person: SignedIn,
+    form: Fields,
+}
+
+/// A checked form from an administrator who has signed in recently ([`recent`]).
 pub struct AdminForm {
     pub person: SignedIn,
     form: Fields,
@@ -177,7 +184,7 @@ macro_rules! form_of {
         }
     )+};
 }
-form_of!(SignedInForm, AdminForm);
+form_of!(SignedInForm, RecentForm, AdminForm);
 
 impl FromRequest<App> for SignedInForm {
     type Rejection = Response;
@@ -192,11 +199,31 @@ impl FromRequest<App> for SignedInForm {
     }
 }
 
+impl FromRequest<App> for RecentForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let to = address_of(&request);
+        let SignedInForm { person, form } = SignedInForm::from_request(request, app).await?;
+        let (person, form) = recent::settle(person, form.0, &to).await?;
+        Ok(Self { person, form: Fields(form) })
+    }
+}
+
 impl FromRequest<App> for AdminForm {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let to = address_of(&request);
         let SignedInForm { person, form } = SignedInForm::from_request(request, app).await?;
-        refusal(&person).map_or(Ok(Self { person, form }), Err)
+        if let Some(refused) = refusal(&person) {
+            return Err(refused);
+        }
+        let (person, form) = recent::settle(person, form.0, &to).await?;
+        Ok(Self { person, form: Fields(form) })
     }
+}
+
+fn address_of(request: &Request) -> String {
+    request.uri().path_and_query().map_or_else(|| request.uri().path(), |it| it.as_str()).to_owned()
 }

@@ -80,7 +80,7 @@ impl FromRequestParts<App> for Visitor {
 /// The fields of our own forms that are boxes to tick, several of one name.
 const LISTS: [&str; 4] = ["groups", "grant_types", "response_types", "accepts"];
 /// Those of one form of ours; a list of rules has several for each. The body's own limit stands in `web`.
-const MOST_FIELDS: usize = 2000;
+pub(super) const MOST_FIELDS: usize = 2000;
 
 /// A POST from one of our own pages.
 pub struct Form {

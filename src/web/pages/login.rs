@@ -16,6 +16,7 @@ use crate::domain::user::User;
 use crate::identity::login::{self, Refused};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
+use crate::store::passkeys;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
@@ -142,6 +143,12 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
     };
     let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
     let again = asked_again(visitor, waiting).await?;
+    let strongest_is_passkey = match &again {
+        Some(user) if waiting.is_none() && visitor.app.passkeys.available() => {
+            passkeys::count(visitor.app.store().read(), user.id).await.map_err(|error| visitor.error(error))? > 0
+        }
+        _ => false,
+    };
     let known = again.as_ref().filter(|_| username.is_empty()).map(|user| user.username.as_str());
     Ok(LoginPage {
         chrome: Chrome::of(&visitor.app),
@@ -150,7 +157,9 @@ async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) 
         flow: waiting.map(|waiting| waiting.id.to_string()).unwrap_or_default(),
         app,
         heading_line: again.as_ref().map(|user| {
-            format!("You’re signed in as {}. Sign in once more, so that it’s certain that it’s you.", user.shown_name())
+            let how = if strongest_is_passkey { " with a passkey" } else { "" };
+            let name = user.shown_name();
+            format!("You’re signed in as {name}. Sign in once more{how}, so that it’s certain that it’s you.")
         }),
         username: hint.or(known).unwrap_or(username).to_owned(),
         remember: false,

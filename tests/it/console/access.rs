@@ -13,14 +13,14 @@ use crate::api_keys;
 use crate::support::{Browser, Server};
 
 /// A route of the console, an address for it, and its methods.
-struct Route {
-    path: String,
-    get: bool,
-    post: bool,
+pub struct Route {
+    pub path: String,
+    pub get: bool,
+    pub post: bool,
 }
 
 /// Every route that the router has, read from its source, so that none is forgotten here.
-async fn routes(server: &Server) -> Vec<Route> {
+pub async fn routes(server: &Server) -> Vec<Route> {
     let kid = signing_keys::all(server.app.store().read()).await.unwrap().remove(0).kid;
     let bob = server.person("bob").await.id.to_string();
     let (manager, by) = (server.app.manager(), By::command_line());
@@ -49,7 +49,7 @@ async fn routes(server: &Server) -> Vec<Route> {
     all
 }
 
-async fn with_bob_and_web() -> (Server, Browser) {
+pub async fn with_bob_and_web() -> (Server, Browser) {
     let (server, admin) = with_admin().await;
     server.user("bob").await;
     server.client("web", serde_json::json!({ "scope": "openid read" })).await;
@@ -62,7 +62,7 @@ async fn with_bob_and_web() -> (Server, Browser) {
 }
 
 /// Everything that people, clients and keys are. (An initial access token is made with each look at the routes.)
-async fn state(server: &Server) -> Value {
+pub async fn state(server: &Server) -> Value {
     let keys = signing_keys::all(server.app.store().read()).await.unwrap();
     let keys: BTreeSet<String> = keys.iter().map(|key| format!("{key:?}")).collect();
     let filter = rows::Filter { most: 9, ..rows::Filter::default() };
@@ -71,7 +71,7 @@ async fn state(server: &Server) -> Value {
     serde_json::json!([export(&server.app.manager()).await.unwrap(), keys, api_keys])
 }
 
-async fn csrf(browser: &Browser, page: &str) -> Vec<(String, String)> {
+pub async fn csrf(browser: &Browser, page: &str) -> Vec<(String, String)> {
     let token = browser.page(page).await.attribute("input[name=csrf]", "value").unwrap();
     vec![("csrf".to_owned(), token)]
 }

@@ -1,11 +1,12 @@
 //! The administrator's console: [`access`] who gets in and what is never shown, [`clients`] and [`client_settings`], [`apis`],
-//! [`people`], [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
+//! [`people`], [`recent_sign_in`], [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
 
 mod access;
 mod apis;
 mod client_settings;
 mod clients;
 mod people;
+mod recent_sign_in;
 mod record;
 mod registration;
 mod signature_keys;

@@ -1,0 +1,235 @@
+//! Asking for a recent sign-in before what matters is changed (setting `lifetimes.recent_sign_in`), with a passkey if the
+//! account has one. The form that was sent is not lost: it travels in the answer, sealed for this session, user and
+//! address, and comes back to the same address together with the password or passkey. Then it is what was sent.
+//!
+//! Next door: [`super::signed_in`], whose forms ask; [`crate::web::sign_in`], which begins the session anew.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::signed_in::SignedIn;
+use super::visitor::MOST_FIELDS;
+use crate::app::App;
+use crate::domain::authorization::SignInMethod;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::domain::user::Username;
+use crate::env::Timestamp;
+use crate::identity::login::{self, Refused};
+use crate::identity::passkey::{PasskeyError, Reply};
+use crate::keys::seal;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::parameters::Parameters;
+use crate::store::{StoreError, passkeys};
+use crate::web::error::{PageError, render};
+use crate::web::sign_in::{self, Proof};
+use crate::web::view::Chrome;
+
+const USAGE: &str = "interrupted-form";
+/// The field in which the sealed form comes back.
+const CONTINUE: &str = "continue";
+/// How long the form that was interrupted waits for the sign-in.
+const WAIT_SECONDS: i64 = 15 * 60;
+/// A form that can be interrupted; sealed, it is half as long again.
+pub const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// A form that waits for a recent sign-in. It may hold a password, so it has no `Debug`.
+#[derive(Serialize, Deserialize)]
+struct Interrupted {
+    session: SessionId,
+    user: UserId,
+    /// Path and query that it was sent to.
+    to: String,
+    /// `application/x-www-form-urlencoded`
+    fields: String,
+    until: Timestamp,
+}
+
+#[derive(Template)]
+#[template(path = "pages/confirm_sign_in.html")]
+struct ConfirmSignInPage<'a> {
+    chrome: Chrome,
+    csrf: String,
+    action: &'a str,
+    sealed: &'a str,
+    name: &'a str,
+    username: &'a str,
+    /// Whether a passkey is asked for instead of the password.
+    passkey: bool,
+    problem: Option<Problem>,
+}
+
+impl ConfirmSignInPage<'_> {
+    fn fields_are_wrong(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.at_fields)
+    }
+}
+
+/// Why the sign-in was not accepted.
+struct Problem {
+    status: StatusCode,
+    lead: &'static str,
+    text: String,
+    at_fields: bool,
+}
+
+impl Problem {
+    fn new(lead: &'static str, text: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, lead, text: text.into(), at_fields: false }
+    }
+}
+
+/// Returns whether the session's sign-in is recent and by the strongest method that the account has.
+pub async fn is_recent(app: &App, session: &Session) -> Result<bool, StoreError> {
+    if !session.is_recent(app.env().now(), app.config.lifetimes.recent_sign_in) {
+        return Ok(false);
+    }
+    Ok(session.method == SignInMethod::Passkey || !has_passkey(app, session.user).await?)
+}
+
+/// Whether the user has a passkey that works at this address.
+async fn has_passkey(app: &App, user: UserId) -> Result<bool, StoreError> {
+    Ok(app.passkeys.available() && passkeys::count(app.store().read(), user).await? > 0)
+}
+
+/// Returns the form as it was sent to `to`, and who sent it, whose sign-in is recent. Otherwise the answer is a page that
+/// asks for it.
+pub(super) async fn settle(
+    mut person: SignedIn,
+    form: Parameters,
+    to: &str,
+) -> Result<(SignedIn, Parameters), Response> {
+    let failed = |error: StoreError| person.error(error).into_response();
+    let sealed = form.one(CONTINUE).ok().flatten();
+    let Some(sealed) = sealed else {
+        let fields = form.without(&["csrf"]).encoded();
+        if fields.len() > MAX_FORM_BYTES {
+            return Err(invalid(&person, "The form is too large."));
+        }
+        if is_recent(person.app(), &person.session).await.map_err(failed)? {
+            return Ok((person, form));
+        }
+        let sealed = interrupt(&person, fields, to).map_err(IntoResponse::into_response)?;
+        let passkey = has_passkey(person.app(), person.user.id).await.map_err(failed)?;
+        return Err(page(&person, to, &sealed, passkey, None));
+    };
+    let Some(fields) = resume(&person, sealed, to) else {
+        let text =
+            "That took too long, or the page is another account’s. Nothing was changed: go back and start again.";
+        return Err(invalid(&person, text));
+    };
+    let passkey = has_passkey(person.app(), person.user.id).await.map_err(failed)?;
+    let proved = if passkey { by_passkey(&person, &form).await } else { by_password(&person, &form).await };
+    let proof = match proved.map_err(IntoResponse::into_response)? {
+        Ok(proof) => proof,
+        Err(problem) => return Err(page(&person, to, sealed, passkey, problem)),
+    };
+    let begun = sign_in::begin(&person.visitor, &person.user, proof, person.session.remembered).await;
+    begun.map_err(IntoResponse::into_response)?;
+    person.session.auth_time = person.app().env().now();
+    person.session.method = proof.method();
+    Ok((person, fields))
+}
+
+fn invalid(person: &SignedIn, text: &'static str) -> Response {
+    person.error(OAuthError::new(ErrorCode::InvalidRequest, text)).into_response()
+}
+
+fn interrupt(person: &SignedIn, fields: String, to: &str) -> Result<String, PageError> {
+    let until = person.app().env().now().plus_seconds(WAIT_SECONDS);
+    let interrupted =
+        Interrupted { session: person.session.id, user: person.user.id, to: to.to_owned(), fields, until };
+    let plain = serde_json::to_vec(&interrupted).ok();
+    let sealed = plain.and_then(|plain| seal::seal(&person.app().provider.master, USAGE, &plain).ok());
+    sealed.ok_or_else(|| person.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.")))
+}
+
+/// The form that was sealed for this session, user and address, while it waits.
+fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<Parameters> {
+    let plain = seal::open(&person.app().provider.master, USAGE, sealed).ok()?;
+    let form: Interrupted = serde_json::from_slice(&plain).ok()?;
+    let ours = form.session == person.session.id && form.user == person.user.id && form.to == to;
+    if !ours || form.until <= person.app().env().now() {
+        return None;
+    }
+    Parameters::parse_at_most(MOST_FIELDS, form.fields.as_bytes()).ok()
+}
+
+type Proved = Result<Result<Proof, Option<Problem>>, PageError>;
+
+async fn by_passkey(person: &SignedIn, form: &Parameters) -> Proved {
+    let (Some(ticket), Some(credential)) = (text(form, "ticket"), text(form, "credential")) else {
+        return Ok(Err(None));
+    };
+    let visitor = &person.visitor;
+    let (app, browser) = (&visitor.app, visitor.browser.digest(&visitor.app));
+    let reply = Reply { ticket, credential, name: "" };
+    Ok(match app.passkeys.finish_sign_in(app.store(), &browser, reply, &visitor.origin).await {
+        Ok((user, id)) if user.id == person.user.id => Ok(Proof::Passkey(id)),
+        Ok(_) => Err(Some(Problem::new("That passkey is another account’s.", "Use one of your own."))),
+        Err(PasskeyError::Store(error)) => return Err(person.error(error)),
+        Err(PasskeyError::Stale) => Err(Some(Problem::new("This page was open too long.", "Try once more."))),
+        Err(error) => {
+            tracing::warn!(%error, "a passkey was refused");
+            Err(Some(Problem::new("That passkey didn’t work.", "Try again, or use another device.")))
+        }
+    })
+}
+
+async fn by_password(person: &SignedIn, form: &Parameters) -> Proved {
+    let Some(password) = text(form, "password") else { return Ok(Err(None)) };
+    let wrong =
+        || Problem { at_fields: true, ..Problem::new("That didn’t match.", "Check the password, then try again.") };
+    let typed = Username::folded(text(form, "username").unwrap_or_default());
+    let own_email = person.user.own_email().map(Username::folded);
+    if !typed.is_empty() && typed != person.user.username.as_str() && Some(&typed) != own_email.as_ref() {
+        let text = "To use another account, sign out first.";
+        return Ok(Err(Some(Problem::new("You’re signed in with another account.", text))));
+    }
+    let app = person.app();
+    let knows = |user| person.visitor.browser.knows(app, user);
+    let typed = person.visitor.typed(person.user.username.as_str(), Secret::new(password.to_owned()), &knows);
+    Ok(match login::confirm(app.store(), &app.hasher, &person.user, typed).await {
+        Ok(()) => Ok(Proof::Password),
+        Err(Refused::NoMatch) => Err(Some(wrong())),
+        Err(Refused::TooMany(too_many)) => {
+            let text = format!("Wait {}, then try again.", too_many.wait(app.env().now()));
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            Err(Some(Problem { status, ..Problem::new("Too many tries.", text) }))
+        }
+        Err(Refused::Busy) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Some(Problem {
+                status,
+                ..Problem::new("Many people are signing in right now.", "Try again in a moment.")
+            }))
+        }
+        Err(Refused::Store(error)) => return Err(person.error(error)),
+    })
+}
+
+fn text<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
+    form.one(name).ok().flatten()
+}
+
+fn page(person: &SignedIn, to: &str, sealed: &str, passkey: bool, problem: Option<Problem>) -> Response {
+    let status = problem.as_ref().map_or(StatusCode::FORBIDDEN, |problem| problem.status);
+    let page = ConfirmSignInPage {
+        chrome: Chrome::of(person.app()),
+        csrf: person.visitor.form_token(),
+        action: to,
+        sealed,
+        name: person.user.shown_name(),
+        username: person.user.username.as_str(),
+        passkey,
+        problem,
+    };
+    let mut response = (status, render(&page)).into_response();
+    if status != StatusCode::FORBIDDEN {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    }
+    response
+}
