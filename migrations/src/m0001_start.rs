@@ -85,6 +85,7 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("api_key", &["gate"]),
     ("api_key", &["expires_at"]),
     ("person", &["disabled"]),
+    ("person", &["password_work"]),
     ("gate_bucket", &["full_at"]),
     ("gate_count", &["hour"]),
     ("gate_refusal", &["at"]),
@@ -115,6 +116,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(text("profile"))
             .col(text("searched"))
             .col(text_null("password_hash"))
+            .col(string_null("password_work"))
             .col(big_integer_null("password_changed_at"))
             .col(boolean("admin"))
             .col(boolean("disabled"))

@@ -143,6 +143,27 @@ pub fn group_name(text: &str) -> Result<String, &'static str> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 
+impl PasswordHash {
+    /// What verifying it costs depends on: algorithm, parameters and the length of the output, without salt and hash.
+    /// Hashes of one kind take the same time.
+    #[must_use]
+    pub fn work(&self) -> String {
+        let parts: Vec<&str> = self.0.split('$').skip(1).collect();
+        match parts.as_slice() {
+            // bcrypt: $2b$12$ and salt and hash in one.
+            [version, cost, _] if version.starts_with('2') => format!("{version}${cost}"),
+            [known @ .., _, hash] => {
+                // argon2's associated data and key id are the user's own.
+                let own = |part: &&str| !part.starts_with("data=") && !part.starts_with("keyid=");
+                let known: Vec<String> =
+                    known.iter().map(|part| part.split(',').filter(own).collect::<Vec<_>>().join(",")).collect();
+                format!("{}${}", known.join("$"), hash.len())
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hash]")

@@ -1,8 +1,8 @@
-//! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the work are the
-//! same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
+//! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the time it takes are
+//! the same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
 
 use super::hash;
-use super::password::{Hasher, PasswordError};
+use super::password::{Hasher, PasswordError, Verified};
 use super::throttle::{self, Attempt, TooMany};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, UserId};
@@ -62,14 +62,13 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
             return Err(Refused::TooMany(too_many));
         }
     };
-    let hash = found.as_ref().and_then(|user| user.password.as_ref());
-    let right = match hasher.verify(typed.password.clone(), hash).await {
-        Ok(right) => right,
+    let Verified { right, not_before } = match verified(store, hasher, found.as_ref(), &typed.password).await? {
+        Ok(verified) => verified,
         Err(PasswordError::Busy) => {
             throttle::take_back(store, counted).await?;
             return Err(Refused::Busy);
         }
-        Err(_) => false,
+        Err(_) => Verified { right: false, not_before: None },
     };
     match found {
         Some(user) if right && !user.disabled => {
@@ -80,9 +79,26 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
         found => {
             let why = if right { "turned off" } else { "wrong name or password" };
             note_failure(store, found.as_ref(), typed.origin, why).await?;
+            if let Some(not_before) = not_before {
+                tokio::time::sleep_until(not_before).await;
+            }
             Err(Refused::NoMatch)
         }
     }
+}
+
+async fn verified(
+    store: &Store,
+    hasher: &Hasher,
+    user: Option<&User>,
+    password: &Secret,
+) -> Result<Result<Verified, PasswordError>, StoreError> {
+    let budget = match hasher.budget(people::hash_of_each_work(store.read()).await?).await {
+        Ok(budget) => budget,
+        Err(error) => return Ok(Err(error)),
+    };
+    let hash = user.and_then(|user| user.password.as_ref());
+    Ok(hasher.verify_in(password.clone(), hash, budget).await)
 }
 
 /// Replaces a hash of yesterday's parameters, or one from elsewhere, while the password is at hand.

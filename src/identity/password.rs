@@ -1,12 +1,19 @@
-//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, and equal work whoever asks.
+//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, and equal time whoever asks.
+//!
+//! Hashes that were imported (bcrypt, scrypt, PBKDF2) cost another time than ours. While a deployment has some, a refused
+//! sign-in is answered no earlier than [`Hasher::budget`] after its work began: half as long again as the costliest kind
+//! takes on this machine, whatever the user has or whether there is one. The wait occupies no place in the queue.
 //!
 //! Hashing runs on the blocking pool behind a semaphore with a bounded queue: a flood of sign-ins gets "busy" and
 //! everything else keeps serving. Next door: [`super::hash`] the hashes themselves, [`super::login`].
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
@@ -41,12 +48,27 @@ pub struct Hasher {
     waiting: Arc<AtomicUsize>,
     /// Of the hashes that are not being made now: at most as many as there are places.
     memories: Arc<Mutex<Vec<Memory>>>,
+    /// How long verifying a hash of each kind took here (`PasswordHash::work`).
+    measured: Arc<tokio::sync::Mutex<HashMap<String, Duration>>>,
+}
+
+/// What a verification found.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified {
+    pub right: bool,
+    /// A refusal is answered no earlier.
+    pub not_before: Option<Instant>,
 }
 
 impl Hasher {
     /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
     pub fn new(at_once: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(at_once.max(1))), waiting: Arc::default(), memories: Arc::default() }
+        Self {
+            places: Arc::new(Semaphore::new(at_once.max(1))),
+            waiting: Arc::default(),
+            memories: Arc::default(),
+            measured: Arc::default(),
+        }
     }
 
     /// Hashes a new password that keeps the rules.
@@ -73,21 +95,81 @@ impl Hasher {
         .await?
     }
 
-    /// Whether `password` is the one of `hash`; as much work where there is none.
+    /// Whether `password` is the one of `hash`; as much work as for one of ours where there is none.
     pub async fn verify(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<bool, PasswordError> {
-        // Longer than any password can be: wrong, before any work is spent on it.
-        let Ok(normal) = normalised(&password) else { return Ok(false) };
+        Ok(self.verify_in(password, hash, None).await?.right)
+    }
+
+    /// Whether it is, when the work began and how long it took, without the time in the queue.
+    async fn judge(
+        &self,
+        password: Secret,
+        hash: Option<&PasswordHash>,
+    ) -> Result<(bool, Instant, Duration), PasswordError> {
+        // Longer than any password can be: refused before any work is spent on it.
+        let normal = normalised(&password)?;
         let known = hash.is_some();
         let hash = hash.cloned().unwrap_or_else(|| PasswordHash(hash::NOBODYS.to_owned()));
         self.run(move |memory| {
             // Who made a hash elsewhere may have hashed what was typed as it was.
-            let right = hash::matches(normal.as_bytes(), &hash, memory)
-                || (*normal != password.expose()
-                    && hash::is_outdated(&hash)
-                    && hash::matches(password.expose().as_bytes(), &hash, memory));
-            right && known
+            let matches = || {
+                hash::matches(normal.as_bytes(), &hash, memory)
+                    || (*normal != password.expose()
+                        && hash::is_outdated(&hash)
+                        && hash::matches(password.expose().as_bytes(), &hash, memory))
+            };
+            let (right, began, took) = timed(matches);
+            (right && known, began, took)
         })
         .await
+    }
+
+    /// The time that every refused sign-in takes at least, where there are hashes like these: `samples` has one of each kind.
+    /// Nothing where all are ours, since then all take the same time anyhow. A kind that is met for the first time is measured.
+    pub async fn budget(&self, samples: Vec<PasswordHash>) -> Result<Option<Duration>, PasswordError> {
+        let foreign: Vec<PasswordHash> = samples.into_iter().filter(hash::is_outdated).collect();
+        if foreign.is_empty() {
+            return Ok(None);
+        }
+        // Held while one is measured, so that sign-ins at once measure it once.
+        let mut measured = self.measured.lock().await;
+        let mut longest = Duration::ZERO;
+        for hash in std::iter::once(PasswordHash(hash::NOBODYS.to_owned())).chain(foreign) {
+            let work = hash.work();
+            let took = match measured.get(&work) {
+                Some(took) => *took,
+                None => {
+                    let took = self.run(move |memory| timed(|| hash::matches(b"no password", &hash, memory)).2).await?;
+                    measured.insert(work, took);
+                    took
+                }
+            };
+            longest = longest.max(took);
+        }
+        Ok(Some(longest * 3 / 2))
+    }
+
+    /// The same as [`Self::verify`], with the moment before which a refusal is not answered.
+    pub async fn verify_in(
+        &self,
+        password: Secret,
+        hash: Option<&PasswordHash>,
+        budget: Option<Duration>,
+    ) -> Result<Verified, PasswordError> {
+        // A password that NFKC changes is tried twice where the hash is from elsewhere.
+        let tries = match normalised(&password) {
+            Ok(normal) if *normal != password.expose() => 2,
+            Ok(_) => 1,
+            Err(_) => return Ok(Verified { right: false, not_before: None }),
+        };
+        let (right, began, took) = self.judge(password, hash).await?;
+        let not_before = budget.map(|budget| {
+            let budget = budget.saturating_mul(tries).max(Duration::from_millis(1));
+            // What took longer, since the machine was busy, ends at the next multiple.
+            let times = took.as_micros().div_ceil(budget.as_micros()).max(1);
+            began + budget.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
+        });
+        Ok(Verified { right, not_before })
     }
 
     async fn run<T: Send + 'static>(
@@ -110,6 +192,13 @@ impl Hasher {
         .await
         .map_err(|_| PasswordError::Broken)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long work takes on this machine is measured")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Instant, Duration) {
+    let began = Instant::now();
+    let done = work();
+    (done, began, began.elapsed())
 }
 
 /// A place in the queue, given back when the request goes away too.

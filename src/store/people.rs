@@ -33,6 +33,9 @@ mod person {
         pub searched: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub password_hash: Option<String>,
+        /// What verifying the hash costs (`PasswordHash::work`).
+        #[sea_orm(column_type = "Text", nullable)]
+        pub password_work: Option<String>,
         pub password_changed_at: Option<i64>,
         pub admin: bool,
         pub disabled: bool,
@@ -72,6 +75,9 @@ mod membership {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Kinds of imported password hashes that are told apart.
+const MAX_WORKS: usize = 32;
+
 impl TryFrom<person::Model> for User {
     type Error = StoreError;
 
@@ -104,6 +110,7 @@ fn row(user: &User) -> Result<person::Model> {
         profile: json(&user.profile, "person", "profile")?,
         searched: lines.collect::<Vec<_>>().join("\n"),
         password_hash: user.password.as_ref().map(|hash| hash.0.clone()),
+        password_work: user.password.as_ref().map(PasswordHash::work),
         password_changed_at: user.password_changed_at.map(|at| at.0),
         admin: user.admin,
         disabled: user.disabled,
@@ -135,11 +142,32 @@ async fn changed(tx: &Tx, id: UserId) -> Result<()> {
 pub async fn rehash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
     person::Entity::update_many()
         .col_expr(person::Column::PasswordHash, Expr::value(new.0.clone()))
+        .col_expr(person::Column::PasswordWork, Expr::value(new.work()))
         .filter(person::Column::Id.eq(id.0))
         .filter(person::Column::PasswordHash.eq(old.0.clone()))
         .exec(tx.conn())
         .await?;
     Ok(())
+}
+
+/// Returns one password hash of each kind of work that there is, up to [`MAX_WORKS`], by one look-up in the index each.
+pub async fn hash_of_each_work<C: ConnectionTrait>(conn: &C) -> Result<Vec<PasswordHash>> {
+    let mut found: Vec<(String, PasswordHash)> = Vec::new();
+    while found.len() < MAX_WORKS {
+        let mut query = person::Entity::find()
+            .select_only()
+            .column(person::Column::PasswordWork)
+            .column(person::Column::PasswordHash)
+            .filter(person::Column::PasswordWork.is_not_null());
+        if let Some((last, _)) = found.last() {
+            query = query.filter(person::Column::PasswordWork.gt(last.clone()));
+        }
+        let next: Option<(String, String)> =
+            query.order_by_asc(person::Column::PasswordWork).limit(1).into_tuple().one(conn).await?;
+        let Some((work, hash)) = next else { break };
+        found.push((work, PasswordHash(hash)));
+    }
+    Ok(found.into_iter().map(|(_, hash)| hash).collect())
 }
 
 pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
