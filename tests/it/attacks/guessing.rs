@@ -1,4 +1,4 @@
-//! What a stranger learns by asking, and how often they may try.
+//! What a stranger learns by asking, and how often they may try. Next door: [`super::lockout`], whom that stops.
 
 use futures::stream::{StreamExt as _, iter};
 use serde_json::json;
@@ -211,7 +211,7 @@ async fn a_success_by_username_leaves_the_count_of_the_email() {
 }
 
 /// A server behind a proxy on this machine, so that a test may come from many addresses.
-async fn behind_a_proxy() -> Server {
+pub(super) async fn behind_a_proxy() -> Server {
     let server = Server::start_with(|config| {
         config.trusted_proxies = serde_json::from_value(json!(["127.0.0.1", "::1"])).unwrap();
     })
@@ -222,7 +222,7 @@ async fn behind_a_proxy() -> Server {
 }
 
 /// A failed sign-in from that address, by the cookies and token of a browser that has opened the page.
-async fn fail_from(
+pub(super) async fn fail_from(
     server: &Server,
     browser: &Browser,
     form: &[(String, String)],
@@ -301,98 +301,4 @@ async fn a_password_beyond_any_length_costs_nothing() {
     }
     let response = try_to_sign_in(&browser, &"a".repeat(50_000), "wrong wrong").await;
     assert_eq!(response.status(), 200);
-}
-
-/// A code of a device from that address, typed in a browser that has opened the page.
-async fn type_code(server: &Server, browser: &Browser, form: &[(String, String)], code: &str, address: &str) -> u16 {
-    let mut form = form.to_vec();
-    form.push(("user_code".to_owned(), code.to_owned()));
-    let url = format!("{}/device", server.url);
-    let request = browser.request(reqwest::Method::POST, &url).header("x-forwarded-for", address).form(&form);
-    request.send().await.unwrap().status().as_u16()
-}
-
-/// T54: made-up codes of devices stop codes there, and no password; wrong passwords stop passwords there, and no code.
-#[tokio::test]
-async fn codes_and_passwords_have_budgets_of_their_own() {
-    let server = behind_a_proxy().await;
-    let (address, elsewhere) = ("192.0.2.7", "192.0.2.8");
-    for at in 0..101 {
-        // A browser each, since each has a budget too.
-        let browser = server.browser();
-        let form = browser.page("/device").await.form(&[]).1;
-        let status = type_code(&server, &browser, &form, "BCDF-GHJK", address).await;
-        assert_eq!(status, if at < 100 { 200 } else { 429 }, "code {at}");
-    }
-    let browser = server.browser();
-    let form = browser.page("/login").await.form(&[]).1;
-    let mut right = form.clone();
-    right.extend([("username", "alice"), ("password", PASSWORD)].map(|(name, value)| (name.into(), value.into())));
-    let sign_in = browser.request(reqwest::Method::POST, "/login").header("x-forwarded-for", address).form(&right);
-    assert_eq!(sign_in.send().await.unwrap().status(), 303, "a password goes on");
-    // The other way round.
-    let tries = iter(0..101).map(|at| {
-        let (server, browser) = (&server, server.browser());
-        async move {
-            let form = browser.page("/login").await.form(&[]).1;
-            fail_from(server, &browser, &form, &format!("name{at}"), elsewhere).await.status().as_u16()
-        }
-    });
-    let all: Vec<u16> = tries.buffer_unordered(4).collect().await;
-    assert_eq!(all.iter().filter(|status| **status == 429).count(), 1, "{all:?}");
-    let stranger = server.browser();
-    let form = stranger.page("/device").await.form(&[]).1;
-    assert_eq!(type_code(&server, &stranger, &form, "BCDF-GHJK", elsewhere).await, 200, "a code goes on");
-}
-
-/// T54: a browser that has signed in before does so again, whatever strangers at its address did.
-#[tokio::test]
-async fn a_known_browser_signs_in_from_an_address_that_ran_out() {
-    let server = behind_a_proxy().await;
-    let address = "192.0.2.7";
-    let (known, stranger) = (server.browser(), server.browser());
-    known.sign_in_as("alice").await;
-    known.page("/oauth2/logout").await;
-    let form = stranger.page("/login").await.form(&[]).1;
-    for at in 0..101 {
-        fail_from(&server, &stranger, &form, &format!("name{at}"), address).await;
-    }
-    assert_eq!(fail_from(&server, &stranger, &form, "another", address).await.status(), 429);
-    let mut form = known.page("/login").await.form(&[]).1;
-    form.extend([("username", "alice"), ("password", PASSWORD)].map(|(name, value)| (name.into(), value.into())));
-    let sign_in = known.request(reqwest::Method::POST, "/login").header("x-forwarded-for", address).form(&form);
-    assert_eq!(sign_in.send().await.unwrap().status(), 303);
-    // As somebody else it is a stranger there.
-    let form = known.page("/login").await.form(&[]).1;
-    assert_eq!(fail_from(&server, &known, &form, "another", address).await.status(), 429);
-}
-
-/// T54: who is signed in, or has connected a device in this browser, types codes where strangers may not any more.
-#[tokio::test]
-async fn a_known_browser_types_codes_from_an_address_that_ran_out() {
-    let server = behind_a_proxy().await;
-    let address = "192.0.2.7";
-    let device = json!({ "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], "redirect_uris": [],
-                         "response_types": [], "token_endpoint_auth_method": "none", "scope": "openid" });
-    server.client("tv", device).await;
-    let code = async || -> String {
-        let asked = http().post(format!("{}/oauth2/device_authorization", server.url)).form(&[("client_id", "tv")]);
-        let asked: serde_json::Value = asked.send().await.unwrap().json().await.unwrap();
-        asked["user_code"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned()
-    };
-    let (signed_in, connected) = (server.browser(), server.browser());
-    signed_in.sign_in_as("alice").await;
-    let form = connected.page("/device").await.form(&[]).1;
-    assert_eq!(type_code(&server, &connected, &form, &code().await, "192.0.2.9").await, 303);
-    for _ in 0..101 {
-        let browser = server.browser();
-        let form = browser.page("/device").await.form(&[]).1;
-        type_code(&server, &browser, &form, "BCDF-GHJK", address).await;
-    }
-    for (who, browser, status) in
-        [("signed in", &signed_in, 303), ("connected", &connected, 303), ("a stranger", &server.browser(), 429)]
-    {
-        let form = browser.page("/device").await.form(&[]).1;
-        assert_eq!(type_code(&server, browser, &form, &code().await, address).await, status, "{who}");
-    }
 }

@@ -21,6 +21,7 @@ mod guessing;
 mod headers;
 mod injection;
 mod limits;
+mod lockout;
 mod outage;
 mod proxies;
 mod races;
