@@ -113,6 +113,12 @@ pub async fn count<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::UserId.eq(user.0)).count(conn).await?)
 }
 
+/// Returns whether a user has a passkey that is older than `at`.
+pub async fn any_before<C: ConnectionTrait>(conn: &C, user: UserId, at: Timestamp) -> Result<bool> {
+    let older = row::Entity::find().filter(row::Column::UserId.eq(user.0)).filter(row::Column::CreatedAt.lt(at.0));
+    Ok(older.count(conn).await? > 0)
+}
+
 /// Returns whether the passkey is still there.
 pub async fn exists<C: ConnectionTrait>(conn: &C, id: PasskeyId) -> Result<bool> {
     Ok(row::Entity::find_by_id(id.0).one(conn).await?.is_some())

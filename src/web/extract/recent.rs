@@ -82,12 +82,16 @@ impl Problem {
     }
 }
 
-/// Returns whether the session's sign-in is recent and by the strongest method that the account has.
+/// Returns whether the session's sign-in is recent and by the strongest method that the account had then: a passkey that
+/// was added since is asked for at the next sign-in.
 pub async fn is_recent(app: &App, session: &Session) -> Result<bool, StoreError> {
     if !session.is_recent(app.env().now(), app.config.lifetimes.recent_sign_in) {
         return Ok(false);
     }
-    Ok(session.method == SignInMethod::Passkey || !has_passkey(app, session.user).await?)
+    if session.method == SignInMethod::Passkey || !app.passkeys.available() {
+        return Ok(true);
+    }
+    Ok(!passkeys::any_before(app.store().read(), session.user, session.auth_time).await?)
 }
 
 /// Whether the user has a passkey that works at this address.

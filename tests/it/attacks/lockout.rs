@@ -76,14 +76,8 @@ async fn a_known_browser_signs_in_from_an_address_that_ran_out() {
 async fn a_known_browser_types_codes_from_an_address_that_ran_out() {
     let server = behind_a_proxy().await;
     let address = "192.0.2.7";
-    let device = json!({ "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], "redirect_uris": [],
-                         "response_types": [], "token_endpoint_auth_method": "none", "scope": "openid" });
-    server.client("tv", device).await;
-    let code = async || -> String {
-        let asked = http().post(format!("{}/oauth2/device_authorization", server.url)).form(&[("client_id", "tv")]);
-        let asked: serde_json::Value = asked.send().await.unwrap().json().await.unwrap();
-        asked["user_code"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned()
-    };
+    tv(&server, "tv", json!({})).await;
+    let code = async || -> String { text(&ask(&server, "openid").await, "user_code").to_owned() };
     let (signed_in, connected) = (server.browser(), server.browser());
     signed_in.sign_in_as("alice").await;
     let form = connected.page("/device").await.form(&[]).1;

@@ -135,6 +135,8 @@ async fn an_administrator_with_a_passkey_uses_it() {
     let bob = server.user("bob").await;
     let mut device = Authenticator::new(&server.url);
     add(&admin, &mut device).await;
+    server.advance(1);
+    admin.sign_in_as("alice").await;
     let token = csrf(&admin, "/admin").await;
     let here = format!("/admin/people/{bob}/disable");
     // The session is recent, but by password.
@@ -167,6 +169,8 @@ async fn ones_own_credentials_ask_for_a_recent_sign_in() {
     browser.sign_in_as("alice").await;
     let mut device = Authenticator::new(&server.url);
     add(&browser, &mut device).await;
+    server.advance(1);
+    browser.sign_in_as("alice").await;
     let page = browser.page("/account/passkeys").await;
     // A password that somebody found out does not replace the passkey, recent or not.
     let question = browser.submit_at(&page, "form[action$='/delete']", &[]).await.ok().unwrap();
