@@ -145,10 +145,11 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 /// A server tells what it does; a command only what goes wrong.
 fn start_log(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
-    // PostgreSQL's notices say at each start that a table is there already; rustls warns of how browsers end their
+    // PostgreSQL's notices say at each start that a table is there already; sqlx warns when a connection takes two
+    // seconds, which a request that fails says anyway; rustls warns of how browsers end their
     // connections, tower-sessions of cookies whose session has ended, and the verifier of others' certificates says once
     // more what the request fails with. The setting comes later and may ask for them.
-    let quiet = "sqlx::postgres::notice=warn,rustls=error,rustls_platform_verifier=off,tower_sessions_core=error";
+    let quiet = "sqlx::postgres::notice=warn,sqlx::pool::acquire=error,rustls=error,rustls_platform_verifier=off,tower_sessions_core=error";
     let filter = EnvFilter::try_new(format!("{quiet},{level}")).map_err(|error| format!("log.level: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);

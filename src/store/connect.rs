@@ -24,7 +24,7 @@ const READERS: u32 = 8;
 /// Of each node's connections to PostgreSQL so many are for the change feed: one listens, one reads.
 const FEED_CONNECTIONS: u32 = 2;
 /// What a command needs.
-pub(super) const FEW_CONNECTIONS: u32 = FEED_CONNECTIONS + 2;
+const COMMAND_CONNECTIONS: u32 = FEED_CONNECTIONS + 2;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that does not answer in this time is given up.
@@ -35,6 +35,9 @@ const FRESH: Duration = Duration::from_millis(250);
 /// What the server ends by itself. A transaction that is silent for three seconds belongs to a node that has stopped; who
 /// waits for its locks waits a little longer than that, and then succeeds.
 const TIMEOUTS: &str = "SET statement_timeout = '9s'; SET lock_timeout = '4500ms'; \
+     SET idle_in_transaction_session_timeout = '3s'";
+/// The same for a command, which may read whole tables (`signet export`).
+const COMMAND_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '4500ms'; \
      SET idle_in_transaction_session_timeout = '3s'";
 /// The same while the schema is changed, which may take its time.
 const MIGRATION_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '30s'; \
@@ -48,15 +51,26 @@ const LOST_PEERS: [&str; 5] = [
     "SET client_connection_check_interval = '2s'",
 ];
 
-pub(super) async fn open(config: &Config, connections: u32) -> Result<Engine> {
+/// Who uses the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    Server,
+    Command,
+}
+
+pub(super) async fn open(config: &Config, user: User) -> Result<Engine> {
     let url = config.database();
+    let (connections, timeouts) = match user {
+        User::Server => (config.database.pool_size, TIMEOUTS),
+        User::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS),
+    };
     if url.is_sqlite() {
         let readers = traced(Database::connect(sqlite(&url, READERS)).await?);
         Ok(Engine::Sqlite { readers, writer: Writer::start(url).await? })
     } else {
         let main = connections.saturating_sub(FEED_CONNECTIONS).max(1);
-        let pool = traced(Database::connect(postgres(&url, main, TIMEOUTS)).await?);
-        let feed = traced(Database::connect(postgres(&url, FEED_CONNECTIONS, TIMEOUTS)).await?);
+        let pool = traced(Database::connect(postgres(&url, main, timeouts)).await?);
+        let feed = traced(Database::connect(postgres(&url, FEED_CONNECTIONS, timeouts)).await?);
         Ok(Engine::Postgres { pool, feed })
     }
 }

@@ -190,7 +190,7 @@ impl Store {
     /// Where the database cannot be opened or migrated, or is damaged.
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
         schema::migrate(config).await?;
-        Self::connect(config, env, config.database.pool_size).await
+        Self::connect(config, env, connect::User::Server).await
     }
 
     /// Opens the database for a command that runs beside the server: one that is not there yet is made, one of an older
@@ -200,11 +200,11 @@ impl Store {
     /// Where the database cannot be opened, is of another version, or is damaged.
     pub async fn open_as_it_is(config: &Config, env: Env) -> Result<Self> {
         schema::create_or_check(config).await?;
-        Self::connect(config, env, connect::FEW_CONNECTIONS).await
+        Self::connect(config, env, connect::User::Command).await
     }
 
-    async fn connect(config: &Config, env: Env, connections: u32) -> Result<Self> {
-        let engine = connect::open(config, connections).await?;
+    async fn connect(config: &Config, env: Env, user: connect::User) -> Result<Self> {
+        let engine = connect::open(config, user).await?;
         let authority = Authority::new();
         let store = Self {
             inner: Arc::new(Inner {

@@ -165,7 +165,8 @@ async fn a_database_restored_under_running_nodes_is_noticed() {
     let since = Instant::now();
     within(5, || async { statuses(&nodes).await.iter().all(|status| *status == 200) }).await;
     let took = since.elapsed();
-    assert!(took < Duration::from_millis(1500), "it took {took:?}");
+    // A second is the promise; the other one is for a busy machine.
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
     for server in running {
         assert!(server.log().contains("in another state"), "{}", server.log());
     }
