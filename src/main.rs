@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use signet::cli::{self, Cli};
+use signet::domain::printable::escaped;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -20,6 +21,6 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "a command that fails says so in one line")]
 fn failed(message: &str) -> ExitCode {
-    eprintln!("signet: {message}");
+    eprintln!("signet: {}", escaped(message));
     ExitCode::FAILURE
 }

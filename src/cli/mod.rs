@@ -11,21 +11,22 @@ mod doctor;
 mod export;
 mod healthcheck;
 mod key;
+mod log;
 mod migrate;
 mod registration;
 mod request;
 mod user;
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
+use crate::domain::printable::{escaped, escaped_json, escaped_lines};
 use crate::domain::secret::Secret;
 use crate::env::Env;
 use crate::identity::password::Hasher;
@@ -89,7 +90,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     }
     let config = Config::load(cli.config.as_deref()).map_err(said)?;
     let command = cli.command.unwrap_or(Command::Serve);
-    start_log(&config, matches!(command, Command::Serve))?;
+    log::start(&config, matches!(command, Command::Serve))?;
     match command {
         Command::Serve => server::run(config).await,
         Command::Migrate => migrate::run(&config).await,
@@ -142,39 +143,9 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
     done
 }
 
-/// A server tells what it does; a command only what goes wrong.
-fn start_log(config: &Config, serves: bool) -> Result<(), String> {
-    let level = if serves { config.log.level.as_str() } else { "warn" };
-    // PostgreSQL's notices say at each start that a table is there already; sqlx warns when a connection takes two
-    // seconds, which a request that fails says anyway; rustls warns of how browsers end their
-    // connections, tower-sessions of cookies whose session has ended, and the verifier of others' certificates says once
-    // more what the request fails with. The setting comes later and may ask for them.
-    let quiet = "sqlx::postgres::notice=warn,sqlx::pool::acquire=error,rustls=error,rustls_platform_verifier=off,tower_sessions_core=error";
-    let filter = EnvFilter::try_new(format!("{quiet},{level}")).map_err(|error| format!("log.level: {error}"))?;
-    let terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
-    // Where nobody takes the log (a full disk, a closed pipe) the service goes on: the layer would say so on the same
-    // stderr, and panic over that.
-    let log = log.log_internal_errors(false);
-    match config.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
-    // A panic is a line of the log like any other, not text that no machine reads.
-    // One in the log itself is not: it would end the process.
-    std::panic::set_hook(Box::new(|panic| {
-        if panic.location().is_some_and(|at| at.file().contains("tracing")) {
-            return;
-        }
-        let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(at, cause = panic.payload_as_str().unwrap_or_default(), "panicked");
-    }));
-    Ok(())
-}
-
 /// An error as the one line that stderr gets.
 fn said(error: impl std::fmt::Display) -> String {
-    error.to_string().replace('\n', " ")
+    escaped(&error.to_string().replace('\n', " ")).into_owned()
 }
 
 /// A value by its name in documents.
@@ -186,21 +157,23 @@ fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// and ends.
 #[expect(clippy::print_stderr, reason = "what went wrong is said where `main` says it")]
 fn print(text: &str) {
-    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+    // Names, addresses and the like were chosen by others.
+    if let Err(error) = writeln!(std::io::stdout(), "{}", escaped_lines(text)) {
         eprintln!("signet: the output cannot be written: {error}");
         std::process::exit(1);
     }
 }
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
-    print(&serde_json::to_string_pretty(value).map_err(said)?);
+    print(&escaped_json(&serde_json::to_string_pretty(value).map_err(said)?));
     Ok(())
 }
 
 /// Rows under a heading, each column as wide as its widest value.
 fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| escaped(cell).into_owned())).collect();
     let mut widths = heading.map(|title| title.chars().count());
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -210,7 +183,7 @@ fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
         print(cells.join("  ").trim_end());
     };
     line(heading.to_vec());
-    for row in rows {
+    for row in &rows {
         line(row.iter().map(String::as_str).collect());
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
 use crate::manage::api_keys::{self as manage, MOST_KEYS, NewKey};
 use crate::store::api_keys::{self as rows, Filter};
+use crate::web::view::visible;
 
 /// What a form has that is whole.
 pub const FIELDS: [&str; 3] = ["name", "expires", "allow"];
@@ -98,7 +99,7 @@ pub async fn apis(person: &SignedIn) -> Result<Vec<Api>, PageError> {
 
 pub fn choices(apis: &[Api]) -> Vec<KeyApi> {
     let choice =
-        |api: &Api| Some(KeyApi { gate: api.gate.as_ref()?.as_str().to_owned(), name: api.shown_name().to_owned() });
+        |api: &Api| Some(KeyApi { gate: api.gate.as_ref()?.as_str().to_owned(), name: visible(api.shown_name()) });
     apis.iter().filter_map(choice).collect()
 }
 
@@ -123,7 +124,7 @@ fn line(key: &ApiKey, apis: &[Api], now: Timestamp) -> KeyLine {
     KeyLine {
         id: key.id.to_string(),
         name: key.name.clone(),
-        api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| api.shown_name().to_owned()),
+        api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| visible(api.shown_name())),
         scopes: key.scopes.iter().map(ToOwned::to_owned).collect(),
         networks: key.networks.iter().map(ToString::to_string).collect(),
         made: when(key.created_at),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
 use super::browser::{self, Browser};
-use super::view::Notice;
+use super::view::{Notice, visible};
 use crate::app::App;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -50,7 +50,8 @@ impl Flash {
     }
 
     pub fn notice(&self) -> Notice {
-        if self.bad { Notice::bad(&self.text) } else { Notice::ok(&self.text) }
+        let text = visible(&self.text);
+        if self.bad { Notice::bad(&text) } else { Notice::ok(&text) }
     }
 
     /// On to `to`, which says it.

@@ -7,6 +7,13 @@ use time::{OffsetDateTime, UtcOffset};
 use super::statics;
 use super::urls::{STATIC, STATIC_ON_APPS_HOST};
 use crate::app::App;
+use crate::domain::printable::escaped;
+
+/// Returns text that others chose as pages and lists show it: with hidden characters escaped. Values of form fields stay as they
+/// are, since they are sent back.
+pub fn visible(text: &str) -> String {
+    escaped(text).into_owned()
+}
 
 /// What each page shows of the deployment itself.
 #[derive(Debug, Clone)]

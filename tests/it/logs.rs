@@ -156,3 +156,66 @@ async fn a_log_that_nobody_takes_ends_nothing() {
     }
     server.stop();
 }
+
+/// What a stranger sends, as it may not stand in a log: a line of its own, a terminal's commands, another order of reading.
+const HIDDEN: &str = "x\u{85}\u{9b}31m\u{202e}\u{2028}\u{200b}y";
+const ESCAPED: [&str; 5] = ["85", "9b", "202e", "2028", "200b"];
+
+/// In both forms of the log, wherever the text comes from: here a proxy's header, which is logged without quotation marks.
+#[tokio::test]
+async fn hidden_characters_are_escaped_in_every_log() {
+    for (format, begin, end) in [("text", "\\u{", "}"), ("json", "\\u", "")] {
+        let mut program = Program::new().await;
+        program.set("SIGNET_LOG__FORMAT", format);
+        program.set("SIGNET_TRUSTED_PROXIES", "127.0.0.1");
+        let server = program.serve(&["serve"]);
+        let value = reqwest::header::HeaderValue::from_bytes(HIDDEN.as_bytes()).unwrap();
+        let request = Http::new().get(format!("{}/login", program.url())).header("x-forwarded-for", value);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        server.signal("TERM");
+        let log = server.log_at_end();
+        assert!(!log.chars().any(|c| c != '\n' && signet::domain::printable::is_hidden(c)), "{log:?}");
+        let line = log.lines().find(|line| line.contains("X-Forwarded-For")).expect("it is logged");
+        for hidden in ESCAPED {
+            let width = if format == "json" { 4 } else { 0 };
+            assert!(line.contains(&format!("{begin}{hidden:0>width$}{end}")), "{hidden}: {line}");
+        }
+        if format == "json" {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["value"], HIDDEN);
+        }
+    }
+}
+
+/// Names in lists of the commands: a terminal is not told anything by them, and JSON means what it meant.
+#[tokio::test]
+async fn hidden_characters_are_escaped_in_every_list() {
+    let program = Program::new().await;
+    let document = json!({
+        "users": [{ "username": "alice", "name": HIDDEN }],
+        "apis": [{ "identifier": "https://api.example.com", "name": HIDDEN, "scopes": ["read"] }],
+        "clients": [{ "client_id": "web", "client_secret": SECRET, "client_name": HIDDEN,
+                      "redirect_uris": [CALLBACK] }],
+    });
+    let applied = program.run_with(&["apply", "-"], &document.to_string());
+    assert!(!applied.err.chars().any(|c| c != '\n' && signet::domain::printable::is_hidden(c)), "{:?}", applied.err);
+    if applied.code != 0 {
+        // Names of that kind are not taken at all.
+        return;
+    }
+    for command in [
+        &["user", "list"][..],
+        &["client", "list"],
+        &["api", "list"],
+        &["api", "show", "https://api.example.com"],
+        &["user", "list", "--json"],
+        &["client", "list", "--json"],
+        &["export"],
+    ] {
+        let out = program.done(command);
+        assert!(!out.chars().any(|c| c != '\n' && signet::domain::printable::is_hidden(c)), "{command:?}: {out:?}");
+        if let Ok(json) = serde_json::from_str::<Value>(&out) {
+            assert!(json.to_string().contains(HIDDEN) || !out.contains("202e"), "{command:?}: {out}");
+        }
+    }
+}

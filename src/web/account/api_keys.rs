@@ -16,6 +16,7 @@ use crate::web::extract::{InPath, RecentForm, SignedIn, SignedInForm, is_recent}
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 const HERE: &str = "/account/api-keys";
 
@@ -75,7 +76,7 @@ fn form(person: &SignedIn, gate: &GateName, api: &Api, form: KeyForm) -> NewApiK
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         gate: gate.as_str().to_owned(),
-        api: api.shown_name().to_owned(),
+        api: visible(api.shown_name()),
         form,
     }
 }

@@ -9,6 +9,7 @@ use crate::store::{events, passkeys};
 use crate::web::device;
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
+use crate::web::view::visible;
 use crate::web::view::{Chrome, When};
 
 const RECENT: u64 = 8;
@@ -27,7 +28,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         facts: Facts {
-            name: user.shown_name().to_owned(),
+            name: visible(user.shown_name()),
             username: user.username.to_string(),
             email: user.profile.email.clone(),
             email_verified: user.profile.email_verified,
@@ -67,5 +68,11 @@ fn line(event: &Event) -> ActivityLine {
     let place = (!event.origin.user_agent.is_empty()).then(|| device::in_words(&event.origin.user_agent));
     let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
     let detail: Vec<String> = [client, app, place, address].into_iter().flatten().collect();
-    ActivityLine { icon, tone, title: title.to_owned(), detail: detail.join(" · "), when: When::new(event.at.date()) }
+    ActivityLine {
+        icon,
+        tone,
+        title: title.to_owned(),
+        detail: visible(&detail.join(" · ")),
+        when: When::new(event.at.date()),
+    }
 }

@@ -21,6 +21,7 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls::{self, APIS, GATE};
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 /// Of a path that is typed, beside what is no ASCII; a quotation mark and the like are read in one way as they are.
 const ENCODED_BY_BROWSERS: &AsciiSet = &CONTROLS.add(b' ');
@@ -129,7 +130,7 @@ async fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> Resu
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        name: api.shown_name().to_owned(),
+        name: visible(api.shown_name()),
         identifier: api.identifier.as_str().to_owned(),
         href: urls::console_api(&api.identifier),
         state: apis::state(api),

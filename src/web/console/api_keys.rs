@@ -18,6 +18,7 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 fn here(id: &ClientId) -> String {
     format!("{}/api-keys", urls::console_client(id))
@@ -30,7 +31,7 @@ pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        app: client.shown_name().to_owned(),
+        app: visible(client.shown_name()),
         href: urls::console_client(&id),
         key: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
         keys: lines(&person, Owner::Client(id)).await?,
@@ -93,10 +94,10 @@ fn form(person: &SignedIn, client: &Client, gate: &GateName, api: &Api, form: Ke
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        app: client.shown_name().to_owned(),
+        app: visible(client.shown_name()),
         href: urls::console_client(&client.id),
         gate: gate.as_str().to_owned(),
-        api: api.shown_name().to_owned(),
+        api: visible(api.shown_name()),
         form,
     }
 }

@@ -13,6 +13,7 @@ use crate::web::extract::{Admin, AdminForm, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 /// There are few: they are read whole, as the gate has them.
 pub async fn list(Admin(person): Admin) -> Result<Response, PageError> {
@@ -67,7 +68,7 @@ pub(super) fn state(api: &Api) -> State {
 fn row(api: &Api) -> ApiRow {
     let ways = Way::ALL.into_iter().filter(|way| api.gate.is_some() && api.takes(*way));
     ApiRow {
-        name: api.shown_name().to_owned(),
+        name: visible(api.shown_name()),
         identifier: api.identifier.as_str().to_owned(),
         href: urls::console_api(&api.identifier),
         gate: api.gate.as_ref().map(|gate| gate.as_str().to_owned()),

@@ -12,6 +12,7 @@ use crate::store::{Store, StoreError, clients, people};
 use crate::web::device;
 use crate::web::urls;
 use crate::web::view::When;
+use crate::web::view::visible;
 
 pub async fn of(store: &Store, events: Vec<Event>) -> Result<Vec<EventRow>, StoreError> {
     let names = Names::read(store, &events).await?;
@@ -36,8 +37,8 @@ impl Names {
             }
         }
         let (users, apps): (Vec<UserId>, Vec<ClientId>) = (users.into_iter().collect(), apps.into_iter().collect());
-        let person = |user: User| (user.id, user.shown_name().to_owned());
-        let client = |client: Client| (client.id.clone(), client.shown_name().to_owned());
+        let person = |user: User| (user.id, visible(user.shown_name()));
+        let client = |client: Client| (client.id.clone(), visible(client.shown_name()));
         Ok(Self {
             people: people::by_ids(store.read(), &users).await?.into_iter().map(person).collect(),
             clients: clients::by_ids(store.read(), &apps).await?.into_iter().map(client).collect(),
@@ -72,7 +73,7 @@ impl Names {
         let mut details = Vec::new();
         let mut detail = |name: &str, value: String| {
             if !value.is_empty() {
-                details.push((name.to_owned(), value));
+                details.push((name.to_owned(), visible(&value)));
             }
         };
         // What somebody does with an app is about the app; what they do with themself needs no second name.
@@ -85,16 +86,16 @@ impl Names {
             (None, Some(client)) => Some(self.client(client)),
             // A key, a group, an API: the detail is its name.
             (None, None) if event.user.is_none() && !event.detail.is_empty() => {
-                Some(Subject { name: event.detail.clone(), href: None })
+                Some(Subject { name: visible(&event.detail), href: None })
             }
             (None, None) => None,
         };
-        let what = in_words(&event);
+        let what = visible(&in_words(&event));
         detail("Detail", event.detail);
         if !event.origin.user_agent.is_empty() {
             detail("Browser", device::in_words(&event.origin.user_agent));
         }
-        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+        let filled = |text: String| Some(visible(&text)).filter(|text| !text.is_empty());
         EventRow {
             id: event.id.to_string(),
             at: When::new(event.at.date()),

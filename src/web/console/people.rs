@@ -18,6 +18,7 @@ use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
+use crate::web::view::visible;
 use crate::web::view::{Chrome, When, initials};
 
 pub const HERE: &str = "/admin/people";
@@ -56,7 +57,7 @@ fn row(user: &User, groups: Vec<String>) -> PersonRow {
     PersonRow {
         id: user.id.to_string(),
         username: user.username.to_string(),
-        name: user.shown_name().to_owned(),
+        name: visible(user.shown_name()),
         initials: initials(user.shown_name()),
         email: user.profile.email.clone(),
         groups,

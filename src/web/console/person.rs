@@ -26,6 +26,7 @@ use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::pages::card;
+use crate::web::view::visible;
 use crate::web::view::{Chrome, When, initials};
 use crate::web::{device, urls};
 
@@ -195,7 +196,7 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
         person: Person {
             id: user.id.to_string(),
             username: user.username.to_string(),
-            name: user.shown_name().to_owned(),
+            name: visible(user.shown_name()),
             initials: initials(user.shown_name()),
             admin: user.admin,
             disabled: user.disabled,

@@ -24,6 +24,7 @@ use crate::store::{StoreError, clients, people};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, SignedIn};
 use crate::web::urls;
+use crate::web::view::visible;
 use crate::web::view::{Chrome, When};
 
 const LATEST: u64 = 50;
@@ -149,10 +150,10 @@ fn row(refused: Refused) -> RefusalRow {
         href: urls::refusal(&refused.request_id),
         at: When::new(refused.at.date()),
         what: refusal_words::named(&refused.reason).0,
-        request: format!("{} {}", refused.method, refused.path),
+        request: visible(&format!("{} {}", refused.method, refused.path)),
         reason: refused.reason,
         gate: refused.gate,
-        address: refused.address,
+        address: visible(&refused.address),
     }
 }
 
@@ -167,15 +168,14 @@ async fn in_words(app: &App, refused: Refused) -> Result<Refusal, StoreError> {
         status: Reason::parse(&refused.reason).map_or(503, Reason::status),
         what,
         mend,
-        request: format!("{} {}", refused.method, refused.path),
+        request: visible(&format!("{} {}", refused.method, refused.path)),
         trial: api.filter(|_| !refused.path.is_empty()).map(tried),
-        api: api
-            .map(|api| Subject { name: api.shown_name().to_owned(), href: Some(urls::console_api(&api.identifier)) }),
+        api: api.map(|api| Subject { name: visible(api.shown_name()), href: Some(urls::console_api(&api.identifier)) }),
         client: client(app, &refused.client).await?,
         subject: subject(app, &refused).await?,
         reason: refused.reason,
         way: refused.way,
-        address: refused.address,
+        address: visible(&refused.address),
     })
 }
 
@@ -183,7 +183,7 @@ async fn client(app: &App, id: &str) -> Result<Option<Subject>, StoreError> {
     let Ok(id) = ClientId::parse(id) else { return Ok(None) };
     let found = clients::by_id(app.store().read(), &id).await?;
     let href = found.as_ref().map(|_| urls::console_client(&id));
-    let name = found.map_or_else(|| id.to_string(), |client| client.shown_name().to_owned());
+    let name = found.map_or_else(|| id.to_string(), |client| visible(client.shown_name()));
     Ok(Some(Subject { name, href }))
 }
 
@@ -198,7 +198,7 @@ async fn subject(app: &App, refused: &Refused) -> Result<Option<Subject>, StoreE
         Err(_) => None,
     };
     Ok(Some(match found {
-        Some(user) => Subject { name: user.shown_name().to_owned(), href: Some(urls::console_person(user.id)) },
-        None => Subject { name: refused.subject.clone(), href: None },
+        Some(user) => Subject { name: visible(user.shown_name()), href: Some(urls::console_person(user.id)) },
+        None => Subject { name: visible(&refused.subject), href: None },
     }))
 }

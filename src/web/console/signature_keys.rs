@@ -19,6 +19,7 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 const FIELDS: [&str; 3] = ["keyid", "alg", "jwk"];
 
@@ -117,7 +118,7 @@ fn page(person: &SignedIn, client: &Client, form: SignatureKeyForm) -> Signature
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        app: client.shown_name().to_owned(),
+        app: visible(client.shown_name()),
         href: urls::console_client(&client.id),
         secret: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
         keys: client.signature_keys.iter().map(line).collect(),

@@ -17,6 +17,7 @@ use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::urls;
 use crate::web::view::Chrome;
+use crate::web::view::visible;
 
 pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     let waiting = waiting(&visitor, &id).await?;
@@ -36,7 +37,7 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
         switch_account: urls::select_account(waiting.id),
         redirect_host: host
             .and_then(|url| url.host_str().map(ToOwned::to_owned))
-            .unwrap_or_else(|| client.shown_name().to_owned()),
+            .unwrap_or_else(|| visible(client.shown_name())),
     }))
 }
 
@@ -109,7 +110,7 @@ fn line(scope: &str, user: &User) -> ScopeLine {
     let profile = &user.profile;
     let (icon, detail) = match scope {
         "openid" => ("user", "The same private number each time you sign in.".to_owned()),
-        "profile" => ("info", user.shown_name().to_owned()),
+        "profile" => ("info", visible(user.shown_name())),
         "email" => ("mail", profile.email.clone().unwrap_or_default()),
         "address" => ("home", String::new()),
         "phone" => ("phone", profile.phone_number.clone().unwrap_or_default()),

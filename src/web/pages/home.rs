@@ -6,11 +6,12 @@ use super::consent::signed_in;
 use super::views::HomePage;
 use crate::web::error::{PageError, render};
 use crate::web::extract::Visitor;
+use crate::web::view::visible;
 use crate::web::view::{Chrome, Viewer, initials};
 
 pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
     let viewer = signed_in(&visitor).await?.map(|user| Viewer {
-        name: user.shown_name().to_owned(),
+        name: visible(user.shown_name()),
         initials: initials(user.shown_name()),
         admin: user.admin,
         api_keys: false,

@@ -24,6 +24,7 @@ use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::interactions;
+use crate::web::view::visible;
 use views::Person;
 
 /// The interaction of a page's address, for the browser that began it.
@@ -57,7 +58,7 @@ pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress
 /// An app as people see it. Its logo is at an address of ours: a page loads nothing from elsewhere.
 pub fn card(client: &Client) -> AppCard {
     AppCard {
-        name: client.shown_name().to_owned(),
+        name: visible(client.shown_name()),
         logo: client.meta.logo_uri.as_ref().map(|_| urls::logo(&client.id)),
         policy: client.meta.policy_uri.as_ref().map(|page| page.as_str().to_owned()),
         tos: client.meta.tos_uri.as_ref().map(|page| page.as_str().to_owned()),
@@ -72,7 +73,7 @@ pub fn asking(client: &Client, waiting: &Interaction) -> AppCard {
 
 pub fn person(user: &User) -> Person {
     Person {
-        name: user.shown_name().to_owned(),
+        name: visible(user.shown_name()),
         detail: user.shown_detail().to_owned(),
         initials: initials(user.shown_name()),
     }
