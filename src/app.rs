@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Config;
 use crate::env::Env;
@@ -40,6 +41,7 @@ pub struct Parts {
     pub images: Images,
     pub gate: Gate,
     pub unreadable_addresses: UnreadableAddresses,
+    is_stopping: AtomicBool,
 }
 
 impl App {
@@ -78,6 +80,7 @@ impl App {
             tally: Tally::default(),
         };
         let unreadable_addresses = UnreadableAddresses::default();
+        let is_stopping = AtomicBool::new(false);
         Ok(Self(Arc::new(Parts {
             config,
             provider,
@@ -87,6 +90,7 @@ impl App {
             images,
             gate,
             unreadable_addresses,
+            is_stopping,
         })))
     }
 
@@ -94,6 +98,15 @@ impl App {
     pub fn manager(&self) -> Manager {
         let provider = &self.provider;
         Manager { store: provider.store.clone(), master: provider.master.clone(), hasher: self.hasher.clone() }
+    }
+
+    /// From now on `/readyz` says that no further requests are to come here.
+    pub fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
     }
 
     pub fn store(&self) -> &Store {

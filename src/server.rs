@@ -1,17 +1,22 @@
 //! Running the service: listen, serve, work in the background, stop gracefully.
 //!
-//! [`listen`] is what connections get, [`upkeep`] what is done from time to time, [`deliveries`] what is sent out, `tls` the certificate that is read
-//! again when it changes.
+//! [`listen`] takes connections, with `admission`, `connection`, `paced`, `activity`, `requests`, `streams` and `files` what each of
+//! them gets, `drain` how they end; [`upkeep`] what is done from time to time, [`deliveries`] what is sent out, `tls` the
+//! certificate that is read again when it changes.
 
+mod activity;
+mod admission;
+mod connection;
 pub mod deliveries;
+mod drain;
+mod files;
 pub mod listen;
+mod paced;
+mod requests;
+mod streams;
 mod tls;
 pub mod upkeep;
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use axum_server::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
@@ -23,12 +28,11 @@ use crate::web::pages::setup;
 use tls::Certificate;
 use upkeep::Upkeep;
 
-const STOP: Duration = Duration::from_secs(10);
-
 /// Serves until the process is asked to stop.
 pub async fn run(config: Config) -> Result<(), String> {
     // Asked for before anybody is told that the server is there, so that being told to stop is never missed.
     let stop = Stop::listen()?;
+    files::raise_limit();
     // Whatever the settings get wrong is found before the database is touched.
     let certificate = match (&config.tls.cert_file, &config.tls.key_file) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key).await?),
@@ -49,14 +53,12 @@ pub async fn run(config: Config) -> Result<(), String> {
         line = format!("{line}. Make the first administrator: {}", link.expose());
     }
     announce(&line);
-    let handle = Handle::new();
-    tokio::spawn(stop.then(handle.clone()));
     let tls = certificate.map(|certificate| {
         let config = certificate.config();
         background.push(tokio::spawn(certificate.follow()));
         config
     });
-    let served = listen::serve(listener, tls, &app, handle, listen::Patience::default()).await;
+    let served = listen::serve(listener, tls, &app, stop.asked()).await;
     for task in background {
         task.abort();
     }
@@ -87,13 +89,11 @@ impl Stop {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn then(mut self, handle: Handle<SocketAddr>) {
+    async fn asked(mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tracing::info!("stopping: requests in flight have ten seconds");
-        handle.graceful_shutdown(Some(STOP));
     }
 }
 

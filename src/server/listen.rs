@@ -1,151 +1,162 @@
-//! Connections: how long a stranger may take and how much they may send before anything of ours is asked.
+//! Taking connections, within limits, until the server is to stop.
 //!
-//! A header block over 256 KiB is answered with 431 by hyper, in no words at all. `web::gate` takes 64 KiB and refuses more
-//! in words that a proxy understands; `web::limits` lets everybody else have 16 KiB. Whoever sends the first bytes or a header block slowly, byte by byte, is cut off.
+//! Next door: [`super::admission`] how many there may be, [`super::connection`] what one of them gets, [`super::paced`] how
+//! long it may take, [`super::activity`] what it may hold, [`super::drain`] how they end.
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::accept::Accept;
-use axum_server::tls_rustls::RustlsConfig;
-use axum_server::{Handle, Server};
-use hyper_util::rt::TokioTimer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use rustix::io::Errno;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::activity::{Activity, Budget};
+use super::admission::Admission;
+use super::connection::{self, Shared};
+use super::drain::{self, Phase};
+use super::files;
+use super::paced::Pace;
 use crate::app::App;
+use crate::domain::log_limiter::LogLimiter;
 use crate::web::router;
 
-const MOST_HEADER_BYTES: usize = 256 * 1024;
-/// Header lines. nginx counts none of them, and makes a 503 of the 431 that more would get at the gate; each has its place
-/// in a list that is made for every request.
-const MOST_HEADERS: usize = 1024;
-/// The bytes by which HTTP/1 and HTTP/2 are told apart.
-const PREFACE: usize = 24;
+/// In seconds, between two lines of the log about what anybody can cause.
+const LOG_INTERVAL: i64 = 60;
+/// After the system had no file or memory left for a connection.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the system has accepted and that are not taken yet.
+const BACKLOG: i32 = 4096;
+/// What the system holds of responses that a peer does not read, by connection; by itself it would hold megabytes, and answer
+/// a thousand requests of a peer that never reads. The system adds as much again for its own.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How many waiting connections are closed then.
+const MAKE_ROOM: usize = 32;
 
-/// How long a connection is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For the first bytes; hyper's own clock starts after them.
-    pub first_bytes: Duration,
-    /// For a header block, and between two requests on one connection.
-    pub headers: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { first_bytes: Duration::from_secs(10), headers: Duration::from_secs(20) }
-    }
-}
-
-/// Serves on `listener`, by TLS where there is a certificate, until `handle` says otherwise.
+/// Serves on `listener`, by TLS where there is a certificate, until `stop` is ready and the connections have ended.
 pub async fn serve(
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
+    listener: std::net::TcpListener,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     app: &App,
-    handle: Handle<SocketAddr>,
-    patience: Patience,
+    stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let service = router::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    match tls {
-        Some(tls) => {
-            limited(axum_server::from_tcp_rustls(listener, tls)?, patience).handle(handle).serve(service).await
+    // Many may come at once: after a restart, or from one who wants to fill the queue.
+    rustix::net::listen(&listener, BACKLOG)?;
+    // Connections have it from the listener.
+    rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    let listener = TcpListener::from_std(listener)?;
+    let mut server = Server::new(app, tls);
+    server.accept_until(&listener, stop).await;
+    app.begin_stop();
+    server.phase.send_replace(Phase::Draining);
+    let config = &app.config.connections;
+    let (delay, timeout) = (config.drain_delay, config.drain_timeout);
+    tracing::info!(delay, timeout, "stopping: requests in flight are finished");
+    if delay > 0 {
+        server.accept_until(&listener, tokio::time::sleep(Duration::from_secs(delay.into()))).await;
+    }
+    drain::close(listener, |stream, peer| {
+        if let Ok(stream) = drain::usable(stream) {
+            server.take(stream, peer);
         }
-        None => limited(axum_server::from_tcp(listener)?, patience).handle(handle).serve(service).await,
-    }
+    })?;
+    drain::finish(&server.phase, &mut server.connections, Duration::from_secs(timeout.into())).await;
+    Ok(())
 }
 
-fn limited<A>(mut server: Server<SocketAddr, A>, patience: Patience) -> Server<SocketAddr, Prompt<A>> {
-    let http = server.http_builder();
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience.headers)
-        .max_buf_size(MOST_HEADER_BYTES)
-        .max_headers(MOST_HEADERS);
-    let most = u32::try_from(MOST_HEADER_BYTES).unwrap_or(u32::MAX);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(patience.headers).max_header_list_size(most);
-    server.map(|inner| Prompt { inner, first_bytes: patience.first_bytes })
+struct Server<'a> {
+    app: &'a App,
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+    admission: Arc<Admission>,
+    budget: Arc<Budget>,
+    connections: JoinSet<()>,
+    evicted: LogLimiter,
+    refused: LogLimiter,
+    failed: LogLimiter,
 }
 
-/// Accepts as `A` does, and wants the first bytes soon.
-#[derive(Clone)]
-struct Prompt<A> {
-    inner: A,
-    first_bytes: Duration,
-}
-
-impl<A, I, S> Accept<I, S> for Prompt<A>
-where
-    A: Accept<I, S, Future: Send + 'static>,
-{
-    type Stream = PromptStream<A::Stream>;
-    type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let accepted = self.inner.accept(stream, service);
-        let until = self.first_bytes;
-        Box::pin(async move {
-            let (stream, service) = accepted.await?;
-            let until = Some(Box::pin(tokio::time::sleep(until)));
-            Ok((PromptStream { stream, until, read: 0 }, service))
-        })
-    }
-}
-
-struct PromptStream<S> {
-    stream: S,
-    /// Until the first bytes have been read, or an answer to fewer is written.
-    until: Option<Pin<Box<Sleep>>>,
-    read: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for PromptStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(until) = &mut self.until
-            && until.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+impl<'a> Server<'a> {
+    fn new(app: &'a App, tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> Self {
+        let config = &app.config.connections;
+        let total = files::connections(config.total, files::raise_limit());
+        if total < usize::try_from(config.total).unwrap_or(usize::MAX) {
+            tracing::warn!(
+                total,
+                "the limit of open files (ulimit -Hn) allows fewer connections than connections.total"
+            );
         }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.read = self.read.saturating_add(buf.filled().len() - before);
-        if self.read >= PREFACE {
-            self.until = None;
+        let per_address = usize::try_from(config.per_address).unwrap_or(usize::MAX);
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let shared = Shared { router: router::router(app), pace: Pace::of(config), tls, phase: phases };
+        Self {
+            app,
+            shared: Arc::new(shared),
+            phase,
+            admission: Admission::new(total, per_address),
+            budget: Arc::default(),
+            connections: JoinSet::new(),
+            evicted: LogLimiter::new(LOG_INTERVAL),
+            refused: LogLimiter::new(LOG_INTERVAL),
+            failed: LogLimiter::new(LOG_INTERVAL),
         }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for PromptStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.until = None;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    async fn accept_until(&mut self, listener: &TcpListener, end: impl Future<Output = ()>) {
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut end => return,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.take(stream, peer),
+                    Err(error) => self.note_failure(&error).await,
+                },
+                Some(_) = self.connections.join_next() => {}
+            }
+        }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Serves a connection, or closes it where there are too many.
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let is_proxy = self.app.config.trusted_proxies.contains(peer.ip());
+        let activity = Arc::new(Activity::new((!is_proxy).then(|| self.budget.clone())));
+        let now = self.app.env().now();
+        match self.admission.admit((!is_proxy).then(|| peer.ip()), &activity) {
+            Ok((place, has_evicted)) => {
+                if has_evicted && let Some(times) = self.evicted.pass(now) {
+                    tracing::warn!(times, "connections at their limit: the oldest that wait are closed for new ones");
+                }
+                let shared = self.shared.clone();
+                self.connections.spawn(async move {
+                    connection::serve(shared, stream, peer, activity, is_proxy).await;
+                    drop(place);
+                });
+            }
+            Err(full) => {
+                if let Some(times) = self.refused.pass(now) {
+                    let setting = full.setting();
+                    tracing::warn!(times, setting, address = %peer.ip(), "connections refused: there are too many");
+                }
+            }
+        }
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.until = None;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    async fn note_failure(&self, error: &io::Error) {
+        // Any other says that the one connection ended before it was taken.
+        let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        if !exhausted.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
+            return;
+        }
+        if let Some(times) = self.failed.pass(self.app.env().now()) {
+            tracing::error!(%error, times, "connections cannot be taken: raise the limit of open files, or of memory");
+        }
+        self.admission.make_room(MAKE_ROOM);
+        tokio::time::sleep(PAUSE).await;
     }
 }

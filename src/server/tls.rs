@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum_server::tls_rustls::RustlsConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::said;
 
@@ -35,7 +35,7 @@ type Stamp = Option<(SystemTime, u64)>;
 pub(super) struct Certificate {
     cert: PathBuf,
     key: PathBuf,
-    config: RustlsConfig,
+    config: watch::Sender<Arc<ServerConfig>>,
     seen: [Stamp; 2],
     /// Whether the files as they were last looked at could be used.
     usable: bool,
@@ -47,13 +47,12 @@ impl Certificate {
         let config = read(cert, key).await.map_err(|error| {
             format!("the certificate {} and the key {} cannot be used: {error}", cert.display(), key.display())
         })?;
-        let config = RustlsConfig::from_config(config);
-        Ok(Self { cert: cert.to_owned(), key: key.to_owned(), config, seen, usable: true })
+        Ok(Self { cert: cert.to_owned(), key: key.to_owned(), config: watch::Sender::new(config), seen, usable: true })
     }
 
     /// What the listener asks at each connection.
-    pub(super) fn config(&self) -> RustlsConfig {
-        self.config.clone()
+    pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.config.subscribe()
     }
 
     /// Follows the files until the task is ended.
@@ -80,7 +79,7 @@ impl Certificate {
         self.usable = read.is_ok();
         match read {
             Ok(config) => {
-                self.config.reload_from_config(config);
+                self.config.send_replace(config);
                 tracing::info!(cert_file = %self.cert.display(), "the certificate has been read again");
             }
             // Said once, not at each look.

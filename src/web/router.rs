@@ -129,6 +129,9 @@ fn limited(app: &App, face: Face, group: Router<App>) -> Router<App> {
 }
 
 async fn ready(State(app): State<App>) -> Response {
+    if app.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], "stopping").into_response();
+    }
     match app.store().check_ready().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {

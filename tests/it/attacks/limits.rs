@@ -8,7 +8,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::{Method, Response};
-use signet::server::listen::Patience;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::Level;
@@ -331,10 +330,12 @@ async fn a_request_names_one_host() {
 /// A hand that sends a header block byte by byte, or nothing, to keep a connection: it is closed.
 #[tokio::test]
 async fn a_slow_hand_is_cut_off() {
-    let server = Server::start().await;
-    let short = Patience { first_bytes: Duration::from_millis(200), headers: Duration::from_millis(300) };
-    let node = server.node_with(short).await;
-    let host = node.url.strip_prefix("http://").unwrap().to_owned();
+    let server = Server::start_with(|config| {
+        config.connections.header_timeout = 1;
+        config.connections.idle_timeout = 1;
+    })
+    .await;
+    let host = server.url.strip_prefix("http://").unwrap().to_owned();
     for sent in ["", "GET", "PRI * HTTP/2.0\r\n", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: a\r\nx: y"] {
         let mut stream = TcpStream::connect(&host).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();

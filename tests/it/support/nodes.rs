@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use axum_server::Handle;
 use signet::app::App;
 use signet::config::{Config, Issuer};
 use signet::env::{Clock, Env};
-use signet::server::listen::{self, Patience};
+use signet::server::listen;
 use tempfile::TempDir;
 
 use super::database::Made;
@@ -35,7 +34,7 @@ impl Server {
         change(&mut config);
         let clock = Arc::new(AtomicI64::new(Clock::System.now().0));
         let env = Clock::Manual(clock.clone());
-        Self::open(listener, config, (clock, env), home, Patience::default()).await
+        Self::open(listener, config, (clock, env), home).await
     }
 
     async fn open(
@@ -43,26 +42,21 @@ impl Server {
         config: Config,
         (clock, own): (Arc<AtomicI64>, Clock),
         home: Arc<Home>,
-        patience: Patience,
     ) -> Self {
         log::keep();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let app = App::open(config, Env { clock: own }).await.unwrap();
         let served = app.clone();
-        tokio::spawn(async move { listen::serve(listener, None, &served, Handle::new(), patience).await.unwrap() });
+        tokio::spawn(async move { listen::serve(listener, None, &served, std::future::pending()).await.unwrap() });
         Self { url, app, clock, home }
     }
 
     /// Another process on the same database and data directory, behind the same issuer, with nothing in its memory.
     pub async fn node(&self) -> Self {
-        self.node_with(Patience::default()).await
-    }
-
-    pub async fn node_with(&self, patience: Patience) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = self.app.config.clone();
         let own = Clock::Manual(self.clock.clone());
-        Self::open(listener, config, (self.clock.clone(), own), self.home.clone(), patience).await
+        Self::open(listener, config, (self.clock.clone(), own), self.home.clone()).await
     }
 
     /// The same with a clock that is off by so many seconds.
@@ -70,7 +64,7 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = Clock::Skewed(self.clock.clone(), seconds * 1000);
         let config = self.app.config.clone();
-        Self::open(listener, config, (self.clock.clone(), own), self.home.clone(), Patience::default()).await
+        Self::open(listener, config, (self.clock.clone(), own), self.home.clone()).await
     }
 
     /// The nodes that requests may fall on: SQLite has one, PostgreSQL two.

@@ -182,6 +182,14 @@ impl Program {
         Running::start(&mut self.command(&["serve"]), path, "Signet is at ")
     }
 
+    /// Starts serving with these limits of open files, soft and hard.
+    pub fn serve_with_files(&self, soft: u32, hard: u32) -> Running {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={soft}:{hard}")).arg(env!("CARGO_BIN_EXE_signet")).arg("serve");
+        command.current_dir(self.folder.path()).env_clear().envs(&self.environment);
+        Running::start(&mut command, &self.folder.path().join("log"), "Signet is at ")
+    }
+
     /// Starts another program in this one's folder and environment, and waits until it says `words`.
     pub fn beside(&self, program: &Path, words: &str) -> Running {
         let mut command = Command::new(program);
@@ -267,6 +275,38 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    fn of_process(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
+    }
+
+    /// Its resident memory, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = self.of_process("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Its limits, as the system shows them.
+    pub fn limits(&self) -> String {
+        self.of_process("limits")
+    }
+
+    /// How many files it has open, connections among them.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Changes its limit of open files while it runs.
+    pub fn set_file_limit(&self, files: usize) {
+        let pid = self.child.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:{files}")]).status();
+        assert!(set.unwrap().success());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The exit status, and what it printed after its first line.

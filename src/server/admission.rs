@@ -1,0 +1,199 @@
+//! How many connections there may be, in all and from one address. At a limit a new one takes the place of the oldest that
+//! waits for its peer: who holds many connections open loses them to newcomers, and keeps nobody out.
+//!
+//! Of one address: at its own limit from itself, at the total from whichever address has the most. IPv6 addresses count by
+//! /64, whose lower half is its owner's to choose (RFC 6177 §2). Trusted proxies are in the total alone, and lose none.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::activity::Activity;
+
+/// The connections of one address, in the order of their arrival.
+type Connections = BTreeMap<u64, Arc<Activity>>;
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    count: usize,
+    by_address: HashMap<IpAddr, Connections>,
+}
+
+pub(super) struct Admission {
+    total: usize,
+    per_address: usize,
+    table: Mutex<Table>,
+}
+
+/// The place of a connection, until this is dropped.
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    /// Where it can be evicted from; none for a proxy.
+    of: Option<(IpAddr, u64)>,
+}
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    Total,
+    Address,
+}
+
+impl Full {
+    pub(super) const fn setting(self) -> &'static str {
+        match self {
+            Self::Total => "connections.total",
+            Self::Address => "connections.per_address",
+        }
+    }
+}
+
+impl Admission {
+    pub(super) fn new(total: usize, per_address: usize) -> Arc<Self> {
+        Arc::new(Self { total, per_address, table: Mutex::default() })
+    }
+
+    /// Gives a connection a place; `address` is none for a trusted proxy. The second value says whether another one lost its
+    /// place for it.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        activity: &Arc<Activity>,
+    ) -> Result<(Place, bool), Full> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = address.map(network);
+        let mut evicted = false;
+        if let Some(own) = address.filter(|own| table.len(own) >= self.per_address) {
+            if !table.evict(own) {
+                return Err(Full::Address);
+            }
+            evicted = true;
+        }
+        if table.count >= self.total {
+            if !table.largest().is_some_and(|address| table.evict(address)) {
+                return Err(Full::Total);
+            }
+            evicted = true;
+        }
+        table.count += 1;
+        table.next += 1;
+        let id = table.next;
+        let of = address.map(|address| (address, id));
+        if let Some((address, id)) = of {
+            table.by_address.entry(address).or_default().insert(id, activity.clone());
+        }
+        Ok((Place { admission: self.clone(), of }, evicted))
+    }
+
+    /// Closes up to `count` connections that wait for their peers, of the addresses that have the most.
+    pub(super) fn make_room(&self, count: usize) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..count {
+            if !table.largest().is_some_and(|address| table.evict(address)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Table {
+    fn len(&self, address: &IpAddr) -> usize {
+        self.by_address.get(address).map_or(0, Connections::len)
+    }
+
+    fn largest(&self) -> Option<IpAddr> {
+        self.by_address.iter().max_by_key(|(_, connections)| connections.len()).map(|(address, _)| *address)
+    }
+
+    /// Closes the oldest connection of the address that waits for its peer; `false` where all are being served.
+    fn evict(&mut self, address: IpAddr) -> bool {
+        let Some(connections) = self.by_address.get(&address) else { return false };
+        let Some(id) = connections.iter().find(|(_, activity)| activity.is_waiting()).map(|(id, _)| *id) else {
+            return false;
+        };
+        self.remove(address, id).is_some_and(|activity| {
+            activity.evict();
+            true
+        })
+    }
+
+    fn remove(&mut self, address: IpAddr, id: u64) -> Option<Arc<Activity>> {
+        let connections = self.by_address.get_mut(&address)?;
+        let removed = connections.remove(&id)?;
+        if connections.is_empty() {
+            self.by_address.remove(&address);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(removed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.admission.table.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.of {
+            Some((address, id)) => drop(table.remove(address, id)),
+            None => table.count = table.count.saturating_sub(1),
+        }
+    }
+}
+
+/// What is counted as one address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::activity::InFlight;
+    use super::*;
+
+    fn connection() -> Arc<Activity> {
+        Arc::new(Activity::new(None))
+    }
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_oldest_waiting_connection_makes_room() {
+        let admission = Admission::new(100, 2);
+        let all: Vec<Arc<Activity>> = (0..3).map(|_| connection()).collect();
+        let busy = InFlight::begin(&all[0]);
+        let first = admission.admit(address("2001:db8::1"), &all[0]).ok().unwrap();
+        let second = admission.admit(address("2001:db8::2"), &all[1]).ok().unwrap();
+        let third = admission.admit(address("2001:db8::3"), &all[2]).ok().unwrap();
+        assert_eq!([first.1, second.1, third.1], [false, false, true]);
+        all[1].evicted().await;
+        let also_busy = InFlight::begin(&all[2]);
+        assert_eq!(admission.admit(address("2001:db8::4"), &connection()).err(), Some(Full::Address));
+        assert!(admission.admit(address("2001:db8:0:1::1"), &connection()).is_ok(), "another network");
+        assert!(admission.admit(None, &connection()).is_ok(), "a proxy");
+        drop((busy, also_busy));
+    }
+
+    #[tokio::test]
+    async fn at_the_total_the_largest_address_makes_room() {
+        let admission = Admission::new(3, 100);
+        let many: Vec<Arc<Activity>> = (0..2).map(|_| connection()).collect();
+        let places: Vec<_> = many.iter().map(|it| admission.admit(address("192.0.2.1"), it).ok().unwrap()).collect();
+        let other = connection();
+        let _other = admission.admit(address("192.0.2.2"), &other).ok().unwrap();
+        let (_new, evicted) = admission.admit(address("192.0.2.3"), &connection()).ok().unwrap();
+        assert!(evicted);
+        many[0].evicted().await;
+        // The place of an evicted connection is not given back twice.
+        drop(places);
+        let _fourth = admission.admit(address("192.0.2.4"), &connection()).ok().unwrap();
+        let _proxies: Vec<_> = (0..1).map(|_| admission.admit(None, &connection())).collect();
+        assert_eq!(admission.table.lock().unwrap().count, 3);
+    }
+}

@@ -1,0 +1,117 @@
+//! SIGTERM: what is in flight is answered, and behind a proxy no request is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+
+use super::PATIENCE;
+use crate::support::nginx::Nginx;
+use crate::support::program::{Program, Running, within};
+use crate::support::wire::{Wire, once};
+
+const REQUESTS: usize = 100_000;
+const CONNECTIONS: usize = 32;
+
+/// The upstreams as docs/operating.md has them.
+async fn nginx(nodes: [&Program; 2]) -> Nginx {
+    let [one, two] = nodes.map(|node| node.address);
+    Nginx::start(|own| {
+        format!(
+            "upstream signet {{ server {one} max_fails=0; server {two} max_fails=0; keepalive 32; }}\n\
+             server {{ listen {own}; keepalive_requests 1000000; location / {{ proxy_pass http://signet;\n\
+             proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}"
+        )
+    })
+    .await
+}
+
+/// Sends requests one after another until all of them are sent; returns those that failed.
+async fn ask(nginx: std::net::SocketAddr, sent: Arc<AtomicUsize>) -> Vec<String> {
+    let (mut wire, mut failed) = (Wire::open(nginx).await, Vec::new());
+    loop {
+        let number = sent.fetch_add(1, Ordering::SeqCst);
+        if number >= REQUESTS {
+            return failed;
+        }
+        // One in ten is of a kind that a proxy does not repeat by itself (RFC 9110 §9.2.2).
+        let (method, path, status) =
+            if number.is_multiple_of(10) { ("POST", "/livez", 405) } else { ("GET", "/livez", 200) };
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        match wire.raw(request.as_bytes()).await {
+            Some(reply) if reply.status == status && reply.stays() => {}
+            other => {
+                failed.push(format!("{method}: {other:?}"));
+                wire = Wire::open(nginx).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_nginx_fails_no_request() {
+    let (mut one, mut two) = (Program::new().await, Program::new().await);
+    for node in [&mut one, &mut two] {
+        node.set("SIGNET_LOG__LEVEL", "error");
+    }
+    let mut running = [one.serve(&["serve"]), two.serve(&["serve"])];
+    let nginx = nginx([&one, &two]).await;
+    let sent = Arc::<AtomicUsize>::default();
+    let mut asking: JoinSet<Vec<String>> = (0..CONNECTIONS).map(|_| ask(nginx.address, sent.clone())).collect();
+    let mut restarts = 0;
+    for (share, node) in [(10, 0), (30, 1), (50, 0), (70, 1)] {
+        within(300, async || sent.load(Ordering::SeqCst) >= REQUESTS / 100 * share).await;
+        let program = [&one, &two][node];
+        restart(program, &mut running[node]).await;
+        restarts += usize::from(sent.load(Ordering::SeqCst) < REQUESTS);
+    }
+    let mut failed = Vec::new();
+    while let Some(one) = asking.join_next().await {
+        failed.extend(one.unwrap());
+    }
+    assert_eq!(failed.len(), 0, "{:?}\n{}", &failed[..failed.len().min(5)], nginx.log());
+    assert!(restarts >= 2, "each node was restarted under load");
+}
+
+/// Waits without keeping a thread from the requests.
+async fn restart(program: &Program, running: &mut Running) {
+    running.signal("TERM");
+    within(60, || {
+        let has_ended = running.has_ended();
+        async move { has_ended }
+    })
+    .await;
+    *running = program.serve(&["serve"]);
+}
+
+/// While a balancer notices, requests are answered, each the last of its connection.
+#[tokio::test]
+async fn a_drained_node_says_so_before_it_refuses() {
+    let mut program = Program::new().await;
+    program.set("SIGNET_CONNECTIONS__DRAIN_DELAY", "8");
+    let server = program.serve(&["serve"]);
+    let mut kept = Wire::open(program.address).await;
+    let livez = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert!(kept.raw(livez).await.unwrap().stays());
+    server.signal("TERM");
+    within(20, async || once(program.address, "GET", "/readyz", &[], b"").await.status == 503).await;
+    let last = kept.raw(livez).await.unwrap();
+    assert_eq!((last.status, last.stays()), (200, false));
+    assert!(tokio::time::timeout(PATIENCE, kept.raw(livez)).await.unwrap().is_none());
+    assert_eq!(server.ended(), (Some(0), String::new()));
+}
+
+/// A connection that is idle at the stop may still carry one request.
+#[tokio::test]
+async fn a_request_on_an_idle_connection_is_answered_while_stopping() {
+    let program = Program::new().await;
+    let server = program.serve(&["serve"]);
+    let livez = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut kept = Wire::open(program.address).await;
+    assert!(kept.raw(livez).await.unwrap().stays());
+    server.signal("TERM");
+    within(20, async || tokio::net::TcpStream::connect(program.address).await.is_err()).await;
+    let last = kept.raw(livez).await.unwrap();
+    assert_eq!((last.status, last.stays()), (200, false));
+    assert_eq!(server.ended(), (Some(0), String::new()));
+}
