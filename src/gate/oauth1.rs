@@ -13,8 +13,19 @@ use super::original::Original;
 /// §3.6: everything but the unreserved characters of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// In the header; there are eight by the specification.
-const MOST_PARAMETERS: usize = 32;
+/// What stands in the header, and nowhere else (§3.1). The base string does not say where a parameter stood: one of the
+/// request's own in the header could be moved into the query, and the API would take what nobody meant for it.
+const IN_HEADER: [&str; 8] = [
+    "realm",
+    "oauth_consumer_key",
+    "oauth_token",
+    "oauth_signature_method",
+    "oauth_signature",
+    "oauth_timestamp",
+    "oauth_nonce",
+    "oauth_version",
+];
+const RESERVED: &str = "oauth_";
 
 #[must_use]
 pub(super) fn encoded(bytes: &[u8]) -> String {
@@ -45,15 +56,15 @@ impl Parameters {
             let value = value.trim().strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             let value = value.ok_or("a value stands in no quotation marks")?;
             let (name, value) = (decoded(name.trim())?, decoded(value)?);
-            if all.len() == MOST_PARAMETERS {
-                return Err("there are more than 32 parameters");
+            if !IN_HEADER.contains(&name.as_str()) {
+                return Err("the header has a parameter that is none of OAuth 1.0; send it in the query");
             }
             if all.iter().any(|(known, _)| *known == name) {
                 return Err("a parameter stands twice");
             }
             all.push((name, value));
         }
-        all.retain(|(name, _)| !name.eq_ignore_ascii_case("realm"));
+        all.retain(|(name, _)| name != "realm");
         let mut take = |name: &str| all.iter().position(|(known, _)| known == name).map(|at| all.remove(at).1);
         let signature = take("oauth_signature").ok_or("oauth_signature is missing")?;
         let get = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -79,6 +90,16 @@ impl Parameters {
             timestamp,
             nonce,
             signed: all,
+        })
+    }
+
+    /// Whether the query has a parameter whose name is reserved for the header.
+    #[must_use]
+    pub fn are_in_query(original: &Original) -> bool {
+        let query = original.target.split_once('?').map_or("", |(_, query)| query);
+        query.split('&').any(|pair| {
+            let name = form_decoded(pair.split('=').next().unwrap_or_default());
+            name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED.as_bytes()))
         })
     }
 
@@ -171,10 +192,29 @@ mod tests {
     }
 
     #[test]
+    fn reserved_names_are_found_in_the_query() {
+        for (target, found) in [
+            ("/", false),
+            ("/?", false),
+            ("/?a=oauth_nonce&oauthx=1&x=oauth_", false),
+            ("/oauth_nonce", false),
+            ("/?a=1&oauth_nonce=2", true),
+            ("/?oauth_token", true),
+            ("/?OAuth_x=1", true),
+            ("/?%6fauth%5fnonce=1", true),
+        ] {
+            assert_eq!(Parameters::are_in_query(&original("GET", "https", "a", target)), found, "{target}");
+        }
+    }
+
+    #[test]
     fn what_is_no_request_of_oauth_1() {
         let good = r#"oauth_consumer_key="a",oauth_signature_method="b",oauth_timestamp="12",oauth_nonce="n",oauth_signature="s""#;
         assert!(Parameters::read(good).is_ok());
-        assert!(Parameters::read(&format!("{good},oauth_version=\"1.0\",oauth_token=\"\",x=\"y\"")).is_ok());
+        assert!(Parameters::read(&format!("realm=\"r\",{good},oauth_version=\"1.0\",oauth_token=\"\"")).is_ok());
+        for more in ["x=\"y\"", "Realm=\"r\"", "OAUTH_VERSION=\"1.0\"", "oauth_x=\"y\"", "oauth%5Fx=\"y\"", "=\"y\""] {
+            assert!(Parameters::read(&format!("{good},{more}")).is_err(), "{more}");
+        }
         for (from, to) in [
             ("oauth_consumer_key=\"a\",", ""),
             ("oauth_signature_method=\"b\",", ""),

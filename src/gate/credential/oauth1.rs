@@ -41,6 +41,11 @@ impl Gate {
             Ok(said) => said,
             Err(problem) => return Ok(Err(refused(Reason::MalformedCredential, problem))),
         };
+        if Parameters::are_in_query(original) {
+            let text =
+                "a parameter whose name begins with oauth_ stands in the query; it belongs in the Authorization header";
+            return Ok(Err(refused(Reason::MalformedCredential, text)));
+        }
         let form = fields.all("content-type").any(|value| {
             let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")

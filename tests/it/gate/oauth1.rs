@@ -98,6 +98,22 @@ async fn both_methods_say_whose_key_it_was_once() {
     }
 }
 
+/// The base string does not say where a parameter stood: those of OAuth 1.0 stand in the header, all others in the query.
+#[tokio::test]
+async fn parameters_cannot_move_between_header_and_query() {
+    let server = with_oauth().await;
+    let header = Call::new(&server, "mac", "HMAC-SHA256").header();
+    for (target, moved) in [
+        ("/orders/1?b=2", format!("{header}, a=\"x%20y\"")),
+        ("/orders/1", format!("{header}, a=\"x%20y\", b=\"2\"")),
+        ("/orders/1?b=2&a=x%20y&oauth_version=1.0", header.replace("oauth_version=\"1.0\", ", "")),
+    ] {
+        let answer = send(&server, target, &moved).await;
+        assert_eq!((answer.meant(), answer.reason()), (400, "malformed_credential"), "{target} {moved}");
+    }
+    assert_eq!(send(&server, TARGET, &header).await.status, 200, "and where they belong they are good");
+}
+
 #[tokio::test]
 async fn what_is_not_good() {
     let server = with_oauth().await;
