@@ -1,11 +1,16 @@
 //! The issuer's keys as they are known: fetched when first needed, again after five minutes beside the requests, and at
-//! once for a key that is not known, at most once a minute. What is known goes on being good while the issuer is away.
+//! once for a key that is not known, at most once a minute.
+//!
+//! One fetch at a time; its result, a failure too, answers every request that waited for it, and the pause after it counts
+//! from its end. A token by a key that is known never waits. While the issuer is away, what is known is used until
+//! [`MAX_AGE`] after it was fetched, and no longer: a key may have been taken out meanwhile.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::redirect::Policy;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::discovery::{self, IssuerError, KeySet};
 use crate::token::Key;
@@ -15,30 +20,36 @@ pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Seconds after which a set is fetched again, though every key was in it: one may have been taken out.
 const FRESH: i64 = 300;
+/// Seconds after the last successful fetch until which a set may be used.
+const MAX_AGE: i64 = 86_400;
 /// Seconds between two attempts, and between two for keys that are not known.
 const PAUSE: i64 = 60;
-/// Seconds between two attempts while there are no keys at all.
+/// Seconds between two attempts while there are no keys that may be used.
 const SHORT_PAUSE: i64 = 5;
+/// For the metadata and the keys together.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Keys {
     issuer: String,
     client: Result<Client, String>,
     clock: Clock,
     known: RwLock<Known>,
-    /// One asks at a time; the others wait for what it finds.
-    asking: Mutex<()>,
+    /// Held while the issuer is asked.
+    turn: Arc<Mutex<()>>,
 }
 
 #[derive(Clone, Default)]
 struct Known {
     set: Option<Arc<KeySet>>,
     got_at: i64,
-    asked_at: Option<i64>,
-    /// When it was asked for a key that was not in the set.
+    /// How often the issuer was asked, and when the last time ended.
+    fetches: u64,
+    ended_at: Option<i64>,
+    /// When asking for a key that was not in the set ended.
     looked_for_at: Option<i64>,
 }
 
-/// There are no keys at all, and the issuer cannot be asked.
+/// There are no keys that may be used, and the issuer does not answer.
 #[derive(Debug)]
 pub(crate) struct NoKeys;
 
@@ -47,7 +58,7 @@ impl Keys {
         // A certificate of ours would not be sent elsewhere, nor an answer be taken from there.
         let own = || Client::builder().redirect(Policy::none()).build().map_err(|error| error.to_string());
         let client = client.map_or_else(own, Ok);
-        Self { issuer, client, clock, known: RwLock::default(), asking: Mutex::new(()) }
+        Self { issuer, client, clock, known: RwLock::default(), turn: Arc::default() }
     }
 
     pub fn issuer(&self) -> &str {
@@ -66,67 +77,89 @@ impl Keys {
 
     /// The key of that name; nothing where the issuer has none.
     pub async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<Key>>, NoKeys> {
-        let now = (self.clock)();
-        let known = self.known();
-        let Some(set) = &known.set else {
-            self.first().await;
-            let set = self.known().set.ok_or(NoKeys)?;
-            return Ok(set.get(kid).cloned());
+        let (known, now) = (self.known(), (self.clock)());
+        let Some(set) = known.usable(now) else {
+            self.fetch_if(known.fetches, |known, now| {
+                known.usable(now).is_none() && past(known.ended_at, SHORT_PAUSE, now)
+            })
+            .await;
+            let (known, now) = (self.known(), (self.clock)());
+            return Ok(known.usable(now).ok_or(NoKeys)?.get(kid).cloned());
         };
         if let Some(key) = set.get(kid) {
-            if now - known.got_at >= FRESH && past(known.asked_at, PAUSE, now) {
-                self.mark(|known| known.asked_at = Some(now));
-                let keys = Arc::clone(self);
-                tokio::spawn(async move {
-                    let _one = keys.asking.lock().await;
-                    let _ = keys.ask().await;
-                });
+            if now - known.got_at >= FRESH && past(known.ended_at, PAUSE, now) {
+                self.fetch_beside();
             }
             return Ok(Some(Arc::clone(key)));
         }
-        self.look_for().await;
-        Ok(self.known().set.and_then(|set| set.get(kid).cloned()))
+        // After a rotation, or made up.
+        let asked = self.fetch_if(known.fetches, |known, now| past(known.looked_for_at, PAUSE, now)).await;
+        if asked {
+            self.mark(|known| known.looked_for_at = Some((self.clock)()));
+        }
+        let (known, now) = (self.known(), (self.clock)());
+        Ok(known.usable(now).and_then(|set| set.get(kid).cloned()))
     }
 
-    /// Where nothing was ever fetched.
-    async fn first(&self) {
-        let _one = self.asking.lock().await;
+    /// Asks the issuer if `may` still says so when it is this request's turn; whether it was asked. Requests that waited
+    /// while another one asked have its result.
+    async fn fetch_if(self: &Arc<Self>, fetches: u64, may: impl Fn(&Known, i64) -> bool) -> bool {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let known = self.known();
-        // Somebody else may have been quicker, or may have found nobody there a moment ago.
-        if known.set.is_none() && past(known.asked_at, SHORT_PAUSE, (self.clock)()) {
-            let _ = self.ask().await;
+        if known.fetches != fetches || !may(&known, (self.clock)()) {
+            return false;
+        }
+        // In a task of its own: a caller that goes away does not end it, for the others wait for it too.
+        tokio::spawn(Arc::clone(self).fetch(turn)).await.is_ok()
+    }
+
+    /// Asks the issuer while requests go on, unless somebody does already.
+    fn fetch_beside(self: &Arc<Self>) {
+        if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
+            tokio::spawn(Arc::clone(self).fetch(turn));
         }
     }
 
-    /// Where a key is named that is not in the set: after a rotation, or made up.
-    async fn look_for(&self) {
-        let _one = self.asking.lock().await;
-        let now = (self.clock)();
-        if past(self.known().looked_for_at, PAUSE, now) {
-            self.mark(|known| known.looked_for_at = Some(now));
-            let _ = self.ask().await;
-        }
+    async fn fetch(self: Arc<Self>, _turn: OwnedMutexGuard<()>) {
+        // It is in the log.
+        let _ = self.ask().await;
     }
 
     /// Asks the issuer now. What was known stays where it does not answer.
     pub async fn ask(&self) -> Result<(), IssuerError> {
-        self.mark(|known| known.asked_at = Some((self.clock)()));
-        let client = self.client.as_ref().map_err(|error| IssuerError::Client(error.clone()))?;
-        let found = discovery::keys(client, &self.issuer).await;
+        let found = self.discover().await;
         match &found {
             Ok(_) => tracing::debug!(issuer = self.issuer, "the issuer's keys were fetched"),
             Err(error) => tracing::warn!(issuer = self.issuer, %error, "the issuer's keys could not be fetched"),
         }
-        let set = Arc::new(found?);
+        let now = (self.clock)();
         self.mark(|known| {
-            known.set = Some(set);
-            known.got_at = (self.clock)();
+            known.fetches += 1;
+            known.ended_at = Some(now);
+            if let Ok(set) = &found {
+                known.set = Some(Arc::clone(set));
+                known.got_at = now;
+            }
         });
-        Ok(())
+        found.map(drop)
+    }
+
+    async fn discover(&self) -> Result<Arc<KeySet>, IssuerError> {
+        let client = self.client.as_ref().map_err(|error| IssuerError::Client(error.clone()))?;
+        let found = tokio::time::timeout(FETCH_TIMEOUT, discovery::keys(client, &self.issuer)).await;
+        let found = found.unwrap_or_else(|_| Err(IssuerError::Silent(self.issuer.clone(), "it is slow".to_owned())));
+        found.map(Arc::new)
     }
 
     fn mark(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Known {
+    /// The set, unless it is too old.
+    fn usable(&self, now: i64) -> Option<&Arc<KeySet>> {
+        self.set.as_ref().filter(|_| now - self.got_at < MAX_AGE)
     }
 }
 

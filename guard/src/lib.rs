@@ -22,7 +22,8 @@
 //! JWTs of RFC 9068: of type `at+jwt`, by ES256, RS256, PS256 or EdDSA, of this issuer, for this audience, good now within
 //! ten seconds. The keys come from the issuer's metadata. They are fetched when first needed (or by [`Guard::ready`]),
 //! every five minutes beside the requests, and at once when a token names a key that is not known, which happens at most
-//! once a minute. While the issuer does not answer, known keys go on being good.
+//! once a minute. While the issuer does not answer, known keys go on being good for a day after they were fetched, without
+//! waiting for it; then requests are refused with 503.
 //!
 //! Opaque tokens, API keys and Basic cannot be verified here. Signet's gate in front of the API verifies them and hands on
 //! a JWT in `X-Gate-Token`: see [`Guard::with_token_header`].
@@ -38,7 +39,7 @@
 //! # Signatures and bodies
 //! [`Guard::with_signatures`]: RFC 9421 with `created`, `nonce` and `keyid`, over `@method`, `@target-uri` and, for POST,
 //! PUT and PATCH, `content-digest`. A nonce is taken once, after the signature has verified; [`MemoryNonces`] keeps them on
-//! one node. A request has one credential: a token beside a signature is refused.
+//! one node, so many for each key that no caller can fill it for another. A request has one credential: a token beside a signature is refused.
 //!
 //! Where a request has `Content-Digest` (RFC 9530), its body is read, up to [`Guard::with_body_limit`], and held against
 //! it; signed or not, and only of somebody who may send it. The digest is of what was sent: a layer that decompresses

@@ -1,6 +1,6 @@
 //! Nonces of signed requests: each is taken once while its signature is good (RFC 9421 §7.2.2).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -27,10 +27,11 @@ pub trait Nonces: Send + Sync + 'static {
     ) -> Answer<'a, Result<bool, NoncesUnavailable>>;
 }
 
-/// In memory: for one node. Where it is full nothing more is let in until something has run out.
+/// In memory: for one node. Each key has room for as many nonces; where that is full, requests by this key are refused
+/// until one of its nonces has run out, and those by other keys are not.
 #[derive(Debug)]
 pub struct MemoryNonces {
-    most: usize,
+    max_per_key: usize,
     seen: Mutex<Seen>,
 }
 
@@ -38,36 +39,49 @@ type Pair = (String, String);
 
 #[derive(Debug, Default)]
 struct Seen {
-    pairs: HashSet<Pair>,
+    by_key: HashMap<String, HashSet<String>>,
     by_end: BTreeSet<(i64, Pair)>,
 }
 
 impl MemoryNonces {
-    /// As many at once.
+    /// As many at once for each key. Nonces are taken of keys that the API knows alone, so that the number of keys bounds
+    /// the memory.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { most, seen: Mutex::default() }
+    pub fn new(max_per_key: usize) -> Self {
+        Self { max_per_key, seen: Mutex::default() }
     }
 
     fn take_now(&self, keyid: &str, nonce: &str, until: i64, now: i64) -> Result<bool, NoncesUnavailable> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((end, pair)) = seen.by_end.pop_first() {
-            if end >= now {
-                seen.by_end.insert((end, pair));
-                break;
-            }
-            seen.pairs.remove(&pair);
-        }
-        let pair = (keyid.to_owned(), nonce.to_owned());
-        if seen.pairs.contains(&pair) {
+        seen.forget(now);
+        let of_key = seen.by_key.entry(keyid.to_owned()).or_default();
+        if of_key.contains(nonce) {
             return Ok(false);
         }
-        if seen.pairs.len() >= self.most {
+        if of_key.len() >= self.max_per_key {
             return Err(NoncesUnavailable);
         }
-        seen.pairs.insert(pair.clone());
-        seen.by_end.insert((until, pair));
+        of_key.insert(nonce.to_owned());
+        seen.by_end.insert((until, (keyid.to_owned(), nonce.to_owned())));
         Ok(true)
+    }
+}
+
+impl Seen {
+    /// Takes out what has run out.
+    fn forget(&mut self, now: i64) {
+        while let Some((end, (keyid, nonce))) = self.by_end.pop_first() {
+            if end >= now {
+                self.by_end.insert((end, (keyid, nonce)));
+                break;
+            }
+            if let Some(of_key) = self.by_key.get_mut(&keyid) {
+                of_key.remove(&nonce);
+                if of_key.is_empty() {
+                    self.by_key.remove(&keyid);
+                }
+            }
+        }
     }
 }
 
@@ -96,11 +110,23 @@ mod tests {
         assert_eq!(nonces.take_now("k2", "n", 100, 50), Ok(true));
         assert_eq!(nonces.take_now("k1", "n", 100, 100), Ok(false));
         assert_eq!(nonces.take_now("k1", "n", 200, 101), Ok(true));
-        assert_eq!(nonces.seen.lock().unwrap().pairs.len(), 1);
+        let seen = nonces.seen.lock().unwrap();
+        assert_eq!((seen.by_key.len(), seen.by_end.len()), (1, 1));
     }
 
     #[test]
-    fn a_full_store_lets_nobody_in_and_forgets_nobody() {
+    fn one_key_cannot_fill_the_store_for_another() {
+        let nonces = MemoryNonces::new(2);
+        for nonce in ["a", "b"] {
+            assert_eq!(nonces.take_now("k1", nonce, 10, 0), Ok(true));
+        }
+        assert_eq!(nonces.take_now("k1", "c", 10, 0), Err(NoncesUnavailable));
+        assert_eq!(nonces.take_now("k2", "a", 10, 0), Ok(true));
+        assert_eq!(nonces.take_now("k1", "c", 20, 11), Ok(true));
+    }
+
+    #[test]
+    fn a_full_store_takes_no_nonce_and_forgets_none() {
         let nonces = MemoryNonces::new(2);
         assert_eq!(nonces.take_now("k", "a", 10, 0), Ok(true));
         assert_eq!(nonces.take_now("k", "b", 20, 0), Ok(true));

@@ -279,6 +279,87 @@ async fn a_token_says_what_it_is_and_metadata_whose_they_are() {
     }
 }
 
+/// A provider that answers as it is told, an API that asks it, and tokens of it.
+struct Provided {
+    provider: Receiver,
+    key: signer::ClientKey,
+    inside: Inside,
+}
+
+const METADATA: &str = "/.well-known/openid-configuration";
+
+impl Provided {
+    async fn start(language: Language, max_age: &str) -> Self {
+        let (provider, key) = (Receiver::start().await, signer::ClientKey::new("k1", "ES256"));
+        let mut jwk = key.public_jwk();
+        (jwk["alg"], jwk["use"]) = (json!("ES256"), json!("sig"));
+        provider.answer("/jwks", Answer::json(&json!({ "keys": [jwk] })));
+        let settings =
+            [("ISSUER", provider.url.as_str()), ("AUDIENCE", ORDERS), ("COOLDOWN", "0"), ("MAX_AGE", max_age)];
+        let inside = Inside { server: Server::start().await, api: language.serve(&settings).await };
+        Self { provider, key, inside }
+    }
+
+    fn answers(&self) {
+        let metadata = json!({ "issuer": self.provider.url, "jwks_uri": self.provider.at("/jwks") });
+        self.provider.answer(METADATA, Answer::json(&metadata));
+    }
+
+    fn token_by(&self, key: &signer::ClientKey) -> String {
+        let now = Env::system().now().seconds();
+        let claims = json!({
+            "iss": self.provider.url, "aud": ORDERS, "iat": now, "exp": now + 60, "jti": "1", "sub": "web",
+            "client_id": "web", "scope": "read",
+        });
+        key.sign_with(&json!({ "typ": "at+jwt" }), &claims)
+    }
+
+    async fn status(&self, token: &str) -> u16 {
+        self.inside.with("GET", token).await.status
+    }
+}
+
+/// One fetch fails for all that wait for it, and whose key is known does not wait.
+#[tokio::test]
+async fn while_the_issuer_hangs_requests_do_not_wait_in_turn() {
+    for language in Language::ALL {
+        let at = Provided::start(language, "86400").await;
+        at.provider.answer(METADATA, Answer::silence());
+        let good = at.token_by(&at.key);
+        let all = futures::future::join_all((0..8).map(|_| at.status(&good)));
+        let all = tokio::time::timeout(std::time::Duration::from_secs(9), all).await;
+        assert_eq!(all.expect("one after another"), [503; 8], "{language:?}\n{}", at.inside.api.log());
+        assert_eq!(at.provider.requests(METADATA).len(), 1, "{language:?}");
+        at.answers();
+        within(5, || async { at.status(&good).await == 200 }).await;
+        at.provider.answer(METADATA, Answer::silence());
+        let asked = at.provider.requests(METADATA).len();
+        let unknown = at.token_by(&signer::ClientKey::new("unknown", "ES256"));
+        let known = async {
+            at.provider.asked(METADATA, asked + 1).await;
+            let all = futures::future::join_all((0..8).map(|_| at.status(&good)));
+            tokio::time::timeout(std::time::Duration::from_secs(3), all).await
+        };
+        let (unknown, known) = tokio::join!(at.status(&unknown), known);
+        assert_eq!((unknown, known.expect("they wait")), (401, vec![200; 8]), "{language:?}");
+    }
+}
+
+/// A key that was taken out does not count for ever while the issuer is away.
+#[tokio::test]
+async fn keys_that_are_too_old_are_used_no_more() {
+    for language in Language::ALL {
+        let at = Provided::start(language, "2").await;
+        at.answers();
+        let good = at.token_by(&at.key);
+        assert_eq!(at.status(&good).await, 200, "{language:?}\n{}", at.inside.api.log());
+        at.provider.answer(METADATA, Answer::status(503));
+        within(10, || async { at.status(&good).await == 503 }).await;
+        at.answers();
+        within(10, || async { at.status(&good).await == 200 }).await;
+    }
+}
+
 /// Between the API and Signet, so that Signet can go away and come back.
 struct Line {
     url: String,

@@ -6,7 +6,8 @@
 
 import { webcrypto } from "node:crypto";
 import { createServer } from "node:http";
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify } from "jose";
+import { performance } from "node:perf_hooks";
+import { createLocalJWKSet, errors, jwtVerify } from "jose";
 
 globalThis.crypto ??= webcrypto; // Node 18 has it by this name alone.
 
@@ -15,6 +16,9 @@ const AUDIENCE = process.env.AUDIENCE ?? "https://orders.example.com";
 const PORT = Number(process.env.PORT ?? 9000);
 // A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
 const COOLDOWN = Number(process.env.COOLDOWN ?? 30) * 1000;
+const LIFETIME = 300_000; // After this the keys are fetched again, while requests go on.
+// After this they are not used any more: one that was taken out must not count for ever while we cannot ask.
+const MAX_AGE = Number(process.env.MAX_AGE ?? 86_400) * 1000;
 
 class Refused extends Error {
   constructor(status, error, scope) {
@@ -23,29 +27,43 @@ class Refused extends Error {
   }
 }
 
-let remote; // The issuer's keys, found by discovery when first needed; jose keeps them.
-async function keys() {
-  if (!remote) {
-    const answer = await fetch(`${ISSUER}/.well-known/openid-configuration`, { signal: AbortSignal.timeout(5000) });
-    const metadata = await answer.json();
-    if (metadata.issuer !== ISSUER) throw new Error("the metadata are of another issuer");
-    const often = { cacheMaxAge: 300_000, cooldownDuration: COOLDOWN, timeoutDuration: 5000 };
-    remote = createRemoteJWKSet(new URL(metadata.jwks_uri), often);
-  }
-  return remote;
+// The issuer's keys. While it does not answer, those that are known go on being good for a day.
+let known; // { find, kids, got }
+let asking; // One request; its failure answers all that wait for it.
+let ended = -Infinity;
+
+async function fetchJson(url) {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  return answer.json();
 }
 
-// The key that a token names. While the issuer does not answer, those that are known go on being good.
+async function fetchKeys() {
+  const metadata = await fetchJson(`${ISSUER}/.well-known/openid-configuration`);
+  if (metadata.issuer !== ISSUER) throw new Error("the metadata are of another issuer");
+  const jwks = await fetchJson(metadata.jwks_uri);
+  return { find: createLocalJWKSet(jwks), kids: new Set(jwks.keys.map((key) => key.kid)), got: performance.now() };
+}
+
+function ask() {
+  asking ??= fetchKeys()
+    .then((found) => (known = found))
+    .catch((error) => console.error(`the keys of ${ISSUER} cannot be had: ${error.message}`))
+    .finally(() => ([asking, ended] = [undefined, performance.now()]));
+  return asking;
+}
+
+// The key that a token names. Whose key is known does not wait.
 async function key(header, token) {
-  try {
-    return await (await keys())(header, token);
-  } catch (error) {
-    if (error instanceof errors.JWKSNoMatchingKey) throw error;
-    console.error(`the keys of ${ISSUER} cannot be had: ${error.message}`);
-    const known = remote?.jwks();
-    if (!known) throw new Refused(503, "temporarily_unavailable");
-    return createLocalJWKSet(known)(header, token);
-  }
+  const usable = () => known && performance.now() - known.got < MAX_AGE;
+  const age = known ? performance.now() - known.got : Infinity;
+  const hasIt = usable() && known.kids.has(header.kid);
+  const pause = usable() ? COOLDOWN : Math.min(COOLDOWN, 5000);
+  const mayAsk = asking || performance.now() - ended >= pause;
+  if (!hasIt && mayAsk) await ask();
+  else if (age >= LIFETIME && mayAsk) ask();
+  if (!usable()) throw new Refused(503, "temporarily_unavailable");
+  return known.find(header, token);
 }
 
 async function authorize(request, scope) {

@@ -24,7 +24,9 @@ from joserfc.jws import extract_compact
 
 ISSUER = os.environ.get("ISSUER", "http://localhost:8080")
 AUDIENCE = os.environ.get("AUDIENCE", "https://orders.example.com")
-LIFETIME = 300  # Seconds after which the keys are fetched again.
+LIFETIME = 300  # Seconds after which the keys are fetched again, while requests go on.
+# Seconds after which they are not used any more: one that was taken out must not count for ever while we cannot ask.
+MAX_AGE = float(os.environ.get("MAX_AGE", "86400"))
 # A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
 COOLDOWN = float(os.environ.get("COOLDOWN", "30"))
 
@@ -36,24 +38,43 @@ class Unavailable(OAuth2Error):
 
 
 class Keys:
-    """The issuer's keys. While it does not answer, those that are known go on being good."""
+    """The issuer's keys. While it does not answer, those that are known go on being good for a day.
+
+    One thread asks; its failure answers all that wait for it, and whose key is known does not wait.
+    """
 
     def __init__(self, issuer):
-        self.issuer, self.lock = issuer, threading.Lock()
-        self.known, self.kids, self.asked = None, set(), float("-inf")
+        self.issuer, self.lock, self.asking = issuer, threading.Lock(), None
+        self.known, self.kids, self.got, self.ended = None, set(), float("-inf"), float("-inf")
 
     def get(self, kid):
         with self.lock:
-            age = time.monotonic() - self.asked
-            if age >= LIFETIME or (kid not in self.kids and age >= COOLDOWN):
-                self.asked = time.monotonic()
-                try:
-                    self.fetch()
-                except (requests.RequestException, JoseError, KeyError, ValueError) as error:
-                    print(f"the keys of {self.issuer} cannot be had: {error}", flush=True)
-            if self.known is None:
+            now = time.monotonic()
+            usable = self.known is not None and now - self.got < MAX_AGE
+            has_it = usable and kid in self.kids
+            pause = COOLDOWN if usable else min(COOLDOWN, 5)
+            if not (has_it and now - self.got < LIFETIME) and self.asking is None and now - self.ended >= pause:
+                self.asking = threading.Event()
+                threading.Thread(target=self.ask, args=(self.asking,), daemon=True).start()
+            asking = self.asking
+        if asking is not None and not has_it:
+            asking.wait(15)
+        with self.lock:
+            if self.known is None or time.monotonic() - self.got >= MAX_AGE:
                 raise Unavailable()
             return self.known
+
+    def ask(self, done):
+        try:
+            found = self.fetch()
+        except (requests.RequestException, JoseError, KeyError, ValueError) as error:
+            found = None
+            print(f"the keys of {self.issuer} cannot be had: {error}", flush=True)
+        with self.lock:
+            self.asking, self.ended = None, time.monotonic()
+            if found:
+                (self.known, self.kids), self.got = found, self.ended
+        done.set()
 
     def fetch(self):
         metadata = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=5)
@@ -64,7 +85,7 @@ class Keys:
         jwks.raise_for_status()
         # Only those for access tokens, which Signet signs with ES256.
         keys = [key for key in jwks.json()["keys"] if key.get("alg") == "ES256" and key.get("use") == "sig"]
-        self.known, self.kids = KeySet.import_key_set({"keys": keys}), {key["kid"] for key in keys}
+        return KeySet.import_key_set({"keys": keys}), {key["kid"] for key in keys}
 
 
 class AccessTokens(JWTBearerTokenValidator):

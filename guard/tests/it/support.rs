@@ -119,7 +119,10 @@ pub struct Issuer {
     pub keys: Mutex<Vec<Value>>,
     pub metadata: Mutex<Value>,
     pub away: Mutex<bool>,
+    /// It takes a connection and never answers.
+    pub hangs: Mutex<bool>,
     pub asked: AtomicUsize,
+    pub metadata_asked: AtomicUsize,
     pub was_asked: Notify,
 }
 
@@ -133,7 +136,9 @@ impl Issuer {
             keys: Mutex::new(keys.iter().map(|key| key.jwk()).collect()),
             metadata: Mutex::new(metadata),
             away: Mutex::new(false),
+            hangs: Mutex::new(false),
             asked: AtomicUsize::new(0),
+            metadata_asked: AtomicUsize::new(0),
             was_asked: Notify::new(),
         });
         let app = Router::new()
@@ -168,6 +173,11 @@ impl Issuer {
 }
 
 async fn metadata_of(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
+    issuer.metadata_asked.fetch_add(1, Ordering::SeqCst);
+    if *issuer.hangs.lock().unwrap() {
+        issuer.was_asked.notify_one();
+        std::future::pending::<()>().await;
+    }
     if *issuer.away.lock().unwrap() {
         return StatusCode::BAD_GATEWAY.into_response();
     }
