@@ -47,13 +47,13 @@ fn subject(id: &str, dn: &str) -> Value {
     row(id, json!({ "tls_client_auth_subject_dn": dn }))
 }
 
-fn its_own(id: &str, certificate: &Shown) -> Value {
+pub fn its_own(id: &str, certificate: &Shown) -> Value {
     let key = json!({ "kty": "EC", "crv": "P-256", "x": "x", "y": "y", "x5c": [STANDARD.encode(&certificate.der)] });
     row(id, json!({ "token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": { "keys": [key] } }))
 }
 
 /// As RFC 9440 hands it on.
-fn handed_on(certificate: &Shown) -> String {
+pub fn handed_on(certificate: &Shown) -> String {
     format!(":{}:", STANDARD.encode(&certificate.der))
 }
 

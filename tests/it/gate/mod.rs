@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 pub mod nginx;
 mod oauth1;
+mod other_proxies;
 mod paths;
 mod record;
 mod rules;
