@@ -13,6 +13,8 @@ pub struct LogoutRequest {
     pub client: Option<ClientId>,
     /// Where to go afterwards, `state` in it: registered, to the letter.
     pub back: Option<String>,
+    /// Whether `back` is shown as a link: the client is one to which this server sends nobody without a page.
+    pub by_link: bool,
     /// Whether the hint names the very session that is to end: then nobody needs to be asked (§2).
     pub vouched: bool,
 }
@@ -43,16 +45,18 @@ impl Provider {
             (Some(_), None) => true,
             (None, _) => false,
         };
+        let hinted = hint.is_some();
         let client = named.or_else(|| hint.map(|hint| hint.client));
         let Some(uri) = parameters.one("post_logout_redirect_uri")? else {
-            return Ok(LogoutRequest { client, back: None, vouched });
+            return Ok(LogoutRequest { client, vouched, ..LogoutRequest::default() });
         };
         let id = client.ok_or_else(|| invalid("The app asked to get you back without saying who it is."))?;
-        let known = self.client(&id).await?;
-        let registered = known.is_some_and(|client| !client.disabled && client.logs_out_to(uri));
-        if !registered {
+        let known = self.client(&id).await?.filter(|client| !client.disabled && client.logs_out_to(uri));
+        let Some(known) = known else {
             return Err(invalid("The app asked us to send you to an address that is not on its list."));
-        }
+        };
+        // A hint proves that somebody signed in to it.
+        let by_link = !hinted && !self.may_redirect_without_page(&known).await?;
         let back = match parameters.one("state")? {
             None => uri.to_owned(),
             Some(state) => {
@@ -60,6 +64,6 @@ impl Provider {
                 format!("{uri}{}{state}", if uri.contains('?') { '&' } else { '?' })
             }
         };
-        Ok(LogoutRequest { client: Some(id), back: Some(back), vouched })
+        Ok(LogoutRequest { client: Some(id), back: Some(back), by_link, vouched })
     }
 }

@@ -85,6 +85,12 @@ pub async fn give(tx: &Tx, user: UserId, client: &ClientId, given: &Permissions,
     Ok(())
 }
 
+/// Whether anybody has allowed the client something.
+pub async fn has_any<C: ConnectionTrait>(conn: &C, client: &ClientId) -> Result<bool> {
+    let one = row::Entity::find().filter(row::Column::ClientId.eq(client.as_str())).limit(1).one(conn).await?;
+    Ok(one.is_some())
+}
+
 pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<Given>> {
     row::Entity::find()
         .filter(row::Column::UserId.eq(user.0))

@@ -137,7 +137,7 @@ async fn it_needs_pkce_and_a_registered_address_like_any_public_client() {
         ("code_challenge", ""),
         ("code_challenge_method", ""),
     ]);
-    assert_eq!(browser.open(&asked).await.err().expect("told the app")["error"], "invalid_request");
+    assert_eq!(browser.page(&asked).await.error(), "invalid_request");
     let elsewhere = [("client_id", id.as_str()), ("redirect_uri", "https://evil.example/cb")];
     assert_eq!(browser.page(&place.server.authorize(&elsewhere)).await.name(), "error");
     let admin = place.server.authorize(&[("client_id", &id), ("scope", "openid profile email")]);
@@ -345,11 +345,55 @@ async fn scopes_are_those_of_the_policy_and_of_apis() {
     browser.sign_in_as("alice").await;
     let asked = |scope: &str| place.server.authorize(&[("client_id", id.as_str()), ("scope", scope)]);
     for beyond in ["openid groups", "openid profile", "openid offline_access"] {
-        let told = browser.open(&asked(beyond)).await.err().expect("told the app");
-        assert_eq!(told["error"], "invalid_scope", "{beyond}");
+        assert_eq!(browser.page(&asked(beyond)).await.error(), "invalid_scope", "{beyond}");
     }
     let consent = browser.page(&asked("openid email")).await;
     assert!(consent.name() == "consent" && consent.has("[data-scope=email]"), "asked, whatever it says");
+}
+
+/// RFC 9700 §4.11.2: anybody can publish a document, so that errors of one that nobody has used stay on a page of ours.
+#[tokio::test]
+async fn a_client_never_used_gets_no_redirect_without_a_page() {
+    let place = Place::new().await;
+    let mut document = place.document("/client.json");
+    document["post_logout_redirect_uris"] = json!(["https://app.example.com/bye"]);
+    place.receiver.answer("/client.json", Answer::json(&document));
+    let id = place.receiver.at("/client.json");
+    let wrong = [
+        ("prompt", "none", "login_required"),
+        ("response_type", "token", "unsupported_response_type"),
+        ("scope", "openid nonsense", "invalid_scope"),
+        ("code_challenge", "", "invalid_request"),
+        ("request", "nonsense", "invalid_request_object"),
+        ("response_mode", "form_post.jwt", "invalid_request"),
+    ];
+    let asked = |name, value| {
+        let mut all = vec![("client_id", id.as_str()), ("scope", "openid")];
+        all.retain(|(known, _)| *known != name);
+        all.push((name, value));
+        place.server.authorize(&all)
+    };
+    for (name, value, _) in wrong {
+        let response = place.server.browser().raw(&asked(name, value)).await;
+        let location = response.headers().get("location");
+        assert!(response.status() == 400 && location.is_none(), "{name}: {} {location:?}", response.status());
+        assert!(response.text().await.unwrap().contains("data-page=\"error\""), "{name}");
+    }
+    let bye = [("client_id", id.as_str()), ("post_logout_redirect_uri", "https://app.example.com/bye")];
+    let logout = url::form_urlencoded::Serializer::new("/oauth2/logout?".to_owned()).extend_pairs(bye).finish();
+    let logout = logout.replace("?&", "?");
+    let response = place.server.browser().raw(&logout).await;
+    assert_eq!(response.status(), 200, "{logout}");
+    assert!(response.text().await.unwrap().contains("href=\"https://app.example.com/bye\""));
+    // A page was shown, and the user decided.
+    place.code(&id, &[]).await;
+    for (name, value, error) in wrong {
+        let told = place.server.browser().open(&asked(name, value)).await.err().expect("told the app");
+        if name != "response_mode" {
+            assert_eq!(told["error"], error, "{name}");
+        }
+    }
+    assert_eq!(place.server.browser().raw(&logout).await.status(), 303);
 }
 
 /// An administrator keeps one out by an app of its id that is turned off.

@@ -51,6 +51,21 @@ impl Provider {
         session: Option<&Session>,
         browser: Digest,
     ) -> std::result::Result<Outcome, Refused> {
+        let answer = self.answer(parameters, session, browser).await;
+        let Err(Refused::Returned(to, error)) = answer else { return answer };
+        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
+        if self.may_redirect_without_page(&client).await.map_err(Refused::Shown)? {
+            return Err(Refused::Returned(to, error));
+        }
+        Err(Refused::Shown(error))
+    }
+
+    async fn answer(
+        &self,
+        parameters: &Parameters,
+        session: Option<&Session>,
+        browser: Digest,
+    ) -> std::result::Result<Outcome, Refused> {
         let (client, request) = self.accept(parameters).await?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();

@@ -78,16 +78,17 @@ async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, P
     let participants = sign_in::sign_out(visitor).await?;
     let frames = visitor.app.provider.logout_frames(&participants).await.map_err(|error| visitor.error(error))?;
     match request.back {
+        back if request.by_link => Ok(signed_out(visitor, frames, None, back)),
         Some(back) if frames.is_empty() => Ok(Redirect::to(&back).into_response()),
-        next => Ok(signed_out(visitor, frames, next)),
+        next => Ok(signed_out(visitor, frames, next, None)),
     }
 }
 
-fn signed_out(visitor: &Visitor, frames: Vec<Frame>, next: Option<String>) -> Response {
+fn signed_out(visitor: &Visitor, frames: Vec<Frame>, next: Option<String>, link: Option<String>) -> Response {
     let origins: BTreeSet<String> = frames.iter().map(|frame| frame.origin.clone()).collect();
     let frames: Vec<String> = frames.into_iter().map(|frame| frame.address).collect();
     let policy = (!origins.is_empty()).then(|| layers::with_frames(&origins)).flatten();
-    let mut response = render(&SignedOutPage { chrome: Chrome::of(&visitor.app), frames, next });
+    let mut response = render(&SignedOutPage { chrome: Chrome::of(&visitor.app), frames, next, link });
     response.headers_mut().extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
     response
 }

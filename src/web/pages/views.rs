@@ -195,7 +195,10 @@ pub struct SignedOutPage {
     pub chrome: Chrome,
     /// The addresses of the frames (OpenID Connect Front-Channel Logout §2).
     pub frames: Vec<String>,
+    /// Where the browser goes by itself afterwards.
     pub next: Option<String>,
+    /// Where it goes if the user wants to.
+    pub link: Option<String>,
 }
 
 /// What went wrong: the sentence for the person, the rest for the administrator.
