@@ -1,5 +1,7 @@
 //! What has to arrive elsewhere, though whoever should get it may not be there now.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::DeliveryId;
@@ -20,6 +22,10 @@ pub struct Claimed {
     /// The first is 1.
     pub attempt: i32,
 }
+
+/// For one try: fetching the keys of the client, sending, and reading the status. Shorter than a claim
+/// (`store::deliveries`), so that no other node sends it meanwhile.
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What a try came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

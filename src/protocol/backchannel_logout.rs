@@ -11,11 +11,13 @@ use super::Provider;
 use super::error::Result;
 use crate::domain::client::Client;
 use crate::domain::delivery::Outcome;
-use crate::domain::ids::{ClientId, SessionId};
+use crate::domain::ids::{ClientId, DeliveryId, SessionId};
 use crate::domain::participant::Participant;
 use crate::keys::jwt::JwtType;
+use crate::outbound::Purpose;
 
-/// §4: short, since it is made when it is sent.
+/// §4: short, since a token is made for each try. Its `iat` is the time of the try; its `jti` is the same in every try, so
+/// that an app that knows it already does not take a repeat for another sign-out.
 const LIFETIME_SECONDS: i64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
@@ -35,16 +37,17 @@ struct Claims<'a> {
 
 impl Provider {
     /// Tells the client that took part of the end of its session, while there is somebody to tell.
-    pub async fn tell_of_logout(&self, participant: &Participant) -> Result<Outcome> {
+    pub async fn tell_of_logout(&self, delivery: DeliveryId, participant: &Participant) -> Result<Outcome> {
         let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
         let Some(client) = client else { return Ok(Outcome::Done) };
         let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(Outcome::Done) };
-        let token = match self.logout_token(&client, participant).await {
+        let token = match self.logout_token(&client, delivery, participant).await {
             Ok(token) => token,
             // Its keys cannot be had, or ours: both may come back.
             Err(error) => return Ok(Outcome::NotYet(error.cause.unwrap_or_else(|| error.description.into_owned()))),
         };
-        Ok(match self.logouts.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
+        let outbound = self.outbound.for_purpose(Purpose::Logouts).named_by(client.named_by());
+        Ok(match outbound.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
             Ok(200 | 204) => Outcome::Done,
             // It will never do, and says so.
             Ok(400) => Outcome::Refused("the app answered 400".to_owned()),
@@ -54,7 +57,7 @@ impl Provider {
     }
 
     /// A logout token, signed as the client's ID tokens are, and encrypted where they are (§2.4).
-    async fn logout_token(&self, client: &Client, participant: &Participant) -> Result<String> {
+    async fn logout_token(&self, client: &Client, delivery: DeliveryId, participant: &Participant) -> Result<String> {
         let now = self.env.now().seconds();
         let claims = Claims {
             iss: self.issuer.as_str(),
@@ -62,7 +65,7 @@ impl Provider {
             aud: &client.id,
             iat: now,
             exp: now + LIFETIME_SECONDS,
-            jti: self.env.uuid().to_string(),
+            jti: delivery.0.to_string(),
             events: Map::from_iter([(EVENT.to_owned(), json!({}))]),
             sid: participant.session,
         };

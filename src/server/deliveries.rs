@@ -10,13 +10,14 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use crate::app::App;
-use crate::domain::delivery::{Claimed, Delivery, Outcome, pause_after};
+use crate::domain::delivery::{Claimed, Delivery, Outcome, TRY_TIMEOUT, pause_after};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::EventId;
 use crate::store::{StoreError, deliveries, events};
 
-/// How many this node sends at once.
-const AT_ONCE: u64 = 16;
+/// How many this node sends at once. Apps that are slow delay others no more than the budget of their requests does
+/// (`outbound::budget`).
+const AT_ONCE: u64 = 64;
 /// A clock may be set meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -69,8 +70,12 @@ pub async fn once(app: &App) -> Result<(), StoreError> {
 
 async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
     let Delivery::Logout(participant) = &claimed.what;
-    let outcome = app.provider.tell_of_logout(participant).await;
-    let outcome = outcome.unwrap_or_else(|error| Outcome::NotYet(error.cause.unwrap_or_default()));
+    let told = tokio::time::timeout(TRY_TIMEOUT, app.provider.tell_of_logout(claimed.id, participant)).await;
+    let outcome = match told {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Outcome::NotYet(error.cause.unwrap_or_default()),
+        Err(_) => Outcome::NotYet("it took too long".to_owned()),
+    };
     let (client, attempt) = (participant.client.as_str(), claimed.attempt);
     let again = match &outcome {
         Outcome::Done | Outcome::Refused(_) => None,

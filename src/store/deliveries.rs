@@ -11,8 +11,9 @@ use crate::domain::delivery::{Claimed, Delivery};
 use crate::domain::ids::DeliveryId;
 use crate::env::Timestamp;
 
-/// A try takes seconds (`outbound`); after this the node that has claimed it is taken to be gone.
-const CLAIM_SECONDS: i64 = 60;
+/// After this the node that has claimed a delivery is taken to be gone, and another one sends it. A try takes less time
+/// ([`crate::domain::delivery::TRY_TIMEOUT`]).
+const CLAIM_SECONDS: i64 = 8;
 /// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
 const MOST_ROWS: usize = 1000;
 

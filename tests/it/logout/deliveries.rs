@@ -38,8 +38,8 @@ async fn an_answer_decides_whether_it_is_told_again() {
         let tokens = arrived(&receiver);
         assert_eq!(tokens.len(), 1 + usize::from(again), "{status}");
         if again {
-            // Made when it is sent: it has not expired meanwhile, and is another one.
-            assert_ne!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
+            // Made when it is sent, so that it has not expired meanwhile; and told to be the same by its jti.
+            assert_eq!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
             assert_eq!(claims(&tokens[1])["iat"], server.app.env().now().seconds());
             assert_eq!(claims(&tokens[0])["sid"], claims(&tokens[1])["sid"]);
         }
@@ -152,6 +152,38 @@ async fn commands_reach_the_apps_of_a_server_that_is_stopped_and_of_one_that_run
     let told = sids(&receiver);
     assert_ne!(told[0], told[1]);
     server.stop();
+}
+
+/// A node that is killed while it tells an app: another one does within ten seconds, and the app can see by the `jti` that
+/// it is the same sign-out.
+#[tokio::test]
+async fn a_killed_node_delays_a_sign_out_by_ten_seconds_at_most() {
+    let receiver = Receiver::start().await;
+    receiver.answer_in_turn(TOLD, vec![Answer::silence(), Answer::status(204)]);
+    let mut program = Program::new().await;
+    program.set("SIGNET_OUTBOUND__ALLOW", "127.0.0.1");
+    let document = json!({
+        "users": [{ "username": "alice", "password": PASSWORD }],
+        "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "consent": "trusted",
+                      "scope": "openid", "backchannel_logout_uri": receiver.at(TOLD) }],
+    });
+    program.run_with(&["apply", "-"], &document.to_string()).done();
+    let parameters = [("client_id", "web"), ("redirect_uri", CALLBACK), ("response_type", "code"), ("scope", "openid")];
+    let authorize = url::Url::parse_with_params(&format!("{}/oauth2/authorize", program.url()), parameters).unwrap();
+    let server = program.serve(&[]);
+    program.browser().sign_in(authorize.as_str()).await;
+    let neighbour = program.neighbour();
+    let other = neighbour.serve(&[]);
+    // It takes no part until the first one has begun.
+    other.signal("STOP");
+    program.done(&["user", "disable", "alice"]);
+    receiver.asked(TOLD, 1).await;
+    server.kill();
+    other.signal("CONT");
+    within(10, || async { receiver.requests(TOLD).len() == 2 }).await;
+    let tokens = arrived(&receiver);
+    assert_eq!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
+    other.stop();
 }
 
 /// A code that is on its way while its session ends: the app gets none, or is told.
