@@ -57,7 +57,7 @@ impl App {
         let outbound = Outbound::new(&config)?;
         let registration = Policy::new(&config.registration_policy, config.client_certificate_header.is_some())?;
         let documents = config.client_id_metadata_documents.then(|| registration.scopes().clone());
-        let images = Images::new(outbound.apart());
+        let images = Images::new(&outbound);
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
@@ -65,9 +65,8 @@ impl App {
             env,
             store,
             keys,
-            remote_keys: RemoteKeys::new(outbound.apart()),
+            remote_keys: RemoteKeys::new(&outbound),
             client_documents: ClientDocuments::new(documents),
-            logouts: outbound.apart(),
             seen_tokens: SeenTokens::default(),
             outbound,
             master,

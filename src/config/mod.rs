@@ -24,7 +24,7 @@ use serde::Deserialize;
 pub use connections::Connections;
 pub use issuer::Issuer;
 pub use lifetimes::{Lifetimes, MAX_REFRESH_TOKEN_GRACE};
-pub use network::{HeaderField, NetworkList, OutboundAllow, parse_network};
+pub use network::{HeaderField, NameServers, NetworkList, OutboundAllow, parse_network};
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 
 /// Every setting, checked.
@@ -130,6 +130,9 @@ pub struct Outbound {
     pub allow: OutboundAllow,
     /// PEM file with a further certificate authority to trust.
     pub ca_file: Option<PathBuf>,
+    /// Name servers that requests sent out ask, such as `10.0.0.53` or `10.0.0.53:5353`; without it those of
+    /// `/etc/resolv.conf`. Names in `/etc/hosts` come first.
+    pub resolver: NameServers,
 }
 
 /// The log, on stderr: one line a request, with an id that the answer has in `x-request-id`; never a secret.

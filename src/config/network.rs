@@ -1,7 +1,7 @@
 //! What settings say of the network: the name of a header, and lists of networks, which are a TOML array, or one string with
 //! commas as an environment variable has it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -35,6 +35,18 @@ impl NetworkList {
 pub struct OutboundAllow {
     pub networks: NetworkList,
     pub hosts: Vec<String>,
+}
+
+/// Name servers, each an address with or without a port (53).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "OneOrMany")]
+pub struct NameServers(Vec<SocketAddr>);
+
+impl NameServers {
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0
+    }
 }
 
 /// The name of a header, in small letters.
@@ -96,6 +108,18 @@ impl TryFrom<OneOrMany> for NetworkList {
             .map(|item| parse_network(item).ok_or_else(|| format!("{item:?} is neither an address nor a CIDR")))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+}
+
+impl TryFrom<OneOrMany> for NameServers {
+    type Error = String;
+
+    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+        let address = |item: &String| {
+            let bare = item.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+            item.parse().or(bare).map_err(|_| format!("{item:?} is no address of a name server, such as 10.0.0.53"))
+        };
+        value.items().iter().map(address).collect::<Result<_, _>>().map(Self)
     }
 }
 

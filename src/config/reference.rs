@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Config, DatabaseUrl, Issuer, MasterKeyText, NetworkList, OutboundAllow};
+use super::{Config, DatabaseUrl, Issuer, MasterKeyText, NameServers, NetworkList, OutboundAllow};
 
 const SOURCES: [&str; 4] = [
     include_str!("mod.rs"),
@@ -39,7 +39,7 @@ macro_rules! without_default {
         }
     )+};
 }
-without_default!(DatabaseUrl MasterKeyText NetworkList OutboundAllow);
+without_default!(DatabaseUrl MasterKeyText NameServers NetworkList OutboundAllow);
 
 struct Field {
     name: String,

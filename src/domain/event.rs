@@ -71,6 +71,7 @@ event_kinds! {
     ApiCreated => "api.created", "API added";
     ApiUpdated => "api.updated", "API changed";
     ApiDeleted => "api.deleted", "API deleted";
+    ClientKeysExpired => "client.keys_expired", "App's keys too old to be used";
     LogoutUndelivered => "logout.undelivered", "App not told of a sign-out";
     ProxyAddressUnreadable => "proxy.address_unreadable", "Proxy’s client address not readable";
     KeyRotated => "key.rotated", "Signing key replaced";
@@ -79,8 +80,13 @@ event_kinds! {
 
 impl EventKind {
     /// Those that tell of something refused.
-    pub const REFUSALS: &'static [Self] =
-        &[Self::SignInFailed, Self::TokenReused, Self::RequestRefused, Self::LogoutUndelivered];
+    pub const REFUSALS: &'static [Self] = &[
+        Self::SignInFailed,
+        Self::TokenReused,
+        Self::RequestRefused,
+        Self::ClientKeysExpired,
+        Self::LogoutUndelivered,
+    ];
 
     #[must_use]
     pub fn is_refusal(self) -> bool {

@@ -128,6 +128,7 @@ impl Gate {
             Err(Unproven::Nothing) => {
                 return Ok(Err(Refusal::new(Reason::NoCredential, "Say who you are.")));
             }
+            Err(Unproven::Unavailable(error)) => return Err(error),
             Err(Unproven::Refused(refusal)) => (None, Some(Refusal { tried: tried.or(refusal.tried), ..refusal })),
         };
         let tried = tried.or(identity.as_ref().map(|who| who.way));

@@ -1,41 +1,55 @@
-//! Key sets that clients publish at an address of theirs (`jwks_uri`): fetched when first needed, kept as long as the
-//! answer says (within bounds), fetched again for a key id that is not in them, at most once a minute.
+//! Key sets that are published at an address (`jwks_uri`): fetched when first needed, kept as long as the answer says
+//! (within bounds), fetched again for a key id that is not in them, at most once a minute.
 //!
-//! One fetch at a time a client and address, however many requests wait for it, and a failure is remembered for a minute too: a
-//! host that is slow or gone costs its own client's requests some seconds once, and nobody else anything.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! One fetch at a time a client and address. Its result, a failure too, answers every request that waited for it, and a
+//! failure is remembered for a minute: a slow host costs its own client's requests some seconds once, and nobody else
+//! anything.
+//!
+//! A set is used until [`MAX_AGE`] after it was fetched and no longer, so that a key that its owner has removed does not
+//! count for ever while the address is silent.
+//!
+//! Next door: `protocol::client_keys`, which decides what a failure means for the request.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::certificate::Thumbprint;
 use crate::domain::jwks::JwkSet;
 use crate::env::Timestamp;
-use crate::outbound::{Outbound, OutboundError};
+use crate::outbound::{NamedBy, Outbound, OutboundError, Purpose};
 
-/// Memory for all of them together, in bytes, and for how long one is remembered that nobody asks for.
-const MOST: u64 = 16 * 1024 * 1024;
-const REMEMBERED: Duration = Duration::from_hours(24);
-/// What an address takes whose keys could not be had.
-const BARE: u32 = 500;
-/// More than a set of fifty keys has.
-const MOST_BYTES: usize = 64 * 1024;
-/// Seconds that a set is kept where its answer does not say.
-const USUAL: i64 = 3600;
-/// And at most.
-const LONGEST: i64 = 86_400;
-/// Between two fetches of one address.
+/// Memory for the sets of one origin, in bytes, and for how long one is remembered that nobody asks for.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const IDLE_TTL: Duration = Duration::from_hours(24);
+/// Bytes that an address takes whose keys could not be fetched.
+const EMPTY_WEIGHT: u32 = 500;
+/// Seconds that a set is kept where its answer does not say, and at most. Then it is fetched again.
+const DEFAULT_TTL: i64 = 3600;
+const MAX_TTL: i64 = 43_200;
+/// Seconds after the last successful fetch until which a set may be used.
+pub const MAX_AGE: i64 = 86_400;
+/// Seconds between two fetches of one address.
 const PAUSE: i64 = 60;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RemoteKeys {
     outbound: Outbound,
-    known: Cache<String, Arc<Slot>>,
+    /// By origin, so that addresses which strangers name cannot evict those which an administrator registered.
+    known: [Cache<String, Arc<Slot>>; NamedBy::COUNT],
+}
+
+/// Where a set is published, for whom, and who named the address.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySource<'a> {
+    /// The client, or the purpose. Each has its own copy of a set: what one asks for keeps no other one waiting.
+    pub owner: &'a str,
+    pub url: &'a str,
+    pub named_by: NamedBy,
 }
 
 /// One address. Its weight stands beside what is known, so that the cache can ask for it at any time.
@@ -43,21 +57,38 @@ pub struct RemoteKeys {
 struct Slot {
     kept: Mutex<Kept>,
     weight: AtomicU32,
+    /// Held while the address is asked. Requests whose keys are known do not wait for it.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is known of one address.
 #[derive(Default)]
 struct Kept {
+    /// How often the address was asked.
+    fetches: u64,
     keys: Option<Arc<JwkSet>>,
+    fetched_at: Option<Timestamp>,
     asked_at: Option<Timestamp>,
     /// When it was asked for a key that the set did not have.
     looked_for_at: Option<Timestamp>,
     fresh_until: Option<Timestamp>,
+    /// Why the last fetch failed.
+    problem: Option<OutboundError>,
+    /// The answer was no key set.
+    unusable: Option<String>,
+    expiry_reported: bool,
 }
 
-enum Problem {
-    Busy,
-    Host(String),
+/// Why there are no keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    #[error("the keys cannot be fetched: {0}")]
+    Fetch(OutboundError),
+    #[error("what stands there is no key set: {0}")]
+    Unusable(String),
+    /// The last set is too old. `first` is true once, until keys are fetched again.
+    #[error("the keys are too old, and none can be fetched: {problem}")]
+    Expired { fetched_at: Timestamp, problem: String, first: bool },
 }
 
 /// What a set is asked for; one that has it not is fetched again.
@@ -85,63 +116,132 @@ impl Wanted<'_> {
 }
 
 impl RemoteKeys {
-    pub fn new(outbound: Outbound) -> Self {
+    pub fn new(outbound: &Outbound) -> Self {
         let weight = |name: &String, slot: &Arc<Slot>| {
             let name = u32::try_from(name.len()).unwrap_or(u32::MAX);
-            BARE.saturating_add(name).saturating_add(slot.weight.load(Ordering::Relaxed))
+            EMPTY_WEIGHT.saturating_add(name).saturating_add(slot.weight.load(Ordering::Relaxed))
         };
-        let known = Cache::builder().weigher(weight).max_capacity(MOST).time_to_idle(REMEMBERED).build();
-        Self { outbound, known }
+        let known = || Cache::builder().weigher(weight).max_capacity(MAX_BYTES).time_to_idle(IDLE_TTL).build();
+        Self { outbound: outbound.for_purpose(Purpose::ClientKeys), known: [known(), known(), known()] }
     }
 
-    /// The set at `url` for that client or purpose, with what is wanted in it where it can be had; nothing where it cannot
-    /// be fetched and never was. Each client has its own: what one of them asks for keeps no other one waiting.
-    pub async fn get(&self, owner: &str, url: &str, wanted: Wanted<'_>, now: Timestamp) -> Option<Arc<JwkSet>> {
+    /// The set of `source`, with what is wanted in it if it can be fetched. Never one older than [`MAX_AGE`].
+    pub async fn get(
+        &self,
+        source: KeySource<'_>,
+        wanted: Wanted<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<JwkSet>, KeysError> {
+        let Some(known) = self.known.get(source.named_by.index()) else {
+            return Err(KeysError::Fetch(OutboundError::Busy));
+        };
         // No client id has a space.
-        let name = format!("{owner} {url}");
-        let slot = self.known.get_with_by_ref(&name, Arc::default);
-        let mut kept = slot.kept.lock().await;
-        let fresh = kept.fresh_until.is_some_and(|until| now < until);
-        let has_it = kept.keys.as_ref().is_some_and(|keys| wanted.is_in(keys));
+        let name = format!("{} {}", source.owner, source.url);
+        let slot = known.get_with_by_ref(&name, Arc::default);
+        let arrived_at = {
+            let mut kept = slot.kept();
+            if kept.has_fresh(wanted, now) {
+                return kept.current(now);
+            }
+            kept.fetches
+        };
+        let turn = slot.turn.clone().lock_owned().await;
+        let ask = {
+            let mut kept = slot.kept();
+            kept.fetches == arrived_at && kept.needs_fetch(wanted, now)
+        };
+        if ask {
+            let outbound = self.outbound.named_by(source.named_by);
+            // In a task of its own: a caller that goes away does not end it, for the others wait for it too.
+            let fetch = tokio::spawn(refresh(outbound, source.url.to_owned(), slot.clone(), turn, now));
+            fetch.await.map_err(|_| KeysError::Fetch(OutboundError::Busy))?;
+            // Put back, so that it is weighed again.
+            known.insert(name, slot.clone());
+        }
+        slot.kept().current(now)
+    }
+}
+
+impl Slot {
+    /// A panic leaves nothing half written in it.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fetches the set once and keeps what came of it.
+async fn refresh(outbound: Outbound, url: String, slot: Arc<Slot>, _turn: OwnedMutexGuard<()>, now: Timestamp) {
+    let fetched = outbound.get(&url, "application/jwk-set+json, application/json").await;
+    let mut kept = slot.kept();
+    kept.fetches += 1;
+    match fetched {
+        Ok(fetched) => match JwkSet::parse(&fetched.body) {
+            Ok(keys) => {
+                let keys = keys.lean();
+                slot.weight.store(keys.weight(), Ordering::Relaxed);
+                let seconds = fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(PAUSE, MAX_TTL);
+                kept.keys = Some(Arc::new(keys));
+                kept.fetched_at = Some(now);
+                kept.fresh_until = Some(now.plus_seconds(seconds));
+                (kept.problem, kept.unusable, kept.expiry_reported) = (None, None, false);
+            }
+            Err(problem) => {
+                tracing::warn!(url, problem, "published keys cannot be used");
+                (kept.problem, kept.unusable) = (None, Some(problem));
+            }
+        },
+        Err(problem) => {
+            tracing::warn!(url, %problem, "published keys cannot be fetched");
+            if problem == OutboundError::Busy {
+                // Our own fault: its host was not asked, and may be at once.
+                (kept.asked_at, kept.looked_for_at) = (None, None);
+            }
+            (kept.problem, kept.unusable) = (Some(problem), None);
+        }
+    }
+}
+
+impl Kept {
+    fn has_fresh(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        self.fresh_until.is_some_and(|until| now < until) && self.keys.as_ref().is_some_and(|keys| wanted.is_in(keys))
+    }
+
+    /// Whether to ask the address now; notes that it is asked.
+    fn needs_fetch(&mut self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        if self.has_fresh(wanted, now) {
+            return false;
+        }
+        let fresh = self.fresh_until.is_some_and(|until| now < until);
         let lately = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) < PAUSE * 1000);
         // A client that has just changed its keys is believed at once; made-up names cost a request a minute.
-        let wait = if fresh && !has_it { lately(kept.looked_for_at) } else { lately(kept.asked_at) };
-        if (fresh && has_it) || wait {
-            return kept.keys.clone();
+        if lately(if fresh { self.looked_for_at } else { self.asked_at }) {
+            return false;
         }
         if fresh {
-            kept.looked_for_at = Some(now);
+            self.looked_for_at = Some(now);
         }
-        kept.asked_at = Some(now);
-        match self.fetch(url).await {
-            Ok((keys, seconds)) => {
-                slot.weight.store(keys.weight(), Ordering::Relaxed);
-                kept.keys = Some(Arc::new(keys));
-                kept.fresh_until = Some(now.plus_seconds(seconds));
-                // Put back, so that it is weighed again.
-                self.known.insert(name, slot.clone());
-            }
-            // Our own fault: its host was not asked, and may be at once.
-            Err(Problem::Busy) => {
-                (kept.asked_at, kept.looked_for_at) = (None, None);
-                tracing::warn!(url, "a client's keys cannot be fetched: too many others are");
-            }
-            // What was there before is better than nothing: a host that is away for an hour locks nobody out.
-            Err(Problem::Host(problem)) => tracing::warn!(url, problem, "a client's keys cannot be fetched"),
-        }
-        kept.keys.clone()
+        self.asked_at = Some(now);
+        true
     }
 
-    async fn fetch(&self, url: &str) -> Result<(JwkSet, i64), Problem> {
-        let fetched = self.outbound.get(url, "application/jwk-set+json, application/json").await;
-        let fetched = fetched.map_err(|error| match error {
-            OutboundError::Busy => Problem::Busy,
-            error => Problem::Host(error.to_string()),
-        })?;
-        if fetched.body.len() > MOST_BYTES {
-            return Err(Problem::Host(format!("the set has more than {MOST_BYTES} bytes")));
+    /// A host that is away for some hours locks nobody out; one that is silent for a day does.
+    fn current(&mut self, now: Timestamp) -> Result<Arc<JwkSet>, KeysError> {
+        match (&self.keys, self.fetched_at) {
+            (Some(keys), Some(fetched_at)) if now < fetched_at.plus_seconds(MAX_AGE) => Ok(keys.clone()),
+            (Some(_), Some(fetched_at)) => {
+                let first = !std::mem::replace(&mut self.expiry_reported, true);
+                let problem = self.failure().to_string();
+                Err(KeysError::Expired { fetched_at, problem, first })
+            }
+            _ => Err(self.failure()),
         }
-        let keys = JwkSet::parse(&fetched.body).map_err(Problem::Host)?.lean();
-        Ok((keys, fetched.max_age.unwrap_or(USUAL).clamp(PAUSE, LONGEST)))
+    }
+
+    fn failure(&self) -> KeysError {
+        match (&self.unusable, &self.problem) {
+            (Some(problem), _) => KeysError::Unusable(problem.clone()),
+            (None, Some(problem)) => KeysError::Fetch(problem.clone()),
+            (None, None) => KeysError::Fetch(OutboundError::Busy),
+        }
     }
 }

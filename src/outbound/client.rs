@@ -1,29 +1,21 @@
 //! The client for addresses that strangers name, which must neither reach what only this machine can reach nor keep it
 //! busy: https to the public internet (the rules are `super::resolve`'s), no redirects, no proxy, no cookies, nothing
-//! unpacked, few seconds, few bytes, few requests at once and fewer to one host.
+//! unpacked, few seconds, few bytes, few requests at once and fewer to one host (`super::budget`).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use moka::sync::Cache;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
-use tokio::sync::Semaphore;
 
+use super::budget::{Budgets, NamedBy, Purpose};
+use super::dns::Dns;
 use super::resolve::{Resolver, Rules};
 use super::{authorities, causes, freshness};
 use crate::config::Config;
 
 /// For everything: waiting for one's turn, looking up the name, connecting, asking and reading.
 const PATIENCE: Duration = Duration::from_secs(5);
-const MOST_BYTES: usize = 256 * 1024;
-/// For one purpose; each has its own (`Outbound::apart`), so that none keeps another waiting.
-const AT_ONCE: usize = 32;
-/// A host that is slow holds this many of them and no more.
-const AT_ONCE_TO_A_HOST: usize = 4;
-/// Hosts that are remembered, for a minute after they were last asked.
-const MOST_HOSTS: u64 = 10_000;
-const REMEMBERED: Duration = Duration::from_mins(1);
 /// Of what a failed connection says, so much goes to the log.
 const MOST_TOLD: usize = 200;
 
@@ -40,6 +32,8 @@ pub enum OutboundError {
     Address,
     #[error("the host name is unknown")]
     Unknown,
+    #[error("the name servers have no answer for the host: {0}")]
+    Lookup(String),
     #[error("the host cannot be reached: {0}")]
     Unreachable(String),
     #[error("the answer took too long")]
@@ -48,12 +42,35 @@ pub enum OutboundError {
     Busy,
     #[error("the answer has the status {0}")]
     Status(u16),
-    #[error("the answer has more than 256 KiB")]
+    #[error("the answer is too large")]
     TooLarge,
     #[error("the answer is packed, which was not asked for")]
     Packed,
     #[error("no TLS client can be made: {0}")]
     Client(String),
+}
+
+impl OutboundError {
+    /// Whether the same request may succeed in a moment: nothing is wrong with the URL or with what stands there.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unknown
+            | Self::Lookup(_)
+            | Self::Unreachable(_)
+            | Self::Slow
+            | Self::Busy
+            | Self::Client(_)
+            | Self::Status(429 | 500..) => true,
+            Self::NotAUrl
+            | Self::NotHttps
+            | Self::Userinfo
+            | Self::Address
+            | Self::Status(_)
+            | Self::TooLarge
+            | Self::Packed => false,
+        }
+    }
 }
 
 /// What came back.
@@ -65,21 +82,28 @@ pub struct Fetched {
     pub max_age: Option<i64>,
 }
 
-/// Cheap to clone.
+/// The client for one purpose and one origin of the names. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
     inner: Arc<Inner>,
-    slots: Arc<Semaphore>,
+    purpose: Purpose,
+    named_by: NamedBy,
     patience: Duration,
 }
 
 struct Inner {
     rules: Rules,
     authorities: Vec<Certificate>,
-    /// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
+    budgets: Budgets,
+    /// By origin, so that the look-ups of one are not those of another.
+    clients: [Clients; NamedBy::COUNT],
+}
+
+/// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
+struct Clients {
+    names: Arc<Dns>,
     https: OnceLock<Client>,
     http: OnceLock<Client>,
-    hosts: Cache<String, Arc<Semaphore>>,
 }
 
 impl Outbound {
@@ -91,14 +115,19 @@ impl Outbound {
             Some(path) => authorities(path).map_err(|error| format!("outbound.ca_file {error}"))?,
             None => Vec::new(),
         };
+        let clients = || Clients {
+            names: Arc::new(Dns::new(settings.resolver.addresses().to_vec())),
+            https: OnceLock::new(),
+            http: OnceLock::new(),
+        };
         let inner = Inner {
             rules: Rules::new(settings.allow.clone()),
             authorities,
-            https: OnceLock::new(),
-            http: OnceLock::new(),
-            hosts: Cache::builder().max_capacity(MOST_HOSTS).time_to_idle(REMEMBERED).build(),
+            budgets: Budgets::new(),
+            clients: [clients(), clients(), clients()],
         };
-        Ok(Self { inner: Arc::new(inner), slots: Arc::new(Semaphore::new(AT_ONCE)), patience: PATIENCE })
+        let (purpose, named_by) = (Purpose::SectorIdentifiers, NamedBy::Stranger);
+        Ok(Self { inner: Arc::new(inner), purpose, named_by, patience: PATIENCE })
     }
 
     /// The same one, with another patience than five seconds.
@@ -107,10 +136,16 @@ impl Outbound {
         Self { patience, ..self.clone() }
     }
 
-    /// For another purpose: whoever keeps the requests of this one waiting keeps none of that one.
+    /// The same one with the budget of that purpose.
     #[must_use]
-    pub fn apart(&self) -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), ..self.clone() }
+    pub fn for_purpose(&self, purpose: Purpose) -> Self {
+        Self { purpose, ..self.clone() }
+    }
+
+    /// The same one with the budget and the name look-ups of that origin.
+    #[must_use]
+    pub fn named_by(&self, named_by: NamedBy) -> Self {
+        Self { named_by, ..self.clone() }
     }
 
     /// Whether `url` is one that may be asked, as far as it shows by itself: its name is looked up when it is.
@@ -121,55 +156,50 @@ impl Outbound {
     /// What stands there, where the answer is 200.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
         let target = self.inner.rules.target(url)?;
-        let ask = self.inner.client(target.plain)?.get(target.url).header(ACCEPT, accept);
-        self.in_turn(&target.host, async { fetched(ask.send().await.map_err(failed)?).await }).await
+        let ask = self.inner.client(self.named_by, target.plain)?.get(target.url).header(ACCEPT, accept);
+        let max_bytes = self.purpose.max_bytes();
+        self.in_turn(&target.host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
     }
 
     /// The status with which a form is answered; the rest of the answer is not read.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<u16, OutboundError> {
         let target = self.inner.rules.target(url)?;
-        let ask = self.inner.client(target.plain)?.post(target.url).form(form);
+        let ask = self.inner.client(self.named_by, target.plain)?.post(target.url).form(form);
         self.in_turn(&target.host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
     }
 
-    /// `exchange`, when the host and then all hosts together have room for it, and not for long.
     async fn in_turn<T>(
         &self,
         host: &str,
         exchange: impl Future<Output = Result<T, OutboundError>>,
     ) -> Result<T, OutboundError> {
-        let of_host = self.inner.hosts.get_with_by_ref(host, || Arc::new(Semaphore::new(AT_ONCE_TO_A_HOST)));
-        let mut waiting = true;
-        let whole = async {
-            let _of_host = of_host.acquire().await.map_err(|_| OutboundError::Busy)?;
-            let _of_all = self.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
-            waiting = false;
-            exchange.await
-        };
-        let done = tokio::time::timeout(self.patience, whole).await;
-        done.unwrap_or(Err(if waiting { OutboundError::Busy } else { OutboundError::Slow }))
+        self.inner.budgets.of(self.purpose, self.named_by)?.run(host, self.patience, exchange).await
     }
 }
 
 impl Inner {
-    fn client(&self, plain: bool) -> Result<&Client, OutboundError> {
-        let kept = if plain { &self.http } else { &self.https };
+    fn client(&self, named_by: NamedBy, plain: bool) -> Result<&Client, OutboundError> {
+        let clients = self.clients.get(named_by.index()).ok_or(OutboundError::Busy)?;
+        let kept = if plain { &clients.http } else { &clients.https };
         if let Some(client) = kept.get() {
             return Ok(client);
         }
         let client = if plain {
-            self.builder(true).tls_certs_only([])
+            self.builder(&clients.names, true).tls_certs_only([])
         } else {
-            self.authorities.iter().cloned().fold(self.builder(false), ClientBuilder::add_root_certificate)
+            self.authorities
+                .iter()
+                .cloned()
+                .fold(self.builder(&clients.names, false), ClientBuilder::add_root_certificate)
         };
         let client = client.build().map_err(|error| OutboundError::Client(told(&error)))?;
         Ok(kept.get_or_init(|| client))
     }
 
-    fn builder(&self, plain: bool) -> ClientBuilder {
+    fn builder(&self, names: &Arc<Dns>, plain: bool) -> ClientBuilder {
         Client::builder()
             .https_only(!plain)
-            .dns_resolver(Resolver { rules: self.rules.clone(), plain })
+            .dns_resolver(Resolver { rules: self.rules.clone(), names: names.clone(), plain })
             .redirect(redirect::Policy::none())
             .no_proxy()
             .no_gzip()
@@ -184,7 +214,7 @@ impl Inner {
     }
 }
 
-async fn fetched(mut answer: Response) -> Result<Fetched, OutboundError> {
+async fn fetched(mut answer: Response, max_bytes: usize) -> Result<Fetched, OutboundError> {
     let status = answer.status().as_u16();
     if status != 200 {
         return Err(OutboundError::Status(status));
@@ -196,13 +226,13 @@ async fn fetched(mut answer: Response) -> Result<Fetched, OutboundError> {
     }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let max_age = freshness::max_age(headers);
-    let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+    let most = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     if answer.content_length().is_some_and(|length| length > most) {
         return Err(OutboundError::TooLarge);
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MOST_BYTES {
+        if body.len() + chunk.len() > max_bytes {
             return Err(OutboundError::TooLarge);
         }
         body.extend_from_slice(&chunk);

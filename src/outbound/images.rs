@@ -1,15 +1,15 @@
 //! Logos of apps: fetched from where the app says, kept for a while, and only what is a small raster image. What they say
 //! they are is not believed: an SVG can hold script, and a page can call itself an image.
 //!
-//! One fetch at a time an address, few at once of all, and a failure is remembered for a minute.
+//! One fetch at a time an address, and a failure is remembered for a minute.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
-use super::client::Outbound;
+use super::budget::{NamedBy, Purpose};
+use super::client::{Outbound, OutboundError};
 use crate::env::Timestamp;
 
 /// Bytes of all images that are kept.
@@ -18,16 +18,14 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 const LEAST_WEIGHT: u32 = 1024;
 /// Addresses whose turns are remembered.
 const MOST_TURNS: u64 = 1_000;
-/// Whoever has many slow hosts holds no more of what all outgoing requests share.
-const AT_ONCE: usize = 16;
-/// For one of these places; a fetch itself has the guarded client's patience.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds that an image is kept where its answer does not say.
 const USUAL: i64 = 86_400;
 const SHORTEST: i64 = 3600;
 const LONGEST: i64 = 7 * 86_400;
 /// And until what failed is tried again.
 const PAUSE: i64 = 60;
+/// And where there was no room for one more request.
+const BUSY_PAUSE: i64 = 2;
 
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -41,7 +39,6 @@ pub struct Images {
     outbound: Outbound,
     known: Cache<String, Arc<Kept>>,
     turns: Cache<String, Arc<Mutex<()>>>,
-    slots: Arc<Semaphore>,
 }
 
 struct Kept {
@@ -50,21 +47,20 @@ struct Kept {
 }
 
 impl Images {
-    pub fn new(outbound: Outbound) -> Self {
+    pub fn new(outbound: &Outbound) -> Self {
         let weight = |_: &String, kept: &Arc<Kept>| {
             let bytes = kept.image.as_ref().map_or(0, |image| image.bytes.len());
             u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(LEAST_WEIGHT)
         };
         Self {
-            outbound,
+            outbound: outbound.for_purpose(Purpose::Logos),
             known: Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build(),
             turns: Cache::new(MOST_TURNS),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
     /// The image at `url`, where there is one.
-    pub async fn get(&self, url: &str, now: Timestamp) -> Option<Arc<Image>> {
+    pub async fn get(&self, url: &str, named_by: NamedBy, now: Timestamp) -> Option<Arc<Image>> {
         let fresh = || self.known.get(url).filter(|kept| now < kept.until);
         if let Some(kept) = fresh() {
             return kept.image.clone();
@@ -74,11 +70,11 @@ impl Images {
         if let Some(kept) = fresh() {
             return kept.image.clone();
         }
-        let (image, seconds) = match self.fetch(url).await {
+        let (image, seconds) = match self.fetch(url, named_by).await {
             Ok((image, seconds)) => (Some(Arc::new(image)), seconds),
-            Err(problem) => {
+            Err((problem, seconds)) => {
                 tracing::warn!(url, problem, "an app's logo cannot be used");
-                (None, PAUSE)
+                (None, seconds)
             }
         };
         let kept = Kept { image: image.clone(), until: now.plus_seconds(seconds) };
@@ -86,12 +82,16 @@ impl Images {
         image
     }
 
-    async fn fetch(&self, url: &str) -> Result<(Image, i64), String> {
-        let slot = tokio::time::timeout(PATIENCE, self.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err("too many others are fetched".to_owned()) };
-        let fetched = self.outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
-        let fetched = fetched.map_err(|error| error.to_string())?;
-        let media_type = media_type(&fetched.body).ok_or("it is no PNG, JPEG, WebP or GIF")?;
+    /// The image and for how many seconds it may be kept; or why there is none, and when to try again.
+    async fn fetch(&self, url: &str, named_by: NamedBy) -> Result<(Image, i64), (String, i64)> {
+        let outbound = self.outbound.named_by(named_by);
+        let fetched = outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
+        let fetched = fetched.map_err(|error| match error {
+            OutboundError::Busy => (error.to_string(), BUSY_PAUSE),
+            error => (error.to_string(), PAUSE),
+        })?;
+        let media_type = media_type(&fetched.body);
+        let media_type = media_type.ok_or_else(|| ("it is no PNG, JPEG, WebP or GIF".to_owned(), PAUSE))?;
         let image = Image { media_type, bytes: fetched.body };
         Ok((image, fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST)))
     }

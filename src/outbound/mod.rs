@@ -1,12 +1,15 @@
 //! What leaves this machine. The only place with reqwest.
 //!
 //! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
-//! nothing private, little time, few bytes. [`address`] says what is private, `resolve` looks names up and lets only
-//! checked addresses through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
+//! nothing private, little time, few bytes. [`budget`] bounds how many requests go out at once, for each purpose and each
+//! origin of the names. `dns` looks names up, [`address`] says what is private, `resolve` lets only checked addresses
+//! through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
 //! what `signet healthcheck` asks of this machine itself, [`send`](mod@send) what `signet request` sends for a person.
 
 pub mod address;
+pub mod budget;
 pub mod client;
+mod dns;
 mod freshness;
 pub mod images;
 pub mod probe;
@@ -20,6 +23,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+pub use budget::{NamedBy, Purpose};
 pub use client::{Fetched, Outbound, OutboundError};
 pub use probe::probe;
 pub use send::send;

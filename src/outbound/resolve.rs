@@ -2,26 +2,22 @@
 //! goes to what was checked: a name server that answers otherwise the second time (DNS rebinding) is not asked again.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 use url::Host;
 
 use super::OutboundError;
 use super::address::is_public;
+use super::dns::Dns;
 use crate::config::OutboundAllow;
-
-/// A look-up cannot be called off and holds a thread of the blocking pool, which passwords are hashed on as well.
-const MOST_LOOKUPS: usize = 32;
 
 /// What may be reached: the public internet by https, and what the settings name.
 #[derive(Clone)]
 pub(super) struct Rules {
     allow: Arc<OutboundAllow>,
-    lookups: Arc<Semaphore>,
 }
 
 /// A URL that keeps the rules as far as it shows by itself; its name is still to be looked up.
@@ -33,7 +29,7 @@ pub(super) struct Target {
 
 impl Rules {
     pub(super) fn new(allow: OutboundAllow) -> Self {
-        Self { allow: Arc::new(allow), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+        Self { allow: Arc::new(allow) }
     }
 
     /// Every port is as good as another: what is sent is TLS, which no other protocol takes for its own, and whoever
@@ -78,35 +74,30 @@ impl Rules {
         named || self.allow.networks.contains(address) || (!plain && is_public(address))
     }
 
-    async fn resolve(self, host: String, plain: bool) -> Result<Vec<SocketAddr>, OutboundError> {
-        let named = self.names(&host);
-        let permit = self.lookups.clone().acquire_owned().await.map_err(|_| OutboundError::Busy)?;
-        let lookup = move || {
-            let found = (host.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
-            drop(permit);
-            found
-        };
-        let found = tokio::task::spawn_blocking(lookup).await.map_err(|_| OutboundError::Unknown)?;
-        let found = found.map_err(|_| OutboundError::Unknown)?;
-        if found.is_empty() {
-            return Err(OutboundError::Unknown);
+    async fn resolve(&self, names: &Dns, host: &str, plain: bool) -> Result<Vec<SocketAddr>, OutboundError> {
+        let named = self.names(host);
+        let found = names.lookup(host).await?;
+        let permitted: Vec<_> = found.into_iter().filter(|address| self.permit(named, plain, *address)).collect();
+        if permitted.is_empty() {
+            return Err(OutboundError::Address);
         }
-        let permitted: Vec<_> = found.into_iter().filter(|at| self.permit(named, plain, at.ip())).collect();
-        if permitted.is_empty() { Err(OutboundError::Address) } else { Ok(permitted) }
+        // The client puts the URL's port in.
+        Ok(permitted.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
     }
 }
 
-/// What the client of one scheme asks; it is never asked about addresses.
+/// What the client of one origin and scheme asks; it is never asked about addresses.
 pub(super) struct Resolver {
     pub rules: Rules,
+    pub names: Arc<Dns>,
     pub plain: bool,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let found = self.rules.clone().resolve(name.as_str().to_owned(), self.plain);
+        let (rules, names, plain) = (self.rules.clone(), self.names.clone(), self.plain);
         Box::pin(async move {
-            match found.await {
+            match rules.resolve(&names, name.as_str(), plain).await {
                 Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
                 Err(error) => Err(Box::new(error) as Box<dyn Error + Send + Sync>),
             }
@@ -119,6 +110,7 @@ mod tests {
     use super::Rules;
     use crate::config::OutboundAllow;
     use crate::outbound::OutboundError;
+    use crate::outbound::dns::Dns;
 
     fn rules(allow: &[&str]) -> Rules {
         Rules::new(serde_json::from_value::<OutboundAllow>(serde_json::json!(allow)).unwrap())
@@ -194,12 +186,13 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_as_good_as_its_addresses() {
         use OutboundError::{Address, Unknown};
-        let localhost = |rules: Rules, plain| async move { rules.resolve("localhost".to_owned(), plain).await };
+        let names = &Dns::new(Vec::new());
+        let localhost = |rules: Rules, plain| async move { rules.resolve(names, "localhost", plain).await };
         assert_eq!(localhost(rules(&[]), false).await, Err(Address));
         assert_eq!(localhost(rules(&["10.0.0.0/8", "intranet"]), true).await, Err(Address));
         let found = localhost(rules(&["127.0.0.1"]), true).await.unwrap();
         assert!(found.iter().all(|at| at.ip().to_string() == "127.0.0.1"), "{found:?}");
         assert!(!localhost(rules(&["localhost"]), true).await.unwrap().is_empty());
-        assert_eq!(rules(&[]).resolve("no-such-host.invalid".to_owned(), false).await, Err(Unknown));
+        assert_eq!(rules(&[]).resolve(names, "no-such-host.invalid", false).await, Err(Unknown));
     }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Provider;
 use super::authorize::request_object::names;
+use super::client_keys::SignatureError;
 use super::discovery::ENDPOINTS;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
@@ -83,7 +84,8 @@ impl Provider {
                 return Ok(Err("its typ is that of something else"));
             }
             Ok(verified) => verified.claims(),
-            Err(why) => return Ok(Err(why)),
+            Err(SignatureError::Refused(why)) => return Ok(Err(why)),
+            Err(SignatureError::Unavailable(error)) => return Err(error),
         };
         let judged =
             claims.ok_or("its claims are no JSON object").and_then(|claims| self.judge_assertion(client, &claims));

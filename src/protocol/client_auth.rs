@@ -163,7 +163,7 @@ impl Provider {
             }
             Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion).await?,
             Presented::Named { .. } if method.is_by_certificate() => match certificate {
-                Some(certificate) if self.is_certified(&client, certificate).await => Ok(()),
+                Some(certificate) if self.is_certified(&client, certificate).await? => Ok(()),
                 Some(_) => Err("another certificate"),
                 None => Err("no certificate"),
             },

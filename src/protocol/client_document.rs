@@ -1,6 +1,7 @@
 //! Clients whose id is the https address of their metadata (draft-ietf-oauth-client-id-metadata-document-01): nobody
 //! registers them. The document is fetched when it is first needed, checked, and kept as long as its answer says, within
-//! bounds. One fetch at a time an address, however many requests wait for it, and few at once of all addresses.
+//! bounds. One fetch at a time an address; its result, a failure too, answers every request that waited for it. Slow
+//! hosts delay no other client's document: the fetches share a budget in which slow ones make room (`outbound::budget`).
 //!
 //! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the person is asked, always. Therefore it may
 //! ask for the scopes of every API that is registered here, which is what MCP clients need that nobody announced.
@@ -11,33 +12,27 @@
 //! Next door: [`super::registration`], whose members the document has; [`super::client`], the one look-up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use url::Url;
 
-use super::error::Result;
+use super::error::{ErrorCode, OAuthError, Result};
 use super::{Provider, registration};
 use crate::domain::api::Api;
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::{ClientMetadata, GrantType};
 use crate::domain::ids::ClientId;
 use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
-use crate::outbound::OutboundError;
+use crate::outbound::{NamedBy, OutboundError, Purpose};
+use crate::store::consents;
 
 /// Documents that are remembered; with their size it bounds the memory.
 const MOST: u64 = 1_000;
-/// §6.6 recommends 5 KB.
-const MOST_BYTES: usize = 16 * 1024;
-/// Whoever has many slow hosts holds no more of what all outgoing requests share.
-const AT_ONCE: usize = 16;
-/// For one of these places; a fetch itself has the guarded client's patience.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds that a document is kept where its answer does not say.
 const USUAL: i64 = 3600;
 const SHORTEST: i64 = 60;
@@ -45,6 +40,8 @@ const LONGEST: i64 = 86_400;
 /// Seconds after which one that could not be had is asked for again. §4.3 lets nobody keep an error; this keeps none, it
 /// spares a host that fails from being asked by each of a stranger's requests.
 const PAUSE: i64 = 10;
+/// And where there was no room for one more request.
+const BUSY_PAUSE: i64 = 2;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -52,7 +49,6 @@ pub struct ClientDocuments {
     /// What they may ask for beside the scopes of APIs; nothing where the settings let nobody be known in this way.
     scopes: Option<Scopes>,
     known: Cache<ClientId, Arc<Mutex<Kept>>>,
-    slots: Arc<Semaphore>,
 }
 
 /// What is known of one address.
@@ -60,12 +56,15 @@ pub struct ClientDocuments {
 struct Kept {
     until: Option<Timestamp>,
     document: Option<(ClientMetadata, Timestamp)>,
+    busy: bool,
     /// As the client of the document is while these are the APIs.
     client: Option<(Arc<Vec<Api>>, Arc<Client>)>,
 }
 
 /// Why there is no document now.
 enum Problem {
+    /// Our own fault: its host was not asked, or not for long.
+    Busy,
     /// Its host may be there again in a moment.
     Away(String),
     /// It is not there any more, or says what no document may.
@@ -74,7 +73,7 @@ enum Problem {
 
 impl ClientDocuments {
     pub fn new(scopes: Option<Scopes>) -> Self {
-        Self { scopes, known: Cache::new(MOST), slots: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { scopes, known: Cache::new(MOST) }
     }
 
     #[must_use]
@@ -102,7 +101,13 @@ impl Provider {
             let fetched = self.fetch_document(id).await;
             kept.take(id, fetched, now);
         }
-        Ok(kept.client(id, scopes, apis))
+        match kept.client(id, scopes, apis) {
+            None if kept.busy => {
+                let text = "The client's metadata document cannot be fetched now. Try again in a moment.";
+                Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, text))
+            }
+            client => Ok(client),
+        }
     }
 
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
@@ -120,24 +125,27 @@ impl Provider {
         Ok(Some(Arc::new(client)))
     }
 
+    /// Whether this server may send a browser to the client's addresses before it has shown a page. Not for a metadata
+    /// document that no user has allowed anything yet: its author could use this server to redirect to any address
+    /// (RFC 9700 §4.11.2).
+    pub(super) async fn may_redirect_without_page(&self, client: &Client) -> Result<bool> {
+        if client.registered != Registered::ByDocument {
+            return Ok(true);
+        }
+        Ok(consents::has_any(self.store.read(), &client.id).await?)
+    }
+
     async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), Problem> {
-        let slot = tokio::time::timeout(PATIENCE, self.client_documents.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err(Problem::Away("too many others are fetched".to_owned())) };
-        let fetched = self.outbound.get(id.as_str(), "application/json").await.map_err(|error| match error {
-            OutboundError::Unknown
-            | OutboundError::Unreachable(_)
-            | OutboundError::Slow
-            | OutboundError::Busy
-            | OutboundError::Status(429 | 500..) => Problem::Away(error.to_string()),
-            _ => Problem::Gone(error.to_string()),
+        let outbound = self.outbound.for_purpose(Purpose::ClientDocuments).named_by(NamedBy::Stranger);
+        let fetched = outbound.get(id.as_str(), "application/json").await.map_err(|error| match error {
+            OutboundError::Busy => Problem::Busy,
+            error if error.is_temporary() => Problem::Away(error.to_string()),
+            error => Problem::Gone(error.to_string()),
         })?;
         let kind = fetched.content_type.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
             return Err(Problem::Gone("it is not served as JSON".to_owned()));
-        }
-        if fetched.body.len() > MOST_BYTES {
-            return Err(Problem::Gone(format!("it has more than {MOST_BYTES} bytes")));
         }
         let meta = read(id, &fetched.body).map_err(|error| Problem::Gone(error.description.into_owned()))?;
         Ok((meta, fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST)))
@@ -149,7 +157,13 @@ impl Kept {
     fn take(&mut self, id: &ClientId, fetched: std::result::Result<(ClientMetadata, i64), Problem>, now: Timestamp) {
         let (seconds, problem) = match fetched {
             Ok((meta, seconds)) => {
-                *self = Self { until: Some(now.plus_seconds(seconds)), document: Some((meta, now)), client: None };
+                let (until, document) = (Some(now.plus_seconds(seconds)), Some((meta, now)));
+                *self = Self { until, document, ..Self::default() };
+                return;
+            }
+            Err(Problem::Busy) => {
+                tracing::warn!(client = %id, "no room for one more request for a client's metadata document");
+                (self.busy, self.until) = (true, Some(now.plus_seconds(BUSY_PAUSE)));
                 return;
             }
             Err(Problem::Away(problem)) => (LONGEST, problem),
@@ -159,7 +173,7 @@ impl Kept {
         if self.document.as_ref().is_none_or(|(_, read_at)| now >= read_at.plus_seconds(seconds)) {
             *self = Self::default();
         }
-        self.until = Some(now.plus_seconds(PAUSE));
+        (self.busy, self.until) = (false, Some(now.plus_seconds(PAUSE)));
     }
 
     fn client(&mut self, id: &ClientId, scopes: &Scopes, apis: Arc<Vec<Api>>) -> Option<Arc<Client>> {

@@ -10,23 +10,106 @@ use serde::Serialize;
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::EventId;
 use crate::domain::jwks::JwkSet;
 use crate::domain::secret::Secret;
 use crate::keys::client_jws::{self, Unverified, Verified};
 use crate::keys::encryption;
 use crate::keys::jwt::{self, JwtType};
+use crate::keys::remote::{KeySource, KeysError, Wanted};
+use crate::outbound::{NamedBy, OutboundError};
+use crate::store::events;
+
+/// Why there are no keys to verify with or to encrypt to.
+#[derive(Debug)]
+pub enum NoKeys {
+    /// The client publishes none that can be used; why, for the log.
+    Unusable(String),
+    /// They may be there in a moment. This is not the client's fault: the answer is 503.
+    Unavailable(OAuthError),
+}
+
+/// Why a client's signature was not verified.
+#[derive(Debug)]
+pub enum SignatureError {
+    Refused(&'static str),
+    Unavailable(OAuthError),
+}
+
+impl Client {
+    /// Who named the addresses that are asked for the client.
+    pub const fn named_by(&self) -> NamedBy {
+        match self.registered {
+            Registered::ByAdmin => NamedBy::Administrator,
+            Registered::Dynamically => NamedBy::SelfRegistered,
+            Registered::ByDocument => NamedBy::Stranger,
+        }
+    }
+}
 
 impl Provider {
-    /// A client's public keys, with the key `kid` among them where it can be had.
-    pub async fn client_keys(&self, client: &Client, kid: Option<&str>) -> Option<Arc<JwkSet>> {
+    /// A client's public keys, with what is wanted among them if it can be fetched.
+    pub async fn client_keys(&self, client: &Client, wanted: Wanted<'_>) -> std::result::Result<Arc<JwkSet>, NoKeys> {
         match (&client.meta.jwks, &client.meta.jwks_uri) {
-            (Some(keys), _) => Some(Arc::new(keys.clone())),
+            (Some(keys), _) => Ok(Arc::new(keys.clone())),
             (None, Some(uri)) => {
-                self.remote_keys.get(client.id.as_str(), uri.as_str(), kid.into(), self.env.now()).await
+                let (owner, named_by) = (client.id.as_str(), client.named_by());
+                self.published_keys(KeySource { owner, url: uri.as_str(), named_by }, Some(client), wanted).await
             }
-            (None, None) => None,
+            (None, None) => Err(NoKeys::Unusable("the client has no keys".to_owned())),
         }
+    }
+
+    /// The keys that are published at `source`. An event tells administrators when they have become too old to be used,
+    /// once until they are fetched again.
+    pub async fn published_keys(
+        &self,
+        source: KeySource<'_>,
+        client: Option<&Client>,
+        wanted: Wanted<'_>,
+    ) -> std::result::Result<Arc<JwkSet>, NoKeys> {
+        let now = self.env.now();
+        let error = match self.remote_keys.get(source, wanted, now).await {
+            Ok(keys) => return Ok(keys),
+            Err(error) => error,
+        };
+        let why = format!("keys at {}: {error}", source.url);
+        let is_temporary = match &error {
+            KeysError::Unusable(_) => false,
+            // A stranger's host that fails is the stranger's fault; that there is no room for its request is ours.
+            KeysError::Fetch(error) if source.named_by == NamedBy::Stranger => *error == OutboundError::Busy,
+            KeysError::Fetch(error) => error.is_temporary(),
+            KeysError::Expired { .. } => true,
+        };
+        if let (KeysError::Expired { fetched_at, problem, first: true }, Some(client)) = (&error, client)
+            && source.named_by != NamedBy::Stranger
+        {
+            let hours = now.since(*fetched_at) / 3_600_000;
+            let detail = format!("{} was last fetched {hours} hours ago: {problem}", source.url);
+            self.record_expired_keys(client, detail).await.map_err(NoKeys::Unavailable)?;
+        }
+        if is_temporary {
+            let text = "The keys of the client or issuer cannot be fetched now. Try again in a moment.";
+            return Err(NoKeys::Unavailable(OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(why)));
+        }
+        Err(NoKeys::Unusable(why))
+    }
+
+    async fn record_expired_keys(&self, client: &Client, detail: String) -> Result<()> {
+        let event = Event {
+            id: EventId(self.env.uuid()),
+            at: self.env.now(),
+            kind: EventKind::ClientKeysExpired,
+            actor: Actor::System,
+            user: None,
+            client: Some(client.id.clone()),
+            origin: Origin::default(),
+            detail,
+        };
+        let written = self.store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
+        Ok(written.await?)
     }
 
     /// Its secret, where one is kept that gives itself back.
@@ -40,15 +123,22 @@ impl Provider {
         client: &Client,
         token: &str,
         allowed: &[SigningAlg],
-    ) -> std::result::Result<Verified, &'static str> {
-        let header = client_jws::peek_header(token).ok_or("it is no signed JWT")?;
+    ) -> std::result::Result<Verified, SignatureError> {
+        let header = client_jws::peek_header(token).ok_or(SignatureError::Refused("it is no signed JWT"))?;
         let named = |name| header.get(name).and_then(|value: &serde_json::Value| value.as_str());
         let alg = named("alg").and_then(SigningAlg::parse).filter(|alg| allowed.contains(alg));
-        if alg.ok_or("its algorithm is not the client's")? == SigningAlg::HS256 {
-            let secret = self.client_secret(client).ok_or("the client has no secret for a MAC")?;
+        if alg.ok_or(SignatureError::Refused("its algorithm is not the client's"))? == SigningAlg::HS256 {
+            let secret = self.client_secret(client);
+            let secret = secret.ok_or(SignatureError::Refused("the client has no secret for a MAC"))?;
             return client_jws::verify_mac(token, &secret).map_err(told);
         }
-        let keys = self.client_keys(client, named("kid")).await.ok_or("the client's keys cannot be had")?;
+        let keys = self.client_keys(client, named("kid").into()).await.map_err(|error| match error {
+            NoKeys::Unavailable(error) => SignatureError::Unavailable(error),
+            NoKeys::Unusable(why) => {
+                tracing::warn!(client = %client.id, why, "the client's keys cannot be used");
+                SignatureError::Refused("the client's keys cannot be used")
+            }
+        })?;
         client_jws::verify(token, allowed, &keys).map_err(told)
     }
 
@@ -82,15 +172,18 @@ impl Provider {
             OAuthError::new(ErrorCode::InvalidRequest, "The client has no key to which the answer can be encrypted.")
                 .because(cause)
         };
-        let keys = self.client_keys(client, None).await.ok_or_else(|| unfit("its keys cannot be had".into()))?;
+        let keys = self.client_keys(client, Wanted::Any).await.map_err(|error| match error {
+            NoKeys::Unavailable(error) => error,
+            NoKeys::Unusable(why) => unfit(why),
+        })?;
         encryption::encrypt_to_client(signed, &keys, alg, enc.unwrap_or(ContentEncryption::A128CbcHs256))
             .map_err(|error| unfit(error.to_string()))
     }
 }
 
-fn told(error: Unverified) -> &'static str {
-    match error {
+fn told(error: Unverified) -> SignatureError {
+    SignatureError::Refused(match error {
         Unverified::UnknownKey => "no key of the client's fits",
         Unverified::Refused(why) => why,
-    }
+    })
 }

@@ -60,7 +60,5 @@ pub struct Provider {
     pub seen_tokens: SeenTokens,
     /// For what strangers name.
     pub outbound: Outbound,
-    /// For apps that are told of a sign-out.
-    pub logouts: Outbound,
     pub master: MasterKey,
 }

@@ -6,6 +6,7 @@
 
 use super::Provider;
 use super::access_token::Verified;
+use super::client_keys::NoKeys;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::token::Asking;
 use crate::domain::certificate::Confirmation;
@@ -16,16 +17,24 @@ use crate::keys::remote::Wanted;
 
 impl Provider {
     /// Whether that certificate is the client's: one that names it (§2.1.2), or one of those that it published (§2.2.2).
-    pub async fn is_certified(&self, client: &Client, certificate: &ClientCertificate) -> bool {
+    pub async fn is_certified(&self, client: &Client, certificate: &ClientCertificate) -> Result<bool> {
         let names = certificate.names();
         if client.meta.certificate_names().iter().any(|own| names.contains(&own.digest())) {
-            return true;
+            return Ok(true);
         }
         let by_its_own = client.meta.token_endpoint_auth_method == ClientAuthMethod::SelfSignedTlsClientAuth;
-        let Some(uri) = client.meta.jwks_uri.as_ref().filter(|_| by_its_own) else { return false };
-        let (owner, thumbprint) = (client.id.as_str(), certificate.thumbprint);
-        let keys = self.remote_keys.get(owner, uri.as_str(), Wanted::Certificate(thumbprint), self.env.now()).await;
-        keys.is_some_and(|keys| keys.certificates().any(|own| own == thumbprint))
+        if !by_its_own || client.meta.jwks_uri.is_none() {
+            return Ok(false);
+        }
+        let thumbprint = certificate.thumbprint;
+        match self.client_keys(client, Wanted::Certificate(thumbprint)).await {
+            Ok(keys) => Ok(keys.certificates().any(|own| own == thumbprint)),
+            Err(NoKeys::Unavailable(error)) => Err(error),
+            Err(NoKeys::Unusable(why)) => {
+                tracing::warn!(client = %client.id, why, "the client's certificates cannot be used");
+                Ok(false)
+            }
+        }
     }
 }
 

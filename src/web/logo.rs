@@ -22,7 +22,7 @@ pub async fn show(State(app): State<App>, InPath(id): InPath<String>) -> Result<
     let id = ClientId::parse(&id).map_err(|_| nothing())?;
     let client = app.provider.client(&id).await?.ok_or_else(nothing)?;
     let uri = client.meta.logo_uri.as_ref().ok_or_else(nothing)?;
-    Ok(match app.images.get(uri.as_str(), app.env().now()).await {
+    Ok(match app.images.get(uri.as_str(), client.named_by(), app.env().now()).await {
         Some(image) => picture(image.media_type, "public, max-age=3600", image.bytes.clone()),
         None => picture("image/svg+xml", "public, max-age=60", drawn(&card(&client).letters()).into_bytes()),
     })

@@ -54,6 +54,7 @@ mod resources;
 mod response_types;
 mod setup;
 mod signup;
+mod silent_names;
 mod step_up;
 mod support;
 mod tls;

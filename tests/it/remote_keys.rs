@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::jwks::JwkSet;
 use signet::env::Timestamp;
-use signet::keys::remote::{RemoteKeys, Wanted};
-use signet::outbound::Outbound;
+use signet::keys::remote::{KeySource, KeysError, RemoteKeys, Wanted};
+use signet::outbound::{NamedBy, Outbound, OutboundError};
 
 use crate::support::receiver::{self, Answer, Receiver};
 
@@ -27,11 +27,15 @@ impl Known {
     async fn new(answer: Answer) -> Self {
         let there = Receiver::start().await;
         there.answer(PATH, answer);
-        Self { there, keys: RemoteKeys::new(near()), now: Timestamp::from_seconds(1_800_000_000) }
+        Self { there, keys: RemoteKeys::new(&near()), now: Timestamp::from_seconds(1_800_000_000) }
+    }
+
+    async fn fetch(&self, kid: Option<&str>) -> Result<Arc<JwkSet>, KeysError> {
+        self.keys.get(source("app", &self.there.at(PATH)), kid.into(), self.now).await
     }
 
     async fn get(&self, kid: Option<&str>) -> Option<Arc<JwkSet>> {
-        self.keys.get("app", &self.there.at(PATH), kid.into(), self.now).await
+        self.fetch(kid).await.ok()
     }
 
     async fn has(&self, kid: &str) -> bool {
@@ -45,6 +49,10 @@ impl Known {
     fn fetches(&self) -> usize {
         self.there.requests(PATH).len()
     }
+}
+
+fn source<'a>(owner: &'a str, url: &'a str) -> KeySource<'a> {
+    KeySource { owner, url, named_by: NamedBy::Administrator }
 }
 
 /// One that may go to 127.0.0.1.
@@ -63,7 +71,7 @@ fn answer(kids: &[&str]) -> Answer {
     Answer::json(&set(kids))
 }
 
-/// As long as the answer says, but a minute at least and a day at most.
+/// As long as the answer says, but a minute at least and twelve hours at most.
 #[tokio::test]
 async fn a_set_is_kept_as_long_as_it_says_within_bounds() {
     for (says, seconds) in [
@@ -71,7 +79,7 @@ async fn a_set_is_kept_as_long_as_it_says_within_bounds() {
         (Some("max-age=300"), 300),
         (Some("no-store"), 60),
         (Some("max-age=1"), 60),
-        (Some("max-age=31536000"), 86_400),
+        (Some("max-age=31536000"), 43_200),
     ] {
         let answer = says.into_iter().fold(answer(&["a"]), |answer, says| answer.header("cache-control", says));
         let mut known = Known::new(answer).await;
@@ -142,7 +150,7 @@ async fn what_is_no_key_set_is_refused_and_not_asked_again_for_a_minute() {
     ] {
         let mut known = Known::new(answer_given).await;
         known.there.answer("/other", answer(&["a"]));
-        known.keys = RemoteKeys::new(near().patient(Duration::from_secs(1)));
+        known.keys = RemoteKeys::new(&near().patient(Duration::from_secs(1)));
         assert!(known.get(None).await.is_none(), "{what}");
         known.there.answer(PATH, answer(&["a"]));
         known.advance(59);
@@ -154,17 +162,54 @@ async fn what_is_no_key_set_is_refused_and_not_asked_again_for_a_minute() {
     }
 }
 
-/// A host that is away for a while locks nobody out.
+/// A host that is away for hours locks nobody out. Keys that it removed count until a day after the last successful fetch
+/// and no longer; the first refusal says so, for the record.
 #[tokio::test]
-async fn what_was_there_is_better_than_nothing() {
+async fn published_keys_are_used_for_a_day_at_most() {
     let mut known = Known::new(answer(&["a"])).await;
     assert!(known.has("a").await);
-    for broken in [Answer::status(503), Answer::json(&json!({ "keys": 1 }))] {
+    for broken in [Answer::status(503), Answer::json(&json!({ "keys": 1 })), Answer::silence()] {
         known.there.answer(PATH, broken);
-        known.advance(86_400);
+        known.advance(21_600);
         assert!(known.has("a").await);
     }
-    assert_eq!(known.fetches(), 3);
+    assert_eq!(known.fetches(), 4);
+    known.advance(21_599);
+    assert!(known.has("a").await, "a second before");
+    known.advance(1);
+    let first = known.fetch(Some("a")).await;
+    assert!(matches!(first, Err(KeysError::Expired { first: true, .. })), "{first:?}");
+    let again = known.fetch(None).await;
+    assert!(matches!(again, Err(KeysError::Expired { first: false, .. })), "{again:?}");
+    known.there.answer(PATH, answer(&["a"]));
+    known.advance(60);
+    assert!(known.has("a").await, "and when it is mended, all is well");
+}
+
+/// A caller that goes away does not end the fetch that others need.
+#[tokio::test]
+async fn a_fetch_outlives_the_request_that_began_it() {
+    let known = Known::new(Answer::silence()).await;
+    let (keys, url, now) = (known.keys.clone(), known.there.at(PATH), known.now);
+    let began = tokio::spawn(async move { keys.get(source("app", &url), Wanted::Any, now).await });
+    known.there.asked(PATH, 1).await;
+    began.abort();
+    assert!(began.await.unwrap_err().is_cancelled());
+    assert_eq!(known.fetch(None).await, Err(KeysError::Fetch(OutboundError::Slow)));
+    assert_eq!(known.fetches(), 1);
+}
+
+/// Anybody can name a key that the client does not have; while its host is silent, those that are known go on.
+#[tokio::test]
+async fn known_keys_do_not_wait_for_unknown_ones() {
+    let known = Known::new(answer(&["a"])).await;
+    assert!(known.has("a").await);
+    known.there.answer(PATH, Answer::silence());
+    let (keys, url, now) = (known.keys.clone(), known.there.at(PATH), known.now);
+    let made_up = tokio::spawn(async move { keys.get(source("app", &url), Wanted::Kid("made up"), now).await });
+    known.there.asked(PATH, 2).await;
+    assert!(known.has("a").await);
+    assert!(!made_up.is_finished());
 }
 
 /// However many wait for a host that never answers, the keys of another one are there at once.
@@ -175,11 +220,11 @@ async fn a_slow_host_costs_its_own_client_alone() {
     let (keys, now) = (slow.keys.clone(), slow.now);
     let waiting = tokio::spawn({
         let (keys, url) = (keys.clone(), slow.there.at(PATH));
-        async move { join_all((0..50).map(|_| keys.get("slow", &url, Wanted::Any, now))).await }
+        async move { join_all((0..50).map(|_| keys.get(source("slow", &url), Wanted::Any, now))).await }
     });
     slow.there.asked(PATH, 1).await;
-    assert!(keys.get("quick", &quick.at(PATH), Wanted::Kid("a"), now).await.is_some_and(|keys| keys.has("a")));
+    assert!(keys.get(source("quick", &quick.at(PATH)), Wanted::Kid("a"), now).await.is_ok_and(|keys| keys.has("a")));
     assert!(!waiting.is_finished());
-    assert!(waiting.await.unwrap().iter().all(Option::is_none));
+    assert!(waiting.await.unwrap().iter().all(Result::is_err));
     assert_eq!(slow.fetches(), 1);
 }

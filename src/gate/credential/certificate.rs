@@ -33,8 +33,10 @@ impl Gate {
                 let Some(client) = client.filter(|client| clients.iter().all(|known| known.id != client.id)) else {
                     continue;
                 };
-                if provider.is_certified(&client, certificate).await {
-                    clients.push(client);
+                match provider.is_certified(&client, certificate).await {
+                    Ok(true) => clients.push(client),
+                    Ok(false) => {}
+                    Err(error) => return Ok(Err(Unproven::Unavailable(error))),
                 }
             }
         }

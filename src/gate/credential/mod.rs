@@ -21,12 +21,14 @@ use crate::domain::api::Api;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::GrantType;
 use crate::domain::gate::Way;
-use crate::protocol::error::Result;
+use crate::protocol::error::{OAuthError, Result};
 
 /// Why nobody is known.
 pub(super) enum Unproven {
     Nothing,
     Refused(Refusal),
+    /// It cannot be told now; the answer is 503.
+    Unavailable(OAuthError),
 }
 
 pub(super) type Proven = std::result::Result<Identity, Unproven>;

@@ -55,7 +55,7 @@ fn refused(reason: Reason, text: &str) -> Unproven {
 fn unproven(why: Unproven) -> Unproven {
     match why {
         Unproven::Refused(refusal) => Unproven::Refused(Refusal { tried: Some(Way::Session), ..refusal }),
-        Unproven::Nothing => Unproven::Nothing,
+        why @ (Unproven::Nothing | Unproven::Unavailable(_)) => why,
     }
 }
 

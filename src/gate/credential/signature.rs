@@ -20,6 +20,8 @@ use crate::gate::Gate;
 use crate::gate::fields::Fields;
 use crate::gate::original::Original;
 use crate::gate::verdict::{Reason, Refusal};
+use crate::keys::remote::Wanted;
+use crate::protocol::client_keys::NoKeys;
 use crate::protocol::error::Result;
 
 /// How many ways to take `client_id:kid` apart are tried; either half may have colons.
@@ -67,8 +69,10 @@ impl Gate {
             Ok(checked) => checked,
             Err(error) => return Ok(Err(refused(&error))),
         };
-        let Some((client, key)) = self.signer(checked.keyid()).await? else {
-            return Ok(Err(refused(&checked.without_key(request))));
+        let (client, key) = match self.signer(checked.keyid()).await {
+            Ok(Some(signer)) => signer,
+            Ok(None) => return Ok(Err(refused(&checked.without_key(request)))),
+            Err(error) => return Ok(Err(Unproven::Unavailable(error))),
         };
         if let Err(error) = checked.verify(request, &key) {
             return Ok(Err(refused(&error)));
@@ -105,7 +109,11 @@ impl Gate {
             let Ok(id) = ClientId::parse(id) else { continue };
             let client = store.authority().client(store, &id).await?.filter(|client| acts_for_itself(client));
             let Some(client) = client else { continue };
-            let Some(keys) = provider.client_keys(&client, Some(kid)).await else { continue };
+            let keys = match provider.client_keys(&client, Wanted::Kid(kid)).await {
+                Ok(keys) => keys,
+                Err(NoKeys::Unusable(_)) => continue,
+                Err(NoKeys::Unavailable(error)) => return Err(error),
+            };
             let named = keys.keys().filter(|key| key.get("kid").and_then(|it| it.as_str()) == Some(kid));
             let ready = |key: &serde_json::Map<_, _>| {
                 self.signature_keys.ready(&provider.master, name, None, &Material::Jwk(key.clone()))

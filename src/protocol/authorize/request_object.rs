@@ -11,7 +11,9 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::secret::{Digest, SecretKind};
 use crate::keys::encryption;
+use crate::outbound::Purpose;
 use crate::protocol::Provider;
+use crate::protocol::client_keys::SignatureError;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::store::{pushed_requests, used_once};
@@ -88,7 +90,8 @@ impl Provider {
         if !client.meta.request_uris.iter().any(|known| known.as_str() == uri) {
             return Err(bad_uri("request_uri is not one of the addresses that this client has registered."));
         }
-        let fetched = self.outbound.get(uri, "application/oauth-authz-req+jwt, application/jwt").await;
+        let outbound = self.outbound.for_purpose(Purpose::RequestObjects).named_by(client.named_by());
+        let fetched = outbound.get(uri, "application/oauth-authz-req+jwt, application/jwt").await;
         let fetched = fetched.map_err(|error| {
             bad_uri("The request object could not be fetched from request_uri.").because(error.to_string())
         })?;
@@ -109,7 +112,10 @@ impl Provider {
         };
         let registered = client.meta.request_object_signing_alg;
         let allowed = registered.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
-        let verified = self.verify_of_client(client, signed, &allowed).await.map_err(bad_object)?;
+        let verified = self.verify_of_client(client, signed, &allowed).await.map_err(|error| match error {
+            SignatureError::Refused(why) => bad_object(why),
+            SignatureError::Unavailable(error) => error,
+        })?;
         if !verified.is_typed(&["oauth-authz-req+jwt"]) {
             return Err(bad_object("its typ is that of something else"));
         }

@@ -19,6 +19,7 @@ use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::{ClientMetadata, FieldError};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::SecretKind;
+use crate::outbound::{NamedBy, OutboundError, Purpose};
 use std::sync::Arc;
 
 pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
@@ -102,8 +103,15 @@ impl Provider {
     async fn check_sector(&self, meta: &ClientMetadata) -> Result<()> {
         let Some(uri) = &meta.sector_identifier_uri else { return Ok(()) };
         let field = "sector_identifier_uri";
-        let fetched = self.outbound.get(uri.as_str(), "application/json").await;
-        let fetched = fetched.map_err(|error| wrong(field, "cannot be fetched.").because(error.to_string()))?;
+        let outbound = self.outbound.for_purpose(Purpose::SectorIdentifiers).named_by(NamedBy::SelfRegistered);
+        let fetched = outbound.get(uri.as_str(), "application/json").await;
+        let fetched = fetched.map_err(|error| match error {
+            OutboundError::Busy => {
+                let text = "sector_identifier_uri cannot be fetched now. Try again in a moment.";
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error.to_string())
+            }
+            error => wrong(field, "cannot be fetched.").because(error.to_string()),
+        })?;
         let listed: Vec<String> =
             serde_json::from_slice(&fetched.body).map_err(|_| wrong(field, "is not a JSON array of addresses."))?;
         if meta.redirect_uris.iter().all(|uri| listed.iter().any(|listed| listed == uri.as_str())) {

@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 use super::policy::Policy;
 use crate::domain::algorithms::SigningAlg;
 use crate::keys::client_jws;
+use crate::keys::remote::KeySource;
+use crate::outbound::NamedBy;
 use crate::protocol::Provider;
+use crate::protocol::client_keys::NoKeys;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 impl Provider {
@@ -24,8 +27,12 @@ impl Provider {
         };
         let header = client_jws::peek_header(token).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
-        let keys = self.remote_keys.get("software statements", &trusted.jwks_uri, kid.into(), self.env.now()).await;
-        let keys = keys.ok_or_else(|| invalid("its issuer's keys cannot be had"))?;
+        let url = trusted.jwks_uri.as_str();
+        let source = KeySource { owner: "software statements", url, named_by: NamedBy::Administrator };
+        let keys = self.published_keys(source, None, kid.into()).await.map_err(|error| match error {
+            NoKeys::Unavailable(error) => error,
+            NoKeys::Unusable(why) => invalid(&why),
+        })?;
         let verified =
             client_jws::verify(token, &SigningAlg::ASYMMETRIC, &keys).map_err(|_| invalid("its signature"))?;
         let claims = verified.claims().ok_or_else(|| invalid("its claims are no JSON object"))?;

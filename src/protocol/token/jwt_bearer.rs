@@ -13,9 +13,11 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::TrustedIssuer;
 use crate::domain::secret::Digest;
 use crate::keys::client_jws::{self, Unverified, Verified};
+use crate::keys::remote::KeySource;
 use crate::protocol::Provider;
 use crate::protocol::authorize::request_object::names;
 use crate::protocol::client_assertion::{SKEW, good_until};
+use crate::protocol::client_keys::NoKeys;
 use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::store::used_once;
@@ -29,7 +31,7 @@ impl Provider {
     pub(super) async fn assert_itself(&self, asking: Asking<'_>, assertion: &str) -> Result<TokenSet> {
         let client = asking.client;
         let now = self.env.now();
-        let (trusted, verified) = self.vouched_for(client, assertion).await.map_err(refused)?;
+        let (trusted, verified) = self.vouched_for(client, assertion).await?;
         let claims = verified.claims().ok_or_else(|| refused("its claims are no JSON object"))?;
         let ends = good_until(&claims, now).map_err(refused)?;
         let (authorization, plan) = self.for_itself(&asking).await?;
@@ -58,23 +60,22 @@ impl Provider {
     }
 
     /// Which of the client's trusted issuers vouches for it by that token.
-    async fn vouched_for<'c>(
-        &self,
-        client: &'c Client,
-        assertion: &str,
-    ) -> std::result::Result<(&'c TrustedIssuer, Verified), String> {
+    async fn vouched_for<'c>(&self, client: &'c Client, assertion: &str) -> Result<(&'c TrustedIssuer, Verified)> {
         // Unverified, to know whose keys to ask; what is verified below are the same bytes.
-        let said = client_jws::peek_claims(assertion).ok_or("it is no signed JWT")?;
+        let said = client_jws::peek_claims(assertion).ok_or_else(|| refused("it is no signed JWT"))?;
         let trusted = client.meta.jwt_bearer.iter().find(|trusted| self.is_of(trusted, &said));
-        let trusted = trusted.ok_or("no trusted issuer fits its iss, sub and aud")?;
+        let trusted = trusted.ok_or_else(|| refused("no trusted issuer fits its iss, sub and aud"))?;
         let header = client_jws::peek_header(assertion).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
-        let keys =
-            self.remote_keys.get(client.id.as_str(), trusted.jwks_uri.as_str(), kid.into(), self.env.now()).await;
-        let keys = keys.ok_or_else(|| format!("the keys of {} cannot be had", trusted.issuer))?;
+        let (owner, url, named_by) = (client.id.as_str(), trusted.jwks_uri.as_str(), client.named_by());
+        let source = KeySource { owner, url, named_by };
+        let keys = self.published_keys(source, Some(client), kid.into()).await.map_err(|error| match error {
+            NoKeys::Unavailable(error) => error,
+            NoKeys::Unusable(why) => refused(why),
+        })?;
         let verified = client_jws::verify(assertion, &SigningAlg::ASYMMETRIC, &keys).map_err(|error| match error {
-            Unverified::UnknownKey => format!("no key of {} fits", trusted.issuer),
-            Unverified::Refused(why) => why.to_owned(),
+            Unverified::UnknownKey => refused(format!("no key of {} fits", trusted.issuer)),
+            Unverified::Refused(why) => refused(why),
         })?;
         Ok((trusted, verified))
     }

@@ -112,7 +112,7 @@ async fn a_forged_certificate_header_is_nobody() {
         let robot = Shown::self_signed("robot");
         apply_clients(&gated.server, json!([its_own("robot", &robot)])).await.unwrap();
         let pem: String = url::form_urlencoded::byte_serialize(robot.cert.as_bytes()).collect();
-        let (rfc9440, xfcc) = (handed_on(&robot), format!("Cert=\"{}\"", pem.replace('+', "%20")));
+        let (rfc9440, xfcc) = (handed_on(&robot), format!("Hash=ab;Cert=\"{}\"", pem.replace('+', "%20")));
         let value = match kind {
             Kind::Caddy => &rfc9440,
             Kind::Envoy => &xfcc,

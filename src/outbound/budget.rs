@@ -1,0 +1,300 @@
+//! How many requests go out at once. Each purpose has a budget of its own for each origin of the names that it asks, so
+//! that hosts which strangers name cannot delay what an administrator registered.
+//!
+//! In a full budget a request that has taken longer than [`GRACE`] makes room for one that waits, and so it does among the
+//! hosts of one site, of which somebody may own any number. A host that answers is therefore asked within about a second,
+//! however many silent hosts others have named.
+//!
+//! Next door: [`super::client`], which sends the requests; [`super::dns`], the name servers' side of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::OutboundError;
+
+/// Requests of one budget at a time.
+const MAX_REQUESTS: usize = 64;
+const MAX_REQUESTS_OF_STRANGERS: usize = 256;
+/// Requests of one budget to one site at a time.
+const MAX_REQUESTS_PER_SITE: usize = 32;
+/// Requests of one budget to one host at a time.
+const MAX_REQUESTS_PER_HOST: usize = 4;
+/// After this a request makes room for one that waits.
+const GRACE: Duration = Duration::from_secs(1);
+/// Hosts and sites whose requests are counted, for a minute after the last one.
+const MAX_HOSTS: u64 = 10_000;
+const HOST_TTL: Duration = Duration::from_mins(1);
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `jwks_uri` of clients, of trusted issuers and of software statements.
+    ClientKeys,
+    /// Metadata documents whose address is the `client_id`.
+    ClientDocuments,
+    /// `request_uri` (RFC 9101 §5.2).
+    RequestObjects,
+    /// `sector_identifier_uri` (OpenID Connect Registration §5).
+    SectorIdentifiers,
+    /// `logo_uri`.
+    Logos,
+    /// `backchannel_logout_uri`.
+    Logouts,
+}
+
+impl Purpose {
+    const COUNT: usize = 6;
+
+    /// The longest body that is read.
+    pub(super) const fn max_bytes(self) -> usize {
+        match self {
+            // Three times what the draft recommends (OAuth Client ID Metadata Document §6.6).
+            Self::ClientDocuments => 16 * 1024,
+            // More than a set of fifty keys has.
+            Self::ClientKeys => 64 * 1024,
+            Self::RequestObjects | Self::SectorIdentifiers | Self::Logos | Self::Logouts => 256 * 1024,
+        }
+    }
+}
+
+/// Who named the host of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// An administrator registered it, or a setting names it.
+    Administrator,
+    /// A client that registered itself (RFC 7591).
+    SelfRegistered,
+    /// The request that is being answered.
+    Stranger,
+}
+
+impl NamedBy {
+    pub const COUNT: usize = 3;
+
+    /// The index of its own in an array of [`Self::COUNT`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Administrator => 0,
+            Self::SelfRegistered => 1,
+            Self::Stranger => 2,
+        }
+    }
+}
+
+/// One budget for each purpose and origin.
+pub(super) struct Budgets(Vec<Budget>);
+
+impl Budgets {
+    pub(super) fn new() -> Self {
+        let is_strangers = |index: usize| index % NamedBy::COUNT == NamedBy::Stranger.index();
+        let max = |index| if is_strangers(index) { MAX_REQUESTS_OF_STRANGERS } else { MAX_REQUESTS };
+        Self((0..Purpose::COUNT * NamedBy::COUNT).map(|index| Budget::new(max(index))).collect())
+    }
+
+    pub(super) fn of(&self, purpose: Purpose, named_by: NamedBy) -> Result<&Budget, OutboundError> {
+        self.0.get(purpose as usize * NamedBy::COUNT + named_by.index()).ok_or(OutboundError::Busy)
+    }
+}
+
+/// The requests of one purpose and origin.
+pub(super) struct Budget {
+    all: Room,
+    sites: Cache<String, Arc<Room>>,
+    hosts: Cache<String, Arc<Semaphore>>,
+}
+
+impl Budget {
+    fn new(max: usize) -> Self {
+        Self {
+            all: Room::new(max),
+            sites: Cache::builder().max_capacity(MAX_HOSTS).time_to_idle(HOST_TTL).build(),
+            hosts: Cache::builder().max_capacity(MAX_HOSTS).time_to_idle(HOST_TTL).build(),
+        }
+    }
+
+    /// Runs `request` to `host` when there is room. [`OutboundError::Busy`] if there is none within `timeout`, or if the
+    /// request was slow and had to make room; [`OutboundError::Slow`] if it is not done within `timeout`.
+    pub(super) async fn run<T>(
+        &self,
+        host: &str,
+        timeout: Duration,
+        request: impl Future<Output = Result<T, OutboundError>>,
+    ) -> Result<T, OutboundError> {
+        let of_site = self.sites.get_with_by_ref(site(host), || Arc::new(Room::new(MAX_REQUESTS_PER_SITE)));
+        let of_host = self.hosts.get_with_by_ref(host, || Arc::new(Semaphore::new(MAX_REQUESTS_PER_HOST)));
+        let mut started = false;
+        let whole = async {
+            let _of_host = of_host.acquire().await.map_err(|_| OutboundError::Busy)?;
+            let mut of_site = of_site.enter().await?;
+            let mut of_all = self.all.enter().await?;
+            started = true;
+            tokio::select! {
+                done = request => done,
+                () = of_site.make_room() => Err(OutboundError::Busy),
+                () = of_all.make_room() => Err(OutboundError::Busy),
+            }
+        };
+        let done = tokio::time::timeout(timeout, whole).await;
+        done.unwrap_or(Err(if started { OutboundError::Slow } else { OutboundError::Busy }))
+    }
+}
+
+/// The last two labels of a name, or the whole of an address.
+fn site(host: &str) -> &str {
+    let host = host.trim_end_matches('.');
+    if host.starts_with('[') || host.ends_with(|last: char| last.is_ascii_digit()) {
+        return host;
+    }
+    let start = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+    host.get(start..).unwrap_or(host)
+}
+
+/// Slots for requests, and what waits for one.
+struct Room {
+    slots: Semaphore,
+    /// A permit for each request that waits and that no other one has made room for yet.
+    waiting: Semaphore,
+}
+
+impl Room {
+    fn new(max: usize) -> Self {
+        Self { slots: Semaphore::new(max), waiting: Semaphore::new(0) }
+    }
+
+    async fn enter(&self) -> Result<Slot<'_>, OutboundError> {
+        if let Ok(permit) = self.slots.try_acquire() {
+            return Ok(Slot { room: self, made_room: false, _permit: permit });
+        }
+        self.waiting.add_permits(1);
+        let waiting = Waiting(self);
+        let permit = self.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
+        // Whoever gave the slot back has taken its permit.
+        std::mem::forget(waiting);
+        Ok(Slot { room: self, made_room: false, _permit: permit })
+    }
+
+    /// One fewer waits.
+    fn forget_one(&self) {
+        if let Ok(waiting) = self.waiting.try_acquire() {
+            waiting.forget();
+        }
+    }
+}
+
+/// The place of a request that is under way.
+struct Slot<'a> {
+    room: &'a Room,
+    made_room: bool,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Slot<'_> {
+    /// Ends when this request is slow and another one waits.
+    async fn make_room(&mut self) {
+        tokio::time::sleep(GRACE).await;
+        match self.room.waiting.acquire().await {
+            Ok(waiting) => waiting.forget(),
+            // Nobody closes it.
+            Err(_) => std::future::pending().await,
+        }
+        self.made_room = true;
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if !self.made_room {
+            self.room.forget_one();
+        }
+    }
+}
+
+/// A request that waits for a slot, until it has one or is given up.
+struct Waiting<'a>(&'a Room);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.forget_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures::future::{join_all, pending};
+
+    use super::{Budget, MAX_REQUESTS, MAX_REQUESTS_PER_HOST, site};
+    use crate::outbound::OutboundError;
+
+    const TIMEOUT: Duration = Duration::from_secs(3);
+
+    async fn silent(budget: &Budget, host: String) -> Result<(), OutboundError> {
+        budget.run(&host, TIMEOUT, pending()).await
+    }
+
+    #[tokio::test]
+    async fn slow_requests_make_room_for_those_that_wait() {
+        let budget = Budget::new(MAX_REQUESTS);
+        let all = join_all((0..MAX_REQUESTS * 2).map(|n| silent(&budget, format!("silent.site-{n}.test"))));
+        let quick = async {
+            tokio::task::yield_now().await;
+            let done = budget.run("quick.test", TIMEOUT, async { Ok(()) });
+            tokio::time::timeout(Duration::from_millis(2800), done).await
+        };
+        let (all, done) = tokio::join!(all, quick);
+        assert_eq!(done, Ok(Ok(())), "after those that came before, each of which was slow");
+        let busy = all.iter().filter(|done| **done == Err(OutboundError::Busy)).count();
+        let slow = all.iter().filter(|done| **done == Err(OutboundError::Slow)).count();
+        assert!(busy >= MAX_REQUESTS && slow > 0 && busy + slow == all.len(), "{busy} {slow}");
+        assert_eq!(budget.all.waiting.available_permits(), 0);
+        assert_eq!(budget.all.slots.available_permits(), MAX_REQUESTS);
+    }
+
+    #[tokio::test]
+    async fn one_host_has_few_requests_at_once() {
+        let (budget, asked) = (Budget::new(MAX_REQUESTS), AtomicUsize::new(0));
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            pending::<Result<(), OutboundError>>().await
+        };
+        let all = join_all((0..10).map(|_| budget.run("one.test", TIMEOUT, ask())));
+        assert!(tokio::time::timeout(Duration::from_millis(200), all).await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), MAX_REQUESTS_PER_HOST);
+        assert_eq!(budget.all.slots.available_permits(), MAX_REQUESTS, "and none where they are given up");
+    }
+
+    #[tokio::test]
+    async fn the_hosts_of_one_site_leave_room_for_others() {
+        let budget = Budget::new(MAX_REQUESTS);
+        let all = join_all((0..MAX_REQUESTS * 2).map(|n| silent(&budget, format!("silent-{n}.site.test"))));
+        let quick = async {
+            tokio::task::yield_now().await;
+            let done = budget.run("quick.test", TIMEOUT, async { Ok(()) });
+            tokio::time::timeout(Duration::from_millis(500), done).await
+        };
+        let (_, done) = tokio::join!(all, quick);
+        assert_eq!(done, Ok(Ok(())), "at once");
+    }
+
+    #[test]
+    fn a_site_is_two_labels_or_an_address() {
+        for (host, expected) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com", "example.com"),
+            ("localhost", "localhost"),
+            ("a.example.com.", "example.com"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(site(host), expected, "{host}");
+        }
+    }
+}

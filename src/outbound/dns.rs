@@ -1,0 +1,130 @@
+//! Looks up host names: in /etc/hosts, then from the name servers of /etc/resolv.conf or of the setting
+//! `outbound.resolver`. A look-up blocks no thread, has a deadline, and ends with the request that needs it.
+//!
+//! Each origin of names ([`super::NamedBy`]) has a resolver of its own, because a resolver shares connections and memory
+//! between its look-ups.
+//!
+//! Next door: [`super::resolve`], which decides which of the addresses may be reached.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::{Hosts, TokioResolver};
+
+use super::OutboundError;
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+/// For one name with its search list, both address families and repeats; less than a request has.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
+/// For one answer of a name server.
+const MAX_ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+/// After the first one.
+const MAX_REPEATS: usize = 1;
+/// Answers that are remembered, and for how long at most.
+const MAX_ANSWERS: u64 = 500;
+const MAX_ANSWER_TTL: Duration = Duration::from_mins(5);
+const MAX_ABSENCE_TTL: Duration = Duration::from_secs(30);
+
+/// The names that one origin asks for.
+pub(super) struct Dns {
+    /// Of the setting; those of the system if there are none.
+    servers: Vec<SocketAddr>,
+    system: Mutex<Option<System>>,
+}
+
+/// What the system's files said when they were last read.
+#[derive(Clone)]
+struct System {
+    changed_at: [Option<SystemTime>; 2],
+    hosts: Arc<Hosts>,
+    resolver: TokioResolver,
+}
+
+impl Dns {
+    pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
+        Self { servers, system: Mutex::new(None) }
+    }
+
+    /// The addresses of `host`, at least one. [`OutboundError::Unknown`] if there is no such name;
+    /// [`OutboundError::Lookup`] if no name server says so or otherwise in time.
+    pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, OutboundError> {
+        let name = Name::from_str_relaxed(host).map_err(|_| OutboundError::Unknown)?;
+        let System { hosts, resolver, .. } = self.system().map_err(|error| lookup_error(&error))?;
+        let found = listed(&hosts, &name);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let found = tokio::time::timeout(LOOKUP_TIMEOUT, resolver.lookup_ip(name)).await;
+        let found: Vec<IpAddr> = match found {
+            Ok(Ok(found)) => found.iter().collect(),
+            Ok(Err(error)) if error.is_no_records_found() => return Err(OutboundError::Unknown),
+            Ok(Err(error)) => return Err(lookup_error(&error)),
+            Err(_) => return Err(OutboundError::Lookup("no answer in time".to_owned())),
+        };
+        if found.is_empty() { Err(OutboundError::Unknown) } else { Ok(found) }
+    }
+
+    /// The resolver, made anew when one of the system's files has changed.
+    fn system(&self) -> Result<System, NetError> {
+        let changed_at = [RESOLV_CONF, HOSTS].map(|file| std::fs::metadata(file).and_then(|of| of.modified()).ok());
+        // A look-up that panicked left what it found.
+        let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = system.as_ref().filter(|known| known.changed_at == changed_at) {
+            return Ok(known.clone());
+        }
+        let hosts = Arc::new(Hosts::from_system().unwrap_or_default());
+        let made = System { changed_at, hosts, resolver: self.resolver()? };
+        Ok(system.insert(made).clone())
+    }
+
+    fn resolver(&self) -> Result<TokioResolver, NetError> {
+        let (config, options) = if self.servers.is_empty() {
+            // As the C library does where no name server is set.
+            hickory_resolver::system_conf::read_system_conf()
+                .unwrap_or_else(|_| (servers(&[SocketAddr::from(([127, 0, 0, 1], 53))]), ResolverOpts::default()))
+        } else {
+            (servers(&self.servers), ResolverOpts::default())
+        };
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let own = builder.options_mut();
+        *own = options;
+        own.timeout = own.timeout.min(MAX_ANSWER_TIMEOUT);
+        own.attempts = own.attempts.min(MAX_REPEATS);
+        own.use_hosts_file = ResolveHosts::Never;
+        own.cache_size = MAX_ANSWERS;
+        own.positive_max_ttl = Some(MAX_ANSWER_TTL);
+        own.negative_max_ttl = Some(MAX_ABSENCE_TTL);
+        builder.build()
+    }
+}
+
+fn servers(addresses: &[SocketAddr]) -> ResolverConfig {
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        for connection in &mut server.connections {
+            connection.port = address.port();
+        }
+        server
+    };
+    ResolverConfig::from_parts(None, Vec::new(), addresses.iter().map(server).collect())
+}
+
+/// A name that /etc/hosts has is not asked for elsewhere, in neither address family.
+fn listed(hosts: &Hosts, name: &Name) -> Vec<IpAddr> {
+    [RecordType::A, RecordType::AAAA]
+        .into_iter()
+        .filter_map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)))
+        .flat_map(|found| found.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn lookup_error(error: &NetError) -> OutboundError {
+    OutboundError::Lookup(error.to_string())
+}
