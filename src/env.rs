@@ -4,8 +4,9 @@
 //! (clippy's `disallowed-methods` keeps the rest of the house from going around it).
 //! Next door: `config` (settings), `domain` (the values that carry these times).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,23 @@ impl Timestamp {
     pub fn date(self) -> time::OffsetDateTime {
         time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+/// Milliseconds on a clock of this process alone, which nobody sets: for how long something has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Monotonic(pub i64);
+
+impl Monotonic {
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1000)))
+    }
+
+    /// Milliseconds from `earlier` to here.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -98,6 +116,20 @@ impl Env {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How long this process has been running; the manual clock's own time in tests.
+    #[must_use]
+    pub fn uptime(&self) -> Monotonic {
+        match &self.clock {
+            Clock::System => {
+                static START: OnceLock<Instant> = OnceLock::new();
+                #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+                let elapsed = START.get_or_init(Instant::now).elapsed();
+                Monotonic(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+            }
+            Clock::Manual(at) | Clock::Skewed(at, _) => Monotonic(at.load(Ordering::SeqCst)),
+        }
     }
 
     /// Bytes that nobody can guess: a cryptographic generator seeded by the operating system.

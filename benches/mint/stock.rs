@@ -22,8 +22,10 @@ use signet::domain::secret::{Secret, SecretKind};
 use signet::domain::session::Session;
 use signet::domain::signature_key::{KeyId, Material, SignatureAlg, SignatureKey};
 use signet::domain::user::{Profile, User, Username};
+use signet::domain::version::Versions;
 use signet::env::Env;
 use signet::keys::refresh_token;
+use signet::store::authorizations::{self, Lock};
 use signet::store::{Change, clients, codes, consents, grants, people, sessions, signature_keys, used_once};
 
 const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
@@ -154,6 +156,8 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         registration_token: None,
         created_at: now,
         updated_at: now,
+        version: 0,
+        settings_version: 0,
     };
     let meta = json!({
         "grant_types": ["client_credentials"],
@@ -225,7 +229,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
     };
     let write = app.store().write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await }));
     write.await.unwrap();
-    Authorization {
+    let authorization = Authorization {
         subject: Subject::User(alice.id),
         client: client_id(),
         sign_in: Some(SignIn {
@@ -243,7 +247,10 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         act: None,
         through: Vec::new(),
         bound_to: None,
-    }
+        versions: Versions::default(),
+    };
+    let now = authorizations::versions(app.store().read(), &authorization.versioned(), None, Lock::None).await.unwrap();
+    Authorization { versions: now.unwrap(), ..authorization }
 }
 
 /// So many codes, good for an hour, each worth an access token (ES256), an ID token (RS256) and a refresh token.

@@ -64,6 +64,8 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("access_token", &["grant_id"]),
     ("consent", &["client_id"]),
     ("passkey", &["user_id"]),
+    ("version", &["user_id"]),
+    ("revoked_token", &["expires_at"]),
     ("throttle", &["resets_at"]),
     ("used_once", &["expires_at"]),
     ("pushed_request", &["expires_at"]),
@@ -210,6 +212,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(binary_len("user_digest", 32).unique_key())
             .col(string("client_id"))
             .col(text("permissions"))
+            .col(text("versions"))
             .col(text("address"))
             .col(text("user_agent"))
             .col(big_integer("issued_at"))
@@ -254,6 +257,12 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(big_integer("updated_at"))
             .primary_key(Index::create().col("user_id").col("client_id"))
             .to_owned(),
+        table("revoked_token").col(key("jti", 16)).col(big_integer("expires_at")).to_owned(),
+        table("version")
+            .col(string("subject").primary_key())
+            .col(big_integer("version"))
+            .col(uuid_null("user_id"))
+            .to_owned(),
         table("passkey")
             .col(pk_uuid("id"))
             .col(uuid("user_id"))
@@ -277,6 +286,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(uuid_null("user_id"))
             .col(string_null("client_id"))
             .col(string("api"))
+            .col(big_integer("api_version"))
             .col(string("gate"))
             .col(string("name"))
             .col(text("scopes"))
@@ -294,6 +304,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         table("pushed_request")
             .col(key("digest", 32))
             .col(string("client_id"))
+            .col(big_integer("client_version"))
             .col(text("parameters"))
             .col(big_integer("expires_at"))
             .to_owned(),

@@ -41,6 +41,9 @@ pub struct Api {
     /// Whether the gate hands on a token of its own for the API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upstream_token: bool,
+    /// Tells it from one that had the same identifier before.
+    #[serde(skip)]
+    pub version: i64,
 }
 
 impl Api {
@@ -59,6 +62,7 @@ impl Api {
             rules: Vec::new(),
             rate_limit: None,
             upstream_token: false,
+            version: 0,
         }
     }
 

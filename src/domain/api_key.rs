@@ -102,6 +102,8 @@ pub struct ApiKey {
     pub owner: Owner,
     /// The API that it is for: another one that later has the same gate is not opened by it.
     pub api: ApiId,
+    /// Of the API when it was made: one made anew under its identifier is another API.
+    pub api_version: i64,
     pub gate: GateName,
     /// By which its owner knows it.
     pub name: String,
@@ -135,7 +137,7 @@ impl ApiKey {
     /// # Errors
     /// Why not; for the log alone.
     pub fn fits(&self, api: &Api, from: Option<IpAddr>, now: Timestamp) -> Result<(), Unfit> {
-        if self.api != api.identifier || api.gate.as_ref() != Some(&self.gate) {
+        if self.api != api.identifier || self.api_version != api.version || api.gate.as_ref() != Some(&self.gate) {
             return Err(Unfit::AnotherGate);
         }
         if self.has_expired(now) {

@@ -10,6 +10,7 @@ use super::certificate::Confirmation;
 use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, SessionId, UserId};
 use super::permissions::Permissions;
+use super::version::{Versioned, Versions};
 use crate::env::Timestamp;
 
 /// Whose authority a token carries.
@@ -152,6 +153,8 @@ pub struct Authorization {
     /// What has to be proved beside a token that comes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<Confirmation>,
+    /// Of everything in [`Self::versioned`], as it was when this was made. A revocation increments one of them.
+    pub versions: Versions,
 }
 
 impl Authorization {
@@ -169,7 +172,47 @@ impl Authorization {
             act: None,
             through: Vec::new(),
             bound_to: None,
+            versions: Versions::default(),
         }
+    }
+
+    /// What it depends on: the user, the client, what the user has allowed it, the same for each client through which it
+    /// came, and the APIs.
+    #[must_use]
+    pub fn versioned(&self) -> Vec<Versioned> {
+        let user = self.user();
+        let mut all: Vec<Versioned> = user.map(Versioned::User).into_iter().collect();
+        for client in std::iter::once(&self.client).chain(&self.through) {
+            all.push(Versioned::Client(client.clone()));
+            all.extend(user.map(|user| Versioned::Consent(user, client.clone())));
+        }
+        all.extend(self.permissions.apis.apis().cloned().map(Versioned::Api));
+        all
+    }
+
+    /// The version it was made under of one thing it depends on.
+    #[must_use]
+    pub fn version_of(&self, of: &Versioned) -> Option<i64> {
+        self.versions.get(of)
+    }
+
+    /// The same with the versions that `version` says.
+    #[must_use]
+    pub fn with_versions(mut self, version: impl Fn(&Versioned) -> i64) -> Self {
+        let all = self.versioned().into_iter();
+        self.versions = all
+            .map(|of| {
+                let version = version(&of);
+                (of, version)
+            })
+            .collect();
+        self
+    }
+
+    /// The session whose end ends it. Offline access goes on without (OpenID Connect Core §11).
+    #[must_use]
+    pub fn ends_with_session(&self) -> Option<SessionId> {
+        self.session().filter(|_| !self.permissions.is_offline())
     }
 
     #[must_use]

@@ -112,6 +112,10 @@ pub struct Client {
     pub registration_token: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Incremented by what ends its access; 0 where it was not read to authenticate it, and nothing is issued to it.
+    pub version: i64,
+    /// Incremented by every change of its settings.
+    pub settings_version: i64,
 }
 
 impl Client {
@@ -128,6 +132,8 @@ impl Client {
             registration_token: None,
             created_at: read_at,
             updated_at: read_at,
+            version: 0,
+            settings_version: 0,
         }
     }
 

@@ -20,7 +20,6 @@ pub struct Code {
     /// Whether it was sent at all, or stands here as the client's only one (RFC 6749 §4.1.3: then it need not be repeated).
     pub redirect_uri_sent: bool,
     pub challenge: Option<CodeChallenge>,
-    /// What is revoked later ends a code that was issued before.
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
 }

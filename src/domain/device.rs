@@ -9,6 +9,7 @@ use super::authorization::Authorization;
 use super::ids::ClientId;
 use super::permissions::Permissions;
 use super::secret::{Digest, SecretKind};
+use super::version::{Versioned, Versions};
 use crate::env::Timestamp;
 
 /// RFC 8628 §6.1: no vowels, so that no words come out, and nothing that looks like another one. 20 letters in 8 places
@@ -74,7 +75,7 @@ impl fmt::Debug for UserCode {
 /// What a person said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    Allowed { authorization: Box<Authorization>, at: Timestamp },
+    Allowed(Box<Authorization>),
     Denied,
 }
 
@@ -86,6 +87,8 @@ pub struct DeviceRequest {
     pub user_code: Digest,
     pub client: ClientId,
     pub permissions: Permissions,
+    /// Of the client and the APIs when it asked.
+    pub versions: Versions,
     /// From where the device asked, for the person to recognise.
     pub address: String,
     pub user_agent: String,
@@ -113,13 +116,17 @@ pub enum Poll {
     Used,
     /// Another client's.
     Foreign,
-    Allowed {
-        authorization: Box<Authorization>,
-        at: Timestamp,
-    },
+    Allowed(Box<Authorization>),
 }
 
 impl DeviceRequest {
+    /// What it depends on.
+    #[must_use]
+    pub fn versioned(&self) -> Vec<Versioned> {
+        let apis = self.permissions.apis.apis().cloned().map(Versioned::Api);
+        std::iter::once(Versioned::Client(self.client.clone())).chain(apis).collect()
+    }
+
     #[must_use]
     pub fn judge(&self, client: &ClientId, now: Timestamp) -> Poll {
         if self.client != *client {
@@ -133,9 +140,7 @@ impl DeviceRequest {
         }
         match &self.decision {
             Some(Decision::Denied) => Poll::Denied,
-            Some(Decision::Allowed { authorization, at }) => {
-                Poll::Allowed { authorization: authorization.clone(), at: *at }
-            }
+            Some(Decision::Allowed(authorization)) => Poll::Allowed(authorization.clone()),
             None if self.polled_at.is_some_and(|at| now.since(at) < self.interval.saturating_mul(1000)) => {
                 Poll::TooSoon { interval: self.interval.saturating_add(INTERVAL_SECONDS) }
             }
@@ -153,6 +158,7 @@ mod tests {
     use crate::domain::ids::ClientId;
     use crate::domain::permissions::Permissions;
     use crate::domain::secret::Digest;
+    use crate::domain::version::Versions;
     use crate::env::Timestamp;
 
     #[test]
@@ -206,12 +212,13 @@ mod tests {
         let then = Timestamp::from_seconds(1000);
         let tv = ClientId::parse("tv").unwrap();
         let authorization = Box::new(Authorization::of_client(tv.clone(), Permissions::default()));
-        let allowed = Decision::Allowed { authorization: authorization.clone(), at: then };
+        let allowed = Decision::Allowed(authorization.clone());
         let request = |polled: Option<i64>, decision: Option<Decision>, used: bool| DeviceRequest {
             digest: Digest([1; 32]),
             user_code: Digest([2; 32]),
             client: tv.clone(),
             permissions: Permissions::default(),
+            versions: Versions::default(),
             address: String::new(),
             user_agent: String::new(),
             issued_at: then,
@@ -228,7 +235,7 @@ mod tests {
             (request(None, None, false), 599, Poll::Pending),
             (request(None, None, false), 600, Poll::Expired),
             (request(Some(10), Some(Decision::Denied), false), 11, Poll::Denied),
-            (request(Some(10), Some(allowed.clone()), false), 11, Poll::Allowed { authorization, at: then }),
+            (request(Some(10), Some(allowed.clone()), false), 11, Poll::Allowed(authorization)),
             (request(None, Some(allowed.clone()), false), 600, Poll::Expired),
             (request(None, Some(allowed.clone()), true), 11, Poll::Used),
             (request(None, Some(allowed.clone()), true), 601, Poll::Used),

@@ -11,6 +11,7 @@ use super::code::CodeChallenge;
 use super::ids::{ClientId, InteractionId, UserId};
 use super::permissions::Permissions;
 use super::secret::Digest;
+use super::version::{Versioned, Versions};
 use crate::env::Timestamp;
 
 /// How the answer travels (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
@@ -89,9 +90,18 @@ pub struct AuthorizationRequest {
     /// The pushed request it was (RFC 9126), which is used up when the person is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Digest>,
+    /// Of the client and the APIs when the request was accepted: one made anew under an identifier is another one.
+    pub versions: Versions,
 }
 
 impl AuthorizationRequest {
+    /// What it depends on.
+    #[must_use]
+    pub fn versioned(&self) -> Vec<Versioned> {
+        let apis = self.permissions.apis.apis().cloned().map(Versioned::Api);
+        std::iter::once(Versioned::Client(self.client.clone())).chain(apis).collect()
+    }
+
     /// What a person has to allow: the scopes, and those of the single claims asked for.
     #[must_use]
     pub fn to_be_allowed(&self) -> Permissions {

@@ -36,4 +36,5 @@ pub mod signature_key;
 pub mod signing_key;
 pub mod user;
 pub mod username_policy;
+pub mod version;
 pub mod web_address;

@@ -32,7 +32,7 @@ use crate::domain::scope::Scopes;
 use crate::keys::certificate::ClientCertificate;
 use crate::keys::signature_key::SignatureKeys;
 use crate::protocol::Provider;
-use crate::protocol::error::{ErrorCode, OAuthError, Result};
+use crate::protocol::error::Result;
 
 use credential::Unproven;
 use fields::Fields;
@@ -87,10 +87,7 @@ impl Gate {
     /// # Errors
     /// Where something has to be looked up and the database does not answer: nobody is let in.
     pub async fn judge(&self, api: &Api, asked: Asked<'_>) -> Result<Judged> {
-        if self.provider.store.authority().is_out_of_touch(self.provider.env.now()) {
-            let cause = "what other nodes have taken back is not known: the change feed cannot be read";
-            return Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(cause));
-        }
+        self.provider.in_touch().await?;
         let mut allowance = None;
         let verdict = match self.decide(api, &asked, &mut allowance).await? {
             Ok(verdict) => verdict,

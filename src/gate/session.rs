@@ -25,10 +25,12 @@ use crate::domain::ids::{EventId, SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::domain::session::Session;
 use crate::domain::user::Person;
+use crate::domain::version::{Versioned, Versions};
 use crate::domain::web_address::AppOrigin;
 use crate::env::Timestamp;
 use crate::keys::seal;
 use crate::protocol::error::Result;
+use crate::store::authorizations::{self, Lock};
 use crate::store::{events, used_once};
 
 const TICKET: &str = "gate-ticket";
@@ -45,8 +47,9 @@ pub(super) struct Pass {
     pub user: UserId,
     pub acr: Acr,
     pub auth_time: Timestamp,
-    /// When the session was seen to be there.
-    pub issued_at: Timestamp,
+    /// When the session was seen to be there: revoking the user's access ends it, and so does deleting the API.
+    pub user_version: i64,
+    pub api_version: i64,
     pub ends_at: Timestamp,
 }
 
@@ -143,8 +146,16 @@ impl Gate {
         Ok(named)
     }
 
-    /// The address on the app's host at which a browser in which somebody is signed in gets its cookie.
-    pub fn callback(&self, gate: &GateName, back: &Back, state: &str, session: &Session) -> Result<String> {
+    /// The address on the app's host at which a browser in which somebody is signed in gets its cookie; nothing where the
+    /// session has just ended.
+    pub async fn callback(&self, api: &Api, back: &Back, state: &str, session: &Session) -> Result<Option<String>> {
+        let Some(gate) = &api.gate else { return Ok(None) };
+        let all = [Versioned::User(session.user), Versioned::Api(api.identifier.clone())];
+        let store = &self.provider.store;
+        let now = authorizations::versions(store.read(), &all, Some(session.id), Lock::None).await?;
+        let [user, of_api] = &all;
+        let Some(now) = now else { return Ok(None) };
+        let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
         let env = &self.provider.env;
         let now = env.now();
         // Half of the idle time: whoever still uses the app comes by again, which keeps their session alive.
@@ -156,7 +167,8 @@ impl Gate {
             user: session.user,
             acr: session.method.acr(),
             auth_time: session.auth_time,
-            issued_at: now,
+            user_version,
+            api_version,
             ends_at: now.plus_seconds(MOST_SECONDS).min(session.expires_at).min(idle),
         };
         let ticket = Ticket {
@@ -168,13 +180,13 @@ impl Gate {
             pass,
         };
         let ticket = sealed(self, TICKET, &ticket)?;
-        Ok(on_the_apps_host(&back.origin, &format!("callback?ticket={}", encoded(&ticket))))
+        Ok(Some(on_the_apps_host(&back.origin, &format!("callback?ticket={}", encoded(&ticket)))))
     }
 
     /// What a ticket is good for, in the browser that has that state, at that origin; nothing where it is good for nothing.
     pub async fn redeem(
         &self,
-        gate: &GateName,
+        (gate, api): (&GateName, &Api),
         origin: &AppOrigin,
         state: &str,
         ticket: &str,
@@ -187,7 +199,7 @@ impl Gate {
         if !same_browser || now >= ticket.until || pass.gate != *gate || pass.origin != *origin {
             return Ok(None);
         }
-        if self.person_of(pass).await?.is_none() || !self.use_up(&ticket, asker).await? {
+        if self.person_of(pass, api).await?.is_none() || !self.use_up(&ticket, api, asker).await? {
             return Ok(None);
         }
         let seconds = pass.ends_at.since(now).div_euclid(1000);
@@ -197,7 +209,7 @@ impl Gate {
 
     /// Whether this was the ticket's first use. The sign-in that it stands for is told of once for each session and app:
     /// whoever goes on using the app comes by unseen, about once an hour.
-    async fn use_up(&self, ticket: &Ticket, asker: &Origin) -> Result<bool> {
+    async fn use_up(&self, ticket: &Ticket, api: &Api, asker: &Origin) -> Result<bool> {
         let env = &self.provider.env;
         let Ticket { id, until, session_ends_at, ref pass, .. } = *ticket;
         let (used, told) = (Digest(Sha256::digest(id).into()), pass.app());
@@ -211,8 +223,15 @@ impl Gate {
             origin: asker.clone(),
             detail: pass.origin.as_str().to_owned(),
         };
+        let all = [Versioned::User(pass.user), Versioned::Api(api.identifier.clone())];
+        let session = pass.session;
+        let expected: Versions = all.clone().into_iter().zip([pass.user_version, pass.api_version]).collect();
         let write = self.provider.store.write(move |tx| {
             Box::pin(async move {
+                let now = authorizations::versions(tx.conn(), &all, Some(session), Lock::Shared).await?;
+                if now != Some(expected) {
+                    return Ok(false);
+                }
                 let first = used_once::claim(tx, &used, until).await?;
                 if first && used_once::claim(tx, &told, session_ends_at).await? {
                     events::insert(tx, &event).await?;
@@ -224,9 +243,11 @@ impl Gate {
     }
 
     /// Whose it is; nobody where their session does not go on, as far as this node has heard, or they are gone.
-    pub(super) async fn person_of(&self, pass: &Pass) -> Result<Option<Arc<Person>>> {
+    pub(super) async fn person_of(&self, pass: &Pass, api: &Api) -> Result<Option<Arc<Person>>> {
         let (store, now) = (&self.provider.store, self.provider.env.now());
-        if now >= pass.ends_at || !store.authority().session_stands(pass.session, pass.user, pass.issued_at) {
+        let revocations = store.authority().revocations();
+        let is_active = revocations.is_session_active(pass.session, pass.user, pass.user_version);
+        if now >= pass.ends_at || pass.api_version != api.version || !is_active {
             return Ok(None);
         }
         Ok(store.authority().person(store, pass.user).await?)

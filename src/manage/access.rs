@@ -13,7 +13,8 @@ use crate::domain::api_key::Owner;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::User;
-use crate::store::{Change, Cutoff, Stripes, Tx, api_keys, consents, grants, passkeys, people, session_end};
+use crate::domain::version::Versioned;
+use crate::store::{Change, Stripes, Tx, api_keys, consents, grants, passkeys, people, session_end, versions};
 
 /// What a reset leaves as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,9 +75,12 @@ pub(super) async fn remove_in(tx: &Tx, user: UserId, keep: Keep, but: Option<Ses
 
 /// Ends what a user is signed in to, but for what `keep` names and the session `but`; how many sessions and grants.
 async fn end_access(tx: &Tx, user: UserId, keep: Keep, but: Option<SessionId>) -> Result<(u64, u64)> {
-    let word =
-        if keep.grants { Change::People(Stripes::from_iter(&[user])) } else { Change::Cutoff(Cutoff::User(user)) };
-    tx.tell(word).await?;
+    // The user's version first: what is being issued comes to its end, and is found below.
+    if keep.grants {
+        tx.tell(Change::People(Stripes::from_iter(&[user]))).await?;
+    } else {
+        versions::revoke(tx, &Versioned::User(user)).await?;
+    }
     // Before the sessions are looked for: a sign-in on its way comes to its end first, or sees what has changed.
     people::hold(tx, user, None).await?;
     let sessions = if keep.sessions { 0 } else { session_end::of_user(tx, user, but).await?.len() as u64 };

@@ -66,6 +66,7 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
                     digest,
                     owner: new.owner,
                     api: api.identifier,
+                    api_version: api.version,
                     gate: new.gate,
                     name,
                     scopes: new.scopes,

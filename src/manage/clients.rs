@@ -13,10 +13,11 @@ use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::domain::signature_key::{KeyId, MOST_KEYS};
+use crate::domain::version::Versioned;
 use crate::env::Env;
 use crate::keys::MasterKey;
 use crate::store::{
-    Change, Cutoff, StoreError, Tx, api_keys, apis, clients, codes, consents, device_codes, grants, session_clients,
+    Change, StoreError, Tx, api_keys, apis, clients, codes, consents, device_codes, grants, session_clients, versions,
 };
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
@@ -248,6 +249,8 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
         registration_token: None,
         created_at: now,
         updated_at: now,
+        version: 0,
+        settings_version: 0,
     }
 }
 
@@ -351,8 +354,8 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
 }
 
 async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
+    versions::revoke(tx, &Versioned::Client(id.clone())).await?;
     grants::revoke(tx, grants::Of::Client(id)).await?;
-    tx.tell(Change::Cutoff(Cutoff::Client(id.clone()))).await?;
     Ok(())
 }
 

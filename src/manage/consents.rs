@@ -8,8 +8,9 @@ use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::permissions::Permissions;
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
-use crate::store::{Change, Cutoff, Store, StoreError, clients, consents, events, grants};
+use crate::store::{Store, StoreError, clients, consents, events, grants, versions};
 
 /// A client that may use somebody's account, or one of ours that they may open.
 pub struct Connected {
@@ -59,6 +60,9 @@ pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) 
     manager
         .transact(move |tx| {
             Box::pin(async move {
+                // What is being issued to the client comes to its end first, and its grant is found below.
+                versions::lock_user(tx, user).await?;
+                versions::revoke(tx, &Versioned::Consent(user, client.clone())).await?;
                 let allowed = consents::delete(tx, user, &client).await?;
                 // A trusted client has grants without consent.
                 let granted = grants::revoke(tx, grants::Of::Consent(user, &client)).await?;
@@ -67,7 +71,6 @@ pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) 
                 }
                 let event = recorder.event(EventKind::ConsentRevoked, Some(user), Some(&client), String::new());
                 events::insert(tx, &event).await?;
-                tx.tell(Change::Cutoff(Cutoff::Consent(user, client))).await?;
                 Ok(())
             })
         })

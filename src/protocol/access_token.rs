@@ -2,6 +2,7 @@
 //! revocation included.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Provider;
 use super::error::Result;
@@ -16,6 +17,7 @@ use crate::domain::ids::{ClientId, GrantId, SessionId};
 use crate::domain::permissions::{ApiScopes, Permissions};
 use crate::domain::scope::{STANDARD, Scopes};
 use crate::domain::secret::{Secret, SecretKind};
+use crate::domain::version::{Fingerprint, Versions};
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::store::access_tokens::{self, OpaqueToken};
@@ -86,9 +88,16 @@ struct Claims {
     in_userinfo: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
+    /// Ours: the versions it was issued under (`Authorization::versioned`). Without them a token is none of ours.
+    ver: Vec<i64>,
     /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
     #[serde(default, skip_serializing)]
     gate: Option<String>,
+}
+
+/// The versions of an authorization as an access token carries them.
+fn versions_in_order(of: &Authorization) -> Vec<i64> {
+    of.versioned().iter().map(|what| of.version_of(what).unwrap_or_default()).collect()
 }
 
 /// What an access token is to be.
@@ -96,17 +105,19 @@ struct Claims {
 pub struct Plan {
     format: TokenFormat,
     pub lifetime: i64,
-    /// Where it comes from another token: as old as that one, so that a revocation of which this node has not heard yet
-    /// ends it too.
-    as_of: Option<Timestamp>,
 }
 
 impl Plan {
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.format == TokenFormat::Opaque
+    }
+
     /// The same for a token that comes from another one and ends no later than that.
     #[must_use]
-    pub fn within(self, issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Self {
+    pub fn within(self, expires_at: Timestamp, now: Timestamp) -> Self {
         let left = expires_at.since(now).div_euclid(1000);
-        Self { lifetime: self.lifetime.min(left), as_of: Some(issued_at), ..self }
+        Self { lifetime: self.lifetime.min(left), ..self }
     }
 }
 
@@ -131,7 +142,6 @@ impl Provider {
         Plan {
             format: if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt },
             lifetime: asked().filter_map(|api| api.access_token_lifetime).min().unwrap_or(self.lifetimes.access_token),
-            as_of: None,
         }
     }
 
@@ -149,7 +159,7 @@ impl Provider {
         let row = OpaqueToken {
             digest: SecretKind::AccessToken.digest(secret.expose()),
             authorization: in_access_token(authorization),
-            issued_at: plan.as_of.unwrap_or_else(|| tx.now()),
+            issued_at: tx.now(),
             expires_at: tx.now().plus_seconds(plan.lifetime),
         };
         access_tokens::insert(tx, &row).await?;
@@ -167,8 +177,8 @@ impl Provider {
         Ok(kept.await?)
     }
 
-    /// Signs a JWT access token. Outside of any transaction, and so with the time of the transaction that let it be
-    /// issued: what was revoked in between ends it.
+    /// Signs a JWT access token. Outside of any transaction, and under the versions that the transaction saw: what is
+    /// revoked in between ends it.
     pub fn jwt_access_token(
         &self,
         client: &Client,
@@ -184,8 +194,7 @@ impl Provider {
             aud: self.audience(authorization),
             exp: issued_at.seconds() + plan.lifetime,
             iat: issued_at.seconds(),
-            // A UUIDv7: its first bits are the time in milliseconds, exact where `iat` is not.
-            jti: self.env.uuid_at(plan.as_of.unwrap_or(issued_at)).to_string(),
+            jti: self.env.uuid().to_string(),
             client_id: authorization.client.clone(),
             scope: permissions.names(),
             api_scopes: permissions.apis.of_apis(|_| permissions.apis.len() > 1),
@@ -198,6 +207,7 @@ impl Provider {
             through: authorization.through.clone(),
             in_userinfo: authorization.claims.userinfo.clone(),
             cnf: authorization.bound_to,
+            ver: versions_in_order(authorization),
             gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
@@ -223,8 +233,16 @@ impl Provider {
         let Some(verified) = verified else { return Ok(None) };
         let Some(authorization) = self.allowed_now(&verified.authorization).await? else { return Ok(None) };
         let audience = self.audience(&authorization);
-        Ok(Some(Verified { authorization, audience, ..verified })
-            .filter(|token| self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)))
+        Ok(Some(Verified { authorization, audience, ..verified }).filter(|token| self.is_active(token)))
+    }
+
+    /// Whether a token that is ours has not been revoked, as far as this node has heard.
+    pub(super) fn is_active(&self, token: &Verified) -> bool {
+        let revocations = self.store.authority().revocations();
+        let alone = token.jti.as_deref().is_some_and(|jti| {
+            Uuid::parse_str(jti).map_or(true, |jti| revocations.has_token(Fingerprint::from(jti), token.expires_at))
+        });
+        !alone && revocations.is_active(&token.authorization)
     }
 
     /// What is allowed now of an authorization that a token carries: to its client, and to each one through which it came
@@ -281,9 +299,6 @@ impl Provider {
     }
 
     fn understand(&self, client: &Client, claims: Claims) -> Option<Verified> {
-        let id = uuid::Uuid::parse_str(&claims.jti).ok()?;
-        let (seconds, nanos) = id.get_timestamp()?.to_unix();
-        let issued_at = Timestamp(i64::try_from(seconds).ok()? * 1000 + i64::from(nanos / 1_000_000));
         let subject = if claims.sub == claims.client_id.as_str() {
             Subject::Client
         } else {
@@ -308,7 +323,14 @@ impl Provider {
             act: claims.act,
             through: claims.through,
             bound_to: claims.cnf,
+            versions: Versions::default(),
         };
+        let all = authorization.versioned();
+        if all.len() != claims.ver.len() {
+            return None;
+        }
+        let authorization = Authorization { versions: all.into_iter().zip(claims.ver).collect(), ..authorization };
+        let issued_at = Timestamp::from_seconds(claims.iat);
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })
     }

@@ -27,6 +27,7 @@ pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result
 impl Provider {
     /// What `token` stands for at our own endpoints, where it comes with what it is bound to.
     pub async fn bearer(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<Verified> {
+        self.in_touch().await?;
         let verified = self.verify_access_token(token).await?;
         let verified = verified.filter(|token| token.is_confirmed_by(certificate));
         verified.filter(|token| token.audience.has(self.issuer.as_str())).ok_or_else(|| {

@@ -8,13 +8,30 @@ use super::Provider;
 use super::error::Result;
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
+use crate::store::authority::KnownClient;
 
 impl Provider {
     /// A disabled one too, whose `disabled` says so.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
-        match self.store.authority().client(&self.store, id).await? {
-            Some(client) => Ok(Some(client)),
-            None => self.documented_client(id).await,
+        let known = self.store.authority().known_client(&self.store, id).await?;
+        self.known_or_documented(id, known).await
+    }
+
+    /// The same, as the database has it now: for what authenticates it.
+    pub async fn current_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+        let known = self.store.authority().current_client(&self.store, id).await?;
+        self.known_or_documented(id, known).await
+    }
+
+    async fn known_or_documented(&self, id: &ClientId, known: KnownClient) -> Result<Option<Arc<Client>>> {
+        match (known.client, known.version) {
+            (Some(client), _) => Ok(Some(client)),
+            (None, 0) => self.documented_client(id).await,
+            // One of that id was registered here and has been deleted.
+            (None, version) => {
+                let client = self.documented_client(id).await?;
+                Ok(client.map(|client| Arc::new(Client { version, ..client.as_ref().clone() })))
+            }
         }
     }
 }

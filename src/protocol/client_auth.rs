@@ -148,7 +148,9 @@ impl Provider {
         certificate: Option<&ClientCertificate>,
     ) -> Result<Arc<Client>> {
         let id = presented.client();
-        let Some(client) = self.client(id).await? else {
+        self.in_touch().await?;
+        // By what the database has now: a secret that was replaced on another node is no good here either.
+        let Some(client) = self.current_client(id).await? else {
             return Err(failed().because(format!("no client {id}")));
         };
         let method = client.meta.token_endpoint_auth_method;

@@ -12,6 +12,7 @@ use super::Provider;
 use super::authorize::request::permissions;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
+use super::resource::known_versions;
 use crate::domain::authorization::{Authorization, SignIn, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
@@ -21,7 +22,9 @@ use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, GrantId};
 use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
-use crate::store::{StoreError, consents, device_codes, events, sessions};
+use crate::domain::version::{Versioned, Versions};
+use crate::store::authorizations::{self, Lock};
+use crate::store::{StoreError, consents, device_codes, events};
 
 /// RFC 8628 §3.2.
 #[derive(Serialize)]
@@ -76,6 +79,7 @@ impl Provider {
             user_code: user_code.digest(),
             client: client.id.clone(),
             permissions: permissions.clone(),
+            versions: known_versions(client, &permissions, &apis),
             address: origin.address.clone(),
             user_agent: origin.user_agent.clone(),
             issued_at: now,
@@ -118,8 +122,12 @@ impl Provider {
     pub async fn waiting_device(&self, code: &UserCode) -> Result<Option<Waiting>> {
         let found = device_codes::undecided(self.store.read(), &code.digest(), self.env.now()).await?;
         let Some(request) = found else { return Ok(None) };
-        let client = self.client(&request.client).await?;
-        let client = client.filter(|client| !client.disabled && client.meta.allows(GrantType::DeviceCode));
+        // As the database has it now: the answer is about this client, and no namesake.
+        let client = self.current_client(&request.client).await?;
+        let asked = request.versions.get(&Versioned::Client(request.client.clone()));
+        let client = client.filter(|client| {
+            Some(client.version) == asked && !client.disabled && client.meta.allows(GrantType::DeviceCode)
+        });
         let Some(client) = client else { return Ok(None) };
         let apis = self.store.authority().apis(&self.store).await?;
         Ok(request.narrowed(&client, &apis).map(|request| Waiting { request, client }))
@@ -151,6 +159,7 @@ impl Provider {
             act: None,
             through: Vec::new(),
             bound_to: None,
+            versions: Versions::default(),
         };
         let event = Event {
             id: EventId(self.env.uuid()),
@@ -164,12 +173,16 @@ impl Provider {
         };
         // A trusted client is allowed by whoever made it one; what this person says is about this device alone.
         let recorded = allow && !waiting.client.is_trusted();
-        let (user, session, code) = (session.user, session.id, request.user_code);
+        let (user, session, code, asked) = (session.user, session.id, request.user_code, request.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                // Held until it is decided: whatever ends the session from now on finds what hangs on it.
-                if !sessions::hold(tx, session).await? {
-                    return Ok(Answered::SignedOut);
+                // Locked until it is decided: whatever ends the session from now on finds what depends on it.
+                let all = authorization.versioned();
+                let now = authorizations::versions(tx.conn(), &all, Some(session), Lock::Shared).await?;
+                let Some(versions) = now else { return Ok(Answered::SignedOut) };
+                let authorization = Authorization { versions, ..authorization };
+                if !authorization.versions.agree_on(&asked.versions, &asked.versioned()) {
+                    return Ok(Answered::TooLate);
                 }
                 if !device_codes::decide(tx, &code, allow.then_some(&authorization)).await? {
                     return Ok(Answered::TooLate);

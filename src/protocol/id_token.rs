@@ -9,6 +9,7 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId, UserId};
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
 use crate::keys::jwt::{self, JwtType};
@@ -30,6 +31,8 @@ struct Claims<'a> {
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
+    /// Ours: the versions of the user, the client and the consent, for whoever exchanges it (RFC 8693).
+    ver: [i64; 3],
     #[serde(flatten)]
     about: Map<String, Value>,
 }
@@ -50,8 +53,9 @@ pub struct Hint {
     pub client: ClientId,
     pub session: SessionId,
     pub sign_in: SignIn,
-    pub issued_at: Timestamp,
     pub expires_at: Timestamp,
+    /// Of the user, the client and the consent.
+    pub versions: Option<[i64; 3]>,
 }
 
 #[derive(Deserialize)]
@@ -60,11 +64,23 @@ struct HintClaims {
     sub: String,
     aud: ClientId,
     exp: i64,
-    iat: i64,
     auth_time: i64,
     acr: Acr,
     amr: Vec<String>,
     sid: SessionId,
+    #[serde(default)]
+    ver: Option<[i64; 3]>,
+}
+
+/// Of the user, the client and the consent.
+fn versions(of: &Authorization) -> [i64; 3] {
+    let (user, client) = (of.user(), &of.client);
+    let version = |what: Option<Versioned>| what.and_then(|what| of.version_of(&what)).unwrap_or_default();
+    [
+        version(user.map(Versioned::User)),
+        version(Some(Versioned::Client(client.clone()))),
+        version(user.map(|user| Versioned::Consent(user, client.clone()))),
+    ]
 }
 
 impl Provider {
@@ -91,6 +107,7 @@ impl Provider {
             sid: sign_in.session,
             at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
             c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
+            ver: versions(authorization),
             about: beside.about,
         };
         let meta = &client.meta;
@@ -129,8 +146,8 @@ impl Provider {
                 told_acr: Some(claims.acr),
                 session_ends: None,
             },
-            issued_at: Timestamp::from_seconds(claims.iat),
             expires_at: Timestamp::from_seconds(claims.exp),
+            versions: claims.ver,
         }))
     }
 

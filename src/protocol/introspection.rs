@@ -13,6 +13,7 @@ use crate::domain::secret::SecretKind;
 use crate::env::Timestamp;
 use crate::keys::jwt::JwtType;
 use crate::keys::refresh_token;
+use crate::store::authorizations::{self, Lock};
 use crate::store::grants;
 
 /// The media type of an answer as a JWT (RFC 9701 §4).
@@ -62,10 +63,9 @@ impl Provider {
         let good = grant.authorization.client == caller.id
             && !grant.revoked
             && grant.current == presented.digest
-            && self.env.now() < grant.expires_at
-            && self.store.authority().stands(&grant.authorization, None, grant.created_at);
+            && self.env.now() < grant.expires_at;
         let audience = Audience::One(self.issuer.as_str().to_owned());
-        if !good {
+        if !good || !authorizations::is_current(self.store.read(), &grant.authorization, Lock::None).await? {
             return Ok(None);
         }
         let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };

@@ -62,3 +62,16 @@ pub struct Provider {
     pub outbound: Outbound,
     pub master: MasterKey,
 }
+
+impl Provider {
+    /// # Errors
+    /// Where this node has not heard for too long what others have revoked: it says yes to nothing.
+    pub async fn in_touch(&self) -> error::Result<()> {
+        if self.store.authority().is_in_touch(&self.store).await {
+            return Ok(());
+        }
+        let cause = "what other nodes have revoked is not known: the change feed cannot be read";
+        let code = error::ErrorCode::TemporarilyUnavailable;
+        Err(error::OAuthError::new(code, "Try again in a moment.").because(cause))
+    }
+}

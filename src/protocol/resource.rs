@@ -7,11 +7,33 @@
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::api::Api;
+use crate::domain::client::Client;
 use crate::domain::permissions::Permissions;
 use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::version::{Versioned, Versions};
 
 fn invalid_target(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidTarget, text)
+}
+
+/// The version of `client` or of one of these APIs, as they are known here.
+pub fn known_version(of: &Versioned, client: &Client, apis: &[Api]) -> i64 {
+    match of {
+        Versioned::Client(id) if *id == client.id => client.version,
+        Versioned::Api(id) => apis.iter().find(|api| api.identifier == *id).map_or(0, |api| api.version),
+        _ => 0,
+    }
+}
+
+/// The versions of `client` and of the APIs of a request, as they are known here.
+pub fn known_versions(client: &Client, permissions: &Permissions, apis: &[Api]) -> Versions {
+    let of_apis = permissions.apis.apis().cloned().map(Versioned::Api);
+    let all = std::iter::once(Versioned::Client(client.id.clone())).chain(of_apis);
+    all.map(|of| {
+        let version = known_version(&of, client, apis);
+        (of, version)
+    })
+    .collect()
 }
 
 fn invalid_scope(text: impl Into<String>) -> OAuthError {

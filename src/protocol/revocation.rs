@@ -1,13 +1,15 @@
 //! Revocation (RFC 7009): a refresh token takes its whole grant with it, an access token goes alone. A token that is
 //! unknown is as good as revoked (§2.2); another client's is refused without a word about it.
 
+use uuid::Uuid;
+
 use super::Provider;
 use super::error::Result;
 use crate::domain::client::Client;
 use crate::domain::secret::SecretKind;
 use crate::keys::refresh_token;
 use crate::store::grants::Of;
-use crate::store::{Change, Cutoff, access_tokens, grants};
+use crate::store::{Change, access_tokens, grants, revoked_tokens};
 
 impl Provider {
     /// Answers only after the revocation is durable: a failure here is never told as success.
@@ -29,7 +31,7 @@ impl Provider {
                         Some(grant) if grant.authorization.client == client => {
                             // Once: the feed has heard of it where there is nothing left to revoke.
                             if grants::revoke(tx, Of::Grant(grant.id)).await? > 0 {
-                                tx.tell(Change::Cutoff(Cutoff::Grant(grant.id))).await?;
+                                tx.tell(Change::Ended(grant.id.into())).await?;
                             }
                             Ok(())
                         }
@@ -47,11 +49,13 @@ impl Provider {
             return Ok(());
         }
         let digest = SecretKind::AccessToken.digest(token);
+        let jti = verified.jti.as_deref().and_then(|jti| Uuid::parse_str(jti).ok());
+        let expires_at = verified.expires_at;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    match verified.jti {
-                        Some(jti) => tx.tell(Change::Cutoff(Cutoff::Token(jti))).await,
+                    match jti {
+                        Some(jti) => revoked_tokens::insert(tx, jti.into(), expires_at).await,
                         None => access_tokens::delete(tx, &digest).await,
                     }
                 })

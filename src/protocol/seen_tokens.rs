@@ -54,7 +54,6 @@ impl Provider {
     }
 
     fn still_stands(&self, token: &Verified) -> bool {
-        token.expires_at.seconds() > self.env.now().seconds()
-            && self.store.authority().stands(&token.authorization, token.jti.as_deref(), token.issued_at)
+        token.expires_at.seconds() > self.env.now().seconds() && self.is_active(token)
     }
 }

@@ -38,7 +38,7 @@ impl Upkeep {
     /// Everything that is due now.
     pub async fn once(&mut self, app: &App) {
         let now = app.env().now();
-        app.store().authority().forget(now);
+        app.store().authority().forget(now, app.env().uptime());
         // Keys first: what that writes is no reason for another sweep.
         make_missing(app).await;
         rotate_due(app, now).await;

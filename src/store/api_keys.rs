@@ -33,6 +33,7 @@ mod row {
         pub user_id: Option<Uuid>,
         pub client_id: Option<String>,
         pub api: String,
+        pub api_version: i64,
         pub gate: String,
         pub name: String,
         #[sea_orm(column_type = "Text")]
@@ -60,6 +61,7 @@ impl TryFrom<row::Model> for ApiKey {
                 _ => return Err(corrupt("user_id")),
             },
             api: ApiId::parse(&row.api).map_err(|_| corrupt("api"))?,
+            api_version: row.api_version,
             gate: GateName::try_from(row.gate).map_err(|_| corrupt("gate"))?,
             name: row.name,
             scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
@@ -82,6 +84,7 @@ pub async fn insert(tx: &Tx, key: &ApiKey) -> Result<()> {
         user_id,
         client_id,
         api: key.api.as_str().to_owned(),
+        api_version: key.api_version,
         gate: key.gate.as_str().to_owned(),
         name: key.name.clone(),
         scopes: key.scopes.to_string(),

@@ -1,12 +1,14 @@
 //! Registered APIs: few, read whole and kept in memory by `authority`.
 
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{QueryOrder, Set};
+use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order, Query};
 
 use super::exclusive::{self, Exclusive};
-use super::{Result, Tx, from_json, json};
+use super::versions::row as version;
+use super::{Result, Tx, from_json, json, versions};
 use crate::domain::api::{Api, ApiId};
+use crate::domain::version::Versioned;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -30,6 +32,9 @@ pub async fn lock(tx: &Tx) -> Result<()> {
 
 /// Makes an API be as `api` says, new or not.
 pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
+    if row::Entity::find_by_id(api.identifier.as_str()).one(tx.conn()).await?.is_none() {
+        versions::begin(tx, &Versioned::Api(api.identifier.clone())).await?;
+    }
     let model = row::ActiveModel {
         identifier: Set(api.identifier.as_str().to_owned()),
         document: Set(json(api, "api", "document")?),
@@ -40,11 +45,31 @@ pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
 }
 
 pub async fn delete(tx: &Tx, id: &ApiId) -> Result<()> {
+    versions::revoke(tx, &Versioned::Api(id.clone())).await?;
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
     Ok(())
 }
 
 pub async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Api>> {
-    let rows = row::Entity::find().order_by_asc(row::Column::Identifier).all(conn).await?;
-    rows.iter().map(|row| from_json(&row.document, "api", "document")).collect()
+    let version = Query::select()
+        .column((version::Entity, version::Column::Version))
+        .from(version::Entity)
+        .and_where(
+            Expr::col((version::Entity, version::Column::Subject)).eq(Expr::cust("'api:' || \"api\".\"identifier\"")),
+        )
+        .to_owned();
+    // One statement, so that the version is that of the document.
+    let select = Query::select()
+        .column((row::Entity, row::Column::Document))
+        .expr(Expr::SubQuery(None, Box::new(version.into())))
+        .from(row::Entity)
+        .order_by((row::Entity, row::Column::Identifier), Order::Asc)
+        .to_owned();
+    let rows = conn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let (document, version): (String, Option<i64>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            Ok(Api { version: version.unwrap_or_default(), ..from_json(&document, "api", "document")? })
+        })
+        .collect()
 }

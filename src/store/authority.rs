@@ -1,13 +1,12 @@
 //! What a node knows without asking the database: the clients, APIs, people and API keys that it has met, and what has
-//! been revoked.
+//! been revoked ([`Authority::revocations`]).
 //!
-//! One question, [`Authority::stands`], is asked wherever a token is believed (refresh, introspection, UserInfo, the
-//! gate), so that a revocation reaches everything, and costs no statement. It is fed by the change feed: at once on the
-//! node that writes, within half a second by [`Authority::follow`] elsewhere.
+//! It is fed by the change feed: at once on the node that writes, within half a second by [`Authority::follow`]
+//! elsewhere. A node that has not read the feed for [`MAX_SILENCE`] answers nothing by it ([`Authority::is_in_touch`]).
+//! What is issued is decided by the database all the same ([`super::authorizations`]).
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -16,18 +15,20 @@ use tokio::sync::{Notify, watch};
 use super::feed::reader::{Outcome, Reader};
 use super::kept::{Kept, Stripes};
 use super::key_uses::KeyUses;
+use super::revocations::{READ_BACK, Revocations};
 use super::{
-    Change, Cutoff, Result, Store, StoreError, api_keys, apis, client_certificates, clients, people, signature_keys,
+    Change, Result, Store, StoreError, api_keys, apis, client_certificates, clients, people, revoked_tokens,
+    signature_keys, versions,
 };
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, Holder, Owner};
-use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::signature_key::KeyId;
 use crate::domain::user::Person;
-use crate::env::Timestamp;
+use crate::domain::version::Versioned;
+use crate::env::{Monotonic, Timestamp};
 
 /// How often the feed is read where nothing announces a change. Commands promise to reach a running server in a second.
 const POLL: Duration = Duration::from_millis(500);
@@ -35,16 +36,26 @@ const POLL: Duration = Duration::from_millis(500);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A reading of the feed that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Milliseconds for which a node goes on by what it remembers: longer than a database takes to be replaced by its standby.
-const BELIEVED: i64 = 60_000;
-/// No access token lives longer (`config::lifetimes` holds it to that), so no cutoff matters longer.
-const MEMORY_SECONDS: i64 = 86_400;
+/// Milliseconds for which a node goes on by what it remembers, from the beginning of the last reading of the feed.
+pub const MAX_SILENCE: i64 = 30_000;
+/// A reading that a request waits for: the node was frozen, or its background work is late.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Milliseconds after a reading that failed before a request tries again.
+const CATCH_UP_PAUSE: i64 = 1_000;
 /// Clients, people, keys: of each so many are kept.
 const MOST_KEPT: u64 = 10_000;
 
+/// The client of an id, where there is one, and the versions of that id, which outlive it.
+#[derive(Clone, Debug)]
+pub struct KnownClient {
+    pub client: Option<Arc<Client>>,
+    pub version: i64,
+    pub settings_version: i64,
+}
+
 pub struct Authority {
     /// Client by id with the epoch it was read in; an entry of an older epoch is read again.
-    clients: Cache<ClientId, (u64, Option<Arc<Client>>)>,
+    clients: Cache<ClientId, (u64, KnownClient)>,
     client_epoch: AtomicU64,
     apis: RwLock<Option<Arc<Vec<Api>>>>,
     api_epoch: AtomicU64,
@@ -53,10 +64,13 @@ pub struct Authority {
     signature_keys: Kept<KeyId, ClientId>,
     client_certificates: Kept<Digest, Vec<ClientId>>,
     key_uses: KeyUses,
-    cutoffs: RwLock<HashMap<Cutoff, Timestamp>>,
+    revocations: Revocations,
     feed: Reader,
-    /// Since when the feed cannot be read, in milliseconds; 0 while it can.
-    deaf_since: AtomicI64,
+    /// When the last reading of the feed that succeeded began, and when the last one failed ([`Monotonic`]).
+    read_at: AtomicI64,
+    failed_at: AtomicI64,
+    /// Held while a request reads the feed itself.
+    catching_up: tokio::sync::Mutex<()>,
     keys_changed: watch::Sender<u64>,
     deliveries_wait: watch::Sender<u64>,
 }
@@ -73,18 +87,22 @@ impl Authority {
             signature_keys: Kept::new(MOST_KEPT),
             client_certificates: Kept::new(MOST_KEPT),
             key_uses: KeyUses::default(),
-            cutoffs: RwLock::default(),
+            revocations: Revocations::default(),
             feed: Reader::default(),
-            deaf_since: AtomicI64::new(0),
+            read_at: AtomicI64::new(i64::MIN),
+            failed_at: AtomicI64::new(i64::MIN),
+            catching_up: tokio::sync::Mutex::new(()),
             keys_changed: watch::Sender::new(0),
             deliveries_wait: watch::Sender::new(0),
         }
     }
 
     pub(super) async fn start(&self, store: &Store) -> Result<()> {
-        let since = store.env().now().plus_seconds(-MEMORY_SECONDS);
+        let since = store.env().now().plus_seconds(-READ_BACK);
         self.feed.begin(store.read_feed(), since).await?;
-        self.catch_up(store).await
+        self.catch_up(store).await?;
+        // After the feed, which tells of those that come from now on.
+        self.read_revoked_tokens(store).await
     }
 
     /// Reads what is new in the feed.
@@ -92,29 +110,56 @@ impl Authority {
     /// # Errors
     /// Where the database does not answer.
     pub async fn catch_up(&self, store: &Store) -> Result<()> {
+        let began = store.env().uptime();
         // A connection that is cut off may not say so.
         let read = tokio::time::timeout(PATIENCE, self.read_feed(store)).await;
         let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("the change feed does not answer".to_owned())));
         if read.is_ok() {
-            self.deaf_since.store(0, Ordering::SeqCst);
+            self.read_at.fetch_max(began.0, Ordering::SeqCst);
         } else {
-            let now = store.env().now().0;
-            // Where it says something already, that was earlier.
-            self.deaf_since.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst).ok();
+            self.failed_at.fetch_max(began.0, Ordering::SeqCst);
         }
         read
     }
 
-    /// Whether it has been so long without the feed that what it remembers may not be so any more: others may have taken
-    /// back what it believes.
-    #[must_use]
-    pub fn is_out_of_touch(&self, now: Timestamp) -> bool {
-        let since = self.deaf_since.load(Ordering::SeqCst);
-        since != 0 && now.since(Timestamp(since)) > BELIEVED
+    /// Whether what this node remembers may be answered by: it has read the feed within [`MAX_SILENCE`], or reads it now.
+    /// Others may have revoked what it believes in.
+    pub async fn is_in_touch(&self, store: &Store) -> bool {
+        let fresh = || self.has_read_within(MAX_SILENCE, store.env().uptime());
+        if fresh() {
+            return true;
+        }
+        // One request asks for all that wait; where it was in vain, they do not ask one after the other.
+        let caught_up = async {
+            let _one = self.catching_up.lock().await;
+            let failed_at = Monotonic(self.failed_at.load(Ordering::SeqCst));
+            fresh() || (store.env().uptime().since(failed_at) >= CATCH_UP_PAUSE && self.catch_up(store).await.is_ok())
+        };
+        let caught_up = tokio::time::timeout(CATCH_UP_TIMEOUT, caught_up).await;
+        if caught_up.is_err() {
+            self.failed_at.fetch_max(store.env().uptime().0, Ordering::SeqCst);
+        }
+        caught_up.unwrap_or(false)
+    }
+
+    fn has_read_within(&self, milliseconds: i64, now: Monotonic) -> bool {
+        let read_at = self.read_at.load(Ordering::SeqCst);
+        read_at != i64::MIN && now.since(Monotonic(read_at)) <= milliseconds
+    }
+
+    async fn read_revoked_tokens(&self, store: &Store) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = revoked_tokens::page(store.read(), after).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            self.revocations.add_tokens(&page);
+        }
     }
 
     async fn read_feed(&self, store: &Store) -> Result<()> {
-        match self.feed.read(store.read_feed(), |at, change| self.apply(change, at)).await? {
+        let now = store.env().uptime();
+        match self.feed.read(store.read_feed(), |_, change| self.apply(change, now)).await? {
             Outcome::Read => Ok(()),
             Outcome::AnotherHistory => {
                 tracing::error!(
@@ -128,18 +173,17 @@ impl Authority {
 
     /// Reads the feed of a database that has been replaced, and believes nothing that was read before.
     async fn start_over(&self, store: &Store) -> Result<()> {
-        let since = store.env().now().plus_seconds(-MEMORY_SECONDS);
+        let (since, now) = (store.env().now().plus_seconds(-READ_BACK), store.env().uptime());
         self.feed.begin(store.read_feed(), since).await?;
         let mut changes = Vec::new();
-        self.feed.read(store.read_feed(), |at, change| changes.push((at, change.clone()))).await?;
-        if let Ok(mut cutoffs) = self.cutoffs.write() {
-            cutoffs.clear();
+        self.feed.read(store.read_feed(), |_, change| changes.push(change.clone())).await?;
+        self.revocations.clear();
+        for change in changes {
+            self.apply(&change, now);
         }
-        for (at, change) in changes {
-            self.apply(&change, at);
-        }
+        self.read_revoked_tokens(store).await?;
         for change in [Change::Apis, Change::Keys, Change::Deliveries] {
-            self.apply(&change, Timestamp(0));
+            self.apply(&change, now);
         }
         self.client_epoch.fetch_add(1, Ordering::SeqCst);
         self.people.changed(&Stripes::all());
@@ -169,16 +213,14 @@ impl Authority {
         }
     }
 
-    pub(super) fn apply(&self, change: &Change, at: Timestamp) {
+    pub(super) fn apply(&self, change: &Change, now: Monotonic) {
         match change {
             Change::Client(_) => {
                 self.client_epoch.fetch_add(1, Ordering::SeqCst);
             }
             Change::Apis => {
                 self.api_epoch.fetch_add(1, Ordering::SeqCst);
-                if let Ok(mut apis) = self.apis.write() {
-                    *apis = None;
-                }
+                *self.apis.write().unwrap_or_else(PoisonError::into_inner) = None;
             }
             Change::People(stripes) => self.people.changed(stripes),
             Change::ApiKeys(stripes) => self.api_keys.changed(stripes),
@@ -186,20 +228,19 @@ impl Authority {
             Change::ClientCertificates(stripes) => self.client_certificates.changed(stripes),
             Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
             Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
-            Change::Cutoff(cutoff) => {
-                if let Ok(mut cutoffs) = self.cutoffs.write() {
-                    let latest = cutoffs.entry(cutoff.clone()).or_insert(at);
-                    *latest = (*latest).max(at);
-                }
-            }
+            Change::Version(..) | Change::Ended(_) | Change::Token(..) => self.revocations.apply(change, now),
         }
     }
 
-    /// Forgets cutoffs that no living token can meet.
-    pub fn forget(&self, now: Timestamp) {
-        if let Ok(mut cutoffs) = self.cutoffs.write() {
-            cutoffs.retain(|_, at| now.since(*at) <= MEMORY_SECONDS * 1000);
-        }
+    /// What access tokens are judged by.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Forgets revocations that no living token can meet.
+    pub fn forget(&self, now: Timestamp, uptime: Monotonic) {
+        self.revocations.forget(now, uptime);
     }
 
     /// A receiver that wakes when signing keys have changed.
@@ -219,14 +260,38 @@ impl Authority {
     /// # Errors
     /// Where it is not in memory and the database does not answer.
     pub async fn client(&self, store: &Store, id: &ClientId) -> Result<Option<Arc<Client>>> {
+        Ok(self.known_client(store, id).await?.client)
+    }
+
+    /// The same, with the version that a client has which is not kept here.
+    ///
+    /// # Errors
+    /// Where it is not in memory and the database does not answer.
+    pub async fn known_client(&self, store: &Store, id: &ClientId) -> Result<KnownClient> {
         let epoch = self.client_epoch.load(Ordering::SeqCst);
         if let Some((read_in, client)) = self.clients.get(id)
             && read_in == epoch
         {
             return Ok(client);
         }
-        let client = clients::by_id(store.read(), id).await?.map(Arc::new);
+        self.read_client(store, id).await
+    }
+
+    /// The same, as the database has it now: another node may have changed it a moment ago. One look-up by key.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn current_client(&self, store: &Store, id: &ClientId) -> Result<KnownClient> {
+        let settings = versions::one(store.read(), &Versioned::ClientSettings(id.clone())).await?;
+        let known = self.known_client(store, id).await?;
+        if known.settings_version == settings { Ok(known) } else { self.read_client(store, id).await }
+    }
+
+    async fn read_client(&self, store: &Store, id: &ClientId) -> Result<KnownClient> {
         // The epoch from before the reading: a change that came in between makes this entry old at once.
+        let epoch = self.client_epoch.load(Ordering::SeqCst);
+        let (client, version, settings_version) = clients::with_versions(store.read(), id).await?;
+        let client = KnownClient { client: client.map(Arc::new), version, settings_version };
         self.clients.insert(id.clone(), (epoch, client.clone()));
         Ok(client)
     }
@@ -235,6 +300,13 @@ impl Authority {
     #[must_use]
     pub fn client_and_api_epochs(&self) -> (u64, u64) {
         (self.client_epoch.load(Ordering::SeqCst), self.api_epoch.load(Ordering::SeqCst))
+    }
+
+    /// Forgets what this node has in memory of a client and of the APIs: the database has newer versions of them.
+    pub fn distrust(&self, id: &ClientId) {
+        self.clients.invalidate(id);
+        *self.apis.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.api_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Another number whenever the APIs have changed.
@@ -311,47 +383,5 @@ impl Authority {
                 client.filter(|client| !client.disabled).map(Holder::Client)
             }
         })
-    }
-
-    /// Whether everything of that grant has been ended already.
-    #[must_use]
-    pub fn has_ended(&self, grant: GrantId) -> bool {
-        self.cutoffs.read().is_ok_and(|cutoffs| cutoffs.contains_key(&Cutoff::Grant(grant)))
-    }
-
-    /// Whether a browser session that was there at `seen_at` has not been ended since, nor anything of its person's. A session
-    /// that has ended never comes again.
-    #[must_use]
-    pub fn session_stands(&self, session: SessionId, user: UserId, seen_at: Timestamp) -> bool {
-        self.cutoffs.read().is_ok_and(|cutoffs| {
-            let user_cut = cutoffs.get(&Cutoff::User(user)).is_some_and(|at| seen_at <= *at);
-            !user_cut && !cutoffs.contains_key(&Cutoff::Session(session))
-        })
-    }
-
-    /// Whether a token issued at `issued_at` under `authorization` is still good, as far as revocation goes.
-    /// `token` is its own name where it has one (`jti`).
-    #[must_use]
-    pub fn stands(&self, authorization: &Authorization, token: Option<&str>, issued_at: Timestamp) -> bool {
-        let Ok(cutoffs) = self.cutoffs.read() else { return false };
-        if cutoffs.is_empty() {
-            return true;
-        }
-        let cut = |cutoff: &Cutoff| cutoffs.get(cutoff).is_some_and(|at| issued_at <= *at);
-        // These never come back, so it does not matter whose clock said when.
-        let gone = |cutoff: &Cutoff| cutoffs.contains_key(cutoff);
-        let user = authorization.user();
-        let user_cut = user.is_some_and(|user| cut(&Cutoff::User(user)));
-        // Of its own client, and of each client through which it came.
-        let client_cut = std::iter::once(&authorization.client).chain(&authorization.through).any(|client| {
-            let consent_cut = user.is_some_and(|user| cut(&Cutoff::Consent(user, client.clone())));
-            consent_cut || cut(&Cutoff::Client(client.clone()))
-        });
-        // Offline access is what goes on when the browser session has ended (OpenID Connect Core §11).
-        let session_cut = !authorization.permissions.is_offline()
-            && authorization.session().is_some_and(|session| gone(&Cutoff::Session(session)));
-        let grant_cut = authorization.grant.is_some_and(|grant| gone(&Cutoff::Grant(grant)));
-        let token_cut = token.is_some_and(|token| gone(&Cutoff::Token(token.to_owned())));
-        !(user_cut || client_cut || session_cut || grant_cut || token_cut)
     }
 }

@@ -3,10 +3,11 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, api_keys, consents, digest, from_json, grants, json, with_part};
+use super::{Result, StoreError, Tx, api_keys, consents, digest, from_json, grants, json, versions, with_part};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 
 mod row {
@@ -58,6 +59,8 @@ impl TryFrom<row::Model> for Client {
                 .transpose()?,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
+            version: 0,
+            settings_version: 0,
         })
     }
 }
@@ -90,23 +93,37 @@ fn searched(client: &Client) -> String {
 
 pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
     row::Entity::insert(row(client)?.into_active_model()).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    versions::begin(tx, &Versioned::Client(client.id.clone())).await?;
+    versions::settings_changed(tx, &client.id).await
 }
 
 /// Writes every column of a client that exists.
 pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
     let model = row(client)?.into_active_model().reset_all();
     row::Entity::update_many().set(model).filter(row::Column::Id.eq(client.id.as_str())).exec(tx.conn()).await?;
-    Ok(())
+    versions::settings_changed(tx, &client.id).await
 }
 
 pub async fn delete(tx: &Tx, id: &ClientId) -> Result<()> {
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
-    Ok(())
+    versions::settings_changed(tx, id).await
 }
 
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option<Client>> {
     row::Entity::find_by_id(id.as_str()).one(conn).await?.map(Client::try_from).transpose()
+}
+
+/// The same with its versions, for what is issued to it.
+pub(super) async fn with_versions<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<(Option<Client>, i64, i64)> {
+    let of = [Versioned::Client(id.clone()), Versioned::ClientSettings(id.clone())];
+    // Before the client: of one that changes in between, the versions are too old, never too new.
+    let versions = versions::read(conn, &of).await?;
+    let (version, settings_version) = match versions.as_slice() {
+        [version, settings_version] => (*version, *settings_version),
+        _ => (0, 0),
+    };
+    let client = by_id(conn, id).await?.map(|client| Client { version, settings_version, ..client });
+    Ok((client, version, settings_version))
 }
 
 /// The same, which nobody else changes or removes until the transaction ends.

@@ -30,6 +30,8 @@ mod row {
         #[sea_orm(column_type = "Text")]
         pub permissions: String,
         #[sea_orm(column_type = "Text")]
+        pub versions: String,
+        #[sea_orm(column_type = "Text")]
         pub address: String,
         #[sea_orm(column_type = "Text")]
         pub user_agent: String,
@@ -54,16 +56,16 @@ impl TryFrom<row::Model> for DeviceRequest {
         let decision = match (row.decided_at, row.authorization) {
             (None, _) => None,
             (Some(_), None) => Some(Decision::Denied),
-            (Some(at), Some(text)) => Some(Decision::Allowed {
-                authorization: Box::new(from_json::<Authorization>(&text, "device_code", "authorization")?),
-                at: Timestamp(at),
-            }),
+            (Some(_), Some(text)) => {
+                Some(Decision::Allowed(Box::new(from_json::<Authorization>(&text, "device_code", "authorization")?)))
+            }
         };
         Ok(Self {
             digest: digest(row.digest, "device_code", "digest")?,
             user_code: digest(row.user_digest, "device_code", "user_digest")?,
             client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
             permissions: from_json(&row.permissions, "device_code", "permissions")?,
+            versions: from_json(&row.versions, "device_code", "versions")?,
             address: row.address,
             user_agent: row.user_agent,
             issued_at: Timestamp(row.issued_at),
@@ -83,6 +85,7 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
         user_digest: Set(request.user_code.0.to_vec()),
         client_id: Set(request.client.as_str().to_owned()),
         permissions: Set(json(&request.permissions, "device_code", "permissions")?),
+        versions: Set(json(&request.versions, "device_code", "versions")?),
         address: Set(request.address.clone()),
         user_agent: Set(request.user_agent.clone()),
         issued_at: Set(request.issued_at.0),

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::kept::Stripes;
 use super::{Result, json};
-use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::ClientId;
+use crate::domain::version::Fingerprint;
 use crate::env::Timestamp;
 
 /// The channel on which PostgreSQL announces that there are new rows. The notification carries nothing.
@@ -39,22 +40,12 @@ pub enum Change {
     Keys,
     /// Something waits to be sent out.
     Deliveries,
-    /// Everything issued to or under this until now is void.
-    Cutoff(Cutoff),
-}
-
-/// What tokens can hang on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "id")]
-pub enum Cutoff {
-    User(UserId),
-    Client(ClientId),
-    /// What one person allowed one client.
-    Consent(UserId, ClientId),
-    Session(SessionId),
-    Grant(GrantId),
-    /// One access token, by its `jti` or, where it is opaque, its grantless digest in base64url.
-    Token(String),
+    /// Everything issued under an older version is revoked.
+    Version(Fingerprint, i64),
+    /// A session or a grant has ended.
+    Ended(Fingerprint),
+    /// One access token, by its `jti`, is revoked; the time is its own expiry.
+    Token(Fingerprint, Timestamp),
 }
 
 mod row {
@@ -88,7 +79,9 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8]
         Change::ClientCertificates(_) => "client_certificates",
         Change::Keys => "keys",
         Change::Deliveries => "deliveries",
-        Change::Cutoff(_) => "cutoff",
+        Change::Version(..) => "version",
+        Change::Ended(_) => "ended",
+        Change::Token(..) => "token",
     };
     let (entry, tag) = (json(change, "change_feed", "entry")?, i64::from_be_bytes(tag));
     if tx.get_database_backend() == DbBackend::Postgres {

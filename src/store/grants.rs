@@ -148,6 +148,12 @@ pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
     Ok(())
 }
 
+/// A statement that finds a row where the grant has been revoked.
+pub(super) fn if_revoked(id: GrantId) -> SelectStatement {
+    let revoked = row::Entity::find_by_id(id.0).filter(row::Column::Revoked.eq(true));
+    revoked.select_only().expr(Expr::cust("1")).into_query()
+}
+
 /// Whose grants end.
 #[derive(Clone, Debug)]
 pub enum Of<'a> {

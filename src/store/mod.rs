@@ -10,6 +10,7 @@ pub mod access_tokens;
 pub mod api_keys;
 pub mod apis;
 pub mod authority;
+pub mod authorizations;
 pub mod client_certificates;
 pub mod clients;
 pub mod codes;
@@ -31,6 +32,8 @@ pub mod passkeys;
 pub mod people;
 pub mod pushed_requests;
 mod readiness;
+pub mod revocations;
+pub mod revoked_tokens;
 mod schema;
 pub mod session_clients;
 pub mod session_end;
@@ -42,10 +45,11 @@ pub mod sweep;
 pub mod throttle;
 pub mod used_once;
 pub mod usernames;
+pub mod versions;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -55,9 +59,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub use authority::Authority;
-pub use feed::{Change, Cutoff};
+pub use feed::Change;
 pub use kept::Stripes;
 pub use schema::migrate;
+/// What reads the database: a pool of connections, or one transaction's.
+pub use sea_orm::ConnectionTrait as Connection;
 
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
@@ -143,14 +149,13 @@ impl Tx {
     /// Where the database fails.
     pub async fn tell(&self, change: Change) -> Result<()> {
         feed::append(&self.conn, self.env.now(), self.env.random(), &change).await?;
-        if let Ok(mut told) = self.told.lock() {
-            told.push(change);
-        }
+        // What this node has not heard from itself it would hear from nobody in time.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(change);
         Ok(())
     }
 
     fn told(self) -> (DatabaseTransaction, Vec<Change>) {
-        (self.conn, self.told.into_inner().unwrap_or_default())
+        (self.conn, self.told.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -287,7 +292,7 @@ impl Store {
             }
         };
         for change in told {
-            self.inner.authority.apply(&change, env.now());
+            self.inner.authority.apply(&change, env.uptime());
         }
         self.inner.written.fetch_add(1, Ordering::Relaxed);
         Ok(value)

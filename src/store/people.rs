@@ -8,9 +8,10 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
 use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, from_json, json, usernames, with_part};
+use super::{Change, Result, StoreError, Tx, from_json, json, usernames, versions, with_part};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, Person, User, Username};
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 
 mod person {
@@ -123,7 +124,7 @@ fn row(user: &User) -> Result<person::Model> {
 pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
     usernames::take(tx, &user.username).await?;
     person::Entity::insert(row(user)?.into_active_model()).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    versions::begin(tx, &Versioned::User(user.id)).await
 }
 
 /// Writes every column of somebody who exists.
@@ -172,6 +173,7 @@ pub async fn hash_of_each_work<C: ConnectionTrait>(conn: &C) -> Result<Vec<Passw
 
 pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
     changed(tx, id).await?;
+    versions::end_user(tx, id).await?;
     membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
     person::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())

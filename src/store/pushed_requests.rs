@@ -14,6 +14,7 @@ use crate::env::Timestamp;
 pub struct PushedRequest {
     pub digest: Digest,
     pub client: ClientId,
+    pub client_version: i64,
     /// Form-encoded, a request object already opened.
     pub parameters: String,
     pub expires_at: Timestamp,
@@ -29,6 +30,7 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
         pub client_id: String,
+        pub client_version: i64,
         #[sea_orm(column_type = "Text")]
         pub parameters: String,
         pub expires_at: i64,
@@ -40,6 +42,7 @@ pub async fn insert(tx: &Tx, request: &PushedRequest) -> Result<()> {
     let model = row::ActiveModel {
         digest: Set(request.digest.0.to_vec()),
         client_id: Set(request.client.as_str().to_owned()),
+        client_version: Set(request.client_version),
         parameters: Set(request.parameters.clone()),
         expires_at: Set(request.expires_at.0),
     };
@@ -55,6 +58,7 @@ pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Times
     Ok(Some(PushedRequest {
         digest: *digest,
         client: ClientId::parse(&row.client_id).map_err(corrupt)?,
+        client_version: row.client_version,
         parameters: row.parameters,
         expires_at: Timestamp(row.expires_at),
     }))

@@ -5,7 +5,7 @@
 //! Next door: [`super::sessions`], [`super::session_clients`], [`super::deliveries`].
 
 use super::grants::{self, Of};
-use super::{Change, Cutoff, Result, Tx, deliveries, session_clients, sessions};
+use super::{Change, Result, Tx, deliveries, session_clients, sessions};
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::participant::Participant;
@@ -47,7 +47,7 @@ pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
 async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> Result<()> {
     for session in ended {
         grants::revoke(tx, Of::Session(*session)).await?;
-        tx.tell(Change::Cutoff(Cutoff::Session(*session))).await?;
+        tx.tell(Change::Ended((*session).into())).await?;
     }
     deliveries::enqueue(tx, participants.iter().cloned().map(Delivery::Logout)).await
 }

@@ -113,6 +113,16 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
     found.map(Session::try_from).transpose()
 }
 
+/// A statement that finds one row, of an empty text and 1, where the session is there.
+pub(super) fn there(id: SessionId) -> SelectStatement {
+    Query::select()
+        .expr(Expr::cust("CAST('' AS TEXT)"))
+        .expr(Expr::cust("CAST(1 AS BIGINT)"))
+        .from(row::Entity)
+        .and_where(Expr::col((row::Entity, row::Column::Id)).eq(id.0))
+        .to_owned()
+}
+
 /// Whether the session is still there, and so until the transaction ends: what deletes it waits.
 pub async fn hold(tx: &Tx, id: SessionId) -> Result<bool> {
     let found = row::Entity::find().filter(row::Column::Id.eq(id.0)).lock_shared().one(tx.conn()).await?;

@@ -280,19 +280,6 @@ async fn a_revocation_reaches_what_came_by_exchange() {
     }
 }
 
-/// A revocation that this node hears of after it has traded the token ends what came of it: that is as old as the token.
-#[tokio::test]
-async fn what_comes_of_a_token_is_as_old_as_it() {
-    let server = with_services().await;
-    let app = tokens(&server, "read").await;
-    server.advance(60);
-    let (_, traded) = trade(&server, "both", text(&app, "access_token"), &[]).await;
-    let after = claims(text(&traded, "access_token"));
-    assert_eq!(after["iat"].as_i64().unwrap() - claims(text(&app, "access_token"))["iat"].as_i64().unwrap(), 60);
-    let jti = |token: &str| claims(token)["jti"].as_str().unwrap().chars().take(13).collect::<String>();
-    assert_eq!(jti(text(&traded, "access_token")), jti(text(&app, "access_token")));
-}
-
 /// An ID token is worth what the person has let its client have, within what the service may have.
 /// A client whose ID tokens have a MAC under its own secret could make one about anybody.
 #[tokio::test]

@@ -88,6 +88,7 @@ fn key(networks: &[&str]) -> ApiKey {
         digest: ApiKeySecret::parse(KNOWN[0]).unwrap().digest(),
         owner: Owner::Client(ClientId::parse("web").unwrap()),
         api: api.identifier,
+        api_version: api.version,
         gate: api.gate.unwrap(),
         name: "ci".to_owned(),
         scopes: "read write".split(' ').collect(),

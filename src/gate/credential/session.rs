@@ -32,7 +32,7 @@ impl Gate {
         }
         let pass = Pass::open(self, value).filter(|pass| pass.gate == *gate && pass.origin == *origin);
         let Some(pass) = pass else { return Ok(Err(unproven(invalid()))) };
-        let Some(person) = self.person_of(&pass).await? else { return Ok(Err(unproven(invalid()))) };
+        let Some(person) = self.person_of(&pass, api).await? else { return Ok(Err(unproven(invalid()))) };
         Ok(Ok(Identity {
             way: Way::Session,
             subject: pass.user.to_string(),

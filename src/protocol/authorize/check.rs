@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::request::{acr, claims, hinted, max_age, permissions, prompt};
+use super::request_object::URN;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ResponseType;
 use crate::domain::ids::ClientId;
@@ -19,6 +20,7 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
+use crate::protocol::resource::known_versions;
 
 /// How a request is refused.
 #[derive(Debug)]
@@ -45,7 +47,10 @@ impl Provider {
             .one("client_id")?
             .ok_or_else(|| invalid("The app did not say who it is: client_id is missing."))?;
         let id = ClientId::parse(id).map_err(|_| unknown())?;
-        self.client(&id).await?.filter(|client| !client.disabled).ok_or_else(unknown)
+        // What was pushed on another node names the client's version, which that node may have known a moment earlier.
+        let pushed = parameters.one("request_uri")?.is_some_and(|uri| uri.starts_with(URN));
+        let client = if pushed { self.current_client(&id).await? } else { self.client(&id).await? };
+        client.filter(|client| !client.disabled).ok_or_else(unknown)
     }
 
     /// Judges a request whose answers may go to `reply_to`.
@@ -75,6 +80,7 @@ impl Provider {
         let acr = acr(parameters, client, asked.acr)?;
         Ok(AuthorizationRequest {
             client: client.id.clone(),
+            versions: known_versions(client, &permissions, &apis),
             response_type,
             reply_to: reply_to.clone(),
             nonce,

@@ -140,6 +140,7 @@ mod tests {
             hinted: None,
             acr: AcrRequest::default(),
             claims: RequestedClaims::default(),
+            versions: crate::domain::version::Versions::default(),
             pushed: None,
         };
         change(&mut request);

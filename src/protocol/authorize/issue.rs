@@ -12,30 +12,41 @@ use crate::domain::participant::Participant;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::domain::session::Session;
+use crate::domain::version::Versions;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
-use crate::store::{StoreError, Tx, codes, interactions, session_clients, sessions, used_once};
+use crate::store::authorizations::{self, Lock};
+use crate::store::{StoreError, Tx, codes, consents, interactions, session_clients, used_once};
 
 /// What the transaction left to be signed.
 struct Begun {
     at: Timestamp,
+    authorization: Authorization,
     code: Option<Secret>,
     opaque: Option<Secret>,
 }
 
+/// What issuing came to.
+pub(super) enum Issued {
+    Reply(Reply),
+    /// The interaction or the pushed request has been answered already, or the session has just ended.
+    Ended,
+    /// The client or an API is not the one that was decided about any more, or the consent was withdrawn.
+    Stale,
+}
+
 impl Provider {
-    /// The answer with what was asked for; nothing where `waiting` or the pushed request has been answered already, or
-    /// the session has just ended.
+    /// The answer with what was asked for.
     pub(super) async fn issue(
         &self,
         client: &Client,
         request: &AuthorizationRequest,
         session: &Session,
         waiting: Option<InteractionId>,
-    ) -> Result<Option<Reply>> {
+    ) -> Result<Issued> {
         let authorization = self.authorization(request, session);
         let plan = if request.response_type.token() {
             let apis = self.store.authority().apis(&self.store).await?;
@@ -43,10 +54,13 @@ impl Provider {
         } else {
             None
         };
-        let Some(begun) = self.begin(client, request, &authorization, session, waiting, plan.clone()).await? else {
-            return Ok(None);
-        };
-        self.complete(client, request, &authorization, plan, begun).await.map(Some)
+        match self.begin(client, request, authorization, session, waiting, plan.clone()).await? {
+            Ok(begun) => self.complete(client, request, plan, begun).await.map(Issued::Reply),
+            Err(refused) => {
+                self.store.authority().distrust(&client.id);
+                Ok(refused)
+            }
+        }
     }
 
     fn authorization(&self, request: &AuthorizationRequest, session: &Session) -> Authorization {
@@ -67,6 +81,7 @@ impl Provider {
             act: None,
             through: Vec::new(),
             bound_to: None,
+            versions: Versions::default(),
         }
     }
 
@@ -74,39 +89,46 @@ impl Provider {
         &self,
         client: &Client,
         request: &AuthorizationRequest,
-        authorization: &Authorization,
+        authorization: Authorization,
         session: &Session,
         waiting: Option<InteractionId>,
         plan: Option<Plan>,
-    ) -> Result<Option<Begun>> {
+    ) -> Result<std::result::Result<Begun, Issued>> {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
-        let (provider, own) = (self.clone(), authorization.clone());
-        let (pushed, id) = (request.pushed, session.id);
+        let (provider, request, asks) = (self.clone(), request.clone(), !client.is_trusted());
+        let id = session.id;
         let (participant, session_end) = (Participant::of(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
-        let row = code.as_ref().map(|code| self.code(request, authorization.clone(), code));
         let begun = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    if !answer_once(tx, waiting, pushed, pushed_until).await? {
-                        return Ok(None);
+                    // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
+                    let all = authorization.versioned();
+                    let now = authorizations::versions(tx.conn(), &all, Some(id), Lock::Shared).await?;
+                    let Some(versions) = now else { return Ok(Err(Issued::Ended)) };
+                    let authorization = Authorization { versions, ..authorization };
+                    if !authorization.versions.agree_on(&request.versions, &request.versioned()) {
+                        return Ok(Err(Issued::Stale));
                     }
-                    // Held until the code is there: whatever ends the session from now on finds it, and ends it too.
-                    if !sessions::hold(tx, id).await? {
-                        return Ok(None);
+                    // After the version of the consent: one that is withdrawn from now on makes that old.
+                    if asks && !is_allowed(tx, &authorization).await? {
+                        return Ok(Err(Issued::Stale));
                     }
-                    if let Some(row) = &row {
-                        codes::insert(tx, row).await?;
+                    if !answer_once(tx, waiting, request.pushed, pushed_until).await? {
+                        return Ok(Err(Issued::Ended));
+                    }
+                    if let Some(code) = &code {
+                        codes::insert(tx, &provider.code(&request, authorization.clone(), code)).await?;
                     }
                     if let Some(participant) = &participant {
                         session_clients::join(tx, participant, session_end).await?;
                     }
                     let opaque = match &plan {
-                        Some(plan) => provider.keep_opaque(tx, plan, &own).await?,
+                        Some(plan) => provider.keep_opaque(tx, plan, &authorization).await?,
                         None => None,
                     };
-                    Ok(Some(Begun { at: tx.now(), code, opaque }))
+                    Ok(Ok(Begun { at: tx.now(), authorization, code, opaque }))
                 })
             })
             .await?;
@@ -130,10 +152,10 @@ impl Provider {
         &self,
         client: &Client,
         request: &AuthorizationRequest,
-        authorization: &Authorization,
         plan: Option<Plan>,
         begun: Begun,
     ) -> Result<Reply> {
+        let authorization = &begun.authorization;
         let mut parameters = Vec::new();
         if let Some(code) = &begun.code {
             parameters.push(("code", code.expose().to_owned()));
@@ -177,6 +199,13 @@ impl Provider {
         };
         self.claims_in_id_token(authorization, &scopes).await
     }
+}
+
+/// Whether the user has allowed the client all of it, and not withdrawn it.
+async fn is_allowed(tx: &Tx, authorization: &Authorization) -> std::result::Result<bool, StoreError> {
+    let Some(user) = authorization.user() else { return Ok(false) };
+    let given = consents::find(tx.conn(), user, &authorization.client).await?;
+    Ok(given.is_some_and(|given| authorization.permissions.within(&given.allowed)))
 }
 
 /// Takes the interaction and the pushed request out; whether they were there to be taken (RFC 9126 §4: used once).

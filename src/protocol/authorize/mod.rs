@@ -31,8 +31,10 @@ use crate::domain::narrowing::NoLonger;
 use crate::domain::permissions::Permissions;
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
-use crate::store::{consents, interactions};
+use crate::store::{authorizations, consents, interactions};
+use issue::Issued;
 
 /// What is to be done now.
 #[derive(Debug)]
@@ -66,14 +68,29 @@ impl Provider {
         session: Option<&Session>,
         browser: Digest,
     ) -> std::result::Result<Outcome, Refused> {
+        if let Some(outcome) = self.attempt(parameters, session, browser).await? {
+            return Ok(outcome);
+        }
+        // Decided by a client or an API that another node has changed a moment ago: they are read again.
+        self.attempt(parameters, session, browser).await?.ok_or_else(|| Refused::Shown(expired()))
+    }
+
+    /// Nothing where this node's memory of the client or of an API is older than the database.
+    async fn attempt(
+        &self,
+        parameters: &Parameters,
+        session: Option<&Session>,
+        browser: Digest,
+    ) -> std::result::Result<Option<Outcome>, Refused> {
         let (client, request) = self.accept(parameters).await?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
         match self.decide(&client, &request, session, &progress).await.map_err(returned)? {
-            Step::Issue(session) => {
-                let reply = self.issue(&client, &request, session, None).await.map_err(returned)?;
-                reply.map(Outcome::Reply).ok_or_else(|| returned(expired()))
-            }
+            Step::Issue(session) => match self.issue(&client, &request, session, None).await.map_err(returned)? {
+                Issued::Reply(reply) => Ok(Some(Outcome::Reply(reply))),
+                Issued::Ended => Err(returned(expired())),
+                Issued::Stale => Ok(None),
+            },
             Step::Refuse(error) => Err(returned(self.use_up(&request, error).await)),
             step => {
                 let interaction = Interaction {
@@ -85,12 +102,20 @@ impl Provider {
                     expires_at: self.env.now().plus_seconds(self.lifetimes.interaction),
                 };
                 let id = interaction.id;
-                let kept = self
-                    .store
-                    .write(move |tx| Box::pin(async move { interactions::insert(tx, &interaction).await }))
-                    .await;
-                kept.map_err(|error| returned(error.into()))?;
-                Ok(Outcome::Ask(step.forget(), id))
+                let keep = self.store.write(move |tx| {
+                    Box::pin(async move {
+                        let is_current = authorizations::is_request_current(tx.conn(), &interaction.request).await?;
+                        if is_current {
+                            interactions::insert(tx, &interaction).await?;
+                        }
+                        Ok(is_current)
+                    })
+                });
+                if !keep.await.map_err(|error| returned(error.into()))? {
+                    self.store.authority().distrust(&client.id);
+                    return Ok(None);
+                }
+                Ok(Some(Outcome::Ask(step.forget(), id)))
             }
         }
     }
@@ -153,9 +178,11 @@ impl Provider {
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
-                let reply = self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)?;
-                // Another tab was quicker: its answer is the app's, this one has none to give.
-                reply.map(Outcome::Reply).ok_or_else(|| Refused::Shown(expired()))
+                match self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)? {
+                    Issued::Reply(reply) => Ok(Outcome::Reply(reply)),
+                    // Another tab was quicker: its answer is the app's, this one has none to give.
+                    Issued::Ended | Issued::Stale => Err(Refused::Shown(expired())),
+                }
             }
             Step::Refuse(error) => self.refuse(waiting, error).await,
             step => Ok(Outcome::Ask(step.forget(), waiting.id)),
@@ -201,10 +228,19 @@ impl Provider {
 
     /// The client that waits, while it is turned on.
     pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
-        let client = self.client(&waiting.request.client).await?;
-        client
-            .filter(|client| !client.disabled)
-            .ok_or_else(|| OAuthError::new(ErrorCode::UnauthorizedClient, "The app is turned off."))
+        let request = &waiting.request;
+        let asked =
+            |client: &Arc<Client>| request.versions.get(&Versioned::Client(client.id.clone())) == Some(client.version);
+        let mut client = self.client(&request.client).await?;
+        if !client.as_ref().is_some_and(asked) {
+            client = self.current_client(&request.client).await?;
+        }
+        if let Some(client) = client.as_ref().filter(|client| client.disabled) {
+            let text = "The app is turned off.";
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).because(client.id.to_string()));
+        }
+        // One made anew under its identifier asked for nothing, and what was asked for before a revocation has ended.
+        client.filter(asked).ok_or_else(expired)
     }
 
     async fn decide<'s>(

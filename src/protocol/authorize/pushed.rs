@@ -48,6 +48,7 @@ impl Provider {
         let row = PushedRequest {
             digest: SecretKind::PushedRequest.digest(secret.expose()),
             client: client.id.clone(),
+            client_version: client.version,
             parameters: kept,
             expires_at: self.env.now().plus_seconds(LIFETIME),
         };

@@ -16,7 +16,8 @@ use crate::protocol::Provider;
 use crate::protocol::client_keys::SignatureError;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::store::{pushed_requests, used_once};
+use crate::store::pushed_requests::{self, PushedRequest};
+use crate::store::used_once;
 
 /// What stands before the secret part of a `request_uri` of ours (RFC 9126 §2.2).
 pub const URN: &str = "urn:ietf:params:oauth:request_uri:";
@@ -77,7 +78,8 @@ impl Provider {
         let unknown = || bad_uri("The pushed request is unknown, used or expired.");
         let digest = SecretKind::PushedRequest.digest(secret);
         let row = pushed_requests::by_digest(self.store.read(), &digest, self.env.now()).await?;
-        let row = row.filter(|row| row.client == client.id).ok_or_else(unknown)?;
+        let of_client = |row: &PushedRequest| row.client == client.id && row.client_version == client.version;
+        let row = row.filter(of_client).ok_or_else(unknown)?;
         if used_once::was_claimed(self.store.read(), &digest).await? {
             return Err(unknown());
         }

@@ -77,7 +77,7 @@ impl Provider {
         let refused = || OAuthError::new(ErrorCode::InvalidToken, "The registration access token is missing or wrong.");
         let (id, token) = (ClientId::parse(id).map_err(|_| refused())?, token.ok_or_else(refused)?);
         let digest = SecretKind::Registration.digest(token);
-        let client = self.client(&id).await?.filter(|client| client.registered == Registered::Dynamically);
+        let client = self.current_client(&id).await?.filter(|client| client.registered == Registered::Dynamically);
         let owned = client.filter(|client| client.registration_token.is_some_and(|kept| kept == digest));
         owned.filter(|client| !client.disabled).ok_or_else(refused)
     }

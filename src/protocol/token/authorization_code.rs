@@ -16,7 +16,7 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::pkce;
 use crate::store::grants::Of;
-use crate::store::{Change, Cutoff, StoreError, Tx, codes, events, grants, people, sessions};
+use crate::store::{Change, StoreError, Tx, codes, events, grants, revoked_tokens};
 
 fn invalid_grant(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, text)
@@ -59,8 +59,7 @@ impl Provider {
                         return Ok(Err(error));
                     }
                     let authorization = Authorization { bound_to, ..code.authorization };
-                    let granted =
-                        provider.grant(tx, &client_now, authorization, code.issued_at, &parameters, &apis).await?;
+                    let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
                     Ok(granted
                         .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
                 })
@@ -69,31 +68,12 @@ impl Provider {
         self.mint(client, redeemed?).await
     }
 
-    /// Whether nothing that an authorization hangs on has ended `since` it was given: what this node has heard of, and
-    /// the session or the person themself, held until the transaction ends.
-    pub(super) async fn stands(
-        &self,
-        tx: &Tx,
-        authorization: &Authorization,
-        since: Timestamp,
-    ) -> std::result::Result<bool, StoreError> {
-        if !self.store.authority().stands(authorization, None, since) {
-            return Ok(false);
-        }
-        match (authorization.session(), authorization.user()) {
-            (Some(session), _) if !authorization.permissions.is_offline() => sessions::hold(tx, session).await,
-            (_, Some(user)) => people::hold(tx, user, None).await,
-            _ => Ok(true),
-        }
-    }
-
     /// The first refresh token of a new grant, where the client uses them and the person signed in.
     pub(super) async fn begin_family(
         &self,
         tx: &Tx,
         client: &Client,
         authorization: &Authorization,
-        since: Timestamp,
     ) -> std::result::Result<Option<Secret>, StoreError> {
         let (Some(id), true) = (authorization.grant, client.meta.allows(GrantType::RefreshToken)) else {
             return Ok(None);
@@ -111,8 +91,7 @@ impl Provider {
             rotated_at: tx.now(),
             repeats: Repeats::None,
             contested: 0,
-            // As old as the authorization: a revocation that this node has not heard of yet ends it too.
-            created_at: since,
+            created_at: tx.now(),
             expires_at: self.refresh_token_end(tx.now(), ends_at),
             ends_at,
             revoked: false,
@@ -126,7 +105,7 @@ impl Provider {
     fn family_end(&self, authorization: &Authorization, now: Timestamp) -> Timestamp {
         let longest = now.plus_seconds(self.lifetimes.grant);
         let session_ends = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.session_ends);
-        match session_ends.filter(|_| !authorization.permissions.is_offline()) {
+        match session_ends.filter(|_| authorization.ends_with_session().is_some()) {
             Some(session_ends) => longest.min(session_ends),
             None => longest,
         }
@@ -145,11 +124,14 @@ impl Provider {
         what: &str,
         origin: &Origin,
     ) -> std::result::Result<(), StoreError> {
-        let Some(grant) = authorization.grant.filter(|grant| !self.store.authority().has_ended(*grant)) else {
+        let Some(grant) = authorization.grant.filter(|grant| !self.store.authority().revocations().has_ended(*grant))
+        else {
             return Ok(());
         };
-        grants::revoke(tx, Of::Grant(grant)).await?;
-        tx.tell(Change::Cutoff(Cutoff::Grant(grant))).await?;
+        if grants::revoke(tx, Of::Grant(grant)).await? == 0 {
+            revoked_tokens::insert_grant(tx, grant).await?;
+        }
+        tx.tell(Change::Ended(grant.into())).await?;
         let event = Event {
             id: EventId(self.env.uuid()),
             at: tx.now(),

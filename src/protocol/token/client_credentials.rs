@@ -1,4 +1,5 @@
-//! Client credentials (RFC 6749 §4.4): the client for itself. Nothing is read and nothing written for a JWT.
+//! Client credentials (RFC 6749 §4.4): the client for itself. For a JWT nothing is written, and read is what
+//! authenticates the client; a token for an API reads whether the API is still the one that is known here.
 //!
 //! Next door: [`super::jwt_bearer`], where a client that proves who it is by somebody else's token gets the same.
 
@@ -9,7 +10,8 @@ use crate::domain::scope::{STANDARD, Scopes};
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::resource::{Judging, one_meaning};
+use crate::protocol::resource::{Judging, known_version, one_meaning};
+use crate::store::authorizations::{self, Lock};
 
 impl Provider {
     pub(super) async fn client_credentials(&self, asking: Asking<'_>) -> Result<TokenSet> {
@@ -19,8 +21,20 @@ impl Provider {
         self.mint_access_token(asking.client, &authorization, &plan, now, opaque)
     }
 
-    /// What a client gets for itself.
+    /// What a client gets for itself, by the APIs that there are now.
     pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
+        let (authorization, plan) = self.for_itself_as_known(asking).await?;
+        if authorization.permissions.apis.is_empty()
+            || authorizations::is_current(self.store.read(), &authorization, Lock::None).await?
+        {
+            return Ok((authorization, plan));
+        }
+        // Another node has changed the APIs a moment ago. What is issued by older ones is good nowhere.
+        self.store.authority().distrust(&asking.client.id);
+        self.for_itself_as_known(asking).await
+    }
+
+    async fn for_itself_as_known(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
         let Asking { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2: what says something about a user is not the client's own.
@@ -45,6 +59,7 @@ impl Provider {
         let permissions = permissions.in_access_token();
         let bound_to = asking.bound_to()?;
         let authorization = Authorization { bound_to, ..Authorization::of_client(client.id.clone(), permissions) };
+        let authorization = authorization.with_versions(|of| known_version(of, client, &apis));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         Ok((authorization, plan))
     }

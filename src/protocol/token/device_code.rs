@@ -33,13 +33,13 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     let Some(request) = device_codes::hold(tx, &digest).await? else { return Ok(Err(unknown())) };
-                    let (authorization, since) = match request.judge(&client_now.id, tx.now()) {
-                        Poll::Allowed { authorization, at } => (*authorization, at),
+                    let authorization = match request.judge(&client_now.id, tx.now()) {
+                        Poll::Allowed(authorization) => *authorization,
                         refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
                     };
                     device_codes::consume(tx, &digest).await?;
                     let authorization = Authorization { bound_to, ..authorization };
-                    let granted = provider.grant(tx, &client_now, authorization, since, &parameters, &apis).await?;
+                    let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
                     if let Ok(Some(granted)) = &granted {
                         take_part(tx, &client_now, &granted.authorization).await?;
                     }
@@ -91,7 +91,7 @@ impl Provider {
         origin: &Origin,
     ) -> std::result::Result<(), StoreError> {
         match &request.decision {
-            Some(Decision::Allowed { authorization, .. }) => self.end_copied(tx, authorization, what, origin).await,
+            Some(Decision::Allowed(authorization)) => self.end_copied(tx, authorization, what, origin).await,
             _ => Ok(()),
         }
     }

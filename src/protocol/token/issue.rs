@@ -13,6 +13,7 @@ use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::for_token;
+use crate::store::authorizations::{self, Lock};
 use crate::store::{StoreError, Tx};
 
 /// What a transaction has let be issued; signing is left.
@@ -26,19 +27,18 @@ pub(super) struct Granted {
 }
 
 impl Provider {
-    /// Begins what a person's `authorization` of `since` comes to, narrowed to what is allowed now and as the request asks;
-    /// nothing where what it hangs on has ended or nothing of it is allowed any more.
+    /// Begins what a user's `authorization` comes to, narrowed to what is allowed now and as the request asks; nothing where
+    /// something that it depends on has been revoked since it was made, or nothing of it is allowed any more.
     pub(super) async fn grant(
         &self,
         tx: &Tx,
         client: &Client,
         authorization: Authorization,
-        since: Timestamp,
         parameters: &Parameters,
         apis: &[Api],
     ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
         let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
-        if !self.stands(tx, &authorization, since).await? {
+        if !authorizations::is_current(tx.conn(), &authorization, Lock::Shared).await? {
             return Ok(Ok(None));
         }
         let asked: Vec<&str> = parameters.all("resource").collect();
@@ -47,7 +47,7 @@ impl Provider {
             Err(error) => return Ok(Err(error)),
         };
         // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
-        let refresh = self.begin_family(tx, client, &authorization, since).await?;
+        let refresh = self.begin_family(tx, client, &authorization).await?;
         let authorization = Authorization { permissions, ..authorization };
         let plan = self.plan_access_token(client, &authorization.permissions.apis, apis);
         let opaque = self.keep_opaque(tx, &plan, &authorization).await?;

@@ -36,7 +36,7 @@ impl Provider {
         let ends = good_until(&claims, now).map_err(refused)?;
         let (authorization, plan) = self.for_itself(&asking).await?;
         // RFC 7521 §4.1: what comes of an assertion does not outlive it.
-        let plan = plan.within(now, ends.plus_seconds(SKEW), now);
+        let plan = plan.within(ends.plus_seconds(SKEW), now);
         if plan.lifetime < 1 {
             return Err(refused("it ends in less than a second"));
         }

@@ -19,6 +19,7 @@ use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::for_token;
+use crate::store::authorizations::{self, Lock};
 use crate::store::{StoreError, Tx, grants};
 
 /// A token that does not rotate is written down as used at most this often.
@@ -50,7 +51,8 @@ impl Provider {
                             .await?;
                         return Ok(Err(refused().because("another client's refresh token")));
                     }
-                    if !provider.lives(&grant) {
+                    let is_current = authorizations::is_current(tx.conn(), &grant.authorization, Lock::None).await?;
+                    if !provider.lives(&grant) || !is_current {
                         return Ok(Err(refused()));
                     }
                     if !is_the_same_public_client(&client_now, &grant, certificate) {
@@ -94,7 +96,7 @@ impl Provider {
     ) -> std::result::Result<Option<Authorization>, StoreError> {
         let Some(left) = grant.authorization.narrowed(client, apis) else { return Ok(None) };
         let lost_offline = grant.authorization.permissions.is_offline() && !left.permissions.is_offline();
-        if lost_offline && !self.stands(tx, &left, grant.created_at).await? {
+        if lost_offline && !authorizations::is_current(tx.conn(), &left, Lock::None).await? {
             return Ok(None);
         }
         Ok(Some(left))
@@ -144,9 +146,7 @@ impl Provider {
     }
 
     fn lives(&self, grant: &Grant) -> bool {
-        !grant.revoked
-            && self.env.now() < grant.expires_at
-            && self.store.authority().stands(&grant.authorization, None, grant.created_at)
+        !grant.revoked && self.env.now() < grant.expires_at
     }
 }
 

@@ -6,19 +6,25 @@
 //! §2.2.2 has `invalid_request` for a token that is no good and for one that the policy does not let through. Refresh
 //! tokens are not traded: they are bound to their client.
 
+use uuid::Uuid;
+
 use super::{Asking, TokenSet};
 use crate::domain::api::Api;
 use crate::domain::authorization::{Act, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
+use crate::domain::client::Client;
 use crate::domain::permissions::Permissions;
 use crate::domain::scope::OFFLINE_ACCESS;
+use crate::domain::secret::Secret;
+use crate::domain::version::{Fingerprint, Versioned};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
-use crate::protocol::access_token::Audience;
+use crate::protocol::access_token::{Audience, Plan};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::for_token;
-use crate::store::consents;
+use crate::protocol::resource::{for_token, known_version};
+use crate::store::authorizations::{self, Lock};
+use crate::store::{Connection, StoreError, consents};
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -68,8 +74,9 @@ struct Presented {
     authorization: Authorization,
     /// Whom it is for; nothing where it says so for nobody (an ID token).
     audience: Option<Audience>,
-    issued_at: Timestamp,
     expires_at: Timestamp,
+    /// Its own name, where it has one.
+    jti: Option<String>,
 }
 
 impl Provider {
@@ -89,17 +96,13 @@ impl Provider {
         }
         let (act, ends) = self.actor(&asking, &subject, exchange.actor_token).await?;
         let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
-        if !self.store.authority().stands(&authorization, None, subject.issued_at) {
-            // Offline access goes on without the session; what comes of it by exchange does not.
-            return Err(ended());
-        }
         let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
-        let plan = plan.within(subject.issued_at, expires_at, now);
+        let plan = plan.within(expires_at, now);
         if plan.lifetime < 1 {
             return Err(invalid("The subject token is about to expire."));
         }
-        let opaque = self.keep_opaque_alone(&plan, &authorization).await?;
+        let (authorization, opaque) = self.settle(&subject, authorization, client, &plan).await?.ok_or_else(ended)?;
         let tokens = self.mint_access_token(client, &authorization, &plan, now, opaque)?;
         Ok(TokenSet { issued_token_type: Some(ACCESS_TOKEN), ..tokens })
     }
@@ -109,9 +112,38 @@ impl Provider {
         Ok(Some(Presented {
             authorization: verified.authorization,
             audience: Some(verified.audience),
-            issued_at: verified.issued_at,
             expires_at: verified.expires_at,
+            jti: verified.jti,
         }))
+    }
+
+    /// The authorization as it is issued, where nothing that it or the subject token depends on has been revoked: decided
+    /// by the database, and in one transaction with what is written. Offline access goes on without its session; what
+    /// comes of it by exchange does not.
+    async fn settle(
+        &self,
+        subject: &Presented,
+        authorization: Authorization,
+        client: &Client,
+        plan: &Plan,
+    ) -> Result<Option<(Authorization, Option<Secret>)>> {
+        let (of, client) = (subject.authorization.clone(), client.clone());
+        let jti = subject.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
+        if !plan.is_opaque() {
+            let settled = settled(self.store.read(), &of, jti, authorization, &client).await?;
+            return Ok(settled.map(|authorization| (authorization, None)));
+        }
+        let (provider, plan) = (self.clone(), plan.clone());
+        let write = self.store.write(move |tx| {
+            Box::pin(async move {
+                let Some(authorization) = settled(tx.conn(), &of, jti, authorization, &client).await? else {
+                    return Ok(None);
+                };
+                let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
+                Ok(Some((authorization, opaque)))
+            })
+        });
+        Ok(write.await?)
     }
 
     /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
@@ -131,14 +163,16 @@ impl Provider {
             sign_in: Some(said.sign_in),
             ..Authorization::of_client(client.id.clone(), without_offline_access(allowed))
         };
+        let Some([user, of_client, consent]) = said.versions else { return Ok(None) };
         let Some(authorization) = authorization.narrowed(&client, apis) else { return Ok(None) };
-        let stands = self.store.authority().stands(&authorization, None, said.issued_at);
-        Ok(stands.then_some(Presented {
-            authorization,
-            audience: None,
-            issued_at: said.issued_at,
-            expires_at: said.expires_at,
-        }))
+        let authorization = authorization.with_versions(|of| match of {
+            Versioned::User(_) => user,
+            Versioned::Client(_) => of_client,
+            Versioned::Consent(..) => consent,
+            of => known_version(of, &client, apis),
+        });
+        let is_active = self.store.authority().revocations().is_active(&authorization);
+        Ok(is_active.then_some(Presented { authorization, audience: None, expires_at: said.expires_at, jti: None }))
     }
 
     /// Who is to be named as acting for the subject, by the policy for this pair of clients; and when their token ends.
@@ -167,6 +201,9 @@ impl Provider {
                 let actor = actor.filter(|actor| actor.authorization.act.is_none());
                 let actor = actor.filter(|actor| actor.is_confirmed_by(asking.certificate));
                 let actor = actor.ok_or_else(|| invalid("The actor token is none of this client's own."))?;
+                if !authorizations::is_current(self.store.read(), &actor.authorization, Lock::None).await? {
+                    return Err(invalid("The actor token is unknown, expired or revoked."));
+                }
                 (self.subject(client, &actor.authorization), Some(actor.expires_at))
             }
         };
@@ -229,4 +266,27 @@ impl Provider {
 /// A token that comes of another one ends with it.
 fn without_offline_access(permissions: Permissions) -> Permissions {
     Permissions { general: permissions.general.filtered(|scope| scope != OFFLINE_ACCESS), ..permissions }
+}
+
+/// `authorization`, which comes of `of`, with its versions; nothing where something that one of them depends on has been
+/// revoked. What the user has allowed the client that asks is taken as it is now: withdrawing it ends what is issued.
+async fn settled<C: Connection>(
+    conn: &C,
+    of: &Authorization,
+    jti: Option<Fingerprint>,
+    authorization: Authorization,
+    client: &Client,
+) -> std::result::Result<Option<Authorization>, StoreError> {
+    let session = authorization.ends_with_session();
+    let Some(now) = authorizations::versions(conn, &authorization.versioned(), session, Lock::None).await? else {
+        return Ok(None);
+    };
+    let now = Authorization { versions: now, ..authorization };
+    let carried = now.clone().with_versions(|what| match (of.version_of(what), what) {
+        (Some(version), _) => version,
+        (None, Versioned::Client(id)) if *id == client.id => client.version,
+        (None, what) => now.version_of(what).unwrap_or_default(),
+    });
+    let is_revoked = authorizations::is_revoked_alone(conn, of.grant, jti).await?;
+    Ok((carried.versions == now.versions && !is_revoked).then_some(now))
 }

@@ -50,7 +50,8 @@ pub async fn show(
         let here = wish.here(&gate, Some(app.env().now()));
         return Ok(Redirect::to(&urls::login_before(&here)).into_response());
     }
-    let to = app.gate.callback(&gate, &wish.back, &wish.state, session).map_err(|error| visitor.error(error))?;
+    let to = app.gate.callback(&api, &wish.back, &wish.state, session).await.map_err(|error| visitor.error(error))?;
+    let to = to.unwrap_or_else(|| urls::login_before(&wish.here(&gate, None)));
     Ok(Redirect::to(&to).into_response())
 }
 
@@ -191,7 +192,7 @@ pub async fn begin(here: OnAppsHost) -> Result<Response, PageError> {
 /// `/.signet/callback?ticket=…` on the app's host.
 pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
     let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
-    let redeemed = here.app.gate.redeem(&here.gate, &here.origin, state, ticket, &here.asker).await;
+    let redeemed = here.app.gate.redeem((&here.gate, &here.api), &here.origin, state, ticket, &here.asker).await;
     let admitted = redeemed.map_err(|error| here.error(error))?.ok_or_else(|| {
         let text = "This sign-in took too long, was used before, or began in another browser. Open the app again.";
         here.error(OAuthError::new(ErrorCode::InvalidRequest, text))

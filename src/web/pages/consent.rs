@@ -11,7 +11,7 @@ use crate::domain::interaction::Progress;
 use crate::domain::permissions::Permissions;
 use crate::domain::user::User;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::{consents, events, interactions, people};
+use crate::store::{authorizations, consents, events, interactions, people};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
@@ -64,9 +64,13 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
             let permissions = waiting.request.to_be_allowed();
             let (event, client) = (event(EventKind::ConsentGiven, permissions.to_string()), client.clone());
             let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
-            let id = waiting.id;
+            let (id, request) = (waiting.id, waiting.request.clone());
             let write = visitor.app.store().write(move |tx| {
                 Box::pin(async move {
+                    // What was asked for by a client that has been deleted is not allowed to its namesake.
+                    if !authorizations::is_request_current(tx.conn(), &request).await? {
+                        return Ok(());
+                    }
                     consents::give(tx, user, &client, &permissions, remember).await?;
                     interactions::record(tx, id, &progress).await?;
                     events::insert(tx, &event).await

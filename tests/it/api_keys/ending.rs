@@ -36,7 +36,7 @@ async fn a_key_already_seen_costs_no_statement() {
         assert!(is_good(&server, secret).await);
     }
     let (reads, writes) = statements.take();
-    assert!(reads.len() <= 6 && writes.is_empty(), "{reads:#?}");
+    assert!(reads.len() <= 7 && writes.is_empty(), "{reads:#?}");
     for (secret, key) in &keys {
         assert!(is_good(&server, secret).await);
         server.app.store().authority().key_uses().note(key.id, server.app.env().now());

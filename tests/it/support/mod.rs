@@ -131,6 +131,8 @@ impl Server {
             registration_token: None,
             created_at: now,
             updated_at: now,
+            version: 0,
+            settings_version: 0,
         };
         assert_eq!(client.meta.problems(), []);
         let write = self.app.store().write(move |tx| {

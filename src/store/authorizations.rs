@@ -1,0 +1,115 @@
+//! Whether an authorization is still good, by the database: the session it ends with is there, and the versions of
+//! everything else it depends on are those it was made under. One statement, in the transaction that issues.
+//!
+//! What is issued carries the versions. A revocation that commits later makes them old; one that committed before is
+//! seen here. The user and the session are locked beside, so that a revocation finds every grant that was issued before
+//! it. A client and an API are not: all their users share them, readers would make a revocation wait for as long as there
+//! are readers, and nothing depends on that lock.
+//!
+//! Next door: [`super::versions`], the counters; [`super::revocations`], the same question asked of memory.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{LockType, Query, SelectStatement, UnionType};
+use sea_orm::{ConnectionTrait, ExprTrait as _, prelude::Expr};
+
+use super::versions::row;
+use super::{Result, grants, revoked_tokens, sessions};
+use crate::domain::authorization::Authorization;
+use crate::domain::ids::{GrantId, SessionId};
+use crate::domain::interaction::AuthorizationRequest;
+use crate::domain::version::{Fingerprint, Versioned, Versions};
+
+/// Whether rows stay locked until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// For a transaction that writes a code, a grant or a decision: a revocation waits for it, and then finds that row.
+    Shared,
+    /// For what is decided at once, and for a transaction that has locked the grant itself.
+    None,
+}
+
+/// The versions of now of all these; nothing where `session` has ended.
+pub async fn versions<C: ConnectionTrait>(
+    conn: &C,
+    all: &[Versioned],
+    session: Option<SessionId>,
+    lock: Lock,
+) -> Result<Option<Versions>> {
+    let mut found = HashMap::new();
+    let mut session_is_there = session.is_none();
+    for row in conn.query_all(&statement(all, session, lock)).await? {
+        let (key, version): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if key.is_empty() {
+            session_is_there = true;
+        } else {
+            found.insert(key, version);
+        }
+    }
+    let version = |of: &Versioned| found.get(&of.key()).copied().unwrap_or_default();
+    let versions = all.iter().map(|of| (of.clone(), version(of))).collect();
+    Ok(session_is_there.then_some(versions))
+}
+
+/// Whether nothing that `of` depends on has been revoked since it was made.
+pub async fn is_current<C: ConnectionTrait>(conn: &C, of: &Authorization, lock: Lock) -> Result<bool> {
+    let all = of.versioned();
+    let now = versions(conn, &all, of.ends_with_session(), lock).await?;
+    Ok(now.is_some_and(|now| now.agree_on(&of.versions, &all)))
+}
+
+/// Whether the client and the APIs are still those that a request was accepted for.
+pub async fn is_request_current<C: ConnectionTrait>(conn: &C, request: &AuthorizationRequest) -> Result<bool> {
+    let all = request.versioned();
+    let now = versions(conn, &all, None, Lock::None).await?;
+    Ok(now.is_some_and(|now| now.agree_on(&request.versions, &all)))
+}
+
+/// Whether a grant has been revoked, or one access token by itself (`jti`).
+pub async fn is_revoked_alone<C: ConnectionTrait>(
+    conn: &C,
+    grant: Option<GrantId>,
+    jti: Option<Fingerprint>,
+) -> Result<bool> {
+    let ended = grant.map(Fingerprint::from).into_iter().chain(jti);
+    let mut any = revoked_tokens::any(ended);
+    if let Some(grant) = grant {
+        any.union(UnionType::All, grants::if_revoked(grant));
+    }
+    Ok(conn.query_one(&any).await?.is_some())
+}
+
+/// The user before the session: whoever revokes locks them in this order.
+fn statement(all: &[Versioned], session: Option<SessionId>, lock: Lock) -> SelectStatement {
+    let (locked, free): (Vec<&Versioned>, Vec<&Versioned>) =
+        all.iter().partition(|of| matches!(of, Versioned::User(_)) && lock == Lock::Shared);
+    let mut parts: Vec<SelectStatement> = Vec::new();
+    for (of, lock) in [(locked, Lock::Shared), (free, Lock::None)] {
+        if of.is_empty() {
+            continue;
+        }
+        let mut part = Query::select();
+        part.column((row::Entity, row::Column::Subject))
+            .column((row::Entity, row::Column::Version))
+            .from(row::Entity)
+            .and_where(Expr::col((row::Entity, row::Column::Subject)).is_in(of.iter().map(|of| of.key())));
+        parts.push(held(part, lock));
+    }
+    if let Some(session) = session {
+        parts.insert(parts.len().min(1), held(sessions::there(session), lock));
+    }
+    let mut parts = parts.into_iter();
+    let mut first = parts.next().unwrap_or_default();
+    for part in parts {
+        first.union(UnionType::All, part);
+    }
+    first
+}
+
+/// As a subquery, which is where a part of a union may lock (PostgreSQL; `SQLite` has one writer and no row locks).
+fn held(mut part: SelectStatement, lock: Lock) -> SelectStatement {
+    if lock == Lock::Shared {
+        part.lock(LockType::Share);
+    }
+    Query::select().expr(Expr::cust("*")).from_subquery(part, "held").to_owned()
+}

@@ -1,0 +1,204 @@
+//! What a node remembers of revocations, so that the gate, introspection and UserInfo refuse a token without asking the
+//! database. The truth is in the database ([`super::authorizations`]); this is a copy of its last part.
+//!
+//! Access tokens alone are judged by it. A version that was incremented, a session and a grant that ended are remembered
+//! for longer than any access token lives; a token that was revoked alone, until its own expiry. How long is measured on
+//! the node itself, and what is compared are versions: it does not matter whose clock says what.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{PoisonError, RwLock};
+
+use super::Change;
+use crate::domain::authorization::Authorization;
+use crate::domain::ids::{GrantId, SessionId, UserId};
+use crate::domain::version::{Fingerprint, Versioned};
+use crate::env::{Monotonic, Timestamp};
+
+/// The longest life of an access token (`config::lifetimes` and `domain::api` hold it to that), in seconds.
+pub const LONGEST_ACCESS_TOKEN: i64 = 86_400;
+/// Between the end of a transaction and the token that is signed after it, and between two nodes' clocks.
+const MARGIN: i64 = 600;
+/// How far back the feed is read at a start: the clock of the node that wrote an entry may be five minutes slow.
+pub(super) const READ_BACK: i64 = LONGEST_ACCESS_TOKEN + MARGIN + 300;
+/// Tokens whose expiry falls into the same so many seconds are forgotten together.
+const BUCKET: i64 = 600;
+
+#[derive(Default)]
+pub struct Revocations {
+    newest: RwLock<HashMap<Fingerprint, Entry>>,
+    /// By the end of the bucket that their expiry falls into: a token says itself where to look.
+    tokens: RwLock<BTreeMap<i64, HashSet<Fingerprint>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// [`ENDED`] for a session and a grant.
+    version: i64,
+    forget_at: Monotonic,
+}
+
+const ENDED: i64 = i64::MAX;
+
+const fn bucket(expires_at: Timestamp) -> i64 {
+    expires_at.seconds().div_euclid(BUCKET)
+}
+
+impl Revocations {
+    /// Takes in what the change feed says. A panic elsewhere under the lock loses no revocation.
+    pub(super) fn apply(&self, change: &Change, now: Monotonic) {
+        match change {
+            Change::Version(of, version) => self.remember(*of, *version, now),
+            Change::Ended(of) => self.remember(*of, ENDED, now),
+            Change::Token(of, expires_at) => self.add_tokens(&[(*of, *expires_at)]),
+            _ => {}
+        }
+    }
+
+    pub(super) fn add_tokens(&self, revoked: &[(Fingerprint, Timestamp)]) {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        for (jti, expires_at) in revoked {
+            tokens.entry(bucket(*expires_at)).or_default().insert(*jti);
+        }
+    }
+
+    fn remember(&self, of: Fingerprint, version: i64, now: Monotonic) {
+        let forget_at = now.plus_seconds(LONGEST_ACCESS_TOKEN + MARGIN);
+        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = newest.entry(of).or_insert(Entry { version, forget_at });
+        *entry = Entry { version: entry.version.max(version), forget_at };
+    }
+
+    /// Forgets everything, before it is read anew from another database.
+    pub(super) fn clear(&self) {
+        self.newest.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Forgets what no living access token was issued before.
+    pub(super) fn forget(&self, now: Timestamp, uptime: Monotonic) {
+        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        newest.retain(|_, entry| uptime < entry.forget_at);
+        drop(newest);
+        // The margin: this node's clock may be ahead of the one that judges the token's expiry.
+        let oldest = bucket(now.plus_seconds(-MARGIN));
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        *tokens = tokens.split_off(&oldest);
+    }
+
+    /// Whether nothing that an access token depends on has been revoked since it was issued, as far as this node has
+    /// heard. Behind a poisoned lock nothing is active.
+    #[must_use]
+    pub fn is_active(&self, authorization: &Authorization) -> bool {
+        let Ok(newest) = self.newest.read() else { return false };
+        if newest.is_empty() {
+            return true;
+        }
+        let older = |of: Fingerprint, version: i64| newest.get(&of).is_some_and(|entry| version < entry.version);
+        let ended = authorization.ends_with_session().map(Fingerprint::from);
+        let mut ended = ended.into_iter().chain(authorization.grant.map(Fingerprint::from));
+        let is_older = |of: &Versioned| authorization.version_of(of).is_none_or(|version| older(of.into(), version));
+        !authorization.versioned().iter().any(is_older) && !ended.any(|of| older(of, 0))
+    }
+
+    /// Whether one access token has been revoked by itself.
+    #[must_use]
+    pub fn has_token(&self, jti: Fingerprint, expires_at: Timestamp) -> bool {
+        let Ok(tokens) = self.tokens.read() else { return true };
+        tokens.get(&bucket(expires_at)).is_some_and(|revoked| revoked.contains(&jti))
+    }
+
+    /// Whether a browser session goes on, of a user whose version was `version`.
+    #[must_use]
+    pub fn is_session_active(&self, session: SessionId, user: UserId, version: i64) -> bool {
+        self.newest.read().is_ok_and(|newest| {
+            let older = |of, version| newest.get(&of).is_some_and(|entry: &Entry| version < entry.version);
+            !older(Fingerprint::from(&Versioned::User(user)), version) && !older(session.into(), 0)
+        })
+    }
+
+    /// Whether everything of a grant has been ended already.
+    #[must_use]
+    pub fn has_ended(&self, grant: GrantId) -> bool {
+        self.newest.read().is_ok_and(|newest| newest.get(&grant.into()).is_some_and(|entry| entry.version == ENDED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_ACCESS_TOKEN, MARGIN, Revocations};
+    use crate::domain::authorization::{Authorization, Subject};
+    use crate::domain::ids::{ClientId, GrantId, UserId};
+    use crate::domain::permissions::Permissions;
+    use crate::domain::version::{Fingerprint, Versioned, Versions};
+    use crate::env::{Monotonic, Timestamp};
+    use crate::store::Change;
+
+    fn authorization(versions: [i64; 3]) -> Authorization {
+        let made = Authorization {
+            subject: Subject::User(UserId(uuid::Uuid::from_u128(1))),
+            grant: Some(GrantId(uuid::Uuid::from_u128(2))),
+            ..Authorization::of_client(ClientId::parse("web").unwrap(), Permissions::default())
+        };
+        let all = made.versioned().into_iter().zip(versions).collect();
+        Authorization { versions: all, ..made }
+    }
+
+    #[test]
+    fn what_is_older_than_a_revocation_is_not_active() {
+        let revocations = Revocations::default();
+        let now = Monotonic(0);
+        assert!(revocations.is_active(&authorization([1, 1, 0])));
+        for of in authorization([0, 0, 0]).versioned() {
+            revocations.apply(&Change::Version((&of).into(), 2), now);
+        }
+        for (versions, active) in
+            [([2, 2, 2], true), ([3, 2, 2], true), ([1, 2, 2], false), ([2, 1, 2], false), ([2, 2, 1], false)]
+        {
+            assert_eq!(revocations.is_active(&authorization(versions)), active, "{versions:?}");
+        }
+        // An older entry that comes late takes nothing back.
+        revocations.apply(&Change::Version((&Versioned::User(UserId(uuid::Uuid::from_u128(1)))).into(), 1), now);
+        assert!(!revocations.is_active(&authorization([1, 2, 2])));
+        assert!(!revocations.is_active(&Authorization { versions: Versions::default(), ..authorization([9, 9, 9]) }));
+        revocations.apply(&Change::Ended(GrantId(uuid::Uuid::from_u128(2)).into()), now);
+        assert!(!revocations.is_active(&authorization([9, 9, 9])));
+        let uptime = now.plus_seconds(LONGEST_ACCESS_TOKEN + MARGIN);
+        revocations.forget(Timestamp(0), Monotonic(uptime.0 - 1));
+        assert!(!revocations.is_active(&authorization([9, 9, 9])));
+        revocations.forget(Timestamp(0), uptime);
+        assert!(revocations.is_active(&authorization([1, 1, 0])));
+    }
+
+    #[test]
+    fn a_poisoned_lock_refuses_and_still_remembers() {
+        let revocations = std::sync::Arc::new(Revocations::default());
+        let other = revocations.clone();
+        std::thread::spawn(move || {
+            let _newest = other.newest.write();
+            let _tokens = other.tokens.write();
+            panic!("under the lock");
+        })
+        .join()
+        .unwrap_err();
+        let (jti, end) = (Fingerprint::from(uuid::Uuid::from_u128(3)), Timestamp::from_seconds(100));
+        revocations.apply(&Change::Token(jti, end), Monotonic(0));
+        revocations.apply(&Change::Ended(GrantId(uuid::Uuid::from_u128(2)).into()), Monotonic(0));
+        assert!(!revocations.is_active(&authorization([1, 1, 0])));
+        assert!(revocations.has_token(jti, end));
+        revocations.newest.clear_poison();
+        assert!(revocations.has_ended(GrantId(uuid::Uuid::from_u128(2))));
+    }
+
+    #[test]
+    fn a_revoked_token_is_remembered_until_its_expiry() {
+        let revocations = Revocations::default();
+        let jti = |n: u128| Fingerprint::from(uuid::Uuid::from_u128(n));
+        let end = Timestamp::from_seconds(10_000);
+        revocations.apply(&Change::Token(jti(1), end), Monotonic(0));
+        assert!(revocations.has_token(jti(1), end) && !revocations.has_token(jti(2), end));
+        revocations.forget(end.plus_seconds(MARGIN), Monotonic(0));
+        assert!(revocations.has_token(jti(1), end), "another node's clock may be behind");
+        revocations.forget(end.plus_seconds(2 * MARGIN + 600), Monotonic(0));
+        assert!(!revocations.has_token(jti(1), end));
+    }
+}

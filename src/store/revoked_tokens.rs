@@ -1,0 +1,80 @@
+//! Access tokens that were revoked by themselves (RFC 7009): sixteen bytes and an expiry each, until that.
+//!
+//! Next door: [`super::revocations`], where a node has them in memory; [`super::access_tokens`], opaque tokens, of which
+//! the row itself goes.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
+use sea_orm::{ExprTrait as _, QueryOrder, QuerySelect, Set};
+
+use super::revocations::LONGEST_ACCESS_TOKEN;
+use super::{Change, Result, StoreError, Tx, sweep::delete_some};
+use crate::domain::ids::GrantId;
+use crate::domain::version::Fingerprint;
+use crate::env::Timestamp;
+
+/// Nodes' clocks may differ by five minutes: one that is behind still takes the token for one that has not expired.
+const KEPT_SECONDS: i64 = 600;
+/// Rows that are read at once when a node starts.
+const PAGE: u64 = 10_000;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "revoked_token")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub jti: Vec<u8>,
+        pub expires_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Revokes one token on every node; once, however often it is asked for.
+pub async fn insert(tx: &Tx, jti: Fingerprint, expires_at: Timestamp) -> Result<()> {
+    if insert_row(tx, jti, expires_at).await? {
+        tx.tell(Change::Token(jti, expires_at)).await?;
+    }
+    Ok(())
+}
+
+async fn insert_row(tx: &Tx, jti: Fingerprint, expires_at: Timestamp) -> Result<bool> {
+    let model = row::ActiveModel { jti: Set(jti.bytes().to_vec()), expires_at: Set(expires_at.0) };
+    let once = OnConflict::column(row::Column::Jti).do_nothing().to_owned();
+    Ok(row::Entity::insert(model).on_conflict(once).exec_without_returning(tx.conn()).await? > 0)
+}
+
+/// Keeps that a grant has ended of which there is no row to say so.
+pub async fn insert_grant(tx: &Tx, grant: GrantId) -> Result<()> {
+    insert_row(tx, grant.into(), tx.now().plus_seconds(LONGEST_ACCESS_TOKEN)).await.map(drop)
+}
+
+/// A statement that finds a row where one of these is revoked.
+pub(super) fn any(of: impl Iterator<Item = Fingerprint>) -> SelectStatement {
+    Query::select()
+        .expr(Expr::cust("1"))
+        .from(row::Entity)
+        .and_where(Expr::col((row::Entity, row::Column::Jti)).is_in(of.map(|of| of.bytes().to_vec())))
+        .to_owned()
+}
+
+/// Those after `after`, in the order of their names.
+pub(super) async fn page<C: ConnectionTrait>(
+    conn: &C,
+    after: Option<Fingerprint>,
+) -> Result<Vec<(Fingerprint, Timestamp)>> {
+    let mut query = row::Entity::find().order_by_asc(row::Column::Jti).limit(PAGE);
+    if let Some(after) = after {
+        query = query.filter(row::Column::Jti.gt(after.bytes().to_vec()));
+    }
+    let corrupt = || StoreError::Corrupt { table: "revoked_token", column: "jti" };
+    let rows = query.all(conn).await?.into_iter();
+    rows.map(|row| Ok((Fingerprint::of_bytes(&row.jti).ok_or_else(corrupt)?, Timestamp(row.expires_at)))).collect()
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    let expired = row::Column::ExpiresAt.lt(tx.now().plus_seconds(-KEPT_SECONDS).0);
+    delete_some::<row::Entity>(tx, row::Column::Jti, expired, most).await
+}

@@ -1,0 +1,77 @@
+//! Identifiers are not inherited: a client or an API that is made anew under an old identifier gets nothing that was asked
+//! for, allowed or issued before.
+
+use serde_json::{Value, json};
+use signet::domain::client_metadata::ClientMetadata;
+use signet::domain::ids::ClientId;
+use signet::domain::secret::Secret;
+use signet::manage::clients::NewClient;
+use signet::manage::{By, clients};
+
+use super::http;
+use crate::support::{CALLBACK, PASSWORD, SECRET, Server};
+
+/// Deletes `web` and makes another one, which is sent elsewhere.
+async fn make_anew(server: &Server) {
+    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    clients::delete(&manager, &by, &web).await.unwrap();
+    let meta = json!({ "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "refresh_token"],
+                       "scope": "openid profile email offline_access" });
+    let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+    let new = NewClient { id: Some("web".into()), meta, secret: Some(Secret::new(SECRET.into())) };
+    clients::create(&manager, &by, new).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_open_interaction_is_not_the_namesakes() {
+    let server = Server::with_alice().await;
+    let other = server.node().await;
+    let browser = server.browser();
+    let login = browser.page(&server.authorize(&[])).await;
+    let consenting = server.browser();
+    let page = consenting.page(&server.authorize(&[])).await;
+    let credentials = [("username", "alice"), ("password", PASSWORD)];
+    let consent = consenting.submit(&page, &credentials).await.ok().unwrap();
+    assert_eq!(consent.name(), "consent");
+    make_anew(&server).await;
+    let after = browser.submit(&login, &credentials).await.expect("a page, and no code");
+    assert_eq!(after.error(), "invalid_request", "{}", after.html);
+    let after = consenting.submit(&consent, &[("decision", "allow")]).await.expect("a page, and no code");
+    assert_eq!(after.error(), "invalid_request");
+    // A new request is asked about anew, on a node that has not heard of it too.
+    let asked = other.browser();
+    let page = asked.page(&other.authorize(&[])).await;
+    let page = asked.submit(&page, &credentials).await.ok().unwrap();
+    assert_eq!(page.name(), "consent", "what the old client was allowed is not inherited");
+    let answer = asked.submit(&page, &[("decision", "allow")]).await.err().unwrap();
+    assert_eq!(other.redeem(&answer["code"]).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_pushed_request_is_not_the_namesakes() {
+    let server = Server::with_alice().await;
+    let query = server.authorize(&[]).split_once('?').unwrap().1.to_owned();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let push = http().post(format!("{}/oauth2/par", server.url)).basic_auth("web", Some(SECRET)).form(&form);
+    let pushed: Value = push.send().await.unwrap().json().await.unwrap();
+    make_anew(&server).await;
+    let uri = pushed["request_uri"].as_str().unwrap();
+    let path = url::form_urlencoded::Serializer::new("/oauth2/authorize?".to_owned())
+        .extend_pairs([("client_id", "web"), ("request_uri", uri)])
+        .finish();
+    assert_eq!(server.browser().page(&path).await.error(), "invalid_request_uri");
+}
+
+/// Each use of a deleted client's or API's identifier leaves the counter behind that its successor starts above.
+#[tokio::test]
+async fn a_namesake_starts_above_the_version_of_the_old_one() {
+    let server = Server::with_alice().await;
+    let (store, web) = (server.app.store(), ClientId::parse("web").unwrap());
+    let mut before = store.authority().client(store, &web).await.unwrap().unwrap().version;
+    for _ in 0..3 {
+        make_anew(&server).await;
+        let now = store.authority().client(store, &web).await.unwrap().unwrap().version;
+        assert!(now > before, "{now} after {before}");
+        before = now;
+    }
+}
