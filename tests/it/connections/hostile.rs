@@ -47,7 +47,6 @@ fn with_alice(program: &Program) {
 
 fn assert_bounded(server: &Running, before: u64, what: &str) {
     let growth = server.memory().saturating_sub(before);
-    eprintln!("{what}: {growth} KiB");
     assert!(growth < MAX_GROWTH, "{what}: {growth} KiB");
 }
 
