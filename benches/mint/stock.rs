@@ -17,6 +17,7 @@ use signet::domain::client::{Client, Registered};
 use signet::domain::code::{Code, CodeChallenge};
 use signet::domain::grant::{FamilySalt, Grant, Repeats};
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use signet::domain::permissions::Permissions;
 use signet::domain::scope::Scopes;
 use signet::domain::secret::{Secret, SecretKind};
 use signet::domain::session::Session;
@@ -180,6 +181,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         password_changed_at: None,
         admin: false,
         disabled: false,
+        self_registered: false,
         created_at: now,
         updated_at: now,
     };
@@ -189,7 +191,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
             clients::insert(tx, &client).await?;
             signature_keys::put(tx, &client.id, client.signature_keys.iter().map(|key| &key.keyid)).await?;
             clients::insert(tx, &keys).await?;
-            consents::give(tx, user.id, &client.id, &client.meta.scope).await?;
+            consents::give(tx, user.id, &client.id, &Permissions::general(client.meta.scope.clone()), true).await?;
             tx.tell(Change::Client(client.id.clone())).await
         })
     });
@@ -240,8 +242,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
             session_ends: None,
         }),
         grant: Some(GrantId(app.env().uuid())),
-        scopes: Scopes::parse(scope).unwrap(),
-        resources: Vec::new(),
+        permissions: Permissions::general(Scopes::parse(scope).unwrap()),
         nonce: Some("n-0S6_WzA2Mj".to_owned()),
         claims: RequestedClaims::default(),
         act: None,
