@@ -33,6 +33,7 @@ mod faults;
 mod foreign_passwords;
 mod fuzz;
 mod gate;
+mod histories;
 mod inside;
 mod jwt_bearer;
 mod layers;

@@ -222,6 +222,11 @@ impl Browser {
         if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) }
     }
 
+    /// The same browser, with the same cookies, at another node.
+    pub fn at(&self, server: &Server) -> Self {
+        Self { http: self.http.clone(), url: server.url.clone() }
+    }
+
     pub async fn raw(&self, path: &str) -> Response {
         self.http.get(self.absolute(path)).send().await.unwrap()
     }

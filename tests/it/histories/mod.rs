@@ -1,0 +1,73 @@
+//! Random histories of issuing, using and ending access, on two nodes whose clocks disagree, against a reference model.
+//!
+//! [`action`] draws what happens next, [`world`] does it over HTTP, [`model`] says which answers are right. A history
+//! that fails prints its seed and its last actions.
+//!
+//! `HISTORY_STEPS` is the number of actions in all (50,000 for each engine unless set); `HISTORY_SEED` the first seed.
+
+mod action;
+mod model;
+mod world;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use action::Draw;
+use futures::FutureExt as _;
+use world::World;
+
+/// Each history has a database of its own; a longer one costs more to compare at its end.
+const STEPS_OF_ONE: usize = 1_000;
+/// A failure prints this many of the actions that led to it.
+const LAST_ACTIONS: usize = 30;
+const AT_ONCE: usize = 2;
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+async fn run(seed: u64, steps: usize) {
+    let mut draw = Draw::new(seed);
+    let mut world = World::start(seed).await;
+    let mut last = VecDeque::new();
+    for step in 0..steps {
+        let action = draw.next();
+        last.push_back(format!("{step}: {action:?}"));
+        if last.len() > LAST_ACTIONS {
+            last.pop_front();
+        }
+        let done = std::panic::AssertUnwindSafe(world.act(&action)).catch_unwind();
+        let done = tokio::time::timeout(Duration::from_mins(1), done).await;
+        if !matches!(done, Ok(Ok(()))) {
+            let actions: Vec<String> = last.into();
+            panic!("history {seed} fails at step {step}; its last actions:\n{}", actions.join("\n"));
+        }
+    }
+    world.compare_everything().await;
+    world.close().await;
+}
+
+/// T36, T37, T52: what is revoked stays revoked a day later, after a restart and on a node whose clock is five minutes
+/// off, and nothing else is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_histories_agree_with_the_reference_model() {
+    let histories = setting("HISTORY_STEPS", 50_000).div_ceil(STEPS_OF_ONE);
+    let first = setting("HISTORY_SEED", 1);
+    let mut running = tokio::task::JoinSet::new();
+    for history in first..first + histories {
+        if running.len() == AT_ONCE {
+            finished(running.join_next().await);
+        }
+        running.spawn(run(u64::try_from(history).unwrap(), STEPS_OF_ONE));
+    }
+    while !running.is_empty() {
+        finished(running.join_next().await);
+    }
+}
+
+/// Fails with the message of the history that failed.
+fn finished(done: Option<Result<(), tokio::task::JoinError>>) {
+    if let Some(Err(failed)) = done {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+}
