@@ -1,8 +1,9 @@
 //! Authorization codes: used once by one statement that can lose a race, and kept until they expire so that a second
 //! use is recognised (RFC 6749 §4.1.2).
 
-use sea_orm::Set;
+use sea_orm::ExprTrait as _;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Query;
 
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::code::{Code, CodeChallenge};
@@ -50,21 +51,36 @@ impl TryFrom<row::Model> for Code {
     }
 }
 
+/// Writes a code that lives from now on, by the database's clock, as long as it says.
 pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
-    let grant = code.authorization.grant.ok_or(StoreError::Corrupt { table: "code", column: "grant_id" })?;
-    let model = row::ActiveModel {
-        digest: Set(code.digest.0.to_vec()),
-        client_id: Set(code.authorization.client.as_str().to_owned()),
-        grant_id: Set(grant.0),
-        authorization: Set(json(&code.authorization, "code", "authorization")?),
-        redirect_uri: Set(code.redirect_uri.clone()),
-        redirect_uri_sent: Set(code.redirect_uri_sent),
-        challenge: Set(code.challenge.as_ref().map(|challenge| challenge.0.clone())),
-        issued_at: Set(code.issued_at.0),
-        expires_at: Set(code.expires_at.0),
-        used_at: Set(None),
-    };
-    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    let corrupt = |column| StoreError::Corrupt { table: "code", column };
+    let grant = code.authorization.grant.ok_or_else(|| corrupt("grant_id"))?;
+    let lifetime = code.expires_at.since(code.issued_at);
+    let mut insert = Query::insert();
+    insert.into_table(row::Entity).columns([
+        row::Column::Digest,
+        row::Column::ClientId,
+        row::Column::GrantId,
+        row::Column::Authorization,
+        row::Column::RedirectUri,
+        row::Column::RedirectUriSent,
+        row::Column::Challenge,
+        row::Column::IssuedAt,
+        row::Column::ExpiresAt,
+    ]);
+    let values = [
+        Expr::value(code.digest.0.to_vec()),
+        Expr::value(code.authorization.client.as_str()),
+        Expr::value(grant.0),
+        Expr::value(json(&code.authorization, "code", "authorization")?),
+        Expr::value(code.redirect_uri.as_str()),
+        Expr::value(code.redirect_uri_sent),
+        Expr::value(code.challenge.as_ref().map(|challenge| challenge.0.clone())),
+        tx.database_now(),
+        tx.database_now().add(lifetime),
+    ];
+    insert.values(values).map_err(|_| corrupt("digest"))?;
+    tx.conn().execute(&insert).await?;
     Ok(())
 }
 
@@ -86,7 +102,7 @@ pub async fn consume(tx: &Tx, digest: &Digest) -> Result<Consumed> {
         .col_expr(row::Column::UsedAt, Expr::value(now))
         .filter(row::Column::Digest.eq(digest.0.to_vec()))
         .filter(row::Column::UsedAt.is_null())
-        .filter(row::Column::ExpiresAt.gt(now))
+        .filter(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(tx.database_now()))
         .exec_with_returning(tx.conn())
         .await?;
     if let Some(row) = used.into_iter().next() {

@@ -10,7 +10,7 @@ use sea_orm::{FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Se
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::{FamilySalt, Grant, Repeats};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
-use crate::env::{Clock, Timestamp};
+use crate::env::Timestamp;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -116,17 +116,9 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: GrantId) -> Result<Option<G
 }
 
 /// The same, locked until the transaction ends, with the time by the database's clock.
-///
-/// On SQLite the database has the machine's clock, and a clock in a test's hand stands for the database's as well.
 pub async fn lock_for_update(tx: &Tx, id: GrantId) -> Result<Option<(Grant, Timestamp)>> {
-    let by_id = row::Entity::find_by_id(id.0).lock_exclusive();
-    let backend = tx.conn().get_database_backend();
-    if backend != sea_orm::DbBackend::Postgres || !matches!(tx.env().clock, Clock::System) {
-        let found = by_id.one(tx.conn()).await?;
-        return found.map(|row| Ok((row.try_into()?, tx.env().clock.database_now()))).transpose();
-    }
-    let clock = Expr::cust("(extract(epoch from clock_timestamp()) * 1000)::bigint");
-    let statement = by_id.expr_as(clock, "database_now").build(backend);
+    let locked = row::Entity::find_by_id(id.0).lock_exclusive().expr_as(tx.database_now(), "database_now");
+    let statement = locked.build(tx.conn().get_database_backend());
     let Some(found) = tx.conn().query_one_raw(statement).await? else { return Ok(None) };
     let now: i64 = found.try_get("", "database_now")?;
     Ok(Some((row::Model::from_query_result(&found, "")?.try_into()?, Timestamp(now))))
