@@ -112,10 +112,18 @@ impl SignIn {
     }
 }
 
+/// A party that acts for a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    User(UserId),
+    Client(ClientId),
+}
+
 /// Who acts for the subject (RFC 8693 §4.1), and for whom they acted themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    pub sub: String,
+    pub actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
 }

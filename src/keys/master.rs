@@ -32,6 +32,8 @@ struct Derived {
     browser: Hmac<Sha256>,
     form: Hmac<Sha256>,
     pairwise: Hmac<Sha256>,
+    pairwise_session: Hmac<Sha256>,
+    pairwise_grant: Hmac<Sha256>,
     browser_state: Hmac<Sha256>,
 }
 
@@ -50,6 +52,8 @@ impl Derived {
             browser: keyed(&derive(b"signet browser 1\x01")[..]),
             form: keyed(&derive(b"signet form 1\x01")[..]),
             pairwise: keyed(&derive(b"signet pairwise 1\x01")[..]),
+            pairwise_session: keyed(&derive(b"signet pairwise session 1\x01")[..]),
+            pairwise_grant: keyed(&derive(b"signet pairwise grant 1\x01")[..]),
             browser_state: keyed(&derive(b"signet browser state 1\x01")[..]),
         }
     }
@@ -72,6 +76,10 @@ pub enum Purpose {
     Form,
     /// The keys of pairwise subjects, one for each sector.
     Pairwise,
+    /// The keys of pairwise session ids, one for each sector.
+    PairwiseSession,
+    /// The keys of pairwise grant ids, one for each sector.
+    PairwiseGrant,
     /// What scripts may see of a browser session.
     BrowserState,
 }
@@ -150,6 +158,8 @@ impl MasterKey {
             Purpose::Browser => &self.0.browser,
             Purpose::Form => &self.0.form,
             Purpose::Pairwise => &self.0.pairwise,
+            Purpose::PairwiseSession => &self.0.pairwise_session,
+            Purpose::PairwiseGrant => &self.0.pairwise_grant,
             Purpose::BrowserState => &self.0.browser_state,
         }
         .clone();

@@ -1,4 +1,5 @@
-//! Pairwise subjects (OpenID Connect Core §8.1): a `sub` that is one person's to one sector and says nothing to another.
+//! Pairwise identifiers (OpenID Connect Core §8.1): a `sub` that is one person's to one sector and says nothing to another,
+//! and in the same way a `sid` and a grant id.
 //!
 //! The person's id is a UUID, 16 bytes, which is one block of AES. It is encrypted as that block under AES-256, with a
 //! key that HMAC-SHA-256 derives from the master key and the sector (its length goes before it). Why that is enough:
@@ -11,13 +12,16 @@
 //!   only that equal ones are equal, which here is the purpose.
 //! - *We get the person back*: with the key it is decrypted, so an `id_token_hint` names somebody. Under another sector's
 //!   key it becomes a random block, which is nobody's id; and a made-up one becomes another random block.
+//!
+//! Sessions and grants are encrypted in the same way under keys of their own, so that two sectors cannot compare them
+//! either. Their ids are version 7 UUIDs, which a random block almost never is.
 
 use openssl::symm::{Cipher, Crypter, Mode};
-use uuid::Uuid;
+use uuid::{Uuid, Variant, Version};
 use zeroize::Zeroizing;
 
 use super::master::{MasterKey, Purpose};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::secret::{base64url, from_base64url};
 
 const BLOCK: usize = 16;
@@ -25,21 +29,54 @@ const BLOCK: usize = 16;
 /// What the sector knows the person as: 22 characters of base64url.
 ///
 /// # Panics
-/// Where OpenSSL has no AES-256 at all.
+/// Like [`sid`] and [`grant_name`], where OpenSSL has no AES-256 at all.
 pub fn sub(master: &MasterKey, sector: &str, user: UserId) -> String {
-    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as key and any 16 as block")]
-    let block = aes(master, sector, Mode::Encrypt, *user.0.as_bytes()).expect("a key and a block of AES");
-    base64url(&block)
+    encrypted(master, Purpose::Pairwise, sector, user.0)
 }
 
 /// Whom the sector means by it; whether there is such a person is the caller's to see.
 pub fn user(master: &MasterKey, sector: &str, sub: &str) -> Option<UserId> {
-    let block: [u8; BLOCK] = from_base64url(sub)?.try_into().ok()?;
-    aes(master, sector, Mode::Decrypt, block).map(|id| UserId(Uuid::from_bytes(id)))
+    decrypted(master, Purpose::Pairwise, sector, sub).map(UserId)
 }
 
-fn aes(master: &MasterKey, sector: &str, mode: Mode, block: [u8; BLOCK]) -> Option<[u8; BLOCK]> {
-    let key = Zeroizing::new(master.mac(Purpose::Pairwise, &[sector.as_bytes()]));
+/// The `sid` by which the sector knows a session: 22 characters of base64url.
+pub fn sid(master: &MasterKey, sector: &str, session: SessionId) -> String {
+    encrypted(master, Purpose::PairwiseSession, sector, session.0)
+}
+
+/// The session of the sector's `sid`; `None` if it is another sector's or invented.
+pub fn session(master: &MasterKey, sector: &str, sid: &str) -> Option<SessionId> {
+    decrypted(master, Purpose::PairwiseSession, sector, sid).filter(is_ours).map(SessionId)
+}
+
+/// The id by which tokens of the sector name a grant: 22 characters of base64url.
+pub fn grant_name(master: &MasterKey, sector: &str, grant: GrantId) -> String {
+    encrypted(master, Purpose::PairwiseGrant, sector, grant.0)
+}
+
+/// The grant of that name; `None` if it is another sector's or invented.
+pub fn grant(master: &MasterKey, sector: &str, name: &str) -> Option<GrantId> {
+    decrypted(master, Purpose::PairwiseGrant, sector, name).filter(is_ours).map(GrantId)
+}
+
+/// Whether the id has the form of those that [`crate::env::Env::uuid`] makes.
+fn is_ours(id: &Uuid) -> bool {
+    id.get_version() == Some(Version::SortRand) && id.get_variant() == Variant::RFC4122
+}
+
+fn encrypted(master: &MasterKey, purpose: Purpose, sector: &str, id: Uuid) -> String {
+    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as key and any 16 as block")]
+    let block = aes(master, purpose, sector, Mode::Encrypt, *id.as_bytes()).expect("a key and a block of AES");
+    base64url(&block)
+}
+
+fn decrypted(master: &MasterKey, purpose: Purpose, sector: &str, text: &str) -> Option<Uuid> {
+    let block: [u8; BLOCK] = from_base64url(text)?.try_into().ok()?;
+    aes(master, purpose, sector, Mode::Decrypt, block).map(Uuid::from_bytes)
+}
+
+fn aes(master: &MasterKey, purpose: Purpose, sector: &str, mode: Mode, block: [u8; BLOCK]) -> Option<[u8; BLOCK]> {
+    let key = Zeroizing::new(master.mac(purpose, &[sector.as_bytes()]));
     let mut crypter = Crypter::new(Cipher::aes_256_ecb(), mode, &*key, None).ok()?;
     crypter.pad(false);
     let mut out = [0; 2 * BLOCK];
@@ -62,6 +99,28 @@ mod tests {
         assert_eq!(sub(&master(), "app.example.com", alice), sub(&master(), "app.example.com", alice));
         assert_eq!(sub(&master(), "app.example.com", alice), "1W4Bo0HO6-ItaT-z0XVy0g");
         assert_ne!(sub(&other_master(), "app.example.com", alice), sub(&master(), "app.example.com", alice));
+    }
+
+    #[test]
+    fn sessions_and_grants_are_their_sectors_alone() {
+        let id = Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8091_a2b3_c4d5_e6f7);
+        let (here, there) = ("app.example.com", "other.example.com");
+        let names = [
+            sub(&master(), here, UserId(id)),
+            sid(&master(), here, SessionId(id)),
+            grant_name(&master(), here, GrantId(id)),
+            sid(&master(), there, SessionId(id)),
+            grant_name(&master(), there, GrantId(id)),
+        ];
+        let different: std::collections::HashSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+        assert_eq!(session(&master(), here, &names[1]), Some(SessionId(id)));
+        assert_eq!(grant(&master(), here, &names[2]), Some(GrantId(id)));
+        assert_ne!(session(&master(), there, &names[1]), Some(SessionId(id)));
+        assert_ne!(grant(&master(), there, &names[2]), Some(GrantId(id)));
+        // Another version of UUID is none that was made here.
+        let other = Uuid::from_u128(0x0190_a1b2_c3d4_4e5f_8091_a2b3_c4d5_e6f7);
+        assert_eq!(session(&master(), here, &sid(&master(), here, SessionId(other))), None);
     }
 
     proptest! {

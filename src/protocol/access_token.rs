@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Provider;
 use super::error::Result;
+use super::subject::ActClaim;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
@@ -13,13 +14,14 @@ use crate::domain::certificate::Confirmation;
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TokenFormat;
-use crate::domain::ids::{ClientId, GrantId, SessionId};
+use crate::domain::ids::ClientId;
 use crate::domain::permissions::{ApiScopes, Permissions};
 use crate::domain::scope::{STANDARD, Scopes};
 use crate::domain::secret::{Secret, SecretKind};
 use crate::domain::version::{Fingerprint, Versions};
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
+use crate::keys::{KeyError, seal};
 use crate::store::access_tokens::{self, OpaqueToken};
 use crate::store::{StoreError, Tx};
 
@@ -52,7 +54,19 @@ impl Audience {
     }
 }
 
-/// RFC 9068 §2.2. `grant` is ours: it ties the token to what can be revoked.
+/// What only this server reads of a token that came by token exchange. It is sealed: an actor who is a user and the
+/// clients on the way are no business of the sectors behind them.
+#[derive(Serialize, Deserialize)]
+struct Chain {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
+    through: Vec<ClientId>,
+}
+
+const CHAIN: &str = "token chain";
+
+/// RFC 9068 §2.2. `grant` is ours: it ties the token to what can be revoked. `sub`, `sid`, `grant` and `act` name things as
+/// the token's client knows them (`protocol::subject`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -74,15 +88,15 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sid: Option<SessionId>,
+    sid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    grant: Option<GrantId>,
+    grant: Option<String>,
     /// RFC 8693 §4.1.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    act: Option<ActClaim>,
+    /// Ours: [`Chain`], sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    act: Option<Act>,
-    /// Ours: the clients through which it came by token exchange.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    through: Vec<ClientId>,
+    chain: Option<String>,
     /// Ours: what the `claims` parameter asked UserInfo for.
     #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
     in_userinfo: Vec<String>,
@@ -201,16 +215,29 @@ impl Provider {
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
             acr: sign_in.map(SignIn::acr),
             amr: sign_in.map(|sign_in| sign_in.method.amr().iter().map(ToString::to_string).collect()),
-            sid: authorization.session(),
-            grant: authorization.grant,
-            act: authorization.act.clone(),
-            through: authorization.through.clone(),
+            sid: authorization.session().map(|session| self.sid_of(client, session)),
+            grant: authorization.grant.map(|grant| self.grant_name(client, grant)),
+            act: authorization.act.as_ref().map(|act| self.act_claim(client, act)),
+            chain: self.sealed_chain(authorization)?,
             in_userinfo: authorization.claims.userinfo.clone(),
             cnf: authorization.bound_to,
             ver: versions_in_order(authorization),
             gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
+    }
+
+    fn sealed_chain(&self, authorization: &Authorization) -> Result<Option<String>> {
+        if authorization.through.is_empty() && authorization.act.is_none() {
+            return Ok(None);
+        }
+        let chain = Chain { act: authorization.act.clone(), through: authorization.through.clone() };
+        let plain = serde_json::to_vec(&chain).map_err(|error| KeyError::Crypto(error.to_string()))?;
+        Ok(Some(seal::seal(&self.master, CHAIN, &plain)?))
+    }
+
+    fn opened_chain(&self, sealed: &str) -> Option<Chain> {
+        serde_json::from_slice(&seal::open(&self.master, CHAIN, sealed).ok()?).ok()
     }
 
     /// The APIs asked for; our own endpoints where there are none, or beside them for OpenID Connect.
@@ -304,7 +331,12 @@ impl Provider {
         } else {
             Subject::User(self.known_as(client, &claims.sub)?)
         };
-        let sign_in = claims.sid.zip(claims.auth_time).zip(claims.acr).map(|((session, auth_time), acr)| SignIn {
+        // A token whose names do not read was made when the client was of another sector: nothing would revoke it.
+        let session = claims.sid.map(|sid| self.session_known_as(client, &sid).ok_or(())).transpose().ok()?;
+        let grant = claims.grant.map(|name| self.grant_named(client, &name).ok_or(())).transpose().ok()?;
+        let chain = claims.chain.map(|sealed| self.opened_chain(&sealed).ok_or(())).transpose().ok()?;
+        let (act, through) = chain.map_or((None, Vec::new()), |chain| (chain.act, chain.through));
+        let sign_in = session.zip(claims.auth_time).zip(claims.acr).map(|((session, auth_time), acr)| SignIn {
             session,
             auth_time: Timestamp::from_seconds(auth_time),
             method: SignInMethod::of_amr(claims.amr.iter().flatten()),
@@ -316,12 +348,12 @@ impl Provider {
             subject,
             client: claims.client_id,
             sign_in,
-            grant: claims.grant,
+            grant,
             permissions,
             nonce: None,
             claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
-            act: claims.act,
-            through: claims.through,
+            act,
+            through,
             bound_to: claims.cnf,
             versions: Versions::default(),
         };

@@ -11,7 +11,7 @@ use super::Provider;
 use super::error::Result;
 use crate::domain::client::Client;
 use crate::domain::delivery::Outcome;
-use crate::domain::ids::{ClientId, DeliveryId, SessionId};
+use crate::domain::ids::{ClientId, DeliveryId};
 use crate::domain::participant::Participant;
 use crate::keys::jwt::JwtType;
 use crate::outbound::Purpose;
@@ -32,7 +32,7 @@ struct Claims<'a> {
     jti: String,
     events: Map<String, Value>,
     /// Always there, whether `backchannel_logout_session_required` asks for it or not (§2.2).
-    sid: SessionId,
+    sid: String,
 }
 
 impl Provider {
@@ -67,7 +67,7 @@ impl Provider {
             exp: now + LIFETIME_SECONDS,
             jti: delivery.0.to_string(),
             events: Map::from_iter([(EVENT.to_owned(), json!({}))]),
-            sid: participant.session,
+            sid: self.sid_of(client, participant.session),
         };
         let meta = &client.meta;
         let encryption = meta.id_token_encrypted_response_alg.map(|alg| (alg, meta.id_token_encrypted_response_enc));

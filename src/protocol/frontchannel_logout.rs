@@ -24,10 +24,9 @@ impl Provider {
         let mut frames = Vec::new();
         for participant in participants {
             let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
-            let Some(uri) = client.as_ref().and_then(|client| client.meta.frontchannel_logout_uri.as_ref()) else {
-                continue;
-            };
-            let sid = participant.session.to_string();
+            let Some(client) = client else { continue };
+            let Some(uri) = &client.meta.frontchannel_logout_uri else { continue };
+            let sid = self.sid_of(&client, participant.session);
             if let Some(origin) = uri.origin() {
                 frames.push(Frame { address: uri.with(&[("iss", self.issuer.as_str()), ("sid", &sid)]), origin });
             }

@@ -8,7 +8,7 @@ use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, SessionId, UserId};
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
@@ -26,7 +26,7 @@ struct Claims<'a> {
     nonce: Option<&'a str>,
     acr: Acr,
     amr: &'static [&'static str],
-    sid: SessionId,
+    sid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,8 +51,8 @@ pub struct Beside<'a> {
 pub struct Hint {
     pub user: UserId,
     pub client: ClientId,
-    pub session: SessionId,
-    pub sign_in: SignIn,
+    /// `None` where the session is none that the client knows by the token's `sid`.
+    pub sign_in: Option<SignIn>,
     pub expires_at: Timestamp,
     /// Of the user, the client and the consent.
     pub versions: Option<[i64; 3]>,
@@ -67,7 +67,7 @@ struct HintClaims {
     auth_time: i64,
     acr: Acr,
     amr: Vec<String>,
-    sid: SessionId,
+    sid: String,
     #[serde(default)]
     ver: Option<[i64; 3]>,
 }
@@ -104,7 +104,7 @@ impl Provider {
             nonce: authorization.nonce.as_deref(),
             acr: sign_in.acr(),
             amr: sign_in.method.amr(),
-            sid: sign_in.session,
+            sid: self.sid_of(client, sign_in.session),
             at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
             c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
             ver: versions(authorization),
@@ -137,15 +137,14 @@ impl Provider {
         let user = self.known_as(&client, &claims.sub);
         Ok(user.map(|user| Hint {
             user,
-            client: claims.aud,
-            session: claims.sid,
-            sign_in: SignIn {
-                session: claims.sid,
+            sign_in: self.session_known_as(&client, &claims.sid).map(|session| SignIn {
+                session,
                 auth_time: Timestamp::from_seconds(claims.auth_time),
                 method: SignInMethod::of_amr(claims.amr.iter()),
                 told_acr: Some(claims.acr),
                 session_ends: None,
-            },
+            }),
+            client: claims.aud,
             expires_at: Timestamp::from_seconds(claims.exp),
             versions: claims.ver,
         }))

@@ -104,7 +104,7 @@ impl Provider {
             answer.insert("cnf".into(), json!(cnf));
         }
         if let Some(act) = &of.act {
-            answer.insert("act".into(), json!(act));
+            answer.insert("act".into(), json!(self.act_claim(&client, act)));
         }
         Ok(Some(answer))
     }

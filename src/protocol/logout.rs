@@ -41,7 +41,10 @@ impl Provider {
             return Err(invalid("The app named itself and somebody else."));
         }
         let vouched = match (&hint, session) {
-            (Some(hint), Some(session)) => hint.session == session.id && hint.user == session.user,
+            (Some(hint), Some(session)) => {
+                let is_of_session = hint.sign_in.as_ref().is_some_and(|sign_in| sign_in.session == session.id);
+                is_of_session && hint.user == session.user
+            }
             (Some(_), None) => true,
             (None, _) => false,
         };

@@ -1,13 +1,16 @@
 //! `sub`: who a token is about, as its client knows them (OpenID Connect Core §8): the same for every client, or
-//! pairwise, another one for each sector.
+//! pairwise, another one for each sector. `sid`, the ids of grants and the subjects in `act` follow the same rule: clients
+//! with public subjects are one sector with the ids as they are.
 //!
 //! Next door: `keys::pairwise`, which makes and reads pairwise ones.
 
+use serde::Serialize;
+
 use super::Provider;
-use crate::domain::authorization::{Authorization, Subject};
+use crate::domain::authorization::{Act, Actor, Authorization, Subject};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::SubjectType;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::keys::pairwise;
 
 impl Provider {
@@ -33,6 +36,57 @@ impl Provider {
             None => sub.parse().ok(),
         }
     }
+
+    /// The `sid` by which `client` knows a session.
+    pub fn sid_of(&self, client: &Client, session: SessionId) -> String {
+        match sector(client) {
+            Some(sector) => pairwise::sid(&self.master, &sector, session),
+            None => session.to_string(),
+        }
+    }
+
+    /// The session that `client` knows by `sid`; `None` where the client never got that `sid`.
+    pub fn session_known_as(&self, client: &Client, sid: &str) -> Option<SessionId> {
+        match sector(client) {
+            Some(sector) => pairwise::session(&self.master, &sector, sid),
+            None => sid.parse().ok(),
+        }
+    }
+
+    /// The name of a grant in access tokens of `client`.
+    pub fn grant_name(&self, client: &Client, grant: GrantId) -> String {
+        match sector(client) {
+            Some(sector) => pairwise::grant_name(&self.master, &sector, grant),
+            None => grant.to_string(),
+        }
+    }
+
+    /// The grant that access tokens of `client` name so.
+    pub fn grant_named(&self, client: &Client, name: &str) -> Option<GrantId> {
+        match sector(client) {
+            Some(sector) => pairwise::grant(&self.master, &sector, name),
+            None => name.parse().ok(),
+        }
+    }
+
+    /// The claim `act` (RFC 8693 §4.1) of a token of `client`: users as that client knows them, clients by their id.
+    pub fn act_claim(&self, client: &Client, act: &Act) -> ActClaim {
+        ActClaim {
+            sub: match &act.actor {
+                Actor::User(user) => self.subject_of(client, *user),
+                Actor::Client(id) => id.to_string(),
+            },
+            act: act.act.as_ref().map(|act| Box::new(self.act_claim(client, act))),
+        }
+    }
+}
+
+/// Who acts for the subject of a token, and for whom they acted themselves.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActClaim {
+    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<ActClaim>>,
 }
 
 /// The sector of a client with pairwise subjects. Its metadata's rules see to it that there is one.

@@ -43,6 +43,7 @@ mod logs;
 mod mtls;
 mod nodes;
 mod outbound;
+mod pairwise;
 mod par;
 mod passkey;
 mod refresh_tokens;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Asking, TokenSet};
 use crate::domain::api::Api;
-use crate::domain::authorization::{Act, Authorization, Subject};
+use crate::domain::authorization::{Act, Actor, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::permissions::Permissions;
@@ -151,6 +151,7 @@ impl Provider {
     async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
+        let Some(sign_in) = said.sign_in else { return Ok(None) };
         let Some(client) = self.client(&said.client).await? else { return Ok(None) };
         let allowed = if client.is_trusted() {
             client.meta.permissions()
@@ -160,7 +161,7 @@ impl Provider {
         };
         let authorization = Authorization {
             subject: Subject::User(said.user),
-            sign_in: Some(said.sign_in),
+            sign_in: Some(sign_in),
             ..Authorization::of_client(client.id.clone(), without_offline_access(allowed))
         };
         let Some([user, of_client, consent]) = said.versions else { return Ok(None) };
@@ -191,9 +192,9 @@ impl Provider {
         };
         let policy = client.meta.token_exchange.iter().find(|policy| policy.client == of.client);
         let policy = policy.ok_or_else(|| refused("no policy for tokens"))?;
-        let (sub, ends) = match actor_token {
+        let (actor, ends) = match actor_token {
             None if policy.impersonation => return Ok((of.act.clone(), None)),
-            None => (client.id.to_string(), None),
+            None => (Actor::Client(client.id.clone()), None),
             Some(token) => {
                 let actor = self.verify_access_token(token).await?;
                 // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
@@ -204,13 +205,14 @@ impl Provider {
                 if !authorizations::is_current(self.store.read(), &actor.authorization, Lock::None).await? {
                     return Err(invalid("The actor token is unknown, expired or revoked."));
                 }
-                (self.subject(client, &actor.authorization), Some(actor.expires_at))
+                let acting = actor.authorization.user().map_or_else(|| Actor::Client(client.id.clone()), Actor::User);
+                (acting, Some(actor.expires_at))
             }
         };
         if !policy.delegation {
             return Err(refused("no delegation for tokens"));
         }
-        let act = Act { sub, act: of.act.clone().map(Box::new) };
+        let act = Act { actor, act: of.act.clone().map(Box::new) };
         if act.depth() > MOST_STEPS {
             return Err(invalid("Too many act for one another already."));
         }
