@@ -253,6 +253,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(string("client_id"))
             .col(text("allowed"))
             .col(text("remembered"))
+            .col(text("api_versions"))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .primary_key(Index::create().col("user_id").col("client_id"))

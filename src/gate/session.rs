@@ -152,7 +152,8 @@ impl Gate {
         let Some(gate) = &api.gate else { return Ok(None) };
         let all = [Versioned::User(session.user), Versioned::Api(api.identifier.clone())];
         let store = &self.provider.store;
-        let now = authorizations::versions(store.read(), &all, Some(session.id), Lock::None).await?;
+        let now =
+            authorizations::versions(store.read(), &all, Some((session.id, store.env().now())), Lock::None).await?;
         let [user, of_api] = &all;
         let Some(now) = now else { return Ok(None) };
         let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
@@ -228,7 +229,7 @@ impl Gate {
         let expected: Versions = all.clone().into_iter().zip([pass.user_version, pass.api_version]).collect();
         let write = self.provider.store.write(move |tx| {
             Box::pin(async move {
-                let now = authorizations::versions(tx.conn(), &all, Some(session), Lock::Shared).await?;
+                let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
                 if now != Some(expected) {
                     return Ok(false);
                 }

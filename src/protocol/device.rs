@@ -178,7 +178,7 @@ impl Provider {
             Box::pin(async move {
                 // Locked until it is decided: whatever ends the session from now on finds what depends on it.
                 let all = authorization.versioned();
-                let now = authorizations::versions(tx.conn(), &all, Some(session), Lock::Shared).await?;
+                let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
                 let Some(versions) = now else { return Ok(Answered::SignedOut) };
                 let authorization = Authorization { versions, ..authorization };
                 if !authorization.versions.agree_on(&asked.versions, &asked.versioned()) {

@@ -65,7 +65,9 @@ impl Provider {
             && grant.current == presented.digest
             && self.env.now() < grant.expires_at;
         let audience = Audience::One(self.issuer.as_str().to_owned());
-        if !good || !authorizations::is_current(self.store.read(), &grant.authorization, Lock::None).await? {
+        if !good
+            || !authorizations::is_current(self.store.read(), &grant.authorization, self.env.now(), Lock::None).await?
+        {
             return Ok(None);
         }
         let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };

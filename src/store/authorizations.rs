@@ -19,6 +19,7 @@ use crate::domain::authorization::Authorization;
 use crate::domain::ids::{GrantId, SessionId};
 use crate::domain::interaction::AuthorizationRequest;
 use crate::domain::version::{Fingerprint, Versioned, Versions};
+use crate::env::Timestamp;
 
 /// Whether rows stay locked until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,11 @@ pub enum Lock {
     None,
 }
 
-/// The versions of now of all these; nothing where `session` has ended.
+/// The versions of now of all these; nothing where the session has ended, or has expired by that time.
 pub async fn versions<C: ConnectionTrait>(
     conn: &C,
     all: &[Versioned],
-    session: Option<SessionId>,
+    session: Option<(SessionId, Timestamp)>,
     lock: Lock,
 ) -> Result<Option<Versions>> {
     let mut found = HashMap::new();
@@ -52,10 +53,11 @@ pub async fn versions<C: ConnectionTrait>(
 }
 
 /// Whether nothing that `of` depends on has been revoked since it was made.
-pub async fn is_current<C: ConnectionTrait>(conn: &C, of: &Authorization, lock: Lock) -> Result<bool> {
+pub async fn is_current<C: ConnectionTrait>(conn: &C, of: &Authorization, now: Timestamp, lock: Lock) -> Result<bool> {
     let all = of.versioned();
-    let now = versions(conn, &all, of.ends_with_session(), lock).await?;
-    Ok(now.is_some_and(|now| now.agree_on(&of.versions, &all)))
+    let session = of.ends_with_session().map(|session| (session, now));
+    let current = versions(conn, &all, session, lock).await?;
+    Ok(current.is_some_and(|current| current.agree_on(&of.versions, &all)))
 }
 
 /// Whether the client and the APIs are still those that a request was accepted for.
@@ -80,7 +82,7 @@ pub async fn is_revoked_alone<C: ConnectionTrait>(
 }
 
 /// The user before the session: whoever revokes locks them in this order.
-fn statement(all: &[Versioned], session: Option<SessionId>, lock: Lock) -> SelectStatement {
+fn statement(all: &[Versioned], session: Option<(SessionId, Timestamp)>, lock: Lock) -> SelectStatement {
     let (locked, free): (Vec<&Versioned>, Vec<&Versioned>) =
         all.iter().partition(|of| matches!(of, Versioned::User(_)) && lock == Lock::Shared);
     let mut parts: Vec<SelectStatement> = Vec::new();
@@ -95,8 +97,8 @@ fn statement(all: &[Versioned], session: Option<SessionId>, lock: Lock) -> Selec
             .and_where(Expr::col((row::Entity, row::Column::Subject)).is_in(of.iter().map(|of| of.key())));
         parts.push(held(part, lock));
     }
-    if let Some(session) = session {
-        parts.insert(parts.len().min(1), held(sessions::there(session), lock));
+    if let Some((session, now)) = session {
+        parts.insert(parts.len().min(1), held(sessions::there(session, now), lock));
     }
     let mut parts = parts.into_iter();
     let mut first = parts.next().unwrap_or_default();

@@ -1,12 +1,15 @@
 //! What each person has allowed each client, so that nobody is asked twice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
-use super::{Result, StoreError, Tx, from_json, json};
-use crate::domain::ids::{ClientId, UserId};
+use super::{Result, StoreError, Tx, from_json, json, versions};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::permissions::Permissions;
+use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 
 mod row {
@@ -24,6 +27,9 @@ mod row {
         pub allowed: String,
         #[sea_orm(column_type = "Text")]
         pub remembered: String,
+        /// The version of each API in `allowed` when the user allowed it.
+        #[sea_orm(column_type = "Text")]
+        pub api_versions: String,
         pub created_at: i64,
         pub updated_at: i64,
     }
@@ -38,6 +44,29 @@ pub struct Given {
     /// The part about which a redirect does not ask again: it was allowed where the redirect identified the client.
     pub remembered: Permissions,
     pub created_at: Timestamp,
+    api_versions: ApiVersions,
+}
+
+type ApiVersions = BTreeMap<ApiId, i64>;
+
+impl Given {
+    /// The same without what was allowed at APIs that are gone, or that namesakes have replaced since.
+    fn without_former_apis(self, current: &ApiVersions) -> Self {
+        let is_current = |api: &ApiId| self.api_versions.get(api).is_some_and(|then| current.get(api) == Some(then));
+        let left = |of: Permissions| Permissions { apis: of.apis.of_apis(is_current), ..of };
+        Self { allowed: left(self.allowed.clone()), remembered: left(self.remembered.clone()), ..self }
+    }
+}
+
+/// The present versions of the APIs in these permissions.
+async fn versions_of<'a, C: ConnectionTrait>(
+    conn: &C,
+    permissions: impl Iterator<Item = &'a Permissions>,
+) -> Result<ApiVersions> {
+    let apis: BTreeSet<&ApiId> = permissions.flat_map(|permissions| permissions.apis.apis()).collect();
+    let versioned: Vec<Versioned> = apis.iter().map(|api| Versioned::Api((*api).clone())).collect();
+    let versions = versions::read(conn, &versioned).await?;
+    Ok(apis.into_iter().cloned().zip(versions).collect())
 }
 
 impl TryFrom<row::Model> for Given {
@@ -50,6 +79,7 @@ impl TryFrom<row::Model> for Given {
             allowed: from_json(&row.allowed, "consent", "allowed")?,
             remembered: from_json(&row.remembered, "consent", "remembered")?,
             created_at: Timestamp(row.created_at),
+            api_versions: from_json(&row.api_versions, "consent", "api_versions")?,
         })
     }
 }
@@ -62,7 +92,9 @@ pub(super) fn clients() -> SelectStatement {
 /// What a user has allowed a client; nothing where they never did.
 pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Option<Given>> {
     let found = row::Entity::find_by_id((user.0, client.as_str().to_owned())).one(conn).await?;
-    found.map(Given::try_from).transpose()
+    let Some(given) = found.map(Given::try_from).transpose()? else { return Ok(None) };
+    let current = versions_of(conn, std::iter::once(&given.allowed)).await?;
+    Ok(Some(given.without_former_apis(&current)))
 }
 
 /// Adds to what a user has allowed a client. `remember` says whether later redirects need not ask about it.
@@ -70,16 +102,24 @@ pub async fn give(tx: &Tx, user: UserId, client: &ClientId, given: &Permissions,
     let before = find(tx.conn(), user, client).await?;
     let (allowed, remembered) = before.map(|before| (before.allowed, before.remembered)).unwrap_or_default();
     let remembered = if remember { remembered.union(given) } else { remembered };
+    let allowed = allowed.union(given);
+    let api_versions = versions_of(tx.conn(), std::iter::once(&allowed)).await?;
     let model = row::ActiveModel {
         user_id: Set(user.0),
         client_id: Set(client.as_str().to_owned()),
-        allowed: Set(json(&allowed.union(given), "consent", "allowed")?),
+        allowed: Set(json(&allowed, "consent", "allowed")?),
         remembered: Set(json(&remembered, "consent", "remembered")?),
+        api_versions: Set(json(&api_versions, "consent", "api_versions")?),
         created_at: Set(tx.now().0),
         updated_at: Set(tx.now().0),
     };
     let replace = OnConflict::columns([row::Column::UserId, row::Column::ClientId])
-        .update_columns([row::Column::Allowed, row::Column::Remembered, row::Column::UpdatedAt])
+        .update_columns([
+            row::Column::Allowed,
+            row::Column::Remembered,
+            row::Column::ApiVersions,
+            row::Column::UpdatedAt,
+        ])
         .to_owned();
     row::Entity::insert(model).on_conflict(replace).exec_without_returning(tx.conn()).await?;
     Ok(())
@@ -92,15 +132,15 @@ pub async fn has_any<C: ConnectionTrait>(conn: &C, client: &ClientId) -> Result<
 }
 
 pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<Given>> {
-    row::Entity::find()
+    let rows = row::Entity::find()
         .filter(row::Column::UserId.eq(user.0))
         .order_by_desc(row::Column::UpdatedAt)
         .limit(500)
         .all(conn)
-        .await?
-        .into_iter()
-        .map(Given::try_from)
-        .collect()
+        .await?;
+    let all = rows.into_iter().map(Given::try_from).collect::<Result<Vec<Given>>>()?;
+    let current = versions_of(conn, all.iter().map(|given| &given.allowed)).await?;
+    Ok(all.into_iter().map(|given| given.without_former_apis(&current)).collect())
 }
 
 /// Takes back what one person allowed; whether there was anything.

@@ -113,13 +113,15 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
     found.map(Session::try_from).transpose()
 }
 
-/// A statement that finds one row, of an empty text and 1, where the session is there.
-pub(super) fn there(id: SessionId) -> SelectStatement {
+/// A statement that finds one row, of an empty text and 1, where the session is there and has not expired.
+pub(super) fn there(id: SessionId, now: Timestamp) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("CAST('' AS TEXT)"))
         .expr(Expr::cust("CAST(1 AS BIGINT)"))
         .from(row::Entity)
         .and_where(Expr::col((row::Entity, row::Column::Id)).eq(id.0))
+        .and_where(Expr::col((row::Entity, row::Column::IdleUntil)).gt(now.0))
+        .and_where(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(now.0))
         .to_owned()
 }
 

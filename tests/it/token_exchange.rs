@@ -141,7 +141,7 @@ async fn what_comes_of_a_token_is_never_more_than_it() {
         (vec![("resource", "https://elsewhere.example")], "invalid_target"),
         (vec![("audience", "both")], "invalid_target"),
         (vec![("audience", server.url.as_str())], "invalid_target"),
-        (vec![("scope", "read"), ("resource", STOCK)], "invalid_target"),
+        (vec![("scope", "read"), ("resource", STOCK)], "invalid_scope"),
     ] {
         let (status, refused) = trade(&server, "both", token, &more).await;
         assert_eq!((status, &refused["error"]), (400, &json!(error)), "{more:?}");

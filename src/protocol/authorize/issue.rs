@@ -105,7 +105,7 @@ impl Provider {
                 Box::pin(async move {
                     // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
                     let all = authorization.versioned();
-                    let now = authorizations::versions(tx.conn(), &all, Some(id), Lock::Shared).await?;
+                    let now = authorizations::versions(tx.conn(), &all, Some((id, tx.now())), Lock::Shared).await?;
                     let Some(versions) = now else { return Ok(Err(Issued::Ended)) };
                     let authorization = Authorization { versions, ..authorization };
                     if !authorization.versions.agree_on(&request.versions, &request.versioned()) {

@@ -25,7 +25,7 @@ impl Provider {
     pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
         let (authorization, plan) = self.for_itself_as_known(asking).await?;
         if authorization.permissions.apis.is_empty()
-            || authorizations::is_current(self.store.read(), &authorization, Lock::None).await?
+            || authorizations::is_current(self.store.read(), &authorization, self.env.now(), Lock::None).await?
         {
             return Ok((authorization, plan));
         }

@@ -38,7 +38,7 @@ impl Provider {
         apis: &[Api],
     ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
         let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
-        if !authorizations::is_current(tx.conn(), &authorization, Lock::Shared).await? {
+        if !authorizations::is_current(tx.conn(), &authorization, tx.now(), Lock::Shared).await? {
             return Ok(Ok(None));
         }
         let asked: Vec<&str> = parameters.all("resource").collect();

@@ -51,7 +51,8 @@ impl Provider {
                             .await?;
                         return Ok(Err(refused().because("another client's refresh token")));
                     }
-                    let is_current = authorizations::is_current(tx.conn(), &grant.authorization, Lock::None).await?;
+                    let is_current =
+                        authorizations::is_current(tx.conn(), &grant.authorization, tx.now(), Lock::None).await?;
                     if !provider.lives(&grant) || !is_current {
                         return Ok(Err(refused()));
                     }
@@ -96,7 +97,7 @@ impl Provider {
     ) -> std::result::Result<Option<Authorization>, StoreError> {
         let Some(left) = grant.authorization.narrowed(client, apis) else { return Ok(None) };
         let lost_offline = grant.authorization.permissions.is_offline() && !left.permissions.is_offline();
-        if lost_offline && !authorizations::is_current(tx.conn(), &left, Lock::None).await? {
+        if lost_offline && !authorizations::is_current(tx.conn(), &left, tx.now(), Lock::None).await? {
             return Ok(None);
         }
         Ok(Some(left))

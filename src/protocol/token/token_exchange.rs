@@ -130,13 +130,14 @@ impl Provider {
         let (of, client) = (subject.authorization.clone(), client.clone());
         let jti = subject.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
         if !plan.is_opaque() {
-            let settled = settled(self.store.read(), &of, jti, authorization, &client).await?;
+            let settled = settled(self.store.read(), (&of, jti), authorization, &client, self.env.now()).await?;
             return Ok(settled.map(|authorization| (authorization, None)));
         }
         let (provider, plan) = (self.clone(), plan.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                let Some(authorization) = settled(tx.conn(), &of, jti, authorization, &client).await? else {
+                let Some(authorization) = settled(tx.conn(), (&of, jti), authorization, &client, tx.now()).await?
+                else {
                     return Ok(None);
                 };
                 let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
@@ -202,7 +203,9 @@ impl Provider {
                 let actor = actor.filter(|actor| actor.authorization.act.is_none());
                 let actor = actor.filter(|actor| actor.is_confirmed_by(asking.certificate));
                 let actor = actor.ok_or_else(|| invalid("The actor token is none of this client's own."))?;
-                if !authorizations::is_current(self.store.read(), &actor.authorization, Lock::None).await? {
+                if !authorizations::is_current(self.store.read(), &actor.authorization, self.env.now(), Lock::None)
+                    .await?
+                {
                     return Err(invalid("The actor token is unknown, expired or revoked."));
                 }
                 let acting = actor.authorization.user().map_or_else(|| Actor::Client(client.id.clone()), Actor::User);
@@ -274,12 +277,18 @@ fn without_offline_access(permissions: Permissions) -> Permissions {
 /// revoked. What the user has allowed the client that asks is taken as it is now: withdrawing it ends what is issued.
 async fn settled<C: Connection>(
     conn: &C,
-    of: &Authorization,
-    jti: Option<Fingerprint>,
+    (of, jti): (&Authorization, Option<Fingerprint>),
     authorization: Authorization,
     client: &Client,
+    time: Timestamp,
 ) -> std::result::Result<Option<Authorization>, StoreError> {
-    let session = authorization.ends_with_session();
+    // What the presented token depended on, too, whether the new one depends on it or not.
+    let carried: Vec<Versioned> = of.versioned().into_iter().filter(|what| of.version_of(what).is_some()).collect();
+    let source = authorizations::versions(conn, &carried, None, Lock::None).await?;
+    if !source.is_some_and(|source| source.agree_on(&of.versions, &carried)) {
+        return Ok(None);
+    }
+    let session = authorization.ends_with_session().map(|session| (session, time));
     let Some(now) = authorizations::versions(conn, &authorization.versioned(), session, Lock::None).await? else {
         return Ok(None);
     };

@@ -202,7 +202,7 @@ async fn no_name_comes_out_as_markup() {
         check_page(&login.html, payload);
         let shown = Html::parse_document(&login.html);
         let shown: String = shown.select(&Selector::parse("#client-name").unwrap()).next().unwrap().text().collect();
-        assert_eq!(shown, payload, "shown to the letter");
+        assert_eq!(shown, signet::domain::printable::escaped(payload), "shown to the letter but for what is invisible");
         let consent = browser.submit(&login, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap();
         assert_eq!(consent.name(), "consent");
         check_page(&consent.html, payload);

@@ -11,28 +11,85 @@ pub const APPS: usize = 2;
 /// One action. An index of something that was issued counts from the newest one; where there are fewer, nothing happens.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
-    Authorize { node: usize, user: usize, app: usize, offline: bool },
+    Authorize {
+        node: usize,
+        user: usize,
+        app: usize,
+        offline: bool,
+    },
     /// Opens a sign-in page and leaves it open.
-    OpenSignIn { node: usize, app: usize },
-    FinishSignIn { index: usize, user: usize },
-    Redeem { node: usize, index: usize },
-    ReplayCode { node: usize, index: usize },
-    Refresh { node: usize, index: usize },
+    OpenSignIn {
+        node: usize,
+        app: usize,
+    },
+    FinishSignIn {
+        index: usize,
+        user: usize,
+    },
+    Redeem {
+        node: usize,
+        index: usize,
+    },
+    ReplayCode {
+        node: usize,
+        index: usize,
+    },
+    Refresh {
+        node: usize,
+        index: usize,
+    },
     /// Presents the refresh token before the newest one.
-    RepeatRefresh { node: usize, index: usize },
-    Exchange { node: usize, index: usize },
-    Introspect { node: usize, index: usize },
-    UserInfo { node: usize, index: usize },
-    IntrospectRefresh { node: usize, index: usize },
-    RevokeAccess { node: usize, index: usize },
-    RevokeRefresh { node: usize, index: usize },
-    ClientCredentials { node: usize, app: usize, old_secret: bool },
-    Administer { node: usize, change: Change },
+    RepeatRefresh {
+        node: usize,
+        index: usize,
+    },
+    Exchange {
+        node: usize,
+        index: usize,
+    },
+    Introspect {
+        node: usize,
+        index: usize,
+    },
+    UserInfo {
+        node: usize,
+        index: usize,
+    },
+    IntrospectRefresh {
+        node: usize,
+        index: usize,
+    },
+    RevokeAccess {
+        node: usize,
+        index: usize,
+    },
+    RevokeRefresh {
+        node: usize,
+        index: usize,
+    },
+    ClientCredentials {
+        node: usize,
+        app: usize,
+        old_secret: bool,
+    },
+    Administer {
+        node: usize,
+        change: Change,
+    },
     /// Several codes are redeemed and several families refreshed while the change is made.
-    Race { node: usize, change: Change },
-    SignOut { user: usize },
-    Restart { node: usize },
-    Wait { seconds: i64 },
+    Race {
+        node: usize,
+        change: Change,
+    },
+    SignOut {
+        user: usize,
+    },
+    Restart {
+        node: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
     CompareSome,
 }
 

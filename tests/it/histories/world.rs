@@ -273,19 +273,13 @@ impl World {
 
     fn remember_token(&mut self, access: Access, answer: &Answer) {
         let (secret, expires_at) = (answer.text("access_token"), self.model.access_token_end());
-        let token =
-            Token { secret, access, expires_at, revoked: false, source_revoked: false, by_exchange: false };
+        let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, by_exchange: false };
         remember(&mut self.tokens, token);
     }
 
     fn remember_redeemed(&mut self, access: Access, answer: &Answer) {
         self.remember_token(access, answer);
-        let family = Family {
-            access,
-            newest: answer.text("refresh_token"),
-            before: None,
-            rotated_at: self.model.now,
-        };
+        let family = Family { access, newest: answer.text("refresh_token"), before: None, rotated_at: self.model.now };
         remember(&mut self.families, family);
     }
 
