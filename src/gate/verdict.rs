@@ -106,7 +106,7 @@ pub struct Refusal {
     /// Where a browser goes to sign in.
     pub sign_in: Option<String>,
     /// What the rule asks for.
-    pub scopes: Scopes,
+    pub scopes: Box<Scopes>,
     pub acr: Option<Acr>,
     /// Seconds (RFC 9110 §10.2.3).
     pub retry_after: Option<NonZeroU32>,
@@ -119,7 +119,7 @@ pub struct Refusal {
 impl Refusal {
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
-        let (text, scopes) = (text.into(), Scopes::default());
+        let (text, scopes) = (text.into(), Box::default());
         let (challenge, sign_in, acr, retry_after, tried, who) = (None, None, None, None, None, None);
         Self { reason, text, challenge, sign_in, scopes, acr, retry_after, tried, who }
     }
@@ -131,7 +131,7 @@ impl Refusal {
 
     #[must_use]
     pub(super) fn needing(self, scopes: Scopes) -> Self {
-        Self { scopes, ..self }
+        Self { scopes: Box::new(scopes), ..self }
     }
 
     #[must_use]

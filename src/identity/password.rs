@@ -136,13 +136,12 @@ impl Hasher {
         let mut longest = Duration::ZERO;
         for hash in std::iter::once(PasswordHash(hash::NOBODYS.to_owned())).chain(foreign) {
             let work = hash.work();
-            let took = match measured.get(&work) {
-                Some(took) => *took,
-                None => {
-                    let took = self.run(move |memory| timed(|| hash::matches(b"no password", &hash, memory)).2).await?;
-                    measured.insert(work, took);
-                    took
-                }
+            let took = if let Some(took) = measured.get(&work) {
+                *took
+            } else {
+                let took = self.run(move |memory| timed(|| hash::matches(b"no password", &hash, memory)).2).await?;
+                measured.insert(work, took);
+                took
             };
             longest = longest.max(took);
         }

@@ -318,9 +318,12 @@ fn in_row(section: &str, at: usize, error: ManageError) -> ManageError {
         }
         ManageError::NeedsAdoption { username, .. } => ManageError::NeedsAdoption { username, row: Some(at) },
         ManageError::Invalid(errors) => {
-            let placed = |error: FieldError| match error.field.contains('[') {
-                true => error,
-                false => FieldError::new(format!("{section}[{at}].{}", error.field), error.message),
+            let placed = |error: FieldError| {
+                if error.field.contains('[') {
+                    error
+                } else {
+                    FieldError::new(format!("{section}[{at}].{}", error.field), error.message)
+                }
             };
             ManageError::Invalid(errors.into_iter().map(placed).collect())
         }

@@ -308,7 +308,7 @@ impl Provider {
     }
 
     /// The permissions of a JWT: of one API, all scopes but the standard ones are its own.
-    fn carried(&self, audience: &Audience, scope: Scopes, api_scopes: ApiScopes) -> Permissions {
+    fn carried(&self, audience: &Audience, scope: Scopes, api_scopes: &ApiScopes) -> Permissions {
         let apis = audience.values().filter(|value| *value != self.issuer.as_str());
         let apis: Vec<ApiId> = apis.filter_map(|value| ApiId::parse(value).ok()).collect();
         match apis.as_slice() {
@@ -343,7 +343,7 @@ impl Provider {
             told_acr: Some(acr),
             session_ends: None,
         });
-        let permissions = self.carried(&claims.aud, claims.scope, claims.api_scopes);
+        let permissions = self.carried(&claims.aud, claims.scope, &claims.api_scopes);
         let authorization = Authorization {
             subject,
             client: claims.client_id,

@@ -159,6 +159,7 @@ mod tests {
         Arc::new(Activity::new(None))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as admission takes it")]
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }

@@ -42,7 +42,9 @@ pub(super) fn close(
         taken.push(connection);
     }
     drop(listener);
-    taken.into_iter().for_each(|(stream, peer)| accepted(stream, peer));
+    for (stream, peer) in taken {
+        accepted(stream, peer);
+    }
     Ok(())
 }
 

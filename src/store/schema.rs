@@ -22,7 +22,7 @@ use crate::env::Env;
 /// Any number but that of `apis`: the advisory lock that nodes hold while they migrate.
 const MIGRATION_LOCK: i64 = 0x5349_474E_4554;
 /// How long a node waits for another one that migrates.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What there is, compared with what the program knows.

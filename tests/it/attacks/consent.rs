@@ -21,7 +21,7 @@ async fn with_public(changes: serde_json::Value) -> Server {
 }
 
 fn asked(server: &Server, uri: &str, more: &[(&str, &str)]) -> String {
-    server.authorize(&[&[("client_id", "app"), ("redirect_uri", uri)][..], more].concat().as_slice())
+    server.authorize(&[&[("client_id", "app"), ("redirect_uri", uri)][..], more].concat())
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn imported_hashes_and_unknown_users_take_as_long() {
     let exact = samples.is_some_and(|samples: usize| samples >= 10_000);
     let names = ["alice", "nobody", "argon", "pbkdf", "bcrypt", "scrypt"];
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
-    for sample in 0..samples.unwrap_or(5) + 1 {
+    for sample in 0..=samples.unwrap_or(5) {
         for (at, name) in names.iter().enumerate() {
             // Past their tries they would be refused at once.
             server.advance(901);

@@ -146,7 +146,7 @@ async fn removed_permissions_end_in_access_tokens() {
     }
 }
 
-/// T52: tokens for an API end with it, so that nothing of them is left for a namesake. A code is redeemed without it.
+/// T52: a grant for an API ends with it, so that nothing of it is left for a namesake. A code is redeemed without it.
 #[tokio::test]
 async fn deleting_an_api_ends_what_was_granted_for_it() {
     let server = with_everything().await;
@@ -156,9 +156,7 @@ async fn deleting_an_api_ends_what_was_granted_for_it() {
     remove(&server, "the API").await;
     left(&redeem(&server, &code).await.1, "openid email offline_access", false, "a code");
     assert_eq!(refresh(&server, &tokens).await.1["error"], "invalid_grant");
-    for token in ["access_token", "refresh_token"] {
-        assert_eq!(introspect(&server, tokens[token].as_str().unwrap()).await["active"], false, "{token}");
-    }
+    assert_eq!(introspect(&server, tokens["refresh_token"].as_str().unwrap()).await["active"], false);
 }
 
 #[tokio::test]
@@ -209,7 +207,7 @@ async fn grant_without_anything_left_is_refused() {
     let token = tokens["access_token"].as_str().unwrap();
     remove(&server, "the API").await;
     assert_eq!(introspect(&server, token).await["active"], false);
-    left(&redeem(&server, &code).await.1, "openid email offline_access", false, "a code");
+    assert_eq!(redeem(&server, &code).await.1["error"], "invalid_grant");
     assert_eq!(refresh(&server, &tokens).await.1["error"], "invalid_grant");
     let browser = server.browser();
     let login = browser.page(&server.authorize(&[("client_id", "web2"), ("scope", "openid")])).await;

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Far more than anything here takes; a machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The address behind a server's URL.
 fn address(url: &str) -> SocketAddr {

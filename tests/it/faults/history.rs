@@ -136,7 +136,8 @@ impl Backup {
                 let mut script = format!("ATTACH '{}' AS backup; BEGIN IMMEDIATE;", copy.display());
                 for row in names {
                     let name: String = row.try_get("", "name").unwrap();
-                    script += &format!("DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM backup.{name};");
+                    let copy = format!("DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM backup.{name};");
+                    script.push_str(&copy);
                 }
                 live.execute_unprepared(&(script + "COMMIT")).await.unwrap();
             }

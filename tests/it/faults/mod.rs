@@ -1,8 +1,9 @@
 //! What machines do to a server: full disks, frozen nodes, poolers, restored databases, damaged schemas. The program
 //! itself runs, and something outside of it looks at what is really there.
 //!
-//! [`cut_off`] a node without its database, [`disk`] failing writes, [`frozen`] a process stopped in a transaction, [`history`] another state of the database under
-//! running nodes, [`pooler`] PgBouncer, [`schema`] damaged schemas and missing keys.
+//! [`cut_off`] a node without its database, [`disk`] failing writes, [`frozen`] a process stopped in a transaction, [`history`] another state
+//! of the database under running nodes, [`pooler`] `PgBouncer`, [`schema`] damaged schemas and missing keys.
+#![expect(clippy::disallowed_methods, reason = "how long something takes is measured")]
 
 mod cut_off;
 mod disk;
@@ -40,7 +41,7 @@ fn http() -> Http {
     Http::builder().no_proxy().build().unwrap()
 }
 
-/// The status of a client_credentials request, which needs nothing of the database once the client is in memory.
+/// The status of a `client_credentials` request, which needs nothing of the database once the client is in memory.
 async fn token(http: &Http, url: &str) -> (u16, Value) {
     let request = http.post(format!("{url}/oauth2/token")).basic_auth("web", Some(SECRET));
     let answer = request.form(&[("grant_type", "client_credentials")]).send().await.unwrap();

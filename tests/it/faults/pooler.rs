@@ -1,4 +1,4 @@
-//! PgBouncer (PostgreSQL): session mode works, transaction mode is refused at the start.
+//! `PgBouncer` (PostgreSQL): session mode works, transaction mode is refused at the start.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

@@ -177,6 +177,7 @@ impl World {
         let mut shown = browser.open(&path).await;
         let mut session = self.sessions[user];
         let mut signed_in = false;
+        let mut shown_last = String::new();
         let code = loop {
             let page = match shown {
                 Err(callback) => break callback.get("code").cloned(),
@@ -193,11 +194,20 @@ impl World {
                     browser.submit(&page, &[("username", NAMES[user]), ("password", PASSWORD)]).await
                 }
                 "consent" => browser.submit(&page, &[("decision", "allow")]).await,
-                _ => break None,
+                _ => {
+                    shown_last = format!("{} at {}: {} {}", page.status, page.path, page.name(), page.error());
+                    break None;
+                }
             };
         };
         let allowed = self.model.user_enabled(user) && self.model.app_enabled(app);
-        agree(if allowed { Expect::Accepted } else { Expect::Refused }, code.is_some(), "an authorization");
+        // A node that has not heard of a client's being enabled refuses its requests for a moment.
+        let expected = match allowed {
+            false => Expect::Refused,
+            true if self.behind[node] => Expect::Either,
+            true => Expect::Accepted,
+        };
+        agree(expected, code.is_some(), &format!("an authorization ({shown_last})"));
         self.sessions[user] = session;
         let (Some(secret), Some(session)) = (code, session) else { return };
         if !signed_in {
@@ -212,6 +222,7 @@ impl World {
         if !self.model.app_enabled(app) {
             return;
         }
+        self.catch_up(node).await;
         let browser = self.nodes[node].browser();
         let path = self.nodes[node].authorize(&[("client_id", APP_IDS[app]), ("scope", "openid email")]);
         let page = browser.page(&path).await;
@@ -227,6 +238,7 @@ impl World {
         if !self.model.user_enabled(user) {
             return;
         }
+        self.catch_up(node).await;
         let browser = browser.at(&self.nodes[node]);
         let mut shown = browser.submit(&page, &[("username", NAMES[user]), ("password", PASSWORD)]).await;
         let code = loop {

@@ -52,7 +52,7 @@ impl Proxy {
     /// The documented connection manager, with the routes and clusters that the text after it tells of.
     pub async fn envoy(signet: SocketAddr, api: SocketAddr) -> Self {
         let block = filled(&documented("yaml", "normalize_path"), signet, api);
-        let manager: String = block.lines().map(|line| format!("          {line}\n")).collect();
+        let manager = format!("          {}\n", block.lines().collect::<Vec<_>>().join("\n          "));
         let cluster = |name: &str, at: SocketAddr| {
             format!(
                 "  - name: {name}\n    connect_timeout: 1s\n    load_assignment:\n      cluster_name: {name}\n      \
