@@ -83,7 +83,7 @@ async fn a_cut_off_node_answers_503_and_recovers() {
     let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
     assert_eq!((ready.status().as_u16(), ready.headers().contains_key("retry-after")), (503, true));
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(30), "they waited {took:?}");
+    assert!(took < Duration::from_mins(1), "they waited {took:?}");
     wire.mend();
     within(15, || async { push(&http, &url).await == 201 }).await;
     within(15, || async { status(&http, format!("{url}/readyz")).await == 200 }).await;
