@@ -113,14 +113,14 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
     found.map(Session::try_from).transpose()
 }
 
-/// A statement that finds one row, of an empty text and 1, where the session is there and has not expired.
+/// A statement that finds one row, of an empty text and 1, where the session is there and has not come to its absolute end.
+/// One that only idles is ended by the next sweep.
 pub(super) fn there(id: SessionId, now: Timestamp) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("CAST('' AS TEXT)"))
         .expr(Expr::cust("CAST(1 AS BIGINT)"))
         .from(row::Entity)
         .and_where(Expr::col((row::Entity, row::Column::Id)).eq(id.0))
-        .and_where(Expr::col((row::Entity, row::Column::IdleUntil)).gt(now.0))
         .and_where(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(now.0))
         .to_owned()
 }

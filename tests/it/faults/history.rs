@@ -95,6 +95,11 @@ async fn statuses(nodes: &[&Program]) -> Vec<u16> {
     all
 }
 
+async fn keys(node: &Program) -> String {
+    let url = format!("{}/.well-known/jwks.json", node.url());
+    http().get(url).send().await.unwrap().text().await.unwrap()
+}
+
 /// Copies the database's state, and puts it back under the running nodes.
 enum Backup {
     Sqlite { live: DatabaseConnection, copy: std::path::PathBuf },
@@ -162,6 +167,12 @@ async fn a_database_restored_under_running_nodes_is_noticed() {
     // The nodes have found their way back to the database.
     within(10, || async { first.run(&["client", "disable", "web"]).code == 0 }).await;
     within(5, || async { statuses(&nodes).await.iter().all(|status| *status == 401) }).await;
+    // The new key is published by what a node has read: so it has read what came before, too.
+    let before = keys(&first).await;
+    first.done(&["key", "rotate", "--alg", "EdDSA"]);
+    for node in &nodes {
+        within(10, || async { keys(node).await != before }).await;
+    }
     backup.restore().await;
     let since = Instant::now();
     within(15, || async { running.iter().all(|server| server.log().contains("in another state")) }).await;

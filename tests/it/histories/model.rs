@@ -156,13 +156,9 @@ impl Model {
         if session.ended || !user.enabled {
             return Expect::Refused;
         }
-        // A session may be written down as used a while after it was.
-        let idle = Expect::until(self.now, session.used_at + SESSION_IDLE - 1_200);
-        let idle = if idle == Expect::Refused && self.now < session.used_at + SESSION_IDLE + 1_200 {
-            Expect::Either
-        } else {
-            idle
-        };
+        // It may be written down as used a while after it was, and is swept some time after its idle time.
+        let idles = self.now > session.used_at + SESSION_IDLE - 1_200;
+        let idle = if idles { Expect::Either } else { Expect::Accepted };
         idle.and(Expect::until(self.now, session.begun_at + SESSION))
     }
 
