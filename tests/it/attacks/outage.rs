@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
 
 use super::{http, refresh, text, tokens, userinfo};
+use crate::support::database::refuse_connections;
 use crate::support::program::within;
 use crate::support::{SECRET, Server};
 
@@ -25,9 +26,7 @@ impl Away {
         }
         let admin = Database::connect(std::env::var("TEST_POSTGRES_URL").unwrap()).await.unwrap();
         let name = url.as_str().rsplit('/').next().unwrap().to_owned();
-        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
-        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-        admin.execute_unprepared(&end).await.unwrap();
+        refuse_connections(&admin, &name).await;
         Self { admin, name: Some(name) }
     }
 

@@ -10,6 +10,7 @@ use signet::store::{Authority, Change};
 
 use super::{http, postgres, token, with_client};
 use crate::support::Server;
+use crate::support::database::refuse_connections;
 use crate::support::program::{Program, within};
 
 async fn catch_up(server: &Server) {
@@ -124,9 +125,7 @@ impl Backup {
     /// Runs `statement` while nobody is connected to `name`.
     async fn alone(&self, name: &str, statement: &str) {
         let Self::Postgres { admin, .. } = self else { return };
-        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
-        let end = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'");
-        admin.execute_unprepared(&end).await.unwrap();
+        refuse_connections(admin, name).await;
         admin.execute_unprepared(statement).await.unwrap();
         admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.ok();
     }

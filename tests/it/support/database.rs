@@ -1,7 +1,7 @@
 //! A PostgreSQL database for each test that wants one, gone with it: four hundred that stay would be four gigabytes.
 //! On SQLite a test's database is a file in its folder, and there is nothing to do.
 
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use signet::config::DatabaseUrl;
 use signet::env::Env;
 
@@ -48,5 +48,18 @@ impl Drop for Made {
                 runtime.block_on(self.ask(statement));
             });
         });
+    }
+}
+
+/// Lets the PostgreSQL database `name` accept no connections, and returns when its last one is closed. A terminated
+/// connection still answers until its process notices, and one that was just being opened is not listed at first.
+pub async fn refuse_connections(admin: &DatabaseConnection, name: &str) {
+    admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+    let end = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'");
+    let mut without = 0;
+    while without < 2 {
+        let statement = Statement::from_string(admin.get_database_backend(), end.as_str());
+        let ended = admin.query_all_raw(statement).await.unwrap();
+        without = if ended.is_empty() { without + 1 } else { 0 };
     }
 }

@@ -4,7 +4,7 @@
 pub mod authenticator;
 pub mod authority;
 pub mod chromium;
-mod database;
+pub mod database;
 pub mod forms;
 pub mod languages;
 pub mod log;
