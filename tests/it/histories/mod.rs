@@ -3,7 +3,7 @@
 //! [`action`] draws what happens next, [`world`] does it over HTTP, [`model`] says which answers are right. A history
 //! that fails prints its seed and its last actions.
 //!
-//! `HISTORY_STEPS` is the number of actions in all (25,000 on `SQLite` and 2,000 on `PostgreSQL` unless set); `HISTORY_SEED`
+//! `HISTORY_STEPS` is the number of actions in all (50,000 on each engine unless set); `HISTORY_SEED`
 //! the first seed.
 
 mod action;
@@ -52,8 +52,7 @@ async fn run(seed: u64, steps: usize) {
 /// off, and nothing else is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_histories_agree_with_the_reference_model() {
-    let is_postgres = std::env::var("TEST_DATABASE").as_deref() == Ok("postgres");
-    let histories = setting("HISTORY_STEPS", if is_postgres { 2_000 } else { 25_000 }).div_ceil(STEPS_OF_ONE);
+    let histories = setting("HISTORY_STEPS", 50_000).div_ceil(STEPS_OF_ONE);
     let first = setting("HISTORY_SEED", 1);
     let mut running = tokio::task::JoinSet::new();
     for history in first..first + histories {

@@ -146,6 +146,12 @@ impl World {
             Err(ManageError::NotFound(_)) => {}
             Err(error) => panic!("{change:?}: {error}"),
         }
+        // The families first: redeeming a code adds one, and with that may forget the oldest, by which all places change.
+        for ((at, was), answer) in families.into_iter().zip(fresh).zip(refreshed) {
+            let is = self.model.access(&self.families[at].access);
+            agree_with_either(was, is, answer.status == 200, "a refresh token in a race");
+            self.after_refresh(at, &answer);
+        }
         for ((at, was), answer) in codes.into_iter().zip(before).zip(redeemed) {
             let is = self.model.code(&self.codes[at]);
             agree_with_either(was, is, answer.status == 200, "a code in a race");
@@ -155,11 +161,6 @@ impl World {
             if answer.status == 200 {
                 self.remember_redeemed(self.codes[at].access, &answer);
             }
-        }
-        for ((at, was), answer) in families.into_iter().zip(fresh).zip(refreshed) {
-            let is = self.model.access(&self.families[at].access);
-            agree_with_either(was, is, answer.status == 200, "a refresh token in a race");
-            self.after_refresh(at, &answer);
         }
     }
 }
