@@ -128,6 +128,11 @@ impl Versions {
         self.0.get(&of.key()).copied()
     }
 
+    /// Removes one, and returns what it was.
+    pub fn take(&mut self, of: &Versioned) -> Option<i64> {
+        self.0.remove(&of.key())
+    }
+
     /// Whether these and `other` know the same version of each of `all`.
     #[must_use]
     pub fn agree_on(&self, other: &Self, all: &[Versioned]) -> bool {

@@ -29,8 +29,8 @@ impl Provider {
             (None, 0) => self.documented_client(id).await,
             // One of that id was registered here and has been deleted.
             (None, version) => {
-                let client = self.documented_client(id).await?;
-                Ok(client.map(|client| Arc::new(Client { version, ..client.as_ref().clone() })))
+                let (client, settings_version) = (self.documented_client(id).await?, known.settings_version);
+                Ok(client.map(|client| Arc::new(Client { version, settings_version, ..client.as_ref().clone() })))
             }
         }
     }

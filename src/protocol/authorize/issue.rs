@@ -12,7 +12,7 @@ use crate::domain::participant::Participant;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::domain::session::Session;
-use crate::domain::version::Versions;
+use crate::domain::version::{Versioned, Versions};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
@@ -34,7 +34,7 @@ pub(super) enum Issued {
     Reply(Reply),
     /// The interaction or the pushed request has been answered already, or the session has just ended.
     Ended,
-    /// The client or an API is not the one that was decided about any more, or the consent was withdrawn.
+    /// The client, its settings or an API are not those that were decided about any more, or the consent was withdrawn.
     Stale,
 }
 
@@ -96,6 +96,7 @@ impl Provider {
     ) -> Result<std::result::Result<Begun, Issued>> {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
         let (provider, request, asks) = (self.clone(), request.clone(), !client.is_trusted());
+        let (settings, settings_version) = (Versioned::ClientSettings(client.id.clone()), client.settings_version);
         let id = session.id;
         let (participant, session_end) = (Participant::of(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
@@ -104,11 +105,16 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
-                    let all = authorization.versioned();
+                    let mut all = authorization.versioned();
+                    all.push(settings.clone());
                     let now = authorizations::versions(tx.conn(), &all, Some((id, tx.now())), Lock::Shared).await?;
-                    let Some(versions) = now else { return Ok(Err(Issued::Ended)) };
+                    let Some(mut versions) = now else { return Ok(Err(Issued::Ended)) };
+                    // By older settings the redirect URI and the scopes may be some that were removed since.
+                    let settings_are_current = versions.take(&settings) == Some(settings_version);
                     let authorization = Authorization { versions, ..authorization };
-                    if !authorization.versions.agree_on(&request.versions, &request.versioned()) {
+                    if !settings_are_current
+                        || !authorization.versions.agree_on(&request.versions, &request.versioned())
+                    {
                         return Ok(Err(Issued::Stale));
                     }
                     // After the version of the consent: one that is withdrawn from now on makes that old.

@@ -163,29 +163,42 @@ impl Provider {
         self.env.now().plus_seconds(self.lifetimes.interaction.saturating_mul(2))
     }
 
-    /// Decides again for an interaction on which somebody has done something.
+    /// Decides again for an interaction on which the user has done something.
     pub async fn resume(
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
     ) -> std::result::Result<Outcome, Refused> {
+        if let Some(outcome) = self.attempt_to_resume(waiting, session).await? {
+            return Ok(outcome);
+        }
+        // As in `answer`.
+        self.attempt_to_resume(waiting, session).await?.ok_or_else(|| Refused::Shown(expired()))
+    }
+
+    async fn attempt_to_resume(
+        &self,
+        waiting: &Interaction,
+        session: Option<&Session>,
+    ) -> std::result::Result<Option<Outcome>, Refused> {
         let client = self.waiting_client(waiting).await.map_err(Refused::Shown)?;
         let request = match self.narrowed(&waiting.request, &client).await.map_err(Refused::Shown)? {
             Ok(request) => request,
             Err(NoLonger::RedirectUri) => return Err(Refused::Shown(refusal(NoLonger::RedirectUri))),
-            Err(lost) => return self.refuse(waiting, refusal(lost)).await,
+            Err(lost) => return self.refuse(waiting, refusal(lost)).await.map(Some),
         };
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
                 match self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)? {
-                    Issued::Reply(reply) => Ok(Outcome::Reply(reply)),
+                    Issued::Reply(reply) => Ok(Some(Outcome::Reply(reply))),
                     // Another tab was quicker: its answer is the app's, this one has none to give.
-                    Issued::Ended | Issued::Stale => Err(Refused::Shown(expired())),
+                    Issued::Ended => Err(Refused::Shown(expired())),
+                    Issued::Stale => Ok(None),
                 }
             }
-            Step::Refuse(error) => self.refuse(waiting, error).await,
-            step => Ok(Outcome::Ask(step.forget(), waiting.id)),
+            Step::Refuse(error) => self.refuse(waiting, error).await.map(Some),
+            step => Ok(Some(Outcome::Ask(step.forget(), waiting.id))),
         }
     }
 

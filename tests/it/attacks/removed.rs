@@ -198,6 +198,22 @@ async fn removed_redirect_uri_gets_no_answer_and_redeems_no_code() {
     assert_eq!(redeem(&server, &code).await.1["error"], "invalid_grant");
 }
 
+/// A node that has not heard of the change decides by the database all the same: for a new request, and for one that waits.
+#[tokio::test]
+async fn removed_redirect_uri_gets_no_code_from_a_node_that_is_behind() {
+    let server = with_everything().await;
+    let other = server.node().await;
+    let behind = server.browser().at(&other);
+    behind.sign_in(&other.authorize(&[("client_id", "web2"), ("scope", ALL)])).await;
+    let waiting = server.browser().at(&other);
+    let login = waiting.page(&other.authorize(&[("client_id", "web2"), ("scope", "openid")])).await;
+    change(&server, |meta| meta["redirect_uris"] = json!(["https://app.example.com/cb"])).await;
+    let page = behind.open(&other.authorize(&[("client_id", "web2"), ("scope", "openid")])).await.expect("no redirect");
+    assert_eq!((page.status, page.error().as_str()), (400, "invalid_request"));
+    let page = waiting.submit(&login, &[("username", "alice"), ("password", PASSWORD)]).await.expect("no redirect");
+    assert_eq!((page.status, page.error().as_str()), (400, "invalid_request"));
+}
+
 #[tokio::test]
 async fn grant_without_anything_left_is_refused() {
     let server = with_everything().await;
