@@ -290,6 +290,11 @@ pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Res
         StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
         error => error.into(),
     })?;
+    if client.id.is_web_address() {
+        // Until now a client of that identifier may have been known by its metadata document.
+        consents::delete_of_client(tx, &client.id).await?;
+        versions::revoke(tx, &Versioned::Client(client.id.clone())).await?;
+    }
     signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
     client_certificates::name_in(tx, None, Some(client)).await?;
     tx.tell(Change::Client(client.id.clone())).await?;

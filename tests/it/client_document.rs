@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::api::Api;
 use signet::domain::ids::ClientId;
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
 use signet::manage::{By, apis, clients};
+use signet::store::consents;
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, Server, VERIFIER};
@@ -406,4 +409,24 @@ async fn an_administrator_keeps_one_out() {
     assert!(!place.known(&id).await);
     assert_eq!(place.refresh(&id, &tokens).await.0, 401);
     assert_eq!(place.userinfo(&tokens).await, 401);
+}
+
+/// One that is registered under the document's address is another client from the beginning, disabled or not.
+#[tokio::test]
+async fn a_client_registered_under_its_address_inherits_nothing() {
+    for disabled in [false, true] {
+        let place = Place::new().await;
+        let id = place.publish("/client.json");
+        let (_, tokens) = place.redeem(&id, &place.code(&id, &[]).await).await;
+        assert_eq!(place.userinfo(&tokens).await, 200);
+        let row = json!({ "client_id": id, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
+                          "scope": "openid profile email", "disabled": disabled });
+        let document = Document::parse(&json!({ "clients": [row] }).to_string(), Format::Json).unwrap();
+        apply(&place.server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+        assert_eq!(place.userinfo(&tokens).await, 401);
+        let alice = place.server.person("alice").await.id;
+        let client = ClientId::parse(&id).unwrap();
+        let given = consents::find(place.server.app.store().read(), alice, &client).await.unwrap();
+        assert!(given.is_none(), "{given:?}");
+    }
 }
