@@ -76,6 +76,12 @@ pub async fn lock_user(tx: &Tx, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// Locks a client's counter against a revocation until the transaction ends. For what is rare alone: a revocation waits.
+pub async fn lock_client(tx: &Tx, client: &ClientId) -> Result<()> {
+    row::Entity::find_by_id(Versioned::Client(client.clone()).key()).lock_shared().one(tx.conn()).await?;
+    Ok(())
+}
+
 /// The versions of these, as one statement sees them.
 pub async fn read<C: ConnectionTrait>(conn: &C, of: &[Versioned]) -> Result<Vec<i64>> {
     if of.is_empty() {

@@ -10,8 +10,10 @@ use crate::domain::ids::EventId;
 use crate::domain::interaction::Progress;
 use crate::domain::permissions::Permissions;
 use crate::domain::user::User;
+use crate::domain::version::Versioned;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::{authorizations, consents, events, interactions, people};
+use crate::store::authorizations::{self, Lock};
+use crate::store::{consents, events, interactions, people, versions};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
@@ -64,10 +66,17 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
             let permissions = waiting.request.to_be_allowed();
             let (event, client) = (event(EventKind::ConsentGiven, permissions.to_string()), client.clone());
             let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
-            let (id, request) = (waiting.id, waiting.request.clone());
+            let (id, request, session) = (waiting.id, waiting.request.clone(), session.id);
             let write = visitor.app.store().write(move |tx| {
                 Box::pin(async move {
+                    // A sign-out, a reset or an adoption from now on waits, and then finds this consent.
+                    let of_user = [Versioned::User(user)];
+                    let session = Some((session, tx.now()));
+                    if authorizations::versions(tx.conn(), &of_user, session, Lock::Shared).await?.is_none() {
+                        return Ok(());
+                    }
                     // What was asked for by a client that has been deleted is not allowed to its namesake.
+                    versions::lock_client(tx, &client).await?;
                     if !authorizations::is_request_current(tx.conn(), &request).await? {
                         return Ok(());
                     }
