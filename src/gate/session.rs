@@ -21,7 +21,7 @@ use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::gate::{GateName, Way};
-use crate::domain::ids::{EventId, SessionId, UserId};
+use crate::domain::ids::{ApiId, EventId, SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::domain::session::Session;
 use crate::domain::user::Person;
@@ -41,6 +41,7 @@ const STATE_BYTES: usize = 16;
 /// Who is signed in, as the cookie on an app's host has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pass {
+    pub api: ApiId,
     pub gate: GateName,
     pub origin: AppOrigin,
     pub session: SessionId,
@@ -162,6 +163,7 @@ impl Gate {
         // Half of the idle time: whoever still uses the app comes by again, which keeps their session alive.
         let idle = now.plus_seconds(session.idle_until.since(now).div_euclid(2000));
         let pass = Pass {
+            api: api.identifier.clone(),
             gate: gate.clone(),
             origin: back.origin.clone(),
             session: session.id,
@@ -248,7 +250,8 @@ impl Gate {
         let (store, now) = (&self.provider.store, self.provider.env.now());
         let revocations = store.authority().revocations();
         let is_active = revocations.is_session_active(pass.session, pass.user, pass.user_version);
-        if now >= pass.ends_at || pass.api_version != api.version || !is_active {
+        let is_of_api = pass.api == api.identifier && pass.api_version == api.version;
+        if now >= pass.ends_at || !is_of_api || !is_active {
             return Ok(None);
         }
         Ok(store.authority().person(store, pass.user).await?)

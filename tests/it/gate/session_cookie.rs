@@ -2,7 +2,7 @@
 //! [`super::session`], how a browser gets it.
 
 use serde_json::json;
-use signet::manage::{By, people};
+use signet::manage::{By, apis, people};
 
 use super::session::{APP, alice, asked, at_app, cookie_of, for_browsers, with_app};
 use super::{Answer, ask, put_api, with_gate};
@@ -64,6 +64,19 @@ async fn it_is_for_one_gate_at_one_origin() {
     assert_eq!(at("others", "https://app.example/me", &renamed).await.reason(), "invalid_credential");
     put_api(&server, json!({})).await;
     assert_eq!(at("orders", "https://app.example/me", &cookie).await.reason(), "no_credential", "taken no more");
+}
+
+/// Another API that gets the gate's name gets none of the sessions that were let in there.
+#[tokio::test]
+async fn it_is_not_for_another_api_at_the_same_gate() {
+    let server = with_app().await;
+    let cookie = cookie_of(&server, &alice(&server).await).await;
+    let orders = signet::domain::api::ApiId::parse(super::ORDERS).unwrap();
+    apis::delete(&server.app.manager(), &By::command_line(), orders).await.unwrap();
+    let namesake = json!({ "identifier": "https://others.example.com", "gate": "orders", "accepts": ["session"],
+                           "origins": [APP] });
+    put_api(&server, namesake).await;
+    assert_eq!(asked(&server, "GET", &[("cookie", &cookie)]).await.reason(), "invalid_credential");
 }
 
 /// CONTRACT: the cookie comes along with everything a browser sends, so it counts only where there is nothing else.
