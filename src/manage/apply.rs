@@ -242,6 +242,10 @@ impl Run {
         let password = password.map(|hash| renewed(&hash).unwrap_or(hash));
         // Of who signed up, nothing stays that the document does not set.
         after.password = if row.adopt && before.self_registered { password } else { password.or(after.password) };
+        let named_as_is = row.adopt || row.self_registered == Some(true);
+        if before.self_registered && !named_as_is && person_rows::vouches(&before, &after) {
+            return Err(ManageError::NeedsAdoption { username: name.to_string(), row: None });
+        }
         let saving = Saving { groups: Some(groups), adopt: row.adopt, ..Saving::default() };
         let saved = person_rows::save_in(tx, &self.recorder, &before, &mut after, &saving).await?;
         self.saved(true, "user", name.as_str(), saved.fields);

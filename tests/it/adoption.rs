@@ -100,6 +100,16 @@ async fn apply_refuses_rights_for_a_self_registered_user() {
         let refused = taken.apply(row).await.unwrap_err();
         assert!(matches!(refused, ManageError::NeedsAdoption { row: Some(0), .. }), "{refused}");
     }
+    // Nor is it made more than it was without a word: apps link accounts by an address that is proven.
+    for row in [
+        json!({ "username": "newadmin", "password": PASSWORD }),
+        json!({ "username": "newadmin", "email": "nora@example.com" }),
+        json!({ "username": "newadmin", "email": "nora@example.com", "email_verified": true }),
+        json!({ "username": "newadmin", "phone_number": "+15550100", "phone_number_verified": true }),
+    ] {
+        let refused = taken.apply(row.clone()).await.map(drop);
+        assert!(matches!(refused, Err(ManageError::NeedsAdoption { row: Some(0), .. })), "{row}: {refused:?}");
+    }
     let user = taken.server.person("newadmin").await;
     assert!(user.self_registered && !user.admin && taken.signs_in_by_passkey().await && taken.refreshes().await);
     // What gives no rights is done.

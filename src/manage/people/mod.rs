@@ -5,7 +5,7 @@
 
 mod save;
 
-pub(super) use save::{Saving, add_in, administers, blank, remove_in, save_in, username_taken};
+pub(super) use save::{Saving, add_in, administers, blank, remove_in, save_in, username_taken, vouches};
 
 pub use super::sessions::{end_session, end_sessions};
 

@@ -133,6 +133,20 @@ pub(in crate::manage) async fn save_in(
     Ok(Saved { fields, removed: removed.filter(|_| adopted || saving.reset.is_some()) })
 }
 
+/// Returns whether a document makes more of an account than its user typed at sign-up: a password beside the user's own
+/// credentials, or an email address or phone number that apps take for proven.
+pub(in crate::manage) fn vouches(before: &User, after: &User) -> bool {
+    let proven = |user: &User| {
+        let profile = &user.profile;
+        let email = profile.email.clone().filter(|_| profile.email_verified);
+        let phone = profile.phone_number.clone().filter(|_| profile.phone_number_verified);
+        [email, phone, user.own_email().map(ToOwned::to_owned)]
+    };
+    let gained =
+        proven(before).into_iter().zip(proven(after)).any(|(before, after)| after.is_some() && before != after);
+    gained || before.password != after.password
+}
+
 /// Locks the user; returns an error if the row is not as it was read: every column is about to be written.
 async fn check_unchanged(tx: &Tx, before: &User) -> Result<()> {
     tx.tell(Change::People(Stripes::from_iter(&[before.id]))).await?;
