@@ -14,6 +14,7 @@ use super::api::{Api, ApiId};
 use super::client::Client;
 use super::gate::GateName;
 use super::ids::{ApiKeyId, ClientId, UserId};
+use super::printable::is_hidden;
 use super::scope::Scopes;
 use super::secret::{Digest, Secret, SecretKind};
 use super::user::Person;
@@ -182,8 +183,8 @@ impl Holder {
 /// A sentence that says what a name may be.
 pub fn key_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > MOST_NAME || name.chars().any(char::is_control) {
-        return Err("has 1 to 100 characters, none of them a control character");
+    if name.is_empty() || name.chars().count() > MOST_NAME || name.chars().any(is_hidden) {
+        return Err("has 1 to 100 characters, none of them invisible");
     }
     Ok(name.to_owned())
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
+use crate::domain::printable::is_hidden;
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::user::User;
@@ -309,7 +310,7 @@ pub struct Reply<'a> {
 
 /// What was typed, cut to a length, and a word where that is nothing.
 fn name(typed: &str) -> String {
-    let name: String = typed.trim().chars().filter(|c| !c.is_control()).take(MOST_NAME_CHARACTERS).collect();
+    let name: String = typed.trim().chars().filter(|c| !is_hidden(*c)).take(MOST_NAME_CHARACTERS).collect();
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 

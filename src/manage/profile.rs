@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::FieldError;
+use crate::domain::printable::is_hidden;
 use crate::domain::user::Profile;
 
 const MOST_CHARACTERS: usize = 500;
@@ -59,7 +60,7 @@ fn text_problem(name: &str, text: &str, lines: bool) -> Option<FieldError> {
 fn is_email(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     text.len() <= 254
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;:\"()".contains(c))
+        && !text.contains(|c: char| c.is_whitespace() || is_hidden(c) || "<>,;:\"()".contains(c))
         && parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && local.len() <= 64)
 }
 

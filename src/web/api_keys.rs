@@ -123,7 +123,7 @@ fn line(key: &ApiKey, apis: &[Api], now: Timestamp) -> KeyLine {
     let api = apis.iter().find(|api| api.identifier == key.api && api.gate.as_ref() == Some(&key.gate));
     KeyLine {
         id: key.id.to_string(),
-        name: key.name.clone(),
+        name: visible(&key.name),
         api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| visible(api.shown_name())),
         scopes: key.scopes.iter().map(ToOwned::to_owned).collect(),
         networks: key.networks.iter().map(ToString::to_string).collect(),

@@ -16,7 +16,7 @@ use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm,
 use crate::web::flash::Flash;
 use crate::web::pages::passkey;
 use crate::web::urls;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, When, visible};
 
 const HERE: &str = "/account/passkeys";
 
@@ -38,7 +38,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
 fn line(passkey: &Passkey) -> PasskeyLine {
     PasskeyLine {
         id: passkey.id.to_string(),
-        name: passkey.name.clone(),
+        name: visible(&passkey.name),
         created: When::new(passkey.created_at.date()),
         last_used: passkey.last_used_at.map(|at| When::new(at.date())),
     }

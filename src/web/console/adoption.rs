@@ -14,7 +14,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{AdminForm, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
-use crate::web::view::Chrome;
+use crate::web::view::{Chrome, visible};
 
 /// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page.
 pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&str]) -> Result<Response, PageError> {
@@ -58,7 +58,7 @@ fn question(
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,
-        name: user.shown_name().to_owned(),
+        name: visible(user.shown_name()),
         username: user.username.to_string(),
         action: format!("{back}{part}"),
         back,

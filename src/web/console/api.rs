@@ -142,7 +142,7 @@ async fn page(person: &SignedIn, api: &Api, form: ApiForm, trial: Trial) -> Resu
 }
 
 fn confirm(person: &SignedIn, api: &Api, typed: &str, error: Option<&str>) -> ConfirmPage {
-    let (name, href) = (api.shown_name(), urls::console_api(&api.identifier));
+    let (name, href) = (visible(api.shown_name()), urls::console_api(&api.identifier));
     ConfirmPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),

@@ -18,7 +18,7 @@ use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::pages::card;
 use crate::web::urls;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, When, visible};
 
 const LIST: &str = "/admin/clients";
 
@@ -127,7 +127,7 @@ fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
 }
 
 fn confirm(person: &SignedIn, client: &Client, typed: &str, error: Option<&str>) -> ConfirmPage {
-    let (name, href) = (client.shown_name(), urls::console_client(&client.id));
+    let (name, href) = (visible(client.shown_name()), urls::console_client(&client.id));
     ConfirmPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),

@@ -59,7 +59,7 @@ fn row(user: &User, groups: Vec<String>) -> PersonRow {
         username: user.username.to_string(),
         name: visible(user.shown_name()),
         initials: initials(user.shown_name()),
-        email: user.profile.email.clone(),
+        email: user.profile.email.as_deref().map(visible),
         groups,
         made: When::new(user.created_at.date()),
         admin: user.admin,

@@ -226,7 +226,7 @@ fn session_row(session: &Session, here: SessionId) -> SessionRow {
 fn passkey_row(passkey: &Passkey) -> PasskeyRow {
     PasskeyRow {
         id: passkey.id.to_string(),
-        name: passkey.name.clone(),
+        name: visible(&passkey.name),
         added: When::new(passkey.created_at.date()),
         last_used: passkey.last_used_at.map(|at| When::new(at.date())),
     }
@@ -244,7 +244,7 @@ fn app_row(app: &consents::Connected) -> Option<ConnectedApp> {
 }
 
 fn confirm(person: &SignedIn, user: &User, typed: &str, error: Option<String>) -> ConfirmPage {
-    let (name, href) = (user.shown_name(), urls::console_person(user.id));
+    let (name, href) = (visible(user.shown_name()), urls::console_person(user.id));
     ConfirmPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
@@ -253,7 +253,7 @@ fn confirm(person: &SignedIn, user: &User, typed: &str, error: Option<String>) -
         section: Section::People,
         crumbs: vec![
             Crumb { label: "People".to_owned(), href: list::HERE.to_owned() },
-            Crumb { label: name.to_owned(), href: href.clone() },
+            Crumb { label: name.clone(), href: href.clone() },
         ],
         step: "Delete".to_owned(),
         title: format!("Delete {name}?"),

@@ -74,7 +74,7 @@ pub fn asking(client: &Client, waiting: &Interaction) -> AppCard {
 pub fn person(user: &User) -> Person {
     Person {
         name: visible(user.shown_name()),
-        detail: user.shown_detail().to_owned(),
+        detail: visible(user.shown_detail()),
         initials: initials(user.shown_name()),
     }
 }

@@ -212,6 +212,51 @@ async fn no_name_comes_out_as_markup() {
     }
 }
 
+/// In the lists and pages of the console nothing hides, or reorders what stands around it.
+#[tokio::test]
+async fn hidden_characters_are_shown_escaped_in_the_console() {
+    const HIDDEN: &str = "x\u{202e}y\u{200b}z";
+    let server = Server::with_alice().await;
+    crate::console::make_admin(&server, "alice").await;
+    server.client("web2", json!({ "client_name": "Shop" })).await;
+    let bob = server.user("bob").await;
+    let write = server.app.store().write(move |tx| {
+        Box::pin(async move {
+            let mut user = signet::store::people::by_id(tx.conn(), bob).await?.unwrap();
+            user.profile.name = Some(HIDDEN.to_owned());
+            user.profile.email = Some(format!("{HIDDEN}@bob.example"));
+            user.self_registered = true;
+            signet::store::people::update(tx, &user).await?;
+            let mut client =
+                signet::store::clients::by_id(tx.conn(), &signet::domain::ids::ClientId::parse("web2").unwrap())
+                    .await?
+                    .unwrap();
+            client.meta.client_name = HIDDEN.to_owned();
+            signet::store::clients::update(tx, &client).await
+        })
+    });
+    write.await.unwrap();
+    crate::gate::put_api(&server, json!({ "name": HIDDEN })).await;
+    let admin = server.browser();
+    admin.sign_in_as("alice").await;
+    let orders = signet::web::urls::console_api(&signet::domain::api::ApiId::parse(crate::gate::ORDERS).unwrap());
+    let person = format!("/admin/people/{bob}");
+    for path in [
+        "/admin".to_owned(),
+        "/admin/people".to_owned(),
+        format!("{person}/delete"),
+        "/admin/clients".to_owned(),
+        "/admin/clients/web2/delete".to_owned(),
+        "/admin/apis".to_owned(),
+        format!("{orders}/delete"),
+        "/admin/events".to_owned(),
+    ] {
+        let page = admin.page(&path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.html.contains(['\u{202e}', '\u{200b}']), "{path}: {}", page.html);
+    }
+}
+
 /// T20: error answers for programs have printable ASCII only, whatever was asked, and no field of a header.
 #[tokio::test]
 async fn an_error_description_is_printable() {
