@@ -21,6 +21,8 @@ use crate::keys::seal;
 const USAGE: &str = "flash";
 const COOKIE: &str = "flash";
 const SECONDS: i64 = 60;
+/// The node that shows it may have a clock that is ahead of the one that sealed it.
+const SKEW_SECONDS: i64 = 600;
 
 /// The secret stands in it in the clear, so it shows itself to nobody.
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,7 +63,7 @@ impl Flash {
             flash: self,
             browser: browser.digest(app),
             path: to.split('?').next().unwrap_or_default().to_owned(),
-            until: app.env().now().plus_seconds(SECONDS),
+            until: app.env().now().plus_seconds(SECONDS + SKEW_SECONDS),
         };
         let cookie = serde_json::to_vec(&sealed)
             .ok()

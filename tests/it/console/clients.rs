@@ -119,6 +119,19 @@ async fn a_new_secret_voids_the_old_one() {
     assert!(shown_secret(&admin.page("/admin/clients/web").await).is_none());
 }
 
+/// Of two nodes one changes the secret and the other, whose clock is five minutes ahead, shows it.
+#[tokio::test]
+async fn a_new_secret_is_shown_by_a_node_with_another_clock() {
+    let (server, admin) = with_admin().await;
+    let ahead = server.skewed_node(300).await;
+    server.client("web", json!({})).await;
+    let (action, form) = admin.page("/admin/clients/web").await.filled("form[action$='/rotate-secret']", &[]);
+    let answer = admin.raw_post(&action, &form).await;
+    assert_eq!(answer.status(), 303);
+    let secret = shown_secret(&admin.at(&ahead).page("/admin/clients/web").await).expect("the new secret");
+    assert!(knows(&server, "web", &secret).await);
+}
+
 /// T5: what it held is void, and it works again only for what comes after.
 #[tokio::test]
 async fn an_app_that_is_off_gets_nothing() {
