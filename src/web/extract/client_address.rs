@@ -27,15 +27,16 @@ pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
 }
 
 /// Returns the client's address: the peer or, behind a trusted proxy, the last address in `X-Forwarded-For` that is not a
-/// trusted proxy. The proxy's own where it names no other; `None` where what it says cannot be read.
+/// trusted proxy; the first one where all are (a client inside of the trusted networks). The proxy's own where the proxy
+/// names none; `None` where what it says cannot be read.
 pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     let peer = peer(&parts.extensions);
     if !peer.is_some_and(|peer| trusted.contains(peer)) {
         return peer;
     }
     match client(&parts.headers, trusted) {
-        Client::Named(address) if !trusted.contains(address) => Some(address),
-        Client::Named(_) | Client::NotSaid => peer,
+        Client::Named(address) => Some(address),
+        Client::NotSaid => peer,
         Client::Unreadable(_) => None,
     }
 }

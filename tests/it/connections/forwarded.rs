@@ -44,6 +44,25 @@ async fn clients_without_an_address_do_not_lock_out_each_other() {
     assert_eq!(fail_from(&server, &browser, &form, "bob", "127.0.0.1").await, 200);
 }
 
+/// Clients inside of the networks of trusted proxies have their own addresses, not the proxy's.
+#[tokio::test]
+async fn clients_in_a_trusted_network_do_not_lock_out_each_other() {
+    let server = Server::start_with(|config| {
+        config.trusted_proxies = serde_json::from_value(json!(["127.0.0.1", "::1", "10.0.0.0/8"])).unwrap();
+    })
+    .await;
+    let browser = server.browser();
+    let form = browser.page("/login").await.form(&[]).1;
+    let tries = iter(0..110).map(|at| {
+        let (server, browser, form) = (&server, &browser, &form);
+        async move { fail_from(server, browser, form, &format!("name{at}"), "10.1.2.3").await }
+    });
+    let all: Vec<u16> = tries.buffer_unordered(8).collect().await;
+    assert!(all.contains(&429), "{all:?}");
+    assert_eq!(fail_from(&server, &browser, &form, "bob", "10.1.2.4").await, 200);
+    assert_eq!(fail_from(&server, &browser, &form, "carol", "10.1.2.4, 10.9.9.9").await, 200);
+}
+
 /// The record has it within a moment: it is written beside the answer.
 #[tokio::test]
 async fn an_unreadable_forwarded_address_is_recorded_once_an_hour() {
