@@ -3,7 +3,10 @@
 //!
 //! **Memory.** A connection of a stranger may hold [`ALLOWANCE`] bytes of unfinished requests and unsent responses, and more
 //! only out of [`SHARED`], which all strangers share. A request waits until its connection has room for it, so a peer that
-//! does not read its responses is not given more of them.
+//! does not read its responses is not given more of them. Its headers are counted from the moment they arrive.
+//!
+//! **Waiting.** [`PeerWait`] marks a request that cannot go on before its peer does something. A connection all of whose
+//! requests are marked may be closed to make room for another.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,15 +62,33 @@ fn signed(bytes: usize) -> isize {
     isize::try_from(bytes).unwrap_or(isize::MAX)
 }
 
+/// Bytes held for one connection.
+#[derive(Debug, Default)]
+struct Sums {
+    all: usize,
+    /// Those of headers, for which no request waits: they are there already.
+    headers: usize,
+}
+
+impl Sums {
+    fn beyond_allowance(&self) -> usize {
+        self.all.saturating_sub(ALLOWANCE)
+    }
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     /// Where bytes beyond [`ALLOWANCE`] come from; trusted proxies speak for many and need none.
     budget: Option<Arc<Budget>>,
-    held: Mutex<usize>,
+    held: Mutex<Sums>,
     /// Requests begun since the connection was opened.
     begun: AtomicUsize,
     in_flight: AtomicUsize,
+    /// Requests in flight that wait for the peer.
+    peer_waits: AtomicUsize,
+    /// Requests that [`Held::reserve`] has let pass.
+    admitted: AtomicUsize,
     /// Whether bytes wait that the socket does not take.
     is_blocked: AtomicBool,
     /// Something was released, or the socket takes bytes again.
@@ -84,6 +105,8 @@ impl Activity {
             held: Mutex::default(),
             begun: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            peer_waits: AtomicUsize::new(0),
+            admitted: AtomicUsize::new(0),
             is_blocked: AtomicBool::new(false),
             released: Notify::new(),
             evicted: Notify::new(),
@@ -99,9 +122,11 @@ impl Activity {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    /// Whether it waits for its peer: for a request, or to take a response.
+    /// Returns whether nothing goes on before the peer sends or takes something: no request is in flight, or each of them
+    /// waits for its body or a window, or the socket takes no bytes.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.is_busy() || self.is_blocked.load(Ordering::Acquire)
+        let all_wait = self.in_flight.load(Ordering::Acquire) <= self.peer_waits.load(Ordering::Acquire);
+        all_wait || self.is_blocked.load(Ordering::Acquire)
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {
@@ -127,22 +152,24 @@ impl Activity {
         self.idle.notified().await;
     }
 
-    fn grow(&self, bytes: usize, owed: bool) -> bool {
+    fn grow(&self, kind: Kind, bytes: usize, owed: bool) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let grown = held.saturating_add(bytes);
-        let more = grown.saturating_sub(ALLOWANCE) - held.saturating_sub(ALLOWANCE);
+        let all = held.all.saturating_add(bytes);
+        let more = all.saturating_sub(ALLOWANCE) - held.beyond_allowance();
         let taken = self.budget.as_ref().is_none_or(|budget| budget.take(more, owed));
         if taken {
-            *held = grown;
+            held.all = all;
+            held.headers += if kind == Kind::Headers { bytes } else { 0 };
         }
         taken
     }
 
-    fn shrink(&self, bytes: usize) {
+    fn shrink(&self, kind: Kind, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let shrunk = held.saturating_sub(bytes);
-        let less = held.saturating_sub(ALLOWANCE) - shrunk.saturating_sub(ALLOWANCE);
-        *held = shrunk;
+        let before = held.beyond_allowance();
+        held.all = held.all.saturating_sub(bytes);
+        held.headers = held.headers.saturating_sub(if kind == Kind::Headers { bytes } else { 0 });
+        let less = before - held.beyond_allowance();
         drop(held);
         if let Some(budget) = &self.budget {
             budget.give_back(less);
@@ -152,9 +179,15 @@ impl Activity {
 
     /// Whether there is room for another request; always for the only one.
     fn has_room(&self) -> bool {
-        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let bodies = held.all.saturating_sub(held.headers);
         let max = if self.budget.is_some() { MAX_HELD } else { MAX_HELD_FOR_PROXY };
-        held == 0 || held.saturating_add(RESERVED) <= max
+        bodies == 0 || bodies.saturating_add(RESERVED) <= max
+    }
+
+    /// Lets a request pass although strangers hold too much together, where no other one of this connection has passed.
+    fn admit_alone(&self) -> bool {
+        self.admitted.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -168,6 +201,10 @@ impl InFlight {
         activity.in_flight.fetch_add(1, Ordering::AcqRel);
         Self(activity.clone())
     }
+
+    pub(super) fn peer_wait(&self) -> PeerWait {
+        PeerWait::new(&self.0)
+    }
 }
 
 impl Drop for InFlight {
@@ -176,32 +213,91 @@ impl Drop for InFlight {
     }
 }
 
+/// Marks a request that waits for its peer, while it is set. Dropping it ends the wait.
+#[derive(Debug)]
+pub(super) struct PeerWait {
+    activity: Arc<Activity>,
+    is_set: bool,
+}
+
+impl PeerWait {
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        Self { activity: activity.clone(), is_set: false }
+    }
+
+    pub(super) fn set(&mut self, waits: bool) {
+        match (std::mem::replace(&mut self.is_set, waits), waits) {
+            (false, true) => drop(self.activity.peer_waits.fetch_add(1, Ordering::AcqRel)),
+            (true, false) => drop(self.activity.peer_waits.fetch_sub(1, Ordering::AcqRel)),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for PeerWait {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+/// What bytes are held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Headers,
+    /// Of requests and responses.
+    Bodies,
+}
+
 /// Bytes held for a connection until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     activity: Arc<Activity>,
+    kind: Kind,
     bytes: usize,
+    is_admitted: bool,
 }
 
 impl Held {
     pub(super) fn none(activity: &Arc<Activity>) -> Self {
-        Self { activity: activity.clone(), bytes: 0 }
+        Self::none_of(Kind::Bodies, activity)
+    }
+
+    /// The same for headers.
+    pub(super) fn no_headers(activity: &Arc<Activity>) -> Self {
+        Self::none_of(Kind::Headers, activity)
+    }
+
+    fn none_of(kind: Kind, activity: &Arc<Activity>) -> Self {
+        Self { activity: activity.clone(), kind, bytes: 0, is_admitted: false }
     }
 
     /// Waits until the connection has room for a request, and sets [`RESERVED`] bytes aside for it.
     pub(super) async fn reserve(activity: &Arc<Activity>) -> Self {
         let mut held = Self::none(activity);
+        // Other requests of the connection hold what it waits for, until the peer takes their responses.
+        let mut wait = PeerWait::new(activity);
         loop {
             let released = activity.released.notified();
             let mut released = std::pin::pin!(released);
             // From here on no release is missed.
             released.as_mut().enable();
             let is_blocked = activity.is_blocked.load(Ordering::Acquire);
-            if !is_blocked && activity.has_room() && (held.grow(RESERVED) || activity.is_alone()) {
+            if !is_blocked && activity.has_room() && held.admit() {
                 return held;
             }
+            wait.set(true);
             released.await;
         }
+    }
+
+    fn admit(&mut self) -> bool {
+        if self.grow(RESERVED) {
+            self.activity.admitted.fetch_add(1, Ordering::AcqRel);
+            self.is_admitted = true;
+        } else {
+            self.is_admitted = self.activity.admit_alone();
+        }
+        self.is_admitted
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -210,7 +306,7 @@ impl Held {
 
     /// Holds `bytes` more; `false` where neither the connection nor all strangers together have them left.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
-        let grown = self.activity.grow(bytes, false);
+        let grown = self.activity.grow(self.kind, bytes, false);
         if grown {
             self.bytes = self.bytes.saturating_add(bytes);
         }
@@ -220,25 +316,21 @@ impl Held {
     /// Holds exactly `bytes`, which are there already.
     pub(super) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {
-            self.activity.grow(bytes - self.bytes, true);
+            self.activity.grow(self.kind, bytes - self.bytes, true);
         } else {
-            self.activity.shrink(self.bytes - bytes);
+            self.activity.shrink(self.kind, self.bytes - bytes);
         }
         self.bytes = bytes;
     }
 }
 
-impl Activity {
-    /// Whether one request at most is in flight: it may pass although strangers hold too much together.
-    fn is_alone(&self) -> bool {
-        self.in_flight.load(Ordering::Acquire) <= 1
-    }
-}
-
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.activity.shrink(self.bytes);
+        if self.is_admitted {
+            self.activity.admitted.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.bytes > 0 || self.is_admitted {
+            self.activity.shrink(self.kind, self.bytes);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How many connections there may be, in all and from one address. At a limit a new one takes the place of the oldest that
 //! waits for its peer: who holds many connections open loses them to newcomers, and keeps nobody out.
 //!
-//! Of one address: at its own limit from itself, at the total from whichever address has the most. IPv6 addresses count by
+//! Of one address: at its own limit from itself, at the total from the address that has the most, then the next. IPv6 addresses count by
 //! /64, whose lower half is its owner's to choose (RFC 6177 §2). Trusted proxies are in the total alone, and lose none.
 
 use std::collections::{BTreeMap, HashMap};
@@ -71,7 +71,7 @@ impl Admission {
             evicted = true;
         }
         if table.count >= self.total {
-            if !table.largest().is_some_and(|address| table.evict(address)) {
+            if !table.evict_from_largest() {
                 return Err(Full::Total);
             }
             evicted = true;
@@ -90,7 +90,7 @@ impl Admission {
     pub(super) fn make_room(&self, count: usize) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
-            if !table.largest().is_some_and(|address| table.evict(address)) {
+            if !table.evict_from_largest() {
                 return;
             }
         }
@@ -102,8 +102,16 @@ impl Table {
         self.by_address.get(address).map_or(0, Connections::len)
     }
 
-    fn largest(&self) -> Option<IpAddr> {
-        self.by_address.iter().max_by_key(|(_, connections)| connections.len()).map(|(address, _)| *address)
+    /// Closes a connection of the address that has the most of those of which one waits for its peer.
+    fn evict_from_largest(&mut self) -> bool {
+        let largest = self.by_address.iter().max_by_key(|(_, connections)| connections.len());
+        if largest.map(|(address, _)| *address).is_some_and(|address| self.evict(address)) {
+            return true;
+        }
+        let mut all: Vec<(usize, IpAddr)> =
+            self.by_address.iter().map(|(address, them)| (them.len(), *address)).collect();
+        all.sort_unstable_by(|one, other| other.cmp(one));
+        all.into_iter().any(|(_, address)| self.evict(address))
     }
 
     /// Closes the oldest connection of the address that waits for its peer; `false` where all are being served.
@@ -152,7 +160,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::activity::InFlight;
+    use super::super::activity::{InFlight, PeerWait};
     use super::*;
 
     fn connection() -> Arc<Activity> {
@@ -196,5 +204,39 @@ mod tests {
         let _fourth = admission.admit(address("192.0.2.4"), &connection()).ok().unwrap();
         let _proxies: Vec<_> = (0..1).map(|_| admission.admit(None, &connection())).collect();
         assert_eq!(admission.table.lock().unwrap().count, 3);
+    }
+
+    /// The largest address is served; a smaller one has a connection that waits.
+    #[tokio::test]
+    async fn at_the_total_the_next_address_makes_room_for_a_busy_one() {
+        let admission = Admission::new(3, 100);
+        let busy: Vec<Arc<Activity>> = (0..2).map(|_| connection()).collect();
+        let in_flight: Vec<_> = busy.iter().map(InFlight::begin).collect();
+        let places: Vec<_> = busy.iter().map(|it| admission.admit(address("192.0.2.1"), it).ok().unwrap()).collect();
+        let waiting = connection();
+        let small = admission.admit(address("192.0.2.2"), &waiting).ok().unwrap();
+        let new = admission.admit(address("192.0.2.3"), &connection()).ok().unwrap();
+        assert!(new.1);
+        waiting.evicted().await;
+        drop((in_flight, places, small));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_peer_makes_room() {
+        let admission = Admission::new(100, 1);
+        let slow = connection();
+        let (one, other) = (InFlight::begin(&slow), InFlight::begin(&slow));
+        let place = admission.admit(address("192.0.2.1"), &slow).ok().unwrap();
+        let mut waits = [PeerWait::new(&slow), PeerWait::new(&slow)];
+        waits[0].set(true);
+        waits[0].set(true);
+        assert_eq!(admission.admit(address("192.0.2.1"), &connection()).err(), Some(Full::Address), "one is served");
+        waits[1].set(true);
+        waits[0].set(false);
+        assert_eq!(admission.admit(address("192.0.2.1"), &connection()).err(), Some(Full::Address));
+        waits[0].set(true);
+        assert!(admission.admit(address("192.0.2.1"), &connection()).is_ok());
+        slow.evicted().await;
+        drop((one, other, place));
     }
 }

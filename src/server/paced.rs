@@ -111,7 +111,7 @@ impl Paced {
             self.waiting = None;
         } else if self.waiting.as_ref().is_none_or(|waiting| waiting.begun != begun) {
             let time = if begun == 0 { self.pace.header } else { self.pace.idle };
-            let head = Held::none(&self.activity);
+            let head = Held::no_headers(&self.activity);
             self.waiting = Some(Waiting { begun, until: now() + time, head, said_goodbye: false });
         }
     }

@@ -1,27 +1,36 @@
 //! The requests of one connection on their way to the router and back: who sent them, room for them ([`super::activity`]),
 //! and `Connection: close` where the connection is to end.
+//!
+//! An HTTP/2 peer sends fields of the header list as one byte each (RFC 7541 §6.1), which take some seventy in memory. So a
+//! stranger's headers are counted, or dropped, before the request waits for anything.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Context, Poll};
 
 use axum::Router;
 use axum::body::{Body as RouterBody, Bytes};
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use futures::future::BoxFuture;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use tower::ServiceExt as _;
 
-use super::activity::{Activity, Held, InFlight, RESERVED};
+use super::activity::{Activity, Held, InFlight, PeerWait, RESERVED};
 use super::drain::Phase;
 use super::streams::Progress;
+use crate::web::limits::{HeadersTooLarge, are_headers_too_large};
 
 /// What is handed over to HTTP/2 at once. h2 holds all of it as soon as one byte fits the window.
 const MAX_CHUNK: usize = 4 * 1024;
+/// Bytes that a field takes in a `HeaderMap` beside those of its name and value.
+const FIELD_OVERHEAD: usize = 72;
+/// Bytes of the path and of `Host` that are kept of a request whose headers are too large.
+const MAX_KEPT_BYTES: usize = 256;
 
 /// The service of one connection.
 #[derive(Clone)]
@@ -30,6 +39,7 @@ pub(super) struct Requests {
     pub(super) peer: SocketAddr,
     pub(super) activity: Arc<Activity>,
     pub(super) phase: tokio::sync::watch::Receiver<Phase>,
+    pub(super) is_proxy: bool,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -37,20 +47,52 @@ impl Service<Request<Incoming>> for Requests {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Sent>, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    /// Counts the headers before it returns: many requests may arrive before the first of their futures runs.
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let in_flight = InFlight::begin(&self.activity);
-        Box::pin(self.clone().answer(request, in_flight))
+        match self.hold_headers(&mut request) {
+            Some(headers) => Box::pin(self.clone().answer(request, in_flight, headers)),
+            None => Box::pin(ready(Ok(self.unavailable(in_flight)))),
+        }
     }
 }
 
 impl Requests {
-    async fn answer(self, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<Sent>, Infallible> {
+    /// Holds room for the headers of a request; `None` if neither its connection nor all strangers together have it left.
+    /// Headers that are too large are dropped: `web::limits` refuses the request by its path.
+    fn hold_headers(&self, request: &mut Request<Incoming>) -> Option<Held> {
+        let mut held = Held::no_headers(&self.activity);
+        if self.is_proxy {
+            return Some(held);
+        }
+        if are_headers_too_large(request.uri(), request.headers()) {
+            drop_headers(request);
+        }
+        held.grow(memory_of(request.headers())).then_some(held)
+    }
+
+    /// Tells a stranger to try again (RFC 9110 §15.6.4).
+    fn unavailable(&self, in_flight: InFlight) -> Response<Sent> {
+        let mut response = Response::new(Sent::new(RouterBody::empty(), None, Held::none(&self.activity), in_flight));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        response
+    }
+
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+        in_flight: InFlight,
+        headers: Held,
+    ) -> Result<Response<Sent>, Infallible> {
         let mut held = Held::reserve(&self.activity).await;
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(ConnectInfo(self.peer));
         let is_http2 = parts.version == Version::HTTP_2;
-        let body = Received { body, free: RESERVED, held: Held::none(&self.activity) };
+        let (held_body, wait) = (Held::none(&self.activity), PeerWait::new(&self.activity));
+        let body = Received { body, free: RESERVED, held: held_body, wait };
         let response = self.router.oneshot(Request::from_parts(parts, RouterBody::new(body))).await?;
+        drop(headers);
         let (mut parts, body) = response.into_parts();
         // After 408 the rest of the request's body may still come (RFC 9110 §15.5.9).
         let is_last = *self.phase.borrow() != Phase::Serving || parts.status == StatusCode::REQUEST_TIMEOUT;
@@ -60,9 +102,22 @@ impl Requests {
         let size = body.size_hint().exact().and_then(|size| usize::try_from(size).ok());
         held.set(size.unwrap_or(RESERVED));
         let progress = if is_http2 { Progress::of_this_task() } else { None };
-        let sent = Sent { body, rest: Bytes::new(), progress, _held: held, _in_flight: in_flight };
-        Ok(Response::from_parts(parts, sent))
+        Ok(Response::from_parts(parts, Sent::new(body, progress, held, in_flight)))
     }
+}
+
+fn memory_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+}
+
+/// Keeps of a request what chooses its route and refusal.
+fn drop_headers(request: &mut Request<Incoming>) {
+    let host = request.headers_mut().remove(header::HOST).filter(|host| host.len() <= MAX_KEPT_BYTES);
+    let host = host.unwrap_or(HeaderValue::from_static("localhost"));
+    *request.headers_mut() = HeaderMap::from_iter([(header::HOST, host)]);
+    let path = Some(request.uri().path()).filter(|path| path.len() <= MAX_KEPT_BYTES).unwrap_or("/");
+    *request.uri_mut() = path.parse().unwrap_or(Uri::from_static("/"));
+    request.extensions_mut().insert(HeadersTooLarge);
 }
 
 /// A request's body, counted.
@@ -71,6 +126,7 @@ struct Received {
     /// What is set aside for it already.
     free: usize,
     held: Held,
+    wait: PeerWait,
 }
 
 impl Body for Received {
@@ -78,7 +134,13 @@ impl Body for Received {
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut self.body).poll_frame(cx)?;
+        self.wait.set(polled.is_pending());
+        let frame = match polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(frame)) => frame,
+        };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         let more = bytes.saturating_sub(self.free);
         self.free = self.free.saturating_sub(bytes);
@@ -103,11 +165,17 @@ pub(super) struct Sent {
     /// Of the chunk that is handed over in parts.
     rest: Bytes,
     progress: Option<Arc<Progress>>,
+    /// Set from the handing over of a part until the next one is asked for: the part waits for a window.
+    wait: PeerWait,
     _held: Held,
     _in_flight: InFlight,
 }
 
 impl Sent {
+    fn new(body: RouterBody, progress: Option<Arc<Progress>>, held: Held, in_flight: InFlight) -> Self {
+        Self { body, rest: Bytes::new(), progress, wait: in_flight.peer_wait(), _held: held, _in_flight: in_flight }
+    }
+
     fn next_part(&mut self) -> Bytes {
         let is_last = self.body.is_end_stream();
         let count = match self.rest.len() {
@@ -127,14 +195,16 @@ impl Body for Sent {
         let this = &mut *self;
         let Some(progress) = &this.progress else { return Pin::new(&mut this.body).poll_frame(cx) };
         progress.wait_for_us();
+        this.wait.set(false);
         if this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)?).map(Frame::into_data) {
+            match task::ready!(Pin::new(&mut this.body).poll_frame(cx)?).map(Frame::into_data) {
                 None => return Poll::Ready(None),
                 Some(Err(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Some(Ok(data)) => this.rest = data,
             }
         }
         progress.wait_for_peer();
+        this.wait.set(true);
         Poll::Ready(Some(Ok(Frame::data(this.next_part()))))
     }
 

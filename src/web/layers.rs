@@ -9,6 +9,7 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use super::extract::{RequestId, unreadable};
+use super::limits::HeadersTooLarge;
 use super::urls::{GATE, STATIC};
 use crate::app::App;
 
@@ -42,6 +43,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     request.extensions_mut().insert(RequestId(id.clone()));
     // The path alone: queries carry codes, hints and states. Of the highest level, so that no setting of the log's level
     // takes the request's id from what is still said.
+    let were_headers_dropped = request.extensions().get::<HeadersTooLarge>().is_some();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::error_span!("request", request_id = %id, %method, %path);
     if let Some((proxy, value)) = unreadable(request.extensions(), request.headers(), &app.config.trusted_proxies) {
@@ -58,6 +60,10 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
             tracing::info!(status, ms, "answered");
         }
     });
+    if were_headers_dropped {
+        // Cookies that were not read are not replaced.
+        response.headers_mut().remove(header::SET_COOKIE);
+    }
     let framed = response.extensions().get::<Framed>().is_some();
     let headers = response.headers_mut();
     if framed {

@@ -1,4 +1,4 @@
-//! What no request gets past, whoever it is for: a header block over 16 KiB (RFC 6585 §5), no Host or two (RFC 9112
+//! What no request gets past, whoever it is for: a header block over 16 KiB or 100 fields (RFC 6585 §5), no Host or two (RFC 9112
 //! §3.2), a method that the path does not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
 //!
 //! Next door: `server::listen`, which stops reading what is larger or slower still; `extract::body`, bodies.
@@ -18,6 +18,9 @@ use crate::domain::event::Origin;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// Header fields of a request that no trusted proxy sends. Browsers send about twenty, and may split cookies (RFC 9113
+/// §8.2.3).
+const MAX_HEADER_FIELDS: usize = 100;
 /// The store gives up sooner; what takes longer hangs.
 const WHOLE: Duration = Duration::from_secs(30);
 
@@ -52,6 +55,15 @@ impl Face {
     }
 }
 
+/// Says that the headers of a request were too large, and that none but `Host` was kept.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadersTooLarge;
+
+/// Returns whether a request that no trusted proxy sends is refused for its headers.
+pub fn are_headers_too_large(uri: &Uri, headers: &HeaderMap) -> bool {
+    headers.len() > MAX_HEADER_FIELDS || header_bytes(uri, headers) > MOST_HEADER_BYTES
+}
+
 /// The request line and the fields, as they were sent (RFC 9112 §2.1).
 fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
     let line = uri.path_and_query().map_or(0, |it| it.as_str().len());
@@ -61,7 +73,8 @@ fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
 pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let asker = face.asker(&app, &parts);
-    if header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
+    let were_dropped = parts.extensions.get::<HeadersTooLarge>().is_some();
+    if were_dropped || header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The address or the headers are too long.");
         return face.refuse(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::http2::{get, hello};
+use super::http2::{get, get_with_fields, hello};
 use super::{connect_from, raise_file_limit};
 use crate::support::PASSWORD;
 use crate::support::authority::Authority;
@@ -77,6 +77,47 @@ async fn two_thousand_hostile_connections_keep_nobody_out() {
     within(120, async || server.open_files() < 200).await;
     drop(held);
     assert_eq!(sign_in(&program).await, 200);
+    server.stop();
+}
+
+/// Each has a request in flight that waits for its peer alone: for the rest of a body, or for a window of HTTP/2.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_bodies_and_closed_windows_keep_nobody_out() {
+    raise_file_limit();
+    let program = Program::new().await;
+    with_alice(&program);
+    let server = program.serve(&["serve"]);
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    let slow_body = format!("{head}content-length: 100\r\n\r\na").into_bytes();
+    let closed_window = [hello(0), get(1, "/static/signet.css")].concat();
+    for bytes in [slow_body, closed_window] {
+        let held = hold(&program, "127.0.0.1", 2_000, &bytes).await;
+        assert_eq!(sign_in(&program).await, 200);
+        assert!(server.log().contains("connections at their limit"), "there were as many as may be");
+        drop(held);
+    }
+    assert!(!server.log().contains("connections refused"), "{}", server.log());
+    server.stop();
+}
+
+/// Header lists of fields that take one byte each on the wire, of requests that wait for room: too many fields, and as many
+/// as may be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_header_lists_are_bounded() {
+    raise_file_limit();
+    let program = Program::new().await;
+    with_alice(&program);
+    let server = program.serve(&["serve"]);
+    assert_eq!(sign_in(&program).await, 200);
+    let before = server.memory();
+    for fields in [930, 96] {
+        let streams = (0..32).map(|at| get_with_fields(1 + 2 * at, "/static/signet.css", fields));
+        let requests = streams.fold(hello(0), |all, one| [all, one].concat());
+        let held = hold(&program, "127.0.0.2", 400, &requests).await;
+        assert_eq!(sign_in(&program).await, 200);
+        assert_bounded(&server, before, &format!("12,800 requests of {fields} fields"));
+        drop(held);
+    }
     server.stop();
 }
 

@@ -41,6 +41,12 @@ pub fn get(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, 5, stream, &block)
 }
 
+/// The same with `fields` copies of `age` without a value, each one byte long (RFC 7541 appendix A).
+pub fn get_with_fields(stream: u32, path: &str, fields: usize) -> Vec<u8> {
+    let request = get(stream, path);
+    frame(HEADERS, 5, stream, &[&request[9..], &vec![0x95; fields]].concat())
+}
+
 /// The next frame that is no answer to settings and no ping.
 async fn next(stream: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
     let reading = async {
