@@ -101,7 +101,7 @@ impl Authority {
         let since = store.env().now().plus_seconds(-READ_BACK);
         self.feed.begin(store.read_feed(), since).await?;
         self.catch_up(store).await?;
-        // After the feed, which tells of those that come from now on.
+        // After the feed, whose first reading passes over them and whose next ones tell of those that come from now on.
         self.read_revoked_tokens(store).await
     }
 

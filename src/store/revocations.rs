@@ -189,6 +189,21 @@ mod tests {
         assert!(revocations.has_ended(GrantId(uuid::Uuid::from_u128(2))));
     }
 
+    /// A set doubles when it is seven eighths full, so it is largest just after that.
+    #[test]
+    fn a_revoked_token_takes_at_most_48_bytes() {
+        let (revocations, end) = (Revocations::default(), Timestamp::from_seconds(10_000));
+        let all: Vec<_> = (0..917_505).map(|n: u128| (Fingerprint::from(uuid::Uuid::from_u128(n)), end)).collect();
+        for (number, upto) in [("just before it doubles", 917_504), ("just after", 917_505)] {
+            revocations.add_tokens(&all[..upto]);
+            let tokens = revocations.tokens.read().unwrap();
+            // One byte of the table beside each place; a place for each eight sevenths of the capacity.
+            let places = tokens.values().map(|set| (set.capacity() * 8).div_ceil(7)).sum::<usize>();
+            let bytes = places * (size_of::<Fingerprint>() + 1);
+            assert!(bytes <= 48 * upto, "{number}: {bytes} bytes for {upto} tokens");
+        }
+    }
+
     #[test]
     fn a_revoked_token_is_remembered_until_its_expiry() {
         let revocations = Revocations::default();

@@ -65,13 +65,18 @@ pub(super) async fn page<C: ConnectionTrait>(
     conn: &C,
     after: Option<Fingerprint>,
 ) -> Result<Vec<(Fingerprint, Timestamp)>> {
-    let mut query = row::Entity::find().order_by_asc(row::Column::Jti).limit(PAGE);
+    let mut query = row::Entity::find()
+        .select_only()
+        .columns([row::Column::Jti, row::Column::ExpiresAt])
+        .order_by_asc(row::Column::Jti)
+        .limit(PAGE);
     if let Some(after) = after {
         query = query.filter(row::Column::Jti.gt(after.bytes().to_vec()));
     }
     let corrupt = || StoreError::Corrupt { table: "revoked_token", column: "jti" };
-    let rows = query.all(conn).await?.into_iter();
-    rows.map(|row| Ok((Fingerprint::of_bytes(&row.jti).ok_or_else(corrupt)?, Timestamp(row.expires_at)))).collect()
+    let rows: Vec<(Vec<u8>, i64)> = query.into_tuple().all(conn).await?;
+    let read = |(jti, at): (Vec<u8>, i64)| Ok((Fingerprint::of_bytes(&jti).ok_or_else(corrupt)?, Timestamp(at)));
+    rows.into_iter().map(read).collect()
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {

@@ -54,6 +54,7 @@ mod request_object;
 mod resource_metadata;
 mod resources;
 mod response_types;
+mod revoked_tokens;
 mod setup;
 mod signup;
 mod silent_names;

@@ -35,7 +35,13 @@ struct Position {
     /// The `seq` and tag of the entry by which the database is recognised.
     known: Option<(i64, i64)>,
     incarnation: Option<String>,
+    /// Entries of this kind are passed over by the next reading ([`TOKENS`]), of none where it is empty.
+    skipped: &'static str,
 }
+
+/// Revoked tokens, all of which are in a table of their own. The first reading does not transfer them: its caller reads
+/// that table afterwards.
+const TOKENS: &str = "token";
 
 /// What a reading found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +67,27 @@ struct Line {
 }
 
 /// `$1`: [`Position::seq`], `$2`: the end of the page before, `$3`: the `seq` of [`Position::known`], `$4`: the previous
-/// snapshot. Two ranges of two indexes, so that a plan never walks the table.
+/// snapshot, `$5`: [`Position::skipped`]. Two ranges of two indexes, so that a plan never walks the table.
 const POSTGRES: &str = "WITH here AS MATERIALIZED (SELECT pg_current_snapshot() AS now, \
      COALESCE($4::text::pg_snapshot, pg_current_snapshot()) AS before) \
      SELECT now::text AS snapshot, pg_snapshot_xmax(now) >= pg_snapshot_xmax(before) AS forward, \
      (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
      (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM here LEFT JOIN \
-     (SELECT * FROM ((SELECT seq, at, tag, entry FROM change_feed WHERE seq > GREATEST($1, $2) ORDER BY seq LIMIT 500) \
+     (SELECT * FROM ((SELECT seq, at, tag, entry FROM change_feed WHERE seq > GREATEST($1, $2) AND kind <> $5 ORDER BY seq LIMIT 500) \
      UNION SELECT seq, at, tag, entry FROM change_feed \
      WHERE xid >= pg_snapshot_xmin(COALESCE($4::text::pg_snapshot, pg_current_snapshot()))::text::bigint \
      AND NOT pg_visible_in_snapshot(xid::text::xid8, COALESCE($4::text::pg_snapshot, pg_current_snapshot())) \
-     AND seq > $2) new ORDER BY seq LIMIT 500) f ON true ORDER BY f.seq";
+     AND seq > $2 AND kind <> $5) new ORDER BY seq LIMIT 500) f ON true ORDER BY f.seq";
 
 const SQLITE: &str = "SELECT NULL AS snapshot, $4 IS NULL AS forward, \
      (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
      (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM (SELECT 1) LEFT JOIN \
-     (SELECT seq, at, tag, entry FROM change_feed WHERE seq > max($1, $2) ORDER BY seq LIMIT 500) f ORDER BY f.seq";
+     (SELECT seq, at, tag, entry FROM change_feed WHERE seq > max($1, $2) AND kind <> $5 ORDER BY seq LIMIT 500) f \
+     ORDER BY f.seq";
 
 impl Reader {
-    /// Starts anew at the first entry since `at`, in whatever database there is now. The next reading returns it.
+    /// Starts anew at the first entry since `at`, in whatever database there is now. The next reading returns every entry
+    /// from there on but those of revoked tokens, which the caller then reads from their table.
     pub(crate) async fn begin(&self, conn: &DatabaseConnection, at: Timestamp) -> Result<()> {
         settle_transaction_ids(conn).await?;
         let newest = row::Entity::find().order_by_desc(row::Column::Seq).limit(1).one(conn).await?;
@@ -90,7 +98,7 @@ impl Reader {
         };
         let known = newest.map(|newest| (newest.seq, newest.tag));
         let incarnation = settings::value(conn, INCARNATION).await?;
-        self.set(Position { seq, snapshot: None, known, incarnation })
+        self.set(Position { seq, snapshot: None, known, incarnation, skipped: TOKENS })
     }
 
     /// Hands every entry that has become visible since the last reading to `apply`. Moves on only when it has handed over
@@ -120,12 +128,15 @@ impl Reader {
                 };
                 apply(Timestamp(at), &from_json(entry, "change_feed", "entry")?);
                 page_end = seq;
-                if seq > next.seq {
-                    next.seq = seq;
+                next.seq = next.seq.max(seq);
+                if next.known.is_none_or(|(known, _)| seq > known) {
                     next.known = Some((seq, tag));
                 }
             }
             if lines.len() < PAGE {
+                // What was passed over up to there is not looked at again.
+                next.seq = next.seq.max(start.known.map_or(0, |(seq, _)| seq));
+                next.skipped = "";
                 self.set(next)?;
                 return Ok(Outcome::Read);
             }
@@ -146,7 +157,8 @@ async fn page(conn: &DatabaseConnection, start: &Position, page_end: i64) -> Res
     let engine = conn.get_database_backend();
     let sql = if engine == DbBackend::Postgres { POSTGRES } else { SQLITE };
     let known = start.known.map_or(0, |(seq, _)| seq);
-    let values: [Value; 4] = [start.seq.into(), page_end.into(), known.into(), start.snapshot.clone().into()];
+    let snapshot = start.snapshot.clone();
+    let values: [Value; 5] = [start.seq.into(), page_end.into(), known.into(), snapshot.into(), start.skipped.into()];
     Ok(Line::find_by_statement(Statement::from_sql_and_values(engine, sql, values)).all(conn).await?)
 }
 
