@@ -87,7 +87,12 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("api_key", &["gate"]),
     ("api_key", &["expires_at"]),
     ("person", &["disabled"]),
+    ("person", &["self_registered"]),
     ("person", &["password_work"]),
+    ("quota", &["kind", "address", "expires_at"]),
+    ("quota", &["kind", "site", "expires_at"]),
+    ("quota", &["kind", "part", "expires_at"]),
+    ("quota", &["expires_at"]),
     ("gate_bucket", &["full_at"]),
     ("gate_count", &["hour"]),
     ("gate_refusal", &["at"]),
@@ -307,6 +312,14 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(string("client_id"))
             .col(big_integer("client_version"))
             .col(text("parameters"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
+        table("quota")
+            .col(pk_uuid("id"))
+            .col(string("kind"))
+            .col(binary_len("address", 16))
+            .col(binary_len("site", 16))
+            .col(integer("part"))
             .col(big_integer("expires_at"))
             .to_owned(),
         table("used_once").col(key("digest", 32)).col(big_integer("expires_at")).to_owned(),

@@ -2,13 +2,14 @@
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
 //! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live), [`registration`]
-//! (who may register clients), [`connections`] (limits of connections),
+//! (who may register clients), [`connections`] (limits of connections), [`quotas`] (limits of what strangers store),
 //! `reference` (a test that writes docs/configuration.md from the comments and defaults here).
 
 mod connections;
 mod issuer;
 mod lifetimes;
 mod network;
+mod quotas;
 #[cfg(test)]
 mod reference;
 mod registration;
@@ -25,6 +26,7 @@ pub use connections::Connections;
 pub use issuer::Issuer;
 pub use lifetimes::{Lifetimes, MAX_REFRESH_TOKEN_GRACE};
 pub use network::{HeaderField, NameServers, NetworkList, OutboundAllow, parse_network};
+pub use quotas::Quotas;
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 
 /// Every setting, checked.
@@ -67,6 +69,7 @@ pub struct Config {
     pub log: Log,
     pub lifetimes: Lifetimes,
     pub connections: Connections,
+    pub quotas: Quotas,
 }
 
 impl Default for Config {
@@ -90,6 +93,7 @@ impl Default for Config {
             log: Log::default(),
             lifetimes: Lifetimes::default(),
             connections: Connections::default(),
+            quotas: Quotas::default(),
         }
     }
 }
@@ -275,6 +279,7 @@ impl Config {
         }
         self.lifetimes.check().map_err(ConfigError::Invalid)?;
         self.connections.check().map_err(ConfigError::Invalid)?;
+        self.quotas.check().map_err(ConfigError::Invalid)?;
         Ok(self)
     }
 

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::{Config, DatabaseUrl, Issuer, MasterKeyText, NameServers, NetworkList, OutboundAllow};
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("mod.rs"),
     include_str!("connections.rs"),
     include_str!("lifetimes.rs"),
+    include_str!("quotas.rs"),
     include_str!("registration.rs"),
 ];
 const INTRODUCTION: &str = "# Configuration\n\n\

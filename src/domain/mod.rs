@@ -24,6 +24,7 @@ pub mod interaction;
 pub mod jwks;
 pub mod log_limiter;
 pub mod narrowing;
+pub mod network_prefix;
 pub mod participant;
 pub mod passkey;
 pub mod permissions;

@@ -22,6 +22,7 @@ use super::verdict::{Reason, Refusal};
 use super::{Asked, Gate};
 use crate::domain::api::Api;
 use crate::domain::api_key::ApiKeySecret;
+use crate::domain::network_prefix::network_prefix;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::identity::throttle;
@@ -95,7 +96,7 @@ impl Guess {
             _ => return None,
         };
         // Callers whose address the proxy does not say readably are not counted together: one would lock out the others.
-        let address = throttle::neighbourhood(&caller?.to_string());
+        let address = network_prefix(&caller?.to_string());
         // No username has this byte.
         let credential = Sha256::new().chain_update(user).chain_update([0]).chain_update(secret.expose());
         let neighbourhood = Digest(Sha256::digest(&address).into());

@@ -16,9 +16,9 @@ use super::Gate;
 use crate::domain::api::Api;
 use crate::domain::gate::RateLimit;
 use crate::domain::ids::UserId;
+use crate::domain::network_prefix::network_prefix;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
-use crate::identity::throttle::neighbourhood;
 use crate::protocol::error::Result;
 use crate::store::gate_buckets;
 
@@ -130,7 +130,7 @@ fn bucket(api: &Api, limit: RateLimit, caller: Caller<'_>) -> Digest {
     let (kind, name) = match caller {
         Caller::User(id) => ("user", id.to_string()),
         Caller::Client(id) => ("client", id.to_owned()),
-        Caller::Address(address) => ("address", address.map(|it| neighbourhood(&it.to_string())).unwrap_or_default()),
+        Caller::Address(address) => ("address", address.map(|it| network_prefix(&it.to_string())).unwrap_or_default()),
     };
     let mut hash = Sha256::new();
     for part in ["gate bucket", api.identifier.as_str(), kind, &name, &format!("{limit:?}")] {

@@ -31,6 +31,7 @@ mod key_uses;
 pub mod passkeys;
 pub mod people;
 pub mod pushed_requests;
+pub mod quotas;
 mod readiness;
 pub mod revocations;
 pub mod revoked_tokens;
@@ -65,7 +66,7 @@ pub use schema::migrate;
 /// What reads the database: a pool of connections, or one transaction's.
 pub use sea_orm::ConnectionTrait as Connection;
 
-use crate::config::Config;
+use crate::config::{Config, Quotas};
 use crate::env::{Clock, Env, Timestamp};
 
 /// Why something could not be kept or found. Never the answer to a protocol question.
@@ -187,6 +188,7 @@ struct Inner {
     authority: Authority,
     waiting: used_once::Waiting,
     readiness: readiness::Readiness,
+    quotas: Quotas,
     written: AtomicU64,
 }
 
@@ -230,6 +232,7 @@ impl Store {
                 authority,
                 waiting: used_once::Waiting::default(),
                 readiness: readiness::Readiness::default(),
+                quotas: config.quotas.clone(),
                 written: AtomicU64::new(0),
             }),
         };
@@ -264,6 +267,12 @@ impl Store {
     #[must_use]
     pub fn env(&self) -> &Env {
         &self.inner.env
+    }
+
+    /// How much strangers may make this database keep.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
     }
 
     /// Lets the database wake `changed` whenever there are new entries in the change feed, where it can (PostgreSQL).

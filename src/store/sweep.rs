@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{
     Result, Store, Tx, access_tokens, api_keys, codes, device_codes, events, feed, gate_buckets, gate_record, grants,
-    initial_access, interactions, pushed_requests, revoked_tokens, session_end, throttle, used_once,
+    initial_access, interactions, pushed_requests, quotas, revoked_tokens, session_end, throttle, used_once,
 };
 
 /// Rows of one table in one transaction.
@@ -42,6 +42,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
                     + access_tokens::sweep(tx, BATCH).await?
                     + revoked_tokens::sweep(tx, BATCH).await?
                     + api_keys::sweep(tx, BATCH).await?
+                    + quotas::sweep(tx, BATCH).await?
                     + throttle::sweep(tx, BATCH).await?
                     + used_once::sweep(tx, BATCH).await?
                     + events::sweep(tx, tx.now().plus_seconds(-event_seconds), BATCH).await?

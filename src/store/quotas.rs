@@ -1,0 +1,236 @@
+//! How many rows strangers can make at the same time: in all, from one address, and from one site of many addresses
+//! (IPv6: a /48), which gets a tenth of all.
+//!
+//! Each such row has an entry here, inserted by the transaction that inserts the row, in one statement that counts and
+//! inserts. An entry counts until its row has expired and been swept. Counting reads a range of an index for each limit, no
+//! longer than that; of the limit in all a 64th: entries are spread over parts at random, and each
+//! part has its share of the limit. So some requests are refused when nine tenths of the limit are in use.
+//!
+//! On PostgreSQL transactions that run at the same time do not see each other's entries: a limit may be exceeded by as many
+//! as the nodes have connections. On `SQLite` it is exact.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbBackend, FromQueryResult, Set, Statement};
+use sha2::{Digest as _, Sha256};
+
+use super::{Result, Store, Tx, sweep::delete_some};
+use crate::config::Quotas;
+use crate::domain::network_prefix::{network_prefix, site_prefix};
+use crate::env::Timestamp;
+
+/// Between two sweeps, which take expired rows out.
+const SWEEP_SECONDS: i64 = 300;
+/// Parts that a limit of many entries is divided into.
+const MAX_PARTS: u32 = 64;
+/// One site gets so much of the limit in all: the tenth part.
+const SITE_SHARE: u32 = 10;
+/// Entries for which an address (a site) finds a place even where the limit in all is reached.
+const RESERVED: u32 = 10;
+const RESERVED_OF_SITE: u32 = 100;
+/// A part has no fewer entries, so that chance fills none of them much earlier than the others.
+const MIN_ENTRIES_OF_PART: u32 = 1_000;
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "quota")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub kind: String,
+        pub address: Vec<u8>,
+        pub site: Vec<u8>,
+        pub part: i32,
+        pub expires_at: i64,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Interaction,
+    PushedRequest,
+    DeviceCode,
+    ClientAssertion,
+    /// An audit event of a refused sign-in, for a day.
+    FailureEvent,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interaction => "interaction",
+            Self::PushedRequest => "pushed_request",
+            Self::DeviceCode => "device_code",
+            Self::ClientAssertion => "client_assertion",
+            Self::FailureEvent => "failure_event",
+        }
+    }
+
+    /// The limits of an address and in all.
+    const fn limits(self, quotas: &Quotas) -> (u32, u32) {
+        match self {
+            Self::Interaction => (quotas.interactions_per_address, quotas.interactions),
+            Self::PushedRequest => (quotas.pushed_requests_per_address, quotas.pushed_requests),
+            // `identity::throttle` has a lower limit of an address.
+            Self::DeviceCode => (quotas.device_codes.div_ceil(SITE_SHARE), quotas.device_codes),
+            Self::ClientAssertion => (quotas.client_assertions_per_address, quotas.client_assertions),
+            Self::FailureEvent => (quotas.failure_events_per_address, quotas.failure_events),
+        }
+    }
+}
+
+/// A row that a stranger makes, to be counted.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    kind: Kind,
+    id: Uuid,
+    address: Vec<u8>,
+    site: Vec<u8>,
+    expires_at: Timestamp,
+    per_address: u32,
+    total: u32,
+}
+
+impl Store {
+    /// An entry for a row of `kind` that expires at `expires_at`, asked for from `address` (empty where it is unknown).
+    #[must_use]
+    pub fn quota_entry(&self, kind: Kind, id: Uuid, address: &str, expires_at: Timestamp) -> Entry {
+        let (per_address, total) = kind.limits(self.quotas());
+        let (site, address) = (digest(&site_prefix(address)), digest(&network_prefix(address)));
+        Entry { kind, id, address, site, expires_at, per_address, total }
+    }
+}
+
+/// Sixteen bytes that stand for `text`.
+fn digest(text: &str) -> Vec<u8> {
+    Sha256::digest(text).split_at(16).0.to_vec()
+}
+
+const INSERT: &str = "INSERT INTO quota (id, kind, address, part, expires_at, site) SELECT $1, $2, $3, $4, $5, $9 WHERE \
+     (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND address = $3 AND expires_at > $6 LIMIT $7) a) < $7 \
+     AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND site = $9 AND expires_at > $6 LIMIT $10) c) < $10 \
+     AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND part = $4 AND expires_at > $6 LIMIT $8) b) < $8";
+
+/// How many rows a statement that ends with `LIMIT` finds: no more than that are read.
+pub(super) async fn count<C: ConnectionTrait>(conn: &C, sql: &str, values: Vec<Value>) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct Counted {
+        number: i64,
+    }
+    let sql = format!("SELECT COUNT(*) AS number FROM ({sql}) a");
+    let counted = Counted::find_by_statement(Statement::from_sql_and_values(conn.get_database_backend(), sql, values));
+    Ok(counted.one(conn).await?.map_or(0, |counted| counted.number))
+}
+
+/// Whether one more row may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Granted,
+    /// In the place of the row of this id, which the caller deletes.
+    InPlaceOf(Uuid),
+    Refused,
+}
+
+impl Entry {
+    /// How many parts the limit in all has, and a part drawn at random.
+    fn draw_part(&self, tx: &Tx) -> (u32, i32) {
+        let parts = (self.total / MIN_ENTRIES_OF_PART).clamp(1, MAX_PARTS);
+        let [random] = tx.env().random();
+        (parts, i32::try_from(u32::from(random) % parts).unwrap_or_default())
+    }
+
+    const fn per_site(&self) -> u32 {
+        let share = self.total / SITE_SHARE;
+        if share > self.per_address { share } else { self.per_address }
+    }
+
+    const fn counts_until(&self) -> Timestamp {
+        self.expires_at.plus_seconds(SWEEP_SECONDS)
+    }
+}
+
+/// Counts one more row; whether the limits allow it. Where they do not, the caller inserts nothing.
+pub async fn admit(tx: &Tx, entry: &Entry) -> Result<bool> {
+    admit_into(tx, entry, entry.draw_part(tx)).await
+}
+
+/// The same; where the limit in all is reached, an address with fewer than [`RESERVED`] entries takes the place of the
+/// oldest one of another address.
+pub async fn admit_or_replace(tx: &Tx, entry: &Entry) -> Result<Admission> {
+    let (parts, part) = entry.draw_part(tx);
+    if admit_into(tx, entry, (parts, part)).await? {
+        return Ok(Admission::Granted);
+    }
+    let Some(oldest) = take_oldest(tx, entry, part).await? else { return Ok(Admission::Refused) };
+    let model = row::ActiveModel {
+        id: Set(entry.id),
+        kind: Set(entry.kind.as_str().to_owned()),
+        address: Set(entry.address.clone()),
+        site: Set(entry.site.clone()),
+        part: Set(part),
+        expires_at: Set(entry.counts_until().0),
+    };
+    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
+    Ok(Admission::InPlaceOf(oldest))
+}
+
+async fn admit_into(tx: &Tx, entry: &Entry, (parts, part): (u32, i32)) -> Result<bool> {
+    let values: [Value; 10] = [
+        entry.id.into(),
+        entry.kind.as_str().into(),
+        entry.address.clone().into(),
+        part.into(),
+        entry.counts_until().0.into(),
+        tx.now().0.into(),
+        i64::from(entry.per_address).into(),
+        i64::from(entry.total / parts).into(),
+        entry.site.clone().into(),
+        i64::from(entry.per_site()).into(),
+    ];
+    let engine: DbBackend = tx.conn().get_database_backend();
+    let done = tx.conn().execute_raw(Statement::from_sql_and_values(engine, INSERT, values)).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Deletes the oldest entry of a part that is full, for an address that has few; its id.
+async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> {
+    #[derive(FromQueryResult)]
+    struct Taken {
+        id: Uuid,
+    }
+    let engine = tx.conn().get_database_backend();
+    // Of two transactions at once each takes another one.
+    let unlocked = if engine == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let values: [Value; 7] = [
+        entry.kind.as_str().into(),
+        part.into(),
+        tx.now().0.into(),
+        entry.address.clone().into(),
+        i64::from(RESERVED.min(entry.per_address)).into(),
+        entry.site.clone().into(),
+        i64::from(RESERVED_OF_SITE.min(entry.per_site())).into(),
+    ];
+    let sql = format!(
+        "DELETE FROM quota WHERE id = (SELECT id FROM quota WHERE kind = $1 AND part = $2 AND expires_at > $3 \
+         AND address <> $4 ORDER BY expires_at LIMIT 1 {unlocked}) AND \
+         (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $1 AND address = $4 AND expires_at > $3 LIMIT $5) a) < $5 \
+         AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $1 AND site = $6 AND expires_at > $3 LIMIT $7) b) < $7 \
+         RETURNING id"
+    );
+    let taken = Taken::find_by_statement(Statement::from_sql_and_values(engine, sql, values)).one(tx.conn()).await?;
+    Ok(taken.map(|taken| taken.id))
+}
+
+/// Takes back the entry of a row that is deleted before it expires.
+pub async fn release(tx: &Tx, id: Uuid) -> Result<()> {
+    row::Entity::delete_by_id(id).exec(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+}
