@@ -201,6 +201,13 @@ impl Client {
         self.registered == Registered::ByAdmin
     }
 
+    /// Whether anybody could send requests as this client, or make it: it does not authenticate, or no administrator
+    /// registered it. What a stranger makes the server store is limited (`store::quotas`).
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.meta.is_public() || !self.is_verified()
+    }
+
     /// RFC 9700 §2.1.1: always for public clients, for confidential ones where they ask for it.
     #[must_use]
     pub fn needs_pkce(&self) -> bool {

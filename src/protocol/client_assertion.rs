@@ -10,6 +10,7 @@ use super::Provider;
 use super::authorize::request_object::names;
 use super::client_keys::SignatureError;
 use super::discovery::ENDPOINTS;
+use super::error::OAuthError;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ClientAuthMethod;
@@ -17,6 +18,8 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
+use crate::store::quotas::{self, Kind};
+use crate::store::used_once;
 
 /// RFC 7523 §2.2.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -71,6 +74,7 @@ impl Provider {
         &self,
         client: &Client,
         assertion: &str,
+        address: &str,
     ) -> super::error::Result<Result<(), &'static str>> {
         let registered = client.meta.token_endpoint_auth_signing_alg;
         let allowed = match (client.meta.token_endpoint_auth_method, registered) {
@@ -93,8 +97,33 @@ impl Provider {
             Ok(once) => once,
             Err(why) => return Ok(Err(why)),
         };
-        let first = self.store.use_once(once(&client.id, &jti), until).await?;
+        let digest = once(&client.id, &jti);
+        let first = if client.is_stranger() {
+            self.use_once_of_stranger(digest, until, address).await?
+        } else {
+            self.store.use_once(digest, until).await?
+        };
         Ok(if first { Ok(()) } else { Err("its jti was used before") })
+    }
+
+    /// Uses up an assertion of a client that no administrator registered, of which only so many are remembered.
+    async fn use_once_of_stranger(
+        &self,
+        digest: Digest,
+        until: Timestamp,
+        address: &str,
+    ) -> super::error::Result<bool> {
+        let entry = self.store.quota_entry(Kind::ClientAssertion, self.env.uuid(), address, until);
+        let claim = self.store.write(move |tx| {
+            Box::pin(async move {
+                if !quotas::admit(tx, &entry).await? {
+                    return Ok(None);
+                }
+                used_once::claim(tx, &digest, until).await.map(Some)
+            })
+        });
+        let text = "Too many assertions of such clients came from this network. Try again in a minute.";
+        claim.await?.ok_or_else(|| OAuthError::too_many(text))
     }
 
     /// RFC 7523 §3: the `jti`, and until when it must not come again.

@@ -141,11 +141,12 @@ fn form_decoded(text: &str) -> Option<String> {
 }
 
 impl Provider {
-    /// The client that presented these, where they are right and it is turned on.
+    /// The client that presented these at `address`, where they are right and it is turned on.
     pub async fn authenticate_client(
         &self,
         presented: Presented,
         certificate: Option<&ClientCertificate>,
+        address: &str,
     ) -> Result<Arc<Client>> {
         let id = presented.client();
         self.in_touch().await?;
@@ -163,7 +164,7 @@ impl Provider {
                 let right = kept.is_some_and(|kept| self.master.verify_client_secret(kept, secret.expose()));
                 if right { Ok(()) } else { Err("wrong secret") }
             }
-            Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion).await?,
+            Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion, address).await?,
             Presented::Named { .. } if method.is_by_certificate() => match certificate {
                 Some(certificate) if self.is_certified(&client, certificate).await? => Ok(()),
                 Some(_) => Err("another certificate"),

@@ -24,6 +24,7 @@ use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
 use crate::domain::version::{Versioned, Versions};
 use crate::store::authorizations::{self, Lock};
+use crate::store::quotas::{self, Kind};
 use crate::store::{StoreError, consents, device_codes, events};
 
 /// RFC 8628 §3.2.
@@ -89,7 +90,7 @@ impl Provider {
             decision: None,
             used_at: None,
         };
-        let user_code = self.keep_device_request(request).await?.to_string();
+        let user_code = self.keep_device_request(client, request).await?.to_string();
         let verification_uri = self.issuer.join(page);
         Ok(DeviceAuthorization {
             device_code: secret.expose().to_owned(),
@@ -101,15 +102,35 @@ impl Provider {
         })
     }
 
-    /// Writes it down under a user code that no other one has.
-    async fn keep_device_request(&self, request: impl Fn(&UserCode) -> DeviceRequest) -> Result<UserCode> {
+    /// Writes it down under a user code that no other one has. Of clients that anybody can be, only so many are kept.
+    async fn keep_device_request(
+        &self,
+        client: &Client,
+        request: impl Fn(&UserCode) -> DeviceRequest,
+    ) -> Result<UserCode> {
         let mut taken = StoreError::Taken;
         for _ in 0..DRAWS {
             let code = UserCode::draw(|| self.env.random());
             let request = request(&code);
-            let kept = self.store.write(move |tx| Box::pin(async move { device_codes::insert(tx, &request).await }));
+            let until = request.expires_at.plus_seconds(device_codes::EXPIRED_SECONDS);
+            let entry = client
+                .is_stranger()
+                .then(|| self.store.quota_entry(Kind::DeviceCode, self.env.uuid(), &request.address, until));
+            let kept = self.store.write(move |tx| {
+                Box::pin(async move {
+                    if let Some(entry) = &entry
+                        && !quotas::admit(tx, entry).await?
+                    {
+                        return Ok(false);
+                    }
+                    device_codes::insert(tx, &request).await.map(|()| true)
+                })
+            });
             match kept.await {
-                Ok(()) => return Ok(code),
+                Ok(true) => return Ok(code),
+                Ok(false) => {
+                    return Err(OAuthError::too_many("Too many devices are being connected. Try again in a minute."));
+                }
                 Err(error @ StoreError::Taken) => taken = error,
                 Err(error) => return Err(error.into()),
             }

@@ -48,6 +48,8 @@ codes! {
     ServerError = "server_error", 500;
     /// RFC 6749 §4.1.2.1.
     TemporarilyUnavailable = "temporarily_unavailable", 503;
+    /// RFC 6585 §4, in the code of a server that takes no more for the moment.
+    TooManyRequests = "temporarily_unavailable", 429;
     /// OpenID Connect Core §3.1.2.6.
     LoginRequired = "login_required", 400;
     /// OpenID Connect Core §3.1.2.6.
@@ -105,6 +107,11 @@ pub struct OAuthError {
 impl OAuthError {
     pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
         Self { code, description: printable(description.into()), cause: None }
+    }
+
+    /// A limit of `store::quotas` is reached.
+    pub fn too_many(description: &'static str) -> Self {
+        Self::new(ErrorCode::TooManyRequests, description)
     }
 
     #[must_use]

@@ -64,6 +64,12 @@ impl Parameters {
         Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
     }
 
+    /// Those of these whose names `keep` holds for.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+
     /// The value of a parameter that may stand once.
     pub fn one(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.all(name);

@@ -14,7 +14,7 @@ use crate::env::Timestamp;
 /// A used one is kept until what was issued from it can be revoked no more, or a day at most; any other until its device
 /// has heard that it expired.
 const USED_SECONDS: i64 = 86_400;
-const EXPIRED_SECONDS: i64 = 600;
+pub const EXPIRED_SECONDS: i64 = 600;
 
 mod row {
     use sea_orm::entity::prelude::*;

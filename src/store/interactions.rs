@@ -3,7 +3,7 @@
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::{Result, StoreError, Tx, digest, from_json, json, quotas, sweep::delete_some};
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::env::Timestamp;
@@ -43,6 +43,11 @@ impl TryFrom<row::Model> for Interaction {
     }
 }
 
+/// The bytes of its request as it is kept.
+pub fn size(interaction: &Interaction) -> Result<usize> {
+    Ok(json(&interaction.request, "interaction", "request")?.len())
+}
+
 pub async fn insert(tx: &Tx, interaction: &Interaction) -> Result<()> {
     let model = row::ActiveModel {
         id: Set(interaction.id.0),
@@ -72,8 +77,15 @@ pub async fn record(tx: &Tx, id: InteractionId, progress: &Progress) -> Result<b
     Ok(done.rows_affected > 0)
 }
 
+/// Deletes it, for another one to take its place.
+pub async fn delete(tx: &Tx, id: InteractionId) -> Result<()> {
+    row::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
+    Ok(())
+}
+
 /// Takes it out; whether it was this call that did, which is what makes an interaction end once.
 pub async fn consume(tx: &Tx, id: InteractionId) -> Result<bool> {
+    quotas::release(tx, id.0).await?;
     Ok(row::Entity::delete_by_id(id.0).exec(tx.conn()).await?.rows_affected > 0)
 }
 

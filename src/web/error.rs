@@ -119,8 +119,7 @@ impl IntoResponse for ApiError {
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
-        let unavailable = self.error.code == ErrorCode::TemporarilyUnavailable;
-        if let Some(seconds) = self.retry_after.or(unavailable.then_some(2)) {
+        if let Some(seconds) = self.retry_after.or(retry_after(response.status())) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
@@ -170,10 +169,20 @@ pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
     if parts.uri.path().starts_with(GATE_SESSION) { error.on_apps_host() } else { error }
 }
 
+/// The seconds of `Retry-After` where nobody knows better (RFC 9110 §10.2.3).
+fn retry_after(status: StatusCode) -> Option<i64> {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => Some(2),
+        StatusCode::TOO_MANY_REQUESTS => Some(60),
+        _ => None,
+    }
+}
+
 /// What the person can do now.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Some("Wait a moment, then load the page again."),
+        StatusCode::TOO_MANY_REQUESTS => Some("Wait a minute, then try again."),
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => None,
         status if status.is_server_error() => {
             Some("Try again. If it happens again, show this page to whoever runs it.")
@@ -209,8 +218,8 @@ impl IntoResponse for PageError {
             hint: hint(status),
         };
         let mut response = (status, render(&page)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        if let Some(seconds) = retry_after(status) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -222,6 +231,7 @@ impl From<ManageError> for OAuthError {
         match error {
             ManageError::Store(error) => error.into(),
             ManageError::Keys(error) => error.into(),
+            ManageError::Full => Self::too_many("No more accounts can be made here for the moment."),
             ManageError::Busy => Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment."),
             error => Self::new(ErrorCode::InvalidRequest, error.to_string()),
         }

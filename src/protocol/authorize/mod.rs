@@ -2,7 +2,7 @@
 //! goes back to the app, or a person is asked, or an error is shown.
 //!
 //! [`request_object`] where the parameters are, [`pushed`] those handed over before, [`check`] every check in order,
-//! [`request`] the single parameters, [`interaction`] the one function that decides what is next, [`issue`] code and
+//! [`request`] the single parameters, [`waiting`] what is kept meanwhile, [`interaction`] the one function that decides what is next, [`issue`] code and
 //! tokens, [`response`] the answer. A page never routes to another page: it records what was done and comes back here.
 
 pub mod check;
@@ -12,10 +12,12 @@ pub mod pushed;
 pub(in crate::protocol) mod request;
 pub mod request_object;
 pub mod response;
+mod waiting;
 
 pub use check::Refused;
 pub use interaction::Step;
 pub use response::Reply;
+pub use waiting::Browser;
 
 use std::sync::Arc;
 
@@ -33,8 +35,9 @@ use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
-use crate::store::{authorizations, consents, interactions};
+use crate::store::{consents, interactions};
 use issue::Issued;
+use waiting::Waits;
 
 /// What is to be done now.
 #[derive(Debug)]
@@ -46,14 +49,13 @@ pub enum Outcome {
 }
 
 impl Provider {
-    /// Answers a new authorization request from the browser of `browser`, in which `session` is signed in.
+    /// Answers a new authorization request from the browser of `browser`.
     pub async fn authorize(
         &self,
         parameters: &Parameters,
-        session: Option<&Session>,
-        browser: Digest,
+        browser: Browser<'_>,
     ) -> std::result::Result<Outcome, Refused> {
-        let answer = self.answer(parameters, session, browser).await;
+        let answer = self.answer(parameters, browser).await;
         let Err(Refused::Returned(to, error)) = answer else { return answer };
         let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
         if self.may_redirect_without_page(&client).await.map_err(Refused::Shown)? {
@@ -62,30 +64,24 @@ impl Provider {
         Err(Refused::Shown(error))
     }
 
-    async fn answer(
-        &self,
-        parameters: &Parameters,
-        session: Option<&Session>,
-        browser: Digest,
-    ) -> std::result::Result<Outcome, Refused> {
-        if let Some(outcome) = self.attempt(parameters, session, browser).await? {
+    async fn answer(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Outcome, Refused> {
+        if let Some(outcome) = self.attempt(parameters, browser).await? {
             return Ok(outcome);
         }
         // Decided by a client or an API that another node has changed a moment ago: they are read again.
-        self.attempt(parameters, session, browser).await?.ok_or_else(|| Refused::Shown(expired()))
+        self.attempt(parameters, browser).await?.ok_or_else(|| Refused::Shown(expired()))
     }
 
     /// Nothing where this node's memory of the client or of an API is older than the database.
     async fn attempt(
         &self,
         parameters: &Parameters,
-        session: Option<&Session>,
-        browser: Digest,
+        browser: Browser<'_>,
     ) -> std::result::Result<Option<Outcome>, Refused> {
         let (client, request) = self.accept(parameters).await?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
-        match self.decide(&client, &request, session, &progress).await.map_err(returned)? {
+        match self.decide(&client, &request, browser.session, &progress).await.map_err(returned)? {
             Step::Issue(session) => match self.issue(&client, &request, session, None).await.map_err(returned)? {
                 Issued::Reply(reply) => Ok(Some(Outcome::Reply(reply))),
                 Issued::Ended => Err(returned(expired())),
@@ -97,25 +93,21 @@ impl Provider {
                     id: InteractionId(self.env.uuid()),
                     request: request.clone(),
                     progress,
-                    browser,
+                    browser: browser.digest,
                     created_at: self.env.now(),
                     expires_at: self.env.now().plus_seconds(self.lifetimes.interaction),
                 };
                 let id = interaction.id;
-                let keep = self.store.write(move |tx| {
-                    Box::pin(async move {
-                        let is_current = authorizations::is_request_current(tx.conn(), &interaction.request).await?;
-                        if is_current {
-                            interactions::insert(tx, &interaction).await?;
-                        }
-                        Ok(is_current)
-                    })
-                });
-                if !keep.await.map_err(|error| returned(error.into()))? {
-                    self.store.authority().distrust(&client.id);
-                    return Ok(None);
+                match self.wait(interaction, browser.address).await? {
+                    Waits::Yes => Ok(Some(Outcome::Ask(step.forget(), id))),
+                    Waits::TooMany => Err(Refused::Shown(OAuthError::too_many(
+                        "Too many sign-ins are open in this network. Try again in a minute.",
+                    ))),
+                    Waits::Stale => {
+                        self.store.authority().distrust(&client.id);
+                        Ok(None)
+                    }
                 }
-                Ok(Some(Outcome::Ask(step.forget(), id)))
             }
         }
     }

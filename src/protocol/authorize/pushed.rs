@@ -5,18 +5,19 @@
 //! tab, goes on working for the minute that the address lives (§2.2, §4).
 
 use super::check;
-use super::request_object::URN;
+use super::request_object::{SINGLE, URN};
 use crate::domain::client::Client;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::store::pushed_requests::{self, PushedRequest};
+use crate::store::quotas::{self, Kind};
 
 /// Seconds that the address lives.
 pub const LIFETIME: i64 = 60;
 /// What is kept of one request.
-const MOST_BYTES: usize = 32 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 /// RFC 9126 §2.2.
 #[derive(Debug, serde::Serialize)]
@@ -26,8 +27,9 @@ pub struct Pushed {
 }
 
 impl Provider {
-    /// Checks the request of an authenticated client and keeps it for a minute.
-    pub async fn push(&self, client: &Client, sent: &Parameters) -> Result<Pushed> {
+    /// Checks the request of an authenticated client and keeps what is known of it for a minute. Of clients that anybody
+    /// can be, only so many are kept for `address` and in all.
+    pub async fn push(&self, client: &Client, sent: &Parameters, address: &str) -> Result<Pushed> {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
         if sent.one("request_uri")?.is_some() {
             return Err(invalid("A pushed request has no request_uri (RFC 9126 section 2.1)."));
@@ -40,8 +42,9 @@ impl Provider {
         let parameters = self.opened(&asked, client).await?.with("client_id", client.id.as_str());
         let reply_to = check::reply_to(&parameters, client)?;
         self.judge(&parameters, client, &reply_to, None).await?;
-        let kept = parameters.encoded();
-        if kept.len() > MOST_BYTES {
+        // Judged as a whole, and kept without what nobody here reads.
+        let kept = parameters.only(|name| name == "resource" || SINGLE.contains(&name)).encoded();
+        if kept.len() > MAX_BYTES {
             return Err(invalid("The request is too large."));
         }
         let secret = SecretKind::PushedRequest.mint(self.env.random());
@@ -52,7 +55,24 @@ impl Provider {
             parameters: kept,
             expires_at: self.env.now().plus_seconds(LIFETIME),
         };
-        self.store.write(move |tx| Box::pin(async move { pushed_requests::insert(tx, &row).await })).await?;
+        let entry = client
+            .is_stranger()
+            .then(|| self.store.quota_entry(Kind::PushedRequest, self.env.uuid(), address, row.expires_at));
+        let keep = self.store.write(move |tx| {
+            Box::pin(async move {
+                if let Some(entry) = &entry
+                    && !quotas::admit(tx, entry).await?
+                {
+                    return Ok(false);
+                }
+                pushed_requests::insert(tx, &row).await.map(|()| true)
+            })
+        });
+        if !keep.await? {
+            return Err(OAuthError::too_many(
+                "Too many requests were pushed from this network. Try again in a minute.",
+            ));
+        }
         Ok(Pushed { request_uri: format!("{URN}{}", secret.expose()), expires_in: LIFETIME })
     }
 }

@@ -185,7 +185,7 @@ pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
 /// What the JWT says of itself (RFC 7519 §4.1), which is judged and no parameter.
 const OF_THE_JWT: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 /// The parameters that are read here and are never lists.
-const SINGLE: [&str; 19] = [
+pub(super) const SINGLE: [&str; 19] = [
     "acr_values",
     "claims",
     "claims_locales",

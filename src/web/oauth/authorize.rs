@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::ResponseMode;
-use crate::protocol::authorize::{Outcome, Refused, Reply, Step};
+use crate::protocol::authorize::{Browser, Outcome, Refused, Reply, Step};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, log_returned, render};
@@ -20,8 +20,12 @@ const MOST_QUERY_BYTES: usize = 12 * 1024;
 
 pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
-    let browser = visitor.browser.digest(&visitor.app);
-    let outcome = visitor.app.provider.authorize(&parameters, visitor.session.as_ref(), browser).await;
+    let browser = Browser {
+        digest: visitor.browser.digest(&visitor.app),
+        session: visitor.session.as_ref(),
+        address: &visitor.origin.address,
+    };
+    let outcome = visitor.app.provider.authorize(&parameters, browser).await;
     answer(&visitor, outcome)
 }
 

@@ -73,7 +73,7 @@ pub async fn revoke(State(app): State<App>, asked: Asked) -> Result<Response, Ap
 /// RFC 9126 §2.1 and §2.2.
 pub async fn push(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
-    let pushed = app.provider.push(&client, &asked.parameters).await?;
+    let pushed = app.provider.push(&client, &asked.parameters, &asked.origin.address).await?;
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }
 
@@ -91,7 +91,9 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {
     let challenge = if asked.authorization.is_some() { Challenge::Basic } else { Challenge::None };
     let judged = match Presented::parse(asked.authorization.as_deref(), &asked.parameters) {
-        Ok(presented) => app.provider.authenticate_client(presented, asked.certificate.as_ref()).await,
+        Ok(presented) => {
+            app.provider.authenticate_client(presented, asked.certificate.as_ref(), &asked.origin.address).await
+        }
         Err(error) => Err(error),
     };
     judged.map_err(|error| {

@@ -1,0 +1,63 @@
+//! A request that waits until its user has been asked: a row that anybody can make, and of which there are only so many.
+//!
+//! Next door: `store::quotas`, which counts them.
+
+use super::Refused;
+use super::check::invalid;
+use crate::domain::ids::InteractionId;
+use crate::domain::interaction::Interaction;
+use crate::domain::secret::Digest;
+use crate::domain::session::Session;
+use crate::protocol::Provider;
+use crate::store::quotas::{self, Admission, Kind};
+use crate::store::{authorizations, interactions};
+
+/// What is kept of one request.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The browser that brings a request.
+#[derive(Clone, Copy)]
+pub struct Browser<'a> {
+    /// Of its own cookie.
+    pub digest: Digest,
+    /// Who is signed in there.
+    pub session: Option<&'a Session>,
+    /// Empty where it is not known.
+    pub address: &'a str,
+}
+
+/// Whether a request waits for its user.
+pub(super) enum Waits {
+    Yes,
+    /// A limit is reached.
+    TooMany,
+    /// The client or an API was changed meanwhile.
+    Stale,
+}
+
+impl Provider {
+    /// Keeps a request that came from `address`. Where as many wait as may wait in all, it takes the place of the oldest one
+    /// of another address, unless its own has some already: a flood does not keep users out.
+    pub(super) async fn wait(&self, interaction: Interaction, address: &str) -> std::result::Result<Waits, Refused> {
+        let to = interaction.request.reply_to.clone();
+        let returned = |error| Refused::Returned(Box::new(to.clone()), error);
+        if interactions::size(&interaction).map_err(|error| returned(error.into()))? > MAX_BYTES {
+            return Err(returned(invalid("The request is too large.")));
+        }
+        let entry = self.store.quota_entry(Kind::Interaction, interaction.id.0, address, interaction.expires_at);
+        let keep = self.store.write(move |tx| {
+            Box::pin(async move {
+                if !authorizations::is_request_current(tx.conn(), &interaction.request).await? {
+                    return Ok(Waits::Stale);
+                }
+                match quotas::admit_or_replace(tx, &entry).await? {
+                    Admission::Refused => return Ok(Waits::TooMany),
+                    Admission::InPlaceOf(oldest) => interactions::delete(tx, InteractionId(oldest)).await?,
+                    Admission::Granted => {}
+                }
+                interactions::insert(tx, &interaction).await.map(|()| Waits::Yes)
+            })
+        });
+        keep.await.map_err(|error| returned(error.into()))
+    }
+}
