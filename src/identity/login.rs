@@ -124,5 +124,5 @@ async fn note_failure(store: &Store, user: Option<&User>, origin: Origin, why: &
         // Never what was typed: people type passwords into the wrong field.
         detail: why.to_owned(),
     };
-    store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await
+    events::insert_failure(store, event).await
 }

@@ -236,7 +236,7 @@ impl Passkeys {
             Ok(kept) => kept,
             Err(error) => {
                 let event = event(store, EventKind::SignInFailed, None, user.id, origin.clone(), error.to_string());
-                store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await?;
+                events::insert_failure(store, event).await?;
                 return Err(error);
             }
         };

@@ -9,16 +9,17 @@
 //! apart from each other, so that nobody learns that they belong together. By either an account can be tried
 //! [`PER_ACCOUNT`] times.
 
-use std::net::IpAddr;
-
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::ids::UserId;
+use crate::domain::network_prefix::network_prefix;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, throttle};
 
 pub const WINDOW_SECONDS: i64 = 15 * 60;
+/// Seconds to wait where there are as many counters as there may be (`quotas.failure_counters`).
+const FULL_SECONDS: i64 = 60;
 const PER_ACCOUNT: i32 = 10;
 const PER_ADDRESS: i32 = 100;
 /// Accounts asked for, made or not: each answer tells whether a username is taken.
@@ -110,30 +111,40 @@ async fn count_at(
     let most = if known { i32::MAX } else { PER_ADDRESS };
     // The address first: past its budget it leaves no further trace, whatever names it goes on to try. Clients whose
     // address a proxy does not say readably have no budget together: one of them would lock out all the others.
-    let by_address = (!address.is_empty()).then(|| (digest(kind, &[&neighbourhood(address)]), most));
-    count_each(store, by_address.into_iter().chain([(own, PER_ACCOUNT)]).collect()).await
+    let by_address = (!address.is_empty()).then(|| (digest(kind, &[&network_prefix(address)]), most));
+    count_each(store, by_address.into_iter().chain([(own, PER_ACCOUNT)]).collect(), known).await
 }
 
 /// Counts an account that somebody at `address` asks for. It is never taken back.
 pub async fn count_sign_up(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_each(store, vec![(digest("sign-up", &[&neighbourhood(address)]), SIGN_UPS)]).await
+    count_each(store, vec![(digest("sign-up", &[&network_prefix(address)]), SIGN_UPS)], false).await
 }
 
 /// Counts a device that somebody at `address` begins to connect: each is a row until it has expired (RFC 8628 §3.2).
 pub async fn count_device(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_each(store, vec![(digest("device", &[&neighbourhood(address)]), DEVICES)]).await
+    count_each(store, vec![(digest("device", &[&network_prefix(address)]), DEVICES)], false).await
 }
 
 /// Counts a secret or key that was wrong at a gate. It is never taken back, and no budget of anybody who signs in.
 pub async fn count_guess(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_each(store, vec![(digest("guess", &[&neighbourhood(address)]), GUESSES)]).await
+    count_each(store, vec![(digest("guess", &[&network_prefix(address)]), GUESSES)], false).await
 }
 
-async fn count_each(store: &Store, counters: Vec<(Digest, i32)>) -> Result<Result<Counted, TooMany>, StoreError> {
+/// Counts with each of `counters`, up to its budget. Where very many counters run, only for those who are `known`.
+async fn count_each(
+    store: &Store,
+    counters: Vec<(Digest, i32)>,
+    known: bool,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    let total = store.quotas().failure_counters;
     store
         .write(move |tx| {
             Box::pin(async move {
                 for (digest, most) in &counters {
+                    if !known && throttle::is_full(tx, digest, total).await? {
+                        let until = tx.now().plus_seconds(FULL_SECONDS);
+                        return Ok(Err(TooMany { until, first: false }));
+                    }
                     let count = throttle::add(tx, digest, WINDOW_SECONDS).await?;
                     if count.failures > *most {
                         return Ok(Err(TooMany { until: count.resets_at, first: count.failures == *most + 1 }));
@@ -147,29 +158,8 @@ async fn count_each(store: &Store, counters: Vec<(Digest, i32)>) -> Result<Resul
 
 /// Counts a registration of a client from that address (RFC 7591 §5: an open endpoint is not for flooding).
 pub async fn count_registration(store: &Store, address: &str, most: i32) -> Result<Result<(), TooMany>, StoreError> {
-    let digest = digest("registration", &[&neighbourhood(address)]);
-    store
-        .write(move |tx| {
-            Box::pin(async move {
-                let count = throttle::add(tx, &digest, WINDOW_SECONDS).await?;
-                if count.failures > most {
-                    return Ok(Err(TooMany { until: count.resets_at, first: count.failures == most + 1 }));
-                }
-                Ok(Ok(()))
-            })
-        })
-        .await
-}
-
-/// What is counted of an address: of an IPv6 one the first half, since the rest is its owner's to choose (RFC 6177 §2).
-pub fn neighbourhood(address: &str) -> String {
-    match address.parse() {
-        Ok(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        _ => address.to_owned(),
-    }
+    let counted = count_each(store, vec![(digest("registration", &[&network_prefix(address)]), most)], false).await;
+    counted.map(|counted| counted.map(drop))
 }
 
 /// The attempt was right after all.

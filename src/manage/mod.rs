@@ -123,6 +123,9 @@ pub enum ManageError {
         /// Its place in a document.
         row: Option<usize>,
     },
+    /// Of `quotas.self_registered_users` there are as many as there may be.
+    #[error("no more accounts can be made by signing up here")]
+    Full,
     #[error("many passwords are being checked right now: try again in a moment")]
     Busy,
     #[error(transparent)]

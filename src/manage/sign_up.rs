@@ -12,7 +12,7 @@ use crate::domain::event::{Actor, Origin};
 use crate::domain::secret::Secret;
 use crate::domain::user::{Profile, User};
 use crate::domain::username_policy::sign_up_problem;
-use crate::store::usernames;
+use crate::store::{people as rows, usernames};
 
 /// What they typed.
 #[derive(Debug)]
@@ -30,7 +30,11 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<
     if let Some(problem) = sign_up_problem(&username) {
         return Err(ManageError::Invalid(vec![FieldError::new("username", problem)]));
     }
+    let most = manager.store.quotas().self_registered_users;
     // Before the work of hashing; what counts is the transaction.
+    if rows::are_self_registered(manager.store.read(), most).await? {
+        return Err(ManageError::Full);
+    }
     if usernames::is_taken(manager.store.read(), &username).await? {
         return Err(people::username_taken(&username));
     }
@@ -48,6 +52,9 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<
     manager
         .transact(move |tx| {
             Box::pin(async move {
+                if rows::are_self_registered(tx.conn(), most).await? {
+                    return Err(ManageError::Full);
+                }
                 // Names that somebody had, too: apps may still know that person by it.
                 if !usernames::take(tx, &user.username).await? {
                     return Err(people::username_taken(&user.username));

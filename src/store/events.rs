@@ -3,10 +3,13 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, sweep::delete_some, with_part};
+use super::quotas::{self, Kind};
+use super::{Result, Store, StoreError, Tx, sweep::delete_some, with_part};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::env::Timestamp;
+
+const DAY_SECONDS: i64 = 86_400;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -65,6 +68,31 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
     };
     row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
     Ok(())
+}
+
+/// Writes down that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
+    let until = event.at.plus_seconds(DAY_SECONDS);
+    let entry = store.quota_entry(Kind::FailureEvent, event.id.0, &event.origin.address, until);
+    let write = store.write(move |tx| {
+        Box::pin(async move {
+            if quotas::admit(tx, &entry).await? {
+                return insert(tx, &event).await;
+            }
+            tracing::warn!(
+                kind = event.kind.name(),
+                address = %event.origin.address,
+                user = event.user.map(tracing::field::display),
+                detail = event.detail,
+                "too many such events today: this one is not kept"
+            );
+            Ok(())
+        })
+    });
+    write.await
 }
 
 #[derive(Clone, Debug, Default)]

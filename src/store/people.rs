@@ -8,7 +8,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
 
 use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, from_json, json, usernames, versions, with_part};
+use super::{Change, Result, StoreError, Tx, from_json, json, quotas, usernames, versions, with_part};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, Person, User, Username};
 use crate::domain::version::Versioned;
@@ -273,6 +273,13 @@ pub async fn by_ids<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<Vec<
 pub async fn any_admin<C: ConnectionTrait>(conn: &C) -> Result<bool> {
     let found = person::Entity::find().filter(person::Column::Admin.eq(true)).limit(1).one(conn).await?;
     Ok(found.is_some())
+}
+
+/// Whether as many as `most` accounts, or more, are marked as made by signing up.
+pub async fn are_self_registered<C: ConnectionTrait>(conn: &C, most: u32) -> Result<bool> {
+    let most = i64::from(most);
+    let sql = "SELECT 1 FROM person WHERE self_registered = $1 LIMIT $2";
+    Ok(quotas::count(conn, sql, vec![true.into(), most.into()]).await? >= most)
 }
 
 pub async fn any<C: ConnectionTrait>(conn: &C) -> Result<bool> {

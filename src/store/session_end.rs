@@ -35,6 +35,14 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
     Ok(ended)
 }
 
+/// Ends somebody's sessions that were not used for the longest time, so that with `new` there are at most `most`.
+pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<()> {
+    for session in sessions::beyond(tx, user, new, u64::from(most).saturating_sub(1)).await? {
+        one(tx, session).await?;
+    }
+    Ok(())
+}
+
 /// Ends a batch of those that have expired; how many rows went.
 pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
     let ended = sessions::take_expired(tx, most).await?;

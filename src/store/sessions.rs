@@ -184,6 +184,22 @@ pub(super) async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>
     Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
 }
 
+/// Somebody's sessions beside `but`, beyond the `most` that were used last; a few of them where there are many.
+pub(super) async fn beyond(tx: &Tx, user: UserId, but: SessionId, most: u64) -> Result<Vec<SessionId>> {
+    let ids: Vec<Uuid> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::Id.ne(but.0))
+        .order_by_desc(row::Column::LastSeen)
+        .offset(most)
+        .limit(10)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(ids.into_iter().map(SessionId).collect())
+}
+
 /// Deletes a batch of those that have expired; their ids.
 pub(super) async fn take_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let old: Vec<Vec<u8>> = row::Entity::find()

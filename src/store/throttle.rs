@@ -4,7 +4,7 @@ use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, ExprTrait, OnConflict};
 
-use super::{Result, Tx, sweep::delete_some};
+use super::{Result, Tx, quotas, sweep::delete_some};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -48,6 +48,23 @@ pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
         .exec_with_returning(tx.conn())
         .await?;
     Ok(Count { failures: count.failures, resets_at: Timestamp(count.resets_at) })
+}
+
+/// Digests are random: what holds for those whose first bytes lie near each other holds for all. Fewer than so many are
+/// not divided.
+const MIN_DIVIDED: u32 = 64_000;
+
+/// Whether as many as `most` counters are running, by a 64th of them: those near `digest`.
+pub async fn is_full(tx: &Tx, digest: &Digest, most: u32) -> Result<bool> {
+    let (mask, most) = if most < MIN_DIVIDED { (0, most) } else { (0xfc, most / 64) };
+    let [first, ..] = digest.0;
+    // 33 bytes, after every digest.
+    let upto = (first & mask).checked_add(!mask).and_then(|last| last.checked_add(1));
+    let upto = upto.map_or_else(|| vec![u8::MAX; 33], |next| vec![next]);
+    let sql = "SELECT 1 FROM throttle WHERE digest >= $1 AND digest < $2 AND resets_at > $3 LIMIT $4";
+    let most = i64::from(most);
+    let values = vec![vec![first & mask].into(), upto.into(), tx.now().0.into(), most.into()];
+    Ok(quotas::count(tx.conn(), sql, values).await? >= most)
 }
 
 /// Takes one back: the attempt turned out right.

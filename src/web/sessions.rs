@@ -17,7 +17,7 @@ use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
 use crate::env::Timestamp;
-use crate::store::{Store, StoreError, passkeys, people, sessions};
+use crate::store::{Store, StoreError, passkeys, people, session_end, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
 const SEEN_SECONDS: i64 = 300;
@@ -113,6 +113,7 @@ impl SessionStore for Sessions {
         let carried = carried(record)?;
         let (as_of, passkey) = (carried.password_as_of, carried.passkey);
         let session = carried.session(digest(&record.id));
+        let most = self.0.quotas().sessions_per_user;
         let begun = self.0.write(move |tx| {
             Box::pin(async move {
                 // Checking a password takes its time: they may have been turned off meanwhile, or have a new one.
@@ -128,6 +129,7 @@ impl SessionStore for Sessions {
                 // Of two sign-ins at once on one session the later one has it.
                 sessions::delete(tx, session.id).await?;
                 sessions::insert(tx, &session).await?;
+                session_end::beyond(tx, session.user, session.id, most).await?;
                 Ok(true)
             })
         });

@@ -217,6 +217,5 @@ async fn note_guessing(visitor: &Visitor) -> Result<(), PageError> {
         origin: visitor.origin.clone(),
         detail: "too many codes of devices were tried".to_owned(),
     };
-    let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
-    write.await.map_err(|error| visitor.error(error))
+    events::insert_failure(visitor.app.store(), event).await.map_err(|error| visitor.error(error))
 }

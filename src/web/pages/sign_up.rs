@@ -91,6 +91,10 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
             let taken = FieldError::new("username", "That one is taken, or looks like one that is. Choose another.");
             Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, vec![taken])))
         }
+        Err(ManageError::Full) => {
+            let full = FieldError::new("form", "No more accounts can be made here for the moment. Try again later.");
+            Ok(Err((StatusCode::TOO_MANY_REQUESTS, vec![full])))
+        }
         Err(ManageError::Busy) => {
             let busy = FieldError::new("form", "Many people are signing in right now. Try again in a moment.");
             Ok(Err((StatusCode::SERVICE_UNAVAILABLE, vec![busy])))
