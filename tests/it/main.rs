@@ -59,6 +59,7 @@ mod setup;
 mod signup;
 mod silent_names;
 mod step_up;
+mod strangers;
 mod support;
 mod tls;
 mod token;
