@@ -46,8 +46,12 @@ async fn is_too_many(response: Response) {
 }
 
 async fn rows(server: &Server, table: &str) -> i64 {
+    number(server, "COUNT(*)", table).await
+}
+
+async fn number(server: &Server, what: &str, table: &str) -> i64 {
     let db = server.app.store().read();
-    let sql = format!("SELECT COUNT(*) AS number FROM {table}");
+    let sql = format!("SELECT CAST({what} AS BIGINT) AS number FROM {table}");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
     row.try_get("", "number").unwrap()
 }
@@ -211,7 +215,7 @@ async fn a_nearly_full_quota_is_counted_in_milliseconds() {
     };
     let series = "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 85000)";
     let insert = "INSERT INTO quota (id, kind, address, site, part, expires_at)";
-    let sql = format!("{series} {insert} SELECT {id}, 'interaction', {digest}, {digest}, n % 64, {end} FROM s");
+    let sql = format!("{series} {insert} SELECT {id}, 'interaction', {digest}, {digest}, n % 100, {end} FROM s");
     db.execute_unprepared(&sql).await.unwrap();
     let browser = server.browser();
     #[expect(clippy::disallowed_methods, reason = "a duration is measured")]
@@ -357,4 +361,77 @@ async fn events_of_refused_sign_ins_are_limited() {
     let (action, form) = browser.page("/login").await.form(&[("username", "f"), ("password", "wrong")]);
     browser.raw_post(&action, &form).await;
     assert_eq!(rows(&server, "event WHERE kind = 'sign_in.failed'").await, 4);
+}
+
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
+fn read(cell: &str) -> u64 {
+    let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
+    let factor = match unit {
+        "" => 1,
+        "KiB" => 1024,
+        "MB" => 1_000_000,
+        _ => panic!("{cell}"),
+    };
+    number.replace(',', "").parse::<u64>().unwrap() * factor
+}
+
+/// The table in docs/security.md has the limits of the defaults, and what they come to.
+#[test]
+fn documented_totals_are_those_of_the_defaults() {
+    let text = include_str!("../../docs/security.md");
+    let section = text.split("## What a stranger can store").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| ---"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let quotas = Quotas::default();
+    for (setting, per_address, total, days) in [
+        ("interactions", Some(quotas.interactions_per_address), quotas.interactions, 1),
+        ("pushed_requests", Some(quotas.pushed_requests_per_address), quotas.pushed_requests, 1),
+        ("device_codes", None, quotas.device_codes, 1),
+        ("client_assertions", Some(quotas.client_assertions_per_address), quotas.client_assertions, 1),
+        ("failure_counters", None, quotas.failure_counters, 1),
+        ("failure_events", Some(quotas.failure_events_per_address), quotas.failure_events, 90),
+        ("self_registered_users", None, quotas.self_registered_users, 1),
+    ] {
+        let row = rows.iter().find(|row| row[0].contains(&format!("`{setting}`"))).expect(setting);
+        assert!(per_address.is_none_or(|number| row[1].starts_with(&grouped(number))), "{row:?}");
+        assert!(row[2].starts_with(&grouped(total)), "{row:?}");
+        let (bytes, documented) = (u64::from(total) * days * read(row[3]), read(row[5]));
+        assert!(documented * 101 / 100 >= bytes && documented * 9 / 10 <= bytes, "{bytes}: {row:?}");
+    }
+    let by_default = rows.iter().filter(|row| !row[0].contains("off by default") && !row[0].contains("in memory"));
+    let sum: u64 = by_default.map(|row| read(row[5])).sum();
+    assert!(section.contains(&format!("this is {}.{} GB", sum / 1_000_000_000, sum / 100_000_000 % 10 + 1)), "{sum}");
+}
+
+/// As the table says: 20 KiB with everything that is kept beside it.
+#[tokio::test]
+async fn the_largest_pushed_request_takes_at_most_20_kib() {
+    const NUMBER: i64 = 100;
+    let server = server(Quotas::default()).await;
+    let mut form = form(&server, "native");
+    let claims: serde_json::Map<String, Value> =
+        (10..71).map(|at| (format!("{}{at}", "\u{e4}".repeat(38)), Value::Object(serde_json::Map::new()))).collect();
+    form.push(("claims".to_owned(), json!({ "userinfo": claims }).to_string()));
+    let size = match server.app.store().read().get_database_backend() {
+        DbBackend::Postgres => "(SELECT pg_database_size(current_database()) AS bytes) s",
+        _ => "(SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()) s",
+    };
+    let before = number(&server, "SUM(bytes)", size).await;
+    for _ in 0..NUMBER {
+        assert_eq!(post(&server, "/oauth2/par", "native", ONE, &form).await.status(), 201);
+    }
+    let kept = number(&server, "MIN(LENGTH(parameters))", "pushed_request").await;
+    let each = (number(&server, "SUM(bytes)", size).await - before) / NUMBER;
+    println!("{kept} bytes of parameters take {each}");
+    assert!((15 * 1024..=16 * 1024).contains(&kept), "{kept}");
+    assert!(each <= 20 * 1024, "{each}");
 }
