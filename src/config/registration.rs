@@ -23,7 +23,8 @@ pub struct RegistrationPolicy {
     pub grant_types: Vec<String>,
     /// How many such clients there may be.
     pub clients: u64,
-    /// How many registrations one address may send in a quarter of an hour.
+    /// How many registrations one address may send in a quarter of an hour; one initial access token, and one client that
+    /// changes its registration, as many of their own.
     pub per_address: i32,
     /// One that signs nobody in for this long is removed, in seconds; 0 keeps every one.
     pub unused: i64,

@@ -11,9 +11,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::network_prefix::network_prefix;
-use crate::domain::secret::Digest;
+use crate::domain::secret::{Digest, base64url};
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, throttle};
 
@@ -26,6 +26,8 @@ const PER_ADDRESS: i32 = 100;
 const SIGN_UPS: i32 = 20;
 /// Secrets and keys that are wrong at a gate, each counted once.
 const GUESSES: i32 = 100;
+/// Clients whose address a proxy does not say readably share the budget of so many addresses.
+const WITHOUT_ADDRESS: i32 = 50;
 /// A building full of screens behind one address.
 const DEVICES: i32 = 300;
 
@@ -48,6 +50,17 @@ pub struct CodeAttempt {
     pub user: Option<UserId>,
     /// Whether a right code was typed in this browser before.
     pub known_browser: bool,
+}
+
+/// Who is counted for something that is stored. Whoever has authenticated has a budget apart from the address's, which
+/// strangers there could use up.
+#[derive(Clone, Copy, Debug)]
+pub enum Requester<'a> {
+    /// Empty where a proxy does not say it readably.
+    Address(&'a str),
+    Client(&'a ClientId),
+    /// A valid initial access token.
+    Token(Digest),
 }
 
 /// What was counted, for taking it back.
@@ -117,12 +130,36 @@ async fn count_at(
 
 /// Counts an account that somebody at `address` asks for. It is never taken back.
 pub async fn count_sign_up(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_each(store, vec![(digest("sign-up", &[&network_prefix(address)]), SIGN_UPS)], false).await
+    count_request(store, "sign-up", Requester::Address(address), SIGN_UPS).await
 }
 
-/// Counts a device that somebody at `address` begins to connect: each is a row until it has expired (RFC 8628 §3.2).
-pub async fn count_device(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
-    count_each(store, vec![(digest("device", &[&network_prefix(address)]), DEVICES)], false).await
+/// Counts a device that is about to be connected: each is a row until it has expired (RFC 8628 §3.2).
+pub async fn count_device(store: &Store, requester: Requester<'_>) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_request(store, "device", requester, DEVICES).await
+}
+
+/// Counts a registration of a client (RFC 7591 §5: an open endpoint is not for flooding).
+pub async fn count_registration(
+    store: &Store,
+    requester: Requester<'_>,
+    most: i32,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_request(store, "registration", requester, most).await
+}
+
+async fn count_request(
+    store: &Store,
+    kind: &str,
+    requester: Requester<'_>,
+    most: i32,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    let (counter, most, known) = match requester {
+        Requester::Address("") => (digest(kind, &[""]), most.saturating_mul(WITHOUT_ADDRESS), false),
+        Requester::Address(address) => (digest(kind, &[&network_prefix(address)]), most, false),
+        Requester::Client(client) => (digest(kind, &["client", client.as_str()]), most, true),
+        Requester::Token(token) => (digest(kind, &["token", &base64url(&token.0)]), most, true),
+    };
+    count_each(store, vec![(counter, most)], known).await
 }
 
 /// Counts a secret or key that was wrong at a gate. It is never taken back, and no budget of anybody who signs in.
@@ -154,12 +191,6 @@ async fn count_each(
             })
         })
         .await
-}
-
-/// Counts a registration of a client from that address (RFC 7591 §5: an open endpoint is not for flooding).
-pub async fn count_registration(store: &Store, address: &str, most: i32) -> Result<Result<(), TooMany>, StoreError> {
-    let counted = count_each(store, vec![(digest("registration", &[&network_prefix(address)]), most)], false).await;
-    counted.map(|counted| counted.map(drop))
 }
 
 /// The attempt was right after all.

@@ -114,8 +114,8 @@ pub enum ManageError {
     SessionEnded,
     /// The account was made by signing up, and the change would give it rights or groups.
     #[error(
-        "{}{username} was made by somebody who signed up, and gets no rights or groups unless you adopt it, which removes \
-         all by which that person signs in",
+        "{}{username} was created by signing up. It gets no rights, no groups and, by a document, no password and no verified \
+         address unless you adopt it, which removes everything that its creator signs in with",
         row.map(|row| format!("users[{row}].adopt: ")).unwrap_or_default()
     )]
     NeedsAdoption {

@@ -237,9 +237,15 @@ async fn an_unproven_address_stays_so_until_an_administrator_writes_it() {
     };
     change(json!({ "username": "carol", "email": "alice@example.com", "name": "Carol" })).await.unwrap();
     assert!(server.person("carol").await.email_unproven, "the same address");
-    let taken = change(json!({ "username": "carol", "email": "alice@example.com", "email_verified": true })).await;
+    let verified = json!({ "username": "carol", "email": "alice@example.com", "email_verified": true });
+    assert!(change(verified.clone()).await.unwrap_err().contains("adopt"), "not by a row that may mean another user");
+    let known = |mut row: Value| {
+        row["self_registered"] = json!(true);
+        row
+    };
+    let taken = change(known(verified)).await;
     assert!(taken.unwrap_err().contains("email: another user has"));
-    change(json!({ "username": "carol", "email": "carol@example.com" })).await.unwrap();
+    change(known(json!({ "username": "carol", "email": "carol@example.com" }))).await.unwrap();
     assert!(!server.person("carol").await.email_unproven);
 }
 

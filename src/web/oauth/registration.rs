@@ -12,9 +12,8 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::client::Client;
-use crate::domain::event::Origin;
 use crate::domain::secret::{Secret, SecretKind};
-use crate::identity::throttle;
+use crate::identity::throttle::{self, Requester};
 use crate::manage::registration::{self, Refused};
 use crate::protocol::bearer;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -31,13 +30,15 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
         Registration::Token => Some(SecretKind::InitialAccess.digest(token(&parts)?.ok_or_else(bare)?.expose())),
     };
     let origin = origin(&parts, &app.config.trusted_proxies);
-    count(&app, &origin).await?;
     let policy = &app.registration;
-    if let Some(access) = &access
-        && !registration::may_register(app.store(), access).await.map_err(OAuthError::from)?
-    {
+    match access {
         // Before anything is read or fetched on a stranger's word; a use of it is counted where the client is made.
-        return Err(spent());
+        Some(access) if !registration::may_register(app.store(), &access).await.map_err(OAuthError::from)? => {
+            count(&app, Requester::Address(&origin.address)).await?;
+            return Err(spent());
+        }
+        Some(access) => count(&app, Requester::Token(access)).await?,
+        None => count(&app, Requester::Address(&origin.address)).await?,
     }
     let Wanted { meta, statement } = app.provider.read_registration(policy, &body, None).await?;
     let made = registration::register(&app.manager(), origin, meta, access, policy.clients).await;
@@ -67,7 +68,7 @@ pub async fn replace(
     let (client, token) = managed(&app, &id, &parts).await?;
     repeats(&app, &client, &body)?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
-    count(&app, &origin).await?;
+    count(&app, Requester::Client(&client.id)).await?;
     let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
     let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta).await;
     let client = replaced.map_err(OAuthError::from)?.ok_or_else(gone)?;
@@ -82,12 +83,11 @@ pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Re
     ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(gone)
 }
 
-/// What is registered or changed from one address is counted, since it makes us ask others (RFC 7591 §5).
-async fn count(app: &App, origin: &Origin) -> Result<(), ApiError> {
-    let counted = throttle::count_registration(app.store(), &origin.address, app.registration.per_address).await;
-    counted
-        .map_err(OAuthError::from)?
-        .map_err(|many| ApiError::too_many(many, app.env().now(), "Too many registrations from this address."))
+/// Registrations and changes are counted, since they make us ask others (RFC 7591 §5).
+async fn count(app: &App, requester: Requester<'_>) -> Result<(), ApiError> {
+    let counted = throttle::count_registration(app.store(), requester, app.registration.per_address).await;
+    let text = "Too many registrations from this address or by this token.";
+    counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 
 /// RFC 7592 §2.2: an update names the client, and its secret only as it is.

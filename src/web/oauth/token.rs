@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::domain::client::Client;
-use crate::identity::throttle;
+use crate::identity::throttle::{self, Requester};
 use crate::protocol::client_auth::Presented;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::introspection;
@@ -41,9 +41,11 @@ pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, Api
 
 pub async fn device_authorization(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
     let client = authenticated(&app, &asked).await?;
-    let counted = throttle::count_device(app.store(), &asked.origin.address).await.map_err(OAuthError::from)?;
+    let requester =
+        if client.is_stranger() { Requester::Address(&asked.origin.address) } else { Requester::Client(&client.id) };
+    let counted = throttle::count_device(app.store(), requester).await.map_err(OAuthError::from)?;
     counted.map_err(|many| {
-        ApiError::too_many(many, app.env().now(), "Too many devices are being connected from this address.")
+        ApiError::too_many(many, app.env().now(), "Too many devices are being connected by this client or address.")
     })?;
     let answer = app.provider.authorize_device(&client, &asked.parameters, DEVICE, &asked.origin).await?;
     Ok(Json(answer).into_response())

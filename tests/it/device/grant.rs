@@ -329,6 +329,12 @@ async fn a_flood_of_devices_is_refused() {
         assert_eq!(ask().await, 200);
     }
     assert_eq!(ask().await, 429);
+    // A client that authenticates has a budget of its own.
+    let grants = json!([GRANT]);
+    server.client("box", json!({ "redirect_uris": [], "grant_types": grants, "scope": "openid" })).await;
+    let request = reqwest::Client::new().post(format!("{}/oauth2/device_authorization", server.url));
+    let request = request.basic_auth("box", Some(SECRET)).form(&[("scope", "openid")]);
+    assert_eq!(request.send().await.unwrap().status(), 200);
     server.advance(900);
     assert_eq!(ask().await, 200);
 }

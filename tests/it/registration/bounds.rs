@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use signet::config::Registration;
 use signet::domain::api_key::Owner;
 use signet::domain::scope::Scopes;
@@ -54,6 +54,30 @@ async fn an_open_endpoint_is_not_for_flooding() {
     for expected in [201, 403] {
         assert_eq!(register(&server, &body).await.0, expected);
     }
+}
+
+/// Wrong tokens at an address do not stop those there that have a right one, nor clients that change their registration.
+#[tokio::test]
+async fn guesses_do_not_use_up_the_budget_of_a_valid_token() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Token;
+        config.registration_policy.per_address = 3;
+    })
+    .await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    let register = async |token: &str| ask(&server, Method::POST, "", Some(token), Some(&body)).await;
+    let mine = access(&server, None).await;
+    let made: Value = register(mine.expose()).await.json().await.unwrap();
+    for expected in [401, 401, 401, 429, 429] {
+        assert_eq!(register("sgn_guess").await.status(), expected);
+    }
+    for expected in [201, 201, 429] {
+        assert_eq!(register(mine.expose()).await.status(), expected);
+    }
+    let id = made["client_id"].as_str().unwrap();
+    let changed = json!({ "client_id": id, "redirect_uris": ["https://app.example/cb2"] });
+    let own = made["registration_access_token"].as_str();
+    assert_eq!(ask(&server, Method::PUT, &format!("/{id}"), own, Some(&changed)).await.status(), 200);
 }
 
 /// RFC 7591 §5: what nobody uses does not pile up.
