@@ -61,6 +61,7 @@ struct Ticket {
     /// Of the browser that began.
     state: String,
     target: String,
+    /// By the database's clock.
     until: Timestamp,
     session_ends_at: Timestamp,
     pass: Pass,
@@ -178,7 +179,7 @@ impl Gate {
             id: env.uuid(),
             state: state.to_owned(),
             target: back.target.clone(),
-            until: now.plus_seconds(TICKET_SECONDS),
+            until: store.database_time().await?.plus_seconds(TICKET_SECONDS),
             session_ends_at: session.expires_at,
             pass,
         };
@@ -199,7 +200,7 @@ impl Gate {
         let Some(ticket) = open::<Ticket>(self, TICKET, ticket) else { return Ok(None) };
         let same_browser = bool::from(ticket.state.as_bytes().ct_eq(state.as_bytes()));
         let pass = &ticket.pass;
-        if !same_browser || now >= ticket.until || pass.gate != *gate || pass.origin != *origin {
+        if !same_browser || pass.gate != *gate || pass.origin != *origin {
             return Ok(None);
         }
         if self.person_of(pass, api).await?.is_none() || !self.use_up(&ticket, api, asker).await? {
@@ -210,7 +211,7 @@ impl Gate {
         Ok(Some(Admitted { pass: sealed(self, PASS, pass)?, seconds, to }))
     }
 
-    /// Whether this was the ticket's first use. The sign-in that it stands for is told of once for each session and app:
+    /// Whether this was the ticket's first use, and within its minute. The sign-in that it stands for is told of once for each session and app:
     /// whoever goes on using the app comes by unseen, about once an hour.
     async fn use_up(&self, ticket: &Ticket, api: &Api, asker: &Origin) -> Result<bool> {
         let env = &self.provider.env;
@@ -231,6 +232,9 @@ impl Gate {
         let expected: Versions = all.clone().into_iter().zip([pass.user_version, pass.api_version]).collect();
         let write = self.provider.store.write(move |tx| {
             Box::pin(async move {
+                if tx.database_time().await? >= until {
+                    return Ok(false);
+                }
                 let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
                 if now != Some(expected) {
                     return Ok(false);

@@ -126,33 +126,38 @@ impl Passkeys {
             selection.require_resident_key = true;
         }
         let options = serde_json::to_value(options.public_key).map_err(refused)?;
-        self.challenge(store, options, State::Registration { user: user.id, state }, browser)
+        self.challenge(store, options, State::Registration { user: user.id, state }, browser).await
     }
 
     /// Begins signing in with whatever passkey the browser offers.
-    pub fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<Challenge, PasskeyError> {
+    pub async fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<Challenge, PasskeyError> {
         let (options, state) = self.webauthn()?.start_discoverable_authentication().map_err(refused)?;
         let options = serde_json::to_value(options.public_key).map_err(refused)?;
-        self.challenge(store, options, State::SignIn { state }, browser)
+        self.challenge(store, options, State::SignIn { state }, browser).await
     }
 
-    fn challenge(
+    async fn challenge(
         &self,
         store: &Store,
         public_key: serde_json::Value,
         state: State,
         browser: Digest,
     ) -> Result<Challenge, PasskeyError> {
-        let expires_at = store.env().now().plus_seconds(TICKET_SECONDS);
+        let expires_at = store.database_time().await?.plus_seconds(TICKET_SECONDS);
         let ticket =
             serde_json::to_vec(&Ticket { id: store.env().uuid(), state, browser, expires_at }).map_err(refused)?;
         Ok(Challenge { public_key, ticket: seal::seal(&self.master, USAGE, &ticket).map_err(refused)? })
     }
 
-    fn open(&self, store: &Store, ticket: &str, browser: &Digest) -> Result<(State, Digest, Timestamp), PasskeyError> {
+    async fn open(
+        &self,
+        store: &Store,
+        ticket: &str,
+        browser: &Digest,
+    ) -> Result<(State, Digest, Timestamp), PasskeyError> {
         let plain = seal::open(&self.master, USAGE, ticket).map_err(|_| PasskeyError::Stale)?;
         let opened: Ticket = serde_json::from_slice(&plain).map_err(|_| PasskeyError::Stale)?;
-        if opened.browser != *browser || opened.expires_at <= store.env().now() {
+        if opened.browser != *browser || opened.expires_at <= store.database_time().await? {
             return Err(PasskeyError::Stale);
         }
         Ok((opened.state, Digest(Sha256::digest(opened.id).into()), opened.expires_at))
@@ -167,7 +172,8 @@ impl Passkeys {
         reply: Reply<'_>,
         origin: Origin,
     ) -> Result<(), PasskeyError> {
-        let (State::Registration { user: began, state }, used, until) = self.open(store, reply.ticket, browser)? else {
+        let (State::Registration { user: began, state }, used, until) = self.open(store, reply.ticket, browser).await?
+        else {
             return Err(PasskeyError::Stale);
         };
         if began != session.user {
@@ -220,7 +226,7 @@ impl Passkeys {
         reply: Reply<'_>,
         origin: &Origin,
     ) -> Result<(User, PasskeyId), PasskeyError> {
-        let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser)? else {
+        let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser).await? else {
             return Err(PasskeyError::Stale);
         };
         let credential: PublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;

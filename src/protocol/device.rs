@@ -141,7 +141,7 @@ impl Provider {
     /// The request that waits under that code, of a client that is turned on, as far as it is allowed now. Unknown, expired, decided and used are one
     /// answer.
     pub async fn waiting_device(&self, code: &UserCode) -> Result<Option<Waiting>> {
-        let found = device_codes::undecided(self.store.read(), &code.digest(), self.env.now()).await?;
+        let found = device_codes::undecided(&self.store, &code.digest()).await?;
         let Some(request) = found else { return Ok(None) };
         // As the database has it now: the answer is about this client, and no namesake.
         let client = self.current_client(&request.client).await?;

@@ -38,13 +38,19 @@ pub(super) async fn run(app: App) {
 
 /// Waits until the next one is due; without end where none waits.
 async fn next_is_due(app: &App) {
-    let pause = match deliveries::next_due(app.store().read()).await {
+    let pause = match due_in(app).await {
         Ok(None) => return std::future::pending().await,
-        Ok(Some(due)) => Duration::from_millis(u64::try_from(due.since(app.env().now())).unwrap_or(0)),
+        Ok(Some(milliseconds)) => Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0)),
         Err(_) => Duration::ZERO,
     };
     // Never at once: what is due and was not sent is being sent by another node, or cannot be written down.
     tokio::time::sleep(pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)).await;
+}
+
+/// In how many milliseconds the next one is due, by the database's clock; `None` where none waits.
+async fn due_in(app: &App) -> Result<Option<i64>, StoreError> {
+    let Some(due) = deliveries::next_due(app.store().read()).await? else { return Ok(None) };
+    Ok(Some(due.since(app.store().database_time().await?)))
 }
 
 /// Sends everything that is due now.
@@ -56,8 +62,7 @@ pub async fn once(app: &App) -> Result<(), StoreError> {
     loop {
         // A place that is free is filled at once: one app that is slow holds its own, and nobody else's.
         let free = AT_ONCE.saturating_sub(under_way.len() as u64);
-        let now = app.env().now();
-        if free > 0 && deliveries::next_due(app.store().read()).await?.is_some_and(|due| due <= now) {
+        if free > 0 && due_in(app).await?.is_some_and(|milliseconds| milliseconds <= 0) {
             let claimed = app.store().write(move |tx| Box::pin(deliveries::claim(tx, free))).await?;
             under_way.extend(claimed.into_iter().map(|claimed| send(app, claimed)));
         }
@@ -107,7 +112,8 @@ async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
     let write = app.store().write(move |tx| {
         Box::pin(async move {
             if let Some(seconds) = again {
-                return deliveries::put_off(tx, &claimed, tx.now().plus_seconds(seconds)).await;
+                let until = tx.database_time().await?.plus_seconds(seconds);
+                return deliveries::put_off(tx, &claimed, until).await;
             }
             if let Some(event) = &event {
                 events::insert(tx, event).await?;

@@ -5,6 +5,7 @@ use sea_orm::ExprTrait as _;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
 
+use super::database_clock::CLOCK_MARGIN_SECONDS;
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::code::{Code, CodeChallenge};
 use crate::domain::secret::Digest;
@@ -124,7 +125,7 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     delete_some::<row::Entity>(
         tx,
         row::Column::Digest,
-        row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400).0),
+        row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400 - CLOCK_MARGIN_SECONDS).0),
         most,
     )
     .await

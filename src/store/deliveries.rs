@@ -29,7 +29,7 @@ mod row {
         #[sea_orm(column_type = "Text")]
         pub what: String,
         pub attempts: i32,
-        /// When to try next; a claim puts it off.
+        /// When to try next, by the database's clock; a claim puts it off.
         pub due_at: i64,
     }
     impl ActiveModelBehavior for ActiveModel {}
@@ -38,12 +38,13 @@ mod row {
 /// Puts them into the queue, due at once; every node hears that something waits.
 pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = Delivery> + Send) -> Result<()> {
     let mut rows = Vec::new();
+    let now = tx.database_time().await?;
     for what in all {
         rows.push(row::ActiveModel {
             id: Set(tx.env.uuid()),
             what: Set(json(&what, "delivery", "what")?),
             attempts: Set(0),
-            due_at: Set(tx.now().0),
+            due_at: Set(now.0),
         });
     }
     if rows.is_empty() {
@@ -57,7 +58,7 @@ pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = Delivery> + Send) ->
     tx.tell(Change::Deliveries).await
 }
 
-/// When the next one is due, if any waits.
+/// When the next one is due by the database's clock, if any waits.
 pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>> {
     let next = row::Entity::find().order_by_asc(row::Column::DueAt).limit(1).one(conn).await?;
     Ok(next.map(|row| Timestamp(row.due_at)))
@@ -65,7 +66,7 @@ pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>>
 
 /// Claims those that are due: what was never tried before what has failed, then the longest. What another node is claiming at this moment is passed over.
 pub async fn claim(tx: &Tx, most: u64) -> Result<Vec<Claimed>> {
-    let now = tx.now();
+    let now = tx.database_time().await?;
     let due: Vec<Uuid> = row::Entity::find()
         .select_only()
         .column(row::Column::Id)
@@ -107,7 +108,7 @@ pub async fn remove(tx: &Tx, claimed: &Claimed) -> Result<()> {
     Ok(())
 }
 
-/// To be tried again, unless another node has done so since.
+/// To be tried again at that time of the database's clock, unless another node has done so since.
 pub async fn put_off(tx: &Tx, claimed: &Claimed, until: Timestamp) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::DueAt, Expr::value(until.0))

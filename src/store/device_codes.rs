@@ -2,9 +2,9 @@
 //! once, redeemed once. Both codes are kept as digests.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, QuerySelect, Set};
+use sea_orm::{Condition, ExprTrait as _, QuerySelect, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::authorization::Authorization;
 use crate::domain::device::{Decision, DeviceRequest};
 use crate::domain::ids::ClientId;
@@ -78,8 +78,10 @@ impl TryFrom<row::Model> for DeviceRequest {
     }
 }
 
-/// A new one, on which nobody has decided yet; [`StoreError::Taken`] where its user code is another one's.
+/// A new one, on which nobody has decided yet, that lives from now on, by the database's clock, as long as it says;
+/// [`StoreError::Taken`] where its user code is another one's.
 pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
+    let (now, lifetime) = (tx.database_time().await?, request.expires_at.since(request.issued_at));
     let model = row::ActiveModel {
         digest: Set(request.digest.0.to_vec()),
         user_digest: Set(request.user_code.0.to_vec()),
@@ -88,8 +90,8 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
         versions: Set(json(&request.versions, "device_code", "versions")?),
         address: Set(request.address.clone()),
         user_agent: Set(request.user_agent.clone()),
-        issued_at: Set(request.issued_at.0),
-        expires_at: Set(request.expires_at.0),
+        issued_at: Set(now.0),
+        expires_at: Set(now.0.saturating_add(lifetime)),
         poll_seconds: Set(request.interval),
         polled_at: Set(None),
         authorization: Set(None),
@@ -100,24 +102,23 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
     Ok(())
 }
 
-/// The one of that code, which nobody else changes until the transaction ends: polls go one after the other.
-pub async fn hold(tx: &Tx, digest: &Digest) -> Result<Option<DeviceRequest>> {
-    let found = row::Entity::find_by_id(digest.0.to_vec()).lock_exclusive().one(tx.conn()).await?;
-    found.map(DeviceRequest::try_from).transpose()
+/// The one of that code, locked until the transaction ends so that polls go one after the other, with the time by the
+/// database's clock.
+pub async fn lock_for_update(tx: &Tx, digest: &Digest) -> Result<Option<(DeviceRequest, Timestamp)>> {
+    let locked = row::Entity::find_by_id(digest.0.to_vec()).lock_exclusive();
+    let Some(found) = locked.one(tx.conn()).await? else { return Ok(None) };
+    // After the lock: another poll may have been waited for.
+    Ok(Some((found.try_into()?, tx.database_time().await?)))
 }
 
 /// The one of that user code, while somebody can still decide on it.
-pub async fn undecided<C: ConnectionTrait>(
-    conn: &C,
-    user_code: &Digest,
-    now: Timestamp,
-) -> Result<Option<DeviceRequest>> {
+pub async fn undecided(store: &Store, user_code: &Digest) -> Result<Option<DeviceRequest>> {
     let found = row::Entity::find()
         .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
         .filter(row::Column::DecidedAt.is_null())
         .filter(row::Column::UsedAt.is_null())
-        .filter(row::Column::ExpiresAt.gt(now.0))
-        .one(conn)
+        .filter(row::Column::ExpiresAt.into_expr().gt(store.database_now()))
+        .one(store.read())
         .await?;
     found.map(DeviceRequest::try_from).transpose()
 }
@@ -125,7 +126,7 @@ pub async fn undecided<C: ConnectionTrait>(
 /// Writes down that the device has polled, and how long it has to wait by now.
 pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
     row::Entity::update_many()
-        .col_expr(row::Column::PolledAt, Expr::value(tx.now().0))
+        .col_expr(row::Column::PolledAt, tx.database_now())
         .col_expr(row::Column::PollSeconds, Expr::value(interval))
         .filter(row::Column::Digest.eq(digest.0.to_vec()))
         .exec(tx.conn())
@@ -138,11 +139,11 @@ pub async fn decide(tx: &Tx, user_code: &Digest, allowed: Option<&Authorization>
     let authorization = allowed.map(|it| json(it, "device_code", "authorization")).transpose()?;
     let done = row::Entity::update_many()
         .col_expr(row::Column::Authorization, Expr::value(authorization))
-        .col_expr(row::Column::DecidedAt, Expr::value(tx.now().0))
+        .col_expr(row::Column::DecidedAt, tx.database_now())
         .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
         .filter(row::Column::DecidedAt.is_null())
         .filter(row::Column::UsedAt.is_null())
-        .filter(row::Column::ExpiresAt.gt(tx.now().0))
+        .filter(row::Column::ExpiresAt.into_expr().gt(tx.database_now()))
         .exec(tx.conn())
         .await?;
     Ok(done.rows_affected > 0)
@@ -151,7 +152,7 @@ pub async fn decide(tx: &Tx, user_code: &Digest, allowed: Option<&Authorization>
 /// Uses it up.
 pub async fn consume(tx: &Tx, digest: &Digest) -> Result<()> {
     row::Entity::update_many()
-        .col_expr(row::Column::UsedAt, Expr::value(tx.now().0))
+        .col_expr(row::Column::UsedAt, tx.database_now())
         .filter(row::Column::Digest.eq(digest.0.to_vec()))
         .exec(tx.conn())
         .await?;

@@ -6,6 +6,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, Statement};
 
+use super::database_clock::CLOCK_MARGIN_SECONDS;
 use super::sweep::delete_some;
 use super::{Result, Store, Tx};
 use crate::domain::secret::Digest;
@@ -56,8 +57,8 @@ pub async fn take(store: &Store, bucket: Digest, now: i64, cost: i64, depth: i64
         .await
 }
 
-/// Full buckets are as good as none.
+/// Buckets that are full by every node's clock are as good as none.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let full = row::Column::FullAt.lt(tx.now().0.saturating_mul(1000));
+    let full = row::Column::FullAt.lt(tx.now().plus_seconds(-CLOCK_MARGIN_SECONDS).0.saturating_mul(1000));
     delete_some::<row::Entity>(tx, row::Column::Digest, full, most).await
 }

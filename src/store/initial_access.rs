@@ -96,5 +96,5 @@ pub async fn delete(tx: &Tx, id: InitialAccessId) -> Result<bool> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }

@@ -90,5 +90,5 @@ pub async fn consume(tx: &Tx, id: InteractionId) -> Result<bool> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Id, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }

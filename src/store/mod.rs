@@ -16,6 +16,7 @@ pub mod clients;
 pub mod codes;
 mod connect;
 pub mod consents;
+mod database_clock;
 pub mod deliveries;
 pub mod device_codes;
 pub mod events;
@@ -54,12 +55,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sea_orm::sea_query::{Expr, LikeExpr};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqlErr, TransactionTrait};
+use sea_orm::sea_query::LikeExpr;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub use authority::Authority;
+pub use database_clock::CLOCK_MARGIN_SECONDS;
 pub use feed::Change;
 pub use kept::Stripes;
 pub use schema::migrate;
@@ -67,7 +69,7 @@ pub use schema::migrate;
 pub use sea_orm::ConnectionTrait as Connection;
 
 use crate::config::{Config, Quotas};
-use crate::env::{Clock, Env, Timestamp};
+use crate::env::{Env, Timestamp};
 
 /// Why something could not be kept or found. Never the answer to a protocol question.
 #[derive(Debug, thiserror::Error)]
@@ -139,18 +141,6 @@ impl Tx {
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.at
-    }
-
-    /// The time by the database's clock, as a part of a statement. What one node dates by it, every other judges alike,
-    /// however far its own clock is off.
-    ///
-    /// SQLite has the machine's clock, and a clock in a test's hand stands for the database's as well.
-    fn database_now(&self) -> Expr {
-        if self.conn.get_database_backend() == DbBackend::Postgres && matches!(self.env.clock, Clock::System) {
-            Expr::cust("(extract(epoch from clock_timestamp()) * 1000)::bigint")
-        } else {
-            Expr::value(self.env.clock.database_now().0)
-        }
     }
 
     /// Appends to the change feed: other nodes follow within a second, this one when the transaction has committed.

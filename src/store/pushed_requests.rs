@@ -1,13 +1,12 @@
 //! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `used_once`, which
 //! outlives it.
 
-use sea_orm::Set;
 use sea_orm::entity::prelude::*;
+use sea_orm::{ExprTrait as _, Set};
 
-use super::{Result, StoreError, Tx, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, sweep::delete_some};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
-use crate::env::Timestamp;
 
 /// One that waits for its browser.
 #[derive(Clone, Debug)]
@@ -17,7 +16,6 @@ pub struct PushedRequest {
     pub client_version: i64,
     /// Form-encoded, a request object already opened.
     pub parameters: String,
-    pub expires_at: Timestamp,
 }
 
 mod row {
@@ -38,32 +36,34 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub async fn insert(tx: &Tx, request: &PushedRequest) -> Result<()> {
+/// Keeps it for so many seconds, by the database's clock.
+pub async fn insert(tx: &Tx, request: &PushedRequest, seconds: i64) -> Result<()> {
     let model = row::ActiveModel {
         digest: Set(request.digest.0.to_vec()),
         client_id: Set(request.client.as_str().to_owned()),
         client_version: Set(request.client_version),
         parameters: Set(request.parameters.clone()),
-        expires_at: Set(request.expires_at.0),
+        expires_at: Set(tx.database_time().await?.plus_seconds(seconds).0),
     };
     row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
 /// The one of that digest that has not expired.
-pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<Option<PushedRequest>> {
+pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<PushedRequest>> {
     let corrupt = |_| StoreError::Corrupt { table: "pushed_request", column: "client_id" };
-    let row = row::Entity::find_by_id(digest.0.to_vec()).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
+    let expires_at = Expr::col((row::Entity, row::Column::ExpiresAt));
+    let query = row::Entity::find_by_id(digest.0.to_vec()).filter(expires_at.gt(store.database_now()));
+    let row = query.one(store.read()).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(PushedRequest {
         digest: *digest,
         client: ClientId::parse(&row.client_id).map_err(corrupt)?,
         client_version: row.client_version,
         parameters: row.parameters,
-        expires_at: Timestamp(row.expires_at),
     }))
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ExpiresAt), most).await
 }

@@ -90,7 +90,7 @@ pub(super) async fn take_left_over(tx: &Tx, most: u64) -> Result<Vec<Participant
     let left: Vec<SessionId> = row::Entity::find()
         .select_only()
         .column(row::Column::SessionId)
-        .filter(row::Column::ExpiresAt.lt(tx.now().0))
+        .filter(tx.is_past(row::Column::ExpiresAt))
         .filter(Expr::exists(lives).not())
         .limit(most)
         .into_tuple()

@@ -205,7 +205,7 @@ pub(super) async fn take_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let old: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)
-        .filter(row::Column::IdleUntil.lt(tx.now().0))
+        .filter(tx.is_past(row::Column::IdleUntil))
         .limit(most)
         .into_tuple()
         .all(tx.conn())
@@ -213,7 +213,7 @@ pub(super) async fn take_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let gone = row::Entity::delete_many()
         .filter(row::Column::Digest.is_in(old))
         // One that somebody came back to meanwhile stays.
-        .filter(row::Column::IdleUntil.lt(tx.now().0))
+        .filter(tx.is_past(row::Column::IdleUntil))
         .exec_with_returning(tx.conn())
         .await?;
     Ok(gone.into_iter().map(|row| SessionId(row.id)).collect())

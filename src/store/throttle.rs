@@ -29,10 +29,10 @@ pub struct Count {
     pub resets_at: Timestamp,
 }
 
-/// Counts one more, in a window of `seconds` that begins with the first; the count with it, by one statement, so that
+/// Counts one more, in a window of `seconds` by the database's clock that begins with the first; the count with it, by one statement, so that
 /// attempts made at once are counted one by one.
 pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
-    let now = tx.now();
+    let now = tx.database_time().await?;
     let over = || Expr::col((row::Entity, row::Column::ResetsAt)).lte(now.0);
     let ends = now.plus_seconds(seconds).0;
     let failures = CaseStatement::new().case(over(), 1).finally(Expr::col((row::Entity, row::Column::Failures)).add(1));
@@ -79,5 +79,5 @@ pub async fn take_back(tx: &Tx, digest: &Digest) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ResetsAt.lt(tx.now().0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ResetsAt), most).await
 }

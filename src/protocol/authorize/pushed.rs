@@ -53,11 +53,11 @@ impl Provider {
             client: client.id.clone(),
             client_version: client.version,
             parameters: kept,
-            expires_at: self.env.now().plus_seconds(LIFETIME),
         };
+        let expires_at = self.env.now().plus_seconds(LIFETIME);
         let entry = client
             .is_stranger()
-            .then(|| self.store.quota_entry(Kind::PushedRequest, self.env.uuid(), address, row.expires_at));
+            .then(|| self.store.quota_entry(Kind::PushedRequest, self.env.uuid(), address, expires_at));
         let keep = self.store.write(move |tx| {
             Box::pin(async move {
                 if let Some(entry) = &entry
@@ -65,7 +65,7 @@ impl Provider {
                 {
                     return Ok(false);
                 }
-                pushed_requests::insert(tx, &row).await.map(|()| true)
+                pushed_requests::insert(tx, &row, LIFETIME).await.map(|()| true)
             })
         });
         if !keep.await? {

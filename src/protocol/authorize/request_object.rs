@@ -77,7 +77,7 @@ impl Provider {
     async fn pushed_before(&self, secret: &str, client: &Client) -> Result<Resolved> {
         let unknown = || bad_uri("The pushed request is unknown, used or expired.");
         let digest = SecretKind::PushedRequest.digest(secret);
-        let row = pushed_requests::by_digest(self.store.read(), &digest, self.env.now()).await?;
+        let row = pushed_requests::by_digest(&self.store, &digest).await?;
         let of_client = |row: &PushedRequest| row.client == client.id && row.client_version == client.version;
         let row = row.filter(of_client).ok_or_else(unknown)?;
         if used_once::was_claimed(self.store.read(), &digest).await? {

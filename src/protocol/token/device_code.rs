@@ -32,8 +32,10 @@ impl Provider {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some(request) = device_codes::hold(tx, &digest).await? else { return Ok(Err(unknown())) };
-                    let authorization = match request.judge(&client_now.id, tx.now()) {
+                    let Some((request, database_now)) = device_codes::lock_for_update(tx, &digest).await? else {
+                        return Ok(Err(unknown()));
+                    };
+                    let authorization = match request.judge(&client_now.id, database_now) {
                         Poll::Allowed(authorization) => *authorization,
                         refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
                     };

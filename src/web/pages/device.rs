@@ -18,7 +18,6 @@ use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{EventId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::user::User;
-use crate::env::Timestamp;
 use crate::identity::throttle::{self, CodeAttempt};
 use crate::keys::seal;
 use crate::protocol::device::{Answered, Waiting};
@@ -42,7 +41,6 @@ const NO_MATCH: &str = "No device shows this code now. Check it, or let the devi
 struct Ticket {
     user_code: String,
     browser: Digest,
-    until: Timestamp,
 }
 
 /// The page for typing; after an answer, what became of it.
@@ -86,15 +84,11 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
             return Ok((StatusCode::TOO_MANY_REQUESTS, retry, render(&page)).into_response());
         }
     };
-    let Some((code, waiting)) = waiting(visitor, typed).await? else {
+    let Some((code, _)) = waiting(visitor, typed).await? else {
         return Ok(render(&page(visitor, shown(typed), Some(NO_MATCH.to_owned()))));
     };
     throttle::take_back(store, counted).await.map_err(|error| visitor.error(error))?;
-    let ticket = Ticket {
-        user_code: code.to_string(),
-        browser: visitor.browser.digest(&visitor.app),
-        until: waiting.request.expires_at,
-    };
+    let ticket = Ticket { user_code: code.to_string(), browser: visitor.browser.digest(&visitor.app) };
     let broken = |cause: String| {
         visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.").because(cause))
     };
@@ -176,9 +170,7 @@ async fn opened(visitor: &Visitor, sealed: &str) -> Result<Option<(UserCode, Wai
         let text = "There is no such question. Type the code that the device shows.";
         return Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)));
     };
-    if visitor.app.env().now() >= ticket.until {
-        return Ok(None);
-    }
+    // Whether it has expired the row of the request says, by the database's clock.
     waiting(visitor, &ticket.user_code).await
 }
 

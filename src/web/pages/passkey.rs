@@ -17,7 +17,7 @@ use crate::web::sign_in::Proof;
 
 pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (app, browser) = (&ask.visitor.app, ask.visitor.browser.digest(&ask.visitor.app));
-    let challenge = app.passkeys.begin_sign_in(app.store(), browser).map_err(refused)?;
+    let challenge = app.passkeys.begin_sign_in(app.store(), browser).await.map_err(refused)?;
     Ok(Json(challenge).into_response())
 }
 

@@ -1,0 +1,77 @@
+//! The database's clock: what one node dates by it every other node judges alike, however far its own clock is off.
+//!
+//! Short lifetimes (codes, device codes, pushed requests, tickets, claims of deliveries, the window of a refresh token)
+//! are dated and judged by it. SQLite has the machine's clock, and a test's clock stands for the database's as well.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
+
+use super::{Result, Store, Tx};
+use crate::env::{Clock, Env, Timestamp};
+
+/// Nodes' clocks may differ by five minutes, so a row is kept for twice that after it expired by the clock of the node
+/// that sweeps: no node takes what has been swept for something that is still good.
+pub const CLOCK_MARGIN_SECONDS: i64 = 600;
+
+fn has_own_clock(backend: DbBackend, env: &Env) -> bool {
+    backend == DbBackend::Postgres && matches!(env.clock, Clock::System)
+}
+
+fn now(backend: DbBackend, env: &Env) -> Expr {
+    if has_own_clock(backend, env) {
+        Expr::cust("(extract(epoch from clock_timestamp()) * 1000)::bigint")
+    } else {
+        Expr::value(env.clock.database_now().0)
+    }
+}
+
+async fn time<C: ConnectionTrait>(conn: &C, env: &Env) -> Result<Timestamp> {
+    let backend = conn.get_database_backend();
+    if !has_own_clock(backend, env) {
+        return Ok(env.clock.database_now());
+    }
+    let ask: SelectStatement = Query::select().expr(now(backend, env)).to_owned();
+    let row = conn.query_one(&ask).await?;
+    let row = row.ok_or_else(|| super::StoreError::Unavailable("the database tells no time".into()))?;
+    Ok(Timestamp(row.try_get_by_index(0)?))
+}
+
+impl Tx {
+    /// The time by the database's clock, as a part of a statement.
+    pub(super) fn database_now(&self) -> Expr {
+        now(self.conn.get_database_backend(), &self.env)
+    }
+
+    /// The time by the database's clock.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn database_time(&self) -> Result<Timestamp> {
+        time(&self.conn, &self.env).await
+    }
+
+    /// Whether a time in `column`, written by any node's clock, is past for every node. For sweeps.
+    pub(super) fn is_past_everywhere(&self, column: impl ColumnTrait) -> Expr {
+        column.lt(self.now().plus_seconds(-CLOCK_MARGIN_SECONDS).0)
+    }
+
+    /// Whether a time in `column`, written by the database's clock, is past.
+    pub(super) fn is_past(&self, column: impl ColumnTrait) -> Expr {
+        column.into_expr().lt(self.database_now())
+    }
+}
+
+impl Store {
+    /// The time by the database's clock, as a part of a statement that reads.
+    pub(super) fn database_now(&self) -> Expr {
+        now(self.read().get_database_backend(), &self.inner.env)
+    }
+
+    /// The time by the database's clock.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn database_time(&self) -> Result<Timestamp> {
+        time(self.read(), &self.inner.env).await
+    }
+}
