@@ -5,6 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::{Result, Tx, from_json, json, sweep::delete_some};
 use crate::domain::authorization::Authorization;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -61,11 +62,16 @@ pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Times
         .transpose()
 }
 
-pub async fn delete(tx: &Tx, digest: &Digest) -> Result<()> {
-    row::Entity::delete_by_id(digest.0.to_vec()).exec(tx.conn()).await?;
+/// Deletes the token of that digest if it was issued to `client`, expired or not.
+pub async fn delete_of_client(tx: &Tx, digest: &Digest, client: &ClientId) -> Result<()> {
+    let Some(row) = row::Entity::find_by_id(digest.0.to_vec()).one(tx.conn()).await? else { return Ok(()) };
+    let authorization: Authorization = from_json(&row.authorization, "access_token", "authorization")?;
+    if authorization.client == *client {
+        row::Entity::delete_by_id(digest.0.to_vec()).exec(tx.conn()).await?;
+    }
     Ok(())
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }
