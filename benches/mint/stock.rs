@@ -301,6 +301,7 @@ pub async fn refresh_tokens(app: &App, count: usize) -> Vec<String> {
             salt,
             current: digest,
             previous: None,
+            superseded: Vec::new(),
             rotated_at: now,
             repeats: Repeats::None,
             contested: 0,

@@ -238,6 +238,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(binary_len("salt", 16))
             .col(binary_len("current_digest", 32))
             .col(binary_len_null("previous_digest", 32))
+            .col(blob("superseded"))
             .col(big_integer("rotated_at"))
             .col(integer("repeats"))
             .col(integer("contested"))

@@ -12,12 +12,21 @@ use super::ids::GrantId;
 use super::secret::Digest;
 use crate::env::Timestamp;
 
-/// Repeats that come this soon after the rotation are parallel requests of one client.
+/// Repeats that come this soon after the rotation overlap with it: parallel requests of one client, however often it
+/// refreshes.
+const OVERLAP_SECONDS: i64 = 2;
+/// Repeats that come this soon after the rotation may be slow requests of one client that refreshes seldom.
 const PROMPT_REPEAT_SECONDS: i64 = 10;
+/// A token older than the previous one is refused without ending the family this long after it was superseded.
+const STRAGGLER_SECONDS: i64 = 10;
+/// How many such tokens are known.
+const MAX_SUPERSEDED: usize = 8;
 /// A rotation that follows the one before within this time comes sooner than access tokens expire.
 const QUICK_ROTATION_SECONDS: i64 = 30;
 /// The family ends after this many contested generations in a row ([`Grant::judge`]).
 const MAX_CONTESTED_GENERATIONS: i32 = 7;
+const OVERLAP_MILLIS: i64 = OVERLAP_SECONDS * 1000;
+const PROMPT_REPEAT_MILLIS: i64 = PROMPT_REPEAT_SECONDS * 1000;
 /// How far the database's clock may be set back, for instance when a standby takes over, without ending families.
 const MAX_CLOCK_STEP_SECONDS: i64 = 300;
 
@@ -31,7 +40,14 @@ impl fmt::Debug for FamilySalt {
     }
 }
 
-/// How the predecessor of the current token was repeated.
+/// A token older than the previous one, and when it was superseded, by the database's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded {
+    pub digest: Digest,
+    pub at: Timestamp,
+}
+
+/// How the predecessor of the current token was repeated, apart from repeats within [`OVERLAP_SECONDS`] of the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repeats {
     None,
@@ -51,6 +67,8 @@ pub struct Grant {
     pub current: Digest,
     /// The token that the current one replaced.
     pub previous: Option<Digest>,
+    /// Tokens before the previous one that were superseded within the last [`STRAGGLER_SECONDS`] before the rotation.
+    pub superseded: Vec<Superseded>,
     /// When the current token was derived, by the database's clock.
     pub rotated_at: Timestamp,
     pub repeats: Repeats,
@@ -71,6 +89,9 @@ pub enum Presented {
     Current,
     /// The previous token within the grace window: the answer is the current token again.
     Repeated(Repeats),
+    /// A token that was superseded seconds ago, by a straggling request of a client that refreshes quickly. It is refused,
+    /// and the family goes on.
+    Superseded,
     /// Any other token: a copy exists. The family ends.
     Reused,
     /// Two parties use the family in turn. The family ends.
@@ -82,8 +103,14 @@ impl Grant {
     /// is in seconds.
     ///
     /// Within the window a thief's use of a stolen token looks like a repeat. Two parties that hold the family in turn
-    /// still differ from parallel requests of one client: either their repeats come late, or their rotations come
-    /// quickly. A generation of either kind is contested, and several of them in a row end the family.
+    /// still differ from parallel requests of one client, which overlap with the rotation: either their repeats come
+    /// late, or they come some seconds after rotations that follow one another quickly. A generation of either kind is
+    /// contested, and several of them in a row end the family.
+    ///
+    /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family, but for the first
+    /// seconds after it was superseded: a client that refreshes each second rotates twice while one of its requests is on
+    /// its way. Not for the whole window: whoever steals a token and rotates twice at once would shut the owner out
+    /// without a trace.
     #[must_use]
     pub fn judge(&self, presented: &Digest, now: Timestamp, grace: i64) -> Presented {
         let age = now.since(self.rotated_at);
@@ -94,10 +121,43 @@ impl Grant {
             let contested = self.contested_by(now) >= MAX_CONTESTED_GENERATIONS;
             if contested { Presented::Contested } else { Presented::Current }
         } else if is_previous && in_window {
-            let repeat = if age > PROMPT_REPEAT_SECONDS * 1000 { Repeats::Late } else { Repeats::Prompt };
+            let repeat = match age {
+                ..=OVERLAP_MILLIS => Repeats::None,
+                ..=PROMPT_REPEAT_MILLIS => Repeats::Prompt,
+                _ => Repeats::Late,
+            };
             Presented::Repeated(self.repeats.max(repeat))
+        } else if self.is_straggler(presented, now, grace) {
+            Presented::Superseded
         } else {
             Presented::Reused
+        }
+    }
+
+    fn is_straggler(&self, presented: &Digest, now: Timestamp, grace: i64) -> bool {
+        let oldest = STRAGGLER_SECONDS.min(grace) * 1000;
+        let is_recent = |at: Timestamp| (-MAX_CLOCK_STEP_SECONDS * 1000..=oldest).contains(&now.since(at));
+        self.superseded.iter().any(|old| old.digest == *presented && is_recent(old.at))
+    }
+
+    /// The family after the rotation from the current token to that of digest `next`.
+    #[must_use]
+    pub fn rotated(mut self, next: Digest, now: Timestamp, expires_at: Timestamp) -> Self {
+        let contested = self.contested_by(now);
+        let mut superseded = std::mem::take(&mut self.superseded);
+        superseded.extend(self.previous.map(|digest| Superseded { digest, at: self.rotated_at }));
+        superseded.retain(|old| now.since(old.at) <= STRAGGLER_SECONDS * 1000);
+        superseded.drain(..superseded.len().saturating_sub(MAX_SUPERSEDED));
+        Self {
+            generation: self.generation.saturating_add(1),
+            previous: Some(self.current),
+            superseded,
+            current: next,
+            contested,
+            repeats: Repeats::None,
+            rotated_at: now,
+            expires_at,
+            ..self
         }
     }
 
@@ -115,7 +175,7 @@ impl Grant {
 
 #[cfg(test)]
 mod tests {
-    use super::{FamilySalt, Grant, Presented, Repeats};
+    use super::{FamilySalt, Grant, Presented, Repeats, Superseded};
     use crate::domain::authorization::Authorization;
     use crate::domain::ids::{ClientId, GrantId};
     use crate::domain::permissions::Permissions;
@@ -131,6 +191,7 @@ mod tests {
             salt: FamilySalt([0; 16]),
             current: Digest([5; 32]),
             previous: Some(Digest([4; 32])),
+            superseded: vec![Superseded { digest: Digest([3; 32]), at: then.plus_seconds(-1) }],
             rotated_at: then,
             repeats: Repeats::None,
             contested: 0,
@@ -144,22 +205,32 @@ mod tests {
     #[test]
     fn digests_and_the_window_decide_what_a_token_is() {
         let grant = family();
-        let (prompt, late) = (Presented::Repeated(Repeats::Prompt), Presented::Repeated(Repeats::Late));
+        let repeated = Presented::Repeated;
+        let (overlap, prompt, late) = (repeated(Repeats::None), repeated(Repeats::Prompt), repeated(Repeats::Late));
         for (digest, seconds, grace, expected) in [
             (5, 0, 60, Presented::Current),
             (5, 99, 60, Presented::Current),
             (5, 0, 0, Presented::Current),
-            (4, 0, 60, prompt),
+            (4, 0, 60, overlap),
+            (4, 2, 60, overlap),
+            (4, 3, 60, prompt),
             (4, 10, 60, prompt),
             (4, 11, 60, late),
             (4, 60, 60, late),
             (4, 61, 60, Presented::Reused),
-            (4, 0, 0, prompt),
+            (4, 0, 0, overlap),
             (4, 1, 0, Presented::Reused),
             // The database's clock was set back.
-            (4, -300, 60, prompt),
+            (4, -300, 60, overlap),
             (4, -301, 60, Presented::Reused),
-            (3, 0, 60, Presented::Reused),
+            // Superseded a second before the rotation.
+            (3, 0, 60, Presented::Superseded),
+            (3, 9, 60, Presented::Superseded),
+            (3, 10, 60, Presented::Reused),
+            (3, 4, 5, Presented::Superseded),
+            (3, 5, 5, Presented::Reused),
+            (3, 0, 0, Presented::Reused),
+            (2, 0, 60, Presented::Reused),
             // A token of the right generation that is not the family's own.
             (9, 0, 60, Presented::Reused),
         ] {
@@ -168,6 +239,19 @@ mod tests {
         }
         let first = Grant { previous: None, ..family() };
         assert_eq!(first.judge(&Digest([4; 32]), first.rotated_at, 60), Presented::Reused);
+    }
+
+    #[test]
+    fn a_rotation_keeps_what_was_superseded_seconds_ago() {
+        let mut grant = family();
+        for generation in 6..=20 {
+            let now = grant.rotated_at;
+            grant = grant.rotated(Digest([generation; 32]), now, now);
+            assert_eq!(grant.judge(&Digest([generation - 2; 32]), now, 60), Presented::Superseded);
+        }
+        assert_eq!((grant.generation, grant.superseded.len()), (20, 8));
+        let now = grant.rotated_at.plus_seconds(11);
+        assert_eq!(grant.rotated(Digest([21; 32]), now, now).superseded, []);
     }
 
     #[test]

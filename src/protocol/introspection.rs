@@ -71,6 +71,9 @@ impl Provider {
             return Ok(None);
         }
         let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };
+        if !authorizations::goes_on(self.store.read(), &grant.authorization, &left, self.env.now()).await? {
+            return Ok(None);
+        }
         let answer = self.describe(&left, &audience, grant.rotated_at, grant.expires_at).await?;
         Ok(answer.map(Value::from))
     }

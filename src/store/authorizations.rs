@@ -60,6 +60,18 @@ pub async fn is_current<C: ConnectionTrait>(conn: &C, of: &Authorization, now: T
     Ok(current.is_some_and(|current| current.agree_on(&of.versions, &all)))
 }
 
+/// Whether a grant goes on of which only `left` is allowed now: where that is without `offline_access`, the grant ends
+/// with its session.
+pub async fn goes_on<C: ConnectionTrait>(
+    conn: &C,
+    of: &Authorization,
+    left: &Authorization,
+    now: Timestamp,
+) -> Result<bool> {
+    let lost_offline = of.permissions.is_offline() && !left.permissions.is_offline();
+    Ok(!lost_offline || is_current(conn, left, now, Lock::None).await?)
+}
+
 /// Whether the client and the APIs are still those that a request was accepted for.
 pub async fn is_request_current<C: ConnectionTrait>(conn: &C, request: &AuthorizationRequest) -> Result<bool> {
     let all = request.versioned();

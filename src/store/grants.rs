@@ -7,9 +7,12 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
+use super::database_clock::CLOCK_MARGIN_SECONDS;
+use super::revocations::LONGEST_ACCESS_TOKEN;
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
-use crate::domain::grant::{FamilySalt, Grant, Repeats};
+use crate::domain::grant::{FamilySalt, Grant, Repeats, Superseded};
 use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
 mod row {
@@ -30,6 +33,8 @@ mod row {
         pub salt: Vec<u8>,
         pub current_digest: Vec<u8>,
         pub previous_digest: Option<Vec<u8>>,
+        /// Of each 32 bytes of digest and 8 of time.
+        pub superseded: Vec<u8>,
         pub rotated_at: i64,
         pub repeats: i32,
         pub contested: i32,
@@ -53,6 +58,22 @@ const fn repeats(value: Repeats) -> i32 {
     }
 }
 
+const SUPERSEDED_BYTES: usize = 40;
+
+fn superseded_bytes(all: &[Superseded]) -> Vec<u8> {
+    all.iter().flat_map(|one| one.digest.0.into_iter().chain(one.at.0.to_be_bytes())).collect()
+}
+
+fn superseded(bytes: &[u8]) -> Option<Vec<Superseded>> {
+    let (all, []) = bytes.as_chunks::<SUPERSEDED_BYTES>() else { return None };
+    let read = |bytes: &[u8; SUPERSEDED_BYTES]| {
+        let (digest, rest) = bytes.split_first_chunk::<32>()?;
+        let at = i64::from_be_bytes(rest.try_into().ok()?);
+        Some(Superseded { digest: Digest(*digest), at: Timestamp(at) })
+    };
+    all.iter().map(read).collect()
+}
+
 impl TryFrom<row::Model> for Grant {
     type Error = StoreError;
 
@@ -65,6 +86,7 @@ impl TryFrom<row::Model> for Grant {
             salt: FamilySalt(row.salt.try_into().map_err(|_| corrupt("salt"))?),
             current: digest(row.current_digest, "grant_family", "current_digest")?,
             previous: previous.transpose()?,
+            superseded: superseded(&row.superseded).ok_or_else(|| corrupt("superseded"))?,
             rotated_at: Timestamp(row.rotated_at),
             repeats: match row.repeats {
                 0 => Repeats::None,
@@ -99,6 +121,7 @@ pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
         salt: Set(grant.salt.0.to_vec()),
         current_digest: Set(grant.current.0.to_vec()),
         previous_digest: Set(grant.previous.map(|previous| previous.0.to_vec())),
+        superseded: Set(superseded_bytes(&grant.superseded)),
         rotated_at: Set(grant.rotated_at.0),
         repeats: Set(repeats(grant.repeats)),
         contested: Set(grant.contested),
@@ -130,6 +153,7 @@ pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
         .col_expr(row::Column::Generation, Expr::value(grant.generation))
         .col_expr(row::Column::CurrentDigest, Expr::value(grant.current.0.to_vec()))
         .col_expr(row::Column::PreviousDigest, Expr::value(grant.previous.map(|previous| previous.0.to_vec())))
+        .col_expr(row::Column::Superseded, Expr::value(superseded_bytes(&grant.superseded)))
         .col_expr(row::Column::RotatedAt, Expr::value(grant.rotated_at.0))
         .col_expr(row::Column::Repeats, Expr::value(repeats(grant.repeats)))
         .col_expr(row::Column::Contested, Expr::value(grant.contested))
@@ -186,6 +210,8 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
         .collect()
 }
 
+/// A row stays for as long as a token may live that names the grant: it says that the grant was revoked.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    let before = tx.now().plus_seconds(-LONGEST_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(before.0), most).await
 }

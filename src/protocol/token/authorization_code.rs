@@ -88,6 +88,7 @@ impl Provider {
             salt,
             current: digest,
             previous: None,
+            superseded: Vec::new(),
             rotated_at: tx.now(),
             repeats: Repeats::None,
             contested: 0,

@@ -1,6 +1,7 @@
 //! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the row of the family is locked and judged. The current token rotates; a
 //! repeat of the previous one within the grace window gets the current one again, so that parallel requests, tabs and
-//! lost replies agree; any other token of the family ends it and everything that was issued from it.
+//! lost replies agree; one that was superseded seconds ago is refused; any other token of the family ends it and everything
+//! that was issued from it.
 //!
 //! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
 
@@ -11,7 +12,7 @@ use crate::domain::authorization::Authorization;
 use crate::domain::certificate::{Confirmation, Thumbprint};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::RefreshTokenRotation;
-use crate::domain::grant::{Grant, Presented, Repeats};
+use crate::domain::grant::{Grant, Presented};
 use crate::domain::secret::{Digest, Secret};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
@@ -61,6 +62,9 @@ impl Provider {
                     }
                     let grace = client_now.meta.refresh_token_grace.unwrap_or(provider.lifetimes.refresh_token_grace);
                     let judged = grant.judge(&presented.digest, database_now, grace);
+                    if judged == Presented::Superseded {
+                        return Ok(Err(refused().because("a token that was superseded seconds ago")));
+                    }
                     if let Some(copied) = copied(judged) {
                         provider.end_copied(tx, &grant.authorization, copied, &origin).await?;
                         return Ok(Err(refused().because(copied)));
@@ -87,7 +91,7 @@ impl Provider {
         self.mint(client, granted).await
     }
 
-    /// What is allowed now of a grant, which itself keeps it all. Without `offline_access` it ends with its session.
+    /// What is allowed now of a grant, which itself keeps it all.
     async fn left_of(
         &self,
         tx: &Tx,
@@ -96,11 +100,8 @@ impl Provider {
         apis: &[Api],
     ) -> std::result::Result<Option<Authorization>, StoreError> {
         let Some(left) = grant.authorization.narrowed(client, apis) else { return Ok(None) };
-        let lost_offline = grant.authorization.permissions.is_offline() && !left.permissions.is_offline();
-        if lost_offline && !authorizations::is_current(tx.conn(), &left, tx.now(), Lock::None).await? {
-            return Ok(None);
-        }
-        Ok(Some(left))
+        let goes_on = authorizations::goes_on(tx.conn(), &grant.authorization, &left, tx.now()).await?;
+        Ok(goes_on.then_some(left))
     }
 
     /// The refresh token to answer with, the family's row written where its state changes.
@@ -123,16 +124,7 @@ impl Provider {
             }
             (_, RefreshTokenRotation::Always) => {
                 let (_, next) = self.token_of(&grant, grant.generation.saturating_add(1));
-                grant = Grant {
-                    generation: grant.generation.saturating_add(1),
-                    previous: Some(grant.current),
-                    current: next,
-                    contested: grant.contested_by(database_now),
-                    repeats: Repeats::None,
-                    rotated_at: database_now,
-                    expires_at,
-                    ..grant
-                };
+                grant = grant.rotated(next, database_now, expires_at);
                 true
             }
         };
@@ -154,7 +146,7 @@ impl Provider {
 /// What the audit event says where somebody has a copy of the token.
 const fn copied(judged: Presented) -> Option<&'static str> {
     match judged {
-        Presented::Current | Presented::Repeated(_) => None,
+        Presented::Current | Presented::Repeated(_) | Presented::Superseded => None,
         Presented::Reused => Some("an old refresh token was used"),
         Presented::Contested => Some("a refresh token was used from two places in turn"),
     }
