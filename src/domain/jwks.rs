@@ -53,6 +53,12 @@ impl JwkSet {
         self.keys.iter()
     }
 
+    /// Whether two keys are one, whatever they are called and said to be for (RFC 7638 §3.2).
+    #[must_use]
+    pub fn is_same_key(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+        ["kty", "crv", "x", "y", "n", "e"].iter().all(|member| one.get(*member) == other.get(*member))
+    }
+
     /// The certificates of these keys, by their thumbprints (RFC 7517 §4.7, §4.9).
     pub fn certificates(&self) -> impl Iterator<Item = Thumbprint> {
         self.keys.iter().filter_map(certificate)

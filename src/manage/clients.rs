@@ -319,25 +319,19 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     clients::update(tx, &row).await?;
     client_certificates::name_in(tx, Some(before), Some(after)).await?;
     tx.tell(Change::Client(id.clone())).await?;
-    let names = after.meta.certificate_names();
-    if before.meta.certificate_names().iter().any(|name| !names.contains(name)) {
-        // As with a secret: whoever had the key of that certificate may have used it.
+    if new_secret || (turned && after.disabled) || before.meta.loses_keys(&after.meta) {
+        // Whoever had the old secret or key may have used it.
         end_access(tx, id).await?;
     }
     if !fields.is_empty() {
         recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
     }
     if new_secret {
-        // Whoever had the old one may have used it.
-        end_access(tx, id).await?;
         recorder.client(tx, EventKind::ClientSecretRotated, id, "").await?;
         fields.push("client_secret".to_owned());
     }
     if turned {
         let kind = if after.disabled { EventKind::ClientDisabled } else { EventKind::ClientEnabled };
-        if after.disabled {
-            end_access(tx, id).await?;
-        }
         recorder.client(tx, kind, id, "").await?;
         fields.push("disabled".to_owned());
     }

@@ -6,6 +6,7 @@
 //! it says of itself.
 
 mod certificates;
+mod key_loss;
 mod rules;
 mod values;
 
