@@ -179,10 +179,16 @@ pub async fn seen(
     if now.since(carried.last_seen) < SEEN_SECONDS.min(idle / 4) * 1000 {
         return Ok(carried);
     }
-    let carried = Carried { last_seen: now, idle_until: now.plus_seconds(idle), ..carried };
+    let idle_until = idle_end(now, idle, carried.expires_at);
+    let carried = Carried { last_seen: now, idle_until, ..carried };
     tower.insert(KEY, &carried).await?;
     tower.set_expiry(Some(expiry(&carried)));
     Ok(carried)
+}
+
+/// When the idle time ends that begins now: at the absolute end at the latest, at which the sweep ends the session.
+pub fn idle_end(now: Timestamp, seconds: i64, expires_at: Timestamp) -> Timestamp {
+    now.plus_seconds(seconds).min(expires_at)
 }
 
 /// How long the browser keeps the cookie: until it is closed, unless its person asked to stay signed in.

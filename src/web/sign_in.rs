@@ -44,6 +44,7 @@ pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remember: bool)
     } else {
         (lifetimes.session_idle, lifetimes.session)
     };
+    let expires_at = now.plus_seconds(whole);
     let carried = Carried {
         id: same.map_or_else(|| SessionId(visitor.app.env().uuid()), |session| session.id),
         user: user.id,
@@ -52,8 +53,8 @@ pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remember: bool)
         remembered: remember,
         created_at: same.map_or(now, |session| session.created_at),
         last_seen: now,
-        idle_until: now.plus_seconds(idle),
-        expires_at: now.plus_seconds(whole),
+        idle_until: sessions::idle_end(now, idle, expires_at),
+        expires_at,
         address: visitor.origin.address.clone(),
         user_agent: visitor.origin.user_agent.clone(),
         password_as_of: user.password_changed_at.filter(|_| method == SignInMethod::Password),

@@ -1,5 +1,6 @@
 //! How a session ends, and who hears of it: RP-Initiated, Back-Channel and Front-Channel Logout, Session Management.
 
+mod absolute_end;
 mod backchannel;
 mod deliveries;
 mod frontchannel;
