@@ -129,10 +129,15 @@ pub struct Act {
 }
 
 impl Act {
+    /// Those who act, the last one first.
+    pub fn actors(&self) -> impl Iterator<Item = &Actor> {
+        std::iter::successors(Some(self), |act| act.act.as_deref()).map(|act| &act.actor)
+    }
+
     /// How many act one for another.
     #[must_use]
     pub fn depth(&self) -> usize {
-        std::iter::successors(Some(self), |act| act.act.as_deref()).count()
+        self.actors().count()
     }
 }
 
@@ -185,7 +190,7 @@ impl Authorization {
     }
 
     /// What it depends on: the user, the client, what the user has allowed it, the same for each client through which it
-    /// came, and the APIs.
+    /// came, the APIs, and the users who act. The order is that of the versions in tokens.
     #[must_use]
     pub fn versioned(&self) -> Vec<Versioned> {
         let user = self.user();
@@ -195,6 +200,12 @@ impl Authorization {
             all.extend(user.map(|user| Versioned::Consent(user, client.clone())));
         }
         all.extend(self.permissions.apis.apis().cloned().map(Versioned::Api));
+        for actor in self.act.iter().flat_map(Act::actors) {
+            match actor {
+                Actor::User(actor) if !all.contains(&Versioned::User(*actor)) => all.push(Versioned::User(*actor)),
+                Actor::User(_) | Actor::Client(_) => {}
+            }
+        }
         all
     }
 

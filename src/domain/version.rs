@@ -140,6 +140,15 @@ impl Versions {
     }
 }
 
+/// What has a version already keeps it: two that differ cannot both be current.
+impl Extend<(Versioned, i64)> for Versions {
+    fn extend<I: IntoIterator<Item = (Versioned, i64)>>(&mut self, all: I) {
+        for (of, version) in all {
+            self.0.entry(of.key()).or_insert(version);
+        }
+    }
+}
+
 impl FromIterator<(Versioned, i64)> for Versions {
     fn from_iter<I: IntoIterator<Item = (Versioned, i64)>>(all: I) -> Self {
         Self(all.into_iter().map(|(of, version)| (of.key(), version)).collect())

@@ -34,6 +34,7 @@ struct Derived {
     pairwise: Hmac<Sha256>,
     pairwise_session: Hmac<Sha256>,
     pairwise_grant: Hmac<Sha256>,
+    pairwise_versions: Hmac<Sha256>,
     browser_state: Hmac<Sha256>,
 }
 
@@ -54,6 +55,7 @@ impl Derived {
             pairwise: keyed(&derive(b"signet pairwise 1\x01")[..]),
             pairwise_session: keyed(&derive(b"signet pairwise session 1\x01")[..]),
             pairwise_grant: keyed(&derive(b"signet pairwise grant 1\x01")[..]),
+            pairwise_versions: keyed(&derive(b"signet pairwise versions 1\x01")[..]),
             browser_state: keyed(&derive(b"signet browser state 1\x01")[..]),
         }
     }
@@ -80,6 +82,8 @@ pub enum Purpose {
     PairwiseSession,
     /// The keys of pairwise grant ids, one for each sector.
     PairwiseGrant,
+    /// The versions in tokens of pairwise clients, under a key of each token.
+    PairwiseVersions,
     /// What scripts may see of a browser session.
     BrowserState,
 }
@@ -160,6 +164,7 @@ impl MasterKey {
             Purpose::Pairwise => &self.0.pairwise,
             Purpose::PairwiseSession => &self.0.pairwise_session,
             Purpose::PairwiseGrant => &self.0.pairwise_grant,
+            Purpose::PairwiseVersions => &self.0.pairwise_versions,
             Purpose::BrowserState => &self.0.browser_state,
         }
         .clone();

@@ -14,7 +14,8 @@
 //!   key it becomes a random block, which is nobody's id; and a made-up one becomes another random block.
 //!
 //! Sessions and grants are encrypted in the same way under keys of their own, so that two sectors cannot compare them
-//! either. Their ids are version 7 UUIDs, which a random block almost never is.
+//! either. Their ids are version 7 UUIDs, which a random block almost never is. The versions in a token, small counters,
+//! are encrypted with a stream that no other token has, so that equal ones cannot be told to be equal.
 
 use openssl::symm::{Cipher, Crypter, Mode};
 use uuid::{Uuid, Variant, Version};
@@ -57,6 +58,31 @@ pub fn grant_name(master: &MasterKey, sector: &str, grant: GrantId) -> String {
 /// The grant of that name; `None` if it is another sector's or invented.
 pub fn grant(master: &MasterKey, sector: &str, name: &str) -> Option<GrantId> {
     decrypted(master, Purpose::PairwiseGrant, sector, name).filter(is_ours).map(GrantId)
+}
+
+/// Versions as a token of the sector carries them, encrypted under a key of the sector and of `nonce`, which no other token
+/// may have. The token's signature says that they are genuine.
+pub fn versions(master: &MasterKey, sector: &str, nonce: [u8; BLOCK], versions: &[i64]) -> String {
+    let plain: Vec<u8> = versions.iter().flat_map(|version| version.to_be_bytes()).collect();
+    base64url(&[&nonce[..], &keyed_stream(master, sector, &nonce, &plain)].concat())
+}
+
+/// The versions of that text; `None` if it has not the form. Those of another sector are random numbers.
+pub fn versions_of(master: &MasterKey, sector: &str, text: &str) -> Option<Vec<i64>> {
+    let bytes = from_base64url(text)?;
+    let (nonce, encrypted) = bytes.split_first_chunk::<BLOCK>()?;
+    let plain = keyed_stream(master, sector, nonce, encrypted);
+    let (versions, []) = plain.as_chunks::<8>() else { return None };
+    Some(versions.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
+}
+
+/// XOR with HMAC-SHA-256 over the sector, the nonce and a counter.
+fn keyed_stream(master: &MasterKey, sector: &str, nonce: &[u8; BLOCK], bytes: &[u8]) -> Vec<u8> {
+    let block = |at: usize| master.mac(Purpose::PairwiseVersions, &[sector.as_bytes(), nonce, &at.to_be_bytes()]);
+    let chunks = bytes.chunks(32).enumerate();
+    chunks
+        .flat_map(|(at, chunk)| chunk.iter().zip(block(at)).map(|(byte, key)| byte ^ key).collect::<Vec<u8>>())
+        .collect()
 }
 
 /// Whether the id has the form of those that [`crate::env::Env::uuid`] makes.
@@ -121,6 +147,20 @@ mod tests {
         // Another version of UUID is none that was made here.
         let other = Uuid::from_u128(0x0190_a1b2_c3d4_4e5f_8091_a2b3_c4d5_e6f7);
         assert_eq!(session(&master(), here, &sid(&master(), here, SessionId(other))), None);
+    }
+
+    #[test]
+    fn versions_are_read_in_their_own_sector_only() {
+        let (here, there) = ("app.example.com", "other.example.com");
+        for count in 1..20 {
+            let all: Vec<i64> = (0..count).collect();
+            let text = versions(&master(), here, [7; 16], &all);
+            assert_eq!(versions_of(&master(), here, &text), Some(all.clone()));
+            assert_ne!(versions(&master(), here, [8; 16], &all)[22..], text[22..]);
+            assert_ne!(versions_of(&master(), there, &text), Some(all));
+        }
+        assert_eq!(versions_of(&master(), here, "AAAA"), None);
+        assert_eq!(versions_of(&master(), here, &base64url(&[0; 20])), None);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Provider;
 use super::error::Result;
-use super::subject::ActClaim;
+use super::subject::{ActClaim, CarriedVersions};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
@@ -103,7 +103,7 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     /// Ours: the versions it was issued under (`Authorization::versioned`). Without them a token is none of ours.
-    ver: Vec<i64>,
+    ver: CarriedVersions,
     /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
     #[serde(default, skip_serializing)]
     gate: Option<String>,
@@ -221,7 +221,7 @@ impl Provider {
             chain: self.sealed_chain(authorization)?,
             in_userinfo: authorization.claims.userinfo.clone(),
             cnf: authorization.bound_to,
-            ver: versions_in_order(authorization),
+            ver: self.carried_versions(client, versions_in_order(authorization)),
             gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
@@ -358,10 +358,8 @@ impl Provider {
             versions: Versions::default(),
         };
         let all = authorization.versioned();
-        if all.len() != claims.ver.len() {
-            return None;
-        }
-        let authorization = Authorization { versions: all.into_iter().zip(claims.ver).collect(), ..authorization };
+        let versions = self.versions_carried(client, claims.ver).filter(|versions| versions.len() == all.len())?;
+        let authorization = Authorization { versions: all.into_iter().zip(versions).collect(), ..authorization };
         let issued_at = Timestamp::from_seconds(claims.iat);
         let expires_at = Timestamp::from_seconds(claims.exp);
         Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::Result;
+use super::subject::CarriedVersions;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, UserId};
+use crate::domain::ids::{ClientId, GrantId, UserId};
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
@@ -27,12 +28,15 @@ struct Claims<'a> {
     acr: Acr,
     amr: &'static [&'static str],
     sid: String,
+    /// Ours: the grant with which whatever it is exchanged for ends, as this client knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
     /// Ours: the versions of the user, the client and the consent, for whoever exchanges it (RFC 8693).
-    ver: [i64; 3],
+    ver: CarriedVersions,
     #[serde(flatten)]
     about: Map<String, Value>,
 }
@@ -53,6 +57,8 @@ pub struct Hint {
     pub client: ClientId,
     /// `None` where the session is none that the client knows by the token's `sid`.
     pub sign_in: Option<SignIn>,
+    /// `None` where the token names none, or none that the client knows.
+    pub grant: Option<GrantId>,
     pub expires_at: Timestamp,
     /// Of the user, the client and the consent.
     pub versions: Option<[i64; 3]>,
@@ -69,7 +75,9 @@ struct HintClaims {
     amr: Vec<String>,
     sid: String,
     #[serde(default)]
-    ver: Option<[i64; 3]>,
+    grant: Option<String>,
+    #[serde(default)]
+    ver: Option<CarriedVersions>,
 }
 
 /// Of the user, the client and the consent.
@@ -105,9 +113,10 @@ impl Provider {
             acr: sign_in.acr(),
             amr: sign_in.method.amr(),
             sid: self.sid_of(client, sign_in.session),
+            grant: authorization.grant.map(|grant| self.grant_name(client, grant)),
             at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
             c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
-            ver: versions(authorization),
+            ver: self.carried_versions(client, versions(authorization).to_vec()),
             about: beside.about,
         };
         let meta = &client.meta;
@@ -144,9 +153,10 @@ impl Provider {
                 told_acr: Some(claims.acr),
                 session_ends: None,
             }),
+            grant: claims.grant.and_then(|name| self.grant_named(&client, &name)),
             client: claims.aud,
             expires_at: Timestamp::from_seconds(claims.exp),
-            versions: claims.ver,
+            versions: claims.ver.and_then(|carried| self.versions_carried(&client, carried)?.try_into().ok()),
         }))
     }
 

@@ -4,7 +4,7 @@
 //!
 //! Next door: `keys::pairwise`, which makes and reads pairwise ones.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Provider;
 use crate::domain::authorization::{Act, Actor, Authorization, Subject};
@@ -69,6 +69,26 @@ impl Provider {
         }
     }
 
+    /// Versions as tokens of `client` carry them.
+    pub fn carried_versions(&self, client: &Client, versions: Vec<i64>) -> CarriedVersions {
+        match sector(client) {
+            Some(sector) => {
+                let nonce = self.env.random();
+                CarriedVersions::Encrypted(pairwise::versions(&self.master, &sector, nonce, &versions))
+            }
+            None => CarriedVersions::Plain(versions),
+        }
+    }
+
+    /// The versions that a token of `client` carries; `None` where the client had another sector then.
+    pub fn versions_carried(&self, client: &Client, carried: CarriedVersions) -> Option<Vec<i64>> {
+        match (sector(client), carried) {
+            (Some(sector), CarriedVersions::Encrypted(text)) => pairwise::versions_of(&self.master, &sector, &text),
+            (None, CarriedVersions::Plain(versions)) => Some(versions),
+            _ => None,
+        }
+    }
+
     /// The claim `act` (RFC 8693 §4.1) of a token of `client`: users as that client knows them, clients by their id.
     pub fn act_claim(&self, client: &Client, act: &Act) -> ActClaim {
         ActClaim {
@@ -79,6 +99,14 @@ impl Provider {
             act: act.act.as_ref().map(|act| Box::new(self.act_claim(client, act))),
         }
     }
+}
+
+/// The claim `ver`: numbers, which two pairwise clients could compare, so theirs are encrypted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CarriedVersions {
+    Plain(Vec<i64>),
+    Encrypted(String),
 }
 
 /// Who acts for the subject of a token, and for whom they acted themselves.

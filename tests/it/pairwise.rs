@@ -20,8 +20,7 @@ const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ORDERS: &str = "https://orders.example.com";
 
 /// What is the same for everybody, or says when and how and not who. docs/security.md has the same list.
-const ALLOWED: [&str; 20] = [
-    "ver",
+const ALLOWED: [&str; 19] = [
     ORDERS,
     "acr",
     "active",

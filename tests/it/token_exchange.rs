@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::domain::ids::ClientId;
+use signet::domain::ids::{ClientId, GrantId};
 use signet::manage::{By, apis, clients, consents, people};
+use signet::store::revoked_tokens;
 
 use crate::support::{SECRET, Server};
 use crate::token::claims;
@@ -322,6 +323,96 @@ async fn an_id_token_is_traded_for_what_its_client_may_have() {
     server.advance(3600);
     let form = [("grant_type", GRANT), ("subject_token", text(&app, "id_token")), ("subject_token_type", ID)];
     assert_eq!(server.token_as("both", &form).await.1["error"], "invalid_request", "expired");
+}
+
+/// What an ID token is traded for ends with its grant, and a grant that has ended has no ID token to trade.
+#[tokio::test]
+async fn an_id_token_is_not_exchanged_after_its_grant() {
+    let server = with_services().await;
+    for what in ["revoked", "reused"] {
+        let app = tokens(&server, "openid offline_access read").await;
+        let form = [("grant_type", GRANT), ("subject_token", text(&app, "id_token")), ("subject_token_type", ID)];
+        let (status, traded) = server.token_as("both", &form).await;
+        assert_eq!(status, 200, "{traded}");
+        let refresh = text(&app, "refresh_token");
+        if what == "revoked" {
+            let request = reqwest::Client::new().post(format!("{}/oauth2/revoke", server.url));
+            request.basic_auth("web", Some(SECRET)).form(&[("token", refresh)]).send().await.unwrap();
+        } else {
+            let refreshing = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+            assert_eq!(server.token(&refreshing).await.0, 200);
+            server.advance(61);
+            assert_eq!(server.token(&refreshing).await.0, 400);
+        }
+        assert!(!active(&server, "both", text(&traded, "access_token")).await, "{what}");
+        let (_, refused) = server.token_as("both", &form).await;
+        assert_eq!(refused["error"], "invalid_request", "{what}");
+    }
+}
+
+/// One in which `both` acts for alice by a token of bob's, and that token.
+async fn with_bob() -> (Server, String) {
+    let server = with_services().await;
+    server.user("bob").await;
+    let policy = json!([{ "client": "web", "delegation": true }]);
+    let signs_in = json!({
+        "redirect_uris": [crate::support::CALLBACK],
+        "grant_types": ["authorization_code", GRANT],
+        "token_exchange": policy,
+        "consent": "trusted",
+    });
+    service(&server, "helpdesk", signs_in).await;
+    let browser = server.browser();
+    browser.sign_in_as("bob").await;
+    let code = browser.open(&server.authorize(&[("client_id", "helpdesk"), ("scope", "openid")])).await;
+    let code = code.err().expect("a callback")["code"].clone();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", crate::support::CALLBACK),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    let (status, bobs) = server.token_as("helpdesk", &form).await;
+    assert_eq!(status, 200, "{bobs}");
+    (server, text(&bobs, "access_token").to_owned())
+}
+
+/// RFC 8693 §4.1: a delegation is bob's acting for alice, so it ends with either.
+#[tokio::test]
+async fn a_delegation_ends_with_the_user_who_acts() {
+    for deed in ["disabled", "deleted"] {
+        let (server, bobs) = with_bob().await;
+        let app = tokens(&server, "openid read").await;
+        let acting = [("actor_token", bobs.as_str()), ("actor_token_type", ACCESS)];
+        let (status, traded) = trade(&server, "helpdesk", text(&app, "access_token"), &acting).await;
+        assert_eq!(status, 200, "{traded}");
+        let token = text(&traded, "access_token");
+        let bob = server.person("bob").await.id;
+        assert_eq!(claims(token)["act"]["sub"], bob.to_string());
+        assert!(active(&server, "helpdesk", token).await);
+        let (manager, by) = (server.app.manager(), By::command_line());
+        match deed {
+            "disabled" => drop(people::disable(&manager, &by, bob).await.unwrap()),
+            _ => people::delete(&manager, &by, bob).await.unwrap(),
+        }
+        assert!(!active(&server, "helpdesk", token).await, "{deed}");
+        assert_eq!(trade(&server, "helpdesk", text(&app, "access_token"), &acting).await.0, 400, "{deed}");
+        assert!(active(&server, "web", text(&app, "access_token")).await);
+    }
+}
+
+/// By the database: a node that has not heard of the revocation yet issues nothing by it.
+#[tokio::test]
+async fn a_revoked_actor_token_acts_for_nobody() {
+    let (server, bobs) = with_bob().await;
+    let app = tokens(&server, "openid read").await;
+    let jti: uuid::Uuid = claims(&bobs)["jti"].as_str().unwrap().parse().unwrap();
+    // The row alone, as another node has written it before this one reads the change feed.
+    let write = server.app.store().write(move |tx| Box::pin(revoked_tokens::insert_grant(tx, GrantId(jti))));
+    write.await.unwrap();
+    let acting = [("actor_token", bobs.as_str()), ("actor_token_type", ACCESS)];
+    let (_, refused) = trade(&server, "helpdesk", text(&app, "access_token"), &acting).await;
+    assert_eq!(refused["error"], "invalid_request");
 }
 
 /// A grant that goes on without the session stays what it is; what is traded for its tokens hangs on the session.

@@ -19,7 +19,7 @@ use crate::domain::secret::Secret;
 use crate::domain::version::{Fingerprint, Versioned};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
-use crate::protocol::access_token::{Audience, Plan};
+use crate::protocol::access_token::{Audience, Plan, Verified};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::{for_token, known_version};
@@ -79,6 +79,23 @@ struct Presented {
     jti: Option<String>,
 }
 
+impl Presented {
+    /// With the version of a user who acts: what is issued depends on it as well.
+    fn and_of_actor(mut self, version: Option<(Versioned, i64)>) -> Self {
+        self.authorization.versions.extend(version);
+        self
+    }
+}
+
+/// Who is to be named as acting.
+struct Acting {
+    act: Option<Act>,
+    /// When the actor's token ends.
+    ends: Option<Timestamp>,
+    /// Of the user who acts, under which the actor's token was issued.
+    version: Option<(Versioned, i64)>,
+}
+
 impl Provider {
     pub(super) async fn exchange_token(&self, asking: Asking<'_>, exchange: Exchange<'_>) -> Result<TokenSet> {
         let client = asking.client;
@@ -94,8 +111,9 @@ impl Provider {
             // Whoever stole it could be rid of what it is bound to.
             return Err(invalid("The subject token is bound, and is traded only for one that is."));
         }
-        let (act, ends) = self.actor(&asking, &subject, exchange.actor_token).await?;
+        let Acting { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
         let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
+        let subject = subject.and_of_actor(version);
         let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         let plan = plan.within(expires_at, now);
@@ -152,7 +170,7 @@ impl Provider {
     async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
-        let Some(sign_in) = said.sign_in else { return Ok(None) };
+        let (Some(sign_in), Some(grant)) = (said.sign_in, said.grant) else { return Ok(None) };
         let Some(client) = self.client(&said.client).await? else { return Ok(None) };
         let allowed = if client.is_trusted() {
             client.meta.permissions()
@@ -163,6 +181,7 @@ impl Provider {
         let authorization = Authorization {
             subject: Subject::User(said.user),
             sign_in: Some(sign_in),
+            grant: Some(grant),
             ..Authorization::of_client(client.id.clone(), without_offline_access(allowed))
         };
         let Some([user, of_client, consent]) = said.versions else { return Ok(None) };
@@ -177,13 +196,8 @@ impl Provider {
         Ok(is_active.then_some(Presented { authorization, audience: None, expires_at: said.expires_at, jti: None }))
     }
 
-    /// Who is to be named as acting for the subject, by the policy for this pair of clients; and when their token ends.
-    async fn actor(
-        &self,
-        asking: &Asking<'_>,
-        subject: &Presented,
-        actor_token: Option<&str>,
-    ) -> Result<(Option<Act>, Option<Timestamp>)> {
+    /// Who is to be named as acting for the subject, by the policy for this pair of clients.
+    async fn actor(&self, asking: &Asking<'_>, subject: &Presented, actor_token: Option<&str>) -> Result<Acting> {
         let (client, of) = (asking.client, &subject.authorization);
         if of.user().is_none() {
             return Err(invalid("The subject token is about no person."));
@@ -193,9 +207,9 @@ impl Provider {
         };
         let policy = client.meta.token_exchange.iter().find(|policy| policy.client == of.client);
         let policy = policy.ok_or_else(|| refused("no policy for tokens"))?;
-        let (actor, ends) = match actor_token {
-            None if policy.impersonation => return Ok((of.act.clone(), None)),
-            None => (Actor::Client(client.id.clone()), None),
+        let (actor, ends, version) = match actor_token {
+            None if policy.impersonation => return Ok(Acting { act: of.act.clone(), ends: None, version: None }),
+            None => (Actor::Client(client.id.clone()), None, None),
             Some(token) => {
                 let actor = self.verify_access_token(token).await?;
                 // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
@@ -203,13 +217,16 @@ impl Provider {
                 let actor = actor.filter(|actor| actor.authorization.act.is_none());
                 let actor = actor.filter(|actor| actor.is_confirmed_by(asking.certificate));
                 let actor = actor.ok_or_else(|| invalid("The actor token is none of this client's own."))?;
-                if !authorizations::is_current(self.store.read(), &actor.authorization, self.env.now(), Lock::None)
-                    .await?
-                {
+                if !self.is_current_by_database(&actor).await? {
                     return Err(invalid("The actor token is unknown, expired or revoked."));
                 }
-                let acting = actor.authorization.user().map_or_else(|| Actor::Client(client.id.clone()), Actor::User);
-                (acting, Some(actor.expires_at))
+                let user = actor.authorization.user();
+                let version = user.map(Versioned::User).and_then(|user| {
+                    let version = actor.authorization.version_of(&user)?;
+                    Some((user, version))
+                });
+                let acting = user.map_or_else(|| Actor::Client(client.id.clone()), Actor::User);
+                (acting, Some(actor.expires_at), version)
             }
         };
         if !policy.delegation {
@@ -219,7 +236,15 @@ impl Provider {
         if act.depth() > MOST_STEPS {
             return Err(invalid("Too many act for one another already."));
         }
-        Ok((Some(act), ends))
+        Ok(Acting { act: Some(act), ends, version })
+    }
+
+    /// Whether nothing that a verified token depends on has been revoked, nor the token alone, by the database.
+    async fn is_current_by_database(&self, token: &Verified) -> Result<bool> {
+        let (of, conn) = (&token.authorization, self.store.read());
+        let jti = token.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
+        Ok(authorizations::is_current(conn, of, self.env.now(), Lock::None).await?
+            && !authorizations::is_revoked_alone(conn, of.grant, jti).await?)
     }
 
     /// What the new token is worth: what was asked for, within what the old one has and what the client may have.
