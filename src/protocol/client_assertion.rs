@@ -19,7 +19,7 @@ use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
 use crate::store::quotas::{self, Kind};
-use crate::store::used_once;
+use crate::store::{CLOCK_MARGIN_SECONDS, used_once};
 
 /// RFC 7523 §2.2.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -113,7 +113,9 @@ impl Provider {
         until: Timestamp,
         address: &str,
     ) -> super::error::Result<bool> {
-        let entry = self.store.quota_entry(Kind::ClientAssertion, self.env.uuid(), address, until);
+        // As long as the row stays.
+        let swept_from = until.plus_seconds(CLOCK_MARGIN_SECONDS);
+        let entry = self.store.quota_entry(Kind::ClientAssertion, self.env.uuid(), address, swept_from);
         let claim = self.store.write(move |tx| {
             Box::pin(async move {
                 if !quotas::admit(tx, &entry).await? {

@@ -89,6 +89,7 @@ pub async fn consume(tx: &Tx, id: InteractionId) -> Result<bool> {
     Ok(row::Entity::delete_by_id(id.0).exec(tx.conn()).await?.rows_affected > 0)
 }
 
+/// One that goes some minutes early, by the clock of a fast node, is begun again by its user.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }
