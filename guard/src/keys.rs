@@ -45,8 +45,16 @@ struct Known {
     /// How often the issuer was asked, and when the last time ended.
     fetches: u64,
     ended_at: Option<i64>,
-    /// When asking for a key that was not in the set ended.
+    /// When the last fetch for a key that was not in the set ended.
     looked_for_at: Option<i64>,
+}
+
+/// Why the issuer is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// There are no keys, or they are old.
+    Due,
+    UnknownKey,
 }
 
 /// There are no keys that may be used, and the issuer does not answer.
@@ -79,7 +87,7 @@ impl Keys {
     pub async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<Key>>, NoKeys> {
         let (known, now) = (self.known(), (self.clock)());
         let Some(set) = known.usable(now) else {
-            self.fetch_if(known.fetches, |known, now| {
+            self.fetch_if(known.fetches, Reason::Due, |known, now| {
                 known.usable(now).is_none() && past(known.ended_at, SHORT_PAUSE, now)
             })
             .await;
@@ -93,40 +101,41 @@ impl Keys {
             return Ok(Some(Arc::clone(key)));
         }
         // After a rotation, or made up.
-        let asked = self.fetch_if(known.fetches, |known, now| past(known.looked_for_at, PAUSE, now)).await;
-        if asked {
-            self.mark(|known| known.looked_for_at = Some((self.clock)()));
-        }
+        self.fetch_if(known.fetches, Reason::UnknownKey, |known, now| past(known.looked_for_at, PAUSE, now)).await;
         let (known, now) = (self.known(), (self.clock)());
         Ok(known.usable(now).and_then(|set| set.get(kid).cloned()))
     }
 
-    /// Asks the issuer if `may` still says so when it is this request's turn; whether it was asked. Requests that waited
-    /// while another one asked have its result.
-    async fn fetch_if(self: &Arc<Self>, fetches: u64, may: impl Fn(&Known, i64) -> bool) -> bool {
+    /// Asks the issuer if `may` still says so when it is this request's turn. Requests that waited while another one asked
+    /// have its result.
+    async fn fetch_if(self: &Arc<Self>, fetches: u64, reason: Reason, may: impl Fn(&Known, i64) -> bool) {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let known = self.known();
         if known.fetches != fetches || !may(&known, (self.clock)()) {
-            return false;
+            return;
         }
-        // In a task of its own: a caller that goes away does not end it, for the others wait for it too.
-        tokio::spawn(Arc::clone(self).fetch(turn)).await.is_ok()
+        // In a task of its own: a caller that goes away does not end it, for the others wait for it too. It does not fail.
+        tokio::spawn(Arc::clone(self).fetch(turn, reason)).await.ok();
     }
 
     /// Asks the issuer while requests go on, unless somebody does already.
     fn fetch_beside(self: &Arc<Self>) {
         if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
-            tokio::spawn(Arc::clone(self).fetch(turn));
+            tokio::spawn(Arc::clone(self).fetch(turn, Reason::Due));
         }
     }
 
-    async fn fetch(self: Arc<Self>, _turn: OwnedMutexGuard<()>) {
+    async fn fetch(self: Arc<Self>, _turn: OwnedMutexGuard<()>, reason: Reason) {
         // It is in the log.
-        let _ = self.ask().await;
+        let _ = self.ask_because(reason).await;
     }
 
     /// Asks the issuer now. What was known stays where it does not answer.
     pub async fn ask(&self) -> Result<(), IssuerError> {
+        self.ask_because(Reason::Due).await
+    }
+
+    async fn ask_because(&self, reason: Reason) -> Result<(), IssuerError> {
         let found = self.discover().await;
         match &found {
             Ok(_) => tracing::debug!(issuer = self.issuer, "the issuer's keys were fetched"),
@@ -136,6 +145,9 @@ impl Keys {
         self.mark(|known| {
             known.fetches += 1;
             known.ended_at = Some(now);
+            if reason == Reason::UnknownKey {
+                known.looked_for_at = Some(now);
+            }
             if let Ok(set) = &found {
                 known.set = Some(Arc::clone(set));
                 known.got_at = now;

@@ -133,6 +133,28 @@ async fn while_the_issuer_hangs_requests_share_one_fetch() {
     assert_eq!((status(&api, "/me", &token).await, asks()), (200, 2));
 }
 
+/// A caller that goes away leaves the pause behind that its made-up key has to cost.
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_shorten_the_pause() {
+    let (key, stranger) = (Key::new("k", "ES256"), Key::new("stranger", "ES256"));
+    let issuer = Issuer::start(&[&key]).await;
+    let api = api(&guard(&issuer, &support::clock()));
+    let (good, unknown) = (key.token(&issuer.claims()), stranger.token(&issuer.claims()));
+    assert_eq!(status(&api, "/me", &good).await, 200);
+    let asks = || issuer.metadata_asked.load(Ordering::SeqCst);
+    issuer.was_asked.notified().await;
+    *issuer.hangs.lock().unwrap() = true;
+    let (other, token) = (api.clone(), unknown.clone());
+    let gone = tokio::spawn(async move { status(&other, "/me", &token).await });
+    issuer.was_asked.notified().await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    // This one waits for the end of that fetch, and the next one finds that it was made.
+    for _ in 0..2 {
+        assert_eq!((status(&api, "/me", &unknown).await, asks()), (401, 2));
+    }
+}
+
 async fn futures_of(all: Vec<tokio::task::JoinHandle<u16>>) -> Vec<u16> {
     let mut done = Vec::new();
     for one in all {
