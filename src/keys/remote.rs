@@ -1,5 +1,6 @@
 //! Key sets that are published at an address (`jwks_uri`): fetched when first needed, kept as long as the answer says
-//! (within bounds), fetched again for a key id that is not in them, at most once a minute.
+//! (within bounds), fetched again for a key id that is not in them, every five seconds at most: anybody can make up a key id,
+//! and a client that has just changed its keys waits no longer than that.
 //!
 //! One fetch at a time a client and address. Its result, a failure too, answers every request that waited for it, and a
 //! failure is remembered for a minute: a slow host costs its own client's requests some seconds once, and nobody else
@@ -32,8 +33,10 @@ const DEFAULT_TTL: i64 = 3600;
 const MAX_TTL: i64 = 43_200;
 /// Seconds after the last successful fetch until which a set may be used.
 pub const MAX_AGE: i64 = 86_400;
-/// Seconds between two fetches of one address.
+/// Seconds between two fetches of one address after one that failed, or of a set that is not fresh.
 const PAUSE: i64 = 60;
+/// Seconds between two fetches for keys that are not in a fresh set.
+const LOOK_UP_PAUSE: i64 = 5;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -152,11 +155,14 @@ impl RemoteKeys {
         };
         if ask {
             let outbound = self.outbound.named_by(source.named_by);
+            let (url, known, refreshed) = (source.url.to_owned(), known.clone(), slot.clone());
             // In a task of its own: a caller that goes away does not end it, for the others wait for it too.
-            let fetch = tokio::spawn(refresh(outbound, source.url.to_owned(), slot.clone(), turn, now));
+            let fetch = tokio::spawn(async move {
+                refresh(outbound, url, refreshed.clone(), turn, now).await;
+                // Put back, so that it is weighed again.
+                known.insert(name, refreshed);
+            });
             fetch.await.map_err(|_| KeysError::Fetch(OutboundError::Busy))?;
-            // Put back, so that it is weighed again.
-            known.insert(name, slot.clone());
         }
         slot.kept().current(now)
     }
@@ -212,9 +218,13 @@ impl Kept {
             return false;
         }
         let fresh = self.fresh_until.is_some_and(|until| now < until);
-        let lately = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) < PAUSE * 1000);
-        // A client that has just changed its keys is believed at once; made-up names cost a request a minute.
-        if lately(if fresh { self.looked_for_at } else { self.asked_at }) {
+        let has_failed = self.problem.is_some() || self.unusable.is_some();
+        let (last, pause) = match (fresh, has_failed) {
+            (true, false) => (self.looked_for_at, LOOK_UP_PAUSE),
+            (true, true) => (self.looked_for_at, PAUSE),
+            (false, _) => (self.asked_at, PAUSE),
+        };
+        if last.is_some_and(|last| now.since(last) < pause * 1000) {
             return false;
         }
         if fresh {

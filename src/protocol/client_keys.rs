@@ -12,7 +12,7 @@ use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::client::{Client, Registered};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{ClientId, EventId};
 use crate::domain::jwks::JwkSet;
 use crate::domain::secret::Secret;
 use crate::keys::client_jws::{self, Unverified, Verified};
@@ -56,18 +56,18 @@ impl Provider {
             (Some(keys), _) => Ok(Arc::new(keys.clone())),
             (None, Some(uri)) => {
                 let (owner, named_by) = (client.id.as_str(), client.named_by());
-                self.published_keys(KeySource { owner, url: uri.as_str(), named_by }, Some(client), wanted).await
+                self.published_keys(KeySource { owner, url: uri.as_str(), named_by }, Some(&client.id), wanted).await
             }
             (None, None) => Err(NoKeys::Unusable("the client has no keys".to_owned())),
         }
     }
 
-    /// The keys that are published at `source`. An event tells administrators when they have become too old to be used,
-    /// once until they are fetched again.
+    /// The keys that are published at `source`, of `client` unless they are another issuer's. An event tells administrators
+    /// when they have become too old to be used, once until they are fetched again.
     pub async fn published_keys(
         &self,
         source: KeySource<'_>,
-        client: Option<&Client>,
+        client: Option<&ClientId>,
         wanted: Wanted<'_>,
     ) -> std::result::Result<Arc<JwkSet>, NoKeys> {
         let now = self.env.now();
@@ -83,7 +83,7 @@ impl Provider {
             KeysError::Fetch(error) => error.is_temporary(),
             KeysError::Expired { .. } => true,
         };
-        if let (KeysError::Expired { fetched_at, problem, first: true }, Some(client)) = (&error, client)
+        if let KeysError::Expired { fetched_at, problem, first: true } = &error
             && source.named_by != NamedBy::Stranger
         {
             let hours = now.since(*fetched_at) / 3_600_000;
@@ -97,14 +97,14 @@ impl Provider {
         Err(NoKeys::Unusable(why))
     }
 
-    async fn record_expired_keys(&self, client: &Client, detail: String) -> Result<()> {
+    async fn record_expired_keys(&self, client: Option<&ClientId>, detail: String) -> Result<()> {
         let event = Event {
             id: EventId(self.env.uuid()),
             at: self.env.now(),
             kind: EventKind::ClientKeysExpired,
             actor: Actor::System,
             user: None,
-            client: Some(client.id.clone()),
+            client: client.cloned(),
             origin: Origin::default(),
             detail,
         };

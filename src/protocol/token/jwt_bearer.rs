@@ -69,7 +69,7 @@ impl Provider {
         let kid = header.get("kid").and_then(Value::as_str);
         let (owner, url, named_by) = (client.id.as_str(), trusted.jwks_uri.as_str(), client.named_by());
         let source = KeySource { owner, url, named_by };
-        let keys = self.published_keys(source, Some(client), kid.into()).await.map_err(|error| match error {
+        let keys = self.published_keys(source, Some(&client.id), kid.into()).await.map_err(|error| match error {
             NoKeys::Unavailable(error) => error,
             NoKeys::Unusable(why) => refused(why),
         })?;

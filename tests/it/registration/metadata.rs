@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 use signet::config::{Registration, SoftwareIssuer};
+use signet::domain::event::EventKind;
+use signet::store::events;
 
 use super::{open, register};
 use crate::support::receiver::{self, Answer, Receiver};
@@ -212,20 +214,44 @@ async fn a_sector_is_believed_when_its_file_lists_every_address() {
     assert_eq!(register(&server, &body).await.1["error"], "invalid_client_metadata", "several hosts need the file");
 }
 
+/// One that trusts software statements of `https://vouches.example`.
+async fn trusting_keys_at(jwks_uri: String) -> Server {
+    Server::start_with(|config| {
+        config.registration = Registration::Open;
+        receiver::reachable(config);
+        let issuer = "https://vouches.example".to_owned();
+        config.registration_policy.software_issuers = vec![SoftwareIssuer { issuer, jwks_uri }];
+    })
+    .await
+}
+
+/// Once, although they are no client's.
+#[tokio::test]
+async fn expired_keys_of_a_statement_issuer_are_recorded() {
+    let (there, key) = (Receiver::start().await, ClientKey::new("v1", "ES256"));
+    there.answer("/jwks", Answer::json(&key.jwks()));
+    let server = trusting_keys_at(there.at("/jwks")).await;
+    let statement = key.sign(&json!({ "iss": "https://vouches.example", "software_id": "s-1" }));
+    let body = json!({ "redirect_uris": ["https://app.example/cb"], "software_statement": statement });
+    assert_eq!(register(&server, &body).await.0, 201);
+    there.answer("/jwks", Answer::status(503));
+    server.advance(86_400);
+    for _ in 0..2 {
+        assert_eq!(register(&server, &body).await.0, 503);
+    }
+    let filter = events::Filter { kinds: vec![EventKind::ClientKeysExpired], most: 9, ..Default::default() };
+    let recorded = events::list(server.app.store().read(), &filter).await.unwrap();
+    assert_eq!(recorded.len(), 1);
+    assert!(recorded[0].client.is_none() && recorded[0].detail.contains(&there.at("/jwks")), "{}", recorded[0].detail);
+}
+
 /// RFC 7591 §2.3 and §3.2.2.
 #[tokio::test]
 async fn a_software_statement_is_believed_of_a_trusted_issuer() {
     let there = Receiver::start().await;
     let (key, stranger) = (ClientKey::new("v1", "ES256"), ClientKey::new("v1", "ES256"));
     there.answer("/jwks", Answer::json(&key.jwks()));
-    let jwks_uri = there.at("/jwks");
-    let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
-        receiver::reachable(config);
-        let issuer = "https://vouches.example".to_owned();
-        config.registration_policy.software_issuers = vec![SoftwareIssuer { issuer, jwks_uri }];
-    })
-    .await;
+    let server = trusting_keys_at(there.at("/jwks")).await;
     let claims = |issuer: &str| json!({ "iss": issuer, "software_id": "s-1", "client_name": "Vouched for" });
     let now = server.app.env().now().seconds();
     let mut old = claims("https://vouches.example");
