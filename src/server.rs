@@ -17,6 +17,8 @@ mod streams;
 mod tls;
 pub mod upkeep;
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
@@ -27,6 +29,9 @@ use crate::web::pages::setup;
 
 use tls::Certificate;
 use upkeep::Upkeep;
+
+/// Between two attempts to read the signing keys.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves until the process is asked to stop.
 pub async fn run(config: Config) -> Result<(), String> {
@@ -97,12 +102,21 @@ impl Stop {
     }
 }
 
-/// Reads the signing keys again whenever this node or another one has changed them.
+/// Reads the signing keys again whenever this node or another one has changed them, and every second until that succeeds:
+/// with the old ones this node would sign by a key that was taken out.
 pub async fn follow_keys(app: App) {
     let mut changed = app.store().authority().keys_changed();
     while changed.changed().await.is_ok() {
-        if let Err(error) = app.provider.keys.reload(app.store()).await {
-            tracing::error!(%error, "the signing keys cannot be read again");
+        let mut has_failed = false;
+        while let Err(error) = app.provider.keys.reload(app.store()).await {
+            // Said once, not every second.
+            if !std::mem::replace(&mut has_failed, true) {
+                tracing::error!(%error, "the signing keys cannot be read again");
+            }
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+        }
+        if has_failed {
+            tracing::info!("the signing keys have been read again");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! elsewhere. A node that has not read the feed for [`MAX_SILENCE`] answers nothing by it ([`Authority::is_in_touch`]).
 //! What is issued is decided by the database all the same ([`super::authorizations`]).
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct Authority {
     key_uses: KeyUses,
     revocations: Revocations,
     feed: Reader,
+    /// The database has been replaced, and what was read before is not yet forgotten.
+    is_starting_over: AtomicBool,
     /// When the last reading of the feed that succeeded began, and when the last one failed ([`Monotonic`]).
     read_at: AtomicI64,
     failed_at: AtomicI64,
@@ -89,6 +91,7 @@ impl Authority {
             key_uses: KeyUses::default(),
             revocations: Revocations::default(),
             feed: Reader::default(),
+            is_starting_over: AtomicBool::new(false),
             read_at: AtomicI64::new(i64::MIN),
             failed_at: AtomicI64::new(i64::MIN),
             catching_up: tokio::sync::Mutex::new(()),
@@ -159,6 +162,10 @@ impl Authority {
 
     async fn read_feed(&self, store: &Store) -> Result<()> {
         let now = store.env().uptime();
+        if self.is_starting_over.load(Ordering::SeqCst) {
+            // The last attempt failed half-way, after the feed had begun anew.
+            return self.start_over(store).await;
+        }
         match self.feed.read(store.read_feed(), |_, change| self.apply(change, now)).await? {
             Outcome::Read => Ok(()),
             Outcome::AnotherHistory => {
@@ -166,6 +173,7 @@ impl Authority {
                     "the database is in another state than the one that was read before (restored from a backup, or \
                      replaced by a standby): everything in memory is forgotten and read again"
                 );
+                self.is_starting_over.store(true, Ordering::SeqCst);
                 self.start_over(store).await
             }
         }
@@ -190,6 +198,7 @@ impl Authority {
         self.api_keys.changed(&Stripes::all());
         self.signature_keys.changed(&Stripes::all());
         self.client_certificates.changed(&Stripes::all());
+        self.is_starting_over.store(false, Ordering::SeqCst);
         Ok(())
     }
 

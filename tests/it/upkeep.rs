@@ -1,5 +1,6 @@
 //! What a node does in the background: sweeping what has expired, and signing keys that come and go by the clock.
 
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use signet::domain::event::{Actor, Event, EventKind, Origin};
 use signet::domain::ids::EventId;
@@ -10,18 +11,18 @@ use signet::manage::keys::Rotated;
 use signet::manage::{By, keys};
 use signet::server::follow_keys;
 use signet::server::upkeep::Upkeep;
-use signet::store::{signing_keys, throttle, used_once};
+use signet::store::{Change, signing_keys, throttle, used_once};
 
 use crate::budgets::Statements;
 use crate::support::program::within;
-use crate::support::{CALLBACK, Server};
+use crate::support::{CALLBACK, Server, log};
 
 const DAY: i64 = 86_400;
 const TABLES: [&str; 9] =
     ["session", "interaction", "code", "grant_family", "access_token", "throttle", "used_once", "event", "change_feed"];
 
 async fn counts(server: &Server) -> Vec<i64> {
-    use sea_orm::{ConnectionTrait as _, Statement};
+    use sea_orm::Statement;
     let db = server.app.store().read();
     let mut all = Vec::new();
     for table in TABLES {
@@ -177,6 +178,23 @@ async fn a_key_is_next_then_active_then_retired_then_gone() {
     upkeep.once(&server.app).await;
     within(5, || async { published(&server).await.len() == 10 }).await;
     assert!(!published(&server).await.contains(&kid(&old)));
+}
+
+/// Without a further change.
+#[tokio::test]
+async fn signing_keys_that_could_not_be_read_are_read_again() {
+    let server = Server::start().await;
+    tokio::spawn(follow_keys(server.app.clone()));
+    let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
+    db.execute_unprepared("ALTER TABLE signing_key RENAME TO hidden").await.unwrap();
+    let generation = || server.app.provider.keys.generation();
+    let before = generation();
+    server.app.store().write(|tx| Box::pin(async move { tx.tell(Change::Keys).await })).await.unwrap();
+    within(20, async || log::all().contains("the signing keys cannot be read again")).await;
+    assert_eq!(generation(), before);
+    db.execute_unprepared("ALTER TABLE hidden RENAME TO signing_key").await.unwrap();
+    within(20, async || generation() > before).await;
+    db.close().await.unwrap();
 }
 
 #[tokio::test]

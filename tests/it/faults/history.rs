@@ -87,6 +87,23 @@ async fn an_entry_with_another_tag_makes_a_node_start_over() {
     catch_up(&server).await;
 }
 
+/// It is repeated until it succeeds.
+#[tokio::test]
+async fn a_node_that_fails_to_start_over_tries_again() {
+    let server = Server::with_alice().await;
+    catch_up(&server).await;
+    assert!(!is_disabled(&server).await);
+    let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
+    let change = "UPDATE client SET disabled = true; UPDATE change_feed SET tag = tag + 1; \
+                  ALTER TABLE revoked_token RENAME TO hidden";
+    db.execute_unprepared(change).await.unwrap();
+    let store = server.app.store();
+    assert!(store.authority().catch_up(store).await.is_err());
+    db.execute_unprepared("ALTER TABLE hidden RENAME TO revoked_token").await.unwrap();
+    catch_up(&server).await;
+    assert!(is_disabled(&server).await);
+}
+
 async fn statuses(nodes: &[&Program]) -> Vec<u16> {
     let http = http();
     let mut all = Vec::new();
