@@ -2,21 +2,22 @@
 //!
 //! Every connection to PostgreSQL is bounded at both ends. The server ends a statement, a wait for a lock and a silent
 //! transaction, so that a node that stops or is cut off holds its locks for seconds. The pool gives up connections that
-//! do not answer, since TCP would wait for a quarter of an hour.
+//! do not answer, since TCP would wait for a quarter of an hour, and [`super::reads`] statements.
 //!
 //! Next door: [`super::schema`], which prepares what is opened here; [`super::writer`], which owns SQLite's one writing
 //! connection.
 
 use std::io::ErrorKind;
+use std::str::FromStr as _;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection as _, Executor as _};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, Executor as _};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use super::writer::Writer;
-use super::{Engine, Result, StoreError};
+use super::{Engine, PATIENCE, ReadPool, Result, StoreError};
 use crate::config::{Config, DatabaseUrl};
 
 /// Readers of `SQLite`.
@@ -60,18 +61,18 @@ pub(super) enum User {
 
 pub(super) async fn open(config: &Config, user: User) -> Result<Engine> {
     let url = config.database();
-    let (connections, timeouts) = match user {
-        User::Server => (config.database.pool_size, TIMEOUTS),
-        User::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS),
+    let (connections, timeouts, answer) = match user {
+        User::Server => (config.database.pool_size, TIMEOUTS, Some(PATIENCE)),
+        User::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS, None),
     };
     if url.is_sqlite() {
         let readers = traced(Database::connect(sqlite(&url, READERS)).await?);
-        Ok(Engine::Sqlite { readers, writer: Writer::start(url).await? })
+        Ok(Engine::Sqlite { readers: ReadPool::new(readers, answer), writer: Writer::start(url).await? })
     } else {
         let main = connections.saturating_sub(FEED_CONNECTIONS).max(1);
         let pool = traced(Database::connect(postgres(&url, main, timeouts)).await?);
         let feed = traced(Database::connect(postgres(&url, FEED_CONNECTIONS, timeouts)).await?);
-        Ok(Engine::Postgres { pool, feed })
+        Ok(Engine::Postgres { pool: ReadPool::new(pool, answer), feed: ReadPool::new(feed, answer) })
     }
 }
 
@@ -160,39 +161,59 @@ fn late() -> sqlx::Error {
     sqlx::Error::Io(ErrorKind::TimedOut.into())
 }
 
-/// Refuses a connection pooler that gives each transaction another connection: two connections that are open at the same
-/// time then share their session.
+/// Refuses a connection pooler that gives each transaction another connection (two connections that are open at the same
+/// time then share their session), or each statement.
 pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
-    let (one, two) = (lone(url).await?, lone(url).await?);
-    let told = async {
+    let (mut one, mut two) = (lone(url).await?, lone(url).await?);
+    let asked = async {
         for round in 0..3 {
             // Simple statements, since prepared ones are what such a pooler breaks.
             let (mine, name) = (format!("{}.{round}", std::process::id()), "signet.session");
-            one.execute_unprepared(&format!("SELECT set_config('{name}', '{mine}', false)")).await?;
+            run(&mut one, format!("SELECT set_config('{name}', '{mine}', false)")).await?;
             // Where this transaction has the session of the other connection, that one has lost it.
-            two.execute_unprepared("BEGIN").await?;
-            let shared = is_set(&two, name, &mine).await? || !is_set(&one, name, &mine).await?;
-            two.execute_unprepared("ROLLBACK").await?;
+            run(&mut two, "BEGIN".to_owned()).await?;
+            let shared = is_set(&mut two, name, &mine).await? || !is_set(&mut one, name, &mine).await?;
+            run(&mut two, "ROLLBACK".to_owned()).await?;
             if shared {
-                return Err(StoreError::TransactionPooler);
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     };
-    let told = told.await;
-    one.close().await?;
-    two.close().await?;
-    told
+    let late = |_| Err(late());
+    match tokio::time::timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(late) {
+        Ok(false) => {}
+        Ok(true) => return Err(StoreError::TransactionPooler),
+        // PgBouncer in statement mode refuses every transaction, as a violation of the protocol. PostgreSQL refuses none.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => {
+            return Err(StoreError::TransactionPooler);
+        }
+        Err(error) => return Err(unavailable(&error)),
+    }
+    // What was asked is answered.
+    for connection in [one, two] {
+        connection.close().await.ok();
+    }
+    Ok(())
 }
 
-async fn lone(url: &DatabaseUrl) -> Result<DatabaseConnection> {
-    let mut options = postgres(url, 1, TIMEOUTS);
-    options.min_connections(1);
-    Ok(Database::connect(options).await?)
+/// A connection that no pool tries, which would write to the log what is found here anyway.
+async fn lone(url: &DatabaseUrl) -> Result<PgConnection> {
+    let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| unavailable(&error))?;
+    let options = options.application_name("signet").extra_float_digits(None).disable_statement_logging();
+    let opened = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+    opened.unwrap_or_else(|_| Err(late())).map_err(|error| unavailable(&error))
 }
 
-/// Whether a setting of the session has that value. A statement that fails says so, since simple ones return no rows here.
-async fn is_set(conn: &DatabaseConnection, name: &str, value: &str) -> Result<bool> {
+fn unavailable(error: &sqlx::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+async fn run(conn: &mut PgConnection, sql: String) -> sqlx::Result<PgQueryResult> {
+    conn.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await
+}
+
+async fn is_set(conn: &mut PgConnection, name: &str, value: &str) -> sqlx::Result<bool> {
     let sql = format!("SELECT 1 WHERE current_setting('{name}', true) = '{value}'");
-    Ok(conn.execute_unprepared(&sql).await?.rows_affected() == 1)
+    Ok(run(conn, sql).await?.rows_affected() == 1)
 }

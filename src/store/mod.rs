@@ -34,6 +34,7 @@ pub mod people;
 pub mod pushed_requests;
 pub mod quotas;
 mod readiness;
+mod reads;
 pub mod revocations;
 pub mod revoked_tokens;
 mod schema;
@@ -56,7 +57,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
+use sea_orm::{DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -64,6 +65,7 @@ pub use authority::Authority;
 pub use database_clock::CLOCK_MARGIN_SECONDS;
 pub use feed::Change;
 pub use kept::Stripes;
+pub use reads::ReadPool;
 pub use schema::migrate;
 /// What reads the database: a pool of connections, or one transaction's.
 pub use sea_orm::ConnectionTrait as Connection;
@@ -86,10 +88,11 @@ pub enum StoreError {
     /// It is not as the migrations make it.
     #[error("the database is damaged: {0}; restore a backup, or repair it by hand")]
     Damaged(String),
-    /// A pooler that gives each transaction another connection.
+    /// A pooler that gives each transaction or statement another connection.
     #[error(
-        "the database is behind a connection pooler in transaction mode, in which prepared statements and notifications \
-         do not work: set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL directly"
+        "the database is behind a connection pooler in transaction or statement mode, in which prepared statements and \
+         notifications do not work: set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL \
+         directly"
     )]
     TransactionPooler,
     /// A unique value exists already.
@@ -183,8 +186,8 @@ struct Inner {
 }
 
 enum Engine {
-    Sqlite { readers: DatabaseConnection, writer: writer::Writer },
-    Postgres { pool: DatabaseConnection, feed: DatabaseConnection },
+    Sqlite { readers: ReadPool, writer: writer::Writer },
+    Postgres { pool: ReadPool, feed: ReadPool },
 }
 
 /// How long open transactions have at the end.
@@ -230,9 +233,9 @@ impl Store {
         Ok(store)
     }
 
-    /// A connection for reading.
+    /// A connection for reading. Each statement of a server's fails after ten seconds without an answer.
     #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &ReadPool {
         match &self.inner.engine {
             Engine::Sqlite { readers, .. } => readers,
             Engine::Postgres { pool, .. } => pool,
@@ -270,13 +273,13 @@ impl Store {
     fn announcements(&self, changed: Arc<Notify>) -> JoinSet<()> {
         let mut listening = JoinSet::new();
         if let Engine::Postgres { feed, .. } = &self.inner.engine {
-            listening.spawn(feed::listen::run(feed.get_postgres_connection_pool().clone(), changed));
+            listening.spawn(feed::listen::run(feed.pool().get_postgres_connection_pool().clone(), changed));
         }
         listening
     }
 
     /// A connection for reading the change feed, which does not wait for those that requests use.
-    fn read_feed(&self) -> &DatabaseConnection {
+    fn read_feed(&self) -> &ReadPool {
         match &self.inner.engine {
             Engine::Sqlite { readers, .. } => readers,
             Engine::Postgres { feed, .. } => feed,
@@ -293,7 +296,7 @@ impl Store {
             Engine::Sqlite { writer, .. } => writer.run(env.clone(), work).await?,
             Engine::Postgres { pool, .. } => {
                 let run = async {
-                    let tx = Tx::new(pool.begin().await?, env.clone());
+                    let tx = Tx::new(pool.pool().begin().await?, env.clone());
                     let value = work(&tx).await?;
                     let (conn, told) = tx.told();
                     conn.commit().await?;
@@ -321,9 +324,9 @@ impl Store {
             let pools = match &self.inner.engine {
                 Engine::Sqlite { readers, writer } => {
                     writer.close().await;
-                    vec![readers.clone()]
+                    vec![readers.pool().clone()]
                 }
-                Engine::Postgres { pool, feed } => vec![pool.clone(), feed.clone()],
+                Engine::Postgres { pool, feed } => vec![pool.pool().clone(), feed.pool().clone()],
             };
             for pool in pools {
                 if let Err(error) = pool.close().await {

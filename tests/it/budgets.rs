@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
 use tracing::Dispatch;
 use tracing::field::{Field, Visit};
@@ -142,7 +142,8 @@ async fn every_statement_of_a_hot_path_is_an_index_look_up() {
     drop(guard);
     let (reads, writes) = statements.take();
     assert!(reads.len() > 10 && writes.len() > 10);
-    let db = server.app.store().read().begin().await.unwrap();
+    let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
+    let db = db.begin().await.unwrap();
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan")
             .await

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, FromQueryResult, QueryOrder, QuerySelect, Statement};
 
-use super::super::{Result, StoreError, from_json, settings};
+use super::super::{ReadPool, Result, StoreError, from_json, settings};
 use super::{Change, row};
 use crate::env::Timestamp;
 
@@ -88,7 +88,7 @@ const SQLITE: &str = "SELECT NULL AS snapshot, $4 IS NULL AS forward, \
 impl Reader {
     /// Starts anew at the first entry since `at`, in whatever database there is now. The next reading returns every entry
     /// from there on but those of revoked tokens, which the caller then reads from their table.
-    pub(crate) async fn begin(&self, conn: &DatabaseConnection, at: Timestamp) -> Result<()> {
+    pub(crate) async fn begin(&self, conn: &ReadPool, at: Timestamp) -> Result<()> {
         settle_transaction_ids(conn).await?;
         let newest = row::Entity::find().order_by_desc(row::Column::Seq).limit(1).one(conn).await?;
         let first = row::Entity::find().filter(row::Column::At.gte(at.0)).order_by_asc(row::Column::Seq).limit(1);
@@ -103,11 +103,7 @@ impl Reader {
 
     /// Hands every entry that has become visible since the last reading to `apply`. Moves on only when it has handed over
     /// all, so that a reading that is given up is made again whole.
-    pub(crate) async fn read(
-        &self,
-        conn: &DatabaseConnection,
-        mut apply: impl FnMut(Timestamp, &Change),
-    ) -> Result<Outcome> {
+    pub(crate) async fn read(&self, conn: &ReadPool, mut apply: impl FnMut(Timestamp, &Change)) -> Result<Outcome> {
         let start = self.0.lock().map_err(poisoned)?.clone();
         let mut next = start.clone();
         let (mut page_end, mut first_page) = (0, true);
@@ -153,7 +149,7 @@ fn poisoned<T>(_: T) -> StoreError {
     StoreError::Unavailable("the feed's position is lost".to_owned())
 }
 
-async fn page(conn: &DatabaseConnection, start: &Position, page_end: i64) -> Result<Vec<Line>> {
+async fn page(conn: &ReadPool, start: &Position, page_end: i64) -> Result<Vec<Line>> {
     let engine = conn.get_database_backend();
     let sql = if engine == DbBackend::Postgres { POSTGRES } else { SQLITE };
     let known = start.known.map_or(0, |(seq, _)| seq);
@@ -164,7 +160,7 @@ async fn page(conn: &DatabaseConnection, start: &Position, page_end: i64) -> Res
 
 /// Takes transaction ids out of the feed that this server has not given: a dump brings those of another server along,
 /// whose rows would otherwise be taken for new ones for as long as this server has not reached them.
-async fn settle_transaction_ids(conn: &DatabaseConnection) -> Result<()> {
+async fn settle_transaction_ids(conn: &ReadPool) -> Result<()> {
     if conn.get_database_backend() == DbBackend::Postgres {
         let sql = "UPDATE change_feed SET xid = 0 WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
         conn.execute_unprepared(sql).await?;

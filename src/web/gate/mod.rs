@@ -10,6 +10,7 @@ mod answers;
 pub mod sign_in;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -32,6 +33,8 @@ use crate::store::gate_record::Refused;
 
 /// Header fields of a question, names and values.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
+/// For an answer, all that it asks of the database included. A proxy waits longer (nginx: 60 seconds).
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// With Envoy the original target stands behind the gate's own address: as it was sent, not as a router decodes it. A
 /// fragment is taken off by hyper, unseen; Envoy refuses a request with one before it asks (CVE-2021-32779).
@@ -42,7 +45,17 @@ pub async fn verify(State(app): State<App>, request: Request) -> Response {
     let named = target.strip_prefix(GATE).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
     let end = named.find(['/', '?']).unwrap_or(named.len());
     let (gate, behind) = named.split_at(end);
-    answer(&app, gate, Some(behind).filter(|behind| !behind.is_empty()), &parts).await
+    let answer = answer(&app, gate, Some(behind).filter(|behind| !behind.is_empty()), &parts);
+    tokio::time::timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_| undecided(&app, gate, tally::NO_GATE, "no answer in time"))
+}
+
+/// Lets nobody in. `web::layers` adds `Retry-After`.
+fn undecided(app: &App, gate: &str, known: &str, cause: &str) -> Response {
+    tracing::error!(cause, gate, "the gate cannot decide, and lets nobody in");
+    app.gate.tally.count(app.env().now(), known, "", tally::UNAVAILABLE);
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
 }
 
 async fn answer(app: &App, gate: &str, behind: Option<&str>, parts: &Parts) -> Response {
@@ -130,9 +143,7 @@ impl Question<'_> {
     }
 
     fn undecided(&self, cause: &str) -> Response {
-        tracing::error!(cause, gate = self.asked.gate, "the gate cannot decide, and lets nobody in");
-        self.app.gate.tally.count(self.app.env().now(), self.known, "", tally::UNAVAILABLE);
-        StatusCode::SERVICE_UNAVAILABLE.into_response()
+        undecided(self.app, self.asked.gate, self.known, cause)
     }
 
     fn refuse(&self, refusal: &Refusal, allowance: Option<Allowance>) -> Response {

@@ -6,11 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use sea_orm::{ConnectionTrait as _, Database, Statement, TransactionTrait as _};
+use serde_json::json;
+use signet::config::DatabaseUrl;
+use signet::domain::ids::ClientId;
+use signet::store::apis;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{document, http, postgres, push, status};
+use crate::gate::{ask, put_api};
+use crate::support::Server;
 use crate::support::program::{Program, within};
 
 /// A way to the database that can lose everything. What was connected then stays silent for ever, as after a failover.
@@ -94,4 +101,41 @@ async fn a_cut_off_node_answers_503_and_recovers() {
     let stopping = Instant::now();
     running.stop();
     assert!(stopping.elapsed() < Duration::from_secs(40), "a stop is bounded: {:?}", stopping.elapsed());
+}
+
+/// What is under way when the packets are lost gets no answer, and no error either: reading is given up, and the gate
+/// answers all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_under_way_has_ten_seconds() {
+    if !postgres() {
+        return;
+    }
+    let (wire, to): (_, url::Url) = (Wire::default(), std::env::var("TEST_POSTGRES_URL").unwrap().parse().unwrap());
+    let address = wire.lay(SocketAddr::from(([127, 0, 0, 1], to.port().unwrap()))).await;
+    let mut direct = String::new();
+    let server = Server::start_with(|config| {
+        config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
+        config.database().as_str().clone_into(&mut direct);
+        let name = direct.rsplit('/').next().unwrap();
+        config.database_url = DatabaseUrl::try_from(format!("postgres://postgres@{address}/{name}")).ok();
+    })
+    .await;
+    put_api(&server, json!({})).await;
+    server.app.store().authority().distrust(&ClientId::parse("web").unwrap());
+    let other = Database::connect(&direct).await.unwrap();
+    let lock = other.begin().await.unwrap();
+    lock.execute_unprepared("LOCK TABLE api IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = async {
+        within(4, async || {
+            let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            other.query_all_raw(Statement::from_string(other.get_database_backend(), sql)).await.unwrap().len() == 2
+        })
+        .await;
+        wire.cut();
+    };
+    let reading = apis::all(server.app.store().read());
+    let all = async { tokio::join!(waiting, reading, ask(&server, "orders", &[])) };
+    let (_, read, answer) = tokio::time::timeout(Duration::from_secs(20), all).await.expect("both are given up");
+    assert!(read.is_err());
+    assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (503, true));
 }

@@ -1,4 +1,4 @@
-//! `PgBouncer` (PostgreSQL): session mode works, transaction mode is refused at the start.
+//! `PgBouncer` (PostgreSQL): session mode works, transaction and statement mode are refused at the start.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -78,15 +78,19 @@ async fn a_pooler_in_session_mode_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_pooler_in_transaction_mode_is_refused() {
+async fn a_pooler_in_another_mode_is_refused() {
     if !postgres() {
         return;
     }
-    let mut program = Program::new().await;
-    let pooler = Pooler::start("transaction", &program.database_name()).await;
-    program.set("SIGNET_DATABASE_URL", &pooler.url);
-    for command in [["serve"].as_slice(), &["migrate"], &["user", "list"]] {
-        let line = program.run(command).refused();
-        assert!(line.contains("pool_mode = session"), "{line}");
+    for mode in ["transaction", "statement"] {
+        let mut program = Program::new().await;
+        let pooler = Pooler::start(mode, &program.database_name()).await;
+        program.set("SIGNET_DATABASE_URL", &pooler.url);
+        for command in [["serve"].as_slice(), &["migrate"], &["user", "list"]] {
+            let line = program.run(command).refused();
+            assert!(line.contains("pool_mode = session"), "{mode}: {line}");
+        }
+        let said = program.run(&["doctor"]);
+        assert!(said.out.contains("pool_mode = session"), "{mode}: {}", said.out);
     }
 }
