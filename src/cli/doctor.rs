@@ -1,9 +1,10 @@
 //! `signet doctor`: looks at everything a start depends on, and says of each what is wrong and how to mend it.
 //!
-//! It changes nothing but for a row that it writes and deletes: an older schema is left as it is, and a database or a
-//! master key that is not there yet is not made.
+//! It changes nothing but for a row and a file that it writes and deletes: an older schema is left as it is, and a folder, a
+//! database or a master key that is not there yet is not made.
 
-use std::os::unix::fs::PermissionsExt as _;
+mod modes;
+
 use std::path::Path;
 
 use super::{print, said};
@@ -13,7 +14,7 @@ use crate::keys::master::FILE;
 use crate::keys::{Keyring, MasterKey};
 use crate::manage::client_addresses::newest_unreadable;
 use crate::outbound::Outbound;
-use crate::store::{Store, StoreError, events};
+use crate::store::{self, Store, StoreError, events};
 
 /// How many things are wrong.
 #[derive(Default)]
@@ -46,6 +47,7 @@ pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
             addresses(&config, &mut findings);
             tls(&config, &mut findings);
             outbound(&config, &mut findings);
+            modes(&config, file, &mut findings);
             if folder {
                 kept(&config, &mut findings).await;
             }
@@ -62,11 +64,12 @@ pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
 /// Whether the folder can be used; it is tried, since permissions alone do not tell (read-only mounts, full disks).
 fn data_dir(config: &Config, findings: &mut Findings) -> bool {
     let folder = &config.data_dir;
-    let trial = folder.join(".doctor");
-    let tried = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&trial, b"signet doctor"))
-        .and_then(|()| std::fs::remove_file(&trial));
+    let tried = try_to_write(folder);
     match tried {
+        Ok(()) if !folder.exists() => {
+            note("data_dir", &format!("{} is not there yet: it is made at the first start", folder.display()));
+            true
+        }
         Ok(()) => {
             good("data_dir", &format!("{} can be written to", folder.display()));
             true
@@ -80,6 +83,14 @@ fn data_dir(config: &Config, findings: &mut Findings) -> bool {
             false
         }
     }
+}
+
+/// Writes a file and deletes it: in the folder, or where it does not exist in the nearest one above that does.
+fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
+    let trial = there.join(".doctor");
+    std::fs::write(&trial, b"signet doctor").and_then(|()| std::fs::remove_file(&trial))
 }
 
 fn addresses(config: &Config, findings: &mut Findings) {
@@ -159,19 +170,17 @@ async fn kept(config: &Config, findings: &mut Findings) {
         Ok(None) => {}
         Err(error) => findings.wrong("master key", &said(error)),
     }
-    modes(config, findings);
-    let has_database = config.database_url.is_some() || config.data_dir.join("signet.db").exists();
-    if !has_database {
-        if matches!(master, Ok(None)) {
-            note("master key", "is made at the first start");
-        }
-        note("database", "is made at the first start");
-        clock(env.now(), None, findings);
-        return;
-    }
     let shown = config.database().shown();
-    let store = match Store::open_as_it_is(config, env.clone()).await {
-        Ok(store) => store,
+    let store = match Store::open_if_there(config, env.clone()).await {
+        Ok(Some(store)) => store,
+        Ok(None) => {
+            if matches!(master, Ok(None)) {
+                note("master key", "is made at the first start");
+            }
+            let place = store::sqlite_path(&config.database()).map_or(shown, |path| path.display().to_string());
+            note("database", &format!("{place} holds nothing yet: it is made at the first start"));
+            return clock(env.now(), None, findings);
+        }
         Err(error @ StoreError::Unavailable(_)) => {
             findings
                 .wrong("database", &format!("{shown}: {} (check database_url and that it is running)", said(error)));
@@ -235,21 +244,17 @@ async fn belong_together(config: &Config, store: &Store, master: Option<MasterKe
     }
 }
 
-/// Who may read what only this user should: the master key opens every secret in the database.
-fn modes(config: &Config, findings: &mut Findings) {
-    let files = [FILE, "signet.db", "signet.db-wal", "signet.db-shm"];
-    let open: Vec<String> = files
-        .into_iter()
-        .map(|name| config.data_dir.join(name))
-        .filter(|path| path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0))
-        .map(|path| path.display().to_string())
-        .collect();
+/// The master key opens every secret in the database.
+fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
+    let open = modes::readable_by_others(config, file);
     if open.is_empty() {
-        good("file modes", "nobody else reads the master key or the database");
-    } else {
-        let open = open.join(" ");
-        findings.wrong("file modes", &format!("other users of this machine can read {open}: chmod 600 {open}"));
+        return good("file modes", "nobody else reads the master key, the database, or other secrets");
     }
+    let commands: Vec<String> = open.iter().map(|(path, mode)| format!("chmod {mode} {}", path.display())).collect();
+    findings.wrong(
+        "file modes",
+        &format!("other users of this machine can read files with secrets: {}", commands.join("; ")),
+    );
 }
 
 /// A minute is what relying parties commonly forgive in `iat` and `exp`.

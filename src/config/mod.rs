@@ -244,16 +244,27 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the key that is unknown or wrong.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut figment = Figment::new();
-        match file {
-            Some(path) if !path.is_file() => return Err(ConfigError::Missing(path.to_owned())),
-            Some(path) => figment = figment.merge(Toml::file_exact(path)),
-            None => figment = figment.merge(Toml::file("signet.toml")),
+        if let Some(path) = file.filter(|path| !path.is_file()) {
+            return Err(ConfigError::Missing(path.to_owned()));
         }
+        let figment = in_file(file);
         // SIGNET_CONFIG names the file itself and is no key in it.
         let environment = Env::prefixed("SIGNET_").ignore(&["config"]).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
         config.check()
+    }
+
+    /// Returns the file that [`Self::load`] reads if a secret stands in it: `master_key`, or a password in `database_url`.
+    #[must_use]
+    pub fn file_with_secrets(file: Option<&Path>) -> Option<PathBuf> {
+        let figment = in_file(file);
+        let url = figment.extract_inner::<String>("database_url").ok().and_then(|url| url::Url::parse(&url).ok());
+        let has_password =
+            url.is_some_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"));
+        if !has_password && !figment.contains("master_key") {
+            return None;
+        }
+        figment.metadata().find_map(|metadata| metadata.source.as_ref()?.file_path().map(Path::to_owned))
     }
 
     fn check(self) -> Result<Self, ConfigError> {
@@ -296,6 +307,11 @@ impl Config {
     pub fn secure(&self) -> bool {
         self.issuer.is_https()
     }
+}
+
+/// The settings of the file alone.
+fn in_file(file: Option<&Path>) -> Figment {
+    Figment::new().merge(file.map_or_else(|| Toml::file("signet.toml"), Toml::file_exact))
 }
 
 /// figment's several errors as one line: at which key, from where, what.

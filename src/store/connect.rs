@@ -84,6 +84,16 @@ pub(super) async fn for_migration(url: &DatabaseUrl) -> Result<DatabaseConnectio
     Ok(Database::connect(postgres(url, 1, MIGRATION_TIMEOUTS)).await?)
 }
 
+/// One connection by which nothing is made: of `SQLite` not even the journal mode is changed.
+pub(super) async fn for_looking(url: &DatabaseUrl) -> Result<DatabaseConnection> {
+    if !url.is_sqlite() {
+        return Ok(Database::connect(postgres(url, 1, TIMEOUTS)).await?);
+    }
+    let mut options = ConnectOptions::new(url.as_str());
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|o| o.create_if_missing(false).read_only(true));
+    Ok(Database::connect(options).await?)
+}
+
 /// Writes each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
 pub(super) fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
     db.set_metric_callback(|info| {

@@ -3,7 +3,7 @@
 //! How to use it. Reading: `people::by_id(store.read(), id)`; a read never waits for the writer. Writing:
 //! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
 //! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
-//! `schema` migrates and checks, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
+//! `schema` migrates, `fingerprint` compares with what migrations make, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
 //! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
 
 pub mod access_tokens;
@@ -22,6 +22,7 @@ pub mod device_codes;
 pub mod events;
 pub mod exclusive;
 pub mod feed;
+mod fingerprint;
 pub mod gate_buckets;
 pub mod gate_record;
 pub mod grants;
@@ -66,7 +67,7 @@ pub use database_clock::CLOCK_MARGIN_SECONDS;
 pub use feed::Change;
 pub use kept::Stripes;
 pub use reads::ReadPool;
-pub use schema::migrate;
+pub use schema::{migrate, sqlite_path};
 /// What reads the database: a pool of connections, or one transaction's.
 pub use sea_orm::ConnectionTrait as Connection;
 
@@ -213,6 +214,17 @@ impl Store {
     pub async fn open_as_it_is(config: &Config, env: Env) -> Result<Self> {
         schema::create_or_check(config).await?;
         Self::connect(config, env, connect::User::Command).await
+    }
+
+    /// Opens the database for a command that makes none; nothing where there is none yet.
+    ///
+    /// # Errors
+    /// Where the database cannot be opened, is of another version, or is damaged.
+    pub async fn open_if_there(config: &Config, env: Env) -> Result<Option<Self>> {
+        if !schema::check_if_there(config).await? {
+            return Ok(None);
+        }
+        Self::connect(config, env, connect::User::Command).await.map(Some)
     }
 
     async fn connect(config: &Config, env: Env, user: connect::User) -> Result<Self> {

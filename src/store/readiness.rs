@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
 use tokio::sync::Mutex;
 
-use super::{Result, Store, StoreError, schema, settings};
+use super::{Result, Store, StoreError, fingerprint, settings};
 
 /// How long an attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ impl Store {
         let check_schema = known.schema_checked.is_none_or(|at| at.elapsed() > SCHEMA_INTERVAL);
         let attempt = async {
             if check_schema {
-                schema::check(self.read()).await?;
+                fingerprint::check(self.read()).await?;
             }
             self.write_something().await
         };

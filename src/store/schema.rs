@@ -1,21 +1,24 @@
-//! The schema: pending migrations, and whether the database is as they make it.
+//! The schema: pending migrations, and whether the database is as they make it ([`super::fingerprint`]).
 //!
 //! `signet serve` and `signet migrate` apply what is pending, several nodes at once by turns. Every other command takes the
 //! database as it is, and refuses one that is older, newer or damaged; one that holds nothing yet is made by whoever comes
-//! first. Next door: [`super::connect`].
+//! first. `signet doctor` alone makes nothing. Next door: [`super::connect`].
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 use std::time::Duration;
 
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::sqlx::types::Uuid;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement};
-use signet_migrations::{Migrator, MigratorTrait, expected_schema};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement};
+use signet_migrations::{Migrator, MigratorTrait};
 use tokio::time::timeout;
 
 use super::feed::reader::INCARNATION;
-use super::{Result, StoreError, connect};
+use super::{Result, StoreError, connect, fingerprint};
 use crate::config::{Config, DatabaseUrl};
 use crate::env::Env;
 
@@ -47,34 +50,59 @@ pub(super) async fn create_or_check(config: &Config) -> Result<()> {
     prepare(config, false).await
 }
 
+/// Returns whether there is a database, and checks it. Makes and changes nothing.
+pub(super) async fn check_if_there(config: &Config) -> Result<bool> {
+    let url = config.database();
+    match sqlite_path(&url) {
+        Some(path) => match path.metadata() {
+            Ok(metadata) if metadata.len() > 0 => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(unusable(&path)(error)),
+        },
+        None => connect::refuse_transaction_pooler(&url).await?,
+    }
+    let db = connect::for_looking(&url).await?;
+    let checked = async {
+        match version::<Migrator>(&db).await? {
+            Version::New => Ok(false),
+            Version::Older => Err(StoreError::Older),
+            Version::Current => fingerprint::check(&db).await.map(|()| true),
+        }
+    };
+    let checked = checked.await;
+    db.close().await?;
+    checked
+}
+
 async fn prepare(config: &Config, may_migrate: bool) -> Result<()> {
     let url = config.database();
     // SQLite's is held from before the file is opened, since a new one changes its journal mode then.
-    let _lock = if url.is_sqlite() {
-        Some(lock_beside(&sqlite_path(&url)).await?)
+    let _lock = if let Some(path) = sqlite_path(&url) {
+        Some(lock_beside(&path).await?)
     } else {
         connect::refuse_transaction_pooler(&url).await?;
         None
     };
     let db = connect::for_migration(&url).await?;
-    let done = bring_up_to_date(&db, may_migrate).await;
+    let done = bring_up_to_date::<Migrator>(&db, may_migrate).await;
     let closed = db.close().await;
     done?;
     Ok(closed?)
 }
 
-async fn bring_up_to_date(db: &DatabaseConnection, may_migrate: bool) -> Result<()> {
-    match version(db).await? {
+async fn bring_up_to_date<M: MigratorTrait>(db: &DatabaseConnection, may_migrate: bool) -> Result<()> {
+    match version::<M>(db).await? {
         // Without PostgreSQL's lock, so that nobody waits for a node that has stopped while it held it.
         Version::Current => {}
         Version::Older if !may_migrate => return Err(StoreError::Older),
         Version::Older | Version::New => {
             lock_session(db).await?;
             // The lock ends with the connection.
-            Migrator::up(db, None).await.map_err(newer)?;
+            M::up(db, None).await.map_err(newer)?;
         }
     }
-    check(db).await?;
+    fingerprint::check(db).await?;
     name(db).await
 }
 
@@ -90,17 +118,19 @@ async fn name(db: &DatabaseConnection) -> Result<()> {
     Ok(())
 }
 
-async fn version(db: &DatabaseConnection) -> Result<Version> {
-    let applied = if columns(db).await?.iter().any(|column| column.table_name == "seaql_migrations") {
-        Migrator::get_applied_migrations(db).await.map_err(newer)?.len()
-    } else {
-        0
-    };
-    Ok(match applied {
-        0 => Version::New,
-        some if some < Migrator::migrations().len() => Version::Older,
-        _ => Version::Current,
-    })
+async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Version> {
+    let tables = fingerprint::tables(db).await?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    let applied = if has("seaql_migrations") { M::get_applied_migrations(db).await.map_err(newer)?.len() } else { 0 };
+    match applied {
+        // The migration that makes it is recorded in the same transaction.
+        0 if has("signing_key") => {
+            Err(StoreError::Damaged("it has tables, but no record of migrations (seaql_migrations)".to_owned()))
+        }
+        0 => Ok(Version::New),
+        some if some < M::migrations().len() => Ok(Version::Older),
+        _ => Ok(Version::Current),
+    }
 }
 
 /// sea-orm-migration's way to say that the database knows a migration which this program does not.
@@ -113,78 +143,11 @@ fn newer(error: DbErr) -> StoreError {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Column {
-    table_name: String,
-    column_name: String,
-}
-
-/// Every column of every table there is.
-async fn columns<C: ConnectionTrait>(db: &C) -> Result<Vec<Column>> {
-    let sql = match db.get_database_backend() {
-        DbBackend::Postgres => {
-            "SELECT c.relname::text AS table_name, a.attname::text AS column_name FROM pg_class c \
-             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-             WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"
-        }
-        _ => {
-            "SELECT m.name AS table_name, c.name AS column_name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
-             WHERE m.type = 'table'"
-        }
-    };
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    Ok(Column::find_by_statement(statement).all(db).await?)
-}
-
-#[derive(Debug, FromQueryResult)]
-struct Named {
-    name: String,
-}
-
-async fn indexes<C: ConnectionTrait>(db: &C) -> Result<Vec<Named>> {
-    let sql = match db.get_database_backend() {
-        DbBackend::Postgres => {
-            "SELECT c.relname::text AS name FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid AND i.indisvalid \
-             WHERE c.relnamespace = current_schema()::regnamespace"
-        }
-        _ => "SELECT name FROM sqlite_master WHERE type = 'index'",
-    };
-    Ok(Named::find_by_statement(Statement::from_string(db.get_database_backend(), sql)).all(db).await?)
-}
-
-/// Whether every table, column and index is there that the migrations make, and no column besides.
-///
-/// # Errors
-/// [`StoreError::Damaged`], which names the first thing that is not as it should be.
-pub(super) async fn check<C: ConnectionTrait>(db: &C) -> Result<()> {
-    let (columns, indexes) = (columns(db).await?, indexes(db).await?);
-    let damaged = |what: String| Err(StoreError::Damaged(what));
-    let expected = expected_schema(db.get_database_backend());
-    for table in &expected.tables {
-        let there: Vec<&str> =
-            columns.iter().filter(|c| c.table_name == table.name).map(|c| c.column_name.as_str()).collect();
-        if there.is_empty() {
-            return damaged(format!("it has no table {}", table.name));
-        }
-        if let Some(missing) = table.columns.iter().find(|column| !there.contains(&column.as_str())) {
-            return damaged(format!("its table {} has no column {missing}", table.name));
-        }
-        if let Some(unknown) = there.iter().find(|column| !table.columns.iter().any(|known| known == *column)) {
-            return damaged(format!(
-                "its table {} has a column {unknown}, which this version does not know",
-                table.name
-            ));
-        }
-    }
-    match expected.indexes.iter().find(|index| !indexes.iter().any(|there| there.name == **index)) {
-        Some(missing) => damaged(format!("it has no index {missing}")),
-        None => Ok(()),
-    }
-}
-
-fn sqlite_path(url: &DatabaseUrl) -> PathBuf {
-    let path = url.as_str().trim_start_matches("sqlite:").trim_start_matches("//");
-    PathBuf::from(path.split('?').next().unwrap_or(path))
+/// Returns the file of an `SQLite` database.
+#[must_use]
+pub fn sqlite_path(url: &DatabaseUrl) -> Option<PathBuf> {
+    let options = url.is_sqlite().then(|| SqliteConnectOptions::from_str(url.as_str()).ok())??;
+    Some(options.get_filename().to_owned())
 }
 
 fn unusable(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
@@ -253,4 +216,57 @@ async fn lock_session(db: &DatabaseConnection) -> Result<()> {
         }
     };
     timeout(LOCK_TIMEOUT, locking).await.map_err(|_| waited())?
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use sea_orm::DbErr;
+    use sea_orm_migration::prelude::{MigrationName, MigrationTrait, SchemaManager, Table};
+    use sea_orm_migration::schema::text;
+
+    use super::*;
+
+    /// The migration of a version to come.
+    struct Later;
+
+    impl MigrationName for Later {
+        fn name(&self) -> &'static str {
+            "m0002_later"
+        }
+    }
+
+    #[async_trait]
+    impl MigrationTrait for Later {
+        async fn up(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+            manager.create_table(Table::create().table("later").col(text("value")).to_owned()).await
+        }
+    }
+
+    struct NextVersion;
+
+    #[async_trait]
+    impl MigratorTrait for NextVersion {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            let mut all = Migrator::migrations();
+            all.push(Box::new(Later));
+            all
+        }
+    }
+
+    #[tokio::test]
+    async fn an_older_schema_is_refused_or_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signet.db");
+        owners(&path).unwrap();
+        let url = DatabaseUrl::try_from(format!("sqlite://{}", path.display())).unwrap();
+        let db = connect::for_migration(&url).await.unwrap();
+        bring_up_to_date::<Migrator>(&db, false).await.unwrap();
+        let refused = bring_up_to_date::<NextVersion>(&db, false).await;
+        assert!(matches!(refused, Err(StoreError::Older)), "{refused:?}");
+        bring_up_to_date::<NextVersion>(&db, true).await.unwrap();
+        assert!(fingerprint::tables(&db).await.unwrap().contains(&"later".to_owned()));
+        let refused = bring_up_to_date::<Migrator>(&db, true).await;
+        assert!(matches!(&refused, Err(StoreError::Newer(name)) if name == "m0002_later"), "{refused:?}");
+    }
 }
