@@ -60,8 +60,9 @@ fn with_lines(error: ManageError, text: &str, format: Format) -> String {
             let field = format!("users[{}].adopt", row.unwrap_or_default());
             let at = line(&field);
             format!(
-                "{field}: {username} was made by somebody who signed up, and gets no rights or groups as it is{at}; set \
-                 \"adopt\": true to take the account over, which removes its passkeys, password, API keys, sessions and grants"
+                "{field}: {username} was created by signing up. It gets no rights, no groups, no password and no verified \
+                 address by a document{at}; set \"adopt\": true to take the account over, which removes its passkeys, \
+                 password, API keys, sessions and grants"
             )
         }
         error => said(error),
