@@ -135,7 +135,7 @@ async fn a_read_under_way_has_ten_seconds() {
     };
     let reading = apis::all(server.app.store().read());
     let all = async { tokio::join!(waiting, reading, ask(&server, "orders", &[])) };
-    let (_, read, answer) = tokio::time::timeout(Duration::from_secs(20), all).await.expect("both are given up");
+    let ((), read, answer) = tokio::time::timeout(Duration::from_secs(20), all).await.expect("both are given up");
     assert!(read.is_err());
     assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (503, true));
 }
