@@ -63,7 +63,8 @@ pub async fn is_full(tx: &Tx, digest: &Digest, most: u32) -> Result<bool> {
     let upto = upto.map_or_else(|| vec![u8::MAX; 33], |next| vec![next]);
     let sql = "SELECT 1 FROM throttle WHERE digest >= $1 AND digest < $2 AND resets_at > $3 LIMIT $4";
     let most = i64::from(most);
-    let values = vec![vec![first & mask].into(), upto.into(), tx.now().0.into(), most.into()];
+    let now = tx.database_time().await?;
+    let values = vec![vec![first & mask].into(), upto.into(), now.0.into(), most.into()];
     Ok(quotas::count(tx.conn(), sql, values).await? >= most)
 }
 
