@@ -151,7 +151,7 @@ fn confirm(person: &SignedIn, api: &Api, typed: &str, error: Option<&str>) -> Co
         section: Section::Apis,
         crumbs: vec![
             Crumb { label: "APIs".to_owned(), href: APIS.to_owned() },
-            Crumb { label: name.to_owned(), href: href.clone() },
+            Crumb { label: name.clone(), href: href.clone() },
         ],
         step: "Delete".to_owned(),
         title: format!("Delete {name}?"),

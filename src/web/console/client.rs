@@ -136,7 +136,7 @@ fn confirm(person: &SignedIn, client: &Client, typed: &str, error: Option<&str>)
         section: Section::Apps,
         crumbs: vec![
             Crumb { label: "Apps".to_owned(), href: LIST.to_owned() },
-            Crumb { label: name.to_owned(), href: href.clone() },
+            Crumb { label: name.clone(), href: href.clone() },
         ],
         step: "Delete".to_owned(),
         title: format!("Delete {name}?"),

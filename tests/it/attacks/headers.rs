@@ -110,7 +110,9 @@ async fn a_forwarded_address_is_believed_from_a_trusted_proxy_alone() {
         // What is no address ends it: before it stands what anybody may have written.
         ("1.2.3.4, unknown, 10.1.2.3", ""),
         ("1.2.3.4, ", ""),
-        ("10.1.2.3", "127.0.0.1"),
+        // A client inside of a trusted network.
+        ("10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3, 10.9.9.9", "10.1.2.3"),
     ] {
         assert_eq!(seen_address(&trusting, header).await, seen, "{header}");
         assert_eq!(seen_address(&plain, header).await, "127.0.0.1", "{header}");
