@@ -121,10 +121,12 @@ impl Grant {
             let contested = self.contested_by(now) >= MAX_CONTESTED_GENERATIONS;
             if contested { Presented::Contested } else { Presented::Current }
         } else if is_previous && in_window {
-            let repeat = match age {
-                ..=OVERLAP_MILLIS => Repeats::None,
-                ..=PROMPT_REPEAT_MILLIS => Repeats::Prompt,
-                _ => Repeats::Late,
+            let repeat = if age <= OVERLAP_MILLIS {
+                Repeats::None
+            } else if age <= PROMPT_REPEAT_MILLIS {
+                Repeats::Prompt
+            } else {
+                Repeats::Late
             };
             Presented::Repeated(self.repeats.max(repeat))
         } else if self.is_straggler(presented, now, grace) {
