@@ -11,8 +11,8 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
-    /// Open sign-ins: authorization requests that wait for a user. One that is answered does not count any more. Where all
-    /// are open, an address with fewer than ten takes the place of the oldest one.
+    /// Open sign-ins: authorization requests that wait for a user. One that is answered does not count any more. At a limit
+    /// a new one takes the place of an old one: of its own address, or of any if its address has fewer than ten.
     pub interactions: u32,
     /// Open sign-ins from one address. Thousands of users may share one.
     pub interactions_per_address: u32,

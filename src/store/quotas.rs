@@ -92,6 +92,7 @@ pub struct Entry {
     site: Vec<u8>,
     expires_at: Timestamp,
     per_address: u32,
+    per_site: u32,
     total: u32,
 }
 
@@ -100,8 +101,11 @@ impl Store {
     #[must_use]
     pub fn quota_entry(&self, kind: Kind, id: Uuid, address: &str, expires_at: Timestamp) -> Entry {
         let (per_address, total) = kind.limits(self.quotas());
+        // Those whose address a proxy does not say readably are many: one of them would keep out all the others.
+        let per_address = if address.is_empty() { total } else { per_address };
+        let per_site = per_address.max(total / SITE_SHARE);
         let (site, address) = (digest(&site_prefix(address)), digest(&network_prefix(address)));
-        Entry { kind, id, address, site, expires_at, per_address, total }
+        Entry { kind, id, address, site, expires_at, per_address, per_site, total }
     }
 }
 
@@ -144,11 +148,6 @@ impl Entry {
         (parts, i32::try_from(u32::from(random) % parts).unwrap_or_default())
     }
 
-    const fn per_site(&self) -> u32 {
-        let share = self.total / SITE_SHARE;
-        if share > self.per_address { share } else { self.per_address }
-    }
-
     const fn counts_until(&self) -> Timestamp {
         self.expires_at.plus_seconds(SWEEP_SECONDS)
     }
@@ -159,14 +158,20 @@ pub async fn admit(tx: &Tx, entry: &Entry) -> Result<bool> {
     admit_into(tx, entry, entry.draw_part(tx)).await
 }
 
-/// The same; where the limit in all is reached, an address with fewer than [`RESERVED`] entries takes the place of the
-/// oldest one of another address.
+/// The same, but a new row takes the place of an old one where a limit is reached: of the oldest one of another address if
+/// its own has fewer than [`RESERVED`], otherwise of the oldest one of its own address or site.
 pub async fn admit_or_replace(tx: &Tx, entry: &Entry) -> Result<Admission> {
     let (parts, part) = entry.draw_part(tx);
     if admit_into(tx, entry, (parts, part)).await? {
         return Ok(Admission::Granted);
     }
-    let Some(oldest) = take_oldest(tx, entry, part).await? else { return Ok(Admission::Refused) };
+    let mut oldest = take_oldest(tx, entry, part).await?;
+    for (column, own) in [("address", &entry.address), ("site", &entry.site)] {
+        if oldest.is_none() {
+            oldest = take_oldest_of(tx, entry.kind, column, own).await?;
+        }
+    }
+    let Some(oldest) = oldest else { return Ok(Admission::Refused) };
     let model = row::ActiveModel {
         id: Set(entry.id),
         kind: Set(entry.kind.as_str().to_owned()),
@@ -190,7 +195,7 @@ async fn admit_into(tx: &Tx, entry: &Entry, (parts, part): (u32, i32)) -> Result
         i64::from(entry.per_address).into(),
         i64::from(entry.total / parts).into(),
         entry.site.clone().into(),
-        i64::from(entry.per_site()).into(),
+        i64::from(entry.per_site).into(),
     ];
     let engine: DbBackend = tx.conn().get_database_backend();
     let done = tx.conn().execute_raw(Statement::from_sql_and_values(engine, INSERT, values)).await?;
@@ -199,13 +204,7 @@ async fn admit_into(tx: &Tx, entry: &Entry, (parts, part): (u32, i32)) -> Result
 
 /// Deletes the oldest entry of a part that is full, for an address that has few; its id.
 async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> {
-    #[derive(FromQueryResult)]
-    struct Taken {
-        id: Uuid,
-    }
-    let engine = tx.conn().get_database_backend();
-    // Of two transactions at once each takes another one.
-    let unlocked = if engine == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let unlocked = unlocked(tx);
     let values: [Value; 7] = [
         entry.kind.as_str().into(),
         part.into(),
@@ -213,7 +212,7 @@ async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> 
         entry.address.clone().into(),
         i64::from(RESERVED.min(entry.per_address)).into(),
         entry.site.clone().into(),
-        i64::from(RESERVED_OF_SITE.min(entry.per_site())).into(),
+        i64::from(RESERVED_OF_SITE.min(entry.per_site)).into(),
     ];
     let sql = format!(
         "DELETE FROM quota WHERE id = (SELECT id FROM quota WHERE kind = $1 AND part = $2 AND expires_at > $3 \
@@ -222,8 +221,32 @@ async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> 
          AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $1 AND site = $6 AND expires_at + 0 > $3 LIMIT $7) b) < $7 \
          RETURNING id"
     );
-    let taken = Taken::find_by_statement(Statement::from_sql_and_values(engine, sql, values)).one(tx.conn()).await?;
-    Ok(taken.map(|taken| taken.id))
+    take(tx, sql, values).await
+}
+
+/// Deletes the oldest entry of the address or site `own`; its id.
+async fn take_oldest_of(tx: &Tx, kind: Kind, column: &str, own: &[u8]) -> Result<Option<Uuid>> {
+    let values: [Value; 3] = [kind.as_str().into(), own.to_vec().into(), tx.now().0.into()];
+    let sql = format!(
+        "DELETE FROM quota WHERE id = (SELECT id FROM quota WHERE kind = $1 AND {column} = $2 AND expires_at > $3 \
+         ORDER BY expires_at LIMIT 1 {}) RETURNING id",
+        unlocked(tx)
+    );
+    take(tx, sql, values).await
+}
+
+/// Of two transactions at once each takes another row.
+fn unlocked(tx: &Tx) -> &'static str {
+    if tx.conn().get_database_backend() == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" }
+}
+
+async fn take(tx: &Tx, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Option<Uuid>> {
+    #[derive(FromQueryResult)]
+    struct Taken {
+        id: Uuid,
+    }
+    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values);
+    Ok(Taken::find_by_statement(statement).one(tx.conn()).await?.map(|taken| taken.id))
 }
 
 /// Takes back the entry of a row that is deleted before it expires.

@@ -36,8 +36,8 @@ pub(super) enum Waits {
 }
 
 impl Provider {
-    /// Keeps a request that came from `address`. Where as many wait as may wait in all, it takes the place of the oldest one
-    /// of another address, unless its own has some already: a flood does not keep users out.
+    /// Keeps a request that came from `address`. At a limit it takes the place of an old one: a flood keeps no user out, not
+    /// even one at its own address.
     pub(super) async fn wait(&self, interaction: Interaction, address: &str) -> std::result::Result<Waits, Refused> {
         let to = interaction.request.reply_to.clone();
         let returned = |error| Refused::Returned(Box::new(to.clone()), error);
