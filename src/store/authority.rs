@@ -36,6 +36,8 @@ const POLL: Duration = Duration::from_millis(500);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A reading of the feed that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where every revoked token is read again.
+const START_OVER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Milliseconds for which a node goes on by what it remembers, from the beginning of the last reading of the feed.
 pub const MAX_SILENCE: i64 = 30_000;
 /// A reading that a request waits for: the node was frozen, or its background work is late.
@@ -73,6 +75,8 @@ pub struct Authority {
     failed_at: AtomicI64,
     /// Held while a request reads the feed itself.
     catching_up: tokio::sync::Mutex<()>,
+    /// Held by each reading: one that starts over is made whole before another one ends it.
+    reading: tokio::sync::Mutex<()>,
     keys_changed: watch::Sender<u64>,
     deliveries_wait: watch::Sender<u64>,
 }
@@ -95,6 +99,7 @@ impl Authority {
             read_at: AtomicI64::new(i64::MIN),
             failed_at: AtomicI64::new(i64::MIN),
             catching_up: tokio::sync::Mutex::new(()),
+            reading: tokio::sync::Mutex::new(()),
             keys_changed: watch::Sender::new(0),
             deliveries_wait: watch::Sender::new(0),
         }
@@ -115,7 +120,9 @@ impl Authority {
     pub async fn catch_up(&self, store: &Store) -> Result<()> {
         let began = store.env().uptime();
         // A connection that is cut off may not say so.
-        let read = tokio::time::timeout(PATIENCE, self.read_feed(store)).await;
+        let starting_over = self.is_starting_over.load(Ordering::SeqCst);
+        let limit = if starting_over { START_OVER_TIMEOUT } else { PATIENCE };
+        let read = tokio::time::timeout(limit, self.read_feed(store)).await;
         let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("the change feed does not answer".to_owned())));
         if read.is_ok() {
             self.read_at.fetch_max(began.0, Ordering::SeqCst);
@@ -161,6 +168,7 @@ impl Authority {
     }
 
     async fn read_feed(&self, store: &Store) -> Result<()> {
+        let _one = self.reading.lock().await;
         let now = store.env().uptime();
         if self.is_starting_over.load(Ordering::SeqCst) {
             // The last attempt failed half-way, after the feed had begun anew.
