@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// Bytes that every connection may hold.
 const ALLOWANCE: usize = 32 * 1024;
+/// Bytes of headers that every connection may hold beside it: those of a page's first requests.
+const HEADER_ALLOWANCE: usize = 32 * 1024;
 /// Bytes beyond it that the connections of strangers may hold together.
 const SHARED: usize = 32 * 1024 * 1024;
 /// Bytes that one connection may hold before its next request is looked at.
@@ -63,7 +65,7 @@ fn signed(bytes: usize) -> isize {
 }
 
 /// Bytes held for one connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     all: usize,
     /// Those of headers, for which no request waits: they are there already.
@@ -72,7 +74,18 @@ struct Sums {
 
 impl Sums {
     fn beyond_allowance(&self) -> usize {
-        self.all.saturating_sub(ALLOWANCE)
+        let bodies = self.all.saturating_sub(self.headers);
+        bodies.saturating_sub(ALLOWANCE) + self.headers.saturating_sub(HEADER_ALLOWANCE)
+    }
+
+    fn add(self, kind: Kind, bytes: usize) -> Self {
+        let headers = if kind == Kind::Headers { bytes } else { 0 };
+        Self { all: self.all.saturating_add(bytes), headers: self.headers.saturating_add(headers) }
+    }
+
+    fn subtract(self, kind: Kind, bytes: usize) -> Self {
+        let headers = if kind == Kind::Headers { bytes } else { 0 };
+        Self { all: self.all.saturating_sub(bytes), headers: self.headers.saturating_sub(headers) }
     }
 }
 
@@ -154,12 +167,11 @@ impl Activity {
 
     fn grow(&self, kind: Kind, bytes: usize, owed: bool) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = held.all.saturating_add(bytes);
-        let more = all.saturating_sub(ALLOWANCE) - held.beyond_allowance();
+        let grown = held.add(kind, bytes);
+        let more = grown.beyond_allowance() - held.beyond_allowance();
         let taken = self.budget.as_ref().is_none_or(|budget| budget.take(more, owed));
         if taken {
-            held.all = all;
-            held.headers += if kind == Kind::Headers { bytes } else { 0 };
+            *held = grown;
         }
         taken
     }
@@ -167,8 +179,7 @@ impl Activity {
     fn shrink(&self, kind: Kind, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = held.beyond_allowance();
-        held.all = held.all.saturating_sub(bytes);
-        held.headers = held.headers.saturating_sub(if kind == Kind::Headers { bytes } else { 0 });
+        *held = held.subtract(kind, bytes);
         let less = before - held.beyond_allowance();
         drop(held);
         if let Some(budget) = &self.budget {
