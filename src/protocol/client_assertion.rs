@@ -27,6 +27,8 @@ pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 pub(super) const SKEW: i64 = 10;
 /// An assertion is for now: one that is good for longer than a day is a password.
 const LONGEST: i64 = 86_400;
+/// The same of clients that no administrator registered, of which only so many are remembered.
+const LONGEST_OF_STRANGER: i64 = 3_600;
 const MOST_JTI: usize = 256;
 
 /// Whom an assertion speaks of, unverified: its keys are to be looked for.
@@ -99,6 +101,9 @@ impl Provider {
         };
         let digest = once(&client.id, &jti);
         let first = if client.is_stranger() {
+            if until > self.env.now().plus_seconds(LONGEST_OF_STRANGER + SKEW + 1) {
+                return Ok(Err("it is good for longer than an hour"));
+            }
             self.use_once_of_stranger(digest, until, address).await?
         } else {
             self.store.use_once(digest, until).await?
@@ -115,13 +120,19 @@ impl Provider {
     ) -> super::error::Result<bool> {
         // As long as the row stays.
         let swept_from = until.plus_seconds(CLOCK_MARGIN_SECONDS);
-        let entry = self.store.quota_entry(Kind::ClientAssertion, self.env.uuid(), address, swept_from);
+        let counted = self.env.uuid();
+        let entry = self.store.quota_entry(Kind::ClientAssertion, counted, address, swept_from);
         let claim = self.store.write(move |tx| {
             Box::pin(async move {
                 if !quotas::admit(tx, &entry).await? {
                     return Ok(None);
                 }
-                used_once::claim(tx, &digest, until).await.map(Some)
+                let first = used_once::claim(tx, &digest, until).await?;
+                if !first {
+                    // Nothing more is remembered.
+                    quotas::release(tx, counted).await?;
+                }
+                Ok(Some(first))
             })
         });
         let text = "Too many assertions of such clients came from this network. Try again in a minute.";
