@@ -59,6 +59,12 @@ impl JwkSet {
         ["kty", "crv", "x", "y", "n", "e"].iter().all(|member| one.get(*member) == other.get(*member))
     }
 
+    /// Whether a key says that it encrypts (RFC 7517 §4.2), and so proves nothing.
+    #[must_use]
+    pub fn is_for_encryption(key: &Map<String, Value>) -> bool {
+        key.get("use").and_then(Value::as_str) == Some("enc")
+    }
+
     /// The certificates of these keys, by their thumbprints (RFC 7517 §4.7, §4.9).
     pub fn certificates(&self) -> impl Iterator<Item = Thumbprint> {
         self.keys.iter().filter_map(certificate)
