@@ -27,7 +27,7 @@ pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
 }
 
 /// Returns the client's address: the peer or, behind a trusted proxy, the last address in `X-Forwarded-For` that is not a
-/// trusted proxy; the first one where all are (a client inside of the trusted networks). The proxy's own where the proxy
+/// trusted proxy; the last one where all are (a client inside of the trusted networks). The proxy's own where the proxy
 /// names none; `None` where what it says cannot be read.
 pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     let peer = peer(&parts.extensions);
@@ -62,14 +62,14 @@ pub fn unreadable(extensions: &Extensions, headers: &HeaderMap, trusted: &Networ
 /// What proxies say of the client.
 enum Client {
     NotSaid,
-    /// The nearest address that is not a trusted proxy, or the farthest one where all are.
+    /// The nearest address that is not a trusted proxy, or the nearest of all: any before it may be the client's own word.
     Named(IpAddr),
     /// What stands before it may have been written by anybody.
     Unreadable(String),
 }
 
 fn client(headers: &HeaderMap, trusted: &NetworkList) -> Client {
-    let mut farthest = Client::NotSaid;
+    let mut nearest = Client::NotSaid;
     // The nearest proxy wrote the end of the last line.
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         let line = String::from_utf8_lossy(line.as_bytes());
@@ -80,10 +80,12 @@ fn client(headers: &HeaderMap, trusted: &NetworkList) -> Client {
             if !trusted.contains(address) {
                 return Client::Named(address);
             }
-            farthest = Client::Named(address);
+            if matches!(nearest, Client::NotSaid) {
+                nearest = Client::Named(address);
+            }
         }
     }
-    farthest
+    nearest
 }
 
 /// Parses one value of the list.
