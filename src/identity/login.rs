@@ -57,7 +57,9 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
         Ok(counted) => counted,
         Err(too_many) => {
             if too_many.first {
-                note_failure(store, found.as_ref(), typed.origin, "too many tries").await?;
+                // One for each window: counted with the others it would be the first to be left out.
+                let event = failure(store, found.as_ref(), typed.origin, "too many tries");
+                store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await?;
             }
             return Err(Refused::TooMany(too_many));
         }
@@ -78,7 +80,7 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
         }
         found => {
             let why = if right { "turned off" } else { "wrong name or password" };
-            note_failure(store, found.as_ref(), typed.origin, why).await?;
+            events::insert_failure(store, failure(store, found.as_ref(), typed.origin, why)).await?;
             if let Some(not_before) = not_before {
                 tokio::time::sleep_until(not_before).await;
             }
@@ -112,8 +114,8 @@ async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secre
     Ok(())
 }
 
-async fn note_failure(store: &Store, user: Option<&User>, origin: Origin, why: &str) -> Result<(), StoreError> {
-    let event = Event {
+fn failure(store: &Store, user: Option<&User>, origin: Origin, why: &str) -> Event {
+    Event {
         id: EventId(store.env().uuid()),
         at: store.env().now(),
         kind: EventKind::SignInFailed,
@@ -123,6 +125,5 @@ async fn note_failure(store: &Store, user: Option<&User>, origin: Origin, why: &
         origin,
         // Never what was typed: people type passwords into the wrong field.
         detail: why.to_owned(),
-    };
-    events::insert_failure(store, event).await
+    }
 }
