@@ -195,7 +195,10 @@ pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
         Ok(false) => {}
         Ok(true) => return Err(StoreError::TransactionPooler),
         // PgBouncer in statement mode refuses every transaction, as a violation of the protocol. PostgreSQL refuses none.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => {
+        // It has the same code for faults of its own.
+        Err(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some("08P01") && error.message().contains("pooling mode") =>
+        {
             return Err(StoreError::TransactionPooler);
         }
         Err(error) => return Err(unavailable(&error)),
