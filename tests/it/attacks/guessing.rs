@@ -97,8 +97,9 @@ const IMPORTED: [(&str, &str); 4] = [
 ];
 
 /// T22, T44: unknown users, ours and those of every imported kind of hash take as long. `TEST_TIMING_SAMPLES` (of each kind)
-/// says how many are taken; medians differ by less than a quarter with the few that are taken usually, on a machine that
-/// has other things to do, and by less than a millisecond with 10,000 on one that has not.
+/// says how many are taken. With 10,000 on a machine that has nothing else to do, medians differ by less than a millisecond;
+/// with the few that are taken usually, the shortest ones by less than a quarter, since what else the machine does only makes
+/// an answer later.
 #[tokio::test]
 async fn imported_hashes_and_unknown_users_take_as_long() {
     let server = Server::with_alice().await;
@@ -124,17 +125,17 @@ async fn imported_hashes_and_unknown_users_take_as_long() {
             }
         }
     }
-    let medians: Vec<f64> = times
+    let typical: Vec<f64> = times
         .iter_mut()
         .map(|times| {
             times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
+            if exact { times[times.len() / 2] } else { times[0] }
         })
         .collect();
-    let least = medians.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = medians.iter().copied().fold(0.0, f64::max);
+    let least = typical.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = typical.iter().copied().fold(0.0, f64::max);
     let tolerance = if exact { 0.001 } else { least / 4.0 };
-    assert!(most - least < tolerance, "{names:?} {medians:?}");
+    assert!(most - least < tolerance, "{names:?} {typical:?}");
 }
 
 /// T22: which clients there are, and whose tokens are good, is told to nobody who has not proven who they are.
