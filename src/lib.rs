@@ -5,7 +5,7 @@
 //! | layer | what it does |
 //! | --- | --- |
 //! | [`cli`], [`server`] | run one command; start, serve, stop |
-//! | [`web`] | HTTP: parse, call, render; alone with axum, askama and tower-sessions |
+//! | [`web`] | HTTP: parse, call, render; alone with askama and tower-sessions, and with axum but for [`server`], which runs the router |
 //! | [`app`] | every shared part, built once from the settings |
 //! | [`manage`] | what an administrator does: the console, the commands and `apply` call it and nothing else |
 //! | [`protocol`], [`identity`], [`gate`] | what is decided: OAuth and OpenID Connect, how a person proves who they are, what passes to other people's APIs; no HTTP, no SQL |

@@ -248,7 +248,7 @@ async fn belong_together(config: &Config, store: &Store, master: Option<MasterKe
 fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
     let open = modes::readable_by_others(config, file);
     if open.is_empty() {
-        return good("file modes", "nobody else reads the master key, the database, or other secrets");
+        return good("file modes", "no other user can read the master key, the database, or other secrets");
     }
     let commands: Vec<String> = open.iter().map(|(path, mode)| format!("chmod {mode} {}", path.display())).collect();
     findings.wrong(

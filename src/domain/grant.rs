@@ -109,7 +109,7 @@ impl Grant {
     ///
     /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family, but for the first
     /// seconds after it was superseded: a client that refreshes each second rotates twice while one of its requests is on
-    /// its way. Not for the whole window: whoever steals a token and rotates twice at once would shut the owner out
+    /// its way. Not for the whole window: an attacker who steals a token and rotates twice at once would shut the owner out
     /// without a trace.
     #[must_use]
     pub fn judge(&self, presented: &Digest, now: Timestamp, grace: i64) -> Presented {

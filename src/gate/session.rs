@@ -211,8 +211,8 @@ impl Gate {
         Ok(Some(Admitted { pass: sealed(self, PASS, pass)?, seconds, to }))
     }
 
-    /// Whether this was the ticket's first use, and within its minute. The sign-in that it stands for is told of once for each session and app:
-    /// whoever goes on using the app comes by unseen, about once an hour.
+    /// Returns whether this was the ticket's first use, within its minute. The sign-in is audited once for each session and
+    /// app; hourly silent renewals are not.
     async fn use_up(&self, ticket: &Ticket, api: &Api, asker: &Origin) -> Result<bool> {
         let env = &self.provider.env;
         let Ticket { id, until, session_ends_at, ref pass, .. } = *ticket;

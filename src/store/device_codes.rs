@@ -78,7 +78,7 @@ impl TryFrom<row::Model> for DeviceRequest {
     }
 }
 
-/// A new one, on which nobody has decided yet, that lives from now on, by the database's clock, as long as it says;
+/// Inserts an undecided request that lives from now on, by the database's clock, as long as it says;
 /// [`StoreError::Taken`] where its user code is another one's.
 pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
     let (now, lifetime) = (tx.database_time().await?, request.expires_at.since(request.issued_at));

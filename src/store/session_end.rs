@@ -35,7 +35,7 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
     Ok(ended)
 }
 
-/// Ends somebody's sessions that were not used for the longest time, so that with `new` there are at most `most`.
+/// Ends the least recently used sessions of a user, so that there are at most `most` with `new`.
 pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<()> {
     for session in sessions::beyond(tx, user, new, u64::from(most).saturating_sub(1)).await? {
         one(tx, session).await?;

@@ -169,7 +169,7 @@ pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
     if parts.uri.path().starts_with(GATE_SESSION) { error.on_apps_host() } else { error }
 }
 
-/// The seconds of `Retry-After` where nobody knows better (RFC 9110 §10.2.3).
+/// The default of `Retry-After` in seconds (RFC 9110 §10.2.3).
 fn retry_after(status: StatusCode) -> Option<i64> {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Some(2),

@@ -10,7 +10,7 @@ use crate::store;
 
 /// Returns the readable files, each with the mode that `chmod` is to give it.
 ///
-/// What Signet makes is for its user alone. A key or settings file that somebody else made may be readable by a group, in
+/// Files that Signet creates are for its user alone. A key or settings file that another program created may be readable by a group, in
 /// which this user is.
 pub(super) fn readable_by_others(config: &Config, settings: Option<&Path>) -> Vec<(PathBuf, &'static str)> {
     let own = std::iter::once(config.data_dir.join(FILE)).chain(database_files(config));

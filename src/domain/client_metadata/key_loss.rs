@@ -1,4 +1,4 @@
-//! Whether a change of a client's metadata takes away a key by which the client, or somebody who vouches for it, could
+//! Whether a change of a client's metadata takes away a key by which the client, or an issuer that it trusts, could
 //! prove who it is.
 
 use super::{ClientAuthMethod, ClientMetadata, TrustedIssuer};

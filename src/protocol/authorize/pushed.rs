@@ -42,7 +42,7 @@ impl Provider {
         let parameters = self.opened(&asked, client).await?.with("client_id", client.id.as_str());
         let reply_to = check::reply_to(&parameters, client)?;
         self.judge(&parameters, client, &reply_to, None).await?;
-        // Judged as a whole, and kept without what nobody here reads.
+        // All parameters are checked; only those that the server knows are stored.
         let kept = parameters.only(|name| name == "resource" || SINGLE.contains(&name)).encoded();
         if kept.len() > MAX_BYTES {
             return Err(invalid("The request is too large."));
