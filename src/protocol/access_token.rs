@@ -240,14 +240,11 @@ impl Provider {
         serde_json::from_slice(&seal::open(&self.master, CHAIN, sealed).ok()?).ok()
     }
 
-    /// The APIs asked for; our own endpoints where there are none, or beside them for OpenID Connect.
+    /// Returns the APIs that the scopes are of, or the issuer if there are none. The issuer is never beside an API
+    /// (one audience for each token, RFC 9068 §3): what opens UserInfo is the scope `openid`.
     pub fn audience(&self, authorization: &Authorization) -> Audience {
-        let permissions = &authorization.permissions;
-        let mut audience: Vec<String> = permissions.apis.apis().map(|api| api.as_str().to_owned()).collect();
-        if audience.is_empty() || permissions.has_openid() {
-            audience.push(self.issuer.as_str().to_owned());
-        }
-        Audience::of(audience)
+        let apis: Vec<String> = authorization.permissions.apis.apis().map(|api| api.as_str().to_owned()).collect();
+        Audience::of(if apis.is_empty() { vec![self.issuer.as_str().to_owned()] } else { apis })
     }
 
     /// What `token` stands for, where it is one of ours, has not expired and nothing it hangs on has been revoked.

@@ -30,7 +30,10 @@ impl Provider {
         self.in_touch().await?;
         let verified = self.verify_access_token(token).await?;
         let verified = verified.filter(|token| token.is_confirmed_by(certificate));
-        verified.filter(|token| token.audience.has(self.issuer.as_str())).ok_or_else(|| {
+        // OpenID Connect Core §5.3.1: UserInfo takes an access token of a sign-in that asked for openid.
+        let is_for_us =
+            |token: &Verified| token.audience.has(self.issuer.as_str()) || token.authorization.permissions.has_openid();
+        verified.filter(is_for_us).ok_or_else(|| {
             OAuthError::new(
                 ErrorCode::InvalidToken,
                 "The access token is unknown, expired, revoked or for something else.",

@@ -42,7 +42,7 @@ async fn a_token_is_for_the_api_that_was_asked_for() {
     let of_scope = access(&tokens(&server, &[("scope", "read")]).await);
     assert_eq!((&of_scope["aud"], &of_scope["scope"]), (&json!(ORDERS), &json!("read")));
     let named = access(&tokens(&server, &[("scope", "openid read"), ("resource", ORDERS)]).await);
-    assert_eq!(named["aud"], json!([ORDERS, server.url]));
+    assert_eq!(named["aud"], json!(ORDERS));
     let short = access(&tokens(&server, &[("scope", "count")]).await);
     assert_eq!(short["exp"].as_i64().unwrap() - short["iat"].as_i64().unwrap(), 60);
     let own = access(&tokens(&server, &[("scope", "openid")]).await);
@@ -118,7 +118,7 @@ async fn a_refresh_narrows_to_one_api_and_keeps_the_grant_whole() {
     let asked = server.authorize(&[("scope", "openid offline_access read count"), ("resource", ORDERS)]);
     let callback = server.browser().sign_in(&format!("{asked}&resource={STOCK}")).await;
     let (_, first) = server.redeem(&callback["code"]).await;
-    assert_eq!(access(&first)["aud"].as_array().unwrap().len(), 3);
+    assert_eq!(access(&first)["aud"], json!([ORDERS, STOCK]));
     let refresh = |token: Value, resource: &'static str| {
         let server = &server;
         async move {
@@ -127,11 +127,11 @@ async fn a_refresh_narrows_to_one_api_and_keeps_the_grant_whole() {
         }
     };
     let second = refresh(first, STOCK).await;
-    assert_eq!(access(&second)["aud"], json!([STOCK, server.url]));
+    assert_eq!(access(&second)["aud"], json!(STOCK));
     let third = refresh(second.clone(), "https://elsewhere.example").await;
     assert_eq!(third["error"], "invalid_target");
     let fourth = refresh(second, ORDERS).await;
-    assert_eq!(access(&fourth)["aud"], json!([ORDERS, server.url]), "the refused one used nothing up");
+    assert_eq!(access(&fourth)["aud"], json!(ORDERS), "the refused one used nothing up");
 }
 
 /// A code that asks for more than was granted is used up, and leaves nothing behind that somebody could hold on to.
@@ -161,6 +161,25 @@ async fn a_token_for_an_api_alone_opens_nothing_of_ours() {
     let response = request.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(response.headers()["www-authenticate"].to_str().unwrap().contains("error=\"invalid_token\""));
+}
+
+/// `aud` names the API alone; `openid` opens UserInfo (OpenID Connect Core §5.3.1), and goes when the app leaves it out.
+#[tokio::test]
+async fn openid_beside_an_api_opens_userinfo_until_it_is_left_out() {
+    let server = with_apis().await;
+    let asked = [("scope", "openid offline_access read"), ("resource", ORDERS)];
+    let first = tokens(&server, &asked).await;
+    assert_eq!(access(&first)["aud"], json!(ORDERS));
+    let userinfo = async |tokens: &Value| {
+        let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url));
+        request.bearer_auth(tokens["access_token"].as_str().unwrap()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(userinfo(&first).await, 200);
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("scope", "read"), ("resource", ORDERS)];
+    let (_, narrow) = server.token(&form).await;
+    assert_eq!((&access(&narrow)["aud"], &access(&narrow)["scope"]), (&json!(ORDERS), &json!("read")));
+    assert_eq!(userinfo(&narrow).await, 401);
 }
 
 /// RFC 7662 §4: the API that a token is for may ask about it, by credentials of its own.

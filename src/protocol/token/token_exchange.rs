@@ -284,7 +284,10 @@ impl Provider {
             bound_to: asking.bound_to()?,
             ..of.clone()
         };
-        let within = |audience: &Audience| self.audience(&authorization).values().all(|value| audience.has(value));
+        let opens_userinfo = |value: &str| value == self.issuer.as_str() && of.permissions.has_openid();
+        let within = |audience: &Audience| {
+            self.audience(&authorization).values().all(|value| audience.has(value) || opens_userinfo(value))
+        };
         if !subject.audience.as_ref().is_none_or(within) {
             let text = "resource and audience are APIs that the token is for, and of which a scope is asked for.";
             return Err(OAuthError::new(ErrorCode::InvalidTarget, text));
