@@ -9,6 +9,7 @@
 
 use std::io::ErrorKind;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult};
@@ -16,8 +17,9 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, Executor as _};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
+use super::database_file::DatabaseFile;
 use super::writer::Writer;
-use super::{Engine, PATIENCE, ReadPool, Result, StoreError};
+use super::{Engine, ReadPool, Result, StoreError, WRITE_TIMEOUT, schema};
 use crate::config::{Config, DatabaseUrl};
 
 /// Readers of `SQLite`.
@@ -62,12 +64,14 @@ pub(super) enum User {
 pub(super) async fn open(config: &Config, user: User) -> Result<Engine> {
     let url = config.database();
     let (connections, timeouts, answer) = match user {
-        User::Server => (config.database.pool_size, TIMEOUTS, Some(PATIENCE)),
+        User::Server => (config.database.pool_size, TIMEOUTS, Some(WRITE_TIMEOUT)),
         User::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS, None),
     };
-    if url.is_sqlite() {
+    if let Some(path) = schema::sqlite_path(&url) {
+        let file = Arc::new(DatabaseFile::at(path)?);
         let readers = traced(Database::connect(sqlite(&url, READERS)).await?);
-        Ok(Engine::Sqlite { readers: ReadPool::new(readers, answer), writer: Writer::start(url).await? })
+        let writer = Writer::start(url, file.clone()).await?;
+        Ok(Engine::Sqlite { readers: ReadPool::new(readers, answer), writer, file })
     } else {
         let main = connections.saturating_sub(FEED_CONNECTIONS).max(1);
         let pool = traced(Database::connect(postgres(&url, main, timeouts)).await?);

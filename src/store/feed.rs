@@ -104,20 +104,24 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8]
     Ok(())
 }
 
-/// Deletes at most `most` entries older than `at`. The newest entry always stays: readers recognise the database by it.
+/// Deletes at most `most` entries older than `at`, and of those never the newest: readers recognise the database by the
+/// last entry they read, which in a quiet time is that one, and entries of this very transaction come after it.
 pub(super) async fn forget_before(tx: &DatabaseTransaction, at: Timestamp, most: u64) -> Result<u64> {
+    let is_old = row::Column::At.lt(at.0);
     let newest: Option<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::Seq)
+        .filter(is_old.clone())
         .order_by_desc(row::Column::Seq)
         .into_tuple()
         .one(tx)
         .await?;
+    let Some(newest) = newest else { return Ok(0) };
     let old: Vec<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::Seq)
-        .filter(row::Column::At.lt(at.0))
-        .filter(row::Column::Seq.ne(newest.unwrap_or_default()))
+        .filter(is_old)
+        .filter(row::Column::Seq.lt(newest))
         .limit(most)
         .into_tuple()
         .all(tx)

@@ -17,6 +17,7 @@ pub mod codes;
 mod connect;
 pub mod consents;
 mod database_clock;
+mod database_file;
 pub mod deliveries;
 pub mod device_codes;
 pub mod events;
@@ -183,18 +184,26 @@ struct Inner {
     waiting: used_once::Waiting,
     readiness: readiness::Readiness,
     quotas: Quotas,
+    write_timeout: Duration,
     written: AtomicU64,
 }
 
 enum Engine {
-    Sqlite { readers: ReadPool, writer: writer::Writer },
+    Sqlite { readers: ReadPool, writer: writer::Writer, file: Arc<database_file::DatabaseFile> },
     Postgres { pool: ReadPool, feed: ReadPool },
 }
 
 /// How long open transactions have at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
-/// No transaction of ours takes this long; past it the database is taken to be gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// No transaction of a request takes this long; past it the database is taken to be gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a command: `signet apply` writes a whole document in one transaction.
+const COMMAND_WRITE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The error of a transaction that took too long. It may have been committed all the same.
+fn no_answer() -> StoreError {
+    StoreError::Unavailable("no answer in time, and it is not known whether the change was made".to_owned())
+}
 
 impl Store {
     /// Opens the database, applies pending migrations and catches up with the change feed.
@@ -238,6 +247,10 @@ impl Store {
                 waiting: used_once::Waiting::default(),
                 readiness: readiness::Readiness::default(),
                 quotas: config.quotas.clone(),
+                write_timeout: match user {
+                    connect::User::Server => WRITE_TIMEOUT,
+                    connect::User::Command => COMMAND_WRITE_TIMEOUT,
+                },
                 written: AtomicU64::new(0),
             }),
         };
@@ -298,6 +311,14 @@ impl Store {
         }
     }
 
+    /// Returns an error where this is no longer the database that was opened (`SQLite`).
+    fn check_replaced(&self) -> Result<()> {
+        match &self.inner.engine {
+            Engine::Sqlite { file, .. } => file.check(),
+            Engine::Postgres { .. } => Ok(()),
+        }
+    }
+
     /// Runs one transaction and answers when it is durable.
     ///
     /// # Errors
@@ -305,7 +326,7 @@ impl Store {
     pub async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let env = &self.inner.env;
         let (value, told) = match &self.inner.engine {
-            Engine::Sqlite { writer, .. } => writer.run(env.clone(), work).await?,
+            Engine::Sqlite { writer, .. } => writer.run(env.clone(), work, self.inner.write_timeout).await?,
             Engine::Postgres { pool, .. } => {
                 let run = async {
                     let tx = Tx::new(pool.pool().begin().await?, env.clone());
@@ -314,7 +335,7 @@ impl Store {
                     conn.commit().await?;
                     Ok::<_, StoreError>((value, told))
                 };
-                tokio::time::timeout(PATIENCE, run).await.map_err(|_| StoreError::Unavailable("no answer".into()))??
+                tokio::time::timeout(self.inner.write_timeout, run).await.map_err(|_| no_answer())??
             }
         };
         for change in told {
@@ -334,7 +355,7 @@ impl Store {
     pub async fn close(&self) {
         let closing = async {
             let pools = match &self.inner.engine {
-                Engine::Sqlite { readers, writer } => {
+                Engine::Sqlite { readers, writer, .. } => {
                     writer.close().await;
                     vec![readers.pool().clone()]
                 }

@@ -68,10 +68,11 @@ impl Revocations {
         *entry = Entry { version: entry.version.max(version), forget_at };
     }
 
-    /// Forgets everything, before it is read anew from another database.
-    pub(super) fn clear(&self) {
-        self.newest.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.tokens.write().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Takes over what was read of another database, in place of everything that was known.
+    pub(super) fn replace(&self, read: Self) {
+        let (newest, tokens) = (read.newest.into_inner(), read.tokens.into_inner());
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = newest.unwrap_or_else(PoisonError::into_inner);
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens.unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Forgets what no living access token was issued before.

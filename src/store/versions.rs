@@ -3,15 +3,19 @@
 //! A counter is made with what it is about and is never set back. Those of a client and an API outlive them, so that a
 //! namesake starts above; those of a user go with the user, whose id never comes back. A missing one is 0.
 //!
+//! The next version is one more, or the time of the database's clock in seconds if that is more. Order needs the counting
+//! alone. The time is for a database that is restored to an older state: a counter that goes on from there gives no number
+//! a second time, so that what was issued under the lost one is not good under the new one.
+//!
 //! Next door: [`super::authorizations`], which compares them; [`super::revocations`], what a node remembers of them.
 
 use std::collections::HashMap;
 
+use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait as _, OnConflict};
-use sea_orm::{QuerySelect, Set};
+use sea_orm::sea_query::{ExprTrait as _, Func, OnConflict, Query};
 
-use super::{Change, Result, Tx};
+use super::{Change, Result, StoreError, Tx};
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::version::{Fingerprint, Versioned};
 
@@ -34,19 +38,26 @@ pub(super) mod row {
 const GONE: i64 = i64::MAX;
 
 async fn increment(tx: &Tx, of: &Versioned) -> Result<i64> {
-    let model =
-        row::ActiveModel { subject: Set(of.key()), version: Set(1), user_id: Set(of.user().map(|user| user.0)) };
-    let again = OnConflict::column(row::Column::Subject)
-        .value(row::Column::Version, Expr::col((row::Entity, row::Column::Version)).add(1))
-        .to_owned();
-    let row = row::Entity::insert(model).on_conflict(again).exec_with_returning(tx.conn()).await?;
-    Ok(row.version)
+    let version = || Expr::col((row::Entity, row::Column::Version));
+    let next = Func::greatest([version().add(1), Expr::col(("excluded", row::Column::Version))]);
+    let mut insert = Query::insert();
+    insert
+        .into_table(row::Entity)
+        .columns([row::Column::Subject, row::Column::Version, row::Column::UserId])
+        .values_panic([of.key().into(), tx.database_now().div(1000), of.user().map(|user| user.0).into()])
+        .on_conflict(OnConflict::column(row::Column::Subject).value(row::Column::Version, next).to_owned())
+        .returning_col(row::Column::Version);
+    let row = tx.conn().query_one(&insert).await?;
+    let row = row.ok_or_else(|| StoreError::Unavailable("no version was returned".to_owned()))?;
+    Ok(row.try_get_by_index(0)?)
 }
 
-/// Begins a new incarnation: version 1, or one more than a namesake before it had.
+/// Begins a new incarnation, above a namesake before it.
 pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<()> {
+    // The id of a user never comes back.
+    let before = if of.user().is_some() { 0 } else { one(tx.conn(), of).await? };
     let version = increment(tx, of).await?;
-    if version > 1 {
+    if before > 0 {
         tx.tell(Change::Version(of.into(), version)).await?;
     }
     Ok(())

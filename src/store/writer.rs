@@ -20,7 +20,8 @@ use sea_orm::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Change, PATIENCE, Result, StoreError, Tx, Work, connect};
+use super::database_file::DatabaseFile;
+use super::{Change, Result, StoreError, Tx, Work, connect, no_answer};
 use crate::config::DatabaseUrl;
 use crate::env::Env;
 
@@ -44,27 +45,29 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(url: DatabaseUrl) -> Result<Self> {
+    pub(super) async fn start(url: DatabaseUrl, file: Arc<DatabaseFile>) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (finished, done) = oneshot::channel();
         let connection = Connection::open(&url).await?;
         tokio::spawn(async move {
-            work_off(&url, connection, jobs).await;
+            work_off(&url, &file, connection, jobs).await;
             // The receiver is gone where nobody waits for the stop.
             finished.send(()).ok();
         });
         Ok(Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) })
     }
 
-    pub(super) async fn run<T: Send + 'static>(&self, env: Env, work: impl Work<T>) -> Result<(T, Vec<Change>)> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        env: Env,
+        work: impl Work<T>,
+        timeout: Duration,
+    ) -> Result<(T, Vec<Change>)> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |batch| Box::pin(in_savepoint(batch, env, work, answer)));
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| StoreError::Unavailable("too many transactions are waiting".into()))?;
-        tokio::time::timeout(PATIENCE, answered)
-            .await
-            .map_err(|_| StoreError::Unavailable("no answer".into()))?
-            .map_err(|_| stopped())?
+        tokio::time::timeout(timeout, answered).await.map_err(|_| no_answer())?.map_err(|_| stopped())?
     }
 
     /// Takes no more work and waits until what was queued is durable.
@@ -82,7 +85,7 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".into())
 }
 
-async fn work_off(url: &DatabaseUrl, first: Connection, mut jobs: mpsc::Receiver<Job>) {
+async fn work_off(url: &DatabaseUrl, file: &DatabaseFile, first: Connection, mut jobs: mpsc::Receiver<Job>) {
     let mut connection = Some(first);
     while let Some(job) = jobs.recv().await {
         let opened = match connection.take() {
@@ -90,7 +93,7 @@ async fn work_off(url: &DatabaseUrl, first: Connection, mut jobs: mpsc::Receiver
             None => Connection::open(url).await,
         };
         let begun = match opened {
-            Ok(opened) => match opened.begin().await {
+            Ok(opened) => match opened.begin(file).await {
                 Ok(batch) => Ok((opened, batch)),
                 Err(error) => {
                     opened.close().await;
@@ -168,7 +171,8 @@ impl Connection {
         Ok(Self { db: connect::traced(Database::connect(options).await?), ended })
     }
 
-    async fn begin(&self) -> Result<DatabaseTransaction> {
+    async fn begin(&self, file: &DatabaseFile) -> Result<DatabaseTransaction> {
+        file.check()?;
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()

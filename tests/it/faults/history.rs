@@ -9,9 +9,9 @@ use signet::manage::{By, clients};
 use signet::store::{Authority, Change};
 
 use super::{http, postgres, token, with_client};
-use crate::support::Server;
 use crate::support::database::refuse_connections;
 use crate::support::program::{Program, within};
+use crate::support::{SECRET, Server};
 
 async fn catch_up(server: &Server) {
     server.app.store().authority().catch_up(server.app.store()).await.unwrap();
@@ -99,6 +99,11 @@ async fn a_node_that_fails_to_start_over_tries_again() {
     db.execute_unprepared(change).await.unwrap();
     let store = server.app.store();
     assert!(store.authority().catch_up(store).await.is_err());
+    // What it remembers is another database's, however recently it was read.
+    assert!(!store.authority().is_in_touch(store).await);
+    let introspect = http().post(format!("{}/oauth2/introspect", server.url)).basic_auth("web", Some(SECRET));
+    let answer = introspect.form(&[("token", "a")]).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
     db.execute_unprepared("ALTER TABLE hidden RENAME TO revoked_token").await.unwrap();
     catch_up(&server).await;
     assert!(is_disabled(&server).await);
@@ -220,9 +225,9 @@ async fn notifications_carry_changes_in_milliseconds() {
     // Until it listens.
     within(10, || async { tell().await < Duration::from_millis(20) }).await;
     let mut times = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..300 {
         times.push(tell().await);
     }
     times.sort();
-    assert!(times[94] < Duration::from_millis(50), "{times:?}");
+    assert!(times[296] < Duration::from_millis(50), "the 99th percentile of {times:?}");
 }

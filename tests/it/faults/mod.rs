@@ -2,7 +2,8 @@
 //! itself runs, and something outside of it looks at what is really there.
 //!
 //! [`cut_off`] a node without its database, [`disk`] failing writes, [`frozen`] a process stopped in a transaction, [`history`] another state
-//! of the database under running nodes, [`pooler`] `PgBouncer`, [`schema`] damaged schemas and missing keys.
+//! of the database under running nodes, [`pooler`] `PgBouncer`, [`replaced`] another file and an
+//! older state of the same database, [`schema`] damaged schemas and missing keys.
 #![expect(clippy::disallowed_methods, reason = "how long something takes is measured")]
 
 mod cut_off;
@@ -10,6 +11,7 @@ mod disk;
 mod frozen;
 mod history;
 mod pooler;
+mod replaced;
 mod schema;
 
 use reqwest::Client as Http;

@@ -1,0 +1,188 @@
+//! Following the change feed: reading it, judging whether it has been read recently enough, and starting over where the
+//! database has been replaced. Next door: [`super`], which answers by what was read; `feed::reader`, which reads.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::super::feed::reader::Outcome;
+use super::super::kept::Stripes;
+use super::super::revocations::{READ_BACK, Revocations};
+use super::super::{Change, Result, Store, StoreError, revoked_tokens};
+use super::Authority;
+use crate::env::Monotonic;
+
+/// How often the feed is read where nothing announces a change. Commands promise to reach a running server in a second.
+const POLL: Duration = Duration::from_millis(500);
+/// Between two readings, however often changes are announced.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// A reading of the feed that takes longer has failed.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where every revoked token is read again.
+const START_OVER_TIMEOUT: Duration = Duration::from_mins(2);
+/// Milliseconds for which a node goes on by what it remembers, from the beginning of the last reading of the feed.
+pub const MAX_SILENCE: i64 = 30_000;
+/// A reading that a request waits for: the node was frozen, or its background work is late.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Milliseconds after a reading that failed before a request tries again.
+const CATCH_UP_PAUSE: i64 = 1_000;
+
+impl Authority {
+    /// Reads what this node has to know before it answers anything.
+    pub(in super::super) async fn start(&self, store: &Store) -> Result<()> {
+        let since = store.env().now().plus_seconds(-READ_BACK);
+        self.feed.begin(store.read_feed(), since).await?;
+        self.catch_up(store).await?;
+        // After the feed, whose first reading passes over them and whose next ones tell of those that come from now on.
+        read_revoked_tokens(store, &self.revocations).await
+    }
+
+    /// Reads what is new in the feed.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn catch_up(&self, store: &Store) -> Result<()> {
+        let began = store.env().uptime();
+        // A connection that is cut off may not say so.
+        let starting_over = self.is_starting_over.load(Ordering::SeqCst);
+        let limit = if starting_over { START_OVER_TIMEOUT } else { READ_TIMEOUT };
+        let read = tokio::time::timeout(limit, self.read_feed(store)).await;
+        let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("the change feed does not answer".to_owned())));
+        if read.is_ok() {
+            self.read_at.fetch_max(began.0, Ordering::SeqCst);
+        } else {
+            self.failed_at.fetch_max(began.0, Ordering::SeqCst);
+        }
+        read
+    }
+
+    /// Whether what this node remembers may be answered by: it has read the feed within [`MAX_SILENCE`], or reads it now.
+    /// Others may have revoked what it believes in. What it remembers of a database that has been replaced is no answer.
+    pub async fn is_in_touch(&self, store: &Store) -> bool {
+        let fresh =
+            || !self.is_starting_over.load(Ordering::SeqCst) && self.has_read_within(MAX_SILENCE, store.env().uptime());
+        if fresh() {
+            return true;
+        }
+        // One request asks for all that wait; where it was in vain, they do not ask one after the other.
+        let caught_up = async {
+            let _one = self.catching_up.lock().await;
+            let failed_at = Monotonic(self.failed_at.load(Ordering::SeqCst));
+            fresh() || (store.env().uptime().since(failed_at) >= CATCH_UP_PAUSE && self.catch_up(store).await.is_ok())
+        };
+        let caught_up = tokio::time::timeout(CATCH_UP_TIMEOUT, caught_up).await;
+        if caught_up.is_err() {
+            self.failed_at.fetch_max(store.env().uptime().0, Ordering::SeqCst);
+        }
+        caught_up.unwrap_or(false)
+    }
+
+    fn has_read_within(&self, milliseconds: i64, now: Monotonic) -> bool {
+        let read_at = self.read_at.load(Ordering::SeqCst);
+        read_at != i64::MIN && now.since(Monotonic(read_at)) <= milliseconds
+    }
+
+    async fn read_feed(&self, store: &Store) -> Result<()> {
+        let _one = self.reading.lock().await;
+        let now = store.env().uptime();
+        if let Err(error) = store.check_replaced() {
+            self.read_at.store(i64::MIN, Ordering::SeqCst);
+            return Err(error);
+        }
+        if self.is_starting_over.load(Ordering::SeqCst) {
+            // The last attempt failed half-way, after the feed had begun anew.
+            return self.start_over(store).await;
+        }
+        match self.feed.read(store.read_feed(), |_, change| self.apply(change, now)).await? {
+            Outcome::Read => Ok(()),
+            Outcome::AnotherHistory => {
+                tracing::error!(
+                    "the database is in another state than the one that was read before (restored from a backup, or \
+                     replaced by a standby): everything in memory is forgotten and read again"
+                );
+                self.is_starting_over.store(true, Ordering::SeqCst);
+                self.forget_copies(now);
+                self.start_over(store).await
+            }
+        }
+    }
+
+    /// Reads the feed of a database that has been replaced, and then believes nothing that was read before. Until it has
+    /// succeeded, [`Self::is_in_touch`] says no.
+    async fn start_over(&self, store: &Store) -> Result<()> {
+        let (since, now) = (store.env().now().plus_seconds(-READ_BACK), store.env().uptime());
+        self.feed.begin(store.read_feed(), since).await?;
+        let revocations = Revocations::default();
+        self.feed.read(store.read_feed(), |_, change| revocations.apply(change, now)).await?;
+        read_revoked_tokens(store, &revocations).await?;
+        self.revocations.replace(revocations);
+        // What was read meanwhile may have been the old database's.
+        self.forget_copies(now);
+        self.is_starting_over.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Lets everything be read anew from the database, but revocations.
+    fn forget_copies(&self, now: Monotonic) {
+        for change in [Change::Apis, Change::Keys, Change::Deliveries] {
+            self.apply(&change, now);
+        }
+        self.client_epoch.fetch_add(1, Ordering::SeqCst);
+        self.people.changed(&Stripes::all());
+        self.api_keys.changed(&Stripes::all());
+        self.signature_keys.changed(&Stripes::all());
+        self.client_certificates.changed(&Stripes::all());
+    }
+
+    /// Follows the feed until the task is ended.
+    pub async fn follow(store: Store) {
+        let changed = Arc::new(Notify::new());
+        let _listening = store.announcements(changed.clone());
+        let mut answering = true;
+        loop {
+            tokio::time::sleep(MIN_PAUSE).await;
+            tokio::time::timeout(POLL, changed.notified()).await.ok();
+            match store.authority().catch_up(&store).await {
+                Ok(()) => answering = true,
+                // Said once, not twice a second.
+                Err(error) if answering => {
+                    tracing::error!(%error, "the change feed cannot be read");
+                    answering = false;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes in one entry of the feed: this node's own as soon as it is committed, and all as they are read.
+    pub(in super::super) fn apply(&self, change: &Change, now: Monotonic) {
+        match change {
+            Change::Client(_) => {
+                self.client_epoch.fetch_add(1, Ordering::SeqCst);
+            }
+            Change::Apis => {
+                self.api_epoch.fetch_add(1, Ordering::SeqCst);
+                *self.apis.write().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            Change::People(stripes) => self.people.changed(stripes),
+            Change::ApiKeys(stripes) => self.api_keys.changed(stripes),
+            Change::SignatureKeys(stripes) => self.signature_keys.changed(stripes),
+            Change::ClientCertificates(stripes) => self.client_certificates.changed(stripes),
+            Change::Keys => self.keys_changed.send_modify(|epoch| *epoch += 1),
+            Change::Deliveries => self.deliveries_wait.send_modify(|epoch| *epoch += 1),
+            Change::Version(..) | Change::Ended(_) | Change::Token(..) => self.revocations.apply(change, now),
+        }
+    }
+}
+
+async fn read_revoked_tokens(store: &Store, into: &Revocations) -> Result<()> {
+    let mut after = None;
+    loop {
+        let page = revoked_tokens::page(store.read(), after).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(*last);
+        into.add_tokens(&page);
+    }
+}
