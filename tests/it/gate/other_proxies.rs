@@ -1,6 +1,8 @@
-//! The gate behind the real Caddy and Envoy, with the configurations of docs/gate.md: who may gets through, and what a
+//! The gate behind the real Caddy, Envoy and Traefik, with the configurations of docs/gate.md: who may gets through, and what a
 //! caller forges, identity headers, the original request or a certificate, reaches neither the gate nor the API. Next door:
 //! [`super::nginx`].
+
+use std::net::SocketAddr;
 
 use serde_json::json;
 
@@ -10,7 +12,7 @@ use super::signatures::apply_clients;
 use super::{IDENTITY, ORDERS, alices_token, bearer, put_api};
 use crate::support::authority::Shown;
 use crate::support::nginx::HOST;
-use crate::support::proxies::{Proxy, documented};
+use crate::support::proxies::Proxy;
 use crate::support::wire::{Api, Reply, once};
 use crate::support::{Server, signer};
 
@@ -18,20 +20,34 @@ use crate::support::{Server, signer};
 const CERTIFICATES: [&str; 4] =
     ["Client-Cert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info"];
 
+/// Every character of a header's name that a framework may take for the same as "-" (RFC 9110 §5.6.2): CGI writes "_" for
+/// all of them.
+const SEPARATORS: [&str; 15] = ["-", "_", ".", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|", "~"];
+
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Caddy,
     Envoy,
+    Traefik,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Caddy, Self::Envoy];
+    const ALL: [Self; 3] = [Self::Caddy, Self::Envoy, Self::Traefik];
 
     /// The header in which it hands on certificates.
     fn certificate_header(self) -> &'static str {
         match self {
             Self::Caddy => "Client-Cert",
             Self::Envoy => "X-Forwarded-Client-Cert",
+            Self::Traefik => "X-Forwarded-Tls-Client-Cert",
+        }
+    }
+
+    async fn start(self, signet: SocketAddr, api: SocketAddr) -> Proxy {
+        match self {
+            Self::Caddy => Proxy::caddy(signet, api).await,
+            Self::Envoy => Proxy::envoy(signet, api).await,
+            Self::Traefik => Proxy::traefik(signet, api).await,
         }
     }
 }
@@ -53,10 +69,7 @@ impl Gated {
         server.client("web", json!({ "scope": "openid read write", "consent": "trusted" })).await;
         put_api(&server, json!({ "accepts": accepts })).await;
         let api = Api::start().await;
-        let proxy = match kind {
-            Kind::Caddy => Proxy::caddy(address(&server.url), api.address).await,
-            Kind::Envoy => Proxy::envoy(address(&server.url), api.address).await,
-        };
+        let proxy = kind.start(address(&server.url), api.address).await;
         Self { server, proxy, _api: api }
     }
 
@@ -70,32 +83,28 @@ async fn a_forged_identity_reaches_no_api() {
     for kind in Kind::ALL {
         let gated = Gated::start(kind, json!(["bearer"])).await;
         let token = bearer(&alices_token(&gated.server, "openid read").await).1;
-        let forged: Vec<(String, &str)> = IDENTITY
-            .iter()
-            .flat_map(|name| [(*name).to_owned(), name.replace('-', "_"), name.replace('-', ".")])
-            .map(|name| (name, "forged"))
-            .collect();
-        let mut headers: Vec<(&str, &str)> = forged.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        headers.extend([
-            ("authorization", token.as_str()),
-            ("x-original-url", "https://orders.example.com/forged"),
-            ("x-original-method", "DELETE"),
-            ("x-forwarded-uri", "/forged"),
-            ("x-forwarded-method", "DELETE"),
-            ("x-forwarded-host", "forged.example.com"),
-            ("x-rewrite-url", "/forged"),
-        ]);
-        let reply = gated.ask("/orders/1?x=1", &headers).await;
-        assert_eq!(reply.status, 200, "{kind:?} {reply:?}\n{}", gated.proxy.log());
-        let alice = gated.server.person("alice").await.id.to_string();
-        assert_eq!(got(&reply, "x-gate-subject"), [alice], "{kind:?}");
-        assert_eq!(
-            (got(&reply, "x-gate-way"), got(&reply, "host")),
-            (vec!["bearer".to_owned()], vec![HOST.to_owned()])
-        );
-        let told = reply.json().to_string();
-        assert!(!told.contains("forged"), "{kind:?} {told}");
-        assert!(got(&reply, "authorization").is_empty(), "{kind:?}: the secret ends at the proxy");
+        for between in SEPARATORS {
+            let forged: Vec<String> = IDENTITY.iter().map(|name| name.replace('-', between)).collect();
+            let mut headers: Vec<(&str, &str)> = forged.iter().map(|name| (name.as_str(), "forged")).collect();
+            headers.extend([
+                ("authorization", token.as_str()),
+                ("x-original-url", "https://orders.example.com/forged"),
+                ("x-original-method", "DELETE"),
+                ("x-forwarded-uri", "/forged"),
+                ("x-forwarded-method", "DELETE"),
+                ("x-forwarded-host", "forged.example.com"),
+                ("x-rewrite-url", "/forged"),
+            ]);
+            let reply = gated.ask("/orders/1?x=1", &headers).await;
+            assert_eq!(reply.status, 200, "{kind:?} {between} {reply:?}\n{}", gated.proxy.log());
+            let alice = gated.server.person("alice").await.id.to_string();
+            assert_eq!(got(&reply, "x-gate-subject"), [alice], "{kind:?} {between}");
+            let (way, host) = (got(&reply, "x-gate-way"), got(&reply, "host"));
+            assert_eq!((way, host), (vec!["bearer".to_owned()], vec![HOST.to_owned()]));
+            let told = reply.json().to_string();
+            assert!(!told.contains("forged"), "{kind:?} {between} {told}");
+            assert!(got(&reply, "authorization").is_empty(), "{kind:?}: the secret ends at the proxy");
+        }
         let refused = gated.ask("/orders/1", &[("x-gate-subject", "forged")]).await;
         assert_eq!(refused.status, 401, "{kind:?}");
         assert!(refused.header("www-authenticate").contains("Bearer"), "{kind:?} {refused:?}");
@@ -113,9 +122,11 @@ async fn a_forged_certificate_header_is_nobody() {
         apply_clients(&gated.server, json!([its_own("robot", &robot)])).await.unwrap();
         let pem: String = url::form_urlencoded::byte_serialize(robot.cert.as_bytes()).collect();
         let (rfc9440, xfcc) = (handed_on(&robot), format!("Hash=ab;Cert=\"{}\"", pem.replace('+', "%20")));
+        let base64 = rfc9440.trim_matches(':').to_owned();
         let value = match kind {
             Kind::Caddy => &rfc9440,
             Kind::Envoy => &xfcc,
+            Kind::Traefik => &base64,
         };
         // As the proxy itself would hand it on, it is believed.
         let direct = [("x-original-method", "GET"), ("x-original-url", "https://orders.example.com/orders/1")];
@@ -136,26 +147,9 @@ async fn while_the_gate_is_down_no_request_passes() {
     for kind in Kind::ALL {
         let api = Api::start().await;
         let nobody = crate::support::program::free_address();
-        let proxy = match kind {
-            Kind::Caddy => Proxy::caddy(nobody, api.address).await,
-            Kind::Envoy => Proxy::envoy(nobody, api.address).await,
-        };
+        let proxy = kind.start(nobody, api.address).await;
         let reply = once(proxy.address, "GET", "/orders/1", &[], b"").await;
         assert!(reply.status >= 500, "{kind:?} {reply:?}");
         assert_eq!(api.asked(), 0, "{kind:?}");
     }
-}
-
-/// Traefik is not run here. Its `passTLSClientCert` leaves the caller's header where no certificate was shown, so the
-/// documented routers clear it before anything else.
-#[test]
-fn documented_traefik_clears_certificate_headers_first() {
-    let block = documented("yaml", "http:\n  middlewares:");
-    let unclaimed = block.split_once("    unclaimed:\n").unwrap().1.split_once("    gate-session:").unwrap().0;
-    for name in CERTIFICATES {
-        assert!(unclaimed.contains(&format!("          {name}: \"\"\n")), "{name}");
-    }
-    let routers = block.split_once("  routers:\n").unwrap().1.split_once("  services:\n").unwrap().0;
-    let lists: Vec<&str> = routers.lines().filter(|line| line.contains("middlewares:")).collect();
-    assert!(lists.len() == 2 && lists.iter().all(|list| list.contains("[unclaimed,")), "{lists:?}");
 }

@@ -1,5 +1,5 @@
-//! The real Caddy and Envoy with what docs/gate.md shows for them, as processes of the test's own: `TEST_CADDY` and
-//! `TEST_ENVOY` say where they are; a missing one fails the test. Next door: [`super::nginx`].
+//! The real Caddy, Envoy and Traefik with what docs/gate.md shows for them, as processes of the test's own: `TEST_CADDY`,
+//! `TEST_ENVOY` and `TEST_TRAEFIK` say where they are; a missing one fails the test. Next door: [`super::nginx`].
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::chromium::tool;
 use super::nginx::HOST;
 use super::program::free_address;
+use super::wire::once;
 
 pub struct Proxy {
     pub address: SocketAddr,
@@ -20,7 +21,7 @@ pub struct Proxy {
 }
 
 /// The block of docs/gate.md in that language which begins so.
-pub fn documented(language: &str, begins: &str) -> String {
+fn documented(language: &str, begins: &str) -> String {
     let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gate.md")).unwrap();
     let mut blocks = guide.split("```").filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
     blocks.find(|block| block.starts_with(begins)).expect("docs/gate.md has the block").to_owned()
@@ -72,6 +73,34 @@ impl Proxy {
             command
         })
         .await
+    }
+
+    /// The documented static and dynamic configuration.
+    pub async fn traefik(signet: SocketAddr, api: SocketAddr) -> Self {
+        let fixed = documented("yaml", "entryPoints:");
+        let config = |own: SocketAddr| {
+            let listening = fixed.replace("\":8000\"", &format!("\"{own}\""));
+            assert!(listening != fixed, "docs/gate.md has the entry point");
+            listening
+                + "global: { checkNewVersion: false, sendAnonymousUsage: false }\nproviders:\n  file:\n    filename: dynamic.yaml\n"
+        };
+        let dynamic = filled(&documented("yaml", "http:\n  middlewares:"), signet, api);
+        let program = tool("TEST_TRAEFIK", "traefik");
+        let started = Self::start("traefik.yaml", config, |at| {
+            fs::write(at.join("dynamic.yaml"), &dynamic).unwrap();
+            let mut command = Command::new(&program);
+            command.arg("--configFile=traefik.yaml");
+            command
+        })
+        .await;
+        // It listens before it has read its routers.
+        for _ in 0..3000 {
+            if once(started.address, "GET", "/", &[], b"").await.status != 404 {
+                return started;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("Traefik does not know the host:\n{}", started.log());
     }
 
     async fn start(file: &str, config: impl Fn(SocketAddr) -> String, command: impl Fn(&Path) -> Command) -> Self {
