@@ -47,7 +47,7 @@ impl App {
 
 #[tokio::test]
 async fn the_data_is_its_owners_alone() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let _server = program.serve(&[]);
     let mut files: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(program.data()).unwrap().map(Result::unwrap) {
@@ -60,7 +60,7 @@ async fn the_data_is_its_owners_alone() {
 /// T4 (CVE-2026-1035, CVE-2026-9802): neither is an acknowledged successor lost, nor does an old token come back to life.
 #[tokio::test]
 async fn every_acknowledged_refresh_survives_a_kill() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let document = json!({
         "users": [{ "username": "alice", "password": PASSWORD }],
         "clients": [{ "client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK], "consent": "trusted",

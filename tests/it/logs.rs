@@ -59,7 +59,7 @@ impl Wire {
 }
 
 async fn program() -> Program {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_LOG__FORMAT", "json");
     // The most talkative that somebody who looks for an error will set.
     program.set("SIGNET_LOG__LEVEL", "info,signet=trace");
@@ -148,7 +148,7 @@ async fn a_log_of_warnings_alone_still_says_which_request() {
 /// A full disk, or a reader that has gone: the service goes on.
 #[tokio::test]
 async fn a_log_that_nobody_takes_ends_nothing() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let server = program.serve_with_log_at(std::path::Path::new("/dev/full"));
     for _ in 0..3 {
         let refused = reqwest::Client::new().post(format!("{}/oauth2/token", program.url())).send().await.unwrap();
@@ -165,7 +165,7 @@ const ESCAPED: [&str; 5] = ["85", "9b", "202e", "2028", "200b"];
 #[tokio::test]
 async fn hidden_characters_are_escaped_in_every_log() {
     for (format, begin, end) in [("text", "\\u{", "}"), ("json", "\\u", "")] {
-        let mut program = Program::new().await;
+        let mut program = Program::installed().await;
         program.set("SIGNET_LOG__FORMAT", format);
         program.set("SIGNET_TRUSTED_PROXIES", "127.0.0.1");
         let server = program.serve(&["serve"]);
@@ -190,7 +190,7 @@ async fn hidden_characters_are_escaped_in_every_log() {
 /// Names in lists of the commands: a terminal is not told anything by them, and JSON means what it meant.
 #[tokio::test]
 async fn hidden_characters_are_escaped_in_every_list() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let document = json!({
         "users": [{ "username": "alice", "name": HIDDEN }],
         "apis": [{ "identifier": "https://api.example.com", "name": HIDDEN, "scopes": ["read"] }],

@@ -60,7 +60,7 @@ async fn tls_1_3_is_spoken_and_of_tls_1_2_the_recommended_suites_alone() {
             S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         ),
     ] {
-        let mut program = Program::new().await;
+        let mut program = Program::installed().await;
         program.set("SIGNET_ISSUER", &format!("https://localhost:{}", program.address.port()));
         program.set("SIGNET_TLS__CERT_FILE", "cert.pem");
         program.set("SIGNET_TLS__KEY_FILE", "key.pem");
@@ -83,7 +83,7 @@ async fn tls_1_3_is_spoken_and_of_tls_1_2_the_recommended_suites_alone() {
 #[tokio::test]
 async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never() {
     let (old, new) = (Authority::new(), Authority::new());
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_ISSUER", &format!("https://localhost:{}", program.address.port()));
     program.set("SIGNET_TLS__CERT_FILE", "cert.pem");
     program.set("SIGNET_TLS__KEY_FILE", "key.pem");
@@ -109,7 +109,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
 #[tokio::test]
 async fn cookies_under_an_https_issuer_are_secure_and_bound_to_the_host() {
     let authority = Authority::new();
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_ISSUER", &format!("https://localhost:{}", program.address.port()));
     program.set("SIGNET_TLS__CERT_FILE", "cert.pem");
     program.set("SIGNET_TLS__KEY_FILE", "key.pem");

@@ -102,7 +102,7 @@ async fn trusted_proxies_have_no_limit_of_their_address() {
 /// The hard limit is what counts; at its end the oldest connections make room, and it is said once.
 #[tokio::test]
 async fn running_out_of_files_is_logged_and_survived() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let server = program.serve_with_files(20, 120);
     let limits = server.limits();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();

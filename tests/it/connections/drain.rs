@@ -50,7 +50,7 @@ async fn ask(nginx: std::net::SocketAddr, sent: Arc<AtomicUsize>) -> Vec<String>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_behind_nginx_fails_no_request() {
-    let (mut one, mut two) = (Program::new().await, Program::new().await);
+    let (mut one, mut two) = (Program::installed().await, Program::installed().await);
     for node in [&mut one, &mut two] {
         node.set("SIGNET_LOG__LEVEL", "error");
     }
@@ -87,7 +87,7 @@ async fn restart(program: &Program, running: &mut Running) {
 /// While a balancer notices, requests are answered, each the last of its connection.
 #[tokio::test]
 async fn a_drained_node_says_so_before_it_refuses() {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_CONNECTIONS__DRAIN_DELAY", "8");
     let server = program.serve(&["serve"]);
     let mut kept = Wire::open(program.address).await;
@@ -104,7 +104,7 @@ async fn a_drained_node_says_so_before_it_refuses() {
 /// A connection that is idle at the stop may still carry one request.
 #[tokio::test]
 async fn a_request_on_an_idle_connection_is_answered_while_stopping() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let server = program.serve(&["serve"]);
     let livez = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n";
     let mut kept = Wire::open(program.address).await;

@@ -88,7 +88,7 @@ async fn an_unreadable_forwarded_address_is_recorded_once_an_hour() {
 
 #[tokio::test]
 async fn an_unreadable_forwarded_address_is_logged_and_shown_by_doctor() {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_TRUSTED_PROXIES", "127.0.0.1");
     let server = program.serve(&["serve"]);
     assert!(program.run(&["doctor"]).out.contains("database"));

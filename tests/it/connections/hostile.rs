@@ -53,7 +53,7 @@ fn assert_bounded(server: &Running, before: u64, what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_hostile_connections_keep_nobody_out() {
     raise_file_limit();
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     for name in ["HEADER", "WRITE", "IDLE"] {
         program.set(&format!("SIGNET_CONNECTIONS__{name}_TIMEOUT"), "20");
     }
@@ -84,7 +84,7 @@ async fn two_thousand_hostile_connections_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_bodies_and_closed_windows_keep_nobody_out() {
     raise_file_limit();
-    let program = Program::new().await;
+    let program = Program::installed().await;
     with_alice(&program);
     let server = program.serve(&["serve"]);
     let head = "POST /oauth2/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
@@ -105,7 +105,7 @@ async fn slow_bodies_and_closed_windows_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_header_lists_are_bounded() {
     raise_file_limit();
-    let program = Program::new().await;
+    let program = Program::installed().await;
     with_alice(&program);
     let server = program.serve(&["serve"]);
     assert_eq!(sign_in(&program).await, 200);
@@ -126,7 +126,7 @@ async fn waiting_header_lists_are_bounded() {
 async fn unfinished_tls_handshakes_keep_nobody_out() {
     raise_file_limit();
     let authority = Authority::new();
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_ISSUER", &format!("https://localhost:{}", program.address.port()));
     program.set("SIGNET_TLS__CERT_FILE", "cert.pem");
     program.set("SIGNET_TLS__KEY_FILE", "key.pem");

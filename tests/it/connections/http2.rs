@@ -140,7 +140,7 @@ async fn requests_of_a_closed_window_are_answered_when_it_opens() {
 #[tokio::test]
 async fn by_tls_the_protocol_is_what_alpn_says() {
     let authority = Authority::new();
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_ISSUER", &format!("https://localhost:{}", program.address.port()));
     program.set("SIGNET_TLS__CERT_FILE", "cert.pem");
     program.set("SIGNET_TLS__KEY_FILE", "key.pem");

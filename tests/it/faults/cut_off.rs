@@ -73,7 +73,7 @@ async fn a_cut_off_node_answers_503_and_recovers() {
     if !postgres() {
         return;
     }
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     let server: url::Url = std::env::var("TEST_POSTGRES_URL").unwrap().parse().unwrap();
     let wire = Wire::default();
     let port = server.port().unwrap();

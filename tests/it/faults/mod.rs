@@ -34,7 +34,7 @@ fn document() -> Value {
 }
 
 async fn with_client() -> Program {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.run_with(&["apply", "-"], &document().to_string()).done();
     program
 }

@@ -103,7 +103,7 @@ async fn many_on_one_connection_are_not_mixed_up() {
 /// While Signet is stopped nothing reaches the API, and when it is back everything is as before.
 #[tokio::test]
 async fn a_gate_that_goes_away_and_comes_back() {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_TRUSTED_PROXIES", "127.0.0.1");
     program.write(
         "things.json",

@@ -119,7 +119,7 @@ async fn a_restart_forgets_nobody() {
 async fn commands_reach_the_apps_of_a_server_that_is_stopped_and_of_one_that_runs() {
     let receiver = Receiver::start().await;
     receiver.answer(TOLD, Answer::status(204));
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_OUTBOUND__ALLOW", "127.0.0.1");
     let document = json!({
         "users": [{ "username": "alice", "password": PASSWORD }],
@@ -160,7 +160,7 @@ async fn commands_reach_the_apps_of_a_server_that_is_stopped_and_of_one_that_run
 async fn a_killed_node_delays_a_sign_out_by_ten_seconds_at_most() {
     let receiver = Receiver::start().await;
     receiver.answer_in_turn(TOLD, vec![Answer::silence(), Answer::status(204)]);
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_OUTBOUND__ALLOW", "127.0.0.1");
     let document = json!({
         "users": [{ "username": "alice", "password": PASSWORD }],

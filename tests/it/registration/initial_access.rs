@@ -93,7 +93,7 @@ async fn initial_access_tokens_are_listed_revoked_and_swept() {
 
 #[tokio::test]
 async fn the_command_makes_lists_and_revokes_tokens() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let said = program.done(&["client", "registration-token", "--uses", "2", "--expires-in", "600", "--json"]);
     let made: Value = serde_json::from_str(&said).unwrap();
     let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());

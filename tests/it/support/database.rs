@@ -1,6 +1,8 @@
 //! A PostgreSQL database for each test that wants one, gone with it: four hundred that stay would be four gigabytes.
 //! On SQLite a test's database is a file in its folder, and there is nothing to do.
 
+use std::path::Path;
+
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use signet::config::DatabaseUrl;
 use signet::env::Env;
@@ -35,6 +37,41 @@ impl Made {
         let admin = Database::connect(&self.server).await.unwrap();
         admin.execute_unprepared(&statement).await.unwrap();
         admin.close().await.unwrap();
+    }
+}
+
+/// A database that is copied for tests. It stays when they end; the next run drops those of processes that are gone.
+pub struct Template(Made);
+
+const TEMPLATE: &str = "signet_template_";
+
+impl Template {
+    /// `None` where `TEST_DATABASE` asks for SQLite.
+    pub async fn new() -> Option<Self> {
+        let mut made = Made::new().await?;
+        let own = format!("{TEMPLATE}{}", std::process::id());
+        let admin = Database::connect(&made.server).await.unwrap();
+        let known = format!("SELECT datname FROM pg_database WHERE datname LIKE '{TEMPLATE}%'");
+        for row in admin.query_all_raw(Statement::from_string(admin.get_database_backend(), known)).await.unwrap() {
+            let name: String = row.try_get("", "datname").unwrap();
+            if name == own || !Path::new("/proc").join(&name[TEMPLATE.len()..]).exists() {
+                admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
+            }
+        }
+        admin.close().await.unwrap();
+        made.ask(format!("ALTER DATABASE {} RENAME TO {own}", made.name)).await;
+        made.name = own;
+        Some(Self(made))
+    }
+
+    pub fn url(&self) -> DatabaseUrl {
+        self.0.url()
+    }
+
+    pub async fn copy(&self) -> Made {
+        let copy = Made { server: self.0.server.clone(), name: format!("t{}", Env::system().uuid().simple()) };
+        copy.ask(format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.0.name)).await;
+        copy
     }
 }
 

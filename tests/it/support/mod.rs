@@ -6,6 +6,7 @@ pub mod authority;
 pub mod chromium;
 pub mod database;
 pub mod forms;
+mod installed;
 pub mod languages;
 pub mod log;
 pub mod name_server;

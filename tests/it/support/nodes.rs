@@ -10,7 +10,7 @@ use signet::server::listen;
 use tempfile::TempDir;
 
 use super::database::Made;
-use super::{Server, log};
+use super::{Server, installed, log};
 
 /// What the nodes of one test share; gone when the last of them is.
 pub(super) struct Home {
@@ -21,7 +21,9 @@ pub(super) struct Home {
 impl Server {
     /// One with settings that `change` has made.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let home = Arc::new(Home { folder: tempfile::tempdir().unwrap(), database: Made::new().await });
+        let folder = tempfile::tempdir().unwrap();
+        let database = installed::copy(folder.path()).await;
+        let home = Arc::new(Home { folder, database });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // By name: passkeys need a host that is one.
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());

@@ -15,8 +15,8 @@ use reqwest::{Client as Http, redirect};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::Value;
 
-use super::Browser;
 use super::database::Made;
+use super::{Browser, installed};
 
 /// Far more than anything here takes; a machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -49,9 +49,20 @@ pub struct Said {
 }
 
 impl Program {
+    /// In an empty folder.
     pub async fn new() -> Self {
-        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-        let database = Made::new().await;
+        Self::on(tempfile::tempdir().unwrap(), Made::new().await)
+    }
+
+    /// In a folder where the server has been started before, so that it has keys.
+    pub async fn installed() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = installed::copy(&folder.path().join("data")).await;
+        Self::on(folder, database)
+    }
+
+    fn on(folder: tempfile::TempDir, database: Option<Made>) -> Self {
+        let address = free_address();
         let environment =
             database.iter().map(|made| ("SIGNET_DATABASE_URL".to_owned(), made.url().as_str().to_owned()));
         Self { folder, address, environment: environment.collect(), _database: database }.with_address()
