@@ -60,6 +60,7 @@ mod setup;
 mod signup;
 mod silent_names;
 mod skewed_clocks;
+mod skewed_sign_ins;
 mod step_up;
 mod strangers;
 mod support;
