@@ -47,6 +47,7 @@ mod outbound;
 mod pairwise;
 mod par;
 mod passkey;
+mod passkey_removal;
 mod refresh_tokens;
 mod registration;
 mod relying_party;
