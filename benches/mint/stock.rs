@@ -220,6 +220,8 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         user: alice.id,
         auth_time: now,
         method: SignInMethod::Passkey,
+        passkey: None,
+        strongest: true,
         remembered: false,
         created_at: now,
         last_seen: now,
@@ -228,6 +230,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         address: String::new(),
         user_agent: String::new(),
         data: String::new(),
+        read_at: now,
     };
     let write = app.store().write(move |tx| Box::pin(async move { sessions::insert(tx, &session).await }));
     write.await.unwrap();
@@ -238,6 +241,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
             session: id,
             auth_time: now,
             method: SignInMethod::Passkey,
+            passkey: None,
             told_acr: None,
             session_ends: None,
         }),

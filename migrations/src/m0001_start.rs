@@ -170,6 +170,8 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(uuid("user_id"))
             .col(big_integer("auth_time"))
             .col(string("method"))
+            .col(uuid_null("passkey_id"))
+            .col(boolean("strongest"))
             .col(boolean("remembered"))
             .col(big_integer("created_at"))
             .col(big_integer("last_seen"))
@@ -179,6 +181,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(text("user_agent"))
             .col(text("data"))
             .to_owned(),
+        table("session_use").col(pk_uuid("session_id")).to_owned(),
         table("session_client")
             .col(uuid("session_id"))
             .col(string("client_id"))
@@ -233,6 +236,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(uuid("user_id"))
             .col(string("client_id"))
             .col(uuid_null("session_id"))
+            .col(uuid_null("passkey_id"))
             .col(text("authorization"))
             .col(integer("generation"))
             .col(binary_len("salt", 16))

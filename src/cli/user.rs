@@ -30,7 +30,7 @@ pub(super) enum Command {
     Delete(Named),
     /// List a user's passkeys.
     Passkeys(Named),
-    /// Remove one of a user's passkeys.
+    /// Remove one of a user's passkeys, and end the sessions and grants that began with it.
     RemovePasskey {
         #[command(flatten)]
         named: Named,
@@ -41,7 +41,8 @@ pub(super) enum Command {
     Reset {
         #[command(flatten)]
         named: Named,
-        /// What to leave as it is, separated by commas.
+        /// What to leave as it is, separated by commas. Sessions and grants that began with a passkey which is removed end
+        /// all the same.
         #[arg(long, value_delimiter = ',', value_name = "WHAT")]
         keep: Vec<Kept>,
         /// Read the password from stdin instead of asking.
@@ -191,9 +192,11 @@ async fn remove_passkey(manager: &Manager, by: &By, named: &Named, id: &str) -> 
     let none = || format!("{} has no passkey {id}; `signet user passkeys {}` lists them", user.username, user.username);
     let passkey: PasskeyId = id.parse().map_err(|_| none())?;
     match passkeys::remove(manager, by, user.id, passkey).await {
-        Ok(()) if named.json => print_json(&json!({ "id": passkey, "removed": true })),
-        Ok(()) => {
-            print(&format!("passkey {passkey} of {} is removed", user.username));
+        Ok(ended) if named.json => {
+            print_json(&json!({ "id": passkey, "removed": true, "sessions": ended.sessions, "grants": ended.grants }))
+        }
+        Ok(ended) => {
+            print(&format!("passkey {passkey} of {} is removed; ended with it: {ended}", user.username));
             Ok(())
         }
         Err(ManageError::NotFound(_)) => Err(none()),

@@ -31,10 +31,13 @@ pub struct Quotas {
     pub self_registered_users: u32,
     /// Browser sessions of one user. One more ends the one that was not used for the longest time.
     pub sessions_per_user: u32,
+    /// Sign-ins of one user in an hour, each of which begins or renews a session. Further ones get 429.
+    pub sign_ins_per_user: u32,
     /// Counters of failed attempts (`identity::throttle`), which last 15 minutes. Beyond them only browsers that have signed
     /// in to the account before may try passwords.
     pub failure_counters: u32,
-    /// Refused sign-ins that are written to the audit events in a day. Further ones are in the log alone.
+    /// Refused sign-ins that are written to the audit events in a day. Further ones are in the log alone, but for the first
+    /// refusal after a budget of tries has run out: for these there is a tenth as many again, in all and for each address.
     pub failure_events: u32,
     /// The same from one address.
     pub failure_events_per_address: u32,
@@ -54,6 +57,7 @@ impl Default for Quotas {
             client_assertions_per_address: 20_000,
             self_registered_users: 100_000,
             sessions_per_user: 200,
+            sign_ins_per_user: 200,
             failure_counters: 1_000_000,
             failure_events: 20_000,
             failure_events_per_address: 1_000,
@@ -73,6 +77,7 @@ impl Quotas {
             ("client_assertions_per_address", self.client_assertions_per_address),
             ("self_registered_users", self.self_registered_users),
             ("sessions_per_user", self.sessions_per_user),
+            ("sign_ins_per_user", self.sign_ins_per_user),
             ("failure_counters", self.failure_counters),
             ("failure_events", self.failure_events),
             ("failure_events_per_address", self.failure_events_per_address),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Confirmation;
 use super::claims_request::RequestedClaims;
-use super::ids::{ClientId, GrantId, SessionId, UserId};
+use super::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
 use super::permissions::Permissions;
 use super::version::{Versioned, Versions};
 use crate::env::Timestamp;
@@ -97,6 +97,9 @@ pub struct SignIn {
     pub session: SessionId,
     pub auth_time: Timestamp,
     pub method: SignInMethod,
+    /// The passkey it was made with, known while the authorization is made: what comes of it ends with the passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyId>,
     /// The class to tell where the app asked for some and the sign-in meets one; the method's own otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_acr: Option<Acr>,

@@ -1,10 +1,11 @@
 //! A browser session of a person who signed in.
 
 use super::authorization::SignInMethod;
-use super::ids::{SessionId, UserId};
+use super::ids::{PasskeyId, SessionId, UserId};
 use super::secret::Digest;
 use crate::env::Timestamp;
 
+/// All times are by the database's clock: nodes whose clocks differ judge a session alike.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Of the cookie's value.
@@ -13,6 +14,10 @@ pub struct Session {
     pub user: UserId,
     pub auth_time: Timestamp,
     pub method: SignInMethod,
+    /// The passkey of the last sign-in. The session ends when the passkey is removed.
+    pub passkey: Option<PasskeyId>,
+    /// Whether the last sign-in was by the strongest method that the account had at that moment.
+    pub strongest: bool,
     /// Whether the person asked to stay signed in on this browser.
     pub remembered: bool,
     pub created_at: Timestamp,
@@ -25,6 +30,8 @@ pub struct Session {
     pub user_agent: String,
     /// What the pages keep in it between two requests, as JSON.
     pub data: String,
+    /// When it was read for the request that it is judged in; not kept. [`Self::last_seen`] in a list.
+    pub read_at: Timestamp,
 }
 
 impl Session {
@@ -36,7 +43,7 @@ impl Session {
     /// Whether the user signed in within the last `seconds`: what outlives the session is not given to somebody who only
     /// found the browser open.
     #[must_use]
-    pub fn is_recent(&self, now: Timestamp, seconds: i64) -> bool {
-        now.since(self.auth_time) <= seconds * 1000
+    pub fn is_recent(&self, seconds: i64) -> bool {
+        self.read_at.since(self.auth_time) <= seconds.saturating_mul(1000)
     }
 }

@@ -31,7 +31,7 @@ use crate::env::Timestamp;
 use crate::keys::seal;
 use crate::protocol::error::Result;
 use crate::store::authorizations::{self, Lock};
-use crate::store::{events, used_once};
+use crate::store::{events, session_uses, used_once};
 
 const TICKET: &str = "gate-ticket";
 const PASS: &str = "gate-session";
@@ -159,8 +159,7 @@ impl Gate {
         let [user, of_api] = &all;
         let Some(now) = now else { return Ok(None) };
         let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
-        let env = &self.provider.env;
-        let now = env.now();
+        let (env, now) = (&self.provider.env, session.read_at);
         // Half of the idle time: whoever still uses the app comes by again, which keeps their session alive.
         let idle = now.plus_seconds(session.idle_until.since(now).div_euclid(2000));
         let pass = Pass {
@@ -240,6 +239,7 @@ impl Gate {
                     return Ok(false);
                 }
                 let first = used_once::claim(tx, &used, until).await?;
+                session_uses::record(tx, session).await?;
                 if first && used_once::claim(tx, &told, session_ends_at).await? {
                     events::insert(tx, &event).await?;
                 }

@@ -57,9 +57,8 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
         Ok(counted) => counted,
         Err(too_many) => {
             if too_many.first {
-                // One for each window: counted with the others it would be the first to be left out.
                 let event = failure(store, found.as_ref(), typed.origin, "too many tries");
-                store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await })).await?;
+                events::insert_end_of_budget(store, event).await?;
             }
             return Err(Refused::TooMany(too_many));
         }

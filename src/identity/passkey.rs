@@ -23,7 +23,7 @@ use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 use crate::keys::{MasterKey, seal};
-use crate::store::{Store, StoreError, events, passkeys, people, sessions, used_once};
+use crate::store::{Store, StoreError, events, passkey_end, passkeys, people, sessions, used_once};
 
 /// A page may lie open: the autofill of the sign-in page asks again before this is over.
 const TICKET_SECONDS: i64 = 600;
@@ -276,12 +276,12 @@ impl Passkeys {
         serde_json::to_string(&kept).map_err(refused)
     }
 
-    /// Removes one of a person's own; whether it was theirs.
+    /// Removes one of a person's own, and ends what it opened; whether it was theirs.
     pub async fn remove(&self, store: &Store, user: UserId, id: PasskeyId, origin: Origin) -> Result<bool, StoreError> {
         let event = event(store, EventKind::PasskeyRemoved, Some(user), user, origin, String::new());
         let remove = store.write(move |tx| {
             Box::pin(async move {
-                let gone = passkeys::delete(tx, user, id).await?;
+                let gone = passkey_end::one(tx, user, id).await?.is_some();
                 if gone {
                     events::insert(tx, &event).await?;
                 }

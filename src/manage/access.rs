@@ -14,7 +14,7 @@ use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::User;
 use crate::domain::version::Versioned;
-use crate::store::{Change, Stripes, Tx, api_keys, consents, grants, passkeys, people, session_end, versions};
+use crate::store::{Change, Stripes, Tx, api_keys, consents, grants, passkey_end, people, session_end, versions};
 
 /// What a reset leaves as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,7 +65,11 @@ pub(super) async fn remove_in(tx: &Tx, user: UserId, keep: Keep, but: Option<Ses
     // First: it locks the user, behind whom a passkey, key or session on its way into its table waits.
     (removed.sessions, removed.grants) = end_access(tx, user, keep, but).await?;
     if !keep.passkeys {
-        removed.passkeys = passkeys::delete_of_user(tx, user).await?;
+        // The sessions and grants that began with them, also where the others stay.
+        let ended = passkey_end::of_user(tx, user).await?;
+        removed.passkeys = ended.passkeys;
+        removed.sessions += ended.sessions;
+        removed.grants += ended.grants;
     }
     if !keep.api_keys {
         removed.api_keys = api_keys::delete_of(tx, &Owner::User(user)).await?;

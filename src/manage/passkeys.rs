@@ -1,27 +1,29 @@
 //! A user's passkeys, as administrators see them: a list, and removing one. Next door: `identity::passkey`, where users add
 //! and use them; [`super::access`], which removes all of them.
 
+use super::access::Removed;
 use super::{By, ManageError, Manager, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
-use crate::store::passkeys;
+use crate::store::{passkey_end, passkeys};
 
 /// Returns a user's passkeys, the oldest first.
 pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
     Ok(passkeys::of_user(manager.store.read(), user).await?)
 }
 
-/// Removes one of a user's passkeys.
-pub async fn remove(manager: &Manager, by: &By, user: UserId, id: PasskeyId) -> Result<()> {
+/// Removes one of a user's passkeys and ends what it opened; returns the sessions and grants that ended.
+pub async fn remove(manager: &Manager, by: &By, user: UserId, id: PasskeyId) -> Result<Removed> {
     let recorder = manager.recorder(by);
     manager
         .transact(move |tx| {
             Box::pin(async move {
-                if !passkeys::delete(tx, user, id).await? {
-                    return Err(ManageError::NotFound(format!("passkey {id} of that user")));
-                }
-                recorder.user(tx, EventKind::PasskeyRemoved, user, id.to_string()).await
+                let ended = passkey_end::one(tx, user, id).await?;
+                let ended = ended.ok_or_else(|| ManageError::NotFound(format!("passkey {id} of that user")))?;
+                let removed = Removed { sessions: ended.sessions, grants: ended.grants, ..Removed::default() };
+                recorder.user(tx, EventKind::PasskeyRemoved, user, format!("{id}; ended: {removed}")).await?;
+                Ok(removed)
             })
         })
         .await

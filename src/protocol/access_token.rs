@@ -337,6 +337,7 @@ impl Provider {
             session,
             auth_time: Timestamp::from_seconds(auth_time),
             method: SignInMethod::of_amr(claims.amr.iter().flatten()),
+            passkey: None,
             told_acr: Some(acr),
             session_ends: None,
         });

@@ -25,7 +25,7 @@ use crate::domain::session::Session;
 use crate::domain::version::{Versioned, Versions};
 use crate::store::authorizations::{self, Lock};
 use crate::store::quotas::{self, Kind};
-use crate::store::{StoreError, consents, device_codes, events};
+use crate::store::{StoreError, consents, device_codes, events, session_uses};
 
 /// RFC 8628 §3.2.
 #[derive(Serialize)]
@@ -170,6 +170,7 @@ impl Provider {
                 session: session.id,
                 auth_time: session.auth_time,
                 method: session.method,
+                passkey: session.passkey,
                 told_acr: None,
                 session_ends: Some(session.expires_at),
             }),
@@ -207,6 +208,9 @@ impl Provider {
                 }
                 if !device_codes::decide(tx, &code, allow.then_some(&authorization)).await? {
                     return Ok(Answered::TooLate);
+                }
+                if allow {
+                    session_uses::record(tx, session).await?;
                 }
                 if recorded {
                     // A redirect may lead elsewhere than to this device: it asks again.

@@ -150,6 +150,7 @@ impl Provider {
                 session,
                 auth_time: Timestamp::from_seconds(claims.auth_time),
                 method: SignInMethod::of_amr(claims.amr.iter()),
+                passkey: None,
                 told_acr: Some(claims.acr),
                 session_ends: None,
             }),

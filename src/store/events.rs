@@ -70,17 +70,34 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// Writes down that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
+/// Records that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
+    insert_counted(store, event, &[Kind::FailureEvent]).await
+}
+
+/// Records that a budget of tries has run out: the first refusal of its window. A flood of other failures does not hide it,
+/// since it has a reserve of its own, which is a tenth of their limit.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_end_of_budget(store: &Store, event: Event) -> Result<()> {
+    insert_counted(store, event, &[Kind::FailureEvent, Kind::BudgetEvent]).await
+}
+
+/// Inserts the event where one of `kinds` has room for it.
+async fn insert_counted(store: &Store, event: Event, kinds: &[Kind]) -> Result<()> {
     let until = event.at.plus_seconds(DAY_SECONDS);
-    let entry = store.quota_entry(Kind::FailureEvent, event.id.0, &event.origin.address, until);
+    let entry = |kind: &Kind| store.quota_entry(*kind, event.id.0, &event.origin.address, until);
+    let entries: Vec<quotas::Entry> = kinds.iter().map(entry).collect();
     let write = store.write(move |tx| {
         Box::pin(async move {
-            if quotas::admit(tx, &entry).await? {
-                return insert(tx, &event).await;
+            for entry in &entries {
+                if quotas::admit(tx, entry).await? {
+                    return insert(tx, &event).await;
+                }
             }
             tracing::warn!(
                 kind = event.kind.name(),
@@ -155,6 +172,23 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<E
         query = query.filter(row::Column::Id.lt(before.0));
     }
     query.all(conn).await?.into_iter().map(Event::try_from).collect()
+}
+
+/// Returns the time of the `most`-th newest sign-in of a user, if it was after `since`.
+pub async fn sign_in_before(tx: &Tx, user: UserId, most: u32, since: Timestamp) -> Result<Option<Timestamp>> {
+    let found: Option<i64> = row::Entity::find()
+        .select_only()
+        .column(row::Column::At)
+        .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::At.gt(since.0))
+        .filter(row::Column::Kind.eq(EventKind::SignedIn.name()))
+        .order_by_desc(row::Column::At)
+        .offset(u64::from(most.saturating_sub(1)))
+        .limit(1)
+        .into_tuple()
+        .one(tx.conn())
+        .await?;
+    Ok(found.map(Timestamp))
 }
 
 /// How many events of each of `kinds` there were on each day since `since`, by days since 1970 (UTC). Days without any

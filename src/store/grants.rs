@@ -11,7 +11,7 @@ use super::database_clock::CLOCK_MARGIN_SECONDS;
 use super::revocations::LONGEST_ACCESS_TOKEN;
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::{FamilySalt, Grant, Repeats, Superseded};
-use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -27,6 +27,7 @@ mod row {
         pub user_id: Uuid,
         pub client_id: String,
         pub session_id: Option<Uuid>,
+        pub passkey_id: Option<Uuid>,
         #[sea_orm(column_type = "Text")]
         pub authorization: String,
         pub generation: i32,
@@ -116,6 +117,7 @@ pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
         client_id: Set(grant.authorization.client.as_str().to_owned()),
         // Only what ends with the browser session carries it (OpenID Connect Core §11).
         session_id: Set(grant.authorization.session().filter(|_| !offline).map(|session| session.0)),
+        passkey_id: Set(grant.authorization.sign_in.as_ref().and_then(|sign_in| sign_in.passkey).map(|id| id.0)),
         authorization: Set(json(&grant.authorization, "grant_family", "authorization")?),
         generation: Set(grant.generation),
         salt: Set(grant.salt.0.to_vec()),
@@ -193,6 +195,20 @@ pub async fn revoke(tx: &Tx, of: Of<'_>) -> Result<u64> {
         Of::Session(id) => query.filter(row::Column::SessionId.eq(id.0)),
     };
     Ok(query.filter(row::Column::Revoked.eq(false)).exec(tx.conn()).await?.rows_affected)
+}
+
+/// Revokes the grants that come of a user's sign-ins by passkey, by that one or by any; those that were alive.
+pub(super) async fn revoke_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<GrantId>> {
+    let column = row::Column::PasskeyId;
+    let by_passkey = passkey.map_or_else(|| column.is_not_null(), |id| column.eq(id.0));
+    let done = row::Entity::update_many()
+        .col_expr(row::Column::Revoked, Expr::value(true))
+        .filter(row::Column::UserId.eq(user.0))
+        .filter(by_passkey)
+        .filter(row::Column::Revoked.eq(false))
+        .exec_with_returning(tx.conn())
+        .await?;
+    Ok(done.into_iter().map(|row| GrantId(row.id)).collect())
 }
 
 /// Somebody's living grants, the newest first.

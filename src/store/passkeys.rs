@@ -92,8 +92,8 @@ pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, name: &str) -> Result<
     Ok(done.rows_affected > 0)
 }
 
-/// Removes one of somebody's own; whether it was theirs.
-pub async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
+/// Removes one of somebody's own; whether it was theirs. What it opened ends by [`super::passkey_end`].
+pub(super) async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
     let done = row::Entity::delete_many()
         .filter(row::Column::Id.eq(id.0))
         .filter(row::Column::UserId.eq(user.0))
@@ -103,7 +103,7 @@ pub async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
 }
 
 /// Removes all that a user has; returns how many.
-pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
+pub(super) async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
     let done = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
     Ok(done.rows_affected)
 }
@@ -111,12 +111,6 @@ pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
 /// Returns how many a user has.
 pub async fn count<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::UserId.eq(user.0)).count(conn).await?)
-}
-
-/// Returns whether a user has a passkey that is older than `at`.
-pub async fn any_before<C: ConnectionTrait>(conn: &C, user: UserId, at: Timestamp) -> Result<bool> {
-    let older = row::Entity::find().filter(row::Column::UserId.eq(user.0)).filter(row::Column::CreatedAt.lt(at.0));
-    Ok(older.count(conn).await? > 0)
 }
 
 /// Returns whether the passkey is still there.

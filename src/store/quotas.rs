@@ -24,6 +24,8 @@ const SWEEP_SECONDS: i64 = 300;
 const MAX_PARTS: u32 = 256;
 /// One site gets so much of the limit in all: the tenth part.
 const SITE_SHARE: u32 = 10;
+/// Events of budgets that have run out have so much of the limit of failure events besides: a tenth part.
+const RESERVED_SHARE: u32 = 10;
 /// Entries for which an address (a site) finds a place even where the limit in all is reached.
 const RESERVED: u32 = 10;
 const RESERVED_OF_SITE: u32 = 100;
@@ -57,6 +59,8 @@ pub enum Kind {
     ClientAssertion,
     /// An audit event of a refused sign-in, for a day.
     FailureEvent,
+    /// An audit event of a budget of tries that has run out, beyond those.
+    BudgetEvent,
 }
 
 impl Kind {
@@ -67,6 +71,7 @@ impl Kind {
             Self::DeviceCode => "device_code",
             Self::ClientAssertion => "client_assertion",
             Self::FailureEvent => "failure_event",
+            Self::BudgetEvent => "budget_event",
         }
     }
 
@@ -79,6 +84,10 @@ impl Kind {
             Self::DeviceCode => (quotas.device_codes.div_ceil(SITE_SHARE), quotas.device_codes),
             Self::ClientAssertion => (quotas.client_assertions_per_address, quotas.client_assertions),
             Self::FailureEvent => (quotas.failure_events_per_address, quotas.failure_events),
+            Self::BudgetEvent => (
+                quotas.failure_events_per_address.div_ceil(RESERVED_SHARE),
+                quotas.failure_events.div_ceil(RESERVED_SHARE),
+            ),
         }
     }
 }

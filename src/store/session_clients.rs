@@ -83,8 +83,7 @@ pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
     Ok(())
 }
 
-/// Takes out what is left where a session went without its end being told: a browser that was about to sign in again
-/// has none between its old cookie and its new one.
+/// Takes out what is left where a session's row went without its end being told, as where somebody deleted it by hand.
 pub(super) async fn take_left_over(tx: &Tx, most: u64) -> Result<Vec<Participant>> {
     let lives = sessions::with_the_id_in((row::Entity, row::Column::SessionId));
     let left: Vec<SessionId> = row::Entity::find()

@@ -1,13 +1,14 @@
-//! The one way for a browser session to end, whoever ends it: its row goes, every node hears of it, what hangs on it is
-//! revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and each client that takes part
-//! in it is to be told, by a row in the queue of the same transaction.
+//! The one way for a browser session to end, whoever ends it: its row goes, every node hears of it if something was issued
+//! in it, what hangs on it is revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and each
+//! client that takes part in it is to be told, by a row in the queue of the same transaction.
 //!
-//! Next door: [`super::sessions`], [`super::session_clients`], [`super::deliveries`].
+//! Next door: [`super::sessions`], [`super::session_uses`], [`super::session_clients`], [`super::deliveries`],
+//! [`super::passkey_end`].
 
 use super::grants::{self, Of};
-use super::{Change, Result, Tx, deliveries, session_clients, sessions};
+use super::{Change, Result, Tx, deliveries, session_clients, session_uses, sessions};
 use crate::domain::delivery::Delivery;
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::session::Session;
 
@@ -35,6 +36,14 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
     Ok(ended)
 }
 
+/// Ends the sessions that a user began with a passkey, with that one or with any; how many.
+pub(super) async fn of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<u64> {
+    let ended = sessions::delete_of_passkey(tx, user, passkey).await?;
+    let participants = session_clients::take(tx, &ended).await?;
+    follow(tx, &ended, &participants).await?;
+    Ok(ended.len() as u64)
+}
+
 /// Ends the least recently used sessions of a user, so that there are at most `most` with `new`.
 pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<()> {
     for session in sessions::beyond(tx, user, new, u64::from(most).saturating_sub(1)).await? {
@@ -55,7 +64,10 @@ pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
 async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> Result<()> {
     for session in ended {
         grants::revoke(tx, Of::Session(*session)).await?;
-        tx.tell(Change::Ended((*session).into())).await?;
+    }
+    // What was issued is remembered everywhere until it has expired; a session in which nothing was issued is in no token.
+    for session in session_uses::take(tx, ended).await? {
+        tx.tell(Change::Ended(session.into())).await?;
     }
     deliveries::enqueue(tx, participants.iter().cloned().map(Delivery::Logout)).await
 }

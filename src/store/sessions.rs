@@ -2,11 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{IntoColumnRef, Query, SelectStatement};
-use sea_orm::{ExprTrait as _, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{ExprTrait as _, FromQueryResult as _, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait as _};
 
-use super::{Result, StoreError, Tx, digest};
+use super::{Result, Store, StoreError, Tx, digest};
 use crate::domain::authorization::SignInMethod;
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::env::Timestamp;
@@ -24,6 +24,8 @@ mod row {
         pub user_id: Uuid,
         pub auth_time: i64,
         pub method: String,
+        pub passkey_id: Option<Uuid>,
+        pub strongest: bool,
         pub remembered: bool,
         pub created_at: i64,
         pub last_seen: i64,
@@ -53,6 +55,8 @@ impl TryFrom<row::Model> for Session {
                 "passkey" => SignInMethod::Passkey,
                 _ => return Err(StoreError::Corrupt { table: "session", column: "method" }),
             },
+            passkey: row.passkey_id.map(PasskeyId),
+            strongest: row.strongest,
             remembered: row.remembered,
             created_at: Timestamp(row.created_at),
             last_seen: Timestamp(row.last_seen),
@@ -61,6 +65,7 @@ impl TryFrom<row::Model> for Session {
             address: row.address,
             user_agent: row.user_agent,
             data: row.data,
+            read_at: Timestamp(row.last_seen),
         })
     }
 }
@@ -76,6 +81,8 @@ fn row(session: &Session) -> row::Model {
             SignInMethod::Passkey => "passkey",
         }
         .to_owned(),
+        passkey_id: session.passkey.map(|id| id.0),
+        strongest: session.strongest,
         remembered: session.remembered,
         created_at: session.created_at.0,
         last_seen: session.last_seen.0,
@@ -92,20 +99,49 @@ pub async fn insert(tx: &Tx, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Whether a row was there. Never an upsert: a request still in flight must not bring back a session that has ended.
-pub async fn update(tx: &Tx, session: &Session) -> Result<bool> {
+/// Writes a new sign-in of the same user, and the digest of a new cookie, into the row of that id; whether it was there.
+/// A session that has ended does not come back.
+pub async fn replace(tx: &Tx, session: &Session) -> Result<bool> {
     let model = row(session).into_active_model().reset_all();
     let done = row::Entity::update_many()
         .set(model)
-        .filter(row::Column::Digest.eq(session.digest.0.to_vec()))
+        .filter(row::Column::Id.eq(session.id.0))
+        .filter(row::Column::UserId.eq(session.user.0))
         .exec(tx.conn())
         .await?;
     Ok(done.rows_affected > 0)
 }
 
-/// The session of that cookie, dead or alive.
-pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Result<Option<Session>> {
-    row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?.map(Session::try_from).transpose()
+/// Gives a session the cookie of another digest, where it still has the one of `old`; whether it did.
+pub async fn move_to(tx: &Tx, id: SessionId, old: &Digest, new: &Digest) -> Result<bool> {
+    let done = row::Entity::update_many()
+        .col_expr(row::Column::Digest, Expr::value(new.0.to_vec()))
+        .filter(row::Column::Id.eq(id.0))
+        .filter(row::Column::Digest.eq(old.0.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Records that the session of a cookie was used, where it is still there.
+pub async fn seen(tx: &Tx, session: &Session) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::LastSeen, Expr::value(session.last_seen.0))
+        .col_expr(row::Column::IdleUntil, Expr::value(session.idle_until.0))
+        .filter(row::Column::Digest.eq(session.digest.0.to_vec()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The session of that cookie, dead or alive, with the time at which it was read.
+pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<Session>> {
+    let query = row::Entity::find_by_id(digest.0.to_vec()).expr_as(store.database_now(), "database_now");
+    let statement = query.build(store.read().get_database_backend());
+    let Some(found) = store.read().query_one_raw(statement).await? else { return Ok(None) };
+    let now: i64 = found.try_get("", "database_now")?;
+    let session = Session::try_from(row::Model::from_query_result(&found, "")?)?;
+    Ok(Some(Session { read_at: Timestamp(now), ..session }))
 }
 
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option<Session>> {
@@ -169,18 +205,20 @@ pub async fn delete(tx: &Tx, id: SessionId) -> Result<Option<Session>> {
     gone.into_iter().next().map(Session::try_from).transpose()
 }
 
-/// Deletes the session of that cookie, and only that row: its successor after a change of id is another one.
-pub async fn delete_by_digest(tx: &Tx, digest: &Digest) -> Result<()> {
-    row::Entity::delete_by_id(digest.0.to_vec()).exec(tx.conn()).await?;
-    Ok(())
-}
-
 /// Deletes somebody's sessions, all or all but one; their ids.
 pub(super) async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
     let mut query = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0));
     if let Some(but) = but {
         query = query.filter(row::Column::Id.ne(but.0));
     }
+    Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
+}
+
+/// Deletes the sessions that a user began with a passkey, with that one or with any; their ids.
+pub(super) async fn delete_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<SessionId>> {
+    let column = row::Column::PasskeyId;
+    let by_passkey = passkey.map_or_else(|| column.is_not_null(), |id| column.eq(id.0));
+    let query = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).filter(by_passkey);
     Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
 }
 

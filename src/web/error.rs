@@ -182,7 +182,7 @@ fn retry_after(status: StatusCode) -> Option<i64> {
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Some("Wait a moment, then load the page again."),
-        StatusCode::TOO_MANY_REQUESTS => Some("Wait a minute, then try again."),
+        StatusCode::TOO_MANY_REQUESTS => Some("Wait, then try again."),
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => None,
         status if status.is_server_error() => {
             Some("Try again. If it happens again, show this page to whoever runs it.")

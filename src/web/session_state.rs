@@ -31,7 +31,7 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
     let change = match (carried, present) {
         (Ok(Some(carried)), present) => {
             let state = app.provider.browser_state(carried.id);
-            let seconds = carried.remembered.then(|| carried.expires_at.since(app.env().now()) / 1000);
+            let seconds = carried.remembered.then(|| carried.expires_at.since(carried.read_at) / 1000);
             (present.as_ref() != Some(&state)).then(|| cookie(&app, &state, seconds))
         }
         (Ok(None), Some(_)) if tells_of_sessions => Some(cookie(&app, "", Some(0))),

@@ -1,5 +1,8 @@
 //! tower-sessions over our own store. A record here is one signed-in browser; a visitor who has not signed in has none,
 //! and only the digest of the cookie's value is stored.
+//!
+//! The layer reads rows, notes that they are used, and sets the cookie. It makes no row, moves none and deletes none:
+//! that is `identity::session`'s, in one transaction each.
 
 use std::collections::HashMap;
 
@@ -7,7 +10,7 @@ use async_trait::async_trait;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use tower_sessions::cookie::SameSite;
-use tower_sessions::session::{Id, Record};
+use tower_sessions::session::{Error, Id, Record};
 use tower_sessions::session_store::{self, SessionStore};
 use tower_sessions::{Expiry, SessionManagerLayer};
 
@@ -16,14 +19,17 @@ use crate::domain::authorization::SignInMethod;
 use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
-use crate::env::Timestamp;
-use crate::store::{Store, StoreError, passkeys, people, session_end, sessions};
+use crate::env::{Env, Timestamp};
+use crate::identity::session::{idle_end, idle_seconds};
+use crate::store::{Store, StoreError, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
 const SEEN_SECONDS: i64 = 300;
 
-/// The one entry of a record.
+/// The entry of a record that has the session.
 pub const KEY: &str = "session";
+/// The entry of a record that gets the cookie of a row that is written already; taken out when it has it.
+const COOKIE: &str = "cookie";
 
 /// A session as tower-sessions carries it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +38,8 @@ pub struct Carried {
     pub user: UserId,
     pub auth_time: Timestamp,
     pub method: SignInMethod,
+    pub passkey: Option<PasskeyId>,
+    pub strongest: bool,
     pub remembered: bool,
     pub created_at: Timestamp,
     pub last_seen: Timestamp,
@@ -39,12 +47,7 @@ pub struct Carried {
     pub expires_at: Timestamp,
     pub address: String,
     pub user_agent: String,
-    /// Of a session that is about to begin with a password: when the one that was checked had been set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_as_of: Option<Timestamp>,
-    /// Of a session that is about to begin with a passkey: which one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passkey: Option<PasskeyId>,
+    pub read_at: Timestamp,
 }
 
 impl Carried {
@@ -55,6 +58,8 @@ impl Carried {
             user: self.user,
             auth_time: self.auth_time,
             method: self.method,
+            passkey: self.passkey,
+            strongest: self.strongest,
             remembered: self.remembered,
             created_at: self.created_at,
             last_seen: self.last_seen,
@@ -63,6 +68,7 @@ impl Carried {
             address: self.address,
             user_agent: self.user_agent,
             data: String::new(),
+            read_at: self.read_at,
         }
     }
 
@@ -72,6 +78,8 @@ impl Carried {
             user: session.user,
             auth_time: session.auth_time,
             method: session.method,
+            passkey: session.passkey,
+            strongest: session.strongest,
             remembered: session.remembered,
             created_at: session.created_at,
             last_seen: session.last_seen,
@@ -79,8 +87,7 @@ impl Carried {
             expires_at: session.expires_at,
             address: session.address,
             user_agent: session.user_agent,
-            password_as_of: None,
-            passkey: None,
+            read_at: session.read_at,
         }
     }
 }
@@ -98,6 +105,11 @@ pub fn digest(id: &Id) -> Digest {
     SecretKind::Session.digest(&id.to_string())
 }
 
+/// A new value for the cookie of a session.
+pub fn new_cookie(env: &Env) -> Id {
+    Id(i128::from_le_bytes(env.random()))
+}
+
 fn backend(error: &StoreError) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
@@ -109,90 +121,64 @@ fn carried(record: &Record) -> session_store::Result<Carried> {
 
 #[async_trait]
 impl SessionStore for Sessions {
+    /// Takes over the cookie of the row that [`carry`] brings. Without one there is no row, and none is made.
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let carried = carried(record)?;
-        let (as_of, passkey) = (carried.password_as_of, carried.passkey);
-        let session = carried.session(digest(&record.id));
-        let most = self.0.quotas().sessions_per_user;
-        let begun = self.0.write(move |tx| {
-            Box::pin(async move {
-                // Checking a password takes its time: they may have been turned off meanwhile, or have a new one.
-                if !people::hold(tx, session.user, as_of).await? {
-                    return Ok(false);
-                }
-                // An administrator may have removed the passkey.
-                if let Some(passkey) = passkey
-                    && !passkeys::exists(tx.conn(), passkey).await?
-                {
-                    return Ok(false);
-                }
-                // Of two sign-ins at once on one session the later one has it.
-                sessions::delete(tx, session.id).await?;
-                sessions::insert(tx, &session).await?;
-                session_end::beyond(tx, session.user, session.id, most).await?;
-                Ok(true)
-            })
-        });
-        if begun.await.map_err(|error| backend(&error))? {
-            Ok(())
-        } else {
-            Err(session_store::Error::Backend("the person has been changed meanwhile".to_owned()))
-        }
-    }
-
-    async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let session = carried(record)?.session(digest(&record.id));
-        self.0
-            .write(move |tx| Box::pin(async move { sessions::update(tx, &session).await }))
-            .await
-            .map_err(|error| backend(&error))?;
+        let cookie = record.data.remove(COOKIE);
+        let cookie = cookie.as_ref().and_then(serde_json::Value::as_str).and_then(|id| id.parse().ok());
+        record.id =
+            cookie.ok_or_else(|| session_store::Error::Backend("a session begins with a sign-in".to_owned()))?;
         Ok(())
     }
 
+    /// A request that is still in flight does not bring back a session that has ended.
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let session = carried(record)?.session(digest(&record.id));
+        let write = self.0.write(move |tx| Box::pin(async move { sessions::seen(tx, &session).await }));
+        write.await.map_err(|error| backend(&error))
+    }
+
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let now = self.0.env().now();
-        let found = sessions::by_digest(self.0.read(), &digest(id)).await.map_err(|error| backend(&error))?;
-        let Some(found) = found.filter(|session| session.is_alive(now)) else { return Ok(None) };
+        let found = sessions::by_digest(&self.0, &digest(id)).await.map_err(|error| backend(&error))?;
+        let Some(found) = found.filter(|session| session.is_alive(session.read_at)) else { return Ok(None) };
         let expiry_date = found.expires_at.date();
         let value = serde_json::to_value(Carried::of(found))
             .map_err(|error| session_store::Error::Decode(error.to_string()))?;
         Ok(Some(Record { id: *id, data: HashMap::from([(KEY.to_owned(), value)]), expiry_date }))
     }
 
-    async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let digest = digest(id);
-        self.0
-            .write(move |tx| Box::pin(async move { sessions::delete_by_digest(tx, &digest).await }))
-            .await
-            .map_err(|error| backend(&error))
+    /// The layer asks for it when the browser is to get another cookie or none. The row has been moved or ended by then.
+    async fn delete(&self, _: &Id) -> session_store::Result<()> {
+        Ok(())
     }
 }
 
+/// Gives the browser the cookie of a session whose row is written.
+pub async fn carry(tower: &tower_sessions::Session, cookie: Id, session: Session) -> Result<(), Error> {
+    // In memory alone: the record has no cookie from here on, so that it is created below.
+    tower.cycle_id().await?;
+    let carried = Carried::of(session);
+    tower.set_expiry(Some(expiry(&carried)));
+    tower.insert(KEY, &carried).await?;
+    tower.insert(COOKIE, cookie.to_string()).await?;
+    tower.save().await
+}
+
 /// A session's idle time begins again with each request, written down at most every five minutes.
-pub async fn seen(
-    app: &App,
-    tower: &tower_sessions::Session,
-    carried: Carried,
-) -> Result<Carried, tower_sessions::session::Error> {
-    let (now, lifetimes) = (app.env().now(), &app.config.lifetimes);
-    let idle = if carried.remembered { lifetimes.remembered_idle } else { lifetimes.session_idle };
+pub async fn seen(app: &App, tower: &tower_sessions::Session, carried: Carried) -> Result<Carried, Error> {
+    let (now, lifetimes) = (carried.read_at, &app.config.lifetimes);
+    let idle = idle_seconds(lifetimes, carried.remembered);
     if now.since(carried.last_seen) < SEEN_SECONDS.min(idle / 4) * 1000 {
         return Ok(carried);
     }
-    let idle_until = idle_end(now, idle, carried.expires_at);
+    let idle_until = idle_end(lifetimes, carried.remembered, now, carried.expires_at);
     let carried = Carried { last_seen: now, idle_until, ..carried };
     tower.insert(KEY, &carried).await?;
     tower.set_expiry(Some(expiry(&carried)));
     Ok(carried)
 }
 
-/// When the idle time ends that begins now: at the absolute end at the latest, at which the sweep ends the session.
-pub fn idle_end(now: Timestamp, seconds: i64, expires_at: Timestamp) -> Timestamp {
-    now.plus_seconds(seconds).min(expires_at)
-}
-
 /// How long the browser keeps the cookie: until it is closed, unless its person asked to stay signed in.
-pub fn expiry(carried: &Carried) -> Expiry {
+fn expiry(carried: &Carried) -> Expiry {
     if carried.remembered { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd }
 }
 

@@ -4,7 +4,6 @@
 use crate::domain::interaction::{AuthorizationRequest, Progress};
 use crate::domain::permissions::Permissions;
 use crate::domain::session::Session;
-use crate::env::Timestamp;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// What is to be done. `S` is the session that the answer is for.
@@ -47,23 +46,22 @@ pub enum Prior {
     Nothing,
 }
 
-/// Decides.
+/// Decides. The session is judged by the time at which it was read, by the database's clock like its own times.
 pub fn next_step<'s>(
     request: &AuthorizationRequest,
     session: Option<&'s Session>,
     progress: &Progress,
     prior: &Prior,
-    now: Timestamp,
 ) -> Step<&'s Session> {
     let silent = request.prompt.none;
     let ask = |step, code, text: &'static str| if silent { Step::Refuse(OAuthError::new(code, text)) } else { step };
     let first = || if request.prompt.create { Step::SignUp } else { Step::Login };
     let login = || ask(first(), ErrorCode::LoginRequired, "Nobody is signed in who fits the request.");
 
-    let Some(session) = session.filter(|session| session.is_alive(now)) else { return login() };
+    let Some(session) = session.filter(|session| session.is_alive(session.read_at)) else { return login() };
     // A sign-in made for this request, on this session: the only one that prompt=login and an old session accept.
     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
-    let too_old = request.max_age.is_some_and(|age| now.since(session.auth_time) > age.saturating_mul(1000));
+    let too_old = request.max_age.is_some_and(|age| !session.is_recent(age));
     let another = request.hinted.is_some_and(|hinted| hinted != session.user);
     if another && fresh {
         // They signed in as somebody else than the app named: it must not get that person's tokens for the one it knows.
@@ -156,6 +154,8 @@ mod tests {
             user: ALICE,
             auth_time: then,
             method: SignInMethod::Password,
+            passkey: None,
+            strongest: true,
             remembered: false,
             created_at: then,
             last_seen: then,
@@ -164,6 +164,7 @@ mod tests {
             address: String::new(),
             user_agent: String::new(),
             data: String::new(),
+            read_at: NOW,
         }
     }
 
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn step(request: &AuthorizationRequest, session: Option<&Session>, progress: &Progress, allowed: &str) -> String {
-        match next_step(request, session, progress, &prior(allowed), NOW) {
+        match next_step(request, session, progress, &prior(allowed)) {
             Step::Login => "login".into(),
             Step::SignUp => "sign up".into(),
             Step::SelectAccount => "select".into(),

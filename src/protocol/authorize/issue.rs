@@ -19,7 +19,7 @@ use crate::protocol::access_token::Plan;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
 use crate::store::authorizations::{self, Lock};
-use crate::store::{StoreError, Tx, codes, consents, interactions, session_clients, used_once};
+use crate::store::{StoreError, Tx, codes, consents, interactions, session_clients, session_uses, used_once};
 
 /// What the transaction left to be signed.
 struct Begun {
@@ -71,6 +71,7 @@ impl Provider {
                 session: session.id,
                 auth_time: session.auth_time,
                 method: session.method,
+                passkey: session.passkey,
                 told_acr: request.acr.answered_by(session.method.acr()),
                 session_ends: Some(session.expires_at),
             }),
@@ -127,6 +128,7 @@ impl Provider {
                     if let Some(code) = &code {
                         codes::insert(tx, &provider.code(&request, authorization.clone(), code)).await?;
                     }
+                    session_uses::record(tx, id).await?;
                     if let Some(participant) = &participant {
                         session_clients::join(tx, participant, session_end).await?;
                     }

@@ -264,7 +264,7 @@ impl Provider {
             }
             _ => Prior::Nothing,
         };
-        Ok(interaction::next_step(request, session, progress, &prior, self.env.now()))
+        Ok(interaction::next_step(request, session, progress, &prior))
     }
 }
 

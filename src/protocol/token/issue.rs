@@ -14,7 +14,7 @@ use crate::protocol::id_token::Beside;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::for_token;
 use crate::store::authorizations::{self, Lock};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, passkeys};
 
 /// What a transaction has let be issued; signing is left.
 pub(super) struct Granted {
@@ -39,6 +39,12 @@ impl Provider {
     ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
         let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
         if !authorizations::is_current(tx.conn(), &authorization, tx.now(), Lock::Shared).await? {
+            return Ok(Ok(None));
+        }
+        let passkey = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.passkey);
+        if let Some(passkey) = passkey
+            && !passkeys::exists(tx.conn(), passkey).await?
+        {
             return Ok(Ok(None));
         }
         let asked: Vec<&str> = parameters.all("resource").collect();

@@ -34,8 +34,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
 
 pub async fn show_new(person: SignedIn, InPath(gate): InPath<GateName>) -> Result<Response, PageError> {
     let api = api_at(&person, &gate).await?;
-    let recent = is_recent(person.app(), &person.session).await.map_err(|error| person.error(error))?;
-    if !recent {
+    if !is_recent(person.app(), &person.session) {
         return Ok(Redirect::to(&urls::login_before(&format!("{HERE}/new/{}", gate.as_str()))).into_response());
     }
     Ok(render(&form(&person, &gate, &api, KeyForm::blank(&api, |_| true))))

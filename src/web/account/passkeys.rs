@@ -15,8 +15,8 @@ use crate::web::error::{ApiError, PageError, render};
 use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm, is_recent};
 use crate::web::flash::Flash;
 use crate::web::pages::passkey;
-use crate::web::urls;
 use crate::web::view::{Chrome, When, visible};
+use crate::web::{sign_in, urls};
 
 const HERE: &str = "/account/passkeys";
 
@@ -29,18 +29,19 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         full: found.len() >= MOST_PASSKEYS,
-        passkeys: found.iter().map(line).collect(),
+        passkeys: found.iter().map(|passkey| line(passkey, &person)).collect(),
         available: person.app().passkeys.available(),
         again: urls::login_before(HERE),
     }))
 }
 
-fn line(passkey: &Passkey) -> PasskeyLine {
+fn line(passkey: &Passkey, person: &SignedIn) -> PasskeyLine {
     PasskeyLine {
         id: passkey.id.to_string(),
         name: visible(&passkey.name),
         created: When::new(passkey.created_at.date()),
         last_used: passkey.last_used_at.map(|at| When::new(at.date())),
+        here: person.session.passkey == Some(passkey.id),
     }
 }
 
@@ -49,7 +50,7 @@ pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
     let session = visitor.session.as_ref().ok_or_else(sign_in)?;
-    if !is_recent(app, session).await.map_err(PasskeyError::from).map_err(passkey::refused)? {
+    if !is_recent(app, session) {
         return Err(sign_in());
     }
     let user = people::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
@@ -87,14 +88,17 @@ pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Re
     Ok(then(person, said(renamed.map_err(|error| person.error(error))?, "The passkey has its new name."), HERE))
 }
 
+/// Signs out wherever the passkey was used, here too where the last sign-in was with it.
 pub async fn delete(InPath(id): InPath<String>, form: RecentForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
-    let removed = match id.parse::<PasskeyId>() {
-        Ok(id) => app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await,
-        Err(_) => Ok(false),
-    };
+    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(then(person, said(false, ""), HERE)) };
+    let removed = app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await;
     let removed = removed.map_err(|error| person.error(error))?;
-    Ok(then(person, said(removed, "The passkey is removed. It no longer signs you in."), HERE))
+    if removed && person.session.passkey == Some(id) {
+        sign_in::forget(&person.visitor).await?;
+    }
+    let text = "The passkey is removed. It no longer signs you in, and what was signed in with it is signed out.";
+    Ok(then(person, said(removed, text), HERE))
 }
 
 fn said(done: bool, what: &str) -> Flash {

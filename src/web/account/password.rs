@@ -26,8 +26,11 @@ pub async fn submit(form: RecentForm) -> Result<Response, PageError> {
     let person = &form.person;
     let (status, errors) = match change(&form).await? {
         Ok(()) => {
-            sign_in::renew(&person.visitor).await?;
-            let flash = Flash::ok("Your password is changed, and you’re signed out everywhere else.");
+            let flash = if sign_in::renew(&person.visitor).await? {
+                Flash::ok("Your password is changed, and you’re signed out everywhere else.")
+            } else {
+                Flash::ok("Your password was changed, and your session was ended meanwhile.")
+            };
             return Ok(then(person, flash, ACCOUNT));
         }
         Err(refused) => refused,

@@ -17,7 +17,7 @@ const HERE: &str = "/account/sessions";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let (app, here) = (person.app(), person.session.id);
-    let found = sessions::of_user(app.store().read(), person.user.id, app.env().now()).await;
+    let found = sessions::of_user(app.store().read(), person.user.id, person.session.read_at).await;
     let mut found = found.map_err(|error| person.error(error))?;
     found.sort_by_key(|session| session.id != here);
     let line = |session: &crate::domain::session::Session| SessionLine {

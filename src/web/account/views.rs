@@ -70,6 +70,8 @@ pub struct PasskeyLine {
     pub name: String,
     pub created: When,
     pub last_used: Option<When>,
+    /// Whether the last sign-in in this browser was with it.
+    pub here: bool,
 }
 
 /// `/account/password`.

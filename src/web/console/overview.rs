@@ -43,7 +43,7 @@ async fn counts(store: &Store) -> Result<Counts, StoreError> {
         apps_off: clients::count_disabled(conn).await?,
         people: people::count(conn).await?,
         people_disabled: people::count_disabled(conn).await?,
-        sessions: sessions::count_alive(conn, store.env().now()).await?,
+        sessions: sessions::count_alive(conn, store.database_time().await?).await?,
     })
 }
 

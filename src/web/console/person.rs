@@ -172,7 +172,7 @@ pub(super) async fn page(person: &SignedIn, user: &User) -> Result<PersonPage, P
 async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result<PersonPage, StoreError> {
     let store = person.app().store();
     let recent = events::Filter { user: Some(user.id), most: RECENT, ..events::Filter::default() };
-    let sessions = sessions::of_user(store.read(), user.id, store.env().now()).await?;
+    let sessions = sessions::of_user(store.read(), user.id, person.session.read_at).await?;
     Ok(PersonPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),

@@ -25,6 +25,7 @@ pub async fn set_password(InPath(id): InPath<UserId>, form: AdminForm) -> Result
         Keep { passkeys: form.ticked("keep_passkeys"), api_keys: form.ticked("keep_api_keys"), ..Keep::default() };
     match manage::reset(&person.app().manager(), &person.by(), id, password, keep, but).await {
         Ok((_, removed)) => {
+            // Where the session has ended, with its passkey or by somebody else, the next page asks to sign in.
             if own {
                 sign_in::renew(&person.visitor).await?;
             }
@@ -69,7 +70,9 @@ pub async fn remove_passkey(InPath(id): InPath<UserId>, form: AdminForm) -> Resu
     let flash = match form.text("passkey").parse::<PasskeyId>() {
         Err(_) => gone,
         Ok(passkey) => match passkeys::remove(&person.app().manager(), &person.by(), id, passkey).await {
-            Ok(()) => Flash::ok("The passkey is removed. It no longer signs anybody in."),
+            Ok(ended) => {
+                Flash::ok(format!("The passkey is removed. It no longer signs anybody in. Ended with it: {ended}."))
+            }
             Err(ManageError::NotFound(_)) => gone,
             Err(error) => return Err(failed(person, error)),
         },

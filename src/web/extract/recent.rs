@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::signed_in::SignedIn;
 use super::visitor::MOST_FIELDS;
 use crate::app::App;
-use crate::domain::authorization::SignInMethod;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
@@ -45,6 +44,7 @@ struct Interrupted {
     to: String,
     /// `application/x-www-form-urlencoded`
     fields: String,
+    /// By the database's clock.
     until: Timestamp,
 }
 
@@ -84,14 +84,8 @@ impl Problem {
 
 /// Returns whether the session's sign-in is recent and by the strongest method that the account had then: a passkey that
 /// was added since is asked for at the next sign-in.
-pub async fn is_recent(app: &App, session: &Session) -> Result<bool, StoreError> {
-    if !session.is_recent(app.env().now(), app.config.lifetimes.recent_sign_in) {
-        return Ok(false);
-    }
-    if session.method == SignInMethod::Passkey || !app.passkeys.available() {
-        return Ok(true);
-    }
-    Ok(!passkeys::any_before(app.store().read(), session.user, session.auth_time).await?)
+pub fn is_recent(app: &App, session: &Session) -> bool {
+    session.is_recent(app.config.lifetimes.recent_sign_in) && (session.strongest || !app.passkeys.available())
 }
 
 /// Whether the user has a passkey that works at this address.
@@ -113,7 +107,7 @@ pub(super) async fn settle(
         if fields.len() > MAX_FORM_BYTES {
             return Err(invalid(&person, "The form is too large."));
         }
-        if is_recent(person.app(), &person.session).await.map_err(failed)? {
+        if is_recent(person.app(), &person.session) {
             return Ok((person, form));
         }
         let sealed = interrupt(&person, fields, to).map_err(IntoResponse::into_response)?;
@@ -132,9 +126,9 @@ pub(super) async fn settle(
         Err(problem) => return Err(page(&person, to, sealed, passkey, problem)),
     };
     let begun = sign_in::begin(&person.visitor, &person.user, proof, person.session.remembered).await;
-    begun.map_err(IntoResponse::into_response)?;
-    person.session.auth_time = person.app().env().now();
-    person.session.method = proof.method();
+    // Where the old session has ended meanwhile, this is another one.
+    person.session = begun.map_err(IntoResponse::into_response)?;
+    person.visitor.session = Some(person.session.clone());
     Ok((person, fields))
 }
 
@@ -143,7 +137,7 @@ fn invalid(person: &SignedIn, text: &'static str) -> Response {
 }
 
 fn interrupt(person: &SignedIn, fields: String, to: &str) -> Result<String, PageError> {
-    let until = person.app().env().now().plus_seconds(WAIT_SECONDS);
+    let until = person.session.read_at.plus_seconds(WAIT_SECONDS);
     let interrupted =
         Interrupted { session: person.session.id, user: person.user.id, to: to.to_owned(), fields, until };
     let plain = serde_json::to_vec(&interrupted).ok();
@@ -156,7 +150,7 @@ fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<Parameters> {
     let plain = seal::open(&person.app().provider.master, USAGE, sealed).ok()?;
     let form: Interrupted = serde_json::from_slice(&plain).ok()?;
     let ours = form.session == person.session.id && form.user == person.user.id && form.to == to;
-    if !ours || form.until <= person.app().env().now() {
+    if !ours || form.until <= person.session.read_at {
         return None;
     }
     Parameters::parse_at_most(MOST_FIELDS, form.fields.as_bytes()).ok()

@@ -47,7 +47,7 @@ pub async fn show(
             let text = "This page needs a stronger sign-in, with a passkey. Open it again to try once more.";
             return Err(visitor.error(OAuthError::new(ErrorCode::UnmetAuthenticationRequirements, text)));
         }
-        let here = wish.here(&gate, Some(app.env().now()));
+        let here = wish.here(&gate, Some(session.read_at));
         return Ok(Redirect::to(&urls::login_before(&here)).into_response());
     }
     let to = app.gate.callback(&api, &wish.back, &wish.state, session).await.map_err(|error| visitor.error(error))?;

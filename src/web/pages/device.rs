@@ -209,5 +209,5 @@ async fn note_guessing(visitor: &Visitor) -> Result<(), PageError> {
         origin: visitor.origin.clone(),
         detail: "too many codes of devices were tried".to_owned(),
     };
-    events::insert_failure(visitor.app.store(), event).await.map_err(|error| visitor.error(error))
+    events::insert_end_of_budget(visitor.app.store(), event).await.map_err(|error| visitor.error(error))
 }

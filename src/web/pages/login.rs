@@ -71,7 +71,9 @@ pub(super) async fn signed_in(
     let visitor = &form.visitor;
     let to = match waiting {
         Some(waiting) => {
-            let progress = Progress { signed_in_at: Some(visitor.app.env().now()), ..waiting.progress.clone() };
+            // Like the session's `auth_time`, by the database's clock.
+            let now = visitor.app.store().database_time().await.map_err(|error| visitor.error(error))?;
+            let progress = Progress { signed_in_at: Some(now), ..waiting.progress.clone() };
             record(visitor, waiting, progress).await?;
             urls::resume(waiting.id)
         }

@@ -2,7 +2,7 @@
 //! docs/security.md is the map.
 //!
 //! [`secrets`] no credential is good for anything but its own purpose, [`races`] many at once and a restart between,
-//! [`revocation`] how far a revocation reaches, [`durable`] that it lasts, on every node and whatever their clocks say,
+//! [`revocation`] how far a revocation reaches, [`durable`] that it lasts, on every node and whatever their clocks say, [`ended_sessions`] that no session comes back,
 //! [`namesakes`] that a deleted client's or API's identifier is worth nothing to its successor, [`addresses`] redirect URIs and return paths (`corpus` makes
 //! the near misses), [`headers`] what they say of the address,
 //! [`sessions`] cookies and who is signed in, [`cross_site`] requests that another site causes, [`steps`] the order of an interaction, [`injection`] what is shown,
@@ -19,6 +19,7 @@ mod consent;
 pub mod corpus;
 mod cross_site;
 mod durable;
+mod ended_sessions;
 mod guessing;
 mod headers;
 mod injection;

@@ -269,7 +269,7 @@ async fn an_administrator_lists_and_removes_passkeys() {
     let fields = signed(&browser, &login, &mut device).await;
     assert_eq!(finish(&browser, &fields).await.ok().unwrap().name(), "login");
     // Reset: passkeys go, unless the box says to keep them.
-    for (keep, left) in [("keep_passkeys", true), ("-keep_passkeys", false)] {
+    for (keep, left) in [("-keep_passkeys", false), ("keep_passkeys", true)] {
         browser.submit(&browser.page("/login").await, &[("username", "bob"), ("password", PASSWORD)]).await.ok();
         add(&browser, &mut Authenticator::new(&server.url)).await;
         let page = change(&admin, id, "/password", &[("password", PASSWORD), (keep, "true")]).await;

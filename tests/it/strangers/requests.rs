@@ -1,73 +1,17 @@
-//! What a stranger can make the server store is limited, in all and from one address (docs/security.md, "What a stranger
-//! can store"): past a limit there is 429 with `Retry-After`, and everybody else goes on.
+//! Requests that wait: open sign-ins, pushed requests, device codes, used assertions.
 
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
-use signet::config::{Config, Quotas, Registration, SignUp};
+use signet::config::{Quotas, Registration};
 use signet::server::upkeep::Upkeep;
 
+use super::{NEIGHBOUR, ONE, OTHER, form, is_too_many, post, rows, server, server_with};
 use crate::support::signer::ClientKey;
-use crate::support::{Browser, CALLBACK, PASSWORD, SECRET, Server};
-
-const ONE: &str = "2001:db8:1:1::1";
-/// In the same /64.
-const NEIGHBOUR: &str = "2001:db8:1:1:ffff::2";
-const OTHER: &str = "2001:db8:2:1::1";
-
-/// A server behind a proxy, with alice, the confidential client `web` and the public client `native`.
-async fn server(quotas: Quotas) -> Server {
-    server_with(quotas, |_| {}).await
-}
-
-async fn server_with(quotas: Quotas, change: impl FnOnce(&mut Config)) -> Server {
-    let server = Server::start_with(|config| {
-        config.trusted_proxies = serde_json::from_value(json!(["127.0.0.1", "::1"])).unwrap();
-        config.quotas = quotas;
-        change(config);
-    })
-    .await;
-    server.user("alice").await;
-    server.client("web", json!({})).await;
-    let device = "urn:ietf:params:oauth:grant-type:device_code";
-    let grants = ["authorization_code", "refresh_token", device];
-    server.client("native", json!({ "token_endpoint_auth_method": "none", "grant_types": grants })).await;
-    server
-}
-
-/// 429 with `Retry-After`, for programs in the form of RFC 6749 §5.2.
-async fn is_too_many(response: Response) {
-    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    let wait: i64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=3600).contains(&wait), "{wait}");
-    let body = response.text().await.unwrap();
-    assert!(body.contains("temporarily_unavailable"), "{body}");
-}
-
-async fn rows(server: &Server, table: &str) -> i64 {
-    number(server, "COUNT(*)", table).await
-}
-
-async fn number(server: &Server, what: &str, table: &str) -> i64 {
-    let db = server.app.store().read();
-    let sql = format!("SELECT CAST({what} AS BIGINT) AS number FROM {table}");
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
-    row.try_get("", "number").unwrap()
-}
-
-fn form(server: &Server, client: &str) -> Vec<(String, String)> {
-    let path = server.authorize(&[("client_id", client)]);
-    url::form_urlencoded::parse(path.split_once('?').unwrap().1.as_bytes()).into_owned().collect()
-}
-
-async fn post(server: &Server, path: &str, client: &str, address: &str, form: &[(String, String)]) -> Response {
-    let request = reqwest::Client::new().post(format!("{}{path}", server.url)).header("x-forwarded-for", address);
-    let request = if client == "web" { request.basic_auth(client, Some(SECRET)) } else { request };
-    request.form(form).send().await.unwrap()
-}
+use crate::support::{Browser, CALLBACK, PASSWORD, Server};
 
 async fn push(server: &Server, client: &str, address: &str) -> Response {
     post(server, "/oauth2/par", client, address, &form(server, client)).await
@@ -136,7 +80,7 @@ async fn a_pushed_request_keeps_known_parameters_only() {
     let answer = server.browser().sign_in(&format!("/oauth2/authorize?{query}")).await;
     assert_eq!(answer["state"], "s t&a=te");
     // What is known is kept up to 16 KiB; each of these bytes is three in a form.
-    let mut large = self::form(&server, "native");
+    let mut large = super::form(&server, "native");
     let claims: serde_json::Map<String, Value> =
         (0..80).map(|at| (format!("{}{at}", "\u{e4}".repeat(40)), Value::Null)).collect();
     large.push(("claims".to_owned(), json!({ "userinfo": claims }).to_string()));
@@ -305,153 +249,4 @@ async fn assertions_of_self_registered_clients_are_limited() {
     for jti in 0..5 {
         assert_eq!(revoke(&server, "keys", &key, &format!("{jti}"), ONE).await.status(), 200);
     }
-}
-
-async fn sign_up(server: &Server, name: &str) -> Response {
-    let browser = server.browser();
-    let page = browser.page("/signup").await;
-    let (action, form) = page.form(&[("username", name), ("password", PASSWORD), ("name", ""), ("email", "")]);
-    browser.raw_post(&action, &form).await
-}
-
-#[tokio::test]
-async fn accounts_made_by_signing_up_are_limited_in_all() {
-    let quotas = Quotas { self_registered_users: 2, ..Quotas::default() };
-    let server = server_with(quotas, |config| config.sign_up = SignUp::Open).await;
-    for name in ["carol", "dave"] {
-        assert_eq!(sign_up(&server, name).await.status(), 303);
-    }
-    let full = sign_up(&server, "erin").await;
-    assert_eq!(full.status(), 429);
-    assert!(full.headers().contains_key("retry-after"));
-    server.user("frank").await;
-    server.browser().sign_in_as("alice").await;
-}
-
-#[tokio::test]
-async fn one_session_too_many_ends_the_least_recently_used() {
-    let server = server(Quotas { sessions_per_user: 3, ..Quotas::default() }).await;
-    let browsers: Vec<Browser> = (0..5).map(|_| server.browser()).collect();
-    for browser in &browsers {
-        browser.sign_in_as("alice").await;
-        server.advance(1);
-    }
-    assert_eq!(rows(&server, "session").await, 3);
-    for (at, browser) in browsers.iter().enumerate() {
-        let account = browser.page("/account").await;
-        assert_eq!(account.name() == "login", at < 2, "{at}: {}", account.name());
-    }
-}
-
-#[tokio::test]
-async fn where_very_many_counters_run_known_browsers_sign_in() {
-    let server = server(Quotas { failure_counters: 4, ..Quotas::default() }).await;
-    let known = server.browser();
-    known.sign_in_as("alice").await;
-    known.page("/oauth2/logout").await;
-    let fail = async |browser: &Browser, name: &str, address: &str| {
-        let (action, form) = browser.page("/login").await.form(&[("username", name), ("password", "wrong")]);
-        browser.request(Method::POST, &action).header("x-forwarded-for", address).form(&form).send().await.unwrap()
-    };
-    let stranger = server.browser();
-    assert_eq!(fail(&stranger, "bob", "192.0.2.1").await.status(), 200);
-    let refused = fail(&stranger, "bob", "192.0.2.9").await;
-    assert_eq!(refused.status(), 429);
-    assert!(refused.headers().contains_key("retry-after"));
-    assert!(rows(&server, "throttle").await <= 5);
-    known.sign_in_as("alice").await;
-    server.advance(15 * 60 + 1);
-    assert_eq!(fail(&stranger, "bob", "192.0.2.9").await.status(), 200);
-}
-
-#[tokio::test]
-async fn events_of_refused_sign_ins_are_limited() {
-    let server = server(Quotas { failure_events_per_address: 2, failure_events: 3, ..Quotas::default() }).await;
-    for (name, address, events) in
-        [("a", ONE, 1), ("b", ONE, 2), ("c", NEIGHBOUR, 2), ("d", OTHER, 3), ("e", "192.0.2.1", 3)]
-    {
-        let browser = server.browser();
-        let (action, form) = browser.page("/login").await.form(&[("username", name), ("password", "wrong")]);
-        let request = browser.request(Method::POST, &action).header("x-forwarded-for", address).form(&form);
-        assert_eq!(request.send().await.unwrap().status(), 200);
-        assert_eq!(rows(&server, "event WHERE kind = 'sign_in.failed'").await, events, "{name}");
-    }
-    server.advance(86_400 + 301);
-    let browser = server.browser();
-    let (action, form) = browser.page("/login").await.form(&[("username", "f"), ("password", "wrong")]);
-    browser.raw_post(&action, &form).await;
-    assert_eq!(rows(&server, "event WHERE kind = 'sign_in.failed'").await, 4);
-}
-
-fn grouped(number: u32) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
-    groups.join(",")
-}
-
-fn read(cell: &str) -> u64 {
-    let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
-    let factor = match unit {
-        "" => 1,
-        "KiB" => 1024,
-        "MB" => 1_000_000,
-        _ => panic!("{cell}"),
-    };
-    number.replace(',', "").parse::<u64>().unwrap() * factor
-}
-
-/// The table in docs/security.md has the limits of the defaults, and what they come to.
-#[test]
-fn documented_totals_are_those_of_the_defaults() {
-    let text = include_str!("../../docs/security.md");
-    let section = text.split("## What a stranger can store").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<Vec<&str>> = section
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| ---"))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let quotas = Quotas::default();
-    for (setting, per_address, total, days) in [
-        ("interactions", Some(quotas.interactions_per_address), quotas.interactions, 1),
-        ("pushed_requests", Some(quotas.pushed_requests_per_address), quotas.pushed_requests, 1),
-        ("device_codes", None, quotas.device_codes, 1),
-        ("client_assertions", Some(quotas.client_assertions_per_address), quotas.client_assertions, 1),
-        ("failure_counters", None, quotas.failure_counters, 1),
-        ("failure_events", Some(quotas.failure_events_per_address), quotas.failure_events, 90),
-        ("self_registered_users", None, quotas.self_registered_users, 1),
-    ] {
-        let row = rows.iter().find(|row| row[0].contains(&format!("`{setting}`"))).expect(setting);
-        assert!(per_address.is_none_or(|number| row[1].starts_with(&grouped(number))), "{row:?}");
-        assert!(row[2].starts_with(&grouped(total)), "{row:?}");
-        let (bytes, documented) = (u64::from(total) * days * read(row[3]), read(row[5]));
-        assert!(documented * 101 / 100 >= bytes && documented * 9 / 10 <= bytes, "{bytes}: {row:?}");
-    }
-    let by_default = rows.iter().filter(|row| !row[0].contains("off by default") && !row[0].contains("in memory"));
-    let sum: u64 = by_default.map(|row| read(row[5])).sum();
-    assert!(section.contains(&format!("this is {}.{} GB", sum / 1_000_000_000, sum / 100_000_000 % 10 + 1)), "{sum}");
-}
-
-/// As the table says: 20 KiB with everything that is kept beside it.
-#[tokio::test]
-async fn the_largest_pushed_request_takes_at_most_20_kib() {
-    const NUMBER: i64 = 100;
-    let server = server(Quotas::default()).await;
-    let mut form = form(&server, "native");
-    let claims: serde_json::Map<String, Value> =
-        (10..71).map(|at| (format!("{}{at}", "\u{e4}".repeat(38)), Value::Object(serde_json::Map::new()))).collect();
-    form.push(("claims".to_owned(), json!({ "userinfo": claims }).to_string()));
-    let size = match server.app.store().read().get_database_backend() {
-        DbBackend::Postgres => "(SELECT pg_database_size(current_database()) AS bytes) s",
-        _ => "(SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()) s",
-    };
-    let before = number(&server, "SUM(bytes)", size).await;
-    for _ in 0..NUMBER {
-        assert_eq!(post(&server, "/oauth2/par", "native", ONE, &form).await.status(), 201);
-    }
-    let kept = number(&server, "MIN(LENGTH(parameters))", "pushed_request").await;
-    let each = (number(&server, "SUM(bytes)", size).await - before) / NUMBER;
-    println!("{kept} bytes of parameters take {each}");
-    assert!((15 * 1024..=16 * 1024).contains(&kept), "{kept}");
-    assert!(each <= 20 * 1024, "{each}");
 }

@@ -1,0 +1,193 @@
+//! Beginning, renewing and ending a browser session, each in one transaction. Only a fresh proof begins one: a session that
+//! has ended meanwhile comes back under no cookie and no id.
+//!
+//! Next door: [`super::login`] and [`super::passkey`], which prove; `web::sign_in`, which sets the cookie.
+
+use crate::config::Lifetimes;
+use crate::domain::authorization::SignInMethod;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{EventId, PasskeyId, SessionId, UserId};
+use crate::domain::secret::Digest;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::env::Timestamp;
+use crate::store::session_end::{self, Ended};
+use crate::store::{Store, StoreError, Tx, events, passkeys, people, sessions};
+
+/// In which a user has `quotas.sign_ins_per_user`.
+const HOUR_SECONDS: i64 = 3600;
+
+/// By what somebody proved who they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof {
+    Password,
+    Passkey(PasskeyId),
+}
+
+impl Proof {
+    pub const fn method(self) -> SignInMethod {
+        match self {
+            Self::Password => SignInMethod::Password,
+            Self::Passkey(_) => SignInMethod::Passkey,
+        }
+    }
+
+    const fn passkey(self) -> Option<PasskeyId> {
+        match self {
+            Self::Password => None,
+            Self::Passkey(id) => Some(id),
+        }
+    }
+}
+
+/// A sign-in, and the browser it is made in.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    pub proof: Proof,
+    /// Of the cookie that the browser gets.
+    pub digest: Digest,
+    /// The session that the browser has had so far.
+    pub before: Option<Session>,
+    pub remembered: bool,
+    pub origin: Origin,
+}
+
+/// Why no session began.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The user was disabled or has another password, or the passkey was removed, while the proof was checked.
+    #[error("the account has been changed meanwhile")]
+    Changed,
+    /// The user has signed in `quotas.sign_ins_per_user` times within the hour.
+    #[error("the user signs in too often")]
+    TooMany { until: Timestamp },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// When the idle time ends that begins now: at the absolute end at the latest, at which the sweep ends the session.
+pub fn idle_end(lifetimes: &Lifetimes, remembered: bool, now: Timestamp, expires_at: Timestamp) -> Timestamp {
+    now.plus_seconds(idle_seconds(lifetimes, remembered)).min(expires_at)
+}
+
+/// How long a session goes on without any request.
+pub const fn idle_seconds(lifetimes: &Lifetimes, remembered: bool) -> i64 {
+    if remembered { lifetimes.remembered_idle } else { lifetimes.session_idle }
+}
+
+/// Begins a session of `user`. The session that the same user had in this browser goes on under the new cookie, with the id
+/// that apps know; where it has ended, the new one has an id of its own. Somebody else's session in the browser ends.
+pub async fn begin(
+    store: &Store,
+    lifetimes: &Lifetimes,
+    user: &User,
+    sign_in: SignIn,
+) -> Result<Session, SessionError> {
+    let (user, password_as_of, lifetimes) = (user.id, user.password_changed_at, lifetimes.clone());
+    let (most, per_hour) = (store.quotas().sessions_per_user, store.quotas().sign_ins_per_user);
+    let write = store.write(move |tx| {
+        Box::pin(async move {
+            if !holds(tx, user, password_as_of, sign_in.proof).await? {
+                return Ok(Err(SessionError::Changed));
+            }
+            // Each session that goes leaves something behind, and a program with a passkey could begin one after another.
+            // The user is locked, so that sign-ins at once are counted one by one.
+            let since = tx.database_time().await?.plus_seconds(-HOUR_SECONDS);
+            if let Some(oldest) = events::sign_in_before(tx, user, per_hour, since).await? {
+                return Ok(Err(SessionError::TooMany { until: oldest.plus_seconds(HOUR_SECONDS) }));
+            }
+            if let Some(other) = sign_in.before.as_ref().filter(|session| session.user != user) {
+                session_end::one(tx, other.id).await?;
+            }
+            let mut session = new(tx, &lifetimes, user, &sign_in).await?;
+            let goes_on = match sign_in.before.as_ref().filter(|session| session.user == user) {
+                Some(before) => {
+                    (session.id, session.created_at) = (before.id, before.created_at);
+                    sessions::replace(tx, &session).await?
+                }
+                None => false,
+            };
+            if !goes_on {
+                (session.id, session.created_at) = (SessionId(tx.env().uuid()), session.auth_time);
+                sessions::insert(tx, &session).await?;
+            }
+            session_end::beyond(tx, user, session.id, most).await?;
+            // Dated like the session: the sign-ins of an hour are counted by it.
+            let event = Event { at: session.auth_time, ..event(tx, EventKind::SignedIn, &session, sign_in.origin) };
+            events::insert(tx, &event).await?;
+            Ok(Ok(session))
+        })
+    });
+    write.await?
+}
+
+/// Locks the user; whether the proof still holds. Checking it takes its time: the user may have been disabled or have a new
+/// password, and the passkey may have been removed.
+async fn holds(tx: &Tx, user: UserId, password_as_of: Option<Timestamp>, proof: Proof) -> Result<bool, StoreError> {
+    match proof {
+        Proof::Password => people::hold(tx, user, password_as_of).await,
+        Proof::Passkey(id) => Ok(people::hold(tx, user, None).await? && passkeys::exists(tx.conn(), id).await?),
+    }
+}
+
+/// The session of a sign-in of now, by the database's clock, of a user who is locked: nobody adds or removes a passkey.
+async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignIn) -> Result<Session, StoreError> {
+    let (now, remembered) = (tx.database_time().await?, sign_in.remembered);
+    let passkey = sign_in.proof.passkey();
+    let expires_at = now.plus_seconds(if remembered { lifetimes.remembered } else { lifetimes.session });
+    Ok(Session {
+        digest: sign_in.digest,
+        id: SessionId(tx.env().uuid()),
+        user,
+        auth_time: now,
+        method: sign_in.proof.method(),
+        passkey,
+        strongest: passkey.is_some() || passkeys::count(tx.conn(), user).await? == 0,
+        remembered,
+        created_at: now,
+        last_seen: now,
+        idle_until: idle_end(lifetimes, remembered, now, expires_at),
+        expires_at,
+        address: sign_in.origin.address.clone(),
+        user_agent: sign_in.origin.user_agent.clone(),
+        data: String::new(),
+        read_at: now,
+    })
+}
+
+/// Gives a session the cookie of another digest: whoever has a copy of the old one has nothing. Returns false, and begins
+/// nothing, where the session has ended or has another cookie already.
+pub async fn renew(store: &Store, session: &Session, digest: Digest) -> Result<bool, StoreError> {
+    let (id, old) = (session.id, session.digest);
+    store.write(move |tx| Box::pin(async move { sessions::move_to(tx, id, &old, &digest).await })).await
+}
+
+/// Ends a session at its user's wish, and what hangs on it.
+pub async fn end(store: &Store, session: &Session, origin: Origin) -> Result<Ended, StoreError> {
+    let session = session.clone();
+    let write = store.write(move |tx| {
+        Box::pin(async move {
+            let ended = session_end::one(tx, session.id).await?;
+            events::insert(tx, &event(tx, EventKind::SignedOut, &session, origin)).await?;
+            Ok(ended)
+        })
+    });
+    write.await
+}
+
+fn event(tx: &Tx, kind: EventKind, session: &Session, origin: Origin) -> Event {
+    Event {
+        id: EventId(tx.env().uuid()),
+        at: tx.env().now(),
+        kind,
+        actor: Actor::User(session.user),
+        user: Some(session.user),
+        client: None,
+        origin,
+        detail: match session.method {
+            SignInMethod::Password => "with a password",
+            SignInMethod::Passkey => "with a passkey",
+        }
+        .to_owned(),
+    }
+}
