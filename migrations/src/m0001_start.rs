@@ -150,6 +150,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(boolean("opens_here"))
             .col(string("registered"))
             .col(binary_len_null("registration_digest", 32))
+            .col(big_integer("incarnation"))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .to_owned(),
@@ -182,6 +183,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         table("session_client")
             .col(uuid("session_id"))
             .col(string("client_id"))
+            .col(big_integer("client_incarnation"))
             .col(uuid("user_id"))
             .col(big_integer("expires_at"))
             .primary_key(Index::create().col("session_id").col("client_id"))

@@ -249,6 +249,7 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
         registration_token: None,
         created_at: now,
         updated_at: now,
+        incarnation: 0,
         version: 0,
         settings_version: 0,
     }

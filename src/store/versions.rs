@@ -43,13 +43,13 @@ async fn increment(tx: &Tx, of: &Versioned) -> Result<i64> {
     Ok(row.version)
 }
 
-/// Begins a new incarnation: version 1, or one more than a namesake before it had.
-pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<()> {
+/// Begins a new incarnation, and returns its first version: 1, or one more than a namesake before it had.
+pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<i64> {
     let version = increment(tx, of).await?;
     if version > 1 {
         tx.tell(Change::Version(of.into(), version)).await?;
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Ends everything that was issued under the version so far: for this transaction's successors at once, and in the memory
