@@ -52,6 +52,8 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("session_client", &["client_id"]),
     ("session_client", &["expires_at"]),
     ("delivery", &["due_at"]),
+    ("delivery", &["by_admin", "origin", "due_at"]),
+    ("delivery", &["client_id"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("device_code", &["expires_at"]),
@@ -190,6 +192,9 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .to_owned(),
         table("delivery")
             .col(pk_uuid("id"))
+            .col(string("client_id"))
+            .col(boolean("by_admin"))
+            .col(string("origin"))
             .col(text("what"))
             .col(integer("attempts"))
             .col(big_integer("due_at"))
