@@ -220,9 +220,10 @@ async fn notifications_carry_changes_in_milliseconds() {
     // Until it listens.
     within(10, || async { tell().await < Duration::from_millis(20) }).await;
     let mut times = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..300 {
         times.push(tell().await);
     }
     times.sort();
-    assert!(times[94] < Duration::from_millis(50), "{times:?}");
+    // The 99th percentile of three hundred.
+    assert!(times[296] < Duration::from_millis(50), "{times:?}");
 }
