@@ -52,6 +52,8 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("session_client", &["client_id"]),
     ("session_client", &["expires_at"]),
     ("delivery", &["due_at"]),
+    ("delivery", &["by_admin", "origin", "due_at"]),
+    ("delivery", &["client_id"]),
     ("interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("device_code", &["expires_at"]),
@@ -150,6 +152,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(boolean("opens_here"))
             .col(string("registered"))
             .col(binary_len_null("registration_digest", 32))
+            .col(big_integer("incarnation"))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .to_owned(),
@@ -185,12 +188,16 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         table("session_client")
             .col(uuid("session_id"))
             .col(string("client_id"))
+            .col(big_integer("client_incarnation"))
             .col(uuid("user_id"))
             .col(big_integer("expires_at"))
             .primary_key(Index::create().col("session_id").col("client_id"))
             .to_owned(),
         table("delivery")
             .col(pk_uuid("id"))
+            .col(string("client_id"))
+            .col(boolean("by_admin"))
+            .col(string("origin"))
             .col(text("what"))
             .col(integer("attempts"))
             .col(big_integer("due_at"))

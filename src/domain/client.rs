@@ -112,6 +112,8 @@ pub struct Client {
     pub registration_token: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// The version with which it was made: no client of the same id before or after it has the same. 0 where it is not kept.
+    pub incarnation: i64,
     /// Incremented by what ends its access; 0 where it was not read to authenticate it, and nothing is issued to it.
     pub version: i64,
     /// Incremented by every change of its settings.
@@ -132,6 +134,7 @@ impl Client {
             registration_token: None,
             created_at: read_at,
             updated_at: read_at,
+            incarnation: 0,
             version: 0,
             settings_version: 0,
         }

@@ -1,10 +1,12 @@
 //! What has to arrive elsewhere, though whoever should get it may not be there now.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::DeliveryId;
+use super::client::Client;
+use super::ids::{ClientId, DeliveryId};
 use super::participant::Participant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,13 +16,84 @@ pub enum Delivery {
     Logout(Participant),
 }
 
+impl Delivery {
+    #[must_use]
+    pub const fn client(&self) -> &ClientId {
+        match self {
+            Self::Logout(participant) => &participant.client,
+        }
+    }
+}
+
+/// Where a delivery goes, by which it gets its place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Whether an administrator named it, and not a client that registered itself.
+    pub by_admin: bool,
+}
+
+impl Destination {
+    /// Where the client is told of sign-outs; nothing where it has no address for that.
+    #[must_use]
+    pub fn of(client: &Client) -> Option<Self> {
+        let uri = client.meta.backchannel_logout_uri.as_ref()?;
+        Some(Self { origin: uri.origin(), by_admin: client.is_verified() })
+    }
+}
+
 /// One that is to be tried now, by the node that has it and no other.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     pub id: DeliveryId,
     pub what: Delivery,
+    pub to: Destination,
     /// The first is 1.
     pub attempt: i32,
+}
+
+/// The tries that one node has under way at once, of what administrators named or of the rest, by origin.
+#[derive(Clone, Debug)]
+pub struct Places {
+    max: usize,
+    taken: HashMap<String, usize>,
+}
+
+impl Places {
+    /// So few of them are one origin's that hosts which are silent leave places to those that answer.
+    pub const MAX_PER_ORIGIN: usize = 4;
+
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, taken: HashMap::new() }
+    }
+
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.max.saturating_sub(self.taken.values().sum())
+    }
+
+    /// Takes a place for `origin`; whether there was one.
+    pub fn take(&mut self, origin: &str) -> bool {
+        if self.free() == 0 || self.taken.get(origin).is_some_and(|taken| *taken >= Self::MAX_PER_ORIGIN) {
+            return false;
+        }
+        *self.taken.entry(origin.to_owned()).or_default() += 1;
+        true
+    }
+
+    pub fn give_back(&mut self, origin: &str) {
+        if let Some(taken) = self.taken.get_mut(origin) {
+            *taken = taken.saturating_sub(1);
+        }
+        self.taken.retain(|_, taken| *taken > 0);
+    }
+
+    /// The origins that get no more.
+    pub fn full(&self) -> impl Iterator<Item = &str> {
+        self.taken.iter().filter(|(_, taken)| **taken >= Self::MAX_PER_ORIGIN).map(|(origin, _)| origin.as_str())
+    }
 }
 
 /// For one try: fetching the keys of the client, sending, and reading the status. Shorter than a claim
@@ -48,7 +121,18 @@ pub fn pause_after(attempt: i32) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::pause_after;
+    use super::{Places, pause_after};
+
+    #[test]
+    fn one_origin_leaves_places_to_others() {
+        let mut places = Places::new(6);
+        let took = ["a", "a", "a", "a", "a", "b", "c", "d"].map(|origin| places.take(origin));
+        assert_eq!(took, [true, true, true, true, false, true, true, false]);
+        assert_eq!((places.free(), places.full().collect::<Vec<_>>()), (0, vec!["a"]));
+        places.give_back("a");
+        assert_eq!((places.free(), places.full().count()), (1, 0));
+        assert!(places.take("d") && !places.take("a"), "no place is free");
+    }
 
     #[test]
     fn pauses_grow_and_end() {

@@ -17,8 +17,6 @@ use crate::env::Timestamp;
 const OVERLAP_SECONDS: i64 = 2;
 /// Repeats that come this soon after the rotation may be slow requests of one client that refreshes seldom.
 const PROMPT_REPEAT_SECONDS: i64 = 10;
-/// A token older than the previous one is refused without ending the family this long after it was superseded.
-const STRAGGLER_SECONDS: i64 = 10;
 /// How many such tokens are known.
 const MAX_SUPERSEDED: usize = 8;
 /// A rotation that follows the one before within this time comes sooner than access tokens expire.
@@ -40,17 +38,20 @@ impl fmt::Debug for FamilySalt {
     }
 }
 
-/// A token older than the previous one, and when it was superseded, by the database's clock.
+/// A token older than the previous one that parallel requests used, and when its successor was first used, by the
+/// database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded {
     pub digest: Digest,
     pub at: Timestamp,
 }
 
-/// How the predecessor of the current token was repeated, apart from repeats within [`OVERLAP_SECONDS`] of the rotation.
+/// How the predecessor of the current token was repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repeats {
     None,
+    /// All within [`OVERLAP_SECONDS`] of the rotation: by parallel requests.
+    Overlapping,
     /// All within [`PROMPT_REPEAT_SECONDS`] of the rotation.
     Prompt,
     /// At least one came later.
@@ -67,7 +68,7 @@ pub struct Grant {
     pub current: Digest,
     /// The token that the current one replaced.
     pub previous: Option<Digest>,
-    /// Tokens before the previous one that were superseded within the last [`STRAGGLER_SECONDS`] before the rotation.
+    /// Tokens before the previous one that may still come with a straggling parallel request.
     pub superseded: Vec<Superseded>,
     /// When the current token was derived, by the database's clock.
     pub rotated_at: Timestamp,
@@ -89,8 +90,8 @@ pub enum Presented {
     Current,
     /// The previous token within the grace window: the answer is the current token again.
     Repeated(Repeats),
-    /// A token that was superseded seconds ago, by a straggling request of a client that refreshes quickly. It is refused,
-    /// and the family goes on.
+    /// A token that parallel requests used and whose successor was first used a moment ago, so that this may be one of them
+    /// that came late. It is refused, and the family goes on.
     Superseded,
     /// Any other token: a copy exists. The family ends.
     Reused,
@@ -107,10 +108,11 @@ impl Grant {
     /// late, or they come some seconds after rotations that follow one another quickly. A generation of either kind is
     /// contested, and several of them in a row end the family.
     ///
-    /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family, but for the first
-    /// seconds after it was superseded: a client that refreshes each second rotates twice while one of its requests is on
-    /// its way. Not for the whole window: an attacker who steals a token and rotates twice at once would shut the owner out
-    /// without a trace.
+    /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family: its successor has been
+    /// used, so whoever presents it has no lost reply. One exception: parallel requests used the token, and its successor
+    /// was first used no longer ago than parallel requests overlap; then one of them may have come late. A client that
+    /// sends one request at a time has none that could, so an attacker who rotates a stolen token twice at once ends its
+    /// family.
     #[must_use]
     pub fn judge(&self, presented: &Digest, now: Timestamp, grace: i64) -> Presented {
         let age = now.since(self.rotated_at);
@@ -122,7 +124,7 @@ impl Grant {
             if contested { Presented::Contested } else { Presented::Current }
         } else if is_previous && in_window {
             let repeat = if age <= OVERLAP_MILLIS {
-                Repeats::None
+                Repeats::Overlapping
             } else if age <= PROMPT_REPEAT_MILLIS {
                 Repeats::Prompt
             } else {
@@ -137,7 +139,7 @@ impl Grant {
     }
 
     fn is_straggler(&self, presented: &Digest, now: Timestamp, grace: i64) -> bool {
-        let oldest = STRAGGLER_SECONDS.min(grace) * 1000;
+        let oldest = OVERLAP_SECONDS.min(grace) * 1000;
         let is_recent = |at: Timestamp| (-MAX_CLOCK_STEP_SECONDS * 1000..=oldest).contains(&now.since(at));
         self.superseded.iter().any(|old| old.digest == *presented && is_recent(old.at))
     }
@@ -147,8 +149,9 @@ impl Grant {
     pub fn rotated(mut self, next: Digest, now: Timestamp, expires_at: Timestamp) -> Self {
         let contested = self.contested_by(now);
         let mut superseded = std::mem::take(&mut self.superseded);
-        superseded.extend(self.previous.map(|digest| Superseded { digest, at: self.rotated_at }));
-        superseded.retain(|old| now.since(old.at) <= STRAGGLER_SECONDS * 1000);
+        let was_parallel = self.previous.filter(|_| self.repeats != Repeats::None);
+        superseded.extend(was_parallel.map(|digest| Superseded { digest, at: now }));
+        superseded.retain(|old| now.since(old.at) <= OVERLAP_MILLIS);
         superseded.drain(..superseded.len().saturating_sub(MAX_SUPERSEDED));
         Self {
             generation: self.generation.saturating_add(1),
@@ -170,7 +173,7 @@ impl Grant {
         match self.repeats {
             Repeats::Late => self.contested.saturating_add(1),
             Repeats::Prompt if is_quick => self.contested.saturating_add(1),
-            Repeats::Prompt | Repeats::None => 0,
+            Repeats::Prompt | Repeats::Overlapping | Repeats::None => 0,
         }
     }
 }
@@ -208,7 +211,8 @@ mod tests {
     fn digests_and_the_window_decide_what_a_token_is() {
         let grant = family();
         let repeated = Presented::Repeated;
-        let (overlap, prompt, late) = (repeated(Repeats::None), repeated(Repeats::Prompt), repeated(Repeats::Late));
+        let (overlap, prompt, late) =
+            (repeated(Repeats::Overlapping), repeated(Repeats::Prompt), repeated(Repeats::Late));
         for (digest, seconds, grace, expected) in [
             (5, 0, 60, Presented::Current),
             (5, 99, 60, Presented::Current),
@@ -225,12 +229,12 @@ mod tests {
             // The database's clock was set back.
             (4, -300, 60, overlap),
             (4, -301, 60, Presented::Reused),
-            // Superseded a second before the rotation.
+            // Its successor was first used a second before the rotation.
             (3, 0, 60, Presented::Superseded),
-            (3, 9, 60, Presented::Superseded),
-            (3, 10, 60, Presented::Reused),
-            (3, 4, 5, Presented::Superseded),
-            (3, 5, 5, Presented::Reused),
+            (3, 1, 60, Presented::Superseded),
+            (3, 2, 60, Presented::Reused),
+            (3, 0, 1, Presented::Superseded),
+            (3, 1, 1, Presented::Reused),
             (3, 0, 0, Presented::Reused),
             (2, 0, 60, Presented::Reused),
             // A token of the right generation that is not the family's own.
@@ -244,15 +248,19 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_what_was_superseded_seconds_ago() {
+    fn a_rotation_keeps_what_parallel_requests_used_a_moment_ago() {
         let mut grant = family();
         for generation in 6..=20 {
-            let now = grant.rotated_at;
+            let (now, previous) = (grant.rotated_at, Digest([generation - 2; 32]));
+            assert_eq!(grant.judge(&previous, now, 60), Presented::Repeated(Repeats::Overlapping));
+            let alone = grant.clone().rotated(Digest([generation; 32]), now, now);
+            assert_eq!(alone.judge(&previous, now, 60), Presented::Reused, "nobody used it in parallel");
+            grant.repeats = Repeats::Overlapping;
             grant = grant.rotated(Digest([generation; 32]), now, now);
-            assert_eq!(grant.judge(&Digest([generation - 2; 32]), now, 60), Presented::Superseded);
+            assert_eq!(grant.judge(&previous, now, 60), Presented::Superseded);
         }
         assert_eq!((grant.generation, grant.superseded.len()), (20, 8));
-        let now = grant.rotated_at.plus_seconds(11);
+        let now = grant.rotated_at.plus_seconds(3);
         assert_eq!(grant.rotated(Digest([21; 32]), now, now).superseded, []);
     }
 
@@ -260,6 +268,7 @@ mod tests {
     fn only_contested_generations_in_a_row_are_counted() {
         for (repeats, seconds, before, expected) in [
             (Repeats::None, 1, 3, 0),
+            (Repeats::Overlapping, 1, 3, 0),
             (Repeats::Prompt, 30, 3, 4),
             (Repeats::Prompt, 31, 3, 0),
             (Repeats::Late, 600, 3, 4),

@@ -10,6 +10,8 @@ use super::session::Session;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     pub client: ClientId,
+    /// Of the client: one made anew under its id has taken part in nothing.
+    pub incarnation: i64,
     pub user: UserId,
     pub session: SessionId,
 }
@@ -20,8 +22,15 @@ impl Participant {
     pub fn of(client: &Client, session: &Session) -> Option<Self> {
         client.meta.is_told_of_sign_outs().then(|| Self {
             client: client.id.clone(),
+            incarnation: client.incarnation,
             user: session.user,
             session: session.id,
         })
+    }
+
+    /// Whether this enabled client is the one that took part.
+    #[must_use]
+    pub fn is_of(&self, client: &Client) -> bool {
+        client.id == self.client && client.incarnation == self.incarnation && !client.disabled
     }
 }

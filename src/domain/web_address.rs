@@ -111,6 +111,12 @@ impl FetchUri {
         &self.0
     }
 
+    /// Scheme, host and port.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn host(&self) -> String {
         Url::parse(&self.0).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default()

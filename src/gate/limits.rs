@@ -1,5 +1,6 @@
 //! How often one caller may ask one API: a token bucket for each owner of a credential, whichever credential it is, and for
-//! each address of those who are nobody. What is left is told in the fields `RateLimit` and `RateLimit-Policy`
+//! each address of those who are nobody. Those whose address the proxy does not say readably have none: in one bucket, each
+//! would keep out the others. What is left is told in the fields `RateLimit` and `RateLimit-Policy`
 //! (draft-ietf-httpapi-ratelimit-headers), and whoever has nothing left gets 429 with `Retry-After` (RFC 6585 §4).
 //!
 //! On one node the buckets are in memory. Where several share a database, so are they (`store::gate_buckets`), exactly; a
@@ -42,7 +43,7 @@ impl Default for Limits {
 pub(super) enum Caller<'a> {
     User(UserId),
     Client(&'a str),
-    Address(Option<IpAddr>),
+    Address(IpAddr),
 }
 
 /// What a caller may do now.
@@ -130,7 +131,7 @@ fn bucket(api: &Api, limit: RateLimit, caller: Caller<'_>) -> Digest {
     let (kind, name) = match caller {
         Caller::User(id) => ("user", id.to_string()),
         Caller::Client(id) => ("client", id.to_owned()),
-        Caller::Address(address) => ("address", address.map(|it| network_prefix(&it.to_string())).unwrap_or_default()),
+        Caller::Address(address) => ("address", network_prefix(&address.to_string())),
     };
     let mut hash = Sha256::new();
     for part in ["gate bucket", api.identifier.as_str(), kind, &name, &format!("{limit:?}")] {

@@ -149,13 +149,15 @@ impl Gate {
         .map_err(|refusal| Refusal { tried, ..refusal }))
     }
 
-    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise.
+    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise,
+    /// where that is known.
     /// Whoever has the right credential is not kept out by those who are nobody where they are.
     async fn allow(&self, api: &Api, asked: &Asked<'_>, who: Option<&Identity>) -> Result<Option<Allowance>> {
-        let caller = match who {
-            Some(Identity { user: Some(user), .. }) => Caller::User(*user),
-            Some(who) => Caller::Client(&who.subject),
-            None => Caller::Address(asked.caller),
+        let caller = match (who, asked.caller) {
+            (Some(Identity { user: Some(user), .. }), _) => Caller::User(*user),
+            (Some(who), _) => Caller::Client(&who.subject),
+            (None, Some(address)) => Caller::Address(address),
+            (None, None) => return Ok(None),
         };
         self.count(api, caller).await
     }

@@ -7,7 +7,9 @@
 //! anything.
 //!
 //! A set is used until [`MAX_AGE`] after it was fetched and no longer, so that a key that its owner has removed does not
-//! count for ever while the address is silent.
+//! count for ever while the address is silent. Where it is no longer fresh and has the key that is wanted, it is fetched
+//! again beside the requests: the one that begins the fetch gives the host [`PROMPT_ANSWER`] and then goes on with what is
+//! known, and so do all others at once.
 //!
 //! Next door: `protocol::client_keys`, which decides what a failure means for the request.
 
@@ -33,6 +35,8 @@ const DEFAULT_TTL: i64 = 3600;
 const MAX_TTL: i64 = 43_200;
 /// Seconds after the last successful fetch until which a set may be used.
 pub const MAX_AGE: i64 = 86_400;
+/// A host that answers within this time is waited for, so that a key that it no longer has is refused.
+pub const PROMPT_ANSWER: Duration = Duration::from_millis(300);
 /// Seconds between two fetches of one address after one that failed, or of a set that is not fresh.
 const PAUSE: i64 = 60;
 /// Seconds between two fetches for keys that are not in a fresh set.
@@ -141,14 +145,16 @@ impl RemoteKeys {
         // No client id has a space.
         let name = format!("{} {}", source.owner, source.url);
         let slot = known.get_with_by_ref(&name, Arc::default);
-        let arrived_at = {
+        let (arrived_at, is_known) = {
             let mut kept = slot.kept();
             if kept.has_fresh(wanted, now) {
                 return kept.current(now);
             }
-            kept.fetches
+            (kept.fetches, kept.has_usable(wanted, now))
         };
-        let turn = slot.turn.clone().lock_owned().await;
+        let turn =
+            if is_known { slot.turn.clone().try_lock_owned().ok() } else { Some(slot.turn.clone().lock_owned().await) };
+        let Some(turn) = turn else { return slot.kept().current(now) };
         let ask = {
             let mut kept = slot.kept();
             kept.fetches == arrived_at && kept.needs_fetch(wanted, now)
@@ -162,7 +168,11 @@ impl RemoteKeys {
                 // Put back, so that it is weighed again.
                 known.insert(name, refreshed);
             });
-            fetch.await.map_err(|_| KeysError::Fetch(OutboundError::Busy))?;
+            if is_known {
+                tokio::time::timeout(PROMPT_ANSWER, fetch).await.ok();
+            } else {
+                fetch.await.map_err(|_| KeysError::Fetch(OutboundError::Busy))?;
+            }
         }
         slot.kept().current(now)
     }
@@ -210,6 +220,11 @@ async fn refresh(outbound: Outbound, url: String, slot: Arc<Slot>, _turn: OwnedM
 impl Kept {
     fn has_fresh(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
         self.fresh_until.is_some_and(|until| now < until) && self.keys.as_ref().is_some_and(|keys| wanted.is_in(keys))
+    }
+
+    fn has_usable(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        self.fetched_at.is_some_and(|at| now < at.plus_seconds(MAX_AGE))
+            && self.keys.as_ref().is_some_and(|keys| wanted.is_in(keys))
     }
 
     /// Whether to ask the address now; notes that it is asked.

@@ -17,7 +17,8 @@ use crate::domain::version::Versioned;
 use crate::env::Env;
 use crate::keys::MasterKey;
 use crate::store::{
-    Change, StoreError, Tx, api_keys, apis, clients, codes, consents, device_codes, grants, session_clients, versions,
+    Change, StoreError, Tx, api_keys, apis, clients, codes, consents, deliveries, device_codes, grants,
+    session_clients, versions,
 };
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
@@ -249,6 +250,7 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
         registration_token: None,
         created_at: now,
         updated_at: now,
+        incarnation: 0,
         version: 0,
         settings_version: 0,
     }
@@ -343,6 +345,8 @@ pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     consents::delete_of_client(tx, &client.id).await?;
     codes::delete_of_client(tx, client.id.as_str()).await?;
     session_clients::delete_of_client(tx, &client.id).await?;
+    // After the sessions: one that ends at this moment has put its rows into the queue before.
+    deliveries::delete_of_client(tx, &client.id).await?;
     device_codes::delete_of_client(tx, &client.id).await?;
     signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
     client_certificates::name_in(tx, Some(client), None).await?;

@@ -21,7 +21,7 @@ const MAX_REQUESTS: usize = 64;
 const MAX_REQUESTS_OF_STRANGERS: usize = 256;
 /// Requests of one budget to one site at a time.
 const MAX_REQUESTS_PER_SITE: usize = 32;
-/// Requests of one budget to one host at a time.
+/// Requests of one budget to one host at a time; of an administrator's to one port of it.
 const MAX_REQUESTS_PER_HOST: usize = 4;
 /// After this a request makes room for one that waits.
 const GRACE: Duration = Duration::from_secs(1);
@@ -144,8 +144,10 @@ impl Budget {
     }
 }
 
-/// The last two labels of a name, or the whole of an address.
+/// The last two labels of a name, or the whole of an address; without a port.
 fn site(host: &str) -> &str {
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
     let host = host.trim_end_matches('.');
     if host.starts_with('[') || host.ends_with(|last: char| last.is_ascii_digit()) {
         return host;
@@ -292,6 +294,9 @@ mod tests {
             ("a.example.com.", "example.com"),
             ("127.0.0.1", "127.0.0.1"),
             ("[::1]", "[::1]"),
+            ("[::1]:8443", "[::1]"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("a.example.com:443", "example.com"),
             ("", ""),
         ] {
             assert_eq!(site(host), expected, "{host}");

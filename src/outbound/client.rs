@@ -10,7 +10,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
 use super::budget::{Budgets, NamedBy, Purpose};
 use super::dns::Dns;
-use super::resolve::{Resolver, Rules};
+use super::resolve::{Resolver, Rules, Target};
 use super::{authorities, causes, freshness};
 use crate::config::Config;
 
@@ -156,16 +156,25 @@ impl Outbound {
     /// What stands there, where the answer is 200.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
         let target = self.inner.rules.target(url)?;
+        let host = self.counted_as(&target);
         let ask = self.inner.client(self.named_by, target.plain)?.get(target.url).header(ACCEPT, accept);
         let max_bytes = self.purpose.max_bytes();
-        self.in_turn(&target.host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
+        self.in_turn(&host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
     }
 
     /// The status with which a form is answered; the rest of the answer is not read.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<u16, OutboundError> {
         let target = self.inner.rules.target(url)?;
+        let host = self.counted_as(&target);
         let ask = self.inner.client(self.named_by, target.plain)?.post(target.url).form(form);
-        self.in_turn(&target.host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
+        self.in_turn(&host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
+    }
+
+    /// Whose requests are counted together. Services at several ports of one host are independent of one another where an
+    /// administrator named them; a stranger could name every port of somebody else's host.
+    fn counted_as(&self, target: &Target) -> String {
+        let port = target.url.port_or_known_default().filter(|_| self.named_by == NamedBy::Administrator);
+        port.map_or_else(|| target.host.clone(), |port| format!("{}:{port}", target.host))
     }
 
     async fn in_turn<T>(

@@ -38,8 +38,8 @@ struct Claims<'a> {
 impl Provider {
     /// Tells the client that took part of the end of its session, while there is somebody to tell.
     pub async fn tell_of_logout(&self, delivery: DeliveryId, participant: &Participant) -> Result<Outcome> {
-        let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
-        let Some(client) = client else { return Ok(Outcome::Done) };
+        let client = self.issued_to(&participant.client).await?;
+        let Some(client) = client.filter(|client| participant.is_of(client)) else { return Ok(Outcome::Done) };
         let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(Outcome::Done) };
         let token = match self.logout_token(&client, delivery, participant).await {
             Ok(token) => token,

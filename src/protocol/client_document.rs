@@ -3,6 +3,10 @@
 //! bounds. One fetch at a time an address; its result, a failure too, answers every request that waited for it. Slow
 //! hosts delay no other client's document: the fetches share a budget in which slow ones make room (`outbound::budget`).
 //!
+//! A document that is known is fetched again beside the requests, and is good while its host is away, for a day at most.
+//! Where there is none and the host or its name cannot be reached, or there is no room for the request, that is not the
+//! client's fault: 503 with `Retry-After`.
+//!
 //! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the person is asked, always. Therefore it may
 //! ask for the scopes of every API that is registered here, which is what MCP clients need that nobody announced.
 //!
@@ -11,11 +15,11 @@
 //!
 //! Next door: [`super::registration`], whose members the document has; [`super::client`], the one look-up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
 use super::error::{ErrorCode, OAuthError, Result};
@@ -28,6 +32,7 @@ use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
+use crate::keys::remote::PROMPT_ANSWER;
 use crate::outbound::{NamedBy, OutboundError, Purpose};
 use crate::store::consents;
 
@@ -48,15 +53,35 @@ const BUSY_PAUSE: i64 = 2;
 pub struct ClientDocuments {
     /// What they may ask for beside the scopes of APIs; nothing where the settings let nobody be known in this way.
     scopes: Option<Scopes>,
-    known: Cache<ClientId, Arc<Mutex<Kept>>>,
+    known: Cache<ClientId, Arc<Slot>>,
+}
+
+/// One address.
+#[derive(Default)]
+struct Slot {
+    kept: Mutex<Kept>,
+    /// Held while the address is asked.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Slot {
+    /// A panic leaves nothing half written in it.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What is known of one address.
 #[derive(Default)]
 struct Kept {
+    /// How often the address was asked.
+    fetches: u64,
+    /// When to ask again; nothing before the first time.
     until: Option<Timestamp>,
+    /// The document, and when it was fetched.
     document: Option<(ClientMetadata, Timestamp)>,
-    busy: bool,
+    /// The host has just said that there is no document, or one that is none.
+    is_gone: bool,
     /// As the client of the document is while these are the APIs.
     client: Option<(Arc<Vec<Api>>, Arc<Client>)>,
 }
@@ -94,20 +119,44 @@ impl Provider {
     pub(super) async fn documented_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let Some(scopes) = self.client_documents.scopes.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
         let apis = self.store.authority().apis(&self.store).await?;
-        let kept = self.client_documents.known.get_with_by_ref(id, Arc::default);
-        let mut kept = kept.lock().await;
+        let slot = self.client_documents.known.get_with_by_ref(id, Arc::default);
         let now = self.env.now();
-        if kept.until.is_none_or(|until| now >= until) {
-            let fetched = self.fetch_document(id).await;
-            kept.take(id, fetched, now);
-        }
-        match kept.client(id, scopes, apis) {
-            None if kept.busy => {
+        self.fetch_if_due(id, &slot, now).await;
+        let mut kept = slot.kept();
+        match kept.client(id, scopes, apis, now) {
+            None if !kept.is_gone => {
                 let text = "The client's metadata document cannot be fetched now. Try again in a moment.";
                 Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, text))
             }
             client => Ok(client),
         }
+    }
+
+    /// Fetches what is not fresh, in a task of its own: a caller that goes away does not end it. A document that is known is
+    /// waited for no longer than it takes a host that answers at once.
+    async fn fetch_if_due(&self, id: &ClientId, slot: &Arc<Slot>, now: Timestamp) {
+        let (arrived_at, is_known) = {
+            let kept = slot.kept();
+            if !kept.is_due(now) {
+                return;
+            }
+            (kept.fetches, kept.document_at(now).is_some())
+        };
+        let turn =
+            if is_known { slot.turn.clone().try_lock_owned().ok() } else { Some(slot.turn.clone().lock_owned().await) };
+        let Some(turn) = turn.filter(|_| slot.kept().fetches == arrived_at) else { return };
+        let fetch = tokio::spawn(self.clone().refresh_document(id.clone(), slot.clone(), turn, now));
+        // It does not fail; if it did, there would be no document.
+        if is_known {
+            tokio::time::timeout(PROMPT_ANSWER, fetch).await.ok();
+        } else {
+            fetch.await.ok();
+        }
+    }
+
+    async fn refresh_document(self, id: ClientId, slot: Arc<Slot>, _turn: OwnedMutexGuard<()>, now: Timestamp) {
+        let fetched = self.fetch_document(&id).await;
+        slot.kept().take(&id, fetched, now);
     }
 
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
@@ -153,36 +202,43 @@ impl Provider {
 }
 
 impl Kept {
-    /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
-    fn take(&mut self, id: &ClientId, fetched: std::result::Result<(ClientMetadata, i64), Problem>, now: Timestamp) {
-        let (seconds, problem) = match fetched {
-            Ok((meta, seconds)) => {
-                let (until, document) = (Some(now.plus_seconds(seconds)), Some((meta, now)));
-                *self = Self { until, document, ..Self::default() };
-                return;
-            }
-            Err(Problem::Busy) => {
-                tracing::warn!(client = %id, "no room for one more request for a client's metadata document");
-                (self.busy, self.until) = (true, Some(now.plus_seconds(BUSY_PAUSE)));
-                return;
-            }
-            Err(Problem::Away(problem)) => (LONGEST, problem),
-            Err(Problem::Gone(problem)) => (0, problem),
-        };
-        tracing::warn!(client = %id, problem, "a client's metadata document cannot be used");
-        if self.document.as_ref().is_none_or(|(_, read_at)| now >= read_at.plus_seconds(seconds)) {
-            *self = Self::default();
-        }
-        (self.busy, self.until) = (false, Some(now.plus_seconds(PAUSE)));
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now >= until)
     }
 
-    fn client(&mut self, id: &ClientId, scopes: &Scopes, apis: Arc<Vec<Api>>) -> Option<Arc<Client>> {
+    /// The document, for a day after it was fetched and no longer, whatever came of later fetches.
+    fn document_at(&self, now: Timestamp) -> Option<&(ClientMetadata, Timestamp)> {
+        self.document.as_ref().filter(|(_, read_at)| now < read_at.plus_seconds(LONGEST))
+    }
+
+    /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
+    fn take(&mut self, id: &ClientId, fetched: std::result::Result<(ClientMetadata, i64), Problem>, now: Timestamp) {
+        self.fetches += 1;
+        let (seconds, problem, is_gone) = match fetched {
+            Ok((meta, seconds)) => {
+                (self.document, self.client, self.is_gone) = (Some((meta, now)), None, false);
+                self.until = Some(now.plus_seconds(seconds));
+                return;
+            }
+            Err(Problem::Busy) => (BUSY_PAUSE, "there is no room for one more request".to_owned(), false),
+            Err(Problem::Away(problem)) => (PAUSE, problem, false),
+            Err(Problem::Gone(problem)) => {
+                (self.document, self.client) = (None, None);
+                (PAUSE, problem, true)
+            }
+        };
+        tracing::warn!(client = %id, problem, "a client's metadata document cannot be used");
+        self.until = Some(now.plus_seconds(seconds));
+        self.is_gone = is_gone;
+    }
+
+    fn client(&mut self, id: &ClientId, scopes: &Scopes, apis: Arc<Vec<Api>>, now: Timestamp) -> Option<Arc<Client>> {
+        let (meta, read_at) = self.document_at(now)?;
         if let Some((of, client)) = &self.client
             && Arc::ptr_eq(of, &apis)
         {
             return Some(client.clone());
         }
-        let (meta, read_at) = self.document.as_ref()?;
         let mut meta = meta.clone();
         let renews = meta.allows(GrantType::RefreshToken);
         meta.scope = scopes.filtered(|scope| scope != OFFLINE_ACCESS || renews);
@@ -263,93 +319,4 @@ fn keep(members: &mut Map<String, Value>, name: &str, useful: &[&str]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{is_address, read};
-    use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod};
-    use crate::domain::ids::ClientId;
-
-    const ID: &str = "https://app.example.com/oauth/client.json";
-
-    #[test]
-    fn which_ids_are_addresses() {
-        for (id, fits) in [
-            (ID, true),
-            ("https://app.example.com/", true),
-            ("https://app.example.com:8443/client", true),
-            ("http://127.0.0.1:9999/client", true),
-            ("https://app.example.com", false),
-            ("https://app.example.com:443/client", false),
-            ("https://APP.example.com/client", false),
-            ("https://app.example.com/a/../client", false),
-            ("https://app.example.com/./client", false),
-            ("https://0x7f.1/client", false),
-            ("https:app.example.com/client", false),
-            ("https:///app.example.com/client", false),
-            ("HTTPS://app.example.com/client", false),
-            ("ftp://app.example.com/client", false),
-            ("web", false),
-            ("urn:app:client", false),
-        ] {
-            assert_eq!(is_address(&ClientId::parse(id).unwrap()), fits, "{id}");
-        }
-        for never in ["https://user@app.example.com/c", "https://app.example.com/c?a=b", "https://app.example.com/c#d"]
-        {
-            assert!(ClientId::parse(never).is_err(), "{never}");
-        }
-    }
-
-    #[test]
-    fn what_a_document_says() {
-        let document = |changes: Value| {
-            let mut all = json!({ "client_id": ID, "redirect_uris": ["https://app.example.com/cb"] });
-            all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-            read(&ClientId::parse(ID).unwrap(), all.to_string().as_bytes())
-        };
-        let usual = document(json!({ "client_name": "App", "what": { "ever": true }, "scope": "admin" })).unwrap();
-        assert!(usual.token_endpoint_auth_method == ClientAuthMethod::None && usual.require_pkce);
-        assert!(!usual.scope.contains("admin"));
-        let device = "urn:ietf:params:oauth:grant-type:device_code";
-        for good in [
-            json!({ "grant_types": ["authorization_code", "refresh_token", device, "what.ever"] }),
-            json!({ "response_types": ["code", "code id_token"] }),
-            json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example.com/jwks" }),
-            json!({ "subject_type": "pairwise", "consent": "trusted", "logo_uri": null }),
-            json!({ "logo_uri": "javascript:alert(1)", "tos_uri": "http://app.example.com/terms", "policy_uri": 1 }),
-        ] {
-            assert!(document(good.clone()).is_ok(), "{good}");
-        }
-        let odd =
-            document(json!({ "logo_uri": "javascript:alert(1)", "tos_uri": "https://app.example.com/t" })).unwrap();
-        assert!(odd.logo_uri.is_none() && odd.tos_uri.is_some());
-        for (uri, native) in
-            [("https://app.example.com/cb", false), ("http://127.0.0.1/cb", true), ("com.example.app:/cb", true)]
-        {
-            let meta = document(json!({ "redirect_uris": [uri] })).unwrap();
-            assert_eq!(meta.application_type == ApplicationType::Native, native, "{uri}");
-        }
-        let told =
-            json!({ "backchannel_logout_uri": "https://app.example.com/out", "frontchannel_logout_uri": "nonsense" });
-        assert!(document(told).unwrap().backchannel_logout_uri.is_none());
-        for bad in [
-            json!({ "client_id": "https://app.example.com/oauth/other.json" }),
-            json!({ "client_id": "https://app.example.com/oauth/client.jso" }),
-            json!({ "client_id": null }),
-            json!({ "client_id": [ID] }),
-            json!({ "redirect_uris": [] }),
-            json!({ "redirect_uris": null }),
-            json!({ "redirect_uris": ["http://app.example.com/cb"] }),
-            json!({ "client_secret": "0123456789012345678901234567890123456789" }),
-            json!({ "token_endpoint_auth_method": "client_secret_basic" }),
-            json!({ "token_endpoint_auth_method": "client_secret_jwt" }),
-            json!({ "token_endpoint_auth_method": "private_key_jwt" }),
-            json!({ "id_token_signed_response_alg": "HS256" }),
-            json!({ "grant_types": ["client_credentials"] }),
-            json!({ "grant_types": "authorization_code" }),
-            json!({ "redirect_uris": ["com.example.app:/cb"], "application_type": "web" }),
-        ] {
-            assert!(document(bad.clone()).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use crate::keys::client_jws::{self, Unverified, Verified};
 use crate::keys::encryption;
 use crate::keys::jwt::{self, JwtType};
 use crate::keys::remote::{KeySource, KeysError, Wanted};
-use crate::outbound::{NamedBy, OutboundError};
+use crate::outbound::NamedBy;
 use crate::store::events;
 
 /// Why there are no keys to verify with or to encrypt to.
@@ -78,8 +78,6 @@ impl Provider {
         let why = format!("keys at {}: {error}", source.url);
         let is_temporary = match &error {
             KeysError::Unusable(_) => false,
-            // A stranger's host that fails is the stranger's fault; that there is no room for its request is ours.
-            KeysError::Fetch(error) if source.named_by == NamedBy::Stranger => *error == OutboundError::Busy,
             KeysError::Fetch(error) => error.is_temporary(),
             KeysError::Expired { .. } => true,
         };

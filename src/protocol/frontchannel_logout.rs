@@ -23,8 +23,8 @@ impl Provider {
     pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         for participant in participants {
-            let client = self.issued_to(&participant.client).await?.filter(|client| !client.disabled);
-            let Some(client) = client else { continue };
+            let client = self.issued_to(&participant.client).await?;
+            let Some(client) = client.filter(|client| participant.is_of(client)) else { continue };
             let Some(uri) = &client.meta.frontchannel_logout_uri else { continue };
             let sid = self.sid_of(&client, participant.session);
             if let Some(origin) = uri.origin() {

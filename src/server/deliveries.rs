@@ -7,30 +7,34 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
 use crate::app::App;
-use crate::domain::delivery::{Claimed, Delivery, Outcome, TRY_TIMEOUT, pause_after};
+use crate::domain::delivery::{Claimed, Delivery, Destination, Outcome, Places, TRY_TIMEOUT, pause_after};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::EventId;
 use crate::store::{StoreError, deliveries, events};
 
-/// How many this node sends at once. Apps that are slow delay others no more than the budget of their requests does
-/// (`outbound::budget`).
-const AT_ONCE: u64 = 64;
+/// How many this node sends at once, of those whose address an administrator named, and as many of the others.
+const MAX_AT_ONCE: usize = 64;
 /// A clock may be set meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Goes on until the task is ended.
-pub(super) async fn run(app: App) {
+pub async fn run(app: App) {
     let mut waits = app.store().authority().deliveries_wait();
+    let mut tries = Tries::new(&app);
     loop {
         waits.mark_unchanged();
-        if let Err(error) = once(&app).await {
+        if let Err(error) = tries.begin_due().await {
             tracing::error!(%error, "what is to be sent out cannot be read");
         }
         tokio::select! {
             () = next_is_due(&app) => {}
+            Some(done) = tries.next() => if let Err(error) = done {
+                tracing::error!(%error, "what came of a delivery cannot be written");
+            },
             changed = waits.changed() => if changed.is_err() { return },
         }
     }
@@ -58,18 +62,65 @@ async fn due_in(app: &App) -> Result<Option<i64>, StoreError> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn once(app: &App) -> Result<(), StoreError> {
-    let mut under_way = FuturesUnordered::new();
+    let mut tries = Tries::new(app);
     loop {
-        // A place that is free is filled at once: one app that is slow holds its own, and nobody else's.
-        let free = AT_ONCE.saturating_sub(under_way.len() as u64);
-        if free > 0 && due_in(app).await?.is_some_and(|milliseconds| milliseconds <= 0) {
-            let claimed = app.store().write(move |tx| Box::pin(deliveries::claim(tx, free))).await?;
-            under_way.extend(claimed.into_iter().map(|claimed| send(app, claimed)));
-        }
-        match under_way.next().await {
+        tries.begin_due().await?;
+        match tries.next().await {
             Some(done) => done?,
             None => return Ok(()),
         }
+    }
+}
+
+/// The tries of this node that are under way. A client that registered itself has no place that one of an administrator's
+/// could have, and no origin has more than a few.
+struct Tries<'a> {
+    app: &'a App,
+    under_way: FuturesUnordered<BoxFuture<'a, (Destination, Result<(), StoreError>)>>,
+    of_admins: Places,
+    of_others: Places,
+}
+
+impl<'a> Tries<'a> {
+    fn new(app: &'a App) -> Self {
+        let (of_admins, of_others) = (Places::new(MAX_AT_ONCE), Places::new(MAX_AT_ONCE));
+        Self { app, under_way: FuturesUnordered::new(), of_admins, of_others }
+    }
+
+    const fn places(&mut self, by_admin: bool) -> &mut Places {
+        if by_admin { &mut self.of_admins } else { &mut self.of_others }
+    }
+
+    /// Begins with what is due, as far as there are places.
+    async fn begin_due(&mut self) -> Result<(), StoreError> {
+        let app = self.app;
+        if due_in(app).await?.is_none_or(|milliseconds| milliseconds > 0) {
+            return Ok(());
+        }
+        for by_admin in [true, false] {
+            let places = self.places(by_admin);
+            if places.free() == 0 {
+                continue;
+            }
+            let due = deliveries::due(app.store(), by_admin, places).await?;
+            if due.is_empty() {
+                continue;
+            }
+            let claim = app.store().write(move |tx| Box::pin(async move { deliveries::claim(tx, &due).await }));
+            for claimed in claim.await? {
+                self.places(by_admin).take(&claimed.to.origin);
+                let to = claimed.to.clone();
+                self.under_way.push(Box::pin(async move { (to, send(app, claimed).await) }));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the next one came to that ends; nothing where none is under way.
+    async fn next(&mut self) -> Option<Result<(), StoreError>> {
+        let (to, done) = self.under_way.next().await?;
+        self.places(to.by_admin).give_back(&to.origin);
+        Some(done)
     }
 }
 

@@ -35,6 +35,7 @@ mod row {
         pub opens_here: bool,
         pub registered: String,
         pub registration_digest: Option<Vec<u8>>,
+        pub incarnation: i64,
         pub created_at: i64,
         pub updated_at: i64,
     }
@@ -59,6 +60,7 @@ impl TryFrom<row::Model> for Client {
                 .transpose()?,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
+            incarnation: row.incarnation,
             version: 0,
             settings_version: 0,
         })
@@ -78,6 +80,7 @@ fn row(client: &Client) -> Result<row::Model> {
         opens_here: client.opens_for_everybody(),
         registered: client.registered.as_str().to_owned(),
         registration_digest: client.registration_token.map(|digest| digest.0.to_vec()),
+        incarnation: client.incarnation,
         created_at: client.created_at.0,
         updated_at: client.updated_at.0,
     })
@@ -91,9 +94,11 @@ fn searched(client: &Client) -> String {
     lines.join("\n").to_lowercase()
 }
 
+/// Begins a new incarnation of the id.
 pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
-    row::Entity::insert(row(client)?.into_active_model()).exec_without_returning(tx.conn()).await?;
-    versions::begin(tx, &Versioned::Client(client.id.clone())).await?;
+    let incarnation = versions::begin(tx, &Versioned::Client(client.id.clone())).await?;
+    let model = row::Model { incarnation, ..row(client)? };
+    row::Entity::insert(model.into_active_model()).exec_without_returning(tx.conn()).await?;
     versions::settings_changed(tx, &client.id).await
 }
 

@@ -4,11 +4,11 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{ExprTrait as _, QueryOrder, QuerySelect, Set};
+use sea_orm::{DbBackend, ExprTrait as _, FromQueryResult, QueryOrder, QuerySelect, Set, Statement, Value};
 
-use super::{Change, Result, Tx, from_json, json};
-use crate::domain::delivery::{Claimed, Delivery};
-use crate::domain::ids::DeliveryId;
+use super::{Change, Result, Store, Tx, from_json, json};
+use crate::domain::delivery::{Claimed, Delivery, Destination, Places};
+use crate::domain::ids::{ClientId, DeliveryId};
 use crate::env::Timestamp;
 
 /// After this the node that has claimed a delivery is taken to be gone, and another one sends it. A try takes less time
@@ -16,6 +16,8 @@ use crate::env::Timestamp;
 const CLAIM_SECONDS: i64 = 8;
 /// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
 const MOST_ROWS: usize = 1000;
+/// Rows that are looked at for places; more than there are places, since some rows are of origins that get no more.
+const MAX_LOOKED_AT: i64 = 256;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -26,6 +28,9 @@ mod row {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
+        pub client_id: String,
+        pub by_admin: bool,
+        pub origin: String,
         #[sea_orm(column_type = "Text")]
         pub what: String,
         pub attempts: i32,
@@ -36,12 +41,15 @@ mod row {
 }
 
 /// Puts them into the queue, due at once; every node hears that something waits.
-pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = Delivery> + Send) -> Result<()> {
+pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destination)> + Send) -> Result<()> {
     let mut rows = Vec::new();
     let now = tx.database_time().await?;
-    for what in all {
+    for (what, to) in all {
         rows.push(row::ActiveModel {
             id: Set(tx.env.uuid()),
+            client_id: Set(what.client().as_str().to_owned()),
+            by_admin: Set(to.by_admin),
+            origin: Set(to.origin),
             what: Set(json(&what, "delivery", "what")?),
             attempts: Set(0),
             due_at: Set(now.0),
@@ -64,16 +72,62 @@ pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>>
     Ok(next.map(|row| Timestamp(row.due_at)))
 }
 
-/// Claims those that are due: what was never tried before what has failed, then the longest. What another node is claiming at this moment is passed over.
-pub async fn claim(tx: &Tx, most: u64) -> Result<Vec<Claimed>> {
+/// Those that are due and for which there are places: a few of each origin, the longest due first; of these what was never
+/// tried before what has failed.
+///
+/// The origins are found by their index, one after the other, so that many rows of one cost no more than few.
+pub async fn due(store: &Store, by_admin: bool, places: &Places) -> Result<Vec<DeliveryId>> {
+    let (conn, now) = (store.read(), store.database_time().await?);
+    let per_origin = i64::try_from(Places::MAX_PER_ORIGIN).unwrap_or(i64::MAX);
+    let mut values: Vec<Value> = vec![by_admin.into(), now.0.into(), per_origin.into(), MAX_LOOKED_AT.into()];
+    values.extend(places.full().map(Value::from));
+    let full: Vec<String> = (5..=values.len()).map(|at| format!("${at}")).collect();
+    let engine = conn.get_database_backend();
+    let found = Due::find_by_statement(Statement::from_sql_and_values(engine, due_sql(engine, &full), values));
+    let (mut places, mut ids) = (places.clone(), Vec::new());
+    for due in found.all(conn).await? {
+        if places.take(&due.origin) {
+            ids.push(DeliveryId(due.id));
+        }
+    }
+    Ok(ids)
+}
+
+#[derive(FromQueryResult)]
+struct Due {
+    id: Uuid,
+    origin: String,
+}
+
+/// `$1` who named them, `$2` the time, `$3` rows of one origin, `$4` rows; `full` are the places of the origins left out.
+fn due_sql(engine: DbBackend, full: &[String]) -> String {
+    let of_origin = "SELECT one.id FROM delivery one \
+         WHERE one.by_admin = $1 AND one.origin = place.origin AND one.due_at <= $2 ORDER BY one.due_at LIMIT $3";
+    let joined = match engine {
+        DbBackend::Postgres => {
+            format!("CROSS JOIN LATERAL ({of_origin}) of_origin JOIN delivery due ON due.id = of_origin.id")
+        }
+        _ => format!("JOIN delivery due ON due.id IN ({of_origin})"),
+    };
+    let left_out =
+        if full.is_empty() { String::new() } else { format!("AND place.origin NOT IN ({})", full.join(", ")) };
+    format!(
+        "WITH RECURSIVE place(origin) AS (SELECT MIN(origin) FROM delivery WHERE by_admin = $1 \
+         UNION ALL SELECT (SELECT MIN(next.origin) FROM delivery next WHERE next.by_admin = $1 AND next.origin > place.origin) \
+         FROM place WHERE place.origin IS NOT NULL) \
+         SELECT due.id, due.origin FROM place {joined} WHERE place.origin IS NOT NULL {left_out} \
+         ORDER BY due.attempts, due.due_at LIMIT $4"
+    )
+}
+
+/// Claims those of these that are due. What another node is claiming at this moment is passed over.
+pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<Claimed>> {
     let now = tx.database_time().await?;
     let due: Vec<Uuid> = row::Entity::find()
         .select_only()
         .column(row::Column::Id)
+        .filter(row::Column::Id.is_in(ids.iter().map(|id| id.0)))
         .filter(row::Column::DueAt.lte(now.0))
-        .order_by_asc(row::Column::Attempts)
-        .order_by_asc(row::Column::DueAt)
-        .limit(most)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_tuple()
         .all(tx.conn())
@@ -87,14 +141,17 @@ pub async fn claim(tx: &Tx, most: u64) -> Result<Vec<Claimed>> {
         .filter(row::Column::Id.is_in(due))
         .exec_with_returning(tx.conn())
         .await?;
-    Ok(claimed.iter().filter_map(readable).collect())
+    Ok(claimed.into_iter().filter_map(readable).collect())
 }
 
 /// What a row says. One of a kind that only a newer version knows is left for a node of that version, and keeps nothing
 /// else waiting: the claim has put it off.
-fn readable(row: &row::Model) -> Option<Claimed> {
+fn readable(row: row::Model) -> Option<Claimed> {
     match from_json(&row.what, "delivery", "what") {
-        Ok(what) => Some(Claimed { id: DeliveryId(row.id), what, attempt: row.attempts }),
+        Ok(what) => {
+            let to = Destination { origin: row.origin, by_admin: row.by_admin };
+            Some(Claimed { id: DeliveryId(row.id), what, to, attempt: row.attempts })
+        }
         Err(error) => {
             tracing::error!(delivery = %row.id, %error, "what waits to be sent cannot be read");
             None
@@ -116,5 +173,11 @@ pub async fn put_off(tx: &Tx, claimed: &Claimed, until: Timestamp) -> Result<()>
         .filter(row::Column::Attempts.eq(claimed.attempt))
         .exec(tx.conn())
         .await?;
+    Ok(())
+}
+
+/// There is nobody any more whom they are for.
+pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
     Ok(())
 }

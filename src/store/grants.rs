@@ -54,8 +54,9 @@ const fn corrupt(column: &'static str) -> StoreError {
 const fn repeats(value: Repeats) -> i32 {
     match value {
         Repeats::None => 0,
-        Repeats::Prompt => 1,
-        Repeats::Late => 2,
+        Repeats::Overlapping => 1,
+        Repeats::Prompt => 2,
+        Repeats::Late => 3,
     }
 }
 
@@ -91,8 +92,9 @@ impl TryFrom<row::Model> for Grant {
             rotated_at: Timestamp(row.rotated_at),
             repeats: match row.repeats {
                 0 => Repeats::None,
-                1 => Repeats::Prompt,
-                2 => Repeats::Late,
+                1 => Repeats::Overlapping,
+                2 => Repeats::Prompt,
+                3 => Repeats::Late,
                 _ => return Err(corrupt("repeats")),
             },
             contested: row.contested,

@@ -124,7 +124,7 @@ fn row(user: &User) -> Result<person::Model> {
 pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
     usernames::take(tx, &user.username).await?;
     person::Entity::insert(row(user)?.into_active_model()).exec_without_returning(tx.conn()).await?;
-    versions::begin(tx, &Versioned::User(user.id)).await
+    versions::begin(tx, &Versioned::User(user.id)).await.map(drop)
 }
 
 /// Writes every column of somebody who exists.

@@ -21,6 +21,7 @@ mod row {
         pub session_id: Uuid,
         #[sea_orm(primary_key, auto_increment = false)]
         pub client_id: String,
+        pub client_incarnation: i64,
         pub user_id: Uuid,
         pub expires_at: i64,
     }
@@ -34,6 +35,7 @@ impl TryFrom<row::Model> for Participant {
         Ok(Self {
             client: ClientId::parse(&row.client_id)
                 .map_err(|_| StoreError::Corrupt { table: "session_client", column: "client_id" })?,
+            incarnation: row.client_incarnation,
             user: UserId(row.user_id),
             session: SessionId(row.session_id),
         })
@@ -46,11 +48,12 @@ pub async fn join(tx: &Tx, participant: &Participant, until: Timestamp) -> Resul
     let model = row::ActiveModel {
         session_id: Set(participant.session.0),
         client_id: Set(participant.client.as_str().to_owned()),
+        client_incarnation: Set(participant.incarnation),
         user_id: Set(participant.user.0),
         expires_at: Set(until.0),
     };
     let again = OnConflict::columns([row::Column::SessionId, row::Column::ClientId])
-        .update_column(row::Column::ExpiresAt)
+        .update_columns([row::Column::ClientIncarnation, row::Column::ExpiresAt])
         .to_owned();
     row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await?;
     Ok(())

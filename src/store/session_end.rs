@@ -6,11 +6,14 @@
 //! [`super::passkey_end`].
 
 use super::grants::{self, Of};
-use super::{Change, Result, Tx, deliveries, session_clients, session_uses, sessions};
-use crate::domain::delivery::Delivery;
-use crate::domain::ids::{PasskeyId, SessionId, UserId};
+use super::{Change, Result, Tx, clients, deliveries, session_clients, session_uses, sessions};
+use crate::domain::delivery::{Delivery, Destination};
+use crate::domain::ids::{ClientId, PasskeyId, SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::session::Session;
+
+/// In one statement: a sweep ends many sessions at once.
+const MAX_CLIENTS: usize = 1000;
 
 /// What has ended.
 #[derive(Debug, Default)]
@@ -69,5 +72,21 @@ async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> R
     for session in session_uses::take(tx, ended).await? {
         tx.tell(Change::Ended(session.into())).await?;
     }
-    deliveries::enqueue(tx, participants.iter().cloned().map(Delivery::Logout)).await
+    deliveries::enqueue(tx, to_tell(tx, participants).await?).await
+}
+
+/// What is sent where, to those that have an address for it.
+async fn to_tell(tx: &Tx, participants: &[Participant]) -> Result<Vec<(Delivery, Destination)>> {
+    let mut ids: Vec<ClientId> = participants.iter().map(|participant| participant.client.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut told = Vec::new();
+    for some in ids.chunks(MAX_CLIENTS) {
+        for client in clients::by_ids(tx.conn(), some).await? {
+            let Some(to) = Destination::of(&client) else { continue };
+            let of_client = participants.iter().filter(|participant| participant.client == client.id);
+            told.extend(of_client.map(|participant| (Delivery::Logout(participant.clone()), to.clone())));
+        }
+    }
+    Ok(told)
 }

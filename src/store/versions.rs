@@ -52,15 +52,15 @@ async fn increment(tx: &Tx, of: &Versioned) -> Result<i64> {
     Ok(row.try_get_by_index(0)?)
 }
 
-/// Begins a new incarnation, above a namesake before it.
-pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<()> {
+/// Begins a new incarnation, above a namesake before it, and returns its first version.
+pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<i64> {
     // The id of a user never comes back.
     let before = if of.user().is_some() { 0 } else { one(tx.conn(), of).await? };
     let version = increment(tx, of).await?;
     if before > 0 {
         tx.tell(Change::Version(of.into(), version)).await?;
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Ends everything that was issued under the version so far: for this transaction's successors at once, and in the memory

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use sea_orm::ConnectionTrait as _;
-use signet::domain::delivery::{Claimed, Delivery, pause_after};
+use signet::domain::delivery::{Claimed, Delivery, Destination, Places, pause_after};
 use signet::domain::ids::{ClientId, SessionId, UserId};
 use signet::domain::participant::Participant;
 use signet::env::Timestamp;
@@ -13,22 +13,35 @@ use signet::store::{StoreError, deliveries};
 
 use crate::support::Server;
 
-fn some(server: &Server, number: usize) -> Vec<Delivery> {
-    let env = server.app.env();
-    let one = || Participant {
-        client: ClientId::parse("web").unwrap(),
-        user: UserId(env.uuid()),
-        session: SessionId(env.uuid()),
-    };
-    (0..number).map(|_| Delivery::Logout(one())).collect()
+type Queued = (Delivery, Destination);
+
+/// Each to an origin of its own.
+fn some(server: &Server, number: usize) -> Vec<Queued> {
+    (0..number).map(|n| (logout(server), to(&format!("https://app-{n}.example"), true))).collect()
 }
 
-async fn enqueue(server: &Server, all: Vec<Delivery>) {
+pub fn logout(server: &Server) -> Delivery {
+    let env = server.app.env();
+    let client = ClientId::parse("web").unwrap();
+    let (user, session) = (UserId(env.uuid()), SessionId(env.uuid()));
+    Delivery::Logout(Participant { client, incarnation: 1, user, session })
+}
+
+pub fn to(origin: &str, by_admin: bool) -> Destination {
+    Destination { origin: origin.to_owned(), by_admin }
+}
+
+async fn enqueue(server: &Server, all: Vec<Queued>) {
     server.app.store().write(|tx| Box::pin(deliveries::enqueue(tx, all))).await.unwrap();
 }
 
-async fn claim(server: &Server, most: u64) -> Vec<Claimed> {
-    server.app.store().write(move |tx| Box::pin(deliveries::claim(tx, most))).await.unwrap()
+async fn claim(server: &Server, most: usize) -> Vec<Claimed> {
+    claim_for(server, true, &Places::new(most)).await
+}
+
+pub async fn claim_for(server: &Server, by_admin: bool, places: &Places) -> Vec<Claimed> {
+    let due = deliveries::due(server.app.store(), by_admin, places).await.unwrap();
+    server.app.store().write(move |tx| Box::pin(async move { deliveries::claim(tx, &due).await })).await.unwrap()
 }
 
 /// The only one that is due.
@@ -54,13 +67,20 @@ async fn of_sixteen_claims_at_once_on_two_nodes_each_row_falls_to_one() {
     let other = server.node().await;
     let all = some(&server, 40);
     enqueue(&server, all.clone()).await;
-    let claims = join_all((0..16).map(|n| claim(if n % 2 == 0 { &server } else { &other }, 4))).await;
-    assert!(claims.iter().all(|claimed| claimed.len() <= 4));
-    let claimed: Vec<Claimed> = claims.into_iter().flatten().collect();
+    let mut claimed = Vec::new();
+    loop {
+        let claims = join_all((0..16).map(|n| claim(if n % 2 == 0 { &server } else { &other }, 4))).await;
+        assert!(claims.iter().all(|claimed| claimed.len() <= 4));
+        let before = claimed.len();
+        claimed.extend(claims.into_iter().flatten());
+        if claimed.len() == before {
+            break;
+        }
+    }
     assert_eq!(claimed.iter().map(|one| one.id).collect::<HashSet<_>>().len(), claimed.len(), "twice");
     assert!(claimed.iter().all(|one| one.attempt == 1));
     assert_eq!(claimed.len(), 40);
-    assert!(all.iter().all(|what| claimed.iter().any(|one| one.what == *what)));
+    assert!(all.iter().all(|(what, to)| claimed.iter().any(|one| one.what == *what && one.to == *to)));
     assert!(claim(&server, 40).await.is_empty() && claim(&other, 40).await.is_empty());
 }
 
@@ -148,4 +168,30 @@ async fn a_row_of_a_kind_that_is_not_known_keeps_nothing_waiting() {
     let claimed = claim_one(&server).await;
     put_off(&server, claimed, server.app.env().now().plus_seconds(3600)).await;
     assert_eq!(next_due(&server).await, Some(server.app.env().now().plus_seconds(8)), "still there, for another node");
+}
+
+/// However many rows an origin has, it gets four places; and what strangers named takes none of an administrator's.
+#[tokio::test]
+async fn one_origin_gets_four_places() {
+    let server = Server::start().await;
+    let (silent, quick) = ("https://silent.example", "https://quick.example");
+    let of = |origin, by_admin, number| (0..number).map(move |_| (origin, by_admin)).collect::<Vec<_>>();
+    let all = [of(silent, true, 300), of(silent, false, 300), of(quick, true, 2)].concat();
+    let all = all.into_iter().map(|(origin, by_admin)| (logout(&server), to(origin, by_admin))).collect();
+    enqueue(&server, all).await;
+    let origins = |claimed: &[Claimed], origin: &str| claimed.iter().filter(|one| one.to.origin == origin).count();
+    let mut places = Places::new(64);
+    let claimed = claim_for(&server, true, &places).await;
+    assert_eq!((origins(&claimed, silent), origins(&claimed, quick), claimed.len()), (4, 2, 6));
+    for one in &claimed {
+        assert!(places.take(&one.to.origin));
+    }
+    // While those are under way, only another origin has a place.
+    enqueue(&server, vec![(logout(&server), to(quick, true)), (logout(&server), to("https://a.example", true))]).await;
+    let claimed = claim_for(&server, true, &places).await;
+    assert_eq!((origins(&claimed, silent), claimed.len()), (0, 2));
+    places.give_back(silent);
+    assert_eq!(claim_for(&server, true, &places).await.len(), 1);
+    let claimed = claim_for(&server, false, &Places::new(64)).await;
+    assert_eq!((origins(&claimed, silent), claimed.len()), (4, 4));
 }

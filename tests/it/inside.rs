@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::Client as Http;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use signet::env::Env;
 use signet::keys::jwt::{self, JwtType};
 use signet::manage::{By, apis, keys};
 use signet::server::follow_keys;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
@@ -36,6 +37,7 @@ struct Inside {
 struct Reply {
     status: u16,
     challenge: String,
+    retry_after: String,
     body: Value,
 }
 
@@ -83,8 +85,9 @@ impl Inside {
         }
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let challenge = headers.get("www-authenticate").map_or("", |value| value.to_str().unwrap()).to_owned();
-        Reply { status, challenge, body: answer.json().await.unwrap_or_default() }
+        let header = |name| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let (challenge, retry_after) = (header("www-authenticate"), header("retry-after"));
+        Reply { status, challenge, retry_after, body: answer.json().await.unwrap_or_default() }
     }
 
     async fn with(&self, method: &str, token: &str) -> Reply {
@@ -327,7 +330,7 @@ async fn while_the_issuer_hangs_requests_do_not_wait_in_turn() {
         at.provider.answer(METADATA, Answer::silence());
         let good = at.token_by(&at.key);
         let all = futures::future::join_all((0..8).map(|_| at.status(&good)));
-        let all = tokio::time::timeout(std::time::Duration::from_secs(9), all).await;
+        let all = tokio::time::timeout(Duration::from_secs(9), all).await;
         assert_eq!(all.expect("one after another"), [503; 8], "{language:?}\n{}", at.inside.api.log());
         assert_eq!(at.provider.requests(METADATA).len(), 1, "{language:?}");
         at.answers();
@@ -338,10 +341,49 @@ async fn while_the_issuer_hangs_requests_do_not_wait_in_turn() {
         let known = async {
             at.provider.asked(METADATA, asked + 1).await;
             let all = futures::future::join_all((0..8).map(|_| at.status(&good)));
-            tokio::time::timeout(std::time::Duration::from_secs(3), all).await
+            tokio::time::timeout(Duration::from_secs(3), all).await
         };
         let (unknown, known) = tokio::join!(at.status(&unknown), known);
         assert_eq!((unknown, known.expect("they wait")), (401, vec![200; 8]), "{language:?}");
+    }
+}
+
+/// Sends a byte now and then, for ever; its address.
+async fn trickler() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let head = b"HTTP/1.1 200 OK\r\nx: ".iter();
+                for byte in head.chain(std::iter::repeat(&b'x')) {
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+        }
+    });
+    url
+}
+
+/// A timeout for each read would never pass: all of a fetch has one deadline, in its header as in its body.
+#[tokio::test]
+async fn a_trickling_issuer_is_given_up_at_the_deadline() {
+    for language in Language::ALL {
+        let at = Provided::start(language, "86400").await;
+        let good = at.token_by(&at.key);
+        let keys_trickle = json!({ "issuer": at.provider.url, "jwks_uri": trickler().await });
+        for metadata in [Answer::drips(), Answer::json(&keys_trickle)] {
+            at.provider.answer(METADATA, metadata);
+            let reply = tokio::time::timeout(Duration::from_secs(9), at.inside.with("GET", &good)).await;
+            let reply = reply.unwrap_or_else(|_| panic!("{language:?} is kept waiting\n{}", at.inside.api.log()));
+            assert_eq!((reply.status, reply.retry_after.as_str()), (503, "5"), "{language:?}\n{}", at.inside.api.log());
+            assert!(at.inside.api.log().contains("cannot be had"), "{language:?}");
+        }
+        at.answers();
+        within(5, || async { at.status(&good).await == 200 }).await;
     }
 }
 
@@ -406,7 +448,11 @@ async fn while_signet_is_away_the_keys_that_are_known_are_good() {
         // Nothing is known yet: that is nobody's fault but the API's.
         line.cut.send_replace(true);
         let reply = inside.with("GET", &good).await;
-        assert_eq!((reply.status, reply.challenge.as_str()), (503, ""), "{language:?}");
+        assert_eq!(
+            (reply.status, reply.challenge.as_str(), reply.retry_after.as_str()),
+            (503, "", "5"),
+            "{language:?}"
+        );
         assert_eq!(inside.ask("GET", "/orders", None).await.status, 401);
         line.cut.send_replace(false);
         inside.is_let_in(&good).await;

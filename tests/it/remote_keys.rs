@@ -219,6 +219,28 @@ async fn known_keys_do_not_wait_for_unknown_ones() {
     assert!(!made_up.is_finished());
 }
 
+/// Nor do they when the set is no longer fresh: it is fetched again beside them, by one request a minute.
+#[tokio::test]
+async fn known_keys_do_not_wait_when_they_are_stale() {
+    let mut known = Known::new(answer(&["a"])).await;
+    assert!(known.has("a").await);
+    known.there.answer(PATH, Answer::silence());
+    known.advance(3600);
+    for _ in 0..3 {
+        let all = join_all((0..8).map(|_| known.has("a")));
+        let all = tokio::time::timeout(Duration::from_secs(2), all).await;
+        assert_eq!(all.expect("at once"), [true; 8]);
+    }
+    assert!(known.get(None).await.is_some());
+    assert_eq!(known.fetches(), 2);
+    // A host that answers at once is heard: the key that it has taken out is refused by the request that asks.
+    let mut known = Known::new(answer(&["a", "b"])).await;
+    assert!(known.has("a").await);
+    known.there.answer(PATH, answer(&["b"]));
+    known.advance(3600);
+    assert!(!known.has("a").await);
+}
+
 /// However many wait for a host that never answers, the keys of another one are there at once.
 #[tokio::test]
 async fn a_slow_host_costs_its_own_client_alone() {

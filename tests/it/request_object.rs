@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use signet::domain::ids::ClientId;
 
+use crate::support::name_server::NameServer;
 use crate::support::receiver::{self, Answer, Receiver};
 use crate::support::signer::{self, ClientKey};
 use crate::support::{CALLBACK, SECRET, Server};
@@ -176,6 +177,29 @@ async fn a_reference_is_fetched_from_a_registered_address() {
     }
     let id = ClientId::parse("web").unwrap();
     assert!(server.app.provider.client(&id).await.unwrap().is_some());
+}
+
+/// What may be there in a moment is no fault of the request: the app is told to try again, and where no address is sent
+/// outside, so is the browser.
+#[tokio::test]
+async fn a_reference_that_cannot_be_fetched_now_is_temporarily_unavailable() {
+    let there = Receiver::start().await;
+    let names = NameServer::start().await;
+    let slow = there.at("/slow");
+    let uris = [slow.as_str(), &there.at("/busy"), "http://127.0.0.1:9/r", "https://silent.test/r"];
+    let server = Server::start_with(|config| names.used_by(config)).await;
+    server.user("alice").await;
+    server.client("web", json!({ "request_uris": uris, "consent": "trusted" })).await;
+    there.answer("/slow", Answer::silence());
+    there.answer("/busy", Answer::status(503));
+    for uri in uris {
+        let browser = server.browser();
+        let told = browser.open(&server.authorize(&[("request_uri", uri)])).await.err().unwrap();
+        assert_eq!(told["error"], "temporarily_unavailable", "{uri}");
+        let page = browser.raw(&server.authorize(&[("request_uri", uri), ("redirect_uri", "")])).await;
+        assert_eq!(page.status(), 503, "{uri}");
+        assert!(page.headers().contains_key("retry-after"), "{uri}");
+    }
 }
 
 /// OpenID Connect Core §6.1, RFC 9101 §6.1: encrypted to a key that we publish.

@@ -115,7 +115,7 @@ async fn silent_names_of_strangers_delay_no_registered_client() {
     assert_eq!(answered.status, 200, "{}", answered.body);
     assert_eq!(receiver.requests("/jwks").len(), 1, "it was fetched, not remembered");
     let answers = strangers.answers().await;
-    assert!(answers.iter().all(|status| [400, 503].contains(status)), "{answers:?}");
+    assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
 }
 
 #[tokio::test]
@@ -166,6 +166,39 @@ async fn keys_that_cannot_be_fetched_are_no_invalid_client() {
         let answered = assert_client(&server, client, &key).await;
         assert_eq!((answered.status, &answered.body["error"]), (status, &json!(error)), "{client}: {}", answered.body);
         assert_eq!(answered.retry_after, status == 503, "{client}");
+    }
+}
+
+/// The same for a client that nobody registered: an unreachable host and a silent name server are not its fault.
+#[tokio::test]
+async fn keys_of_strangers_that_cannot_be_fetched_are_503() {
+    let (server, _names, receiver) = with_names().await;
+    let key = ClientKey::new("k", "ES256");
+    receiver.answer("/silent", Answer::silence());
+    receiver.answer("/failing", Answer::status(502));
+    receiver.answer("/nonsense", Answer::json(&json!([])));
+    for (path, jwks_uri, status, error) in [
+        ("/1.json", "https://keys.silent.test/jwks".to_owned(), 503, "temporarily_unavailable"),
+        ("/2.json", receiver.at("/silent"), 503, "temporarily_unavailable"),
+        ("/3.json", receiver.at("/failing"), 503, "temporarily_unavailable"),
+        ("/4.json", "http://127.0.0.1:9/jwks".to_owned(), 503, "temporarily_unavailable"),
+        ("/5.json", receiver.at("/missing"), 401, "invalid_client"),
+        ("/6.json", receiver.at("/nonsense"), 401, "invalid_client"),
+    ] {
+        let id = receiver.at(path);
+        receiver.answer(
+            path,
+            Answer::json(&json!({ "client_id": id, "redirect_uris": [CALLBACK],
+            "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": jwks_uri })),
+        );
+        let answered = assert_client(&server, &id, &key).await;
+        assert_eq!(
+            (answered.status, &answered.body["error"]),
+            (status, &json!(error)),
+            "{jwks_uri}: {}",
+            answered.body
+        );
+        assert_eq!(answered.retry_after, status == 503, "{jwks_uri}");
     }
 }
 

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::domain::delivery::{Claimed, Delivery};
-use signet::domain::ids::{ClientId, SessionId, UserId};
-use signet::domain::participant::Participant;
+use signet::domain::delivery::{Claimed, Places};
+use signet::domain::ids::ClientId;
 use signet::domain::secret::Digest;
 use signet::manage::{By, apis, clients};
 use signet::store::{deliveries, sweep, throttle, used_once};
 
+use crate::deliveries::{claim_for, logout, to};
 use crate::device::{ask, decide, poll, question, refused, text, with_tv};
 use crate::support::{CALLBACK, SECRET, Server};
 
@@ -143,7 +143,7 @@ async fn pushed_requests_are_good_for_a_minute_on_all_nodes() {
 }
 
 async fn claim(node: &Server) -> Vec<Claimed> {
-    node.app.store().write(|tx| Box::pin(deliveries::claim(tx, 10))).await.unwrap()
+    claim_for(node, true, &Places::new(10)).await
 }
 
 /// A node that dies after it claimed a delivery delays it by seconds, however fast its clock is.
@@ -152,10 +152,7 @@ async fn a_dead_nodes_delivery_is_due_in_seconds() {
     let server = Server::start().await;
     for skew in SKEWS {
         let other = server.skewed_node(skew).await;
-        let env = server.app.env();
-        let client = ClientId::parse("web").unwrap();
-        let participant = Participant { client, user: UserId(env.uuid()), session: SessionId(env.uuid()) };
-        let all = vec![Delivery::Logout(participant)];
+        let all = vec![(logout(&server), to("https://app.example", true))];
         other.app.store().write(|tx| Box::pin(deliveries::enqueue(tx, all))).await.unwrap();
         assert_eq!(claim(&other).await.len(), 1, "{skew}");
         server.advance(7);

@@ -19,6 +19,8 @@ const COOLDOWN = Number(process.env.COOLDOWN ?? 30) * 1000;
 const LIFETIME = 300_000; // After this the keys are fetched again, while requests go on.
 // After this they are not used any more: one that was taken out must not count for ever while we cannot ask.
 const MAX_AGE = Number(process.env.MAX_AGE ?? 86_400) * 1000;
+const TIMEOUT = 5000; // For the metadata and the keys together, however slowly they come.
+const MAX_BYTES = 256 * 1024;
 
 class Refused extends Error {
   constructor(status, error, scope) {
@@ -32,16 +34,23 @@ let known; // { find, kids, got }
 let asking; // One request; its failure answers all that wait for it.
 let ended = -Infinity;
 
-async function fetchJson(url) {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
+async function fetchJson(url, signal) {
+  const answer = await fetch(url, { signal, redirect: "error" });
   if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
-  return answer.json();
+  const pieces = [];
+  let bytes = 0;
+  for await (const piece of answer.body) {
+    if ((bytes += piece.length) > MAX_BYTES) throw new Error(`${url} answers too much`);
+    pieces.push(piece);
+  }
+  return JSON.parse(Buffer.concat(pieces));
 }
 
 async function fetchKeys() {
-  const metadata = await fetchJson(`${ISSUER}/.well-known/openid-configuration`);
+  const signal = AbortSignal.timeout(TIMEOUT);
+  const metadata = await fetchJson(`${ISSUER}/.well-known/openid-configuration`, signal);
   if (metadata.issuer !== ISSUER) throw new Error("the metadata are of another issuer");
-  const jwks = await fetchJson(metadata.jwks_uri);
+  const jwks = await fetchJson(metadata.jwks_uri, signal);
   return { find: createLocalJWKSet(jwks), kids: new Set(jwks.keys.map((key) => key.kid)), got: performance.now() };
 }
 
@@ -114,7 +123,7 @@ function refusal(error) {
   let challenge = `Bearer realm="${AUDIENCE}"`;
   if (error.error) challenge += `, error="${error.error}"`;
   if (error.scope) challenge += `, scope="${error.scope}"`;
-  const headers = error.status === 503 ? {} : { "WWW-Authenticate": challenge };
+  const headers = error.status === 503 ? { "Retry-After": "5" } : { "WWW-Authenticate": challenge };
   return [error.status, { error: error.error ?? "unauthorized" }, headers];
 }
 

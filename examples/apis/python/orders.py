@@ -8,10 +8,12 @@ Reading takes the scope `read`, writing the scope `write`; nothing is asked of w
 
 import json
 import os
+import socket
 import threading
 import time
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
 
-import requests
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
 from authlib.integrations.flask_oauth2.errors import raise_http_exception
 from authlib.oauth2 import OAuth2Error
@@ -29,6 +31,8 @@ LIFETIME = 300  # Seconds after which the keys are fetched again, while requests
 MAX_AGE = float(os.environ.get("MAX_AGE", "86400"))
 # A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
 COOLDOWN = float(os.environ.get("COOLDOWN", "30"))
+TIMEOUT = 5  # Seconds for the metadata and the keys together, however slowly they come.
+MAX_BYTES = 256 * 1024
 
 
 class Unavailable(OAuth2Error):
@@ -67,7 +71,7 @@ class Keys:
     def ask(self, done):
         try:
             found = self.fetch()
-        except (requests.RequestException, JoseError, KeyError, ValueError) as error:
+        except (OSError, HTTPException, JoseError, KeyError, TypeError, ValueError) as error:
             found = None
             print(f"the keys of {self.issuer} cannot be had: {error}", flush=True)
         with self.lock:
@@ -77,15 +81,47 @@ class Keys:
         done.set()
 
     def fetch(self):
-        metadata = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=5)
-        metadata.raise_for_status()
-        if metadata.json()["issuer"] != self.issuer:
+        deadline = time.monotonic() + TIMEOUT
+        metadata = fetch_json(f"{self.issuer}/.well-known/openid-configuration", deadline)
+        if metadata["issuer"] != self.issuer:
             raise ValueError("the metadata are of another issuer")
-        jwks = requests.get(metadata.json()["jwks_uri"], timeout=5)
-        jwks.raise_for_status()
+        jwks = fetch_json(metadata["jwks_uri"], deadline)
         # Only those for access tokens, which Signet signs with ES256.
-        keys = [key for key in jwks.json()["keys"] if key.get("alg") == "ES256" and key.get("use") == "sig"]
+        keys = [key for key in jwks["keys"] if key.get("alg") == "ES256" and key.get("use") == "sig"]
         return KeySet.import_key_set({"keys": keys}), {key["kid"] for key in keys}
+
+
+def fetch_json(url, deadline):
+    """A timeout of a socket is one for each read, so that a byte now and then would go on for ever: at the deadline the
+    connection is closed under whoever reads."""
+    address = urlsplit(url)
+    connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = connect(address.netloc, timeout=max(deadline - time.monotonic(), 0.1))
+    connection.connect()
+    opened = connection.sock
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), close, [opened])
+    timer.daemon = True
+    timer.start()
+    try:
+        target = address._replace(scheme="", netloc="", fragment="").geturl()
+        connection.request("GET", target or "/", headers={"Accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read(MAX_BYTES + 1)
+    finally:
+        timer.cancel()
+        connection.close()
+    if response.status != 200 or len(body) > MAX_BYTES:
+        raise ValueError(f"{url} answers {response.status} and {len(body)} bytes")
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"{url} is slow")
+    return json.loads(body)
+
+
+def close(opened):
+    try:
+        socket.socket.shutdown(opened, socket.SHUT_RDWR)
+    except OSError:
+        pass  # It is closed.
 
 
 class AccessTokens(JWTBearerTokenValidator):
@@ -133,6 +169,8 @@ class Protector(ResourceProtector):
         headers = [("Content-Type", "application/json")]
         if error.status_code in (401, 403):
             headers.append(("WWW-Authenticate", challenge))
+        if error.status_code == 503:
+            headers.append(("Retry-After", "5"))
         raise_http_exception(error.status_code, json.dumps(dict(error.get_body())), headers)
 
 

@@ -133,6 +133,44 @@ async fn while_the_issuer_hangs_requests_share_one_fetch() {
     assert_eq!((status(&api, "/me", &token).await, asks()), (200, 2));
 }
 
+/// Sends a byte now and then, for ever; its address.
+async fn trickler() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".iter();
+                for byte in head.chain(std::iter::repeat(&b' ')) {
+                    if stream.try_write(&[*byte]).is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// A timeout for each read would never pass: all of a fetch has one deadline.
+#[tokio::test]
+async fn a_trickling_issuer_is_given_up_at_the_deadline() {
+    let key = Key::new("k", "ES256");
+    let issuer = Issuer::start(&[&key]).await;
+    let metadata = issuer.metadata.lock().unwrap().clone();
+    *issuer.metadata.lock().unwrap() = json!({ "issuer": issuer.address, "jwks_uri": trickler().await });
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    let token = key.token(&issuer.claims());
+    let answer = tokio::time::timeout(Duration::from_secs(8), send(&api, get_with("/me", &token))).await;
+    let answer = answer.expect("it is given up");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    *issuer.metadata.lock().unwrap() = metadata;
+    clock.store(NOW + 5, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &token).await, 200);
+}
+
 /// A caller that goes away leaves the pause behind that its made-up key has to cost.
 #[tokio::test]
 async fn a_caller_that_goes_away_does_not_shorten_the_pause() {

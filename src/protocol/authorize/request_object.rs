@@ -95,7 +95,13 @@ impl Provider {
         let outbound = self.outbound.for_purpose(Purpose::RequestObjects).named_by(client.named_by());
         let fetched = outbound.get(uri, "application/oauth-authz-req+jwt, application/jwt").await;
         let fetched = fetched.map_err(|error| {
-            bad_uri("The request object could not be fetched from request_uri.").because(error.to_string())
+            let refusal = if error.is_temporary() {
+                let text = "The request object cannot be fetched from request_uri now. Try again in a moment.";
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, text)
+            } else {
+                bad_uri("The request object could not be fetched from request_uri.")
+            };
+            refusal.because(error.to_string())
         })?;
         let text = String::from_utf8(fetched.body).map_err(|_| bad_object("what was fetched is no text"))?;
         Ok(text.trim().to_owned())

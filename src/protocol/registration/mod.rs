@@ -19,7 +19,7 @@ use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::{ClientMetadata, FieldError};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::SecretKind;
-use crate::outbound::{NamedBy, OutboundError, Purpose};
+use crate::outbound::{NamedBy, Purpose};
 use std::sync::Arc;
 
 pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
@@ -105,12 +105,14 @@ impl Provider {
         let field = "sector_identifier_uri";
         let outbound = self.outbound.for_purpose(Purpose::SectorIdentifiers).named_by(NamedBy::SelfRegistered);
         let fetched = outbound.get(uri.as_str(), "application/json").await;
-        let fetched = fetched.map_err(|error| match error {
-            OutboundError::Busy => {
+        let fetched = fetched.map_err(|error| {
+            let refusal = if error.is_temporary() {
                 let text = "sector_identifier_uri cannot be fetched now. Try again in a moment.";
-                OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error.to_string())
-            }
-            error => wrong(field, "cannot be fetched.").because(error.to_string()),
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, text)
+            } else {
+                wrong(field, "cannot be fetched.")
+            };
+            refusal.because(error.to_string())
         })?;
         let listed: Vec<String> =
             serde_json::from_slice(&fetched.body).map_err(|_| wrong(field, "is not a JSON array of addresses."))?;

@@ -133,7 +133,12 @@ impl Provider {
             revoked_tokens::insert_grant(tx, grant).await?;
         }
         tx.tell(Change::Ended(grant.into())).await?;
-        let event = Event {
+        events::insert(tx, &self.reused(tx, authorization, what, origin)).await
+    }
+
+    /// The event that tells of a code or token that was used again.
+    pub(super) fn reused(&self, tx: &Tx, authorization: &Authorization, what: &str, origin: &Origin) -> Event {
+        Event {
             id: EventId(self.env.uuid()),
             at: tx.now(),
             kind: EventKind::TokenReused,
@@ -142,8 +147,7 @@ impl Provider {
             client: Some(authorization.client.clone()),
             origin: origin.clone(),
             detail: what.to_owned(),
-        };
-        events::insert(tx, &event).await
+        }
     }
 }
 

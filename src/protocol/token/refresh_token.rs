@@ -1,7 +1,7 @@
 //! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the row of the family is locked and judged. The current token rotates; a
 //! repeat of the previous one within the grace window gets the current one again, so that parallel requests, tabs and
-//! lost replies agree; one that was superseded seconds ago is refused; any other token of the family ends it and everything
-//! that was issued from it.
+//! lost replies agree; one that parallel requests used a moment ago is refused, with an event; any other token of the family
+//! ends it and everything that was issued from it.
 //!
 //! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
 
@@ -21,10 +21,13 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::for_token;
 use crate::store::authorizations::{self, Lock};
-use crate::store::{StoreError, Tx, grants};
+use crate::store::{StoreError, Tx, events, grants};
 
 /// A token that does not rotate is written down as used at most this often.
 const EXTENSION_STEP_MILLIS: i64 = 60_000;
+
+/// What the audit event says where the family goes on.
+const STRAGGLER: &str = "an old refresh token was refused that parallel requests had just used";
 
 fn refused() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The refresh token is unknown, used, expired or revoked.")
@@ -63,7 +66,8 @@ impl Provider {
                     let grace = client_now.meta.refresh_token_grace.unwrap_or(provider.lifetimes.refresh_token_grace);
                     let judged = grant.judge(&presented.digest, database_now, grace);
                     if judged == Presented::Superseded {
-                        return Ok(Err(refused().because("a token that was superseded seconds ago")));
+                        events::insert(tx, &provider.reused(tx, &grant.authorization, STRAGGLER, &origin)).await?;
+                        return Ok(Err(refused().because(STRAGGLER)));
                     }
                     if let Some(copied) = copied(judged) {
                         provider.end_copied(tx, &grant.authorization, copied, &origin).await?;

@@ -3,20 +3,29 @@
 
 use serde_json::{Value, json};
 use signet::domain::client_metadata::ClientMetadata;
-use signet::domain::ids::ClientId;
+use signet::domain::delivery::Outcome;
+use signet::domain::ids::{ClientId, DeliveryId, SessionId};
+use signet::domain::participant::Participant;
 use signet::domain::secret::Secret;
 use signet::manage::clients::NewClient;
 use signet::manage::{By, clients};
 
 use super::http;
+use crate::logout::sign_out;
+use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, PASSWORD, SECRET, Server};
 
-/// Deletes `web` and makes another one, which is sent elsewhere.
+/// Deletes `web` and makes another one.
 async fn make_anew(server: &Server) {
+    make_anew_with(server, json!({})).await;
+}
+
+async fn make_anew_with(server: &Server, changes: Value) {
     let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
     clients::delete(&manager, &by, &web).await.unwrap();
-    let meta = json!({ "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "refresh_token"],
-                       "scope": "openid profile email offline_access" });
+    let mut meta = json!({ "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "refresh_token"],
+                           "scope": "openid profile email offline_access" });
+    meta.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
     let new = NewClient { id: Some("web".into()), meta, secret: Some(Secret::new(SECRET.into())) };
     clients::create(&manager, &by, new).await.unwrap();
@@ -60,6 +69,44 @@ async fn a_pushed_request_is_not_the_namesakes() {
         .extend_pairs([("client_id", "web"), ("request_uri", uri)])
         .finish();
     assert_eq!(server.browser().page(&path).await.error(), "invalid_request_uri");
+}
+
+/// A client made anew under an old identifier is told of no sign-out of users who never used it: not of one that waits to
+/// be told again, not of one that a node is about to tell, and not of a session in which the old one took part.
+#[tokio::test]
+async fn a_pending_sign_out_is_not_the_namesakes() {
+    let receiver = Receiver::start().await;
+    receiver.answer("/old", Answer::status(503));
+    receiver.answer("/new", Answer::status(204));
+    let server = Server::start_with(reachable).await;
+    server.user("alice").await;
+    server.client("web", json!({ "backchannel_logout_uri": receiver.at("/old"), "consent": "trusted" })).await;
+    let other = server.node().await;
+    let (store, web) = (server.app.store(), ClientId::parse("web").unwrap());
+    let client = store.authority().client(store, &web).await.unwrap().unwrap();
+    let (waiting, open) = (server.browser(), server.browser());
+    for browser in [&waiting, &open] {
+        browser.sign_in(&server.authorize(&[])).await;
+    }
+    sign_out(&waiting).await;
+    server.deliver().await;
+    assert_eq!(receiver.requests("/old").len(), 1, "it waits to be told again");
+    make_anew_with(&server, json!({ "backchannel_logout_uri": receiver.at("/new"), "consent": "trusted" })).await;
+    sign_out(&open).await;
+    let (user, session) = (server.person("alice").await.id, SessionId(server.app.env().uuid()));
+    let claimed = Participant { client: web.clone(), incarnation: client.incarnation, user, session };
+    for node in [&server, &other] {
+        let id = DeliveryId(server.app.env().uuid());
+        assert_eq!(node.app.provider.tell_of_logout(id, &claimed).await.unwrap(), Outcome::Done);
+        server.advance(3600);
+        node.deliver().await;
+    }
+    assert_eq!((receiver.requests("/old").len(), receiver.requests("/new").len()), (1, 0));
+    // What the new one takes part in, it is told of.
+    open.sign_in(&server.authorize(&[])).await;
+    sign_out(&open).await;
+    other.deliver().await;
+    assert_eq!((receiver.requests("/old").len(), receiver.requests("/new").len()), (1, 1));
 }
 
 /// Each use of a deleted client's or API's identifier leaves the counter behind that its successor starts above.

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::PATIENCE;
+use crate::faults::postgres;
+use crate::gate::basic;
+use crate::support::SECRET;
 use crate::support::nginx::Nginx;
 use crate::support::program::{Program, Running, within};
 use crate::support::wire::{Wire, once};
@@ -26,43 +30,89 @@ async fn nginx(nodes: [&Program; 2]) -> Nginx {
     .await
 }
 
+/// A request, and the status that answers it.
+struct Asked {
+    bytes: Vec<u8>,
+    status: u16,
+}
+
+impl Asked {
+    fn new(method: &str, path: &str, body: &str, status: u16) -> Self {
+        let basic = basic("web", SECRET);
+        let form = "content-type: application/x-www-form-urlencoded";
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: {basic}\r\n{form}");
+        let length = body.len();
+        Self { bytes: format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes(), status }
+    }
+}
+
+/// A hundred requests. Those with a body are of a kind that a proxy does not repeat by itself (RFC 9110 §9.2.2).
+fn mix(token: &str) -> Vec<Asked> {
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        all.push(Asked::new("POST", "/oauth2/token", "grant_type=client_credentials", 200));
+        all.push(Asked::new("POST", "/oauth2/introspect", &format!("token={token}"), 200));
+        all.push(Asked::new("GET", "/.well-known/openid-configuration", "", 200));
+    }
+    all.extend((0..8).map(|_| Asked::new("POST", "/livez", "a=b", 405)));
+    all.extend((0..86).map(|_| Asked::new("GET", "/livez", "", 200)));
+    all
+}
+
 /// Sends requests one after another until all of them are sent; returns those that failed.
-async fn ask(nginx: std::net::SocketAddr, sent: Arc<AtomicUsize>) -> Vec<String> {
+async fn ask(nginx: std::net::SocketAddr, mix: Arc<Vec<Asked>>, sent: Arc<AtomicUsize>) -> Vec<String> {
     let (mut wire, mut failed) = (Wire::open(nginx).await, Vec::new());
     loop {
         let number = sent.fetch_add(1, Ordering::SeqCst);
         if number >= REQUESTS {
             return failed;
         }
-        // One in ten is of a kind that a proxy does not repeat by itself (RFC 9110 §9.2.2).
-        let (method, path, status) =
-            if number.is_multiple_of(10) { ("POST", "/livez", 405) } else { ("GET", "/livez", 200) };
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
-        match wire.raw(request.as_bytes()).await {
-            Some(reply) if reply.status == status && reply.stays() => {}
+        let Asked { bytes, status } = &mix[number % mix.len()];
+        match wire.raw(bytes).await {
+            Some(reply) if reply.status == *status && reply.stays() => {}
             other => {
-                failed.push(format!("{method}: {other:?}"));
+                failed.push(format!("{}: {other:?}", String::from_utf8_lossy(bytes).lines().next().unwrap()));
                 wire = Wire::open(nginx).await;
             }
         }
     }
 }
 
+/// Two nodes on one database. SQLite is for one node: there each has its own.
+async fn nodes() -> [Program; 2] {
+    let one = Program::installed().await;
+    let mut two = if postgres() { one.neighbour() } else { Program::installed().await };
+    two.set("SIGNET_ISSUER", &one.url());
+    let mut nodes = [one, two];
+    let client = json!({ "client_id": "web", "client_secret": SECRET, "grant_types": ["client_credentials"],
+                         "scope": "openid profile email" });
+    let document = json!({ "clients": [client] }).to_string();
+    for node in &mut nodes {
+        node.set("SIGNET_LOG__LEVEL", "error");
+        node.run_with(&["apply", "-"], &document).done();
+    }
+    nodes
+}
+
+/// Requests of every kind, with bodies and without, while each node is stopped and started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_behind_nginx_fails_no_request() {
-    let (mut one, mut two) = (Program::installed().await, Program::installed().await);
-    for node in [&mut one, &mut two] {
-        node.set("SIGNET_LOG__LEVEL", "error");
-    }
+    let nodes = nodes().await;
+    let [one, two] = &nodes;
     let mut running = [one.serve(&["serve"]), two.serve(&["serve"])];
-    let nginx = nginx([&one, &two]).await;
+    let nginx = nginx([one, two]).await;
+    let form = b"grant_type=client_credentials";
+    let credential = basic("web", SECRET);
+    let headers = [("authorization", credential.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let token = once(one.address, "POST", "/oauth2/token", &headers, form).await.json();
+    let mix = Arc::new(mix(token["access_token"].as_str().unwrap()));
     let sent = Arc::<AtomicUsize>::default();
-    let mut asking: JoinSet<Vec<String>> = (0..CONNECTIONS).map(|_| ask(nginx.address, sent.clone())).collect();
+    let mut asking: JoinSet<Vec<String>> =
+        (0..CONNECTIONS).map(|_| ask(nginx.address, mix.clone(), sent.clone())).collect();
     let mut restarts = 0;
     for (share, node) in [(10, 0), (30, 1), (50, 0), (70, 1)] {
         within(300, async || sent.load(Ordering::SeqCst) >= REQUESTS / 100 * share).await;
-        let program = [&one, &two][node];
-        restart(program, &mut running[node]).await;
+        restart(&nodes[node], &mut running[node]).await;
         restarts += usize::from(sent.load(Ordering::SeqCst) < REQUESTS);
     }
     let mut failed = Vec::new();

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::support::program::Program;
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
-fn postgres() -> bool {
+pub fn postgres() -> bool {
     std::env::var("TEST_DATABASE").as_deref() == Ok("postgres")
 }
 

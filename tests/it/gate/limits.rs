@@ -118,3 +118,26 @@ async fn a_limit_that_is_changed_holds_at_once_and_full_buckets_are_swept() {
     let sweep = signet::store::sweep::once(server.app.store(), 86_400).await.unwrap();
     assert!(nodes.len() == 1 || sweep > 0);
 }
+
+/// Callers whose address the proxy does not say readably are not counted together: each would keep out all the others.
+#[tokio::test]
+async fn callers_without_a_readable_address_share_no_bucket() {
+    let nodes = with_limit().await;
+    let unreadable = [("x-forwarded-for", "unknown")];
+    for headers in [&unreadable[..], &[]] {
+        for at in 0..20 {
+            let answer = nginx(&nodes[at % nodes.len()], "GET", "/public/a", headers).await;
+            assert_eq!((answer.status, answer.header("ratelimit")), (200, ""), "{headers:?}");
+        }
+    }
+    let known = [("x-forwarded-for", "192.0.2.1")];
+    for status in [200, 200, 200, 429] {
+        assert_eq!(nginx(&nodes[0], "GET", "/public/a", &known).await.meant(), status);
+    }
+    // Who is known is counted wherever they are.
+    let credential = webs_secret();
+    let headers = [("authorization", credential.as_str()), ("x-forwarded-for", "unknown")];
+    for status in [200, 200, 200, 429] {
+        assert_eq!(nginx(&nodes[0], "GET", "/orders/1", &headers).await.meant(), status);
+    }
+}

@@ -1,5 +1,5 @@
 //! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
-//! [`rules`] who may do what, [`limits`] how often, [`guessing`] how often wrong; [`credentials`] tokens and secrets,
+//! [`rules`] who may do what, [`limits`] how often, [`guessing`] how often wrong; [`in_use`] what ends while it is used; [`credentials`] tokens and secrets,
 //! [`keys`] API keys, [`signatures`], [`signature_keys`] and [`oauth1`] signed requests, [`certificate`] TLS certificates,
 //! [`session`] how a browser signs in,
 //! [`session_cookie`] its cookie; [`record`] what is kept of it; and with the real nginx before it [`nginx`] what comes
@@ -10,6 +10,7 @@ mod asking;
 pub mod certificate;
 mod credentials;
 mod guessing;
+mod in_use;
 mod keys;
 mod limits;
 pub mod nginx;

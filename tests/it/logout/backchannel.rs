@@ -51,7 +51,7 @@ pub(super) fn sid(token: &str) -> String {
     claims(token)["sid"].as_str().unwrap().to_owned()
 }
 
-pub(super) async fn sign_out(browser: &Browser) {
+pub async fn sign_out(browser: &Browser) {
     let page = browser.page("/oauth2/logout").await;
     assert_eq!(browser.submit(&page, &[("decision", "allow")]).await.ok().unwrap().name(), "signed-out");
 }

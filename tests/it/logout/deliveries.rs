@@ -1,15 +1,21 @@
 //! Telling apps of a sign-out, whatever comes between: answers that are no, apps that are away, nodes that share the work or
 //! die with it, and the program by itself.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signet::config::Registration;
 use signet::domain::event::EventKind;
+use signet::domain::ids::{ClientId, SessionId};
+use signet::domain::participant::Participant;
 use signet::manage::{By, people};
-use signet::store::events;
+use signet::server::deliveries;
+use signet::store::{events, session_clients};
 
 use super::backchannel::{DAY, TOLD, arrived, client, sid, sids, sign_out, with_receiver};
 use super::signed_in;
 use crate::support::program::{Program, within};
-use crate::support::receiver::{Answer, Receiver};
+use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, PASSWORD, SECRET, Server};
 use crate::token::claims;
 
@@ -111,6 +117,69 @@ async fn a_restart_forgets_nobody() {
     next.advance(3600);
     next.deliver().await;
     assert_eq!(sids(&receiver), [sid(&hint), sid(&hint)]);
+}
+
+/// As many sessions of a user of her own in which the client took part end at once.
+async fn end_sessions_of(server: &Server, user: &str, client: &str, number: usize) {
+    let user = server.user(user).await;
+    let store = server.app.store();
+    let client = store.authority().client(store, &ClientId::parse(client).unwrap()).await.unwrap().unwrap();
+    let (env, until) = (server.app.env(), server.app.env().now().plus_seconds(3600));
+    let all: Vec<Participant> = (0..number)
+        .map(|_| Participant {
+            client: client.id.clone(),
+            incarnation: client.incarnation,
+            user,
+            session: SessionId(env.uuid()),
+        })
+        .collect();
+    let join = store.write(move |tx| {
+        Box::pin(async move {
+            for participant in &all {
+                session_clients::join(tx, participant, until).await?;
+            }
+            Ok(())
+        })
+    });
+    join.await.unwrap();
+    people::end_sessions(&server.app.manager(), &By::command_line(), user, None).await.unwrap();
+}
+
+/// T51: a client that registered itself and whose host is silent takes no place of what an administrator registered, however
+/// many sign-outs it is to be told of; nor does a silent client of an administrator's take another one's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn silent_hosts_delay_no_other_clients_sign_out() {
+    for by_admin in [false, true] {
+        let (silent, receiver) = (Receiver::start().await, Receiver::start().await);
+        silent.answer(TOLD, Answer::silence());
+        receiver.answer(TOLD, Answer::status(204));
+        let server = Server::start_with(|config| {
+            reachable(config);
+            config.registration = Registration::Open;
+        })
+        .await;
+        server.user("alice").await;
+        client(&server, &receiver, "web", json!({})).await;
+        let hangs = if by_admin {
+            client(&server, &silent, "hangs", json!({})).await;
+            "hangs".to_owned()
+        } else {
+            let body =
+                json!({ "redirect_uris": ["https://app.example/cb"], "backchannel_logout_uri": silent.at(TOLD) });
+            let register = reqwest::Client::new().post(format!("{}/oauth2/register", server.url)).json(&body);
+            let answer: Value = register.send().await.unwrap().json().await.unwrap();
+            answer["client_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        };
+        let (browser, _) = signed_in(&server).await;
+        let running = tokio::spawn(deliveries::run(server.app.clone()));
+        end_sessions_of(&server, "bob", &hangs, 250).await;
+        silent.asked(TOLD, 4).await;
+        sign_out(&browser).await;
+        let told = tokio::time::timeout(Duration::from_secs(2), receiver.asked(TOLD, 1)).await;
+        assert!(told.is_ok(), "by an administrator: {by_admin}");
+        assert_eq!(silent.requests(TOLD).len(), 4, "one origin has four places");
+        running.abort();
+    }
 }
 
 /// The program by itself: what a command has ended while nobody served is told at the next start, and what one ends beside

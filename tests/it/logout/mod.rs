@@ -7,6 +7,7 @@ mod frontchannel;
 mod rp_initiated;
 mod session_management;
 
+pub use backchannel::sign_out;
 use serde_json::Value;
 
 use crate::support::{Browser, Server};

@@ -132,6 +132,7 @@ impl Server {
             registration_token: None,
             created_at: now,
             updated_at: now,
+            incarnation: 0,
             version: 0,
             settings_version: 0,
         };
