@@ -1,7 +1,7 @@
 //! A user's passkeys, as administrators see them: a list, and removing one. Next door: `identity::passkey`, where users add
 //! and use them; [`super::access`], which removes all of them.
 
-use super::{By, ManageError, Manager, Result};
+use super::{By, ManageError, Manager, Needs, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
@@ -14,9 +14,8 @@ pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
 
 /// Removes one of a user's passkeys.
 pub async fn remove(manager: &Manager, by: &By, user: UserId, id: PasskeyId) -> Result<()> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::AdministratorFor(user), move |tx, recorder| {
             Box::pin(async move {
                 if !passkeys::delete(tx, user, id).await? {
                     return Err(ManageError::NotFound(format!("passkey {id} of that user")));

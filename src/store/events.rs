@@ -70,28 +70,38 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
     Ok(())
 }
 
+/// Writes down what a client that registered itself did, as often in a day as `quotas` allow; further events are logged only.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_of_stranger(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
+    insert_counted(tx, store, Kind::RegistrationEvent, event).await
+}
+
+async fn insert_counted(tx: &Tx, store: &Store, kind: Kind, event: &Event) -> Result<()> {
+    let until = event.at.plus_seconds(DAY_SECONDS);
+    if quotas::admit(tx, &store.quota_entry(kind, event.id.0, &event.origin.address, until)).await? {
+        return insert(tx, event).await;
+    }
+    tracing::warn!(
+        kind = event.kind.name(),
+        address = %event.origin.address,
+        user = event.user.map(tracing::field::display),
+        client = event.client.as_ref().map(tracing::field::display),
+        detail = event.detail,
+        "too many such events today: this one is not kept"
+    );
+    Ok(())
+}
+
 /// Writes down that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
-    let until = event.at.plus_seconds(DAY_SECONDS);
-    let entry = store.quota_entry(Kind::FailureEvent, event.id.0, &event.origin.address, until);
-    let write = store.write(move |tx| {
-        Box::pin(async move {
-            if quotas::admit(tx, &entry).await? {
-                return insert(tx, &event).await;
-            }
-            tracing::warn!(
-                kind = event.kind.name(),
-                address = %event.origin.address,
-                user = event.user.map(tracing::field::display),
-                detail = event.detail,
-                "too many such events today: this one is not kept"
-            );
-            Ok(())
-        })
-    });
+    let counting = store.clone();
+    let write =
+        store.write(move |tx| Box::pin(async move { insert_counted(tx, &counting, Kind::FailureEvent, &event).await }));
     write.await
 }
 

@@ -57,6 +57,8 @@ pub enum Kind {
     ClientAssertion,
     /// An audit event of a refused sign-in, for a day.
     FailureEvent,
+    /// An audit event of a client that registered itself, for a day.
+    RegistrationEvent,
 }
 
 impl Kind {
@@ -67,6 +69,7 @@ impl Kind {
             Self::DeviceCode => "device_code",
             Self::ClientAssertion => "client_assertion",
             Self::FailureEvent => "failure_event",
+            Self::RegistrationEvent => "registration_event",
         }
     }
 
@@ -79,6 +82,7 @@ impl Kind {
             Self::DeviceCode => (quotas.device_codes.div_ceil(SITE_SHARE), quotas.device_codes),
             Self::ClientAssertion => (quotas.client_assertions_per_address, quotas.client_assertions),
             Self::FailureEvent => (quotas.failure_events_per_address, quotas.failure_events),
+            Self::RegistrationEvent => (quotas.registration_events_per_address, quotas.registration_events),
         }
     }
 }

@@ -59,9 +59,10 @@ pub async fn revoke(tx: &Tx, of: &Versioned) -> Result<()> {
     tx.tell(Change::Version(of.into(), version)).await
 }
 
-/// Notes that a client's settings have changed, so that a node that authenticates it by old ones reads them again.
-pub(super) async fn settings_changed(tx: &Tx, client: &ClientId) -> Result<()> {
-    increment(tx, &Versioned::ClientSettings(client.clone())).await.map(drop)
+/// Notes that a client's settings have changed, so that a node that authenticates it by old ones reads them again; their new
+/// version.
+pub(super) async fn settings_changed(tx: &Tx, client: &ClientId) -> Result<i64> {
+    increment(tx, &Versioned::ClientSettings(client.clone())).await
 }
 
 /// Ends everything of a user that is being deleted, and deletes the user's counters.

@@ -2,6 +2,7 @@
 //! docs/security.md is the map.
 //!
 //! [`secrets`] no credential is good for anything but its own purpose, [`races`] many at once and a restart between,
+//! [`lost_updates`] changes of one row at once,
 //! [`revocation`] how far a revocation reaches, [`durable`] that it lasts, on every node and whatever their clocks say,
 //! [`namesakes`] that a deleted client's or API's identifier is worth nothing to its successor, [`addresses`] redirect URIs and return paths (`corpus` makes
 //! the near misses), [`headers`] what they say of the address,
@@ -24,6 +25,7 @@ mod headers;
 mod injection;
 mod limits;
 mod lockout;
+mod lost_updates;
 mod namesakes;
 mod outage;
 mod proxies;
