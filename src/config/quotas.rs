@@ -41,6 +41,11 @@ pub struct Quotas {
     pub failure_events: u32,
     /// The same from one address.
     pub failure_events_per_address: u32,
+    /// Registrations, changes and ends of clients that register themselves, that are written to the audit events in a day.
+    /// Further ones are done and are in the log alone.
+    pub registration_events: u32,
+    /// The same from one address.
+    pub registration_events_per_address: u32,
 }
 
 const MAX: u32 = 10_000_000;
@@ -61,6 +66,8 @@ impl Default for Quotas {
             failure_counters: 1_000_000,
             failure_events: 20_000,
             failure_events_per_address: 1_000,
+            registration_events: 20_000,
+            registration_events_per_address: 1_000,
         }
     }
 }
@@ -81,6 +88,8 @@ impl Quotas {
             ("failure_counters", self.failure_counters),
             ("failure_events", self.failure_events),
             ("failure_events_per_address", self.failure_events_per_address),
+            ("registration_events", self.registration_events),
+            ("registration_events_per_address", self.registration_events_per_address),
         ];
         for (name, value) in rules {
             if !(1..=MAX).contains(&value) {

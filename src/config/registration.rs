@@ -17,14 +17,15 @@ pub enum Registration {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistrationPolicy {
-    /// Scopes that it may ask for, with spaces between: what says something about its own person, and no API's.
+    /// Scopes that it may ask for, with spaces between: what says something about its own person, and no API's unless an API's
+    /// scope is named here, which gives it to every client that registers itself.
     pub scope: String,
     /// Grant types that it may use. It never exchanges tokens or acts for itself unless these say so.
     pub grant_types: Vec<String>,
     /// How many such clients there may be.
     pub clients: u64,
-    /// How many registrations one address may send in a quarter of an hour; one initial access token, and one client that
-    /// changes its registration, as many of their own.
+    /// How many registrations one address may send in a quarter of an hour, and how many changes of registrations; one initial
+    /// access token, and one client that changes its registration, as many of their own.
     pub per_address: i32,
     /// One that signs nobody in for this long is removed, in seconds; 0 keeps every one.
     pub unused: i64,

@@ -44,22 +44,24 @@ impl ClientMetadata {
         problems
     }
 
-    /// The same for a client that registers itself: a name of several APIs is left out, as a server may (RFC 7591 §2).
-    /// What the client `had` at an API stays where it names that scope again.
-    pub fn resolve_own_scopes(&mut self, had: Option<&Self>, apis: &[Api]) {
-        let had = had.map(|had| had.api_scopes.filtered(|_, scope| self.scope.contains(scope))).unwrap_or_default();
-        let names = had.names();
-        self.api_scopes = had;
-        self.scope = self.scope.filtered(|scope| !names.contains(scope) && owners(apis, scope).len() < 2);
+    /// The same for a client that registers itself, by pairs of API and scope: it may have what it `had` and what the
+    /// settings allow everybody (`policy`). A name of several APIs is left out, as a server may (RFC 7591 §2); a name
+    /// of no API that it had, and that an API has defined since, stays a name of no API.
+    pub fn resolve_own_scopes(&mut self, had: Option<&Self>, policy: &Scopes, apis: &[Api]) {
+        let said = self.scope.clone();
+        let pairs = had.map(|had| had.api_scopes.filtered(|_, scope| said.contains(scope))).unwrap_or_default();
+        let (names, had) = (pairs.names(), had.map(|had| had.scope.clone()).unwrap_or_default());
+        let left = said.filtered(|scope| !names.contains(scope));
+        self.api_scopes = pairs;
+        self.scope = left.filtered(|scope| policy.contains(scope) && owners(apis, scope).len() < 2);
         self.sort_scopes(apis);
+        let kept = left.filtered(|scope| !policy.contains(scope) && had.contains(scope));
+        self.scope = self.scope.union(&kept);
     }
 
-    /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`; whether it had any.
-    pub fn lose_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) -> bool {
-        let left = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
-        let lost = left != self.api_scopes;
-        self.api_scopes = left;
-        lost
+    /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`.
+    pub fn lose_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) {
+        self.api_scopes = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
     }
 
     /// As documents and forms show it: a name that one API alone defines stands in `scope`.
@@ -154,9 +156,8 @@ mod tests {
     fn scope_that_moves_to_another_api_takes_nobody_along() {
         let mut meta = resolved(json!({ "scope": "openid read later" }), &[api(A, &["read"])]).unwrap();
         let a = ApiId::parse(A).unwrap();
-        assert!(meta.lose_api_scopes(&a, &Scopes::default()));
+        meta.lose_api_scopes(&a, &Scopes::default());
         assert!(meta.api_scopes.is_empty(), "what the API loses, the client loses");
-        assert!(!meta.lose_api_scopes(&a, &Scopes::default()));
         assert_eq!(meta.scope.to_string(), "openid later", "a name that an API takes later stays a name of no API");
     }
 
@@ -164,11 +165,24 @@ mod tests {
     fn self_registered_client_gets_no_ambiguous_scope() {
         let apis = [api(A, &["read", "write"]), api(B, &["read"])];
         let had = resolved(json!({ "api_scopes": { B: ["read"] } }), &apis).unwrap();
+        let policy: Scopes = ["openid", "read", "write"].into_iter().collect();
         let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
-        again.resolve_own_scopes(Some(&had), &apis);
+        again.resolve_own_scopes(Some(&had), &policy, &apis);
         assert_eq!(json!(again)["api_scopes"], json!({ A: ["write"], B: ["read"] }));
         let mut new: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read" })).unwrap();
-        new.resolve_own_scopes(None, &apis);
+        new.resolve_own_scopes(None, &policy, &apis);
         assert_eq!((new.scope.to_string().as_str(), new.api_scopes.is_empty()), ("openid", true));
+    }
+
+    #[test]
+    fn self_registered_client_keeps_pairs_and_gets_no_new_ones() {
+        let apis = [api(A, &["write", "custom"]), api(B, &["read"])];
+        let policy: Scopes = ["openid"].into_iter().collect();
+        let had: ClientMetadata =
+            serde_json::from_value(json!({ "scope": "openid custom", "api_scopes": { B: ["read"] } })).unwrap();
+        let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid custom read write" })).unwrap();
+        again.resolve_own_scopes(Some(&had), &policy, &apis);
+        assert_eq!(json!(again)["api_scopes"], json!({ B: ["read"] }));
+        assert_eq!(again.scope.to_string(), "openid custom", "the name that an API defines now is not that API's");
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::ids::UserId;
+use super::printable::is_hidden;
 use crate::env::Timestamp;
 
 /// What a person types to sign in: NFKC, lower case, without what looks like something else.
@@ -127,14 +128,15 @@ pub struct Address {
     pub country: Option<String>,
 }
 
-/// A group's name. Without commas and control characters, since headers carry groups joined by commas.
+/// A group's name. Without commas, since headers carry groups joined by commas, and without characters that hide or reorder
+/// what is read.
 ///
 /// # Errors
 /// A sentence that says what a group's name may be.
 pub fn group_name(text: &str) -> Result<String, &'static str> {
     let name: String = text.trim().nfkc().collect();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(|c| c == ',' || c.is_control()) {
-        return Err("a group's name has 1 to 100 characters, no comma and no control character");
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(|c| c == ',' || is_hidden(c)) {
+        return Err("a group's name has 1 to 100 characters, no comma and no control or invisible character");
     }
     Ok(name)
 }

@@ -10,7 +10,8 @@ use unicode_security::{GeneralSecurityProfile as _, MixedScript as _};
 use super::user::Username;
 
 /// Usernames that a stranger would be trusted for: of administrators, of services, of mailboxes (RFC 2142), of this
-/// program's paths, and words that programs print where there is no name. Compared without punctuation, by skeleton.
+/// program's paths, and words that programs print where there is no name. Compared without punctuation, with and without
+/// digits at the end (`admin1`), by skeleton.
 const RESERVED: &[&str] = &[
     "abuse",
     "account",
@@ -24,6 +25,7 @@ const RESERVED: &[&str] = &[
     "anonymous",
     "anybody",
     "anyone",
+    "apache",
     "api",
     "apps",
     "audit",
@@ -41,15 +43,20 @@ const RESERVED: &[&str] = &[
     "cto",
     "daemon",
     "database",
+    "dba",
+    "debian",
     "default",
     "deploy",
     "devnull",
     "dns",
+    "docker",
+    "ec2user",
     "email",
     "everybody",
     "everyone",
     "false",
     "ftp",
+    "games",
     "gate",
     "gateway",
     "git",
@@ -60,6 +67,7 @@ const RESERVED: &[&str] = &[
     "helpdesk",
     "host",
     "hostmaster",
+    "httpd",
     "info",
     "internal",
     "legal",
@@ -67,8 +75,10 @@ const RESERVED: &[&str] = &[
     "log",
     "login",
     "logout",
+    "lp",
     "mail",
     "mailerdaemon",
+    "man",
     "manager",
     "marketing",
     "moderator",
@@ -76,6 +86,8 @@ const RESERVED: &[&str] = &[
     "monitoring",
     "mysql",
     "nan",
+    "news",
+    "nginx",
     "nil",
     "nobody",
     "noc",
@@ -100,6 +112,7 @@ const RESERVED: &[&str] = &[
     "public",
     "register",
     "root",
+    "sa",
     "sales",
     "security",
     "self",
@@ -113,30 +126,37 @@ const RESERVED: &[&str] = &[
     "signout",
     "signup",
     "ssh",
-    "sso",
     "ssladmin",
     "ssladministrator",
     "sslwebmaster",
+    "sso",
     "staff",
     "status",
+    "su",
     "sudo",
     "superadmin",
     "superuser",
     "support",
+    "sync",
     "sys",
     "sysadmin",
     "sysadministrator",
+    "sysop",
     "system",
     "true",
     "trust",
+    "ubuntu",
     "undefined",
     "unknown",
+    "usenet",
     "user",
     "users",
+    "uucp",
     "void",
     "webmaster",
     "wheel",
     "www",
+    "wwwdata",
 ];
 
 /// Why a stranger may not take a username, as a sentence about it.
@@ -168,8 +188,10 @@ pub fn skeleton(name: &str) -> String {
 
 fn is_reserved(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-    let looks = skeleton(&plain);
-    RESERVED.iter().any(|word| skeleton(word) == looks)
+    // Any script's digits: NFKC leaves those of other scripts as they are.
+    let without_number = plain.trim_end_matches(char::is_numeric);
+    let looks = [skeleton(&plain), skeleton(without_number)];
+    RESERVED.iter().any(|word| looks.contains(&skeleton(word)))
 }
 
 #[cfg(test)]
@@ -196,11 +218,46 @@ mod tests {
             "adm\u{131}n",
             "r00t",
             "\u{440}\u{43e}\u{43e}t",
+            "su",
+            "sysop",
+            "dba",
+            "sa",
+            "www-data",
+            "nginx",
+            "apache",
+            "httpd",
+            "docker",
+            "ubuntu",
+            "debian",
+            "ec2-user",
+            "news",
+            "usenet",
+            "uucp",
+            "lp",
+            "man",
+            "games",
+            "sync",
+            "admin1",
+            "root2",
+            "administrator01",
+            "admin-1",
+            "r00t_99",
+            "admin\u{661}",
         ] {
             assert!(sign_up_problem(&Username::parse(name).unwrap()).is_some(), "{name}");
         }
-        for name in ["alice", "administrata", "rooted", "bob2", "a-b_c.d+e", "\u{5c71}\u{7530}", "m\u{fc}ller", "алиса"]
-        {
+        for name in [
+            "alice",
+            "administrata",
+            "rooted",
+            "bob2",
+            "mandy",
+            "1984",
+            "a-b_c.d+e",
+            "\u{5c71}\u{7530}",
+            "m\u{fc}ller",
+            "алиса",
+        ] {
             assert_eq!(sign_up_problem(&Username::parse(name).unwrap()), None, "{name}");
         }
     }

@@ -15,7 +15,7 @@ use webauthn_rs_proto::ResidentKeyRequirement;
 
 use crate::config::Config;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::{EventId, PasskeyId, UserId};
+use crate::domain::ids::{EventId, PasskeyId, SessionId, UserId};
 use crate::domain::passkey::Passkey;
 use crate::domain::printable::is_hidden;
 use crate::domain::secret::Digest;
@@ -23,7 +23,7 @@ use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 use crate::keys::{MasterKey, seal};
-use crate::store::{Store, StoreError, events, passkey_end, passkeys, people, sessions, used_once};
+use crate::store::{Store, StoreError, Tx, events, passkey_end, passkeys, people, sessions, used_once};
 
 /// A page may lie open: the autofill of the sign-in page asks again before this is over.
 const TICKET_SECONDS: i64 = 600;
@@ -46,6 +46,9 @@ pub enum PasskeyError {
     Taken,
     #[error("there are too many passkeys")]
     TooMany,
+    /// Of a change that needs it.
+    #[error("the session has ended")]
+    SessionEnded,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -197,8 +200,7 @@ impl Passkeys {
             Box::pin(async move {
                 // One after the other for each user: tickets that were drawn together are counted together, and a session
                 // that has been ended meanwhile adds nothing.
-                let lives = people::hold(tx, user, None).await? && sessions::hold(tx, session).await?;
-                if !lives || !used_once::claim(tx, &used, until).await? {
+                if !lives(tx, user, session).await? || !used_once::claim(tx, &used, until).await? {
                     return Ok(Added::Stale);
                 }
                 if passkeys::count(tx.conn(), user).await? >= MOST_PASSKEYS as u64 {
@@ -276,26 +278,55 @@ impl Passkeys {
         serde_json::to_string(&kept).map_err(refused)
     }
 
-    /// Removes one of a person's own, and ends what it opened; whether it was theirs.
-    pub async fn remove(&self, store: &Store, user: UserId, id: PasskeyId, origin: Origin) -> Result<bool, StoreError> {
+    /// Removes one of the passkeys of the user of `session`, and ends what it opened; whether it was theirs.
+    pub async fn remove(
+        &self,
+        store: &Store,
+        session: &Session,
+        id: PasskeyId,
+        origin: Origin,
+    ) -> Result<bool, PasskeyError> {
+        let (user, session) = (session.user, session.id);
         let event = event(store, EventKind::PasskeyRemoved, Some(user), user, origin, String::new());
         let remove = store.write(move |tx| {
             Box::pin(async move {
+                if !lives(tx, user, session).await? {
+                    return Ok(None);
+                }
                 let gone = passkey_end::one(tx, user, id).await?.is_some();
                 if gone {
                     events::insert(tx, &event).await?;
                 }
-                Ok(gone)
+                Ok(Some(gone))
             })
         });
-        remove.await
+        remove.await?.ok_or(PasskeyError::SessionEnded)
     }
 
-    /// Renames one of a person's own; whether it was theirs.
-    pub async fn rename(&self, store: &Store, user: UserId, id: PasskeyId, to: &str) -> Result<bool, StoreError> {
-        let to = name(to);
-        store.write(move |tx| Box::pin(async move { passkeys::rename(tx, user, id, &to).await })).await
+    /// Renames one of the passkeys of the user of `session`; whether it was theirs.
+    pub async fn rename(
+        &self,
+        store: &Store,
+        session: &Session,
+        id: PasskeyId,
+        to: &str,
+    ) -> Result<bool, PasskeyError> {
+        let (user, session, to) = (session.user, session.id, name(to));
+        let rename = store.write(move |tx| {
+            Box::pin(async move {
+                if !lives(tx, user, session).await? {
+                    return Ok(None);
+                }
+                passkeys::rename(tx, user, id, &to).await.map(Some)
+            })
+        });
+        rename.await?.ok_or(PasskeyError::SessionEnded)
     }
+}
+
+/// Whether the user is enabled and signed in by that session, and so until the transaction ends.
+async fn lives(tx: &Tx, user: UserId, session: SessionId) -> Result<bool, StoreError> {
+    Ok(people::hold(tx, user, None).await? && sessions::hold(tx, session).await?)
 }
 
 /// What became of a new passkey.

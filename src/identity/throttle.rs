@@ -147,6 +147,15 @@ pub async fn count_registration(
     count_request(store, "registration", requester, most).await
 }
 
+/// Counts a change of a registration (RFC 7592) by its address, apart from registrations there.
+pub async fn count_registration_change(
+    store: &Store,
+    address: &str,
+    most: i32,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    count_request(store, "registration change", Requester::Address(address), most).await
+}
+
 async fn count_request(
     store: &Store,
     kind: &str,

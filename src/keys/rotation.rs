@@ -90,37 +90,28 @@ pub enum Rotated {
     From(String, Timestamp),
 }
 
-/// Makes the next key of `alg` the active one, and a new one the next. Where somebody who has kept the JWKS would not know
-/// it yet, it is left to [`due`], unless it must be `at_once`.
-pub async fn rotate(
-    store: &Store,
-    master: &MasterKey,
-    alg: KeyAlg,
-    at_once: bool,
-    event: Event,
-) -> Result<Rotated, KeyError> {
-    let fresh = generate(store, master, alg, KeyState::Next).await?;
-    let done = store
-        .write(move |tx| {
-            Box::pin(async move {
-                exclusive::lock(tx, Exclusive::SigningKeys).await?;
-                tx.tell(Change::Keys).await?;
-                let keys = signing_keys::all(tx.conn()).await?;
-                events::insert(tx, &event).await?;
-                match known_from(&keys, &fresh).filter(|from| !at_once && *from > tx.now()) {
-                    None => advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Rotated::Now),
-                    Some(from) => {
-                        let next = nexts(&keys, alg).next().map_or_else(|| fresh.kid.clone(), |next| next.kid.clone());
-                        if let Some(fresh) = fresh_if_few(&keys, fresh) {
-                            signing_keys::insert(tx, &fresh).await?;
-                        }
-                        Ok(Rotated::From(next, from))
-                    }
-                }
-            })
-        })
-        .await?;
-    Ok(done)
+/// A new key that may come next, made before the transaction that needs it.
+pub async fn successor(store: &Store, master: &MasterKey, alg: KeyAlg) -> Result<StoredKey, KeyError> {
+    generate(store, master, alg, KeyState::Next).await
+}
+
+/// Makes the next key of an algorithm the active one, and `fresh` the next. Where somebody who has kept the JWKS would not
+/// know it yet, it is left to [`due`], unless it must be `at_once`.
+pub async fn rotate_in(tx: &Tx, fresh: StoredKey, at_once: bool) -> crate::store::Result<Rotated> {
+    let alg = fresh.alg;
+    exclusive::lock(tx, Exclusive::SigningKeys).await?;
+    tx.tell(Change::Keys).await?;
+    let keys = signing_keys::all(tx.conn()).await?;
+    match known_from(&keys, &fresh).filter(|from| !at_once && *from > tx.now()) {
+        None => advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Rotated::Now),
+        Some(from) => {
+            let next = nexts(&keys, alg).next().map_or_else(|| fresh.kid.clone(), |next| next.kid.clone());
+            if let Some(fresh) = fresh_if_few(&keys, fresh) {
+                signing_keys::insert(tx, &fresh).await?;
+            }
+            Ok(Rotated::From(next, from))
+        }
+    }
 }
 
 /// Those that wait, oldest first.
@@ -174,32 +165,20 @@ pub async fn rotate_due(
     Ok(kid)
 }
 
-/// Takes a key out at once: nothing verifies or decrypts by it any more. An active one is succeeded first.
-/// Whether there was such a key.
-pub async fn retire(store: &Store, master: &MasterKey, kid: &str, event: Event) -> Result<bool, KeyError> {
-    let keys = signing_keys::all(store.read()).await?;
-    let Some(alg) = keys.iter().find(|key| key.kid == kid).map(|key| key.alg) else { return Ok(false) };
-    let fresh = generate(store, master, alg, KeyState::Next).await?;
-    let kid = kid.to_owned();
-    let done = store
-        .write(move |tx| {
-            Box::pin(async move {
-                exclusive::lock(tx, Exclusive::SigningKeys).await?;
-                tx.tell(Change::Keys).await?;
-                let keys = signing_keys::all(tx.conn()).await?;
-                match keys.iter().find(|key| key.kid == kid).map(|key| key.state) {
-                    None => return Ok(false),
-                    Some(KeyState::Active) => drop(advance(tx, alg, Some(fresh)).await?),
-                    Some(KeyState::Next) => signing_keys::insert(tx, &fresh).await?,
-                    Some(KeyState::Retired) => {}
-                }
-                signing_keys::delete(tx, &kid).await?;
-                events::insert(tx, &event).await?;
-                Ok(true)
-            })
-        })
-        .await?;
-    Ok(done)
+/// Takes a key out at once: nothing verifies or decrypts by it any more. An active one is succeeded first, and `fresh` is
+/// the new next one. Whether there was such a key.
+pub async fn retire_in(tx: &Tx, kid: &str, fresh: StoredKey) -> crate::store::Result<bool> {
+    exclusive::lock(tx, Exclusive::SigningKeys).await?;
+    tx.tell(Change::Keys).await?;
+    let keys = signing_keys::all(tx.conn()).await?;
+    match keys.iter().find(|key| key.kid == kid).map(|key| key.state) {
+        None => return Ok(false),
+        Some(KeyState::Active) => drop(advance(tx, fresh.alg, Some(fresh)).await?),
+        Some(KeyState::Next) => signing_keys::insert(tx, &fresh).await?,
+        Some(KeyState::Retired) => {}
+    }
+    signing_keys::delete(tx, kid).await?;
+    Ok(true)
 }
 
 /// What the schedule asks for now; judged from memory, so that an idle node asks the database nothing.

@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 
-use super::{By, FieldError, ManageError, Manager, Recorder, Result, people as people_rows};
+use super::{By, FieldError, ManageError, Manager, Needs, Recorder, Result};
 use crate::domain::api::Api;
 use crate::domain::api_key::{ApiKey, ApiKeySecret, MOST_NETWORKS, Owner, key_name};
 use crate::domain::event::EventKind;
@@ -14,7 +14,7 @@ use crate::domain::ids::ApiKeyId;
 use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
-use crate::store::{Tx, api_keys, apis, clients, events, people};
+use crate::store::{Tx, api_keys, apis, clients, people};
 
 /// Of one owner, expired ones among them until they are swept.
 pub const MOST_KEYS: u64 = 100;
@@ -37,13 +37,13 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
     let env = manager.store.env();
     let secret = ApiKeySecret::mint(env);
     let (digest, id) = (secret.digest(), ApiKeyId(env.uuid()));
-    let (recorder, session) = (manager.recorder(by), by.session);
     let key = manager
-        .transact(move |tx| {
+        .transact(by, needs(&new.owner), move |tx, recorder| {
             Box::pin(async move {
+                // Before the owner (`store::exclusive`): the API is there for as long as the key is being made.
+                apis::keep(tx).await?;
                 // Held until the end, so that keys are counted one after the other and none outlives its owner.
                 let may_have = hold(tx, &new.owner).await?;
-                people_rows::by_session(tx, session).await?;
                 let api = api_of(tx, &new.gate).await?;
                 let mut problems = scope_problem(&new.scopes, &api, may_have.as_ref());
                 let name = key_name(&new.name).unwrap_or_else(|problem| {
@@ -86,9 +86,9 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
 
 /// Ends a key on every node, where it is `owner`'s if one is named.
 pub async fn revoke(manager: &Manager, by: &By, id: ApiKeyId, owner: Option<Owner>) -> Result<ApiKey> {
-    let recorder = manager.recorder(by);
+    let needs = owner.as_ref().map_or(Needs::Administrator, needs);
     manager
-        .transact(move |tx| {
+        .transact(by, needs, move |tx, recorder| {
             Box::pin(async move {
                 let gone = api_keys::delete(tx, id, owner.as_ref()).await?;
                 let key = gone.ok_or_else(|| ManageError::NotFound(format!("API key {id}")))?;
@@ -97,6 +97,14 @@ pub async fn revoke(manager: &Manager, by: &By, id: ApiKeyId, owner: Option<Owne
             })
         })
         .await
+}
+
+/// A user's keys are the user's own; all others are an administrator's.
+const fn needs(owner: &Owner) -> Needs {
+    match owner {
+        Owner::User(id) => Needs::UserOrAdministrator(*id),
+        Owner::Client(_) => Needs::Administrator,
+    }
 }
 
 /// Keeps the owner as they are until the transaction ends; a client's scopes, which its keys do not exceed.
@@ -111,7 +119,7 @@ async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
                 None => Err(ManageError::NotFound(format!("user {id}"))),
             }
         }
-        Owner::Client(id) => match clients::hold(tx, id).await? {
+        Owner::Client(id) => match clients::lock_for_update(tx, id).await? {
             Some(client) if client.disabled => Err(turned_off(id.as_str())),
             Some(client) => Ok(Some(client.meta.api_scopes)),
             None => Err(ManageError::NotFound(format!("client {id}"))),
@@ -158,5 +166,5 @@ async fn record(tx: &Tx, recorder: &Recorder, kind: EventKind, key: &ApiKey) -> 
         Owner::Client(id) => (None, Some(id)),
     };
     let detail = format!("{} ({}) for {}", key.name, key.id, key.gate.as_str());
-    Ok(events::insert(tx, &recorder.event(kind, user, client, detail)).await?)
+    recorder.about(tx, kind, (user, client), detail).await
 }

@@ -1,6 +1,6 @@
 //! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
 
-use super::{By, ManageError, Manager, Recorder, Result, clients, differing};
+use super::{By, ManageError, Manager, Needs, Recorder, Result, clients, differing};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
 use crate::domain::scope::Scopes;
@@ -19,9 +19,8 @@ pub async fn one(manager: &Manager, id: &ApiId) -> Result<Api> {
 /// Makes an API that there is none of yet.
 pub async fn create(manager: &Manager, by: &By, api: Api) -> Result<()> {
     check(&api)?;
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 if find(tx, &api.identifier).await?.is_some() {
@@ -42,10 +41,9 @@ pub async fn update(
     id: &ApiId,
     edit: impl FnOnce(&mut Api) + Send + 'static,
 ) -> Result<Api> {
-    let recorder = manager.recorder(by);
     let id = id.clone();
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 let before = found(tx, &id).await?;
@@ -62,9 +60,8 @@ pub async fn update(
 /// Makes an API be as `api` says, new or not.
 pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
     check(&api)?;
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 let before = find(tx, &api.identifier).await?;
@@ -76,9 +73,8 @@ pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
 }
 
 pub async fn delete(manager: &Manager, by: &By, id: ApiId) -> Result<()> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 found(tx, &id).await?;

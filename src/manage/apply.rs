@@ -13,7 +13,7 @@ use super::document::{ClientRow, Document, UserRow};
 use super::export::{every_client, every_person};
 use super::people::Saving;
 use super::{
-    By, FieldError, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
+    By, FieldError, ManageError, Manager, Needs, Recorder, Result, apis as api_rows, clients as client_rows, groups,
     people as person_rows, signature_keys,
 };
 use crate::domain::api::Api;
@@ -22,6 +22,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, User, Username};
 use crate::identity::hash;
+use crate::store::exclusive::{self, Exclusive};
 use crate::store::{Tx, apis, clients, people};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,12 +76,13 @@ pub async fn apply(manager: &Manager, by: &By, document: Document, options: Opti
     }
     let passwords = new_passwords(manager, &document.users).await?;
     let surplus = if options.prune { surplus(manager, &document).await? } else { Surplus::default() };
-    let run = Run { manager: manager.clone(), recorder: manager.recorder(by), plan: Plan::default() };
+    let own = manager.clone();
     let rehearsed: Arc<Mutex<Option<Plan>>> = Arc::default();
     let slot = rehearsed.clone();
     let done = manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
+                let run = Run { manager: own, recorder, plan: Plan::default() };
                 let plan = run.everything(tx, document, passwords, surplus).await?;
                 if !options.dry_run {
                     return Ok(plan);
@@ -182,9 +184,7 @@ impl Run {
             let password = passwords.remove(&row.username);
             self.user(tx, row, password).await.map_err(|error| in_row("users", at, error))?;
         }
-        if !document.apis.is_empty() {
-            apis::lock(tx).await?;
-        }
+        lock(tx, &document.apis, &document.clients, &surplus).await?;
         let known = apis::all(tx.conn()).await?;
         for (at, api) in document.apis.iter().enumerate() {
             let before = known.iter().find(|known| known.identifier == api.identifier);
@@ -257,7 +257,7 @@ impl Run {
 
     async fn client(&mut self, tx: &Tx, row: ClientRow) -> Result<()> {
         let (env, master) = (self.manager.store.env().clone(), self.manager.master.clone());
-        let before = clients::by_id(tx.conn(), &row.client_id).await?;
+        let before = clients::lock_for_update(tx, &row.client_id).await?;
         let mut after =
             before.clone().unwrap_or_else(|| client_rows::blank(&env, row.client_id.clone(), row.meta.clone()));
         after.meta = row.meta;
@@ -292,6 +292,9 @@ impl Run {
 
     async fn prune(&mut self, tx: &Tx, surplus: Surplus) -> Result<()> {
         for user in &surplus.users {
+            // As it is now: somebody may have renamed or deleted the user since the surplus was found.
+            let now = people::lock_for_update(tx, user.id).await?;
+            let Some(user) = now.as_ref().filter(|now| now.username == user.username) else { continue };
             if person_rows::administers(user) && people::other_admins(tx.conn(), user.id).await? == 0 {
                 continue;
             }
@@ -299,8 +302,9 @@ impl Run {
             self.plan.note(Action::Delete, "user", user.username.as_str(), Vec::new());
         }
         for client in &surplus.clients {
-            client_rows::remove_in(tx, &self.recorder, client).await?;
-            self.plan.note(Action::Delete, "client", client.id.as_str(), Vec::new());
+            if client_rows::remove_in(tx, &self.recorder, &client.id, |_| true).await? {
+                self.plan.note(Action::Delete, "client", client.id.as_str(), Vec::new());
+            }
         }
         for api in &surplus.apis {
             api_rows::remove_in(tx, &self.recorder, &api.identifier).await?;
@@ -312,6 +316,22 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Takes the locks that come before those of clients (`store::exclusive`), each in the strongest form that is needed.
+async fn lock(tx: &Tx, documents_apis: &[Api], documents_clients: &[ClientRow], surplus: &Surplus) -> Result<()> {
+    let deletes_clients = !surplus.clients.is_empty();
+    if !documents_apis.is_empty() || !surplus.apis.is_empty() {
+        apis::lock(tx).await?;
+    } else if !documents_clients.is_empty() || deletes_clients {
+        apis::keep(tx).await?;
+    }
+    if deletes_clients {
+        exclusive::lock(tx, Exclusive::Clients).await?;
+    } else if !documents_clients.is_empty() {
+        exclusive::keep(tx, Exclusive::Clients).await?;
+    }
+    Ok(())
 }
 
 /// A disagreement that begins with the member at fault, and members that are wrong, said of their row.

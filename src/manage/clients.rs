@@ -1,25 +1,22 @@
 //! Clients: create, change, replace the secret, turn off and on, delete.
 //!
-//! A confidential client always has a secret: one is generated where none is given, and handed out this once.
+//! A confidential client always has a secret: one is generated where none is given, and handed out this once. Each change is
+//! made from the row that the transaction has locked, so that it undoes nothing that was written a moment before.
+//!
+//! Next door: [`super::client_rows`], what every change writes; [`super::client_references`], the APIs and clients it names.
 
-use super::client_certificates;
+pub(super) use super::client_references::{keep_named, lose_api_scopes, remove_in, resolve_new_scopes, resolve_scopes};
+pub(super) use super::client_rows::{add_in, save_in};
 use super::signature_keys::{self, SignatureKeyRow};
-use super::{By, FieldError, ManageError, Manager, Recorder, Result, differing};
-use crate::domain::api_key::Owner;
+use super::{By, FieldError, ManageError, Manager, Needs, Result};
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::ClientMetadata;
-use crate::domain::event::EventKind;
-use crate::domain::ids::{ApiId, ClientId};
-use crate::domain::scope::Scopes;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::domain::signature_key::{KeyId, MOST_KEYS};
-use crate::domain::version::Versioned;
 use crate::env::Env;
 use crate::keys::MasterKey;
-use crate::store::{
-    Change, StoreError, Tx, api_keys, apis, clients, codes, consents, deliveries, device_codes, grants,
-    session_clients, versions,
-};
+use crate::store::{Tx, clients};
 
 /// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
 const LEAST_SECRET: usize = 32;
@@ -57,10 +54,10 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
         }
         None => complete(env, &manager.master, &mut client)?,
     };
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
+                keep_named(tx, &client.meta).await?;
                 resolve_scopes(tx, &mut client.meta).await?;
                 add_in(tx, &recorder, &client).await?;
                 Ok((client, generated))
@@ -80,12 +77,13 @@ pub async fn update(
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()));
     }
-    let (env, master, recorder) = (manager.store.env().clone(), manager.master.clone(), manager.recorder(by));
+    let (env, master) = (manager.store.env().clone(), manager.master.clone());
     let (id, mut meta) = (id.clone(), meta);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                let before = found(tx, &id).await?;
+                keep_named(tx, &meta).await?;
+                let before = locked(tx, &id).await?;
                 resolve_scopes(tx, &mut meta).await?;
                 let mut after = Client { meta, ..before.clone() };
                 let generated = complete(&env, &master, &mut after)?;
@@ -94,46 +92,6 @@ pub async fn update(
             })
         })
         .await
-}
-
-/// Finds out whose scopes the metadata names.
-pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result<()> {
-    let problems = meta.resolve_scopes(&apis::all(tx.conn()).await?);
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()))
-}
-
-/// A client that an administrator registered for a name before an API defined it gets that scope with the API, as if both
-/// had come in the other order. A name that another API defines too stays without meaning.
-pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scopes) -> Result<()> {
-    if new.is_empty() {
-        return Ok(());
-    }
-    let apis = apis::all(tx.conn()).await?;
-    for scope in new.iter() {
-        for before in clients::with_general_scope(tx, scope).await? {
-            let mut after = before.clone();
-            if before.is_verified() {
-                after.meta.sort_scopes(&apis);
-                save_in(tx, recorder, &before, &after).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Takes the scopes that an API does not keep out of what clients may ask for: neither another API that takes the name nor
-/// one made anew under the same identifier has them.
-pub(super) async fn lose_api_scopes(tx: &Tx, recorder: &Recorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
-    for before in clients::with_scopes_of(tx, api).await? {
-        let mut after = before.clone();
-        if after.meta.lose_api_scopes(api, keeps) {
-            save_in(tx, recorder, &before, &after).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.
@@ -164,13 +122,14 @@ pub async fn enable(manager: &Manager, by: &By, id: &ClientId) -> Result<Client>
 }
 
 pub async fn delete(manager: &Manager, by: &By, id: &ClientId) -> Result<()> {
-    let recorder = manager.recorder(by);
     let id = id.clone();
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                let client = found(tx, &id).await?;
-                remove_in(tx, &recorder, &client).await
+                if remove_in(tx, &recorder, &id, |_| true).await? {
+                    return Ok(());
+                }
+                Err(missing(&id))
             })
         })
         .await
@@ -223,12 +182,11 @@ async fn change(
     id: &ClientId,
     edit: impl FnOnce(&mut Client) -> Result<Option<Secret>> + Send + 'static,
 ) -> Result<(Client, Option<Secret>)> {
-    let recorder = manager.recorder(by);
     let id = id.clone();
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                let before = found(tx, &id).await?;
+                let before = locked(tx, &id).await?;
                 let mut after = before.clone();
                 let generated = edit(&mut after)?;
                 save_in(tx, &recorder, &before, &after).await?;
@@ -287,81 +245,10 @@ pub(super) fn secret_problem(meta: &ClientMetadata, secret: Option<&Secret>) -> 
     Some(FieldError::new("client_secret", message))
 }
 
-pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
-    clients::insert(tx, client).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
-        error => error.into(),
-    })?;
-    if client.id.is_web_address() {
-        // Until now a client of that identifier may have been known by its metadata document.
-        consents::delete_of_client(tx, &client.id).await?;
-        versions::revoke(tx, &Versioned::Client(client.id.clone())).await?;
-    }
-    signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
-    client_certificates::name_in(tx, None, Some(client)).await?;
-    tx.tell(Change::Client(client.id.clone())).await?;
-    recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
+async fn locked(tx: &Tx, id: &ClientId) -> Result<Client> {
+    clients::lock_for_update(tx, id).await?.ok_or_else(|| missing(id))
 }
 
-/// Makes a client be as `after` says. What changed; nothing is written otherwise.
-pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after: &Client) -> Result<Vec<String>> {
-    let id = &before.id;
-    let mut fields = differing(&before.meta, &after.meta);
-    let new_secret = before.secret != after.secret;
-    let turned = before.disabled != after.disabled;
-    if before.signature_keys != after.signature_keys {
-        fields.push("signature_keys".to_owned());
-        signature_keys::name_in(tx, id, &before.signature_keys, &after.signature_keys).await?;
-    }
-    if fields.is_empty() && !new_secret && !turned {
-        return Ok(fields);
-    }
-    let mut row = after.clone();
-    row.updated_at = tx.now();
-    clients::update(tx, &row).await?;
-    client_certificates::name_in(tx, Some(before), Some(after)).await?;
-    tx.tell(Change::Client(id.clone())).await?;
-    if new_secret || (turned && after.disabled) || before.meta.loses_keys(&after.meta) {
-        // Whoever had the old secret or key may have used it.
-        end_access(tx, id).await?;
-    }
-    if !fields.is_empty() {
-        recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
-    }
-    if new_secret {
-        recorder.client(tx, EventKind::ClientSecretRotated, id, "").await?;
-        fields.push("client_secret".to_owned());
-    }
-    if turned {
-        let kind = if after.disabled { EventKind::ClientDisabled } else { EventKind::ClientEnabled };
-        recorder.client(tx, kind, id, "").await?;
-        fields.push("disabled".to_owned());
-    }
-    Ok(fields)
-}
-
-pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
-    end_access(tx, &client.id).await?;
-    consents::delete_of_client(tx, &client.id).await?;
-    codes::delete_of_client(tx, client.id.as_str()).await?;
-    session_clients::delete_of_client(tx, &client.id).await?;
-    // After the sessions: one that ends at this moment has put its rows into the queue before.
-    deliveries::delete_of_client(tx, &client.id).await?;
-    device_codes::delete_of_client(tx, &client.id).await?;
-    signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
-    client_certificates::name_in(tx, Some(client), None).await?;
-    clients::delete(tx, &client.id).await?;
-    api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
-    tx.tell(Change::Client(client.id.clone())).await?;
-    recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
-}
-
-async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
-    versions::revoke(tx, &Versioned::Client(id.clone())).await?;
-    grants::revoke(tx, grants::Of::Client(id)).await?;
-    Ok(())
-}
-
-pub(super) async fn found(tx: &Tx, id: &ClientId) -> Result<Client> {
-    clients::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("client {id}")))
+fn missing(id: &ClientId) -> ManageError {
+    ManageError::NotFound(format!("client {id}"))
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{By, ManageError, Manager, Result};
+use super::{By, ManageError, Manager, Needs, Result};
 use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::permissions::Permissions;
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
-use crate::store::{Store, StoreError, clients, consents, events, grants, versions};
+use crate::store::{Store, StoreError, clients, consents, grants, versions};
 
 /// A client that may use somebody's account, or one of ours that they may open.
 pub struct Connected {
@@ -56,9 +56,8 @@ pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<C
 }
 
 pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) -> Result<()> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::UserOrAdministrator(user), move |tx, recorder| {
             Box::pin(async move {
                 // What is being issued to the client comes to its end first, and its grant is found below.
                 versions::lock_user(tx, user).await?;
@@ -69,9 +68,7 @@ pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) 
                 if !allowed && granted == 0 {
                     return Err(ManageError::NotFound(format!("access of {client} to take back")));
                 }
-                let event = recorder.event(EventKind::ConsentRevoked, Some(user), Some(&client), String::new());
-                events::insert(tx, &event).await?;
-                Ok(())
+                recorder.about(tx, EventKind::ConsentRevoked, (Some(user), Some(&client)), String::new()).await
             })
         })
         .await

@@ -2,16 +2,15 @@
 //!
 //! Who is in which is set with the person, in [`super::people`].
 
-use super::{By, ManageError, Manager, Recorder, Result};
+use super::{By, ManageError, Manager, Needs, Recorder, Result};
 use crate::domain::event::EventKind;
 use crate::domain::user::group_name;
 use crate::store::{StoreError, Tx, people};
 
 pub async fn create(manager: &Manager, by: &By, name: &str) -> Result<String> {
     let name = group_name(name).map_err(|problem| ManageError::invalid("name", problem))?;
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 add_in(tx, &recorder, &name).await?;
                 Ok(name)
@@ -23,8 +22,11 @@ pub async fn create(manager: &Manager, by: &By, name: &str) -> Result<String> {
 /// Deletes a group; whoever was in it is in it no more.
 pub async fn delete(manager: &Manager, by: &By, name: &str) -> Result<()> {
     let name = name.to_owned();
-    let recorder = manager.recorder(by);
-    manager.transact(move |tx| Box::pin(async move { remove_in(tx, &recorder, &name).await })).await
+    manager
+        .transact(by, Needs::Administrator, move |tx, recorder| {
+            Box::pin(async move { remove_in(tx, &recorder, &name).await })
+        })
+        .await
 }
 
 /// The names in their stored form, each once and in order.

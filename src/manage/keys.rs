@@ -1,6 +1,6 @@
 //! Our keys by command; the schedule and the states are `keys::rotation`'s.
 
-use super::{By, ManageError, Manager, Result};
+use super::{By, ManageError, Manager, Needs, Result};
 use crate::domain::event::EventKind;
 use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::keys::rotation;
@@ -14,16 +14,33 @@ pub async fn list(manager: &Manager) -> Result<Vec<StoredKey>> {
 
 /// Makes the next key the active one: now, or as soon as relying parties can know it.
 pub async fn rotate(manager: &Manager, by: &By, alg: KeyAlg, at_once: bool) -> Result<Rotated> {
-    let event = manager.recorder(by).event(EventKind::KeyRotated, None, None, alg.as_str().to_owned());
-    Ok(rotation::rotate(&manager.store, &manager.master, alg, at_once, event).await?)
+    let fresh = rotation::successor(&manager.store, &manager.master, alg).await?;
+    manager
+        .transact(by, Needs::Administrator, move |tx, recorder| {
+            Box::pin(async move {
+                let rotated = rotation::rotate_in(tx, fresh, at_once).await?;
+                recorder.other(tx, EventKind::KeyRotated, alg.as_str()).await?;
+                Ok(rotated)
+            })
+        })
+        .await
 }
 
 /// Takes a key out at once: what it signed is void, and what was encrypted to it stays closed.
 pub async fn retire(manager: &Manager, by: &By, kid: &str) -> Result<()> {
-    let event = manager.recorder(by).event(EventKind::KeyRetired, None, None, kid.to_owned());
-    if rotation::retire(&manager.store, &manager.master, kid, event).await? {
-        Ok(())
-    } else {
-        Err(ManageError::NotFound(format!("key {kid}")))
-    }
+    let missing = |kid: &str| ManageError::NotFound(format!("key {kid}"));
+    let alg = list(manager).await?.into_iter().find(|key| key.kid == kid).map(|key| key.alg);
+    let alg = alg.ok_or_else(|| missing(kid))?;
+    let fresh = rotation::successor(&manager.store, &manager.master, alg).await?;
+    let kid = kid.to_owned();
+    manager
+        .transact(by, Needs::Administrator, move |tx, recorder| {
+            Box::pin(async move {
+                if !rotation::retire_in(tx, &kid, fresh).await? {
+                    return Err(missing(&kid));
+                }
+                recorder.other(tx, EventKind::KeyRetired, kid).await
+            })
+        })
+        .await
 }

@@ -4,13 +4,17 @@
 //! [`access`], [`sessions`], [`passkeys`], [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`document`] (with
 //! [`signature_keys`]) the file that [`apply`] reads and [`export`] prints, [`place`] where in it something stands.
 //! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
+//! Each transaction begins in [`acting`], which checks there that the actor still may do it.
 
 pub mod access;
+mod acting;
 pub mod api_keys;
 pub mod apis;
 pub mod apply;
 pub mod client_addresses;
 mod client_certificates;
+mod client_references;
+mod client_rows;
 pub mod clients;
 pub mod consents;
 pub mod document;
@@ -28,18 +32,15 @@ mod sieve;
 pub mod sign_up;
 pub mod signature_keys;
 
-use std::sync::{Arc, Mutex};
-
-use futures::future::BoxFuture;
 use serde::Serialize;
 
+pub use acting::By;
+use acting::{Needs, Recorder};
+
 use crate::domain::client_metadata;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::{ClientId, EventId, SessionId, UserId};
-use crate::env::Env;
 use crate::identity::password::{Hasher, PasswordError};
 use crate::keys::{KeyError, MasterKey};
-use crate::store::{Store, StoreError, Tx, events};
+use crate::store::{Store, StoreError};
 
 /// What operations need; cheap to clone.
 #[derive(Clone)]
@@ -47,22 +48,6 @@ pub struct Manager {
     pub store: Store,
     pub master: MasterKey,
     pub hasher: Hasher,
-}
-
-/// Who does it, and from where.
-#[derive(Clone, Debug)]
-pub struct By {
-    pub actor: Actor,
-    pub origin: Origin,
-    /// The browser session in which it is asked for.
-    pub session: Option<SessionId>,
-}
-
-impl By {
-    /// Somebody at the server's command line.
-    pub fn command_line() -> Self {
-        Self { actor: Actor::CommandLine, origin: Origin::default(), session: None }
-    }
 }
 
 /// A field that is wrong, and the sentence that says why.
@@ -110,8 +95,12 @@ pub enum ManageError {
     /// It disagrees with what is there; begins with the field where one is at fault.
     #[error("{0}")]
     Conflict(String),
-    #[error("your session has ended: sign in again")]
+    /// The session in which it was asked for has ended, or its user is disabled or gone.
+    #[error("your session has ended, and nothing was changed: sign in again")]
     SessionEnded,
+    /// Who asked for it is no administrator, or is one no longer.
+    #[error("you are not an administrator any more, and nothing was changed: ask an administrator to do it")]
+    NotAdministrator,
     /// The account was made by signing up, and the change would give it rights or groups.
     #[error(
         "{}{username} was created by signing up. It gets no rights, no groups and, by a document, no password and no verified \
@@ -153,78 +142,6 @@ fn listed(errors: &[FieldError]) -> String {
 }
 
 pub type Result<T> = std::result::Result<T, ManageError>;
-
-impl Manager {
-    /// One transaction, rolled back whatever it is refused for.
-    async fn transact<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static,
-    {
-        let refusal: Arc<Mutex<Option<ManageError>>> = Arc::default();
-        let slot = refusal.clone();
-        let done = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    match work(tx).await {
-                        Ok(value) => Ok(value),
-                        Err(ManageError::Store(error)) => Err(error),
-                        Err(refused) => {
-                            // The store rolls back for an error of its own alone; this one is never seen.
-                            if let Ok(mut slot) = slot.lock() {
-                                *slot = Some(refused);
-                            }
-                            Err(StoreError::Taken)
-                        }
-                    }
-                })
-            })
-            .await;
-        done.map_err(|error| {
-            let refused = refusal.lock().ok().and_then(|mut slot| slot.take());
-            refused.unwrap_or(ManageError::Store(error))
-        })
-    }
-
-    fn recorder(&self, by: &By) -> Recorder {
-        Recorder { env: self.store.env().clone(), by: by.clone() }
-    }
-}
-
-/// Writes audit events for one actor.
-#[derive(Clone)]
-struct Recorder {
-    env: Env,
-    by: By,
-}
-
-impl Recorder {
-    fn event(&self, kind: EventKind, user: Option<UserId>, client: Option<&ClientId>, detail: String) -> Event {
-        Event {
-            id: EventId(self.env.uuid()),
-            at: self.env.now(),
-            kind,
-            actor: self.by.actor.clone(),
-            user,
-            client: client.cloned(),
-            origin: self.by.origin.clone(),
-            detail,
-        }
-    }
-
-    async fn user(&self, tx: &Tx, kind: EventKind, user: UserId, detail: impl Into<String>) -> Result<()> {
-        Ok(events::insert(tx, &self.event(kind, Some(user), None, detail.into())).await?)
-    }
-
-    async fn client(&self, tx: &Tx, kind: EventKind, client: &ClientId, detail: impl Into<String>) -> Result<()> {
-        Ok(events::insert(tx, &self.event(kind, None, Some(client), detail.into())).await?)
-    }
-
-    async fn other(&self, tx: &Tx, kind: EventKind, detail: impl Into<String>) -> Result<()> {
-        Ok(events::insert(tx, &self.event(kind, None, None, detail.into())).await?)
-    }
-}
 
 /// The names of the members in which two documents differ.
 fn differing<T: Serialize>(before: &T, after: &T) -> Vec<String> {

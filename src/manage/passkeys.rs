@@ -2,7 +2,7 @@
 //! and use them; [`super::access`], which removes all of them.
 
 use super::access::Removed;
-use super::{By, ManageError, Manager, Result};
+use super::{By, ManageError, Manager, Needs, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
@@ -15,9 +15,8 @@ pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
 
 /// Removes one of a user's passkeys and ends what it opened; returns the sessions and grants that ended.
 pub async fn remove(manager: &Manager, by: &By, user: UserId, id: PasskeyId) -> Result<Removed> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::AdministratorFor(user), move |tx, recorder| {
             Box::pin(async move {
                 let ended = passkey_end::one(tx, user, id).await?;
                 let ended = ended.ok_or_else(|| ManageError::NotFound(format!("passkey {id} of that user")))?;

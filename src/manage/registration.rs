@@ -4,13 +4,16 @@
 //!
 //! Next door: [`super::clients`], what an administrator does; `protocol::registration`, what may be registered.
 
-use super::clients::{add_in, blank, remove_in, save_in};
-use super::{By, ManageError, Manager, Result};
+use super::clients::{add_in, blank, keep_named, remove_in, save_in};
+use super::{By, ManageError, Manager, Needs, Result};
 use crate::domain::client::{Client, Registered};
-use crate::domain::client_metadata::{ClientMetadata, GrantType};
+use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::{Actor, EventKind, Origin};
 use crate::domain::ids::{ClientId, InitialAccessId};
 use crate::domain::secret::{Digest, Secret, SecretKind};
+use crate::protocol::error::OAuthError;
+use crate::protocol::registration::Policy;
+use crate::store::exclusive::{self, Exclusive};
 use crate::store::initial_access::{self, InitialAccess};
 use crate::store::{Store, StoreError, Tx, apis, clients, settings};
 
@@ -30,6 +33,8 @@ pub enum Refused {
     Token,
     /// There are as many clients of this kind as the settings allow.
     Full,
+    /// The policy does not allow it to the client as it is now.
+    Policy(OAuthError),
 }
 
 /// Makes a client out of what it said, and the token of its registration. `access` is the initial access token's digest
@@ -39,7 +44,7 @@ pub async fn register(
     origin: Origin,
     meta: ClientMetadata,
     access: Option<Digest>,
-    most: u64,
+    policy: &Policy,
 ) -> Result<std::result::Result<(Client, Secret), Refused>> {
     let env = manager.store.env();
     let id = ClientId::parse(&env.uuid().simple().to_string());
@@ -49,12 +54,12 @@ pub async fn register(
     client.registered = Registered::Dynamically;
     client.registration_token = Some(SecretKind::Registration.digest(token.expose()));
     give_secret(manager, &mut client)?;
-    let recorder = manager.recorder(&By { actor: Actor::Anonymous, origin, session: None });
+    let (store, policy) = (manager.store.clone(), policy.clone());
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::Anonymous, origin, move |tx, recorder| {
             Box::pin(async move {
                 settings::put(tx, TURN, "").await?;
-                if clients::count_registered(tx.conn(), Registered::Dynamically).await? >= most {
+                if clients::count_registered(tx.conn(), Registered::Dynamically).await? >= policy.clients {
                     return Ok(Err(Refused::Full));
                 }
                 if let Some(access) = &access
@@ -62,35 +67,43 @@ pub async fn register(
                 {
                     return Ok(Err(Refused::Token));
                 }
-                client.meta.resolve_own_scopes(None, &apis::all(tx.conn()).await?);
-                add_in(tx, &recorder, &client).await?;
+                keep_named(tx, &client.meta).await?;
+                client.meta.resolve_own_scopes(None, policy.scopes(), &apis::all(tx.conn()).await?);
+                add_in(tx, &recorder.of_a_stranger(&store), &client).await?;
                 Ok(Ok((client, token)))
             })
         })
         .await
 }
 
-/// Replaces what a client says of itself (RFC 7592 §2.2); what an administrator has given it is not its to lose. Nothing
-/// where `token` is not (or no more) the client's.
+/// Replaces what a client says of itself (RFC 7592 §2.2); what an administrator has given it is not its to lose. The policy
+/// decides by the client as it is in this transaction: what an administrator has taken away since the request came does
+/// not come back.
 pub async fn replace(
     manager: &Manager,
     origin: Origin,
     id: &ClientId,
     token: Digest,
     meta: ClientMetadata,
-) -> Result<Option<Client>> {
-    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin, session: None });
-    let (id, giver) = (id.clone(), manager.clone());
+    policy: &Policy,
+) -> Result<std::result::Result<Client, Refused>> {
+    let (id, giver, policy) = (id.clone(), manager.clone(), policy.clone());
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::Client(id.clone()), origin, move |tx, recorder| {
             Box::pin(async move {
-                let Some(before) = own(tx, &id, &token).await? else { return Ok(None) };
+                // Before the client, whose policies for tokens of others stay as they are.
+                apis::keep(tx).await?;
+                let Some(before) = own(tx, &id, &token).await? else { return Ok(Err(Refused::Token)) };
                 let mut after = before.clone();
-                after.meta = with_what_was_given(meta, &before.meta);
-                after.meta.resolve_own_scopes(Some(&before.meta), &apis::all(tx.conn()).await?);
+                after.meta = meta.with_administrators_members(&before.meta);
+                if let Err(error) = policy.hold(&mut after.meta, Some(&before.meta)) {
+                    return Ok(Err(Refused::Policy(error)));
+                }
+                let apis = apis::all(tx.conn()).await?;
+                after.meta.resolve_own_scopes(Some(&before.meta), policy.scopes(), &apis);
                 give_secret(&giver, &mut after)?;
-                save_in(tx, &recorder, &before, &after).await?;
-                Ok(Some(after))
+                save_in(tx, &recorder.of_a_stranger(&giver.store), &before, &after).await?;
+                Ok(Ok(after))
             })
         })
         .await
@@ -98,36 +111,23 @@ pub async fn replace(
 
 /// Ends a client and everything issued to it (RFC 7592 §2.3); whether the token was its own.
 pub async fn end(manager: &Manager, origin: Origin, id: &ClientId, token: Digest) -> Result<bool> {
-    let recorder = manager.recorder(&By { actor: Actor::Client(id.clone()), origin, session: None });
-    let id = id.clone();
+    let (id, store) = (id.clone(), manager.store.clone());
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::Client(id.clone()), origin, move |tx, recorder| {
             Box::pin(async move {
-                let Some(client) = own(tx, &id, &token).await? else { return Ok(false) };
-                remove_in(tx, &recorder, &client).await?;
-                Ok(true)
+                remove_in(tx, &recorder.of_a_stranger(&store), &id, |client| is_own(client, &token)).await
             })
         })
         .await
 }
 
 async fn own(tx: &Tx, id: &ClientId, token: &Digest) -> Result<Option<Client>> {
-    let client = clients::hold(tx, id).await?;
-    Ok(client.filter(|client| client.registration_token == Some(*token)))
+    Ok(clients::lock_for_update(tx, id).await?.filter(|client| is_own(client, token)))
 }
 
-/// The members that only administrators set, as they were.
-fn with_what_was_given(mut meta: ClientMetadata, before: &ClientMetadata) -> ClientMetadata {
-    meta.consent = before.consent;
-    meta.require_pkce = before.require_pkce;
-    meta.access_token_format = before.access_token_format;
-    if meta.allows(GrantType::TokenExchange) {
-        meta.token_exchange.clone_from(&before.token_exchange);
-    }
-    if meta.allows(GrantType::JwtBearer) {
-        meta.jwt_bearer.clone_from(&before.jwt_bearer);
-    }
-    meta
+/// Whether `token` manages the client, which an administrator may have disabled.
+fn is_own(client: &Client, token: &Digest) -> bool {
+    !client.disabled && client.registration_token == Some(*token)
 }
 
 fn give_secret(manager: &Manager, client: &mut Client) -> Result<()> {
@@ -148,13 +148,19 @@ pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
     if clients::unused(manager.store.read(), before, 1).await?.is_empty() {
         return Ok(0);
     }
-    let recorder = manager.recorder(&By { actor: Actor::System, origin: Origin::default(), session: None });
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::System, Origin::default(), move |tx, recorder| {
             Box::pin(async move {
+                // Nobody locks several clients meanwhile; one that is used or changed by now stays.
+                apis::keep(tx).await?;
+                exclusive::lock(tx, Exclusive::Clients).await?;
                 let unused = clients::unused(tx.conn(), before, BATCH).await?;
-                for client in &unused {
-                    remove_in(tx, &recorder, client).await?;
+                for id in &unused {
+                    if clients::lock_for_update(tx, id).await?.is_some()
+                        && clients::is_unused(tx.conn(), id, before).await?
+                    {
+                        remove_in(tx, &recorder, id, |_| true).await?;
+                    }
                 }
                 Ok(unused.len())
             })
@@ -185,9 +191,9 @@ pub async fn create_access(
     let id = InitialAccessId(env.uuid());
     let access = InitialAccess { id, uses_left: uses, created_at: now, expires_at: now.plus_seconds(seconds) };
     let digest = SecretKind::InitialAccess.digest(token.expose());
-    let (row, recorder) = (access.clone(), manager.recorder(by));
+    let row = access.clone();
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 initial_access::insert(tx, &digest, &row).await?;
                 recorder.other(tx, EventKind::InitialAccessCreated, row.id.to_string()).await
@@ -203,9 +209,8 @@ pub async fn accesses(store: &Store) -> std::result::Result<Vec<InitialAccess>, 
 }
 
 pub async fn revoke_access(manager: &Manager, by: &By, id: InitialAccessId) -> Result<()> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 if !initial_access::delete(tx, id).await? {
                     return Err(ManageError::NotFound(format!("registration token {id}")));

@@ -2,7 +2,7 @@
 //! that makes the administrator, so that of two browsers with it one wins. Next door: `web::pages::setup`, its page.
 
 use super::people::{self, NewPerson};
-use super::{By, ManageError, Manager, Result};
+use super::{ManageError, Manager, Result};
 use crate::domain::event::{Actor, Origin};
 use crate::domain::secret::{Secret, SecretKind, base64url};
 use crate::domain::user::User;
@@ -35,10 +35,9 @@ pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, Sto
 pub async fn finish(manager: &Manager, origin: Origin, token: &str, mut new: NewPerson) -> Result<User> {
     new.admin = true;
     let (user, groups) = people::prepared(manager, new).await?;
-    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin, session: None });
     let digest = kept(token);
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::User(user.id), origin, move |tx, recorder| {
             Box::pin(async move {
                 if !settings::take(tx, SETTING, &digest).await? || rows::any_admin(tx.conn()).await? {
                     return Err(ManageError::NotFound("set-up link that is unused".to_owned()));

@@ -7,7 +7,7 @@
 //! marked as self-registered, so that no administrator gives it rights without knowing ([`super::access`]).
 
 use super::people::{self, NewPerson};
-use super::{By, FieldError, ManageError, Manager, Result};
+use super::{FieldError, ManageError, Manager, Result};
 use crate::domain::event::{Actor, Origin};
 use crate::domain::secret::Secret;
 use crate::domain::user::{Profile, User};
@@ -48,9 +48,8 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<
     let (mut user, groups) = people::prepared(manager, new).await?;
     user.email_unproven = user.profile.email.is_some();
     user.self_registered = true;
-    let recorder = manager.recorder(&By { actor: Actor::User(user.id), origin, session: None });
     manager
-        .transact(move |tx| {
+        .transact_as(Actor::User(user.id), origin, move |tx, recorder| {
             Box::pin(async move {
                 if rows::are_self_registered(tx.conn(), most).await? {
                     return Err(ManageError::Full);

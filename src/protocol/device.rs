@@ -25,7 +25,7 @@ use crate::domain::session::Session;
 use crate::domain::version::{Versioned, Versions};
 use crate::store::authorizations::{self, Lock};
 use crate::store::quotas::{self, Kind};
-use crate::store::{StoreError, consents, device_codes, events, session_uses};
+use crate::store::{StoreError, consents, device_codes, events, session_uses, versions};
 
 /// RFC 8628 §3.2.
 #[derive(Serialize)]
@@ -198,7 +198,14 @@ impl Provider {
         let (user, session, code, asked) = (session.user, session.id, request.user_code, request.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                // Locked until it is decided: whatever ends the session from now on finds what depends on it.
+                // Locked until it is decided: whatever ends the session from now on finds what depends on it, and a
+                // client that is deleted from now on takes this consent along.
+                let of_user = [Versioned::User(user)];
+                let lives = Some((session, tx.now()));
+                if authorizations::versions(tx.conn(), &of_user, lives, Lock::Shared).await?.is_none() {
+                    return Ok(Answered::SignedOut);
+                }
+                versions::lock_client(tx, &asked.client).await?;
                 let all = authorization.versioned();
                 let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
                 let Some(versions) = now else { return Ok(Answered::SignedOut) };

@@ -134,7 +134,7 @@ fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
+            StoreError::Unavailable(_) | StoreError::Changed => {
                 Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string())
             }
             StoreError::Newer(_)

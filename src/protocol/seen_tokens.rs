@@ -1,5 +1,6 @@
 //! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry, and
-//! everything that can be revoked, is asked each time; a token is verified anew when keys, clients or APIs have changed.
+//! everything that can be revoked, is asked each time; a token is verified anew when keys, APIs or its clients have
+//! changed.
 //!
 //! JWTs alone. An opaque token is a row, which is what says that it is good. Next door: [`super::access_token`].
 
@@ -23,8 +24,10 @@ struct Seen {
     verified: Arc<Verified>,
     /// `Keyring::generation` from before it was verified.
     keys: u64,
-    /// As the clients and APIs were that its permissions were narrowed to.
-    epochs: (u64, u64),
+    /// As the APIs were that its permissions were narrowed to.
+    apis: u64,
+    /// How often its client, and those through which it came, had changed before it was verified.
+    clients: u64,
 }
 
 impl Default for SeenTokens {
@@ -39,16 +42,22 @@ impl Provider {
         if token.starts_with(SecretKind::AccessToken.prefix()) {
             return Ok(self.verify_access_token(token).await?.map(Arc::new));
         }
-        let (keys, epochs) = (self.keys.generation(), self.store.authority().client_and_api_epochs());
+        let authority = self.store.authority();
+        let (keys, apis, changes) = (self.keys.generation(), authority.api_epoch(), authority.client_changes());
+        let clients = |token: &Verified| {
+            let of = &token.authorization;
+            changes.of(std::iter::once(&of.client).chain(&of.through))
+        };
         let Digest(digest) = SecretKind::AccessToken.digest(token);
         if let Some(seen) = self.seen_tokens.0.get(&digest)
-            && (seen.keys, seen.epochs) == (keys, epochs)
+            && (seen.keys, seen.apis, seen.clients) == (keys, apis, clients(&seen.verified))
         {
             return Ok(Some(seen.verified).filter(|verified| self.still_stands(verified)));
         }
         let verified = self.verify_access_token(token).await?.map(Arc::new);
         if let Some(verified) = &verified {
-            self.seen_tokens.0.insert(digest, Seen { verified: verified.clone(), keys, epochs });
+            let clients = clients(verified);
+            self.seen_tokens.0.insert(digest, Seen { verified: verified.clone(), keys, apis, clients });
         }
         Ok(verified)
     }

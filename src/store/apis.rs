@@ -30,6 +30,12 @@ pub async fn lock(tx: &Tx) -> Result<()> {
     exclusive::lock(tx, Exclusive::Apis).await
 }
 
+/// Keeps the APIs as they are until the transaction ends, as others may at the same time: for what is written by what they
+/// are. Taken before any client is locked.
+pub async fn keep(tx: &Tx) -> Result<()> {
+    exclusive::keep(tx, Exclusive::Apis).await
+}
+
 /// Makes an API be as `api` says, new or not.
 pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
     if row::Entity::find_by_id(api.identifier.as_str()).one(tx.conn()).await?.is_none() {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 pub use following::MAX_SILENCE;
 
 use super::feed::reader::Reader;
-use super::kept::Kept;
+use super::kept::{Counts, Kept, Snapshot};
 use super::key_uses::KeyUses;
 use super::revocations::Revocations;
 use super::{Result, Store, api_keys, apis, client_certificates, clients, people, signature_keys, versions};
@@ -42,9 +42,10 @@ pub struct KnownClient {
 }
 
 pub struct Authority {
-    /// Client by id with the epoch it was read in; an entry of an older epoch is read again.
+    /// Client by id with the changes of its stripe from before it was read; after another change it is read again. One that
+    /// strangers change makes few others be read again.
     clients: Cache<ClientId, (u64, KnownClient)>,
-    client_epoch: AtomicU64,
+    client_changes: Counts,
     apis: RwLock<Option<Arc<Vec<Api>>>>,
     api_epoch: AtomicU64,
     people: Kept<UserId, Person>,
@@ -71,7 +72,7 @@ impl Authority {
     pub(super) fn new() -> Self {
         Self {
             clients: Cache::new(MOST_KEPT),
-            client_epoch: AtomicU64::new(0),
+            client_changes: Counts::new(),
             apis: RwLock::default(),
             api_epoch: AtomicU64::new(0),
             people: Kept::new(MOST_KEPT),
@@ -127,9 +128,8 @@ impl Authority {
     /// # Errors
     /// Where it is not in memory and the database does not answer.
     pub async fn known_client(&self, store: &Store, id: &ClientId) -> Result<KnownClient> {
-        let epoch = self.client_epoch.load(Ordering::SeqCst);
-        if let Some((read_in, client)) = self.clients.get(id)
-            && read_in == epoch
+        if let Some((read_at, client)) = self.clients.get(id)
+            && read_at == self.client_changes.of(id)
         {
             return Ok(client);
         }
@@ -147,18 +147,18 @@ impl Authority {
     }
 
     async fn read_client(&self, store: &Store, id: &ClientId) -> Result<KnownClient> {
-        // The epoch from before the reading: a change that came in between makes this entry old at once.
-        let epoch = self.client_epoch.load(Ordering::SeqCst);
+        // The count from before the reading: a change that came in between makes this entry old at once.
+        let changes = self.client_changes.of(id);
         let (client, version, settings_version) = clients::with_versions(store.read(), id).await?;
         let client = KnownClient { client: client.map(Arc::new), version, settings_version };
-        self.clients.insert(id.clone(), (epoch, client.clone()));
+        self.clients.insert(id.clone(), (changes, client.clone()));
         Ok(client)
     }
 
-    /// Another value whenever a client or an API has changed: what was computed from them is computed anew.
+    /// How often clients have changed so far: what was computed from some of them is computed anew when theirs have.
     #[must_use]
-    pub fn client_and_api_epochs(&self) -> (u64, u64) {
-        (self.client_epoch.load(Ordering::SeqCst), self.api_epoch.load(Ordering::SeqCst))
+    pub fn client_changes(&self) -> Snapshot {
+        self.client_changes.snapshot()
     }
 
     /// Forgets what this node has in memory of a client and of the APIs: the database has newer versions of them.

@@ -102,16 +102,23 @@ pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
     versions::settings_changed(tx, &client.id).await
 }
 
-/// Writes every column of a client that exists.
+/// Writes every column of a client that exists and whose settings are still those of the version it was read in.
+///
+/// # Errors
+/// [`StoreError::Changed`] where they are not, or where it was read without its version: what somebody else has changed
+/// since would be undone.
 pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
+    if !versions::settings_changed_since(tx, &client.id, client.settings_version).await? {
+        return Err(StoreError::Changed);
+    }
     let model = row(client)?.into_active_model().reset_all();
     row::Entity::update_many().set(model).filter(row::Column::Id.eq(client.id.as_str())).exec(tx.conn()).await?;
-    versions::settings_changed(tx, &client.id).await
+    Ok(())
 }
 
 pub async fn delete(tx: &Tx, id: &ClientId) -> Result<()> {
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
-    versions::settings_changed(tx, id).await
+    versions::settings_changed(tx, id).await.map(drop)
 }
 
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option<Client>> {
@@ -131,9 +138,16 @@ pub(super) async fn with_versions<C: ConnectionTrait>(conn: &C, id: &ClientId) -
     Ok((client, version, settings_version))
 }
 
-/// The same, which nobody else changes or removes until the transaction ends.
-pub async fn hold(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
-    row::Entity::find_by_id(id.as_str()).lock_exclusive().one(tx.conn()).await?.map(Client::try_from).transpose()
+/// The same, which nobody else changes or removes until the transaction ends. Who locks several locks them in the order of
+/// their ids.
+pub async fn lock_for_update(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
+    let found = row::Entity::find_by_id(id.as_str()).lock_exclusive().one(tx.conn()).await?;
+    let Some(client) = found.map(Client::try_from).transpose()? else { return Ok(None) };
+    // Changed by holders of the row's lock alone, so that these are those of the row.
+    let of = [Versioned::Client(id.clone()), Versioned::ClientSettings(id.clone())];
+    let versions = versions::read(tx.conn(), &of).await?;
+    let version = |at: usize| versions.get(at).copied().unwrap_or_default();
+    Ok(Some(Client { version: version(0), settings_version: version(1), ..client }))
 }
 
 /// What a list of clients shows.
@@ -213,8 +227,17 @@ pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> 
 
 /// Some of those that registered themselves, were not changed since and hold nothing: nobody's consent, no grant, no API
 /// key. Without these they have signed nobody in, and let no program through a gate.
-pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<Client>> {
-    let found = row::Entity::find()
+pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<ClientId>> {
+    ids(unused_since(since).limit(most), conn).await
+}
+
+/// Whether a client is one of those.
+pub async fn is_unused<C: ConnectionTrait>(conn: &C, id: &ClientId, since: Timestamp) -> Result<bool> {
+    Ok(!ids(unused_since(since).filter(row::Column::Id.eq(id.as_str())), conn).await?.is_empty())
+}
+
+fn unused_since(since: Timestamp) -> Select<row::Entity> {
+    row::Entity::find()
         .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))
         .filter(row::Column::UpdatedAt.lt(since.0))
         .filter(row::Column::Id.not_in_subquery(consents::clients()))
@@ -222,28 +245,46 @@ pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -
         // An administrator has made it one of ours since: nobody is asked for consent any more.
         .filter(row::Column::Metadata.not_like("%\"consent\":\"trusted\"%"))
         .filter(row::Column::Id.not_in_subquery(api_keys::clients()))
-        .limit(most)
-        .all(conn)
-        .await?;
-    found.into_iter().map(Client::try_from).collect()
 }
 
-/// Those that may ask for a scope of an API.
-pub async fn with_scopes_of(tx: &Tx, api: &ApiId) -> Result<Vec<Client>> {
+async fn ids<C: ConnectionTrait>(query: Select<row::Entity>, conn: &C) -> Result<Vec<ClientId>> {
+    let mut found: Vec<String> = query.select_only().column(row::Column::Id).into_tuple().all(conn).await?;
+    found.sort_unstable();
+    let parsed = |id: &String| ClientId::parse(id).map_err(|_| StoreError::Corrupt { table: "client", column: "id" });
+    found.iter().map(parsed).collect()
+}
+
+/// Those that may ask for a scope of an API, in the order in which they are locked.
+pub async fn with_scopes_of(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
-    let found = with_part_in_metadata(tx, &named).await?;
-    Ok(found.into_iter().filter(|client| client.meta.api_scopes.has_api(api)).collect())
+    with_in_metadata(tx, &named, |client| client.meta.api_scopes.has_api(api)).await
 }
 
-/// Those that may ask for a scope of that name, which is of no API.
-pub async fn with_general_scope(tx: &Tx, scope: &str) -> Result<Vec<Client>> {
-    let found = with_part_in_metadata(tx, scope).await?;
-    Ok(found.into_iter().filter(|client| client.meta.scope.contains(scope)).collect())
+/// Those that may ask for a scope of that name, which is of no API, in the order in which they are locked.
+pub async fn with_general_scope(tx: &Tx, scope: &str) -> Result<Vec<ClientId>> {
+    with_in_metadata(tx, scope, |client| client.meta.scope.contains(scope)).await
 }
 
-async fn with_part_in_metadata(tx: &Tx, part: &str) -> Result<Vec<Client>> {
-    let found = row::Entity::find().filter(row::Column::Metadata.like(with_part(part))).all(tx.conn()).await?;
-    found.into_iter().map(Client::try_from).collect()
+/// Those that may exchange tokens of a client, in the order in which they are locked.
+pub async fn with_policy_for(tx: &Tx, other: &ClientId) -> Result<Vec<ClientId>> {
+    let named = json(&other.as_str(), "client", "id")?;
+    let names = |client: &Client| client.meta.token_exchange.iter().any(|policy| policy.client == *other);
+    with_in_metadata(tx, &format!("\"client\":{named}"), names).await
+}
+
+/// Those in whose metadata `part` stands and that are `meant`. They are not locked: whoever changes them looks again.
+async fn with_in_metadata(tx: &Tx, part: &str, meant: impl Fn(&Client) -> bool) -> Result<Vec<ClientId>> {
+    let query = row::Entity::find().filter(row::Column::Metadata.like(with_part(part)));
+    let mut found = Vec::new();
+    for row in query.all(tx.conn()).await? {
+        let client = Client::try_from(row)?;
+        if meant(&client) {
+            found.push(client.id);
+        }
+    }
+    // Here, as each engine sorts in its own way.
+    found.sort();
+    Ok(found)
 }
 
 /// How many are turned off.

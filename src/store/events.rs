@@ -70,12 +70,20 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
     Ok(())
 }
 
+/// Records what a client that registered itself did, as often in a day as `quotas` allow; further events are logged only.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_of_stranger(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
+    insert_counted(tx, store, event, &[Kind::RegistrationEvent]).await
+}
+
 /// Records that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
-    insert_counted(store, event, &[Kind::FailureEvent]).await
+    write_counted(store, event, &[Kind::FailureEvent]).await
 }
 
 /// Records that a budget of tries has run out: the first refusal of its window. A flood of other failures does not hide it,
@@ -84,32 +92,31 @@ pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
 /// # Errors
 /// Where the database does not answer.
 pub async fn insert_end_of_budget(store: &Store, event: Event) -> Result<()> {
-    insert_counted(store, event, &[Kind::FailureEvent, Kind::BudgetEvent]).await
+    write_counted(store, event, &[Kind::FailureEvent, Kind::BudgetEvent]).await
+}
+
+async fn write_counted(store: &Store, event: Event, kinds: &'static [Kind]) -> Result<()> {
+    let counting = store.clone();
+    store.write(move |tx| Box::pin(async move { insert_counted(tx, &counting, &event, kinds).await })).await
 }
 
 /// Inserts the event where one of `kinds` has room for it.
-async fn insert_counted(store: &Store, event: Event, kinds: &[Kind]) -> Result<()> {
+async fn insert_counted(tx: &Tx, store: &Store, event: &Event, kinds: &[Kind]) -> Result<()> {
     let until = event.at.plus_seconds(DAY_SECONDS);
-    let entry = |kind: &Kind| store.quota_entry(*kind, event.id.0, &event.origin.address, until);
-    let entries: Vec<quotas::Entry> = kinds.iter().map(entry).collect();
-    let write = store.write(move |tx| {
-        Box::pin(async move {
-            for entry in &entries {
-                if quotas::admit(tx, entry).await? {
-                    return insert(tx, &event).await;
-                }
-            }
-            tracing::warn!(
-                kind = event.kind.name(),
-                address = %event.origin.address,
-                user = event.user.map(tracing::field::display),
-                detail = event.detail,
-                "too many such events today: this one is not kept"
-            );
-            Ok(())
-        })
-    });
-    write.await
+    for kind in kinds {
+        if quotas::admit(tx, &store.quota_entry(*kind, event.id.0, &event.origin.address, until)).await? {
+            return insert(tx, event).await;
+        }
+    }
+    tracing::warn!(
+        kind = event.kind.name(),
+        address = %event.origin.address,
+        user = event.user.map(tracing::field::display),
+        client = event.client.as_ref().map(tracing::field::display),
+        detail = event.detail,
+        "too many such events today: this one is not kept"
+    );
+    Ok(())
 }
 
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::Result;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::signature_key::KeyId;
 
@@ -39,10 +39,20 @@ impl Striped for Digest {
 }
 
 impl Striped for KeyId {
-    /// Names are chosen by people: the last letters differ most.
     fn stripe(&self) -> u8 {
-        self.as_str().bytes().fold(0, |sum: u8, byte| sum.rotate_left(3) ^ byte)
+        of_name(self.as_str())
     }
+}
+
+impl Striped for ClientId {
+    fn stripe(&self) -> u8 {
+        of_name(self.as_str())
+    }
+}
+
+/// Names are chosen by people: the last letters differ most.
+fn of_name(name: &str) -> u8 {
+    name.bytes().fold(0, |sum: u8, byte| sum.rotate_left(3) ^ byte)
 }
 
 /// The stripes in which something has changed.
@@ -65,10 +75,48 @@ impl<'a, K: Striped + 'a> FromIterator<&'a K> for Stripes {
     }
 }
 
+/// How many changes each stripe has seen.
+pub(super) struct Counts([AtomicU64; STRIPES]);
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// Another number whenever something in the stripe of `key` has changed.
+    pub(super) fn of(&self, key: &impl Striped) -> u64 {
+        self.0.get(usize::from(key.stripe())).map(|count| count.load(Ordering::SeqCst)).unwrap_or_default()
+    }
+
+    /// All of them as they are now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot(Box::new(std::array::from_fn(|at| self.0.get(at).map_or(0, |count| count.load(Ordering::SeqCst)))))
+    }
+
+    pub(super) fn changed(&self, stripes: &Stripes) {
+        for stripe in &stripes.0 {
+            if let Some(count) = self.0.get(usize::from(*stripe)) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// How many changes each stripe had seen.
+pub struct Snapshot(Box<[u64; STRIPES]>);
+
+impl Snapshot {
+    /// The changes of the stripes of `keys` together: another number as soon as one of them has changed.
+    pub fn of<'a, K: Striped + 'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> u64 {
+        let of = |key: &K| self.0.get(usize::from(key.stripe())).copied().unwrap_or_default();
+        keys.into_iter().map(of).sum()
+    }
+}
+
 pub(super) struct Kept<K, V> {
     /// With what its stripe's count was before it was read.
     entries: Cache<K, (u64, Arc<V>)>,
-    changes: [AtomicU64; STRIPES],
+    changes: Counts,
 }
 
 impl<K, V> Kept<K, V>
@@ -77,14 +125,13 @@ where
     V: Send + Sync + 'static,
 {
     pub(super) fn new(most: u64) -> Self {
-        Self { entries: Cache::new(most), changes: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { entries: Cache::new(most), changes: Counts::new() }
     }
 
     /// What is kept under `key`, or what `read` finds. What is not there is asked for again each time: what nobody has
     /// made up cannot push out what is used.
     pub(super) async fn get(&self, key: &K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
-        let changes = self.changes.get(usize::from(key.stripe())).map(|count| count.load(Ordering::SeqCst));
-        let changes = changes.unwrap_or_default();
+        let changes = self.changes.of(key);
         if let Some((read_at, value)) = self.entries.get(key)
             && read_at == changes
         {
@@ -99,18 +146,14 @@ where
     }
 
     pub(super) fn changed(&self, stripes: &Stripes) {
-        for stripe in &stripes.0 {
-            if let Some(count) = self.changes.get(usize::from(*stripe)) {
-                count.fetch_add(1, Ordering::SeqCst);
-            }
-        }
+        self.changes.changed(stripes);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, Stripes};
-    use crate::domain::ids::UserId;
+    use super::{Counts, Kept, Stripes};
+    use crate::domain::ids::{ClientId, UserId};
     use crate::store::Result;
 
     fn id(last: u8) -> UserId {
@@ -149,6 +192,21 @@ mod tests {
         kept.changed(&Stripes::from_iter(&[id(1)]));
         assert!(kept.get(&id(1), async { Ok(None) }).await.unwrap().is_none());
         assert_eq!(*kept.get(&id(1), found(2)).await.unwrap().unwrap(), 2);
+    }
+
+    /// A client that changes makes those of its stripe be read and verified again, and no others.
+    #[test]
+    fn a_change_is_counted_in_its_stripe_alone() {
+        let counts = Counts::new();
+        let before = counts.snapshot();
+        counts.changed(&Stripes::from_iter(&[id(1)]));
+        let after = counts.snapshot();
+        assert_ne!(before.of(&[id(1)]), after.of(&[id(1)]));
+        assert_ne!(before.of(&[id(2), id(1)]), after.of(&[id(2), id(1)]));
+        assert_eq!(before.of(&[id(2)]), after.of(&[id(2)]));
+        let clients: Vec<ClientId> = ["web", "app", "billing"].map(|id| ClientId::parse(id).unwrap()).to_vec();
+        counts.changed(&Stripes::from_iter(&clients[..1]));
+        assert_eq!(after.of(&clients[1..]), counts.snapshot().of(&clients[1..]));
     }
 
     #[test]

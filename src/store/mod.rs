@@ -99,6 +99,9 @@ pub enum StoreError {
          directly"
     )]
     TransactionPooler,
+    /// The row was changed, or was read without its version, since it was read.
+    #[error("somebody else has changed it meanwhile: try again")]
+    Changed,
     /// A unique value exists already.
     #[error("that value is taken")]
     Taken,

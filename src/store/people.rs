@@ -194,6 +194,23 @@ pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Resul
     found.map(User::try_from).transpose()
 }
 
+/// Those of these users that there are, whom no other transaction changes until this one ends. Locked in the order of their
+/// ids, so that two transactions that lock several do not wait for each other.
+pub async fn lock_all_for_update(tx: &Tx, ids: &[UserId]) -> Result<Vec<User>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    person::Entity::find()
+        .filter(person::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .order_by_asc(person::Column::Id)
+        .lock_exclusive()
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .map(User::try_from)
+        .collect()
+}
+
 /// The user, whom no other transaction changes until this one ends.
 pub async fn lock_for_update(tx: &Tx, id: UserId) -> Result<Option<User>> {
     person::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(User::try_from).transpose()

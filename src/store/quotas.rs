@@ -61,6 +61,8 @@ pub enum Kind {
     FailureEvent,
     /// An audit event of a budget of tries that has run out, beyond those.
     BudgetEvent,
+    /// An audit event of a client that registered itself, for a day.
+    RegistrationEvent,
 }
 
 impl Kind {
@@ -72,6 +74,7 @@ impl Kind {
             Self::ClientAssertion => "client_assertion",
             Self::FailureEvent => "failure_event",
             Self::BudgetEvent => "budget_event",
+            Self::RegistrationEvent => "registration_event",
         }
     }
 
@@ -88,6 +91,7 @@ impl Kind {
                 quotas.failure_events_per_address.div_ceil(RESERVED_SHARE),
                 quotas.failure_events.div_ceil(RESERVED_SHARE),
             ),
+            Self::RegistrationEvent => (quotas.registration_events_per_address, quotas.registration_events),
         }
     }
 }

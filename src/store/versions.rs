@@ -75,6 +75,23 @@ pub(super) async fn settings_changed(tx: &Tx, client: &ClientId) -> Result<()> {
     increment(tx, &Versioned::ClientSettings(client.clone())).await.map(drop)
 }
 
+/// The same for settings that were changed from those of version `read`. Returns false if they are no longer the present ones.
+pub(super) async fn settings_changed_since(tx: &Tx, client: &ClientId, read: i64) -> Result<bool> {
+    let key = Versioned::ClientSettings(client.clone()).key();
+    // Locks the row, and counts those that still have that version.
+    let locked = row::Entity::update_many()
+        .col_expr(row::Column::Version, Expr::value(read))
+        .filter(row::Column::Subject.eq(key))
+        .filter(row::Column::Version.eq(read))
+        .exec(tx.conn())
+        .await?;
+    if locked.rows_affected == 0 {
+        return Ok(false);
+    }
+    settings_changed(tx, client).await?;
+    Ok(true)
+}
+
 /// Ends everything of a user that is being deleted, and deletes the user's counters.
 pub(super) async fn end_user(tx: &Tx, user: UserId) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;

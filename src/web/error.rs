@@ -233,6 +233,14 @@ impl From<ManageError> for OAuthError {
             ManageError::Keys(error) => error.into(),
             ManageError::Full => Self::too_many("No more accounts can be made here for the moment."),
             ManageError::Busy => Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment."),
+            ManageError::NotAdministrator => Self::new(
+                ErrorCode::AccessDenied,
+                "You are not an administrator any more, and nothing was changed. Ask an administrator to do it.",
+            ),
+            ManageError::SessionEnded => Self::new(
+                ErrorCode::AccessDenied,
+                "Your session has ended, and nothing was changed. Sign in again and repeat it.",
+            ),
             error => Self::new(ErrorCode::InvalidRequest, error.to_string()),
         }
     }

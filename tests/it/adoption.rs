@@ -214,7 +214,7 @@ async fn a_session_that_was_ended_changes_nothing_more() {
     let user = taken.server.person("newadmin").await;
     let read = taken.server.app.store().read();
     let session = sessions::of_user(read, user.id, taken.server.app.env().now()).await.unwrap().remove(0);
-    let by = By { session: Some(session.id), ..By::command_line() };
+    let by = By::user(user.id, session.id, signet::domain::event::Origin::default());
     taken.apply(json!({ "username": "newadmin", "admin": true, "adopt": true })).await.unwrap();
     let manager = taken.server.app.manager();
     let password = signet::domain::secret::Secret::new(STRANGERS.to_owned());

@@ -284,3 +284,42 @@ async fn the_header_of_a_stranger_is_nothing() {
     assert_eq!(token(&server, "one", &handed_on(&one)).await.0, 401);
     assert_eq!(token(&server, "one", ":?:").await.0, 401, "it is not even read");
 }
+
+/// An ID token is bound to nothing, and gets nobody around what its client's access tokens are bound to.
+#[tokio::test]
+async fn an_id_token_of_a_bound_client_is_traded_only_for_a_bound_token() {
+    let server = server().await;
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let (own, other) = (Shown::self_signed("web"), Shown::self_signed("bound"));
+    let method = "self_signed_tls_client_auth";
+    let meta = json!({ "token_endpoint_auth_method": method, "jwks": jwks(&own), "scope": "openid email",
+                       "consent": "trusted", "tls_client_certificate_bound_access_tokens": true });
+    server.client("web", meta).await;
+    let service = |more: Value| {
+        let mut meta = json!({ "redirect_uris": [], "grant_types": ["client_credentials", grant],
+                               "scope": "openid email", "token_endpoint_auth_method": method, "jwks": jwks(&other),
+                               "token_exchange": [{ "client": "web", "impersonation": true }] });
+        meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        meta
+    };
+    server.client("unbound", service(json!({}))).await;
+    server.client("bound", service(json!({ "tls_client_certificate_bound_access_tokens": true }))).await;
+    let code = server.browser().sign_in(&server.authorize(&[("scope", "openid email")])).await["code"].clone();
+    let (status, tokens) = post(&server, "/oauth2/token", &handed_on(&own), &redeem(&code)).await;
+    assert_eq!(status, 200, "{tokens}");
+    for (client, status) in [("unbound", 400), ("bound", 200)] {
+        for (token, kind) in [("id_token", "id_token"), ("access_token", "access_token")] {
+            let kind = format!("urn:ietf:params:oauth:token-type:{kind}");
+            let form = [
+                ("grant_type", grant),
+                ("client_id", client),
+                ("subject_token", tokens[token].as_str().unwrap()),
+                ("subject_token_type", &kind),
+            ];
+            let answer = post(&server, "/oauth2/token", &handed_on(&other), &form).await;
+            assert_eq!(answer.0, status, "{client} {token}: {}", answer.1);
+            let bound = answer.1["access_token"].as_str().map(crate::token::claims).map(|claims| claims["cnf"].clone());
+            assert!(status == 400 || bound.is_some_and(|cnf| !cnf.is_null()), "{client} {token}");
+        }
+    }
+}

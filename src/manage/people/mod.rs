@@ -11,11 +11,11 @@ pub use super::sessions::{end_session, end_sessions};
 
 use self::save::Saved;
 use super::access::{Keep, Removed};
-use super::{By, FieldError, ManageError, Manager, Result, groups, profile};
+use super::{By, FieldError, ManageError, Manager, Needs, Result, groups, profile};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, User, Username};
-use crate::store::{Change, Stripes, Tx, people, sessions};
+use crate::store::{Change, Stripes, Tx, people};
 
 /// Somebody new.
 #[derive(Debug)]
@@ -38,9 +38,8 @@ pub struct PersonEdit {
 
 pub async fn create(manager: &Manager, by: &By, new: NewPerson) -> Result<User> {
     let (user, groups) = prepared(manager, new).await?;
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 add_in(tx, &recorder, &user, &groups).await?;
                 Ok(user)
@@ -73,7 +72,7 @@ pub struct Adoption {
 /// Changes the username, the claims and whether they administer.
 pub async fn update(manager: &Manager, by: &By, id: UserId, edit: PersonEdit) -> Result<User> {
     let username = checked(&edit.username, &edit.profile)?;
-    change(manager, by, id, None, move |user| {
+    change(manager, by, id, move |user| {
         user.username = username;
         // An address that an administrator wrote is vouched for.
         user.email_unproven &= user.profile.email == edit.profile.email;
@@ -86,7 +85,7 @@ pub async fn update(manager: &Manager, by: &By, id: UserId, edit: PersonEdit) ->
 /// Makes `names` be what somebody is in; groups that are missing are made.
 pub async fn set_groups(manager: &Manager, by: &By, id: UserId, names: &[String]) -> Result<User> {
     let saving = Saving { groups: Some(groups::checked(names)?), ..Saving::default() };
-    Ok(save(manager, by, id, saving, |_| {}).await?.0)
+    Ok(save(manager, by, Needs::AdministratorFor(id), id, saving, |_| {}).await?.0)
 }
 
 /// Adopts an account that a stranger made: removes every credential, session and grant of theirs and gives it rights.
@@ -103,7 +102,7 @@ pub async fn adopt(manager: &Manager, by: &By, id: UserId, adoption: Adoption) -
         None => None,
     };
     let saving = Saving { groups, adopt: true, ..Saving::default() };
-    let (user, saved) = save(manager, by, id, saving, move |user| {
+    let (user, saved) = save(manager, by, Needs::AdministratorFor(id), id, saving, move |user| {
         if let Some(claims) = adoption.profile {
             user.email_unproven &= user.profile.email == claims.email;
             user.profile = claims;
@@ -127,7 +126,8 @@ pub async fn reset(
 ) -> Result<(User, Removed)> {
     let hash = hashed(manager, password).await?;
     let saving = Saving { but, reset: Some(keep), ..Saving::default() };
-    let (user, saved) = save(manager, by, id, saving, move |user| user.password = Some(hash)).await?;
+    let needs = Needs::AdministratorFor(id);
+    let (user, saved) = save(manager, by, needs, id, saving, move |user| user.password = Some(hash)).await?;
     Ok((user, saved.removed.unwrap_or_default()))
 }
 
@@ -140,54 +140,47 @@ pub async fn set_password(
     keep: Option<SessionId>,
 ) -> Result<User> {
     let hash = hashed(manager, password).await?;
-    change(manager, by, id, keep, move |user| user.password = Some(hash)).await
+    let saving = Saving { but: keep, ..Saving::default() };
+    let needs = Needs::UserOrAdministrator(id);
+    Ok(save(manager, by, needs, id, saving, move |user| user.password = Some(hash)).await?.0)
 }
 
 pub async fn disable(manager: &Manager, by: &By, id: UserId) -> Result<User> {
-    change(manager, by, id, None, |user| user.disabled = true).await
+    change(manager, by, id, |user| user.disabled = true).await
 }
 
 pub async fn enable(manager: &Manager, by: &By, id: UserId) -> Result<User> {
-    change(manager, by, id, None, |user| user.disabled = false).await
+    change(manager, by, id, |user| user.disabled = false).await
 }
 
 pub async fn delete(manager: &Manager, by: &By, id: UserId) -> Result<()> {
-    let recorder = manager.recorder(by);
     manager
-        .transact(move |tx| {
+        .transact(by, Needs::AdministratorFor(id), move |tx, recorder| {
             Box::pin(async move {
-                let user = found(tx, id).await?;
+                let user = locked(tx, id).await?;
                 remove_in(tx, &recorder, &user).await
             })
         })
         .await
 }
 
-async fn change(
-    manager: &Manager,
-    by: &By,
-    id: UserId,
-    but: Option<SessionId>,
-    edit: impl FnOnce(&mut User) + Send + 'static,
-) -> Result<User> {
-    Ok(save(manager, by, id, Saving { but, ..Saving::default() }, edit).await?.0)
+async fn change(manager: &Manager, by: &By, id: UserId, edit: impl FnOnce(&mut User) + Send + 'static) -> Result<User> {
+    Ok(save(manager, by, Needs::AdministratorFor(id), id, Saving::default(), edit).await?.0)
 }
 
 async fn save(
     manager: &Manager,
     by: &By,
+    needs: Needs,
     id: UserId,
     saving: Saving,
     edit: impl FnOnce(&mut User) + Send + 'static,
 ) -> Result<(User, Saved)> {
-    let (recorder, session) = (manager.recorder(by), by.session);
     manager
-        .transact(move |tx| {
+        .transact(by, needs, move |tx, recorder| {
             Box::pin(async move {
                 tx.tell(Change::People(Stripes::from_iter(&[id]))).await?;
-                let locked = people::lock_for_update(tx, id).await?;
-                let before = locked.ok_or_else(|| ManageError::NotFound(format!("user {id}")))?;
-                by_session(tx, session).await?;
+                let before = locked(tx, id).await?;
                 if saving.adopt && !before.self_registered {
                     let text = format!("{} did not sign up, so there is nothing to adopt", before.username);
                     return Err(ManageError::Conflict(text));
@@ -199,14 +192,6 @@ async fn save(
             })
         })
         .await
-}
-
-/// Returns an error if the session in which the change was asked for has ended meanwhile, as by an adoption of its user.
-pub(super) async fn by_session(tx: &Tx, session: Option<SessionId>) -> Result<()> {
-    match session {
-        Some(session) if !sessions::hold(tx, session).await? => Err(ManageError::SessionEnded),
-        _ => Ok(()),
-    }
 }
 
 /// The username, where it and the claims keep the rules.
@@ -226,6 +211,6 @@ async fn hashed(manager: &Manager, password: Secret) -> Result<PasswordHash> {
     manager.hasher.hash(password).await.map_err(|error| ManageError::password("password", error))
 }
 
-async fn found(tx: &Tx, id: UserId) -> Result<User> {
-    people::by_id(tx.conn(), id).await?.ok_or_else(|| ManageError::NotFound(format!("user {id}")))
+async fn locked(tx: &Tx, id: UserId) -> Result<User> {
+    people::lock_for_update(tx, id).await?.ok_or_else(|| ManageError::NotFound(format!("user {id}")))
 }

@@ -314,7 +314,7 @@ mod tests {
                 (request.max_age, request.hinted) = (max_age, hinted);
             });
             let session = session(age);
-            match next_step(&request, Some(&session), &progress, &prior(allowed), NOW) {
+            match next_step(&request, Some(&session), &progress, &prior(allowed)) {
                 Step::Issue(for_whom) => {
                     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
                     prop_assert_eq!(for_whom.user, ALICE);

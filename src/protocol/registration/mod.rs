@@ -58,6 +58,10 @@ impl Provider {
         }
         let states_scope = said.contains_key("scope");
         let mut meta = read::metadata(said)?;
+        if let Some(had) = had {
+            // The rules judge the whole: a grant type may need a member that is an administrator's.
+            meta = meta.with_administrators_members(had);
+        }
         if !states_scope {
             // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
             meta.scope = policy.scopes().clone();

@@ -44,7 +44,10 @@ impl Policy {
     /// Takes what may be had and refuses the rest: scopes are cut to what is allowed (RFC 7591 §2: the server may), a
     /// grant type that is not allowed is an error, since the client could not work as it means to. What it `had` may stay:
     /// an administrator gave it, or the settings were others.
-    pub(super) fn hold(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
+    ///
+    /// # Errors
+    /// What RFC 7591 §3.2.2 answers, naming the member.
+    pub fn hold(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
         let may_use = |grant: &GrantType| self.grant_types.contains(grant) || had.is_some_and(|had| had.allows(*grant));
         if let Some(grant) = meta.grant_types.iter().find(|grant| !may_use(grant)) {
             let name = serde_json::to_value(grant).unwrap_or_default();

@@ -133,7 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::{KNOWN, members, metadata};
-    use crate::domain::client_metadata::ClientMetadata;
+    use crate::domain::client_metadata::{ADMINISTRATORS_MEMBERS, ClientMetadata};
 
     #[test]
     fn every_known_member_is_one_of_the_metadata() {
@@ -142,6 +142,17 @@ mod tests {
             let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
             assert!(!error.contains("unknown field"), "{name}: {error}");
         }
+    }
+
+    /// Whoever adds a member decides whose it is.
+    #[test]
+    fn every_member_is_the_clients_or_an_administrators() {
+        let error = serde_json::from_value::<ClientMetadata>(json!({ "?": 1 })).unwrap_err().to_string();
+        let mut all: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let mut listed: Vec<&str> = KNOWN.into_iter().chain(ADMINISTRATORS_MEMBERS).collect();
+        all.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(all, listed);
     }
 
     #[test]

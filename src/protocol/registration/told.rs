@@ -5,21 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::algorithms::ContentEncryption;
 use crate::domain::client::Client;
+use crate::domain::client_metadata::ADMINISTRATORS_MEMBERS;
 use crate::domain::secret::Secret;
 use crate::protocol::Provider;
 use crate::protocol::discovery::ENDPOINTS;
-
-/// Members that are ours alone.
-const OWN: [&str; 8] = [
-    "api_scopes",
-    "consent",
-    "require_pkce",
-    "token_exchange",
-    "jwt_bearer",
-    "access_token_format",
-    "refresh_token_rotation",
-    "refresh_token_grace",
-];
 
 impl Provider {
     /// What the client is told. Its secret is kept so that it can be told again; its token stays the same, since one that
@@ -48,7 +37,7 @@ impl Provider {
 fn metadata(client: &Client) -> Map<String, Value> {
     let meta = &client.meta;
     let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };
-    told.retain(|name, _| !OWN.contains(&name.as_str()));
+    told.retain(|name, _| !ADMINISTRATORS_MEMBERS.contains(&name.as_str()));
     told.insert("response_types".into(), json!(meta.response_types()));
     told.insert("scope".into(), meta.permissions().names().to_string().into());
     for (name, flag) in [

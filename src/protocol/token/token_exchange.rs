@@ -75,6 +75,8 @@ struct Presented {
     /// Whom it is for; nothing where it says so for nobody (an ID token).
     audience: Option<Audience>,
     expires_at: Timestamp,
+    /// Whether it or, of an ID token, its client's access tokens are bound to a certificate (RFC 8705 §3).
+    is_bound: bool,
     /// Its own name, where it has one.
     jti: Option<String>,
 }
@@ -107,8 +109,8 @@ impl Provider {
         };
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
-        if subject.authorization.bound_to.is_some() && asking.bound_to()?.is_none() {
-            // Whoever stole it could be rid of what it is bound to.
+        if subject.is_bound && asking.bound_to()?.is_none() {
+            // Whoever stole it could be rid of what it, or an access token of its client, is bound to.
             return Err(invalid("The subject token is bound, and is traded only for one that is."));
         }
         let Acting { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
@@ -128,6 +130,7 @@ impl Provider {
     async fn presented_access_token(&self, token: &str) -> Result<Option<Presented>> {
         let Some(verified) = self.verify_access_token(token).await? else { return Ok(None) };
         Ok(Some(Presented {
+            is_bound: verified.authorization.bound_to.is_some(),
             authorization: verified.authorization,
             audience: Some(verified.audience),
             expires_at: verified.expires_at,
@@ -193,7 +196,10 @@ impl Provider {
             of => known_version(of, &client, apis),
         });
         let is_active = self.store.authority().revocations().is_active(&authorization);
-        Ok(is_active.then_some(Presented { authorization, audience: None, expires_at: said.expires_at, jti: None }))
+        // An ID token is bound to nothing by itself, and is no way around what its client's tokens are bound to.
+        let is_bound = client.meta.tls_client_certificate_bound_access_tokens;
+        let expires_at = said.expires_at;
+        Ok(is_active.then_some(Presented { authorization, audience: None, expires_at, is_bound, jti: None }))
     }
 
     /// Who is to be named as acting for the subject, by the policy for this pair of clients.

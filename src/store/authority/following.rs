@@ -129,7 +129,7 @@ impl Authority {
         for change in [Change::Apis, Change::Keys, Change::Deliveries] {
             self.apply(&change, now);
         }
-        self.client_epoch.fetch_add(1, Ordering::SeqCst);
+        self.client_changes.changed(&Stripes::all());
         self.people.changed(&Stripes::all());
         self.api_keys.changed(&Stripes::all());
         self.signature_keys.changed(&Stripes::all());
@@ -159,9 +159,7 @@ impl Authority {
     /// Takes in one entry of the feed: this node's own as soon as it is committed, and all as they are read.
     pub(in super::super) fn apply(&self, change: &Change, now: Monotonic) {
         match change {
-            Change::Client(_) => {
-                self.client_epoch.fetch_add(1, Ordering::SeqCst);
-            }
+            Change::Client(id) => self.client_changes.changed(&Stripes::from_iter([id])),
             Change::Apis => {
                 self.api_epoch.fetch_add(1, Ordering::SeqCst);
                 *self.apis.write().unwrap_or_else(PoisonError::into_inner) = None;

@@ -10,6 +10,7 @@ use super::views::{PasskeyLine, PasskeysPage};
 use crate::domain::ids::PasskeyId;
 use crate::domain::passkey::Passkey;
 use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
+use crate::manage::ManageError;
 use crate::store::{passkeys, people};
 use crate::web::error::{ApiError, PageError, render};
 use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm, is_recent};
@@ -82,23 +83,31 @@ pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
 pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let renamed = match id.parse::<PasskeyId>() {
-        Ok(id) => app.passkeys.rename(app.store(), person.user.id, id, form.text("name")).await,
+        Ok(id) => app.passkeys.rename(app.store(), &person.session, id, form.text("name")).await,
         Err(_) => Ok(false),
     };
-    Ok(then(person, said(renamed.map_err(|error| person.error(error))?, "The passkey has its new name."), HERE))
+    Ok(then(person, said(renamed.map_err(|error| failed(person, error))?, "The passkey has its new name."), HERE))
 }
 
 /// Signs out wherever the passkey was used, here too where the last sign-in was with it.
 pub async fn delete(InPath(id): InPath<String>, form: RecentForm) -> Result<Response, PageError> {
     let (person, app) = (&form.person, form.person.app());
     let Ok(id) = id.parse::<PasskeyId>() else { return Ok(then(person, said(false, ""), HERE)) };
-    let removed = app.passkeys.remove(app.store(), person.user.id, id, person.visitor.origin.clone()).await;
-    let removed = removed.map_err(|error| person.error(error))?;
+    let removed = app.passkeys.remove(app.store(), &person.session, id, person.visitor.origin.clone()).await;
+    let removed = removed.map_err(|error| failed(person, error))?;
     if removed && person.session.passkey == Some(id) {
         sign_in::forget(&person.visitor).await?;
     }
     let text = "The passkey is removed. It no longer signs you in, and what was signed in with it is signed out.";
     Ok(then(person, said(removed, text), HERE))
+}
+
+/// What became of a passkey that could be neither renamed nor removed.
+fn failed(person: &SignedIn, error: PasskeyError) -> PageError {
+    match error {
+        PasskeyError::Store(error) => person.error(error),
+        _ => person.error(ManageError::SessionEnded),
+    }
 }
 
 fn said(done: bool, what: &str) -> Flash {

@@ -60,7 +60,7 @@ fn row(user: &User, groups: Vec<String>) -> PersonRow {
         name: visible(user.shown_name()),
         initials: initials(user.shown_name()),
         email: user.profile.email.as_deref().map(visible),
-        groups,
+        groups: groups.iter().map(|name| visible(name)).collect(),
         made: When::new(user.created_at.date()),
         admin: user.admin,
         disabled: user.disabled,
@@ -134,7 +134,7 @@ pub fn details(form: &AdminForm, profile: Profile) -> Profile {
 /// A box for each group there is.
 pub async fn group_choices(person: &SignedIn, ticked: &[String]) -> Result<Vec<Choice>, PageError> {
     let all = people::all_groups(person.app().store().read()).await.map_err(|error| person.error(error))?;
-    let choice = |name: String| Choice { selected: ticked.contains(&name), value: name.clone(), label: name };
+    let choice = |name: String| Choice { selected: ticked.contains(&name), label: visible(&name), value: name };
     Ok(all.into_iter().map(choice).collect())
 }
 

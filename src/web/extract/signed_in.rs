@@ -1,5 +1,6 @@
 //! Who is signed in, for a person's own pages and the console: nobody gets further than the sign-in page without a
-//! session, and nobody into the console who is no administrator now, whatever they were when they signed in.
+//! session, and nobody into the console who is no administrator now, whatever they were when they signed in. Of a form that
+//! is asked when its body has arrived, and once more by the transaction that writes (`manage::acting`).
 //!
 //! Next door: [`super::visitor`], the browser with or without a session.
 
@@ -12,12 +13,11 @@ use super::recent;
 use super::visitor::{Form, Visitor};
 use crate::app::App;
 use crate::domain::api::Api;
-use crate::domain::event::Actor;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::manage::By;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::people;
+use crate::store::{people, sessions};
 use crate::web::error::PageError;
 use crate::web::flash::Flash;
 use crate::web::urls;
@@ -51,7 +51,7 @@ impl SignedIn {
 
     /// Who does what is asked for here.
     pub fn by(&self) -> By {
-        By { actor: Actor::User(self.user.id), origin: self.visitor.origin.clone(), session: Some(self.session.id) }
+        By::user(self.user.id, self.session.id, self.visitor.origin.clone())
     }
 
     pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
@@ -72,6 +72,18 @@ impl SignedIn {
         let apis = store.authority().apis(store).await.map_err(|error| visitor.error(error).into_response())?;
         let api_keys = apis.iter().any(Api::takes_keys);
         Ok(Self { visitor, user, session, flash, api_keys })
+    }
+}
+
+impl SignedIn {
+    /// The same person as the database has them now, who may have been signed out, disabled or demoted while a form's body
+    /// was on its way; otherwise the way to the sign-in page.
+    async fn looked_up_again(self, next: &str) -> Result<Self, Response> {
+        let app = &self.visitor.app;
+        let found = sessions::by_digest(app.store(), &self.session.digest).await;
+        let found = found.map_err(|error| self.error(error).into_response())?;
+        let session = found.filter(|session| session.user == self.user.id && session.is_alive(session.read_at));
+        Self::of(Visitor { session, ..self.visitor }, self.flash, next).await
     }
 }
 
@@ -193,8 +205,11 @@ impl FromRequest<App> for SignedInForm {
         let (mut parts, body) = request.into_parts();
         // Asked first: who is not signed in any more is told so, not that the form's token is another session's.
         let person = SignedIn::from_request_parts(&mut parts, app).await?;
+        let next = page_of(&parts);
         let form = Form::from_request(Request::from_parts(parts, body), app).await;
         let form = form.map_err(IntoResponse::into_response)?;
+        // And once more: the body took its time, and what follows is decided by who they are now.
+        let person = person.looked_up_again(&next).await?;
         Ok(Self { person, form: Fields(form.fields) })
     }
 }

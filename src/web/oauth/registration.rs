@@ -41,13 +41,14 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
         None => count(&app, Requester::Address(&origin.address)).await?,
     }
     let Wanted { meta, statement } = app.provider.read_registration(policy, &body, None).await?;
-    let made = registration::register(&app.manager(), origin, meta, access, policy.clients).await;
+    let made = registration::register(&app.manager(), origin, meta, access, policy).await;
     match made.map_err(OAuthError::from)? {
         Ok((client, token)) => {
             let told = app.provider.registration_told(&client, &token, statement);
             Ok((StatusCode::CREATED, Json(told)).into_response())
         }
         Err(Refused::Token) => Err(spent()),
+        Err(Refused::Policy(error)) => Err(error.into()),
         Err(Refused::Full) => {
             Err(ApiError::with_status(StatusCode::FORBIDDEN, "No further clients may be registered here."))
         }
@@ -68,10 +69,16 @@ pub async fn replace(
     let (client, token) = managed(&app, &id, &parts).await?;
     repeats(&app, &client, &body)?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
+    // By itself and by its address: one address may have made many clients.
     count(&app, Requester::Client(&client.id)).await?;
+    count_change(&app, &origin.address).await?;
     let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
-    let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta).await;
-    let client = replaced.map_err(OAuthError::from)?.ok_or_else(gone)?;
+    let policy = &app.registration;
+    let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta, policy).await;
+    let client = replaced.map_err(OAuthError::from)?.map_err(|refused| match refused {
+        Refused::Policy(error) => error.into(),
+        Refused::Token | Refused::Full => gone(),
+    })?;
     Ok(Json(app.provider.registration_told(&client, &token, wanted.statement)).into_response())
 }
 
@@ -79,6 +86,7 @@ pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Re
     let parts = request.into_parts().0;
     let (client, token) = managed(&app, &id, &parts).await?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
+    count_change(&app, &origin.address).await?;
     let ended = registration::end(&app.manager(), origin, &client.id, own).await.map_err(OAuthError::from)?;
     ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(gone)
 }
@@ -87,6 +95,13 @@ pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Re
 async fn count(app: &App, requester: Requester<'_>) -> Result<(), ApiError> {
     let counted = throttle::count_registration(app.store(), requester, app.registration.per_address).await;
     let text = "Too many registrations from this address or by this token.";
+    counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
+}
+
+/// The same for what clients at one address change of their registrations.
+async fn count_change(app: &App, address: &str) -> Result<(), ApiError> {
+    let counted = throttle::count_registration_change(app.store(), address, app.registration.per_address).await;
+    let text = "Too many changes of registrations from this address.";
     counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 

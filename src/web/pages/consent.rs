@@ -113,7 +113,7 @@ pub(super) fn lines(permissions: &Permissions, user: &User, apis: &[Api]) -> Vec
             scope: scope.to_owned(),
             icon: "note",
             title: scope.to_owned(),
-            detail: format!("In {}", api_name(id, apis)),
+            detail: format!("In {}", visible(api_name(id, apis))),
         })
     });
     general.chain(of_apis).collect()
@@ -124,9 +124,9 @@ fn line(scope: &str, user: &User) -> ScopeLine {
     let (icon, detail) = match scope {
         "openid" => ("user", "The same private number each time you sign in.".to_owned()),
         "profile" => ("info", visible(user.shown_name())),
-        "email" => ("mail", profile.email.clone().unwrap_or_default()),
+        "email" => ("mail", profile.email.as_deref().map(visible).unwrap_or_default()),
         "address" => ("home", String::new()),
-        "phone" => ("phone", profile.phone_number.clone().unwrap_or_default()),
+        "phone" => ("phone", profile.phone_number.as_deref().map(visible).unwrap_or_default()),
         "groups" => ("users", String::new()),
         "offline_access" => ("clock", "Until you remove it in your account.".to_owned()),
         _ => ("note", String::new()),
@@ -143,7 +143,7 @@ pub fn in_words(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
     let of_apis = permissions
         .apis
         .iter()
-        .flat_map(|(id, scopes)| scopes.iter().map(move |scope| format!("{scope} in {}", api_name(id, apis))));
+        .flat_map(|(id, scopes)| scopes.iter().map(move |scope| format!("{scope} in {}", visible(api_name(id, apis)))));
     permissions.general.iter().map(scope_in_words).chain(of_apis).collect()
 }
 

@@ -63,11 +63,14 @@ async fn start() -> Server {
     server.user("alice").await;
     server.client("web", web()).await;
     apis::put(&server.app.manager(), &By::command_line(), orders()).await.unwrap();
-    let policy = json!([{ "client": "web", "impersonation": true }]);
-    let service = json!({ "redirect_uris": [], "grant_types": [EXCHANGE], "scope": "openid email read",
-                          "token_exchange": policy });
-    server.client("service", service).await;
+    server.client("service", service()).await;
     server
+}
+
+/// A client that trades the tokens of `web`.
+fn service() -> Value {
+    json!({ "redirect_uris": [], "grant_types": [EXCHANGE], "scope": "openid email read",
+            "token_exchange": [{ "client": "web", "impersonation": true }] })
 }
 
 /// Does it on `server`; the secret of `web` from then on.
@@ -97,6 +100,9 @@ async fn happen(server: &Server, event: Event) -> &'static str {
             let meta: ClientMetadata = serde_json::from_value(web()).unwrap();
             let new = NewClient { id: Some("web".to_owned()), meta, secret: secret(SECRET) };
             clients::create(&manager, &by, new).await.unwrap();
+            // The policy for its tokens went with the client.
+            let (id, meta) = (ClientId::parse("service").unwrap(), serde_json::from_value(service()).unwrap());
+            clients::update(&manager, &by, &id, meta).await.unwrap();
         }
         Event::ApiMadeAnew => {
             apis::delete(&manager, &by, ApiId::parse(ORDERS).unwrap()).await.unwrap();

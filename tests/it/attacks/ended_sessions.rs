@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signet::domain::event::Origin;
 use signet::domain::ids::UserId;
 use signet::domain::secret::{Digest, Secret};
 use signet::domain::session::Session;
@@ -75,7 +76,7 @@ async fn sign_in_over(server: &Server, user: &User, before: &Session) -> Result<
         digest: Digest(server.app.env().random()),
         before: Some(before.clone()),
         remembered: false,
-        origin: By::command_line().origin,
+        origin: Origin::default(),
     };
     session::begin(server.app.store(), &server.app.config.lifetimes, user, sign_in).await
 }

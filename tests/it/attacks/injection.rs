@@ -228,9 +228,12 @@ async fn hidden_characters_are_shown_escaped_in_the_console() {
             user.self_registered = true;
             signet::store::people::update(tx, &user).await?;
             let mut client =
-                signet::store::clients::by_id(tx.conn(), &signet::domain::ids::ClientId::parse("web2").unwrap())
+                signet::store::clients::lock_for_update(tx, &signet::domain::ids::ClientId::parse("web2").unwrap())
                     .await?
                     .unwrap();
+            // No name of a group has such characters now; one of an older version may.
+            signet::store::people::insert_group(tx, HIDDEN).await?;
+            signet::store::people::join(tx, bob, &[HIDDEN.to_owned()]).await?;
             client.meta.client_name = HIDDEN.to_owned();
             signet::store::clients::update(tx, &client).await
         })
@@ -254,6 +257,39 @@ async fn hidden_characters_are_shown_escaped_in_the_console() {
         let page = admin.page(&path).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(!page.html.contains(['\u{202e}', '\u{200b}']), "{path}: {}", page.html);
+    }
+    assert!(admin.page("/admin/people").await.text("table").contains("x\\u{202e}y"), "the group is shown");
+    let new = admin.page("/admin/people/new").await;
+    assert!(new.text("fieldset").contains("x\\u{202e}y"), "{}", new.html);
+}
+
+/// A claim that is shown on the consent page reorders nothing there.
+#[tokio::test]
+async fn hidden_characters_are_shown_escaped_on_the_consent_page() {
+    let server = Server::with_alice().await;
+    server.client("web2", json!({ "scope": "openid phone email" })).await;
+    let mut alice = server.person("alice").await;
+    alice.profile.phone_number = Some("+49\u{202e}1".to_owned());
+    alice.profile.email = Some("a\u{202e}b@example.com".to_owned());
+    let write =
+        server.app.store().write(move |tx| Box::pin(async move { signet::store::people::update(tx, &alice).await }));
+    write.await.unwrap();
+    let browser = server.browser();
+    browser.sign_in_as("alice").await;
+    let path = server.authorize(&[("client_id", "web2"), ("scope", "openid phone email")]);
+    let consent = browser.page(&path).await;
+    assert_eq!(consent.name(), "consent");
+    assert!(consent.text("[data-scope=phone]").contains("\\u{202e}"), "{}", consent.html);
+    assert!(consent.text("[data-scope=email]").contains("\\u{202e}"), "{}", consent.html);
+}
+
+#[tokio::test]
+async fn group_names_have_no_hidden_characters() {
+    let server = Server::with_alice().await;
+    for name in ["x\u{202e}y", "x\u{200b}y", "\u{2066}staff", "a\u{feff}b"] {
+        let done =
+            signet::manage::groups::create(&server.app.manager(), &signet::manage::By::command_line(), name).await;
+        assert!(matches!(done, Err(signet::manage::ManageError::Invalid(_))), "{name:?}: {done:?}");
     }
 }
 

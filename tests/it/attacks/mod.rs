@@ -2,7 +2,9 @@
 //! docs/security.md is the map.
 //!
 //! [`secrets`] no credential is good for anything but its own purpose, [`races`] many at once and a restart between,
-//! [`revocation`] how far a revocation reaches, [`durable`] that it lasts, on every node and whatever their clocks say, [`ended_sessions`] that no session comes back,
+//! [`lost_updates`] changes of one row at once,
+//! [`revocation`] how far a revocation reaches, [`durable`] that it lasts, on every node and whatever their clocks say,
+//! [`ended_sessions`] that no session comes back,
 //! [`namesakes`] that a deleted client's or API's identifier is worth nothing to its successor, [`addresses`] redirect URIs and return paths (`corpus` makes
 //! the near misses), [`headers`] what they say of the address,
 //! [`sessions`] cookies and who is signed in, [`cross_site`] requests that another site causes, [`steps`] the order of an interaction, [`injection`] what is shown,
@@ -25,6 +27,7 @@ mod headers;
 mod injection;
 mod limits;
 mod lockout;
+mod lost_updates;
 mod namesakes;
 mod outage;
 mod proxies;

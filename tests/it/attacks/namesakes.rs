@@ -122,3 +122,29 @@ async fn a_namesake_starts_above_the_version_of_the_old_one() {
         before = now;
     }
 }
+
+/// Another client that might trade the tokens of a deleted one may not trade those of its namesake.
+#[tokio::test]
+async fn a_policy_for_tokens_is_not_for_the_namesakes() {
+    let server = Server::with_alice().await;
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let policy = json!([{ "client": "web", "impersonation": true }, { "client": "other", "impersonation": true }]);
+    let service = json!({ "redirect_uris": [], "grant_types": ["client_credentials", grant], "token_exchange": policy,
+                          "scope": "openid email" });
+    server.client("service", service).await;
+    let trade = async || {
+        let tokens = super::tokens(&server, "openid email").await;
+        let form = [
+            ("grant_type", grant),
+            ("subject_token", tokens["access_token"].as_str().unwrap()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ];
+        server.token_as("service", &form).await.0
+    };
+    assert_eq!(trade().await, 200);
+    make_anew(&server).await;
+    assert_eq!(trade().await, 400);
+    let left = server.app.provider.client(&ClientId::parse("service").unwrap()).await.unwrap().unwrap();
+    let left: Vec<&str> = left.meta.token_exchange.iter().map(|policy| policy.client.as_str()).collect();
+    assert_eq!(left, ["other"], "and others stay");
+}

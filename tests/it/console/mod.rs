@@ -1,10 +1,11 @@
 //! The administrator's console: [`access`] who gets in and what is never shown, [`clients`] and [`client_settings`], [`apis`],
-//! [`people`], [`recent_sign_in`], [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
+//! [`late_forms`] whose sender loses rights, [`people`], [`recent_sign_in`], [`registration`], [`signature_keys`], and [`record`], what has happened and the keys.
 
 mod access;
 mod apis;
 mod client_settings;
 mod clients;
+mod late_forms;
 mod people;
 mod recent_sign_in;
 mod record;

@@ -108,12 +108,7 @@ impl World {
         for app in 0..APPS {
             world.register(0, app).await;
         }
-        let policy: Vec<Value> =
-            APP_IDS.map(|client| json!({ "client": client, "impersonation": true })).into_iter().collect();
-        let service = json!({
-            "redirect_uris": [], "grant_types": [EXCHANGE], "scope": "openid email", "token_exchange": policy,
-        });
-        world.nodes[0].client(SERVICE, service).await;
+        world.nodes[0].client(SERVICE, service()).await;
         world
     }
 
@@ -169,4 +164,10 @@ impl World {
         old.app.store().close().await;
         self.behind[node] = false;
     }
+}
+
+/// The client that exchanges the tokens of each app.
+fn service() -> Value {
+    let policy = APP_IDS.map(|client| json!({ "client": client, "impersonation": true }));
+    json!({ "redirect_uris": [], "grant_types": [EXCHANGE], "scope": "openid email", "token_exchange": policy })
 }

@@ -80,6 +80,68 @@ async fn guesses_do_not_use_up_the_budget_of_a_valid_token() {
     assert_eq!(ask(&server, Method::PUT, &format!("/{id}"), own, Some(&changed)).await.status(), 200);
 }
 
+/// One address that has made many clients gets no more by changing each of them; registrations there go on.
+#[tokio::test]
+async fn changes_are_counted_by_address_too() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Open;
+        config.registration_policy.per_address = 3;
+    })
+    .await;
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    let ((_, one), (_, two)) = (register(&server, &body).await, register(&server, &body).await);
+    let change = async |made: &Value| {
+        let (path, token) = managed(made);
+        let mut update = made.clone();
+        update["client_name"] = json!("Changed");
+        ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status().as_u16()
+    };
+    for (made, expected) in [(&one, 200), (&two, 200), (&one, 200), (&two, 429)] {
+        assert_eq!(change(made).await, expected);
+    }
+    let (path, token) = managed(&two);
+    assert_eq!(ask(&server, Method::DELETE, &path, Some(token), None).await.status(), 429);
+    assert_eq!(register(&server, &body).await.0, 201);
+    server.advance(15 * 60 + 1);
+    assert_eq!(change(&two).await, 200);
+}
+
+/// What strangers do is written to the audit events so often in a day; it is done all the same.
+#[tokio::test]
+async fn events_of_registrations_are_limited() {
+    let server = Server::start_with(|config| {
+        config.registration = Registration::Open;
+        config.quotas.registration_events_per_address = 3;
+    })
+    .await;
+    let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (path, token) = managed(&made);
+    let recorded = async || {
+        let filter = store::events::Filter { most: 100, ..store::events::Filter::default() };
+        let found = store::events::list(server.app.store().read(), &filter).await.unwrap();
+        found.iter().filter(|event| event.client.is_some()).count()
+    };
+    for round in 0..6 {
+        let mut update = made.clone();
+        update["client_name"] = json!(format!("Name {round}"));
+        assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status(), 200);
+        assert_eq!(recorded().await, 3.min(round + 2), "round {round}");
+    }
+    let read: Value = ask(&server, Method::GET, &path, Some(token), None).await.json().await.unwrap();
+    assert_eq!(read["client_name"], "Name 5");
+    // What an administrator does is always recorded.
+    let id: signet::domain::ids::ClientId = made["client_id"].as_str().unwrap().to_owned().try_into().unwrap();
+    let (manager, by) = (server.app.manager(), signet::manage::By::command_line());
+    signet::manage::clients::disable(&manager, &by, &id).await.unwrap();
+    assert_eq!(recorded().await, 4);
+    server.advance(86_400 + 600);
+    signet::manage::clients::enable(&manager, &by, &id).await.unwrap();
+    let mut update = made.clone();
+    update["client_name"] = json!("Next day");
+    assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status(), 200);
+    assert_eq!(recorded().await, 6);
+}
+
 /// RFC 7591 §5: what nobody uses does not pile up.
 #[tokio::test]
 async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {

@@ -2,8 +2,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use signet::domain::client_metadata::ADMINISTRATORS_MEMBERS;
+use signet::domain::event::Origin;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::domain::secret::SecretKind;
+use signet::manage::registration::{self, Refused};
+use signet::manage::{By, apis, clients};
 use signet::store;
 
 use super::{ask, managed, open, register};
@@ -82,6 +86,117 @@ async fn what_an_administrator_gave_stays() {
     assert!(kept().await.meta.token_exchange.is_empty(), "what it gives up is gone");
     clients::disable(&server.app.manager(), &By::command_line(), &id).await.unwrap();
     assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), 401);
+}
+
+/// A change that was judged before an administrator took something away, and comes after it, brings nothing back: a slow
+/// `sector_identifier_uri` gives it all the time that it wants.
+#[tokio::test]
+async fn a_late_change_does_not_take_back_what_was_removed() {
+    let server = open().await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let api = json!({ "identifier": "https://orders.example", "scopes": ["orders:read"] });
+    apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
+    let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (_, token) = managed(&made);
+    let id = ClientId::parse(made["client_id"].as_str().unwrap()).unwrap();
+    let own = SecretKind::Registration.digest(token);
+    let plain = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
+    let mut given = plain.clone();
+    given.api_scopes = serde_json::from_value(json!({ "https://orders.example": ["orders:read"] })).unwrap();
+    given.grant_types = serde_json::from_value(json!(["authorization_code", "client_credentials"])).unwrap();
+    let give = async || clients::update(&manager, &by, &id, given.clone()).await.unwrap();
+    give().await;
+    let policy = &server.app.registration;
+    let change = async |grants: Value| {
+        let body = json!({ "client_id": id, "redirect_uris": ["https://app.example/cb"], "grant_types": grants,
+                           "scope": "openid orders:read" });
+        let had = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
+        let body = serde_json::to_vec(&body).unwrap();
+        server.app.provider.read_registration(policy, &body, Some(&had)).await.unwrap().meta
+    };
+    let scopes = change(json!(["authorization_code"])).await;
+    let grants = change(json!(["authorization_code", "client_credentials"])).await;
+    let replace = |meta| registration::replace(&manager, Origin::default(), &id, own, meta, policy);
+    assert!(replace(grants.clone()).await.unwrap().is_ok(), "what it has it keeps");
+    clients::update(&manager, &by, &id, plain.clone()).await.unwrap();
+    let refused = replace(grants).await.unwrap();
+    assert!(
+        matches!(&refused, Err(Refused::Policy(error)) if error.description.starts_with("grant_types")),
+        "{refused:?}"
+    );
+    let after = replace(scopes.clone()).await.unwrap().unwrap();
+    assert!(after.meta.api_scopes.is_empty() && !after.meta.scope.contains("orders:read"), "{:?}", after.meta);
+    let kept = server.app.provider.client(&id).await.unwrap().unwrap();
+    assert!(kept.meta.api_scopes.is_empty() && kept.meta.grant_types == plain.grant_types);
+    // Nor does a disabled one change or end itself.
+    give().await;
+    clients::disable(&manager, &by, &id).await.unwrap();
+    assert!(matches!(replace(scopes).await.unwrap(), Err(Refused::Token)));
+    assert!(!registration::end(&manager, Origin::default(), &id, own).await.unwrap());
+}
+
+/// By pairs: a name of no API that it had, and that an API has defined since, is not that API's scope.
+#[tokio::test]
+async fn a_name_that_an_api_defines_later_is_not_given_by_a_change() {
+    let server = open().await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (path, token) = managed(&made);
+    let id = ClientId::parse(made["client_id"].as_str().unwrap()).unwrap();
+    let mut meta = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
+    meta.scope = "openid later".split(' ').collect();
+    clients::update(&manager, &by, &id, meta).await.unwrap();
+    let api = json!({ "identifier": "https://orders.example", "scopes": ["later"] });
+    apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
+    let read: Value = ask(&server, Method::GET, &path, Some(token), None).await.json().await.unwrap();
+    assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&read)).await.status(), 200);
+    let kept = server.app.provider.client(&id).await.unwrap().unwrap();
+    assert!(kept.meta.api_scopes.is_empty(), "{:?}", kept.meta.api_scopes);
+}
+
+/// Every member that is an administrator's survives a change in which the client says nothing of it.
+#[tokio::test]
+async fn each_administrators_member_survives_a_change() {
+    let server = open().await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let api = json!({ "identifier": "https://orders.example", "scopes": ["orders:read"] });
+    apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
+    server.client("web", json!({})).await;
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let values = json!({
+        "api_scopes": { "https://orders.example": ["orders:read"] },
+        "consent": "trusted",
+        "require_pkce": true,
+        "token_exchange": [{ "client": "web", "impersonation": false, "delegation": true }],
+        "jwt_bearer": [{ "issuer": "https://issuer.example", "jwks_uri": "https://issuer.example/jwks", "subject": "robot" }],
+        "access_token_format": "opaque",
+        "refresh_token_rotation": "never",
+        "refresh_token_grace": 5,
+    });
+    for name in ADMINISTRATORS_MEMBERS {
+        let value = values.get(name).unwrap_or_else(|| panic!("{name} has no value here"));
+        let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+        let (path, token) = managed(&made);
+        let id = ClientId::parse(made["client_id"].as_str().unwrap()).unwrap();
+        let mut meta = json!(server.app.provider.client(&id).await.unwrap().unwrap().meta);
+        let mut grants = vec!["authorization_code", "refresh_token"];
+        grants.extend(
+            [("token_exchange", exchange), ("jwt_bearer", bearer)].iter().filter(|it| it.0 == name).map(|it| it.1),
+        );
+        meta["grant_types"] = json!(grants);
+        meta[name] = value.clone();
+        clients::update(&manager, &by, &id, serde_json::from_value(meta).unwrap()).await.unwrap();
+        let set = json!(server.app.provider.client(&id).await.unwrap().unwrap().meta)[name].clone();
+        assert!(!set.is_null(), "{name}");
+        let mut read: Value = ask(&server, Method::GET, &path, Some(token), None).await.json().await.unwrap();
+        assert!(read.get(name).is_none(), "{name} is not told");
+        read["client_name"] = json!("Changed");
+        let answer = ask(&server, Method::PUT, &path, Some(token), Some(&read)).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text().await.unwrap());
+        let kept = server.app.provider.client(&id).await.unwrap().unwrap();
+        assert_eq!((&json!(kept.meta)[name], kept.meta.client_name.as_str()), (&set, "Changed"), "{name}");
+    }
 }
 
 /// Whoever ends it first: what comes later finds nothing, and brings nothing back.

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::cookie::{CookieStore as _, Jar};
 use reqwest::{Client as Http, Response, redirect};
 use scraper::{Html, Selector};
 use serde_json::{Value, json};
@@ -147,8 +148,7 @@ impl Server {
     }
 
     pub fn browser(&self) -> Browser {
-        let http = Http::builder().cookie_store(true).redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-        Browser { http, url: self.url.clone() }
+        Browser::new(self.url.clone())
     }
 
     /// A token request of `web`, by Basic.
@@ -207,6 +207,7 @@ impl Server {
 
 pub struct Browser {
     http: Http,
+    jar: Arc<Jar>,
     url: String,
 }
 
@@ -220,13 +221,26 @@ pub struct Page {
 pub type Callback = std::collections::HashMap<String, String>;
 
 impl Browser {
+    /// One without cookies, at a server's address.
+    pub fn new(url: String) -> Self {
+        let jar = Arc::new(Jar::default());
+        let http = Http::builder().cookie_provider(jar.clone()).redirect(redirect::Policy::none()).no_proxy();
+        Self { http: http.build().unwrap(), jar, url }
+    }
+
     fn absolute(&self, path: &str) -> String {
         if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) }
     }
 
     /// The same browser, with the same cookies, at another node.
     pub fn at(&self, server: &Server) -> Self {
-        Self { http: self.http.clone(), url: server.url.clone() }
+        Self { http: self.http.clone(), jar: self.jar.clone(), url: server.url.clone() }
+    }
+
+    /// The `Cookie` header that it sends.
+    pub fn cookies(&self) -> String {
+        let cookies = self.jar.cookies(&self.url.parse().unwrap());
+        cookies.map(|cookies| cookies.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 
     pub async fn raw(&self, path: &str) -> Response {

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use reqwest::{Client as Http, redirect};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::Value;
 
@@ -210,8 +209,7 @@ impl Program {
 
     /// A browser at this program's address.
     pub fn browser(&self) -> Browser {
-        let http = Http::builder().cookie_store(true).redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-        Browser { http, url: self.url() }
+        Browser::new(self.url())
     }
 }
 

@@ -114,6 +114,9 @@ impl World {
             Change::RecreateClient(app) => {
                 clients::delete(&manager, &by, &client(app)).await?;
                 self.register(node, app).await;
+                // The policy for its tokens went with the client.
+                let meta = serde_json::from_value(super::service()).unwrap();
+                clients::update(&manager, &by, &ClientId::parse(super::SERVICE).unwrap(), meta).await?;
             }
             Change::WithdrawConsent(user, app) => {
                 consents::revoke(&manager, &by, server.person(NAMES[user]).await.id, client(app)).await?;

@@ -1,0 +1,99 @@
+//! What clients name: the APIs of their scopes, and the clients whose tokens they exchange. An API or a client that is
+//! deleted is named by nobody any more, so that one made anew under its identifier inherits nothing.
+//!
+//! Next door: [`super::client_rows`], what every change of a client writes; `store::exclusive`, the order of locks.
+
+use super::client_rows::{delete_in, save_in};
+use super::{ManageError, Recorder, Result};
+use crate::domain::client::Client;
+use crate::domain::client_metadata::ClientMetadata;
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::scope::Scopes;
+use crate::store::exclusive::{self, Exclusive};
+use crate::store::{Tx, apis, clients};
+
+/// Keeps the APIs and clients that metadata names as they are until the transaction ends. Before the client is locked.
+pub(super) async fn keep_named(tx: &Tx, meta: &ClientMetadata) -> Result<()> {
+    apis::keep(tx).await?;
+    if !meta.token_exchange.is_empty() {
+        exclusive::keep(tx, Exclusive::Clients).await?;
+    }
+    Ok(())
+}
+
+/// Finds out whose scopes the metadata names. The caller holds [`keep_named`].
+pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result<()> {
+    let problems = meta.resolve_scopes(&apis::all(tx.conn()).await?);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()))
+}
+
+/// A client that an administrator registered for a name before an API defined it gets that scope with the API, as if both
+/// had come in the other order. A name that another API defines too stays without meaning.
+pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scopes) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let apis = apis::all(tx.conn()).await?;
+    for scope in new.iter() {
+        for id in clients::with_general_scope(tx, scope).await? {
+            revise(tx, recorder, &id, |client| {
+                if client.is_verified() && client.meta.scope.contains(scope) {
+                    client.meta.sort_scopes(&apis);
+                }
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes a client by the row that nobody else changes; nothing where it has been deleted meanwhile.
+async fn revise(tx: &Tx, recorder: &Recorder, id: &ClientId, edit: impl FnOnce(&mut Client)) -> Result<()> {
+    let Some(before) = clients::lock_for_update(tx, id).await? else { return Ok(()) };
+    let mut after = before.clone();
+    edit(&mut after);
+    save_in(tx, recorder, &before, &after).await.map(drop)
+}
+
+/// Takes the scopes that an API does not keep out of what clients may ask for: neither another API that takes the name nor
+/// one made anew under the same identifier has them.
+pub(super) async fn lose_api_scopes(tx: &Tx, recorder: &Recorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
+    for id in clients::with_scopes_of(tx, api).await? {
+        revise(tx, recorder, &id, |client| client.meta.lose_api_scopes(api, keeps)).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the client of that id where there is one that is `meant`; whether it was. Others lose their policies for its
+/// tokens, which would be for those of a namesake.
+pub(super) async fn remove_in(
+    tx: &Tx,
+    recorder: &Recorder,
+    id: &ClientId,
+    meant: impl FnOnce(&Client) -> bool,
+) -> Result<bool> {
+    // Nobody changes several clients at once, or gets a policy for its tokens, meanwhile.
+    apis::keep(tx).await?;
+    exclusive::lock(tx, Exclusive::Clients).await?;
+    let others = clients::with_policy_for(tx, id).await?;
+    let mut all: Vec<&ClientId> = others.iter().chain([id]).collect();
+    all.sort();
+    all.dedup();
+    let mut own = None;
+    for one in all {
+        let client = clients::lock_for_update(tx, one).await?;
+        if one == id {
+            own = client;
+        }
+    }
+    let Some(client) = own.filter(meant) else { return Ok(false) };
+    for other in others.iter().filter(|other| *other != id) {
+        let lose = |client: &mut Client| client.meta.token_exchange.retain(|policy| policy.client != *id);
+        revise(tx, recorder, other, lose).await?;
+    }
+    delete_in(tx, recorder, &client).await?;
+    Ok(true)
+}

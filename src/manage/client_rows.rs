@@ -1,0 +1,95 @@
+//! What is written with a client: its row, the indexes of its keys and certificates, events, and the end of its access
+//! where a secret or key goes.
+//!
+//! Next door: [`super::clients`], the operations; [`super::client_references`], who else names it.
+
+use super::client_certificates;
+use super::signature_keys;
+use super::{ManageError, Recorder, Result, differing};
+use crate::domain::api_key::Owner;
+use crate::domain::client::Client;
+use crate::domain::event::EventKind;
+use crate::domain::ids::ClientId;
+use crate::domain::version::Versioned;
+use crate::store::{
+    Change, StoreError, Tx, api_keys, clients, codes, consents, deliveries, device_codes, grants, session_clients,
+    versions,
+};
+
+pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+    clients::insert(tx, client).await.map_err(|error| match error {
+        StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
+        error => error.into(),
+    })?;
+    if client.id.is_web_address() {
+        // Until now a client of that identifier may have been known by its metadata document.
+        consents::delete_of_client(tx, &client.id).await?;
+        versions::revoke(tx, &Versioned::Client(client.id.clone())).await?;
+    }
+    signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
+    client_certificates::name_in(tx, None, Some(client)).await?;
+    tx.tell(Change::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
+}
+
+/// Makes a client be as `after` says. What changed; nothing is written otherwise.
+pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after: &Client) -> Result<Vec<String>> {
+    let id = &before.id;
+    let mut fields = differing(&before.meta, &after.meta);
+    let new_secret = before.secret != after.secret;
+    let turned = before.disabled != after.disabled;
+    if before.signature_keys != after.signature_keys {
+        fields.push("signature_keys".to_owned());
+        signature_keys::name_in(tx, id, &before.signature_keys, &after.signature_keys).await?;
+    }
+    if fields.is_empty() && !new_secret && !turned {
+        return Ok(fields);
+    }
+    let mut row = after.clone();
+    row.updated_at = tx.now();
+    clients::update(tx, &row).await.map_err(|error| match error {
+        StoreError::Changed => ManageError::Conflict(format!("{id} is being changed by somebody else: try again")),
+        error => error.into(),
+    })?;
+    client_certificates::name_in(tx, Some(before), Some(after)).await?;
+    tx.tell(Change::Client(id.clone())).await?;
+    if new_secret || (turned && after.disabled) || before.meta.loses_keys(&after.meta) {
+        // Whoever had the old secret or key may have used it.
+        end_access(tx, id).await?;
+    }
+    if !fields.is_empty() {
+        recorder.client(tx, EventKind::ClientUpdated, id, fields.join(", ")).await?;
+    }
+    if new_secret {
+        recorder.client(tx, EventKind::ClientSecretRotated, id, "").await?;
+        fields.push("client_secret".to_owned());
+    }
+    if turned {
+        let kind = if after.disabled { EventKind::ClientDisabled } else { EventKind::ClientEnabled };
+        recorder.client(tx, kind, id, "").await?;
+        fields.push("disabled".to_owned());
+    }
+    Ok(fields)
+}
+
+pub(super) async fn delete_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+    end_access(tx, &client.id).await?;
+    consents::delete_of_client(tx, &client.id).await?;
+    codes::delete_of_client(tx, client.id.as_str()).await?;
+    session_clients::delete_of_client(tx, &client.id).await?;
+    // After the sessions: one that ends at this moment has put its rows into the queue before.
+    deliveries::delete_of_client(tx, &client.id).await?;
+    device_codes::delete_of_client(tx, &client.id).await?;
+    signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
+    client_certificates::name_in(tx, Some(client), None).await?;
+    clients::delete(tx, &client.id).await?;
+    api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
+    tx.tell(Change::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
+}
+
+async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
+    versions::revoke(tx, &Versioned::Client(id.clone())).await?;
+    grants::revoke(tx, grants::Of::Client(id)).await?;
+    Ok(())
+}
