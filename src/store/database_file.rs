@@ -5,7 +5,7 @@
 //! answers from memory; `feed::reader`, which notices a database whose content has been replaced.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Result, StoreError};
@@ -43,7 +43,7 @@ impl DatabaseFile {
     }
 }
 
-fn identity(path: &PathBuf) -> Result<(u64, u64)> {
+fn identity(path: &Path) -> Result<(u64, u64)> {
     let metadata = path.metadata();
     let metadata = metadata.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
     Ok((metadata.dev(), metadata.ino()))

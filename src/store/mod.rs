@@ -187,6 +187,7 @@ struct Inner {
     env: Env,
     authority: Authority,
     waiting: used_once::Waiting,
+    recorded_uses: session_uses::RecordedUses,
     readiness: readiness::Readiness,
     quotas: Quotas,
     write_timeout: Duration,
@@ -250,6 +251,7 @@ impl Store {
                 env,
                 authority,
                 waiting: used_once::Waiting::default(),
+                recorded_uses: session_uses::RecordedUses::default(),
                 readiness: readiness::Readiness::default(),
                 quotas: config.quotas.clone(),
                 write_timeout: match user {
@@ -285,6 +287,12 @@ impl Store {
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.inner.authority
+    }
+
+    /// In which sessions something is known to have been issued.
+    #[must_use]
+    pub fn recorded_uses(&self) -> &session_uses::RecordedUses {
+        &self.inner.recorded_uses
     }
 
     #[must_use]

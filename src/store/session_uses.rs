@@ -5,6 +5,7 @@
 //! A row of its own and no column of the session: transactions that issue at the same time share a lock on the session,
 //! and on PostgreSQL two of them that both wrote to it would wait for each other. Next door: [`super::session_end`].
 
+use moka::sync::Cache;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DbErr, Set};
@@ -23,6 +24,36 @@ mod row {
         pub session_id: Uuid,
     }
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Sessions whose row is durable, as far as this node has seen. A row stays as long as its session, so that a silent
+/// renewal need not write it again.
+pub struct RecordedUses(Cache<SessionId, ()>);
+
+/// Of a session that is not kept the row is written once more.
+const MAX_RECORDED: u64 = 10_000;
+
+impl Default for RecordedUses {
+    fn default() -> Self {
+        Self(Cache::new(MAX_RECORDED))
+    }
+}
+
+impl RecordedUses {
+    #[must_use]
+    pub fn has(&self, session: SessionId) -> bool {
+        self.0.contains_key(&session)
+    }
+
+    /// Forgets all: the database has been replaced.
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
+    /// Call it when the transaction that recorded the use has committed.
+    pub fn add(&self, session: SessionId) {
+        self.0.insert(session, ());
+    }
 }
 
 /// Records that something is issued in a session, which the caller has locked: whoever ends it finds this row.

@@ -101,6 +101,7 @@ impl Provider {
         let id = session.id;
         let (participant, session_end) = (Participant::of(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
+        let is_recorded = self.store.recorded_uses().has(id);
         let begun = self
             .store
             .write(move |tx| {
@@ -128,7 +129,9 @@ impl Provider {
                     if let Some(code) = &code {
                         codes::insert(tx, &provider.code(&request, authorization.clone(), code)).await?;
                     }
-                    session_uses::record(tx, id).await?;
+                    if !is_recorded {
+                        session_uses::record(tx, id).await?;
+                    }
                     if let Some(participant) = &participant {
                         session_clients::join(tx, participant, session_end).await?;
                     }
@@ -140,6 +143,9 @@ impl Provider {
                 })
             })
             .await?;
+        if begun.is_ok() {
+            self.store.recorded_uses().add(id);
+        }
         Ok(begun)
     }
 

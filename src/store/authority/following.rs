@@ -118,6 +118,7 @@ impl Authority {
         self.feed.read(store.read_feed(), |_, change| revocations.apply(change, now)).await?;
         read_revoked_tokens(store, &revocations).await?;
         self.revocations.replace(revocations);
+        store.recorded_uses().clear();
         // What was read meanwhile may have been the old database's.
         self.forget_copies(now);
         self.is_starting_over.store(false, Ordering::SeqCst);

@@ -48,12 +48,12 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
         q: filter.text,
         states: asked.choices("state", "Everybody", STATES.map(|(value, label, ..)| (value, label))),
         filtered: asked.is_filtered(),
-        people: found.iter().map(|user| row(user, groups.remove(&user.id).unwrap_or_default())).collect(),
+        people: found.iter().map(|user| row(user, &groups.remove(&user.id).unwrap_or_default())).collect(),
         pager,
     }))
 }
 
-fn row(user: &User, groups: Vec<String>) -> PersonRow {
+fn row(user: &User, groups: &[String]) -> PersonRow {
     PersonRow {
         id: user.id.to_string(),
         username: user.username.to_string(),
