@@ -159,6 +159,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         updated_at: now,
         version: 0,
         settings_version: 0,
+        incarnation: 0,
     };
     let meta = json!({
         "grant_types": ["client_credentials"],

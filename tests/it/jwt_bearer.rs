@@ -27,7 +27,7 @@ struct Workload {
 
 impl Workload {
     async fn start() -> Self {
-        let (server, ci) = (Server::start_with(receiver::reachable).await, Server::start().await);
+        let (server, ci) = (Server::start_with(receiver::reachable).await, Server::with_own_keys().await);
         let receiver = Receiver::start().await;
         let this = Self { server, ci, receiver };
         this.publish(&this.ci);
@@ -209,7 +209,7 @@ async fn a_subject_is_named_to_the_letter_or_by_its_beginning() {
 #[tokio::test]
 async fn a_forged_assertion_is_refused_in_bounded_time() {
     let workload = Workload::start().await;
-    let stranger = Server::start().await;
+    let stranger = Server::with_own_keys().await;
     let signed =
         |claims: &Value| jwt::sign(&stranger.app.provider.keys, SigningAlg::ES256, JwtType::IdToken, claims).unwrap();
     let (said, good) = (workload.says(&json!({})), workload.assertion(&json!({})));
@@ -277,7 +277,7 @@ async fn an_assertion_is_good_once() {
 async fn the_issuers_keys_are_fetched_as_they_change() {
     let workload = Workload::start().await;
     assert_eq!(workload.outcome("job", &workload.assertion(&json!({}))).await, "200");
-    let next = Server::start().await;
+    let next = Server::with_own_keys().await;
     workload.publish(&next);
     let signed = |workload: &Workload| {
         let claims = workload.says(&json!({}));
@@ -285,7 +285,7 @@ async fn the_issuers_keys_are_fetched_as_they_change() {
     };
     assert_eq!(workload.outcome("job", &signed(&workload)).await, "200");
     assert_eq!(workload.receiver.requests("/jwks").len(), 2);
-    let third = Server::start().await;
+    let third = Server::with_own_keys().await;
     workload.publish(&third);
     let signed = |workload: &Workload| {
         let claims = workload.says(&json!({}));

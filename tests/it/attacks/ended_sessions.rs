@@ -38,7 +38,7 @@ impl Ending {
             Self::SignOut => people::end_session(manager, &by, user, session.id).await.unwrap(),
             Self::EndAll => people::end_sessions(manager, &by, user, None).await.map(drop).unwrap(),
             Self::Reset => {
-                people::reset(manager, &by, user, password(), Keep::default(), None).await.map(drop).unwrap()
+                people::reset(manager, &by, user, password(), Keep::default(), None).await.map(drop).unwrap();
             }
             Self::Disable => people::disable(manager, &by, user).await.map(drop).unwrap(),
             Self::Adopt => {

@@ -30,7 +30,7 @@ async fn put_orders(server: &Server) {
 
 fn named(meta: &ClientMetadata, name: &str) -> ClientMetadata {
     let mut meta = meta.clone();
-    meta.client_name = name.to_owned();
+    name.clone_into(&mut meta.client_name);
     meta
 }
 
@@ -72,7 +72,9 @@ async fn concurrent_changes_of_a_client_all_hold() {
             let (others, saved) = join(others, settings).await;
             (saved, others)
         };
-        (saved.unwrap(), disabled.unwrap(), rotated.unwrap());
+        saved.unwrap();
+        disabled.unwrap();
+        rotated.unwrap();
         let after = web(first).await;
         assert!(after.disabled, "round {round}: it stays disabled");
         assert_ne!(after.secret, before.secret, "round {round}: the old secret does not come back");
@@ -84,7 +86,8 @@ async fn concurrent_changes_of_a_client_all_hold() {
             api.scopes = "write".split(' ').collect();
         });
         let (lost, disabled) = join(loses, clients::disable(&there, &by, &id)).await;
-        (lost.unwrap(), disabled.unwrap());
+        lost.unwrap();
+        disabled.unwrap();
         let after = web(first).await;
         assert!(after.disabled && after.meta.api_scopes.is_empty(), "round {round}: {:?}", after.meta.api_scopes);
         put_orders(first).await;

@@ -54,7 +54,8 @@ impl Template {
         let known = format!("SELECT datname FROM pg_database WHERE datname LIKE '{TEMPLATE}%'");
         for row in admin.query_all_raw(Statement::from_string(admin.get_database_backend(), known)).await.unwrap() {
             let name: String = row.try_get("", "datname").unwrap();
-            if name == own || !Path::new("/proc").join(&name[TEMPLATE.len()..]).exists() {
+            let process = name.trim_start_matches(TEMPLATE);
+            if name == own || !Path::new("/proc").join(process).exists() {
                 admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
             }
         }

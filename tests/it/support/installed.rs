@@ -1,6 +1,6 @@
 //! What a first start makes: the schema, the master key and the signing keys. It is made once for all tests of a run and
-//! copied for each, because the RSA keys alone take seconds of a processor. Tests of the first start itself run the program in
-//! an empty folder ([`super::program::Program::new`]).
+//! copied for each, because the RSA keys alone take seconds of a processor. A server that must have keys of its own is
+//! started by [`super::Server::with_own_keys`]; tests of the first start run the program in an empty folder.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;

@@ -23,7 +23,17 @@ impl Server {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = installed::copy(folder.path()).await;
-        let home = Arc::new(Home { folder, database });
+        Self::start_at(Home { folder, database }, change).await
+    }
+
+    /// One with keys that no other server of the tests has.
+    pub async fn with_own_keys() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_at(Home { folder, database: Made::new().await }, |_| {}).await
+    }
+
+    async fn start_at(home: Home, change: impl FnOnce(&mut Config)) -> Self {
+        let home = Arc::new(home);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // By name: passkeys need a host that is one.
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
