@@ -156,7 +156,10 @@ async fn access_token(server: &Server) -> String {
 
 #[tokio::test]
 async fn a_key_is_next_then_active_then_retired_then_gone() {
-    let server = Server::with_alice().await;
+    // Made now: how old they are decides.
+    let server = Server::with_own_keys().await;
+    server.user("alice").await;
+    server.client("web", json!({})).await;
     tokio::spawn(follow_keys(server.app.clone()));
     let mut upkeep = Upkeep::default();
     upkeep.once(&server.app).await;
