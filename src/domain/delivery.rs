@@ -35,7 +35,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Where the client is told of sign-outs; nothing where it has no address for that.
+    /// Returns where the client receives logout tokens, or `None` if it has no `backchannel_logout_uri`.
     #[must_use]
     pub fn of(client: &Client) -> Option<Self> {
         let uri = client.meta.backchannel_logout_uri.as_ref()?;

@@ -109,7 +109,7 @@ impl Grant {
     /// contested, and several of them in a row end the family.
     ///
     /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family: its successor has been
-    /// used, so whoever presents it has no lost reply. One exception: parallel requests used the token, and its successor
+    /// used, so the sender has not lost a reply. One exception: parallel requests used the token, and its successor
     /// was first used no longer ago than parallel requests overlap; then one of them may have come late. A client that
     /// sends one request at a time has none that could, so an attacker who rotates a stolen token twice at once ends its
     /// family.
@@ -254,7 +254,7 @@ mod tests {
             let (now, previous) = (grant.rotated_at, Digest([generation - 2; 32]));
             assert_eq!(grant.judge(&previous, now, 60), Presented::Repeated(Repeats::Overlapping));
             let alone = grant.clone().rotated(Digest([generation; 32]), now, now);
-            assert_eq!(alone.judge(&previous, now, 60), Presented::Reused, "nobody used it in parallel");
+            assert_eq!(alone.judge(&previous, now, 60), Presented::Reused, "no parallel request used it");
             grant.repeats = Repeats::Overlapping;
             grant = grant.rotated(Digest([generation; 32]), now, now);
             assert_eq!(grant.judge(&previous, now, 60), Presented::Superseded);

@@ -1,6 +1,6 @@
 //! How often one caller may ask one API: a token bucket for each owner of a credential, whichever credential it is, and for
-//! each address of those who are nobody. Those whose address the proxy does not say readably have none: in one bucket, each
-//! would keep out the others. What is left is told in the fields `RateLimit` and `RateLimit-Policy`
+//! each address of requests without a valid one. Such requests have no bucket if their address is unknown: in a shared
+//! one, each caller would keep out the others. What is left is told in the fields `RateLimit` and `RateLimit-Policy`
 //! (draft-ietf-httpapi-ratelimit-headers), and whoever has nothing left gets 429 with `Retry-After` (RFC 6585 §4).
 //!
 //! On one node the buckets are in memory. Where several share a database, so are they (`store::gate_buckets`), exactly; a

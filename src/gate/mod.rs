@@ -151,7 +151,7 @@ impl Gate {
 
     /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise,
     /// where that is known.
-    /// Whoever has the right credential is not kept out by those who are nobody where they are.
+    /// Authenticated callers have their own bucket; anonymous requests from the same address cannot exhaust it.
     async fn allow(&self, api: &Api, asked: &Asked<'_>, who: Option<&Identity>) -> Result<Option<Allowance>> {
         let caller = match (who, asked.caller) {
             (Some(Identity { user: Some(user), .. }), _) => Caller::User(*user),

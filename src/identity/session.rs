@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError, Tx, events, passkeys, people, sessions};
 /// In which a user has `quotas.sign_ins_per_user`.
 const HOUR_SECONDS: i64 = 3600;
 
-/// By what somebody proved who they are.
+/// How the user authenticated.
 #[derive(Clone, Copy, Debug)]
 pub enum Proof {
     Password,

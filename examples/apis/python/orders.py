@@ -92,8 +92,8 @@ class Keys:
 
 
 def fetch_json(url, deadline):
-    """A timeout of a socket is one for each read, so that a byte now and then would go on for ever: at the deadline the
-    connection is closed under whoever reads."""
+    """A socket's timeout applies to each read, so a host that sends a byte now and then could go on for ever. At the
+    deadline the connection is closed, which ends the read."""
     address = urlsplit(url)
     connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
     connection = connect(address.netloc, timeout=max(deadline - time.monotonic(), 0.1))

@@ -1,3 +1,6 @@
+//! Unit tests of reading client ID metadata documents: which ids are addresses, and which documents are accepted. Next door:
+//! `tests/it/client_document.rs`, which fetches them.
+
 use serde_json::{Value, json};
 
 use super::{is_address, read};
