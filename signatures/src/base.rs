@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::{field, query};
 
 /// More than all headers that a server takes: of what is signed, and of what is read for it.
-const MOST_BYTES: usize = 128 * 1024;
+const MAX_BYTES: usize = 128 * 1024;
 
 /// Bytes that are taken apart for one component. Each one of a query or a dictionary reads it whole, so that a hundred of
 /// them would cost whoever verifies a hundred times what the request weighs.
@@ -43,7 +43,7 @@ impl Input {
         let mut length = 0;
         for component in self.components() {
             length += read_for(component.what(), request);
-            if length > MOST_BYTES {
+            if length > MAX_BYTES {
                 return Err(Error::BaseTooLong);
             }
             let value = match component.what() {
@@ -60,7 +60,7 @@ impl Input {
             };
             let line = format!("{component}: {value}");
             length += line.len();
-            if length > MOST_BYTES {
+            if length > MAX_BYTES {
                 return Err(Error::BaseTooLong);
             }
             lines.push(line);

@@ -52,7 +52,7 @@ impl ContentDigest {
     /// The value of the field, its lines joined.
     pub fn parse(value: &[u8]) -> Result<Self> {
         let field = || "Content-Digest".to_owned();
-        if value.len() > crate::MOST_BYTES {
+        if value.len() > crate::MAX_BYTES {
             return Err(Error::TooLong(field()));
         }
         let members =

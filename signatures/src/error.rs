@@ -192,9 +192,9 @@ impl Error {
 
 /// The beginning of something that a stranger sent, for a sentence.
 pub(crate) fn shortened(text: &str) -> String {
-    const MOST: usize = 64;
+    const MAX_SHOWN: usize = 64;
     let visible = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    let mut short: String = text.chars().take(MOST).map(visible).collect();
+    let mut short: String = text.chars().take(MAX_SHOWN).map(visible).collect();
     if short.len() < text.len() {
         short.push_str("...");
     }

@@ -39,7 +39,7 @@ pub(crate) fn value(request: &Request<'_>, name: &str, form: &Form) -> Result<St
     let mut length = 0_usize;
     for line in request.lines(name) {
         length = length.saturating_add(line.len());
-        if length > crate::MOST_BYTES {
+        if length > crate::MAX_BYTES {
             return Err(Error::TooLong(shortened(name)));
         }
         lines.push(unfolded(line));

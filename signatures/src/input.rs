@@ -10,7 +10,7 @@ use crate::error::{Error, Result, shortened};
 use crate::structured::{self, Item};
 
 /// A signature covers a request; nobody needs more than the fields that one has.
-const MOST_COMPONENTS: usize = 64;
+const MAX_COMPONENTS: usize = 64;
 
 /// The parameters that RFC 9421 §2.3 defines. Others are covered by the signature as they stand, and mean nothing here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Input {
     }
 
     pub(crate) fn of(items: &[Item], parameters: &structured::Parameters) -> Result<Self> {
-        if items.len() > MOST_COMPONENTS {
+        if items.len() > MAX_COMPONENTS {
             return Err(Error::TooManyComponents);
         }
         if let Some(key) = structured::repeated(parameters) {
@@ -115,7 +115,7 @@ fn key(name: &'static str) -> Result<Key> {
 }
 
 fn distinct(components: &[Component]) -> Result<()> {
-    if components.len() > MOST_COMPONENTS {
+    if components.len() > MAX_COMPONENTS {
         return Err(Error::TooManyComponents);
     }
     for (at, component) in components.iter().enumerate() {

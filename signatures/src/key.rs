@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::jwk::{self, Jwk, KeyError};
 
 /// RFC 2104 §3: shorter than the hash it would weaken it.
-const LEAST_SECRET: usize = 32;
+const MIN_SECRET: usize = 32;
 
 /// A public key, or a shared secret. Cheap to clone.
 #[derive(Clone)]
@@ -160,7 +160,7 @@ impl SigningKey {
 }
 
 fn mac_key(secret: &[u8]) -> std::result::Result<Box<hmac::Key>, KeyError> {
-    if secret.len() < LEAST_SECRET {
+    if secret.len() < MIN_SECRET {
         return Err(KeyError::ShortSecret);
     }
     Ok(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))

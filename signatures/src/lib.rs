@@ -86,4 +86,4 @@ pub use request::Request;
 pub use signatures::{Signature, Signatures};
 
 /// Bytes of one field, its lines joined: more than 32 signatures of RSA keys need.
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;

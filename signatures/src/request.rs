@@ -146,7 +146,7 @@ impl<'a> Request<'a> {
             joined.extend_from_slice(b", ");
             joined.extend_from_slice(line);
         }
-        if joined.len() > crate::MOST_BYTES {
+        if joined.len() > crate::MAX_BYTES {
             return Err(Error::TooLong(shortened(name)));
         }
         Ok(Some(joined))

@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::structured::{self, Member, Value};
 
 /// More than any chain of proxies adds.
-const MOST_SIGNATURES: usize = 32;
+const MAX_SIGNATURES: usize = 32;
 
 /// The signatures of a request, in the order of `Signature-Input`. Which of them counts is for the reader to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn members(request: &Request<'_>, name: &'static str) -> Result<Option<Vec<Membe
     let Some(text) = request.joined(name)? else { return Ok(None) };
     let wrong = |error: sfv::Error| Error::NotStructured(name.to_owned(), error.to_string());
     let members = structured::dictionary(&text).map_err(wrong)?;
-    if members.len() > MOST_SIGNATURES {
+    if members.len() > MAX_SIGNATURES {
         return Err(Error::TooManySignatures);
     }
     for (at, member) in members.iter().enumerate() {
