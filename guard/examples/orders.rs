@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{error}; it is asked again when the first token comes");
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    eprintln!("The API is at http://127.0.0.1:3000");
     axum::serve(listener, app(guard)).await?;
     Ok(())
 }

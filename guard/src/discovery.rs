@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::token::Key;
 
-const PATIENCE: Duration = Duration::from_secs(5);
-const MOST_BYTES: usize = 256 * 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_BYTES: usize = 256 * 1024;
 /// More than anybody rotates through.
-const MOST_KEYS: usize = 50;
+const MAX_KEYS: usize = 50;
 
 pub(crate) type KeySet = HashMap<String, Arc<Key>>;
 
@@ -47,7 +47,7 @@ pub(crate) async fn keys(client: &Client, issuer: &str) -> Result<KeySet, Issuer
     let listed = document.get("keys").and_then(Value::as_array);
     let listed = listed.ok_or_else(|| IssuerError::Unreadable(address.to_owned()))?;
     let mut keys = KeySet::new();
-    for (kid, key) in listed.iter().take(MOST_KEYS).filter_map(Key::of) {
+    for (kid, key) in listed.iter().take(MAX_KEYS).filter_map(Key::of) {
         keys.entry(kid).or_insert_with(|| Arc::new(key));
     }
     Ok(keys)
@@ -58,14 +58,14 @@ async fn json(client: &Client, address: &str) -> Result<Value, IssuerError> {
         return Err(IssuerError::NotSecure(address.to_owned()));
     }
     let silent = |error: reqwest::Error| IssuerError::Silent(address.to_owned(), error.without_url().to_string());
-    let mut response = client.get(address).timeout(PATIENCE).send().await.map_err(silent)?;
+    let mut response = client.get(address).timeout(REQUEST_TIMEOUT).send().await.map_err(silent)?;
     if response.status() != 200 {
         return Err(IssuerError::Status(address.to_owned(), response.status().as_u16()));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(silent)? {
         body.extend_from_slice(&chunk);
-        if body.len() > MOST_BYTES {
+        if body.len() > MAX_BYTES {
             return Err(IssuerError::Unreadable(address.to_owned()));
         }
     }

@@ -1,5 +1,6 @@
 //! The issuer's keys as they are known: fetched when first needed, again after five minutes beside the requests, and at
-//! once for a key that is not known, at most once a minute.
+//! once for a key that is not known: at most every [`UNKNOWN_KEY_INTERVAL`] seconds, because anybody can make up names of
+//! keys, and no less often, because until then a made-up name keeps a new key from being found.
 //!
 //! One fetch at a time; its result, a failure too, answers every request that waited for it, and the pause after it counts
 //! from its end. A token by a key that is known never waits. While the issuer is away, what is known is used until
@@ -22,10 +23,12 @@ pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 const FRESH: i64 = 300;
 /// Seconds after the last successful fetch until which a set may be used.
 const MAX_AGE: i64 = 86_400;
-/// Seconds between two attempts, and between two for keys that are not known.
-const PAUSE: i64 = 60;
-/// Seconds between two attempts while there are no keys that may be used.
-const SHORT_PAUSE: i64 = 5;
+/// Seconds between two fetches for keys that are not known.
+const UNKNOWN_KEY_INTERVAL: i64 = 5;
+/// Seconds between two attempts after one that failed.
+const RETRY_INTERVAL: i64 = 60;
+/// The same while there are no keys that may be used.
+const SHORT_RETRY_INTERVAL: i64 = 5;
 /// For the metadata and the keys together.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,8 +48,9 @@ struct Known {
     /// How often the issuer was asked, and when the last time ended.
     fetches: u64,
     ended_at: Option<i64>,
-    /// When the last fetch for a key that was not in the set ended.
+    /// When the last fetch for a key that was not in the set ended, and the seconds until the next one.
     looked_for_at: Option<i64>,
+    look_interval: i64,
 }
 
 /// Why the issuer is asked.
@@ -88,20 +92,23 @@ impl Keys {
         let (known, now) = (self.known(), (self.clock)());
         let Some(set) = known.usable(now) else {
             self.fetch_if(known.fetches, Reason::Due, |known, now| {
-                known.usable(now).is_none() && past(known.ended_at, SHORT_PAUSE, now)
+                known.usable(now).is_none() && past(known.ended_at, SHORT_RETRY_INTERVAL, now)
             })
             .await;
             let (known, now) = (self.known(), (self.clock)());
             return Ok(known.usable(now).ok_or(NoKeys)?.get(kid).cloned());
         };
         if let Some(key) = set.get(kid) {
-            if now - known.got_at >= FRESH && past(known.ended_at, PAUSE, now) {
+            if now - known.got_at >= FRESH && past(known.ended_at, RETRY_INTERVAL, now) {
                 self.fetch_beside();
             }
             return Ok(Some(Arc::clone(key)));
         }
         // After a rotation, or made up.
-        self.fetch_if(known.fetches, Reason::UnknownKey, |known, now| past(known.looked_for_at, PAUSE, now)).await;
+        self.fetch_if(known.fetches, Reason::UnknownKey, |known, now| {
+            past(known.looked_for_at, known.look_interval, now)
+        })
+        .await;
         let (known, now) = (self.known(), (self.clock)());
         Ok(known.usable(now).and_then(|set| set.get(kid).cloned()))
     }
@@ -147,6 +154,7 @@ impl Keys {
             known.ended_at = Some(now);
             if reason == Reason::UnknownKey {
                 known.looked_for_at = Some(now);
+                known.look_interval = if found.is_ok() { UNKNOWN_KEY_INTERVAL } else { RETRY_INTERVAL };
             }
             if let Ok(set) = &found {
                 known.set = Some(Arc::clone(set));
@@ -175,6 +183,6 @@ impl Known {
     }
 }
 
-fn past(last: Option<i64>, pause: i64, now: i64) -> bool {
-    last.is_none_or(|last| now - last >= pause)
+fn past(last: Option<i64>, interval: i64, now: i64) -> bool {
+    last.is_none_or(|last| now - last >= interval)
 }

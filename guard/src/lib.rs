@@ -22,8 +22,8 @@
 //! JWTs of RFC 9068: of type `at+jwt`, by ES256, RS256, PS256 or EdDSA, of this issuer, for this audience, good now within
 //! ten seconds. The keys come from the issuer's metadata. They are fetched when first needed (or by [`Guard::ready`]),
 //! every five minutes beside the requests, and at once when a token names a key that is not known, which happens at most
-//! once a minute. While the issuer does not answer, known keys go on being good for a day after they were fetched, without
-//! waiting for it; then requests are refused with 503.
+//! once in five seconds, and once a minute after a fetch that failed. While the issuer does not answer, known keys go on
+//! being good for a day after they were fetched, without waiting for it; then requests are refused with 503.
 //!
 //! Opaque tokens, API keys and Basic cannot be verified here. Signet's gate in front of the API verifies them and hands on
 //! a JWT in `X-Gate-Token`: see [`Guard::with_token_header`].

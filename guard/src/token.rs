@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::identity::Identity;
 
 /// Longer ones are not looked at.
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 /// Seconds by which clocks may differ.
 const SKEW: i64 = 10;
 
@@ -57,7 +57,7 @@ pub(crate) struct Unproven<'a> {
 impl<'a> Unproven<'a> {
     /// Nothing where no key could make an access token of it (RFC 9068 §4): its `typ`, an `alg` that is taken, a `kid`.
     pub fn read(token: &'a str, algorithms: &[Algorithm]) -> Option<Self> {
-        let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= MOST_BYTES)?;
+        let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= MAX_BYTES)?;
         let (_, payload) = message.split_once('.').filter(|(_, payload)| !payload.contains('.'))?;
         let header = decode_header(token).ok()?;
         let typ = header.typ.as_deref()?.to_ascii_lowercase();

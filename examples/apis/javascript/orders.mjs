@@ -15,7 +15,8 @@ const ISSUER = process.env.ISSUER ?? "http://localhost:8080";
 const AUDIENCE = process.env.AUDIENCE ?? "https://orders.example.com";
 const PORT = Number(process.env.PORT ?? 9000);
 // A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
-const COOLDOWN = Number(process.env.COOLDOWN ?? 30) * 1000;
+const COOLDOWN = Number(process.env.COOLDOWN ?? 5) * 1000;
+const PAUSE = 6 * COOLDOWN; // After a failure, while there are keys that may be used.
 const LIFETIME = 300_000; // After this the keys are fetched again, while requests go on.
 // After this they are not used any more: one that was taken out must not count for ever while we cannot ask.
 const MAX_AGE = Number(process.env.MAX_AGE ?? 86_400) * 1000;
@@ -33,6 +34,7 @@ class Refused extends Error {
 let known; // { find, kids, got }
 let asking; // One request; its failure answers all that wait for it.
 let ended = -Infinity;
+let pause = COOLDOWN; // From then until it is asked again.
 
 async function fetchJson(url, signal) {
   const answer = await fetch(url, { signal, redirect: "error" });
@@ -56,8 +58,11 @@ async function fetchKeys() {
 
 function ask() {
   asking ??= fetchKeys()
-    .then((found) => (known = found))
-    .catch((error) => console.error(`the keys of ${ISSUER} cannot be had: ${error.message}`))
+    .then((found) => ([known, pause] = [found, COOLDOWN]))
+    .catch((error) => {
+      pause = PAUSE;
+      console.error(`the keys of ${ISSUER} cannot be had: ${error.message}`);
+    })
     .finally(() => ([asking, ended] = [undefined, performance.now()]));
   return asking;
 }
@@ -67,8 +72,8 @@ async function key(header, token) {
   const usable = () => known && performance.now() - known.got < MAX_AGE;
   const age = known ? performance.now() - known.got : Infinity;
   const hasIt = usable() && known.kids.has(header.kid);
-  const pause = usable() ? COOLDOWN : Math.min(COOLDOWN, 5000);
-  const mayAsk = asking || performance.now() - ended >= pause;
+  const wait = usable() ? pause : Math.min(COOLDOWN, 5000);
+  const mayAsk = asking || performance.now() - ended >= wait;
   if (!hasIt && mayAsk) await ask();
   else if (age >= LIFETIME && mayAsk) ask();
   if (!usable()) throw new Refused(503, "temporarily_unavailable");
@@ -130,4 +135,4 @@ function refusal(error) {
 createServer(async (request, response) => {
   const [status, body, headers = {}] = await route(request).catch(refusal);
   response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
-}).listen(PORT, "127.0.0.1");
+}).listen(PORT, "127.0.0.1", () => console.log(`The API is at http://127.0.0.1:${PORT}`));

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
@@ -30,7 +30,8 @@ LIFETIME = 300  # Seconds after which the keys are fetched again, while requests
 # Seconds after which they are not used any more: one that was taken out must not count for ever while we cannot ask.
 MAX_AGE = float(os.environ.get("MAX_AGE", "86400"))
 # A token that names an unknown key makes us ask at once, but not more often than this: anybody can send such tokens.
-COOLDOWN = float(os.environ.get("COOLDOWN", "30"))
+COOLDOWN = float(os.environ.get("COOLDOWN", "5"))
+PAUSE = 6 * COOLDOWN  # Seconds after a failure, while there are keys that may be used.
 TIMEOUT = 5  # Seconds for the metadata and the keys together, however slowly they come.
 MAX_BYTES = 256 * 1024
 
@@ -50,16 +51,18 @@ class Keys:
     def __init__(self, issuer):
         self.issuer, self.lock, self.asking = issuer, threading.Lock(), None
         self.known, self.kids, self.got, self.ended = None, set(), float("-inf"), float("-inf")
+        self.pause = COOLDOWN
 
     def get(self, kid):
         with self.lock:
             now = time.monotonic()
             usable = self.known is not None and now - self.got < MAX_AGE
             has_it = usable and kid in self.kids
-            pause = COOLDOWN if usable else min(COOLDOWN, 5)
+            pause = self.pause if usable else min(COOLDOWN, 5)
             if not (has_it and now - self.got < LIFETIME) and self.asking is None and now - self.ended >= pause:
-                self.asking = threading.Event()
-                threading.Thread(target=self.ask, args=(self.asking,), daemon=True).start()
+                asking = threading.Event()
+                threading.Thread(target=self.ask, args=(asking,), daemon=True).start()
+                self.asking = asking
             asking = self.asking
         if asking is not None and not has_it:
             asking.wait(15)
@@ -69,16 +72,18 @@ class Keys:
             return self.known
 
     def ask(self, done):
+        found = None
         try:
             found = self.fetch()
-        except (OSError, HTTPException, JoseError, KeyError, TypeError, ValueError) as error:
-            found = None
-            print(f"the keys of {self.issuer} cannot be had: {error}", flush=True)
-        with self.lock:
-            self.asking, self.ended = None, time.monotonic()
-            if found:
-                (self.known, self.kids), self.got = found, self.ended
-        done.set()
+        except Exception as error:  # An odd answer may lead to any.
+            print(f"the keys of {self.issuer} cannot be had: {error!r}", flush=True)
+        finally:
+            with self.lock:
+                self.asking, self.ended = None, time.monotonic()
+                self.pause = COOLDOWN if found else PAUSE
+                if found:
+                    (self.known, self.kids), self.got = found, self.ended
+            done.set()
 
     def fetch(self):
         deadline = time.monotonic() + TIMEOUT

@@ -39,16 +39,46 @@ async fn a_rotated_key_is_found_and_a_made_up_one_costs_little() {
     assert_eq!(status(&api, "/me", &new.token(&issuer.claims())).await, 200);
     assert_eq!(status(&api, "/me", &old.token(&issuer.claims())).await, 200);
     assert_eq!(issuer.asked(), 2);
-    // Strangers make up names: no more than one question a minute.
+    // Strangers make up names: no more than one question in five seconds.
     let stranger = Key::new("stranger", "ES256");
     for second in 0..60 {
         clock.store(NOW + second, Ordering::SeqCst);
         assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401);
+        let seconds = usize::try_from(second).unwrap();
+        assert_eq!(issuer.asked(), 2 + seconds / 5, "{second}");
     }
-    assert_eq!(issuer.asked(), 2);
-    clock.store(NOW + 60, Ordering::SeqCst);
+}
+
+#[tokio::test]
+async fn a_made_up_key_hides_a_new_one_for_five_seconds() {
+    let (old, new) = (Key::new("old", "ES256"), Key::new("new", "ES256"));
+    let stranger = Key::new("stranger", "ES256");
+    let issuer = Issuer::start(&[&old]).await;
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    assert_eq!(status(&api, "/me", &old.token(&issuer.claims())).await, 200);
     assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401);
+    issuer.publish(&[&old, &new]);
+    clock.store(NOW + 4, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &new.token(&issuer.claims())).await, 401);
+    clock.store(NOW + 5, Ordering::SeqCst);
+    assert_eq!(status(&api, "/me", &new.token(&issuer.claims())).await, 200);
     assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_failed_look_up_of_a_key_is_repeated_after_a_minute() {
+    let (key, stranger) = (Key::new("k", "ES256"), Key::new("stranger", "ES256"));
+    let issuer = Issuer::start(&[&key]).await;
+    let clock = support::clock();
+    let api = api(&guard(&issuer, &clock));
+    assert_eq!(status(&api, "/me", &key.token(&issuer.claims())).await, 200);
+    *issuer.away.lock().unwrap() = true;
+    for (second, asked) in [(0, 2), (5, 2), (59, 2), (60, 3), (119, 3)] {
+        clock.store(NOW + second, Ordering::SeqCst);
+        assert_eq!(status(&api, "/me", &stranger.token(&issuer.claims())).await, 401);
+        assert_eq!(issuer.metadata_asked.load(Ordering::SeqCst), asked, "{second}");
+    }
 }
 
 #[tokio::test]
