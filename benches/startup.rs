@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signet");
 const STARTS: usize = 10;
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 fn main() {
     let data = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ impl Running {
             .unwrap();
         let running = Self(process);
         while !ready(address) {
-            assert!(begun.elapsed() < PATIENCE, "the server does not become ready");
+            assert!(begun.elapsed() < START_TIMEOUT, "the server does not become ready");
             std::thread::sleep(Duration::from_millis(1));
         }
         (running, begun.elapsed())

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// An app that keeps more browsers than this in memory forgets the oldest one.
-const MOST_BROWSERS: usize = 1_000;
+const MAX_BROWSERS: usize = 1_000;
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "a program for a terminal")]
@@ -98,7 +98,7 @@ struct Browsers {
 
 impl Browsers {
     fn keep(&mut self, name: String, browser: Browser) {
-        if self.order.len() >= MOST_BROWSERS
+        if self.order.len() >= MAX_BROWSERS
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);

@@ -17,12 +17,14 @@ use crate::keys::signature_key::SignatureKeys;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
 use crate::manage::client_addresses::UnreadableAddresses;
+use crate::manage::refusals::RefusalLog;
 use crate::outbound::Outbound;
 use crate::outbound::images::Images;
 use crate::protocol::Provider;
 use crate::protocol::client_document::ClientDocuments;
 use crate::protocol::registration::Policy;
 use crate::protocol::seen_tokens::SeenTokens;
+use crate::protocol::short_secret::RightSecrets;
 use crate::store::Store;
 
 /// What handlers get. One pointer, because axum copies its state for every layer of every request: with the parts each
@@ -41,6 +43,8 @@ pub struct Parts {
     pub images: Images,
     pub gate: Gate,
     pub unreadable_addresses: UnreadableAddresses,
+    /// What waits to be written of refused requests.
+    pub refusals: RefusalLog,
     is_stopping: AtomicBool,
 }
 
@@ -56,7 +60,7 @@ impl App {
         let passkeys = Passkeys::new(&config, master.clone());
         let outbound = Outbound::new(&config)?;
         let registration = Policy::new(&config.registration_policy, config.client_certificate_header.is_some())?;
-        let documents = config.client_id_metadata_documents.then(|| registration.scopes().clone());
+        let documents = config.client_id_metadata_documents.then(|| registration.clone());
         let images = Images::new(&outbound);
         let provider = Provider {
             issuer: config.issuer.clone(),
@@ -68,6 +72,7 @@ impl App {
             remote_keys: RemoteKeys::new(&outbound),
             client_documents: ClientDocuments::new(documents),
             seen_tokens: SeenTokens::default(),
+            right_secrets: RightSecrets::default(),
             outbound,
             master,
         };
@@ -89,6 +94,7 @@ impl App {
             images,
             gate,
             unreadable_addresses,
+            refusals: RefusalLog::default(),
             is_stopping,
         })))
     }

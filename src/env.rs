@@ -4,9 +4,8 @@
 //! (clippy's `disallowed-methods` keeps the rest of the house from going around it).
 //! Next door: `config` (settings), `domain` (the values that carry these times).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -49,7 +48,7 @@ impl Timestamp {
     }
 }
 
-/// Milliseconds on a clock of this process alone, which nobody sets: for how long something has been.
+/// Milliseconds on the machine's monotonic clock, which measures durations and cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(pub i64);
 
@@ -101,33 +100,57 @@ impl Clock {
     }
 }
 
+/// Milliseconds by which a node's clock is corrected; shared by all clones.
+#[derive(Clone, Debug, Default)]
+pub struct Correction(Arc<AtomicI64>);
+
+/// The correction does not follow smaller differences: they are within what a measurement can tell.
+const MIN_CORRECTION_MILLIS: i64 = 100;
+
 /// The clock and the operating system's randomness.
 #[derive(Clone, Debug)]
 pub struct Env {
     pub clock: Clock,
+    pub correction: Correction,
 }
 
 impl Env {
     #[must_use]
-    pub const fn system() -> Self {
-        Self { clock: Clock::System }
+    pub fn system() -> Self {
+        Self::with(Clock::System)
     }
 
     #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
+    pub fn with(clock: Clock) -> Self {
+        Self { clock, correction: Correction::default() }
     }
 
-    /// How long this process has been running; the manual clock's own time in tests.
+    /// Returns the time that all nodes agree on: this machine's clock, corrected to that of the database.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0.saturating_add(self.correction.0.load(Ordering::Relaxed)))
+    }
+
+    /// Corrects the clock to a reading of the database's, made between `asked` and `answered` by this machine's clock.
+    /// Returns the new difference in milliseconds if it has changed.
+    pub fn correct(&self, reading: Timestamp, asked: Timestamp, answered: Timestamp) -> Option<i64> {
+        let uncertain = answered.since(asked).div_euclid(2);
+        let difference = reading.since(Timestamp(asked.0.saturating_add(uncertain)));
+        let known = self.correction.0.load(Ordering::Relaxed);
+        // A clock that was set in between tells nothing.
+        if uncertain < 0 || (difference - known).abs() <= uncertain + MIN_CORRECTION_MILLIS {
+            return None;
+        }
+        self.correction.0.store(difference, Ordering::Relaxed);
+        Some(difference)
+    }
+
+    /// How long the machine has been running, the time included in which it was suspended: a node that wakes up has heard of
+    /// nothing meanwhile. In tests it is the manual clock's own time.
     #[must_use]
     pub fn uptime(&self) -> Monotonic {
         match &self.clock {
-            Clock::System => {
-                static START: OnceLock<Instant> = OnceLock::new();
-                #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
-                let elapsed = START.get_or_init(Instant::now).elapsed();
-                Monotonic(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
-            }
+            Clock::System => since_boot(),
             Clock::Manual(at) | Clock::Skewed(at, _) => Monotonic(at.load(Ordering::SeqCst)),
         }
     }
@@ -152,5 +175,47 @@ impl Env {
     pub fn uuid_at(&self, at: Timestamp) -> Uuid {
         let millis = u64::try_from(at.0).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.random::<10>()).into_uuid()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn since_boot() -> Monotonic {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Monotonic(time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000))
+}
+
+/// Elsewhere the clock of the standard library decides whether it stands still.
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Monotonic {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    let elapsed = START.get_or_init(std::time::Instant::now).elapsed();
+    Monotonic(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
+
+    use super::{Clock, Env, Timestamp};
+
+    #[test]
+    fn a_clock_follows_readings_of_another_one() {
+        let env = Env::with(Clock::Manual(Arc::new(AtomicI64::new(1_000_000))));
+        for (reading, asked, answered, corrected, now) in [
+            (1_000_050, 1_000_000, 1_000_000, None, 1_000_000),
+            (1_300_000, 1_000_000, 1_000_010, Some(299_995), 1_299_995),
+            // Within what the measurement can tell.
+            (1_300_090, 1_000_000, 1_000_000, None, 1_299_995),
+            (1_302_000, 1_000_000, 1_005_000, None, 1_299_995),
+            (700_000, 1_000_000, 1_000_000, Some(-300_000), 700_000),
+            // This machine's clock was set back meanwhile.
+            (1_000_000, 1_000_000, 900_000, None, 700_000),
+            (1_000_000, 1_000_000, 1_000_000, Some(0), 1_000_000),
+        ] {
+            let done = env.correct(Timestamp(reading), Timestamp(asked), Timestamp(answered));
+            assert_eq!((done, env.clone().now()), (corrected, Timestamp(now)), "{reading}");
+        }
     }
 }

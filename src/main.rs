@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use signet::cli::{self, Cli};
-use signet::domain::printable::escaped;
+use signet::domain::printable::{escaped, escaped_lines};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -17,6 +20,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
+}
+
+/// What was typed stands in the message.
+#[expect(clippy::print_stderr, reason = "help is no error, and printed by clap; everything else is said here")]
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    eprint!("{}", escaped_lines(&error.to_string()));
+    ExitCode::from(2)
 }
 
 #[expect(clippy::print_stderr, reason = "a command that fails says so in one line")]

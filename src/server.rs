@@ -17,12 +17,14 @@ mod streams;
 mod tls;
 pub mod upkeep;
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::env::Env;
 use crate::store::Authority;
 use crate::web::pages::setup;
@@ -43,8 +45,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key).await?),
         _ => None,
     };
-    let listener = std::net::TcpListener::bind(config.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}; set SIGNET_LISTEN to a free address", config.listen))?;
+    let listener = bind(&config.listen)?;
     let app = App::open(config, Env::system()).await?;
     let mut background = vec![
         tokio::spawn(Authority::follow(app.store().clone())),
@@ -70,6 +71,21 @@ pub async fn run(config: Config) -> Result<(), String> {
     upkeep::write_record(&app).await;
     app.store().close().await;
     served.map_err(said)
+}
+
+/// Listens on the first address that this machine has. One that is in use is not passed over for another one, at which
+/// nobody would look for the server.
+fn bind(listen: &Listen) -> Result<TcpListener, String> {
+    let failed = |error| format!("cannot listen on {listen}: {error}; set SIGNET_LISTEN to a free address");
+    let mut first = None;
+    for address in listen.addresses().map_err(failed)? {
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(failed(error)),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(failed(first.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())))
 }
 
 fn said(error: impl std::fmt::Display) -> String {

@@ -125,7 +125,7 @@ function finish(fields) {
 
 function sendSignIn(ticket, credential) {
   const fields = { csrf: hidden('csrf'), ticket, credential: writeCredential(credential) };
-  for (const name of ['flow', 'next', 'continue']) {
+  for (const name of ['flow', 'app', 'next', 'continue']) {
     if (hidden(name)) fields[name] = hidden(name);
   }
   if (form.querySelector('input[name=remember]')?.checked) fields.remember = '1';

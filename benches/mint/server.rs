@@ -9,7 +9,7 @@ use std::time::Duration;
 const TICKS: f64 = 100.0;
 
 pub struct Server {
-    process: Child,
+    pub process: Child,
     pub address: SocketAddr,
 }
 

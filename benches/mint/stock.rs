@@ -13,7 +13,7 @@ use signet::app::App;
 use signet::config::Config;
 use signet::domain::authorization::{Authorization, SignIn, SignInMethod, Subject};
 use signet::domain::claims_request::RequestedClaims;
-use signet::domain::client::{Client, Registered};
+use signet::domain::client::{Client, Identified, Registered};
 use signet::domain::code::{Code, CodeChallenge};
 use signet::domain::grant::{FamilySalt, Grant, Repeats};
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
@@ -188,11 +188,18 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
     };
     let write = app.store().write(move |tx| {
         Box::pin(async move {
-            people::insert(tx, &user).await?;
+            people::insert(tx, std::slice::from_ref(&user)).await?;
             clients::insert(tx, &client).await?;
             signature_keys::put(tx, &client.id, client.signature_keys.iter().map(|key| &key.keyid)).await?;
             clients::insert(tx, &keys).await?;
-            consents::give(tx, user.id, &client.id, &Permissions::general(client.meta.scope.clone()), true).await?;
+            consents::give(
+                tx,
+                user.id,
+                &client.id,
+                (&Permissions::general(client.meta.scope.clone()), &Versions::default()),
+                &[Identified::ByAuthentication],
+            )
+            .await?;
             tx.tell(Change::Client(client.id.clone())).await
         })
     });
@@ -248,6 +255,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         }),
         grant: Some(GrantId(app.env().uuid())),
         permissions: Permissions::general(Scopes::parse(scope).unwrap()),
+        part_of_offline: false,
         nonce: Some("n-0S6_WzA2Mj".to_owned()),
         claims: RequestedClaims::default(),
         act: None,
@@ -340,11 +348,16 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
         let id = id(format!("{begun} + i"));
         let people = format!(
             "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
-             INSERT INTO person (id, username, email_folded, email_unproven, profile, searched, admin, disabled, created_at, updated_at)
-             SELECT {id}, 'bob' || i, 'bob' || i || '@example.com', 0, '{profile}',
-                    'bob' || i || char(10) || 'bob' || i || '@example.com', 0, 0, {now}, {now} FROM n"
+             INSERT INTO person (id, username, email_unproven, profile, searched, admin, disabled, self_registered, created_at, updated_at)
+             SELECT {id}, 'bob' || i, 0, '{profile}', 'bob' || i, 0, 0, 0, {now}, {now} FROM n"
         );
         db.execute_unprepared(&people).await.unwrap();
+    }
+    for of_each in [
+        "INSERT INTO sign_in_name (name, user_id) SELECT username, id FROM person WHERE username LIKE 'bob%'",
+        "INSERT INTO version (subject, version, user_id) SELECT 'user:' || hex(id), 1, id FROM person WHERE username LIKE 'bob%'",
+    ] {
+        db.execute_unprepared(of_each).await.unwrap();
     }
     let (lowest, highest) = (1, users + 1);
     for round in 0..each {
@@ -353,9 +366,9 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
             let (id, session) = (id(format!("{at} + rowid")), id(format!("{at} + rowid")));
             let families = format!(
                 "INSERT INTO grant_family (id, user_id, client_id, session_id, authorization, generation, salt,
-                                           current_digest, rotated_at, repeats, contested, created_at, expires_at,
+                                           current_digest, superseded, rotated_at, repeats, contested, created_at, expires_at,
                                            ends_at, revoked)
-                 SELECT {id}, id, 'bench', {session}, '{authorization}', 1, randomblob(16), randomblob(32), {now}, 0, 0,
+                 SELECT {id}, id, 'bench', {session}, '{authorization}', 1, randomblob(16), randomblob(32), x'', {now}, 0, 0,
                         {now}, {ends}, {ends}, 0
                  FROM person WHERE rowid BETWEEN {first} AND {last}"
             );

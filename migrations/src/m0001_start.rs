@@ -46,6 +46,7 @@ impl MigrationTrait for Migration {
 /// Look-ups other than by primary key or unique column: all are for one person, one client, one grant, or by age.
 pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("membership", &["group_name"]),
+    ("client_group", &["group_name"]),
     ("session", &["user_id"]),
     ("session", &["idle_until"]),
     ("session_client", &["user_id"]),
@@ -55,6 +56,7 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("delivery", &["by_admin", "origin", "due_at"]),
     ("delivery", &["client_id"]),
     ("interaction", &["expires_at"]),
+    ("answered_interaction", &["expires_at"]),
     ("code", &["expires_at"]),
     ("device_code", &["expires_at"]),
     ("device_code", &["client_id"]),
@@ -71,10 +73,16 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("throttle", &["resets_at"]),
     ("used_once", &["expires_at"]),
     ("pushed_request", &["expires_at"]),
-    ("event", &["at"]),
-    ("event", &["user_id", "at"]),
-    ("event", &["client_id", "at"]),
-    ("event", &["kind", "at"]),
+    // An event's id begins with its time.
+    ("event", &["kind", "id"]),
+    ("event", &["user_id", "id"]),
+    ("event", &["user_id", "kind", "id"]),
+    ("event", &["client_id", "id"]),
+    ("event", &["client_id", "kind", "id"]),
+    ("event", &["actor", "id"]),
+    ("event", &["actor", "kind", "id"]),
+    ("event", &["address", "id"]),
+    ("event", &["request_id", "id"]),
     ("change_feed", &["at"]),
     ("change_feed", &["xid"]),
     ("client", &["name"]),
@@ -88,6 +96,7 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("api_key", &["api"]),
     ("api_key", &["gate"]),
     ("api_key", &["expires_at"]),
+    ("sign_in_name", &["user_id"]),
     ("person", &["disabled"]),
     ("person", &["self_registered"]),
     ("person", &["password_work"]),
@@ -97,6 +106,7 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("quota", &["expires_at"]),
     ("gate_bucket", &["full_at"]),
     ("gate_count", &["hour"]),
+    ("refusal", &["at"]),
     ("gate_refusal", &["at"]),
     ("gate_refusal", &["gate", "at"]),
 ];
@@ -120,7 +130,6 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         table("person")
             .col(pk_uuid("id"))
             .col(string("username").unique_key())
-            .col(string_null("email_folded").unique_key())
             .col(boolean("email_unproven"))
             .col(text("profile"))
             .col(text("searched"))
@@ -133,6 +142,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
             .to_owned(),
+        table("sign_in_name").col(string("name").primary_key()).col(uuid("user_id")).to_owned(),
         table("taken_username").col(string("skeleton").primary_key()).col(big_integer("taken_at")).to_owned(),
         table("person_group").col(string("name").primary_key()).col(big_integer("created_at")).to_owned(),
         table("membership")
@@ -155,6 +165,11 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(big_integer("incarnation"))
             .col(big_integer("created_at"))
             .col(big_integer("updated_at"))
+            .to_owned(),
+        table("client_group")
+            .col(string("client_id"))
+            .col(string("group_name"))
+            .primary_key(Index::create().col("client_id").col("group_name"))
             .to_owned(),
         table("api").col(string("identifier").primary_key()).col(text("document")).to_owned(),
         table("signing_key")
@@ -210,6 +225,17 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(big_integer("created_at"))
             .col(big_integer("expires_at"))
             .to_owned(),
+        table("answered_interaction")
+            .col(pk_uuid("id"))
+            .col(binary_len("browser", 32))
+            .col(string("client_id"))
+            .col(big_integer("client_version"))
+            .col(text_null("sign_in"))
+            .col(binary_len_null("code_digest", 32))
+            .col(text_null("answer"))
+            .col(big_integer("repeatable_until"))
+            .col(big_integer("expires_at"))
+            .to_owned(),
         table("code")
             .col(key("digest", 32))
             .col(string("client_id"))
@@ -236,6 +262,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(big_integer_null("polled_at"))
             .col(text_null("authorization"))
             .col(big_integer_null("decided_at"))
+            .col(uuid_null("decided_in"))
             .col(big_integer_null("used_at"))
             .to_owned(),
         table("grant_family")
@@ -322,7 +349,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         table("pushed_request")
             .col(key("digest", 32))
             .col(string("client_id"))
-            .col(big_integer("client_version"))
+            .col(text("versions"))
             .col(text("parameters"))
             .col(big_integer("expires_at"))
             .to_owned(),
@@ -355,6 +382,17 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(string("reason"))
             .col(big_integer("count"))
             .primary_key(Index::create().col("gate").col("hour").col("way").col("reason"))
+            .to_owned(),
+        table("refusal")
+            .col(string("request_id").primary_key())
+            .col(big_integer("at"))
+            .col(string("method"))
+            .col(text("path"))
+            .col(string("error"))
+            .col(text("description"))
+            .col(text("cause"))
+            .col(text("client_id"))
+            .col(text("address"))
             .to_owned(),
         table("gate_refusal")
             .col(string("request_id").primary_key())

@@ -1,12 +1,11 @@
 //! `signet api …`: APIs, and the rules by which their gates let somebody in.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{member, print, print_json, print_table, said};
+use super::{member, print, print_json, print_table, read_text, said, shown};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::client_metadata::TokenFormat;
 use crate::domain::gate::{GateName, RateLimit, Rule, Way};
@@ -113,6 +112,9 @@ struct Members {
     /// A scope of its own; may be repeated. Those named are all that it has.
     #[arg(long = "scope", value_name = "SCOPE", value_parser = one_scope)]
     scopes: Vec<String>,
+    /// Whether clients that registered themselves, or are known by their metadata document, may ask for it.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    self_registered_clients: Option<bool>,
     /// The last part of the address at which proxies ask, `/gate/verify/GATE`.
     #[arg(long, value_parser = member::<GateName>)]
     gate: Option<GateName>,
@@ -178,6 +180,7 @@ impl Members {
         api.access_token_lifetime = self.lifetime.or(api.access_token_lifetime);
         api.access_token_format = self.format.or(api.access_token_format);
         api.upstream_token = self.upstream_token.unwrap_or(api.upstream_token);
+        api.self_registered_clients = self.self_registered_clients.unwrap_or(api.self_registered_clients);
     }
 }
 
@@ -217,17 +220,8 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
 }
 
 fn read_rules(file: &Path) -> Result<Vec<Rule>, String> {
-    let from_stdin = file.as_os_str() == "-";
-    let shown = if from_stdin { "stdin".to_owned() } else { file.display().to_string() };
-    let failed = |error: std::io::Error| format!("{shown}: {error}");
-    let text = if from_stdin {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        text
-    } else {
-        std::fs::read_to_string(file).map_err(failed)?
-    };
-    serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}; nothing was changed"))
+    let text = read_text(file)?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}; nothing was changed", shown(file)))
 }
 
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
@@ -255,6 +249,9 @@ async fn show(manager: &Manager, named: &Named) -> Result<(), String> {
     print(&format!("identifier  {}", api.identifier.as_str()));
     print(&format!("name        {}", api.name));
     print(&format!("scopes      {}", api.scopes));
+    if api.self_registered_clients {
+        print("clients     self-registered, too");
+    }
     let Some(gate) = &api.gate else { return Ok(()) };
     print(&format!("gate        {}", gate.as_str()));
     print(&format!("ways        {}", ways(&api)));

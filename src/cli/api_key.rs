@@ -9,16 +9,16 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use super::{print, print_json, print_table, said, user};
+use super::{note, print, print_json, print_table, said, user};
 use crate::domain::api_key::{ApiKey, Owner, network};
 use crate::domain::gate::GateName;
 use crate::domain::ids::{ApiKeyId, ClientId, UserId};
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
 use crate::manage::api_keys::{self as manage, NewKey};
-use crate::manage::{By, Manager};
+use crate::manage::{By, ManageError, Manager, apis};
 use crate::store::api_keys::{self as rows, Filter};
-use crate::store::people;
+use crate::store::{StoreError, people};
 
 /// Rows that are read at once.
 const PAGE: u64 = 500;
@@ -128,7 +128,10 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
     });
     let scopes = args.scopes.iter().fold(Scopes::default(), |all, more| all.union(more));
     let new = NewKey { owner, gate: args.api, name: args.name, scopes, expires_at, networks: args.networks };
-    let (secret, key) = manage::create(manager, by, new).await.map_err(said)?;
+    let (secret, key) = manage::create(manager, by, new).await.map_err(|error| not_created(&error))?;
+    if lacks_scopes(manager, &key).await {
+        note(&format!("warning: key {} has no scope: rules that ask for a scope refuse it. Use --scope", key.id));
+    }
     if args.json {
         return print_json(&json!({ "id": key.id, "key": secret.expose() }));
     }
@@ -136,6 +139,23 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
     print(&format!("{} opens the gate {}, {until}", key.id, key.gate.as_str()));
     print(&format!("API key, shown only now: {}", secret.expose()));
     Ok(())
+}
+
+/// Returns why a key was not created, or how to find out whether it was.
+fn not_created(error: &ManageError) -> String {
+    let hint = match error {
+        ManageError::Store(StoreError::OutcomeUnknown) => {
+            "; the key itself is lost: if `signet api-key list` shows it, revoke it with `signet api-key revoke ID`, and \
+             create another"
+        }
+        _ => "",
+    };
+    format!("{}{hint}", said(error))
+}
+
+/// Returns whether the key has no scope although its API has some. The key is there: an error here must not hide it.
+async fn lacks_scopes(manager: &Manager, key: &ApiKey) -> bool {
+    key.scopes.is_empty() && apis::one(manager, &key.api).await.is_ok_and(|api| !api.scopes.is_empty())
 }
 
 async fn owner(manager: &Manager, of: Of) -> Result<Option<Owner>, String> {

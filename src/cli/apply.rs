@@ -1,15 +1,22 @@
 //! `signet apply FILE`: reads a document and makes everything be as it says.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Map, json};
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{print, print_json, said};
-use crate::manage::apply::{Action, Options, Plan, apply};
+use super::{read_text, said, shown};
+use crate::domain::ids::ClientId;
+use crate::domain::printable::{escaped_json, escaped_lines};
+use crate::domain::secret::Secret;
+use crate::manage::apply::{Action, Ended, Options, Plan, Progress, Then, apply_parts};
 use crate::manage::document::{Document, Format};
 use crate::manage::place::line_of;
 use crate::manage::{By, ManageError, Manager};
+use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,35 +34,225 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
-    let (text, format) = read(&args.file)?;
-    let refused = |why: String| format!("{}: {why}; nothing was changed", shown(&args.file));
-    let document = Document::parse(&text, format).map_err(refused)?;
+    let format = format(&args.file)?;
+    let text = read_text(&args.file)?;
+    let document =
+        Document::parse(&text, format).map_err(|why| format!("{}: {why}; nothing was changed", shown(&args.file)))?;
     let options = Options { prune: args.prune, dry_run: args.dry_run };
-    let plan = apply(manager, &By::command_line(), document, options)
-        .await
-        .map_err(|error| refused(with_lines(error, &text, format)))?;
-    if args.json {
-        return print_plan_json(&plan);
+    let mut output = Output::new(&args, interrupted().map_err(said)?);
+    let done =
+        apply_parts(manager, &By::command_line(), document, options, &mut |progress| output.take(progress)).await;
+    output.bar.clear();
+    let refused = match done {
+        Ok(Ended::Complete) => None,
+        Ok(Ended::Stopped) => {
+            let rows = output.rows;
+            Some(format!(
+                "{}: stopped after {rows} rows, which were applied: run it again, and it goes on from there",
+                shown(&args.file)
+            ))
+        }
+        Err(error) => {
+            let outcome = output.outcome(&error);
+            Some(format!("{}: {}{outcome}", shown(&args.file), with_lines(error, &text, format)))
+        }
+    };
+    output.end(refused.is_none())?;
+    refused.map_or(Ok(()), Err)
+}
+
+/// Set by SIGINT, SIGTERM and SIGHUP, which let the part that is being applied come to its end.
+fn interrupted() -> std::io::Result<Arc<AtomicBool>> {
+    let is_set = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let (mut signal, is_set) = (signal(kind)?, is_set.clone());
+        tokio::spawn(async move {
+            signal.recv().await;
+            is_set.store(true, Ordering::Release);
+        });
     }
-    print_plan(&plan, args.dry_run);
-    Ok(())
+    Ok(is_set)
+}
+
+/// What is printed: each part as soon as it is durable, so that no generated secret is lost by what follows. JSON is one
+/// value, of which the secrets come first; where stdout takes nothing any more, they go to stderr.
+struct Output {
+    json: bool,
+    dry_run: bool,
+    interrupted: Arc<AtomicBool>,
+    bar: Bar,
+    /// For JSON, and for the count.
+    all: Plan,
+    rows: usize,
+    /// Secrets that JSON has so far.
+    secrets: usize,
+    broken: Option<std::io::Error>,
+}
+
+impl Output {
+    fn new(args: &Args, interrupted: Arc<AtomicBool>) -> Self {
+        let (json, dry_run) = (args.json, args.dry_run);
+        let (bar, all) = (Bar::default(), Plan::default());
+        Self { json, dry_run, interrupted, bar, all, rows: 0, secrets: 0, broken: None }
+    }
+
+    fn take(&mut self, progress: Progress) -> Then {
+        self.bar.clear();
+        match progress {
+            Progress::Done { plan, rows, of } => {
+                self.rows = rows;
+                self.print_secrets(&plan.secrets, "shown only now");
+                if !self.json {
+                    self.print_plan(&plan);
+                }
+                self.all.changes.extend(plan.changes);
+                self.all.warnings.extend(plan.warnings);
+                self.bar.show(rows, of);
+            }
+            Progress::Unknown { plan } => self.print_secrets(&plan.secrets, "if it was created"),
+        }
+        if self.broken.is_some() || self.interrupted.load(Ordering::Acquire) { Then::Stop } else { Then::GoOn }
+    }
+
+    fn print_secrets(&mut self, secrets: &[(ClientId, Secret)], note: &str) {
+        for (id, secret) in secrets {
+            let text = if self.json {
+                let before = if self.secrets == 0 { "{\n  \"secrets\": [\n    " } else { "    ," };
+                self.secrets += 1;
+                format!("{before}{}", json!({ "client_id": id, "client_secret": secret.expose() }))
+            } else {
+                format!("client_secret of {id}, {note}: {}", secret.expose())
+            };
+            self.print(&text);
+            if self.broken.is_some() {
+                to_stderr(&format!("client_secret of {id}, {note}: {}", secret.expose()));
+            }
+        }
+    }
+
+    fn print_plan(&mut self, plan: &Plan) {
+        for change in &plan.changes {
+            let action = match change.action {
+                Action::Create => "create",
+                Action::Update => "update",
+                Action::Delete => "delete",
+            };
+            let fields =
+                if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
+            self.print(&format!("{action} {} {}{fields}", change.kind, change.name));
+            if let Some(removed) = &change.removed {
+                self.print(&format!("adopted {}, removed: {removed}", change.name));
+            }
+        }
+        for warning in &plan.warnings {
+            self.print(&format!("warning: {warning}"));
+        }
+    }
+
+    /// Names, addresses and the like were chosen by others.
+    fn print(&mut self, text: &str) {
+        if self.broken.is_none() {
+            let text = if self.json { escaped_json(text) } else { escaped_lines(text) };
+            self.broken = writeln!(std::io::stdout(), "{text}").err();
+        }
+    }
+
+    /// What is said beside the error.
+    fn outcome(&self, error: &ManageError) -> String {
+        let rows = self.rows;
+        match error {
+            ManageError::Store(StoreError::OutcomeUnknown) => {
+                format!(
+                    "; {rows} rows were applied, and the next ones perhaps: run it again, and it goes on from there"
+                )
+            }
+            _ if rows == 0 || self.dry_run => "; nothing was changed".to_owned(),
+            _ => {
+                format!("; {rows} rows before it were applied: correct it and run it again, and it goes on from there")
+            }
+        }
+    }
+
+    fn end(&mut self, complete: bool) -> Result<(), String> {
+        if self.json {
+            self.end_json(complete)?;
+        } else if complete {
+            self.print(&match (self.all.changes.len(), self.dry_run) {
+                (0, _) => "nothing to change".to_owned(),
+                (count, true) => format!("would make {count} changes; this was a dry run"),
+                (count, false) => format!("made {count} changes"),
+            });
+        }
+        let broken = self.broken.take().map(|error| {
+            format!("the output cannot be written: {error}; {} rows were applied: run it again", self.rows)
+        });
+        broken.map_or(Ok(()), Err)
+    }
+
+    fn end_json(&mut self, complete: bool) -> Result<(), String> {
+        if !complete && self.all.changes.is_empty() && self.secrets == 0 {
+            return Ok(());
+        }
+        let mut rest = Map::new();
+        rest.insert("changes".to_owned(), json!(self.all.changes));
+        if !self.all.warnings.is_empty() {
+            rest.insert("warnings".to_owned(), json!(self.all.warnings));
+        }
+        if self.secrets == 0 {
+            rest.insert("secrets".to_owned(), json!([]));
+        }
+        let rest = serde_json::to_string_pretty(&rest).map_err(said)?;
+        self.print(&match rest.strip_prefix('{') {
+            Some(members) if self.secrets > 0 => format!("  ],{members}"),
+            _ => rest,
+        });
+        Ok(())
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "stdout takes nothing any more")]
+fn to_stderr(text: &str) {
+    eprintln!("{}", escaped_lines(text));
+}
+
+/// A progress bar, on a terminal alone.
+#[derive(Default)]
+struct Bar {
+    shown: bool,
+}
+
+const BAR_WIDTH: usize = 40;
+
+#[expect(clippy::print_stderr, reason = "the result is on stdout")]
+impl Bar {
+    fn show(&mut self, rows: usize, of: usize) {
+        if rows >= of || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let filled = rows * BAR_WIDTH / of.max(1);
+        let (done, left) = ("#".repeat(filled), " ".repeat(BAR_WIDTH - filled));
+        eprint!("\r[{done}{left}] {rows} of {of} rows");
+        self.shown = true;
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 /// What was refused, with the line of each member that is named.
 fn with_lines(error: ManageError, text: &str, format: Format) -> String {
     let line = |field: &str| line_of(text, format, field).map(|line| format!(" at line {line}")).unwrap_or_default();
     match error {
-        ManageError::Invalid(problems) => {
+        ManageError::Invalid(problems) | ManageError::Taken(problems) => {
             let all: Vec<String> = problems
                 .iter()
                 .map(|problem| format!("{}: {}{}", problem.field, problem.message, line(&problem.field)))
                 .collect();
             all.join("; ")
         }
-        ManageError::Conflict(problem) => match problem.split_once(": ") {
-            Some((field, _)) if field.contains('[') => format!("{problem}{}", line(field)),
-            _ => problem,
-        },
         ManageError::NeedsAdoption { username, row } => {
             let field = format!("users[{}].adopt", row.unwrap_or_default());
             let at = line(&field);
@@ -69,51 +266,12 @@ fn with_lines(error: ManageError, text: &str, format: Format) -> String {
     }
 }
 
-fn read(file: &Path) -> Result<(String, Format), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", shown(file));
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        Ok((text, Format::Json))
-    } else {
-        let format = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => Format::Toml,
-            Some("json") => Format::Json,
-            _ => return Err(format!("{}: the name must end in .toml or .json", shown(file))),
-        };
-        Ok((std::fs::read_to_string(file).map_err(failed)?, format))
-    }
-}
-
-fn shown(file: &Path) -> String {
-    if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() }
-}
-
-fn print_plan_json(plan: &Plan) -> Result<(), String> {
-    let secrets: Vec<_> =
-        plan.secrets.iter().map(|(id, secret)| json!({ "client_id": id, "client_secret": secret.expose() })).collect();
-    print_json(&json!({ "changes": plan.changes, "secrets": secrets }))
-}
-
-fn print_plan(plan: &Plan, dry_run: bool) {
-    for change in &plan.changes {
-        let action = match change.action {
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Delete => "delete",
-        };
-        let fields = if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
-        print(&format!("{action} {} {}{fields}", change.kind, change.name));
-        if let Some(removed) = &change.removed {
-            print(&format!("adopted {}, removed: {removed}", change.name));
-        }
-    }
-    for (id, secret) in &plan.secrets {
-        print(&format!("client_secret of {id}, shown only now: {}", secret.expose()));
-    }
-    match (plan.changes.len(), dry_run) {
-        (0, _) => print("nothing to change"),
-        (count, true) => print(&format!("would make {count} changes; this was a dry run")),
-        (count, false) => print(&format!("made {count} changes")),
+/// What is on stdin is JSON.
+fn format(file: &Path) -> Result<Format, String> {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        _ if file.as_os_str() == "-" => Ok(Format::Json),
+        Some("toml") => Ok(Format::Toml),
+        Some("json") => Ok(Format::Json),
+        _ => Err(format!("{}: the name must end in .toml or .json", shown(file))),
     }
 }

@@ -3,19 +3,23 @@
 use clap::{ArgAction, Subcommand};
 use serde_json::{Value, json};
 
-use super::{ask_secret, member, print, print_json, print_table, registration, said};
+use super::{ask_secret, member, note, print, print_json, print_table, registration, said};
 use crate::domain::api::Api;
 use crate::domain::certificate::DistinguishedName;
 use crate::domain::client::Client;
-use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType};
+use crate::domain::client_metadata::{
+    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, GroupName,
+};
+use crate::domain::http_host::HttpHost;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, SecretKind};
 use crate::manage::apis;
 use crate::manage::clients::{self, NewClient};
 use crate::manage::export::every_client;
-use crate::manage::{By, Manager};
+use crate::manage::{By, ManageError, Manager};
+use crate::store::StoreError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -75,6 +79,12 @@ pub(super) struct Create {
     /// repeated.
     #[arg(long, value_name = "IDENTIFIER SCOPES", value_parser = api_scopes, action = ArgAction::Append)]
     api_scopes: Vec<(ApiId, Scopes)>,
+    /// An API whose tokens it may introspect, as a gateway does. May be repeated.
+    #[arg(long = "introspection-api", value_name = "IDENTIFIER", value_parser = member::<ApiId>)]
+    introspection_apis: Vec<ApiId>,
+    /// A host whose redirect URIs may be plain http: `nas.lan`, `*.home.arpa`, `192.168.1.0/24`. May be repeated.
+    #[arg(long = "http-redirect-host", value_name = "HOST", value_parser = HttpHost::parse)]
+    http_redirect_hosts: Vec<HttpHost>,
     /// `client_secret_basic` (the default), `client_secret_post`, `tls_client_auth` or `none`; what needs keys is made by
     /// `signet apply`.
     #[arg(long, value_parser = member::<ClientAuthMethod>, default_value = "client_secret_basic")]
@@ -88,12 +98,18 @@ pub(super) struct Create {
     /// It cannot keep a secret: the same as `--auth-method none`.
     #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
     public: bool,
-    /// An app on a device, whose loopback redirect may use any port.
+    /// An app on a device, whose loopback redirect may use any port; told by the redirect URIs where nothing is said.
     #[arg(long)]
     native: bool,
     /// A first-party app: nobody is asked for consent.
     #[arg(long)]
     trusted: bool,
+    /// Only users in this group may use it; may be repeated. Everybody may where there is none. A new group is made.
+    #[arg(long = "allowed-group", value_name = "GROUP", value_parser = GroupName::parse)]
+    allowed_groups: Vec<GroupName>,
+    /// A claim that its ID tokens have beside UserInfo, as far as the granted scopes allow it; may be repeated.
+    #[arg(long = "id-token-claim", value_name = "CLAIM")]
+    id_token_claims: Vec<String>,
     /// PKCE is needed although it keeps a secret.
     #[arg(long)]
     require_pkce: bool,
@@ -129,10 +145,11 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::List { json } => list(manager, json).await,
         Command::RotateSecret { named, secret_stdin } => {
             let given = secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
-            let was_given = given.is_some();
-            let secret = clients::rotate_secret(manager, &by, &named.client_id, given).await.map_err(said)?;
-            let shown = (!was_given).then(|| secret.expose());
-            handed_out(&named.client_id, shown, named.json, "has a new secret")
+            let generated = given.is_none().then(|| SecretKind::ClientSecret.mint(manager.store.env().random()));
+            let secret = given.or_else(|| generated.clone());
+            let done = clients::rotate_secret(manager, &by, &named.client_id, secret).await;
+            done.map_err(|error| failed(&error, named.client_id.as_str(), generated.as_ref()))?;
+            handed_out(&named.client_id, generated.as_ref().map(Secret::expose), named.json, "has a new secret")
         }
         Command::RegistrationToken(args) => registration::create(manager, &by, &args).await,
         Command::RegistrationTokens { json } => registration::list(manager, json).await,
@@ -163,23 +180,45 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
     meta.post_logout_redirect_uris = args.post_logout_redirect_uris;
     meta.scope = args.scope;
     meta.api_scopes = args.api_scopes.into_iter().collect();
+    meta.introspection_apis = args.introspection_apis;
+    meta.http_redirect_hosts = args.http_redirect_hosts;
     meta.token_endpoint_auth_method = if args.public { ClientAuthMethod::None } else { args.auth_method };
     meta.tls_client_auth_subject_dn = args.tls_client_auth_subject_dn;
     meta.tls_client_certificate_bound_access_tokens = args.certificate_bound_tokens;
     meta.require_pkce = args.require_pkce;
+    meta.allowed_groups = args.allowed_groups;
+    meta.id_token_claims = args.id_token_claims;
     if !args.grant_types.is_empty() {
         meta.grant_types = args.grant_types;
     }
     if args.native {
-        meta.application_type = ApplicationType::Native;
+        meta.set_application_type(ApplicationType::Native);
     }
     if args.trusted {
         meta.consent = Consent::Trusted;
     }
-    let secret = args.secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
-    let new = NewClient { id: args.id, meta, secret };
-    let (client, generated) = clients::create(manager, by, new).await.map_err(said)?;
+    let given = args.secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
+    let env = manager.store.env();
+    let is_generated = given.is_none() && meta.has_secret();
+    let generated = is_generated.then(|| SecretKind::ClientSecret.mint(env.random()));
+    let id = args.id.unwrap_or_else(|| env.uuid().simple().to_string());
+    let new = NewClient { id: Some(id.clone()), meta, secret: given.or_else(|| generated.clone()) };
+    let created = clients::create(manager, by, new).await;
+    let (client, _) = created.map_err(|error| failed(&error, &id, generated.as_ref()))?;
+    if let Some(warning) = clients::unknown_scopes_warning(&client) {
+        note(&format!("warning: {warning}"));
+    }
     handed_out(&client.id, generated.as_ref().map(Secret::expose), args.json, "is added")
+}
+
+/// Returns why a command failed. Where its outcome is not known, a generated secret is told: it may be the client's now.
+fn failed(error: &ManageError, id: &str, generated: Option<&Secret>) -> String {
+    match generated {
+        Some(secret) if matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) => {
+            format!("{}; client_secret of {}, if it was set: {}", said(error), said(id), secret.expose())
+        }
+        _ => said(error),
+    }
 }
 
 /// The one time that a generated secret is shown.
@@ -207,8 +246,9 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
         .iter()
         .map(|client| {
             let kind = if client.meta.is_public() { "public" } else { "confidential" };
-            let state = if client.disabled { "off" } else { "" };
-            [client.id.to_string(), client.meta.client_name.clone(), kind.to_owned(), state.to_owned()]
+            let states = [(client.disabled, "off"), (client.has_short_secret(), "rotate its secret")];
+            let states: Vec<&str> = states.into_iter().filter(|(holds, _)| *holds).map(|(_, state)| state).collect();
+            [client.id.to_string(), client.meta.client_name.clone(), kind.to_owned(), states.join(", ")]
         })
         .collect();
     print_table(["CLIENT_ID", "NAME", "KIND", "STATE"], &rows);
@@ -229,6 +269,7 @@ fn shown(client: &Client, apis: &[Api]) -> Value {
     if let Some(members) = shown.as_object_mut() {
         members.insert("client_id".to_owned(), json!(client.id));
         members.insert("disabled".to_owned(), json!(client.disabled));
+        members.insert("rotate_secret".to_owned(), json!(client.has_short_secret()));
     }
     shown
 }

@@ -94,7 +94,7 @@ fn try_to_write(folder: &Path) -> std::io::Result<()> {
 }
 
 fn addresses(config: &Config, findings: &mut Findings) {
-    let (issuer, listen) = (&config.issuer, config.listen);
+    let (issuer, listen) = (&config.issuer, &config.listen);
     let before = findings.wrong;
     let serves_tls = config.tls.cert_file.is_some();
     if serves_tls && !issuer.is_https() {
@@ -122,7 +122,7 @@ fn addresses(config: &Config, findings: &mut Findings) {
             ),
         );
     }
-    if !issuer.is_https() && !listen.ip().is_loopback() {
+    if !issuer.is_https() && !listen.is_loopback() {
         note(
             "issuer",
             &format!(
@@ -133,6 +133,9 @@ fn addresses(config: &Config, findings: &mut Findings) {
     }
     if issuer.domain().is_none() {
         note("issuer", "browsers make no passkeys for an address without a name: use a host name");
+    }
+    if let Err(error) = listen.addresses() {
+        findings.wrong("listen", &format!("{listen} has no address ({error}): name an address of this machine"));
     }
     if findings.wrong == before {
         good("issuer", &format!("{}, served on {listen}", issuer.as_str()));
@@ -179,7 +182,7 @@ async fn kept(config: &Config, findings: &mut Findings) {
             }
             let place = store::sqlite_path(&config.database()).map_or(shown, |path| path.display().to_string());
             note("database", &format!("{place} holds nothing yet: it is made at the first start"));
-            return clock(env.now(), None, findings);
+            return clock(env.clock.now(), None, findings);
         }
         Err(error @ StoreError::Unavailable(_)) => {
             findings
@@ -204,7 +207,7 @@ async fn kept(config: &Config, findings: &mut Findings) {
         belong_together(config, &store, master, findings).await;
     }
     let newest = events::list(store.read(), &events::Filter { most: 1, ..events::Filter::default() }).await;
-    clock(env.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
+    clock(env.clock.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
     store.close().await;
 }
 
@@ -246,6 +249,11 @@ async fn belong_together(config: &Config, store: &Store, master: Option<MasterKe
 
 /// The master key opens every secret in the database.
 fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
+    if modes::is_writable_by_others(config) {
+        let path = config.data_dir.display();
+        let text = format!("other users of this machine can replace files in {path}: chmod go-w {path}");
+        return findings.wrong("file modes", &text);
+    }
     let open = modes::readable_by_others(config, file);
     if open.is_empty() {
         return good("file modes", "no other user can read the master key, the database, or other secrets");

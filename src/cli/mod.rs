@@ -1,7 +1,8 @@
 //! The command line: what there is to type, and what every command needs. One file a command.
 //!
-//! A command prints its result on stdout, and where it is refused one line on stderr that says why. Secrets come from
-//! a prompt or from stdin, never from an argument, which every user of the machine could read.
+//! A command prints its result on stdout, and where it is refused one line on stderr that says why. Warnings go to stderr,
+//! too, so that they reach the user beside JSON. Secrets come from a prompt or from stdin, never from an argument, which every
+//! user of the machine could read.
 
 mod api;
 mod api_key;
@@ -17,16 +18,17 @@ mod registration;
 mod request;
 mod user;
 
-use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::domain::printable::{escaped, escaped_json, escaped_lines};
+use crate::domain::printable::{escaped, escaped_json, escaped_lines, without_bom};
 use crate::domain::secret::Secret;
 use crate::env::Env;
 use crate::identity::password::Hasher;
@@ -40,7 +42,7 @@ use crate::store::Store;
 #[command(name = "signet", version, about)]
 pub struct Cli {
     /// The settings file; without it `signet.toml` in the working directory, where there is one.
-    #[arg(long, env = "SIGNET_CONFIG", global = true, value_name = "FILE")]
+    #[arg(long, env = "SIGNET_CONFIG", global = true, value_name = "FILE", value_parser = settings_file())]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -79,16 +81,22 @@ enum Command {
     Healthcheck,
 }
 
+/// Any path, and the empty one: an environment variable without a value counts as not set.
+fn settings_file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// One line for the person: what was refused, and what to do.
 pub async fn run(cli: Cli) -> Result<(), String> {
+    let file = cli.config.as_deref().filter(|file| !file.as_os_str().is_empty());
     // It has its own words for a configuration that cannot be read.
     if matches!(cli.command, Some(Command::Doctor)) {
-        return doctor::run(cli.config.as_deref()).await;
+        return doctor::run(file).await;
     }
-    let config = Config::load(cli.config.as_deref()).map_err(said)?;
+    let config = Config::load(file).map_err(said)?;
     let command = cli.command.unwrap_or(Command::Serve);
     log::start(&config, matches!(command, Command::Serve))?;
     match command {
@@ -164,6 +172,11 @@ fn print(text: &str) {
     }
 }
 
+/// A line on stderr, beside the result of a command that succeeds. A failure to write it does not fail the command.
+fn note(line: &str) {
+    writeln!(std::io::stderr(), "{}", escaped_lines(line)).ok();
+}
+
 fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
     print(&escaped_json(&serde_json::to_string_pretty(value).map_err(said)?));
     Ok(())
@@ -186,6 +199,23 @@ fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
     for row in &rows {
         line(row.iter().map(String::as_str).collect());
     }
+}
+
+/// Reads a text file, or stdin where it is called `-`, without the byte order mark that some editors put in front.
+fn read_text(file: &Path) -> Result<String, String> {
+    let read = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = read.map_err(|error| format!("{}: {error}", shown(file)))?;
+    Ok(without_bom(&text).to_owned())
+}
+
+/// What a file is called in messages.
+fn shown(file: &Path) -> String {
+    if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() }
 }
 
 /// A new secret: the first line of stdin, or typed twice at a prompt. `flag` is what asks for the former.

@@ -1,5 +1,5 @@
 //! `signet request`: a request signed by HTTP Message Signatures (RFC 9421), for who calls an API whose gate, or whose
-//! guard, takes `message_signature`. It covers what these ask for (CONTRACT "The gate"), and says `created`, `nonce` and
+//! guard, takes `message_signature`. It covers what these ask for (docs/gate.md), and says `created`, `nonce` and
 //! `keyid`. The signature itself is made by `signet-signatures`, the request sent by [`outbound::send`](mod@outbound::send).
 
 use std::collections::BTreeMap;
@@ -17,16 +17,17 @@ use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parame
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{print, print_json, said};
+use super::{note, print, print_json, said};
 use crate::config::Config;
+use crate::domain::printable::{bytes_without_bom, escaped};
 use crate::domain::secret::base64url;
 use crate::env::Env;
 use crate::outbound::send::{Answer, Outgoing, send};
 
 /// What `--json` keeps of an answer; without it nothing is kept.
-const MOST_KEPT: usize = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 /// Of what an answer says of its refusal, so much fits into a line.
-const MOST_TOLD: usize = 300;
+const MAX_SHOWN_CHARACTERS: usize = 300;
 /// These are made here: of another value they would be of another request than the one that is signed.
 const OURS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "content-digest", "signature-input", "signature"];
@@ -125,8 +126,8 @@ fn key(path: &Path) -> Result<(SigningKey, Option<String>), String> {
     }
     let shown = if name == "-" { "stdin" } else { &name };
     let text = Zeroizing::new(read(&name).map_err(|error| format!("{shown}: {error}"))?);
-    let jwk: Map<String, Value> =
-        serde_json::from_slice(&text).map_err(|_| format!("{shown}: is no JWK: that is a JSON object (RFC 7517)"))?;
+    let jwk: Map<String, Value> = serde_json::from_slice(bytes_without_bom(&text))
+        .map_err(|_| format!("{shown}: is no JWK: that is a JSON object (RFC 7517)"))?;
     if jwk.contains_key("keys") {
         return Err(format!("{shown}: is a set of keys: take the one that is to sign out of it"));
     }
@@ -243,7 +244,7 @@ fn request_json(request: &Outgoing) -> Value {
 async fn whole(answer: &mut Answer) -> Result<Value, String> {
     let mut body = Vec::new();
     while let Some(piece) = answer.piece().await? {
-        if body.len() + piece.len() > MOST_KEPT {
+        if body.len() + piece.len() > MAX_RESPONSE_BYTES {
             return Err("the answer has more than 64 MiB: leave --json out".to_owned());
         }
         body.extend_from_slice(&piece);
@@ -305,9 +306,10 @@ fn refusal(answer: &Answer) -> Option<String> {
     Some(format!("the answer is {status} {reason}{}", told.collect::<String>()))
 }
 
-/// What another server wrote, without what a terminal would obey.
+/// What another server wrote, with escapes for what a terminal would obey or hide, or by which it would reorder the line.
 fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(MOST_TOLD).collect()
+    let start: String = text.chars().take(MAX_SHOWN_CHARACTERS).collect();
+    escaped(&start).into_owned()
 }
 
 /// Bytes as they are, on stdout.
@@ -315,9 +317,4 @@ fn put(bytes: &[u8]) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|error| format!("the output cannot be written: {error}"))
-}
-
-/// A line beside the result; where nobody takes it, that changes nothing.
-fn note(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
 }

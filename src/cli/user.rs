@@ -37,7 +37,7 @@ pub(super) enum Command {
         /// As `user passkeys` prints it.
         id: String,
     },
-    /// Give a user a new password and remove their passkeys, sessions, grants and API keys.
+    /// Give a user a new password and remove their passkeys, sessions, grants, API keys and consents.
     Reset {
         #[command(flatten)]
         named: Named,
@@ -82,6 +82,7 @@ pub(super) enum Kept {
     ApiKeys,
     Sessions,
     Grants,
+    Consents,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,6 +127,7 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
                 api_keys: keeps(Kept::ApiKeys),
                 sessions: keeps(Kept::Sessions),
                 grants: keeps(Kept::Grants),
+                consents: keeps(Kept::Consents),
             };
             let (user, removed) = people::reset(manager, &by, user.id, password, keep, None).await.map_err(said)?;
             answer_removed(manager, &user, &named, "has a new password", &removed).await
@@ -145,8 +147,8 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
         if !args.adopt {
             return Err(needs_adoption(&user));
         }
-        let groups = Some(args.groups);
-        let adoption = Adoption { profile: Some(profile), groups, admin: args.admin, password: Some(password) };
+        let groups = Some(args.groups.into());
+        let adoption = Adoption { profile: Some(profile.into()), groups, admin: args.admin, password: Some(password) };
         let (user, removed) = people::adopt(manager, by, user.id, adoption).await.map_err(said)?;
         return answer_removed(manager, &user, &named, "is adopted", &removed).await;
     }

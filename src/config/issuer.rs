@@ -80,6 +80,12 @@ impl Issuer {
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The port, unless it is the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.url.port()
+    }
+
     /// The host where it is a name, which is what `WebAuthn` can bind a passkey to (an IP address is refused by browsers).
     #[must_use]
     pub fn domain(&self) -> Option<&str> {

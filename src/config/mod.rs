@@ -1,33 +1,45 @@
 //! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels), nothing required.
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
-//! that names it. Next door: [`issuer`] (the issuer URL's rules), [`network`] (CIDR lists), [`lifetimes`] (how long things live), [`registration`]
-//! (who may register clients), [`connections`] (limits of connections), [`quotas`] (limits of what strangers store),
-//! `reference` (a test that writes docs/configuration.md from the comments and defaults here).
+//! that names it. Next door: [`environment`] (which variables are settings), [`issuer`] (the issuer URL's rules), [`listen`]
+//! (addresses to listen on), [`database_url`], [`network`] (CIDR lists), [`lifetimes`] (how long things live),
+//! [`registration`] (who may register clients), [`connections`] (limits of connections), [`quotas`] (limits of what
+//! strangers store), [`security_txt`] (whom to tell of a weakness), `reference` (a test that writes docs/configuration.md
+//! from the comments and defaults here).
 
 mod connections;
+mod database_url;
+mod environment;
 mod issuer;
 mod lifetimes;
+mod list;
+mod listen;
 mod network;
 mod quotas;
 #[cfg(test)]
 mod reference;
 mod registration;
+mod security_txt;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::error::Kind;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 pub use connections::Connections;
+pub use database_url::DatabaseUrl;
 pub use issuer::Issuer;
 pub use lifetimes::{Lifetimes, MAX_REFRESH_TOKEN_GRACE};
+pub use listen::Listen;
 pub use network::{HeaderField, NameServers, NetworkList, OutboundAllow, parse_network};
 pub use quotas::Quotas;
 pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
+pub use security_txt::{LanguageList, SecurityTxt, Time, UriList};
+
+use environment::Environment;
 
 /// Every setting, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,8 +48,9 @@ pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
 pub struct Config {
     /// The issuer URL, exactly as it stands in tokens; https is required unless the host is loopback.
     pub issuer: Issuer,
-    /// Address and port to listen on.
-    pub listen: SocketAddr,
+    /// Where to listen: an address and a port, a host name and a port (`localhost:8080`), or a port alone (`:8080`), which is
+    /// every address of this machine.
+    pub listen: Listen,
     /// Where the `SQLite` database and the generated master key lie.
     pub data_dir: PathBuf,
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; without it `SQLite` in the data directory.
@@ -62,21 +75,22 @@ pub struct Config {
     /// `/signup` and by an app's request with `prompt=create`.
     pub sign_up: SignUp,
     /// Whether the https address of a client's metadata document may be its `client_id`, so that it needs no registration.
-    /// Such a client needs PKCE and the person's consent, always, and may ask for the scopes of every registered API beside
-    /// those of `registration_policy.scope`. To keep one out, add an app of that id and turn it off.
+    /// Such a client needs PKCE and the user's consent, always, and may ask for the APIs that say `self_registered_clients`
+    /// beside the scopes of `registration_policy.scope`. To keep one out, add an app of that id and turn it off.
     pub client_id_metadata_documents: bool,
     pub outbound: Outbound,
     pub log: Log,
     pub lifetimes: Lifetimes,
     pub connections: Connections,
     pub quotas: Quotas,
+    pub security_txt: SecurityTxt,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             issuer: Issuer::default(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: Listen::Address(SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: PathBuf::from("./data"),
             database_url: None,
             database: Database::default(),
@@ -94,6 +108,7 @@ impl Default for Config {
             lifetimes: Lifetimes::default(),
             connections: Connections::default(),
             quotas: Quotas::default(),
+            security_txt: SecurityTxt::default(),
         }
     }
 }
@@ -172,52 +187,6 @@ pub enum SignUp {
     Open,
 }
 
-/// A database's address; it may hold a password, so it never shows itself.
-#[derive(Clone, Deserialize, PartialEq, Eq)]
-#[serde(try_from = "String")]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    #[must_use]
-    pub fn is_sqlite(&self) -> bool {
-        self.0.starts_with("sqlite:")
-    }
-
-    /// The address without user, password and parameters, for people.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        match url::Url::parse(&self.0) {
-            Ok(url) if !self.is_sqlite() => {
-                format!("PostgreSQL at {}{}", url.host_str().unwrap_or("a socket"), url.path())
-            }
-            _ => "SQLite".to_owned(),
-        }
-    }
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DatabaseUrl({})", self.shown())
-    }
-}
-
-impl TryFrom<String> for DatabaseUrl {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
-            Ok(Self(text))
-        } else {
-            Err("must begin with sqlite:// or postgres://")
-        }
-    }
-}
-
 /// The master key as it is written in a setting; `keys` decodes it.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
@@ -247,10 +216,13 @@ impl Config {
         if let Some(path) = file.filter(|path| !path.is_file()) {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        let figment = in_file(file);
-        // SIGNET_CONFIG names the file itself and is no key in it.
-        let environment = Env::prefixed("SIGNET_").ignore(&["config"]).split("__");
-        let config: Self = figment.merge(environment).extract().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
+        let environment = Environment::read().map_err(ConfigError::Invalid)?;
+        Self::of(&in_file(file).merge(environment))
+    }
+
+    fn of(settings: &Figment) -> Result<Self, ConfigError> {
+        // Numbers and booleans may be text, which is all that an environment variable can be.
+        let config: Self = settings.extract_lossy().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
         config.check()
     }
 
@@ -297,9 +269,7 @@ impl Config {
     /// The database's address, the default filled in.
     #[must_use]
     pub fn database(&self) -> DatabaseUrl {
-        self.database_url
-            .clone()
-            .unwrap_or_else(|| DatabaseUrl(format!("sqlite://{}", self.data_dir.join("signet.db").display())))
+        self.database_url.clone().unwrap_or_else(|| DatabaseUrl::of_file(&self.data_dir.join("signet.db")))
     }
 
     /// Whether people's browsers reach this server by https: decides Secure cookies and the `__Host-` prefix.

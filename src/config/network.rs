@@ -1,14 +1,15 @@
-//! What settings say of the network: the name of a header, and lists of networks, which are a TOML array, or one string with
-//! commas as an environment variable has it.
+//! What settings say of the network: the name of a header, and lists of networks, hosts and name servers.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::list::Texts;
+
 /// Networks, each a CIDR or a single address.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "OneOrMany")]
+#[serde(try_from = "Texts")]
 pub struct NetworkList(Vec<IpNet>);
 
 impl NetworkList {
@@ -31,7 +32,7 @@ impl NetworkList {
 
 /// Destinations that requests sent out may reach although private: networks and host names.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "OneOrMany")]
+#[serde(try_from = "Texts")]
 pub struct OutboundAllow {
     pub networks: NetworkList,
     pub hosts: Vec<String>,
@@ -39,7 +40,7 @@ pub struct OutboundAllow {
 
 /// Name servers, each an address with or without a port (53).
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "OneOrMany")]
+#[serde(try_from = "Texts")]
 pub struct NameServers(Vec<SocketAddr>);
 
 impl NameServers {
@@ -74,36 +75,18 @@ impl TryFrom<String> for HeaderField {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn items(self) -> Vec<String> {
-        match self {
-            Self::One(text) => {
-                text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
-            }
-            Self::Many(items) => items,
-        }
-    }
-}
-
 /// A CIDR, or one address as the network of itself alone.
 #[must_use]
 pub fn parse_network(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-impl TryFrom<OneOrMany> for NetworkList {
+impl TryFrom<Texts> for NetworkList {
     type Error = String;
 
-    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+    fn try_from(value: Texts) -> Result<Self, Self::Error> {
         value
-            .items()
+            .0
             .iter()
             .map(|item| parse_network(item).ok_or_else(|| format!("{item:?} is neither an address nor a CIDR")))
             .collect::<Result<_, _>>()
@@ -111,24 +94,24 @@ impl TryFrom<OneOrMany> for NetworkList {
     }
 }
 
-impl TryFrom<OneOrMany> for NameServers {
+impl TryFrom<Texts> for NameServers {
     type Error = String;
 
-    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+    fn try_from(value: Texts) -> Result<Self, Self::Error> {
         let address = |item: &String| {
             let bare = item.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
             item.parse().or(bare).map_err(|_| format!("{item:?} is no address of a name server, such as 10.0.0.53"))
         };
-        value.items().iter().map(address).collect::<Result<_, _>>().map(Self)
+        value.0.iter().map(address).collect::<Result<_, _>>().map(Self)
     }
 }
 
-impl TryFrom<OneOrMany> for OutboundAllow {
+impl TryFrom<Texts> for OutboundAllow {
     type Error = String;
 
-    fn try_from(value: OneOrMany) -> Result<Self, Self::Error> {
+    fn try_from(value: Texts) -> Result<Self, Self::Error> {
         let mut allow = Self::default();
-        for item in value.items() {
+        for item in value.0 {
             match (parse_network(&item), url::Host::parse(&item)) {
                 (Some(net), _) => allow.networks.0.push(net),
                 (None, Ok(url::Host::Domain(host))) => allow.hosts.push(host),

@@ -36,8 +36,8 @@ pub struct Quotas {
     /// Counters of failed attempts (`identity::throttle`), which last 15 minutes. Beyond them only browsers that have signed
     /// in to the account before may try passwords.
     pub failure_counters: u32,
-    /// Refused sign-ins that are written to the audit events in a day. Further ones are in the log alone, but for the first
-    /// refusal after a budget of tries has run out: for these there is a tenth as many again, in all and for each address.
+    /// Refused sign-ins, and sign-ins to apps that a user may not use, that are written to the audit events in a day. Further
+    /// ones are in the log alone, but for the first refusal after a budget of tries has run out: for these there is a tenth as many again, in all and for each address.
     pub failure_events: u32,
     /// The same from one address.
     pub failure_events_per_address: u32,

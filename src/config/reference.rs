@@ -8,25 +8,38 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Config, DatabaseUrl, Issuer, MasterKeyText, NameServers, NetworkList, OutboundAllow};
+use super::{
+    Config, DatabaseUrl, Issuer, LanguageList, Listen, MasterKeyText, NameServers, NetworkList, OutboundAllow, Time,
+    UriList,
+};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("mod.rs"),
     include_str!("connections.rs"),
     include_str!("lifetimes.rs"),
     include_str!("quotas.rs"),
     include_str!("registration.rs"),
+    include_str!("security_txt.rs"),
 ];
 const INTRODUCTION: &str = "# Configuration\n\n\
     <!-- Made from src/config by `UPDATE_DOCS=1 cargo test configuration_reference`; change it there. -->\n\n\
     Nothing is required: the defaults run. Settings stand in `signet.toml` in the working directory (or the file that \
     `--config` or\n`SIGNET_CONFIG` names), and an environment variable comes before the file. A list is a TOML array, or \
     one text with commas. An\nunknown key is an error that names it; `signet doctor` says what is wrong and how to mend \
-    it.\n";
+    it.\n\n\
+    An environment variable without a value counts as not set. Booleans are `true`, `false`, `1` or `0` in any letter case. \
+    What\nKubernetes and Docker put into containers beside a service called `signet` or `signet-…` is ignored \
+    (`SIGNET_SERVICE_*`,\n`SIGNET_PORT*` and the like).\n";
 
 impl Serialize for Issuer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -40,7 +53,7 @@ macro_rules! without_default {
         }
     )+};
 }
-without_default!(DatabaseUrl MasterKeyText NameServers NetworkList OutboundAllow);
+without_default!(DatabaseUrl LanguageList MasterKeyText NameServers NetworkList OutboundAllow Time UriList);
 
 struct Field {
     name: String,

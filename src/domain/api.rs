@@ -11,7 +11,7 @@ use super::gate::{GateName, RateLimit, Rule, Way};
 use super::scope::{STANDARD, Scopes};
 use super::web_address::AppOrigin;
 
-const MOST_ORIGINS: usize = 20;
+const MAX_ORIGINS: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,8 +19,12 @@ pub struct Api {
     pub identifier: ApiId,
     #[serde(default)]
     pub name: String,
+    /// None for an API that asks for no more than a token for it.
     #[serde(default, with = "scope_list")]
     pub scopes: Scopes,
+    /// Whether clients that registered themselves, or are known by their metadata document, may ask for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_registered_clients: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<TokenFormat>,
     /// Seconds.
@@ -54,6 +58,7 @@ impl Api {
             identifier,
             name: String::new(),
             scopes: Scopes::default(),
+            self_registered_clients: false,
             access_token_format: None,
             access_token_lifetime: None,
             gate: None,
@@ -87,13 +92,13 @@ impl Api {
     #[must_use]
     pub fn problems(&self) -> Vec<FieldError> {
         let mut problems = Vec::new();
-        if let Some(scope) = self.scopes.iter().find(|scope| STANDARD.contains(scope)) {
+        for scope in self.scopes.iter().filter(|scope| STANDARD.contains(scope)) {
             problems.push(FieldError::new("scopes", format!("{scope} is a scope of OpenID Connect itself")));
         }
         if self.access_token_lifetime.is_some_and(|seconds| !(30..=86_400).contains(&seconds)) {
             problems.push(FieldError::new("access_token_lifetime", "is a number of seconds from 30 to 86400"));
         }
-        problems.extend(self.rules.iter().filter_map(|rule| rule.problem(&self.scopes)));
+        problems.extend(self.rules.iter().flat_map(|rule| rule.problems(&self.scopes)));
         if self.rate_limit.is_some_and(|limit| !limit.is_sound()) {
             problems.push(FieldError::new(
                 "rate_limit",
@@ -103,7 +108,7 @@ impl Api {
         match (self.takes(Way::Session), self.origins.as_slice()) {
             (true, []) => problems.push(FieldError::new("origins", "is missing: session is for apps in browsers")),
             (false, [_, ..]) => problems.push(FieldError::new("origins", "is for an API that accepts session")),
-            (_, origins) if origins.len() > MOST_ORIGINS => {
+            (_, origins) if origins.len() > MAX_ORIGINS => {
                 problems.push(FieldError::new("origins", "has more than 20"));
             }
             _ => {}

@@ -26,8 +26,8 @@ const RANDOM_LENGTH: usize = 32;
 const CHECK_LENGTH: usize = 6;
 
 /// Networks that one key may be used from, at most.
-pub const MOST_NETWORKS: usize = 20;
-const MOST_NAME: usize = 100;
+pub const MAX_NETWORKS: usize = 20;
+const MAX_NAME: usize = 100;
 
 /// A whole key, with its checksum right. It is handed out once; only its digest is kept.
 #[derive(Clone, Debug)]
@@ -183,7 +183,7 @@ impl Holder {
 /// A sentence that says what a name may be.
 pub fn key_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > MOST_NAME || name.chars().any(is_hidden) {
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(is_hidden) {
         return Err("has 1 to 100 characters, none of them invisible");
     }
     Ok(name.to_owned())

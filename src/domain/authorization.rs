@@ -10,6 +10,7 @@ use super::certificate::Confirmation;
 use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
 use super::permissions::Permissions;
+use super::scope::OFFLINE_ACCESS;
 use super::version::{Versioned, Versions};
 use crate::env::Timestamp;
 
@@ -155,6 +156,9 @@ pub struct Authorization {
     pub grant: Option<GrantId>,
     /// The scopes, each with its API; the APIs are the audience (RFC 8707), and without any it is our own endpoints.
     pub permissions: Permissions,
+    /// That the grant has offline access, of which this is a part without that scope.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part_of_offline: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// Single claims beside what the scopes say.
@@ -183,6 +187,7 @@ impl Authorization {
             sign_in: None,
             grant: None,
             permissions,
+            part_of_offline: false,
             nonce: None,
             claims: RequestedClaims::default(),
             act: None,
@@ -190,6 +195,24 @@ impl Authorization {
             bound_to: None,
             versions: Versions::default(),
         }
+    }
+
+    /// The part of it with these permissions.
+    #[must_use]
+    pub fn part(self, permissions: Permissions) -> Self {
+        Self { part_of_offline: self.is_offline() && !permissions.is_offline(), permissions, ..self }
+    }
+
+    /// The same without offline access: it ends with its session.
+    #[must_use]
+    pub fn until_sign_out(self) -> Self {
+        Self { part_of_offline: false, permissions: self.permissions.without(OFFLINE_ACCESS), ..self }
+    }
+
+    /// Whether it goes on without its session (OpenID Connect Core §11).
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.part_of_offline || self.permissions.is_offline()
     }
 
     /// What it depends on: the user, the client, what the user has allowed it, the same for each client through which it
@@ -231,10 +254,10 @@ impl Authorization {
         self
     }
 
-    /// The session whose end ends it. Offline access goes on without (OpenID Connect Core §11).
+    /// The session whose end ends it.
     #[must_use]
     pub fn ends_with_session(&self) -> Option<SessionId> {
-        self.session().filter(|_| !self.permissions.is_offline())
+        self.session().filter(|_| !self.is_offline())
     }
 
     #[must_use]

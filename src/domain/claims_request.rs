@@ -11,9 +11,9 @@ use super::authorization::Acr;
 use super::scope::{Scopes, scope_of_claim};
 
 /// Longer ones are refused before they are parsed.
-const MOST_BYTES: usize = 8 * 1024;
+const MAX_BYTES: usize = 8 * 1024;
 /// Claims in one member.
-const MOST_CLAIMS: usize = 100;
+const MAX_CLAIMS: usize = 100;
 
 /// The claims to hand out, by where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl ClaimsRequest {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.len() > MOST_BYTES {
+        if text.len() > MAX_BYTES {
             return Err("claims is too long.");
         }
         let all: Map<String, Value> = serde_json::from_str(text).map_err(|_| "claims is not a JSON object.")?;
@@ -102,7 +102,7 @@ fn member(all: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, &'
         Some(Value::Object(claims)) => claims,
         Some(_) => return Err("A member of claims is not an object."),
     };
-    if claims.len() > MOST_CLAIMS {
+    if claims.len() > MAX_CLAIMS {
         return Err("claims asks for too many claims.");
     }
     if claims.values().any(|claim| !claim.is_null() && !claim.is_object()) {

@@ -1,5 +1,7 @@
 //! A client (an app): its id, what it says of itself, and what is kept of its secret.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -9,13 +11,20 @@ use super::secret::{Digest, from_base64url};
 use super::signature_key::SignatureKey;
 use crate::env::Timestamp;
 
-/// What is kept of a client's secret, as `keys::client_secret` makes it: a salted, keyed hash, or the secret sealed.
+/// Characters of a client secret, unless it was imported: shorter ones are chosen by people, and a keyed hash alone would
+/// not guard those.
+pub const MIN_SECRET_LENGTH: usize = 32;
+
+/// What is kept of a client's secret, as `keys::client_secret` makes it: a salted, keyed hash behind the name of its key, or
+/// the secret sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientSecretAtRest(pub String);
 
 impl ClientSecretAtRest {
     pub const HASHED: &str = "hmac-sha256$";
+    /// Of an imported secret with fewer than [`MIN_SECRET_LENGTH`] characters.
+    pub const HASHED_SHORT: &str = "short-hmac-sha256$";
     pub const SEALED: &str = "sealed$";
 
     /// Whether the master key gets the secret back.
@@ -24,15 +33,28 @@ impl ClientSecretAtRest {
         self.0.starts_with(Self::SEALED)
     }
 
-    /// Whether it has one of the two forms; anything else would be kept and never match.
+    /// Whether the secret can be guessed, and is to be replaced.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.starts_with(Self::HASHED_SHORT)
+    }
+
+    /// Returns the name of the key, the salt and the hash, where it is one.
+    #[must_use]
+    pub fn hash_parts(&self) -> Option<(&str, Vec<u8>, Vec<u8>)> {
+        let hashed = self.0.strip_prefix(Self::HASHED).or_else(|| self.0.strip_prefix(Self::HASHED_SHORT))?;
+        let (key, rest) = hashed.split_once('$')?;
+        let (salt, hash) = rest.split_once('$')?;
+        Some((key, from_base64url(salt)?, from_base64url(hash)?))
+    }
+
+    /// Whether it has one of the forms; anything else would be kept and never match.
     #[must_use]
     pub fn has_our_form(&self) -> bool {
-        let bytes = |text| from_base64url(text).is_some();
         if let Some(jwe) = self.0.strip_prefix(Self::SEALED) {
-            return jwe.split('.').count() == 5 && jwe.split('.').all(bytes);
+            return jwe.split('.').count() == 5 && jwe.split('.').all(|part| from_base64url(part).is_some());
         }
-        let hashed = self.0.strip_prefix(Self::HASHED).and_then(|rest| rest.split_once('$'));
-        hashed.is_some_and(|(salt, hash)| bytes(salt) && from_base64url(hash).is_some_and(|hash| hash.len() == 32))
+        self.hash_parts().is_some_and(|(_, _, hash)| hash.len() == 32)
     }
 }
 
@@ -121,6 +143,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether its secret was imported, can be guessed, and is to be replaced.
+    #[must_use]
+    pub fn has_short_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretAtRest::is_short)
+    }
+
     /// The client that its metadata document, read at that time, speaks of.
     #[must_use]
     pub fn of_document(id: ClientId, meta: ClientMetadata, read_at: Timestamp) -> Self {
@@ -184,7 +212,7 @@ impl Client {
 
     #[must_use]
     pub fn is_native(&self) -> bool {
-        self.meta.application_type == ApplicationType::Native
+        self.meta.application_type() == ApplicationType::Native
     }
 
     #[must_use]
@@ -227,9 +255,11 @@ impl Client {
     /// address of its own, or because it authenticates when it redeems the code. Any program on a device can listen on a
     /// loopback port or claim a private-use scheme.
     #[must_use]
-    pub fn is_identified_by(&self, redirect_uri: &str, response_type: ResponseType) -> bool {
-        let by_authentication = !self.meta.is_public() && response_type == ResponseType::Code;
-        by_authentication || is_https_elsewhere(redirect_uri)
+    pub fn identified_by(&self, redirect_uri: &str, response_type: ResponseType) -> Vec<Identified> {
+        let authenticates = !self.meta.is_public() && response_type == ResponseType::Code;
+        let by_authentication = authenticates.then_some(Identified::ByAuthentication);
+        let by_host = if is_https_elsewhere(redirect_uri) { place(redirect_uri).map(Identified::At) } else { None };
+        by_authentication.into_iter().chain(by_host).collect()
     }
 
     #[must_use]
@@ -240,21 +270,39 @@ impl Client {
 
 /// Whether an address is https at a host that is not the device's own.
 fn is_https_elsewhere(address: &str) -> bool {
-    Url::parse(address).is_ok_and(|url| {
-        let own = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => true,
-        };
-        url.scheme() == "https" && !own
-    })
+    Url::parse(address).is_ok_and(|url| url.scheme() == "https" && !url.host().is_none_or(|host| is_own_device(&host)))
 }
 
-/// An address's host with its port, or the scheme of an app on a device.
-fn place(address: &str) -> Option<String> {
+/// Whether every device takes the host for itself, in whatever way that is written.
+fn is_own_device(host: &Host<&str>) -> bool {
+    let address = match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            return name == "localhost" || name.ends_with(".localhost");
+        }
+        Host::Ipv4(address) => IpAddr::V4(*address),
+        // `::ffff:127.0.0.1`, and `::127.0.0.1`.
+        Host::Ipv6(address) => address.to_ipv4().map_or(IpAddr::V6(*address), IpAddr::V4),
+    };
+    // 0.0.0.0 and `::` lead to the device, too; `::1` reads as 0.0.0.1 here.
+    matches!(address, IpAddr::V4(address) if address.is_loopback() || address.octets()[0] == 0)
+}
+
+/// By what a redirect is known to lead to its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identified {
+    /// The client authenticates for what the redirect brings it.
+    ByAuthentication,
+    /// The host with its port, https.
+    At(String),
+}
+
+/// An address's host with its port, or the scheme of an app on a device, behind which any host may be written.
+#[must_use]
+pub fn place(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
-    let host = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
+    let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https"));
+    let host = host.map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
     Some(host.unwrap_or_else(|| url.scheme().to_owned()))
 }
 
@@ -262,7 +310,7 @@ fn place(address: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::{Client, Registered};
+    use super::{Client, Identified, Registered};
     use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::ClientId;
     use crate::env::Timestamp;
@@ -281,6 +329,7 @@ mod tests {
             (of(dynamic, "x", &[bank, other]), None, Some("x")),
             (of(dynamic, "x", &[bank]), None, Some("bank.example")),
             (of(dynamic, "x", &["com.example.app:/cb"]), Some("com.example.app:/cb"), Some("com.example.app")),
+            (of(dynamic, "x", &["com.example.app://bank.example"]), None, Some("com.example.app")),
             (of(document, "https://app.example:8443/c", &[bank]), Some(bank), Some("app.example:8443")),
         ] {
             assert_eq!(client.unverified_place(asked).as_deref(), shown, "{client:?} {asked:?}");
@@ -303,12 +352,25 @@ mod tests {
             ("https://localhost:9999/cb", false),
             ("https://127.0.0.1/cb", false),
             ("https://app.localhost/cb", false),
+            ("https://localhost.:9443/cb", false),
+            ("https://app.localhost./cb", false),
+            ("https://127.1/cb", false),
+            ("https://[::ffff:127.0.0.1]:9443/cb", false),
+            ("https://[::127.0.0.1]/cb", false),
+            ("https://[::1]/cb", false),
+            ("https://[::]/cb", false),
+            ("https://0.0.0.0:9443/cb", false),
+            ("https://[2001:db8::1]/cb", true),
+            ("https://192.0.2.1/cb", true),
             ("com.example.app:/cb", false),
         ] {
-            assert_eq!(public.is_identified_by(uri, ResponseType::Code), by_address, "{uri}");
-            assert!(confidential.is_identified_by(uri, ResponseType::Code), "{uri}");
+            assert_eq!(!public.identified_by(uri, ResponseType::Code).is_empty(), by_address, "{uri}");
+            assert!(
+                confidential.identified_by(uri, ResponseType::Code).contains(&Identified::ByAuthentication),
+                "{uri}"
+            );
             // Nobody authenticates for tokens that the browser brings along.
-            assert_eq!(confidential.is_identified_by(uri, ResponseType::IdToken), by_address, "{uri}");
+            assert_eq!(!confidential.identified_by(uri, ResponseType::IdToken).is_empty(), by_address, "{uri}");
         }
     }
 }

@@ -6,19 +6,51 @@
 //! Next door: [`super::permissions`], the pairs; [`super::client_metadata`], where the two members are.
 
 use super::api::Api;
+use super::client::Client;
 use super::client_metadata::{ClientMetadata, FieldError};
 use super::ids::ApiId;
 use super::permissions::{ApiScopes, Permissions};
-use super::scope::Scopes;
+use super::scope::{STANDARD, Scopes};
+use super::uri::normalized;
 
-impl ClientMetadata {
-    /// What the client may ask for.
+impl Client {
+    /// What the client may ask for at these APIs.
     #[must_use]
-    pub fn permissions(&self) -> Permissions {
-        Permissions { general: self.scope.clone(), apis: self.api_scopes.clone() }
+    pub fn permissions(&self, apis: &[Api]) -> Permissions {
+        let mut all = self.meta.api_scopes.clone();
+        for api in apis.iter().filter(|api| self.is_admitted_by(api) || self.may_access(api)) {
+            all.add(&api.identifier, &api.scopes);
+        }
+        Permissions { general: self.meta.scope.clone(), apis: all }
     }
 
-    /// Moves each API scope named in `scope` to `api_scopes`; what is wrong with either member.
+    /// Whether the client may ask for that scope of `api`: an administrator has registered it for the scope, or it has
+    /// registered itself and the API takes such clients.
+    #[must_use]
+    pub fn may_request(&self, api: &Api, scope: &str) -> bool {
+        api.scopes.contains(scope)
+            && (self.meta.api_scopes.contains(&api.identifier, scope) || self.is_admitted_by(api))
+    }
+
+    /// Whether the client may ask for tokens for `api`, which has no scopes. A user allows it, where one is asked.
+    #[must_use]
+    pub fn may_access(&self, api: &Api) -> bool {
+        api.scopes.is_empty() && (self.is_verified() || self.is_admitted_by(api))
+    }
+
+    /// Whether what it may ask for follows from the settings of an API, and from nothing that is kept with the client.
+    #[must_use]
+    pub fn depends_on_settings_of_apis(&self, permissions: &Permissions) -> bool {
+        permissions.apis.iter().any(|(_, scopes)| !self.is_verified() || scopes.is_empty())
+    }
+
+    fn is_admitted_by(&self, api: &Api) -> bool {
+        api.self_registered_clients && !self.is_verified()
+    }
+}
+
+impl ClientMetadata {
+    /// Moves each API scope named in `scope` to `api_scopes`; what is wrong with the members that name APIs.
     #[must_use]
     pub fn resolve_scopes(&mut self, apis: &[Api]) -> Vec<FieldError> {
         let mut problems: Vec<FieldError> = Vec::new();
@@ -40,28 +72,44 @@ impl ClientMetadata {
                 problems.push(FieldError::new("api_scopes", text));
             }
         }
+        for named in &mut self.introspection_apis {
+            // As it is registered, where that is an equivalent URI (RFC 3986 §6.2).
+            let is_same = |api: &&Api| normalized(api.identifier.as_str()) == normalized(named.as_str());
+            if let Some(api) = apis.iter().find(is_same) {
+                *named = api.identifier.clone();
+            }
+        }
+        for id in self.introspection_apis.iter().filter(|id| !apis.iter().any(|api| api.identifier == **id)) {
+            let text = format!("there is no API {}: add it first", id.as_str());
+            problems.push(FieldError::new("introspection_apis", text));
+        }
         self.sort_scopes(apis);
         problems
     }
 
-    /// The same for a client that registers itself, by pairs of API and scope: it may have what it `had` and what the
-    /// settings allow everybody (`policy`). A name of several APIs is left out, as a server may (RFC 7591 §2); a name
-    /// of no API that it had, and that an API has defined since, stays a name of no API.
+    /// The same for a client that registers itself: it keeps the pairs of API and scope that an administrator gave it and
+    /// that it still names. Beside them `scope` has names of no API: those of `policy`, and those that it `had`, even if
+    /// an API has defined one since. The APIs that take such clients are not written down ([`Client::permissions`]).
     pub fn resolve_own_scopes(&mut self, had: Option<&Self>, policy: &Scopes, apis: &[Api]) {
         let said = self.scope.clone();
         let pairs = had.map(|had| had.api_scopes.filtered(|_, scope| said.contains(scope))).unwrap_or_default();
         let (names, had) = (pairs.names(), had.map(|had| had.scope.clone()).unwrap_or_default());
-        let left = said.filtered(|scope| !names.contains(scope));
         self.api_scopes = pairs;
-        self.scope = left.filtered(|scope| policy.contains(scope) && owners(apis, scope).len() < 2);
-        self.sort_scopes(apis);
-        let kept = left.filtered(|scope| !policy.contains(scope) && had.contains(scope));
-        self.scope = self.scope.union(&kept);
+        self.scope = said.filtered(|scope| {
+            let is_new = policy.contains(scope) && owners(apis, scope).is_empty();
+            !names.contains(scope) && (is_new || had.contains(scope))
+        });
     }
 
     /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`.
     pub fn lose_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) {
         self.api_scopes = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
+    }
+
+    /// Takes an API that is deleted out of all that names it: one made anew under its identifier is another one.
+    pub fn lose_api(&mut self, api: &ApiId) {
+        self.lose_api_scopes(api, &Scopes::default());
+        self.introspection_apis.retain(|named| named != api);
     }
 
     /// As documents and forms show it: a name that one API alone defines stands in `scope`.
@@ -73,6 +121,13 @@ impl ClientMetadata {
         shown.scope = self.scope.union(&short);
         shown.api_scopes = self.api_scopes.filtered(|_, scope| !is_short(scope));
         shown
+    }
+
+    /// The names in `scope`, once that is resolved, that neither the standard nor one API defines: a mistyped one, or one
+    /// that an API is still to define.
+    #[must_use]
+    pub fn unknown_scopes(&self) -> Scopes {
+        self.scope.filtered(|scope| !STANDARD.contains(&scope))
     }
 
     /// Moves the names in `scope` that one API alone defines to `api_scopes`.
@@ -162,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn self_registered_client_gets_no_ambiguous_scope() {
+    fn self_registered_client_gets_no_api_scope_by_policy() {
         let apis = [api(A, &["read", "write"]), api(B, &["read"])];
         let had = resolved(json!({ "api_scopes": { B: ["read"] } }), &apis).unwrap();
         let policy: Scopes = ["openid", "read", "write"].into_iter().collect();
         let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
         again.resolve_own_scopes(Some(&had), &policy, &apis);
-        assert_eq!(json!(again)["api_scopes"], json!({ A: ["write"], B: ["read"] }));
-        let mut new: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read" })).unwrap();
+        assert_eq!(json!(again)["api_scopes"], json!({ B: ["read"] }));
+        let mut new: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
         new.resolve_own_scopes(None, &policy, &apis);
         assert_eq!((new.scope.to_string().as_str(), new.api_scopes.is_empty()), ("openid", true));
     }

@@ -111,12 +111,12 @@ pub enum Outcome {
 }
 
 /// Seconds between one try and the next, about three days in all: a restart, a bad night, a weekend.
-const PAUSES: [i64; 9] = [10, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400];
+const RETRY_INTERVALS: [i64; 9] = [10, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400];
 
 /// How long to wait after that try; nothing where it was the last.
 #[must_use]
 pub fn pause_after(attempt: i32) -> Option<i64> {
-    usize::try_from(attempt - 1).ok().and_then(|at| PAUSES.get(at)).copied()
+    usize::try_from(attempt - 1).ok().and_then(|at| RETRY_INTERVALS.get(at)).copied()
 }
 
 #[cfg(test)]

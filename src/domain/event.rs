@@ -50,6 +50,8 @@ event_kinds! {
     ConsentRevoked => "consent.revoked", "App removed";
     TokenReused => "token.reused", "Copied token refused, access ended";
     RequestRefused => "request.refused", "App's request refused";
+    AccessRefused => "access.refused", "Person may not use the app";
+    PasswordRefused => "password.refused", "Current password was wrong";
     UserCreated => "user.created", "Person added";
     UserUpdated => "user.updated", "Person changed";
     UserAdopted => "user.adopted", "Account adopted from who signed up";
@@ -84,6 +86,8 @@ impl EventKind {
         Self::SignInFailed,
         Self::TokenReused,
         Self::RequestRefused,
+        Self::AccessRefused,
+        Self::PasswordRefused,
         Self::ClientKeysExpired,
         Self::LogoutUndelivered,
     ];

@@ -1,4 +1,4 @@
-//! What a document says of the gate before an API (CONTRACT, "The gate"): its name, which credentials it accepts, and the
+//! What a document says of the gate before an API (docs/gate.md): its name, which credentials it accepts, and the
 //! rules, the first of which that fits a request decides. Values and their rules; nothing here judges a request.
 //!
 //! Next door: [`super::api`], the API that this belongs to; [`super::gate_path`], the patterns of paths.
@@ -136,25 +136,27 @@ impl Rule {
         if parts.is_empty() { "a credential, whoever it is".to_owned() } else { parts.join(", and ") }
     }
 
-    /// What is wrong with it, as the member `rules` of an API with `scopes`.
+    /// Returns everything that is wrong with it, as the member `rules` of an API with `scopes`.
     #[must_use]
-    pub fn problem(&self, scopes: &Scopes) -> Option<FieldError> {
-        let wrong = |message: String| Some(FieldError::new("rules", message));
+    pub fn problems(&self, scopes: &Scopes) -> Vec<FieldError> {
+        let path = self.path.as_str();
+        let mut problems = Vec::new();
+        let mut wrong = |message: String| problems.push(FieldError::new("rules", message));
         let method =
             |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_uppercase());
         if self.methods.is_empty() || !self.methods.iter().all(method) {
-            return wrong(format!("the rule for {} needs methods, in capital letters", self.path.as_str()));
+            wrong(format!("the rule for {path} needs methods, in capital letters"));
         }
-        if let Some(scope) = self.scopes.iter().find(|scope| !scopes.contains(scope)) {
-            return wrong(format!("the rule for {} has {scope:?}, which is no scope of this API", self.path.as_str()));
+        for scope in self.scopes.iter().filter(|scope| !scopes.contains(scope)) {
+            wrong(format!("the rule for {path} has {scope:?}, which is no scope of this API"));
         }
-        if let Some(problem) = self.groups.iter().find_map(|group| group_name(group).err()) {
-            return wrong(format!("the rule for {}: {problem}", self.path.as_str()));
+        for problem in self.groups.iter().filter_map(|group| group_name(group).err()) {
+            wrong(format!("the rule for {path}: {problem}"));
         }
         if self.allow.is_some() && !(self.scopes.is_empty() && self.groups.is_empty() && self.acr.is_none()) {
-            return wrong(format!("the rule for {} lets anybody in, and asks for something", self.path.as_str()));
+            wrong(format!("the rule for {path} lets anybody in, and asks for something"));
         }
-        None
+        problems
     }
 }
 

@@ -100,8 +100,8 @@ pub enum Presented {
 }
 
 impl Grant {
-    /// Judges an authentic token of this grant by its digest. `now` is the database's clock, like `rotated_at`; `grace`
-    /// is in seconds.
+    /// Judges an authentic token of this grant by its digest. `arrived`, when the request came, and `now` are by the
+    /// database's clock, like `rotated_at`; `grace` is in seconds.
     ///
     /// Within the window a thief's use of a stolen token looks like a repeat. Two parties that hold the family in turn
     /// still differ from parallel requests of one client, which overlap with the rotation: either their repeats come
@@ -109,12 +109,10 @@ impl Grant {
     /// contested, and several of them in a row end the family.
     ///
     /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family: its successor has been
-    /// used, so the sender has not lost a reply. One exception: parallel requests used the token, and its successor
-    /// was first used no longer ago than parallel requests overlap; then one of them may have come late. A client that
-    /// sends one request at a time has none that could, so an attacker who rotates a stolen token twice at once ends its
-    /// family.
+    /// used, so the sender has not lost a reply. One exception: parallel requests used the token, and this one had arrived
+    /// before its successor was used, a moment ago; it waited for the others. A request that arrives afterwards is reuse.
     #[must_use]
-    pub fn judge(&self, presented: &Digest, now: Timestamp, grace: i64) -> Presented {
+    pub fn judge(&self, presented: &Digest, arrived: Timestamp, now: Timestamp, grace: i64) -> Presented {
         let age = now.since(self.rotated_at);
         let is_current = self.current == *presented;
         let is_previous = self.previous.is_some_and(|previous| previous == *presented);
@@ -131,17 +129,17 @@ impl Grant {
                 Repeats::Late
             };
             Presented::Repeated(self.repeats.max(repeat))
-        } else if self.is_straggler(presented, now, grace) {
+        } else if self.is_straggler(presented, arrived, now, grace) {
             Presented::Superseded
         } else {
             Presented::Reused
         }
     }
 
-    fn is_straggler(&self, presented: &Digest, now: Timestamp, grace: i64) -> bool {
+    fn is_straggler(&self, presented: &Digest, arrived: Timestamp, now: Timestamp, grace: i64) -> bool {
         let oldest = OVERLAP_SECONDS.min(grace) * 1000;
         let is_recent = |at: Timestamp| (-MAX_CLOCK_STEP_SECONDS * 1000..=oldest).contains(&now.since(at));
-        self.superseded.iter().any(|old| old.digest == *presented && is_recent(old.at))
+        self.superseded.iter().any(|old| old.digest == *presented && is_recent(old.at) && arrived <= old.at)
     }
 
     /// The family after the rotation from the current token to that of digest `next`.
@@ -241,10 +239,18 @@ mod tests {
             (9, 0, 60, Presented::Reused),
         ] {
             let now = grant.rotated_at.plus_seconds(seconds);
-            assert_eq!(grant.judge(&Digest([digest; 32]), now, grace), expected, "{digest} {seconds} {grace}");
+            // Parallel requests arrived when the successor was first used.
+            let arrived = grant.rotated_at.plus_seconds(-1);
+            let judged = grant.judge(&Digest([digest; 32]), arrived, now, grace);
+            assert_eq!(judged, expected, "{digest} {seconds} {grace}");
+            if expected == Presented::Superseded {
+                let afterwards = Timestamp(arrived.0 + 1);
+                let judged = grant.judge(&Digest([digest; 32]), afterwards, now, grace);
+                assert_eq!(judged, Presented::Reused, "{digest}: it arrived after its successor had been used");
+            }
         }
         let first = Grant { previous: None, ..family() };
-        assert_eq!(first.judge(&Digest([4; 32]), first.rotated_at, 60), Presented::Reused);
+        assert_eq!(first.judge(&Digest([4; 32]), first.rotated_at, first.rotated_at, 60), Presented::Reused);
     }
 
     #[test]
@@ -252,12 +258,12 @@ mod tests {
         let mut grant = family();
         for generation in 6..=20 {
             let (now, previous) = (grant.rotated_at, Digest([generation - 2; 32]));
-            assert_eq!(grant.judge(&previous, now, 60), Presented::Repeated(Repeats::Overlapping));
+            assert_eq!(grant.judge(&previous, now, now, 60), Presented::Repeated(Repeats::Overlapping));
             let alone = grant.clone().rotated(Digest([generation; 32]), now, now);
-            assert_eq!(alone.judge(&previous, now, 60), Presented::Reused, "no parallel request used it");
+            assert_eq!(alone.judge(&previous, now, now, 60), Presented::Reused, "no parallel request used it");
             grant.repeats = Repeats::Overlapping;
             grant = grant.rotated(Digest([generation; 32]), now, now);
-            assert_eq!(grant.judge(&previous, now, 60), Presented::Superseded);
+            assert_eq!(grant.judge(&previous, now, now, 60), Presented::Superseded);
         }
         assert_eq!((grant.generation, grant.superseded.len()), (20, 8));
         let now = grant.rotated_at.plus_seconds(3);
@@ -278,6 +284,6 @@ mod tests {
             assert_eq!(grant.contested_by(now), expected, "{repeats:?} {seconds}");
         }
         let grant = Grant { repeats: Repeats::Late, contested: 6, ..family() };
-        assert_eq!(grant.judge(&grant.current, grant.rotated_at, 60), Presented::Contested);
+        assert_eq!(grant.judge(&grant.current, grant.rotated_at, grant.rotated_at, 60), Presented::Contested);
     }
 }

@@ -4,11 +4,12 @@
 //! allowed. Next door: [`super::authorization`], what it becomes.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::claims_request::{AcrRequest, RequestedClaims};
 use super::client_metadata::ResponseType;
 use super::code::CodeChallenge;
-use super::ids::{ClientId, InteractionId, UserId};
+use super::ids::{ClientId, InteractionId, SessionId, UserId};
 use super::permissions::Permissions;
 use super::secret::Digest;
 use super::version::{Versioned, Versions};
@@ -124,6 +125,21 @@ pub struct Progress {
     pub consented: Option<UserId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_another_account: bool,
+    /// What that sign-in began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<BegunSession>,
+}
+
+/// The session that a sign-in for an interaction began. The same form sent twice leads to it again, under the same cookie:
+/// whichever of the two answers the browser keeps, it is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunSession {
+    pub session: SessionId,
+    pub user: UserId,
+    /// Of the cookie, which changes when the session is renewed.
+    pub cookie: Digest,
+    /// From which the cookie is made, under the master key.
+    pub nonce: Uuid,
 }
 
 #[derive(Clone, Debug)]
@@ -134,5 +150,23 @@ pub struct Interaction {
     /// Of the browser's own cookie: the id alone is of no use in another browser.
     pub browser: Digest,
     pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// An interaction that has been answered, kept so that an answer which the browser gave up is given to it again, and so that
+/// its pages lead back to the app.
+#[derive(Clone, Debug)]
+pub struct AnsweredInteraction {
+    pub id: InteractionId,
+    pub browser: Digest,
+    pub client: ClientId,
+    pub client_version: i64,
+    pub sign_in: Option<BegunSession>,
+    /// The code in the answer.
+    pub code: Option<Digest>,
+    /// Sealed; absent where it cannot be given again.
+    pub answer: Option<String>,
+    /// By the database's clock.
+    pub repeatable_until: Timestamp,
     pub expires_at: Timestamp,
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::certificate::Thumbprint;
 
 /// More keys than anybody rotates through.
-const MOST_KEYS: usize = 50;
+const MAX_KEYS: usize = 50;
 /// Members that only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
 const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -108,7 +108,7 @@ impl TryFrom<Document> for JwkSet {
     type Error = &'static str;
 
     fn try_from(document: Document) -> Result<Self, Self::Error> {
-        if document.keys.len() > MOST_KEYS {
+        if document.keys.len() > MAX_KEYS {
             return Err("a key set has more than 50 keys");
         }
         if document.keys.iter().any(|key| SECRET_MEMBERS.iter().any(|member| key.contains_key(*member))) {

@@ -14,40 +14,39 @@ use super::permissions::Permissions;
 use super::scope::OFFLINE_ACCESS;
 
 /// The part of `granted` that `client` may still have at `apis`. An API that lost every scope that was granted is left
-/// out; one without scopes stays while it has none, and only where no user is asked (`protocol::resource`).
+/// out; one without scopes stays while it has none.
 #[must_use]
-pub fn still_allowed(granted: &Permissions, client: &Client, apis: &[Api], user_is_asked: bool) -> Permissions {
-    let meta = &client.meta;
+pub fn still_allowed(granted: &Permissions, client: &Client, apis: &[Api]) -> Permissions {
     let find = |id: &_| apis.iter().find(|api| api.identifier == *id);
-    let renews = meta.allows(GrantType::RefreshToken);
-    let general = |scope: &str| meta.scope.contains(scope) && (renews || scope != OFFLINE_ACCESS);
-    let there = granted.apis.of_apis(|id| {
-        find(id).is_some_and(|api| {
-            let without_scopes = granted.apis.of(id).is_empty();
-            !without_scopes || api.scopes.is_empty() && !user_is_asked
-        })
-    });
+    let general = |scope: &str| may_have(client, scope);
+    let there = granted
+        .apis
+        .of_apis(|id| find(id).is_some_and(|api| !granted.apis.of(id).is_empty() || client.may_access(api)));
     Permissions {
         general: granted.general.filtered(general),
-        apis: there.filtered(|id, scope| {
-            meta.api_scopes.contains(id, scope) && find(id).is_some_and(|api| api.scopes.contains(scope))
-        }),
+        apis: there.filtered(|id, scope| find(id).is_some_and(|api| client.may_request(api, scope))),
     }
+}
+
+/// Whether the client may ask for a scope of no API.
+fn may_have(client: &Client, scope: &str) -> bool {
+    client.meta.scope.contains(scope) && (scope != OFFLINE_ACCESS || client.meta.allows(GrantType::RefreshToken))
 }
 
 impl Authorization {
     /// What is left of it; nothing where it has lost all that it was good for.
     #[must_use]
     pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Option<Self> {
-        let user_is_asked = self.user().is_some() && !client.is_trusted();
-        let permissions = still_allowed(&self.permissions, client, apis, user_is_asked);
+        let permissions = still_allowed(&self.permissions, client, apis);
         let lost_all = permissions.is_empty() && !self.permissions.is_empty();
         // A token for APIs alone does not become one for UserInfo.
         let lost_apis = permissions.apis.is_empty() && !self.permissions.apis.is_empty();
         if lost_all || lost_apis && !permissions.has_openid() {
             return None;
         }
-        Some(Self { permissions, claims: self.claims.clone().within(&client.meta.scope), ..self.clone() })
+        let part_of_offline = self.part_of_offline && may_have(client, OFFLINE_ACCESS);
+        let claims = self.claims.clone().within(&client.meta.scope);
+        Some(Self { permissions, part_of_offline, claims, ..self.clone() })
     }
 }
 
@@ -77,7 +76,7 @@ impl AuthorizationRequest {
         if self.response_type.code() && client.needs_pkce() && self.challenge.is_none() {
             return Err(NoLonger::Challenge);
         }
-        let permissions = still_allowed(&self.permissions, client, apis, !client.is_trusted());
+        let permissions = still_allowed(&self.permissions, client, apis);
         if permissions.is_empty() || self.response_type.id_token() && !permissions.has_openid() {
             return Err(NoLonger::Scopes);
         }
@@ -89,7 +88,7 @@ impl DeviceRequest {
     /// What is left of it; nothing where no scope is.
     #[must_use]
     pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Option<Self> {
-        let permissions = still_allowed(&self.permissions, client, apis, !client.is_trusted());
+        let permissions = still_allowed(&self.permissions, client, apis);
         (!permissions.is_empty()).then(|| Self { permissions, ..self.clone() })
     }
 }

@@ -57,9 +57,18 @@ impl ApiScopes {
         self.0.entry(api.clone()).or_default().add(scopes);
     }
 
+    /// Access to an API that has no scopes is another permission than any scope that the API had or will have.
     #[must_use]
     pub fn within(&self, other: &Self) -> bool {
-        self.0.iter().all(|(api, scopes)| other.0.get(api).is_some_and(|others| scopes.within(others)))
+        let has = |others: &Scopes, scopes: &Scopes| scopes.within(others) && scopes.is_empty() == others.is_empty();
+        self.0.iter().all(|(api, scopes)| other.0.get(api).is_some_and(|others| has(others, scopes)))
+    }
+
+    /// These and, of each API that gives other kinds of permission since (scopes or none), what is `given` alone.
+    #[must_use]
+    pub fn and_given(&self, given: &Self) -> Self {
+        let same_kind = |api: &ApiId| given.0.get(api).is_none_or(|new| new.is_empty() == self.of(api).is_empty());
+        self.of_apis(same_kind).union(given)
     }
 
     #[must_use]
@@ -169,10 +178,17 @@ impl Permissions {
         Self { general: self.general.union(&other.general), apis: self.apis.union(&other.apis) }
     }
 
+    /// What a user has allowed after `given`, too, was allowed ([`ApiScopes::and_given`]).
+    #[must_use]
+    pub fn and_given(&self, given: &Self) -> Self {
+        Self { general: self.general.union(&given.general), apis: self.apis.and_given(&given.apis) }
+    }
+
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let apis = self.apis.of_apis(|api| other.apis.has_api(api));
+        let same_kind = |api: &ApiId| self.apis.of(api).is_empty() == other.apis.of(api).is_empty();
+        let apis = self.apis.of_apis(|api| other.apis.has_api(api) && same_kind(api));
         Self {
             general: self.general.filtered(|scope| other.general.contains(scope)),
             apis: apis.filtered(|api, scope| other.apis.contains(api, scope)),
@@ -186,8 +202,7 @@ impl Permissions {
     }
 
     /// What an access token carries of these. One for an API has that API's scopes; the standard scopes stand beside them
-    /// only with `openid`, since UserInfo is in the audience then. `offline_access` always stays: the token's end depends
-    /// on it.
+    /// only with `openid`, which opens UserInfo. `offline_access` always stays: the token's end depends on it.
     #[must_use]
     pub fn in_access_token(&self) -> Self {
         if self.apis.is_empty() {
@@ -197,15 +212,28 @@ impl Permissions {
         let keep = |scope: &str| scope == OFFLINE_ACCESS || openid && STANDARD.contains(&scope);
         Self { general: self.general.filtered(keep), apis: self.apis.clone() }
     }
+
+    /// What a token carries that was asked for by naming its APIs: it opens nothing beside them.
+    #[must_use]
+    pub fn for_named_apis(&self) -> Self {
+        Self { general: Scopes::default(), apis: self.apis.clone() }
+    }
+
+    /// The same without one of the scopes of no API.
+    #[must_use]
+    pub fn without(self, scope: &str) -> Self {
+        Self { general: self.general.filtered(|name| name != scope), ..self }
+    }
 }
 
-/// For events and lists: `openid email, read of https://api.example.com`.
+/// For events and lists: `openid email, read of https://api.example.com, access to https://mcp.example.com`.
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.general.fmt(f)?;
         let mut between = if self.general.is_empty() { "" } else { ", " };
         for (api, scopes) in self.apis.iter() {
-            write!(f, "{between}{scopes} of {}", api.as_str())?;
+            let what = if scopes.is_empty() { "access to".to_owned() } else { format!("{scopes} of") };
+            write!(f, "{between}{what} {}", api.as_str())?;
             between = ", ";
         }
         Ok(())
@@ -256,10 +284,30 @@ mod tests {
         assert!(serde_json::from_value::<ApiScopes>(json!({ "no address": ["read"] })).is_err());
     }
 
+    #[test]
+    fn access_without_scopes_is_another_permission() {
+        let access = of(json!({ "apis": { "https://a.example": [] } }));
+        let read = of(json!({ "apis": { "https://a.example": ["read"] } }));
+        for (one, other) in [(&access, &read), (&read, &access)] {
+            assert!(!one.within(other) && one.intersection(other).is_empty(), "{one}, {other}");
+            assert_eq!(one.and_given(other), *other, "the API has changed");
+        }
+        assert!(
+            access.within(&access) && access.intersection(&access) == access && access.and_given(&access) == access
+        );
+        assert_eq!(access.to_string(), "access to https://a.example");
+    }
+
+    /// Of APIs with scopes, and of one without.
     fn permissions() -> impl Strategy<Value = Permissions> {
-        let scopes = || proptest::collection::vec("[a-d]", 0..4);
-        let apis = proptest::collection::btree_map("https://[ab]\\.example", scopes(), 0..3);
-        (scopes(), apis).prop_map(|(general, apis)| of(json!({ "general": general.join(" "), "apis": apis })))
+        let scopes = |least: usize| proptest::collection::vec("[a-d]", least..4);
+        let apis = proptest::collection::btree_map("https://[ab]\\.example", scopes(1), 0..3);
+        (scopes(0), apis, any::<bool>()).prop_map(|(general, mut apis, access)| {
+            if access {
+                apis.insert("https://none.example".to_owned(), Vec::new());
+            }
+            of(json!({ "general": general.join(" "), "apis": apis }))
+        })
     }
 
     proptest! {

@@ -48,6 +48,18 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     })
 }
 
+/// Returns the text without the byte order mark that some editors put in front. RFC 8259 §8.1 lets a reader of JSON ignore it.
+#[must_use]
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The same for UTF-8 that has not been looked at yet.
+#[must_use]
+pub fn bytes_without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 fn replaced(text: &str, hidden: impl Fn(char) -> bool, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if !text.contains(&hidden) {
         return Cow::Borrowed(text);

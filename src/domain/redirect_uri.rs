@@ -2,12 +2,66 @@
 //!
 //! RFC 6749 §3.1.2 (absolute, no fragment), RFC 9700 §4.1.3 (exact string comparison), RFC 8252 §7.1 (private-use
 //! schemes) and §7.3 (a native app's loopback port may vary). Nothing here normalises: a URI is its bytes.
+//!
+//! Which client may have which [`RedirectKind`] is said elsewhere: `client_metadata::redirects` for every client,
+//! `protocol::registration` for those that register themselves.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
+
+/// How an answer gets to a redirect URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectKind {
+    Https,
+    /// Plain http to a program on the user's own device (RFC 8252 §7.3).
+    Loopback,
+    /// Plain http over a network.
+    PlainHttp,
+    /// A scheme that a program on the device has claimed (RFC 8252 §7.1).
+    PrivateUse,
+}
+
+/// Schemes that browsers and operating systems give a meaning to which is no program's own callback: they run scripts, read
+/// files or begin another protocol.
+const RESERVED_SCHEMES: [&str; 34] = [
+    "about",
+    "blob",
+    "chrome",
+    "data",
+    "edge",
+    "feed",
+    "file",
+    "filesystem",
+    "ftp",
+    "ftps",
+    "gopher",
+    "intent",
+    "jar",
+    "javascript",
+    "ldap",
+    "livescript",
+    "mailto",
+    "mocha",
+    "news",
+    "opera",
+    "res",
+    "resource",
+    "rtsp",
+    "sftp",
+    "smb",
+    "sms",
+    "ssh",
+    "tel",
+    "telnet",
+    "urn",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
 
 /// A registered redirect URI (or post-logout redirect URI), exactly as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,12 +93,66 @@ impl RedirectUri {
                 Err("must be written scheme://host")
             }
             "https" if url.host().is_some() => Ok(Self(text.to_owned())),
-            "http" if loopback(&url) => Ok(Self(text.to_owned())),
-            "http" => Err("must begin with https; only 127.0.0.1, [::1] and localhost may use http"),
-            // RFC 8252 §7.1: a name the app's maker owns, turned round, so that no other app claims it by accident.
+            "http" if url.host().is_some() => Ok(Self(text.to_owned())),
+            "https" | "http" => Err("has no host"),
+            scheme if RESERVED_SCHEMES.contains(&scheme) => Err(
+                "must begin with https or, for an app on a device, with a scheme of its own such as com.example.app",
+            ),
             scheme if scheme.contains('.') => Ok(Self(text.to_owned())),
-            _ => Err("must begin with https or, for an app on a device, with a scheme such as com.example.app"),
+            // A host with a port, a drive: what else may have been meant has no slash there.
+            scheme if scheme.len() > 1 && text.get(scheme.len()..).is_some_and(|rest| rest.starts_with(":/")) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(
+                "must begin with https or, for an app on a device, with a scheme of its own such as com.example.app:/",
+            ),
         }
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> RedirectKind {
+        let is_loopback = || Url::parse(&self.0).is_ok_and(|url| loopback(&url));
+        if self.0.starts_with("https://") {
+            RedirectKind::Https
+        } else if !self.0.starts_with("http://") {
+            RedirectKind::PrivateUse
+        } else if is_loopback() {
+            RedirectKind::Loopback
+        } else {
+            RedirectKind::PlainHttp
+        }
+    }
+
+    /// Whether a program on the user's own device gets the answer.
+    #[must_use]
+    pub fn is_on_a_device(&self) -> bool {
+        matches!(self.kind(), RedirectKind::Loopback | RedirectKind::PrivateUse)
+    }
+
+    /// The front page of its site: an https origin that is not the user's own device.
+    #[must_use]
+    pub fn site(&self) -> Option<String> {
+        let is_site = self.kind() == RedirectKind::Https && !self.is_at_loopback();
+        let url = Url::parse(&self.0).ok().filter(|_| is_site)?;
+        Some(format!("{}/", url.origin().ascii_serialization()))
+    }
+
+    #[must_use]
+    pub fn has_scheme(&self, scheme: &str) -> bool {
+        self.0.split(':').next().is_some_and(|own| own == scheme)
+    }
+
+    /// Whether its private-use scheme is a name that the app's maker owns, turned round, so that no other app claims it by
+    /// accident (RFC 8252 §7.1).
+    #[must_use]
+    pub fn has_domain_in_scheme(&self) -> bool {
+        self.0.split(':').next().is_some_and(|scheme| scheme.contains('.'))
+    }
+
+    /// Whether its host is the user's own device, whatever the scheme.
+    #[must_use]
+    pub fn is_at_loopback(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| loopback(&url))
     }
 
     #[must_use]
@@ -58,10 +166,11 @@ impl RedirectUri {
         self.0 == sent || (native && same_but_for_the_port(&self.0, sent))
     }
 
-    /// The host as people read it; nothing for an app's own scheme.
+    /// The host as people read it; `None` for a private-use scheme, behind which any host may be written.
     #[must_use]
     pub fn host(&self) -> Option<String> {
-        Url::parse(&self.0).ok()?.host_str().map(ToOwned::to_owned)
+        let url = Url::parse(&self.0).ok().filter(|_| self.kind() != RedirectKind::PrivateUse)?;
+        url.host_str().map(ToOwned::to_owned)
     }
 }
 
@@ -118,7 +227,7 @@ impl From<RedirectUri> for String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::RedirectUri;
+    use super::{RedirectKind, RedirectUri};
 
     #[test]
     fn what_may_be_registered() {
@@ -131,6 +240,9 @@ mod tests {
             "http://localhost/cb",
             "com.example.app:/cb",
             "com.example.app://cb",
+            "cursor://callback",
+            "audiobookshelf://oauth",
+            "http://nas.lan:8096/cb",
         ] {
             assert!(RedirectUri::parse(good).is_ok(), "{good}");
         }
@@ -138,8 +250,6 @@ mod tests {
             "",
             "/cb",
             "app.example/cb",
-            "http://app.example/cb",
-            "http://127.0.0.1.evil.example/cb",
             "https://app.example/cb#f",
             "https://user@app.example/cb",
             "https://user:pw@app.example/cb",
@@ -150,10 +260,29 @@ mod tests {
             "https://äpp.example/cb",
             "javascript:alert(1)",
             "data:text/html,x",
-            "myapp:/cb",
+            "javascript://cb/%0aalert(1)",
+            "JavaScript:/cb",
+            "file:///cb",
+            "intent://cb",
+            "urn:ietf:wg:oauth:2.0:oob",
+            "myapp:cb",
+            "localhost:8080/cb",
+            "c:/cb",
             "//app.example/cb",
         ] {
             assert!(RedirectUri::parse(bad).is_err(), "{bad}");
+        }
+        for (uri, kind, in_scheme) in [
+            ("https://app.example/cb", RedirectKind::Https, false),
+            ("http://[::1]/cb", RedirectKind::Loopback, false),
+            ("http://127.0.0.1.evil.example/cb", RedirectKind::PlainHttp, false),
+            ("http://app.example/cb", RedirectKind::PlainHttp, false),
+            ("com.example.app:/cb", RedirectKind::PrivateUse, true),
+            ("cursor://anysphere.example/cb", RedirectKind::PrivateUse, false),
+        ] {
+            let parsed = RedirectUri::parse(uri).unwrap();
+            assert_eq!(parsed.kind(), kind, "{uri}");
+            assert_eq!(parsed.has_domain_in_scheme() && kind == RedirectKind::PrivateUse, in_scheme, "{uri}");
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Session {
     pub method: SignInMethod,
     /// The passkey of the last sign-in. The session ends when the passkey is removed.
     pub passkey: Option<PasskeyId>,
-    /// Whether the last sign-in was by the strongest method that the account had at that moment.
+    /// Whether the last sign-in was by the strongest method that the account has. Not what a passkey that another session
+    /// added since makes a weaker one.
     pub strongest: bool,
     /// Whether the person asked to stay signed in on this browser.
     pub remembered: bool,

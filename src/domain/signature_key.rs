@@ -1,4 +1,4 @@
-//! Keys by which a client signs its requests (RFC 9421; CONTRACT, "The gate"): public ones as JWKs, shared secrets sealed
+//! Keys by which a client signs its requests (RFC 9421; docs/gate.md): public ones as JWKs, shared secrets sealed
 //! under the master key. An administrator registers them; what a client publishes itself is its `jwks` or `jwks_uri`.
 //!
 //! Next door: `keys::signature_key`, which seals and makes keys of these; [`super::jwks`], a client's own key set.
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Keys of one client.
-pub const MOST_KEYS: usize = 20;
+pub const MAX_KEYS: usize = 20;
 
 /// A key's name, its own among those of all clients: the `keyid` of a signature (RFC 9421 §2.3), or the
 /// `oauth_consumer_key` of OAuth 1.0 (RFC 5849 §3.1).

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
-use super::redirect_uri::RedirectUri;
+use super::redirect_uri::{RedirectKind, RedirectUri};
 
 /// An https (or loopback http) address that people or their browsers open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,10 @@ impl WebPage {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         RedirectUri::parse(text.split('#').next().unwrap_or_default())
             .ok()
-            .filter(|uri| uri.as_str().starts_with("http") && !text.bytes().any(|b| b.is_ascii_whitespace()))
+            .filter(|uri| {
+                matches!(uri.kind(), RedirectKind::Https | RedirectKind::Loopback)
+                    && !text.bytes().any(|b| b.is_ascii_whitespace())
+            })
             .map(|_| Self(text.to_owned()))
             .ok_or("must be an https address")
     }
@@ -78,6 +81,13 @@ impl AppOrigin {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
+    }
+
+    /// The port, unless it is the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> Option<&str> {
+        let (_, host) = self.0.split_once("://")?;
+        host.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     /// What stands behind this origin in `address`, from the slash on; nothing where it is an address of another one.

@@ -17,7 +17,7 @@ use crate::domain::web_address::AppOrigin;
 /// On the app's host, below which its proxy passes on to us.
 pub const ON_THE_APPS_HOST: &str = "/.signet/";
 /// Of a target that a browser comes back to: it stands in addresses, encoded and encoded again.
-const MOST_TARGET_BYTES: usize = 2000;
+const MAX_TARGET_BYTES: usize = 2000;
 
 /// Where a browser is to go when it is signed in.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub fn encoded(text: &str) -> String {
 /// A target that a browser may come back to: one that the gate reads in one way, and none of our own.
 #[must_use]
 pub fn is_target(target: &str) -> bool {
-    let plain = target.len() <= MOST_TARGET_BYTES && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let plain = target.len() <= MAX_TARGET_BYTES && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     plain && path::decoded(target).is_ok_and(|path| !path.starts_with(ON_THE_APPS_HOST))
 }
 

@@ -29,7 +29,7 @@ use crate::identity::throttle;
 use crate::protocol::error::Result;
 
 /// Of each kind in memory. What is forgotten is found out again, by one statement.
-const MOST: u64 = 100_000;
+const MAX_GUESSES: u64 = 100_000;
 
 /// How many addresses can be judged at the same time: one for each value of a byte.
 const TURNS: usize = 256;
@@ -48,7 +48,7 @@ pub struct Guesses {
 impl Default for Guesses {
     fn default() -> Self {
         let turns = Arc::new(std::array::from_fn(|_| Mutex::default()));
-        Self { right: Cache::new(MOST), until: Cache::new(MOST), turns }
+        Self { right: Cache::new(MAX_GUESSES), until: Cache::new(MAX_GUESSES), turns }
     }
 }
 

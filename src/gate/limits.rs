@@ -24,7 +24,7 @@ use crate::protocol::error::Result;
 use crate::store::gate_buckets;
 
 /// Buckets in memory; one that is forgotten is full.
-const MOST: u64 = 100_000;
+const MAX_BUCKETS: u64 = 100_000;
 const SECOND: i64 = 1_000_000;
 const MICROS: f64 = 1e6;
 
@@ -34,7 +34,7 @@ pub struct Limits(Cache<Digest, Arc<AtomicI64>>);
 
 impl Default for Limits {
     fn default() -> Self {
-        Self(Cache::new(MOST))
+        Self(Cache::new(MAX_BUCKETS))
     }
 }
 

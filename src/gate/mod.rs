@@ -1,4 +1,4 @@
-//! The gate before other people's APIs (CONTRACT, "The gate"): what a request presented → who it is → may it pass.
+//! The gate before other people's APIs (docs/gate.md): what a request presented → who it is → may it pass.
 //! A proxy asks about a request; nothing of the request itself comes by here.
 //!
 //! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]

@@ -1,4 +1,4 @@
-//! The request that a proxy asks about, from what the proxy says of it (CONTRACT, "The gate"): nginx by
+//! The request that a proxy asks about, from what the proxy says of it (docs/gate.md): nginx by
 //! `X-Original-Method` and `X-Original-URL`, Traefik and Caddy by `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`,
 //! Envoy by asking in its place. What is incomplete, said twice or in two ways is refused: one of the two would be
 //! somebody else's word.
@@ -10,7 +10,7 @@ use super::verdict::{Reason, Refusal};
 use super::{Asked, path};
 
 /// Characters of a path in the record.
-const MOST_RECORDED: usize = 200;
+const MAX_RECORDED: usize = 200;
 
 /// Who asks, by how they ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Original {
         let path = target.split(['?', '#']).next().filter(|path| path.starts_with('/')).unwrap_or_default();
         let shown =
             |text: &str, most| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(most).collect();
-        (shown(&method, 20), shown(path, MOST_RECORDED))
+        (shown(&method, 20), shown(path, MAX_RECORDED))
     }
 
     fn new(method: &str, scheme: &str, host: &str, target: &str) -> Result<Self, Refusal> {

@@ -1,5 +1,5 @@
 //! The path of a request as the proxy before the API will use it: decoded once, like nginx's `$uri`. Whatever the proxy,
-//! the API or a framework in between could read in another way is refused (RFC 3986 §3.3, §6.2.2; ATTACKS of the kind
+//! the API or a framework in between could read in another way is refused (RFC 3986 §3.3, §6.2.2; attacks of the kind
 //! "the decision was made on another path"): dot segments, empty segments, encoded slashes, backslashes, semicolons,
 //! control characters, bytes that are no UTF-8, and all of these encoded twice.
 //!
@@ -9,7 +9,7 @@
 use crate::domain::gate_path::plain;
 
 /// Longer ones are nobody's.
-const MOST_BYTES: usize = 8192;
+const MAX_BYTES: usize = 8192;
 
 /// The decoded path of a request target in origin-form (RFC 9112 §3.2.1), its query left out.
 ///
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 8192;
 /// What about it could be read in two ways.
 pub fn decoded(target: &str) -> Result<String, &'static str> {
     let raw = target.split('?').next().unwrap_or_default();
-    if raw.len() > MOST_BYTES {
+    if raw.len() > MAX_BYTES {
         return Err("is longer than 8192 bytes");
     }
     if !raw.starts_with('/') {

@@ -14,7 +14,7 @@ use crate::domain::gate::Way;
 use crate::domain::secret::Secret;
 
 /// Longer ones are none of ours.
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 const API_KEY: &str = "sgk_";
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl<'a> Presented<'a> {
     pub fn read(fields: &Fields<'a>) -> Result<Self, Refusal> {
         let once = |name: &'static str| {
             let value = fields.once(name).map_err(|_| malformed(format!("{name} is repeated, or is not ASCII.")))?;
-            if value.is_some_and(|value| value.len() > MOST_BYTES) {
+            if value.is_some_and(|value| value.len() > MAX_BYTES) {
                 return Err(malformed(format!("{name} is too long.")));
             }
             Ok(value)

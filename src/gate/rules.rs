@@ -1,4 +1,4 @@
-//! The rules of an API (CONTRACT, "The gate"): the first one that fits a method and a path decides. Patterns match whole
+//! The rules of an API (docs/gate.md): the first one that fits a method and a path decides. Patterns match whole
 //! segments, `*` one and `**` any number; letter case counts; `GET` covers `HEAD` (RFC 9110 §9.3.2).
 //!
 //! Next door: [`super::path`], whose paths these are; `domain::gate` and `domain::gate_path`, the rules as documents have

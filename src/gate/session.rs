@@ -1,4 +1,4 @@
-//! The browser session at the gate (CONTRACT, "The gate": "redirect to sign-in and back, a cookie of its own per host").
+//! The browser session at the gate (docs/gate.md).
 //! An app's host never gets our own cookie, so its browser comes by: from the gate's 401 to `/.signet/sign-in` of the
 //! app's host, which gives it a state; to our sign-in page; back to `/.signet/callback` with a [`Ticket`] of a minute, good
 //! once, for that origin, gate and state; and from then on it has a [`Pass`] in a cookie. Both are sealed, and neither is
@@ -36,7 +36,7 @@ use crate::store::{events, session_uses, used_once};
 const TICKET: &str = "gate-ticket";
 const PASS: &str = "gate-session";
 const TICKET_SECONDS: i64 = 60;
-const MOST_SECONDS: i64 = 8 * 3600;
+const MAX_SECONDS: i64 = 8 * 3600;
 const STATE_BYTES: usize = 16;
 /// Who is signed in, as the cookie on an app's host has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,9 +107,11 @@ fn sealed(gate: &Gate, usage: &str, plain: &impl Serialize) -> Result<String> {
 /// The cookie of a gate on an app's host: for this host alone, and for no neighbour of it to set.
 #[must_use]
 pub fn cookie_name(gate: &GateName, origin: &AppOrigin) -> String {
-    // Browsers take the prefix over https alone; on loopback there is http too.
+    // Browsers take the prefix over https alone; on loopback there is http too. Cookies have no ports (RFC 6265 §8.5): apps on
+    // several ports of one host have one each. No name of a gate has a dot.
     let prefix = if origin.is_https() { "__Host-" } else { "" };
-    format!("{prefix}signet-gate-{}", gate.as_str())
+    let port = origin.port().map(|port| format!(".{port}")).unwrap_or_default();
+    format!("{prefix}signet-gate-{}{port}", gate.as_str())
 }
 
 /// Beside it while somebody signs in. No name of a gate has a dot.
@@ -155,7 +157,7 @@ impl Gate {
         let all = [Versioned::User(session.user), Versioned::Api(api.identifier.clone())];
         let store = &self.provider.store;
         let now =
-            authorizations::versions(store.read(), &all, Some((session.id, store.env().now())), Lock::None).await?;
+            authorizations::versions(store.read(), &all, Some((session.id, store.database_now())), Lock::None).await?;
         let [user, of_api] = &all;
         let Some(now) = now else { return Ok(None) };
         let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
@@ -172,7 +174,7 @@ impl Gate {
             auth_time: session.auth_time,
             user_version,
             api_version,
-            ends_at: now.plus_seconds(MOST_SECONDS).min(session.expires_at).min(idle),
+            ends_at: now.plus_seconds(MAX_SECONDS).min(session.expires_at).min(idle),
         };
         let ticket = Ticket {
             id: env.uuid(),
@@ -210,6 +212,22 @@ impl Gate {
         Ok(Some(Admitted { pass: sealed(self, PASS, pass)?, seconds, to }))
     }
 
+    /// Where a ticket of that browser, gate and origin leads to, whether it can still be used or not.
+    #[must_use]
+    pub fn target_of(
+        &self,
+        (gate, api): (&GateName, &Api),
+        origin: &AppOrigin,
+        state: &str,
+        ticket: &str,
+    ) -> Option<String> {
+        let ticket = open::<Ticket>(self, TICKET, ticket)?;
+        let same_browser = bool::from(ticket.state.as_bytes().ct_eq(state.as_bytes()));
+        let pass = &ticket.pass;
+        let is_here = pass.gate == *gate && pass.origin == *origin && pass.api == api.identifier;
+        (same_browser && is_here).then_some(ticket.target)
+    }
+
     /// Returns whether this was the ticket's first use, within its minute. The sign-in is audited once for each session and
     /// app; hourly silent renewals are not.
     async fn use_up(&self, ticket: &Ticket, api: &Api, asker: &Origin) -> Result<bool> {
@@ -234,7 +252,8 @@ impl Gate {
                 if tx.database_time().await? >= until {
                     return Ok(false);
                 }
-                let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
+                let now =
+                    authorizations::versions(tx.conn(), &all, Some((session, tx.database_now())), Lock::Shared).await?;
                 if now != Some(expected) {
                     return Ok(false);
                 }

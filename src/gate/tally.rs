@@ -16,9 +16,9 @@ use crate::store::gate_record::{self, Counted, Refused};
 use crate::store::{Result, Store};
 
 /// Refusals that wait to be written at most; of more the latest are kept. All are counted.
-const MOST: usize = 1000;
+const MAX_REFUSALS: usize = 1000;
 /// Of these at most so many are of callers that are no proxy of ours: strangers must not push out the rest.
-const MOST_UNTRUSTED: usize = 100;
+const MAX_UNTRUSTED: usize = 100;
 
 /// Under this name stands what came to no gate there is.
 pub const NO_GATE: &str = "";
@@ -55,12 +55,12 @@ impl Waiting {
 
     fn keep(&mut self, refused: Refused) {
         let untrusted = is_untrusted(&refused);
-        if untrusted && self.untrusted >= MOST_UNTRUSTED {
+        if untrusted && self.untrusted >= MAX_UNTRUSTED {
             return;
         }
         self.untrusted += usize::from(untrusted);
         self.refusals.push_back(refused);
-        if self.refusals.len() > MOST {
+        if self.refusals.len() > MAX_REFUSALS {
             self.untrusted -= usize::from(self.refusals.pop_front().is_some_and(|oldest| is_untrusted(&oldest)));
         }
     }

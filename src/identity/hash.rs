@@ -1,28 +1,14 @@
-//! Password hashes: ours (argon2id with OWASP's parameters), and those that people bring along from elsewhere as PHC
-//! strings of argon2, scrypt and PBKDF2 or as bcrypt's `$2a$`, `$2b$` and `$2y$`. These are verified once more and then
-//! replaced by one of ours. What one of them may cost is bounded: a document must not be able to fill the memory or
-//! occupy a core at each sign-in. Next door: [`super::password`], which runs this off the threads that serve.
+//! Password hashes of ours: argon2id with OWASP's parameters. One that people bring along from elsewhere is verified once
+//! more and then replaced by one of these. Next door: [`super::foreign_hash`], what others may be; [`super::password`],
+//! which runs this off the threads that serve.
 
 use argon2::password_hash::phc::{Output, PasswordHash as Phc, Salt};
 use argon2::password_hash::try_generate_salt;
 use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, ParamsBuilder, PasswordVerifier as _, Version};
-use bcrypt::HashParts;
-use pbkdf2::Pbkdf2;
-use scrypt::Scrypt;
 use sha2::{Digest as _, Sha256};
 
+use super::foreign_hash;
 use crate::domain::user::PasswordHash;
-
-/// Memory in KiB, and memory times passes: OWASP's strongest advice for scrypt (N=2^17, r=8) needs 128 MiB.
-const MOST_MEMORY: u64 = 128 * 1024;
-const MOST_WORK: u64 = 512 * 1024;
-const MOST_LANES: u32 = 16;
-/// OWASP advises 600,000 for SHA-256.
-const MOST_ROUNDS: u32 = 2_000_000;
-/// Each step doubles the work; this one takes about a second.
-const MOST_BCRYPT_COST: u32 = 14;
-/// A shorter one is met by accident, or by somebody who only needs any password that fits.
-const LEAST_BYTES: usize = 16;
 
 const MEMORY: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -83,24 +69,13 @@ fn argon2(
 
 /// Whether `password` is the one of `hash`.
 pub(super) fn matches(password: &[u8], hash: &PasswordHash, memory: &mut Memory) -> bool {
-    if hash.0.starts_with("$2") {
-        // Like all who use it, only the first 72 bytes are looked at.
-        return bcrypt::verify(password, &hash.0).unwrap_or(false);
+    let argon2 = |phc: &Phc| Algorithm::try_from(phc.algorithm.as_str()).is_ok();
+    let Some(phc) = Phc::new(&hash.0).ok().filter(argon2) else { return foreign_hash::matches(password, hash) };
+    if let Some(ours) = argon2_again(password, &phc, memory) {
+        // Output compares in constant time.
+        return phc.hash.is_some_and(|kept| kept == ours);
     }
-    let Ok(phc) = Phc::new(&hash.0) else { return false };
-    let verified = match Kind::of(&phc) {
-        Some(Kind::Argon2) => {
-            if let Some(ours) = argon2_again(password, &phc, memory) {
-                // Output compares in constant time.
-                return phc.hash.is_some_and(|kept| kept == ours);
-            }
-            Argon2::default().verify_password(password, &phc)
-        }
-        Some(Kind::Scrypt) => Scrypt::new().verify_password(password, &phc),
-        Some(Kind::Pbkdf2) => Pbkdf2::default().verify_password(password, &phc),
-        None => return false,
-    };
-    verified.is_ok()
+    Argon2::default().verify_password(password, &phc).is_ok()
 }
 
 /// What `password` hashes to in the way of `phc`, in the kept memory; nothing where that is too small.
@@ -130,73 +105,11 @@ fn origin(hash: &PasswordHash) -> Option<Vec<u8>> {
     Some(params.data().to_vec()).filter(|data| !data.is_empty())
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Argon2,
-    Scrypt,
-    Pbkdf2,
-}
-
-impl Kind {
-    fn of(phc: &Phc) -> Option<Self> {
-        Some(match phc.algorithm.as_str() {
-            "argon2id" | "argon2i" | "argon2d" => Self::Argon2,
-            "scrypt" => Self::Scrypt,
-            "pbkdf2-sha256" | "pbkdf2-sha512" => Self::Pbkdf2,
-            _ => return None,
-        })
-    }
-}
-
-/// Whether a hash that a document brings along can be verified here, at a cost that can be borne.
-pub fn check_foreign(hash: &PasswordHash) -> Result<(), &'static str> {
-    const FORM: &str = "is no PHC string of argon2, scrypt or PBKDF2 and no bcrypt hash ($2a$, $2b$, $2y$)";
-    const PARAMETERS: &str =
-        "has parameters that its algorithm does not take (PBKDF2 needs l, the hash's bytes, where they are not 32)";
-    const COST: &str = "costs more to verify than a sign-in may: take smaller parameters";
-    let affordable = if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| hash.0.starts_with(prefix)) {
-        let cost = hash.0.parse::<HashParts>().map_err(|_| FORM)?.get_cost();
-        if cost < 4 {
-            return Err(FORM);
-        }
-        cost <= MOST_BCRYPT_COST
-    } else {
-        let phc = Phc::new(&hash.0).map_err(|_| FORM)?;
-        if phc.salt.is_none() || phc.hash.as_ref().is_none_or(|hash| hash.len() < LEAST_BYTES) {
-            return Err("lacks its salt, or a hash of 16 bytes or more");
-        }
-        let kind = Kind::of(&phc).ok_or(FORM)?;
-        is_affordable(kind, &phc).ok_or(PARAMETERS)?
-    };
-    if affordable { Ok(()) } else { Err(COST) }
-}
-
-/// Nothing where the parameters are not those of the algorithm.
-fn is_affordable(kind: Kind, phc: &Phc) -> Option<bool> {
-    Some(match kind {
-        Kind::Argon2 => {
-            let params = Params::try_from(phc).ok()?;
-            let memory = u64::from(params.m_cost());
-            params.p_cost() <= MOST_LANES
-                && memory <= MOST_MEMORY
-                && memory.saturating_mul(u64::from(params.t_cost())) <= MOST_WORK
-        }
-        Kind::Scrypt => {
-            let params = scrypt::Params::try_from(phc).ok()?;
-            // 128 · r · N bytes (RFC 7914 §2).
-            let memory = params.n().saturating_mul(u64::from(params.r())).saturating_mul(128) / 1024;
-            params.p() <= MOST_LANES
-                && memory <= MOST_MEMORY
-                && memory.saturating_mul(u64::from(params.p())) <= MOST_WORK
-        }
-        Kind::Pbkdf2 => pbkdf2::Params::try_from(phc).ok()?.rounds() <= MOST_ROUNDS,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Memory, NOBODYS, check_foreign, is_outdated, make, matches, succeeds};
+    use super::{Memory, NOBODYS, is_outdated, make, matches, succeeds};
     use crate::domain::user::PasswordHash;
+    use crate::identity::foreign_hash::{canonical, check};
 
     const PASSWORD: &[u8] = b"correct horse battery staple";
 
@@ -215,6 +128,28 @@ mod tests {
         "$2y$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
     ];
 
+    /// Of that password, made by passlib 1.7.4 and Django 5.2. Authelia writes PBKDF2, SHA-crypt and bcrypt-sha256 as passlib
+    /// does.
+    const BY_OTHER_PROGRAMS: [&str; 17] = [
+        "$pbkdf2$1000$./8CAwQFBgcICQoLDA0ODw$k85m3m5N9Y.xToTrTYISCv0V9Nk",
+        "$pbkdf2-sha224$1000$./8CAwQFBgcICQoLDA0ODw$6PT8kCubjILAOwvdstbsu/M.btBwTrmQsG4LtA",
+        "$pbkdf2-sha256$1000$./8CAwQFBgcICQoLDA0ODw$j/Lzaw6baxGABARC6xGPWA4dm36rpHjPZOZxv/pjkbY",
+        "$pbkdf2-sha384$1000$./8CAwQFBgcICQoLDA0ODw$Pk7tQ8jcyjHh8OZlqhXn80.YULLjEK0lltWC0RUWsYCRbd2ZqM3QUT5xRUyFNbiR",
+        "$pbkdf2-sha512$1000$./8CAwQFBgcICQoLDA0ODw$iZyljoCbtfjYwKkAAZGQxEUYLFqhPusGMrlOqeM4G5uLI6dq11D7M1Mya3Jh00Qo3wVjcIITYs3zXvh4tWFJ5Q",
+        "$6$rounds=1000$AbC./9xYz0123456$SrJ3sg2E/NsDT3QHjMTOm12b9ONJn5mQSLRXCMNZlHszBtg79kAqKtD9XnAdFggJwIGfLWIgevWU7HgFcvbOX.",
+        "$6$AbC./9xY$dsBSx5uOOVorfIDpBSPIXMZPzQ9o1QgvOUVBwYVC4oUMPWLgVW.PtUT5EbVh3HADyu/AzNqhkiDFTr.j9ow5A0",
+        "$5$rounds=1000$AbC./9xYz0123456$R9HOWRswThZD1bFj1l7mVkYFY/yZoOZjhvv/Z2pwV35",
+        "$bcrypt-sha256$2b,4$abcdefghijklmnopqrstuu$QFUZDSoSe.wmA0ORk2X1IjnANOtYIqu",
+        "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$h8GCYhBqatMGV8VIjRD4nhRxM87r3yu",
+        "$scrypt$ln=10,r=8,p=1$AAECAwQFBgcICQoLDA0ODw$mp90zEQd5XGhjEv4WArVH4Z0XRSzkGWtJK2S/AXJlRU",
+        "pbkdf2_sha256$1000$seasalt2seasalt2seasalt$YpOxCbFandtQDvh8LfxbwDEgWqL3CDKcP2YnJ2/04D8=",
+        "pbkdf2_sha1$1000$seasalt2seasalt2$+AZfAbUTCiX4q3zLceLeWFGvHQ4=",
+        "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuaBT8mpw5tGdD3eO40znWcQP/dT9hEVK",
+        "bcrypt$$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
+        "argon2$argon2id$v=19$m=8192,t=2,p=8$c2Vhc2FsdDJzZWFzYWx0Mg$d+15/mbP0vrT1N92NPd7A5/zsWGxb/cVMPNfRrqZKVs",
+        "scrypt$1024$seasalt2seasalt2$8$5$SB+t556J5w45eqD8NxF1KJwHP+lAxQ9AlLvc36bDdAZyFtZ9AMEPjoXWnFOIWzzQYJ9MiOG+riB6AmCUM/E7FQ==",
+    ];
+
     fn hash(text: &str) -> PasswordHash {
         PasswordHash(text.to_owned())
     }
@@ -223,17 +158,21 @@ mod tests {
     fn nobodys_hash_costs_what_everybodys_does() {
         let nobodys = PasswordHash(NOBODYS.to_owned());
         assert!(!is_outdated(&nobodys), "new parameters need a new one");
-        assert!(check_foreign(&nobodys).is_ok() && !matches(b"", &nobodys, &mut Memory::default()));
+        assert!(check(&nobodys).is_ok() && !matches(b"", &nobodys, &mut Memory::default()));
     }
 
     #[test]
     fn hashes_from_elsewhere_verify_and_are_to_be_replaced() {
-        for text in ELSEWHERE {
-            let hash = hash(text);
-            assert_eq!(check_foreign(&hash), Ok(()), "{text}");
+        for text in ELSEWHERE.into_iter().chain(BY_OTHER_PROGRAMS) {
+            let hash = canonical(text);
+            assert_eq!(check(&hash), Ok(()), "{text}");
             assert!(matches(PASSWORD, &hash, &mut Memory::default()), "{text}");
             assert!(!matches(b"correct horse battery stable", &hash, &mut Memory::default()), "{text}");
             assert!(is_outdated(&hash), "{text}");
+            assert_eq!(canonical(&hash.0), hash, "{text}");
+        }
+        for text in ELSEWHERE {
+            assert_eq!(canonical(text).0, text);
         }
     }
 
@@ -241,6 +180,7 @@ mod tests {
     fn what_cannot_be_verified_or_costs_too_much_is_refused() {
         let salt = "AAECAwQFBgcICQoLDA0ODw";
         let output = "2zVoi0Aym5ac2GxgMx/Nx40Ih25M/0+prK2PHUy10e0";
+        let sha512 = BY_OTHER_PROGRAMS[6].rsplit('$').next().unwrap();
         for form in [
             "",
             "correct horse battery staple",
@@ -261,11 +201,53 @@ mod tests {
             "$scrypt$ln=10,r=4000000,p=1$SALT$OUT",
             "$scrypt$ln=14,r=8,p=1000000$SALT$OUT",
             "$pbkdf2-sha256$i=4294967295$SALT$OUT",
-            "$pbkdf2-sha1$i=1000$SALT$OUT",
+            "$pbkdf2-md5$i=1000$SALT$OUT",
             "$pbkdf2-sha512$i=1000,l=64$SALT$OUT",
+            "$pbkdf2-sha256$4294967295$SALT$OUT",
+            "$pbkdf2-sha256$999$SALT$OUT",
+            "$pbkdf2-sha256$1000$SALT$AAAA",
+            "$pbkdf2-sha256$1000$SALT",
+            "$pbkdf2-md5$1000$SALT$OUT",
+            "$pbkdf2-sha1$i=1500000,l=32$SALT$OUT",
+            "pbkdf2_sha256$4294967295$saltsalt$OUT",
+            "pbkdf2_sha256$1000$saltsalt$OUT!",
+            "pbkdf2_md5$1000$saltsalt$OUT",
+            "scrypt$1048576$saltsalt$8$1$OUT",
+            "scrypt$1000$saltsalt$8$1$OUT",
+            "scrypt$1024$saltsalt$8$1000000$OUT",
+            "argon2$argon2id$v=19$m=4194304,t=1,p=1$SALT$OUT",
+            "bcrypt$$2x$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
+            "bcrypt_sha256$$2b$15$abcdefghijklmnopqrstuuaBT8mpw5tGdD3eO40znWcQP/dT9hEVK",
+            "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuu",
+            "$bcrypt-sha256$v=2,t=2b,r=15$abcdefghijklmnopqrstuu$h8GCYhBqatMGV8VIjRD4nhRxM87r3yu",
+            "$bcrypt-sha256$v=2,t=2x,r=4$abcdefghijklmnopqrstuu$h8GCYhBqatMGV8VIjRD4nhRxM87r3yu",
+            "$bcrypt-sha256$v=3,t=2b,r=4$abcdefghijklmnopqrstuu$h8GCYhBqatMGV8VIjRD4nhRxM87r3yu",
+            "$6$rounds=1000001$AbC./9xY$SHA512",
+            "$6$rounds=999$AbC./9xY$SHA512",
+            "$6$rounds=4294967296$AbC./9xY$SHA512",
+            "$6$AbC./9xY",
+            "$6$$SHA512",
+            "$6$AbC./9xYz01234567$SHA512",
+            "$6$AbC./9xY$SHA51",
+            "$5$AbC./9xY$SHA512",
+            "$6$AbC./9xY$SHA512$x",
+            "$7$AbC./9xY$SHA512",
+            "$y$j9T$AbC./9xY$SHA512",
+            "md5$salt$d41d8cd98f00b204e9800998ecf8427e",
         ] {
-            let text = form.replace("SALT", salt).replace("OUT", output);
-            assert!(check_foreign(&hash(&text)).is_err(), "{text}");
+            let text = form.replace("SALT", salt).replace("OUT", output).replace("SHA512", sha512);
+            assert!(check(&canonical(&text)).is_err(), "{text}");
+        }
+    }
+
+    /// Its work grows with the password, unlike that of the others.
+    #[test]
+    fn sha_crypt_takes_passwords_of_256_bytes_at_most() {
+        const X256: &str = "$6$rounds=1000$AbC./9xY$4uu3AiFm3NvjHilzpX38P61tKCVMWSVuMY0./UsTptYWKB83PlGq/foZWPrFNe9tTWBrAHo6K.V1pCHfVXUPy/";
+        const X257: &str = "$6$rounds=1000$AbC./9xY$uaof.UAp9wn8fBwlwXV.f9bkvXtWOL5BSbM7p/Xwqz66VAhr.oPkuJgPQG9gofNJdMeie.kle5i1aSZ9GmMIv0";
+        for (length, text, right) in [(256, X256, true), (257, X256, false), (257, X257, false), (1024, X256, false)] {
+            let password = "x".repeat(length);
+            assert_eq!(matches(password.as_bytes(), &hash(text), &mut Memory::default()), right, "{length}");
         }
     }
 
@@ -282,6 +264,6 @@ mod tests {
         let newer = make(PASSWORD, Some(&new), &mut Memory::default()).unwrap();
         assert!(succeeds(&newer, &old), "through several renewals");
         let fresh = make(PASSWORD, None, &mut Memory::default()).unwrap();
-        assert!(!succeeds(&fresh, &old) && check_foreign(&new).is_ok());
+        assert!(!succeeds(&fresh, &old) && check(&new).is_ok());
     }
 }

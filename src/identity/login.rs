@@ -2,13 +2,16 @@
 //! the same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
 
 use super::hash;
-use super::password::{Hasher, PasswordError, Verified};
+use super::password::{Hasher, PasswordError};
 use super::throttle::{self, Attempt, TooMany};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{EventId, UserId};
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::{User, Username};
-use crate::store::{Store, StoreError, events, people};
+use crate::store::{Store, StoreError, events, people, used_once};
+
+/// How long after the creation of an account the form that created it counts as a repeat.
+pub const REPEAT_SECONDS: i64 = 60;
 
 /// Why nobody was signed in.
 #[derive(Debug)]
@@ -40,15 +43,48 @@ pub struct Typed<'a> {
 pub async fn with_password(store: &Store, hasher: &Hasher, typed: Typed<'_>) -> Result<User, Refused> {
     // No username or address is longer; the database is not asked for what cannot be.
     let found = if typed.login.len() <= 400 { people::by_login(store.read(), typed.login).await? } else { None };
-    judge(store, hasher, found, typed).await
+    judge(store, hasher, found, typed, EventKind::SignInFailed).await
 }
 
-/// Whether the person who is signed in knows their password, under the same throttle as signing in.
+/// Returns the user whom the same form created less than a minute ago: an impatient second click sends it twice, and the
+/// browser shows the second answer. `creation` is what the transaction that created the user claimed. Guesses count as at
+/// a sign-in.
+pub async fn just_created(
+    store: &Store,
+    hasher: &Hasher,
+    typed: Typed<'_>,
+    creation: &Digest,
+) -> Result<Option<User>, Refused> {
+    let Ok(username) = Username::parse(typed.login) else { return Ok(None) };
+    if !used_once::was_claimed(store.read(), creation).await? {
+        return Ok(None);
+    }
+    let found = people::by_username(store.read(), &username).await?;
+    let age = |user: &User| store.env().now().since(user.created_at).abs();
+    let found = found.filter(|user| age(user) < REPEAT_SECONDS * 1000);
+    if found.is_none() {
+        return Ok(None);
+    }
+    match judge(store, hasher, found, typed, EventKind::SignInFailed).await {
+        Ok(user) => Ok(Some(user)),
+        Err(Refused::NoMatch) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the signed-in user knows their password, under the same throttle as signing in. A wrong one is not recorded as a
+/// refused sign-in: nobody tried to sign in.
 pub async fn confirm(store: &Store, hasher: &Hasher, user: &User, typed: Typed<'_>) -> Result<(), Refused> {
-    judge(store, hasher, Some(user.clone()), typed).await.map(drop)
+    judge(store, hasher, Some(user.clone()), typed, EventKind::PasswordRefused).await.map(drop)
 }
 
-async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed<'_>) -> Result<User, Refused> {
+async fn judge(
+    store: &Store,
+    hasher: &Hasher,
+    found: Option<User>,
+    typed: Typed<'_>,
+    failed: EventKind,
+) -> Result<User, Refused> {
     let known_browser =
         found.as_ref().map(|user| user.id).filter(|id| (typed.knows)(*id)).map(|id| (typed.browser, id));
     let address = typed.origin.address.clone();
@@ -57,20 +93,22 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
         Ok(counted) => counted,
         Err(too_many) => {
             if too_many.first {
-                let event = failure(store, found.as_ref(), typed.origin, "too many tries");
+                let event = failure(store, failed, found.as_ref(), typed.origin, "too many tries");
                 events::insert_end_of_budget(store, event).await?;
             }
             return Err(Refused::TooMany(too_many));
         }
     };
-    let Verified { right, not_before } = match verified(store, hasher, found.as_ref(), &typed.password).await? {
-        Ok(verified) => verified,
+    let hash = found.as_ref().and_then(|user| user.password.as_ref());
+    let verified = match hasher.verify_timed(typed.password.clone(), hash).await {
+        Ok(verified) => Some(verified),
         Err(PasswordError::Busy) => {
             throttle::take_back(store, counted).await?;
             return Err(Refused::Busy);
         }
-        Err(_) => Verified { right: false, not_before: None },
+        Err(_) => None,
     };
+    let right = verified.is_some_and(|verified| verified.right);
     match found {
         Some(user) if right && !user.disabled => {
             throttle::take_back(store, counted).await?;
@@ -78,28 +116,22 @@ async fn judge(store: &Store, hasher: &Hasher, found: Option<User>, typed: Typed
             Ok(user)
         }
         found => {
-            let why = if right { "turned off" } else { "wrong name or password" };
-            events::insert_failure(store, failure(store, found.as_ref(), typed.origin, why)).await?;
-            if let Some(not_before) = not_before {
-                tokio::time::sleep_until(not_before).await;
+            let why = match failed {
+                _ if right => "turned off",
+                EventKind::PasswordRefused => "the current password was wrong",
+                _ => "wrong name or password",
+            };
+            events::insert_failure(store, failure(store, failed, found.as_ref(), typed.origin, why)).await?;
+            if let Some(verified) = verified {
+                let kinds = people::hash_of_each_work(store.read()).await?;
+                let budget = hasher.budget(kinds, &typed.password).await.map_err(|_| Refused::Busy)?;
+                if let Some(budget) = budget {
+                    tokio::time::sleep_until(verified.end(budget)).await;
+                }
             }
             Err(Refused::NoMatch)
         }
     }
-}
-
-async fn verified(
-    store: &Store,
-    hasher: &Hasher,
-    user: Option<&User>,
-    password: &Secret,
-) -> Result<Result<Verified, PasswordError>, StoreError> {
-    let budget = match hasher.budget(people::hash_of_each_work(store.read()).await?).await {
-        Ok(budget) => budget,
-        Err(error) => return Ok(Err(error)),
-    };
-    let hash = user.and_then(|user| user.password.as_ref());
-    Ok(hasher.verify_in(password.clone(), hash, budget).await)
 }
 
 /// Replaces a hash of yesterday's parameters, or one from elsewhere, while the password is at hand.
@@ -113,12 +145,14 @@ async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secre
     Ok(())
 }
 
-fn failure(store: &Store, user: Option<&User>, origin: Origin, why: &str) -> Event {
+fn failure(store: &Store, kind: EventKind, user: Option<&User>, origin: Origin, why: &str) -> Event {
+    // Who changes a password is signed in.
+    let signed_in = user.filter(|_| kind == EventKind::PasswordRefused);
     Event {
         id: EventId(store.env().uuid()),
         at: store.env().now(),
-        kind: EventKind::SignInFailed,
-        actor: Actor::Anonymous,
+        kind,
+        actor: signed_in.map_or(Actor::Anonymous, |user| Actor::User(user.id)),
         user: user.map(|user| user.id),
         client: None,
         origin,

@@ -29,8 +29,8 @@ use crate::store::{Store, StoreError, Tx, events, passkey_end, passkeys, people,
 const TICKET_SECONDS: i64 = 600;
 const USAGE: &str = "passkey-ticket";
 /// For one person.
-pub const MOST_PASSKEYS: usize = 30;
-const MOST_NAME_CHARACTERS: usize = 64;
+pub const MAX_PASSKEYS: usize = 30;
+const MAX_NAME_CHARACTERS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasskeyError {
@@ -112,7 +112,7 @@ impl Passkeys {
         browser: Digest,
     ) -> Result<Challenge, PasskeyError> {
         let known = passkeys::of_user(store.read(), user.id).await?;
-        if known.len() >= MOST_PASSKEYS {
+        if known.len() >= MAX_PASSKEYS {
             return Err(PasskeyError::TooMany);
         }
         let exclude = known.into_iter().map(|passkey| passkey.credential_id).collect();
@@ -203,10 +203,15 @@ impl Passkeys {
                 if !lives(tx, user, session).await? || !used_once::claim(tx, &used, until).await? {
                     return Ok(Added::Stale);
                 }
-                if passkeys::count(tx.conn(), user).await? >= MOST_PASSKEYS as u64 {
+                // Another session has added a passkey since the ticket was drawn, and this one has not signed in with it.
+                if !sessions::by_id(tx.conn(), session).await?.is_some_and(|session| session.strongest) {
+                    return Ok(Added::Stale);
+                }
+                if passkeys::count(tx.conn(), user).await? >= MAX_PASSKEYS as u64 {
                     return Ok(Added::TooMany);
                 }
                 passkeys::insert(tx, &passkey).await?;
+                sessions::demote(tx, user, session).await?;
                 events::insert(tx, &event).await?;
                 Ok(Added::Done)
             })
@@ -303,21 +308,22 @@ impl Passkeys {
         remove.await?.ok_or(PasskeyError::SessionEnded)
     }
 
-    /// Renames one of the passkeys of the user of `session`; whether it was theirs.
+    /// Renames one of the passkeys of the user of `session` that is still called `seen`; whether there was one.
     pub async fn rename(
         &self,
         store: &Store,
         session: &Session,
         id: PasskeyId,
+        seen: &str,
         to: &str,
     ) -> Result<bool, PasskeyError> {
-        let (user, session, to) = (session.user, session.id, name(to));
+        let (user, session, seen, to) = (session.user, session.id, seen.to_owned(), name(to));
         let rename = store.write(move |tx| {
             Box::pin(async move {
                 if !lives(tx, user, session).await? {
                     return Ok(None);
                 }
-                passkeys::rename(tx, user, id, &to).await.map(Some)
+                passkeys::rename(tx, user, id, &seen, &to).await.map(Some)
             })
         });
         rename.await?.ok_or(PasskeyError::SessionEnded)
@@ -347,7 +353,7 @@ pub struct Reply<'a> {
 
 /// What was typed, cut to a length, and a word where that is nothing.
 fn name(typed: &str) -> String {
-    let name: String = typed.trim().chars().filter(|c| !is_hidden(*c)).take(MOST_NAME_CHARACTERS).collect();
+    let name: String = typed.trim().chars().filter(|c| !is_hidden(*c)).take(MAX_NAME_CHARACTERS).collect();
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 

@@ -1,6 +1,6 @@
 //! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, and equal time whoever asks.
 //!
-//! Hashes that were imported (bcrypt, scrypt, PBKDF2) cost another time than ours. While a deployment has some, a refused
+//! Hashes that were imported (bcrypt, scrypt, PBKDF2, SHA-crypt) cost another time than ours. While a deployment has some, a refused
 //! sign-in is answered no earlier than [`Hasher::budget`] after its work began: half as long again as the costliest kind
 //! takes on this machine, whatever the user has or whether there is one. The wait occupies no place in the queue.
 //!
@@ -17,21 +17,22 @@ use tokio::time::Instant;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
+use super::foreign_hash;
 use super::hash::{self, Memory};
 use crate::domain::secret::Secret;
 use crate::domain::user::PasswordHash;
 
-const LEAST_CHARACTERS: usize = 8;
-const MOST_CHARACTERS: usize = 256;
+const MIN_CHARACTERS: usize = 8;
+const MAX_CHARACTERS: usize = 256;
 /// Waiting beyond those that are hashed; past it the answer is "busy".
 const QUEUE: usize = 32;
 
 /// Why a password is not taken. The texts are for the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    #[error("Use at least {LEAST_CHARACTERS} characters.")]
+    #[error("Use at least {MIN_CHARACTERS} characters.")]
     TooShort,
-    #[error("Use at most {MOST_CHARACTERS} characters.")]
+    #[error("Use at most {MAX_CHARACTERS} characters.")]
     TooLong,
     #[error("Many people use that one, so it is easy to guess. Choose another.")]
     Common,
@@ -48,16 +49,30 @@ pub struct Hasher {
     waiting: Arc<AtomicUsize>,
     /// Of the hashes that are not being made now: at most as many as there are places.
     memories: Arc<Mutex<Vec<Memory>>>,
-    /// How long verifying a hash of each kind took here (`PasswordHash::work`).
-    measured: Arc<tokio::sync::Mutex<HashMap<String, Duration>>>,
+    /// How long verifying a hash of each kind took here (`PasswordHash::work`); for a password of that length where it counts.
+    measured: Arc<tokio::sync::Mutex<Measured>>,
 }
+
+type Measured = HashMap<(String, Option<usize>), Duration>;
 
 /// What a verification found.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified {
     pub right: bool,
-    /// A refusal is answered no earlier.
-    pub not_before: Option<Instant>,
+    began: Instant,
+    took: Duration,
+    /// How often a password like this is tried at most.
+    tries: u32,
+}
+
+impl Verified {
+    /// The moment before which a refusal is not answered, where each try has that `budget`.
+    pub fn end(&self, budget: Duration) -> Instant {
+        let budget = budget.saturating_mul(self.tries).max(Duration::from_millis(1));
+        // What took longer, since the machine was busy, ends at the next multiple.
+        let times = self.took.as_micros().div_ceil(budget.as_micros()).max(1);
+        self.began + budget.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
+    }
 }
 
 impl Hasher {
@@ -76,16 +91,19 @@ impl Hasher {
         self.hash_instead(password, None).await
     }
 
+    /// Whether a new password keeps the rules, without the work of hashing it.
+    pub async fn check(&self, password: &Secret) -> Result<(), PasswordError> {
+        let password = long_enough(password)?;
+        self.run(move |_| if is_common(&password) { Err(PasswordError::Common) } else { Ok(()) }).await?
+    }
+
     /// Hashes a password anew whose `old` hash is outdated, where it keeps the rules.
     pub async fn renew(&self, password: Secret, old: PasswordHash) -> Result<PasswordHash, PasswordError> {
         self.hash_instead(password, Some(old)).await
     }
 
     async fn hash_instead(&self, password: Secret, old: Option<PasswordHash>) -> Result<PasswordHash, PasswordError> {
-        let password = normalised(&password)?;
-        if password.chars().count() < LEAST_CHARACTERS {
-            return Err(PasswordError::TooShort);
-        }
+        let password = long_enough(&password)?;
         self.run(move |memory| {
             if is_common(&password) {
                 return Err(PasswordError::Common);
@@ -97,7 +115,11 @@ impl Hasher {
 
     /// Whether `password` is the one of `hash`; as much work as for one of ours where there is none.
     pub async fn verify(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<bool, PasswordError> {
-        Ok(self.verify_in(password, hash, None).await?.right)
+        match self.judge(password, hash).await {
+            Ok((right, ..)) => Ok(right),
+            Err(PasswordError::TooLong) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether it is, when the work began and how long it took, without the time in the queue.
@@ -124,51 +146,53 @@ impl Hasher {
         .await
     }
 
-    /// The time that every refused sign-in takes at least, where there are hashes like these: `samples` has one of each kind.
-    /// Nothing where all are ours, since then all take the same time anyhow. A kind that is met for the first time is measured.
-    pub async fn budget(&self, samples: Vec<PasswordHash>) -> Result<Option<Duration>, PasswordError> {
+    /// The time that every refused sign-in with this password takes at least, where there are hashes like these: `samples` has
+    /// one of each kind. Nothing where all are ours, since then all take the same time anyhow. A kind that is met for the first
+    /// time is measured.
+    pub async fn budget(
+        &self,
+        samples: Vec<PasswordHash>,
+        password: &Secret,
+    ) -> Result<Option<Duration>, PasswordError> {
         let foreign: Vec<PasswordHash> = samples.into_iter().filter(hash::is_outdated).collect();
         if foreign.is_empty() {
             return Ok(None);
         }
+        // NFKC may make it longer or shorter, and both are tried.
+        let bytes = normalised(password).map_or(0, |normal| normal.len()).max(password.expose().len());
+        // In a task of its own, so that what has been measured stays known where the request goes away meanwhile.
+        let hasher = self.clone();
+        let longest = tokio::spawn(async move { hasher.longest(foreign, bytes).await });
+        Ok(Some(longest.await.map_err(|_| PasswordError::Broken)?? * 3 / 2))
+    }
+
+    /// The longest time that one of these hashes or one of ours takes, for a password of so many bytes.
+    async fn longest(&self, foreign: Vec<PasswordHash>, bytes: usize) -> Result<Duration, PasswordError> {
         // Held while one is measured, so that sign-ins at once measure it once.
         let mut measured = self.measured.lock().await;
         let mut longest = Duration::ZERO;
         for hash in std::iter::once(PasswordHash(hash::NOBODYS.to_owned())).chain(foreign) {
-            let work = hash.work();
-            let took = if let Some(took) = measured.get(&work) {
+            let length = foreign_hash::length_class(&hash, bytes);
+            let kind = (hash.work(), length);
+            let took = if let Some(took) = measured.get(&kind) {
                 *took
             } else {
-                let took = self.run(move |memory| timed(|| hash::matches(b"no password", &hash, memory)).2).await?;
-                measured.insert(work, took);
+                let trial = vec![b'x'; length.unwrap_or(16)];
+                let took = self.run(move |memory| timed(|| hash::matches(&trial, &hash, memory)).2).await?;
+                measured.insert(kind, took);
                 took
             };
             longest = longest.max(took);
         }
-        Ok(Some(longest * 3 / 2))
+        Ok(longest)
     }
 
-    /// The same as [`Self::verify`], with the moment before which a refusal is not answered.
-    pub async fn verify_in(
-        &self,
-        password: Secret,
-        hash: Option<&PasswordHash>,
-        budget: Option<Duration>,
-    ) -> Result<Verified, PasswordError> {
+    /// The same as [`Self::verify`], with what a refusal has to know of the time it took.
+    pub async fn verify_timed(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<Verified, PasswordError> {
         // A password that NFKC changes is tried twice where the hash is from elsewhere.
-        let tries = match normalised(&password) {
-            Ok(normal) if *normal != password.expose() => 2,
-            Ok(_) => 1,
-            Err(_) => return Ok(Verified { right: false, not_before: None }),
-        };
+        let tries = if *normalised(&password)? == password.expose() { 1 } else { 2 };
         let (right, began, took) = self.judge(password, hash).await?;
-        let not_before = budget.map(|budget| {
-            let budget = budget.saturating_mul(tries).max(Duration::from_millis(1));
-            // What took longer, since the machine was busy, ends at the next multiple.
-            let times = took.as_micros().div_ceil(budget.as_micros()).max(1);
-            began + budget.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
-        });
-        Ok(Verified { right, not_before })
+        Ok(Verified { right, began, took, tries })
     }
 
     async fn run<T: Send + 'static>(
@@ -219,11 +243,16 @@ impl Drop for Waiting<'_> {
 /// NFKC (SP 800-63B-4 §3.1.1.2), so that one password typed on two keyboards is one.
 fn normalised(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
     // A character has at most four bytes: no need to normalise what is too long anyhow.
-    if password.expose().len() > MOST_CHARACTERS * 4 {
+    if password.expose().len() > MAX_CHARACTERS * 4 {
         return Err(PasswordError::TooLong);
     }
     let text = Zeroizing::new(password.expose().nfkc().collect::<String>());
-    if text.chars().count() > MOST_CHARACTERS { Err(PasswordError::TooLong) } else { Ok(text) }
+    if text.chars().count() > MAX_CHARACTERS { Err(PasswordError::TooLong) } else { Ok(text) }
+}
+
+fn long_enough(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
+    let password = normalised(password)?;
+    if password.chars().count() < MIN_CHARACTERS { Err(PasswordError::TooShort) } else { Ok(password) }
 }
 
 /// Whether the whole of it is one entry of zxcvbn's lists of common passwords, names and words.

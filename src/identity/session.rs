@@ -3,19 +3,24 @@
 //!
 //! Next door: [`super::login`] and [`super::passkey`], which prove; `web::sign_in`, which sets the cookie.
 
+use uuid::Uuid;
+
 use crate::config::Lifetimes;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::{EventId, PasskeyId, SessionId, UserId};
+use crate::domain::ids::{EventId, InteractionId, PasskeyId, SessionId, UserId};
+use crate::domain::interaction::{BegunSession, Progress};
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 use crate::store::session_end::{self, Ended};
-use crate::store::{Store, StoreError, Tx, events, passkeys, people, sessions};
+use crate::store::{Store, StoreError, Tx, answered_interactions, events, interactions, passkeys, people, sessions};
 
 /// In which a user has `quotas.sign_ins_per_user`.
 const HOUR_SECONDS: i64 = 3600;
+/// Within which two sign-ins for one interaction are one form sent twice.
+const TWICE_SECONDS: i64 = 60;
 
 /// How the user authenticated.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +57,20 @@ pub struct SignIn {
     pub origin: Origin,
 }
 
+/// An interaction of the browser for which a sign-in is made, and what the cookie is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ForInteraction {
+    pub id: InteractionId,
+    pub nonce: Uuid,
+}
+
+/// A session that goes on from here, and what its cookie is made from.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    pub session: Session,
+    pub nonce: Uuid,
+}
+
 /// Why no session began.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -83,12 +102,41 @@ pub async fn begin(
     user: &User,
     sign_in: SignIn,
 ) -> Result<Session, SessionError> {
+    Ok(begin_in(store, lifetimes, user, sign_in, None).await?.0)
+}
+
+/// The same for an interaction, which notes that it was signed in for. A form that is sent twice begins one session
+/// ([`begun_before`]).
+pub async fn begin_for(
+    store: &Store,
+    lifetimes: &Lifetimes,
+    user: &User,
+    sign_in: SignIn,
+    interaction: ForInteraction,
+) -> Result<Begun, SessionError> {
+    let (session, nonce) = begin_in(store, lifetimes, user, sign_in, Some(interaction)).await?;
+    Ok(Begun { session, nonce: nonce.unwrap_or(interaction.nonce) })
+}
+
+/// The session, and what its cookie is made from where it began before.
+async fn begin_in(
+    store: &Store,
+    lifetimes: &Lifetimes,
+    user: &User,
+    sign_in: SignIn,
+    interaction: Option<ForInteraction>,
+) -> Result<(Session, Option<Uuid>), SessionError> {
     let (user, password_as_of, lifetimes) = (user.id, user.password_changed_at, lifetimes.clone());
     let (most, per_hour) = (store.quotas().sessions_per_user, store.quotas().sign_ins_per_user);
     let write = store.write(move |tx| {
         Box::pin(async move {
             if !holds(tx, user, password_as_of, sign_in.proof).await? {
                 return Ok(Err(SessionError::Changed));
+            }
+            if let Some(interaction) = interaction
+                && let Some(begun) = begun_before(tx, user, &sign_in, interaction.id).await?
+            {
+                return Ok(Ok((begun.session, Some(begun.nonce))));
             }
             // Each session that goes leaves something behind, and a program with a passkey could begin one after another.
             // The user is locked, so that sign-ins at once are counted one by one.
@@ -103,22 +151,60 @@ pub async fn begin(
             let goes_on = match sign_in.before.as_ref().filter(|session| session.user == user) {
                 Some(before) => {
                     (session.id, session.created_at) = (before.id, before.created_at);
+                    // What the passkey opened in this session ends with the passkey, whatever it goes on by.
+                    session.passkey = session.passkey.or(before.passkey);
                     sessions::replace(tx, &session).await?
                 }
                 None => false,
             };
             if !goes_on {
                 (session.id, session.created_at) = (SessionId(tx.env().uuid()), session.auth_time);
+                session.passkey = sign_in.proof.passkey();
                 sessions::insert(tx, &session).await?;
             }
             session_end::beyond(tx, user, session.id, most).await?;
             // Dated like the session: the sign-ins of an hour are counted by it.
             let event = Event { at: session.auth_time, ..event(tx, EventKind::SignedIn, &session, sign_in.origin) };
             events::insert(tx, &event).await?;
-            Ok(Ok(session))
+            if let Some(interaction) = interaction {
+                note(tx, interaction, &session).await?;
+            }
+            Ok(Ok((session, None)))
         })
     });
     write.await?
+}
+
+/// The session that a sign-in in the same way, for the same interaction, began a moment ago: somebody has sent the form
+/// twice, and one of the two answers is lost. The user is locked, so that the second one finds what the first one wrote.
+async fn begun_before(tx: &Tx, user: UserId, sign_in: &SignIn, id: InteractionId) -> Result<Option<Begun>, StoreError> {
+    let begun = match interactions::by_id(tx.conn(), id).await? {
+        Some(waiting) => waiting.progress.sign_in,
+        None => answered_interactions::by_id(tx.conn(), id).await?.and_then(|answered| answered.sign_in),
+    };
+    let Some(begun) = begun.filter(|begun| begun.user == user) else { return Ok(None) };
+    let now = tx.database_time().await?;
+    let same = |session: &Session| {
+        session.user == user
+            && session.digest == begun.cookie
+            && session.method == sign_in.proof.method()
+            && sign_in.proof.passkey().is_none_or(|passkey| session.passkey == Some(passkey))
+            && session.remembered == sign_in.remembered
+            && now < session.auth_time.plus_seconds(TWICE_SECONDS)
+            && session.is_alive(now)
+    };
+    let session = sessions::by_id(tx.conn(), begun.session).await?.filter(same);
+    Ok(session.map(|session| Begun { session: Session { read_at: now, ..session }, nonce: begun.nonce }))
+}
+
+/// Writes down for an interaction that somebody has signed in, where it still waits.
+async fn note(tx: &Tx, interaction: ForInteraction, session: &Session) -> Result<(), StoreError> {
+    let ForInteraction { id, nonce } = interaction;
+    let Some(waiting) = interactions::lock_for_update(tx, id).await? else { return Ok(()) };
+    let begun = BegunSession { session: session.id, user: session.user, cookie: session.digest, nonce };
+    let progress = Progress { signed_in_at: Some(session.auth_time), sign_in: Some(begun), ..waiting.progress };
+    interactions::record(tx, id, &progress).await?;
+    Ok(())
 }
 
 /// Locks the user; whether the proof still holds. Checking it takes its time: the user may have been disabled or have a new

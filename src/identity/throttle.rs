@@ -24,7 +24,8 @@ const PER_ACCOUNT: i32 = 10;
 const PER_ADDRESS: i32 = 100;
 /// Accounts asked for, made or not: each answer tells whether a username is taken.
 const SIGN_UPS: i32 = 20;
-/// Secrets and keys that are wrong at a gate, each counted once.
+/// Secrets and keys that are wrong at a gate, each counted once; and secrets of one client that are wrong at the token
+/// endpoint, where its own is short.
 const GUESSES: i32 = 100;
 /// Clients whose address a proxy does not say readably share the budget of so many addresses.
 const WITHOUT_ADDRESS: i32 = 50;
@@ -97,7 +98,7 @@ fn digest(kind: &str, parts: &[&str]) -> Digest {
 /// Counts an attempt as failed until it is taken back; refuses it where it is one too many.
 pub async fn count(store: &Store, attempt: &Attempt) -> Result<Result<Counted, TooMany>, StoreError> {
     let own = match &attempt.known_browser {
-        Some((browser, user)) => digest("browser", &[browser, &user.to_string()]),
+        Some((browser, user)) => digest("browser", &[browser, &user.to_string(), &attempt.typed]),
         None => digest("account", &[&attempt.typed]),
     };
     count_at(store, "address", &attempt.address, own, attempt.known_browser.is_some()).await
@@ -174,6 +175,17 @@ async fn count_request(
 /// Counts a secret or key that was wrong at a gate. It is never taken back, and no budget of anybody who signs in.
 pub async fn count_guess(store: &Store, address: &str) -> Result<Result<Counted, TooMany>, StoreError> {
     count_each(store, vec![(digest("guess", &[&network_prefix(address)]), GUESSES)], false).await
+}
+
+/// Counts a secret for a client whose own is short enough to be guessed, until it is taken back.
+pub async fn count_client_secret(
+    store: &Store,
+    client: &ClientId,
+    address: &str,
+) -> Result<Result<Counted, TooMany>, StoreError> {
+    let counter = digest("client secret", &[client.as_str(), &network_prefix(address)]);
+    let most = if address.is_empty() { GUESSES.saturating_mul(WITHOUT_ADDRESS) } else { GUESSES };
+    count_each(store, vec![(counter, most)], false).await
 }
 
 /// Counts with each of `counters`, up to its budget. Where very many counters run, only for those who are `known`.

@@ -17,7 +17,7 @@ use crate::domain::certificate::{CertificateName, DistinguishedName, Thumbprint}
 use crate::domain::secret::Digest;
 
 /// Alternative names beyond these are not looked at: each one may be looked up.
-const MOST_NAMES: usize = 16;
+const MAX_NAMES: usize = 16;
 
 /// Bytes that were handed on as one. Only their names need them to be one.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl ClientCertificate {
         // RFC 5280 §4.1.2.6: the subject may be empty where there are alternative names.
         let subject = Some(subject).filter(|name| !name.as_ref().is_empty());
         let subject = subject.map(|name| CertificateName::Subject(DistinguishedName::of(name)));
-        subject.into_iter().chain(alternative.iter().filter_map(named).take(MOST_NAMES)).collect()
+        subject.into_iter().chain(alternative.iter().filter_map(named).take(MAX_NAMES)).collect()
     }
 }
 

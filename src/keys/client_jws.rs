@@ -14,11 +14,11 @@ use crate::domain::jwks::JwkSet;
 use crate::domain::secret::{Secret, from_base64url};
 
 /// Longer ones are not looked at.
-pub const MOST_BYTES: usize = 32 * 1024;
+pub const MAX_BYTES: usize = 32 * 1024;
 /// How many keys are tried for one signature.
-const MOST_KEYS: usize = 4;
+const MAX_KEYS: usize = 4;
 /// A key shorter than the hash is weak (RFC 7518 §3.2).
-const LEAST_SECRET_BYTES: usize = 32;
+const MIN_SECRET_BYTES: usize = 32;
 
 /// What a header says that was verified with the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub fn verify(token: &str, allowed: &[SigningAlg], keys: &JwkSet) -> Result<Veri
     };
     let fitting = keys.keys().filter(named).filter_map(|key| public_jwk::verifying(key, header.alg));
     let mut known = false;
-    for key in fitting.take(MOST_KEYS) {
+    for key in fitting.take(MAX_KEYS) {
         known = true;
         let verifier = pair::verifier(&key, header.alg);
         if verifier.is_ok_and(|verifier| verifier.verify(input.as_bytes(), &signature).is_ok()) {
@@ -100,7 +100,7 @@ pub fn verify_mac(token: &str, secret: &Secret) -> Result<Verified, Unverified> 
         return Err(Unverified::Refused("not an HS256"));
     }
     let secret = secret.expose().as_bytes();
-    if secret.len() < LEAST_SECRET_BYTES {
+    if secret.len() < MIN_SECRET_BYTES {
         return Err(Unverified::Refused("the secret is too short for HS256"));
     }
     let mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unverified::Refused("the secret cannot be a key"))?;
@@ -112,21 +112,21 @@ pub fn verify_mac(token: &str, secret: &Secret) -> Result<Verified, Unverified> 
 
 /// The header of a token in compact form, signed or encrypted, **as it stands**: nothing of it is verified.
 pub fn peek_header(token: &str) -> Option<Map<String, Value>> {
-    let signed = compact::parts(token, MOST_BYTES).map(|[header, _, _]| header);
-    let encrypted = || compact::parts(token, encryption::MOST_BYTES).map(|[header, _, _, _, _]| header);
+    let signed = compact::parts(token, MAX_BYTES).map(|[header, _, _]| header);
+    let encrypted = || compact::parts(token, encryption::MAX_BYTES).map(|[header, _, _, _, _]| header);
     compact::object(signed.or_else(encrypted)?)
 }
 
 /// The claims of a signed token **as they stand**, to learn whose keys verify it: nothing of them is verified.
 pub fn peek_claims(token: &str) -> Option<Map<String, Value>> {
-    let [_, claims, _] = compact::parts(token, MOST_BYTES)?;
+    let [_, claims, _] = compact::parts(token, MAX_BYTES)?;
     compact::object(claims)
 }
 
 fn read(token: &str) -> Result<Token<'_>, Unverified> {
     let refused = Unverified::Refused;
     let [header, payload, signature] =
-        compact::parts(token, MOST_BYTES).ok_or(refused("not three parts, or too long"))?;
+        compact::parts(token, MAX_BYTES).ok_or(refused("not three parts, or too long"))?;
     let members = compact::object(header).ok_or(refused("the header is no JSON object"))?;
     // Extensions that must be understood; we know none (RFC 7515 §4.1.11).
     if members.contains_key("crit") {

@@ -1,12 +1,13 @@
 //! What is kept of a client's secret: a keyed, salted hash; or, where HMAC needs the secret back (`client_secret_jwt`,
-//! HS256: OpenID Connect Core §9, §10.1), the secret itself, sealed under the master key.
+//! HS256: OpenID Connect Core §9, §10.1), the secret itself, sealed under the master key. A hash names its key, so that one
+//! of another master key is recognized and refused, not kept in vain.
 
 use subtle::ConstantTimeEq as _;
 
 use super::master::{MasterKey, Purpose};
 use super::{KeyError, seal};
-use crate::domain::client::ClientSecretAtRest;
-use crate::domain::secret::{Secret, base64url, from_base64url};
+use crate::domain::client::{ClientSecretAtRest, MIN_SECRET_LENGTH};
+use crate::domain::secret::{Secret, base64url};
 use crate::env::Env;
 
 const USAGE: &str = "client-secret";
@@ -23,11 +24,28 @@ impl MasterKey {
     }
 
     /// A random salt and a keyed hash. Secrets have at least 32 characters, so a slow hash would only slow every token
-    /// request.
+    /// request; wrong ones for a short one that was imported are counted (`protocol::short_secret`).
     pub fn hash_client_secret(&self, env: &Env, secret: &Secret) -> ClientSecretAtRest {
         let salt = env.random::<16>();
         let hash = self.mac(Purpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
-        ClientSecretAtRest(format!("{}{}${}", ClientSecretAtRest::HASHED, base64url(&salt), base64url(&hash)))
+        let is_short = secret.expose().chars().count() < MIN_SECRET_LENGTH;
+        let form = if is_short { ClientSecretAtRest::HASHED_SHORT } else { ClientSecretAtRest::HASHED };
+        let (key, salt, hash) = (self.client_secret_key(), base64url(&salt), base64url(&hash));
+        ClientSecretAtRest(format!("{form}{key}${salt}${hash}"))
+    }
+
+    /// The name of the key of these hashes. It says nothing of the key.
+    fn client_secret_key(&self) -> String {
+        let mac = self.mac(Purpose::ClientSecret, &[b"key"]);
+        base64url(mac.first_chunk::<6>().unwrap_or(&[0; 6]))
+    }
+
+    /// Whether it was made under this master key. One of another would never match.
+    pub fn is_client_secret_of_ours(&self, kept: &ClientSecretAtRest) -> bool {
+        match kept.hash_parts() {
+            Some((key, ..)) => key == self.client_secret_key(),
+            None => self.open_client_secret(kept).is_some(),
+        }
     }
 
     /// The secret, so that only this master key gets it back.
@@ -36,18 +54,18 @@ impl MasterKey {
         Ok(ClientSecretAtRest(format!("{}{sealed}", ClientSecretAtRest::SEALED)))
     }
 
-    /// Whether `presented` is the secret, in a time that does not depend on where it differs.
-    pub fn verify_client_secret(&self, kept: &ClientSecretAtRest, presented: &str) -> bool {
+    /// Whether `presented` is the secret, in a time that does not depend on where it differs, nor on whether there is one.
+    pub fn verify_client_secret(&self, kept: Option<&ClientSecretAtRest>, presented: &str) -> bool {
+        let Some(kept) = kept else {
+            std::hint::black_box(self.mac(Purpose::ClientSecret, &[&[0; 16], presented.as_bytes()]));
+            return false;
+        };
         if let Some(secret) = self.open_client_secret(kept) {
             // Hashes have one length, whatever the secrets have.
             let hash = |text: &str| self.mac(Purpose::ClientSecret, &[text.as_bytes()]);
             return hash(secret.expose()).ct_eq(&hash(presented)).into();
         }
-        let hash = kept.0.strip_prefix(ClientSecretAtRest::HASHED).and_then(|rest| rest.split_once('$'));
-        let Some((salt, kept)) = hash.and_then(|(salt, kept)| Some((from_base64url(salt)?, from_base64url(kept)?)))
-        else {
-            return false;
-        };
+        let Some((_, salt, kept)) = kept.hash_parts() else { return false };
         self.mac(Purpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
     }
 
@@ -71,11 +89,12 @@ mod tests {
         for sealed in [false, true] {
             let kept = master().keep_client_secret(&env, &secret, sealed).unwrap();
             assert!(kept.has_our_form() && kept.is_sealed() == sealed && !kept.0.contains(SECRET));
-            assert!(master().verify_client_secret(&kept, SECRET));
+            assert!(master().verify_client_secret(Some(&kept), SECRET));
             for wrong in ["", "a", SECRET.trim_start_matches("a "), &format!("{SECRET} ")] {
-                assert!(!master().verify_client_secret(&kept, wrong), "{wrong}");
+                assert!(!master().verify_client_secret(Some(&kept), wrong), "{wrong}");
             }
-            assert!(!other_master().verify_client_secret(&kept, SECRET));
+            assert!(!other_master().verify_client_secret(Some(&kept), SECRET));
+            assert!(master().is_client_secret_of_ours(&kept) && !other_master().is_client_secret_of_ours(&kept));
             let back = master().open_client_secret(&kept).map(|secret| secret.expose().to_owned());
             assert_eq!(back.as_deref(), sealed.then_some(SECRET));
             assert!(other_master().open_client_secret(&kept).is_none());
@@ -85,22 +104,38 @@ mod tests {
     }
 
     #[test]
+    fn a_short_secret_is_marked() {
+        let env = Env::system();
+        for (length, is_short) in [(1, true), (31, true), (32, false)] {
+            let secret = "\u{fc}".repeat(length);
+            let kept = master().hash_client_secret(&env, &Secret::new(secret.clone()));
+            assert_eq!((kept.is_short(), kept.has_our_form()), (is_short, true), "{length}");
+            assert!(
+                master().verify_client_secret(Some(&kept), &secret) && !master().verify_client_secret(Some(&kept), "x")
+            );
+        }
+    }
+
+    #[test]
     fn a_form_that_is_not_ours_matches_nothing() {
         let ticket = seal::seal(&master(), "ticket", SECRET.as_bytes()).unwrap();
         let hash = base64url(&[0; 32]);
         let of_another_use = format!("sealed${ticket}");
         for form in
-            ["", "hmac-sha256$", "sealed$", "sealed$a.b.c", "hmac-sha256$$", "plain$secret", SECRET, &of_another_use]
+            ["", "hmac-sha256$", "sealed$", "sealed$a.b.c", "hmac-sha256$$$", "plain$secret", SECRET, &of_another_use]
         {
             let kept = ClientSecretAtRest(form.to_owned());
-            assert!(!master().verify_client_secret(&kept, SECRET), "{form}");
-            assert!(!master().verify_client_secret(&kept, ""), "{form}");
+            assert!(!master().verify_client_secret(Some(&kept), SECRET), "{form}");
+            assert!(!master().verify_client_secret(Some(&kept), ""), "{form}");
             assert!(master().open_client_secret(&kept).is_none(), "{form}");
             assert!(form == of_another_use || !kept.has_our_form(), "{form}");
         }
-        for bad in
-            [format!("hmac-sha256$AAAA${hash}$AAAA"), format!("hmac-sha256$!${hash}"), "hmac-sha256$AAAA$AAAA".into()]
-        {
+        for bad in [
+            format!("hmac-sha256$AAAA${hash}"),
+            format!("hmac-sha256$AAAA$AAAA${hash}$AAAA"),
+            format!("hmac-sha256$AAAA$!${hash}"),
+            "short-hmac-sha256$AAAA$AAAA$AAAA".to_owned(),
+        ] {
             assert!(!ClientSecretAtRest(bad.clone()).has_our_form(), "{bad}");
         }
     }

@@ -19,9 +19,9 @@ use crate::domain::jwks::JwkSet;
 use crate::domain::secret::from_base64url;
 
 /// Longer ones are not looked at: a request object as long as may be signed, and what encrypting adds.
-pub const MOST_BYTES: usize = super::client_jws::MOST_BYTES * 4 / 3 + 2048;
+pub const MAX_BYTES: usize = super::client_jws::MAX_BYTES * 4 / 3 + 2048;
 /// How many of our keys are tried where a token names none.
-const MOST_KEYS: usize = 4;
+const MAX_KEYS: usize = 4;
 /// The tag of both content encryptions (RFC 7518 §5.2.3, §5.3).
 pub(super) const TAG_BYTES: usize = 16;
 /// The initialization vector of AES-GCM (RFC 7518 §5.3).
@@ -81,12 +81,12 @@ fn encrypter(key: &Jwk, alg: KeyManagementAlg) -> Result<Box<dyn JweEncrypter>, 
 
 /// Whether a token has the form of an encrypted one.
 pub fn is_encrypted(token: &str) -> bool {
-    compact::parts::<5>(token, MOST_BYTES).is_some()
+    compact::parts::<5>(token, MAX_BYTES).is_some()
 }
 
 /// What is inside a token that was encrypted to one of our keys.
 pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
-    let [head, key, iv, content, tag] = compact::parts(token, MOST_BYTES)?;
+    let [head, key, iv, content, tag] = compact::parts(token, MAX_BYTES)?;
     let members = compact::object(head)?;
     if members.contains_key("zip") || members.contains_key("crit") {
         return None;
@@ -103,7 +103,7 @@ pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
         KeyManagementAlg::EcdhEsA256Kw => (key.len() == 40).then_some(Some(key.as_slice()))?,
     };
     let header = JweHeader::from_map(members.clone()).ok()?;
-    ring.decrypters(alg, kid).take(MOST_KEYS).find_map(|decrypter| {
+    ring.decrypters(alg, kid).take(MAX_KEYS).find_map(|decrypter| {
         let content_key = decrypter.decrypt(key, enc.of_josekit(), &header).ok()?;
         sealed.open(&Zeroizing::new(content_key.into_owned()))
     })

@@ -10,8 +10,8 @@ use super::{KeyError, Keyring};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::secret::{Secret, base64url, from_base64url};
 
-/// Nothing we sign is longer; what is, is not looked at.
-const MOST_BYTES: usize = 16 * 1024;
+/// Nothing we sign is longer, not an ID token with the longest `nonce`; what is, is not looked at.
+const MAX_BYTES: usize = 24 * 1024;
 
 /// The kinds of our tokens, as `typ` tells them apart (RFC 8725 §3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub fn verify<T: DeserializeOwned>(keys: &Keyring, typ: JwtType, token: &str) ->
         // A header parameter that must be understood, and none is (RFC 7515 §4.1.11).
         crit: Option<serde_json::Value>,
     }
-    if token.len() > MOST_BYTES {
+    if token.len() > MAX_BYTES {
         return None;
     }
     let header: Header = serde_json::from_slice(&from_base64url(token.split('.').next()?)?).ok()?;

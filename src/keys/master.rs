@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::KeyError;
 use crate::config::Config;
+use crate::domain::printable::without_bom;
 use crate::env::Env;
 use crate::store::Store;
 
@@ -29,6 +30,7 @@ struct Derived {
     seal: Zeroizing<[u8; 32]>,
     client_secret: Hmac<Sha256>,
     refresh_token: Hmac<Sha256>,
+    refresh_token_grant: Hmac<Sha256>,
     browser: Hmac<Sha256>,
     form: Hmac<Sha256>,
     pairwise: Hmac<Sha256>,
@@ -50,6 +52,7 @@ impl Derived {
             seal: derive(b"signet seal 1\x01"),
             client_secret: keyed(&derive(b"signet client secret 1\x01")[..]),
             refresh_token: keyed(&derive(b"signet refresh token 1\x01")[..]),
+            refresh_token_grant: keyed(&derive(b"signet refresh token grant 1\x01")[..]),
             browser: keyed(&derive(b"signet browser 1\x01")[..]),
             form: keyed(&derive(b"signet form 1\x01")[..]),
             pairwise: keyed(&derive(b"signet pairwise 1\x01")[..]),
@@ -72,6 +75,8 @@ impl std::fmt::Debug for MasterKey {
 pub enum Purpose {
     ClientSecret,
     RefreshToken,
+    /// The key of the grants' ids in refresh tokens.
+    RefreshTokenGrant,
     /// The cookies of browsers that have not signed in.
     Browser,
     /// Tokens in forms.
@@ -130,7 +135,7 @@ impl MasterKey {
 
     /// 32 bytes in base64.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong("is not base64"))?);
+        let bytes = Zeroizing::new(STANDARD.decode(without_bom(text).trim()).map_err(|_| wrong("is not base64"))?);
         let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
         Ok(Self(Arc::new(Derived::from(bytes))))
     }
@@ -159,6 +164,7 @@ impl MasterKey {
         let mut mac = match purpose {
             Purpose::ClientSecret => &self.0.client_secret,
             Purpose::RefreshToken => &self.0.refresh_token,
+            Purpose::RefreshTokenGrant => &self.0.refresh_token_grant,
             Purpose::Browser => &self.0.browser,
             Purpose::Form => &self.0.form,
             Purpose::Pairwise => &self.0.pairwise,

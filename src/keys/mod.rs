@@ -8,6 +8,7 @@
 //! good for, [`client_jws`] what clients sign, [`certificate`] what they show in a TLS handshake, [`encryption`] what is
 //! encrypted to them and to us.
 
+mod block;
 pub mod certificate;
 pub mod client_jws;
 mod client_secret;

@@ -1,8 +1,7 @@
 //! Pairwise identifiers (OpenID Connect Core §8.1): a `sub` that is one person's to one sector and says nothing to another,
 //! and in the same way a `sid` and a grant id.
 //!
-//! The person's id is a UUID, 16 bytes, which is one block of AES. It is encrypted as that block under AES-256, with a
-//! key that HMAC-SHA-256 derives from the master key and the sector (its length goes before it). Why that is enough:
+//! The person's id is encrypted as one block ([`super::block`]) under a key of the sector. Why that is enough:
 //!
 //! - *Stable, and nothing to store*: the same id under the same key is the same block.
 //! - *No two people share one*: a block cipher under one key is a permutation of the blocks.
@@ -17,15 +16,12 @@
 //! either. Their ids are version 7 UUIDs, which a random block almost never is. The versions in a token, small counters,
 //! are encrypted with a stream that no other token has, so that equal ones cannot be told to be equal.
 
-use openssl::symm::{Cipher, Crypter, Mode};
 use uuid::{Uuid, Variant, Version};
-use zeroize::Zeroizing;
 
+use super::block::{self, SIZE as BLOCK};
 use super::master::{MasterKey, Purpose};
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::secret::{base64url, from_base64url};
-
-const BLOCK: usize = 16;
 
 /// What the sector knows the person as: 22 characters of base64url.
 ///
@@ -91,24 +87,11 @@ fn is_ours(id: &Uuid) -> bool {
 }
 
 fn encrypted(master: &MasterKey, purpose: Purpose, sector: &str, id: Uuid) -> String {
-    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as key and any 16 as block")]
-    let block = aes(master, purpose, sector, Mode::Encrypt, *id.as_bytes()).expect("a key and a block of AES");
-    base64url(&block)
+    base64url(&block::encrypted(master, purpose, sector, id))
 }
 
 fn decrypted(master: &MasterKey, purpose: Purpose, sector: &str, text: &str) -> Option<Uuid> {
-    let block: [u8; BLOCK] = from_base64url(text)?.try_into().ok()?;
-    aes(master, purpose, sector, Mode::Decrypt, block).map(Uuid::from_bytes)
-}
-
-fn aes(master: &MasterKey, purpose: Purpose, sector: &str, mode: Mode, block: [u8; BLOCK]) -> Option<[u8; BLOCK]> {
-    let key = Zeroizing::new(master.mac(purpose, &[sector.as_bytes()]));
-    let mut crypter = Crypter::new(Cipher::aes_256_ecb(), mode, &*key, None).ok()?;
-    crypter.pad(false);
-    let mut out = [0; 2 * BLOCK];
-    let written = crypter.update(&block, &mut out).ok()?;
-    crypter.finalize(out.get_mut(written..)?).ok()?;
-    out.first_chunk().copied()
+    block::decrypted(master, purpose, sector, from_base64url(text)?.try_into().ok()?)
 }
 
 #[cfg(test)]

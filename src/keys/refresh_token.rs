@@ -1,4 +1,7 @@
-//! The form of a refresh token: the grant's id, its generation, 128 derived bits, and a MAC over all of it.
+//! The form of a refresh token: the grant's id, encrypted, its generation, 128 derived bits, and a MAC over all of it.
+//!
+//! The id is encrypted because other clients may know it from tokens that came by token exchange: it would tell two pairwise
+//! clients that they have the same user.
 //!
 //! The derived bits are a MAC over the grant, the generation and the family's salt. So each generation has one token, and
 //! every node derives the same one. The outer MAC tells an old token of a family from an invented one (reuse, RFC 9700
@@ -6,8 +9,8 @@
 //! digests in the family's row (`domain::grant`).
 
 use subtle::ConstantTimeEq as _;
-use uuid::Uuid;
 
+use super::block;
 use super::master::{MasterKey, Purpose};
 use crate::domain::grant::FamilySalt;
 use crate::domain::ids::GrantId;
@@ -22,10 +25,10 @@ pub struct RefreshToken {
 
 /// The one token of that generation, and the digest that is stored of it.
 pub fn derive(master: &MasterKey, grant: GrantId, generation: i32, salt: &FamilySalt) -> (Secret, Digest) {
-    let (id, generation) = (grant.0.as_bytes(), generation.to_be_bytes());
-    let derived = master.mac(Purpose::RefreshToken, &[id, &generation, &salt.0]);
+    let generation = generation.to_be_bytes();
+    let derived = master.mac(Purpose::RefreshToken, &[grant.0.as_bytes(), &generation, &salt.0]);
     let mut bytes = Vec::with_capacity(68);
-    bytes.extend_from_slice(id);
+    bytes.extend_from_slice(&block::encrypted(master, Purpose::RefreshTokenGrant, "", grant.0));
     bytes.extend_from_slice(&generation);
     bytes.extend_from_slice(derived.split_at(16).0);
     let mac = master.mac(Purpose::RefreshToken, &[&bytes]);
@@ -43,8 +46,9 @@ pub fn parse(master: &MasterKey, text: &str) -> Option<RefreshToken> {
     if !bool::from(master.mac(Purpose::RefreshToken, &[body]).as_slice().ct_eq(mac)) {
         return None;
     }
-    let (grant, _) = body.split_at_checked(16)?;
-    Some(RefreshToken { grant: GrantId(Uuid::from_slice(grant).ok()?), digest: SecretKind::RefreshToken.digest(text) })
+    let (name, _) = body.split_first_chunk::<{ block::SIZE }>()?;
+    let grant = GrantId(block::decrypted(master, Purpose::RefreshTokenGrant, "", *name)?);
+    Some(RefreshToken { grant, digest: SecretKind::RefreshToken.digest(text) })
 }
 
 #[cfg(test)]
@@ -54,6 +58,7 @@ mod tests {
     use super::{derive, parse};
     use crate::domain::grant::FamilySalt;
     use crate::domain::ids::GrantId;
+    use crate::domain::secret::from_base64url;
     use crate::keys::samples::{master, other_master};
 
     /// Deployed clients hold these tokens: the derivation must never change.
@@ -73,6 +78,8 @@ mod tests {
             assert_ne!(other.0.expose(), token.expose());
             assert_ne!(other.1, digest);
         }
+        let bytes = from_base64url(token.expose().strip_prefix("sgr_").unwrap()).unwrap();
+        assert!(!bytes.windows(16).any(|window| window == grant.0.as_bytes()), "the id of the grant is encrypted");
         assert!(parse(&other_master(), token.expose()).is_none());
         assert!(parse(&master(), &format!("{}A", token.expose())).is_none());
     }

@@ -38,7 +38,7 @@ pub const MAX_AGE: i64 = 86_400;
 /// A host that answers within this time is waited for, so that a key that it no longer has is refused.
 pub const PROMPT_ANSWER: Duration = Duration::from_millis(300);
 /// Seconds between two fetches of one address after one that failed, or of a set that is not fresh.
-const PAUSE: i64 = 60;
+const RETRY_INTERVAL: i64 = 60;
 /// Seconds between two fetches for keys that are not in a fresh set.
 const LOOK_UP_PAUSE: i64 = 5;
 
@@ -195,7 +195,7 @@ async fn refresh(outbound: Outbound, url: String, slot: Arc<Slot>, _turn: OwnedM
             Ok(keys) => {
                 let keys = keys.lean();
                 slot.weight.store(keys.weight(), Ordering::Relaxed);
-                let seconds = fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(PAUSE, MAX_TTL);
+                let seconds = fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(RETRY_INTERVAL, MAX_TTL);
                 kept.keys = Some(Arc::new(keys));
                 kept.fetched_at = Some(now);
                 kept.fresh_until = Some(now.plus_seconds(seconds));
@@ -236,8 +236,8 @@ impl Kept {
         let has_failed = self.problem.is_some() || self.unusable.is_some();
         let (last, pause) = match (fresh, has_failed) {
             (true, false) => (self.looked_for_at, LOOK_UP_PAUSE),
-            (true, true) => (self.looked_for_at, PAUSE),
-            (false, _) => (self.asked_at, PAUSE),
+            (true, true) => (self.looked_for_at, RETRY_INTERVAL),
+            (false, _) => (self.asked_at, RETRY_INTERVAL),
         };
         if last.is_some_and(|last| now.since(last) < pause * 1000) {
             return false;

@@ -14,7 +14,7 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::signature_key::{KeyId, Material, SealedSecret, SignatureAlg};
 
 /// Keys that are kept ready.
-const MOST: u64 = 10_000;
+const MAX_CACHED: u64 = 10_000;
 
 /// Bound to its name: the sealed secret of one key is none under another name.
 fn usage(keyid: &KeyId) -> String {
@@ -38,7 +38,7 @@ pub struct SignatureKeys(Cache<String, VerifyingKey>);
 
 impl Default for SignatureKeys {
     fn default() -> Self {
-        Self(Cache::new(MOST))
+        Self(Cache::new(MAX_CACHED))
     }
 }
 

@@ -23,11 +23,13 @@ pub struct Keep {
     pub api_keys: bool,
     pub sessions: bool,
     pub grants: bool,
+    pub consents: bool,
 }
 
 impl Keep {
     /// What a new password leaves, where nobody asks for a reset.
-    pub(super) const CREDENTIALS: Self = Self { passkeys: true, api_keys: true, sessions: false, grants: false };
+    pub(super) const CREDENTIALS: Self =
+        Self { passkeys: true, api_keys: true, sessions: false, grants: false, consents: true };
 }
 
 /// What has been removed from an account.
@@ -74,6 +76,10 @@ pub(super) async fn remove_in(tx: &Tx, user: UserId, keep: Keep, but: Option<Ses
     if !keep.api_keys {
         removed.api_keys = api_keys::delete_of(tx, &Owner::User(user)).await?;
     }
+    if !keep.consents {
+        // An app that an intruder has allowed in the user's name would get new tokens without asking.
+        removed.consents = consents::delete_of_user(tx, user).await?;
+    }
     Ok(removed)
 }
 
@@ -97,7 +103,6 @@ async fn end_access(tx: &Tx, user: UserId, keep: Keep, but: Option<SessionId>) -
 pub(super) async fn adopt_in(tx: &Tx, recorder: &Recorder, before: &User, after: &mut User) -> Result<Removed> {
     after.self_registered = false;
     let mut removed = remove_in(tx, before.id, Keep::default(), None).await?;
-    removed.consents = consents::delete_of_user(tx, before.id).await?;
     removed.password = before.password.is_some() && before.password != after.password;
     recorder.user(tx, EventKind::UserAdopted, before.id, format!("removed: {removed}")).await?;
     Ok(removed)

@@ -10,9 +10,9 @@ use futures::future::BoxFuture;
 use super::{ManageError, Manager, Result};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{ClientId, EventId, SessionId, UserId};
+use crate::domain::user::User;
 use crate::env::Env;
-use crate::store::{Store, StoreError, Tx, events, people, sessions};
-use std::sync::{Arc, Mutex};
+use crate::store::{Store, TransactionError, Tx, events, people, sessions};
 
 /// Who asks, and from where. It says nothing about what they may do.
 #[derive(Clone, Debug)]
@@ -72,22 +72,23 @@ impl Needs {
 }
 
 impl Manager {
-    /// One transaction of an actor who may do what it `needs` when it begins, and until it ends. It is rolled back
-    /// whatever it is refused for.
-    pub(super) async fn transact<T, F>(&self, by: &By, needs: Needs, work: F) -> Result<T>
+    /// One transaction of an actor who may do what it `needs` when it begins, and until it ends. Any error rolls it back.
+    pub(super) async fn transact<T, E, F>(&self, by: &By, needs: Needs, work: F) -> std::result::Result<T, E>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c Tx, Recorder) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        E: TransactionError + From<ManageError>,
+        F: for<'c> FnOnce(&'c Tx, Recorder) -> BoxFuture<'c, std::result::Result<T, E>> + Send + 'static,
     {
         let recorder = Recorder::new(self, by.actor(), by.origin.clone());
         let who = by.who;
-        self.run(move |tx| {
-            Box::pin(async move {
-                check(tx, who, needs).await?;
-                work(tx, recorder).await
+        self.store
+            .try_write(move |tx| {
+                Box::pin(async move {
+                    check(tx, who, needs).await?;
+                    work(tx, recorder).await
+                })
             })
-        })
-        .await
+            .await
     }
 
     /// One transaction of an actor who has no session: `work` itself checks the link or token by which they act.
@@ -97,38 +98,7 @@ impl Manager {
         F: for<'c> FnOnce(&'c Tx, Recorder) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         let recorder = Recorder::new(self, actor, origin);
-        self.run(move |tx| work(tx, recorder)).await
-    }
-
-    async fn run<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static,
-    {
-        let refusal: Arc<Mutex<Option<ManageError>>> = Arc::default();
-        let slot = refusal.clone();
-        let done = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    match work(tx).await {
-                        Ok(value) => Ok(value),
-                        Err(ManageError::Store(error)) => Err(error),
-                        Err(refused) => {
-                            // The store rolls back for an error of its own alone; this one is never seen.
-                            if let Ok(mut slot) = slot.lock() {
-                                *slot = Some(refused);
-                            }
-                            Err(StoreError::Taken)
-                        }
-                    }
-                })
-            })
-            .await;
-        done.map_err(|error| {
-            let refused = refusal.lock().ok().and_then(|mut slot| slot.take());
-            refused.unwrap_or(ManageError::Store(error))
-        })
+        self.store.try_write(move |tx| work(tx, recorder)).await
     }
 }
 
@@ -199,6 +169,22 @@ impl Recorder {
         detail: String,
     ) -> Result<()> {
         self.insert(tx, self.event(kind, user, client, detail)).await
+    }
+
+    /// The events of new users.
+    pub(super) async fn users_created(&self, tx: &Tx, users: &[User]) -> Result<()> {
+        let event =
+            |user: &User| self.event(EventKind::UserCreated, Some(user.id), None, user.username.as_str().to_owned());
+        let all: Vec<Event> = users.iter().map(event).collect();
+        match &self.counted {
+            None => events::insert_all(tx, &all).await?,
+            Some(store) => {
+                for event in &all {
+                    events::insert_of_stranger(tx, store, event).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn user(&self, tx: &Tx, kind: EventKind, user: UserId, detail: impl Into<String>) -> Result<()> {

@@ -5,9 +5,9 @@
 
 use ipnet::IpNet;
 
-use super::{By, FieldError, ManageError, Manager, Needs, Recorder, Result};
+use super::{By, Conflict, FieldError, ManageError, Manager, Needs, Recorder, Result};
 use crate::domain::api::Api;
-use crate::domain::api_key::{ApiKey, ApiKeySecret, MOST_NETWORKS, Owner, key_name};
+use crate::domain::api_key::{ApiKey, ApiKeySecret, MAX_NETWORKS, Owner, key_name};
 use crate::domain::event::EventKind;
 use crate::domain::gate::GateName;
 use crate::domain::ids::ApiKeyId;
@@ -17,8 +17,8 @@ use crate::env::Timestamp;
 use crate::store::{Tx, api_keys, apis, clients, people};
 
 /// Of one owner, expired ones among them until they are swept.
-pub const MOST_KEYS: u64 = 100;
-const LONGEST_SECONDS: i64 = 366 * 86_400;
+pub const MAX_KEYS: usize = 100;
+const MAX_SECONDS: i64 = 366 * 86_400;
 
 #[derive(Clone, Debug)]
 pub struct NewKey {
@@ -54,9 +54,8 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
                 if !problems.is_empty() {
                     return Err(ManageError::Invalid(problems));
                 }
-                if api_keys::count(tx.conn(), &new.owner).await? >= MOST_KEYS {
-                    let text = format!("{MOST_KEYS} keys are there already: revoke one that nobody needs");
-                    return Err(ManageError::Conflict(text));
+                if api_keys::count(tx.conn(), &new.owner).await? >= MAX_KEYS as u64 {
+                    return Err(Conflict::TooManyKeys(MAX_KEYS).into());
                 }
                 let mut networks = new.networks;
                 networks.sort();
@@ -128,7 +127,7 @@ async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
 }
 
 fn turned_off(who: &str) -> ManageError {
-    ManageError::Conflict(format!("{who} is turned off"))
+    Conflict::Disabled(who.to_owned()).into()
 }
 
 async fn api_of(tx: &Tx, gate: &GateName) -> Result<Api> {
@@ -151,11 +150,11 @@ fn scope_problem(asked: &Scopes, api: &Api, may_have: Option<&ApiScopes>) -> Vec
 
 fn limit_problems(new: &NewKey, now: Timestamp) -> Vec<FieldError> {
     let mut problems = Vec::new();
-    if new.expires_at.is_some_and(|at| at <= now || at > now.plus_seconds(LONGEST_SECONDS)) {
+    if new.expires_at.is_some_and(|at| at <= now || at > now.plus_seconds(MAX_SECONDS)) {
         problems.push(FieldError::new("expires", "must lie ahead, by 366 days at most"));
     }
-    if new.networks.len() > MOST_NETWORKS {
-        problems.push(FieldError::new("allow", format!("has more than {MOST_NETWORKS} networks")));
+    if new.networks.len() > MAX_NETWORKS {
+        problems.push(FieldError::new("allow", format!("has more than {MAX_NETWORKS} networks")));
     }
     problems
 }

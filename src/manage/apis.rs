@@ -1,9 +1,9 @@
 //! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
 
-use super::{By, ManageError, Manager, Needs, Recorder, Result, clients, differing};
+use super::{By, ManageError, Manager, Needs, Recorder, Result, Revision, clients, differing};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
-use crate::domain::scope::Scopes;
+use crate::domain::uri::normalized;
 use crate::store::{Change, Tx, api_keys, apis};
 
 /// Every API, by identifier.
@@ -24,8 +24,8 @@ pub async fn create(manager: &Manager, by: &By, api: Api) -> Result<()> {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 if find(tx, &api.identifier).await?.is_some() {
-                    let text = format!("identifier: there is an API {} already", api.identifier.as_str());
-                    return Err(ManageError::Conflict(text));
+                    let text = format!("there is an API {} already", api.identifier.as_str());
+                    return Err(ManageError::taken("identifier", text));
                 }
                 save_in(tx, &recorder, None, &api).await?;
                 Ok(())
@@ -52,6 +52,21 @@ pub async fn update(
                 check(&after)?;
                 save_in(tx, &recorder, Some(&before), &after).await?;
                 Ok(after)
+            })
+        })
+        .await
+}
+
+/// Replaces an API that is still as the author of the revision saw it.
+pub async fn replace(manager: &Manager, by: &By, revision: Revision<Api>) -> Result<()> {
+    check(&revision.to)?;
+    manager
+        .transact(by, Needs::Administrator, move |tx, recorder| {
+            Box::pin(async move {
+                apis::lock(tx).await?;
+                let before = found(tx, &revision.to.identifier).await?;
+                revision.check(&before)?;
+                save_in(tx, &recorder, Some(&before), &revision.to).await.map(drop)
             })
         })
         .await
@@ -110,8 +125,11 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
     if api.gate.is_some() {
         let all = apis::all(tx.conn()).await?;
         if let Some(other) = all.iter().find(|other| other.identifier != api.identifier && other.gate == api.gate) {
-            return Err(ManageError::Conflict(format!("gate: {} has that one", other.identifier.as_str())));
+            return Err(ManageError::taken("gate", format!("{} has that one", other.identifier.as_str())));
         }
+    }
+    if before.is_none() {
+        check_no_equivalent(tx, &api.identifier).await?;
     }
     if !fields.is_empty() {
         apis::put(tx, api).await?;
@@ -126,9 +144,22 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
     Ok(fields)
 }
 
+/// Two APIs of equivalent identifiers would be one to `resource` (RFC 3986 §6.2).
+async fn check_no_equivalent(tx: &Tx, id: &ApiId) -> Result<()> {
+    let normal = normalized(id.as_str());
+    let all = apis::all(tx.conn()).await?;
+    match all.iter().find(|other| normal.is_some() && normalized(other.identifier.as_str()) == normal) {
+        Some(other) => {
+            let text = format!("is equivalent to that of the API {}", other.identifier.as_str());
+            Err(ManageError::taken("identifier", text))
+        }
+        None => Ok(()),
+    }
+}
+
 pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, id: &ApiId) -> Result<()> {
     api_keys::delete_of_api(tx, id).await?;
-    clients::lose_api_scopes(tx, recorder, id, &Scopes::default()).await?;
+    clients::lose_api(tx, recorder, id).await?;
     apis::delete(tx, id).await?;
     tx.tell(Change::Apis).await?;
     recorder.other(tx, EventKind::ApiDeleted, id.as_str()).await

@@ -67,6 +67,14 @@ pub(super) async fn lose_api_scopes(tx: &Tx, recorder: &Recorder, api: &ApiId, k
     Ok(())
 }
 
+/// Takes an API that is deleted out of every client that names it.
+pub(super) async fn lose_api(tx: &Tx, recorder: &Recorder, api: &ApiId) -> Result<()> {
+    for id in clients::naming_api(tx, api).await? {
+        revise(tx, recorder, &id, |client| client.meta.lose_api(api)).await?;
+    }
+    Ok(())
+}
+
 /// Deletes the client of that id where there is one that is `meant`; whether it was. Others lose their policies for its
 /// tokens, which would be for those of a namesake.
 pub(super) async fn remove_in(

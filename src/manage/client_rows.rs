@@ -5,7 +5,7 @@
 
 use super::client_certificates;
 use super::signature_keys;
-use super::{ManageError, Recorder, Result, differing};
+use super::{Conflict, ManageError, Recorder, Result, differing};
 use crate::domain::api_key::Owner;
 use crate::domain::client::Client;
 use crate::domain::event::EventKind;
@@ -18,7 +18,7 @@ use crate::store::{
 
 pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
     clients::insert(tx, client).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::Conflict(format!("client_id: there is a client {} already", client.id)),
+        StoreError::Taken => ManageError::taken("client_id", format!("there is a client {} already", client.id)),
         error => error.into(),
     })?;
     if client.id.is_web_address() {
@@ -48,13 +48,13 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     let mut row = after.clone();
     row.updated_at = tx.now();
     clients::update(tx, &row).await.map_err(|error| match error {
-        StoreError::Changed => ManageError::Conflict(format!("{id} is being changed by somebody else: try again")),
+        StoreError::Changed => ManageError::Conflict(Conflict::ChangedMeanwhile(id.to_string())),
         error => error.into(),
     })?;
     client_certificates::name_in(tx, Some(before), Some(after)).await?;
     tx.tell(Change::Client(id.clone())).await?;
-    if new_secret || (turned && after.disabled) || before.meta.loses_keys(&after.meta) {
-        // Whoever had the old secret or key may have used it.
+    if new_secret || (turned && after.disabled) || before.meta.withdraws_trust(&after.meta) {
+        // An intruder may have used the old secret or key, and trust spared the users a consent that is needed now.
         end_access(tx, id).await?;
     }
     if !fields.is_empty() {

@@ -5,23 +5,23 @@
 //!
 //! Next door: [`super::client_rows`], what every change writes; [`super::client_references`], the APIs and clients it names.
 
-pub(super) use super::client_references::{keep_named, lose_api_scopes, remove_in, resolve_new_scopes, resolve_scopes};
+pub(super) use super::client_references::{
+    keep_named, lose_api, lose_api_scopes, remove_in, resolve_new_scopes, resolve_scopes,
+};
 pub(super) use super::client_rows::{add_in, save_in};
 use super::signature_keys::{self, SignatureKeyRow};
-use super::{By, FieldError, ManageError, Manager, Needs, Result};
-use crate::domain::client::{Client, Registered};
+use super::{By, Conflict, FieldError, ManageError, Manager, Needs, Result, Revision, groups};
+use crate::domain::client::{Client, MIN_SECRET_LENGTH, Registered};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
-use crate::domain::signature_key::{KeyId, MOST_KEYS};
+use crate::domain::signature_key::{KeyId, MAX_KEYS};
 use crate::env::Env;
 use crate::keys::MasterKey;
-use crate::store::{Tx, clients};
+use crate::store::{Tx, apis, clients};
 
-/// DESIGN: shorter ones are chosen by people, and a keyed hash alone would not guard those.
-const LEAST_SECRET: usize = 32;
 /// Long enough for anybody's; it is hashed at every token request.
-const MOST_SECRET: usize = 512;
+const MAX_SECRET: usize = 512;
 
 #[derive(Debug)]
 pub struct NewClient {
@@ -35,14 +35,19 @@ pub struct NewClient {
 pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Client, Option<Secret>)> {
     let env = manager.store.env();
     let mut problems: Vec<FieldError> = new.meta.problems().into_iter().map(Into::into).collect();
-    problems.extend(secret_problem(&new.meta, new.secret.as_ref()));
+    problems.extend(secret_problem(&new.meta, new.secret.as_ref(), None));
     let id = ClientId::parse(&new.id.unwrap_or_else(|| env.uuid().simple().to_string()));
     let id = match id {
         Ok(id) if problems.is_empty() => id,
-        Ok(_) => return Err(ManageError::Invalid(problems)),
+        Ok(id) => {
+            if clients::by_id(manager.store.read(), &id).await?.is_some() {
+                problems.insert(0, FieldError::new("client_id", format!("there is a client {id} already")));
+            }
+            return Err(with_scope_problems(manager, new.meta, problems).await?);
+        }
         Err(problem) => {
             problems.insert(0, FieldError::new("client_id", problem));
-            return Err(ManageError::Invalid(problems));
+            return Err(with_scope_problems(manager, new.meta, problems).await?);
         }
     };
     let mut client = blank(env, id, new.meta);
@@ -59,6 +64,7 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
             Box::pin(async move {
                 keep_named(tx, &client.meta).await?;
                 resolve_scopes(tx, &mut client.meta).await?;
+                groups::ensure_named_in(tx, &recorder, None, &client.meta).await?;
                 add_in(tx, &recorder, &client).await?;
                 Ok((client, generated))
             })
@@ -66,25 +72,39 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
         .await
 }
 
-/// Replaces the metadata. A secret comes back where a public client has become a confidential one.
+/// Replaces the metadata, whatever they are by now. A secret comes back where a public client has become a confidential one.
 pub async fn update(
     manager: &Manager,
     by: &By,
     id: &ClientId,
     meta: ClientMetadata,
 ) -> Result<(Client, Option<Secret>)> {
-    let problems = meta.problems();
+    Box::pin(revise(manager, by, id, meta.into())).await
+}
+
+/// The same for metadata that are still as the author of the revision saw them.
+pub async fn revise(
+    manager: &Manager,
+    by: &By,
+    id: &ClientId,
+    revision: Revision<ClientMetadata>,
+) -> Result<(Client, Option<Secret>)> {
+    let problems = revision.to.problems();
     if !problems.is_empty() {
-        return Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()));
+        let problems = problems.into_iter().map(Into::into).collect();
+        return Err(with_scope_problems(manager, revision.to, problems).await?);
     }
     let (env, master) = (manager.store.env().clone(), manager.master.clone());
-    let (id, mut meta) = (id.clone(), meta);
+    let id = id.clone();
     manager
         .transact(by, Needs::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                keep_named(tx, &meta).await?;
+                keep_named(tx, &revision.to).await?;
                 let before = locked(tx, &id).await?;
+                revision.check(&before.meta)?;
+                let mut meta = revision.to;
                 resolve_scopes(tx, &mut meta).await?;
+                groups::ensure_named_in(tx, &recorder, Some(&before.meta), &meta).await?;
                 let mut after = Client { meta, ..before.clone() };
                 let generated = complete(&env, &master, &mut after)?;
                 save_in(tx, &recorder, &before, &after).await?;
@@ -94,6 +114,17 @@ pub async fn update(
         .await
 }
 
+/// `problems`, and beside them what is wrong with the scopes: all is said at once.
+async fn with_scope_problems(
+    manager: &Manager,
+    mut meta: ClientMetadata,
+    mut problems: Vec<FieldError>,
+) -> Result<ManageError> {
+    let of_scopes = meta.resolve_scopes(&apis::all(manager.store.read()).await?);
+    problems.extend(of_scopes.into_iter().map(FieldError::from));
+    Ok(ManageError::Invalid(problems))
+}
+
 /// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.
 pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Option<Secret>) -> Result<Secret> {
     let (env, master) = (manager.store.env().clone(), manager.master.clone());
@@ -101,9 +132,9 @@ pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Opt
     let set = secret.clone();
     change(manager, by, id, move |client| {
         if !client.meta.has_secret() {
-            return Err(ManageError::Conflict(format!("{} proves itself without a secret: it has none", client.id)));
+            return Err(Conflict::NoSecret(client.id.clone()).into());
         }
-        if let Some(problem) = secret_problem(&client.meta, Some(&set)) {
+        if let Some(problem) = secret_problem(&client.meta, Some(&set), None) {
             return Err(ManageError::Invalid(vec![problem]));
         }
         client.secret = Some(master.keep_client_secret(&env, &set, client.meta.needs_secret_back())?);
@@ -143,8 +174,8 @@ pub async fn add_signature_key(manager: &Manager, by: &By, id: &ClientId, row: S
     }
     let new = signature_keys::kept(vec![row], &[], &manager.master)?;
     let (client, _) = change(manager, by, id, move |client| {
-        if client.signature_keys.len() >= MOST_KEYS {
-            return Err(ManageError::Conflict(format!("{} has {MOST_KEYS} keys already", client.id)));
+        if client.signature_keys.len() >= MAX_KEYS {
+            return Err(Conflict::TooManyKeys(MAX_KEYS).into());
         }
         client.signature_keys.extend(new);
         Ok(None)
@@ -196,6 +227,18 @@ async fn change(
         .await
 }
 
+/// What an administrator is told where a client may ask for names that nothing here defines.
+#[must_use]
+pub fn unknown_scopes_warning(client: &Client) -> Option<String> {
+    let unknown = client.meta.unknown_scopes();
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "{} may ask for {unknown}, which no API here has: add it to an API's scopes, or leave it out",
+            client.id
+        )
+    })
+}
+
 pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
     let now = env.now();
     Client {
@@ -230,15 +273,30 @@ pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Re
     Ok(Some(secret))
 }
 
-/// What is wrong with a secret that somebody brings along.
-pub(super) fn secret_problem(meta: &ClientMetadata, secret: Option<&Secret>) -> Option<FieldError> {
+/// What is wrong with a secret that somebody brings along. `imported` is what a document says of it: one from another system
+/// may be short.
+pub(super) fn secret_problem(
+    meta: &ClientMetadata,
+    secret: Option<&Secret>,
+    imported: Option<bool>,
+) -> Option<FieldError> {
     let length = secret?.expose().chars().count();
     let message = if !meta.has_secret() {
         "a client whose token_endpoint_auth_method is none or private_key_jwt has no secret".to_owned()
-    } else if length < LEAST_SECRET {
-        format!("has fewer than {LEAST_SECRET} characters; leave it out and one is generated")
-    } else if length > MOST_SECRET {
-        format!("has more than {MOST_SECRET} characters")
+    } else if length == 0 {
+        "is empty; leave it out and one is generated".to_owned()
+    } else if length < MIN_SECRET_LENGTH && meta.needs_secret_back() {
+        // RFC 7518 §3.2. Whoever has one of the MACs could try secrets without asking anybody.
+        format!(
+            "has fewer than {MIN_SECRET_LENGTH} characters, and this client computes MACs with it; leave it out and \
+                 one is generated"
+        )
+    } else if length < MIN_SECRET_LENGTH && imported != Some(true) {
+        let hint =
+            imported.map(|_| ", or say \"imported\": true where it comes from another system").unwrap_or_default();
+        format!("has fewer than {MIN_SECRET_LENGTH} characters; leave it out and one is generated{hint}")
+    } else if length > MAX_SECRET {
+        format!("has more than {MAX_SECRET} characters")
     } else {
         return None;
     };

@@ -21,7 +21,7 @@ pub struct Connected {
 }
 
 /// Apps that a list shows without their having anything.
-const MOST_OPENED: u64 = 100;
+const MAX_OPENED: u64 = 100;
 
 /// What was allowed on the consent page, what apps of our own, for which nobody is asked, hold on to, and those of them
 /// that are opened from here.
@@ -47,7 +47,7 @@ pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<C
         };
         all.push(Connected { client, permissions, since: Some(since) });
     }
-    for client in clients::opened_here(store.read(), MOST_OPENED).await? {
+    for client in clients::opened_here(store.read(), user, MAX_OPENED).await? {
         if all.iter().all(|listed| listed.client.id != client.id) {
             all.push(Connected { client: Arc::new(client), permissions: Permissions::default(), since: None });
         }

@@ -5,7 +5,7 @@
 use super::document::{ClientRow, Document, GroupRow, UserRow};
 use super::signature_keys::SignatureKeyRow;
 use super::{Manager, Result};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
 use crate::domain::user::User;
 use crate::store::{Store, apis, clients, people};
 
@@ -19,6 +19,7 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         users.push(UserRow {
             groups: people::groups_of(store.read(), user.id).await?,
             username: user.username,
+            preferred_username: None,
             password: None,
             password_hash: user.password,
             email_unproven: user.email_unproven.then_some(true),
@@ -34,13 +35,15 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         client_id: client.id,
         client_secret: None,
         client_secret_hash: client.secret,
+        imported: false,
         signature_keys: Some(client.signature_keys.into_iter().map(SignatureKeyRow::of).collect::<Vec<_>>())
             .filter(|keys| !keys.is_empty()),
         disabled: client.disabled.then_some(true),
+        self_registered: (client.registered == Registered::Dynamically).then_some(true),
         meta: client.meta.with_short_scopes(&apis),
     });
     let clients = clients.collect();
-    Ok(Document { groups, users, apis, clients })
+    Ok(Document { groups, users, apis, clients, imported: false })
 }
 
 pub async fn every_person(store: &Store) -> Result<Vec<User>> {

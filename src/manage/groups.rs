@@ -1,8 +1,10 @@
-//! Groups: names that people are in and that relying parties read in the claim `groups`.
+//! Groups: names that people are in, that relying parties read in the claim `groups`, and to which a client may be open alone
+//! (`allowed_groups`).
 //!
 //! Who is in which is set with the person, in [`super::people`].
 
 use super::{By, ManageError, Manager, Needs, Recorder, Result};
+use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
 use crate::domain::user::group_name;
 use crate::store::{StoreError, Tx, people};
@@ -42,7 +44,7 @@ pub(super) fn checked(names: &[String]) -> Result<Vec<String>> {
 
 pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
     people::insert_group(tx, name).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::Conflict(format!("name: there is a group {name} already")),
+        StoreError::Taken => ManageError::taken("name", format!("there is a group {name} already")),
         error => error.into(),
     })?;
     recorder.other(tx, EventKind::GroupCreated, name).await
@@ -52,13 +54,29 @@ pub(super) async fn ensure_in(tx: &Tx, recorder: &Recorder, names: &[String]) ->
     if names.is_empty() {
         return Ok(());
     }
-    let known = people::all_groups(tx.conn()).await?;
-    for name in names.iter().filter(|name| !known.contains(name)) {
-        add_in(tx, recorder, name).await?;
+    let mut known = people::all_groups(tx.conn()).await?;
+    for name in names {
+        if !known.contains(name) {
+            add_in(tx, recorder, name).await?;
+            known.push(name.clone());
+        }
     }
     Ok(())
 }
 
+/// Makes the groups that a client names from now on, and that there are not yet.
+pub(super) async fn ensure_named_in(
+    tx: &Tx,
+    recorder: &Recorder,
+    before: Option<&ClientMetadata>,
+    after: &ClientMetadata,
+) -> Result<()> {
+    let known = before.map(|before| before.allowed_groups.as_slice()).unwrap_or_default();
+    let new = after.allowed_groups.iter().filter(|name| !known.contains(name));
+    ensure_in(tx, recorder, &new.map(ToString::to_string).collect::<Vec<_>>()).await
+}
+
+/// Deletes a group. Clients that name it stay closed to everybody else (`store::client_groups`).
 pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
     if !people::delete_group(tx, name).await? {
         return Err(ManageError::NotFound(format!("group {name}")));

@@ -6,7 +6,7 @@ use super::FieldError;
 use crate::domain::printable::is_hidden;
 use crate::domain::user::Profile;
 
-const MOST_CHARACTERS: usize = 500;
+const MAX_CHARACTERS: usize = 500;
 
 /// What is wrong with a profile. Relying parties show these claims, so addresses are ones that a browser may open.
 pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
@@ -46,7 +46,7 @@ pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
 fn text_problem(name: &str, text: &str, lines: bool) -> Option<FieldError> {
     let message = if text.trim().is_empty() {
         "is empty; leave it out instead"
-    } else if text.chars().count() > MOST_CHARACTERS {
+    } else if text.chars().count() > MAX_CHARACTERS {
         "is longer than 500 characters"
     } else if text.chars().any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r'))) {
         "has a control character"

@@ -12,7 +12,7 @@ use crate::domain::event::{Actor, EventKind, Origin};
 use crate::domain::ids::{ClientId, InitialAccessId};
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::protocol::error::OAuthError;
-use crate::protocol::registration::Policy;
+use crate::protocol::registration::{Policy, broken};
 use crate::store::exclusive::{self, Exclusive};
 use crate::store::initial_access::{self, InitialAccess};
 use crate::store::{Store, StoreError, Tx, apis, clients, settings};
@@ -20,9 +20,9 @@ use crate::store::{Store, StoreError, Tx, apis, clients, settings};
 /// The row at which registrations wait for each other, so that the number of clients is counted, not guessed.
 const TURN: &str = "registration";
 /// Longer than anybody prepares for; nothing here lives for ever.
-const LONGEST_SECONDS: i64 = 366 * 86_400;
+const MAX_SECONDS: i64 = 366 * 86_400;
 /// As many tokens are listed.
-const MOST_LISTED: u64 = 1000;
+const MAX_LISTED: u64 = 1000;
 /// Clients that are removed in one transaction.
 const BATCH: u64 = 50;
 
@@ -96,10 +96,14 @@ pub async fn replace(
                 let Some(before) = own(tx, &id, &token).await? else { return Ok(Err(Refused::Token)) };
                 let mut after = before.clone();
                 after.meta = meta.with_administrators_members(&before.meta);
-                if let Err(error) = policy.hold(&mut after.meta, Some(&before.meta)) {
+                let apis = apis::all(tx.conn()).await?;
+                if let Err(error) = policy.hold(&mut after.meta, Some(&before.meta), &apis) {
                     return Ok(Err(Refused::Policy(error)));
                 }
-                let apis = apis::all(tx.conn()).await?;
+                // Together with what an administrator has changed meanwhile.
+                if let Some(problem) = after.meta.problems().first() {
+                    return Ok(Err(Refused::Policy(broken(problem))));
+                }
                 after.meta.resolve_own_scopes(Some(&before.meta), policy.scopes(), &apis);
                 give_secret(&giver, &mut after)?;
                 save_in(tx, &recorder.of_a_stranger(&giver.store), &before, &after).await?;
@@ -180,8 +184,8 @@ pub async fn create_access(
     uses: Option<i32>,
     seconds: i64,
 ) -> Result<(Secret, InitialAccess)> {
-    if !(1..=LONGEST_SECONDS).contains(&seconds) {
-        return Err(ManageError::invalid("expires_in", format!("is a number of seconds from 1 to {LONGEST_SECONDS}")));
+    if !(1..=MAX_SECONDS).contains(&seconds) {
+        return Err(ManageError::invalid("expires_in", format!("is a number of seconds from 1 to {MAX_SECONDS}")));
     }
     if uses.is_some_and(|uses| uses < 1) {
         return Err(ManageError::invalid("uses", "is a number from 1 on"));
@@ -205,7 +209,7 @@ pub async fn create_access(
 
 /// Those that are kept, the newest first.
 pub async fn accesses(store: &Store) -> std::result::Result<Vec<InitialAccess>, StoreError> {
-    initial_access::list(store.read(), MOST_LISTED).await
+    initial_access::list(store.read(), MAX_LISTED).await
 }
 
 pub async fn revoke_access(manager: &Manager, by: &By, id: InitialAccessId) -> Result<()> {

@@ -4,9 +4,10 @@
 use super::people::{self, NewPerson};
 use super::{ManageError, Manager, Result};
 use crate::domain::event::{Actor, Origin};
-use crate::domain::secret::{Secret, SecretKind, base64url};
+use crate::domain::secret::{Digest, Secret, SecretKind, base64url};
 use crate::domain::user::User;
-use crate::store::{Store, StoreError, people as rows, settings};
+use crate::identity::login;
+use crate::store::{Store, StoreError, people as rows, settings, used_once};
 
 const SETTING: &str = "setup";
 
@@ -31,8 +32,15 @@ pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, Sto
     Ok(newest && !rows::any_admin(store.read()).await?)
 }
 
-/// Makes the first administrator and uses the link up; `NotFound` where somebody else has.
-pub async fn finish(manager: &Manager, origin: Origin, token: &str, mut new: NewPerson) -> Result<User> {
+/// Creates the first administrator and uses the link up; `NotFound` if it is used up. `creation` is claimed for
+/// [`login::just_created`].
+pub async fn finish(
+    manager: &Manager,
+    origin: Origin,
+    token: &str,
+    mut new: NewPerson,
+    creation: Digest,
+) -> Result<User> {
     new.admin = true;
     let (user, groups) = people::prepared(manager, new).await?;
     let digest = kept(token);
@@ -43,6 +51,7 @@ pub async fn finish(manager: &Manager, origin: Origin, token: &str, mut new: New
                     return Err(ManageError::NotFound("set-up link that is unused".to_owned()));
                 }
                 people::add_in(tx, &recorder, &user, &groups).await?;
+                used_once::claim(tx, &creation, tx.now().plus_seconds(login::REPEAT_SECONDS)).await?;
                 Ok(user)
             })
         })

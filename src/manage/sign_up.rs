@@ -9,10 +9,11 @@
 use super::people::{self, NewPerson};
 use super::{FieldError, ManageError, Manager, Result};
 use crate::domain::event::{Actor, Origin};
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::{Profile, User};
 use crate::domain::username_policy::sign_up_problem;
-use crate::store::{people as rows, usernames};
+use crate::identity::login;
+use crate::store::{people as rows, used_once, usernames};
 
 /// What they typed.
 #[derive(Debug)]
@@ -23,20 +24,37 @@ pub struct Typed {
     pub password: Secret,
 }
 
-/// Makes the account. That a username is taken is said, as it has to be: a caller counts how often that is asked.
-pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<User> {
+/// Creates the account, and claims `creation` for [`login::just_created`]. That a username is taken is said, as it has to be:
+/// a caller counts how often that is asked.
+pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed, creation: Digest) -> Result<User> {
     let profile = Profile { name: typed.name, email: typed.email, ..Profile::default() };
-    let username = people::checked(&typed.username, &profile)?;
-    if let Some(problem) = sign_up_problem(&username) {
-        return Err(ManageError::Invalid(vec![FieldError::new("username", problem)]));
-    }
+    let (username, mut problems) = match people::checked(&typed.username, &profile) {
+        Ok(username) => {
+            let problem = sign_up_problem(&username).map(|problem| FieldError::new("username", problem));
+            (Some(username), problem.into_iter().collect())
+        }
+        Err(ManageError::Invalid(problems)) => (None, problems),
+        Err(error) => return Err(error),
+    };
+    problems.extend(people::password_problem(manager, &typed.password).await?);
     let most = manager.store.quotas().self_registered_users;
     // Before the work of hashing; what counts is the transaction.
     if rows::are_self_registered(manager.store.read(), most).await? {
         return Err(ManageError::Full);
     }
-    if usernames::is_taken(manager.store.read(), &username).await? {
-        return Err(people::username_taken(&username));
+    if let Some(username) = username
+        && usernames::is_taken(manager.store.read(), &username).await?
+    {
+        if problems.is_empty() {
+            return Err(ManageError::Taken(vec![people::username_taken(&username)]));
+        }
+        if problems.iter().all(|problem| problem.field != "username") {
+            let taken = FieldError::new("username", "That one is taken, or looks like one that is. Choose another.");
+            problems.insert(0, taken);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ManageError::Invalid(problems));
     }
     let new = NewPerson {
         username: typed.username,
@@ -56,9 +74,10 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed) -> Result<
                 }
                 // Names that somebody had, too: apps may still know that person by it.
                 if !usernames::take(tx, &user.username).await? {
-                    return Err(people::username_taken(&user.username));
+                    return Err(ManageError::Taken(vec![people::username_taken(&user.username)]));
                 }
                 people::add_in(tx, &recorder, &user, &groups).await?;
+                used_once::claim(tx, &creation, tx.now().plus_seconds(login::REPEAT_SECONDS)).await?;
                 Ok(user)
             })
         })

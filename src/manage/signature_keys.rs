@@ -1,5 +1,5 @@
 //! The keys by which a client signs requests, as a document has them: `secret` in base64 where it is new, `sealed_secret`
-//! where `export` printed it, `jwk` for a public key (CONTRACT, "The gate").
+//! where `export` printed it, `jwk` for a public key (docs/gate.md).
 //!
 //! Next door: [`super::document`], whose rows have these; [`super::clients`], which saves them.
 
@@ -14,7 +14,7 @@ use super::sieve::hidden_one;
 use super::{FieldError, ManageError, Result};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
-use crate::domain::signature_key::{KeyId, MOST_KEYS, Material, SealedSecret, SignatureAlg, SignatureKey};
+use crate::domain::signature_key::{KeyId, MAX_KEYS, Material, SealedSecret, SignatureAlg, SignatureKey};
 use crate::keys::{MasterKey, signature_key};
 use crate::store::{Change, StoreError, Tx, signature_keys};
 
@@ -27,7 +27,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignatureKeyRow {
     pub keyid: KeyId,
@@ -78,8 +78,8 @@ fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
 
 /// What is wrong with a client's keys, by the member at fault.
 pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
-    if rows.len() > MOST_KEYS {
-        return vec![FieldError::new("signature_keys", format!("has more than {MOST_KEYS} keys"))];
+    if rows.len() > MAX_KEYS {
+        return vec![FieldError::new("signature_keys", format!("has more than {MAX_KEYS} keys"))];
     }
     let below = |(at, problem): (usize, FieldError)| {
         FieldError::new(format!("signature_keys[{at}].{}", problem.field), problem.message)
@@ -88,13 +88,15 @@ pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
 }
 
 /// Those that another master key has sealed.
-pub(super) fn sealed_elsewhere(rows: &[SignatureKeyRow], master: &MasterKey) -> Option<FieldError> {
+pub(super) fn sealed_elsewhere(rows: &[SignatureKeyRow], master: &MasterKey) -> Vec<FieldError> {
     let foreign = |row: &SignatureKeyRow| {
         row.sealed_secret.as_ref().is_some_and(|sealed| master.open_shared_secret(&row.keyid, sealed).is_none())
     };
-    let at = rows.iter().position(foreign)?;
-    let text = "was sealed under another master key, or for another keyid";
-    Some(FieldError::new(format!("signature_keys[{at}].sealed_secret"), text))
+    let problem = |at: usize| {
+        let text = "was sealed under another master key, or for another keyid: set master_key to that one, or say secret instead";
+        FieldError::new(format!("signature_keys[{at}].sealed_secret"), text)
+    };
+    rows.iter().enumerate().filter(|(_, row)| foreign(row)).map(|(at, _)| problem(at)).collect()
 }
 
 /// The keys to keep: a secret that is the present one stays as it is sealed.
@@ -133,9 +135,7 @@ pub(super) async fn name_in(tx: &Tx, client: &ClientId, before: &[SignatureKey],
         return Ok(());
     }
     signature_keys::put(tx, client, new.iter()).await.map_err(|error| match error {
-        StoreError::Taken => {
-            ManageError::Conflict("signature_keys: one of these names (keyid) is taken already".to_owned())
-        }
+        StoreError::Taken => ManageError::taken("signature_keys", "one of these names (keyid) is taken already"),
         error => error.into(),
     })?;
     tx.tell(Change::SignatureKeys(old.iter().chain(&new).collect())).await?;

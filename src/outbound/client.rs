@@ -13,11 +13,12 @@ use super::dns::Dns;
 use super::resolve::{Resolver, Rules, Target};
 use super::{authorities, causes, freshness};
 use crate::config::Config;
+use crate::domain::printable::bytes_without_bom;
 
 /// For everything: waiting for one's turn, looking up the name, connecting, asking and reading.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of what a failed connection says, so much goes to the log.
-const MOST_TOLD: usize = 200;
+const MAX_ERROR_LENGTH: usize = 200;
 
 /// Why nothing was fetched. Says which rule, never what was answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,7 +128,7 @@ impl Outbound {
             clients: [clients(), clients(), clients()],
         };
         let (purpose, named_by) = (Purpose::SectorIdentifiers, NamedBy::Stranger);
-        Ok(Self { inner: Arc::new(inner), purpose, named_by, patience: PATIENCE })
+        Ok(Self { inner: Arc::new(inner), purpose, named_by, patience: REQUEST_TIMEOUT })
     }
 
     /// The same one, with another patience than five seconds.
@@ -246,6 +247,8 @@ async fn fetched(mut answer: Response, max_bytes: usize) -> Result<Fetched, Outb
         }
         body.extend_from_slice(&chunk);
     }
+    // Some editors put one in front of JSON (RFC 8259 §8.1).
+    body.drain(..body.len() - bytes_without_bom(&body).len());
     Ok(Fetched { content_type, body, max_age })
 }
 
@@ -265,5 +268,5 @@ fn failed(error: reqwest::Error) -> OutboundError {
 /// What lies under a client's error, without the URL and on one short line: a certificate's names are a stranger's text.
 fn told(error: &reqwest::Error) -> String {
     let text = std::error::Error::source(error).map_or_else(|| "no reason given".to_owned(), causes);
-    text.chars().filter(|letter| !letter.is_control()).take(MOST_TOLD).collect()
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_ERROR_LENGTH).collect()
 }

@@ -13,19 +13,19 @@ use super::client::{Outbound, OutboundError};
 use crate::env::Timestamp;
 
 /// Bytes of all images that are kept.
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// What an image weighs beside its bytes, and an address without one.
-const LEAST_WEIGHT: u32 = 1024;
+const MIN_WEIGHT: u32 = 1024;
 /// Addresses whose turns are remembered.
-const MOST_TURNS: u64 = 1_000;
+const MAX_FETCH_LOCKS: u64 = 1_000;
 /// Seconds that an image is kept where its answer does not say.
-const USUAL: i64 = 86_400;
-const SHORTEST: i64 = 3600;
-const LONGEST: i64 = 7 * 86_400;
+const DEFAULT_TTL: i64 = 86_400;
+const MIN_TTL: i64 = 3600;
+const MAX_TTL: i64 = 7 * 86_400;
 /// And until what failed is tried again.
-const PAUSE: i64 = 60;
+const RETRY_INTERVAL: i64 = 60;
 /// And where there was no room for one more request.
-const BUSY_PAUSE: i64 = 2;
+const BUSY_RETRY_INTERVAL: i64 = 2;
 
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -50,12 +50,12 @@ impl Images {
     pub fn new(outbound: &Outbound) -> Self {
         let weight = |_: &String, kept: &Arc<Kept>| {
             let bytes = kept.image.as_ref().map_or(0, |image| image.bytes.len());
-            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(LEAST_WEIGHT)
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(MIN_WEIGHT)
         };
         Self {
             outbound: outbound.for_purpose(Purpose::Logos),
-            known: Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build(),
-            turns: Cache::new(MOST_TURNS),
+            known: Cache::builder().max_capacity(MAX_BYTES).weigher(weight).build(),
+            turns: Cache::new(MAX_FETCH_LOCKS),
         }
     }
 
@@ -87,13 +87,13 @@ impl Images {
         let outbound = self.outbound.named_by(named_by);
         let fetched = outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
         let fetched = fetched.map_err(|error| match error {
-            OutboundError::Busy => (error.to_string(), BUSY_PAUSE),
-            error => (error.to_string(), PAUSE),
+            OutboundError::Busy => (error.to_string(), BUSY_RETRY_INTERVAL),
+            error => (error.to_string(), RETRY_INTERVAL),
         })?;
         let media_type = media_type(&fetched.body);
-        let media_type = media_type.ok_or_else(|| ("it is no PNG, JPEG, WebP or GIF".to_owned(), PAUSE))?;
+        let media_type = media_type.ok_or_else(|| ("it is no PNG, JPEG, WebP or GIF".to_owned(), RETRY_INTERVAL))?;
         let image = Image { media_type, bytes: fetched.body };
-        Ok((image, fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST)))
+        Ok((image, fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(MIN_TTL, MAX_TTL)))
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Provider;
 use super::error::Result;
-use super::subject::{ActClaim, CarriedVersions};
+use super::subject::ActClaim;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::{Api, ApiId};
 use crate::domain::authorization::{Acr, Act, Authorization, SignIn, SignInMethod, Subject};
@@ -94,6 +94,9 @@ struct Claims {
     /// RFC 8693 §4.1.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     act: Option<ActClaim>,
+    /// Ours: that it is a part, without the scope `offline_access`, of a grant that goes on without its session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    offline: bool,
     /// Ours: [`Chain`], sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
@@ -103,7 +106,7 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     /// Ours: the versions it was issued under (`Authorization::versioned`). Without them a token is none of ours.
-    ver: CarriedVersions,
+    ver: String,
     /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
     #[serde(default, skip_serializing)]
     gate: Option<String>,
@@ -218,10 +221,11 @@ impl Provider {
             sid: authorization.session().map(|session| self.sid_of(client, session)),
             grant: authorization.grant.map(|grant| self.grant_name(client, grant)),
             act: authorization.act.as_ref().map(|act| self.act_claim(client, act)),
+            offline: authorization.part_of_offline,
             chain: self.sealed_chain(authorization)?,
             in_userinfo: authorization.claims.userinfo.clone(),
             cnf: authorization.bound_to,
-            ver: self.carried_versions(client, versions_in_order(authorization)),
+            ver: self.versions_claim(client, &versions_in_order(authorization)),
             gate: None,
         };
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
@@ -254,10 +258,16 @@ impl Provider {
         } else {
             self.read_jwt(token).await?
         };
-        let Some(verified) = verified else { return Ok(None) };
+        // As it was issued: an API that has been deleted since would be left out of what is narrowed.
+        let Some(verified) = verified.filter(|token| self.is_active(token)) else { return Ok(None) };
         let Some(authorization) = self.allowed_now(&verified.authorization).await? else { return Ok(None) };
+        // Where its client has lost offline access, it has ended with its session.
+        let lost_offline = verified.authorization.is_offline() && !authorization.is_offline();
+        if lost_offline && !self.store.authority().revocations().is_active(&authorization) {
+            return Ok(None);
+        }
         let audience = self.audience(&authorization);
-        Ok(Some(Verified { authorization, audience, ..verified }).filter(|token| self.is_active(token)))
+        Ok(Some(Verified { authorization, audience, ..verified }))
     }
 
     /// Whether a token that is ours has not been revoked, as far as this node has heard.
@@ -270,8 +280,11 @@ impl Provider {
     }
 
     /// What is allowed now of an authorization that a token carries: to its client, and to each one through which it came
-    /// by token exchange. Nothing where one of them is gone.
+    /// by token exchange. Nothing where one of them is gone, or its user may not use it any more.
     pub async fn allowed_now(&self, authorization: &Authorization) -> Result<Option<Authorization>> {
+        if !self.is_still_admitted(authorization).await? {
+            return Ok(None);
+        }
         let apis = self.store.authority().apis(&self.store).await?;
         let Some(client) = self.issued_to(&authorization.client).await? else { return Ok(None) };
         let mut left = authorization.narrowed(&client, &apis);
@@ -348,6 +361,7 @@ impl Provider {
             sign_in,
             grant,
             permissions,
+            part_of_offline: claims.offline,
             nonce: None,
             claims: RequestedClaims { userinfo: claims.in_userinfo, id_token: Vec::new() },
             act,
@@ -356,7 +370,7 @@ impl Provider {
             versions: Versions::default(),
         };
         let all = authorization.versioned();
-        let versions = self.versions_carried(client, claims.ver).filter(|versions| versions.len() == all.len())?;
+        let versions = self.versions_claimed(client, &claims.ver).filter(|versions| versions.len() == all.len())?;
         let authorization = Authorization { versions: all.into_iter().zip(versions).collect(), ..authorization };
         let issued_at = Timestamp::from_seconds(claims.iat);
         let expires_at = Timestamp::from_seconds(claims.exp);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::Provider;
 use super::error::Result;
 use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
 use crate::domain::ids::UserId;
 use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
@@ -41,20 +42,28 @@ impl Provider {
         Ok(Some(claims))
     }
 
-    /// What an ID token says of its person: `scopes`, and the single claims that were asked for in it.
+    /// What an ID token says of its user: `scopes`, the single claims that were asked for in it, and those `configured` for its
+    /// client ([`in_id_token`]).
     pub async fn claims_in_id_token(
         &self,
         authorization: &Authorization,
         scopes: &Scopes,
+        configured: Vec<String>,
     ) -> Result<Map<String, Value>> {
-        let single = &authorization.claims.id_token;
+        let mut single = authorization.claims.id_token.clone();
+        single.extend(configured);
         match authorization.user() {
             Some(user) if !single.is_empty() || !scopes.is_empty() => {
-                Ok(self.claims_about(user, scopes, single).await?.unwrap_or_default())
+                Ok(self.claims_about(user, scopes, &single).await?.unwrap_or_default())
             }
             _ => Ok(Map::new()),
         }
     }
+}
+
+/// The claims that the client's settings put into its ID tokens, as far as the granted scopes allow.
+pub fn in_id_token(client: &Client, authorization: &Authorization) -> Vec<String> {
+    client.meta.id_token_claims_within(&authorization.permissions.general)
 }
 
 /// Everything that is known about a person.

@@ -26,10 +26,10 @@ pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Clocks differ by so many seconds.
 pub(super) const SKEW: i64 = 10;
 /// An assertion is for now: one that is good for longer than a day is a password.
-const LONGEST: i64 = 86_400;
+const MAX_LIFETIME: i64 = 86_400;
 /// The same of clients that no administrator registered, of which only so many are remembered.
-const LONGEST_OF_STRANGER: i64 = 3_600;
-const MOST_JTI: usize = 256;
+const MAX_STRANGER_LIFETIME: i64 = 3_600;
+const MAX_JTI: usize = 256;
 
 /// Whom an assertion speaks of, unverified: its keys are to be looked for.
 pub fn speaks_of(assertion: &str) -> Option<ClientId> {
@@ -57,7 +57,7 @@ pub fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timesta
     if exp <= now - SKEW {
         return Err("it has expired");
     }
-    if exp > now + LONGEST {
+    if exp > now + MAX_LIFETIME {
         return Err("it is good for longer than a day");
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
@@ -101,7 +101,7 @@ impl Provider {
         };
         let digest = once(&client.id, &jti);
         let first = if client.is_stranger() {
-            if until > self.env.now().plus_seconds(LONGEST_OF_STRANGER + SKEW + 1) {
+            if until > self.env.now().plus_seconds(MAX_STRANGER_LIFETIME + SKEW + 1) {
                 return Ok(Err("it is good for longer than an hour"));
             }
             self.use_once_of_stranger(digest, until, address).await?
@@ -160,7 +160,7 @@ impl Provider {
             return Err("aud is neither the issuer nor the endpoint");
         }
         let until = good_until(claims, self.env.now())?;
-        let jti = claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty() && jti.len() <= MOST_JTI);
+        let jti = claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty() && jti.len() <= MAX_JTI);
         let jti = jti.ok_or("jti is missing or too long")?;
         Ok((jti.to_owned(), until.plus_seconds(SKEW + 1)))
     }

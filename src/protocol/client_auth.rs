@@ -1,11 +1,16 @@
-//! Client authentication (RFC 6749 §2.3, OpenID Connect Core §9): what was presented becomes an enum, then the method
-//! that the client registered is required, and no other.
+//! Client authentication (RFC 6749 §2.3, OpenID Connect Core §9): reads the credentials of a request into an enum, then
+//! requires a method that the client may use.
+//!
+//! `client_secret_basic` and `client_secret_post` carry the same secret, and libraries send it where they are configured
+//! to. A client registered with one of them may use either, unless it has `strict_client_authentication`
+//! ([`ClientMetadata::auth_methods`](crate::domain::client_metadata::ClientMetadata::auth_methods)).
+//!
+//! Next door: [`super::basic_credentials`], [`super::client_assertion`].
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-
 use super::Provider;
+use super::basic_credentials::{self, ClientSecret};
 use super::client_assertion;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
@@ -15,26 +20,19 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::keys::certificate::ClientCertificate;
 
-/// Credentials as they were presented, unjudged.
+/// Credentials as they were presented, not verified.
 #[derive(Debug)]
 pub enum Presented {
-    Basic {
-        client: ClientId,
-        secret: Secret,
-    },
-    Post {
-        client: ClientId,
-        secret: Secret,
+    Secret {
+        /// `client_secret_basic` or `client_secret_post`.
+        method: ClientAuthMethod,
+        /// What they may mean: one pair by post, up to four by Basic.
+        readings: Vec<ClientSecret>,
     },
     /// RFC 7523 §2.2.
-    Assertion {
-        client: ClientId,
-        assertion: String,
-    },
-    /// `client_id` alone: of a public client, or of one whose certificate says the rest (RFC 8705 §2).
-    Named {
-        client: ClientId,
-    },
+    Assertion { client: ClientId, assertion: String },
+    /// `client_id` alone: of a public client, or of one that its certificate authenticates (RFC 8705 §2).
+    Named { client: ClientId },
 }
 
 impl Presented {
@@ -46,138 +44,196 @@ impl Presented {
             if authorization.is_some() || secret.is_some() {
                 return Err(two_ways());
             }
-            if parameters.one("client_assertion_type")? != Some(client_assertion::TYPE) {
-                // RFC 6749 §5.2: a method of authentication that is not supported.
-                return Err(failed().because("client_assertion_type is not supported"));
-            }
-            let client = client_assertion::speaks_of(assertion).ok_or_else(failed)?;
-            // RFC 7521 §4.2: it may stand beside, and then it is the same.
-            if named.is_some_and(|named| named != client.as_str()) {
-                return Err(failed().because("client_id differs from the assertion's subject"));
-            }
-            return Ok(Self::Assertion { client, assertion: assertion.to_owned() });
+            return assertion_of(assertion, parameters.one("client_assertion_type")?, named);
         }
         if let Some(header) = authorization {
-            let (client, password) =
-                basic(header).ok_or_else(|| invalid("The Authorization header is not Basic credentials."))?;
+            let mut readings = basic_credentials::readings(header).ok_or_else(|| failed(NOT_BASIC))?;
             if secret.is_some() {
                 return Err(two_ways());
             }
-            if named.is_some_and(|named| named != client) {
-                return Err(OAuthError::new(
-                    ErrorCode::InvalidRequest,
-                    "client_id differs from the Authorization header.",
-                ));
+            if readings.is_empty() {
+                return Err(failed(FAILED).because("what is before the colon is no client_id"));
             }
-            return Ok(Self::Basic { client: id(&client)?, secret: password });
+            readings.retain(|reading| named.is_none_or(|named| named == reading.client.as_str()));
+            if readings.is_empty() {
+                let text = "client_id differs from the Authorization header.";
+                return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
+            }
+            // Libraries send the header for public clients, too: a secret that is empty is none. What ends with a colon may
+            // be a secret that does, unless it is an address.
+            let is_empty = |reading: &&ClientSecret| reading.secret.expose().is_empty();
+            let is_alone = readings.iter().all(|reading| is_empty(&reading));
+            if let Some(named) =
+                readings.iter().find(is_empty).filter(|named| is_alone || named.client.is_web_address())
+            {
+                return Ok(Self::Named { client: named.client.clone() });
+            }
+            return Ok(Self::Secret { method: ClientAuthMethod::ClientSecretBasic, readings });
         }
-        let client = id(named.ok_or_else(|| invalid("The request has no client authentication."))?)?;
+        let client = ClientId::parse(named.ok_or_else(|| failed(NOTHING_SENT))?).map_err(|_| failed(FAILED))?;
         Ok(match secret {
-            Some(secret) => Self::Post { client, secret: Secret::new(secret.to_owned()) },
+            Some(secret) => {
+                let reading = ClientSecret { client, secret: Secret::new(secret.to_owned()) };
+                Self::Secret { method: ClientAuthMethod::ClientSecretPost, readings: vec![reading] }
+            }
             None => Self::Named { client },
         })
     }
 }
 
-impl Presented {
-    fn client(&self) -> &ClientId {
-        match self {
-            Self::Basic { client, .. }
-            | Self::Post { client, .. }
-            | Self::Assertion { client, .. }
-            | Self::Named { client } => client,
-        }
+/// The client that a request names, whether its credentials can be read or not. Of Basic credentials it is the first reading:
+/// others take a part of the secret for the client.
+pub fn named_client(authorization: Option<&str>, parameters: &Parameters) -> Option<ClientId> {
+    let sent = |name| parameters.one(name).ok().flatten();
+    if let Some(id) = sent("client_id") {
+        return ClientId::parse(id).ok();
     }
+    if let Some(assertion) = sent("client_assertion") {
+        return client_assertion::speaks_of(assertion);
+    }
+    basic_credentials::readings(authorization?)?.into_iter().next().map(|reading| reading.client)
+}
 
-    /// Whether these are what a client of that method presents.
-    fn is_by(&self, method: ClientAuthMethod) -> bool {
-        match self {
-            Self::Basic { .. } => method == ClientAuthMethod::ClientSecretBasic,
-            Self::Post { .. } => method == ClientAuthMethod::ClientSecretPost,
-            Self::Assertion { .. } => {
-                matches!(method, ClientAuthMethod::ClientSecretJwt | ClientAuthMethod::PrivateKeyJwt)
-            }
-            Self::Named { .. } => method == ClientAuthMethod::None || method.is_by_certificate(),
+fn assertion_of(assertion: &str, kind: Option<&str>, named: Option<&str>) -> Result<Presented> {
+    if kind != Some(client_assertion::TYPE) {
+        // RFC 6749 §5.2: a method of authentication that is not supported.
+        return Err(failed(FAILED).because("client_assertion_type is not supported"));
+    }
+    let client = client_assertion::speaks_of(assertion).ok_or_else(|| failed(FAILED))?;
+    // RFC 7521 §4.2: it may stand beside, and then it is the same.
+    if named.is_some_and(|named| named != client.as_str()) {
+        return Err(failed(FAILED).because("client_id differs from the assertion's subject"));
+    }
+    Ok(Presented::Assertion { client, assertion: assertion.to_owned() })
+}
+
+/// Why a client is not authenticated.
+#[derive(Debug)]
+pub enum ClientAuthError {
+    Failed(OAuthError),
+    /// The client proved who it is, by a method that it may not use.
+    WrongMethod {
+        client: Arc<Client>,
+        error: OAuthError,
+    },
+}
+
+impl From<OAuthError> for ClientAuthError {
+    fn from(error: OAuthError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ClientAuthError> for OAuthError {
+    fn from(error: ClientAuthError) -> Self {
+        match error {
+            ClientAuthError::Failed(error) | ClientAuthError::WrongMethod { error, .. } => error,
         }
     }
 }
 
 fn two_ways() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, "The client authenticates in two ways at once.")
+    OAuthError::new(ErrorCode::InvalidRequest, TWO_WAYS)
 }
 
-fn invalid(text: &'static str) -> OAuthError {
+/// The methods there are. It names no client's own, which would tell strangers which clients exist.
+macro_rules! with_methods {
+    ($problem:literal) => {
+        concat!(
+            $problem,
+            " A client with a secret may use client_secret_basic or client_secret_post, unless its registration says that \
+             it is strict. Any other client uses the method that it is registered for: private_key_jwt, \
+             client_secret_jwt, tls_client_auth, self_signed_tls_client_auth, or none, which is client_id alone."
+        )
+    };
+}
+
+/// One text for whatever is wrong with a client, unknown ones too.
+const FAILED: &str = with_methods!("Client authentication failed.");
+const TWO_WAYS: &str = with_methods!("The client authenticates in two ways at once.");
+const NOTHING_SENT: &str = with_methods!("The request has no client authentication.");
+const NOT_BASIC: &str = with_methods!("The Authorization header is not Basic credentials.");
+
+fn failed(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClient, text)
 }
 
-/// One text for every failure: nobody learns which client ids exist.
-fn failed() -> OAuthError {
-    invalid("Client authentication failed.")
-}
-
-fn id(text: &str) -> Result<ClientId> {
-    ClientId::parse(text).map_err(|_| failed())
-}
-
-/// RFC 7617, each half form-encoded before (RFC 6749 §2.3.1).
-fn basic(header: &str) -> Option<(String, Secret)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
-    let text = zeroize::Zeroizing::new(String::from_utf8(bytes).ok()?);
-    let (client, secret) = text.split_once(':')?;
-    Some((form_decoded(client)?, Secret::new(form_decoded(secret)?)))
-}
-
-fn form_decoded(text: &str) -> Option<String> {
-    // A value never holds a bare `&` or `=`, so the form parser sees one name without a value.
-    if text.contains(['&', '=']) {
-        return Some(text.to_owned());
-    }
-    let (name, _) = url::form_urlencoded::parse(text.as_bytes()).next().unwrap_or_default();
-    (!name.contains('\u{fffd}')).then(|| name.into_owned())
+/// For a client that has proved who it is.
+fn wrong_method(client: &Client, method: ClientAuthMethod) -> OAuthError {
+    let names: Vec<&str> = client.meta.auth_methods().iter().map(|method| method.as_str()).collect();
+    let text = format!("This client may use {} and no other method of authentication.", names.join(" or "));
+    OAuthError::new(ErrorCode::InvalidClient, text).because(format!("{} used {}", client.id, method.as_str()))
 }
 
 impl Provider {
-    /// The client that presented these at `address`, where they are right and it is turned on.
+    /// Returns the client that presented these credentials at `address`, if they are right and it is enabled.
     pub async fn authenticate_client(
         &self,
         presented: Presented,
         certificate: Option<&ClientCertificate>,
         address: &str,
-    ) -> Result<Arc<Client>> {
-        let id = presented.client();
+    ) -> std::result::Result<Arc<Client>, ClientAuthError> {
         self.in_touch().await?;
-        // By what the database has now: a secret that was replaced on another node is no good here either.
-        let Some(client) = self.current_client(id).await? else {
-            return Err(failed().because(format!("no client {id}")));
+        let (id, assertion) = match presented {
+            Presented::Secret { method, readings } => return self.client_by_secret(method, &readings, address).await,
+            Presented::Assertion { client, assertion } => (client, Some(assertion)),
+            Presented::Named { client } => (client, None),
+        };
+        // By what the database has now: a key that was replaced on another node is no good here either.
+        let Some(client) = self.current_client(&id).await? else {
+            return Err(failed(FAILED).because(format!("no client {id}")).into());
         };
         let method = client.meta.token_endpoint_auth_method;
-        if !presented.is_by(method) {
-            return Err(failed().because(format!("{id} is registered for another method, {method:?}")));
-        }
-        let proven = match &presented {
-            Presented::Basic { secret, .. } | Presented::Post { secret, .. } => {
-                let kept = client.secret.as_ref();
-                let right = kept.is_some_and(|kept| self.master.verify_client_secret(kept, secret.expose()));
-                if right { Ok(()) } else { Err("wrong secret") }
-            }
-            Presented::Assertion { assertion, .. } => self.check_assertion(&client, assertion, address).await?,
-            Presented::Named { .. } if method.is_by_certificate() => match certificate {
+        let proven = match &assertion {
+            Some(assertion) => self.check_assertion(&client, assertion, address).await?,
+            None if method == ClientAuthMethod::None => Ok(()),
+            None if method.is_by_certificate() => match certificate {
                 Some(certificate) if self.is_certified(&client, certificate).await? => Ok(()),
                 Some(_) => Err("another certificate"),
                 None => Err("no certificate"),
             },
-            Presented::Named { .. } => Ok(()),
+            None => Err("it sent client_id alone"),
         };
         if let Err(why) = proven {
-            return Err(failed().because(format!("{id}: {why}")));
+            return Err(failed(FAILED).because(format!("{id}, registered for {}: {why}", method.as_str())).into());
         }
-        if client.disabled {
-            return Err(failed().because(format!("{id} is turned off")));
-        }
-        Ok(client)
+        Ok(enabled(client)?)
     }
+
+    /// The same by a secret. Every reading is tried, and those that name no client take as long as the others.
+    ///
+    /// Clients with metadata documents have no secret, so that no document is fetched.
+    async fn client_by_secret(
+        &self,
+        method: ClientAuthMethod,
+        readings: &[ClientSecret],
+        address: &str,
+    ) -> std::result::Result<Arc<Client>, ClientAuthError> {
+        for ClientSecret { client: id, secret } in readings {
+            let known = self.store.authority().current_client(&self.store, id).await.map_err(OAuthError::from)?;
+            let is_right = self.is_secret_right(known.client.as_deref(), secret, address).await?;
+            let Some(client) = known.client.filter(|_| is_right) else { continue };
+            let client = enabled(client)?;
+            if client.meta.auth_methods().contains(&method) {
+                return Ok(client);
+            }
+            let error = wrong_method(&client, method);
+            return Err(ClientAuthError::WrongMethod { client, error });
+        }
+        // A public client has no secret to guess: that its code is spent is said first.
+        for ClientSecret { client: id, .. } in readings {
+            let known = self.store.authority().current_client(&self.store, id).await.map_err(OAuthError::from)?;
+            if let Some(client) = known.client.filter(|client| client.meta.is_public() && !client.disabled) {
+                let error = failed(FAILED).because(format!("{id} is public and sent a secret"));
+                return Err(ClientAuthError::WrongMethod { client, error });
+            }
+        }
+        // The other readings take a part of the secret for the client.
+        let named = readings.first().map(|reading| reading.client.as_str()).unwrap_or_default();
+        Err(failed(FAILED).because(format!("wrong secret, or no client {named}")).into())
+    }
+}
+
+fn enabled(client: Arc<Client>) -> Result<Arc<Client>> {
+    if client.disabled { Err(failed(FAILED).because(format!("{} is disabled", client.id))) } else { Ok(client) }
 }

@@ -7,8 +7,8 @@
 //! Where there is none and the host or its name cannot be reached, or there is no room for the request, that is not the
 //! client's fault: 503 with `Retry-After`.
 //!
-//! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the person is asked, always. Therefore it may
-//! ask for the scopes of every API that is registered here, which is what MCP clients need that nobody announced.
+//! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the user is asked, always. It may ask for the
+//! APIs that take clients which nobody registered (`self_registered_clients`), as MCP servers do.
 //!
 //! Where the document vanishes or turns bad, nothing new is issued, not by a refresh token either; what was issued stays
 //! good for its time, and can be revoked.
@@ -23,12 +23,12 @@ use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
 use super::error::{ErrorCode, OAuthError, Result};
+use super::registration::Policy;
+use super::registration::redirects::VouchedRedirects;
 use super::{Provider, registration};
-use crate::domain::api::Api;
-use crate::domain::client::{Client, Registered};
+use crate::domain::client::Client;
 use crate::domain::client_metadata::{ClientMetadata, GrantType};
 use crate::domain::ids::ClientId;
-use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
@@ -37,22 +37,22 @@ use crate::outbound::{NamedBy, OutboundError, Purpose};
 use crate::store::consents;
 
 /// Documents that are remembered; with their size it bounds the memory.
-const MOST: u64 = 1_000;
+const MAX_DOCUMENTS: u64 = 1_000;
 /// Seconds that a document is kept where its answer does not say.
-const USUAL: i64 = 3600;
-const SHORTEST: i64 = 60;
-const LONGEST: i64 = 86_400;
+const DEFAULT_TTL: i64 = 3600;
+const MIN_TTL: i64 = 60;
+const MAX_TTL: i64 = 86_400;
 /// Seconds after which one that could not be had is asked for again. §4.3 lets nobody keep an error; this keeps none, it
 /// spares a host that fails from being asked by each of a stranger's requests.
-const PAUSE: i64 = 10;
+const RETRY_INTERVAL: i64 = 10;
 /// And where there was no room for one more request.
-const BUSY_PAUSE: i64 = 2;
+const BUSY_RETRY_INTERVAL: i64 = 2;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct ClientDocuments {
-    /// What they may ask for beside the scopes of APIs; nothing where the settings let nobody be known in this way.
-    scopes: Option<Scopes>,
+    /// What they may have; nothing where the settings let nobody be known in this way.
+    policy: Option<Policy>,
     known: Cache<ClientId, Arc<Slot>>,
 }
 
@@ -82,8 +82,8 @@ struct Kept {
     document: Option<(ClientMetadata, Timestamp)>,
     /// The host has just said that there is no document, or one that is none.
     is_gone: bool,
-    /// As the client of the document is while these are the APIs.
-    client: Option<(Arc<Vec<Api>>, Arc<Client>)>,
+    /// The client of the document.
+    client: Option<Arc<Client>>,
 }
 
 /// Why there is no document now.
@@ -97,13 +97,13 @@ enum Problem {
 }
 
 impl ClientDocuments {
-    pub fn new(scopes: Option<Scopes>) -> Self {
-        Self { scopes, known: Cache::new(MOST) }
+    pub fn new(policy: Option<Policy>) -> Self {
+        Self { policy, known: Cache::new(MAX_DOCUMENTS) }
     }
 
     #[must_use]
     pub const fn is_on(&self) -> bool {
-        self.scopes.is_some()
+        self.policy.is_some()
     }
 }
 
@@ -117,13 +117,12 @@ fn is_address(id: &ClientId) -> bool {
 impl Provider {
     /// The client of that address, where its document says so.
     pub(super) async fn documented_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
-        let Some(scopes) = self.client_documents.scopes.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
-        let apis = self.store.authority().apis(&self.store).await?;
+        let Some(policy) = self.client_documents.policy.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
         let slot = self.client_documents.known.get_with_by_ref(id, Arc::default);
         let now = self.env.now();
         self.fetch_if_due(id, &slot, now).await;
         let mut kept = slot.kept();
-        match kept.client(id, scopes, apis, now) {
+        match kept.client(id, policy.scopes(), now) {
             None if !kept.is_gone => {
                 let text = "The client's metadata document cannot be fetched now. Try again in a moment.";
                 Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, text))
@@ -165,20 +164,18 @@ impl Provider {
         if let Some(stored) = self.store.authority().client(&self.store, id).await? {
             return Ok(Some(stored));
         }
-        let Some(scopes) = self.client_documents.scopes.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
-        let apis = self.store.authority().apis(&self.store).await?;
+        let Some(policy) = self.client_documents.policy.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
         let mut client = Client::of_address(id.clone());
         client.meta.grant_types = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
-        client.meta.scope = scopes.clone();
-        client.meta.api_scopes = of_every_api(&apis);
+        client.meta.scope = policy.scopes().clone();
         Ok(Some(Arc::new(client)))
     }
 
-    /// Whether this server may send a browser to the client's addresses before it has shown a page. Not for a metadata
-    /// document that no user has allowed anything yet: its author could use this server to redirect to any address
-    /// (RFC 9700 §4.11.2).
+    /// Whether this server may send a browser to the client's addresses before it has shown a page. Not for one that no
+    /// administrator registered, and that no user has allowed anything yet: whoever made it could use this server to
+    /// redirect to any address (RFC 9700 §4.11.2).
     pub(super) async fn may_redirect_without_page(&self, client: &Client) -> Result<bool> {
-        if client.registered != Registered::ByDocument {
+        if client.is_verified() {
             return Ok(true);
         }
         Ok(consents::has_any(self.store.read(), &client.id).await?)
@@ -196,8 +193,10 @@ impl Provider {
         if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
             return Err(Problem::Gone("it is not served as JSON".to_owned()));
         }
-        let meta = read(id, &fetched.body).map_err(|error| Problem::Gone(error.description.into_owned()))?;
-        Ok((meta, fetched.max_age.unwrap_or(USUAL).clamp(SHORTEST, LONGEST)))
+        let redirects = self.client_documents.policy.as_ref().map(Policy::redirects).cloned().unwrap_or_default();
+        let meta =
+            read(id, &fetched.body, &redirects).map_err(|error| Problem::Gone(error.description.into_owned()))?;
+        Ok((meta, fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(MIN_TTL, MAX_TTL)))
     }
 }
 
@@ -208,7 +207,7 @@ impl Kept {
 
     /// The document, for a day after it was fetched and no longer, whatever came of later fetches.
     fn document_at(&self, now: Timestamp) -> Option<&(ClientMetadata, Timestamp)> {
-        self.document.as_ref().filter(|(_, read_at)| now < read_at.plus_seconds(LONGEST))
+        self.document.as_ref().filter(|(_, read_at)| now < read_at.plus_seconds(MAX_TTL))
     }
 
     /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
@@ -220,11 +219,11 @@ impl Kept {
                 self.until = Some(now.plus_seconds(seconds));
                 return;
             }
-            Err(Problem::Busy) => (BUSY_PAUSE, "there is no room for one more request".to_owned(), false),
-            Err(Problem::Away(problem)) => (PAUSE, problem, false),
+            Err(Problem::Busy) => (BUSY_RETRY_INTERVAL, "there is no room for one more request".to_owned(), false),
+            Err(Problem::Away(problem)) => (RETRY_INTERVAL, problem, false),
             Err(Problem::Gone(problem)) => {
                 (self.document, self.client) = (None, None);
-                (PAUSE, problem, true)
+                (RETRY_INTERVAL, problem, true)
             }
         };
         tracing::warn!(client = %id, problem, "a client's metadata document cannot be used");
@@ -232,31 +231,22 @@ impl Kept {
         self.is_gone = is_gone;
     }
 
-    fn client(&mut self, id: &ClientId, scopes: &Scopes, apis: Arc<Vec<Api>>, now: Timestamp) -> Option<Arc<Client>> {
+    fn client(&mut self, id: &ClientId, scopes: &Scopes, now: Timestamp) -> Option<Arc<Client>> {
         let (meta, read_at) = self.document_at(now)?;
-        if let Some((of, client)) = &self.client
-            && Arc::ptr_eq(of, &apis)
-        {
+        if let Some(client) = &self.client {
             return Some(client.clone());
         }
         let mut meta = meta.clone();
         let renews = meta.allows(GrantType::RefreshToken);
         meta.scope = scopes.filtered(|scope| scope != OFFLINE_ACCESS || renews);
-        meta.api_scopes = of_every_api(&apis);
         let client = Arc::new(Client::of_document(id.clone(), meta, *read_at));
-        self.client = Some((apis, client.clone()));
+        self.client = Some(client.clone());
         Some(client)
     }
 }
 
-/// Such a client may ask for every scope of every API.
-fn of_every_api(apis: &[Api]) -> ApiScopes {
-    let with_scopes = apis.iter().filter(|api| !api.scopes.is_empty());
-    with_scopes.map(|api| (api.identifier.clone(), api.scopes.clone())).collect()
-}
-
 /// What a document says of the client, all but the scopes.
-fn read(id: &ClientId, json: &[u8]) -> Result<ClientMetadata> {
+fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<ClientMetadata> {
     let wrong = registration::wrong;
     let mut members = registration::read::members(json)?;
     // §4.1: to the letter, so that nobody's document speaks for another address.
@@ -289,20 +279,18 @@ fn read(id: &ClientId, json: &[u8]) -> Result<ClientMetadata> {
         }
     }
     members.entry("token_endpoint_auth_method").or_insert(json!("none"));
-    // RFC 8252 §7: apps on a device seldom say that they are, and their loopback port varies.
-    let on_a_device = |uri: &Value| uri.as_str().is_some_and(|uri| !uri.starts_with("https:"));
-    if members.get("redirect_uris").and_then(Value::as_array).is_some_and(|all| all.iter().any(on_a_device)) {
-        members.entry("application_type").or_insert(json!("native"));
-    }
     // A document is written for every server at once: what is of no use here is passed over.
     keep(&mut members, "grant_types", &["authorization_code", "refresh_token"]);
     keep(&mut members, "response_types", &["code"]);
-    let mut meta = registration::read::metadata(members)?;
-    meta.require_pkce = true;
-    registration::policy::check_redirects(&meta)?;
-    if let Some(rule) = meta.problems().first() {
-        return Err(registration::broken(rule));
-    }
+    let meta = loop {
+        let mut meta = registration::read::metadata(members.clone())?;
+        meta.require_pkce = true;
+        redirects.narrow(&mut meta, None)?;
+        let Some(rule) = meta.problems().into_iter().next() else { break meta };
+        if !registration::read::may_be_dropped(rule.field) || members.remove(rule.field).is_none() {
+            return Err(registration::broken(&rule));
+        }
+    };
     if !meta.allows(GrantType::AuthorizationCode) {
         return Err(wrong("grant_types", "has no authorization_code."));
     }

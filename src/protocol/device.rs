@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Provider;
 use super::authorize::request::permissions;
+use super::client_access::AccessPoint;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use super::resource::known_versions;
@@ -19,7 +20,7 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::{GrantType, ResponseType};
 use crate::domain::device::{DeviceRequest, INTERVAL_SECONDS, UserCode};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::ids::{EventId, GrantId};
+use crate::domain::ids::{EventId, GrantId, SessionId};
 use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
 use crate::domain::version::{Versioned, Versions};
@@ -52,6 +53,8 @@ pub enum Answered {
     TooLate,
     /// The session has just ended.
     SignedOut,
+    /// The user may not use the client; the device goes on to wait for another account.
+    NotAdmitted,
 }
 
 /// How often another user code is drawn where the first one is taken.
@@ -154,6 +157,11 @@ impl Provider {
         Ok(request.narrowed(&client, &apis).map(|request| Waiting { request, client }))
     }
 
+    /// Returns whether the device of that code was allowed or denied in this session; nothing where it was not decided here.
+    pub async fn decided_device(&self, code: &UserCode, session: SessionId) -> Result<Option<bool>> {
+        Ok(device_codes::decided_in(self.store.read(), &code.digest(), session).await?)
+    }
+
     /// Writes down what the person of `session` said.
     pub async fn answer_device(
         &self,
@@ -176,6 +184,7 @@ impl Provider {
             }),
             grant: Some(GrantId(self.env.uuid())),
             permissions: request.permissions.clone(),
+            part_of_offline: false,
             nonce: None,
             claims: RequestedClaims::default(),
             act: None,
@@ -190,30 +199,37 @@ impl Provider {
             actor: Actor::User(session.user),
             user: Some(session.user),
             client: Some(request.client.clone()),
-            origin,
+            origin: origin.clone(),
             detail: format!("on a device: {}", request.permissions),
         };
         // A trusted client is allowed by whoever made it one; what this person says is about this device alone.
         let recorded = allow && !waiting.client.is_trusted();
+        let provider = self.clone();
         let (user, session, code, asked) = (session.user, session.id, request.user_code, request.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
                 // Locked until it is decided: whatever ends the session from now on finds what depends on it, and a
                 // client that is deleted from now on takes this consent along.
                 let of_user = [Versioned::User(user)];
-                let lives = Some((session, tx.now()));
+                let lives = Some((session, tx.database_now()));
                 if authorizations::versions(tx.conn(), &of_user, lives, Lock::Shared).await?.is_none() {
                     return Ok(Answered::SignedOut);
                 }
                 versions::lock_client(tx, &asked.client).await?;
                 let all = authorization.versioned();
-                let now = authorizations::versions(tx.conn(), &all, Some((session, tx.now())), Lock::Shared).await?;
+                let lives = Some((session, tx.database_now()));
+                let now = authorizations::versions(tx.conn(), &all, lives, Lock::Shared).await?;
                 let Some(versions) = now else { return Ok(Answered::SignedOut) };
                 let authorization = Authorization { versions, ..authorization };
                 if !authorization.versions.agree_on(&asked.versions, &asked.versioned()) {
                     return Ok(Answered::TooLate);
                 }
-                if !device_codes::decide(tx, &code, allow.then_some(&authorization)).await? {
+                if allow
+                    && provider.check_access(tx, &authorization, AccessPoint::DeviceApproval, &origin).await?.is_err()
+                {
+                    return Ok(Answered::NotAdmitted);
+                }
+                if !device_codes::decide(tx, &code, session, allow.then_some(&authorization)).await? {
                     return Ok(Answered::TooLate);
                 }
                 if allow {
@@ -221,7 +237,8 @@ impl Provider {
                 }
                 if recorded {
                     // A redirect may lead elsewhere than to this device: it asks again.
-                    consents::give(tx, user, &authorization.client, &authorization.permissions, false).await?;
+                    consents::give(tx, user, &authorization.client, (&authorization.permissions, &asked.versions), &[])
+                        .await?;
                 }
                 events::insert(tx, &event).await?;
                 Ok(Answered::Done)

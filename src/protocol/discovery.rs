@@ -27,7 +27,7 @@ pub struct Endpoints {
     pub check_session: &'static str,
 }
 
-/// CONTRACT fixes them.
+/// Scripts rely on them.
 pub const ENDPOINTS: Endpoints = Endpoints {
     authorization: "/oauth2/authorize",
     token: "/oauth2/token",

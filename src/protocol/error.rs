@@ -134,7 +134,7 @@ fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Changed => {
+            StoreError::Unavailable(_) | StoreError::OutcomeUnknown | StoreError::Changed => {
                 Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string())
             }
             StoreError::Newer(_)
@@ -142,6 +142,7 @@ impl From<StoreError> for OAuthError {
             | StoreError::Damaged(_)
             | StoreError::TransactionPooler
             | StoreError::Taken
+            | StoreError::NamesTaken(_)
             | StoreError::Corrupt { .. } => {
                 Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string())
             }

@@ -8,7 +8,7 @@ use super::error::Result;
 use crate::domain::participant::Participant;
 
 /// A browser loads no more of them in the time that it has.
-const MOST_FRAMES: usize = 50;
+const MAX_FRAMES: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -31,7 +31,7 @@ impl Provider {
                 frames.push(Frame { address: uri.with(&[("iss", self.issuer.as_str()), ("sid", &sid)]), origin });
             }
         }
-        frames.truncate(MOST_FRAMES);
+        frames.truncate(MAX_FRAMES);
         Ok(frames)
     }
 }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::Result;
-use super::subject::CarriedVersions;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
@@ -36,7 +35,7 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
     /// Ours: the versions of the user, the client and the consent, for whoever exchanges it (RFC 8693).
-    ver: CarriedVersions,
+    ver: String,
     #[serde(flatten)]
     about: Map<String, Value>,
 }
@@ -77,7 +76,7 @@ struct HintClaims {
     #[serde(default)]
     grant: Option<String>,
     #[serde(default)]
-    ver: Option<CarriedVersions>,
+    ver: Option<String>,
 }
 
 /// Of the user, the client and the consent.
@@ -116,7 +115,7 @@ impl Provider {
             grant: authorization.grant.map(|grant| self.grant_name(client, grant)),
             at_hash: beside.access_token.map(|token| jwt::half_hash(alg, token)),
             c_hash: beside.code.map(|code| jwt::half_hash(alg, code)),
-            ver: self.carried_versions(client, versions(authorization).to_vec()),
+            ver: self.versions_claim(client, &versions(authorization)),
             about: beside.about,
         };
         let meta = &client.meta;
@@ -157,7 +156,7 @@ impl Provider {
             grant: claims.grant.and_then(|name| self.grant_named(&client, &name)),
             client: claims.aud,
             expires_at: Timestamp::from_seconds(claims.exp),
-            versions: claims.ver.and_then(|carried| self.versions_carried(&client, carried)?.try_into().ok()),
+            versions: claims.ver.and_then(|claim| self.versions_claimed(&client, &claim)?.try_into().ok()),
         }))
     }
 

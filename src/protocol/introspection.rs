@@ -1,5 +1,5 @@
 //! Introspection (RFC 7662; as a JWT, RFC 9701): is this token good, and what is it for. Another client's token tells only that it is not
-//! active, unless whoever asks is the API that it is for (§4).
+//! active, unless whoever asks is the API that it is for, or a gateway before that API (§4).
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,7 @@ use super::error::Result;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
+use crate::domain::client_metadata::GrantType;
 use crate::domain::secret::SecretKind;
 use crate::env::Timestamp;
 use crate::keys::jwt::JwtType;
@@ -41,13 +42,22 @@ impl Provider {
             return Ok(self.introspect_refresh(caller, token).await?.unwrap_or(inactive));
         }
         let Some(verified) = self.verify_access_token(token).await? else { return Ok(inactive) };
-        // An API's own credentials are a client whose id is the API's identifier.
-        if verified.authorization.client != caller.id && !verified.audience.has(caller.id.as_str()) {
+        // A database that was restored to an older state may lack the user.
+        if let Some(user) = verified.authorization.user()
+            && self.store.authority().person(&self.store, user).await?.is_none()
+        {
             return Ok(inactive);
         }
+        let mut told = verified.authorization;
+        if told.client != caller.id {
+            if !receives(caller, &verified.audience) {
+                return Ok(inactive);
+            }
+            // A scope of another API may have the name of one of the caller's.
+            told.permissions.apis = told.permissions.apis.of_apis(|api| asks_for(caller, api.as_str()));
+        }
         let (issued, expires) = (verified.issued_at, verified.expires_at);
-        let Some(mut answer) = self.describe(&verified.authorization, &verified.audience, issued, expires).await?
-        else {
+        let Some(mut answer) = self.describe(&told, &verified.audience, issued, expires).await? else {
             return Ok(inactive);
         };
         answer.insert("token_type".into(), "Bearer".into());
@@ -66,12 +76,22 @@ impl Provider {
             && self.env.now() < grant.expires_at;
         let audience = Audience::One(self.issuer.as_str().to_owned());
         if !good
-            || !authorizations::is_current(self.store.read(), &grant.authorization, self.env.now(), Lock::None).await?
+            || !authorizations::is_current(
+                self.store.read(),
+                &grant.authorization,
+                self.store.database_now(),
+                Lock::None,
+            )
+            .await?
         {
             return Ok(None);
         }
+        let renews = |client: &Client| client.meta.allows(GrantType::RefreshToken);
+        if !self.issued_to(&grant.authorization.client).await?.is_some_and(|client| renews(&client)) {
+            return Ok(None);
+        }
         let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };
-        if !authorizations::goes_on(self.store.read(), &grant.authorization, &left, self.env.now()).await? {
+        if !authorizations::goes_on(self.store.read(), &grant.authorization, &left, self.store.database_now()).await? {
             return Ok(None);
         }
         let answer = self.describe(&left, &audience, grant.rotated_at, grant.expires_at).await?;
@@ -113,4 +133,15 @@ impl Provider {
         }
         Ok(Some(answer))
     }
+}
+
+/// Whether the client is an API of that audience, known by credentials whose id is the API's identifier, or a gateway that
+/// an administrator lets introspect the API's tokens.
+fn receives(client: &Client, audience: &Audience) -> bool {
+    audience.values().any(|value| asks_for(client, value))
+}
+
+/// Whether the client is that API, or may introspect its tokens.
+fn asks_for(client: &Client, api: &str) -> bool {
+    client.id.as_str() == api || client.meta.introspection_apis.iter().any(|known| known.as_str() == api)
 }

@@ -1,10 +1,16 @@
-//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 §2 and §3): who may be signed out without a question, and
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 §2 to §4): who may be signed out without a question, and
 //! where they may be sent afterwards.
+//!
+//! What does not validate is not used (§4), and the rest of the request is done: nobody stays signed in because an app has
+//! kept an old hint or asks to get its users back at an address that is not registered.
+
+use std::borrow::Cow;
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::ids::ClientId;
+use crate::domain::redirect_difference::difference;
 use crate::domain::session::Session;
 
 /// A checked logout request.
@@ -17,28 +23,44 @@ pub struct LogoutRequest {
     pub by_link: bool,
     /// Whether the hint names the very session that is to end: then nobody needs to be asked (§2).
     pub vouched: bool,
+    /// What of it is not used, and why.
+    pub dropped: Option<OAuthError>,
+}
+
+/// The value of a parameter that was sent once.
+fn single<'a>(parameters: &'a Parameters, name: &'static str, dropped: &mut Vec<Cow<'static, str>>) -> Option<&'a str> {
+    parameters.one(name).unwrap_or_else(|_| {
+        dropped.push(format!("{name} is repeated").into());
+        None
+    })
 }
 
 impl Provider {
+    /// Returns what a logout request comes to without the parameters that do not validate.
+    ///
+    /// # Errors
+    /// If the database does not answer.
     pub async fn check_logout(&self, parameters: &Parameters, session: Option<&Session>) -> Result<LogoutRequest> {
-        let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
-        parameters.check_repetition()?;
-        let hint = match parameters.one("id_token_hint")? {
+        let mut dropped: Vec<Cow<'static, str>> = Vec::new();
+        let sent = single(parameters, "client_id", &mut dropped);
+        let mut named = sent.and_then(|id| ClientId::parse(id).ok());
+        let mut hint = match single(parameters, "id_token_hint", &mut dropped) {
             None => None,
             Some(token) => {
                 let read = self.read_hint(token).await?;
-                Some(read.ok_or_else(|| invalid("The app sent a sign-in proof that is not ours."))?)
+                if read.is_none() {
+                    dropped.push("id_token_hint is not an ID token of this server".into());
+                }
+                read
             }
         };
-        let named = parameters
-            .one("client_id")?
-            .map(ClientId::parse)
-            .transpose()
-            .map_err(|_| invalid("The app is not known here."))?;
-        if let (Some(named), Some(hint)) = (&named, &hint)
-            && *named != hint.client
-        {
-            return Err(invalid("The app named itself and somebody else."));
+        if sent.is_some() && named.is_none() {
+            dropped.push("client_id is malformed".into());
+        }
+        // §2: which of the two is wrong is not known, so that neither is used.
+        if hint.as_ref().is_some_and(|hint| sent.is_some_and(|sent| sent != hint.client.as_str())) {
+            dropped.push("client_id is not the client of id_token_hint".into());
+            (named, hint) = (None, None);
         }
         let vouched = match (&hint, session) {
             (Some(hint), Some(session)) => {
@@ -50,23 +72,53 @@ impl Provider {
         };
         let hinted = hint.is_some();
         let client = named.or_else(|| hint.map(|hint| hint.client));
-        let Some(uri) = parameters.one("post_logout_redirect_uri")? else {
-            return Ok(LogoutRequest { client, vouched, ..LogoutRequest::default() });
+        let state = single(parameters, "state", &mut dropped);
+        let back = match (single(parameters, "post_logout_redirect_uri", &mut dropped), &client) {
+            (None, _) => None,
+            (Some(_), None) => {
+                dropped.push("post_logout_redirect_uri stands without a client".into());
+                None
+            }
+            (Some(uri), Some(id)) => match self.way_back(id, uri, state, hinted).await? {
+                Ok(back) => Some(back),
+                Err(problem) => {
+                    dropped.push(problem.into());
+                    None
+                }
+            },
         };
-        let id = client.ok_or_else(|| invalid("The app asked to get you back without saying who it is."))?;
-        let known = self.client(&id).await?.filter(|client| !client.disabled && client.logs_out_to(uri));
-        let Some(known) = known else {
-            return Err(invalid("The app asked us to send you to an address that is not on its list."));
+        let dropped = (!dropped.is_empty()).then(|| {
+            let text = "Parts of the logout request are not used; the rest of it is done.";
+            OAuthError::new(ErrorCode::InvalidRequest, text).because(dropped.join("; "))
+        });
+        let (back, by_link) = back.map_or((None, false), |(back, by_link)| (Some(back), by_link));
+        Ok(LogoutRequest { client, back, by_link, vouched, dropped })
+    }
+
+    /// The address with `state` in it, and whether it is shown as a link; or why it is not that client's.
+    async fn way_back(
+        &self,
+        id: &ClientId,
+        uri: &str,
+        state: Option<&str>,
+        hinted: bool,
+    ) -> Result<std::result::Result<(String, bool), String>> {
+        let Some(client) = self.client(id).await?.filter(|client| !client.disabled) else {
+            return Ok(Err("post_logout_redirect_uri stands beside a client that is unknown or turned off".to_owned()));
         };
+        if !client.logs_out_to(uri) {
+            let difference = difference(&client.meta.post_logout_redirect_uris, uri);
+            return Ok(Err(format!("post_logout_redirect_uri is not registered: {difference}")));
+        }
         // A hint proves that somebody signed in to it.
-        let by_link = !hinted && !self.may_redirect_without_page(&known).await?;
-        let back = match parameters.one("state")? {
+        let by_link = !hinted && !self.may_redirect_without_page(&client).await?;
+        let back = match state {
             None => uri.to_owned(),
             Some(state) => {
                 let state = url::form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
                 format!("{uri}{}{state}", if uri.contains('?') { '&' } else { '?' })
             }
         };
-        Ok(LogoutRequest { client: Some(id), back: Some(back), by_link, vouched })
+        Ok(Ok((back, by_link)))
     }
 }

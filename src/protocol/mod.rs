@@ -6,9 +6,11 @@
 pub mod access_token;
 pub mod authorize;
 pub mod backchannel_logout;
+pub mod basic_credentials;
 pub mod bearer;
 pub mod claims;
 pub mod client;
+pub mod client_access;
 pub mod client_assertion;
 pub mod client_auth;
 pub mod client_document;
@@ -29,6 +31,7 @@ pub mod resource_metadata;
 pub mod revocation;
 pub mod seen_tokens;
 pub mod session_management;
+pub mod short_secret;
 pub mod subject;
 pub mod token;
 pub mod userinfo;
@@ -43,6 +46,7 @@ use crate::outbound::Outbound;
 use crate::store::Store;
 use client_document::ClientDocuments;
 use seen_tokens::SeenTokens;
+use short_secret::RightSecrets;
 
 /// What the protocol works with; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +62,7 @@ pub struct Provider {
     pub remote_keys: RemoteKeys,
     pub client_documents: ClientDocuments,
     pub seen_tokens: SeenTokens,
+    pub right_secrets: RightSecrets,
     /// For what strangers name.
     pub outbound: Outbound,
     pub master: MasterKey,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::error::{ErrorCode, OAuthError, Result};
 
 /// No request has more; the body's own limit stands in `web`.
-const MOST: usize = 200;
+const MAX_PARAMETERS: usize = 200;
 
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(Vec<(String, String)>);
@@ -16,7 +16,7 @@ impl Parameters {
     ///
     /// Percent-encoded bytes that are no UTF-8 are refused: replaced by a sign, two different values would become one.
     pub fn parse(encoded: &[u8]) -> Result<Self> {
-        Self::parse_at_most(MOST, encoded)
+        Self::parse_at_most(MAX_PARAMETERS, encoded)
     }
 
     /// The same with another bound: a form of ours may be a long list.
@@ -80,6 +80,11 @@ impl Parameters {
         Ok(first)
     }
 
+    /// The value of `scope`; spaces alone name no scope, as if it were absent.
+    pub fn scope(&self) -> Result<Option<&str>> {
+        Ok(self.one("scope")?.filter(|value| value.bytes().any(|byte| byte != b' ')))
+    }
+
     /// The value of a parameter that must be there, once.
     pub fn required(&self, name: &str) -> Result<&str> {
         self.one(name)?
@@ -89,6 +94,11 @@ impl Parameters {
     /// Every value of a parameter that may repeat.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Every parameter in its order, empty or not.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether a parameter was sent, empty or not: browsers send the empty fields of a form too.

@@ -2,15 +2,22 @@
 //!
 //! A name that several APIs define means those that `resource` names. Without `resource` all API scopes asked for have to
 //! be of one API, which is the token's audience then. A token has several audiences only where several were named.
+//! `resource` names an API by an equivalent URI, too (RFC 3986 §6.2); from there on it is written as it was registered.
 //! Next door: [`super::access_token`], which has these audiences; `domain::permissions`, the pairs.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
-use crate::domain::api::Api;
+use crate::domain::api::{Api, ApiId};
 use crate::domain::client::Client;
+use crate::domain::narrowing::still_allowed;
 use crate::domain::permissions::Permissions;
 use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::uri::normalized;
 use crate::domain::version::{Versioned, Versions};
+use crate::store::{Connection, StoreError, apis};
 
 fn invalid_target(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidTarget, text)
@@ -40,34 +47,77 @@ fn invalid_scope(text: impl Into<String>) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidScope, text.into())
 }
 
+/// Returns those of `known` that `asked` names, each once; `None` where it names another one.
+pub fn named<'a>(asked: &[&str], known: impl Iterator<Item = &'a ApiId>) -> Option<Vec<&'a ApiId>> {
+    let known: Vec<&ApiId> = known.collect();
+    let mut by_normal_form: Option<HashMap<String, &ApiId>> = None;
+    let mut found: Vec<&ApiId> = Vec::new();
+    for text in asked {
+        let exact = known.iter().copied().find(|api| api.as_str() == *text);
+        let equivalent = || {
+            let all = by_normal_form.get_or_insert_with(|| {
+                known.iter().filter_map(|api| Some((normalized(api.as_str())?, *api))).collect()
+            });
+            all.get(&normalized(text)?).copied()
+        };
+        let api = exact.or_else(equivalent)?;
+        if !found.contains(&api) {
+            found.push(api);
+        }
+    }
+    Some(found)
+}
+
+/// The APIs as the database has them where what `client` may do with `permissions` follows from their settings alone, and
+/// those `known` here otherwise: every other change of an API changes a version that is compared.
+pub async fn present_apis<'a, C: Connection>(
+    conn: &C,
+    client: &Client,
+    permissions: &Permissions,
+    known: &'a [Api],
+) -> std::result::Result<Cow<'a, [Api]>, StoreError> {
+    if client.depends_on_settings_of_apis(permissions) {
+        return Ok(Cow::Owned(apis::all(conn).await?));
+    }
+    Ok(Cow::Borrowed(known))
+}
+
+/// Whether `client` may have all these permissions by the settings that APIs have in the database now.
+pub async fn is_allowed_by_apis<C: Connection>(
+    conn: &C,
+    client: &Client,
+    permissions: &Permissions,
+) -> std::result::Result<bool, StoreError> {
+    if !client.depends_on_settings_of_apis(permissions) {
+        return Ok(true);
+    }
+    let apis = apis::all(conn).await?;
+    Ok(still_allowed(permissions, client, &apis).apis == permissions.apis)
+}
+
 /// What a request is judged against.
 pub struct Judging<'a> {
     /// What the client may ask for.
     pub allowed: &'a Permissions,
     pub apis: &'a [Api],
-    /// Whether a user decides on it. Nobody could decide on an API without scopes.
-    pub user_is_asked: bool,
+    /// Whether a standard scope that the client may not have is passed over (RFC 6749 §3.3) instead of refused.
+    pub narrows: bool,
 }
 
 impl Judging<'_> {
     /// The APIs that `resource` names (RFC 8707 §2).
     pub fn resources(&self, parameters: &Parameters) -> Result<Vec<&Api>> {
-        let mut named: Vec<&Api> = Vec::new();
-        for asked in parameters.all("resource") {
-            let api = self.apis.iter().find(|api| api.identifier.as_str() == asked);
-            let api = api.ok_or_else(|| invalid_target("resource is not an API that is registered here."))?;
-            if named.iter().all(|known| known.identifier != api.identifier) {
-                named.push(api);
-            }
-        }
-        Ok(named)
+        let asked: Vec<&str> = parameters.all("resource").collect();
+        let unknown = || invalid_target("resource is not an API that is registered here.").because(asked.join(" "));
+        let ids = named(&asked, self.apis.iter().map(|api| &api.identifier)).ok_or_else(unknown)?;
+        Ok(ids.into_iter().filter_map(|id| self.apis.iter().find(|api| api.identifier == *id)).collect())
     }
 
     /// The permissions that `names` stand for. What nobody here knows is passed over (OpenID Connect Core §3.1.2.1), and
-    /// so are other APIs' scopes beside `resource`; what the client may not have is refused.
+    /// so are other APIs' scopes beside `resource`; what the client may not have is refused, but for what `narrows` says.
     ///
     /// Naming an API is no way into it: one of its scopes has to be asked for, which is what a user allows and a client
-    /// is registered for. An API without scopes is for clients about which no user is asked.
+    /// is registered for. To an API without scopes the user allows access.
     pub fn asked(&self, names: &Scopes, resources: &[&Api]) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         let mut general = Vec::new();
@@ -79,7 +129,7 @@ impl Judging<'_> {
             if owners.peek().is_none() {
                 if self.allowed.general.contains(name) {
                     general.push(name);
-                } else if STANDARD.contains(&name) {
+                } else if STANDARD.contains(&name) && !self.narrows {
                     return Err(not_allowed(name));
                 }
                 continue;
@@ -99,8 +149,13 @@ impl Judging<'_> {
             return Err(invalid_target(text));
         }
         for api in resources.iter().filter(|api| !permissions.apis.has_api(&api.identifier)).collect::<Vec<_>>() {
-            if !api.scopes.is_empty() || self.user_is_asked {
-                return Err(invalid_target("resource is an API of which no scope is asked for."));
+            if !api.scopes.is_empty() {
+                let text = "resource is an API of which no scope is asked for.";
+                return Err(invalid_target(text).because(api.identifier.as_str()));
+            }
+            if !self.may_access(api) {
+                let text = "resource is an API that this client may not ask for.";
+                return Err(invalid_target(text).because(api.identifier.as_str()));
             }
             permissions.apis.add(&api.identifier, &Scopes::default());
         }
@@ -112,6 +167,12 @@ impl Judging<'_> {
         let may = |api: &Api, name: &str| self.allowed.apis.contains(&api.identifier, name);
         resources.iter().flat_map(|api| api.scopes.iter().filter(|name| may(api, name))).collect()
     }
+
+    /// Whether the client may ask for an API that has no scopes.
+    pub fn may_access(&self, api: &Api) -> bool {
+        let allowed = &self.allowed.apis;
+        api.scopes.is_empty() && allowed.has_api(&api.identifier) && allowed.of(&api.identifier).is_empty()
+    }
 }
 
 fn not_allowed(name: &str) -> OAuthError {
@@ -121,21 +182,20 @@ fn not_allowed(name: &str) -> OAuthError {
 /// The part of `granted` that one access token is to carry: of the APIs `asked` for (RFC 8707 §2.2) or of all of them,
 /// narrowed by `scope` (RFC 6749 §6), and no further.
 pub fn for_token(asked: &[&str], granted: &Permissions, scope: Option<&str>, apis: &[Api]) -> Result<Permissions> {
-    if asked.iter().any(|asked| !granted.apis.apis().any(|api| api.as_str() == *asked)) {
-        return Err(invalid_target("resource was not part of the authorization."));
-    }
+    let foreign = || invalid_target("resource was not part of the authorization.").because(asked.join(" "));
+    let asked = named(asked, granted.apis.apis()).ok_or_else(foreign)?;
     let mut permissions = granted.clone();
     if !asked.is_empty() {
-        permissions.apis = permissions.apis.of_apis(|api| asked.contains(&api.as_str()));
+        permissions.apis = permissions.apis.of_apis(|api| asked.contains(&api));
     }
     if let Some(scope) = scope {
         let names = Scopes::parse(scope).unwrap_or_default();
         if names.is_empty() || !names.within(&permissions.names()) {
-            return Err(invalid_scope("That scope was not granted."));
+            return Err(invalid_scope("That scope was not granted.").because(scope));
         }
         permissions.general = permissions.general.filtered(|name| names.contains(name));
         permissions.apis = permissions.apis.filtered(|_, name| names.contains(name));
-        if !asked.iter().all(|asked| permissions.apis.apis().any(|api| api.as_str() == *asked)) {
+        if !asked.iter().all(|asked| permissions.apis.has_api(asked)) {
             return Err(invalid_target("resource is an API of which no scope is asked for."));
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Provider;
 use super::discovery::ENDPOINTS;
 use super::error::Result;
+use super::resource::named;
 use crate::domain::api::ApiId;
 use crate::domain::scope::STANDARD;
 
@@ -36,10 +37,12 @@ impl Provider {
         })
     }
 
-    /// Of the API of that identifier, to the letter.
+    /// Of the API of that identifier, or of an equivalent one ([`named`]): `resource` is what was registered, with which
+    /// clients compare it (§3.3).
     pub async fn resource_metadata(&self, identifier: &str) -> Result<Option<Value>> {
         let apis = self.store.authority().apis(&self.store).await?;
-        Ok(apis.iter().find(|api| api.identifier.as_str() == identifier).map(|api| {
+        let found = named(&[identifier], apis.iter().map(|api| &api.identifier)).unwrap_or_default();
+        Ok(apis.iter().find(|api| found.contains(&&api.identifier)).map(|api| {
             let mut document = json!({
                 "resource": api.identifier,
                 "resource_name": api.shown_name(),

@@ -1,5 +1,5 @@
-//! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry, and
-//! everything that can be revoked, is asked each time; a token is verified anew when keys, APIs or its clients have
+//! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry,
+//! the groups of its user and everything that can be revoked are asked each time; a token is verified anew when keys, APIs or its clients have
 //! changed.
 //!
 //! JWTs alone. An opaque token is a row, which is what says that it is good. Next door: [`super::access_token`].
@@ -14,7 +14,7 @@ use super::error::Result;
 use crate::domain::secret::{Digest, SecretKind};
 
 /// Some hundred bytes each.
-const MOST: u64 = 10_000;
+const MAX_TOKENS: u64 = 10_000;
 
 #[derive(Clone)]
 pub struct SeenTokens(Cache<[u8; 32], Seen>);
@@ -32,7 +32,7 @@ struct Seen {
 
 impl Default for SeenTokens {
     fn default() -> Self {
-        Self(Cache::new(MOST))
+        Self(Cache::new(MAX_TOKENS))
     }
 }
 
@@ -52,7 +52,9 @@ impl Provider {
         if let Some(seen) = self.seen_tokens.0.get(&digest)
             && (seen.keys, seen.apis, seen.clients) == (keys, apis, clients(&seen.verified))
         {
-            return Ok(Some(seen.verified).filter(|verified| self.still_stands(verified)));
+            let stands =
+                self.still_stands(&seen.verified) && self.is_still_admitted(&seen.verified.authorization).await?;
+            return Ok(Some(seen.verified).filter(|_| stands));
         }
         let verified = self.verify_access_token(token).await?.map(Arc::new);
         if let Some(verified) = &verified {

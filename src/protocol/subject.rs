@@ -4,7 +4,7 @@
 //!
 //! Next door: `keys::pairwise`, which makes and reads pairwise ones.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Provider;
 use crate::domain::authorization::{Act, Actor, Authorization, Subject};
@@ -69,23 +69,21 @@ impl Provider {
         }
     }
 
-    /// Versions as tokens of `client` carry them.
-    pub fn carried_versions(&self, client: &Client, versions: Vec<i64>) -> CarriedVersions {
+    /// The claim `ver` of a token of `client`: the versions in decimal, separated by commas. Two pairwise clients could compare
+    /// these, so theirs are encrypted. It is a string either way: libraries that pass claims on as headers or variables
+    /// have no form for a list of numbers.
+    pub fn versions_claim(&self, client: &Client, versions: &[i64]) -> String {
         match sector(client) {
-            Some(sector) => {
-                let nonce = self.env.random();
-                CarriedVersions::Encrypted(pairwise::versions(&self.master, &sector, nonce, &versions))
-            }
-            None => CarriedVersions::Plain(versions),
+            Some(sector) => pairwise::versions(&self.master, &sector, self.env.random(), versions),
+            None => versions.iter().map(i64::to_string).collect::<Vec<_>>().join(","),
         }
     }
 
-    /// The versions that a token of `client` carries; `None` where the client had another sector then.
-    pub fn versions_carried(&self, client: &Client, carried: CarriedVersions) -> Option<Vec<i64>> {
-        match (sector(client), carried) {
-            (Some(sector), CarriedVersions::Encrypted(text)) => pairwise::versions_of(&self.master, &sector, &text),
-            (None, CarriedVersions::Plain(versions)) => Some(versions),
-            _ => None,
+    /// The versions that a claim `ver` carries; `None` where the client had another sector then.
+    pub fn versions_claimed(&self, client: &Client, claim: &str) -> Option<Vec<i64>> {
+        match sector(client) {
+            Some(sector) => pairwise::versions_of(&self.master, &sector, claim),
+            None => claim.split(',').map(|version| version.parse().ok()).collect(),
         }
     }
 
@@ -99,14 +97,6 @@ impl Provider {
             act: act.act.as_ref().map(|act| Box::new(self.act_claim(client, act))),
         }
     }
-}
-
-/// The claim `ver`: numbers, which two pairwise clients could compare, so theirs are encrypted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CarriedVersions {
-    Plain(Vec<i64>),
-    Encrypted(String),
 }
 
 /// Who acts for the subject of a token, and for whom they acted themselves.

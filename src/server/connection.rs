@@ -30,9 +30,9 @@ use super::streams::Streams;
 const MAX_PROXY_HEADER_BYTES: usize = 256 * 1024;
 const MAX_HEADER_BYTES: usize = 80 * 1024;
 /// The header list of a request over HTTP/2 of anybody but a trusted proxy, each field counted with 32 bytes more (RFC 9113
-/// §6.5.2); `web::limits` refuses over 16 KiB in words. h2 holds the lists of one connection's requests until they are
+/// §6.5.2); `web::limits` refuses over 30 KiB in words. h2 holds the lists of one connection's requests until they are
 /// handed over, which happens at once.
-const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
+const MAX_HEADER_LIST_BYTES: u32 = 35 * 1024;
 /// Header lines. nginx counts none of them, and makes a 503 of the 431 that more would get at the gate; each has its place
 /// in a list that is made for every request.
 const MAX_HEADERS: usize = 1024;

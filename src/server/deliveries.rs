@@ -19,7 +19,7 @@ use crate::store::{StoreError, deliveries, events};
 /// How many this node sends at once, of those whose address an administrator named, and as many of the others.
 const MAX_AT_ONCE: usize = 64;
 /// A clock may be set meanwhile.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+const MAX_POLL_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Goes on until the task is ended.
 pub async fn run(app: App) {
@@ -48,7 +48,7 @@ async fn next_is_due(app: &App) {
         Err(_) => Duration::ZERO,
     };
     // Never at once: what is due and was not sent is being sent by another node, or cannot be written down.
-    tokio::time::sleep(pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)).await;
+    tokio::time::sleep(pause.clamp(Duration::from_secs(1), MAX_POLL_INTERVAL)).await;
 }
 
 /// In how many milliseconds the next one is due, by the database's clock; `None` where none waits.

@@ -28,7 +28,7 @@ use crate::web::router;
 /// In seconds, between two lines of the log about what anybody can cause.
 const LOG_INTERVAL: i64 = 60;
 /// After the system had no file or memory left for a connection.
-const PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Connections that the system has accepted and that are not taken yet.
 const BACKLOG: i32 = 4096;
 /// What the system holds of responses that a peer does not read, by connection; by itself it would hold megabytes, and answer
@@ -157,6 +157,6 @@ impl<'a> Server<'a> {
             tracing::error!(%error, times, "connections cannot be taken: raise the limit of open files, or of memory");
         }
         self.admission.make_room(MAKE_ROOM);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
     }
 }

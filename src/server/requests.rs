@@ -65,10 +65,10 @@ impl Requests {
         if self.is_proxy {
             return Some(held);
         }
-        if are_headers_too_large(request.uri(), request.headers()) {
+        if are_headers_too_large(request.version(), request.uri(), request.headers()) {
             drop_headers(request);
         }
-        held.grow(memory_of(request.headers())).then_some(held)
+        held.grow(memory_of(request.uri(), request.headers())).then_some(held)
     }
 
     /// Tells a stranger to try again (RFC 9110 §15.6.4).
@@ -106,8 +106,9 @@ impl Requests {
     }
 }
 
-fn memory_of(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+fn memory_of(uri: &Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    headers.iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + FIELD_OVERHEAD)
 }
 
 /// Keeps of a request what chooses its route and refusal.

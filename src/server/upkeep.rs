@@ -14,7 +14,7 @@ use crate::keys::rotation;
 use crate::manage::{ManageError, registration};
 use crate::store::sweep;
 
-const PAUSE: Duration = Duration::from_mins(5);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
 /// Between two writings of the gate's record.
 const SOON: Duration = Duration::from_secs(5);
 const DAY: i64 = 86_400;
@@ -30,7 +30,7 @@ impl Upkeep {
     pub(super) async fn run(app: App) {
         let mut upkeep = Self::default();
         loop {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(SWEEP_INTERVAL).await;
             upkeep.once(&app).await;
         }
     }
@@ -70,6 +70,9 @@ pub(super) async fn record(app: App) {
 pub(super) async fn write_record(app: &App) {
     if let Err(error) = app.gate.tally.flush(app.store()).await {
         tracing::warn!(%error, "what came to the gates cannot be written yet");
+    }
+    if let Err(error) = app.refusals.flush(app.store()).await {
+        tracing::warn!(%error, "what was refused cannot be written yet");
     }
     if let Err(error) = app.store().authority().key_uses().write(app.store()).await {
         tracing::warn!(%error, "when API keys were used cannot be written yet");

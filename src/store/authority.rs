@@ -31,7 +31,7 @@ use crate::domain::version::Versioned;
 use crate::env::{Monotonic, Timestamp};
 
 /// Clients, people, keys: of each so many are kept.
-const MOST_KEPT: u64 = 10_000;
+const MAX_CACHED: u64 = 10_000;
 
 /// The client of an id, where there is one, and the versions of that id, which outlive it.
 #[derive(Clone, Debug)]
@@ -71,14 +71,14 @@ pub struct Authority {
 impl Authority {
     pub(super) fn new() -> Self {
         Self {
-            clients: Cache::new(MOST_KEPT),
+            clients: Cache::new(MAX_CACHED),
             client_changes: Counts::new(),
             apis: RwLock::default(),
             api_epoch: AtomicU64::new(0),
-            people: Kept::new(MOST_KEPT),
-            api_keys: Kept::new(MOST_KEPT),
-            signature_keys: Kept::new(MOST_KEPT),
-            client_certificates: Kept::new(MOST_KEPT),
+            people: Kept::new(MAX_CACHED),
+            api_keys: Kept::new(MAX_CACHED),
+            signature_keys: Kept::new(MAX_CACHED),
+            client_certificates: Kept::new(MAX_CACHED),
             key_uses: KeyUses::default(),
             revocations: Revocations::default(),
             feed: Reader::default(),

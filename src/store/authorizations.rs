@@ -14,12 +14,11 @@ use sea_orm::sea_query::{LockType, Query, SelectStatement, UnionType};
 use sea_orm::{ConnectionTrait, ExprTrait as _, prelude::Expr};
 
 use super::versions::row;
-use super::{Result, grants, revoked_tokens, sessions};
+use super::{DatabaseNow, Result, grants, revoked_tokens, sessions};
 use crate::domain::authorization::Authorization;
 use crate::domain::ids::{GrantId, SessionId};
 use crate::domain::interaction::AuthorizationRequest;
 use crate::domain::version::{Fingerprint, Versioned, Versions};
-use crate::env::Timestamp;
 
 /// Whether rows stay locked until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +29,11 @@ pub enum Lock {
     None,
 }
 
-/// The versions of now of all these; nothing where the session has ended, or has expired by that time.
+/// The versions of now of all these; nothing where the session has ended, or has expired by the database's clock.
 pub async fn versions<C: ConnectionTrait>(
     conn: &C,
     all: &[Versioned],
-    session: Option<(SessionId, Timestamp)>,
+    session: Option<(SessionId, DatabaseNow)>,
     lock: Lock,
 ) -> Result<Option<Versions>> {
     let mut found = HashMap::new();
@@ -53,7 +52,12 @@ pub async fn versions<C: ConnectionTrait>(
 }
 
 /// Whether nothing that `of` depends on has been revoked since it was made.
-pub async fn is_current<C: ConnectionTrait>(conn: &C, of: &Authorization, now: Timestamp, lock: Lock) -> Result<bool> {
+pub async fn is_current<C: ConnectionTrait>(
+    conn: &C,
+    of: &Authorization,
+    now: DatabaseNow,
+    lock: Lock,
+) -> Result<bool> {
     let all = of.versioned();
     let session = of.ends_with_session().map(|session| (session, now));
     let current = versions(conn, &all, session, lock).await?;
@@ -66,9 +70,9 @@ pub async fn goes_on<C: ConnectionTrait>(
     conn: &C,
     of: &Authorization,
     left: &Authorization,
-    now: Timestamp,
+    now: DatabaseNow,
 ) -> Result<bool> {
-    let lost_offline = of.permissions.is_offline() && !left.permissions.is_offline();
+    let lost_offline = of.is_offline() && !left.is_offline();
     Ok(!lost_offline || is_current(conn, left, now, Lock::None).await?)
 }
 
@@ -94,7 +98,7 @@ pub async fn is_revoked_alone<C: ConnectionTrait>(
 }
 
 /// The user before the session: whoever revokes locks them in this order.
-fn statement(all: &[Versioned], session: Option<(SessionId, Timestamp)>, lock: Lock) -> SelectStatement {
+fn statement(all: &[Versioned], session: Option<(SessionId, DatabaseNow)>, lock: Lock) -> SelectStatement {
     let (locked, free): (Vec<&Versioned>, Vec<&Versioned>) =
         all.iter().partition(|of| matches!(of, Versioned::User(_)) && lock == Lock::Shared);
     let mut parts: Vec<SelectStatement> = Vec::new();

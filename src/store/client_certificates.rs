@@ -10,7 +10,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 
 /// Where more clients than these have one name, it is nobody's anyhow.
-const MOST: u64 = 8;
+const MAX_CLIENTS: u64 = 8;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -40,7 +40,7 @@ pub async fn put(tx: &Tx, client: &ClientId, names: &[Digest]) -> Result<()> {
 
 /// Whose they are; nobody's is an answer, too, since a certificate has more names than the one it is registered by.
 pub async fn owners<C: ConnectionTrait>(conn: &C, name: &Digest) -> Result<Option<Vec<ClientId>>> {
-    let rows = row::Entity::find().filter(row::Column::Name.eq(name.0.to_vec())).limit(MOST).all(conn).await?;
+    let rows = row::Entity::find().filter(row::Column::Name.eq(name.0.to_vec())).limit(MAX_CLIENTS).all(conn).await?;
     let corrupt = |_| StoreError::Corrupt { table: "client_certificate", column: "client_id" };
     let owners: Vec<ClientId> =
         rows.iter().map(|row| ClientId::parse(&row.client_id).map_err(corrupt)).collect::<Result<_>>()?;

@@ -3,9 +3,11 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, StoreError, Tx, api_keys, consents, digest, from_json, grants, json, versions, with_part};
+use super::{
+    Result, StoreError, Tx, api_keys, client_groups, consents, digest, from_json, grants, json, versions, with_part,
+};
 use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
-use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
@@ -99,6 +101,7 @@ pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
     let incarnation = versions::begin(tx, &Versioned::Client(client.id.clone())).await?;
     let model = row::Model { incarnation, ..row(client)? };
     row::Entity::insert(model.into_active_model()).exec_without_returning(tx.conn()).await?;
+    client_groups::put(tx, &client.id, &client.meta.allowed_groups).await?;
     versions::settings_changed(tx, &client.id).await
 }
 
@@ -113,11 +116,12 @@ pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
     }
     let model = row(client)?.into_active_model().reset_all();
     row::Entity::update_many().set(model).filter(row::Column::Id.eq(client.id.as_str())).exec(tx.conn()).await?;
-    Ok(())
+    client_groups::put(tx, &client.id, &client.meta.allowed_groups).await
 }
 
 pub async fn delete(tx: &Tx, id: &ClientId) -> Result<()> {
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
+    client_groups::put(tx, id, &[]).await?;
     versions::settings_changed(tx, id).await.map(drop)
 }
 
@@ -205,15 +209,41 @@ pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<Cli
     Ok(ids.iter().filter_map(|id| ClientId::parse(id).ok()).collect())
 }
 
-/// Apps of ours that anybody may open, by name.
-pub async fn opened_here<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<Client>> {
+/// Apps of ours that a user may open, by name.
+pub async fn opened_here<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
     let found = row::Entity::find()
         .filter(row::Column::OpensHere.eq(true))
+        .filter(is_open_to(user))
         .order_by_asc(row::Column::Name)
         .limit(most)
         .all(conn)
         .await?;
     found.into_iter().map(Client::try_from).collect()
+}
+
+/// Enabled apps that a user may sign in to, by name.
+pub async fn usable_by<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
+    let found =
+        usable(user).order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(most).all(conn).await?;
+    found.into_iter().map(Client::try_from).collect()
+}
+
+/// How many those are.
+pub async fn count_usable_by<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
+    Ok(usable(user).count(conn).await?)
+}
+
+fn usable(user: UserId) -> Select<row::Entity> {
+    row::Entity::find()
+        .filter(row::Column::Disabled.eq(false))
+        .filter(row::Column::Kind.ne(ClientKind::Machine.as_str()))
+        .filter(is_open_to(user))
+}
+
+fn is_open_to(user: UserId) -> Condition {
+    Condition::any()
+        .add(row::Column::Id.not_in_subquery(client_groups::restricted()))
+        .add(row::Column::Id.in_subquery(client_groups::open_to(user)))
 }
 
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
@@ -258,6 +288,13 @@ async fn ids<C: ConnectionTrait>(query: Select<row::Entity>, conn: &C) -> Result
 pub async fn with_scopes_of(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
     with_in_metadata(tx, &named, |client| client.meta.api_scopes.has_api(api)).await
+}
+
+/// Those in whose metadata an API is named for any purpose, in the order in which they are locked.
+pub async fn naming_api(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
+    let named = json(&api.as_str(), "api", "identifier")?;
+    let names = |client: &Client| client.meta.api_scopes.has_api(api) || client.meta.introspection_apis.contains(api);
+    with_in_metadata(tx, &named, names).await
 }
 
 /// Those that may ask for a scope of that name, which is of no API, in the order in which they are locked.

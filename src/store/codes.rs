@@ -1,13 +1,15 @@
-//! Authorization codes: used once by one statement that can lose a race, and kept until they expire so that a second
-//! use is recognised (RFC 6749 §4.1.2).
+//! Authorization codes: used once by one statement that can lose a race, and kept for as long as what was issued from them
+//! is good, so that a second use is recognised and ends it (RFC 6749 §4.1.2).
 
-use sea_orm::ExprTrait as _;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Func, Query};
+use sea_orm::{ExprTrait as _, QuerySelect};
 
 use super::database_clock::CLOCK_MARGIN_SECONDS;
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::revocations::MAX_ACCESS_TOKEN;
+use super::{Result, StoreError, Tx, digest, from_json, grants, json};
 use crate::domain::code::{Code, CodeChallenge};
+use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -77,8 +79,8 @@ pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
         Expr::value(code.redirect_uri.as_str()),
         Expr::value(code.redirect_uri_sent),
         Expr::value(code.challenge.as_ref().map(|challenge| challenge.0.clone())),
-        tx.database_now(),
-        tx.database_now().add(lifetime),
+        tx.database_now().into(),
+        Expr::from(tx.database_now()).add(lifetime),
     ];
     insert.values(values).map_err(|_| corrupt("digest"))?;
     tx.conn().execute(&insert).await?;
@@ -115,18 +117,67 @@ pub async fn consume(tx: &Tx, digest: &Digest) -> Result<Consumed> {
     }
 }
 
+/// Whether it is an unused code of that client. Nothing is decided by it: another request may use it at any time.
+pub async fn is_unused<C: ConnectionTrait>(conn: &C, digest: &Digest, client: &ClientId) -> Result<bool> {
+    let row = row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?;
+    Ok(row.is_some_and(|row| row.used_at.is_none() && row.client_id == client.as_str()))
+}
+
+/// Whether the code is there and can still be used.
+pub async fn is_unspent(tx: &Tx, digest: &Digest) -> Result<bool> {
+    let found = row::Entity::find_by_id(digest.0.to_vec())
+        .filter(row::Column::UsedAt.is_null())
+        .filter(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(tx.database_now()))
+        .one(tx.conn())
+        .await?;
+    Ok(found.is_some())
+}
+
 pub async fn delete_of_client(tx: &Tx, client: &str) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::ClientId.eq(client)).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// A used code is kept until what was issued from it can be revoked no more, or a day at most.
+/// Deletes old codes; returns how many rows were settled. A used code stays for as long as a refresh token of its grant may
+/// be used or an access token from it may live, so that a replay ends them (RFC 6749 §4.1.2).
+///
+/// Its `expires_at`, which counts for nothing once it is used, is set to the end of the refresh tokens: the index leads to
+/// the row again when they have ended or were renewed, and not at every sweep.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(
-        tx,
-        row::Column::Digest,
-        row::Column::ExpiresAt.lt(tx.now().plus_seconds(-86_400 - CLOCK_MARGIN_SECONDS).0),
-        most,
-    )
-    .await
+    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
+    let old: Vec<(Vec<u8>, Uuid)> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Digest)
+        .column(row::Column::GrantId)
+        .filter(row::Column::ExpiresAt.lt(before.0))
+        .limit(most)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let ids = old.iter().map(|(_, grant)| GrantId(*grant)).collect::<Vec<_>>();
+    let living = grants::unrevoked_since(tx, &ids, before).await?;
+    let (kept, ended): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, grant)| living.contains(&GrantId(*grant)));
+    let digests = |rows: Vec<(Vec<u8>, Uuid)>| rows.into_iter().map(|(digest, _)| digest);
+    let mut settled = 0;
+    if !kept.is_empty() {
+        // COALESCE: another node may sweep the grant at this moment.
+        let end = Func::coalesce([
+            Expr::from(grants::expiry_of((row::Entity, row::Column::GrantId))),
+            Expr::col((row::Entity, row::Column::ExpiresAt)),
+        ]);
+        let moved = row::Entity::update_many()
+            .col_expr(row::Column::ExpiresAt, end.into())
+            .filter(row::Column::Digest.is_in(digests(kept)))
+            .exec(tx.conn())
+            .await?;
+        settled += moved.rows_affected;
+    }
+    if !ended.is_empty() {
+        let gone = row::Entity::delete_many().filter(row::Column::Digest.is_in(digests(ended))).exec(tx.conn()).await?;
+        settled += gone.rows_affected;
+    }
+    Ok(settled)
 }

@@ -7,9 +7,10 @@ use sea_orm::sea_query::{OnConflict, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
 use super::{Result, StoreError, Tx, from_json, json, versions};
+use crate::domain::client::Identified;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::permissions::Permissions;
-use crate::domain::version::Versioned;
+use crate::domain::version::{Versioned, Versions};
 use crate::env::Timestamp;
 
 mod row {
@@ -41,20 +42,50 @@ pub struct Given {
     pub client: ClientId,
     /// All of it, wherever it was allowed.
     pub allowed: Permissions,
-    /// The part about which a redirect does not ask again: it was allowed where the redirect identified the client.
-    pub remembered: Permissions,
+    remembered: Remembered,
     pub created_at: Timestamp,
     api_versions: ApiVersions,
 }
 
 type ApiVersions = BTreeMap<ApiId, i64>;
 
+/// What was allowed where a redirect identified the client, by [`key`].
+type Remembered = BTreeMap<String, Permissions>;
+
+/// Places at which one client is remembered for one user; of more, the first by name are forgotten.
+const MAX_PLACES: usize = 16;
+
+fn key(identified: &Identified) -> &str {
+    match identified {
+        Identified::ByAuthentication => "",
+        Identified::At(place) => place,
+    }
+}
+
 impl Given {
+    /// The part about which a redirect does not ask again that identifies the client in one of the same ways.
+    #[must_use]
+    pub fn remembered(&self, identified: &[Identified]) -> Permissions {
+        let known = identified.iter().filter_map(|way| self.remembered.get(key(way)));
+        known.fold(Permissions::default(), |all, remembered| all.and_given(remembered))
+    }
+
+    /// What was allowed by redirects; all of it where no redirect has identified the client. What a user allows on a device
+    /// is allowed to nobody else.
+    #[must_use]
+    pub fn for_redirects(&self) -> Permissions {
+        if self.remembered.is_empty() {
+            return self.allowed.clone();
+        }
+        self.remembered.values().fold(Permissions::default(), |all, here| all.and_given(here))
+    }
+
     /// The same without what was allowed at APIs that are gone, or that namesakes have replaced since.
     fn without_former_apis(self, current: &ApiVersions) -> Self {
         let is_current = |api: &ApiId| self.api_versions.get(api).is_some_and(|then| current.get(api) == Some(then));
         let left = |of: Permissions| Permissions { apis: of.apis.of_apis(is_current), ..of };
-        Self { allowed: left(self.allowed.clone()), remembered: left(self.remembered.clone()), ..self }
+        let remembered = self.remembered.iter().map(|(key, of)| (key.clone(), left(of.clone()))).collect();
+        Self { allowed: left(self.allowed.clone()), remembered, ..self }
     }
 }
 
@@ -97,13 +128,29 @@ pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId)
     Ok(Some(given.without_former_apis(&current)))
 }
 
-/// Adds to what a user has allowed a client. `remember` says whether later redirects need not ask about it.
-pub async fn give(tx: &Tx, user: UserId, client: &ClientId, given: &Permissions, remember: bool) -> Result<()> {
+/// Adds to what a user has allowed a client. Later redirects need not ask about it that identify the client as this one did.
+/// `versions` are those of the APIs that the user was asked about: a namesake that was created meanwhile is allowed nothing.
+pub async fn give(
+    tx: &Tx,
+    user: UserId,
+    client: &ClientId,
+    (given, versions): (&Permissions, &Versions),
+    identified: &[Identified],
+) -> Result<()> {
     let before = find(tx.conn(), user, client).await?;
-    let (allowed, remembered) = before.map(|before| (before.allowed, before.remembered)).unwrap_or_default();
-    let remembered = if remember { remembered.union(given) } else { remembered };
-    let allowed = allowed.union(given);
-    let api_versions = versions_of(tx.conn(), std::iter::once(&allowed)).await?;
+    let (allowed, mut remembered, mut api_versions) =
+        before.map(|before| (before.allowed, before.remembered, before.api_versions)).unwrap_or_default();
+    for way in identified {
+        let here = remembered.remove(key(way)).unwrap_or_default().and_given(given);
+        while remembered.len() >= MAX_PLACES {
+            remembered.pop_first();
+        }
+        remembered.insert(key(way).to_owned(), here);
+    }
+    let allowed = allowed.and_given(given);
+    let asked = |api: &ApiId| Some((api.clone(), versions.get(&Versioned::Api(api.clone()))?));
+    api_versions.extend(given.apis.apis().filter_map(asked));
+    api_versions.retain(|api, _| allowed.apis.has_api(api));
     let model = row::ActiveModel {
         user_id: Set(user.0),
         client_id: Set(client.as_str().to_owned()),

@@ -1,7 +1,9 @@
 //! The database's clock: what one node dates by it every other node judges alike, however far its own clock is off.
 //!
-//! Short lifetimes (codes, device codes, pushed requests, tickets, claims of deliveries, the window of a refresh token)
-//! are dated and judged by it. SQLite has the machine's clock, and a test's clock stands for the database's as well.
+//! Each reading of the change feed brings its time along, and the node's own clock ([`Env::now`]) is corrected to it, so that
+//! nodes agree within a fraction of a second on what no statement decides: when an access token was issued and expires.
+//! Sessions and short lifetimes (codes, device codes, pushed requests, tickets, claims of deliveries, the window of a
+//! refresh token) are dated and judged by it. SQLite has the machine's clock, and a test's clock stands for the database's as well.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
@@ -13,16 +15,26 @@ use crate::env::{Clock, Env, Timestamp};
 /// that sweeps: no node takes what has been swept for something that is still good.
 pub const CLOCK_MARGIN_SECONDS: i64 = 600;
 
+/// The time by the database's clock, as a part of the statement that judges by it.
+#[derive(Clone, Debug)]
+pub struct DatabaseNow(Expr);
+
+impl From<DatabaseNow> for Expr {
+    fn from(now: DatabaseNow) -> Self {
+        now.0
+    }
+}
+
 fn has_own_clock(backend: DbBackend, env: &Env) -> bool {
     backend == DbBackend::Postgres && matches!(env.clock, Clock::System)
 }
 
-fn now(backend: DbBackend, env: &Env) -> Expr {
-    if has_own_clock(backend, env) {
+fn now(backend: DbBackend, env: &Env) -> DatabaseNow {
+    DatabaseNow(if has_own_clock(backend, env) {
         Expr::cust("(extract(epoch from clock_timestamp()) * 1000)::bigint")
     } else {
         Expr::value(env.clock.database_now().0)
-    }
+    })
 }
 
 async fn time<C: ConnectionTrait>(conn: &C, env: &Env) -> Result<Timestamp> {
@@ -38,8 +50,8 @@ async fn time<C: ConnectionTrait>(conn: &C, env: &Env) -> Result<Timestamp> {
 
 impl Tx {
     /// The time by the database's clock, as a part of a statement.
-    pub(super) fn database_now(&self) -> Expr {
-        now(self.conn.get_database_backend(), &self.env)
+    pub fn database_now(&self) -> DatabaseNow {
+        now(self.conn().get_database_backend(), self.env())
     }
 
     /// The time by the database's clock.
@@ -47,7 +59,7 @@ impl Tx {
     /// # Errors
     /// Where the database does not answer.
     pub async fn database_time(&self) -> Result<Timestamp> {
-        time(&self.conn, &self.env).await
+        time(self.conn(), self.env()).await
     }
 
     /// Whether a time in `column`, written by any node's clock, is past for every node. For sweeps.
@@ -61,9 +73,35 @@ impl Tx {
     }
 }
 
+/// A clock that is off by more is worth a word.
+const REPORTED_MILLIS: i64 = 2_000;
+
 impl Store {
+    /// Corrects this node's clock to a reading of the database's that was asked for at `asked`.
+    pub(super) fn correct_clock(&self, reading: Timestamp, asked: Timestamp) {
+        let (env, backend) = (self.env(), self.read().get_database_backend());
+        if !has_own_clock(backend, env) {
+            return;
+        }
+        if let Some(difference) = env.correct(reading, asked, env.clock.now())
+            && difference.abs() >= REPORTED_MILLIS
+        {
+            tracing::warn!(
+                milliseconds = difference,
+                "this machine's clock differs from the database's, which is used"
+            );
+        }
+    }
+
+    /// The time by the database's clock as this node knows it, without asking.
+    #[must_use]
+    pub fn known_database_time(&self) -> Timestamp {
+        let env = self.env();
+        if has_own_clock(self.read().get_database_backend(), env) { env.now() } else { env.clock.database_now() }
+    }
+
     /// The time by the database's clock, as a part of a statement that reads.
-    pub(super) fn database_now(&self) -> Expr {
+    pub fn database_now(&self) -> DatabaseNow {
         now(self.read().get_database_backend(), &self.inner.env)
     }
 

@@ -2,11 +2,13 @@
 //! time, and gone when it has arrived. A node that dies with it loses its claim, so that something may arrive twice and
 //! nothing never.
 
+use std::collections::HashMap;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{DbBackend, ExprTrait as _, FromQueryResult, QueryOrder, QuerySelect, Set, Statement, Value};
 
-use super::{Change, Result, Store, Tx, from_json, json};
+use super::{Change, Result, Store, Tx, from_json, json, quotas};
 use crate::domain::delivery::{Claimed, Delivery, Destination, Places};
 use crate::domain::ids::{ClientId, DeliveryId};
 use crate::env::Timestamp;
@@ -15,7 +17,10 @@ use crate::env::Timestamp;
 /// ([`crate::domain::delivery::TRY_TIMEOUT`]).
 const CLAIM_SECONDS: i64 = 8;
 /// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
-const MOST_ROWS: usize = 1000;
+const MAX_ROWS: usize = 1000;
+/// Rows that wait for clients that no administrator registered: in all, and of one origin. More are not kept.
+const MAX_OF_STRANGERS: i64 = 20_000;
+const MAX_OF_ORIGIN: i64 = 2_000;
 /// Rows that are looked at for places; more than there are places, since some rows are of origins that get no more.
 const MAX_LOOKED_AT: i64 = 256;
 
@@ -44,9 +49,14 @@ mod row {
 pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destination)> + Send) -> Result<()> {
     let mut rows = Vec::new();
     let now = tx.database_time().await?;
+    let mut room = Room::default();
     for (what, to) in all {
+        if !to.by_admin && !room.take(tx, &to.origin).await? {
+            tracing::warn!(client = %what.client(), origin = to.origin, "too many deliveries wait: this one is not kept");
+            continue;
+        }
         rows.push(row::ActiveModel {
-            id: Set(tx.env.uuid()),
+            id: Set(tx.env().uuid()),
             client_id: Set(what.client().as_str().to_owned()),
             by_admin: Set(to.by_admin),
             origin: Set(to.origin),
@@ -59,11 +69,44 @@ pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destinati
         return Ok(());
     }
     while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(MOST_ROWS));
+        let rest = rows.split_off(rows.len().min(MAX_ROWS));
         row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
         rows = rest;
     }
     tx.tell(Change::Deliveries).await
+}
+
+/// The rows that clients which no administrator registered may still add.
+#[derive(Default)]
+struct Room {
+    in_all: Option<i64>,
+    of_origin: HashMap<String, i64>,
+}
+
+impl Room {
+    /// Whether there is room for one more of that origin.
+    async fn take(&mut self, tx: &Tx, origin: &str) -> Result<bool> {
+        if self.in_all.is_none() {
+            let sql = "SELECT 1 FROM delivery WHERE by_admin = $1 LIMIT $2";
+            let waiting = quotas::count(tx.conn(), sql, vec![false.into(), MAX_OF_STRANGERS.into()]).await?;
+            self.in_all = Some(MAX_OF_STRANGERS - waiting);
+        }
+        if !self.of_origin.contains_key(origin) {
+            let sql = "SELECT 1 FROM delivery WHERE by_admin = $1 AND origin = $2 LIMIT $3";
+            let values = vec![false.into(), origin.into(), MAX_OF_ORIGIN.into()];
+            let waiting = quotas::count(tx.conn(), sql, values).await?;
+            self.of_origin.insert(origin.to_owned(), MAX_OF_ORIGIN - waiting);
+        }
+        let (Some(in_all), Some(of_origin)) = (&mut self.in_all, self.of_origin.get_mut(origin)) else {
+            return Ok(false);
+        };
+        if *in_all <= 0 || *of_origin <= 0 {
+            return Ok(false);
+        }
+        *in_all -= 1;
+        *of_origin -= 1;
+        Ok(true)
+    }
 }
 
 /// When the next one is due by the database's clock, if any waits.

@@ -7,7 +7,7 @@ use sea_orm::{Condition, ExprTrait as _, QuerySelect, Set};
 use super::{Result, Store, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::authorization::Authorization;
 use crate::domain::device::{Decision, DeviceRequest};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -43,6 +43,8 @@ mod row {
         #[sea_orm(column_type = "Text", nullable)]
         pub authorization: Option<String>,
         pub decided_at: Option<i64>,
+        /// The session in which somebody decided.
+        pub decided_in: Option<Uuid>,
         pub used_at: Option<i64>,
     }
     impl ActiveModelBehavior for ActiveModel {}
@@ -96,6 +98,7 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
         polled_at: Set(None),
         authorization: Set(None),
         decided_at: Set(None),
+        decided_in: Set(None),
         used_at: Set(None),
     };
     row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
@@ -123,10 +126,20 @@ pub async fn undecided(store: &Store, user_code: &Digest) -> Result<Option<Devic
     found.map(DeviceRequest::try_from).transpose()
 }
 
+/// Whether the one of that user code was allowed or denied in that session; nothing where it was not decided there.
+pub async fn decided_in<C: ConnectionTrait>(conn: &C, user_code: &Digest, session: SessionId) -> Result<Option<bool>> {
+    let found = row::Entity::find()
+        .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
+        .filter(row::Column::DecidedIn.eq(session.0))
+        .one(conn)
+        .await?;
+    Ok(found.map(|row| row.authorization.is_some()))
+}
+
 /// Writes down that the device has polled, and how long it has to wait by now.
 pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
     row::Entity::update_many()
-        .col_expr(row::Column::PolledAt, tx.database_now())
+        .col_expr(row::Column::PolledAt, tx.database_now().into())
         .col_expr(row::Column::PollSeconds, Expr::value(interval))
         .filter(row::Column::Digest.eq(digest.0.to_vec()))
         .exec(tx.conn())
@@ -134,12 +147,13 @@ pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
     Ok(())
 }
 
-/// Decides, where nobody has before; whether it was this call that did. `allowed` is nothing where it is denied.
-pub async fn decide(tx: &Tx, user_code: &Digest, allowed: Option<&Authorization>) -> Result<bool> {
+/// Decides in that session, where nobody has before; whether it was this call that did. `allowed` is nothing where it is denied.
+pub async fn decide(tx: &Tx, user_code: &Digest, session: SessionId, allowed: Option<&Authorization>) -> Result<bool> {
     let authorization = allowed.map(|it| json(it, "device_code", "authorization")).transpose()?;
     let done = row::Entity::update_many()
         .col_expr(row::Column::Authorization, Expr::value(authorization))
-        .col_expr(row::Column::DecidedAt, tx.database_now())
+        .col_expr(row::Column::DecidedAt, tx.database_now().into())
+        .col_expr(row::Column::DecidedIn, Expr::value(session.0))
         .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
         .filter(row::Column::DecidedAt.is_null())
         .filter(row::Column::UsedAt.is_null())
@@ -152,7 +166,7 @@ pub async fn decide(tx: &Tx, user_code: &Digest, allowed: Option<&Authorization>
 /// Uses it up.
 pub async fn consume(tx: &Tx, digest: &Digest) -> Result<()> {
     row::Entity::update_many()
-        .col_expr(row::Column::UsedAt, tx.database_now())
+        .col_expr(row::Column::UsedAt, tx.database_now().into())
         .filter(row::Column::Digest.eq(digest.0.to_vec()))
         .exec(tx.conn())
         .await?;

@@ -1,17 +1,21 @@
-//! Audit events.
+//! Audit events: writing, listing and sweeping them. Their ids begin with the time (`UUIDv7`), so that one index serves what is
+//! asked for by a column, its order and its time.
+//!
+//! Next door: [`super::event_search`], a search for anything in them; [`super::event_counts`], which counts them by day.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, QueryOrder, QuerySelect, Set};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query, UnionType};
+use sea_orm::{Condition, FromQueryResult as _, Order, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
 use super::quotas::{self, Kind};
-use super::{Result, Store, StoreError, Tx, sweep::delete_some, with_part};
+use super::{Result, Store, StoreError, Tx, sweep::delete_some};
 use crate::domain::event::{Actor, Event, EventKind, Origin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::env::Timestamp;
 
 const DAY_SECONDS: i64 = 86_400;
 
-mod row {
+pub(super) mod row {
     use sea_orm::entity::prelude::*;
 
     #[sea_orm::model]
@@ -53,8 +57,24 @@ impl TryFrom<row::Model> for Event {
     }
 }
 
+/// The least id of an event at that time or later (RFC 9562 §5.7).
+pub(super) fn first_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(Ord::max(at.0, 0).unsigned_abs()) << 80)
+}
+
 pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
-    let model = row::ActiveModel {
+    insert_all(tx, std::slice::from_ref(event)).await
+}
+
+pub async fn insert_all(tx: &Tx, events: &[Event]) -> Result<()> {
+    if !events.is_empty() {
+        row::Entity::insert_many(events.iter().map(model)).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+fn model(event: &Event) -> row::ActiveModel {
+    row::ActiveModel {
         id: Set(event.id.0),
         at: Set(event.at.0),
         kind: Set(event.kind.name().to_owned()),
@@ -65,9 +85,7 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
         user_agent: Set(event.origin.user_agent.clone()),
         request_id: Set(event.origin.request_id.clone()),
         detail: Set(event.detail.clone()),
-    };
-    row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    }
 }
 
 /// Records what a client that registered itself did, as often in a day as `quotas` allow; further events are logged only.
@@ -76,6 +94,14 @@ pub async fn insert(tx: &Tx, event: &Event) -> Result<()> {
 /// Where the database does not answer.
 pub async fn insert_of_stranger(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
     insert_counted(tx, store, event, &[Kind::RegistrationEvent]).await
+}
+
+/// Records that a user was refused, as often in a day as `quotas` allow; further ones are logged only.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn insert_refusal(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
+    insert_counted(tx, store, event, &[Kind::FailureEvent]).await
 }
 
 /// Records that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
@@ -123,62 +149,80 @@ async fn insert_counted(tx: &Tx, store: &Store, event: &Event, kinds: &[Kind]) -
 pub struct Filter {
     /// One of these; any where there is none.
     pub kinds: Vec<EventKind>,
+    /// The user and the client that they are about.
     pub user: Option<UserId>,
     pub client: Option<ClientId>,
-    /// Part of the detail, or a whole request id, address or client id, or who and what it names.
-    pub text: String,
-    pub named: Named,
+    /// At that time or later.
+    pub since: Option<Timestamp>,
+    /// Before that time.
+    pub until: Option<Timestamp>,
+    /// Older than that event, with which the page before ended.
     pub before: Option<EventId>,
     pub most: u64,
 }
 
-/// Whom and what the text of a filter names.
-#[derive(Clone, Debug, Default)]
-pub struct Named {
-    pub user: Option<UserId>,
-    pub clients: Vec<ClientId>,
-}
-
-impl Named {
-    fn added_to(&self, mut condition: Condition) -> Condition {
-        if let Some(user) = self.user {
-            condition =
-                condition.add(row::Column::UserId.eq(user.0)).add(row::Column::Actor.eq(Actor::User(user).stored()));
-        }
-        for client in &self.clients {
-            condition = condition
-                .add(row::Column::ClientId.eq(client.as_str()))
-                .add(row::Column::Actor.eq(Actor::Client(client.clone()).stored()));
-        }
-        condition
+impl Filter {
+    /// The range of ids in which all events of its time are. It has one upper bound, since SQLite looks up an index by one.
+    pub(super) fn ids(&self) -> Condition {
+        let end = self.until.map(first_id).into_iter().chain(self.before.map(|before| before.0)).min();
+        Condition::all()
+            .add_option(self.since.map(|since| row::Column::Id.gte(first_id(since))))
+            .add_option(end.map(|end| row::Column::Id.lt(end)))
     }
 }
 
-/// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
+/// The newest first, found by an index however many there are.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Event>> {
-    let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
-    if !filter.kinds.is_empty() {
-        query = query.filter(row::Column::Kind.is_in(filter.kinds.iter().map(|kind| kind.name())));
+    let user = filter.user.map(|user| row::Column::UserId.eq(user.0));
+    let client = filter.client.as_ref().map(|client| row::Column::ClientId.eq(client.as_str()));
+    let all = user.into_iter().chain(client).fold(Condition::all(), Condition::add);
+    merged(conn, filter, vec![Criterion { condition: all, has_kind_index: true }]).await
+}
+
+/// A condition, and whether an index has the kind of the event beside its column. Where none has, the engine must not take the
+/// index of the kind alone: it would read every event of that kind.
+pub(super) struct Criterion {
+    pub condition: Condition,
+    pub has_kind_index: bool,
+}
+
+/// The newest of all that meet one of `criteria`, in one statement.
+pub(super) async fn merged<C: ConnectionTrait>(
+    conn: &C,
+    filter: &Filter,
+    criteria: Vec<Criterion>,
+) -> Result<Vec<Event>> {
+    let kinds: Vec<Option<&str>> = match filter.kinds.as_slice() {
+        [] => vec![None],
+        kinds => kinds.iter().map(|kind| Some(kind.name())).collect(),
+    };
+    let mut parts = Vec::new();
+    for Criterion { condition, has_kind_index } in &criteria {
+        for kind in &kinds {
+            let part = row::Entity::find().filter(condition.clone()).filter(filter.ids());
+            let mut part = part.order_by_desc(row::Column::Id);
+            if let Some(kind) = kind {
+                let column = Expr::col((row::Entity, row::Column::Kind));
+                let column = if *has_kind_index { column } else { Expr::expr(Func::lower(column)) };
+                part = part.filter(ExprTrait::eq(column, *kind));
+            }
+            if criteria.len() * kinds.len() == 1 {
+                return part.limit(filter.most).all(conn).await?.into_iter().map(Event::try_from).collect();
+            }
+            // As a subquery, which is where a part of a union may have an order and a limit (SQLite).
+            let part = part.limit(filter.most).into_query();
+            parts.push(Query::select().expr(Expr::cust("*")).from_subquery(part, Alias::new("part")).to_owned());
+        }
     }
-    if let Some(user) = filter.user {
-        query = query.filter(row::Column::UserId.eq(user.0));
+    let mut parts = parts.into_iter();
+    let Some(mut all) = parts.next() else { return Ok(Vec::new()) };
+    for part in parts {
+        // What meets two conditions stands there once.
+        all.union(UnionType::Distinct, part);
     }
-    if let Some(client) = &filter.client {
-        query = query.filter(row::Column::ClientId.eq(client.as_str()));
-    }
-    if !filter.text.is_empty() {
-        let text = filter.text.trim();
-        let text_itself = Condition::any()
-            .add(row::Column::Detail.like(with_part(text)))
-            .add(row::Column::RequestId.eq(text))
-            .add(row::Column::Address.eq(text))
-            .add(row::Column::ClientId.eq(text));
-        query = query.filter(filter.named.added_to(text_itself));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(row::Column::Id.lt(before.0));
-    }
-    query.all(conn).await?.into_iter().map(Event::try_from).collect()
+    all.order_by(Alias::new("id"), Order::Desc).limit(filter.most);
+    let rows = conn.query_all(&all).await?;
+    rows.iter().map(|found| Event::try_from(row::Model::from_query_result(found, "")?)).collect()
 }
 
 /// Returns the time of the `most`-th newest sign-in of a user, if it was after `since`.
@@ -187,9 +231,10 @@ pub async fn sign_in_before(tx: &Tx, user: UserId, most: u32, since: Timestamp) 
         .select_only()
         .column(row::Column::At)
         .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::Id.gte(first_id(since)))
         .filter(row::Column::At.gt(since.0))
         .filter(row::Column::Kind.eq(EventKind::SignedIn.name()))
-        .order_by_desc(row::Column::At)
+        .order_by_desc(row::Column::Id)
         .offset(u64::from(most.saturating_sub(1)))
         .limit(1)
         .into_tuple()
@@ -198,34 +243,6 @@ pub async fn sign_in_before(tx: &Tx, user: UserId, most: u32, since: Timestamp) 
     Ok(found.map(Timestamp))
 }
 
-/// How many events of each of `kinds` there were on each day since `since`, by days since 1970 (UTC). Days without any
-/// are left out.
-pub async fn per_day<C: ConnectionTrait>(
-    conn: &C,
-    kinds: &[EventKind],
-    since: Timestamp,
-) -> Result<Vec<(EventKind, i64, u64)>> {
-    // Both engines divide integers to integers; a constant, because PostgreSQL takes two parameters for two expressions.
-    let day = || Expr::cust("\"at\" / 86400000");
-    let rows: Vec<(String, i64, i64)> = row::Entity::find()
-        .select_only()
-        .column(row::Column::Kind)
-        .expr(day())
-        .expr(row::Column::Id.count())
-        .filter(row::Column::Kind.is_in(kinds.iter().map(|kind| kind.name())))
-        .filter(row::Column::At.gte(since.0))
-        .group_by(row::Column::Kind)
-        .group_by(day())
-        .into_tuple()
-        .all(conn)
-        .await?;
-    let corrupt = || StoreError::Corrupt { table: "event", column: "kind" };
-    let day = |(kind, day, number): (String, i64, i64)| {
-        Ok((EventKind::parse(&kind).ok_or_else(corrupt)?, day, number.unsigned_abs()))
-    };
-    rows.into_iter().map(day).collect()
-}
-
 pub(super) async fn sweep(tx: &Tx, before: Timestamp, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::At.lt(before.0), most).await
+    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::Id.lt(first_id(before)), most).await
 }

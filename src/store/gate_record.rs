@@ -13,7 +13,7 @@ const ROWS: usize = 500;
 const COUNT_HOURS: i64 = 90 * 24;
 const REFUSAL_SECONDS: i64 = 7 * 86_400;
 /// Refusals that are kept at most, whatever strangers send.
-const MOST_REFUSALS: u64 = 100_000;
+const MAX_REFUSALS: u64 = 100_000;
 
 mod count {
     use sea_orm::entity::prelude::*;
@@ -190,6 +190,6 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
 /// The time of the oldest refusal that may stay, where there are more.
 async fn too_many(tx: &Tx) -> Result<Option<i64>> {
     let at = refusal::Column::At;
-    let query = refusal::Entity::find().select_only().column(at).order_by_desc(at).offset(MOST_REFUSALS - 1).limit(1);
+    let query = refusal::Entity::find().select_only().column(at).order_by_desc(at).offset(MAX_REFUSALS - 1).limit(1);
     Ok(query.into_tuple().one(tx.conn()).await?)
 }

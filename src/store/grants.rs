@@ -3,12 +3,14 @@
 //! `rotated_at` is by the database's clock ([`lock_for_update`] reads it): a node whose own clock is off neither ends
 //! families nor lengthens their grace window.
 
+use std::collections::HashSet;
+
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::SelectStatement;
-use sea_orm::{FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Set};
+use sea_orm::sea_query::{IntoColumnRef, SelectStatement};
+use sea_orm::{ExprTrait as _, FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
 use super::database_clock::CLOCK_MARGIN_SECONDS;
-use super::revocations::LONGEST_ACCESS_TOKEN;
+use super::revocations::MAX_ACCESS_TOKEN;
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::grant::{FamilySalt, Grant, Repeats, Superseded};
 use crate::domain::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
@@ -174,6 +176,26 @@ pub(super) fn if_revoked(id: GrantId) -> SelectStatement {
     revoked.select_only().expr(Expr::cust("1")).into_query()
 }
 
+/// A statement that finds when the refresh tokens of a grant expire, whose id is in the column `id` of an outer statement.
+pub(super) fn expiry_of(id: impl IntoColumnRef) -> SelectStatement {
+    let grant = row::Entity::find().filter(Expr::col((row::Entity, row::Column::Id)).equals(id));
+    grant.select_only().column(row::Column::ExpiresAt).into_query()
+}
+
+/// Returns those of `ids` whose refresh tokens are not revoked and have not expired before `time`.
+pub(super) async fn unrevoked_since(tx: &Tx, ids: &[GrantId], time: Timestamp) -> Result<HashSet<GrantId>> {
+    let found: Vec<Uuid> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(row::Column::Revoked.eq(false))
+        .filter(row::Column::ExpiresAt.gte(time.0))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(found.into_iter().map(GrantId).collect())
+}
+
 /// Whose grants end.
 #[derive(Clone, Debug)]
 pub enum Of<'a> {
@@ -230,6 +252,6 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
 
 /// A row stays for as long as a token may live that names the grant: it says that the grant was revoked.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let before = tx.now().plus_seconds(-LONGEST_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
+    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
     delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(before.0), most).await
 }

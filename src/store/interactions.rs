@@ -1,9 +1,9 @@
-//! Authorization requests that wait for a person.
+//! Authorization requests that wait for a person. Next door: [`super::answered_interactions`], those that wait no more.
 
-use sea_orm::Set;
 use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect as _, Set};
 
-use super::{Result, StoreError, Tx, digest, from_json, json, quotas, sweep::delete_some};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::env::Timestamp;
@@ -61,10 +61,14 @@ pub async fn insert(tx: &Tx, interaction: &Interaction) -> Result<()> {
     Ok(())
 }
 
-/// The one that waits under this id and has not expired.
-pub async fn by_id<C: ConnectionTrait>(conn: &C, id: InteractionId, now: Timestamp) -> Result<Option<Interaction>> {
-    let found = row::Entity::find_by_id(id.0).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
-    found.map(Interaction::try_from).transpose()
+/// The one that waits under this id, expired or not.
+pub async fn by_id<C: ConnectionTrait>(conn: &C, id: InteractionId) -> Result<Option<Interaction>> {
+    row::Entity::find_by_id(id.0).one(conn).await?.map(Interaction::try_from).transpose()
+}
+
+/// The same, locked until the transaction ends.
+pub async fn lock_for_update(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> {
+    row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(Interaction::try_from).transpose()
 }
 
 /// Records what has been done; whether the interaction was still there.
@@ -83,10 +87,10 @@ pub async fn delete(tx: &Tx, id: InteractionId) -> Result<()> {
     Ok(())
 }
 
-/// Takes it out; whether it was this call that did, which is what makes an interaction end once.
-pub async fn consume(tx: &Tx, id: InteractionId) -> Result<bool> {
-    quotas::release(tx, id.0).await?;
-    Ok(row::Entity::delete_by_id(id.0).exec(tx.conn()).await?.rows_affected > 0)
+/// Takes it out; nothing where another call has, which is what makes an interaction end once.
+pub async fn consume(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> {
+    let gone = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec_with_returning(tx.conn()).await?;
+    gone.into_iter().next().map(Interaction::try_from).transpose()
 }
 
 /// One that goes some minutes early, by the clock of a fast node, is begun again by its user.

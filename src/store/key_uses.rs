@@ -10,7 +10,7 @@ use crate::domain::ids::ApiKeyId;
 use crate::env::Timestamp;
 
 /// Keys in memory; the use of another one is passed over.
-const MOST: usize = 100_000;
+const MAX_KEYS: usize = 100_000;
 /// Keys in one statement.
 const BATCH: usize = 500;
 
@@ -21,7 +21,7 @@ impl KeyUses {
     /// Remembers that a key was used. Called with keys that there are alone, so that nobody fills it with others.
     pub fn note(&self, key: ApiKeyId, at: Timestamp) {
         if let Ok(mut uses) = self.0.lock()
-            && (uses.len() < MOST || uses.contains_key(&key))
+            && (uses.len() < MAX_KEYS || uses.contains_key(&key))
         {
             let latest = uses.entry(key).or_insert(at);
             *latest = (*latest).max(at);

@@ -7,11 +7,13 @@
 //! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
 
 pub mod access_tokens;
+pub mod answered_interactions;
 pub mod api_keys;
 pub mod apis;
 pub mod authority;
 pub mod authorizations;
 pub mod client_certificates;
+pub mod client_groups;
 pub mod clients;
 pub mod codes;
 mod connect;
@@ -20,6 +22,9 @@ mod database_clock;
 mod database_file;
 pub mod deliveries;
 pub mod device_codes;
+mod error;
+mod event_counts;
+pub mod event_search;
 pub mod events;
 pub mod exclusive;
 pub mod feed;
@@ -27,6 +32,7 @@ mod fingerprint;
 pub mod gate_buckets;
 pub mod gate_record;
 pub mod grants;
+mod groups;
 pub mod initial_access;
 pub mod interactions;
 mod kept;
@@ -38,6 +44,7 @@ pub mod pushed_requests;
 pub mod quotas;
 mod readiness;
 mod reads;
+pub mod refusals;
 pub mod revocations;
 pub mod revoked_tokens;
 mod schema;
@@ -46,135 +53,39 @@ pub mod session_end;
 pub mod session_uses;
 pub mod sessions;
 pub mod settings;
+mod sign_in_names;
 pub mod signature_keys;
 pub mod signing_keys;
 pub mod sweep;
 pub mod throttle;
+mod transaction;
 pub mod used_once;
 pub mod usernames;
 pub mod versions;
 mod writer;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use sea_orm::TransactionTrait;
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub use authority::Authority;
-pub use database_clock::CLOCK_MARGIN_SECONDS;
+pub use database_clock::{CLOCK_MARGIN_SECONDS, DatabaseNow};
+pub use error::{Result, StoreError};
 pub use feed::Change;
 pub use kept::Stripes;
 pub use reads::ReadPool;
 pub use schema::{migrate, sqlite_path};
 /// What reads the database: a pool of connections, or one transaction's.
 pub use sea_orm::ConnectionTrait as Connection;
+pub use transaction::{TransactionError, Tx, Work};
 
 use crate::config::{Config, Quotas};
-use crate::env::{Env, Timestamp};
-
-/// Why something could not be kept or found. Never the answer to a protocol question.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database is out of reach or overloaded: try again.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// It was used by a newer version.
-    #[error("the database is of a newer version of Signet (it has {0}): run that version, or restore a backup")]
-    Newer(String),
-    /// It was made by an older version, and this command does not change that.
-    #[error("the database is of an older version of Signet: run `signet migrate`, or start the server")]
-    Older,
-    /// It is not as the migrations make it.
-    #[error("the database is damaged: {0}; restore a backup, or repair it by hand")]
-    Damaged(String),
-    /// A pooler that gives each transaction or statement another connection.
-    #[error(
-        "the database is behind a connection pooler in transaction or statement mode, in which prepared statements and \
-         notifications do not work: set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL \
-         directly"
-    )]
-    TransactionPooler,
-    /// The row was changed, or was read without its version, since it was read.
-    #[error("somebody else has changed it meanwhile: try again")]
-    Changed,
-    /// A unique value exists already.
-    #[error("that value is taken")]
-    Taken,
-    /// A row that fits no state: somebody else wrote it.
-    #[error("{table}.{column} holds something that no version of Signet wrote")]
-    Corrupt { table: &'static str, column: &'static str },
-}
-
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
-            _ => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// One transaction. What it changes for other nodes it also tells them, by [`Tx::tell`].
-pub struct Tx {
-    conn: DatabaseTransaction,
-    env: Env,
-    at: Timestamp,
-    told: Mutex<Vec<Change>>,
-}
-
-impl Tx {
-    fn new(conn: DatabaseTransaction, env: Env) -> Self {
-        let at = env.now();
-        Self { conn, env, at, told: Mutex::default() }
-    }
-
-    /// For the reading functions, which take a connection.
-    #[must_use]
-    pub const fn conn(&self) -> &DatabaseTransaction {
-        &self.conn
-    }
-
-    /// The clock and randomness of this node.
-    #[must_use]
-    pub const fn env(&self) -> &Env {
-        &self.env
-    }
-
-    /// When it began, by the clock that all its rows carry.
-    #[must_use]
-    pub const fn now(&self) -> Timestamp {
-        self.at
-    }
-
-    /// Appends to the change feed: other nodes follow within a second, this one when the transaction has committed.
-    ///
-    /// The entry's time is now, not the transaction's beginning: what waited for this one's locks began later, and what
-    /// it waited for itself is older.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn tell(&self, change: Change) -> Result<()> {
-        feed::append(&self.conn, self.env.now(), self.env.random(), &change).await?;
-        // What this node has not heard from itself it would hear from nobody in time.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(change);
-        Ok(())
-    }
-
-    fn told(self) -> (DatabaseTransaction, Vec<Change>) {
-        (self.conn, self.told.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// A transaction's work.
-pub trait Work<T>: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static {}
-impl<T, F> Work<T> for F where F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, Result<T>> + Send + 'static {}
+use crate::env::Env;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -188,6 +99,7 @@ struct Inner {
     authority: Authority,
     waiting: used_once::Waiting,
     recorded_uses: session_uses::RecordedUses,
+    day_counts: event_counts::DayCounts,
     readiness: readiness::Readiness,
     quotas: Quotas,
     write_timeout: Duration,
@@ -205,11 +117,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a command: `signet apply` writes a whole document in one transaction.
 const COMMAND_WRITE_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// The error of a transaction that took too long. It may have been committed all the same.
-fn no_answer() -> StoreError {
-    StoreError::Unavailable("no answer in time, and it is not known whether the change was made".to_owned())
-}
 
 impl Store {
     /// Opens the database, applies pending migrations and catches up with the change feed.
@@ -252,6 +159,7 @@ impl Store {
                 authority,
                 waiting: used_once::Waiting::default(),
                 recorded_uses: session_uses::RecordedUses::default(),
+                day_counts: event_counts::DayCounts::default(),
                 readiness: readiness::Readiness::default(),
                 quotas: config.quotas.clone(),
                 write_timeout: match user {
@@ -335,20 +243,58 @@ impl Store {
     /// Runs one transaction and answers when it is durable.
     ///
     /// # Errors
-    /// What `work` fails with, or [`StoreError::Unavailable`] where the database is gone or overloaded.
+    /// What `work` fails with, [`StoreError::Unavailable`] where the database is gone or overloaded and nothing was written,
+    /// or [`StoreError::OutcomeUnknown`].
     pub async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        self.try_write(work).await
+    }
+
+    /// The same for work that can be refused for other reasons than the database's: any error rolls it back.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn try_write<T, E>(&self, work: impl Work<T, E>) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: TransactionError,
+    {
+        let done = self.transact(work).await;
+        let failed = done.as_ref().err().and_then(TransactionError::as_store_error);
+        if matches!(failed, Some(StoreError::Unavailable(_) | StoreError::OutcomeUnknown)) {
+            self.inner.readiness.doubt();
+        }
+        done
+    }
+
+    async fn transact<T, E>(&self, work: impl Work<T, E>) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: TransactionError,
+    {
         let env = &self.inner.env;
         let (value, told) = match &self.inner.engine {
             Engine::Sqlite { writer, .. } => writer.run(env.clone(), work, self.inner.write_timeout).await?,
             Engine::Postgres { pool, .. } => {
+                let committing = AtomicBool::new(false);
                 let run = async {
-                    let tx = Tx::new(pool.pool().begin().await?, env.clone());
+                    let tx = Tx::new(pool.pool().begin().await.map_err(StoreError::from)?, env.clone());
                     let value = work(&tx).await?;
                     let (conn, told) = tx.told();
-                    conn.commit().await?;
-                    Ok::<_, StoreError>((value, told))
+                    committing.store(true, Ordering::Relaxed);
+                    conn.commit().await.map_err(|error| {
+                        tracing::warn!(%error, "a commit has failed: its outcome is not known");
+                        StoreError::OutcomeUnknown
+                    })?;
+                    Ok::<_, E>((value, told))
                 };
-                tokio::time::timeout(self.inner.write_timeout, run).await.map_err(|_| no_answer())??
+                let late = |_| {
+                    if committing.load(Ordering::Relaxed) {
+                        StoreError::OutcomeUnknown
+                    } else {
+                        StoreError::Unavailable("no answer in time".to_owned())
+                    }
+                };
+                tokio::time::timeout(self.inner.write_timeout, run).await.map_err(late)??
             }
         };
         for change in told {
@@ -383,6 +329,15 @@ impl Store {
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
             tracing::warn!("the database does not answer: its connections are dropped without a goodbye");
         }
+    }
+}
+
+/// How many rows an insertion wrote that passes over the rows that are there.
+fn inserted(done: std::result::Result<u64, sea_orm::DbErr>) -> Result<u64> {
+    match done {
+        Ok(rows) => Ok(rows),
+        Err(sea_orm::DbErr::RecordNotInserted) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 

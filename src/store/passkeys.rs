@@ -81,12 +81,13 @@ pub async fn used(tx: &Tx, id: PasskeyId, credential: &str) -> Result<()> {
     Ok(())
 }
 
-/// Renames one of somebody's own; whether it was theirs.
-pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, name: &str) -> Result<bool> {
+/// Renames one of somebody's own that is still called `seen`; whether there was one.
+pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, seen: &str, name: &str) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Name, Expr::value(name))
         .filter(row::Column::Id.eq(id.0))
         .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::Name.eq(seen))
         .exec(tx.conn())
         .await?;
     Ok(done.rows_affected > 0)

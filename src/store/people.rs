@@ -1,17 +1,20 @@
-//! People and the groups they are in. Whoever changes somebody tells every node, before any row is touched: two
+//! People; the groups they are in are next door ([`super::groups`]). Whoever changes somebody tells every node, before any row is touched: two
 //! transactions that each lock rows the other one tells of would wait for each other.
 
 use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, Set};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
 
+pub use super::groups::{
+    all_groups, delete_group, groups_of, groups_of_all, insert_group, join, member_counts, set_groups,
+};
 use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, from_json, json, quotas, usernames, versions, with_part};
+use super::{
+    Change, Result, StoreError, Tx, from_json, groups, json, quotas, sign_in_names, usernames, versions, with_part,
+};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PasswordHash, Person, User, Username};
-use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 
 mod person {
@@ -24,8 +27,6 @@ mod person {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub username: String,
-        /// Of the address that is theirs alone.
-        pub email_folded: Option<String>,
         pub email_unproven: bool,
         #[sea_orm(column_type = "Text")]
         pub profile: String,
@@ -47,36 +48,7 @@ mod person {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-mod group {
-    use sea_orm::entity::prelude::*;
-
-    #[sea_orm::model]
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "person_group")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub name: String,
-        pub created_at: i64,
-    }
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-mod membership {
-    use sea_orm::entity::prelude::*;
-
-    #[sea_orm::model]
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "membership")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub user_id: Uuid,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub group_name: String,
-    }
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-/// Kinds of imported password hashes that are told apart.
+/// Kinds of imported password hashes that are told apart. Where there are more, the cheapest are left out.
 const MAX_WORKS: usize = 32;
 
 impl TryFrom<person::Model> for User {
@@ -106,7 +78,6 @@ fn row(user: &User) -> Result<person::Model> {
     Ok(person::Model {
         id: user.id.0,
         username: user.username.as_str().to_owned(),
-        email_folded: user.own_email().map(Username::folded),
         email_unproven: user.email_unproven,
         profile: json(&user.profile, "person", "profile")?,
         searched: lines.collect::<Vec<_>>().join("\n"),
@@ -121,18 +92,43 @@ fn row(user: &User) -> Result<person::Model> {
     })
 }
 
-pub async fn insert(tx: &Tx, user: &User) -> Result<()> {
-    usernames::take(tx, &user.username).await?;
-    person::Entity::insert(row(user)?.into_active_model()).exec_without_returning(tx.conn()).await?;
-    versions::begin(tx, &Versioned::User(user.id)).await.map(drop)
+/// Writes new users.
+///
+/// # Errors
+/// [`StoreError::NamesTaken`] where another user, or another one of these, signs in with a name of one of them.
+pub async fn insert(tx: &Tx, users: &[User]) -> Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&Username> = users.iter().map(|user| &user.username).collect();
+    usernames::take_all(tx, &names).await?;
+    sign_in_names::add(tx, users).await?;
+    let rows = users.iter().map(|user| Ok(row(user)?.into_active_model())).collect::<Result<Vec<_>>>()?;
+    person::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+    versions::begin_users(tx, &ids).await
 }
 
 /// Writes every column of somebody who exists.
 pub async fn update(tx: &Tx, user: &User) -> Result<()> {
     let row = row(user)?.into_active_model().reset_all();
     changed(tx, user.id).await?;
+    sign_in_names::set(tx, user).await?;
     person::Entity::update_many().set(row).filter(person::Column::Id.eq(user.id.0)).exec(tx.conn()).await?;
     Ok(())
+}
+
+/// Frees the email address of a user who is about to get another one, so that a user of the same transaction can have it.
+pub async fn free_email(tx: &Tx, user: &User) -> Result<()> {
+    match user.own_email() {
+        Some(email) => sign_in_names::free(tx, user.id, &Username::folded(email)).await,
+        None => Ok(()),
+    }
+}
+
+/// Returns which of `names`, folded, another user than `own` signs in with.
+pub async fn taken_names<C: ConnectionTrait>(conn: &C, names: &[&str], own: Option<UserId>) -> Result<Vec<String>> {
+    sign_in_names::taken(conn, names, own).await
 }
 
 async fn changed(tx: &Tx, id: UserId) -> Result<()> {
@@ -151,7 +147,8 @@ pub async fn rehash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash)
     Ok(())
 }
 
-/// Returns one password hash of each kind of work that there is, up to [`MAX_WORKS`], by one look-up in the index each.
+/// Returns one password hash of each kind of work that there is, the costliest first and up to [`MAX_WORKS`], by one look-up
+/// in the index each.
 pub async fn hash_of_each_work<C: ConnectionTrait>(conn: &C) -> Result<Vec<PasswordHash>> {
     let mut found: Vec<(String, PasswordHash)> = Vec::new();
     while found.len() < MAX_WORKS {
@@ -161,10 +158,10 @@ pub async fn hash_of_each_work<C: ConnectionTrait>(conn: &C) -> Result<Vec<Passw
             .column(person::Column::PasswordHash)
             .filter(person::Column::PasswordWork.is_not_null());
         if let Some((last, _)) = found.last() {
-            query = query.filter(person::Column::PasswordWork.gt(last.clone()));
+            query = query.filter(person::Column::PasswordWork.lt(last.clone()));
         }
         let next: Option<(String, String)> =
-            query.order_by_asc(person::Column::PasswordWork).limit(1).into_tuple().one(conn).await?;
+            query.order_by_desc(person::Column::PasswordWork).limit(1).into_tuple().one(conn).await?;
         let Some((work, hash)) = next else { break };
         found.push((work, PasswordHash(hash)));
     }
@@ -174,7 +171,8 @@ pub async fn hash_of_each_work<C: ConnectionTrait>(conn: &C) -> Result<Vec<Passw
 pub async fn delete(tx: &Tx, id: UserId) -> Result<()> {
     changed(tx, id).await?;
     versions::end_user(tx, id).await?;
-    membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
+    sign_in_names::delete_of_user(tx, id).await?;
+    groups::leave_all(tx, id).await?;
     person::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())
 }
@@ -192,6 +190,13 @@ pub async fn as_told<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<
 pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Result<Option<User>> {
     let found = person::Entity::find().filter(person::Column::Username.eq(name.as_str())).one(conn).await?;
     found.map(User::try_from).transpose()
+}
+
+/// Those who have one of these usernames.
+pub async fn by_usernames<C: ConnectionTrait>(conn: &C, names: &[&Username]) -> Result<HashMap<Username, User>> {
+    let names = person::Column::Username.is_in(names.iter().map(|name| name.as_str()));
+    let found = person::Entity::find().filter(names).all(conn).await?;
+    found.into_iter().map(|row| User::try_from(row).map(|user| (user.username.clone(), user))).collect()
 }
 
 /// Those of these users that there are, whom no other transaction changes until this one ends. Locked in the order of their
@@ -225,20 +230,11 @@ pub async fn hold(tx: &Tx, id: UserId, password_as_of: Option<Timestamp>) -> Res
     }))
 }
 
-/// Whoever signs in with this, a username or an email address; a username comes first.
+/// Whoever signs in with this, a username or an email address: no two users share one. By one statement, which takes as
+/// long where there is none.
 pub async fn by_login<C: ConnectionTrait>(conn: &C, typed: &str) -> Result<Option<User>> {
-    let folded = Username::folded(typed);
-    let found = person::Entity::find()
-        .filter(
-            Condition::any()
-                .add(person::Column::Username.eq(folded.clone()))
-                .add(person::Column::EmailFolded.eq(folded.clone())),
-        )
-        .limit(2)
-        .all(conn)
-        .await?;
-    let by_name = found.iter().position(|row| row.username == folded).unwrap_or(0);
-    found.into_iter().nth(by_name).map(User::try_from).transpose()
+    let found = person::Entity::find().filter(person::Column::Id.in_subquery(sign_in_names::owner(typed)));
+    found.one(conn).await?.map(User::try_from).transpose()
 }
 
 /// What a list of people shows.
@@ -272,6 +268,16 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<U
 
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(person::Entity::find().count(conn).await?)
+}
+
+/// Enabled users who are in any of these groups, by username, and how many there are.
+pub async fn in_groups<C: ConnectionTrait>(conn: &C, names: &[String], most: u64) -> Result<(Vec<User>, u64)> {
+    let query = person::Entity::find()
+        .filter(person::Column::Disabled.eq(false))
+        .filter(person::Column::Id.in_subquery(groups::members_of(names)));
+    let count = query.clone().count(conn).await?;
+    let found = query.order_by_asc(person::Column::Username).limit(most).all(conn).await?;
+    Ok((found.into_iter().map(User::try_from).collect::<Result<_>>()?, count))
 }
 
 /// How many are turned off.
@@ -311,69 +317,4 @@ pub async fn other_admins<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<u6
         .filter(person::Column::Id.ne(id.0))
         .count(conn)
         .await?)
-}
-
-pub async fn insert_group(tx: &Tx, name: &str) -> Result<()> {
-    let group = group::ActiveModel { name: Set(name.to_owned()), created_at: Set(tx.now().0) };
-    group::Entity::insert(group).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-pub async fn delete_group(tx: &Tx, name: &str) -> Result<bool> {
-    tx.tell(Change::People(Stripes::all())).await?;
-    membership::Entity::delete_many().filter(membership::Column::GroupName.eq(name)).exec(tx.conn()).await?;
-    Ok(group::Entity::delete_by_id(name).exec(tx.conn()).await?.rows_affected > 0)
-}
-
-pub async fn all_groups<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
-    let groups = group::Entity::find().order_by_asc(group::Column::Name).all(conn).await?;
-    Ok(groups.into_iter().map(|group| group.name).collect())
-}
-
-pub async fn groups_of<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Vec<String>> {
-    Ok(membership::Entity::find()
-        .select_only()
-        .column(membership::Column::GroupName)
-        .filter(membership::Column::UserId.eq(id.0))
-        .order_by_asc(membership::Column::GroupName)
-        .into_tuple()
-        .all(conn)
-        .await?)
-}
-
-/// The groups of each of these people, by one query.
-pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<HashMap<UserId, Vec<String>>> {
-    let members = membership::Entity::find()
-        .filter(membership::Column::UserId.is_in(ids.iter().map(|id| id.0)))
-        .order_by_asc(membership::Column::GroupName)
-        .all(conn)
-        .await?;
-    let mut groups: HashMap<UserId, Vec<String>> = HashMap::new();
-    for member in members {
-        groups.entry(UserId(member.user_id)).or_default().push(member.group_name);
-    }
-    Ok(groups)
-}
-
-/// Makes `groups`, all of which exist, be what somebody is in.
-pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
-    changed(tx, id).await?;
-    membership::Entity::delete_many()
-        .filter(membership::Column::UserId.eq(id.0))
-        .filter(membership::Column::GroupName.is_not_in(groups.iter().cloned()))
-        .exec(tx.conn())
-        .await?;
-    join(tx, id, groups).await
-}
-
-/// Puts somebody new into groups: nobody has heard of them yet.
-pub async fn join(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
-    for name in groups {
-        let member = membership::ActiveModel { user_id: Set(id.0), group_name: Set(name.clone()) };
-        membership::Entity::insert(member)
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(tx.conn())
-            .await?;
-    }
-    Ok(())
 }

@@ -4,16 +4,18 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{ExprTrait as _, Set};
 
-use super::{Result, Store, StoreError, Tx, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, from_json, json, sweep::delete_some};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
+use crate::domain::version::Versions;
 
 /// One that waits for its browser.
 #[derive(Clone, Debug)]
 pub struct PushedRequest {
     pub digest: Digest,
     pub client: ClientId,
-    pub client_version: i64,
+    /// Of the client and the APIs that it was accepted for.
+    pub versions: Versions,
     /// Form-encoded, a request object already opened.
     pub parameters: String,
 }
@@ -28,7 +30,8 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
         pub client_id: String,
-        pub client_version: i64,
+        #[sea_orm(column_type = "Text")]
+        pub versions: String,
         #[sea_orm(column_type = "Text")]
         pub parameters: String,
         pub expires_at: i64,
@@ -41,7 +44,7 @@ pub async fn insert(tx: &Tx, request: &PushedRequest, seconds: i64) -> Result<()
     let model = row::ActiveModel {
         digest: Set(request.digest.0.to_vec()),
         client_id: Set(request.client.as_str().to_owned()),
-        client_version: Set(request.client_version),
+        versions: Set(json(&request.versions, "pushed_request", "versions")?),
         parameters: Set(request.parameters.clone()),
         expires_at: Set(tx.database_time().await?.plus_seconds(seconds).0),
     };
@@ -59,7 +62,7 @@ pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<PushedRe
     Ok(Some(PushedRequest {
         digest: *digest,
         client: ClientId::parse(&row.client_id).map_err(corrupt)?,
-        client_version: row.client_version,
+        versions: from_json(&row.versions, "pushed_request", "versions")?,
         parameters: row.parameters,
     }))
 }

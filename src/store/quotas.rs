@@ -268,6 +268,16 @@ pub async fn release(tx: &Tx, id: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Lets the entry of a row count until `until` only.
+pub async fn shorten(tx: &Tx, id: Uuid, until: Timestamp) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::ExpiresAt, Expr::value(until.plus_seconds(SWEEP_SECONDS).0))
+        .filter(row::Column::Id.eq(id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

@@ -27,6 +27,16 @@ struct Known {
     schema_checked: Option<Instant>,
 }
 
+impl Readiness {
+    /// A write has failed: the next question is answered by a new attempt.
+    pub(super) fn doubt(&self) {
+        // Where an attempt runs, that one will say.
+        if let Ok(mut known) = self.0.try_lock() {
+            known.last = None;
+        }
+    }
+}
+
 impl Store {
     /// Returns once a write has become durable, now or within the last second.
     ///

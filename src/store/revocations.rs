@@ -15,11 +15,11 @@ use crate::domain::version::{Fingerprint, Versioned};
 use crate::env::{Monotonic, Timestamp};
 
 /// The longest life of an access token (`config::lifetimes` and `domain::api` hold it to that), in seconds.
-pub const LONGEST_ACCESS_TOKEN: i64 = 86_400;
+pub const MAX_ACCESS_TOKEN: i64 = 86_400;
 /// Between the end of a transaction and the token that is signed after it, and between two nodes' clocks.
 const MARGIN: i64 = 600;
 /// How far back the feed is read at a start: the clock of the node that wrote an entry may be five minutes slow.
-pub(super) const READ_BACK: i64 = LONGEST_ACCESS_TOKEN + MARGIN + 300;
+pub(super) const READ_BACK: i64 = MAX_ACCESS_TOKEN + MARGIN + 300;
 /// Tokens whose expiry falls into the same so many seconds are forgotten together.
 const BUCKET: i64 = 600;
 
@@ -62,7 +62,7 @@ impl Revocations {
     }
 
     fn remember(&self, of: Fingerprint, version: i64, now: Monotonic) {
-        let forget_at = now.plus_seconds(LONGEST_ACCESS_TOKEN + MARGIN);
+        let forget_at = now.plus_seconds(MAX_ACCESS_TOKEN + MARGIN);
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         let entry = newest.entry(of).or_insert(Entry { version, forget_at });
         *entry = Entry { version: entry.version.max(version), forget_at };
@@ -126,7 +126,7 @@ impl Revocations {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_ACCESS_TOKEN, MARGIN, Revocations};
+    use super::{MARGIN, MAX_ACCESS_TOKEN, Revocations};
     use crate::domain::authorization::{Authorization, Subject};
     use crate::domain::ids::{ClientId, GrantId, UserId};
     use crate::domain::permissions::Permissions;
@@ -163,7 +163,7 @@ mod tests {
         assert!(!revocations.is_active(&Authorization { versions: Versions::default(), ..authorization([9, 9, 9]) }));
         revocations.apply(&Change::Ended(GrantId(uuid::Uuid::from_u128(2)).into()), now);
         assert!(!revocations.is_active(&authorization([9, 9, 9])));
-        let uptime = now.plus_seconds(LONGEST_ACCESS_TOKEN + MARGIN);
+        let uptime = now.plus_seconds(MAX_ACCESS_TOKEN + MARGIN);
         revocations.forget(Timestamp(0), Monotonic(uptime.0 - 1));
         assert!(!revocations.is_active(&authorization([9, 9, 9])));
         revocations.forget(Timestamp(0), uptime);

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
 use sea_orm::{ExprTrait as _, QueryOrder, QuerySelect, Set};
 
-use super::revocations::LONGEST_ACCESS_TOKEN;
+use super::revocations::MAX_ACCESS_TOKEN;
 use super::{Change, Result, StoreError, Tx, sweep::delete_some};
 use crate::domain::ids::GrantId;
 use crate::domain::version::Fingerprint;
@@ -46,7 +46,7 @@ async fn insert_row(tx: &Tx, jti: Fingerprint, expires_at: Timestamp) -> Result<
 
 /// Keeps that a grant has ended of which there is no row to say so.
 pub async fn insert_grant(tx: &Tx, grant: GrantId) -> Result<()> {
-    insert_row(tx, grant.into(), tx.now().plus_seconds(LONGEST_ACCESS_TOKEN)).await.map(drop)
+    insert_row(tx, grant.into(), tx.now().plus_seconds(MAX_ACCESS_TOKEN)).await.map(drop)
 }
 
 /// A statement that finds a row where one of these is revoked.

@@ -6,11 +6,11 @@
 //! and on PostgreSQL two of them that both wrote to it would wait for each other. Next door: [`super::session_end`].
 
 use moka::sync::Cache;
+use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DbErr, Set};
 
-use super::{Result, Tx};
+use super::{Result, Tx, inserted};
 use crate::domain::ids::SessionId;
 
 mod row {
@@ -60,10 +60,7 @@ impl RecordedUses {
 pub async fn record(tx: &Tx, session: SessionId) -> Result<()> {
     let model = row::ActiveModel { session_id: Set(session.0) };
     let again = OnConflict::column(row::Column::SessionId).do_nothing().to_owned();
-    match row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await {
-        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    inserted(row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await).map(drop)
 }
 
 /// Takes out the rows of sessions that end; those of them in which something was issued.

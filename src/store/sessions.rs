@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{IntoColumnRef, Query, SelectStatement};
 use sea_orm::{ExprTrait as _, FromQueryResult as _, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait as _};
 
-use super::{Result, Store, StoreError, Tx, digest};
+use super::{DatabaseNow, Result, Store, StoreError, Tx, digest};
 use crate::domain::authorization::SignInMethod;
 use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::Digest;
@@ -151,13 +151,13 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
 
 /// A statement that finds one row, of an empty text and 1, where the session is there and has not come to its absolute end.
 /// One that only idles is ended by the next sweep.
-pub(super) fn there(id: SessionId, now: Timestamp) -> SelectStatement {
+pub(super) fn there(id: SessionId, now: DatabaseNow) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("CAST('' AS TEXT)"))
         .expr(Expr::cust("CAST(1 AS BIGINT)"))
         .from(row::Entity)
         .and_where(Expr::col((row::Entity, row::Column::Id)).eq(id.0))
-        .and_where(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(now.0))
+        .and_where(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(now))
         .to_owned()
 }
 
@@ -197,6 +197,19 @@ pub(super) fn with_the_id_in(column: impl IntoColumnRef) -> SelectStatement {
         .from(row::Entity)
         .and_where(Expr::col((row::Entity, row::Column::Id)).equals(column))
         .to_owned()
+}
+
+/// Notes that the user has a passkey now: sessions that did not begin with one are not by the strongest method any more, but
+/// for `but`, in which it was added.
+pub async fn demote(tx: &Tx, user: UserId, but: SessionId) -> Result<()> {
+    row::Entity::update_many()
+        .col_expr(row::Column::Strongest, Expr::value(false))
+        .filter(row::Column::UserId.eq(user.0))
+        .filter(row::Column::Id.ne(but.0))
+        .filter(row::Column::PasskeyId.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Deletes one session; what it was, where it was there. A session that ends does so by [`super::session_end`].

@@ -4,8 +4,9 @@ use sea_orm::sea_query::IntoCondition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{
-    Result, Store, Tx, access_tokens, api_keys, codes, device_codes, events, feed, gate_buckets, gate_record, grants,
-    initial_access, interactions, pushed_requests, quotas, revoked_tokens, session_end, throttle, used_once,
+    Result, Store, Tx, access_tokens, answered_interactions, api_keys, codes, device_codes, events, feed, gate_buckets,
+    gate_record, grants, initial_access, interactions, pushed_requests, quotas, refusals, revoked_tokens, session_end,
+    throttle, used_once,
 };
 
 /// Rows of one table in one transaction.
@@ -34,6 +35,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
             Box::pin(async move {
                 Ok(session_end::expired(tx, BATCH).await?
                     + interactions::sweep(tx, BATCH).await?
+                    + answered_interactions::sweep(tx, BATCH).await?
                     + pushed_requests::sweep(tx, BATCH).await?
                     + initial_access::sweep(tx, BATCH).await?
                     + codes::sweep(tx, BATCH).await?
@@ -47,6 +49,7 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
                     + used_once::sweep(tx, BATCH).await?
                     + events::sweep(tx, tx.now().plus_seconds(-event_seconds), BATCH).await?
                     + gate_record::sweep(tx, BATCH).await?
+                    + refusals::sweep(tx, BATCH).await?
                     + gate_buckets::sweep(tx, BATCH).await?
                     + feed::forget_before(tx.conn(), tx.now().plus_seconds(-FEED_SECONDS), BATCH).await?)
             })

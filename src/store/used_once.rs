@@ -12,7 +12,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use tokio::sync::oneshot;
 
-use super::{Result, Store, StoreError, Tx, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, inserted, sweep::delete_some};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -132,15 +132,8 @@ async fn claim_all(tx: &Tx, claims: &[Claim]) -> Result<Vec<[u8; 32]>> {
 /// Uses it; whether this was the first time.
 pub async fn claim(tx: &Tx, digest: &Digest, until: Timestamp) -> Result<bool> {
     let model = row::ActiveModel { digest: Set(digest.0.to_vec()), expires_at: Set(until.0) };
-    let rows = row::Entity::insert(model)
-        .on_conflict(OnConflict::column(row::Column::Digest).do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await;
-    match rows {
-        Ok(rows) => Ok(rows > 0),
-        Err(DbErr::RecordNotInserted) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let unused = OnConflict::column(row::Column::Digest).do_nothing().to_owned();
+    Ok(inserted(row::Entity::insert(model).on_conflict(unused).exec_without_returning(tx.conn()).await)? > 0)
 }
 
 /// Whether it has been used.

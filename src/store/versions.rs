@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait as _, Func, OnConflict, Query};
+use sea_orm::sea_query::{ExprTrait as _, Func, InsertStatement, OnConflict, Query};
 
 use super::{Change, Result, StoreError, Tx};
 use crate::domain::ids::{ClientId, UserId};
@@ -37,25 +37,37 @@ pub(super) mod row {
 /// The version of a user that has been deleted: newer than any that was issued under.
 const GONE: i64 = i64::MAX;
 
-async fn increment(tx: &Tx, of: &Versioned) -> Result<i64> {
+fn incrementing(tx: &Tx, all: impl IntoIterator<Item = Versioned>) -> InsertStatement {
     let version = || Expr::col((row::Entity, row::Column::Version));
     let next = Func::greatest([version().add(1), Expr::col(("excluded", row::Column::Version))]);
     let mut insert = Query::insert();
     insert
         .into_table(row::Entity)
         .columns([row::Column::Subject, row::Column::Version, row::Column::UserId])
-        .values_panic([of.key().into(), tx.database_now().div(1000), of.user().map(|user| user.0).into()])
-        .on_conflict(OnConflict::column(row::Column::Subject).value(row::Column::Version, next).to_owned())
-        .returning_col(row::Column::Version);
+        .on_conflict(OnConflict::column(row::Column::Subject).value(row::Column::Version, next).to_owned());
+    for of in all {
+        let first = Expr::from(tx.database_now()).div(1000);
+        insert.values_panic([of.key().into(), first, of.user().map(|user| user.0).into()]);
+    }
+    insert
+}
+
+async fn increment(tx: &Tx, of: &Versioned) -> Result<i64> {
+    let insert = incrementing(tx, [of.clone()]).returning_col(row::Column::Version).to_owned();
     let row = tx.conn().query_one(&insert).await?;
     let row = row.ok_or_else(|| StoreError::Unavailable("no version was returned".to_owned()))?;
     Ok(row.try_get_by_index(0)?)
 }
 
+/// Begins the versions of new users, whose ids never come back.
+pub(super) async fn begin_users(tx: &Tx, users: &[UserId]) -> Result<()> {
+    tx.conn().execute(&incrementing(tx, users.iter().copied().map(Versioned::User))).await?;
+    Ok(())
+}
+
 /// Begins a new incarnation, above a namesake before it, and returns its first version.
 pub(super) async fn begin(tx: &Tx, of: &Versioned) -> Result<i64> {
-    // The id of a user never comes back.
-    let before = if of.user().is_some() { 0 } else { one(tx.conn(), of).await? };
+    let before = one(tx.conn(), of).await?;
     let version = increment(tx, of).await?;
     if before > 0 {
         tx.tell(Change::Version(of.into(), version)).await?;

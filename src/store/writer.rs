@@ -21,7 +21,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::database_file::DatabaseFile;
-use super::{Change, Result, StoreError, Tx, Work, connect, no_answer};
+use super::{Change, Result, StoreError, TransactionError, Tx, Work, connect};
 use crate::config::DatabaseUrl;
 use crate::env::Env;
 
@@ -57,17 +57,23 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) })
     }
 
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn run<T, E>(
         &self,
         env: Env,
-        work: impl Work<T>,
+        work: impl Work<T, E>,
         timeout: Duration,
-    ) -> Result<(T, Vec<Change>)> {
+    ) -> std::result::Result<(T, Vec<Change>), E>
+    where
+        T: Send + 'static,
+        E: TransactionError,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |batch| Box::pin(in_savepoint(batch, env, work, answer)));
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| StoreError::Unavailable("too many transactions are waiting".into()))?;
-        tokio::time::timeout(timeout, answered).await.map_err(|_| no_answer())?.map_err(|_| stopped())?
+        // What is given up here may still be taken from the queue.
+        let answered = tokio::time::timeout(timeout, answered).await.map_err(|_| StoreError::OutcomeUnknown)?;
+        answered.map_err(|_| not_begun())?
     }
 
     /// Takes no more work and waits until what was queued is durable.
@@ -83,6 +89,11 @@ impl Writer {
 
 fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".into())
+}
+
+fn not_begun() -> StoreError {
+    let text = "no transaction can begin: another process keeps the database locked, or it cannot be written (the log says why)";
+    StoreError::Unavailable(text.into())
 }
 
 async fn work_off(url: &DatabaseUrl, file: &DatabaseFile, first: Connection, mut jobs: mpsc::Receiver<Job>) {
@@ -230,20 +241,24 @@ impl Connection {
     }
 }
 
-async fn in_savepoint<T: Send + 'static>(
+async fn in_savepoint<T, E>(
     batch: &DatabaseTransaction,
     env: Env,
-    work: impl Work<T>,
-    answer: oneshot::Sender<Result<(T, Vec<Change>)>>,
-) -> Done {
+    work: impl Work<T, E>,
+    answer: oneshot::Sender<std::result::Result<(T, Vec<Change>), E>>,
+) -> Done
+where
+    T: Send + 'static,
+    E: TransactionError,
+{
     let (outcome, failure) = match attempt(batch, env, work).await {
         Ok(outcome) => (outcome, None),
-        Err(error) => (Err(StoreError::Unavailable(error.to_string())), Some(error)),
+        Err(error) => (Err(error.of_commit().into()), Some(error)),
     };
     let reply: Reply = Box::new(move |committed| {
         let outcome = match committed {
             Ok(()) => outcome,
-            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+            Err(error) => Err(error.of_commit().into()),
         };
         // The receiver is gone where the caller gave up waiting.
         answer.send(outcome).ok();
@@ -255,7 +270,11 @@ async fn in_savepoint<T: Send + 'static>(
 ///
 /// # Errors
 /// Where the database failed, or the work has panicked somewhere in between.
-async fn attempt<T>(batch: &DatabaseTransaction, env: Env, work: impl Work<T>) -> Result<Result<(T, Vec<Change>)>> {
+async fn attempt<T, E: TransactionError>(
+    batch: &DatabaseTransaction,
+    env: Env,
+    work: impl Work<T, E>,
+) -> Result<std::result::Result<(T, Vec<Change>), E>> {
     let tx = Tx::new(batch.begin().await?, env);
     // A panic in one transaction must not take the writer, and everybody's writes, with it.
     let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
@@ -265,8 +284,10 @@ async fn attempt<T>(batch: &DatabaseTransaction, env: Env, work: impl Work<T>) -
             savepoint.commit().await?;
             Ok(Ok((value, told)))
         }
-        Ok(Err(error @ StoreError::Unavailable(_))) => Err(error),
         Ok(Err(error)) => {
+            if let Some(failed @ StoreError::Unavailable(_)) = error.as_store_error() {
+                return Err(failed.of_commit());
+            }
             savepoint.rollback().await?;
             Ok(Err(error))
         }

@@ -4,17 +4,19 @@
 //! Next door: [`super::account::api_keys`], [`super::console::api_keys`]; `templates/api_key.html`, how all of it looks.
 
 use axum::http::StatusCode;
+use ipnet::IpNet;
 
 use super::console::refused;
 use super::error::PageError;
 use super::extract::{Fields, SignedIn};
 use super::view::{Choice, When};
 use crate::domain::api::Api;
-use crate::domain::api_key::{ApiKey, ApiKeySecret, Owner, network};
+use crate::domain::api_key::{ApiKey, ApiKeySecret, Owner, key_name, network};
 use crate::domain::gate::GateName;
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
-use crate::manage::api_keys::{self as manage, MOST_KEYS, NewKey};
+use crate::manage::FieldError;
+use crate::manage::api_keys::{self as manage, MAX_KEYS, NewKey};
 use crate::store::api_keys::{self as rows, Filter};
 use crate::web::view::visible;
 
@@ -57,6 +59,8 @@ pub struct KeyForm {
     pub expires: Vec<Choice>,
     /// One a line.
     pub allow: String,
+    /// Whether the form asks if the key is really to have no scope.
+    pub asks_without: bool,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
@@ -112,7 +116,7 @@ pub async fn api_at(person: &SignedIn, gate: &GateName) -> Result<Api, PageError
 /// All that somebody has, the newest first.
 pub async fn lines(person: &SignedIn, owner: Owner) -> Result<Vec<KeyLine>, PageError> {
     let (store, now) = (person.app().store(), person.app().env().now());
-    let filter = Filter { owner: Some(owner), most: MOST_KEYS, ..Filter::default() };
+    let filter = Filter { owner: Some(owner), most: MAX_KEYS as u64, ..Filter::default() };
     let keys = rows::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
     let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
     Ok(keys.iter().map(|key| line(key, &apis, now)).collect())
@@ -148,17 +152,25 @@ pub async fn submit(
     api: &Api,
     may_have: impl Fn(&str) -> bool,
 ) -> Result<Made, PageError> {
+    let scopes = boxes(api, may_have, &sent.all("scope"));
+    // A key without a scope opens what no rule asks one for: rarely what somebody wants, so they are asked.
+    let asks_without = !scopes.is_empty() && scopes.iter().all(|scope| !scope.selected);
     let again = |errors| KeyForm {
         name: sent.text("name").to_owned(),
-        scopes: boxes(api, may_have, &sent.all("scope")),
+        scopes,
         expires: ends(sent.text("expires")),
         allow: sent.text("allow").to_owned(),
+        asks_without,
         errors,
     };
-    let new = match read(person, sent, owner, api) {
-        Ok(new) => new,
-        Err((field, text)) => {
-            return Ok(Made::Refused(StatusCode::UNPROCESSABLE_ENTITY, again(vec![(field.to_owned(), text)])));
+    let unasked = (asks_without && sent.text("without_scope") != "true")
+        .then(|| ("scope", "Tick what it may do, or say below that it needs nothing.".to_owned()));
+    let new = match (read(person, sent, owner, api), unasked) {
+        (Ok(new), None) => new,
+        (read, unasked) => {
+            let errors = read.err().into_iter().flatten().chain(unasked);
+            let errors = errors.map(|(field, text)| (field.to_owned(), text)).collect();
+            return Ok(Made::Refused(StatusCode::UNPROCESSABLE_ENTITY, again(errors)));
         }
     };
     match manage::create(&person.app().manager(), &person.by(), new).await {
@@ -170,15 +182,33 @@ pub async fn submit(
     }
 }
 
-fn read(person: &SignedIn, sent: &Fields, owner: Owner, api: &Api) -> Result<NewKey, (&'static str, String)> {
-    let gate = api.gate.clone().ok_or_else(|| ("", "This API has no gate any more.".to_owned()))?;
-    let scopes = sent.all("scope").join(" ");
-    let scopes = Scopes::parse(&scopes).map_err(|problem| ("scope", format!("{problem}.")))?;
-    let days = ENDS.iter().find(|(value, ..)| *value == sent.text("expires"));
-    let (_, _, days) = days.ok_or_else(|| ("expires", "Choose one of these.".to_owned()))?;
+type Wrong = Vec<(&'static str, String)>;
+
+/// What the form asks for, or every field that is wrong.
+fn read(person: &SignedIn, sent: &Fields, owner: Owner, api: &Api) -> Result<NewKey, Wrong> {
+    let mut wrong = Wrong::new();
+    let name = sent.text("name").to_owned();
+    if let Err(problem) = key_name(&name) {
+        wrong.push(("name", FieldError::new("name", problem).sentence()));
+    }
+    let scopes = Scopes::parse(&sent.all("scope").join(" ")).unwrap_or_else(|problem| {
+        wrong.push(("scope", FieldError::new("scope", problem).sentence()));
+        Scopes::default()
+    });
+    let days = ENDS.iter().find(|(value, ..)| *value == sent.text("expires")).map(|(_, _, days)| *days);
+    if days.is_none() {
+        wrong.push(("expires", "Choose one of these.".to_owned()));
+    }
     let networks = sent.text("allow").split([',', '\n']).map(str::trim).filter(|line| !line.is_empty()).map(network);
-    let networks = networks.collect::<Result<_, _>>().map_err(|problem| ("allow", format!("{problem}.")))?;
+    let networks: Vec<IpNet> = networks.collect::<Result<_, _>>().unwrap_or_else(|problem| {
+        wrong.push(("allow", FieldError::new("allow", problem).sentence()));
+        Vec::new()
+    });
+    let Some(gate) = api.gate.clone() else { return Err(vec![("", "This API has no gate any more.".to_owned())]) };
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let now = person.app().env().now();
-    let expires_at = days.map(|days| now.plus_seconds(days * 86_400));
-    Ok(NewKey { owner, gate, name: sent.text("name").to_owned(), scopes, expires_at, networks })
+    let expires_at = days.flatten().map(|days| now.plus_seconds(days * 86_400));
+    Ok(NewKey { owner, gate, name, scopes, expires_at, networks })
 }

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq as _;
 use crate::app::App;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
+use crate::domain::user::Username;
 use crate::keys::master::Purpose;
 
 const KNOWN_PEOPLE: usize = 8;
@@ -22,6 +23,19 @@ const YEAR_SECONDS: i64 = 31_536_000;
 pub struct Browser {
     id: [u8; 16],
     known: Vec<String>,
+    /// Whether the request came without our cookie: it is the first one, or the browser keeps none.
+    pub is_new: bool,
+}
+
+/// What the token in a form says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormToken {
+    /// The page was shown in this browser, and in the session that it has now.
+    Current,
+    /// The page was shown in this browser, in another session or in none. Enough for a form that signs somebody in.
+    Stale,
+    /// No page of this browser has it.
+    Unknown,
 }
 
 impl Browser {
@@ -30,18 +44,37 @@ impl Browser {
         Digest(app.provider.master.mac(Purpose::Browser, &[b"interaction", &self.id]))
     }
 
+    /// Stands for the creation of an account by `page` in this browser, so that a form that is sent twice is recognised.
+    pub fn creation(&self, app: &App, page: &str, username: &str) -> Digest {
+        let username = Username::folded(username);
+        Digest(
+            app.provider.master.mac(Purpose::Browser, &[b"creation", &self.id, page.as_bytes(), username.as_bytes()]),
+        )
+    }
+
     pub fn name(&self) -> String {
         base64url(&self.id)
     }
 
-    /// The token in this browser's forms; another one in each session.
+    /// The token in this browser's forms: one half says which browser was shown the page, the other one in which session.
     pub fn form_token(&self, app: &App, session: Option<SessionId>) -> String {
+        let half = |of: &[u8]| base64url(&app.provider.master.mac(Purpose::Form, &[&self.id, of]));
         let session = session.map(|id| id.to_string()).unwrap_or_default();
-        base64url(&app.provider.master.mac(Purpose::Form, &[&self.id, session.as_bytes()]))
+        format!("{}.{}", half(b"browser"), half(session.as_bytes()))
     }
 
-    pub fn owns(&self, app: &App, session: Option<SessionId>, token: &str) -> bool {
-        self.form_token(app, session).as_bytes().ct_eq(token.as_bytes()).into()
+    pub fn judge(&self, app: &App, session: Option<SessionId>, token: &str) -> FormToken {
+        let ours = self.form_token(app, session);
+        let is_same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
+        let is_of_browser = match (ours.split_once('.'), token.split_once('.')) {
+            (Some((ours, _)), Some((theirs, _))) => is_same(ours, theirs),
+            _ => false,
+        };
+        match is_of_browser {
+            true if is_same(&ours, token) => FormToken::Current,
+            true => FormToken::Stale,
+            false => FormToken::Unknown,
+        }
     }
 
     fn tag(&self, app: &App, user: UserId) -> String {
@@ -63,8 +96,12 @@ impl Browser {
     }
 }
 
+/// Cookies have no ports (RFC 6265 §8.5): the port of an issuer that has one stands in the name, so that two servers on one
+/// host do not sign each other's users out.
 pub(super) fn cookie_name(app: &App, name: &str) -> String {
-    if app.config.secure() { format!("__Host-signet-{name}") } else { format!("signet-{name}") }
+    let prefix = if app.config.secure() { "__Host-" } else { "" };
+    let port = app.config.issuer.port().map(|port| format!("{port}-")).unwrap_or_default();
+    format!("{prefix}signet-{port}{name}")
 }
 
 /// A cookie of ours for `seconds`; none of them is for scripts (but `session_state`'s), and none leaves the host.
@@ -93,7 +130,12 @@ fn read(app: &App, headers: &HeaderMap) -> Option<Browser> {
     }
     let known = value(headers, &cookie_name(app, "known")).unwrap_or_default();
     let known = known.split('.').filter(|tag| !tag.is_empty()).take(KNOWN_PEOPLE).map(ToOwned::to_owned).collect();
-    Some(Browser { id, known })
+    Some(Browser { id, known, is_new: false })
+}
+
+/// Whether the request has a cookie that we gave to a browser. `SameSite=Lax` keeps it out of forms of other sites.
+pub(super) fn has_cookie(app: &App, headers: &HeaderMap) -> bool {
+    read(app, headers).is_some()
 }
 
 /// Takes cookies that are not ASCII out of the request: ours all are, and what another app on this host has set must not
@@ -114,10 +156,9 @@ fn drop_unreadable(headers: &mut HeaderMap) {
 /// Gives every request to a page its [`Browser`], and a new browser its cookie.
 pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     drop_unreadable(request.headers_mut());
-    let (browser, is_new) = match read(&app, request.headers()) {
-        Some(browser) => (browser, false),
-        None => (Browser { id: app.env().random(), known: Vec::new() }, true),
-    };
+    let new = || Browser { id: app.env().random(), known: Vec::new(), is_new: true };
+    let browser = read(&app, request.headers()).unwrap_or_else(new);
+    let is_new = browser.is_new;
     let mac = app.provider.master.mac(Purpose::Browser, &[b"cookie", &browser.id]);
     let set = cookie(&app, "browser", &format!("{}.{}", base64url(&browser.id), base64url(&mac)), YEAR_SECONDS);
     request.extensions_mut().insert(browser);

@@ -1,4 +1,5 @@
-//! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person. Logged here, once.
+//! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person.
+//! Next door: [`super::refused`], which logs and records it.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -8,10 +9,14 @@ use serde_json::json;
 
 use super::extract::origin;
 use super::pages::views::ErrorPage;
+use super::refused::Refused;
 use super::urls::GATE_SESSION;
-use super::view::{Chrome, When};
+use super::view::{Chrome, When, visible};
 use crate::app::App;
+use crate::config::Issuer;
+use crate::domain::client::Client;
 use crate::domain::event::Origin;
+use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
 use crate::identity::throttle::TooMany;
 use crate::manage::ManageError;
@@ -19,26 +24,6 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 
 fn status(error: &OAuthError) -> StatusCode {
     StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn log(error: &OAuthError) {
-    let (code, cause) = (error.code.as_str(), error.cause.as_deref().unwrap_or_default());
-    if status(error).is_server_error() {
-        tracing::error!(error = code, cause, description = %error.description, "refused");
-    } else {
-        tracing::warn!(error = code, cause, description = %error.description, "refused");
-    }
-}
-
-/// A refusal that goes back to the app. That somebody is not signed in, or says no, is no fault of anybody's.
-pub fn log_returned(error: &OAuthError) {
-    let (code, cause) = (error.code.as_str(), error.cause.as_deref().unwrap_or_default());
-    match error.code {
-        ErrorCode::LoginRequired | ErrorCode::ConsentRequired | ErrorCode::AccessDenied => {
-            tracing::info!(error = code, cause, "sent back to the app");
-        }
-        _ => tracing::warn!(error = code, cause, description = %error.description, "sent back to the app"),
-    }
 }
 
 /// For programs.
@@ -111,7 +96,6 @@ impl From<OAuthError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        log(&self.error);
         let challenge = self.challenge();
         let (code, description) = (self.error.code.as_str(), &self.error.description);
         let body = Json(json!({ "error": code, "error_description": description }));
@@ -122,6 +106,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after.or(retry_after(response.status())) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(Refused { error: self.error, returned: false });
         response
     }
 }
@@ -129,9 +114,44 @@ impl IntoResponse for ApiError {
 /// For people.
 pub struct PageError {
     app: App,
-    request_id: String,
     what: What,
     chrome: fn(&App) -> Chrome,
+    shown: Box<Shown>,
+}
+
+/// What the page shows beside the error.
+struct Shown {
+    request_id: String,
+    title: Option<&'static str>,
+    /// The app that the page is about.
+    about: Option<String>,
+    ways: Vec<Way>,
+}
+
+/// A way on from a page, as a button.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub label: String,
+    pub href: String,
+    /// Of the link.
+    pub id: &'static str,
+}
+
+impl Way {
+    /// To a page of ours.
+    pub fn new(label: impl Into<String>, href: impl Into<String>) -> Self {
+        Self { label: label.into(), href: href.into(), id: "" }
+    }
+
+    /// Back to an app, at an address that it has registered: where a sign-in begins (OpenID Connect Core §4), its home page,
+    /// or the site of its redirect URI. No address of a request is ever one.
+    pub fn to_app(client: &Client, issuer: &Issuer) -> Option<Self> {
+        let begins = client.meta.initiate_login_uri.as_ref().map(|uri| uri.with(&[("iss", issuer.as_str())]));
+        let home = client.meta.client_uri.as_ref().map(|page| page.as_str().to_owned());
+        let href = begins.or(home).or_else(|| client.meta.redirect_uris.iter().find_map(RedirectUri::site))?;
+        let label = format!("Go back to {}", visible(client.shown_name()));
+        (!client.disabled).then_some(Self { label, href, id: "back-to-app" })
+    }
 }
 
 enum What {
@@ -151,7 +171,41 @@ impl PageError {
     }
 
     fn of(app: &App, origin: &Origin, what: What) -> Self {
-        Self { app: app.clone(), request_id: origin.request_id.clone(), what, chrome: Chrome::of }
+        let request_id = origin.request_id.clone();
+        let shown = Box::new(Shown { request_id, title: None, about: None, ways: Vec::new() });
+        Self { app: app.clone(), what, chrome: Chrome::of, shown }
+    }
+
+    /// Says what happened in other words than those of its code.
+    #[must_use]
+    pub fn titled(mut self, title: &'static str) -> Self {
+        self.shown.title = Some(title);
+        self
+    }
+
+    /// Adds a way on; the first one is the best.
+    #[must_use]
+    pub fn with_way(mut self, way: Way) -> Self {
+        self.shown.ways.push(way);
+        self
+    }
+
+    /// With these ways on and no others.
+    #[must_use]
+    pub fn with_ways(mut self, ways: Vec<Way>) -> Self {
+        self.shown.ways = ways;
+        self
+    }
+
+    /// About that app, and with the way back to it before any other.
+    #[must_use]
+    pub fn about(mut self, client: &Client) -> Self {
+        self.shown.about = Some(visible(client.shown_name()));
+        // Anybody could put a link of their own on this page otherwise.
+        if let Some(way) = Way::to_app(client, &self.app.config.issuer).filter(|_| client.is_verified()) {
+            self.shown.ways.insert(0, way);
+        }
+        self
     }
 
     /// The same for a page on the host of an app behind a gate.
@@ -178,6 +232,20 @@ fn retry_after(status: StatusCode) -> Option<i64> {
     }
 }
 
+/// What happened, as a heading.
+const fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::AccessDenied => "You don’t have access",
+        ErrorCode::TooManyRequests => "Too many requests",
+        ErrorCode::TemporarilyUnavailable => "Not available right now",
+        ErrorCode::ServerError => "Something went wrong here",
+        ErrorCode::RequestTimeout => "The page was sent too slowly",
+        ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient => "The app may not sign you in here",
+        ErrorCode::UnmetAuthenticationRequirements => "A stronger sign-in is needed",
+        _ => "The request isn’t valid",
+    }
+}
+
 /// What the person can do now.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
@@ -193,33 +261,44 @@ fn hint(status: StatusCode) -> Option<&'static str> {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
+        let mut refused = None;
         let (status, code, title, description) = match self.what {
             What::Refused(error) => {
-                log(&error);
+                refused = Some(Refused { error: error.clone(), returned: false });
                 let status = match status(&error) {
                     // A browser has no use for 401 without a challenge; the page is the answer.
                     StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
                     status => status,
                 };
-                (status, error.code.as_str(), "This can’t go on", error.description.into_owned())
+                (status, error.code.as_str(), title(error.code), error.description.into_owned())
             }
             What::NotFound(text) => {
                 tracing::warn!(error = "not_found", description = text, "refused");
                 (StatusCode::NOT_FOUND, "not_found", "There is nothing here", text.to_owned())
             }
         };
+        let chrome = (self.chrome)(&self.app);
+        let mut ways = self.shown.ways;
+        if ways.is_empty() {
+            ways.push(Way::new("Go to the front page", chrome.home.clone()));
+        }
         let page = ErrorPage {
-            chrome: (self.chrome)(&self.app),
+            chrome,
             code: code.to_owned(),
-            title: title.to_owned(),
+            title: self.shown.title.unwrap_or(title).to_owned(),
+            about: self.shown.about,
+            ways,
             description,
-            request_id: self.request_id,
+            request_id: self.shown.request_id,
             time: When::new(self.app.env().now().date()),
             hint: hint(status),
         };
         let mut response = (status, render(&page)).into_response();
         if let Some(seconds) = retry_after(status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(refused) = refused {
+            response.extensions_mut().insert(refused);
         }
         response
     }

@@ -8,8 +8,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::extract::{RequestId, unreadable};
+use super::extract::{RequestId, caller_of, unreadable};
 use super::limits::HeadersTooLarge;
+use super::refused::{self, NamedClient};
 use super::urls::{GATE, STATIC};
 use crate::app::App;
 
@@ -19,6 +20,9 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
                    font-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// For the one page that apps put into a frame of theirs, whoever they are.
 const FRAMED_CSP: &str = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors *";
+
+/// The header that has the id of a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Said by an answer that may stand in a frame of somebody else's page.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +44,9 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.env().uuid().simple().to_string();
+    let client = NamedClient::default();
     request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(client.clone());
     // The path alone: queries carry codes, hints and states. Of the highest level, so that no setting of the log's level
     // takes the request's id from what is still said.
     let were_headers_dropped = request.extensions().get::<HeadersTooLarge>().is_some();
@@ -49,11 +55,19 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     if let Some((proxy, value)) = unreadable(request.extensions(), request.headers(), &app.config.trusted_proxies) {
         span.in_scope(|| app.unreadable_addresses.report(app.store(), proxy, &value));
     }
+    let asked = refused::Asked {
+        id: id.clone(),
+        method: method.clone(),
+        uri: request.uri().clone(),
+        address: caller_of(request.extensions(), request.headers(), &app.config.trusted_proxies),
+        client,
+    };
     #[expect(clippy::disallowed_methods, reason = "how long an answer took is measured, and nothing decided by it")]
     let began = std::time::Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, ms) = (response.status().as_u16(), u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     span.in_scope(|| {
+        refused::report(&app, asked, &response);
         if is_routine(&path) {
             tracing::debug!(status, ms, "answered");
         } else {
@@ -82,7 +96,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
-        headers.insert("x-request-id", value);
+        headers.insert(REQUEST_ID, value);
     }
     response
 }

@@ -1,4 +1,4 @@
-//! What no request gets past, whoever it is for: a header block over 16 KiB or 100 fields (RFC 6585 §5), no Host or two (RFC 9112
+//! What no request gets past, whoever it is for: a header block over 48 KiB (HTTP/2: 30 KiB) or 100 fields (RFC 6585 §5), no Host or two (RFC 9112
 //! §3.2), a method that the path does not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
 //!
 //! Next door: `server::listen`, which stops reading what is larger or slower still; `extract::body`, bodies.
@@ -17,12 +17,18 @@ use crate::app::App;
 use crate::domain::event::Origin;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
-const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// The query may hold an ID token of 16 KiB as a hint, and `state`, `nonce` and `login_hint` of 8 KiB each.
+const MAX_HEADER_BYTES: usize = 48 * 1024;
+/// The same over HTTP/2 where no trusted proxy sends them: a field may be one byte there and take seventy in memory
+/// (`server::connection`). Longer requests are sent by POST.
+const MAX_HTTP2_HEADER_BYTES: usize = 30 * 1024;
+const HEADERS_TOO_LARGE: &str = "The address or the headers of the request are too long. The likely cause is too many or too \
+                                 large cookies: delete the cookies of this site, then try again.";
 /// Header fields of a request that no trusted proxy sends. Browsers send about twenty, beside a field for each cookie (RFC
 /// 9113 §8.2.3), which do not count.
 const MAX_HEADER_FIELDS: usize = 100;
 /// The store gives up sooner; what takes longer hangs.
-const WHOLE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +53,21 @@ impl Face {
     fn refuse(self, app: &App, asker: &Origin, status: StatusCode, error: OAuthError) -> Response {
         let mut response = match self {
             Self::Program => ApiError::from(error).into_response(),
-            Self::Person => PageError::new(app, asker, error).into_response(),
-            Self::PersonAtApp => PageError::new(app, asker, error).on_apps_host().into_response(),
+            Self::Person => titled(PageError::new(app, asker, error), status).into_response(),
+            Self::PersonAtApp => titled(PageError::new(app, asker, error).on_apps_host(), status).into_response(),
         };
         *response.status_mut() = status;
         response
+    }
+}
+
+/// What happened, for statuses that no error code of OAuth stands for.
+fn titled(page: PageError, status: StatusCode) -> PageError {
+    match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => page.titled("Your browser sent too much at once"),
+        StatusCode::METHOD_NOT_ALLOWED => page.titled("This page can’t be opened like that"),
+        StatusCode::BAD_REQUEST => page.titled("Your browser’s request is incomplete"),
+        _ => page,
     }
 }
 
@@ -60,9 +76,10 @@ impl Face {
 pub struct HeadersTooLarge;
 
 /// Returns whether a request that no trusted proxy sends is refused for its headers.
-pub fn are_headers_too_large(uri: &Uri, headers: &HeaderMap) -> bool {
+pub fn are_headers_too_large(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
+    let max = if version == Version::HTTP_2 { MAX_HTTP2_HEADER_BYTES } else { MAX_HEADER_BYTES };
     headers.len() - headers.get_all(header::COOKIE).iter().count() > MAX_HEADER_FIELDS
-        || header_bytes(uri, headers) > MOST_HEADER_BYTES
+        || header_bytes(uri, headers) > max
 }
 
 /// The request line and the fields, as they were sent (RFC 9112 §2.1).
@@ -75,8 +92,8 @@ pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, nex
     let (parts, body) = request.into_parts();
     let asker = face.asker(&app, &parts);
     let were_dropped = parts.extensions.get::<HeadersTooLarge>().is_some();
-    if were_dropped || header_bytes(&parts.uri, &parts.headers) > MOST_HEADER_BYTES {
-        let error = OAuthError::new(ErrorCode::InvalidRequest, "The address or the headers are too long.");
+    if were_dropped || header_bytes(&parts.uri, &parts.headers) > MAX_HEADER_BYTES {
+        let error = OAuthError::new(ErrorCode::InvalidRequest, HEADERS_TOO_LARGE);
         return face.refuse(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
     }
     // RFC 9112 §3.2: refused, whatever else it says.
@@ -85,7 +102,7 @@ pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, nex
         return face.refuse(&app, &asker, StatusCode::BAD_REQUEST, error);
     }
     let answer = next.run(Request::from_parts(parts, body));
-    if let Ok(response) = tokio::time::timeout(WHOLE, answer).await {
+    if let Ok(response) = tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
         return response;
     }
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");

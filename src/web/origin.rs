@@ -9,17 +9,46 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::browser;
 use crate::app::App;
 
-/// Whether the request comes from one of our own pages, or does not say.
-pub(super) fn is_own(headers: &HeaderMap, app: &App) -> bool {
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Provenance {
+    /// One of our own pages.
+    Own,
+    /// The browser does not say, or hides it (`Origin: null`: a privacy extension, a referrer policy): the form's token,
+    /// which only our own pages have, decides.
+    Unknown,
+    /// A page of this server, opened at another address than the issuer's.
+    OtherAddress,
+    Foreign,
+}
+
+pub(super) fn provenance(headers: &HeaderMap, app: &App) -> Provenance {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
-    // `null` is what a browser says of a page whose referrer policy hides where it is.
-    let same_origin = text("origin").is_none_or(|origin| {
-        origin == app.config.issuer.origin() || (origin == "null" && text("sec-fetch-site") == Some("same-origin"))
-    });
-    same_site && same_origin
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some("same-origin"), None | Some("null")) | (Some("none"), None) => Provenance::Own,
+        (None, None | Some("null")) => Provenance::Unknown,
+        (Some("same-origin" | "none") | None, Some(origin)) if origin == app.config.issuer.origin() => Provenance::Own,
+        (Some("same-origin"), Some(_)) => Provenance::OtherAddress,
+        _ => Provenance::Foreign,
+    }
+}
+
+/// Whether the request may come from one of our own pages: it does, or does not say.
+pub(super) fn may_be_own(headers: &HeaderMap, app: &App) -> bool {
+    matches!(provenance(headers, app), Provenance::Own | Provenance::Unknown)
+}
+
+/// Whether the request comes from one of our own pages, or from a program that is no browser. A browser that hides where it
+/// comes from may have left its cookies out.
+pub(super) fn is_own(headers: &HeaderMap, app: &App) -> bool {
+    match provenance(headers, app) {
+        Provenance::Own => true,
+        Provenance::Unknown => !headers.contains_key(header::ORIGIN),
+        Provenance::OtherAddress | Provenance::Foreign => false,
+    }
 }
 
 /// Whether the browser leaves its `SameSite=Lax` cookies out of the request (RFC 6265bis §5.6.7.1): one that another site
@@ -30,7 +59,13 @@ fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &App) -> bool {
         let is_navigation = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
         says("sec-fetch-site", "cross-site") && !is_navigation
     } else {
-        !is_own(headers, app)
+        match provenance(headers, app) {
+            Provenance::Own => false,
+            // A browser that hides where it comes from, and has our cookie with it, was not sent by another site.
+            Provenance::Unknown => says("origin", "null") && !browser::has_cookie(app, headers),
+            // Another host of the same site has those cookies with it.
+            Provenance::OtherAddress | Provenance::Foreign => !says("sec-fetch-site", "same-site"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every route, grouped by who asks: programs, anybody (public documents), people's browsers, proxies.
 
+use std::time::Duration;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -8,27 +10,37 @@ use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use super::extract::MAX_FORM_BYTES;
 use super::limits::{self, Face};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
-use super::pages::{consent, device, device_qr, home, login, logout, passkey, select_account, setup, sign_up};
-use super::urls::{
-    DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SETUP, SIGN_UP, STATIC,
+use super::pages::{
+    consent, device, device_qr, home, login, logout, not_admitted, passkey, select_account, setup, sign_up,
 };
-use super::{account, browser, console, error, flash, gate, layers, logo, origin, session_state, sessions, statics};
+use super::urls::{
+    DEVICE, DEVICE_QR, ENDPOINTS, GATE, GATE_SESSION, GATE_SIGN_IN, LOGIN, PROTECTED_RESOURCE, SECURITY_TXT, SETUP,
+    SIGN_UP, STATIC,
+};
+use super::{
+    account, browser, console, error, flash, gate, layers, logo, origin, session_state, sessions, statics, well_known,
+};
 use crate::app::App;
 
-const MOST_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// For how long a browser need not ask again what a page may send (Fetch §4.8); Chromium keeps it no longer.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
 pub fn router(app: &App) -> Router {
     // Apps in browsers call these from their own pages; none of them looks at a cookie.
+    // Without credentials a header gives a page nothing that a program has not, so that any may be sent: libraries add
+    // `mcp-protocol-version`, `traceparent` and others.
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::WWW_AUTHENTICATE]);
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, layers::REQUEST_ID])
+        .max_age(PREFLIGHT_MAX_AGE);
 
     let back_channel = Router::new()
         .route(ENDPOINTS.token, post(token::token))
@@ -47,6 +59,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.jwks, get(documents::jwks))
         .route(PROTECTED_RESOURCE, get(documents::protected_resource))
         .route("/.well-known/oauth-protected-resource/{*path}", get(documents::protected_resource_below))
+        .route("/.well-known/passkey-endpoints", get(well_known::passkey_endpoints))
         .route(DEVICE_QR, get(device_qr::show));
     let documents = limited(app, Face::Program, documents).layer(Extension(documents::Prepared::default())).layer(cors);
 
@@ -64,6 +77,7 @@ pub fn router(app: &App) -> Router {
         .route("/signup/{id}", get(sign_up::for_app).post(sign_up::submit_for_app))
         .route("/consent/{id}", get(consent::show).post(consent::submit))
         .route("/select-account/{id}", get(select_account::show).post(select_account::submit))
+        .route("/not-allowed/{id}", get(not_admitted::show).post(not_admitted::submit))
         .route(DEVICE, get(device::ask).post(device::typed))
         .route("/device/{ticket}", get(device::confirm).post(device::decide))
         .route(ENDPOINTS.end_session, get(logout::show).post(logout::submit))
@@ -93,6 +107,9 @@ pub fn router(app: &App) -> Router {
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/logo/{client_id}", get(logo::show))
+        .route("/.well-known/change-password", get(well_known::change_password))
+        .route(SECURITY_TXT, get(well_known::security_txt))
+        .route("/favicon.ico", get(statics::favicon))
         .route(&format!("{STATIC}/{{name}}"), files.clone())
         .route(&format!("{GATE_SESSION}/{{gate}}{STATIC}/{{name}}"), files);
     let operation = limited(app, Face::Program, operation);
@@ -112,7 +129,7 @@ pub fn router(app: &App) -> Router {
         .merge(operation)
         .merge(gate)
         .fallback(error::nowhere)
-        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), origin::layer))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), layers::around))

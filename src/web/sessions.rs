@@ -13,7 +13,9 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Error, Id, Record};
 use tower_sessions::session_store::{self, SessionStore};
 use tower_sessions::{Expiry, SessionManagerLayer};
+use uuid::Uuid;
 
+use super::browser::cookie_name;
 use crate::app::App;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::ids::{PasskeyId, SessionId, UserId};
@@ -21,6 +23,7 @@ use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
 use crate::env::{Env, Timestamp};
 use crate::identity::session::{idle_end, idle_seconds};
+use crate::keys::master::Purpose;
 use crate::store::{Store, StoreError, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
@@ -105,6 +108,14 @@ pub fn digest(id: &Id) -> Digest {
     SecretKind::Session.digest(&id.to_string())
 }
 
+/// The value for the cookie of a session that began for an interaction. Nobody but us can compute it from the nonce.
+pub fn cookie_of(app: &App, nonce: Uuid) -> Id {
+    let mac = app.provider.master.mac(Purpose::Browser, &[b"session", nonce.as_bytes()]);
+    let mut value = [0; 16];
+    value.copy_from_slice(mac.split_at(16).0);
+    Id(i128::from_le_bytes(value))
+}
+
 /// A new value for the cookie of a session.
 pub fn new_cookie(env: &Env) -> Id {
     Id(i128::from_le_bytes(env.random()))
@@ -184,10 +195,9 @@ fn expiry(carried: &Carried) -> Expiry {
 
 /// The layer for everything that people's browsers ask.
 pub fn layer(app: &App) -> SessionManagerLayer<Sessions> {
-    let secure = app.config.secure();
     SessionManagerLayer::new(Sessions(app.store().clone()))
-        .with_name(if secure { "__Host-signet-session" } else { "signet-session" })
-        .with_secure(secure)
+        .with_name(cookie_name(app, "session"))
+        .with_secure(app.config.secure())
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")

@@ -1,15 +1,20 @@
 //! Beginning and ending a browser session, and the cookie that goes with it: its value changes at every sign-in and at
 //! every new password. Next door: [`crate::identity::session`], which decides.
 
-use super::error::PageError;
+use uuid::Uuid;
+
+use super::error::{PageError, Way};
 use super::extract::Visitor;
 use super::sessions;
+use super::urls;
+use crate::domain::ids::InteractionId;
 use crate::domain::participant::Participant;
+use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 pub use crate::identity::session::Proof;
-use crate::identity::session::{self, SessionError, SignIn};
+use crate::identity::session::{self, ForInteraction, SessionError, SignIn};
 use crate::identity::throttle::TooMany;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
@@ -17,17 +22,35 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remembered: bool) -> Result<Session, PageError> {
     let app = &visitor.app;
     let cookie = sessions::new_cookie(app.env());
-    let sign_in = SignIn {
-        proof,
-        digest: sessions::digest(&cookie),
-        before: visitor.session.clone(),
-        remembered,
-        origin: visitor.origin.clone(),
-    };
+    let sign_in = sign_in(visitor, proof, remembered, sessions::digest(&cookie));
     let begun = session::begin(app.store(), &app.config.lifetimes, user, sign_in).await;
     let begun = begun.map_err(|error| visitor.error(refusal(app.env().now(), error)))?;
     sessions::carry(&visitor.tower, cookie, begun.clone()).await.map_err(|error| broken(visitor, &error))?;
     Ok(begun)
+}
+
+/// The same for an interaction of this browser: a form that is sent twice gets the same cookie twice.
+pub async fn begin_for(
+    visitor: &Visitor,
+    user: &User,
+    proof: Proof,
+    remembered: bool,
+    id: InteractionId,
+) -> Result<(), PageError> {
+    let app = &visitor.app;
+    let nonce = Uuid::from_bytes(app.env().random());
+    let sign_in = sign_in(visitor, proof, remembered, sessions::digest(&sessions::cookie_of(app, nonce)));
+    let interaction = ForInteraction { id, nonce };
+    let begun = session::begin_for(app.store(), &app.config.lifetimes, user, sign_in, interaction).await;
+    // The app's request still waits.
+    let again = || vec![Way::new("Sign in again", urls::login(id))];
+    let begun = begun.map_err(|error| visitor.error(refusal(app.env().now(), error)).with_ways(again()))?;
+    let cookie = sessions::cookie_of(app, begun.nonce);
+    sessions::carry(&visitor.tower, cookie, begun.session).await.map_err(|error| broken(visitor, &error))
+}
+
+fn sign_in(visitor: &Visitor, proof: Proof, remembered: bool, digest: Digest) -> SignIn {
+    SignIn { proof, digest, before: visitor.session.clone(), remembered, origin: visitor.origin.clone() }
 }
 
 /// Ends this browser's session, and what hangs on it; who took part in it.

@@ -37,6 +37,13 @@ pub struct Named {
     name: String,
 }
 
+/// For browsers that look for it without having read a page, and programs that show a site's icon.
+pub async fn favicon() -> Response {
+    let Some(file) = Files::get("favicon.ico") else { return StatusCode::NOT_FOUND.into_response() };
+    let headers = [(header::CONTENT_TYPE, "image/x-icon"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, file.data).into_response()
+}
+
 pub async fn serve(named: Result<Path<Named>, PathRejection>, RawQuery(query): RawQuery) -> Response {
     let Some(file) = named.ok().and_then(|Path(Named { name })| Files::get(&name)) else {
         return StatusCode::NOT_FOUND.into_response();

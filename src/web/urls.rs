@@ -14,7 +14,13 @@ pub const SETUP: &str = "/setup";
 pub const DEVICE: &str = "/device";
 pub const DEVICE_QR: &str = "/device/qr";
 pub const ACCOUNT: &str = "/account";
+pub const PASSWORD: &str = "/account/password";
+pub const PASSKEYS: &str = "/account/passkeys";
+/// RFC 9116 §3.
+pub const SECURITY_TXT: &str = "/.well-known/security.txt";
 pub const CONSOLE: &str = "/admin";
+/// Where the first administrator lands after set-up.
+pub const START: &str = "/admin/start";
 /// The console's table of APIs.
 pub const APIS: &str = "/admin/apis";
 /// Where proxies ask, with the name of a gate behind it.
@@ -34,6 +40,12 @@ pub fn resume(id: InteractionId) -> String {
     format!("{}/{id}", ENDPOINTS.authorization)
 }
 
+/// The same for a page that carries its app along (`pages::CARRIED_APP`).
+pub fn resume_carrying(id: InteractionId, app: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("app", app).finish();
+    format!("{}?{query}", resume(id))
+}
+
 pub fn login(id: InteractionId) -> String {
     format!("{LOGIN}/{id}")
 }
@@ -44,6 +56,11 @@ pub fn sign_up(id: InteractionId) -> String {
 
 pub fn consent(id: InteractionId) -> String {
     format!("/consent/{id}")
+}
+
+/// Where a user is told that they may not use the app.
+pub fn not_admitted(id: InteractionId) -> String {
+    format!("/not-allowed/{id}")
 }
 
 pub fn select_account(id: InteractionId) -> String {
@@ -95,6 +112,11 @@ pub fn console_person(id: UserId) -> String {
 /// The sign-in page that leads on to `next`, a path of ours.
 pub fn login_before(next: &str) -> String {
     before(LOGIN, next)
+}
+
+/// The sign-in page for another account than the one that is signed in, which leads on to `next`, a path of ours.
+pub fn switch_account(next: &str) -> String {
+    format!("{}&another=1", before(LOGIN, next))
 }
 
 /// The sign-up page that leads on to `next`, a path of ours.

@@ -1,6 +1,8 @@
 //! A person's own pages: who am I, my password, where I am signed in, which apps I allowed.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use signet::domain::event::EventKind;
+use signet::store::events;
 
 use crate::support::{Browser, PASSWORD, Page, Server};
 
@@ -268,4 +270,57 @@ async fn forms_that_are_not_ours_change_nothing() {
     }
     assert_eq!(server.person("alice").await, before);
     assert!(browser.page("/account/apps").await.html.contains("Web"), "the app is still there");
+}
+
+/// The user's own address and browser are shown, an administrator's never.
+#[tokio::test]
+async fn activity_shows_no_address_of_an_administrator() {
+    let server =
+        Server::start_with(|config| config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap()).await;
+    for name in ["alice", "root"] {
+        server.user(name).await;
+    }
+    crate::console::make_admin(&server, "root").await;
+    let (own, theirs) = ("192.0.2.77", "198.51.100.9");
+    let from = async |name: &str, address: &str, agent: &str| {
+        let browser = server.browser();
+        let login = browser.page("/login").await;
+        let (action, form) = login.form(&[("username", name), ("password", PASSWORD)]);
+        let request = browser.request(reqwest::Method::POST, &action).header("x-forwarded-for", address);
+        assert!(request.header("user-agent", agent).form(&form).send().await.unwrap().status().is_redirection());
+        browser
+    };
+    let alice = from("alice", own, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0").await;
+    let root = from("root", theirs, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1").await;
+    let id = server.person("alice").await.id;
+    let page = root.page(&format!("/admin/people/{id}")).await;
+    for (part, fields) in [("", [("name", "Alice Changed")]), ("/groups", [("new_groups", "staff")])] {
+        let (action, form) = page.filled(&format!("form[action='/admin/people/{id}{part}']"), &fields);
+        let request = root.request(reqwest::Method::POST, &action).header("x-forwarded-for", theirs);
+        let request =
+            request.header("user-agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1");
+        assert!(request.form(&form).send().await.unwrap().status().is_redirection(), "{part}");
+    }
+    let shown = alice.page("/account").await.text("[aria-labelledby=recent]");
+    assert!(shown.contains(own) && shown.contains("Firefox on Linux"), "{shown}");
+    assert!(shown.matches("by an administrator").count() >= 2, "{shown}");
+    assert!(!shown.contains(theirs) && !shown.contains("iPhone"), "{shown}");
+}
+
+/// Nobody tried to sign in: the record says what it was, and both fields that are wrong are named.
+#[tokio::test]
+async fn wrong_current_password_is_no_refused_sign_in() {
+    let server = Server::with_alice().await;
+    let browser = server.browser();
+    browser.sign_in_as("alice").await;
+    let page = change(&browser, "not the present one", "short").await;
+    assert!(page.has("#current-error") && page.has("#password-error"), "{}", page.html);
+    let user = Some(server.person("alice").await.id);
+    let found = events::list(server.app.store().read(), &events::Filter { user, most: 10, ..Default::default() }).await;
+    // All at one time of the test's clock, so in no order.
+    let mut kinds: Vec<&str> = found.unwrap().iter().map(|event| event.kind.name()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [EventKind::PasswordRefused.name(), EventKind::SignedIn.name()]);
+    let shown = browser.page("/account").await.text("[aria-labelledby=recent]");
+    assert!(shown.contains("The current password was wrong") && !shown.contains("sign-in was refused"), "{shown}");
 }

@@ -192,6 +192,24 @@ async fn the_console_asks_before_it_adopts() {
     taken.assert_nothing_is_left().await;
 }
 
+/// Apps would take an address for proven that a stranger typed.
+#[tokio::test]
+async fn the_console_proves_no_address_of_a_stranger() {
+    let taken = taken().await;
+    make_admin(&taken.server, "alice").await;
+    let admin = taken.server.browser();
+    admin.sign_in_as("alice").await;
+    let here = format!("/admin/people/{}", taken.server.person("newadmin").await.id);
+    let (page, details) = (admin.page(&here).await, format!("form[action='{here}']"));
+    let proven = [("email", "director@corp.example"), ("email_verified", "true")];
+    let question = admin.fill(&page, &details, &proven).await;
+    assert!(question.status == 422 && question.has("input#adopt"), "{}", question.html);
+    let page = admin.page(&here).await;
+    admin.fill(&page, &details, &[("email", "director@corp.example")]).await;
+    let user = taken.server.person("newadmin").await;
+    assert_eq!((user.profile.email.as_deref(), user.own_email()), (Some("director@corp.example"), None));
+}
+
 #[tokio::test]
 async fn the_console_adopts_for_groups_too() {
     let taken = taken().await;
@@ -243,7 +261,7 @@ async fn a_passkey_on_its_way_does_not_outlive_the_adoption() {
 /// At the command line, with the program itself.
 #[tokio::test]
 async fn commands_refuse_rights_and_name_the_way() {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     program.set("SIGNET_SIGN_UP", "open");
     let server = program.serve(&["serve"]);
     let browser = program.browser();

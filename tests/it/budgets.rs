@@ -1,10 +1,12 @@
-//! Statement budgets (DESIGN: what each hot path may ask the database), and that each of those statements is an index
+//! Statement budgets (what each hot path may ask the database), and that each of those statements is an index
 //! look-up: latency must not grow with what is stored.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
+use signet::domain::event::EventKind;
+use signet::server::upkeep::Upkeep;
 use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -86,6 +88,9 @@ async fn each_hot_path_keeps_its_budget() {
     let (reads, writes) = statements.take();
     assert!(reads.len() + writes.len() <= 4 && !writes.is_empty(), "refresh: {reads:#?} {writes:#?}");
 
+    // The first time the user comes into memory.
+    assert_eq!(introspect(&server, &tokens["access_token"]).await["active"], true);
+    statements.take();
     assert_eq!(introspect(&server, &tokens["access_token"]).await["active"], true);
     let (reads, writes) = statements.take();
     assert_eq!((reads.len(), writes.len()), (1, 0), "introspecting a JWT: {reads:#?}");
@@ -142,6 +147,53 @@ async fn every_statement_of_a_hot_path_is_an_index_look_up() {
     drop(guard);
     let (reads, writes) = statements.take();
     assert!(reads.len() > 10 && writes.len() > 10);
+    assert_indexed(&server, reads.into_iter().chain(writes)).await;
+}
+
+/// A used code stays while its refresh tokens are good: the sweep must not read all of these rows each time.
+#[tokio::test]
+async fn the_sweep_of_codes_is_by_index() {
+    let server = Server::with_alice().await;
+    let (used, _unused) = (server.code("openid offline_access").await, server.code("openid").await);
+    assert_eq!(server.redeem(&used).await.0, 200);
+    let mut upkeep = Upkeep::default();
+    upkeep.once(&server.app).await;
+    server.advance(2 * 86_400);
+    let (statements, guard) = Statements::record();
+    upkeep.once(&server.app).await;
+    drop(guard);
+    let (reads, writes) = statements.take();
+    let of_codes: Vec<String> = reads.into_iter().chain(writes).filter(|sql| sql.contains("\"code\"")).collect();
+    let count = |verb: &str| of_codes.iter().filter(|sql| sql.starts_with(verb)).count();
+    assert_eq!((count("UPDATE"), count("DELETE")), (1, 1), "one is kept, and looked at once: {of_codes:#?}");
+    assert_indexed(&server, of_codes).await;
+}
+
+/// A search for what has no index with the kind of event beside it must not read every event of that kind.
+#[tokio::test]
+async fn a_search_within_a_kind_does_not_read_all_events_of_the_kind() {
+    let (server, admin) = crate::console::with_admin().await;
+    let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
+    let db = db.begin().await.unwrap();
+    if db.get_database_backend() == DbBackend::Postgres {
+        return db.rollback().await.unwrap();
+    }
+    let (statements, guard) = Statements::record();
+    admin.page(&format!("/admin/events?q=203.0.113.9&kind={}", EventKind::SignedIn.name())).await;
+    drop(guard);
+    let (reads, _) = statements.take();
+    let searches: Vec<String> = reads.into_iter().filter(|sql| sql.contains("\"request_id\" =")).collect();
+    assert!(!searches.is_empty());
+    for sql in searches {
+        let steps = plan(&db, &sql).await;
+        for index in ["event_request_id_id_idx", "event_address_id_idx"] {
+            assert!(steps.iter().any(|step| step.contains(index)), "{index}: {steps:#?}");
+        }
+        assert!(!steps.iter().any(|step| step.contains("event_kind_id_idx")), "{sql}: {steps:#?}");
+    }
+}
+
+async fn assert_indexed(server: &Server, statements: impl IntoIterator<Item = String>) {
     let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
     let db = db.begin().await.unwrap();
     if db.get_database_backend() == DbBackend::Postgres {
@@ -149,7 +201,7 @@ async fn every_statement_of_a_hot_path_is_an_index_look_up() {
             .await
             .unwrap();
     }
-    for sql in reads.into_iter().chain(writes).filter(|sql| !sql.starts_with("INSERT")) {
+    for sql in statements.into_iter().filter(|sql| !sql.starts_with("INSERT")) {
         // The list of APIs is short, and read once for every change of it.
         if sql.contains("FROM \"api\"") || sql.contains("pg_advisory") {
             continue;

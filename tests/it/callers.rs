@@ -13,7 +13,8 @@ use crate::gate::nginx::address;
 use crate::gate::{ORDERS, signatures, with_gate};
 use crate::support::authority::{Authority, Callers};
 use crate::support::languages::Language;
-use crate::support::nginx::{HOST, Nginx, example};
+use crate::support::proxies::{Kind, Site, Tls};
+use crate::support::proxy::Proxy;
 use crate::support::signed_api::{SignedApi, jwk};
 use crate::support::wire::Api;
 use crate::support::{SECRET, Server};
@@ -21,24 +22,15 @@ use crate::support::{SECRET, Server};
 /// The documented configuration, for a host that needs no name server.
 struct Gated {
     server: Server,
-    nginx: Nginx,
+    nginx: Proxy,
     api: Api,
 }
 
 impl Gated {
     async fn start(changes: Value) -> Self {
         let (server, api) = (with_gate(changes).await, Api::start().await);
-        let signet = address(&server.url);
-        let nginx = Nginx::start(|own| {
-            let mut config = example().replace(HOST, "127.0.0.1").replace(&HOST.replace('.', "\\."), "127\\.0\\.0\\.1");
-            for (written, address) in
-                [("127.0.0.1:8000", own), ("127.0.0.1:8080", signet), ("127.0.0.1:9000", api.address)]
-            {
-                config = config.replace(written, &address.to_string());
-            }
-            config
-        });
-        let nginx = nginx.await;
+        let site = Site { host: "127.0.0.1", ..Site::new(address(&server.url), api.address) };
+        let nginx = Kind::Nginx.start(&site).await;
         Self { server, nginx, api }
     }
 
@@ -175,8 +167,9 @@ async fn a_certificate_opens_the_gate() {
     let reports = json!({ "client_id": "reports", "token_endpoint_auth_method": "tls_client_auth", "scope": "read",
                           "tls_client_auth_subject_dn": "CN=reports,O=Example", "grant_types": ["client_credentials"] });
     signatures::apply_clients(&server, json!([reports])).await.unwrap();
-    let files = [("server.pem", shown.cert.as_str()), ("server.key", &shown.key), ("callers.pem", &callers.root())];
-    let nginx = Nginx::gate_with_tls("127.0.0.1", address(&server.url), api.address, files).await;
+    let tls = Some(Tls { own: &shown, callers: &callers.root() });
+    let site = Site { host: "127.0.0.1", tls, ..Site::new(address(&server.url), api.address) };
+    let nginx = Kind::Nginx.start(&site).await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, pem: &str| {
         let path = folder.path().join(name);

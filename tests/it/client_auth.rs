@@ -1,5 +1,5 @@
-//! Client authentication at the token endpoint (RFC 6749 §2.3 and §5.2, OpenID Connect Core §9): each client by the method
-//! it registered and no other, one answer whatever is wrong.
+//! Client authentication at the token endpoint (RFC 6749 §2.3 and §5.2, OpenID Connect Core §9): which methods a client may
+//! use, how Basic credentials are read, one answer whatever is wrong.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,10 +33,21 @@ async fn send(server: &Server, request: Request<'_>) -> Response {
     http.form(&form).send().await.unwrap()
 }
 
+/// Sends the request; status, `error` and `error_description`.
+async fn answer(server: &Server, authorization: Option<String>, form: Vec<(&str, &str)>) -> (u16, String, String) {
+    let response = send(server, Request { authorization, form }).await;
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    (status, text("error"), text("error_description"))
+}
+
 #[tokio::test]
-async fn each_client_is_held_to_its_method() {
-    let server = Server::with_alice().await;
-    server.client("post", json!({ "token_endpoint_auth_method": "client_secret_post" })).await;
+async fn a_strict_client_is_held_to_its_method() {
+    let server = Server::start().await;
+    let strict = |method: &str| json!({ "token_endpoint_auth_method": method, "strict_client_authentication": true });
+    server.client("web", strict("client_secret_basic")).await;
+    server.client("post", strict("client_secret_post")).await;
     let post = |client| vec![("client_id", client), ("client_secret", SECRET)];
     for (what, authorization, form, status, error) in [
         ("basic by basic", Some(basic("web", SECRET)), vec![], 200, None),
@@ -53,6 +64,7 @@ async fn each_client_is_held_to_its_method() {
         ("another scheme", Some("Bearer abc".into()), vec![], 401, Some("invalid_client")),
         ("no base64", Some("Basic ***".into()), vec![], 401, Some("invalid_client")),
         ("no colon", Some(format!("Basic {}", STANDARD.encode("web"))), vec![], 401, Some("invalid_client")),
+        ("no client_id", Some(format!("Basic {}", STANDARD.encode("a b:c"))), vec![], 401, Some("invalid_client")),
         ("no UTF-8", Some(format!("Basic {}", STANDARD.encode([0xff, b':']))), vec![], 401, Some("invalid_client")),
     ] {
         let used_header = authorization.is_some();
@@ -67,28 +79,202 @@ async fn each_client_is_held_to_its_method() {
     }
 }
 
-/// T22: an unknown client and a wrong secret are one answer, to the letter.
+/// Libraries send the secret where they are configured to, whatever the client registered.
+#[tokio::test]
+async fn basic_and_post_stand_for_each_other() {
+    let server = Server::start().await;
+    for method in ["client_secret_basic", "client_secret_post"] {
+        server.client(method, json!({ "token_endpoint_auth_method": method })).await;
+        let post = |secret| vec![("client_id", method), ("client_secret", secret)];
+        let wrong = SECRET.replace('k', "K");
+        for (authorization, form, status) in [
+            (Some(basic(method, SECRET)), vec![], 200),
+            (None, post(SECRET), 200),
+            (Some(basic(method, &wrong)), vec![], 401),
+            (None, post(wrong.as_str()), 401),
+            (Some(basic(method, "")), vec![], 401),
+            (None, vec![("client_id", method), ("client_secret", "")], 401),
+        ] {
+            assert_eq!(answer(&server, authorization, form.clone()).await.0, status, "{method}: {form:?}");
+        }
+    }
+}
+
+/// The kinds of clients that have no secret to authenticate by, some of them with a secret for MACs.
+async fn clients_without_secrets_to_send(server: &Server) -> [&'static str; 4] {
+    server.client("public", json!({ "token_endpoint_auth_method": "none" })).await;
+    let key =
+        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] });
+    let by_key = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": key, "id_token_signed_response_alg": "HS256" });
+    server.client("by-key", by_key).await;
+    let by_certificate = json!({
+        "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_san_dns": "app.example",
+        "id_token_signed_response_alg": "HS256",
+    });
+    server.client("by-certificate", by_certificate).await;
+    server.client("by-mac", json!({ "token_endpoint_auth_method": "client_secret_jwt" })).await;
+    ["public", "by-key", "by-certificate", "by-mac"]
+}
+
+#[tokio::test]
+async fn a_secret_is_no_proof_where_another_method_is_registered() {
+    let server = Server::start().await;
+    for client in clients_without_secrets_to_send(&server).await {
+        for (authorization, form) in [
+            (Some(basic(client, SECRET)), vec![]),
+            (Some(basic(client, "")), vec![]),
+            (None, vec![("client_id", client), ("client_secret", SECRET)]),
+        ] {
+            if client == "public" && authorization.as_ref() == Some(&basic(client, "")) {
+                continue; // client_id alone
+            }
+            let (status, error, description) = answer(&server, authorization, form).await;
+            assert_eq!((status, error.as_str()), (401, "invalid_client"), "{client}: {description}");
+        }
+    }
+}
+
+/// T22: every client that is not authenticated gets the answer of an unknown one, to the letter.
 #[tokio::test]
 async fn nobody_learns_which_clients_there_are() {
     let server = Server::with_alice().await;
-    let mut answers = Vec::new();
-    for client in ["web", "nobody"] {
-        let response = send(&server, Request { authorization: Some(basic(client, "wrong")), form: vec![] }).await;
-        answers.push((response.status(), response.text().await.unwrap()));
+    server.client("strict", json!({ "strict_client_authentication": true })).await;
+    let mut clients = vec!["nobody", "https://nobody.example", "web", "strict"];
+    clients.extend(clients_without_secrets_to_send(&server).await);
+    let off = signet::domain::ids::ClientId::parse("off").unwrap();
+    server.client("off", json!({})).await;
+    signet::manage::clients::disable(&server.app.manager(), &By::command_line(), &off).await.unwrap();
+    for client in &clients {
+        let wrong = [
+            answer(&server, Some(basic(client, "wrong")), vec![]).await,
+            answer(&server, None, vec![("client_id", client), ("client_secret", "wrong")]).await,
+            answer(&server, Some(basic("off", SECRET)), vec![]).await,
+        ];
+        let (status, error, description) = &wrong[0];
+        assert_eq!((*status, error.as_str()), (401, "invalid_client"), "{client}");
+        for method in ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"] {
+            assert!(description.contains(method), "{client}: {description}");
+        }
+        assert!(wrong.iter().all(|answer| *answer == wrong[0]), "{client}: {wrong:?}");
+        assert_eq!(wrong[0], answer(&server, Some(basic("nobody", "wrong")), vec![]).await, "{client}");
+        // A public client is authenticated by its name, and meets the next error.
+        if *client != "public" {
+            assert_eq!(answer(&server, None, vec![("client_id", client)]).await, wrong[0], "{client}");
+        }
     }
-    assert_eq!(answers[0], answers[1]);
 }
 
-/// RFC 6749 §2.3.1: both halves are form-encoded before they are put together.
+/// A client that has proved who it is learns which methods it may use.
 #[tokio::test]
-async fn basic_credentials_are_form_encoded() {
+async fn the_right_secret_in_the_wrong_place_names_the_methods() {
+    let server = Server::start().await;
+    let strict = |method: &str| json!({ "token_endpoint_auth_method": method, "strict_client_authentication": true });
+    server.client("web", strict("client_secret_basic")).await;
+    server.client("post", strict("client_secret_post")).await;
+    clients_without_secrets_to_send(&server).await;
+    for (client, authorization, method) in [
+        ("web", None, "client_secret_basic"),
+        ("post", Some(basic("post", SECRET)), "client_secret_post"),
+        ("by-mac", Some(basic("by-mac", SECRET)), "client_secret_jwt"),
+        ("by-key", Some(basic("by-key", SECRET)), "private_key_jwt"),
+    ] {
+        let form =
+            if authorization.is_none() { vec![("client_id", client), ("client_secret", SECRET)] } else { vec![] };
+        let (status, error, description) = answer(&server, authorization, form).await;
+        assert_eq!((status, error.as_str()), (401, "invalid_client"));
+        assert_eq!(description, format!("This client may use {method} and no other method of authentication."));
+    }
+}
+
+/// RFC 6749 §2.3.1 form-encodes both halves; `curl -u` and others send them as they are.
+#[tokio::test]
+async fn basic_credentials_are_read_encoded_and_raw() {
+    let server = Server::start().await;
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let plus = "a+b%20c/d=e&f~kY3v9QpT7mXw2LzR8sBn4HcD6";
+    for (client, secret) in [
+        ("https://app.example/id", SECRET.to_owned()),
+        ("urn:app:one", SECRET.to_owned()),
+        ("plain", plus.to_owned()),
+        ("https://plus.example", plus.to_owned()),
+        ("colon", format!("a:b:{SECRET}")),
+    ] {
+        let document = json!({ "clients": [{
+            "client_id": client, "client_secret": secret, "grant_types": ["client_credentials"],
+        }] });
+        let document = Document::parse(&document.to_string(), Format::Json).unwrap();
+        apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+        for (id, sent, status) in [
+            (encode(client), encode(&secret), 200),
+            (client.to_owned(), secret.clone(), 200),
+            (encode(client), format!("{}x", encode(&secret)), 401),
+            (client.to_owned(), format!("{secret}x"), 401),
+            (client.to_owned(), secret.get(1..).unwrap().to_owned(), 401),
+        ] {
+            let (got, _, description) = answer(&server, Some(basic(&id, &sent)), vec![]).await;
+            assert_eq!(got, status, "{id}:{sent}: {description}");
+            let beside = answer(&server, Some(basic(&id, &sent)), vec![("client_id", client)]).await;
+            assert_eq!(beside.0, status, "{id}:{sent} beside client_id");
+        }
+    }
+}
+
+/// `golang.org/x/oauth2` tries Basic, then post, and shows the last error alone: a spent code must not be told as a wrong
+/// method. T27: nothing is used up by such a request.
+#[tokio::test]
+async fn a_wrong_method_hides_no_other_error() {
     let server = Server::with_alice().await;
-    server.client("https://app.example/id", json!({})).await;
-    let encoded: String = url::form_urlencoded::byte_serialize(b"https://app.example/id").collect();
-    assert_eq!(
-        send(&server, Request { authorization: Some(basic(&encoded, SECRET)), form: vec![] }).await.status(),
-        200
-    );
+    server.client("strict", json!({ "strict_client_authentication": true })).await;
+    let post = async |client: &str, form: &[(&str, &str)]| {
+        let form = [&[("client_id", client), ("client_secret", SECRET)][..], form].concat();
+        let sent =
+            reqwest::Client::new().post(format!("{}/oauth2/token", server.url)).form(&form).send().await.unwrap();
+        let status = sent.status().as_u16();
+        let body: Value = sent.json().await.unwrap();
+        (status, body["error"].as_str().unwrap_or_default().to_owned(), body["error_description"].clone())
+    };
+    for client in ["web", "strict"] {
+        let callback = server.browser().sign_in(&server.authorize(&[("client_id", client)])).await;
+        let code = callback["code"].as_str();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        if client == "strict" {
+            let (status, error, _) = post(client, &form).await;
+            assert_eq!((status, error.as_str()), (401, "invalid_client"), "an unused code");
+        }
+        let (status, tokens) = server.token_as(client, &form).await;
+        assert_eq!(status, 200, "{client}: {tokens}");
+        let refresh = tokens["refresh_token"].as_str().unwrap_or_default().to_owned();
+        if client == "strict" {
+            let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+            assert_eq!(post(client, &form).await.1, "invalid_client", "a refresh token that is good");
+        }
+        let (status, error, description) = post(client, &form).await;
+        assert_eq!((status, error.as_str()), (400, "invalid_grant"), "{client}: {description}");
+        let names = description.as_str().unwrap().contains("client_secret_basic");
+        assert_eq!(names, client == "strict", "{description}");
+        for (form, error) in [
+            (vec![("grant_type", "authorization_code"), ("code", "sgc_unknown")], "invalid_grant"),
+            (vec![("grant_type", "authorization_code")], "invalid_request"),
+            (vec![("grant_type", "refresh_token"), ("refresh_token", "sgr_unknown")], "invalid_grant"),
+            (vec![("grant_type", "password")], "unsupported_grant_type"),
+            (
+                vec![("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", "x")],
+                "unauthorized_client",
+            ),
+        ] {
+            assert_eq!(post(client, &form).await.1, error, "{client}: {form:?}");
+        }
+    }
+    let other = server.code("openid").await;
+    let form = [("grant_type", "authorization_code"), ("code", other.as_str()), ("redirect_uri", CALLBACK)];
+    assert_eq!(post("strict", &form).await.1, "invalid_grant", "another client's code");
+    assert_eq!(server.redeem(&other).await.0, 200, "was not used up by it");
 }
 
 #[tokio::test]
@@ -112,6 +298,33 @@ async fn a_public_client_uses_pkce_and_gets_nothing_for_itself() {
     let itself = [("grant_type", "client_credentials"), ("client_id", "app")];
     let refused: Value = http().form(&itself).send().await.unwrap().json().await.unwrap();
     assert_eq!(refused["error"], "unauthorized_client");
+}
+
+/// Libraries that know no public clients send the header with an empty secret.
+#[tokio::test]
+async fn basic_with_an_empty_secret_is_client_id_alone() {
+    let server = Server::with_alice().await;
+    for public in ["app", "https://app.example:8443"] {
+        server.client(public, json!({ "token_endpoint_auth_method": "none" })).await;
+        let (status, error, _) = answer(&server, Some(basic(public, "")), vec![]).await;
+        assert_eq!((status, error.as_str()), (400, "unauthorized_client"), "{public}: it is authenticated");
+        let browser = server.browser();
+        let code = browser.sign_in(&server.authorize(&[("client_id", public)])).await["code"].clone();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        let http = reqwest::Client::new().post(format!("{}/oauth2/token", server.url));
+        let answer = http.header("authorization", basic(public, "")).form(&form).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{public}");
+    }
+    // It is no way around a secret.
+    for confidential in ["web", "unknown"] {
+        let (status, error, _) = answer(&server, Some(basic(confidential, "")), vec![]).await;
+        assert_eq!((status, error.as_str()), (401, "invalid_client"), "{confidential}");
+    }
 }
 
 #[tokio::test]
@@ -162,4 +375,35 @@ async fn a_sealed_secret_is_as_good_as_a_hashed_one_where_its_master_key_is() {
             "{error:?}"
         );
     }
+}
+
+/// A secret that a public client sends all the same is named as the fault, and hides no other one.
+#[tokio::test]
+async fn a_public_client_with_a_secret_learns_its_method() {
+    let server = Server::with_alice().await;
+    server.client("app", json!({ "token_endpoint_auth_method": "none" })).await;
+    let code = server.browser().sign_in(&server.authorize(&[("client_id", "app")])).await["code"].clone();
+    let form = |more: &[(&'static str, &'static str)]| {
+        let mut form = vec![
+            ("grant_type".to_owned(), "authorization_code".to_owned()),
+            ("client_id".to_owned(), "app".to_owned()),
+            ("code".to_owned(), code.clone()),
+            ("redirect_uri".to_owned(), CALLBACK.to_owned()),
+            ("code_verifier".to_owned(), VERIFIER.to_owned()),
+        ];
+        form.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        form
+    };
+    let http = async |form: Vec<(String, String)>| {
+        let sent =
+            reqwest::Client::new().post(format!("{}/oauth2/token", server.url)).form(&form).send().await.unwrap();
+        let status = sent.status().as_u16();
+        (status, sent.json::<Value>().await.unwrap())
+    };
+    let (status, refused) = http(form(&[("client_secret", SECRET)])).await;
+    assert_eq!((status, &refused["error"]), (401, &json!("invalid_client")));
+    assert!(refused["error_description"].as_str().unwrap().contains("none, which is client_id alone"), "{refused}");
+    assert_eq!(http(form(&[])).await.0, 200, "the code was not used up");
+    let (status, refused) = http(form(&[("client_secret", SECRET)])).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")), "{refused}");
 }

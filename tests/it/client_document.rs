@@ -110,8 +110,8 @@ impl Place {
 async fn a_client_that_nobody_registered_reaches_an_api() {
     let place = Place::new().await;
     let id = place.publish("/client.json");
-    let api: Api =
-        serde_json::from_value(json!({ "identifier": ORDERS, "name": "Orders", "scopes": ["read"] })).unwrap();
+    let api = json!({ "identifier": ORDERS, "name": "Orders", "scopes": ["read"], "self_registered_clients": true });
+    let api: Api = serde_json::from_value(api).unwrap();
     apis::put(&place.server.app.manager(), &By::command_line(), api).await.unwrap();
     let discovery = reqwest::get(format!("{}/.well-known/oauth-authorization-server", place.server.url)).await.unwrap();
     assert_eq!(discovery.json::<Value>().await.unwrap()["client_id_metadata_document_supported"], true);
@@ -353,11 +353,47 @@ async fn scopes_are_those_of_the_policy_and_of_apis() {
     let browser = place.server.browser();
     browser.sign_in_as("alice").await;
     let asked = |scope: &str| place.server.authorize(&[("client_id", id.as_str()), ("scope", scope)]);
-    for beyond in ["openid groups", "openid profile", "openid offline_access"] {
+    for beyond in ["groups", "profile", "offline_access"] {
         assert_eq!(browser.page(&asked(beyond)).await.error(), "invalid_scope", "{beyond}");
+        let consent = browser.page(&asked(&format!("openid email {beyond}"))).await;
+        assert!(consent.name() == "consent" && !consent.has(&format!("[data-scope={beyond}]")), "{beyond}");
     }
     let consent = browser.page(&asked("openid email")).await;
     assert!(consent.name() == "consent" && consent.has("[data-scope=email]"), "asked, whatever it says");
+}
+
+/// As at registration: what the client can do without is passed over.
+#[tokio::test]
+async fn a_document_is_narrowed_to_what_is_offered() {
+    let place = Place::new().await;
+    let mut document = place.document("/client.json");
+    document["userinfo_signed_response_alg"] = json!("HS256");
+    place.receiver.answer("/client.json", Answer::json(&document));
+    let id = place.receiver.at("/client.json");
+    let browser = place.server.browser();
+    browser.sign_in_as("alice").await;
+    let asked = [("client_id", id.as_str()), ("scope", "openid")];
+    assert_eq!(browser.page(&place.server.authorize(&asked)).await.name(), "consent");
+}
+
+#[tokio::test]
+async fn settings_vouch_for_a_documents_schemes() {
+    let cursor = "cursor://auth/callback";
+    for vouched in [true, false] {
+        let place = Place::with(|config| {
+            config.registration_policy.redirect_schemes = vouched.then(|| "cursor".to_owned()).into_iter().collect();
+        })
+        .await;
+        let mut document = place.document("/client.json");
+        document["redirect_uris"] = json!([cursor]);
+        place.receiver.answer("/client.json", Answer::json(&document));
+        let id = place.receiver.at("/client.json");
+        let browser = place.server.browser();
+        browser.sign_in_as("alice").await;
+        let asked = [("client_id", id.as_str()), ("redirect_uri", cursor), ("scope", "openid")];
+        let name = if vouched { "consent" } else { "error" };
+        assert_eq!(browser.page(&place.server.authorize(&asked)).await.name(), name);
+    }
 }
 
 /// RFC 9700 §4.11.2: anybody can publish a document, so that errors of one that nobody has used stay on a page of ours.

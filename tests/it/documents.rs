@@ -104,31 +104,46 @@ async fn keys_are_published_with_what_a_relying_party_needs_and_nothing_private(
 /// Apps that run in browsers call these from their own pages, and no cookie goes along.
 #[tokio::test]
 async fn other_sites_may_call_what_apps_call_and_nothing_that_people_see() {
+    // Those of MCP clients, tracing and proofs of possession beside the usual ones.
+    const HEADERS: &str = "authorization,content-type,dpop,mcp-protocol-version,traceparent,x-of-an-app";
     let server = Server::with_alice().await;
     let ask = |method: Method, path: &str| {
         let request = reqwest::Client::new().request(Method::OPTIONS, format!("{}{path}", server.url));
         let request =
             request.header("origin", "https://app.example").header("access-control-request-method", method.as_str());
-        request.header("access-control-request-headers", "authorization,content-type").send()
+        request.header("access-control-request-headers", HEADERS).send()
     };
     for (method, path) in [
         (Method::POST, "/oauth2/token"),
         (Method::GET, "/oauth2/userinfo"),
         (Method::POST, "/oauth2/revoke"),
+        (Method::POST, "/oauth2/introspect"),
+        (Method::POST, "/oauth2/par"),
+        (Method::POST, "/oauth2/device_authorization"),
+        (Method::POST, "/oauth2/register"),
+        (Method::PUT, "/oauth2/register/web"),
         (Method::GET, "/.well-known/openid-configuration"),
+        (Method::GET, "/.well-known/oauth-authorization-server"),
+        (Method::GET, "/.well-known/oauth-protected-resource"),
         (Method::GET, "/.well-known/jwks.json"),
     ] {
-        let response = ask(method, path).await.unwrap();
+        let response = ask(method.clone(), path).await.unwrap();
         assert_eq!(response.headers()["access-control-allow-origin"], "*", "{path}");
+        assert_eq!(response.headers()["access-control-allow-headers"], HEADERS, "{path}");
+        assert_eq!(response.headers()["access-control-max-age"], "7200", "{path}");
+        let methods = response.headers()["access-control-allow-methods"].to_str().unwrap().to_owned();
+        assert!(methods.contains(method.as_str()), "{path}: {methods}");
         assert!(response.headers().get("access-control-allow-credentials").is_none(), "{path}");
     }
-    // Why a token was refused stands in a header, which a page may read only where it is told so.
+    // Headers that a page may read only where it is told so: why a token was refused, when to try again, and the id.
     let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url));
     let refused = request.header("origin", "https://app.example").send().await.unwrap();
-    assert_eq!(refused.headers()["access-control-expose-headers"], "www-authenticate");
+    assert_eq!(refused.headers()["access-control-expose-headers"], "www-authenticate,retry-after,x-request-id");
     for path in ["/oauth2/authorize", "/login", "/account", "/oauth2/logout", "/setup"] {
         let response = ask(Method::POST, path).await.unwrap();
-        assert!(response.headers().get("access-control-allow-origin").is_none(), "{path}");
+        for name in ["access-control-allow-origin", "access-control-allow-headers", "access-control-max-age"] {
+            assert!(response.headers().get(name).is_none(), "{path}: {name}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is kept, and how: what was acknowledged survives the program's being killed at work (DESIGN §4.1: group commit
+//! What is kept, and how: what was acknowledged survives the program's being killed at work (group commit
 //! answers after the commit), and nobody else on the machine reads it.
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -293,14 +293,27 @@ const METADATA: &str = "/.well-known/openid-configuration";
 
 impl Provided {
     async fn start(language: Language, max_age: &str) -> Self {
+        Self::start_with(language, &[("COOLDOWN", "0"), ("MAX_AGE", max_age)]).await
+    }
+
+    async fn start_with(language: Language, settings: &[(&str, &str)]) -> Self {
         let (provider, key) = (Receiver::start().await, signer::ClientKey::new("k1", "ES256"));
-        let mut jwk = key.public_jwk();
-        (jwk["alg"], jwk["use"]) = (json!("ES256"), json!("sig"));
-        provider.answer("/jwks", Answer::json(&json!({ "keys": [jwk] })));
-        let settings =
-            [("ISSUER", provider.url.as_str()), ("AUDIENCE", ORDERS), ("COOLDOWN", "0"), ("MAX_AGE", max_age)];
-        let inside = Inside { server: Server::start().await, api: language.serve(&settings).await };
-        Self { provider, key, inside }
+        let mut all = vec![("ISSUER", provider.url.as_str()), ("AUDIENCE", ORDERS)];
+        all.extend(settings);
+        let inside = Inside { server: Server::start().await, api: language.serve(&all).await };
+        let at = Self { provider, key, inside };
+        at.publishes(&[&at.key]);
+        at
+    }
+
+    fn publishes(&self, keys: &[&signer::ClientKey]) {
+        let mut jwks = Vec::new();
+        for key in keys {
+            let mut jwk = key.public_jwk();
+            (jwk["alg"], jwk["use"]) = (json!("ES256"), json!("sig"));
+            jwks.push(jwk);
+        }
+        self.provider.answer("/jwks", Answer::json(&json!({ "keys": jwks })));
     }
 
     fn answers(&self) {
@@ -384,6 +397,37 @@ async fn a_trickling_issuer_is_given_up_at_the_deadline() {
         }
         at.answers();
         within(5, || async { at.status(&good).await == 200 }).await;
+    }
+}
+
+#[tokio::test]
+async fn an_odd_jwks_is_a_failure_and_is_asked_for_again() {
+    for language in Language::ALL {
+        let at = Provided::start(language, "86400").await;
+        at.answers();
+        let good = at.token_by(&at.key);
+        for odd in [json!({ "keys": ["x"] }), json!({ "keys": [null] }), json!({ "keys": 7 }), json!([]), json!(null)] {
+            at.provider.answer("/jwks", Answer::json(&odd));
+            assert_eq!(at.status(&good).await, 503, "{language:?} {odd}\n{}", at.inside.api.log());
+        }
+        at.publishes(&[&at.key]);
+        at.inside.is_let_in(&good).await;
+    }
+}
+
+/// Though a token by an invented key was sent a moment before it was published.
+#[tokio::test]
+async fn a_new_key_is_found_within_seconds() {
+    for language in Language::ALL {
+        let at = Provided::start_with(language, &[]).await;
+        at.answers();
+        at.inside.is_let_in(&at.token_by(&at.key)).await;
+        let invented = at.token_by(&signer::ClientKey::new("unknown", "ES256"));
+        assert_eq!(at.status(&invented).await, 401, "{language:?}");
+        let new = signer::ClientKey::new("k2", "ES256");
+        at.publishes(&[&at.key, &new]);
+        let by_new = at.token_by(&new);
+        within(15, || async { at.status(&by_new).await == 200 }).await;
     }
 }
 

@@ -48,6 +48,7 @@ fn imports_point_down_and_outside_crates_stay_in_their_rooms() {
         ("bcrypt", &["identity"]),
         ("pbkdf2", &["identity"]),
         ("scrypt", &["identity"]),
+        ("sha_crypt", &["identity"]),
         ("webauthn_rs", &["identity"]),
         ("reqwest", &["outbound"]),
     ];

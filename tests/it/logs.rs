@@ -1,4 +1,4 @@
-//! The log as machines read it (ATTACKS T29): each line is JSON, each of a request has the request's id, and nothing
+//! The log as machines read it: each line is JSON, each of a request has the request's id, and nothing
 //! that lets anybody in stands in it.
 
 use reqwest::{Client as Http, Response};

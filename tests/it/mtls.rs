@@ -265,7 +265,8 @@ async fn it_is_offered_where_certificates_can_come() {
         asks["redirect_uris"] = json!(["https://app.example/cb"]);
         let request = reqwest::Client::new().post(format!("{}/oauth2/register", without.url)).json(&asks);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
-        assert_eq!(answer["error"], "invalid_client_metadata", "{answer}");
+        assert_eq!(answer["token_endpoint_auth_method"], "client_secret_basic", "{answer}");
+        assert_ne!(answer["tls_client_certificate_bound_access_tokens"], true, "{answer}");
     }
 }
 

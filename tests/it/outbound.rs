@@ -1,4 +1,4 @@
-//! What Signet asks of addresses that strangers name (ATTACKS T19): whatever is there, it is let go of in bounded time and
+//! What Signet asks of addresses that strangers name: whatever is there, it is let go of in bounded time and
 //! memory, and nobody else waits for it.
 
 use std::time::Duration;

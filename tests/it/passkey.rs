@@ -210,14 +210,14 @@ async fn empty_and_malformed_answers_sign_nobody_in() {
 /// Tickets drawn while there was room add no more than fit.
 #[tokio::test]
 async fn tickets_drawn_in_advance_do_not_exceed_the_passkey_limit() {
-    use signet::identity::passkey::MOST_PASSKEYS;
+    use signet::identity::passkey::MAX_PASSKEYS;
     use signet::store::passkeys;
     let server = Server::with_alice().await;
     let browser = server.browser();
     browser.sign_in_as("alice").await;
     let page = browser.page(HERE).await;
     let mut answers = Vec::new();
-    for _ in 0..MOST_PASSKEYS + 3 {
+    for _ in 0..MAX_PASSKEYS + 3 {
         let challenge: Value = browser.ask(&page, "/account/passkeys/options").await.json().await.unwrap();
         let credential = Authenticator::new(&server.url).create(&challenge["publicKey"]);
         let fields = [("ticket", challenge["ticket"].as_str().unwrap()), ("credential", credential.as_str())];
@@ -228,6 +228,25 @@ async fn tickets_drawn_in_advance_do_not_exceed_the_passkey_limit() {
         assert_eq!(answer.status(), 303);
     }
     let alice = server.person("alice").await.id;
-    assert_eq!(passkeys::of_user(server.app.store().read(), alice).await.unwrap().len(), MOST_PASSKEYS);
+    assert_eq!(passkeys::of_user(server.app.store().read(), alice).await.unwrap().len(), MAX_PASSKEYS);
     assert_eq!(browser.ask(&page, "/account/passkeys/options").await.status(), 409);
+}
+
+/// A session that drew a ticket before the account had a passkey adds none after another session has added one.
+#[tokio::test]
+async fn a_weaker_session_adds_no_passkey_by_an_old_ticket() {
+    use signet::store::passkeys;
+    let server = Server::with_alice().await;
+    let (intruder, owner) = (server.browser(), server.browser());
+    intruder.sign_in_as("alice").await;
+    let page = intruder.page(HERE).await;
+    let challenge: Value = intruder.ask(&page, "/account/passkeys/options").await.json().await.unwrap();
+    owner.sign_in_as("alice").await;
+    add(&owner, &mut Authenticator::new(&server.url)).await;
+    let credential = Authenticator::new(&server.url).create(&challenge["publicKey"]);
+    let fields = [("ticket", challenge["ticket"].as_str().unwrap()), ("credential", credential.as_str())];
+    let (action, form) = page.form_at("form[data-passkey-finish]", &fields);
+    intruder.raw_post(&action, &form).await;
+    let alice = server.person("alice").await.id;
+    assert_eq!(passkeys::of_user(server.app.store().read(), alice).await.unwrap().len(), 1, "the owner's");
 }

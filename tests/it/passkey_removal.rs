@@ -1,7 +1,7 @@
 //! A passkey that is removed ends what it opened: the sessions whose last sign-in was with it, and every grant that comes of
 //! one, in the same transaction, whoever removes it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use signet::domain::ids::PasskeyId;
 use signet::domain::secret::Secret;
 use signet::manage::access::Keep;
@@ -10,7 +10,7 @@ use signet::store::passkeys as rows;
 
 use crate::passkey::{add, finish, signed};
 use crate::support::authenticator::Authenticator;
-use crate::support::{Browser, Server};
+use crate::support::{Browser, PASSWORD, Server};
 
 const HERE: &str = "/account/passkeys";
 
@@ -102,6 +102,27 @@ async fn removing_the_passkey_of_the_present_session_ends_it() {
     assert_eq!((done.name().as_str(), done.count("form[action$='/delete']")), ("account", 1));
 }
 
+/// A password that somebody has found out does not replace a passkey: not in a session either that began before the passkey
+/// was added.
+#[tokio::test]
+async fn older_session_by_password_cannot_remove_a_passkey() {
+    let server = Server::with_alice().await;
+    let (own, thief) = (server.browser(), server.browser());
+    for browser in [&own, &thief] {
+        browser.sign_in_as("alice").await;
+    }
+    add(&own, &mut Authenticator::new(&server.url)).await;
+    let alice = server.person("alice").await.id;
+    let id = rows::of_user(server.app.store().read(), alice).await.unwrap()[0].id;
+    let page = thief.page(HERE).await;
+    let action = format!("{HERE}/{id}/delete");
+    let refused = thief.fill(&page, &format!("form[action='{action}']"), &[]).await;
+    assert!(refused.status == 403 && refused.has("button#passkey"), "{}", refused.html);
+    let page = own.page(HERE).await;
+    let removed = own.fill(&page, &format!("form[action='{action}']"), &[]).await;
+    assert!(removed.html.contains("is removed"), "the session that added it: {}", removed.html);
+}
+
 #[tokio::test]
 async fn an_administrator_who_removes_it_ends_what_it_opened() {
     let mut stolen = stolen().await;
@@ -112,7 +133,45 @@ async fn an_administrator_who_removes_it_ends_what_it_opened() {
     assert_eq!(stolen.own.page("/account").await.name(), "account");
 }
 
-/// What the reset is told to keep is what did not come of a removed passkey.
+/// What a thief has allowed an app in the user's name is asked again after a reset.
+#[tokio::test]
+async fn reset_forgets_consents_unless_they_are_kept() {
+    let server = Server::with_alice().await;
+    let alice = server.person("alice").await.id;
+    server.browser().sign_in(&server.authorize(&[])).await;
+    for (keep, page) in [(Keep { consents: true, ..Keep::default() }, None), (Keep::default(), Some("consent"))] {
+        let (manager, password) = (server.app.manager(), Secret::new(PASSWORD.to_owned()));
+        let (_, removed) = people::reset(&manager, &By::command_line(), alice, password, keep, None).await.unwrap();
+        assert_eq!(removed.consents, u64::from(page.is_some()));
+        let browser = server.browser();
+        browser.sign_in_as("alice").await;
+        let asked = browser.open(&server.authorize(&[])).await;
+        assert_eq!(asked.ok().map(|asked| asked.name()).as_deref(), page);
+    }
+}
+
+/// Nobody knows the grant of tokens that came with the code, which was not redeemed.
+#[tokio::test]
+async fn tokens_beside_an_unused_code_end_with_the_passkey() {
+    let Stolen { server, thief, .. } = stolen().await;
+    let meta = json!({
+        "grant_types": ["authorization_code", "implicit", "refresh_token"],
+        "response_types": ["code token"], "consent": "trusted",
+    });
+    server.client("spa", meta).await;
+    let asked = [("client_id", "spa"), ("response_type", "code token"), ("scope", "openid offline_access")];
+    let callback = thief.sign_in(&server.authorize(&asked)).await;
+    let userinfo = async || {
+        let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url));
+        request.bearer_auth(&callback["access_token"]).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((userinfo().await, callback["scope"].as_str()), (200, "openid"));
+    let alice = server.person("alice").await.id;
+    let id = rows::of_user(server.app.store().read(), alice).await.unwrap()[0].id;
+    passkeys::remove(&server.app.manager(), &By::command_line(), alice, id).await.unwrap();
+    assert_eq!(userinfo().await, 401);
+}
+
 #[tokio::test]
 async fn a_reset_that_keeps_sessions_ends_those_of_its_passkeys() {
     let mut stolen = stolen().await;
@@ -150,4 +209,32 @@ async fn a_sign_in_on_its_way_does_not_outlive_the_removal() {
         assert_eq!(browser.page("/account").await.name(), "login", "round {round}");
     }
     assert_eq!(own.page("/account").await.name(), "account");
+}
+
+/// The session goes on by another method: what the passkey opened in it ends with the passkey all the same.
+#[tokio::test]
+async fn a_later_password_sign_in_hides_no_passkey() {
+    let Stolen { server, thief, .. } = stolen().await;
+    let meta = json!({ "grant_types": ["authorization_code"], "consent": "trusted", "scope": "openid" });
+    server.client("bare", meta).await;
+    let asked = server.authorize(&[("client_id", "bare"), ("scope", "openid")]);
+    let code = thief.sign_in(&asked).await["code"].clone();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", crate::support::CALLBACK),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    let token = server.token_as("bare", &form).await.1["access_token"].as_str().unwrap().to_owned();
+    let userinfo = async || {
+        let request = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url));
+        request.bearer_auth(&token).send().await.unwrap().status().as_u16()
+    };
+    thief.sign_in_as("alice").await;
+    assert_eq!(userinfo().await, 200);
+    let alice = server.person("alice").await.id;
+    let id = rows::of_user(server.app.store().read(), alice).await.unwrap()[0].id;
+    passkeys::remove(&server.app.manager(), &By::command_line(), alice, id).await.unwrap();
+    assert_eq!(userinfo().await, 401);
+    assert_eq!(thief.page("/account").await.name(), "login");
 }

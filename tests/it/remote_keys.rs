@@ -1,5 +1,5 @@
 //! Keys that clients publish at an address of theirs: fetched as seldom as can be, whoever asks for them how often, and
-//! never at somebody else's cost (ATTACKS T19).
+//! never at somebody else's cost.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -69,7 +69,7 @@ async fn each_algorithm_and_an_encrypted_one_are_read() {
     assert_eq!(browser.open(&request).await.err().unwrap()["state"], "inside", "HS256");
 }
 
-/// RFC 9101 §6, ATTACKS T18, T25: one row for each way to be wrong.
+/// RFC 9101 §6: one row for each way to be wrong.
 #[tokio::test]
 async fn what_is_no_request_of_this_client_is_refused() {
     let (server, key) = server(json!({})).await;

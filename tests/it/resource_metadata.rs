@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::manage::{By, apis};
 
-use crate::support::Server;
+use crate::support::{Server, nginx};
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
@@ -91,4 +91,45 @@ async fn each_registered_api_has_its_document() {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
     assert_eq!(response.headers()["cache-control"], "public, max-age=300");
+}
+
+/// As the parameter `resource` of requests (RFC 3986 §6.2); the document has the spelling that was registered.
+#[tokio::test]
+async fn api_is_named_by_an_equivalent_uri_in_the_query() {
+    let server = Server::start().await;
+    for identifier in ["https://mcp.example.com/mcp", "https://api.example.com"] {
+        let api: Api = serde_json::from_value(json!({ "identifier": identifier })).unwrap();
+        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    }
+    for (asked, registered) in [
+        ("HTTPS://MCP.example.com:443/mcp", Some("https://mcp.example.com/mcp")),
+        ("https://mcp.example.com/a/../%6dcp", Some("https://mcp.example.com/mcp")),
+        ("https://api.example.com/", Some("https://api.example.com")),
+        ("https://mcp.example.com/mcp/", None),
+        ("https://mcp.example.com/MCP", None),
+        ("http://api.example.com", None),
+        ("not a URI", None),
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("resource", asked).finish();
+        let (status, document) = get(&server, &format!("{WELL_KNOWN}?{query}")).await;
+        let expected = registered.map_or((404, Value::Null), |identifier| (200, json!(identifier)));
+        assert_eq!((status, document["resource"].clone()), expected, "{asked}");
+    }
+}
+
+/// The location of docs/integrating.md, in front of an API.
+#[tokio::test]
+async fn documented_location_hands_the_document_on() {
+    let server = Server::start().await;
+    let api = json!({ "identifier": "https://api.example.com", "name": "Example", "scopes": ["read"] });
+    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value::<Api>(api).unwrap()).await.unwrap();
+    let guide = include_str!("../../docs/integrating.md");
+    let mut blocks = guide.split("```").filter_map(|block| block.strip_prefix("nginx\n"));
+    let block = blocks.find(|block| block.contains(WELL_KNOWN)).expect("docs/integrating.md has the block");
+    let location = block.replace("https://id.example.com", &server.url);
+    let nginx = nginx::start(|own| format!("server {{ listen {own}; {location} }}"), &[]).await;
+    let document: Value =
+        reqwest::get(format!("http://{}{WELL_KNOWN}", nginx.address)).await.unwrap().json().await.unwrap();
+    assert_eq!(document["resource"], "https://api.example.com");
+    assert_eq!(document["authorization_servers"], json!([server.url]));
 }

@@ -9,11 +9,11 @@ use signet::manage::{By, apis, consents, people};
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
 use crate::token::claims;
 
-const ORDERS: &str = "https://orders.example.com";
+pub const ORDERS: &str = "https://orders.example.com";
 const STOCK: &str = "https://stock.example.com";
 
 /// One with two APIs, whose client `web` may use both.
-async fn with_apis() -> Server {
+pub async fn with_apis() -> Server {
     let server = Server::start().await;
     server.user("alice").await;
     server.client("web", json!({ "scope": "openid offline_access read write count", "consent": "trusted" })).await;
@@ -67,13 +67,14 @@ async fn naming_an_api_alone_asks_for_what_the_client_may_have_of_it() {
     ];
     let (_, tokens) = server.token_as("reads", &form).await;
     assert_eq!((&access(&tokens)["aud"], &access(&tokens)["scope"]), (&json!(ORDERS), &json!("read")));
-    for resource in [STOCK, "https://nowhere.example.com"] {
+    for (resource, error) in [(STOCK, "invalid_scope"), ("https://nowhere.example.com", "invalid_target")] {
         let refused = server.browser().open(&query("reads", resource)).await.err().unwrap();
-        assert_eq!(refused["error"], "invalid_scope", "{resource}");
+        assert_eq!(refused["error"], error, "{resource}");
     }
 }
 
-/// The person allowed scopes, and a client is registered for scopes: naming an API in `resource` adds nothing to them.
+/// The user allowed scopes, and a client is registered for scopes: naming an API in `resource` adds nothing to them. One
+/// without scopes is allowed as a whole (`api_access`).
 #[tokio::test]
 async fn naming_an_api_without_any_of_its_scopes_opens_nothing() {
     let server = with_apis().await;
@@ -86,7 +87,8 @@ async fn naming_an_api_without_any_of_its_scopes_opens_nothing() {
         ("web", "openid count", ORDERS, true),
         ("web", "openid read", ORDERS, false),
         ("web", "openid", "https://plain.example.com", false),
-        ("asks", "openid", "https://plain.example.com", true),
+        ("asks", "openid", "https://plain.example.com", false),
+        ("asks", "openid", ORDERS, true),
     ] {
         let asked = server.authorize(&[("client_id", client), ("scope", scope), ("resource", resource)]);
         let callback = browser.sign_in(&asked).await;
@@ -163,9 +165,10 @@ async fn a_token_for_an_api_alone_opens_nothing_of_ours() {
     assert!(response.headers()["www-authenticate"].to_str().unwrap().contains("error=\"invalid_token\""));
 }
 
-/// `aud` names the API alone; `openid` opens UserInfo (OpenID Connect Core §5.3.1), and goes when the app leaves it out.
+/// `aud` names the API alone; `openid` opens UserInfo (OpenID Connect Core §5.3.1) until the app asks for a token by naming
+/// the API (RFC 9068 §2.2.3).
 #[tokio::test]
-async fn openid_beside_an_api_opens_userinfo_until_it_is_left_out() {
+async fn token_asked_for_by_its_api_opens_nothing_else() {
     let server = with_apis().await;
     let asked = [("scope", "openid offline_access read"), ("resource", ORDERS)];
     let first = tokens(&server, &asked).await;
@@ -175,11 +178,32 @@ async fn openid_beside_an_api_opens_userinfo_until_it_is_left_out() {
         request.bearer_auth(tokens["access_token"].as_str().unwrap()).send().await.unwrap().status().as_u16()
     };
     assert_eq!(userinfo(&first).await, 200);
-    let refresh = first["refresh_token"].as_str().unwrap();
-    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("scope", "read"), ("resource", ORDERS)];
-    let (_, narrow) = server.token(&form).await;
-    assert_eq!((&access(&narrow)["aud"], &access(&narrow)["scope"]), (&json!(ORDERS), &json!("read")));
-    assert_eq!(userinfo(&narrow).await, 401);
+    let mut refresh = first["refresh_token"].as_str().unwrap().to_owned();
+    for (scope, own) in [(None, "read"), (Some("openid read"), "read"), (Some("read"), "read")] {
+        let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", &*refresh), ("resource", ORDERS)];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        let (_, narrow) = server.token(&form).await;
+        assert_eq!((&access(&narrow)["aud"], &access(&narrow)["scope"]), (&json!(ORDERS), &json!(own)), "{scope:?}");
+        assert_eq!(narrow["scope"], own, "what was issued differs from what was asked for (RFC 6749 §5.1)");
+        assert_eq!(narrow["id_token"].is_string(), scope != Some("read"), "the ID token is the app's");
+        assert_eq!(userinfo(&narrow).await, 401);
+        refresh = narrow["refresh_token"].as_str().unwrap().to_owned();
+    }
+    let (_, general) = server.token(&[("grant_type", "refresh_token"), ("refresh_token", &*refresh)]).await;
+    assert_eq!(userinfo(&general).await, 200);
+
+    let callback = server.browser().sign_in(&server.authorize(&asked)).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &*callback["code"]),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+        ("resource", ORDERS),
+    ];
+    let (_, redeemed) = server.token(&form).await;
+    assert_eq!(access(&redeemed)["scope"], "read");
+    assert!(redeemed["id_token"].is_string());
+    assert_eq!(userinfo(&redeemed).await, 401);
 }
 
 /// RFC 7662 §4: the API that a token is for may ask about it, by credentials of its own.
@@ -228,7 +252,7 @@ async fn each_scope_gives_away_its_own_claims() {
     .unwrap();
     let edit = PersonEdit { username: "alice".into(), profile, admin: false };
     people::update(&manager, &by, alice.id, edit).await.unwrap();
-    people::set_groups(&manager, &by, alice.id, &["staff".to_owned()]).await.unwrap();
+    people::set_groups(&manager, &by, alice.id, vec!["staff".to_owned()]).await.unwrap();
     for (scope, expected) in [
         ("openid", vec!["sub"]),
         ("openid profile", vec!["given_name", "name", "preferred_username", "sub", "updated_at", "website"]),

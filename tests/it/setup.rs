@@ -23,11 +23,56 @@ async fn the_link_makes_the_first_administrator_who_is_signed_in() {
     let page = browser.page(&used).await;
     assert_eq!(page.name(), "setup");
     let home = browser.submit(&page, &FIELDS).await.ok().unwrap();
-    assert_eq!((home.path.as_str(), home.name().as_str()), ("/", "home"));
+    assert_eq!((home.path.as_str(), home.name().as_str()), ("/admin/start", "admin"));
     assert!(home.html.contains("Alice Example") && home.has("a[href='/admin']"));
     assert!(server.person("alice").await.admin);
     assert_eq!(link(&server).await, None, "there is an administrator: no further link");
     assert_eq!(browser.page(&used).await.status, 400);
+}
+
+/// An impatient second click: the browser drops the first answer and shows the second.
+#[tokio::test]
+async fn a_set_up_form_sent_twice_signs_in_twice() {
+    let server = Server::start().await;
+    let browser = server.browser();
+    let page = browser.page(&link(&server).await.unwrap()).await;
+    let (action, form) = page.form(&FIELDS);
+    let (first, second) = tokio::join!(browser.raw_post(&action, &form), browser.raw_post(&action, &form));
+    for answer in [first, second] {
+        assert_eq!(answer.status(), 303);
+        assert_eq!(answer.headers()["location"], "/admin/start");
+    }
+    let (_, other) = page.form(&[("username", "alice"), ("password", "another good passphrase")]);
+    assert_eq!(browser.raw_post(&action, &other).await.status(), 400);
+    assert_eq!(server.browser().raw_post(&action, &form).await.status(), 400, "another browser");
+    server.advance(61);
+    assert_eq!(browser.raw_post(&action, &form).await.status(), 400, "a minute later");
+}
+
+#[tokio::test]
+async fn set_up_leads_to_what_to_do_next() {
+    let server = Server::start().await;
+    let browser = server.browser();
+    let page = browser.page(&link(&server).await.unwrap()).await;
+    let next = browser.submit(&page, &FIELDS).await.ok().unwrap();
+    assert_eq!(next.path, "/admin/start");
+    let discovery = format!("<code>{}/.well-known/openid-configuration</code>", server.url);
+    assert!(next.html.contains(&discovery), "{}", next.html);
+    for (step, link) in [
+        ("#next-app", "/admin/clients/new"),
+        ("#next-people", "/admin/people/new"),
+        ("#next-passkey", "/account/passkeys"),
+    ] {
+        assert!(next.has(&format!("{step} a[href='{link}']")), "{step}");
+        assert!(!next.has(&format!("{step} .badge")), "{step} is not done");
+        assert_eq!(browser.page(link).await.status, 200, "{link}");
+    }
+    assert!(next.has("#next-address .badge.warn"), "nobody else reaches an issuer at loopback");
+    server.client("web", serde_json::json!({})).await;
+    server.user("bob").await;
+    let later = browser.page("/admin/start").await;
+    assert!(later.has("#next-app .badge.ok") && later.has("#next-people .badge.ok"));
+    assert!(browser.page("/admin").await.has("a[href='/admin/start']"));
 }
 
 #[tokio::test]
@@ -70,7 +115,7 @@ async fn of_ten_at_once_one_becomes_administrator() {
     }));
     let attempts = opened.await.into_iter().map(|(n, page, browser)| async move {
         let name = format!("user{n}");
-        browser.submit(&page, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap().path == "/"
+        browser.submit(&page, &[("username", &name), ("password", PASSWORD)]).await.ok().unwrap().path == "/admin/start"
     });
     let won = futures::future::join_all(attempts).await;
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
@@ -96,5 +141,5 @@ async fn what_is_refused_is_said_at_its_field_and_nothing_typed_is_lost_but_the_
         assert_eq!(again.attribute("#name", "value").as_deref(), Some("Alice Example"));
         assert!(!again.html.contains(PASSWORD));
     }
-    assert_eq!(browser.submit(&page, &FIELDS).await.ok().unwrap().path, "/", "the link still works");
+    assert_eq!(browser.submit(&page, &FIELDS).await.ok().unwrap().path, "/admin/start", "the link still works");
 }

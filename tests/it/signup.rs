@@ -27,7 +27,7 @@ async fn sign_up(browser: &Browser, page: &Page, fields: &[(&str, &str)]) -> Pag
 
 fn session(browser_answer: &reqwest::Response) -> Option<String> {
     let set = browser_answer.headers().get_all("set-cookie");
-    set.iter().map(|line| line.to_str().unwrap().to_owned()).find(|line| line.starts_with("signet-session="))
+    set.iter().map(|line| line.to_str().unwrap().to_owned()).find(|line| line.contains("-session="))
 }
 
 #[tokio::test]
@@ -101,7 +101,8 @@ async fn who_cancels_is_sent_back_without_an_account() {
     let page = browser.page(&server.authorize(&[("prompt", "create")])).await;
     let callback = browser.submit(&page, &[("decision", "deny"), ("username", "carol")]).await.err().unwrap();
     assert_eq!(callback["error"], "access_denied");
-    assert_eq!(browser.open(&page.path).await.ok().unwrap().status, 400, "the request has ended");
+    let again = browser.page(&page.path).await;
+    assert!(again.name() == "signup" && !again.has("button[value=deny]"), "the app waits no more");
 }
 
 #[tokio::test]
@@ -313,4 +314,39 @@ async fn another_browser_or_site_signs_nobody_up() {
     let user = signet::domain::user::Username::parse("carol").unwrap();
     assert_eq!(signet::store::people::by_username(server.app.store().read(), &user).await.unwrap(), None);
     assert_eq!(hers.submit(&page, &fields).await.ok().unwrap().name(), "consent");
+}
+
+/// An impatient second click: the browser drops the first answer and shows the second.
+#[tokio::test]
+async fn a_sign_up_form_sent_twice_signs_in_twice() {
+    let server = open().await;
+    for (path, target) in
+        [("/signup".to_owned(), "/"), (server.authorize(&[("prompt", "create")]), "/oauth2/authorize/")]
+    {
+        let browser = server.browser();
+        let page = browser.page(&path).await;
+        let name = if target == "/" { "carol" } else { "dora" };
+        let (action, form) = page.form(&[("username", name), ("password", PASSWORD)]);
+        let (first, second) = tokio::join!(browser.raw_post(&action, &form), browser.raw_post(&action, &form));
+        for answer in [first, second, browser.raw_post(&action, &form).await] {
+            assert_eq!(answer.status(), 303, "{path}");
+            assert!(answer.headers()["location"].to_str().unwrap().starts_with(target), "{path}");
+        }
+        let (_, other) = page.form(&[("username", name), ("password", "another good passphrase")]);
+        assert_eq!(server.browser().raw_post(&action, &other).await.status(), 400, "{path}: another browser");
+        assert_eq!(browser.raw_post(&action, &other).await.status(), 422, "{path}: another password");
+        server.advance(61);
+        assert_eq!(browser.raw_post(&action, &form).await.status(), 422, "{path}: a minute later");
+    }
+    assert!(server.person("carol").await.self_registered);
+}
+
+/// The same for an account that an administrator created: sign-up never signs in to one.
+#[tokio::test]
+async fn sign_up_never_signs_in_to_an_account_made_by_an_administrator() {
+    let server = open().await;
+    let browser = server.browser();
+    let page = browser.page("/signup").await;
+    let again = sign_up(&browser, &page, &[("username", "alice"), ("password", PASSWORD)]).await;
+    assert_eq!((again.status, again.name().as_str()), (422, "signup"));
 }

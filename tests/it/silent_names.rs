@@ -1,4 +1,4 @@
-//! What strangers name never delays what administrators registered (ATTACKS T51): hosts whose name servers are silent,
+//! What strangers name never delays what administrators registered: hosts whose name servers are silent,
 //! named by the hundred, against registered clients' keys, other clients' documents and sign-outs. And what is not the
 //! client's fault is no `invalid_client`.
 

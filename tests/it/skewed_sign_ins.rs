@@ -88,7 +88,7 @@ async fn an_interrupted_form_waits_as_long_on_every_node() {
             let browser = here.browser();
             browser.sign_in_as("alice").await;
             server.advance(15 * 60 + 1);
-            for (wait, status) in [(15 * 60 - 1, 422), (15 * 60, 400)] {
+            for (wait, status) in [(15 * 60 - 1, 422), (15 * 60, 409)] {
                 let page = browser.page("/account/password").await;
                 let fields = [("current", PASSWORD), ("password", "short")];
                 let question =
@@ -117,5 +117,33 @@ async fn a_session_idles_as_long_on_every_node() {
             server.advance(2 * 3600);
             assert_eq!(browser.page("/account").await.name(), "login", "{skew}");
         }
+    }
+}
+
+/// Codes of one node are redeemed at the other, seconds before and after the session's absolute end.
+#[tokio::test]
+async fn a_session_ends_at_the_same_moment_on_every_node() {
+    for skew in SKEWS {
+        let server = Server::with_alice().await;
+        let other = server.skewed_node(skew).await;
+        let lifetime = server.app.config.lifetimes.session;
+        let browser = server.browser();
+        browser.sign_in(&server.authorize(&[("scope", "openid")])).await;
+        for _ in 1..lifetime / 1800 {
+            server.advance(1800);
+            browser.page("/account").await;
+        }
+        server.advance(1800 - 10);
+        let mut codes = Vec::new();
+        for node in [&server, &other] {
+            let there = browser.at(node);
+            codes.push(there.sign_in(&server.authorize(&[("scope", "openid")])).await["code"].clone());
+            codes.push(there.sign_in(&server.authorize(&[("scope", "openid")])).await["code"].clone());
+        }
+        assert_eq!(other.redeem(&codes[0]).await.0, 200, "{skew}");
+        assert_eq!(server.redeem(&codes[2]).await.0, 200, "{skew}");
+        server.advance(11);
+        assert_eq!(other.redeem(&codes[1]).await.1["error"], "invalid_grant", "{skew}");
+        assert_eq!(server.redeem(&codes[3]).await.1["error"], "invalid_grant", "{skew}");
     }
 }

@@ -123,7 +123,7 @@ async fn what_comes_of_a_token_is_never_more_than_it() {
     let app = tokens(&server, "read write count").await;
     let token = text(&app, "access_token");
     for (more, scope, aud) in [
-        (vec![], "read count", json!([ORDERS, STOCK])),
+        (vec![("resource", ORDERS), ("resource", STOCK)], "read count", json!([ORDERS, STOCK])),
         (vec![("scope", "read")], "read", json!(ORDERS)),
         (vec![("resource", STOCK), ("scope", "count")], "count", json!(STOCK)),
         (vec![("audience", STOCK), ("audience", ORDERS)], "read count", json!([ORDERS, STOCK])),
@@ -135,6 +135,7 @@ async fn what_comes_of_a_token_is_never_more_than_it() {
         assert_eq!((&after["scope"], &after["aud"]), (&json!(scope), &aud), "{more:?}");
     }
     for (more, error) in [
+        (vec![], "invalid_target"),
         (vec![("scope", "write")], "invalid_scope"),
         (vec![("scope", "openid")], "invalid_scope"),
         (vec![("scope", "offline_access")], "invalid_scope"),
@@ -159,7 +160,7 @@ async fn what_comes_of_a_token_is_never_more_than_it() {
     assert_eq!(refused["error"], "invalid_scope");
     // It ends no later than what it came from.
     server.advance(590);
-    let (_, traded) = trade(&server, "both", token, &[]).await;
+    let (_, traded) = trade(&server, "both", token, &[("resource", ORDERS)]).await;
     let left = traded["expires_in"].as_i64().unwrap();
     assert!((9..=10).contains(&left), "{left}");
     let end = |token: &str| claims(token)["exp"].as_i64().unwrap();
@@ -427,4 +428,50 @@ async fn a_traded_token_never_outlives_the_session() {
     assert!(active(&server, "web", text(&app, "access_token")).await);
     assert!(!active(&server, "both", text(&before, "access_token")).await);
     assert_eq!(trade(&server, "both", text(&app, "access_token"), &[]).await.1["error"], "invalid_request");
+}
+
+/// A scope that the app has just lost on another node is not traded on this one, which has not heard of it.
+#[tokio::test]
+async fn a_lost_scope_is_not_traded_by_a_node_that_lags() {
+    use signet::domain::client_metadata::ClientMetadata;
+    use signet::store::clients as stored;
+    let server = with_services().await;
+    let app = tokens(&server, "openid read").await;
+    let token = text(&app, "access_token").to_owned();
+    assert_eq!(trade(&server, "both", &token, &[("scope", "read")]).await.0, 200, "and the client is in memory");
+    let id = ClientId::parse("web").unwrap();
+    let less = json!({ "redirect_uris": [crate::support::CALLBACK], "scope": "openid email" });
+    let less: ClientMetadata = serde_json::from_value(less).unwrap();
+    // As another node writes it, whose entry in the change feed has not been read here.
+    let write = server.app.store().write(move |tx| {
+        Box::pin(async move {
+            let web = stored::lock_for_update(tx, &id).await?.expect("a client");
+            stored::update(tx, &signet::domain::client::Client { meta: less, ..web }).await
+        })
+    });
+    write.await.unwrap();
+    let (status, refused) = trade(&server, "both", &token, &[("scope", "read")]).await;
+    assert_eq!(status, 400, "{refused}");
+}
+
+/// What a user allowed the app on a device is not traded for a sign-in by redirect.
+#[tokio::test]
+async fn an_id_token_is_not_traded_for_what_a_device_may() {
+    use signet::domain::permissions::Permissions;
+    use signet::domain::scope::Scopes;
+    use signet::domain::version::Versions;
+    use signet::store::consents as stored;
+    let server = with_services().await;
+    let app = tokens(&server, "openid read").await;
+    let (alice, web) = (server.person("alice").await.id, ClientId::parse("web").unwrap());
+    let on_device = Permissions::general(Scopes::parse("email").unwrap());
+    let give = server.app.store().write(move |tx| {
+        Box::pin(async move { stored::give(tx, alice, &web, (&on_device, &Versions::default()), &[]).await })
+    });
+    give.await.unwrap();
+    let form = [("grant_type", GRANT), ("subject_token", text(&app, "id_token")), ("subject_token_type", ID)];
+    let (status, traded) = server.token_as("both", &form).await;
+    assert_eq!((status, &traded["scope"]), (200, &json!("openid read")), "{traded}");
+    let (_, refused) = server.token_as("both", &[&form[..], &[("scope", "email")]].concat()).await;
+    assert_eq!(refused["error"], "invalid_scope");
 }

@@ -20,6 +20,11 @@ pub(super) fn readable_by_others(config: &Config, settings: Option<&Path>) -> Ve
     own.chain(given).collect()
 }
 
+/// Whether other users of the machine can replace files in the data directory.
+pub(super) fn is_writable_by_others(config: &Config) -> bool {
+    has_bits(&config.data_dir, 0o022) && !has_bits(&config.data_dir, 0o1000)
+}
+
 /// The file of an `SQLite` database, and those that SQLite puts beside it.
 fn database_files(config: &Config) -> Vec<PathBuf> {
     let Some(path) = store::sqlite_path(&config.database()) else { return Vec::new() };

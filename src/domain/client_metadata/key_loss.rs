@@ -1,25 +1,38 @@
-//! Whether a change of a client's metadata takes away a key by which the client, or an issuer that it trusts, could
-//! prove who it is.
+//! Whether a change of a client's metadata takes away what tokens were issued for: a key by which the client, or an issuer
+//! that it trusts, could prove who it is; that users need not be asked; that it may exchange another client's tokens.
 
-use super::{ClientAuthMethod, ClientMetadata, TrustedIssuer};
+use super::{ClientAuthMethod, ClientMetadata, Consent, ExchangePolicy, TrustedIssuer};
 use crate::domain::jwks::JwkSet;
 
 impl ClientMetadata {
-    /// Whether a key of `jwks` or the address of its keys, if it authenticates by them, a certificate's name or an issuer of
-    /// `jwt_bearer` is not in `after` any more.
+    /// Whether a key of `jwks` or the address of its keys, if it authenticates by them, the authentication by them, a
+    /// certificate's name, an issuer of `jwt_bearer`, the trust that spares users the consent, or a part of `token_exchange`
+    /// is not in `after` any more.
     #[must_use]
-    pub fn loses_keys(&self, after: &Self) -> bool {
+    pub fn withdraws_trust(&self, after: &Self) -> bool {
         let names = after.certificate_names();
         let mut issuers = self.jwt_bearer.iter();
-        let by_keys = matches!(
-            self.token_endpoint_auth_method,
-            ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
-        );
         let keys = || self.jwks.as_ref().is_some_and(|keys| has_key_not_in(keys, after.jwks.as_ref()));
         let address = || self.jwks_uri.is_some() && self.jwks_uri != after.jwks_uri;
-        self.certificate_names().iter().any(|name| !names.contains(name))
-            || (by_keys && (keys() || address()))
+        let may_still = |before: &ExchangePolicy| {
+            let mut of_client = after.token_exchange.iter().filter(|after| after.client == before.client);
+            of_client
+                .any(|after| (after.impersonation || !before.impersonation) && (after.delegation || !before.delegation))
+        };
+        let trust = self.consent == Consent::Trusted && after.consent != Consent::Trusted;
+        trust
+            || !self.token_exchange.iter().all(may_still)
+            || self.certificate_names().iter().any(|name| !names.contains(name))
+            || (self.authenticates_by_keys() && (!after.authenticates_by_keys() || keys() || address()))
             || issuers.any(|before| !after.jwt_bearer.iter().any(|after| is_same_issuer(before, after)))
+    }
+
+    /// Whether a key of `jwks` or `jwks_uri` proves who it is.
+    const fn authenticates_by_keys(&self) -> bool {
+        matches!(
+            self.token_endpoint_auth_method,
+            ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
+        )
     }
 }
 
@@ -55,9 +68,17 @@ mod tests {
         };
         let at = |uri: &str| json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": uri });
         let (one, two) = (at("https://a.example/1"), at("https://a.example/2"));
+        let exchange = |impersonation: bool, delegation: bool| json!({ "token_exchange": [{ "client": "app", "impersonation": impersonation, "delegation": delegation }] });
         let (ci, other) = ("https://ci.example", "https://other.example");
         for (before, after, expected) in [
             (json!({}), keys(json!([key("A", "1")])), false),
+            (json!({ "consent": "trusted" }), json!({}), true),
+            (json!({}), json!({ "consent": "trusted" }), false),
+            (exchange(true, true), exchange(true, true), false),
+            (exchange(false, true), exchange(true, true), false),
+            (exchange(true, true), exchange(true, false), true),
+            (exchange(true, false), exchange(false, true), true),
+            (exchange(true, false), json!({}), true),
             (keys(json!([key("A", "1")])), keys(json!([key("A", "1"), key("B", "2")])), false),
             (keys(json!([key("A", "1")])), keys(json!([key("A", "other name")])), false),
             (keys(json!([key("A", "1")])), keys(json!([key("B", "1")])), true),
@@ -75,8 +96,32 @@ mod tests {
             (trusted(ci, false), trusted(other, false), true),
             (trusted(ci, false), json!({}), true),
         ] {
-            let loses = metadata(before.clone()).loses_keys(&metadata(after.clone()));
+            let loses = metadata(before.clone()).withdraws_trust(&metadata(after.clone()));
             assert_eq!(loses, expected, "{before} {after}");
+        }
+    }
+    #[test]
+    fn giving_up_a_key_method_but_not_the_keys_is_noticed() {
+        let with = |method: &str, keys: Value| {
+            let mut members = keys;
+            members["token_endpoint_auth_method"] = json!(method);
+            metadata(members)
+        };
+        let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "A", "kid": "1" });
+        for keys in [json!({ "jwks": { "keys": [key] } }), json!({ "jwks_uri": "https://a.example/1" })] {
+            for (before, after, expected) in [
+                ("private_key_jwt", "client_secret_basic", true),
+                ("private_key_jwt", "client_secret_jwt", true),
+                ("private_key_jwt", "none", true),
+                ("self_signed_tls_client_auth", "client_secret_basic", true),
+                ("self_signed_tls_client_auth", "tls_client_auth", true),
+                ("private_key_jwt", "self_signed_tls_client_auth", false),
+                ("private_key_jwt", "private_key_jwt", false),
+                ("client_secret_basic", "private_key_jwt", false),
+            ] {
+                let loses = with(before, keys.clone()).withdraws_trust(&with(after, keys.clone()));
+                assert_eq!(loses, expected, "{before} {after} {keys}");
+            }
         }
     }
 }

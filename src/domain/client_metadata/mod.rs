@@ -1,15 +1,21 @@
 //! A client's metadata, by the names of RFC 7591 §2, OpenID Connect Registration §2 and what came after them.
 //!
 //! One struct serves `apply`, dynamic registration, the console and (as one JSON column) the database. `values` holds
-//! what members may be, `rules` what they must be together,
-//! `certificates` those of them that are about TLS certificates. Next door: [`super::client`], what a client is beside what
+//! what members may be, `rules` what they must be together, `people` those that say who may use the client and what it is
+//! told of them, `certificates` and `redirects` those that are about TLS certificates and redirect URIs, `administrators`
+//! whose each member is. Next door: [`super::client`], what a client is beside what
 //! it says of itself.
 
+mod administrators;
 mod certificates;
 mod key_loss;
+mod people;
+mod redirects;
 mod rules;
 mod values;
 
+pub use administrators::ADMINISTRATORS_MEMBERS;
+pub use people::GroupName;
 pub use rules::FieldError;
 pub use values::{
     ApplicationType, ClientAuthMethod, Consent, ExchangePolicy, GrantType, RefreshTokenRotation, ResponseType,
@@ -22,6 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use super::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use super::certificate::DistinguishedName;
+use super::http_host::HttpHost;
+use super::ids::ApiId;
 use super::jwks::JwkSet;
 use super::permissions::ApiScopes;
 use super::redirect_uri::RedirectUri;
@@ -40,6 +48,9 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_types: Option<Vec<ResponseType>>,
     pub token_endpoint_auth_method: ClientAuthMethod,
+    /// Whether it may use the registered method alone; otherwise `client_secret_basic` and `client_secret_post` are equal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict_client_authentication: bool,
     /// The one algorithm of its assertions; any that the method has where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<SigningAlg>,
@@ -57,14 +68,27 @@ pub struct ClientMetadata {
     /// Its access tokens are good beside the certificate with which it got them, and alone they are nothing (RFC 8705 §3.4).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls_client_certificate_bound_access_tokens: bool,
-    pub application_type: ApplicationType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_type: Option<ApplicationType>,
+    /// Hosts whose redirect URIs may be plain http.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_redirect_hosts: Vec<HttpHost>,
     /// The scopes of no API that it may ask for (RFC 7591 §2). In documents names of APIs stand here too, until
     /// [`super::client_scopes`] has resolved them.
     pub scope: Scopes,
     /// The scopes of APIs that it may ask for.
     #[serde(skip_serializing_if = "ApiScopes::is_empty")]
     pub api_scopes: ApiScopes,
+    /// The APIs whose tokens it may introspect, as a gateway before them does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub introspection_apis: Vec<ApiId>,
     pub consent: Consent,
+    /// The groups of the users who may use it; every user where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_groups: Vec<GroupName>,
+    /// The claims that its ID tokens have beside UserInfo, as far as the granted scopes allow them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub id_token_claims: Vec<String>,
     /// PKCE (RFC 7636) even for a confidential client; a public one always needs it.
     pub require_pkce: bool,
     /// RFC 9126 §6.
@@ -153,19 +177,6 @@ pub struct ClientMetadata {
     pub software_version: Option<String>,
 }
 
-/// The members that an administrator sets and a client that registers itself does not: neither does it say them, nor is it
-/// told of them, nor does it lose them by a change of its registration (RFC 7592 §2.2).
-pub const ADMINISTRATORS_MEMBERS: [&str; 8] = [
-    "api_scopes",
-    "consent",
-    "require_pkce",
-    "token_exchange",
-    "jwt_bearer",
-    "access_token_format",
-    "refresh_token_rotation",
-    "refresh_token_grace",
-];
-
 impl Default for ClientMetadata {
     fn default() -> Self {
         Self {
@@ -175,6 +186,7 @@ impl Default for ClientMetadata {
             grant_types: vec![GrantType::AuthorizationCode],
             response_types: None,
             token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
+            strict_client_authentication: false,
             token_endpoint_auth_signing_alg: None,
             tls_client_auth_subject_dn: None,
             tls_client_auth_san_dns: None,
@@ -182,11 +194,15 @@ impl Default for ClientMetadata {
             tls_client_auth_san_ip: None,
             tls_client_auth_san_email: None,
             tls_client_certificate_bound_access_tokens: false,
-            application_type: ApplicationType::Web,
+            application_type: None,
+            http_redirect_hosts: Vec::new(),
             // RFC 7591 §2 leaves it to the server: who it is that signs in.
             scope: [OPENID, "profile", "email"].into_iter().collect(),
             api_scopes: ApiScopes::default(),
+            introspection_apis: Vec::new(),
             consent: Consent::Required,
+            allowed_groups: Vec::new(),
+            id_token_claims: Vec::new(),
             require_pkce: false,
             require_pushed_authorization_requests: false,
             require_signed_request_object: false,
@@ -232,30 +248,6 @@ impl Default for ClientMetadata {
 }
 
 impl ClientMetadata {
-    /// What a client says of itself, with the [`ADMINISTRATORS_MEMBERS`] that it `had`. Policies for a grant type that it
-    /// gives up are gone. Its APIs' scopes follow from `scope` ([`Self::resolve_own_scopes`]).
-    #[must_use]
-    pub fn with_administrators_members(&self, had: &Self) -> Self {
-        let members = |meta: &Self| match serde_json::to_value(meta) {
-            Ok(serde_json::Value::Object(members)) => members,
-            _ => serde_json::Map::new(),
-        };
-        let (mut said, had_members) = (members(self), members(had));
-        for name in ADMINISTRATORS_MEMBERS.into_iter().filter(|name| *name != "api_scopes") {
-            let given_up = match name {
-                "token_exchange" => !self.allows(GrantType::TokenExchange),
-                "jwt_bearer" => !self.allows(GrantType::JwtBearer),
-                _ => false,
-            };
-            match had_members.get(name).filter(|_| !given_up) {
-                Some(value) => drop(said.insert(name.to_owned(), value.clone())),
-                None => drop(said.remove(name)),
-            }
-        }
-        // Both were written by this type, so that it reads them.
-        serde_json::from_value(said.into()).unwrap_or_else(|_| had.clone())
-    }
-
     #[must_use]
     pub fn allows(&self, grant_type: GrantType) -> bool {
         self.grant_types.contains(&grant_type)
@@ -283,9 +275,30 @@ impl ClientMetadata {
         }
     }
 
+    /// Leaves out the response types whose grant types are not allowed; whether one is left, if any was stated.
+    #[must_use]
+    pub fn narrow_response_types(&mut self) -> bool {
+        let grant_types = &self.grant_types;
+        let Some(stated) = &mut self.response_types else { return true };
+        let was_empty = stated.is_empty();
+        stated.retain(|stated| stated.needs().iter().all(|grant| grant_types.contains(grant)));
+        was_empty || !stated.is_empty()
+    }
+
     #[must_use]
     pub fn allows_response(&self, response_type: ResponseType) -> bool {
         self.response_types().contains(&response_type)
+    }
+
+    /// The methods by which it may authenticate.
+    #[must_use]
+    pub fn auth_methods(&self) -> &[ClientAuthMethod] {
+        const BY_SECRET: [ClientAuthMethod; 2] =
+            [ClientAuthMethod::ClientSecretBasic, ClientAuthMethod::ClientSecretPost];
+        if BY_SECRET.contains(&self.token_endpoint_auth_method) && !self.strict_client_authentication {
+            return &BY_SECRET;
+        }
+        std::slice::from_ref(&self.token_endpoint_auth_method)
     }
 
     #[must_use]
@@ -309,18 +322,18 @@ impl ClientMetadata {
     #[must_use]
     pub fn needs_secret_back(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt
-            || self.mac_algs().any(|alg| alg == SigningAlg::HS256)
+            || self.mac_algs().any(|(_, alg)| alg == SigningAlg::HS256)
     }
 
-    fn mac_algs(&self) -> impl Iterator<Item = SigningAlg> {
+    fn mac_algs(&self) -> impl Iterator<Item = (&'static str, SigningAlg)> {
         [
-            Some(self.id_token_signed_response_alg),
-            self.userinfo_signed_response_alg,
-            self.introspection_signed_response_alg,
-            self.request_object_signing_alg,
+            ("id_token_signed_response_alg", Some(self.id_token_signed_response_alg)),
+            ("userinfo_signed_response_alg", self.userinfo_signed_response_alg),
+            ("introspection_signed_response_alg", self.introspection_signed_response_alg),
+            ("request_object_signing_alg", self.request_object_signing_alg),
         ]
         .into_iter()
-        .flatten()
+        .filter_map(|(field, alg)| Some((field, alg?)))
     }
 
     /// The sector of its pairwise subjects (OpenID Connect Core §8.1): the host of `sector_identifier_uri`, or the only

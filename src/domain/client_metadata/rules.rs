@@ -1,8 +1,6 @@
 //! The rules between the members of a client's metadata; each member's own rule held when it was parsed.
 
-use super::{
-    ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, RefreshTokenRotation, ResponseType, SubjectType,
-};
+use super::{ClientAuthMethod, ClientMetadata, GrantType, RefreshTokenRotation, SubjectType};
 use crate::config::MAX_REFRESH_TOKEN_GRACE;
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::scope::OFFLINE_ACCESS;
@@ -32,13 +30,16 @@ impl ClientMetadata {
         let mut problems = Vec::new();
         let mut wrong = |field, message: &str| problems.push(FieldError::new(field, message));
         self.texts(&mut wrong);
+        self.redirects(&mut wrong);
         self.grants(&mut wrong);
+        self.introspecting(&mut wrong);
         self.refreshing(&mut wrong);
         self.responses(&mut wrong);
         self.keys(&mut wrong);
         self.certificates(&mut wrong);
         self.encryption(&mut wrong);
         self.addresses(&mut wrong);
+        self.people(&mut wrong);
         problems
     }
 
@@ -68,15 +69,6 @@ impl ClientMetadata {
     }
 
     fn grants(&self, wrong: &mut impl FnMut(&'static str, &str)) {
-        if self.begins_in_a_browser() && self.redirect_uris.is_empty() {
-            wrong("redirect_uris", "at least one return address is needed for authorization_code and implicit");
-        }
-        if self.redirect_uris.len() > 50 {
-            wrong("redirect_uris", "has more than 50 addresses");
-        }
-        if self.post_logout_redirect_uris.len() > 50 {
-            wrong("post_logout_redirect_uris", "has more than 50 addresses");
-        }
         // A confidential one without any may still introspect: an API that gets tokens and asks for none.
         if self.grant_types.is_empty() && self.is_public() {
             wrong("grant_types", "is empty");
@@ -120,6 +112,15 @@ impl ClientMetadata {
         }
     }
 
+    fn introspecting(&self, wrong: &mut impl FnMut(&'static str, &str)) {
+        if self.introspection_apis.len() > 50 {
+            wrong("introspection_apis", "has more than 50 APIs");
+        }
+        if self.is_public() && !self.introspection_apis.is_empty() {
+            wrong("introspection_apis", "needs a client that authenticates (RFC 7662 section 2.1)");
+        }
+    }
+
     fn refreshing(&self, wrong: &mut impl FnMut(&'static str, &str)) {
         let is_constrained = !self.is_public() || self.tls_client_certificate_bound_access_tokens;
         if self.refresh_token_rotation == RefreshTokenRotation::Never && !is_constrained {
@@ -140,14 +141,6 @@ impl ClientMetadata {
                 wrong("response_types", &format!("{response_type} needs the grant types {needs}"));
             }
         }
-        let front = |types: &[ResponseType]| types.iter().any(|it| it.id_token() || it.token());
-        if self.application_type == ApplicationType::Web
-            && self.allows(GrantType::Implicit)
-            && self.response_types.as_deref().is_some_and(front)
-            && self.redirect_uris.iter().any(|uri| !uri.as_str().starts_with("http"))
-        {
-            wrong("redirect_uris", "a web app gets tokens at an http or https address only");
-        }
     }
 
     fn keys(&self, wrong: &mut impl FnMut(&'static str, &str)) {
@@ -159,12 +152,12 @@ impl ClientMetadata {
             wrong("token_endpoint_auth_method", "private_key_jwt needs jwks or jwks_uri");
         }
         let encrypts = [
-            self.id_token_encrypted_response_alg,
-            self.userinfo_encrypted_response_alg,
-            self.introspection_encrypted_response_alg,
+            ("id_token_encrypted_response_alg", self.id_token_encrypted_response_alg),
+            ("userinfo_encrypted_response_alg", self.userinfo_encrypted_response_alg),
+            ("introspection_encrypted_response_alg", self.introspection_encrypted_response_alg),
         ];
-        if keyless && encrypts.iter().any(Option::is_some) {
-            wrong("jwks", "encrypted answers need jwks or jwks_uri");
+        for (field, _) in encrypts.into_iter().filter(|(_, alg)| keyless && alg.is_some()) {
+            wrong(field, "needs jwks or jwks_uri");
         }
         let signs = |alg: Option<SigningAlg>| alg.is_some_and(|alg| alg != SigningAlg::HS256);
         if keyless && signs(self.request_object_signing_alg) {
@@ -179,8 +172,10 @@ impl ClientMetadata {
             }
             _ => {}
         }
-        if self.is_public() && self.mac_algs().any(|alg| alg == SigningAlg::HS256) {
-            wrong("id_token_signed_response_alg", "HS256 needs a client that has a secret");
+        for (field, alg) in self.mac_algs() {
+            if self.is_public() && alg == SigningAlg::HS256 {
+                wrong(field, "HS256 needs a client that has a secret");
+            }
         }
     }
 
@@ -271,7 +266,7 @@ mod tests {
             (json!({ "response_types": ["code id_token"] }), "response_types"),
             (json!({ "response_types": ["id_token"] }), "response_types"),
             (json!({ "token_endpoint_auth_method": "private_key_jwt" }), "token_endpoint_auth_method"),
-            (json!({ "id_token_encrypted_response_alg": "RSA-OAEP-256" }), "jwks"),
+            (json!({ "id_token_encrypted_response_alg": "RSA-OAEP-256" }), "id_token_encrypted_response_alg"),
             (json!({ "userinfo_encrypted_response_enc": "A256GCM" }), "userinfo_encrypted_response_enc"),
             (json!({ "request_object_signing_alg": "RS256" }), "request_object_signing_alg"),
             (
@@ -317,6 +312,8 @@ mod tests {
                 json!({ "token_endpoint_auth_method": "none", "refresh_token_rotation": "never" }),
                 "refresh_token_rotation",
             ),
+            (json!({ "id_token_claims": ["email", "iss"] }), "id_token_claims"),
+            (json!({ "allowed_groups": vec!["staff"; 101] }), "allowed_groups"),
             (json!({ "refresh_token_grace": 601 }), "refresh_token_grace"),
             (json!({ "refresh_token_grace": -1 }), "refresh_token_grace"),
             (json!({ "token_endpoint_auth_method": "tls_client_auth" }), "token_endpoint_auth_method"),
@@ -349,5 +346,24 @@ mod tests {
         ] {
             assert_eq!(with(changes.clone()), [field], "{changes}");
         }
+    }
+
+    #[test]
+    fn public_client_has_no_secret_to_sign_with() {
+        for member in
+            ["id_token_signed_response_alg", "userinfo_signed_response_alg", "introspection_signed_response_alg"]
+        {
+            let meta = json!({ "redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": "none", (member): "HS256" });
+            let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+            assert_eq!(meta.problems().iter().map(|problem| problem.field).collect::<Vec<_>>(), [member]);
+        }
+    }
+
+    #[test]
+    fn public_client_introspects_for_no_api() {
+        let meta = json!({ "token_endpoint_auth_method": "none", "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
+                    "introspection_apis": ["https://api.example"] });
+        let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
+        assert_eq!(meta.problems().iter().map(|problem| problem.field).collect::<Vec<_>>(), ["introspection_apis"]);
     }
 }

@@ -18,10 +18,8 @@ impl Gate {
         let by_secret =
             |method| matches!(method, ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost);
         let client = found.filter(|it| acts_for_itself(it) && by_secret(it.meta.token_endpoint_auth_method));
-        let right = client.filter(|client| {
-            let kept = client.secret.as_ref();
-            kept.is_some_and(|kept| provider.master.verify_client_secret(kept, password.expose()))
-        });
+        let right =
+            client.filter(|client| provider.master.verify_client_secret(client.secret.as_ref(), password.expose()));
         let Some(client) = right else { return Ok(Err(invalid())) };
         Ok(Ok(client_itself(Way::Basic, api, &client)))
     }

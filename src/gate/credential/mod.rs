@@ -53,7 +53,7 @@ fn client_itself(way: Way, api: &Api, client: &Client) -> Identity {
         client: Some(client.id.clone()),
         user: None,
         person: None,
-        scopes: client.meta.api_scopes.of(&api.identifier).filtered(|scope| api.scopes.contains(scope)),
+        scopes: api.scopes.filtered(|scope| client.may_request(api, scope)),
         acr: None,
         auth_time: None,
     }

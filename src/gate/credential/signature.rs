@@ -25,7 +25,7 @@ use crate::protocol::client_keys::NoKeys;
 use crate::protocol::error::Result;
 
 /// How many ways to take `client_id:kid` apart are tried; either half may have colons.
-const MOST_COLONS: usize = 4;
+const MAX_COLONS: usize = 4;
 
 /// Seconds by which nodes' clocks may differ: so much longer a nonce is kept than its signature is good.
 pub(super) const CLOCKS: i64 = 60;
@@ -104,7 +104,7 @@ impl Gate {
     async fn publisher(&self, name: &KeyId) -> Result<Option<(Arc<Client>, VerifyingKey)>> {
         let (provider, store) = (&self.provider, &self.provider.store);
         let text = name.as_str();
-        for (at, _) in text.rmatch_indices(':').take(MOST_COLONS) {
+        for (at, _) in text.rmatch_indices(':').take(MAX_COLONS) {
             let (id, kid) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
             let Ok(id) = ClientId::parse(id) else { continue };
             let client = store.authority().client(store, &id).await?.filter(|client| acts_for_itself(client));

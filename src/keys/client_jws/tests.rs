@@ -102,7 +102,7 @@ fn a_key_that_is_not_in_the_set_is_unknown_and_anything_else_is_refused() {
     let token = signed(&mine, &json!({ "alg": "ES256" }));
     assert!(refused(&verify(&token, ALL, &published(&[other]))));
     // Of many keys without a name only the first are tried.
-    let many: Vec<_> = (0..MOST_KEYS).map(|_| fresh(KeyAlg::ES256, KeyState::Active)).chain([mine]).collect();
+    let many: Vec<_> = (0..MAX_KEYS).map(|_| fresh(KeyAlg::ES256, KeyState::Active)).chain([mine]).collect();
     assert!(refused(&verify(&token, ALL, &published(&many))));
     assert!(verify(&token, ALL, &published(&many[1..])).is_ok());
 }
@@ -173,7 +173,7 @@ fn the_form_is_strict_and_bounded() {
         &format!(" {token}"),
         &format!("{token}\n"),
         &long,
-        &"a".repeat(MOST_BYTES + 1),
+        &"a".repeat(MAX_BYTES + 1),
         &"é".repeat(50),
         // r and s of zero: the signature that fits everything where nobody looks.
         &format!("{input}.{}", base64url(&[0; 64])),
@@ -181,7 +181,7 @@ fn the_form_is_strict_and_bounded() {
     ] {
         assert!(refused(&verify(bad, ALL, &keys)), "{bad}");
     }
-    let wide = format!("{}.{}.AAAA", base64url(br#"{"alg":"ES256"}"#), "A".repeat(MOST_BYTES));
+    let wide = format!("{}.{}.AAAA", base64url(br#"{"alg":"ES256"}"#), "A".repeat(MAX_BYTES));
     assert_eq!(verify(&wide, ALL, &keys), Err(Unverified::Refused("not three parts, or too long")));
 }
 
@@ -219,7 +219,7 @@ fn peeking_reads_and_verifies_nothing() {
     assert_eq!(peek_claims(token).unwrap()["iss"], "web");
     let encrypted = "eyJhbGciOiJIUzI1NiJ9....";
     assert!(peek_header(encrypted).is_some() && peek_claims(encrypted).is_none());
-    for bad in ["", "a.b.c", "e30.e30", "e30.W10.", "e30.e30.e30.e30", &format!("e30.{}.e30", "A".repeat(MOST_BYTES))] {
+    for bad in ["", "a.b.c", "e30.e30", "e30.W10.", "e30.e30.e30.e30", &format!("e30.{}.e30", "A".repeat(MAX_BYTES))] {
         assert!(peek_claims(bad).is_none(), "{bad}");
     }
     let deep = base64url(format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000)).as_bytes());

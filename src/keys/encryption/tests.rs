@@ -145,7 +145,7 @@ fn retired_keys_still_read_and_a_name_chooses() {
     let token = encrypt_to_client(SIGNED, &set, KeyManagementAlg::EcdhEsA256Kw, enc).unwrap();
     assert!(decrypt(&both, &token).is_some(), "without a name each is tried");
     let mut many = vec![old];
-    many.extend((0..MOST_KEYS).map(|_| fresh(KeyAlg::EcdhEs, KeyState::Retired)));
+    many.extend((0..MAX_KEYS).map(|_| fresh(KeyAlg::EcdhEs, KeyState::Retired)));
     assert!(decrypt(&ring(many), &token).is_none(), "but not any number of them");
 }
 
@@ -200,7 +200,7 @@ fn what_does_not_fit_is_not_read() {
             }
         }
     }
-    for bad in ["", "....", ".....", SIGNED, "e30....", &"a".repeat(MOST_BYTES + 1)] {
+    for bad in ["", "....", ".....", SIGNED, "e30....", &"a".repeat(MAX_BYTES + 1)] {
         assert!(decrypt(&ring, bad).is_none(), "{bad}");
     }
 }

@@ -28,6 +28,9 @@ pub struct Document {
     pub apis: Vec<Api>,
     #[serde(deserialize_with = "rows::client_rows")]
     pub clients: Vec<ClientRow>,
+    /// The secrets of all clients come from another system and may be short.
+    #[serde(skip_serializing)]
+    pub imported: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +87,7 @@ impl Document {
         named.clear();
         for (at, client) in self.clients.iter().enumerate() {
             once(&mut problems, &mut named, &format!("clients[{at}].client_id"), client.client_id.as_str());
-            problems.extend(client.problems().into_iter().map(|problem| below("clients", at, problem)));
+            problems.extend(client.problems(self.imported).into_iter().map(|problem| below("clients", at, problem)));
         }
         named.clear();
         for (at, client) in self.clients.iter().enumerate() {
@@ -96,14 +99,16 @@ impl Document {
         problems
     }
 
-    /// Secrets that were sealed under another master key: they would be kept and never match.
-    pub fn sealed_elsewhere(&self, master: &MasterKey) -> Vec<FieldError> {
+    /// Secrets that were made under another master key: they would be kept and never match.
+    pub fn secrets_of_another_key(&self, master: &MasterKey) -> Vec<FieldError> {
         let foreign = |row: &ClientRow| {
-            row.client_secret_hash
-                .as_ref()
-                .is_some_and(|kept| kept.is_sealed() && master.open_client_secret(kept).is_none())
+            row.client_secret_hash.as_ref().is_some_and(|kept| !master.is_client_secret_of_ours(kept))
         };
-        let problem = || FieldError::new("client_secret_hash", "was sealed under another master key");
+        let problem = || {
+            let text = "was made under another master key: set master_key to that one, or say client_secret instead, or leave \
+                        both out (a new client then gets a new secret, one that is here already keeps its own)";
+            FieldError::new("client_secret_hash", text)
+        };
         let of_row = |row: &ClientRow| {
             let keys = row.signature_keys.as_deref().unwrap_or_default();
             foreign(row).then(problem).into_iter().chain(signature_keys::sealed_elsewhere(keys, master))
@@ -137,7 +142,7 @@ mod tests {
                 "line 2",
             ),
             (
-                "{\"clients\": [{\"client_id\": \"a\",\n \"redirect_uris\": [\"http://x.example\"]}]}",
+                "{\"clients\": [{\"client_id\": \"a\",\n \"redirect_uris\": [\"https://a@x.example\"]}]}",
                 Format::Json,
                 "clients[0].redirect_uris",
                 "line 2",

@@ -11,7 +11,7 @@ use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, Username, group_name};
-use crate::identity::hash;
+use crate::identity::foreign_hash;
 use crate::manage::sieve::{Own, Row, hidden, rows};
 use crate::manage::signature_keys::{self, SignatureKeyRow};
 use crate::manage::{FieldError, clients, profile};
@@ -24,9 +24,12 @@ pub struct GroupRow {
 
 /// A user. `disabled`, `email_unproven`, `self_registered` and the password stay as they are where the row does not speak of
 /// them; what else is left out is not there.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct UserRow {
     pub username: Username,
+    /// What relying parties get is the username, so that it may only say the same.
+    #[serde(skip)]
+    pub preferred_username: Option<String>,
     #[serde(skip)]
     pub password: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_hash")]
@@ -49,17 +52,24 @@ pub struct UserRow {
 }
 
 /// A client. `disabled`, the secret and the signature keys stay as they are where the row does not speak of them.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClientRow {
     pub client_id: ClientId,
     #[serde(skip)]
     pub client_secret: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_hash: Option<ClientSecretAtRest>,
+    /// The secret comes from another system and may be short.
+    #[serde(skip)]
+    pub imported: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_keys: Option<Vec<SignatureKeyRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+    /// Whether the client registered itself. It counts where the row makes the client, which has no more trust then than it
+    /// had where it was exported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_registered: Option<bool>,
     #[serde(flatten)]
     pub meta: ClientMetadata,
 }
@@ -67,10 +77,14 @@ pub struct ClientRow {
 impl UserRow {
     pub(super) fn problems(&self) -> Vec<FieldError> {
         let mut problems = profile::problems(&self.profile);
+        if self.preferred_username.as_deref().is_some_and(|name| Username::folded(name) != self.username.as_str()) {
+            let text = "differs from username, which is what apps get as preferred_username: leave it out";
+            problems.push(FieldError::new("preferred_username", text));
+        }
         if self.password.is_some() && self.password_hash.is_some() {
             problems.push(FieldError::new("password_hash", "stands beside password: give one of them"));
         }
-        if let Some(Err(problem)) = self.password_hash.as_ref().map(hash::check_foreign) {
+        if let Some(Err(problem)) = self.password_hash.as_ref().map(foreign_hash::check) {
             problems.push(FieldError::new("password_hash", problem));
         }
         if self.self_registered == Some(true) && !self.adopt && (self.admin || !self.groups.is_empty()) {
@@ -84,9 +98,19 @@ impl UserRow {
 }
 
 impl ClientRow {
-    pub(super) fn problems(&self) -> Vec<FieldError> {
+    /// The names of the groups to which it is open.
+    pub(in crate::manage) fn allowed_groups(&self) -> impl Iterator<Item = String> {
+        self.meta.allowed_groups.iter().map(ToString::to_string)
+    }
+
+    /// `imported` is what the document says of all its clients.
+    pub(super) fn problems(&self, imported: bool) -> Vec<FieldError> {
         let mut problems: Vec<FieldError> = self.meta.problems().into_iter().map(Into::into).collect();
-        problems.extend(clients::secret_problem(&self.meta, self.client_secret.as_ref()));
+        problems.extend(clients::secret_problem(
+            &self.meta,
+            self.client_secret.as_ref(),
+            Some(imported || self.imported),
+        ));
         problems.extend(signature_keys::problems(self.signature_keys.as_deref().unwrap_or_default()));
         if let Some(hash) = &self.client_secret_hash {
             if self.client_secret.is_some() {
@@ -111,6 +135,7 @@ fn shown_hash<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Resu
 #[derive(Default)]
 struct OwnOfUser {
     username: Option<Username>,
+    preferred_username: Option<String>,
     password: Option<Secret>,
     password_hash: Option<String>,
     email_unproven: Option<bool>,
@@ -124,6 +149,7 @@ struct OwnOfUser {
 impl Own for OwnOfUser {
     const NAMES: &'static [&'static str] = &[
         "username",
+        "preferred_username",
         "password",
         "password_hash",
         "email_unproven",
@@ -137,6 +163,7 @@ impl Own for OwnOfUser {
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "username" => self.username = Some(Username::deserialize(value)?),
+            "preferred_username" => self.preferred_username = Some(String::deserialize(value)?),
             "password" => self.password = Some(hidden(value)?),
             "password_hash" => self.password_hash = Some(hidden(value)?),
             "email_unproven" => self.email_unproven = Some(bool::deserialize(value)?),
@@ -155,20 +182,31 @@ struct OwnOfClient {
     client_id: Option<ClientId>,
     client_secret: Option<Secret>,
     client_secret_hash: Option<ClientSecretAtRest>,
+    imported: bool,
     signature_keys: Option<Vec<SignatureKeyRow>>,
     disabled: Option<bool>,
+    self_registered: Option<bool>,
 }
 
 impl Own for OwnOfClient {
-    const NAMES: &'static [&'static str] =
-        &["client_id", "client_secret", "client_secret_hash", "signature_keys", "disabled"];
+    const NAMES: &'static [&'static str] = &[
+        "client_id",
+        "client_secret",
+        "client_secret_hash",
+        "imported",
+        "signature_keys",
+        "disabled",
+        "self_registered",
+    ];
 
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error> {
         match name {
             "client_id" => self.client_id = Some(ClientId::deserialize(value)?),
             "client_secret" => self.client_secret = Some(hidden(value)?),
             "client_secret_hash" => self.client_secret_hash = Some(hidden(value)?),
+            "imported" => self.imported = bool::deserialize(value)?,
             "signature_keys" => self.signature_keys = Some(Vec::deserialize(value)?),
+            "self_registered" => self.self_registered = Some(bool::deserialize(value)?),
             _ => self.disabled = Some(bool::deserialize(value)?),
         }
         Ok(())
@@ -192,8 +230,9 @@ pub(super) fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Us
     let users = rows.into_iter().enumerate().map(|(at, Row { own, flat })| {
         Ok(UserRow {
             username: own.username.ok_or_else(|| missing("users", at, "username"))?,
+            preferred_username: own.preferred_username,
             password: own.password,
-            password_hash: own.password_hash.map(PasswordHash),
+            password_hash: own.password_hash.as_deref().map(foreign_hash::canonical),
             profile: flat,
             email_unproven: own.email_unproven,
             groups: own.groups,
@@ -213,8 +252,10 @@ pub(super) fn client_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             client_id: own.client_id.ok_or_else(|| missing("clients", at, "client_id"))?,
             client_secret: own.client_secret,
             client_secret_hash: own.client_secret_hash,
+            imported: own.imported,
             signature_keys: own.signature_keys,
             disabled: own.disabled,
+            self_registered: own.self_registered,
             meta: flat,
         })
     });

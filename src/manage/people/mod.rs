@@ -5,13 +5,15 @@
 
 mod save;
 
-pub(super) use save::{Saving, add_in, administers, blank, remove_in, save_in, username_taken, vouches};
+pub(super) use save::{
+    NotAdded, Saving, add_all_in, add_in, administers, blank, remove_in, save_in, username_taken, vouches,
+};
 
 pub use super::sessions::{end_session, end_sessions};
 
-use self::save::Saved;
+use self::save::{Saved, proves_more};
 use super::access::{Keep, Removed};
-use super::{By, FieldError, ManageError, Manager, Needs, Result, groups, profile};
+use super::{By, Conflict, FieldError, ManageError, Manager, Needs, Result, Revision, groups, profile};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, User, Username};
@@ -29,11 +31,19 @@ pub struct NewPerson {
 }
 
 /// What somebody is from now on, as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PersonEdit {
     pub username: String,
     pub profile: Profile,
     pub admin: bool,
+}
+
+impl PersonEdit {
+    /// The edit that changes nothing: the present state of a user.
+    #[must_use]
+    pub fn present(user: &User) -> Self {
+        Self { username: user.username.to_string(), profile: user.profile.clone(), admin: user.admin }
+    }
 }
 
 pub async fn create(manager: &Manager, by: &By, new: NewPerson) -> Result<User> {
@@ -50,6 +60,10 @@ pub async fn create(manager: &Manager, by: &By, new: NewPerson) -> Result<User> 
 
 /// Somebody new and their groups, checked: before any transaction, because hashing the password takes its time.
 pub(super) async fn prepared(manager: &Manager, new: NewPerson) -> Result<(User, Vec<String>)> {
+    let problems = problems(manager, &new).await?;
+    if !problems.is_empty() {
+        return Err(ManageError::Invalid(problems));
+    }
     let username = checked(&new.username, &new.profile)?;
     let groups = groups::checked(&new.groups)?;
     let password = match new.password {
@@ -59,44 +73,109 @@ pub(super) async fn prepared(manager: &Manager, new: NewPerson) -> Result<(User,
     Ok((blank(manager.store.env(), username, new.profile, password, new.admin), groups))
 }
 
+/// Returns everything that is wrong with a new user. Beside other mistakes also that the username or email address is taken, which
+/// is decided when the user is added.
+pub async fn problems(manager: &Manager, new: &NewPerson) -> Result<Vec<FieldError>> {
+    let invalid = |error| match error {
+        ManageError::Invalid(problems) => Ok(problems),
+        error => Err(error),
+    };
+    let mut problems = checked(&new.username, &new.profile).map_or_else(invalid, |_| Ok(Vec::new()))?;
+    problems.extend(groups::checked(&new.groups).map_or_else(invalid, |_| Ok(Vec::new()))?);
+    if let Some(password) = &new.password {
+        problems.extend(password_problem(manager, password).await?);
+    }
+    if !problems.is_empty() {
+        let username = Username::parse(&new.username).ok();
+        problems.extend(taken(manager, None, username.as_ref(), new.profile.email.as_deref()).await?);
+    }
+    Ok(problems)
+}
+
+/// Returns which of these another user than `own` signs in with.
+async fn taken(
+    manager: &Manager,
+    own: Option<UserId>,
+    username: Option<&Username>,
+    email: Option<&str>,
+) -> Result<Vec<FieldError>> {
+    let folded = email.map(Username::folded);
+    let names: Vec<&str> = username.map(Username::as_str).into_iter().chain(folded.as_deref()).collect();
+    let taken = people::taken_names(manager.store.read(), &names, own).await?;
+    Ok(save::of_taken_names(&taken, username, email))
+}
+
+/// What is wrong with a new password.
+pub async fn password_problem(manager: &Manager, password: &Secret) -> Result<Option<FieldError>> {
+    match manager.hasher.check(password).await.map_err(|error| ManageError::password("password", error)) {
+        Ok(()) => Ok(None),
+        Err(ManageError::Invalid(mut problems)) => Ok(problems.pop()),
+        Err(error) => Err(error),
+    }
+}
+
 /// What an administrator makes of an account that a stranger made by signing up; the present state where there is nothing.
 #[derive(Debug, Default)]
 pub struct Adoption {
-    pub profile: Option<Profile>,
-    pub groups: Option<Vec<String>>,
+    pub profile: Option<Revision<Profile>>,
+    pub groups: Option<Revision<Vec<String>>>,
     pub admin: bool,
     /// Without one the user cannot sign in until an administrator sets one.
     pub password: Option<Secret>,
 }
 
 /// Changes the username, the claims and whether they administer.
-pub async fn update(manager: &Manager, by: &By, id: UserId, edit: PersonEdit) -> Result<User> {
-    let username = checked(&edit.username, &edit.profile)?;
+pub async fn update(manager: &Manager, by: &By, id: UserId, edit: impl Into<Revision<PersonEdit>>) -> Result<User> {
+    let revision: Revision<PersonEdit> = edit.into();
+    let username = match checked(&revision.to.username, &revision.to.profile) {
+        Ok(username) => username,
+        Err(ManageError::Invalid(mut problems)) => {
+            let username = Username::parse(&revision.to.username).ok();
+            let email = revision.to.profile.email.as_deref();
+            problems.extend(taken(manager, Some(id), username.as_ref(), email).await?);
+            return Err(ManageError::Invalid(problems));
+        }
+        Err(error) => return Err(error),
+    };
     change(manager, by, id, move |user| {
+        revision.check(&PersonEdit::present(user))?;
+        let edit = revision.to;
         user.username = username;
-        // An address that an administrator wrote is vouched for.
-        user.email_unproven &= user.profile.email == edit.profile.email;
+        // An address that an administrator wrote is vouched for, but not as one of a stranger.
+        if user.profile.email != edit.profile.email {
+            user.email_unproven = user.self_registered && edit.profile.email.is_some();
+        }
         user.profile = edit.profile;
         user.admin = edit.admin;
+        Ok(())
     })
     .await
 }
 
 /// Makes `names` be what somebody is in; groups that are missing are made.
-pub async fn set_groups(manager: &Manager, by: &By, id: UserId, names: &[String]) -> Result<User> {
-    let saving = Saving { groups: Some(groups::checked(names)?), ..Saving::default() };
-    Ok(save(manager, by, Needs::AdministratorFor(id), id, saving, |_| {}).await?.0)
+pub async fn set_groups(
+    manager: &Manager,
+    by: &By,
+    id: UserId,
+    names: impl Into<Revision<Vec<String>>>,
+) -> Result<User> {
+    let saving = Saving { groups: Some(checked_groups(names.into())?), ..Saving::default() };
+    Ok(save(manager, by, Needs::AdministratorFor(id), id, saving, |_| Ok(())).await?.0)
+}
+
+fn checked_groups(names: Revision<Vec<String>>) -> Result<Revision<Vec<String>>> {
+    Ok(Revision { to: groups::checked(&names.to)?, ..names })
 }
 
 /// Adopts an account that a stranger made: removes every credential, session and grant of theirs and gives it rights.
 pub async fn adopt(manager: &Manager, by: &By, id: UserId, adoption: Adoption) -> Result<(User, Removed)> {
     if let Some(claims) = &adoption.profile {
-        let problems = profile::problems(claims);
+        let problems = profile::problems(&claims.to);
         if !problems.is_empty() {
             return Err(ManageError::Invalid(problems));
         }
     }
-    let groups = adoption.groups.map(|names| groups::checked(&names)).transpose()?;
+    let groups = adoption.groups.map(checked_groups).transpose()?;
     let password = match adoption.password {
         Some(password) => Some(hashed(manager, password).await?),
         None => None,
@@ -104,11 +183,13 @@ pub async fn adopt(manager: &Manager, by: &By, id: UserId, adoption: Adoption) -
     let saving = Saving { groups, adopt: true, ..Saving::default() };
     let (user, saved) = save(manager, by, Needs::AdministratorFor(id), id, saving, move |user| {
         if let Some(claims) = adoption.profile {
-            user.email_unproven &= user.profile.email == claims.email;
-            user.profile = claims;
+            claims.check(&user.profile)?;
+            user.email_unproven &= user.profile.email == claims.to.email;
+            user.profile = claims.to;
         }
         user.admin = adoption.admin;
         user.password = password;
+        Ok(())
     })
     .await?;
     Ok((user, saved.removed.unwrap_or_default()))
@@ -127,7 +208,11 @@ pub async fn reset(
     let hash = hashed(manager, password).await?;
     let saving = Saving { but, reset: Some(keep), ..Saving::default() };
     let needs = Needs::AdministratorFor(id);
-    let (user, saved) = save(manager, by, needs, id, saving, move |user| user.password = Some(hash)).await?;
+    let (user, saved) = save(manager, by, needs, id, saving, move |user| {
+        user.password = Some(hash);
+        Ok(())
+    })
+    .await?;
     Ok((user, saved.removed.unwrap_or_default()))
 }
 
@@ -142,15 +227,19 @@ pub async fn set_password(
     let hash = hashed(manager, password).await?;
     let saving = Saving { but: keep, ..Saving::default() };
     let needs = Needs::UserOrAdministrator(id);
-    Ok(save(manager, by, needs, id, saving, move |user| user.password = Some(hash)).await?.0)
+    let edit = move |user: &mut User| {
+        user.password = Some(hash);
+        Ok(())
+    };
+    Ok(save(manager, by, needs, id, saving, edit).await?.0)
 }
 
 pub async fn disable(manager: &Manager, by: &By, id: UserId) -> Result<User> {
-    change(manager, by, id, |user| user.disabled = true).await
+    turn(manager, by, id, true).await
 }
 
 pub async fn enable(manager: &Manager, by: &By, id: UserId) -> Result<User> {
-    change(manager, by, id, |user| user.disabled = false).await
+    turn(manager, by, id, false).await
 }
 
 pub async fn delete(manager: &Manager, by: &By, id: UserId) -> Result<()> {
@@ -164,7 +253,20 @@ pub async fn delete(manager: &Manager, by: &By, id: UserId) -> Result<()> {
         .await
 }
 
-async fn change(manager: &Manager, by: &By, id: UserId, edit: impl FnOnce(&mut User) + Send + 'static) -> Result<User> {
+async fn turn(manager: &Manager, by: &By, id: UserId, off: bool) -> Result<User> {
+    change(manager, by, id, move |user| {
+        user.disabled = off;
+        Ok(())
+    })
+    .await
+}
+
+async fn change(
+    manager: &Manager,
+    by: &By,
+    id: UserId,
+    edit: impl FnOnce(&mut User) -> Result<()> + Send + 'static,
+) -> Result<User> {
     Ok(save(manager, by, Needs::AdministratorFor(id), id, Saving::default(), edit).await?.0)
 }
 
@@ -174,7 +276,7 @@ async fn save(
     needs: Needs,
     id: UserId,
     saving: Saving,
-    edit: impl FnOnce(&mut User) + Send + 'static,
+    edit: impl FnOnce(&mut User) -> Result<()> + Send + 'static,
 ) -> Result<(User, Saved)> {
     manager
         .transact(by, needs, move |tx, recorder| {
@@ -182,11 +284,13 @@ async fn save(
                 tx.tell(Change::People(Stripes::from_iter(&[id]))).await?;
                 let before = locked(tx, id).await?;
                 if saving.adopt && !before.self_registered {
-                    let text = format!("{} did not sign up, so there is nothing to adopt", before.username);
-                    return Err(ManageError::Conflict(text));
+                    return Err(Conflict::NothingToAdopt(before.username).into());
                 }
                 let mut after = before.clone();
-                edit(&mut after);
+                edit(&mut after)?;
+                if before.self_registered && !saving.adopt && proves_more(&before, &after) {
+                    return Err(ManageError::NeedsAdoption { username: before.username.to_string(), row: None });
+                }
                 let saved = save_in(tx, &recorder, &before, &mut after, &saving).await?;
                 Ok((after, saved))
             })

@@ -4,20 +4,22 @@
 //!
 //! Next door: [`crate::manage::access`], what a reset and an adoption remove.
 
+use std::slice;
+
 use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::{PasswordHash, Profile, User, Username};
 use crate::env::Env;
 use crate::manage::access::{self, Keep, Removed};
-use crate::manage::{ManageError, Recorder, Result, differing, groups};
+use crate::manage::{Conflict, FieldError, ManageError, Recorder, Result, Revision, differing, groups};
 use crate::store::exclusive::{self, Exclusive};
-use crate::store::{Change, StoreError, Stripes, Tx, consents, people, usernames};
+use crate::store::{Change, StoreError, Stripes, Tx, people, usernames};
 
 /// How a user is changed.
 #[derive(Clone, Debug, Default)]
 pub(in crate::manage) struct Saving {
     /// What the user is in from now on; the present ones where there is nothing.
-    pub groups: Option<Vec<String>>,
+    pub groups: Option<Revision<Vec<String>>>,
     /// The session that a new password does not end.
     pub but: Option<SessionId>,
     /// What stays where the new password is a reset.
@@ -60,13 +62,45 @@ pub(in crate::manage) fn blank(
 }
 
 pub(in crate::manage) async fn add_in(tx: &Tx, recorder: &Recorder, user: &User, groups: &[String]) -> Result<()> {
-    if people::by_username(tx.conn(), &user.username).await?.is_some() {
-        return Err(username_taken(&user.username));
+    let added = add_all_in(tx, recorder, slice::from_ref(user), &[groups.to_vec()]).await;
+    added.map_err(|NotAdded { error, .. }| error)
+}
+
+/// Why new users were not added.
+pub(in crate::manage) struct NotAdded {
+    /// The place of the user whom it is about.
+    pub at: Option<usize>,
+    pub error: ManageError,
+}
+
+impl<E: Into<ManageError>> From<E> for NotAdded {
+    fn from(error: E) -> Self {
+        Self { at: None, error: error.into() }
     }
-    people::insert(tx, user).await.map_err(|error| email_taken(error, user))?;
-    groups::ensure_in(tx, recorder, groups).await?;
-    people::join(tx, user.id, groups).await?;
-    recorder.user(tx, EventKind::UserCreated, user.id, user.username.as_str()).await
+}
+
+/// Adds new users, each to the groups at the same place.
+pub(in crate::manage) async fn add_all_in(
+    tx: &Tx,
+    recorder: &Recorder,
+    users: &[User],
+    groups: &[Vec<String>],
+) -> std::result::Result<(), NotAdded> {
+    people::insert(tx, users).await.map_err(|error| {
+        let StoreError::NamesTaken(names) = &error else { return error.into() };
+        // Of two new users that want one name it is the second.
+        let wants = |user: &User| user.sign_in_names().any(|own| names.first() == Some(&own));
+        match users.iter().enumerate().rfind(|(_, user)| wants(user)) {
+            Some((at, user)) => NotAdded { at: Some(at), error: names_taken(error, user) },
+            None => error.into(),
+        }
+    })?;
+    groups::ensure_in(tx, recorder, &groups.concat()).await?;
+    let of_user =
+        |(user, names): (&User, &'_ Vec<String>)| names.iter().map(|name| (user.id, name.clone())).collect::<Vec<_>>();
+    let members: Vec<(UserId, String)> = users.iter().zip(groups).flat_map(of_user).collect();
+    people::join(tx, &members).await?;
+    Ok(recorder.users_created(tx, users).await?)
 }
 
 /// Makes a user be as `after` says, and in the groups of `saving`.
@@ -80,19 +114,17 @@ pub(in crate::manage) async fn save_in(
     let id = before.id;
     let mut fields = differing(&before.profile, &after.profile);
     let new_name = before.username != after.username;
-    if new_name && people::by_username(tx.conn(), &after.username).await?.is_some() {
-        return Err(username_taken(&after.username));
-    }
     let flags = [
         ("username", new_name),
         ("email_unproven", before.email_unproven != after.email_unproven),
         ("admin", before.admin != after.admin),
     ];
     fields.extend(flags.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
-    // Each engine sorts in its own way.
-    let mut present = people::groups_of(tx.conn(), id).await?;
-    present.sort();
-    let groups = saving.groups.as_deref().filter(|groups| present != *groups);
+    let present = present_groups(tx, id).await?;
+    if let Some(groups) = &saving.groups {
+        groups.check(&present)?;
+    }
+    let groups = saving.groups.as_ref().map(|groups| groups.to.as_slice()).filter(|groups| present != *groups);
     let gained = groups.is_some_and(|groups| groups.iter().any(|name| !present.contains(name)));
     let adopted = saving.adopt && before.self_registered;
     if before.self_registered && !adopted && (gained || (after.admin && !before.admin)) {
@@ -103,7 +135,7 @@ pub(in crate::manage) async fn save_in(
     if fields.is_empty() && groups.is_none() && !new_password && !turned && !adopted {
         return Ok(Saved::default());
     }
-    check_unchanged(tx, before).await?;
+    check_unchanged(tx, before, &present).await?;
     let removed = end_in(tx, recorder, before, after, saving).await?;
     if let Some(groups) = groups {
         people::set_groups(tx, id, groups).await?;
@@ -136,24 +168,36 @@ pub(in crate::manage) async fn save_in(
 /// Returns whether a document makes more of an account than its user typed at sign-up: a password beside the user's own
 /// credentials, or an email address or phone number that apps take for proven.
 pub(in crate::manage) fn vouches(before: &User, after: &User) -> bool {
+    proves_more(before, after) || before.password != after.password
+}
+
+/// Returns whether apps take an email address or phone number for proven that they did not before.
+pub(super) fn proves_more(before: &User, after: &User) -> bool {
     let proven = |user: &User| {
         let profile = &user.profile;
         let email = profile.email.clone().filter(|_| profile.email_verified);
         let phone = profile.phone_number.clone().filter(|_| profile.phone_number_verified);
         [email, phone, user.own_email().map(ToOwned::to_owned)]
     };
-    let gained =
-        proven(before).into_iter().zip(proven(after)).any(|(before, after)| after.is_some() && before != after);
-    gained || before.password != after.password
+    proven(before).into_iter().zip(proven(after)).any(|(before, after)| after.is_some() && before != after)
 }
 
-/// Locks the user; returns an error if the row is not as it was read: every column is about to be written.
-async fn check_unchanged(tx: &Tx, before: &User) -> Result<()> {
+/// Locks the user; returns an error if the row and the groups are not as they were read: every column is about to be written,
+/// and groups that are as they should be are not.
+async fn check_unchanged(tx: &Tx, before: &User, groups: &[String]) -> Result<()> {
     tx.tell(Change::People(Stripes::from_iter(&[before.id]))).await?;
-    if people::lock_for_update(tx, before.id).await?.as_ref() == Some(before) {
+    let row = people::lock_for_update(tx, before.id).await?;
+    if row.as_ref() == Some(before) && present_groups(tx, before.id).await? == groups {
         return Ok(());
     }
-    Err(ManageError::Conflict(format!("{} is being changed by somebody else: try again", before.username)))
+    Err(Conflict::ChangedMeanwhile(before.username.to_string()).into())
+}
+
+/// The names of a user's groups, in order: each engine sorts in its own way.
+async fn present_groups(tx: &Tx, id: UserId) -> Result<Vec<String>> {
+    let mut names = people::groups_of(tx.conn(), id).await?;
+    names.sort();
+    Ok(names)
 }
 
 /// Ends what a change does not leave: the access of who is disabled or gets a new password, all of who is adopted.
@@ -184,7 +228,7 @@ async fn write(tx: &Tx, before: &User, after: &User, new_password: bool) -> Resu
     if new_password {
         row.password_changed_at = Some(tx.now());
     }
-    people::update(tx, &row).await.map_err(|error| email_taken(error, after))
+    people::update(tx, &row).await.map_err(|error| names_taken(error, after))
 }
 
 pub(in crate::manage) async fn remove_in(tx: &Tx, recorder: &Recorder, user: &User) -> Result<()> {
@@ -192,7 +236,6 @@ pub(in crate::manage) async fn remove_in(tx: &Tx, recorder: &Recorder, user: &Us
     if administers(user) {
         keep_an_administrator(tx, user).await?;
     }
-    consents::delete_of_user(tx, user.id).await?;
     people::delete(tx, user.id).await?;
     recorder.user(tx, EventKind::UserDeleted, user.id, user.username.as_str()).await
 }
@@ -205,25 +248,27 @@ async fn keep_an_administrator(tx: &Tx, user: &User) -> Result<()> {
     // So that two transactions cannot each count the other's administrator.
     exclusive::lock(tx, Exclusive::Administrators).await?;
     if people::other_admins(tx.conn(), user.id).await? == 0 {
-        return Err(ManageError::Conflict(format!(
-            "{} is the last administrator: make somebody else one first",
-            user.username
-        )));
+        return Err(Conflict::LastAdministrator(user.username.clone()).into());
     }
     Ok(())
 }
 
-pub(in crate::manage) fn username_taken(username: &Username) -> ManageError {
-    ManageError::Conflict(format!("username: there is a user {username} already"))
+fn names_taken(error: StoreError, user: &User) -> ManageError {
+    let StoreError::NamesTaken(mut names) = error else { return error.into() };
+    // Of the names of several new users, those of this one.
+    names.retain(|name| user.sign_in_names().any(|own| own == *name));
+    ManageError::Taken(of_taken_names(&names, Some(&user.username), user.profile.email.as_deref()))
 }
 
-/// The username has been looked at before; the other unique column is the address.
-fn email_taken(error: StoreError, user: &User) -> ManageError {
-    match error {
-        StoreError::Taken => ManageError::Conflict(format!(
-            "email: another user has {} already",
-            user.profile.email.as_deref().unwrap_or("that address")
-        )),
-        error => error.into(),
-    }
+/// Usernames and email addresses are one namespace (`store::sign_in_names`): says which field each taken name is of.
+pub(super) fn of_taken_names(names: &[String], username: Option<&Username>, email: Option<&str>) -> Vec<FieldError> {
+    let of_name = |name: &String| match username.filter(|username| username.as_str() == name) {
+        Some(username) => username_taken(username),
+        None => FieldError::new("email", format!("another user has {} already", email.unwrap_or(name))),
+    };
+    names.iter().map(of_name).collect()
+}
+
+pub(in crate::manage) fn username_taken(username: &Username) -> FieldError {
+    FieldError::new("username", format!("another user signs in with {username} already"))
 }

@@ -14,6 +14,7 @@ use crate::domain::client_metadata::ResponseType;
 use crate::domain::ids::ClientId;
 use crate::domain::interaction::{AuthorizationRequest, ReplyTo, ResponseMode};
 use crate::domain::permissions::Permissions;
+use crate::domain::redirect_difference::difference;
 use crate::domain::scope::OPENID;
 use crate::domain::secret::Digest;
 use crate::protocol::Provider;
@@ -31,8 +32,18 @@ pub enum Refused {
     Returned(Box<ReplyTo>, OAuthError),
 }
 
-/// Values that are kept while a person is asked; longer ones are refused, not cut.
-const MOST_CHARACTERS: usize = 2048;
+/// Bytes of values that are kept while a person is asked; longer ones are refused, not cut. Software puts whole addresses,
+/// JSON and encrypted sessions into the first three.
+const MAX_LENGTHS: [(&str, usize); 8] = [
+    ("state", 8192),
+    ("nonce", 8192),
+    ("login_hint", 8192),
+    ("scope", 2048),
+    ("acr_values", 2048),
+    ("ui_locales", 2048),
+    ("claims_locales", 2048),
+    ("display", 2048),
+];
 
 pub(super) fn invalid(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, text)
@@ -103,10 +114,9 @@ pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<Reply
     let sent = parameters.one("redirect_uri")?;
     let redirect_uri = match (sent, client.meta.redirect_uris.as_slice()) {
         (Some(sent), _) if client.redirects_to(sent) => sent.to_owned(),
-        (Some(_), _) => {
-            return Err(invalid(
-                "The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe.",
-            ));
+        (Some(sent), _) => {
+            let text = "The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe.";
+            return Err(invalid(text).because(difference(&client.meta.redirect_uris, sent)));
         }
         // RFC 6749 §3.1.2.3 lets a client with a single address leave it out; OpenID Connect does not.
         (None, [only]) if !is_openid(parameters) => only.as_str().to_owned(),
@@ -143,9 +153,10 @@ fn is_openid(parameters: &Parameters) -> bool {
 }
 
 fn check_lengths(parameters: &Parameters) -> Result<()> {
-    for name in ["state", "nonce", "login_hint", "scope", "acr_values", "ui_locales", "claims_locales", "display"] {
-        if parameters.all(name).any(|value| value.len() > MOST_CHARACTERS) {
-            return Err(OAuthError::new(ErrorCode::InvalidRequest, format!("{name} is too long.")));
+    for (name, max) in MAX_LENGTHS {
+        if parameters.all(name).any(|value| value.len() > max) {
+            let text = format!("{name} is too long: at most {max} bytes are taken.");
+            return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
         }
     }
     // RFC 6749 appendix A.5 has none; a form would send it back as another one.

@@ -15,6 +15,8 @@ pub enum Step<S = ()> {
     SignUp,
     SelectAccount,
     Consent,
+    /// The user may not use the client (`allowed_groups`).
+    NotAdmitted,
     Issue(S),
     Refuse(OAuthError),
 }
@@ -27,6 +29,7 @@ impl<S> Step<S> {
             Self::SignUp => Step::SignUp,
             Self::SelectAccount => Step::SelectAccount,
             Self::Consent => Step::Consent,
+            Self::NotAdmitted => Step::NotAdmitted,
             Self::Issue(_) => Step::Issue(()),
             Self::Refuse(error) => Step::Refuse(error),
         }
@@ -44,6 +47,8 @@ pub enum Prior {
     /// What the user allowed before, where the redirect identifies the client.
     Remembered(Permissions),
     Nothing,
+    /// The user may not use the client, whatever they allow it.
+    NotAdmitted,
 }
 
 /// Decides. The session is judged by the time at which it was read, by the database's clock like its own times.
@@ -87,11 +92,14 @@ pub fn next_step<'s>(
     if request.prompt.select_account && !fresh && progress.selected != Some(session.user) {
         return Step::SelectAccount;
     }
+    if matches!(prior, Prior::NotAdmitted) {
+        return Step::NotAdmitted;
+    }
     let asked_now = progress.consented == Some(session.user);
     let allowed_before = match prior {
         Prior::Trusted { identified } => *identified || fresh || progress.selected == Some(session.user),
         Prior::Remembered(permissions) => !request.prompt.consent && request.to_be_allowed().within(permissions),
-        Prior::Nothing => false,
+        Prior::Nothing | Prior::NotAdmitted => false,
     };
     if !asked_now && !allowed_before {
         return ask(Step::Consent, ErrorCode::ConsentRequired, "The person has not allowed this yet.");
@@ -102,6 +110,7 @@ pub fn next_step<'s>(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
 
     use super::{Prior, Step, next_step};
     use crate::domain::authorization::{Acr, SignInMethod};
@@ -177,6 +186,7 @@ mod tests {
             "trusted" => Prior::Trusted { identified: true },
             "trusted on a device" => Prior::Trusted { identified: false },
             "nothing" => Prior::Nothing,
+            "not admitted" => Prior::NotAdmitted,
             remembered => Prior::Remembered(general(remembered)),
         }
     }
@@ -187,6 +197,7 @@ mod tests {
             Step::SignUp => "sign up".into(),
             Step::SelectAccount => "select".into(),
             Step::Consent => "consent".into(),
+            Step::NotAdmitted => "not admitted".into(),
             Step::Issue(_) => "issue".into(),
             Step::Refuse(error) => error.code.as_str().into(),
         }
@@ -215,6 +226,10 @@ mod tests {
             (1, &plain, &none, &nothing, all, "login"),
             (2, &plain, &old, &nothing, all, "issue"),
             (3, &plain, &old, &nothing, "trusted", "issue"),
+            (3, &plain, &old, &consented, "not admitted", "not admitted"),
+            (3, &plain, &none, &nothing, "not admitted", "login"),
+            (3, &prompt(|p| p.none = true), &old, &nothing, "not admitted", "not admitted"),
+            (3, &prompt(|p| p.select_account = true), &old, &nothing, "not admitted", "select"),
             (4, &plain, &old, &nothing, "openid", "consent"),
             (5, &plain, &old, &nothing, "", "consent"),
             (6, &plain, &old, &consented, "", "issue"),
@@ -290,6 +305,7 @@ mod tests {
                 selected,
                 consented,
                 use_another_account,
+                sign_in: None,
             },
         )
     }
@@ -305,6 +321,7 @@ mod tests {
             progress in progress(),
             allowed in prop_oneof![
                 Just("trusted"), Just("trusted on a device"), Just("nothing"), Just(""), Just("openid"), Just("openid email"),
+                Just("not admitted"),
             ],
         ) {
             // What `check` lets through: none stands alone.
@@ -326,10 +343,12 @@ mod tests {
                         Prior::Trusted { identified } => identified || fresh || progress.selected == Some(ALICE),
                         Prior::Remembered(allowed) => request.permissions.within(&allowed) && !consent,
                         Prior::Nothing => false,
+                        Prior::NotAdmitted => return Err(TestCaseError::fail("issued to a user who is not admitted")),
                     };
                     prop_assert!(asked || allowed_before);
                 }
                 Step::Refuse(_) => prop_assert!(none || hinted == Some(BOB)),
+                Step::NotAdmitted => prop_assert_eq!(allowed, "not admitted"),
                 _ => prop_assert!(!none, "prompt=none shows no page"),
             }
         }

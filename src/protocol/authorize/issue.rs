@@ -6,8 +6,8 @@ use crate::domain::authorization::{Authorization, SignIn, Subject};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ResponseType;
 use crate::domain::code::Code;
-use crate::domain::ids::{GrantId, InteractionId};
-use crate::domain::interaction::AuthorizationRequest;
+use crate::domain::ids::{ClientId, GrantId, InteractionId};
+use crate::domain::interaction::{AuthorizationRequest, Interaction};
 use crate::domain::participant::Participant;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret, SecretKind};
@@ -16,10 +16,16 @@ use crate::domain::version::{Versioned, Versions};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
+use crate::protocol::claims::in_id_token;
+use crate::protocol::client_access::is_admitted;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
+use crate::protocol::resource::is_allowed_by_apis;
 use crate::store::authorizations::{self, Lock};
-use crate::store::{StoreError, Tx, codes, consents, interactions, session_clients, session_uses, used_once};
+use crate::store::{
+    StoreError, Tx, answered_interactions, codes, consents, interactions, quotas, session_clients, session_uses,
+    used_once,
+};
 
 /// What the transaction left to be signed.
 struct Begun {
@@ -27,14 +33,24 @@ struct Begun {
     authorization: Authorization,
     code: Option<Secret>,
     opaque: Option<Secret>,
+    /// The whole answer, where nothing has to be signed for it.
+    reply: Option<Reply>,
+}
+
+/// What an answer has used up.
+pub(super) struct Claimed {
+    pub interaction: Option<Interaction>,
 }
 
 /// What issuing came to.
 pub(super) enum Issued {
     Reply(Reply),
-    /// The interaction or the pushed request has been answered already, or the session has just ended.
+    /// The interaction or the pushed request has been answered already.
     Ended,
-    /// The client, its settings or an API are not those that were decided about any more, or the consent was withdrawn.
+    /// The session has just ended.
+    SignedOut,
+    /// The client, its settings or an API are not those that were decided about any more, the consent was withdrawn, or the
+    /// user has left the client's groups.
     Stale,
 }
 
@@ -55,7 +71,16 @@ impl Provider {
             None
         };
         match self.begin(client, request, authorization, session, waiting, plan.clone()).await? {
-            Ok(begun) => self.complete(client, request, plan, begun).await.map(Issued::Reply),
+            Ok(Begun { reply: Some(reply), .. }) => Ok(Issued::Reply(reply)),
+            Ok(begun) => {
+                let issued = begun.authorization.clone();
+                let reply = self.complete(client, request, plan, begun).await?;
+                if let Some(id) = waiting {
+                    self.keep_signed_answer(id, &client.id, &reply, issued).await?;
+                }
+                Ok(Issued::Reply(reply))
+            }
+            Err(Issued::Reply(reply)) => Ok(Issued::Reply(reply)),
             Err(refused) => {
                 self.store.authority().distrust(&client.id);
                 Ok(refused)
@@ -77,6 +102,7 @@ impl Provider {
             }),
             grant: Some(GrantId(self.env.uuid())),
             permissions: request.permissions.clone(),
+            part_of_offline: false,
             nonce: request.nonce.clone(),
             claims: request.claims.clone(),
             act: None,
@@ -96,7 +122,8 @@ impl Provider {
         plan: Option<Plan>,
     ) -> Result<std::result::Result<Begun, Issued>> {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
-        let (provider, request, asks) = (self.clone(), request.clone(), !client.is_trusted());
+        let (provider, request, asking) = (self.clone(), request.clone(), client.clone());
+        let asks = !client.is_trusted();
         let (settings, settings_version) = (Versioned::ClientSettings(client.id.clone()), client.settings_version);
         let id = session.id;
         let (participant, session_end) = (Participant::of(client, session), session.expires_at);
@@ -109,8 +136,9 @@ impl Provider {
                     // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
                     let mut all = authorization.versioned();
                     all.push(settings.clone());
-                    let now = authorizations::versions(tx.conn(), &all, Some((id, tx.now())), Lock::Shared).await?;
-                    let Some(mut versions) = now else { return Ok(Err(Issued::Ended)) };
+                    let now =
+                        authorizations::versions(tx.conn(), &all, Some((id, tx.database_now())), Lock::Shared).await?;
+                    let Some(mut versions) = now else { return Ok(Err(Issued::SignedOut)) };
                     // By older settings the redirect URI and the scopes may be some that were removed since.
                     let settings_are_current = versions.take(&settings) == Some(settings_version);
                     let authorization = Authorization { versions, ..authorization };
@@ -119,12 +147,33 @@ impl Provider {
                     {
                         return Ok(Err(Issued::Stale));
                     }
+                    // Decided again with the groups of now, and told.
+                    if !is_allowed_by_apis(tx.conn(), &asking, &authorization.permissions).await?
+                        // By the settings that were compared above.
+                        || !asking.meta.allowed_groups.is_empty() && !is_admitted(tx.conn(), &authorization).await?
+                    {
+                        return Ok(Err(Issued::Stale));
+                    }
                     // After the version of the consent: one that is withdrawn from now on makes that old.
                     if asks && !is_allowed(tx, &authorization).await? {
                         return Ok(Err(Issued::Stale));
                     }
-                    if !answer_once(tx, waiting, request.pushed, pushed_until).await? {
-                        return Ok(Err(Issued::Ended));
+                    let Some(claimed) = provider.answer_once(tx, waiting, request.pushed, pushed_until).await? else {
+                        let Some(waiting) = waiting else { return Ok(Err(Issued::Ended)) };
+                        let before = provider.repeated(tx, waiting, Some(id)).await?;
+                        return Ok(Err(before.map_or(Issued::Ended, Issued::Reply)));
+                    };
+                    let reply = provider.code_alone(&request, &authorization, code.as_ref());
+                    if let Some(ended) = &claimed.interaction {
+                        quotas::release(tx, ended.id.0).await?;
+                        let answer = match &reply {
+                            Some(reply) => {
+                                provider.sealed_answer(tx, &request.client, reply, Some(&authorization)).await?
+                            }
+                            None => None,
+                        };
+                        let code = code.as_ref().map(|code| SecretKind::AuthorizationCode.digest(code.expose()));
+                        provider.keep_answered(tx, ended, code, answer).await?;
                     }
                     if let Some(code) = &code {
                         codes::insert(tx, &provider.code(&request, authorization.clone(), code)).await?;
@@ -136,10 +185,10 @@ impl Provider {
                         session_clients::join(tx, participant, session_end).await?;
                     }
                     let opaque = match &plan {
-                        Some(plan) => provider.keep_opaque(tx, plan, &authorization).await?,
+                        Some(plan) => provider.keep_opaque(tx, plan, &authorization.clone().until_sign_out()).await?,
                         None => None,
                     };
-                    Ok(Ok(Begun { at: tx.now(), authorization, code, opaque }))
+                    Ok(Ok(Begun { at: tx.now(), authorization, code, opaque, reply }))
                 })
             })
             .await?;
@@ -147,6 +196,69 @@ impl Provider {
             self.store.recorded_uses().add(id);
         }
         Ok(begun)
+    }
+
+    /// The answer that has a code and nothing that has to be signed.
+    fn code_alone(
+        &self,
+        request: &AuthorizationRequest,
+        authorization: &Authorization,
+        code: Option<&Secret>,
+    ) -> Option<Reply> {
+        let code = code.filter(|_| request.response_type == ResponseType::Code)?;
+        let mut parameters = vec![("code", code.expose().to_owned())];
+        parameters.extend(self.session_state(request, authorization).map(|state| ("session_state", state)));
+        Some(Reply::new(&self.issuer, &request.reply_to, parameters))
+    }
+
+    /// Keeps an answer whose tokens have been signed meanwhile.
+    async fn keep_signed_answer(
+        &self,
+        id: InteractionId,
+        client: &ClientId,
+        reply: &Reply,
+        issued: Authorization,
+    ) -> Result<()> {
+        let (provider, client, reply) = (self.clone(), client.clone(), reply.clone());
+        let write = self.store.write(move |tx| {
+            Box::pin(async move {
+                match provider.sealed_answer(tx, &client, &reply, Some(&issued)).await? {
+                    Some(answer) => answered_interactions::set_answer(tx, id, answer).await,
+                    None => Ok(()),
+                }
+            })
+        });
+        Ok(write.await?)
+    }
+
+    /// Takes the interaction and the pushed request out; nothing where one of them had been taken before (RFC 9126 §4: used
+    /// once).
+    pub(super) async fn answer_once(
+        &self,
+        tx: &Tx,
+        waiting: Option<InteractionId>,
+        pushed: Option<Digest>,
+        until: Timestamp,
+    ) -> std::result::Result<Option<Claimed>, StoreError> {
+        let interaction = match waiting {
+            Some(id) => match interactions::consume(tx, id).await? {
+                None => return Ok(None),
+                taken => taken,
+            },
+            None => None,
+        };
+        let is_first = match &pushed {
+            Some(pushed) => used_once::claim(tx, pushed, until).await?,
+            None => true,
+        };
+        if is_first {
+            return Ok(Some(Claimed { interaction }));
+        }
+        if let Some(ended) = interaction {
+            quotas::release(tx, ended.id.0).await?;
+            self.keep_answered(tx, &ended, None, None).await?;
+        }
+        Ok(None)
     }
 
     fn code(&self, request: &AuthorizationRequest, authorization: Authorization, code: &Secret) -> Code {
@@ -176,20 +288,23 @@ impl Provider {
         }
         let access_token = match (begun.opaque, &plan) {
             (Some(token), _) => Some(token),
-            (None, Some(plan)) => Some(self.jwt_access_token(client, plan, authorization, begun.at)?),
+            (None, Some(plan)) => {
+                Some(self.jwt_access_token(client, plan, &authorization.clone().until_sign_out(), begun.at)?)
+            }
             (None, None) => None,
         };
         if let (Some(token), Some(plan)) = (&access_token, &plan) {
             parameters.push(("access_token", token.expose().to_owned()));
             parameters.push(("token_type", "Bearer".to_owned()));
             parameters.push(("expires_in", plan.lifetime.to_string()));
-            parameters.push(("scope", authorization.permissions.in_access_token().names().to_string()));
+            let carried = authorization.clone().until_sign_out().permissions.in_access_token();
+            parameters.push(("scope", carried.names().to_string()));
         }
         if request.response_type.id_token() {
             let beside = Beside {
                 access_token: access_token.as_ref().map(Secret::expose),
                 code: begun.code.as_ref().map(Secret::expose),
-                about: self.about_in_id_token(authorization, request.response_type).await?,
+                about: self.about_in_id_token(client, authorization, request.response_type).await?,
             };
             let id_token = self.id_token(client, authorization, beside).await?;
             parameters.extend(id_token.map(|token| ("id_token", token)));
@@ -200,9 +315,10 @@ impl Provider {
     }
 
     /// The claims of the scopes stand in the ID token only where no access token will ever fetch them (OpenID Connect
-    /// Core §5.4); those that were asked for in it always do.
+    /// Core §5.4), or where the client's settings say so; those that were asked for in it always do.
     async fn about_in_id_token(
         &self,
+        client: &Client,
         authorization: &Authorization,
         response_type: ResponseType,
     ) -> Result<serde_json::Map<String, serde_json::Value>> {
@@ -211,7 +327,10 @@ impl Provider {
         } else {
             Scopes::default()
         };
-        self.claims_in_id_token(authorization, &scopes).await
+        // Of two ID tokens the one from the token endpoint has them: this one passes through the browser (OpenID Connect
+        // Core §3.3.3.6).
+        let configured = if response_type.code() { Vec::new() } else { in_id_token(client, authorization) };
+        self.claims_in_id_token(authorization, &scopes, configured).await
     }
 }
 
@@ -220,22 +339,4 @@ async fn is_allowed(tx: &Tx, authorization: &Authorization) -> std::result::Resu
     let Some(user) = authorization.user() else { return Ok(false) };
     let given = consents::find(tx.conn(), user, &authorization.client).await?;
     Ok(given.is_some_and(|given| authorization.permissions.within(&given.allowed)))
-}
-
-/// Takes the interaction and the pushed request out; whether they were there to be taken (RFC 9126 §4: used once).
-pub(super) async fn answer_once(
-    tx: &Tx,
-    waiting: Option<InteractionId>,
-    pushed: Option<Digest>,
-    until: Timestamp,
-) -> std::result::Result<bool, StoreError> {
-    if let Some(waiting) = waiting
-        && !interactions::consume(tx, waiting).await?
-    {
-        return Ok(false);
-    }
-    match pushed {
-        Some(pushed) => used_once::claim(tx, &pushed, until).await,
-        None => Ok(true),
-    }
 }

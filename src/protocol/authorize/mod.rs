@@ -3,17 +3,20 @@
 //!
 //! [`request_object`] where the parameters are, [`pushed`] those handed over before, [`check`] every check in order,
 //! [`request`] the single parameters, [`waiting`] what is kept meanwhile, [`interaction`] the one function that decides what is next, [`issue`] code and
-//! tokens, [`response`] the answer. A page never routes to another page: it records what was done and comes back here.
+//! tokens, [`refuse`] errors, [`response`] the answer, [`again`] the same answer once more. A page never routes to another page: it records what was done and comes back here.
 
+mod again;
 pub mod check;
 pub mod interaction;
 mod issue;
 pub mod pushed;
+mod refuse;
 pub(in crate::protocol) mod request;
 pub mod request_object;
 pub mod response;
 mod waiting;
 
+pub use again::{Found, Over};
 pub use check::Refused;
 pub use interaction::Step;
 pub use response::Reply;
@@ -24,19 +27,21 @@ use std::sync::Arc;
 use interaction::Prior;
 
 use super::Provider;
+use super::client_access::AccessPoint;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::client::Client;
+use crate::domain::event::Origin;
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
 use crate::domain::narrowing::NoLonger;
 use crate::domain::permissions::Permissions;
-use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
-use crate::store::{consents, interactions};
+use crate::store::consents;
 use issue::Issued;
+use refuse::refusal;
 use waiting::Waits;
 
 /// What is to be done now.
@@ -46,6 +51,17 @@ pub enum Outcome {
     Reply(Reply),
     /// Show this page for that interaction.
     Ask(Step, InteractionId),
+    /// Lead the user back to the app: the request has been answered.
+    Over(Over),
+}
+
+/// What one attempt to answer a request came to.
+enum Attempt {
+    Done(Outcome),
+    /// This node's memory of the client or of an API is older than the database.
+    Stale,
+    /// The session has just ended: the request is decided without one.
+    SignedOut,
 }
 
 impl Provider {
@@ -65,30 +81,42 @@ impl Provider {
     }
 
     async fn answer(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Outcome, Refused> {
-        if let Some(outcome) = self.attempt(parameters, browser).await? {
-            return Ok(outcome);
+        let session = match self.attempt(parameters, browser).await? {
+            Attempt::Done(outcome) => return Ok(outcome),
+            // Decided by a client or an API that another node has changed a moment ago: they are read again.
+            Attempt::Stale => browser.session,
+            Attempt::SignedOut => None,
+        };
+        match self.attempt(parameters, Browser { session, ..browser }).await? {
+            Attempt::Done(outcome) => Ok(outcome),
+            Attempt::Stale | Attempt::SignedOut => Err(Refused::Shown(changed())),
         }
-        // Decided by a client or an API that another node has changed a moment ago: they are read again.
-        self.attempt(parameters, browser).await?.ok_or_else(|| Refused::Shown(expired()))
     }
 
-    /// Nothing where this node's memory of the client or of an API is older than the database.
-    async fn attempt(
-        &self,
-        parameters: &Parameters,
-        browser: Browser<'_>,
-    ) -> std::result::Result<Option<Outcome>, Refused> {
+    async fn attempt(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Attempt, Refused> {
         let (client, request) = self.accept(parameters).await?;
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
         match self.decide(&client, &request, browser.session, &progress).await.map_err(returned)? {
             Step::Issue(session) => match self.issue(&client, &request, session, None).await.map_err(returned)? {
-                Issued::Reply(reply) => Ok(Some(Outcome::Reply(reply))),
-                Issued::Ended => Err(returned(expired())),
-                Issued::Stale => Ok(None),
+                Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
+                Issued::Ended => Err(returned(answered())),
+                Issued::SignedOut => Ok(Attempt::SignedOut),
+                Issued::Stale => Ok(Attempt::Stale),
             },
             Step::Refuse(error) => Err(returned(self.use_up(&request, error).await)),
+            Step::NotAdmitted if request.prompt.none => {
+                self.note_not_admitted(&client, browser.session, AccessPoint::SilentSignIn, browser.origin).await;
+                let refusal = match browser.session {
+                    Some(session) => AccessPoint::SilentSignIn.refusal_of(session.user, &client.id),
+                    None => AccessPoint::SilentSignIn.refusal(),
+                };
+                Err(returned(self.use_up(&request, refusal).await))
+            }
             step => {
+                if matches!(step, Step::NotAdmitted) {
+                    self.note_not_admitted(&client, browser.session, AccessPoint::SignIn, browser.origin).await;
+                }
                 let interaction = Interaction {
                     id: InteractionId(self.env.uuid()),
                     request: request.clone(),
@@ -98,14 +126,14 @@ impl Provider {
                     expires_at: self.env.now().plus_seconds(self.lifetimes.interaction),
                 };
                 let id = interaction.id;
-                match self.wait(interaction, browser.address).await? {
-                    Waits::Yes => Ok(Some(Outcome::Ask(step.forget(), id))),
+                match self.wait(interaction, &browser.origin.address).await? {
+                    Waits::Yes => Ok(Attempt::Done(Outcome::Ask(step.forget(), id))),
                     Waits::TooMany => Err(Refused::Shown(OAuthError::too_many(
                         "Too many sign-ins are open in this network. Try again in a minute.",
                     ))),
                     Waits::Stale => {
                         self.store.authority().distrust(&client.id);
-                        Ok(None)
+                        Ok(Attempt::Stale)
                     }
                 }
             }
@@ -130,23 +158,17 @@ impl Provider {
         };
         let reply_to = check::reply_to(&resolved.parameters, &client).map_err(Refused::Shown)?;
         match self.judge(&resolved.parameters, &client, &reply_to, resolved.pushed).await {
-            Ok(request) => Ok((client, request)),
+            // An API that was made anew under its identifier was not asked for.
+            Ok(request)
+                if resolved
+                    .versions
+                    .as_ref()
+                    .is_none_or(|pushed| request.versions.agree_on(pushed, &request.versioned())) =>
+            {
+                Ok((client, request))
+            }
+            Ok(_) => Err(Refused::Returned(Box::new(reply_to), request_object::unknown())),
             Err(error) => Err(Refused::Returned(Box::new(reply_to), error)),
-        }
-    }
-
-    /// Uses a pushed request up with the refusal that answers it; the refusal to tell.
-    async fn use_up(&self, request: &AuthorizationRequest, error: OAuthError) -> OAuthError {
-        let Some(pushed) = request.pushed else { return error };
-        let until = self.pushed_until();
-        let claimed = self
-            .store
-            .write(move |tx| Box::pin(async move { issue::answer_once(tx, None, Some(pushed), until).await }))
-            .await;
-        match claimed {
-            Ok(true) => error,
-            Ok(false) => expired(),
-            Err(error) => error.into(),
         }
     }
 
@@ -155,64 +177,77 @@ impl Provider {
         self.env.now().plus_seconds(self.lifetimes.interaction.saturating_mul(2))
     }
 
+    /// Records that the user of `session` came to a client that they may not use. They are told so in any case.
+    async fn note_not_admitted(&self, client: &Client, session: Option<&Session>, at: AccessPoint, origin: &Origin) {
+        let Some(session) = session else { return };
+        if let Err(error) = self.record_access_refused(session.user, &client.id, at, origin).await {
+            tracing::error!(error = error.code.as_str(), cause = error.cause, "a refusal was not recorded");
+        }
+    }
+
     /// Decides again for an interaction on which the user has done something.
     pub async fn resume(
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
+        origin: &Origin,
     ) -> std::result::Result<Outcome, Refused> {
-        if let Some(outcome) = self.attempt_to_resume(waiting, session).await? {
-            return Ok(outcome);
-        }
         // As in `answer`.
-        self.attempt_to_resume(waiting, session).await?.ok_or_else(|| Refused::Shown(expired()))
+        let session = match self.attempt_to_resume(waiting, session, origin).await? {
+            Attempt::Done(outcome) => return Ok(outcome),
+            Attempt::Stale => session,
+            Attempt::SignedOut => None,
+        };
+        match self.attempt_to_resume(waiting, session, origin).await? {
+            Attempt::Done(outcome) => Ok(outcome),
+            Attempt::Stale | Attempt::SignedOut => Err(Refused::Shown(changed())),
+        }
     }
 
     async fn attempt_to_resume(
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
-    ) -> std::result::Result<Option<Outcome>, Refused> {
+        origin: &Origin,
+    ) -> std::result::Result<Attempt, Refused> {
         let client = self.waiting_client(waiting).await.map_err(Refused::Shown)?;
         let request = match self.narrowed(&waiting.request, &client).await.map_err(Refused::Shown)? {
             Ok(request) => request,
             Err(NoLonger::RedirectUri) => return Err(Refused::Shown(refusal(NoLonger::RedirectUri))),
-            Err(lost) => return self.refuse(waiting, refusal(lost)).await.map(Some),
+            Err(lost) => return self.refuse(waiting, session, refusal(lost)).await.map(Attempt::Done),
         };
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
                 match self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)? {
-                    Issued::Reply(reply) => Ok(Some(Outcome::Reply(reply))),
+                    Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
                     // Another tab was quicker: its answer is the app's, this one has none to give.
-                    Issued::Ended => Err(Refused::Shown(expired())),
-                    Issued::Stale => Ok(None),
+                    Issued::Ended => Ok(Attempt::Done(Outcome::Over(over(waiting, client)))),
+                    Issued::SignedOut => Ok(Attempt::SignedOut),
+                    Issued::Stale => Ok(Attempt::Stale),
                 }
             }
-            Step::Refuse(error) => self.refuse(waiting, error).await.map(Some),
-            step => Ok(Some(Outcome::Ask(step.forget(), waiting.id))),
+            Step::Refuse(error) => self.refuse(waiting, session, error).await.map(Attempt::Done),
+            step => {
+                if matches!(step, Step::NotAdmitted) {
+                    self.note_not_admitted(&client, session, AccessPoint::SignIn, origin).await;
+                }
+                Ok(Attempt::Done(Outcome::Ask(step.forget(), waiting.id)))
+            }
         }
     }
 
-    /// Ends an interaction with an error that goes back to the app.
-    pub async fn refuse(&self, waiting: &Interaction, error: OAuthError) -> std::result::Result<Outcome, Refused> {
-        let (id, pushed, until) = (waiting.id, waiting.request.pushed, self.pushed_until());
-        let ended = self
-            .store
-            .write(move |tx| Box::pin(async move { issue::answer_once(tx, Some(id), pushed, until).await }))
-            .await;
-        match ended {
-            Ok(true) => Err(Refused::Returned(Box::new(waiting.request.reply_to.clone()), error)),
-            Ok(false) => Err(Refused::Shown(expired())),
-            Err(error) => Err(Refused::Shown(error.into())),
-        }
+    /// Decides whether an interaction still asks for a sign-in: not where somebody signed in in another tab meanwhile.
+    pub async fn asks_for_sign_in(&self, waiting: &Interaction, session: Option<&Session>) -> Result<bool> {
+        let Some(session) = session else { return Ok(true) };
+        let client = self.waiting_client(waiting).await?;
+        let step = self.decide(&client, &waiting.request, Some(session), &waiting.progress).await?;
+        Ok(matches!(step, Step::Login | Step::SignUp))
     }
 
-    /// The interaction of that id, for the browser that began it and no other (a handle alone opens nothing), as far as
-    /// its request is allowed now. Where nothing of it is, it has no permissions, and [`Self::resume`] refuses it.
-    pub async fn interaction(&self, id: InteractionId, browser: &Digest) -> Result<Interaction> {
-        let found = interactions::by_id(self.store.read(), id, self.env.now()).await?;
-        let waiting = found.filter(|waiting| waiting.browser == *browser).ok_or_else(expired)?;
+    /// An interaction as far as its request is allowed now. Where nothing of it is, it has no permissions, and
+    /// [`Self::resume`] refuses it.
+    async fn as_allowed_now(&self, waiting: Interaction) -> Result<Interaction> {
         let client = self.waiting_client(&waiting).await?;
         let request = match self.narrowed(&waiting.request, &client).await? {
             Ok(request) => request,
@@ -245,7 +280,7 @@ impl Provider {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).because(client.id.to_string()));
         }
         // One made anew under its identifier asked for nothing, and what was asked for before a revocation has ended.
-        client.filter(asked).ok_or_else(expired)
+        client.filter(asked).ok_or_else(changed)
     }
 
     async fn decide<'s>(
@@ -255,12 +290,13 @@ impl Provider {
         session: Option<&'s Session>,
         progress: &Progress,
     ) -> Result<Step<&'s Session>> {
-        let identified = client.is_identified_by(&request.reply_to.redirect_uri, request.response_type);
+        let identified = client.identified_by(&request.reply_to.redirect_uri, request.response_type);
         let prior = match session {
-            _ if client.is_trusted() => Prior::Trusted { identified },
-            Some(session) if identified => {
+            Some(session) if !self.is_client_open_to(client, session.user).await? => Prior::NotAdmitted,
+            _ if client.is_trusted() => Prior::Trusted { identified: !identified.is_empty() },
+            Some(session) if !identified.is_empty() => {
                 let given = consents::find(self.store.read(), session.user, &client.id).await?;
-                Prior::Remembered(given.map(|given| given.remembered).unwrap_or_default())
+                Prior::Remembered(given.map(|given| given.remembered(&identified)).unwrap_or_default())
             }
             _ => Prior::Nothing,
         };
@@ -268,27 +304,18 @@ impl Provider {
     }
 }
 
-fn refusal(lost: NoLonger) -> OAuthError {
-    let (code, text) = match lost {
-        NoLonger::RedirectUri => {
-            let text =
-                "The address that the app asked us to send you to is not on its list any more. Go back to the app.";
-            (ErrorCode::InvalidRequest, text)
-        }
-        NoLonger::ResponseType => {
-            (ErrorCode::UnauthorizedClient, "This client may not use that response type any more.")
-        }
-        NoLonger::Challenge => {
-            (ErrorCode::InvalidRequest, "The parameter code_challenge is missing: it is needed now.")
-        }
-        NoLonger::Scopes => (ErrorCode::InvalidScope, "This client may not ask for these scopes any more."),
-    };
-    OAuthError::new(code, text)
+fn over(waiting: &Interaction, client: Arc<Client>) -> Over {
+    Over { id: waiting.id, client: Some(client), was_answered: true }
 }
 
-fn expired() -> OAuthError {
+fn answered() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "This request has been answered before. Begin a new one.")
+}
+
+/// The error for a request that was accepted under settings which have changed since.
+pub fn changed() -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidRequest,
-        "This sign-in has ended or took too long. Go back to the app and begin again.",
+        "The app was changed while you signed in. Go back to the app and begin again.",
     )
 }

@@ -16,8 +16,8 @@ use crate::store::quotas::{self, Kind};
 
 /// Seconds that the address lives.
 pub const LIFETIME: i64 = 60;
-/// What is kept of one request.
-const MAX_BYTES: usize = 16 * 1024;
+/// What is kept of one request: as much as the query of another may have (`web::limits`).
+const MAX_BYTES: usize = 48 * 1024;
 
 /// RFC 9126 §2.2.
 #[derive(Debug, serde::Serialize)]
@@ -41,7 +41,7 @@ impl Provider {
         let asked = sent.without(&["client_secret", "client_assertion", "client_assertion_type"]);
         let parameters = self.opened(&asked, client).await?.with("client_id", client.id.as_str());
         let reply_to = check::reply_to(&parameters, client)?;
-        self.judge(&parameters, client, &reply_to, None).await?;
+        let request = self.judge(&parameters, client, &reply_to, None).await?;
         // All parameters are checked; only those that the server knows are stored.
         let kept = parameters.only(|name| name == "resource" || SINGLE.contains(&name)).encoded();
         if kept.len() > MAX_BYTES {
@@ -51,7 +51,7 @@ impl Provider {
         let row = PushedRequest {
             digest: SecretKind::PushedRequest.digest(secret.expose()),
             client: client.id.clone(),
-            client_version: client.version,
+            versions: request.versions,
             parameters: kept,
         };
         let expires_at = self.env.now().plus_seconds(LIFETIME);

@@ -8,7 +8,7 @@ use crate::config::SignUp;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
 use crate::domain::claims_request::{AcrRequest, ClaimsRequest};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::{GrantType, ResponseType};
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Prompt;
@@ -27,18 +27,16 @@ pub(in crate::protocol) fn permissions(
     apis: &[Api],
 ) -> Result<Permissions> {
     let refused = |text: &'static str| OAuthError::new(ErrorCode::InvalidScope, text);
-    let allowed = client.meta.permissions();
-    let judging = Judging { allowed: &allowed, apis, user_is_asked: !client.is_trusted() };
+    let allowed = client.permissions(apis);
+    // Client libraries ask for every scope of `scopes_supported` unless they are configured otherwise. A client that registers
+    // itself has no administrator who could correct that.
+    let narrows = client.registered != Registered::ByAdmin;
+    let judging = Judging { allowed: &allowed, apis, narrows };
     let resources = judging.resources(parameters);
-    let asked = match parameters.one("scope")? {
+    let asked = match parameters.scope()? {
         Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has."))?,
-        // RFC 6749 §3.3, a default. Without a resource there is none: a user would be asked for nothing, and so not be
-        // asked at all.
-        None => resources.as_ref().map(|named| judging.at(named)).unwrap_or_default(),
+        None => unstated(&judging, resources.as_deref().map_err(Clone::clone)?).map_err(refused)?,
     };
-    if parameters.one("scope")?.is_none() && asked.is_empty() {
-        return Err(refused("The parameter scope is missing."));
-    }
     // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
     // passed over (OpenID Connect Core §11).
     let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
@@ -51,6 +49,19 @@ pub(in crate::protocol) fn permissions(
         one_meaning(&permissions, apis)?;
     }
     Ok(permissions)
+}
+
+/// RFC 6749 §3.3, a default: all that the client may have at the APIs that it names. Without any there is none: a user would
+/// be asked for nothing, and so not be asked at all.
+fn unstated(judging: &Judging<'_>, named: &[&Api]) -> std::result::Result<Scopes, &'static str> {
+    let all = judging.at(named);
+    if named.is_empty() {
+        return Err("The parameter scope is missing.");
+    }
+    if all.is_empty() && !named.iter().any(|api| judging.may_access(api)) {
+        return Err("The parameter scope is missing, and this client may ask for no scope of that API.");
+    }
+    Ok(all)
 }
 
 /// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::secret::{Digest, SecretKind};
+use crate::domain::version::{Versioned, Versions};
 use crate::keys::encryption;
 use crate::outbound::Purpose;
 use crate::protocol::Provider;
@@ -29,6 +30,8 @@ pub struct Resolved {
     pub parameters: Parameters,
     /// What is used up with the answer.
     pub pushed: Option<Digest>,
+    /// Of the client and the APIs that a pushed request was accepted for.
+    pub versions: Option<Versions>,
 }
 
 fn bad_object(cause: impl Into<String>) -> OAuthError {
@@ -37,6 +40,11 @@ fn bad_object(cause: impl Into<String>) -> OAuthError {
 
 fn bad_uri(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequestUri, text)
+}
+
+/// Of a pushed request.
+pub(super) fn unknown() -> OAuthError {
+    bad_uri("The app’s pushed request has been used or has expired. Go back to the app and begin again.")
 }
 
 impl Provider {
@@ -52,7 +60,7 @@ impl Provider {
             let text = "This client must push its requests (RFC 9126).";
             return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
         }
-        Ok(Resolved { parameters: self.opened(outside, client).await?, pushed: None })
+        Ok(Resolved { parameters: self.opened(outside, client).await?, pushed: None, versions: None })
     }
 
     /// The parameters with those of a request object over them, where there is one.
@@ -75,15 +83,16 @@ impl Provider {
     }
 
     async fn pushed_before(&self, secret: &str, client: &Client) -> Result<Resolved> {
-        let unknown = || bad_uri("The pushed request is unknown, used or expired.");
         let digest = SecretKind::PushedRequest.digest(secret);
         let row = pushed_requests::by_digest(&self.store, &digest).await?;
-        let of_client = |row: &PushedRequest| row.client == client.id && row.client_version == client.version;
+        let version = |row: &PushedRequest| row.versions.get(&Versioned::Client(client.id.clone()));
+        let of_client = |row: &PushedRequest| row.client == client.id && version(row) == Some(client.version);
         let row = row.filter(of_client).ok_or_else(unknown)?;
         if used_once::was_claimed(self.store.read(), &digest).await? {
             return Err(unknown());
         }
-        Ok(Resolved { parameters: Parameters::parse(row.parameters.as_bytes())?, pushed: Some(digest) })
+        let parameters = Parameters::parse(row.parameters.as_bytes())?;
+        Ok(Resolved { parameters, pushed: Some(digest), versions: Some(row.versions) })
     }
 
     /// RFC 9101 §5.2: by the guarded client, and only from an address that the client has registered, to the letter

@@ -1,6 +1,9 @@
 //! The answer to an authorization request, whatever it is: parameters for the app's address in the mode asked for, with
 //! `state` to the letter and `iss` (RFC 9207 §2).
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
 
 use crate::config::Issuer;
@@ -8,11 +11,11 @@ use crate::domain::interaction::{ReplyTo, ResponseMode};
 use crate::protocol::error::OAuthError;
 
 /// An answer on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reply {
     pub redirect_uri: String,
     pub mode: ResponseMode,
-    pub parameters: Vec<(&'static str, String)>,
+    pub parameters: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Reply {
@@ -28,6 +31,7 @@ impl Reply {
             parameters.push(("state", state.clone()));
         }
         parameters.push(("iss", issuer.as_str().to_owned()));
+        let parameters = parameters.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
         Self { redirect_uri: to.redirect_uri.clone(), mode: to.mode, parameters }
     }
 

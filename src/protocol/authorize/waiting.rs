@@ -4,16 +4,17 @@
 
 use super::Refused;
 use super::check::invalid;
+use crate::domain::event::Origin;
 use crate::domain::ids::InteractionId;
 use crate::domain::interaction::Interaction;
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::protocol::Provider;
 use crate::store::quotas::{self, Admission, Kind};
-use crate::store::{authorizations, interactions};
+use crate::store::{answered_interactions, authorizations, interactions};
 
-/// What is kept of one request.
-const MAX_BYTES: usize = 16 * 1024;
+/// What is kept of one request: the longest `state`, `nonce` and `login_hint`, and the rest.
+const MAX_BYTES: usize = 32 * 1024;
 
 /// The browser that brings a request.
 #[derive(Clone, Copy)]
@@ -22,8 +23,8 @@ pub struct Browser<'a> {
     pub digest: Digest,
     /// Who is signed in there.
     pub session: Option<&'a Session>,
-    /// Empty where it is not known.
-    pub address: &'a str,
+    /// Its address is empty where it is not known.
+    pub origin: &'a Origin,
 }
 
 /// Whether a request waits for its user.
@@ -52,7 +53,10 @@ impl Provider {
                 }
                 match quotas::admit_or_replace(tx, &entry).await? {
                     Admission::Refused => return Ok(Waits::TooMany),
-                    Admission::InPlaceOf(oldest) => interactions::delete(tx, InteractionId(oldest)).await?,
+                    Admission::InPlaceOf(oldest) => {
+                        interactions::delete(tx, InteractionId(oldest)).await?;
+                        answered_interactions::delete(tx, InteractionId(oldest)).await?;
+                    }
                     Admission::Granted => {}
                 }
                 interactions::insert(tx, &interaction).await.map(|()| Waits::Yes)

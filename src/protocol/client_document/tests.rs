@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{is_address, read};
+use super::{VouchedRedirects, is_address, read};
+use crate::domain::algorithms::SigningAlg;
 use crate::domain::client_metadata::{ApplicationType, ClientAuthMethod};
 use crate::domain::ids::ClientId;
 
@@ -41,7 +42,7 @@ fn what_a_document_says() {
     let document = |changes: Value| {
         let mut all = json!({ "client_id": ID, "redirect_uris": ["https://app.example.com/cb"] });
         all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        read(&ClientId::parse(ID).unwrap(), all.to_string().as_bytes())
+        read(&ClientId::parse(ID).unwrap(), all.to_string().as_bytes(), &VouchedRedirects::default())
     };
     let usual = document(json!({ "client_name": "App", "what": { "ever": true }, "scope": "admin" })).unwrap();
     assert!(usual.token_endpoint_auth_method == ClientAuthMethod::None && usual.require_pkce);
@@ -62,11 +63,13 @@ fn what_a_document_says() {
         [("https://app.example.com/cb", false), ("http://127.0.0.1/cb", true), ("com.example.app:/cb", true)]
     {
         let meta = document(json!({ "redirect_uris": [uri] })).unwrap();
-        assert_eq!(meta.application_type == ApplicationType::Native, native, "{uri}");
+        assert_eq!(meta.application_type() == ApplicationType::Native, native, "{uri}");
     }
     let told =
         json!({ "backchannel_logout_uri": "https://app.example.com/out", "frontchannel_logout_uri": "nonsense" });
     assert!(document(told).unwrap().backchannel_logout_uri.is_none());
+    let narrowed = json!({ "id_token_signed_response_alg": "HS256" });
+    assert_eq!(document(narrowed).unwrap().id_token_signed_response_alg, SigningAlg::RS256, "it has no secret");
     for bad in [
         json!({ "client_id": "https://app.example.com/oauth/other.json" }),
         json!({ "client_id": "https://app.example.com/oauth/client.jso" }),
@@ -79,7 +82,6 @@ fn what_a_document_says() {
         json!({ "token_endpoint_auth_method": "client_secret_basic" }),
         json!({ "token_endpoint_auth_method": "client_secret_jwt" }),
         json!({ "token_endpoint_auth_method": "private_key_jwt" }),
-        json!({ "id_token_signed_response_alg": "HS256" }),
         json!({ "grant_types": ["client_credentials"] }),
         json!({ "grant_types": "authorization_code" }),
         json!({ "redirect_uris": ["com.example.app:/cb"], "application_type": "web" }),

@@ -1,23 +1,26 @@
 //! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592): what
 //! a client says of itself becomes metadata that holds the rules and the policy, and is told back with its defaults.
 //!
-//! [`read`] parses, [`policy`] says what a stranger may have, [`statement`] reads software statements, [`told`] writes the
+//! [`read`] parses, [`policy`] and [`redirects`] say what a stranger may have, [`statement`] reads software statements, [`told`] writes the
 //! answer. Next door: `manage::clients`, which keeps clients; `domain::client_metadata`, the members and their rules.
 
 pub mod policy;
 pub mod read;
+pub mod redirects;
 mod statement;
 pub mod told;
 
 pub use policy::Policy;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
+use crate::domain::api::Api;
 use crate::domain::client::{Client, Registered};
 use crate::domain::client_metadata::{ClientMetadata, FieldError};
 use crate::domain::ids::ClientId;
+use crate::domain::scope::Scopes;
 use crate::domain::secret::SecretKind;
 use crate::outbound::{NamedBy, Purpose};
 use std::sync::Arc;
@@ -27,7 +30,7 @@ pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
 }
 
 /// A rule that is broken, by the code that RFC 7591 §3.2.2 has for its member.
-pub(super) fn broken(rule: &FieldError) -> OAuthError {
+pub fn broken(rule: &FieldError) -> OAuthError {
     let code =
         if rule.field == "redirect_uris" { ErrorCode::InvalidRedirectUri } else { ErrorCode::InvalidClientMetadata };
     OAuthError::new(code, format!("{}: {}.", rule.field, rule.message))
@@ -37,6 +40,8 @@ pub(super) fn broken(rule: &FieldError) -> OAuthError {
 #[derive(Debug)]
 pub struct Wanted {
     pub meta: ClientMetadata,
+    /// The scopes that it stated and that may be registered; `None` where it stated none.
+    pub scopes: Option<Scopes>,
     /// The software statement as it came: it goes back unchanged (RFC 7591 §3.2.1).
     pub statement: Option<Value>,
 }
@@ -56,24 +61,24 @@ impl Provider {
             // RFC 7591 §2.3: what the statement says comes before what the client says.
             said.extend(claims);
         }
-        let states_scope = said.contains_key("scope");
-        let mut meta = read::metadata(said)?;
-        if let Some(had) = had {
-            // The rules judge the whole: a grant type may need a member that is an administrator's.
-            meta = meta.with_administrators_members(had);
+        if said.get("scope").and_then(Value::as_str).is_some_and(|scope| scope.bytes().all(|byte| byte == b' ')) {
+            said.remove("scope");
         }
-        if !states_scope {
-            // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
-            meta.scope = policy.scopes().clone();
-        }
-        policy.hold(&mut meta, had)?;
-        self.check_addresses(&meta)?;
+        let apis = self.store.authority().apis(&self.store).await?;
+        let (meta, states_scope) = loop {
+            let (meta, states_scope, problem) = self.held(policy, said.clone(), had, &apis)?;
+            let Some(problem) = problem else { break (meta, states_scope) };
+            if !read::may_be_dropped(problem.field) || said.remove(problem.field).is_none() {
+                return Err(broken(&problem));
+            }
+        };
         let said = |meta: &ClientMetadata| (meta.sector_identifier_uri.clone(), meta.redirect_uris.clone());
         // What was proven when it was registered is not asked again.
         if had.is_none_or(|had| said(had) != said(&meta)) {
             self.check_sector(&meta).await?;
         }
-        Ok(Wanted { meta, statement })
+        let scopes = states_scope.then(|| meta.scope.clone());
+        Ok(Wanted { meta, scopes, statement })
     }
 
     /// The client whose registration `token` manages (RFC 7592 §2); whoever asks otherwise learns nothing.
@@ -86,20 +91,42 @@ impl Provider {
         owned.filter(|client| !client.disabled).ok_or_else(refused)
     }
 
+    /// What the members that are `said` come to under `policy`, whether they state scopes of which some are left, and what is
+    /// wrong with the whole.
+    fn held(
+        &self,
+        policy: &Policy,
+        mut said: Map<String, Value>,
+        had: Option<&ClientMetadata>,
+        apis: &[Api],
+    ) -> Result<(ClientMetadata, bool, Option<FieldError>)> {
+        let states_scope = said.contains_key("scope");
+        let mut meta = read::metadata(std::mem::take(&mut said))?;
+        if let Some(had) = had {
+            // The rules judge the whole: a grant type may need a member that is an administrator's.
+            meta = meta.with_administrators_members(had);
+        }
+        if !states_scope {
+            // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
+            meta.scope = policy.scopes().clone();
+        }
+        let keeps_scope = policy.hold(&mut meta, had, apis)?;
+        let problem = meta.problems().into_iter().next().or_else(|| self.address_problem(&meta));
+        Ok((meta, states_scope && keeps_scope, problem))
+    }
+
     /// Addresses that we are to ask must be such that we would.
-    fn check_addresses(&self, meta: &ClientMetadata) -> Result<()> {
+    fn address_problem(&self, meta: &ClientMetadata) -> Option<FieldError> {
         let asked = [
             ("jwks_uri", meta.jwks_uri.as_ref()),
             ("sector_identifier_uri", meta.sector_identifier_uri.as_ref()),
             ("backchannel_logout_uri", meta.backchannel_logout_uri.as_ref()),
         ];
         let requests = meta.request_uris.iter().map(|uri| ("request_uris", Some(uri)));
-        for (field, uri) in asked.into_iter().chain(requests) {
-            if let Some(Err(error)) = uri.map(|uri| self.outbound.check(uri.as_str())) {
-                return Err(wrong(field, &error.to_string()));
-            }
-        }
-        Ok(())
+        asked.into_iter().chain(requests).find_map(|(field, uri)| {
+            let error = self.outbound.check(uri?.as_str()).err()?;
+            Some(FieldError::new(field, error.to_string().trim_end_matches('.')))
+        })
     }
 
     /// OpenID Connect Registration §5: the file at `sector_identifier_uri` lists every redirect URI, or it is not ours to

@@ -1,10 +1,13 @@
 //! From the JSON of a registration request to client metadata (RFC 7591 §2 and §3.2.2, OpenID Connect Registration §2):
-//! members that nobody here knows are passed over, and whatever is wrong is said by the name of its member.
+//! members, values of lists and values that nobody here knows are passed over, and the client is told what is registered.
+//! What the client could not work without, or be safe without, is refused by the name of its member.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::wrong;
-use crate::domain::client_metadata::{ClientMetadata, ResponseType};
+use crate::domain::client_metadata::{ClientMetadata, GrantType, ResponseType};
+use crate::domain::printable::bytes_without_bom;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::keys::compact;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
@@ -63,10 +66,39 @@ const KNOWN: [&str; 49] = [
     "userinfo_signed_response_alg",
 ];
 
+/// Members whose value is refused if it is none: the client could not use what it got, or would get less protection than it
+/// asked for.
+const NEEDED: [&str; 19] = [
+    "client_name",
+    "grant_types",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
+    "jwks",
+    "jwks_uri",
+    "redirect_uris",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+    "require_auth_time",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+    "response_types",
+    "sector_identifier_uri",
+    "tls_client_auth_subject_dn",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
+];
+
+/// Whether the client can be registered without what it said of this.
+pub(in crate::protocol) fn may_be_dropped(field: &str) -> bool {
+    !NEEDED.contains(&field) && field != "token_endpoint_auth_method"
+}
+
 /// The members that are there; one that is `null` is not (RFC 7591 §2 has no value for it), and one that stands there
 /// twice has no meaning that two readers would agree on.
 pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
-    let mut members = compact::members(json).ok_or_else(|| {
+    let mut members = compact::members(bytes_without_bom(json)).ok_or_else(|| {
         let text = "That is not a JSON object, or a name stands in it twice.";
         OAuthError::new(ErrorCode::InvalidClientMetadata, text)
     })?;
@@ -74,14 +106,23 @@ pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
     Ok(members)
 }
 
-/// Parses each member by itself first, so that a refusal names it.
+/// Parses each member by itself first, so that it can be passed over, and a refusal names it.
 pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
     said.retain(|name, value| !value.is_null() && KNOWN.contains(&name.as_str()));
-    redirect_uris(&said)?;
-    for (name, value) in &said {
+    redirect_uris(&mut said)?;
+    known_values::<GrantType>(&mut said, "grant_types")?;
+    known_values::<ResponseType>(&mut said, "response_types")?;
+    let mut refused = None;
+    said.retain(|name, value| {
         let one: Map<String, Value> = [(name.clone(), value.clone())].into_iter().collect();
-        serde_json::from_value::<ClientMetadata>(one.into())
-            .map_err(|error| wrong(name, &short(&error.to_string())))?;
+        let Err(error) = serde_json::from_value::<ClientMetadata>(one.into()) else { return true };
+        if NEEDED.contains(&name.as_str()) {
+            refused.get_or_insert_with(|| wrong(name, &short(&error.to_string())));
+        }
+        false
+    });
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     if !said.contains_key("grant_types") {
         said.extend(derived(&said));
@@ -102,22 +143,39 @@ fn derived(said: &Map<String, Value>) -> Option<(String, Value)> {
     Some(("grant_types".to_owned(), serde_json::to_value(grants).ok()?))
 }
 
-/// RFC 7591 §3.2.2 has a code of its own for these.
-fn redirect_uris(said: &Map<String, Value>) -> Result<()> {
-    for field in ["redirect_uris", "post_logout_redirect_uris"] {
-        let refused = |problem: &str| {
-            let code = match field {
-                "redirect_uris" => ErrorCode::InvalidRedirectUri,
-                _ => ErrorCode::InvalidClientMetadata,
-            };
-            OAuthError::new(code, format!("{field}: {problem}"))
-        };
-        let Some(uris) = said.get(field) else { continue };
+/// Leaves the texts out that are none of these addresses; an error where none of `redirect_uris` is left, for which RFC 7591
+/// §3.2.2 has a code of its own.
+fn redirect_uris(said: &mut Map<String, Value>) -> Result<()> {
+    for (field, code) in [
+        ("redirect_uris", ErrorCode::InvalidRedirectUri),
+        ("post_logout_redirect_uris", ErrorCode::InvalidClientMetadata),
+    ] {
+        let refused = |problem: &str| OAuthError::new(code, format!("{field}: {problem}"));
+        let Some(uris) = said.get_mut(field) else { continue };
         let Value::Array(uris) = uris else { return Err(refused("is not an array.")) };
-        for uri in uris {
-            let text = uri.as_str().ok_or_else(|| refused("an address is not text."))?;
-            RedirectUri::parse(text).map_err(|problem| refused(&format!("an address {problem}.")))?;
+        let mut first = None;
+        uris.retain(|uri| {
+            let problem = match uri.as_str() {
+                Some(uri) => RedirectUri::parse(uri).err(),
+                None => Some("is not text"),
+            };
+            first = first.or(problem);
+            problem.is_none()
+        });
+        if let Some(problem) = first.filter(|_| uris.is_empty() && field == "redirect_uris") {
+            return Err(refused(&format!("an address {problem}.")));
         }
+    }
+    Ok(())
+}
+
+/// Leaves out the texts in a list that are no values known here; an error where that leaves none.
+fn known_values<T: DeserializeOwned>(said: &mut Map<String, Value>, field: &str) -> Result<()> {
+    let Some(Value::Array(values)) = said.get_mut(field) else { return Ok(()) };
+    let was_empty = values.is_empty();
+    values.retain(|value| !value.is_string() || serde_json::from_value::<T>(value.clone()).is_ok());
+    if values.is_empty() && !was_empty {
+        return Err(wrong(field, "none of these may be registered here."));
     }
     Ok(())
 }

@@ -6,15 +6,28 @@ use serde_json::{Map, Value, json};
 use crate::domain::algorithms::ContentEncryption;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ADMINISTRATORS_MEMBERS;
+use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::protocol::Provider;
 use crate::protocol::discovery::ENDPOINTS;
+use crate::protocol::error::Result;
 
 impl Provider {
     /// What the client is told. Its secret is kept so that it can be told again; its token stays the same, since one that
     /// changed with each reading would be lost with an answer that is. `statement` is what it sent just now.
-    pub fn registration_told(&self, client: &Client, token: &Secret, statement: Option<Value>) -> Value {
+    /// `scopes` are those that it asked to be registered for; it is told which of them it may ask for, or else all.
+    pub async fn registration_told(
+        &self,
+        client: &Client,
+        token: &Secret,
+        scopes: Option<&Scopes>,
+        statement: Option<Value>,
+    ) -> Result<Value> {
         let mut told = metadata(client);
+        let apis = self.store.authority().apis(&self.store).await?;
+        let may_ask = client.permissions(&apis).names();
+        let may_ask = scopes.map_or(may_ask.clone(), |said| may_ask.filtered(|scope| said.contains(scope)));
+        told.insert("scope".into(), may_ask.to_string().into());
         let id = client.id.as_str();
         told.insert("client_id".into(), id.into());
         told.insert("client_id_issued_at".into(), client.created_at.seconds().into());
@@ -29,7 +42,7 @@ impl Provider {
         let segment: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
         let uri = self.issuer.join(&format!("{}/{segment}", ENDPOINTS.registration));
         told.insert("registration_client_uri".into(), uri.into());
-        told.into()
+        Ok(told.into())
     }
 }
 
@@ -39,7 +52,7 @@ fn metadata(client: &Client) -> Map<String, Value> {
     let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };
     told.retain(|name, _| !ADMINISTRATORS_MEMBERS.contains(&name.as_str()));
     told.insert("response_types".into(), json!(meta.response_types()));
-    told.insert("scope".into(), meta.permissions().names().to_string().into());
+    told.insert("application_type".into(), json!(meta.application_type()));
     for (name, flag) in [
         ("require_auth_time", meta.require_auth_time),
         ("require_pushed_authorization_requests", meta.require_pushed_authorization_requests),

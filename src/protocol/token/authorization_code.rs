@@ -13,6 +13,7 @@ use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
+use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::pkce;
 use crate::store::grants::Of;
@@ -20,6 +21,10 @@ use crate::store::{Change, StoreError, Tx, codes, events, grants, revoked_tokens
 
 fn invalid_grant(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, text)
+}
+
+pub(super) fn unknown() -> OAuthError {
+    invalid_grant("The code is unknown, used or expired.")
 }
 
 impl Provider {
@@ -32,7 +37,6 @@ impl Provider {
     ) -> Result<TokenSet> {
         let bound_to = asking.bound_to()?;
         let Asking { client, parameters, origin, .. } = asking;
-        let unknown = || invalid_grant("The code is unknown, used or expired.");
         if !code.starts_with(SecretKind::AuthorizationCode.prefix()) {
             return Err(unknown());
         }
@@ -59,6 +63,13 @@ impl Provider {
                         return Ok(Err(error));
                     }
                     let authorization = Authorization { bound_to, ..code.authorization };
+                    // By the client as it was read for this request, like its scopes.
+                    if !client_now.meta.allowed_groups.is_empty()
+                        && let Err(error) =
+                            provider.check_access(tx, &authorization, AccessPoint::Code, &origin).await?
+                    {
+                        return Ok(Err(error));
+                    }
                     let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
                     Ok(granted
                         .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
@@ -154,7 +165,7 @@ impl Provider {
 /// Whether the redemption is the one that the authorization was for.
 fn matches(code: &Code, client: &Client, redirect_uri: Option<&str>, verifier: Option<&str>) -> Result<()> {
     if code.authorization.client != client.id {
-        return Err(invalid_grant("The code is unknown, used or expired.").because("another client's code"));
+        return Err(unknown().because("another client's code"));
     }
     if !client.redirects_to(&code.redirect_uri) {
         return Err(invalid_grant("The redirect URI is not one of this client's any more."));

@@ -10,7 +10,7 @@ use crate::domain::scope::{STANDARD, Scopes};
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::resource::{Judging, known_version, one_meaning};
+use crate::protocol::resource::{Judging, is_allowed_by_apis, known_version, one_meaning};
 use crate::store::authorizations::{self, Lock};
 
 impl Provider {
@@ -24,8 +24,10 @@ impl Provider {
     /// What a client gets for itself, by the APIs that there are now.
     pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
         let (authorization, plan) = self.for_itself_as_known(asking).await?;
+        let conn = self.store.read();
         if authorization.permissions.apis.is_empty()
-            || authorizations::is_current(self.store.read(), &authorization, self.env.now(), Lock::None).await?
+            || authorizations::is_current(conn, &authorization, self.store.database_now(), Lock::None).await?
+                && is_allowed_by_apis(conn, asking.client, &authorization.permissions).await?
         {
             return Ok((authorization, plan));
         }
@@ -38,18 +40,19 @@ impl Provider {
         let Asking { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2: what says something about a user is not the client's own.
-        let may = client.meta.permissions();
+        let may = client.permissions(&apis);
         let allowed = Permissions { general: may.general.filtered(|scope| !STANDARD.contains(&scope)), ..may };
-        let judging = Judging { allowed: &allowed, apis: &apis, user_is_asked: false };
+        let judging = Judging { allowed: &allowed, apis: &apis, narrows: false };
         let resources = judging.resources(parameters)?;
-        let asked = match parameters.one("scope")? {
+        let asked = match parameters.scope()? {
             // §3.3: without a scope it gets what it may have.
             None if resources.is_empty() => allowed.names(),
             None => judging.at(&resources),
             Some(asked) => {
                 let asked = Scopes::parse(asked).unwrap_or_default();
                 if asked.is_empty() || !asked.within(&allowed.names()) {
-                    return Err(OAuthError::new(ErrorCode::InvalidScope, "This client may not have that scope."));
+                    let text = "This client may not have that scope.";
+                    return Err(OAuthError::new(ErrorCode::InvalidScope, text).because(asked.to_string()));
                 }
                 asked
             }

@@ -11,6 +11,7 @@ use crate::domain::event::Origin;
 use crate::domain::participant::Participant;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
+use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::store::{StoreError, Tx, device_codes, session_clients, sessions};
 
@@ -39,8 +40,13 @@ impl Provider {
                         Poll::Allowed(authorization) => *authorization,
                         refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
                     };
-                    device_codes::consume(tx, &digest).await?;
                     let authorization = Authorization { bound_to, ..authorization };
+                    // Before the code is used up: a device that asks again is refused in the same way.
+                    let checked = provider.check_access(tx, &authorization, AccessPoint::DeviceCode, &origin).await?;
+                    if let Err(error) = checked {
+                        return Ok(Err(error));
+                    }
+                    device_codes::consume(tx, &digest).await?;
                     let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
                     if let Ok(Some(granted)) = &granted {
                         take_part(tx, &client_now, &granted.authorization).await?;

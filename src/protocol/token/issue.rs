@@ -3,22 +3,27 @@
 use super::TokenSet;
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
+use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::Plan;
+use crate::protocol::claims::in_id_token;
 use crate::protocol::error::Result;
 use crate::protocol::id_token::Beside;
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::for_token;
+use crate::protocol::resource::{for_token, present_apis};
 use crate::store::authorizations::{self, Lock};
 use crate::store::{StoreError, Tx, passkeys};
 
 /// What a transaction has let be issued; signing is left.
 pub(super) struct Granted {
+    /// What the ID token is made of.
     pub authorization: Authorization,
+    /// What the access token is made of.
+    pub access: Authorization,
     pub plan: Plan,
     pub at: Timestamp,
     /// An access token that the transaction has written already.
@@ -37,10 +42,12 @@ impl Provider {
         parameters: &Parameters,
         apis: &[Api],
     ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
-        let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
-        if !authorizations::is_current(tx.conn(), &authorization, tx.now(), Lock::Shared).await? {
+        // As it was granted: an API that has been deleted since would be left out of what is narrowed.
+        if !authorizations::is_current(tx.conn(), &authorization, tx.database_now(), Lock::Shared).await? {
             return Ok(Ok(None));
         }
+        let apis = &*present_apis(tx.conn(), client, &authorization.permissions, apis).await?;
+        let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
         let passkey = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.passkey);
         if let Some(passkey) = passkey
             && !passkeys::exists(tx.conn(), passkey).await?
@@ -54,18 +61,21 @@ impl Provider {
         };
         // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
         let refresh = self.begin_family(tx, client, &authorization).await?;
-        let authorization = Authorization { permissions, ..authorization };
-        let plan = self.plan_access_token(client, &authorization.permissions.apis, apis);
-        let opaque = self.keep_opaque(tx, &plan, &authorization).await?;
-        Ok(Ok(Some(Granted { authorization, plan, at: tx.now(), opaque, refresh })))
+        let authorization = authorization.part(permissions);
+        let access = in_access_token(&authorization, &asked);
+        let plan = self.plan_access_token(client, &access.permissions.apis, apis);
+        let opaque = self.keep_opaque(tx, &plan, &access).await?;
+        Ok(Ok(Some(Granted { authorization, access, plan, at: tx.now(), opaque, refresh })))
     }
 
     /// Signs what was granted.
     pub(super) async fn mint(&self, client: &Client, granted: Granted) -> Result<TokenSet> {
-        let Granted { authorization, plan, at, opaque, refresh } = granted;
-        let mut tokens = self.mint_access_token(client, &authorization, &plan, at, opaque)?;
+        let Granted { authorization, access, plan, at, opaque, refresh } = granted;
+        let mut tokens = self.mint_access_token(client, &access, &plan, at, opaque)?;
         if authorization.permissions.has_openid() {
-            let about = self.claims_in_id_token(&authorization, &Scopes::default()).await?;
+            let about = self
+                .claims_in_id_token(&authorization, &Scopes::default(), in_id_token(client, &authorization))
+                .await?;
             let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
             tokens.id_token = self.id_token(client, &authorization, beside).await?;
         }
@@ -96,4 +106,14 @@ impl Provider {
             scope: authorization.permissions.names(),
         })
     }
+}
+
+/// What an access token carries of what was granted. One that is asked for by `resource` is for that API alone (RFC 9068
+/// §2.2.3): the API cannot read at UserInfo what the user has allowed the app.
+pub(super) fn in_access_token(granted: &Authorization, asked: &[&str]) -> Authorization {
+    if asked.is_empty() {
+        return granted.clone();
+    }
+    let claims = RequestedClaims { userinfo: Vec::new(), ..granted.claims.clone() };
+    Authorization { claims, ..granted.clone().part(granted.permissions.for_named_apis()) }
 }

@@ -2,15 +2,18 @@
 //! it stands for, and every grant ends in the one mint.
 //!
 //! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`], [`device_code`],
-//! [`token_exchange`], [`jwt_bearer`]. Next door: [`issue`].
+//! [`token_exchange`], [`jwt_bearer`]. Next door: [`issue`]; [`wrong_method`], what
+//! a client is told that authenticated in a way that it may not use.
 
 mod authorization_code;
 mod client_credentials;
 mod device_code;
+mod exchanged;
 mod issue;
 mod jwt_bearer;
 mod refresh_token;
 mod token_exchange;
+mod wrong_method;
 
 use std::sync::Arc;
 
@@ -62,7 +65,7 @@ impl<'a> Grant<'a> {
                 verifier: parameters.one("code_verifier")?,
             }),
             "refresh_token" => {
-                Ok(Self::RefreshToken { token: parameters.required("refresh_token")?, scope: parameters.one("scope")? })
+                Ok(Self::RefreshToken { token: parameters.required("refresh_token")?, scope: parameters.scope()? })
             }
             "client_credentials" => Ok(Self::ClientCredentials),
             "urn:ietf:params:oauth:grant-type:device_code" => {
@@ -74,8 +77,21 @@ impl<'a> Grant<'a> {
             "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
                 Ok(Self::JwtBearer { assertion: parameters.required("assertion")? })
             }
-            _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "This grant type is not supported.")),
+            other => {
+                let text = "This grant type is not supported.";
+                Err(OAuthError::new(ErrorCode::UnsupportedGrantType, text).because(other))
+            }
         }
+    }
+
+    /// Parses the request of a client that may use that grant type.
+    fn allowed(client: &Client, parameters: &'a Parameters) -> Result<Self> {
+        let grant = Self::parse(parameters)?;
+        if client.meta.allows(grant.grant_type()) {
+            return Ok(grant);
+        }
+        let text = "This client may not use this grant type.";
+        Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).because(parameters.required("grant_type")?))
     }
 
     const fn grant_type(&self) -> GrantType {
@@ -103,11 +119,7 @@ impl Provider {
     /// Answers a token request of an authenticated client.
     pub async fn token(&self, asking: Asking<'_>) -> Result<TokenSet> {
         let Asking { client, parameters, .. } = asking;
-        let grant = Grant::parse(parameters)?;
-        if !client.meta.allows(grant.grant_type()) {
-            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use this grant type."));
-        }
-        match grant {
+        match Grant::allowed(client, parameters)? {
             Grant::AuthorizationCode { code, redirect_uri, verifier } => {
                 self.redeem_code(asking, code, redirect_uri, verifier).await
             }

@@ -5,7 +5,7 @@
 //!
 //! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
 
-use super::issue::Granted;
+use super::issue::{Granted, in_access_token};
 use super::{Asking, TokenSet};
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
@@ -17,9 +17,10 @@ use crate::domain::secret::{Digest, Secret};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
 use crate::protocol::Provider;
+use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::for_token;
+use crate::protocol::resource::{for_token, present_apis};
 use crate::store::authorizations::{self, Lock};
 use crate::store::{StoreError, Tx, events, grants};
 
@@ -29,13 +30,13 @@ const EXTENSION_STEP_MILLIS: i64 = 60_000;
 /// What the audit event says where the family goes on.
 const STRAGGLER: &str = "an old refresh token was refused that parallel requests had just used";
 
-fn refused() -> OAuthError {
+pub(super) fn refused() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The refresh token is unknown, used, expired or revoked.")
 }
 
 impl Provider {
     pub(super) async fn refresh(&self, asking: Asking<'_>, token: &str, scope: Option<&str>) -> Result<TokenSet> {
-        let bound_to = asking.bound_to()?;
+        let (arrived, bound_to) = (self.store.known_database_time(), asking.bound_to()?);
         let certificate = asking.certificate.map(|certificate| certificate.thumbprint);
         let Asking { client, parameters, origin, .. } = asking;
         let presented = refresh_token::parse(&self.master, token).ok_or_else(refused)?;
@@ -56,7 +57,8 @@ impl Provider {
                         return Ok(Err(refused().because("another client's refresh token")));
                     }
                     let is_current =
-                        authorizations::is_current(tx.conn(), &grant.authorization, tx.now(), Lock::None).await?;
+                        authorizations::is_current(tx.conn(), &grant.authorization, tx.database_now(), Lock::None)
+                            .await?;
                     if !provider.lives(&grant) || !is_current {
                         return Ok(Err(refused()));
                     }
@@ -64,7 +66,7 @@ impl Provider {
                         return Ok(Err(refused().because("without the certificate that it is bound to")));
                     }
                     let grace = client_now.meta.refresh_token_grace.unwrap_or(provider.lifetimes.refresh_token_grace);
-                    let judged = grant.judge(&presented.digest, database_now, grace);
+                    let judged = grant.judge(&presented.digest, arrived, database_now, grace);
                     if judged == Presented::Superseded {
                         events::insert(tx, &provider.reused(tx, &grant.authorization, STRAGGLER, &origin)).await?;
                         return Ok(Err(refused().because(STRAGGLER)));
@@ -74,6 +76,12 @@ impl Provider {
                         return Ok(Err(refused().because(copied)));
                     }
                     // What cannot be granted is refused before the token is used up.
+                    let of = &grant.authorization;
+                    if !client_now.meta.allowed_groups.is_empty()
+                        && let Err(error) = provider.check_access(tx, of, AccessPoint::Refresh, &origin).await?
+                    {
+                        return Ok(Err(error));
+                    }
                     let Some(left) = provider.left_of(tx, &grant, &client_now, &apis).await? else {
                         return Ok(Err(refused().because("nothing of it is allowed any more")));
                     };
@@ -83,9 +91,10 @@ impl Provider {
                     };
                     let rotation = client_now.meta.refresh_token_rotation;
                     let secret = provider.renewed(tx, grant, judged, rotation, database_now).await?;
-                    let plan = provider.plan_access_token(&client_now, &authorization.permissions.apis, &apis);
-                    let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
-                    Ok(Ok(Granted { authorization, plan, at: tx.now(), opaque, refresh: Some(secret) }))
+                    let access = in_access_token(&authorization, &parameters.all("resource").collect::<Vec<_>>());
+                    let plan = provider.plan_access_token(&client_now, &access.permissions.apis, &apis);
+                    let opaque = provider.keep_opaque(tx, &plan, &access).await?;
+                    Ok(Ok(Granted { authorization, access, plan, at: tx.now(), opaque, refresh: Some(secret) }))
                 })
             })
             .await?;
@@ -103,8 +112,9 @@ impl Provider {
         client: &Client,
         apis: &[Api],
     ) -> std::result::Result<Option<Authorization>, StoreError> {
-        let Some(left) = grant.authorization.narrowed(client, apis) else { return Ok(None) };
-        let goes_on = authorizations::goes_on(tx.conn(), &grant.authorization, &left, tx.now()).await?;
+        let apis = present_apis(tx.conn(), client, &grant.authorization.permissions, apis).await?;
+        let Some(left) = grant.authorization.narrowed(client, &apis) else { return Ok(None) };
+        let goes_on = authorizations::goes_on(tx.conn(), &grant.authorization, &left, tx.database_now()).await?;
         Ok(goes_on.then_some(left))
     }
 
@@ -142,7 +152,7 @@ impl Provider {
         refresh_token::derive(&self.master, grant.id, generation, &grant.salt)
     }
 
-    fn lives(&self, grant: &Grant) -> bool {
+    pub(super) fn lives(&self, grant: &Grant) -> bool {
         !grant.revoked && self.env.now() < grant.expires_at
     }
 }
@@ -169,5 +179,5 @@ fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option
 fn narrow(left: Authorization, apis: &[Api], scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
     let asked: Vec<&str> = parameters.all("resource").collect();
     let permissions = for_token(&asked, &left.permissions, scope, apis)?;
-    Ok(Authorization { permissions, ..left })
+    Ok(left.part(permissions))
 }

@@ -8,6 +8,8 @@
 
 use uuid::Uuid;
 
+use super::exchanged::settled;
+use super::issue::in_access_token;
 use super::{Asking, TokenSet};
 use crate::domain::api::Api;
 use crate::domain::authorization::{Act, Actor, Authorization, Subject};
@@ -20,16 +22,17 @@ use crate::domain::version::{Fingerprint, Versioned};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
 use crate::protocol::access_token::{Audience, Plan, Verified};
+use crate::protocol::client_access::{AccessPoint, is_admitted};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::{for_token, known_version};
+use crate::protocol::resource::{for_token, known_version, named};
 use crate::store::authorizations::{self, Lock};
-use crate::store::{Connection, StoreError, consents};
+use crate::store::consents;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// How often a token may be traded on, and how many may act one for another: both are carried in each token.
-const MOST_STEPS: usize = 5;
+const MAX_STEPS: usize = 5;
 
 fn invalid(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, text)
@@ -105,7 +108,7 @@ impl Provider {
         let apis = self.store.authority().apis(&self.store).await?;
         let subject = match exchange.subject_kind {
             Kind::Access => self.presented_access_token(exchange.subject_token).await?,
-            Kind::Id => self.presented_id_token(exchange.subject_token, &apis).await?,
+            Kind::Id => self.presented_id_token(exchange.subject_token, &asked_apis(asking.parameters), &apis).await?,
         };
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
@@ -115,6 +118,7 @@ impl Provider {
         }
         let Acting { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
         let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
+        self.check_access_alone(&authorization, AccessPoint::Exchange, &asking.origin).await?;
         let subject = subject.and_of_actor(version);
         let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
@@ -151,13 +155,15 @@ impl Provider {
         let (of, client) = (subject.authorization.clone(), client.clone());
         let jti = subject.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
         if !plan.is_opaque() {
-            let settled = settled(self.store.read(), (&of, jti), authorization, &client, self.env.now()).await?;
+            let settled =
+                settled(self.store.read(), (&of, jti), authorization, &client, self.store.database_now()).await?;
             return Ok(settled.map(|authorization| (authorization, None)));
         }
         let (provider, plan) = (self.clone(), plan.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                let Some(authorization) = settled(tx.conn(), (&of, jti), authorization, &client, tx.now()).await?
+                let Some(authorization) =
+                    settled(tx.conn(), (&of, jti), authorization, &client, tx.database_now()).await?
                 else {
                     return Ok(None);
                 };
@@ -169,23 +175,25 @@ impl Provider {
     }
 
     /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
-    /// or, where nobody is asked, what it is registered for.
-    async fn presented_id_token(&self, token: &str, apis: &[Api]) -> Result<Option<Presented>> {
+    /// or, where nobody is asked, what it is registered for, and the APIs without scopes that are `asked` for.
+    async fn presented_id_token(&self, token: &str, asked: &[&str], apis: &[Api]) -> Result<Option<Presented>> {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
         let (Some(sign_in), Some(grant)) = (said.sign_in, said.grant) else { return Ok(None) };
         let Some(client) = self.client(&said.client).await? else { return Ok(None) };
         let allowed = if client.is_trusted() {
-            client.meta.permissions()
+            let Permissions { general, apis: all } = client.permissions(apis);
+            let named = named(asked, all.apis()).unwrap_or_default();
+            Permissions { general, apis: all.of_apis(|api| !all.of(api).is_empty() || named.contains(&api)) }
         } else {
             let given = consents::find(self.store.read(), said.user, &client.id).await?;
-            given.map(|given| given.allowed).unwrap_or_default()
+            given.map(|given| given.for_redirects()).unwrap_or_default()
         };
         let authorization = Authorization {
             subject: Subject::User(said.user),
             sign_in: Some(sign_in),
             grant: Some(grant),
-            ..Authorization::of_client(client.id.clone(), without_offline_access(allowed))
+            ..Authorization::of_client(client.id.clone(), allowed.without(OFFLINE_ACCESS))
         };
         let Some([user, of_client, consent]) = said.versions else { return Ok(None) };
         let Some(authorization) = authorization.narrowed(&client, apis) else { return Ok(None) };
@@ -239,7 +247,7 @@ impl Provider {
             return Err(refused("no delegation for tokens"));
         }
         let act = Act { actor, act: of.act.clone().map(Box::new) };
-        if act.depth() > MOST_STEPS {
+        if act.depth() > MAX_STEPS {
             return Err(invalid("Too many act for one another already."));
         }
         Ok(Acting { act: Some(act), ends, version })
@@ -249,7 +257,8 @@ impl Provider {
     async fn is_current_by_database(&self, token: &Verified) -> Result<bool> {
         let (of, conn) = (&token.authorization, self.store.read());
         let jti = token.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
-        Ok(authorizations::is_current(conn, of, self.env.now(), Lock::None).await?
+        Ok(authorizations::is_current(conn, of, self.store.database_now(), Lock::None).await?
+            && is_admitted(conn, of).await?
             && !authorizations::is_revoked_alone(conn, of.grant, jti).await?)
     }
 
@@ -262,14 +271,15 @@ impl Provider {
         apis: &[Api],
     ) -> Result<Authorization> {
         let (Asking { client, parameters, .. }, of) = (asking, &subject.authorization);
-        if of.through.len() == MOST_STEPS {
+        if of.through.len() == MAX_STEPS {
             return Err(invalid("The token has been exchanged too often already."));
         }
-        let both = without_offline_access(of.permissions.intersection(&client.meta.permissions()));
-        let asked: Vec<&str> = parameters.all("resource").chain(parameters.all("audience")).collect();
-        let permissions = for_token(&asked, &both, parameters.one("scope")?, apis)?;
-        if asked.is_empty() && subject.audience.is_none() && permissions.apis.len() > 1 {
-            // An ID token is for no API: nobody has asked for several yet.
+        // A token that comes of another one ends with it.
+        let both = of.permissions.intersection(&client.permissions(apis)).without(OFFLINE_ACCESS);
+        let asked = asked_apis(parameters);
+        let permissions = for_token(&asked, &both, parameters.scope()?, apis)?;
+        if asked.is_empty() && permissions.apis.len() > 1 {
+            // Another client asked for several, if any.
             let text = "The scopes are of more than one API: name the one that is meant with the parameter resource.";
             return Err(OAuthError::new(ErrorCode::InvalidTarget, text));
         }
@@ -281,6 +291,7 @@ impl Provider {
         let authorization = Authorization {
             client: client.id.clone(),
             permissions,
+            part_of_offline: false,
             nonce: None,
             // Single claims were asked for by the other client, and allowed to it.
             claims: RequestedClaims::default(),
@@ -290,6 +301,7 @@ impl Provider {
             bound_to: asking.bound_to()?,
             ..of.clone()
         };
+        let authorization = in_access_token(&authorization, &asked);
         let opens_userinfo = |value: &str| value == self.issuer.as_str() && of.permissions.has_openid();
         let within = |audience: &Audience| {
             self.audience(&authorization).values().all(|value| audience.has(value) || opens_userinfo(value))
@@ -302,36 +314,7 @@ impl Provider {
     }
 }
 
-/// A token that comes of another one ends with it.
-fn without_offline_access(permissions: Permissions) -> Permissions {
-    Permissions { general: permissions.general.filtered(|scope| scope != OFFLINE_ACCESS), ..permissions }
-}
-
-/// `authorization`, which comes of `of`, with its versions; nothing where something that one of them depends on has been
-/// revoked. What the user has allowed the client that asks is taken as it is now: withdrawing it ends what is issued.
-async fn settled<C: Connection>(
-    conn: &C,
-    (of, jti): (&Authorization, Option<Fingerprint>),
-    authorization: Authorization,
-    client: &Client,
-    time: Timestamp,
-) -> std::result::Result<Option<Authorization>, StoreError> {
-    // What the presented token depended on, too, whether the new one depends on it or not.
-    let carried: Vec<Versioned> = of.versioned().into_iter().filter(|what| of.version_of(what).is_some()).collect();
-    let source = authorizations::versions(conn, &carried, None, Lock::None).await?;
-    if !source.is_some_and(|source| source.agree_on(&of.versions, &carried)) {
-        return Ok(None);
-    }
-    let session = authorization.ends_with_session().map(|session| (session, time));
-    let Some(now) = authorizations::versions(conn, &authorization.versioned(), session, Lock::None).await? else {
-        return Ok(None);
-    };
-    let now = Authorization { versions: now, ..authorization };
-    let carried = now.clone().with_versions(|what| match (of.version_of(what), what) {
-        (Some(version), _) => version,
-        (None, Versioned::Client(id)) if *id == client.id => client.version,
-        (None, what) => now.version_of(what).unwrap_or_default(),
-    });
-    let is_revoked = authorizations::is_revoked_alone(conn, of.grant, jti).await?;
-    Ok((carried.versions == now.versions && !is_revoked).then_some(now))
+/// The APIs that are asked for (§2.1).
+fn asked_apis(parameters: &Parameters) -> Vec<&str> {
+    parameters.all("resource").chain(parameters.all("audience")).collect()
 }

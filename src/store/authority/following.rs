@@ -95,8 +95,14 @@ impl Authority {
             // The last attempt failed half-way, after the feed had begun anew.
             return self.start_over(store).await;
         }
+        let asked = store.env().clock.now();
         match self.feed.read(store.read_feed(), |_, change| self.apply(change, now)).await? {
-            Outcome::Read => Ok(()),
+            Outcome::Read(time) => {
+                if let Some(time) = time {
+                    store.correct_clock(time, asked);
+                }
+                Ok(())
+            }
             Outcome::AnotherHistory => {
                 tracing::error!(
                     "the database is in another state than the one that was read before (restored from a backup, or \

@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(15);
 /// A database that takes longer to answer is taken to be gone.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Between two attempts to connect.
-const PAUSE: Duration = Duration::from_secs(2);
+const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Wakes `changed` at each notification, until the pool is closed.
 pub(crate) async fn run(pool: PgPool, changed: Arc<Notify>) {
@@ -29,7 +29,7 @@ pub(crate) async fn run(pool: PgPool, changed: Arc<Notify>) {
         {
             tracing::warn!(%error, "no notifications from the database: changes of other nodes arrive by polling");
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RECONNECT_INTERVAL).await;
     }
 }
 

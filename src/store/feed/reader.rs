@@ -46,8 +46,8 @@ const TOKENS: &str = "token";
 /// What a reading found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Every new entry was handed to the caller.
-    Read,
+    /// Every new entry was handed to the caller. With the time by the database's clock, where it has one of its own.
+    Read(Option<Timestamp>),
     /// This is not the database, or not the state of it, that was read before. Nothing was handed over.
     AnotherHistory,
 }
@@ -55,6 +55,8 @@ pub(crate) enum Outcome {
 /// One row of the reading statement: the state of the database, and an entry unless there is none.
 #[derive(Debug, FromQueryResult)]
 struct Line {
+    /// The database's clock, where it has one of its own.
+    database_now: Option<i64>,
     snapshot: Option<String>,
     /// Whether the snapshot has at least the transactions of the previous one.
     forward: bool,
@@ -70,7 +72,7 @@ struct Line {
 /// snapshot, `$5`: [`Position::skipped`]. Two ranges of two indexes, so that a plan never walks the table.
 const POSTGRES: &str = "WITH here AS MATERIALIZED (SELECT pg_current_snapshot() AS now, \
      COALESCE($4::text::pg_snapshot, pg_current_snapshot()) AS before) \
-     SELECT now::text AS snapshot, pg_snapshot_xmax(now) >= pg_snapshot_xmax(before) AS forward, \
+     SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint AS database_now, now::text AS snapshot, pg_snapshot_xmax(now) >= pg_snapshot_xmax(before) AS forward, \
      (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
      (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM here LEFT JOIN \
      (SELECT * FROM ((SELECT seq, at, tag, entry FROM change_feed WHERE seq > GREATEST($1, $2) AND kind <> $5 ORDER BY seq LIMIT 500) \
@@ -79,7 +81,7 @@ const POSTGRES: &str = "WITH here AS MATERIALIZED (SELECT pg_current_snapshot() 
      AND NOT pg_visible_in_snapshot(xid::text::xid8, COALESCE($4::text::pg_snapshot, pg_current_snapshot())) \
      AND seq > $2 AND kind <> $5) new ORDER BY seq LIMIT 500) f ON true ORDER BY f.seq";
 
-const SQLITE: &str = "SELECT NULL AS snapshot, $4 IS NULL AS forward, \
+const SQLITE: &str = "SELECT NULL AS database_now, NULL AS snapshot, $4 IS NULL AS forward, \
      (SELECT value FROM setting WHERE name = 'incarnation') AS incarnation, \
      (SELECT tag FROM change_feed WHERE seq = $3) AS known_tag, f.seq, f.at, f.tag, f.entry FROM (SELECT 1) LEFT JOIN \
      (SELECT seq, at, tag, entry FROM change_feed WHERE seq > max($1, $2) AND kind <> $5 ORDER BY seq LIMIT 500) f \
@@ -118,6 +120,7 @@ impl Reader {
                 // Not a later page's: what became visible in between is not on the pages before.
                 next.snapshot.clone_from(&state.snapshot);
             }
+            let time = state.database_now.map(Timestamp);
             for line in &lines {
                 let (Some(seq), Some(at), Some(tag), Some(entry)) = (line.seq, line.at, line.tag, &line.entry) else {
                     continue;
@@ -134,7 +137,7 @@ impl Reader {
                 next.seq = next.seq.max(start.known.map_or(0, |(seq, _)| seq));
                 next.skipped = "";
                 self.set(next)?;
-                return Ok(Outcome::Read);
+                return Ok(Outcome::Read(time));
             }
         }
     }

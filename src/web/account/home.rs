@@ -3,7 +3,8 @@
 use axum::response::Response;
 
 use super::views::{AccountHome, ActivityLine, Facts, LastSignIn};
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::ids::UserId;
 use crate::store::events::Filter;
 use crate::store::{events, passkeys};
 use crate::web::device;
@@ -36,7 +37,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         last_sign_in: before.map(|event| LastSignIn { when: When::new(event.at.date()), how: how(&event) }),
         passkey_count: passkeys.len(),
         password_changed: user.password_changed_at.filter(|at| *at != user.created_at).map(|at| When::new(at.date())),
-        recent: recent.iter().map(line).collect(),
+        recent: recent.iter().map(|event| line(event, user.id)).collect(),
     }))
 }
 
@@ -44,7 +45,7 @@ fn how(event: &Event) -> &'static str {
     if event.detail == "with a passkey" { "with a passkey" } else { "with a password" }
 }
 
-fn line(event: &Event) -> ActivityLine {
+fn line(event: &Event, user: UserId) -> ActivityLine {
     let (icon, tone, title) = match event.kind {
         EventKind::SignedIn if how(event) == "with a passkey" => ("passkey", "", "Signed in with a passkey"),
         EventKind::SignedIn => ("key", "", "Signed in with a password"),
@@ -60,14 +61,14 @@ fn line(event: &Event) -> ActivityLine {
         EventKind::ConsentDenied => ("app", "", "App not allowed"),
         EventKind::ConsentRevoked => ("app", "", "App removed"),
         kind @ (EventKind::ApiKeyCreated | EventKind::ApiKeyRevoked) => ("key", "", kind.words()),
+        EventKind::AccessRefused => ("warning", "bad", "An app is not open to you"),
+        EventKind::PasswordRefused => ("warning", "bad", "The current password was wrong"),
         EventKind::UserCreated => ("user", "", "Your account was made"),
         kind => ("user", "", kind.words()),
     };
     let client = event.client.as_ref().map(ToString::to_string);
     let app = (event.kind == EventKind::AppEntered).then(|| event.detail.clone());
-    let place = (!event.origin.user_agent.is_empty()).then(|| device::in_words(&event.origin.user_agent));
-    let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
-    let detail: Vec<String> = [client, app, place, address].into_iter().flatten().collect();
+    let detail: Vec<String> = [client, app].into_iter().flatten().chain(whence(event, user)).collect();
     ActivityLine {
         icon,
         tone,
@@ -75,4 +76,18 @@ fn line(event: &Event) -> ActivityLine {
         detail: visible(&detail.join(" · ")),
         when: When::new(event.at.date()),
     }
+}
+
+/// Whence it came, as far as that is the user's to know: their own browser and address, and those of whoever tried to sign in
+/// as them. Of an administrator only that it was one.
+fn whence(event: &Event, user: UserId) -> Vec<String> {
+    let is_shown = match &event.actor {
+        Actor::User(actor) if *actor == user => true,
+        Actor::User(_) | Actor::CommandLine => return vec!["by an administrator".to_owned()],
+        Actor::Anonymous => event.kind == EventKind::SignInFailed,
+        Actor::System | Actor::Client(_) => false,
+    };
+    let browser = Some(&event.origin.user_agent).filter(|agent| !agent.is_empty()).map(|agent| device::in_words(agent));
+    let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
+    [browser, address].into_iter().flatten().filter(|_| is_shown).collect()
 }

@@ -17,17 +17,17 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
-use crate::web::urls::ACCOUNT;
+use crate::web::urls::{ACCOUNT, PASSKEYS, PASSWORD};
 
 pub fn routes() -> Router<App> {
     Router::new()
         .route(ACCOUNT, get(home::show))
-        .route("/account/passkeys", get(passkeys::show))
+        .route(PASSKEYS, get(passkeys::show))
         .route("/account/passkeys/options", post(passkeys::options))
         .route("/account/passkeys/finish", post(passkeys::finish))
         .route("/account/passkeys/{id}/rename", post(passkeys::rename))
         .route("/account/passkeys/{id}/delete", post(passkeys::delete))
-        .route("/account/password", get(password::show).post(password::submit))
+        .route(PASSWORD, get(password::show).post(password::submit))
         .route("/account/sessions", get(sessions::show))
         .route("/account/sessions/end-others", post(sessions::end_others))
         .route("/account/sessions/{id}/end", post(sessions::end))

@@ -6,12 +6,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::then;
-use super::views::{PasskeyLine, PasskeysPage};
+use super::views::{PasskeyForm, PasskeyLine, PasskeysPage};
 use crate::domain::ids::PasskeyId;
 use crate::domain::passkey::Passkey;
-use crate::identity::passkey::{MOST_PASSKEYS, PasskeyError, Reply};
+use crate::identity::passkey::{MAX_PASSKEYS, PasskeyError, Reply};
 use crate::manage::ManageError;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::{passkeys, people};
+use crate::web::edit::{self, About, Edit, Editable, Field, Sent};
 use crate::web::error::{ApiError, PageError, render};
 use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm, is_recent};
 use crate::web::flash::Flash;
@@ -22,27 +24,62 @@ use crate::web::{sign_in, urls};
 const HERE: &str = "/account/passkeys";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
-    let found = passkeys::of_user(person.app().store().read(), person.user.id).await;
-    let found = found.map_err(|error| person.error(error))?;
-    Ok(render(&PasskeysPage {
+    Ok(render(&page(&person, None).await?))
+}
+
+/// The page, on which the form of one passkey may be shown as it was typed.
+async fn page(person: &SignedIn, typed: Option<(PasskeyId, PasskeyForm)>) -> Result<PasskeysPage, PageError> {
+    let mut lines = Vec::new();
+    for passkey in own(person).await? {
+        let form = match &typed {
+            Some((id, form)) if *id == passkey.id => form.clone(),
+            _ => edit::begun(person, &About::Passkey(passkey.id), stored(&passkey))?,
+        };
+        lines.push(line(&passkey, person, form));
+    }
+    Ok(PasskeysPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        full: found.len() >= MOST_PASSKEYS,
-        passkeys: found.iter().map(|passkey| line(passkey, &person)).collect(),
+        full: lines.len() >= MAX_PASSKEYS,
+        passkeys: lines,
         available: person.app().passkeys.available(),
         again: urls::login_before(HERE),
-    }))
+    })
 }
 
-fn line(passkey: &Passkey, person: &SignedIn) -> PasskeyLine {
+async fn own(person: &SignedIn) -> Result<Vec<Passkey>, PageError> {
+    let found = passkeys::of_user(person.app().store().read(), person.user.id).await;
+    found.map_err(|error| person.error(error))
+}
+
+fn stored(passkey: &Passkey) -> PasskeyForm {
+    PasskeyForm { name: passkey.name.clone(), edit: Edit::default() }
+}
+
+impl Editable for PasskeyForm {
+    fn fields(&self) -> Vec<Field> {
+        vec![Field::text("name", "Name", &self.name)]
+    }
+
+    fn take(&mut self, _: &str, other: &Self) {
+        self.name.clone_from(&other.name);
+    }
+
+    fn edit_mut(&mut self) -> &mut Edit {
+        &mut self.edit
+    }
+}
+
+fn line(passkey: &Passkey, person: &SignedIn, form: PasskeyForm) -> PasskeyLine {
     PasskeyLine {
         id: passkey.id.to_string(),
         name: visible(&passkey.name),
         created: When::new(passkey.created_at.date()),
         last_used: passkey.last_used_at.map(|at| When::new(at.date())),
         here: person.session.passkey == Some(passkey.id),
+        form,
     }
 }
 
@@ -50,6 +87,9 @@ fn line(passkey: &Passkey, person: &SignedIn) -> PasskeyLine {
 pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
+    if !ask.is_current() {
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, "The page was open too long.").into());
+    }
     let session = visitor.session.as_ref().ok_or_else(sign_in)?;
     if !is_recent(app, session) {
         return Err(sign_in());
@@ -81,12 +121,27 @@ pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
 }
 
 pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.person;
+    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(then(person, said(false, ""), HERE)) };
+    let sent = Sent::read(person, form.fields(), &About::Passkey(id), HERE)?;
+    edit::save(person, || try_rename(&form, id, &sent)).await
+}
+
+/// Returns `None` if the passkey was renamed or removed meanwhile.
+async fn try_rename(form: &SignedInForm, id: PasskeyId, sent: &Sent<'_>) -> Result<Option<Response>, PageError> {
     let (person, app) = (&form.person, form.person.app());
-    let renamed = match id.parse::<PasskeyId>() {
-        Ok(id) => app.passkeys.rename(app.store(), &person.session, id, form.text("name")).await,
-        Err(_) => Ok(false),
+    let Some(passkey) = own(person).await?.into_iter().find(|passkey| passkey.id == id) else {
+        return Ok(Some(then(person, said(false, ""), HERE)));
     };
-    Ok(then(person, said(renamed.map_err(|error| failed(person, error))?, "The passkey has its new name."), HERE))
+    let typed = PasskeyForm { name: form.text("name").to_owned(), edit: Edit::default() };
+    let typed = edit::merge(person, sent, &About::Passkey(id), &stored(&passkey), typed).await?;
+    if typed.edit.is_conflict() {
+        let page = page(person, Some((id, typed))).await?;
+        return Ok(Some((StatusCode::CONFLICT, render(&page)).into_response()));
+    }
+    let renamed = app.passkeys.rename(app.store(), &person.session, id, &passkey.name, &typed.name).await;
+    let renamed = renamed.map_err(|error| failed(person, error))?;
+    Ok(renamed.then(|| then(person, said(true, "The passkey has its new name."), HERE)))
 }
 
 /// Signs out wherever the passkey was used, here too where the last sign-in was with it.

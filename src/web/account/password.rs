@@ -40,21 +40,29 @@ pub async fn submit(form: RecentForm) -> Result<Response, PageError> {
 
 async fn change(form: &RecentForm) -> Result<Result<(), (StatusCode, FieldErrors)>, PageError> {
     let (person, app) = (&form.person, form.person.app());
-    let field = |name, text: &str| (StatusCode::UNPROCESSABLE_ENTITY, vec![(name, text.to_owned())]);
+    let new = Secret::new(form.text("password").to_owned());
+    let problem = match people::password_problem(&app.manager(), &new).await {
+        Ok(problem) => problem.map(|problem| ("password", problem.message)),
+        Err(ManageError::Busy) => return Ok(Err(busy())),
+        Err(error) => return Err(person.error(error)),
+    };
     let knows = |user| person.visitor.browser.knows(app, user);
     let current = Secret::new(form.text("current").to_owned());
     let typed = person.visitor.typed(person.user.username.as_str(), current, &knows);
-    match login::confirm(app.store(), &app.hasher, &person.user, typed).await {
-        Ok(()) => {}
-        Err(Refused::NoMatch) => return Ok(Err(field("current", "That isn’t your present password."))),
+    let mut errors: FieldErrors = match login::confirm(app.store(), &app.hasher, &person.user, typed).await {
+        Ok(()) => Vec::new(),
+        Err(Refused::NoMatch) => vec![("current", "That isn’t your present password.".to_owned())],
         Err(Refused::TooMany(too_many)) => {
             let text = format!("Too many tries. Wait {}, then try again.", too_many.wait(app.env().now()));
             return Ok(Err((StatusCode::TOO_MANY_REQUESTS, vec![("form", text)])));
         }
         Err(Refused::Busy) => return Ok(Err(busy())),
         Err(Refused::Store(error)) => return Err(person.error(error)),
+    };
+    errors.extend(problem);
+    if !errors.is_empty() {
+        return Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, errors)));
     }
-    let new = Secret::new(form.text("password").to_owned());
     let (user, keep) = (person.user.id, Some(person.session.id));
     match people::set_password(&app.manager(), &person.by(), user, new, keep).await {
         Ok(_) => Ok(Ok(())),

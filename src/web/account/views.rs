@@ -4,6 +4,7 @@
 use askama::Template;
 
 use crate::web::api_keys::{KeyApi, KeyForm, KeyLine};
+use crate::web::edit::Edit;
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
 /// `/account`: who am I, how do I sign in, what happened lately.
@@ -72,6 +73,14 @@ pub struct PasskeyLine {
     pub last_used: Option<When>,
     /// Whether the last sign-in in this browser was with it.
     pub here: bool,
+    pub form: PasskeyForm,
+}
+
+/// A passkey's new name.
+#[derive(Clone, Default)]
+pub struct PasskeyForm {
+    pub name: String,
+    pub edit: Edit,
 }
 
 /// `/account/password`.

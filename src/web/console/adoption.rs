@@ -9,14 +9,17 @@ use super::person::{INVALID, found};
 use super::views::people::AdoptPage;
 use super::{again, refused, then};
 use crate::domain::user::User;
+use crate::manage::ManageError;
 use crate::manage::people::{self as manage, Adoption};
+use crate::web::edit;
 use crate::web::error::PageError;
 use crate::web::extract::{AdminForm, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::{Chrome, visible};
 
-/// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page.
+/// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page, with the version
+/// that it was made from.
 pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&str]) -> Result<Response, PageError> {
     let person = &form.person;
     let mut typed = Vec::new();
@@ -26,21 +29,24 @@ pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&st
         let values = if values.is_empty() && form.has(name) { vec![String::new()] } else { values };
         typed.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
     }
+    let edit = form.fields().pairs().filter(|(name, _)| name.starts_with(edit::PREFIX));
+    typed.extend(edit.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Ok(again(INVALID, &question(person, user, part, typed, None)))
 }
 
-/// Adopts `user`, as the question's answer says.
-pub(super) async fn adopt(person: &SignedIn, user: &User, adoption: Adoption) -> Result<Response, PageError> {
+/// Adopts `user`, as the question's answer says; returns `None` if the user was changed meanwhile.
+pub(super) async fn adopt(person: &SignedIn, user: &User, adoption: Adoption) -> Result<Option<Response>, PageError> {
     match manage::adopt(&person.app().manager(), &person.by(), user.id, adoption).await {
         Ok((user, removed)) => {
             let text = format!("{} is adopted. Removed: {removed}. Set a password for them.", user.shown_name());
-            Ok(then(person, Flash::ok(text), &urls::console_person(user.id)))
+            Ok(Some(then(person, Flash::ok(text), &urls::console_person(user.id))))
         }
+        Err(ManageError::Changed) => Ok(None),
         Err(error) => {
             let (status, errors) = refused(person, error)?;
             let text = errors.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ");
             let user = found(person, user.id).await?;
-            Ok(again(status, &question(person, &user, "", Vec::new(), Some(text))))
+            Ok(Some(again(status, &question(person, &user, "", Vec::new(), Some(text)))))
         }
     }
 }

@@ -8,14 +8,15 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::views::apis::{ApiForm, ApiPage, Outcome, Trial};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{FieldErrors, again, api_form, apis, failed, refusals, refused, then};
+use super::{again, api_form, apis, failed, refusals, refused, then};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::gate::GateName;
 use crate::gate::fields::Fields;
 use crate::gate::original::Original;
 use crate::gate::{Asked, rules};
-use crate::manage::apis as manage;
+use crate::manage::{ManageError, Revision, apis as manage};
 use crate::protocol::parameters::Parameters;
+use crate::web::edit::{self, About, Sent};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
@@ -35,26 +36,41 @@ pub async fn show(
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
     let text = |name: &str| query.one(name).ok().flatten().unwrap_or_default().trim();
     let trial = trial(&api, text("method"), text("path"));
-    Ok(render(&page(&person, &api, api_form::shown(&api), trial).await?))
+    let form = edit::begun(&person, &About::Api(id), api_form::shown(&api))?;
+    Ok(render(&page(&person, &api, form, trial).await?))
 }
 
 pub async fn save(InPath(id): InPath<ApiId>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
-    let typed = api_form::typed(&form)?;
-    let api = found(person, &id).await?;
-    let refuse = async |status, errors: FieldErrors| {
-        let page = page(person, &api, ApiForm { errors, ..typed.clone() }, Trial::default()).await?;
-        Ok(again(status, &page))
-    };
+    let (typed, about) = (api_form::typed(&form)?, About::Api(id.clone()));
+    let sent = Sent::read(person, form.fields(), &about, &urls::console_api(&id))?;
+    edit::save(person, || try_save(person, &id, typed.clone(), &about, &sent)).await
+}
+
+/// Returns `None` if the API was changed while the form was being saved.
+async fn try_save(
+    person: &SignedIn,
+    id: &ApiId,
+    typed: ApiForm,
+    about: &About,
+    sent: &Sent<'_>,
+) -> Result<Option<Response>, PageError> {
+    let api = found(person, id).await?;
+    let typed = edit::merge(person, sent, about, &api_form::shown(&api), typed).await?;
+    let again = async |status, form| Ok(Some(again(status, &page(person, &api, form, Trial::default()).await?)));
+    if typed.edit.is_conflict() {
+        return again(StatusCode::CONFLICT, typed).await;
+    }
     let read = match api_form::read(&typed, api.clone()) {
-        Ok(read) => read,
-        Err(errors) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, errors).await,
+        Ok(read) => Revision::of(api.clone(), read),
+        Err(errors) => return again(StatusCode::UNPROCESSABLE_ENTITY, ApiForm { errors, ..typed }).await,
     };
-    match manage::update(&person.app().manager(), &person.by(), &id, move |api| *api = read).await {
-        Ok(_) => Ok(then(person, Flash::ok("Saved."), &urls::console_api(&id))),
+    match manage::replace(&person.app().manager(), &person.by(), read).await {
+        Ok(()) => Ok(Some(then(person, Flash::ok(typed.edit.saved()), &urls::console_api(id)))),
+        Err(ManageError::Changed) => Ok(None),
         Err(error) => {
             let (status, errors) = refused(person, error)?;
-            refuse(status, errors).await
+            again(status, ApiForm { errors, ..typed }).await
         }
     }
 }
@@ -80,7 +96,7 @@ pub async fn delete(InPath(id): InPath<ApiId>, form: AdminForm) -> Result<Respon
 async fn found(person: &SignedIn, id: &ApiId) -> Result<Api, PageError> {
     match manage::one(&person.app().manager(), id).await {
         Ok(api) => Ok(api),
-        Err(crate::manage::ManageError::NotFound(_)) => Err(person.not_found("There is no such API.")),
+        Err(ManageError::NotFound(_)) => Err(person.not_found("There is no such API.")),
         Err(error) => Err(failed(person, error)),
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::scope::Scopes;
 use crate::domain::web_address::AppOrigin;
 use crate::manage::FieldError;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::web::edit::Edit;
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
@@ -37,6 +38,7 @@ pub fn shown(api: &Api) -> ApiForm {
     ApiForm {
         name: api.name.clone(),
         scopes: api.scopes.to_string(),
+        self_registered_clients: api.self_registered_clients,
         access_token_format: api.access_token_format.as_ref().map(name_of).unwrap_or_default(),
         access_token_lifetime: api.access_token_lifetime.map(|seconds| seconds.to_string()).unwrap_or_default(),
         gate: api.gate.as_ref().map(|gate| gate.as_str().to_owned()).unwrap_or_default(),
@@ -46,6 +48,7 @@ pub fn shown(api: &Api) -> ApiForm {
         per_second: api.rate_limit.map(|limit| limit.per_second.to_string()).unwrap_or_default(),
         upstream_token: api.upstream_token,
         rules: api_rules::shown(&api.rules),
+        edit: Edit::default(),
         errors: Vec::new(),
     }
 }
@@ -61,6 +64,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
     Ok(ApiForm {
         name: text("name"),
         scopes: text("scopes"),
+        self_registered_clients: form.ticked("self_registered_clients"),
         access_token_format: text("access_token_format"),
         access_token_lifetime: text("access_token_lifetime"),
         gate: text("gate"),
@@ -70,6 +74,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
         per_second: text("per_second"),
         upstream_token: form.ticked("upstream_token"),
         rules,
+        edit: Edit::default(),
         errors: Vec::new(),
     })
 }
@@ -109,11 +114,21 @@ pub fn read(form: &ApiForm, mut api: Api) -> Result<Api, FieldErrors> {
         _ => errors.extend(at("rate_limit", "Write both numbers, or leave both fields empty.")),
     }
     api.upstream_token = form.upstream_token;
+    api.self_registered_clients = form.self_registered_clients;
     match api_rules::read(&form.rules, &api.scopes) {
         Ok(rules) => api.rules = rules,
         Err(problems) => errors.extend(problems),
     }
-    if errors.is_empty() { Ok(api) } else { Err(errors) }
+    if errors.is_empty() {
+        return Ok(api);
+    }
+    // What could be read may be wrong beside other fields.
+    for problem in api.problems() {
+        if !errors.iter().any(|(field, _)| field == problem.field) {
+            errors.push(wrong(problem.field, problem.message));
+        }
+    }
+    Err(errors)
 }
 
 pub(super) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> (String, String) {
@@ -147,7 +162,7 @@ mod tests {
     fn what_is_shown_reads_as_what_is_stored() {
         let full: Api = serde_json::from_value(json!({
             "identifier": "https://api.example.com", "name": "Orders", "scopes": ["read", "write"],
-            "access_token_format": "opaque", "access_token_lifetime": 300, "gate": "orders",
+            "self_registered_clients": true, "access_token_format": "opaque", "access_token_lifetime": 300, "gate": "orders",
             "accepts": ["bearer", "api_key", "basic", "message_signature", "session", "oauth1"],
             "origins": ["https://app.example.com", "http://localhost:3000"],
             "rules": [

@@ -13,7 +13,7 @@ use crate::domain::scope::Scopes;
 use crate::web::extract::AdminForm;
 
 /// More than the body of a form has room for.
-const MOST: usize = 1000;
+const MAX_RULES: usize = 1000;
 
 pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
     let row = |(index, rule): (usize, &Rule)| RuleRow {
@@ -35,7 +35,7 @@ pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
 /// The rows as they were typed; nothing where one of as many as the form says is not there as a whole: a rule that got
 /// lost on the way would leave its requests to the next one that fits.
 pub fn typed(form: &AdminForm) -> Option<Vec<RuleRow>> {
-    let count: usize = form.text("rules").parse().ok().filter(|count| *count <= MOST)?;
+    let count: usize = form.text("rules").parse().ok().filter(|count| *count <= MAX_RULES)?;
     let row = |index: usize| {
         let text = |field: &str| form.text(&rule_field(index, field)).trim().to_owned();
         let whole = RuleRow::FIELDS.iter().all(|field| form.has(&rule_field(index, field)));
@@ -78,16 +78,21 @@ fn place(index: usize, row: &RuleRow) -> Result<(i64, std::cmp::Ordering), Field
 
 fn rule(index: usize, row: &RuleRow, scopes: &Scopes) -> Result<Rule, FieldErrors> {
     let words = |text: &str| text.split([' ', ',']).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+    let mut errors = FieldErrors::new();
     let path = PathPattern::try_from(row.path.clone());
-    let path = path.map_err(|problem| vec![wrong(rule_field(index, "path"), problem)])?;
+    let path = path.map_err(|problem| errors.push(wrong(rule_field(index, "path"), problem))).ok();
     let (allow, acr) = match (row.who.as_str(), Acr::parse(&row.who)) {
         ("", _) => (None, None),
         (RuleRow::ANYBODY, _) => (Some(Allow::Anonymous), None),
         (_, Some(acr)) => (None, Some(acr)),
-        _ => return Err(at(&rule_field(index, "who"), "Choose one of these.")),
+        _ => {
+            errors.extend(at(&rule_field(index, "who"), "Choose one of these."));
+            (None, None)
+        }
     };
     let groups = row.groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned);
     let methods: Vec<String> = words(&row.methods);
+    let Some(path) = path else { return Err(errors) };
     let rule = Rule {
         methods: methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
         path,
@@ -96,10 +101,8 @@ fn rule(index: usize, row: &RuleRow, scopes: &Scopes) -> Result<Rule, FieldError
         groups: groups.collect(),
         acr,
     };
-    match rule.problem(scopes) {
-        Some(problem) => Err(vec![wrong(rule_name(index), problem.message)]),
-        None => Ok(rule),
-    }
+    errors.extend(rule.problems(scopes).into_iter().map(|problem| wrong(rule_name(index), problem.message)));
+    if errors.is_empty() { Ok(rule) } else { Err(errors) }
 }
 
 #[cfg(test)]
@@ -138,12 +141,15 @@ mod tests {
     fn what_is_wrong_is_told_at_its_row() {
         let mut typed = rows(&["1", "x", "3", "4", "5", "6"]);
         typed[2].path = "orders".to_owned();
+        typed[2].who = "somebody".to_owned();
         typed[3].methods = String::new();
-        typed[4] = RuleRow { who: RuleRow::ANYBODY.to_owned(), groups: "staff".to_owned(), ..typed[4].clone() };
+        let groups = "staff".to_owned();
+        typed[4] =
+            RuleRow { who: RuleRow::ANYBODY.to_owned(), groups, scopes: "read write".to_owned(), ..typed[4].clone() };
         typed[5] = RuleRow { path: "?".to_owned(), remove: true, ..typed[5].clone() };
         let errors = read(&typed, &Scopes::default()).unwrap_err();
         let fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
-        assert_eq!(fields, ["rule_1_at", "rule_2_path", "rule_3", "rule_4"]);
+        assert_eq!(fields, ["rule_1_at", "rule_2_path", "rule_2_who", "rule_3", "rule_4", "rule_4", "rule_4"]);
         assert!(
             errors.iter().all(|(_, text)| text.ends_with('.') && text.starts_with(char::is_uppercase)),
             "{errors:?}"

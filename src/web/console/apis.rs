@@ -15,6 +15,9 @@ use crate::web::urls;
 use crate::web::view::Chrome;
 use crate::web::view::visible;
 
+/// Stands for an identifier that cannot be read, while the rest of its form is.
+const UNNAMED: &str = "urn:signet:unnamed";
+
 /// There are few: they are read whole, as the gate has them.
 pub async fn list(Admin(person): Admin) -> Result<Response, PageError> {
     let all = manage::all(&person.app().manager()).await.map_err(|error| super::failed(&person, error))?;
@@ -39,7 +42,13 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
         |status, errors: FieldErrors| again(status, &new_page(person, identifier, ApiForm { errors, ..typed.clone() }));
     let api = match ApiId::parse(identifier) {
         Ok(id) => api_form::read(&typed, Api::new(id)),
-        Err(problem) => Err(vec![api_form::wrong("identifier", problem)]),
+        Err(problem) => {
+            let mut errors = vec![api_form::wrong("identifier", problem)];
+            // The rest is looked at as another API's, so that everything wrong is said at once.
+            let read = ApiId::parse(UNNAMED).map(|id| api_form::read(&typed, Api::new(id)));
+            errors.extend(read.ok().and_then(Result::err).unwrap_or_default());
+            Err(errors)
+        }
     };
     let api = match api {
         Ok(api) => api,

@@ -2,17 +2,22 @@
 //!
 //! A new secret comes to this page sealed in the cookie of [`crate::web::flash`] and is shown once.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::views::clients::{ClientForm, ClientPage};
+use super::views::clients::{AllowedGroup, ClientForm, ClientPage, Member, Users};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{FieldErrors, again, client_form, client_members, failed, refused, then};
+use super::{again, client_form, client_members, failed, groups, refused, then};
+use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
-use crate::manage::{ManageError, clients as manage};
-use crate::store::clients;
+use crate::domain::user::User;
+use crate::manage::{Conflict, ManageError, Revision, clients as manage};
+use crate::store::{StoreError, clients, people};
+use crate::web::edit::{self, About, Sent};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
@@ -21,32 +26,68 @@ use crate::web::urls;
 use crate::web::view::{Chrome, When, visible};
 
 const LIST: &str = "/admin/clients";
+/// People whom the page names; it says how many more there are.
+const MEMBERS: u64 = 8;
 
 pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<Response, PageError> {
     let client = found(&person, &id).await?;
+    let form = stored(&person, &client, &apis(&person).await?).await?;
+    let form = edit::begun(&person, &About::Client(id), form)?;
+    Ok(render(&page(&person, &client, form).await?))
+}
+
+/// The settings as they are.
+async fn stored(person: &SignedIn, client: &Client, apis: &[Api]) -> Result<ClientForm, PageError> {
+    let allowed: Vec<String> = client.meta.allowed_groups.iter().map(ToString::to_string).collect();
+    let allowed_groups = groups::picker(person, client_form::ALLOWED_GROUPS, &allowed, "").await?;
+    Ok(ClientForm { allowed_groups, ..client_form::shown(client, apis) })
+}
+
+pub(super) async fn apis(person: &SignedIn) -> Result<Arc<Vec<Api>>, PageError> {
     let store = person.app().store();
-    let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
-    Ok(render(&page(&person, &client, client_form::shown(&client, &apis))))
+    store.authority().apis(store).await.map_err(|error| person.error(error))
 }
 
 pub async fn save(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
     form.complete(&client_form::FIELDS)?;
     form.complete(&client_members::fields())?;
-    let client = found(person, &id).await?;
-    let typed = client_form::typed(&form);
-    let refuse =
-        |status, errors: FieldErrors| again(status, &page(person, &client, ClientForm { errors, ..typed.clone() }));
-    let meta = match client_form::metadata(&typed, client.meta.clone()) {
-        Ok(meta) => meta,
-        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    let about = About::Client(id.clone());
+    let sent = Sent::read(person, form.fields(), &about, &urls::console_client(&id))?;
+    edit::save(person, || try_save(&form, &id, &about, &sent)).await
+}
+
+/// Returns `None` if the client was changed while the form was being saved.
+async fn try_save(
+    form: &AdminForm,
+    id: &ClientId,
+    about: &About,
+    sent: &Sent<'_>,
+) -> Result<Option<Response>, PageError> {
+    let person = &form.person;
+    let (client, apis) = (found(person, id).await?, apis(person).await?);
+    let (stored, typed) = (stored(person, &client, &apis).await?, client_form::typed(form).await?);
+    let typed = edit::merge(person, sent, about, &stored, typed).await?;
+    let again = async |status, form| Ok(Some(again(status, &page(person, &client, form).await?)));
+    if groups::is_search(form) {
+        return again(StatusCode::OK, typed).await;
+    }
+    if typed.edit.is_conflict() {
+        return again(StatusCode::CONFLICT, typed).await;
+    }
+    let meta = match client_form::metadata(&typed, client.meta.clone(), &apis) {
+        Ok(meta) => Revision::of(client.meta.clone(), meta),
+        Err(errors) => return again(StatusCode::UNPROCESSABLE_ENTITY, ClientForm { errors, ..typed }).await,
     };
-    match manage::update(&person.app().manager(), &person.by(), &id, meta).await {
-        Ok((_, None)) => Ok(then(person, Flash::ok("Saved."), &urls::console_client(&id))),
-        Ok((_, Some(secret))) => Ok(with_secret(person, "Saved. It has a secret now.", &id, &secret)),
+    match manage::revise(&person.app().manager(), &person.by(), id, meta).await {
+        Ok((_, None)) => Ok(Some(then(person, Flash::ok(typed.edit.saved()), &urls::console_client(id)))),
+        Ok((_, Some(secret))) => {
+            Ok(Some(with_secret(person, &format!("{} It has a secret now.", typed.edit.saved()), id, &secret)))
+        }
+        Err(ManageError::Changed) => Ok(None),
         Err(error) => {
             let (status, errors) = refused(person, error)?;
-            Ok(refuse(status, errors))
+            again(status, ClientForm { errors, ..typed }).await
         }
     }
 }
@@ -55,7 +96,7 @@ pub async fn rotate_secret(InPath(id): InPath<ClientId>, form: AdminForm) -> Res
     let person = &form.person;
     match manage::rotate_secret(&person.app().manager(), &person.by(), &id, None).await {
         Ok(secret) => Ok(with_secret(person, "The old secret doesn’t work any more.", &id, &secret)),
-        Err(ManageError::Conflict(_)) => {
+        Err(ManageError::Conflict(Conflict::NoSecret(_))) => {
             let flash = Flash::bad("This app is public: it has no secret.");
             Ok(then(person, flash, &urls::console_client(&id)))
         }
@@ -105,8 +146,10 @@ pub(super) async fn found(person: &SignedIn, id: &ClientId) -> Result<Client, Pa
     found.ok_or_else(|| person.not_found("There is no such app."))
 }
 
-fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
-    ClientPage {
+async fn page(person: &SignedIn, client: &Client, form: ClientForm) -> Result<ClientPage, PageError> {
+    let users = users(person, client).await.map_err(|error| person.error(error))?;
+    Ok(ClientPage {
+        users,
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
@@ -119,11 +162,31 @@ fn page(person: &SignedIn, client: &Client, form: ClientForm) -> ClientPage {
         came: if client.is_verified() { "connected" } else { "registered itself, not verified," },
         on: !client.disabled,
         has_secret: client.secret.is_some(),
+        has_short_secret: client.has_short_secret(),
         secret: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
         issuer: person.app().config.issuer.as_str().to_owned(),
         takes_keys: person.viewer().api_keys,
         form,
+    })
+}
+
+/// Who may use an app, by the groups of now.
+async fn users(person: &SignedIn, client: &Client) -> Result<Users, StoreError> {
+    let conn = person.app().store().read();
+    let names: Vec<String> = client.meta.allowed_groups.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        let count = people::count(conn).await?.saturating_sub(people::count_disabled(conn).await?);
+        return Ok(Users { groups: Vec::new(), people: Vec::new(), count });
     }
+    let (all, members) = (people::all_groups(conn).await?, people::member_counts(conn, &names).await?);
+    let (people, count) = people::in_groups(conn, &names, MEMBERS).await?;
+    let group = |name: &String| AllowedGroup {
+        name: visible(name),
+        is_there: all.contains(name),
+        members: members.get(name).copied().unwrap_or_default(),
+    };
+    let member = |user: &User| Member { name: visible(user.shown_name()), href: urls::console_person(user.id) };
+    Ok(Users { groups: names.iter().map(group).collect(), people: people.iter().map(member).collect(), count })
 }
 
 fn confirm(person: &SignedIn, client: &Client, typed: &str, error: Option<&str>) -> ConfirmPage {

@@ -8,27 +8,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::FieldErrors;
 use super::client_texts::{ResponseTypes, Texts};
-use super::views::clients::{ClientForm, Kind, NewClientForm};
+use super::views::clients::{ClientForm, EVERYBODY, IN_GROUPS, Kind, NewClientForm};
+use super::views::groups::GroupPicker;
+use super::{FieldErrors, groups};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
-use crate::domain::client_metadata::{
-    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, TokenFormat,
-};
+use crate::domain::client_metadata::{ClientAuthMethod, ClientMetadata, Consent, GrantType, GroupName, TokenFormat};
+use crate::domain::http_host::HttpHost;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
 use crate::domain::web_address::WebPage;
 use crate::manage::FieldError;
+use crate::web::edit::Edit;
+use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
 /// The fields of text that the form of an app has in a browser, filled or not.
-pub const FIELDS: [&str; 10] = [
+pub const FIELDS: [&str; 11] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
     "scope",
     "consent",
+    "access",
     "token_endpoint_auth_method",
     "access_token_format",
     "id_token_signed_response_alg",
@@ -36,7 +39,10 @@ pub const FIELDS: [&str; 10] = [
     "tos_uri",
 ];
 
-/// The settings of an app that was not changed yet.
+/// The boxes for groups.
+pub const ALLOWED_GROUPS: &str = "allowed_groups";
+
+/// The settings of an app that was not changed yet, but for the boxes of its groups.
 pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
     let meta = &client.meta.with_short_scopes(apis);
     let page = |page: &Option<WebPage>| page.as_ref().map(|page| page.as_str().to_owned()).unwrap_or_default();
@@ -48,6 +54,9 @@ pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
         token_endpoint_auth_method: name_of(&meta.token_endpoint_auth_method),
         scope: meta.scope.to_string(),
         consent: name_of(&meta.consent),
+        access: if meta.allowed_groups.is_empty() { EVERYBODY } else { IN_GROUPS }.to_owned(),
+        allowed_groups: GroupPicker::default(),
+        unknown_scopes: client.meta.unknown_scopes().to_string(),
         require_pkce: client.needs_pkce(),
         access_token_format: meta.access_token_format.as_ref().map(name_of).unwrap_or_default(),
         id_token_signed_response_alg: name_of(&meta.id_token_signed_response_alg),
@@ -55,14 +64,15 @@ pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
         tos_uri: page(&meta.tos_uri),
         response_types: meta.response_types().iter().map(name_of).collect(),
         members: Texts::shown(meta),
+        edit: Edit::default(),
         errors: Vec::new(),
     }
 }
 
 /// The settings as they were typed.
-pub fn typed(form: &AdminForm) -> ClientForm {
+pub async fn typed(form: &AdminForm) -> Result<ClientForm, PageError> {
     let text = |name| form.text(name).to_owned();
-    ClientForm {
+    Ok(ClientForm {
         client_name: text("client_name"),
         redirect_uris: text("redirect_uris"),
         post_logout_redirect_uris: text("post_logout_redirect_uris"),
@@ -70,6 +80,9 @@ pub fn typed(form: &AdminForm) -> ClientForm {
         token_endpoint_auth_method: text("token_endpoint_auth_method"),
         scope: text("scope"),
         consent: text("consent"),
+        access: text("access"),
+        allowed_groups: groups::typed(form, ALLOWED_GROUPS).await?,
+        unknown_scopes: String::new(),
         require_pkce: form.ticked("require_pkce"),
         access_token_format: text("access_token_format"),
         id_token_signed_response_alg: text("id_token_signed_response_alg"),
@@ -77,29 +90,34 @@ pub fn typed(form: &AdminForm) -> ClientForm {
         tos_uri: text("tos_uri"),
         response_types: form.all("response_types"),
         members: Texts::typed(form),
+        edit: Edit::default(),
         errors: Vec::new(),
-    }
+    })
 }
 
-pub fn typed_new(form: &AdminForm, kind: Kind) -> NewClientForm {
+pub async fn typed_new(form: &AdminForm, kind: Kind) -> Result<NewClientForm, PageError> {
     let text = |name| form.text(name).to_owned();
     let signs_in = kind != Kind::Machine;
-    NewClientForm {
+    Ok(NewClientForm {
         client_name: text("client_name"),
         client_id: form.text("client_id").trim().to_owned(),
         redirect_uris: text("redirect_uris"),
         post_logout_redirect_uris: text("post_logout_redirect_uris"),
         scope: text("scope"),
+        unknown_scopes: String::new(),
         consent: if signs_in { text("consent") } else { name_of(&Consent::Required) },
+        access: if signs_in { text("access") } else { EVERYBODY.to_owned() },
+        allowed_groups: groups::typed(form, ALLOWED_GROUPS).await?,
         require_pkce: kind != Kind::Web || form.ticked("require_pkce"),
+        http_redirect_hosts: text("http_redirect_hosts"),
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
         errors: Vec::new(),
-    }
+    })
 }
 
 /// What a new app of that kind is.
-pub fn new_metadata(form: &NewClientForm, kind: Kind) -> Result<ClientMetadata, FieldErrors> {
+pub fn new_metadata(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
     let mut read = Read::default();
     let mut meta = ClientMetadata::default();
     meta.client_name = read.name(&form.client_name);
@@ -107,7 +125,9 @@ pub fn new_metadata(form: &NewClientForm, kind: Kind) -> Result<ClientMetadata, 
     meta.post_logout_redirect_uris = read.addresses("post_logout_redirect_uris", &form.post_logout_redirect_uris);
     meta.scope = read.scope(&form.scope);
     meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
+    meta.allowed_groups = read.access(&form.access, &form.allowed_groups);
     meta.require_pkce = form.require_pkce;
+    meta.http_redirect_hosts = read.http_hosts(&form.http_redirect_hosts);
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
     meta.grant_types = match kind {
@@ -116,21 +136,14 @@ pub fn new_metadata(form: &NewClientForm, kind: Kind) -> Result<ClientMetadata, 
     };
     if kind == Kind::Browser {
         meta.token_endpoint_auth_method = ClientAuthMethod::None;
-        if meta.redirect_uris.iter().any(is_on_a_device) {
-            meta.application_type = ApplicationType::Native;
-        }
     }
-    read.done(meta)
+    read.done(meta, apis)
 }
 
-/// RFC 8252 §7: a scheme of the app's own, or http, which a redirect URI may only have on loopback.
-fn is_on_a_device(uri: &RedirectUri) -> bool {
-    !uri.as_str().starts_with("https:")
-}
-
-/// `meta` with what the form says.
-pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMetadata, FieldErrors> {
+/// `meta` with what the form says; every field that is wrong, whether by itself or beside others.
+pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
     let mut read = Read::default();
+    let shown_pkce = meta.is_public() || meta.require_pkce;
     let responses = ResponseTypes { before: meta.response_types(), ticked: &form.response_types };
     meta.client_name = read.name(&form.client_name);
     meta.redirect_uris = read.addresses("redirect_uris", &form.redirect_uris);
@@ -142,7 +155,11 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMet
     }
     meta.scope = read.scope(&form.scope);
     meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
-    meta.require_pkce = form.require_pkce;
+    meta.allowed_groups = read.access(&form.access, &form.allowed_groups);
+    // A public client needs it whatever is stored, and the form shows that.
+    if !meta.is_public() || form.require_pkce != shown_pkce {
+        meta.require_pkce = form.require_pkce;
+    }
     meta.access_token_format =
         match (read.choice("access_token_format", &form.access_token_format), meta.access_token_format) {
             // Unsaid, the format is the API's to choose, and what the form shows then is the usual one.
@@ -154,13 +171,9 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata) -> Result<ClientMet
     }
     meta.policy_uri = read.web_page("policy_uri", &form.policy_uri);
     meta.tos_uri = read.web_page("tos_uri", &form.tos_uri);
-    match form.members.metadata(meta, &responses) {
-        Ok(meta) => read.done(meta),
-        Err(errors) => {
-            read.0.extend(errors);
-            Err(read.0)
-        }
-    }
+    let (meta, errors) = form.members.metadata(meta, &responses);
+    read.0.extend(errors);
+    read.done(meta, apis)
 }
 
 /// Reads fields, and collects what is wrong with them.
@@ -191,6 +204,17 @@ impl Read {
         read
     }
 
+    fn http_hosts(&mut self, text: &str) -> Vec<HttpHost> {
+        let mut read = Vec::new();
+        for host in text.split_whitespace() {
+            match HttpHost::parse(host) {
+                Ok(host) => read.push(host),
+                Err(problem) => self.wrong("http_redirect_hosts", format!("“{host}” {problem}.")),
+            }
+        }
+        read
+    }
+
     fn scope(&mut self, text: &str) -> Scopes {
         let text: Vec<&str> = text.split_whitespace().collect();
         Scopes::parse(&text.join(" ")).unwrap_or_else(|problem| {
@@ -213,8 +237,34 @@ impl Read {
         read.map_err(|_| self.wrong(field, "Choose one of these.".to_owned())).ok()
     }
 
-    fn done(self, meta: ClientMetadata) -> Result<ClientMetadata, FieldErrors> {
-        if self.0.is_empty() { Ok(meta) } else { Err(self.0) }
+    /// Everybody, or the groups that are ticked. No group at all would mean everybody, so that has to be said.
+    fn access(&mut self, access: &str, picker: &GroupPicker) -> Vec<GroupName> {
+        if access == EVERYBODY {
+            return Vec::new();
+        }
+        if access != IN_GROUPS {
+            self.wrong("access", "Choose one of these.".to_owned());
+        }
+        let groups: Vec<GroupName> = picker.ticked().filter_map(|group| GroupName::parse(group).ok()).collect();
+        if groups.is_empty() {
+            self.wrong(ALLOWED_GROUPS, "Tick a group, or let everybody use it.".to_owned());
+        }
+        groups
+    }
+
+    /// The metadata, or all that is wrong: with the fields that could not be read also what the rules say of the others.
+    fn done(mut self, mut meta: ClientMetadata, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
+        if self.0.is_empty() {
+            return Ok(meta);
+        }
+        let mut problems = meta.problems();
+        problems.extend(meta.resolve_scopes(apis));
+        for problem in problems {
+            if !self.0.iter().any(|(field, _)| field == problem.field) {
+                self.wrong(problem.field, FieldError::from(problem.clone()).sentence());
+            }
+        }
+        Err(self.0)
     }
 }
 

@@ -63,15 +63,21 @@ const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEnc
 
 const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
-pub const GROUPS: [Group; 10] = [
+pub const GROUPS: [Group; 11] = [
     Group {
         title: "What it is",
         members: &[
             member(
                 "application_type",
                 "Runs as",
-                Shape::Always(&["web", "native"]),
-                "native: on a person’s own device, and may be sent back to a scheme of its own or to loopback.",
+                Shape::Choice(|| vec!["web", "native"]),
+                "native: on a person’s own device. Left open, its return addresses tell: a scheme of its own, or loopback without a secret.",
+            ),
+            member(
+                "http_redirect_hosts",
+                "May be sent back without https to",
+                Shape::Words,
+                "Hosts in your own network, with spaces between them: nas.lan, *.home.arpa, 192.168.1.0/24. Who shares that network can read what is sent.",
             ),
             member("logo_uri", "Logo", Shape::Text, "An https address of a picture. It is fetched and served by us."),
             member("client_uri", "Home page", Shape::Text, "An https address."),
@@ -81,13 +87,21 @@ pub const GROUPS: [Group; 10] = [
         ],
     },
     Group {
-        title: "Scopes of APIs",
-        members: &[member(
-            "api_scopes",
-            "It may ask for, where several APIs have a scope of that name",
-            Shape::Json,
-            "JSON: {\"https://orders.example.com\": [\"read\"]}.",
-        )],
+        title: "APIs",
+        members: &[
+            member(
+                "api_scopes",
+                "It may ask for, where several APIs have a scope of that name",
+                Shape::Json,
+                "JSON: {\"https://orders.example.com\": [\"read\"]}.",
+            ),
+            member(
+                "introspection_apis",
+                "It may introspect the tokens of",
+                Shape::Lines,
+                "For a gateway before APIs: one API’s identifier a line.",
+            ),
+        ],
     },
     Group {
         title: "Signing people in",
@@ -111,6 +125,12 @@ pub const GROUPS: [Group; 10] = [
                 "Seconds; older ones sign in again.",
             ),
             member("default_acr_values", "Kinds of sign-in", Shape::Words, "The best first, with spaces between them."),
+            member(
+                "id_token_claims",
+                "Claims in the ID token",
+                Shape::Words,
+                "Such as groups email, with spaces between them. Each needs its scope. UserInfo has them anyway.",
+            ),
             member(
                 "subject_type",
                 "Names people by",
@@ -153,6 +173,15 @@ pub const GROUPS: [Group; 10] = [
                 "Its page is always opened with iss and sid, whether this is set or not.",
             ),
         ],
+    },
+    Group {
+        title: "Its secret",
+        members: &[member(
+            "strict_client_authentication",
+            "Only as registered",
+            Shape::Flag,
+            "Its secret is taken by the registered method alone, not by client_secret_basic and client_secret_post alike.",
+        )],
     },
     Group {
         title: "Its own keys",
@@ -321,7 +350,9 @@ mod tests {
     use crate::web::console::client_form::FIELDS;
 
     /// Ticked rather than typed, so that a browser sends them only when they are.
-    const BOXES: [&str; 3] = ["grant_types", "response_types", "require_pkce"];
+    const BOXES: [&str; 4] = ["allowed_groups", "grant_types", "response_types", "require_pkce"];
+    /// What a form asks beside the metadata.
+    const BESIDE: &str = "access";
 
     #[test]
     fn every_member_of_the_metadata_has_a_field() {
@@ -331,6 +362,7 @@ mod tests {
         let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
         assert!(known.len() > 40, "{error}");
         let mut shown: Vec<&str> = members().map(|member| member.name).chain(FIELDS).chain(BOXES).collect();
+        shown.retain(|name| *name != BESIDE);
         shown.sort_unstable();
         let mut known = known;
         known.sort_unstable();

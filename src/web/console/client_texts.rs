@@ -23,16 +23,29 @@ impl Texts {
         Self(members().map(|member| (member.name, form.text(member.name).to_owned())).collect())
     }
 
+    /// Each as `text` says.
+    #[cfg(test)]
+    pub fn all(text: impl Fn(&super::client_members::Member) -> &'static str) -> Self {
+        Self(members().map(|member| (member.name, text(member).to_owned())).collect())
+    }
+
+    /// Makes one of them be as it is in `other`.
+    pub fn take(&mut self, name: &str, other: &Self) {
+        for (_, text) in self.0.iter_mut().filter(|(known, _)| *known == name) {
+            other.get(name).clone_into(text);
+        }
+    }
+
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
     }
 
-    /// `meta` with what these say, and with `response_types`; what is wrong is told at its field.
+    /// `meta` with what these say, and with `response_types`; and what is wrong, which is told at its field.
     pub fn metadata(
         &self,
         mut meta: ClientMetadata,
         response_types: &ResponseTypes<'_>,
-    ) -> Result<ClientMetadata, FieldErrors> {
+    ) -> (ClientMetadata, FieldErrors) {
         let changed = response_types.changed(&mut meta);
         let (mut whole, mut errors) = (meta, FieldErrors::new());
         let mut set = |name: &'static str, value: Result<Option<Value>, String>| {
@@ -48,7 +61,7 @@ impl Texts {
         for member in members() {
             set(member.name, value(member.shape, self.get(member.name)));
         }
-        if errors.is_empty() { Ok(whole) } else { Err(errors) }
+        (whole, errors)
     }
 }
 

@@ -51,5 +51,6 @@ fn row(client: &Client) -> ClientRow {
         kind: client.kind(),
         made: When::new(client.created_at.date()),
         on: !client.disabled,
+        has_short_secret: client.has_short_secret(),
     }
 }

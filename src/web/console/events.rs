@@ -1,55 +1,138 @@
-//! `/admin/events`: the audit record, newest first, searched by person, app, address or request.
+//! `/admin/events`: the audit record, newest first. A search finds what it names exactly (a user, an app, an address, a
+//! request) among all events; where it names nothing, it looks for the text in the events of the last days. A range of time
+//! (`days` before now, and the days `from` and `until` in UTC) holds for all of them.
 
 use axum::extract::RawQuery;
 use axum::response::Response;
+use time::Date;
+use time::macros::format_description;
 
 use super::listing::{Asked, READ};
+use super::views::Pager;
 use super::views::events::EventsPage;
 use super::{event_rows, refusals};
 use crate::domain::event::{Event, EventKind};
-use crate::store::events::{self, Filter, Named};
+use crate::domain::ids::ClientId;
+use crate::env::Timestamp;
+use crate::store::event_search::{self, Named};
+use crate::store::events::{self, Filter};
 use crate::store::{Store, StoreError, clients, people};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
 use crate::web::view::Chrome;
 
 const HERE: &str = "/admin/events";
+const DAY_SECONDS: i64 = 86_400;
+const DEFAULT_DAYS: i64 = 7;
+/// Without a range of time, all events are listed, and text is looked for in those of the last days.
+const ANY_TIME: &str = "Any time (text: the last 7 days)";
+const DAYS: [(&str, &str); 4] =
+    [("1", "The last day"), ("7", "The last 7 days"), ("30", "The last 30 days"), ("all", "Any time, text too")];
 
 pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let asked = Asked::parse(&person, HERE, query)?;
     let (q, store) = (asked.q(), person.app().store());
+    let range = Range::of(&asked, store.env().now())?;
     let filter = Filter {
         kinds: asked.filter("kind", EventKind::parse)?.into_iter().collect(),
-        named: named(store, &q).await.map_err(|error| person.error(error))?,
-        text: q,
+        since: range.since,
+        until: range.until,
         before: asked.after()?,
         most: READ,
         ..Filter::default()
     };
-    let mut found = events::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
-    let pager = asked.page(&mut found, |event: &Event| event.id);
+    let found = find(store, &asked, &filter, &q, range.is_set).await.map_err(|error| person.error(error))?;
     Ok(render(&EventsPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         kinds: asked.choices("kind", "Everything", EventKind::ALL.iter().map(|kind| (kind.name(), kind.words()))),
-        refusal: refusals::page_of_request(person.app(), &filter.text).await.map_err(|error| person.error(error))?,
-        q: filter.text,
+        days: asked.choices("days", ANY_TIME, DAYS),
+        from: asked.text("from").to_owned(),
+        until: asked.text("until").to_owned(),
+        refusal: refusals::page_of_request(person.app(), &q).await.map_err(|error| person.error(error))?,
+        q,
         filtered: asked.is_filtered(),
-        events: event_rows::of(store, found).await.map_err(|error| person.error(error))?,
-        pager,
+        is_by_text: found.is_by_text,
+        goes_on: found.goes_on,
+        events: event_rows::of(store, found.events).await.map_err(|error| person.error(error))?,
+        pager: found.pager,
     }))
+}
+
+/// The range of time that was asked for.
+struct Range {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    is_set: bool,
+}
+
+impl Range {
+    fn of(asked: &Asked<'_>, now: Timestamp) -> Result<Self, PageError> {
+        let days =
+            asked.filter("days", |text| DAYS.iter().find(|(known, _)| *known == text).map(|(known, _)| *known))?;
+        let (from, until) = (asked.filter("from", midnight)?, asked.filter("until", midnight)?);
+        let back = days.and_then(|days| days.parse().ok()).map(|days: i64| now.plus_seconds(-days * DAY_SECONDS));
+        Ok(Self {
+            // Both hold.
+            since: from.max(back),
+            until: until.map(|day| day.plus_seconds(DAY_SECONDS)),
+            is_set: days.is_some() || from.is_some() || until.is_some(),
+        })
+    }
+}
+
+/// Returns the beginning of a day (`2027-01-31`) in UTC.
+fn midnight(text: &str) -> Option<Timestamp> {
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
+    Some(Timestamp::from_seconds(day.midnight().assume_utc().unix_timestamp()))
+}
+
+struct Found {
+    events: Vec<Event>,
+    pager: Pager,
+    /// The text was looked for, and no more than some days were searched.
+    is_by_text: bool,
+    /// The search has stopped before its end, and goes on with the next page.
+    goes_on: bool,
+}
+
+async fn find(
+    store: &Store,
+    asked: &Asked<'_>,
+    filter: &Filter,
+    q: &str,
+    has_range: bool,
+) -> Result<Found, StoreError> {
+    let mut events = if q.is_empty() {
+        events::list(store.read(), filter).await?
+    } else {
+        event_search::naming(store.read(), filter, &named(store, q).await?).await?
+    };
+    let is_by_text = !q.is_empty() && events.is_empty();
+    if !is_by_text {
+        let pager = asked.page(&mut events, |event: &Event| event.id);
+        return Ok(Found { events, pager, is_by_text, goes_on: false });
+    }
+    let usual = (!has_range).then(|| store.env().now().plus_seconds(-DEFAULT_DAYS * DAY_SECONDS));
+    let filter = Filter { since: filter.since.or(usual), ..filter.clone() };
+    let scanned = event_search::containing(store.read(), &filter, q).await?;
+    events = scanned.events;
+    let mut pager = asked.page(&mut events, |event: &Event| event.id);
+    if let Some(until) = &scanned.until {
+        pager.next = asked.link_after(until);
+    }
+    Ok(Found { events, pager, is_by_text, goes_on: scanned.until.is_some() })
 }
 
 /// Whom and what a search names: a username or address, an app's name, or the id of somebody who may be deleted by now.
 async fn named(store: &Store, q: &str) -> Result<Named, StoreError> {
-    if q.is_empty() {
-        return Ok(Named::default());
-    }
     let user = match q.parse() {
         Ok(id) => Some(id),
         Err(_) => people::by_login(store.read(), q).await?.map(|user| user.id),
     };
-    Ok(Named { user, clients: clients::by_name(store.read(), q).await? })
+    let mut clients = clients::by_name(store.read(), q).await?;
+    clients.extend(ClientId::parse(q).ok());
+    Ok(Named { text: q.to_owned(), user, clients })
 }

@@ -16,7 +16,8 @@ use crate::web::extract::SignedIn;
 /// Rows of one page. One more is read, to know whether there is a next page.
 const ROWS: usize = 50;
 pub const READ: u64 = ROWS as u64 + 1;
-const MOST_SEARCHED: usize = 200;
+const MAX_SEARCHED: usize = 200;
+const FILTERS: [&str; 6] = ["q", "kind", "state", "days", "from", "until"];
 
 /// What was asked of a table.
 pub struct Asked<'a> {
@@ -33,7 +34,8 @@ impl<'a> Asked<'a> {
         Ok(Self { person, query, path })
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// A parameter as it was sent, empty where it is missing.
+    pub fn text(&self, name: &str) -> &str {
         self.query.one(name).ok().flatten().unwrap_or_default()
     }
 
@@ -43,7 +45,7 @@ impl<'a> Asked<'a> {
 
     /// What was searched for.
     pub fn q(&self) -> String {
-        self.text("q").trim().chars().take(MOST_SEARCHED).collect()
+        self.text("q").trim().chars().take(MAX_SEARCHED).collect()
     }
 
     /// A filter's value, where it is set.
@@ -82,7 +84,7 @@ impl<'a> Asked<'a> {
     }
 
     pub fn is_filtered(&self) -> bool {
-        ["q", "kind", "state"].into_iter().any(|name| !self.text(name).is_empty())
+        FILTERS.into_iter().any(|name| !self.text(name).is_empty())
     }
 
     fn is_later(&self) -> bool {
@@ -93,19 +95,21 @@ impl<'a> Asked<'a> {
     pub fn page<T, K: Serialize>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> Pager {
         let more = rows.len() > ROWS;
         rows.truncate(ROWS);
-        let next = rows.last().filter(|_| more).and_then(|last| serde_json::to_vec(&(self.path, key(last))).ok());
+        let next = rows.last().filter(|_| more).and_then(|last| self.link_after(&key(last)));
         let whole = !more && !self.is_later();
         let shown = format!("{} {}", rows.len(), if whole { "in all" } else { "on this page" });
-        Pager {
-            shown,
-            first: self.is_later().then(|| self.link(None)),
-            next: next.map(|json| self.link(Some(&base64url(&json)))),
-        }
+        Pager { shown, first: self.is_later().then(|| self.link(None)), next }
+    }
+
+    /// The page that begins after that key.
+    pub fn link_after(&self, key: &impl Serialize) -> Option<String> {
+        let json = serde_json::to_vec(&(self.path, key)).ok()?;
+        Some(self.link(Some(&base64url(&json))))
     }
 
     fn link(&self, after: Option<&str>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for name in ["q", "kind", "state"] {
+        for name in FILTERS {
             if !self.text(name).is_empty() {
                 query.append_pair(name, self.text(name));
             }

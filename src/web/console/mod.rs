@@ -1,27 +1,30 @@
 //! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
 //! `Admin` or `AdminForm`, who let nobody else in.
 //!
-//! [`overview`]; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] and [`signature_keys`] its keys, [`client_form`] what its forms mean,
+//! [`overview`], [`start`] what to do after set-up; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] and [`signature_keys`] its keys, [`client_form`] what its forms mean, [`client_edit`] how what was typed is merged with what is there,
 //! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
 //! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
-//! its form means and [`api_rules`] the rules in it; [`refusals`] what the gates refused and [`refusal_words`] why;
-//! [`people`] the table and somebody new, [`person`] one of them, [`person_access`] how they get in, [`adoption`] the question
-//! before an account that a stranger made gets rights; [`keys`]; [`events`] the record and [`event_rows`] how
+//! its form means, [`api_rules`] the rules in it and [`api_edit`] how it is merged; [`refusals`] what the gates refused and [`refusal_words`] why;
+//! [`people`] the table and somebody new, [`person`] one of them, [`person_access`] how they get in, [`person_edit`] how what was typed of them is merged, [`adoption`] the question
+//! before an account that a stranger made gets rights, [`groups`] the choice of groups in forms; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
 mod adoption;
 pub mod api;
+mod api_edit;
 mod api_form;
 pub mod api_keys;
 mod api_rules;
 pub mod apis;
 pub mod client;
+mod client_edit;
 mod client_form;
 mod client_members;
 mod client_texts;
 pub mod clients;
-mod event_rows;
+pub mod event_rows;
 pub mod events;
+mod groups;
 pub mod keys;
 mod listing;
 pub mod new_client;
@@ -29,10 +32,12 @@ pub mod overview;
 pub mod people;
 pub mod person;
 pub mod person_access;
+mod person_edit;
 mod refusal_words;
 pub mod refusals;
 pub mod registration;
 pub mod signature_keys;
+pub mod start;
 pub mod views;
 
 use axum::Router;
@@ -41,15 +46,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::manage::{FieldError, ManageError};
+use crate::manage::{Conflict, ManageError};
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
-use crate::web::urls::{APIS, CONSOLE};
+use crate::web::urls::{APIS, CONSOLE, START};
 
 pub fn routes() -> Router<App> {
     Router::new()
         .route(CONSOLE, get(overview::show))
+        .route(START, get(start::show))
         .route("/admin/clients", get(clients::list))
         .route("/admin/clients/new", get(new_client::kinds))
         .route("/admin/clients/new/{kind}", get(new_client::show).post(new_client::submit))
@@ -71,8 +77,8 @@ pub fn routes() -> Router<App> {
         .route("/admin/apis/{id}/delete", get(api::ask_delete).post(api::delete))
         .route("/admin/people", get(people::list))
         .route("/admin/people/new", get(people::show_new).post(people::submit_new))
-        .route("/admin/people/{id}", get(person::show).post(person::save))
-        .route("/admin/people/{id}/groups", post(person::set_groups))
+        .route("/admin/people/{id}", get(person::show).post(person_edit::save))
+        .route("/admin/people/{id}/groups", post(person_edit::set_groups))
         .route("/admin/people/{id}/password", post(person_access::set_password))
         .route("/admin/people/{id}/api-keys/revoke", post(api_keys::revoke_persons))
         .route("/admin/people/{id}/passkeys/remove", post(person_access::remove_passkey))
@@ -108,16 +114,12 @@ fn at(field: &str, text: &str) -> FieldErrors {
 /// What was refused, as the form says it; what no form can mend is a page.
 pub(super) fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
     let errors = match error {
-        ManageError::Invalid(problems) => {
+        ManageError::Invalid(problems) | ManageError::Taken(problems) => {
             problems.into_iter().map(|problem| (problem.field.clone(), problem.sentence())).collect()
         }
-        ManageError::Conflict(text) => match text.split_once(": ") {
-            Some((field, message)) if is_field(field) => {
-                vec![(field.to_owned(), FieldError::new(field, message).sentence())]
-            }
-            // Begins with a name, which keeps its letters.
-            _ => at("", &format!("{text}.")),
-        },
+        ManageError::Conflict(conflict @ Conflict::LastAdministrator(_)) => at("admin", &format!("{conflict}.")),
+        // Begins with a name, which keeps its letters.
+        ManageError::Conflict(conflict) => at("", &format!("{conflict}.")),
         ManageError::Busy => {
             let text = "Many people are signing in right now. Try again in a moment.";
             return Ok((StatusCode::SERVICE_UNAVAILABLE, at("", text)));
@@ -133,8 +135,4 @@ fn failed(person: &SignedIn, error: ManageError) -> PageError {
         ManageError::NotFound(_) => person.not_found("What this page was about is gone: somebody has deleted it."),
         other => person.error(other),
     }
-}
-
-fn is_field(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }

@@ -4,8 +4,9 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::client::apis;
 use super::views::clients::{ClientKindPage, Kind, NewClientForm, NewClientPage};
-use super::{FieldErrors, again, client_form, refused, then};
+use super::{FieldErrors, again, client_form, groups, refused, then};
 use crate::manage::clients::{self, NewClient};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
@@ -22,17 +23,21 @@ pub async fn kinds(Admin(person): Admin) -> Response {
     })
 }
 
-pub async fn show(Admin(person): Admin, InPath(kind): InPath<Kind>) -> Response {
-    render(&page(&person, kind, NewClientForm::blank(kind)))
+pub async fn show(Admin(person): Admin, InPath(kind): InPath<Kind>) -> Result<Response, PageError> {
+    let allowed_groups = groups::picker(&person, client_form::ALLOWED_GROUPS, &[], "").await?;
+    Ok(render(&page(&person, kind, NewClientForm { allowed_groups, ..NewClientForm::blank(kind) })))
 }
 
 pub async fn submit(InPath(kind): InPath<Kind>, form: AdminForm) -> Result<Response, PageError> {
     let person = &form.person;
     form.complete(&["client_name", "client_id", "scope"])?;
-    let typed = client_form::typed_new(&form, kind);
+    let typed = client_form::typed_new(&form, kind).await?;
     let refuse =
         |status, errors: FieldErrors| again(status, &page(person, kind, NewClientForm { errors, ..typed.clone() }));
-    let meta = match client_form::new_metadata(&typed, kind) {
+    if groups::is_search(&form) {
+        return Ok(refuse(StatusCode::OK, Vec::new()));
+    }
+    let meta = match client_form::new_metadata(&typed, kind, &apis(person).await?) {
         Ok(meta) => meta,
         Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
     };

@@ -53,11 +53,8 @@ async fn chart(store: &Store) -> Result<BarChart, StoreError> {
     let first = today - DAYS + 1;
     let start = |day: i64| Timestamp::from_seconds(day * DAY_SECONDS);
     let kinds = [EventKind::SignedIn, EventKind::SignInFailed];
-    let counted = events::per_day(store.read(), &kinds, start(first)).await?;
-    let number = |of: EventKind, on: i64| {
-        let found = counted.iter().find(|(kind, day, _)| (*kind, *day) == (of, on));
-        found.map_or(0, |(.., number)| *number)
-    };
+    let counted = store.events_per_day(&kinds, first..=today).await?;
+    let number = |of: EventKind, on: i64| counted.get(&(on, of.name())).copied().unwrap_or_default();
     let column = |day: i64| {
         let label = When::day(start(day).date());
         let sign = label.clone();

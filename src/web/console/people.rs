@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::listing::{Asked, READ};
-use super::views::Choice;
+use super::views::groups::GroupPicker;
 use super::views::people::{NewPersonForm, NewPersonPage, PeoplePage, PersonRow};
-use super::{FieldErrors, again, at, refused, then};
+use super::{FieldErrors, again, at, groups, refused, then};
 use crate::domain::ids::UserId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{Profile, User, group_name};
@@ -69,7 +69,7 @@ fn row(user: &User, groups: &[String]) -> PersonRow {
 }
 
 pub async fn show_new(Admin(person): Admin) -> Result<Response, PageError> {
-    let groups = group_choices(&person, &[]).await?;
+    let groups = groups::picker(&person, "groups", &[], "").await?;
     Ok(render(&new_page(&person, NewPersonForm { groups, ..NewPersonForm::default() })))
 }
 
@@ -81,25 +81,35 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
         name: form.text("name").to_owned(),
         email: form.text("email").to_owned(),
         email_verified: form.ticked("email_verified"),
-        groups: group_choices(person, &form.all("groups")).await?,
+        groups: groups::typed(&form, "groups").await?,
         new_groups: form.text("new_groups").to_owned(),
         admin: form.ticked("admin"),
         errors: Vec::new(),
     };
     let refuse =
         |status, errors: FieldErrors| again(status, &new_page(person, NewPersonForm { errors, ..typed.clone() }));
-    let groups = match groups_of(&form) {
-        Ok(groups) => groups,
-        Err(errors) => return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors)),
+    if groups::is_search(&form) {
+        return Ok(refuse(StatusCode::OK, Vec::new()));
+    }
+    let (groups, group_errors) = match groups_of(&typed.groups, &typed.new_groups) {
+        Ok(groups) => (groups, FieldErrors::new()),
+        Err(errors) => (Vec::new(), errors),
     };
     let new = NewPerson {
         username: typed.username.clone(),
-        profile: details(&form, Profile::default()),
+        profile: details((&typed.name, &typed.email, typed.email_verified), Profile::default()),
         groups,
         // An empty one is refused as too short, rather than making somebody who cannot sign in.
         password: Some(Secret::new(form.text("password").to_owned())),
         admin: typed.admin,
     };
+    if !group_errors.is_empty() {
+        let others =
+            manage::problems(&person.app().manager(), &new).await.map_err(|error| super::failed(person, error))?;
+        let others = others.into_iter().map(|problem| (problem.field.clone(), problem.sentence()));
+        let errors = others.chain(group_errors).collect();
+        return Ok(refuse(StatusCode::UNPROCESSABLE_ENTITY, errors));
+    }
     match manage::create(&person.app().manager(), &person.by(), new).await {
         Ok(user) => {
             let flash = Flash::ok(format!("{} can sign in now. Tell them the password.", user.shown_name()));
@@ -122,26 +132,19 @@ fn new_page(person: &SignedIn, form: NewPersonForm) -> NewPersonPage {
     }
 }
 
-/// `profile` with what the form says.
-pub fn details(form: &AdminForm, profile: Profile) -> Profile {
-    let filled = |name| Some(form.text(name).trim().to_owned()).filter(|text| !text.is_empty());
-    let email = filled("email");
+/// `profile` with the name, the email address and whether that is known to be theirs.
+pub fn details((name, email, email_verified): (&str, &str, bool), profile: Profile) -> Profile {
+    let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let email = filled(email);
     // Without an address there is nothing to be known as theirs, whatever the box says.
-    let email_verified = email.is_some() && form.ticked("email_verified");
-    Profile { name: filled("name"), email, email_verified, ..profile }
-}
-
-/// A box for each group there is.
-pub async fn group_choices(person: &SignedIn, ticked: &[String]) -> Result<Vec<Choice>, PageError> {
-    let all = people::all_groups(person.app().store().read()).await.map_err(|error| person.error(error))?;
-    let choice = |name: String| Choice { selected: ticked.contains(&name), label: visible(&name), value: name };
-    Ok(all.into_iter().map(choice).collect())
+    let email_verified = email.is_some() && email_verified;
+    Profile { name: filled(name), email, email_verified, ..profile }
 }
 
 /// The groups that are ticked, and the new ones.
-pub fn groups_of(form: &AdminForm) -> Result<Vec<String>, FieldErrors> {
-    let mut groups = form.all("groups");
-    for name in form.text("new_groups").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+pub fn groups_of(picker: &GroupPicker, new: &str) -> Result<Vec<String>, FieldErrors> {
+    let mut groups: Vec<String> = picker.ticked().map(ToOwned::to_owned).collect();
+    for name in new.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         groups.push(
             group_name(name).map_err(|problem| at("new_groups", &FieldError::new("groups", problem).sentence()))?,
         );

@@ -1,27 +1,30 @@
-//! `/admin/people/{id}`: one user. Details, groups, disabling, enabling, deleting. Nobody disables or deletes themself
-//! here, and the last administrator is never lost. Next door: [`super::person_access`], the user's credentials and
-//! sessions; [`super::adoption`], which asks before an account that a stranger made gets rights.
+//! `/admin/people/{id}`: one user. Disabling, enabling, deleting. Nobody disables or deletes themself
+//! here, and the last administrator is never lost. Next door: [`super::person_edit`], details and groups;
+//! [`super::person_access`], credentials and sessions; [`super::adoption`], which asks before an account that a stranger made gets rights.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::people::{self as list, group_choices, groups_of};
+use super::people as list;
+use super::person_edit::{details, present_groups};
 use super::views::people::{
-    ConnectedApp, DetailsForm, GroupsForm, PasskeyRow, PasswordForm, Person, PersonPage, SessionRow,
+    ConnectedApp, DetailsForm, GroupsForm, PasskeyRow, PasswordForm, Person, PersonPage, SessionRow, UsableApp,
 };
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{adoption, again, event_rows, failed, refused, then};
+use super::{again, event_rows, failed, groups, then};
 use crate::domain::api_key::Owner;
 use crate::domain::authorization::SignInMethod;
-use crate::domain::client::Registered;
+use crate::domain::client::{Client, Registered};
+use crate::domain::client_metadata::GroupName;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::passkey::Passkey;
 use crate::domain::session::Session;
 use crate::domain::user::User;
-use crate::manage::people::{self as manage, Adoption, PersonEdit};
+use crate::manage::people as manage;
 use crate::manage::{ManageError, consents};
-use crate::store::{StoreError, events, passkeys, people, sessions};
+use crate::store::{StoreError, clients, events, passkeys, people, sessions};
 use crate::web::api_keys::lines;
+use crate::web::edit::{self, About};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
 use crate::web::flash::Flash;
@@ -31,77 +34,13 @@ use crate::web::view::{Chrome, When, initials};
 use crate::web::{device, urls};
 
 const RECENT: u64 = 8;
+/// Apps that the page lists; it says how many more there are.
+const USABLE: u64 = 30;
 pub(super) const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 pub async fn show(Admin(person): Admin, InPath(id): InPath<UserId>) -> Result<Response, PageError> {
     let user = found(&person, id).await?;
     Ok(render(&page(&person, &user).await?))
-}
-
-pub async fn save(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    form.complete(&["name", "email"])?;
-    let user = found(person, id).await?;
-    let profile = list::details(&form, user.profile.clone());
-    let admin = form.ticked("admin");
-    if form.ticked("adopt") && user.self_registered {
-        let adoption = Adoption { profile: Some(profile), admin, ..Adoption::default() };
-        return adoption::adopt(person, &user, adoption).await;
-    }
-    let edit = PersonEdit { username: user.username.to_string(), profile, admin };
-    match manage::update(&person.app().manager(), &person.by(), id, edit).await {
-        // Who gives the rights away has no page to come back to here.
-        Ok(_) if id == person.user.id && !admin => {
-            Ok(then(person, Flash::ok("You’re no administrator any more."), urls::ACCOUNT))
-        }
-        Ok(_) => Ok(then(person, Flash::ok("Saved."), &urls::console_person(id))),
-        Err(ManageError::NeedsAdoption { .. }) => {
-            adoption::ask(&form, &user, "", &["name", "email", "email_verified", "admin"]).await
-        }
-        Err(error) => {
-            let last_one = matches!(&error, ManageError::Conflict(text) if !text.starts_with("email"));
-            let (status, mut errors) = refused(person, error)?;
-            if last_one {
-                errors = errors.into_iter().map(|(_, text)| ("admin".to_owned(), text)).collect();
-            }
-            let mut page = page(person, &user).await?;
-            page.details = DetailsForm {
-                name: form.text("name").to_owned(),
-                email: form.text("email").to_owned(),
-                email_verified: form.ticked("email_verified"),
-                admin,
-                errors,
-            };
-            Ok(again(status, &page))
-        }
-    }
-}
-
-pub async fn set_groups(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    form.complete(&["new_groups"])?;
-    let user = found(person, id).await?;
-    let (status, errors) = match groups_of(&form) {
-        Err(errors) => (INVALID, errors),
-        Ok(groups) if form.ticked("adopt") && user.self_registered => {
-            let adoption = Adoption { groups: Some(groups), ..Adoption::default() };
-            return adoption::adopt(person, &user, adoption).await;
-        }
-        Ok(groups) => match manage::set_groups(&person.app().manager(), &person.by(), id, &groups).await {
-            Ok(_) => return Ok(then(person, Flash::ok("The groups are saved."), &urls::console_person(id))),
-            Err(ManageError::NeedsAdoption { .. }) => {
-                return adoption::ask(&form, &user, "/groups", &["groups", "new_groups"]).await;
-            }
-            Err(error) => refused(person, error)?,
-        },
-    };
-    let mut page = page(person, &user).await?;
-    page.groups = GroupsForm {
-        groups: group_choices(person, &form.all("groups")).await?,
-        new_groups: form.text("new_groups").to_owned(),
-        errors,
-    };
-    Ok(again(status, &page))
 }
 
 pub async fn disable(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Response, PageError> {
@@ -111,7 +50,7 @@ pub async fn disable(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Resp
     } else {
         match manage::disable(&person.app().manager(), &person.by(), id).await {
             Ok(user) => Flash::ok(format!("{} is disabled and signed out everywhere.", user.shown_name())),
-            Err(ManageError::Conflict(text)) => Flash::bad(format!("{text}.")),
+            Err(ManageError::Conflict(conflict)) => Flash::bad(format!("{conflict}.")),
             Err(error) => return Err(failed(person, error)),
         }
     };
@@ -145,8 +84,8 @@ pub async fn delete(InPath(id): InPath<UserId>, form: AdminForm) -> Result<Respo
     }
     match manage::delete(&person.app().manager(), &person.by(), id).await {
         Ok(()) => Ok(then(person, Flash::ok(format!("{} is deleted.", user.shown_name())), list::HERE)),
-        Err(ManageError::Conflict(text)) => {
-            Ok(again(INVALID, &confirm(person, &user, typed, Some(format!("{text}.")))))
+        Err(ManageError::Conflict(conflict)) => {
+            Ok(again(INVALID, &confirm(person, &user, typed, Some(format!("{conflict}.")))))
         }
         Err(error) => Err(failed(person, error)),
     }
@@ -162,14 +101,23 @@ pub(super) async fn found(person: &SignedIn, id: UserId) -> Result<User, PageErr
 }
 
 pub(super) async fn page(person: &SignedIn, user: &User) -> Result<PersonPage, PageError> {
-    let groups = people::groups_of(person.app().store().read(), user.id).await.map_err(|error| person.error(error))?;
-    let groups = GroupsForm { groups: group_choices(person, &groups).await?, ..GroupsForm::default() };
-    let mut page = unchanged(person, user, groups).await.map_err(|error| person.error(error))?;
+    let groups = present_groups(person, user.id).await?;
+    let picker = groups::picker(person, "groups", &groups, "").await?;
+    let about = About::Person(user.id);
+    let form = edit::begun(person, &about, GroupsForm { groups: picker, ..GroupsForm::default() })?;
+    let details = edit::begun(person, &about, details(user))?;
+    let mut page = unchanged(person, user, details, form).await.map_err(|error| person.error(error))?;
+    (page.usable, page.usable_count) = usable(person, user, &groups).await.map_err(|error| person.error(error))?;
     page.keys = lines(person, Owner::User(user.id)).await?;
     Ok(page)
 }
 
-async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result<PersonPage, StoreError> {
+async fn unchanged(
+    person: &SignedIn,
+    user: &User,
+    details: DetailsForm,
+    groups: GroupsForm,
+) -> Result<PersonPage, StoreError> {
     let store = person.app().store();
     let recent = events::Filter { user: Some(user.id), most: RECENT, ..events::Filter::default() };
     let sessions = sessions::of_user(store.read(), user.id, person.session.read_at).await?;
@@ -179,18 +127,14 @@ async fn unchanged(person: &SignedIn, user: &User, groups: GroupsForm) -> Result
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         is_viewer: user.id == person.user.id,
-        details: DetailsForm {
-            name: user.profile.name.clone().unwrap_or_default(),
-            email: user.profile.email.clone().unwrap_or_default(),
-            email_verified: user.profile.email_verified,
-            admin: user.admin,
-            errors: Vec::new(),
-        },
+        details,
         groups,
         password: PasswordForm::default(),
         passkeys: passkeys::of_user(store.read(), user.id).await?.iter().map(passkey_row).collect(),
         sessions: sessions.iter().map(|session| session_row(session, person.session.id)).collect(),
         apps: consents::connected(store, user.id).await?.iter().filter_map(app_row).collect(),
+        usable: Vec::new(),
+        usable_count: 0,
         keys: Vec::new(),
         events: event_rows::of(store, events::list(store.read(), &recent).await?).await?,
         person: Person {
@@ -241,6 +185,24 @@ fn app_row(app: &consents::Connected) -> Option<ConnectedApp> {
         scope: app.permissions.to_string(),
         since: When::new(since.date()),
     })
+}
+
+/// The apps that a user who is in `groups` may sign in to, and how many there are. A disabled user may use none.
+async fn usable(person: &SignedIn, user: &User, groups: &[String]) -> Result<(Vec<UsableApp>, u64), StoreError> {
+    if user.disabled {
+        return Ok((Vec::new(), 0));
+    }
+    let conn = person.app().store().read();
+    let row = |client: &Client| UsableApp {
+        href: urls::console_client(&client.id),
+        app: card(client),
+        groups: {
+            let allowed = client.meta.allowed_groups.iter().map(GroupName::as_str);
+            allowed.filter(|name| groups.iter().any(|group| group == name)).map(visible).collect()
+        },
+    };
+    let clients = clients::usable_by(conn, user.id, USABLE).await?;
+    Ok((clients.iter().map(row).collect(), clients::count_usable_by(conn, user.id).await?))
 }
 
 fn confirm(person: &SignedIn, user: &User, typed: &str, error: Option<String>) -> ConfirmPage {

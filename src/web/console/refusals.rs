@@ -1,5 +1,5 @@
-//! `/admin/refusals`: "why was this refused?" by the request id that stands in the gate's answer, and the latest refusals;
-//! and [`record`], what came to one gate, for its API's page.
+//! `/admin/refusals`: "why was this refused?" by the request id that stands on the error page and in the gate's answer, and the
+//! latest refusals; and [`record`], what came to one gate, for its API's page.
 //!
 //! What this node has counted is written before it is read, so that what has just been refused is found.
 
@@ -10,7 +10,9 @@ use axum::response::Response;
 
 use super::views::chart::{BarChart, Column, Words};
 use super::views::events::Subject;
-use super::views::refusals::{Number, ReasonRow, Record, Refusal, RefusalRow, RefusalsPage, WayRow};
+use super::views::refusals::{
+    Number, ReasonRow, Record, Refusal, RefusalHere, RefusalRow, RefusalsPage, RowHere, WayRow,
+};
 use super::{event_rows, refusal_words};
 use crate::app::App;
 use crate::domain::api::Api;
@@ -18,9 +20,10 @@ use crate::domain::ids::{ClientId, UserId};
 use crate::env::Timestamp;
 use crate::gate::verdict::Reason;
 use crate::protocol::parameters::Parameters;
-use crate::store::events::{self, Filter};
+use crate::store::event_search::{self, Named};
+use crate::store::events::Filter;
 use crate::store::gate_record::{self, Counted, Refused};
-use crate::store::{StoreError, clients, people};
+use crate::store::{StoreError, clients, people, refusals};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, SignedIn};
 use crate::web::urls;
@@ -44,15 +47,21 @@ async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError>
     let app = person.app();
     let store = app.store();
     write_what_waits(app).await;
-    let (mut found, mut events, mut latest) = (None, Vec::new(), Vec::new());
+    let (mut found, mut found_here, mut events) = (None, None, Vec::new());
+    let (mut latest, mut latest_here) = (Vec::new(), Vec::new());
     if id.is_empty() {
+        latest_here = refusals::latest(store.read(), LATEST).await?.into_iter().map(row_here).collect();
         latest = gate_record::latest(store.read(), None, LATEST).await?.into_iter().map(row).collect();
     } else {
+        if let Some(refused) = refusals::by_request(store.read(), &id).await? {
+            found_here = Some(here_in_words(app, refused).await?);
+        }
         if let Some(refused) = gate_record::by_request(store.read(), &id).await? {
             found = Some(in_words(app, refused).await?);
         }
-        let filter = Filter { text: id.clone(), most: EVENTS, ..Filter::default() };
-        events = event_rows::of(store, events::list(store.read(), &filter).await?).await?;
+        let filter = Filter { most: EVENTS, ..Filter::default() };
+        let named = Named { text: id.clone(), ..Named::default() };
+        events = event_rows::of(store, event_search::naming(store.read(), &filter, &named).await?).await?;
     }
     Ok(RefusalsPage {
         chrome: Chrome::of(app),
@@ -61,7 +70,9 @@ async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError>
         notice: person.notice(),
         id,
         found,
+        found_here,
         events,
+        latest_here,
         latest,
     })
 }
@@ -73,8 +84,13 @@ pub(super) async fn page_of_request(app: &App, id: &str) -> Result<Option<String
         return Ok(None);
     }
     write_what_waits(app).await;
-    let found = gate_record::by_request(app.store().read(), id).await?;
-    Ok(found.map(|refused| urls::refusal(&refused.request_id)))
+    let store = app.store();
+    let found = gate_record::by_request(store.read(), id).await?.map(|refused| refused.request_id);
+    let found = match found {
+        None => refusals::by_request(store.read(), id).await?.map(|refused| refused.request_id),
+        found => found,
+    };
+    Ok(found.map(|id| urls::refusal(&id)))
 }
 
 /// What came to an API's gate in the last day and week.
@@ -97,6 +113,34 @@ async fn write_what_waits(app: &App) {
     if let Err(error) = app.gate.tally.flush(app.store()).await {
         tracing::warn!(%error, "what came to the gates cannot be written yet");
     }
+    if let Err(error) = app.refusals.flush(app.store()).await {
+        tracing::warn!(%error, "what was refused cannot be written yet");
+    }
+}
+
+fn row_here(refused: refusals::Refusal) -> RowHere {
+    let why = if refused.cause.is_empty() { &refused.description } else { &refused.cause };
+    RowHere {
+        href: urls::refusal(&refused.request_id),
+        at: When::new(refused.at.date()),
+        why: visible(why),
+        request: visible(&format!("{} {}", refused.method, refused.path)),
+        client: visible(&refused.client),
+        address: refused.address,
+        error: refused.error,
+    }
+}
+
+async fn here_in_words(app: &App, refused: refusals::Refusal) -> Result<RefusalHere, StoreError> {
+    Ok(RefusalHere {
+        at: When::new(refused.at.date()),
+        description: visible(&refused.description),
+        cause: visible(&refused.cause),
+        request: visible(&format!("{} {}", refused.method, refused.path)),
+        client: client(app, &refused.client).await?,
+        address: refused.address,
+        error: refused.error,
+    })
 }
 
 fn chart(counts: &[Counted], since: i64, now: i64) -> BarChart {

@@ -14,6 +14,7 @@ use crate::keys::certificate::ClientCertificate;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
+use crate::web::refused::NamedClient;
 use crate::web::sessions;
 
 /// The id that a request has in the log, on error pages and in events.
@@ -25,6 +26,8 @@ pub struct Asked {
     pub authorization: Option<String>,
     pub certificate: Option<ClientCertificate>,
     pub origin: Origin,
+    /// Where the client that it names is noted.
+    pub named: NamedClient,
 }
 
 impl FromRequest<App> for Asked {
@@ -36,13 +39,14 @@ impl FromRequest<App> for Asked {
         let authorization = authorization(&parts.headers)?;
         let origin = origin(&parts, &app.config.trusted_proxies);
         let certificate = client_certificate(&parts, &app.config).map_err(invalid)?;
+        let named = parts.extensions.get::<NamedClient>().cloned().unwrap_or_default();
         let parameters = if parts.method == Method::POST {
             if !is_form(&parts.headers) {
                 // RFC 6750 §2.2: a bearer token in the header needs no form.
                 if !self::body(app, Request::from_parts(parts, body)).await?.is_empty() {
                     return Err(invalid("The body must be application/x-www-form-urlencoded.").into());
                 }
-                return Ok(Self { parameters: Parameters::default(), authorization, certificate, origin });
+                return Ok(Self { parameters: Parameters::default(), authorization, certificate, origin, named });
             }
             let parameters = Parameters::parse(&self::body(app, Request::from_parts(parts, body)).await?)?;
             parameters.check_repetition()?;
@@ -50,7 +54,7 @@ impl FromRequest<App> for Asked {
         } else {
             Parameters::parse(parts.uri.query().unwrap_or_default().as_bytes())?
         };
-        Ok(Self { parameters, authorization, certificate, origin })
+        Ok(Self { parameters, authorization, certificate, origin, named })
     }
 }
 

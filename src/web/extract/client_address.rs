@@ -30,11 +30,16 @@ pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
 /// trusted proxy; the last one where all are (a client inside of the trusted networks). The proxy's own where the proxy
 /// names none; `None` where what it says cannot be read.
 pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
-    let peer = peer(&parts.extensions);
+    caller_of(&parts.extensions, &parts.headers, trusted)
+}
+
+/// The same of a request that has not been taken apart.
+pub fn caller_of(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
+    let peer = peer(extensions);
     if !peer.is_some_and(|peer| trusted.contains(peer)) {
         return peer;
     }
-    match client(&parts.headers, trusted) {
+    match client(headers, trusted) {
         Client::Named(address) => Some(address),
         Client::NotSaid => peer,
         Client::Unreadable(_) => None,

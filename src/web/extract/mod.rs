@@ -10,11 +10,12 @@ mod in_path;
 mod recent;
 mod script;
 mod signed_in;
+mod stale;
 mod visitor;
 
 pub use asked::{Asked, RequestId, authorization, body, form, origin};
 pub use certificate::client_certificate;
-pub use client_address::{caller, forwarded_caller, from_proxy, peer, unreadable};
+pub use client_address::{caller, caller_of, forwarded_caller, from_proxy, peer, unreadable};
 pub use in_path::InPath;
 pub use recent::{MAX_FORM_BYTES, is_recent};
 pub use script::{ScriptAsk, is_json};

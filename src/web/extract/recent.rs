@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::signed_in::SignedIn;
-use super::visitor::MOST_FIELDS;
+use super::stale;
+use super::visitor::MAX_FIELDS;
 use crate::app::App;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
@@ -25,11 +26,11 @@ use crate::protocol::parameters::Parameters;
 use crate::store::{StoreError, passkeys};
 use crate::web::error::{PageError, render};
 use crate::web::sign_in::{self, Proof};
-use crate::web::view::Chrome;
+use crate::web::view::{Chrome, visible};
 
 const USAGE: &str = "interrupted-form";
 /// The field in which the sealed form comes back.
-const CONTINUE: &str = "continue";
+pub(super) const CONTINUE: &str = "continue";
 /// How long the form that was interrupted waits for the sign-in.
 const WAIT_SECONDS: i64 = 15 * 60;
 /// A form that can be interrupted; sealed, it is half as long again.
@@ -82,8 +83,8 @@ impl Problem {
     }
 }
 
-/// Returns whether the session's sign-in is recent and by the strongest method that the account had then: a passkey that
-/// was added since is asked for at the next sign-in.
+/// Returns whether the session's sign-in is recent and by the strongest method that the account has. A passkey that was added
+/// in this session is asked for at the next sign-in.
 pub fn is_recent(app: &App, session: &Session) -> bool {
     session.is_recent(app.config.lifetimes.recent_sign_in) && (session.strongest || !app.passkeys.available())
 }
@@ -114,10 +115,14 @@ pub(super) async fn settle(
         let passkey = has_passkey(person.app(), person.user.id).await.map_err(failed)?;
         return Err(page(&person, to, &sealed, passkey, None));
     };
-    let Some(fields) = resume(&person, sealed, to) else {
-        let text =
-            "That took too long, or the page is another account’s. Nothing was changed: go back and start again.";
-        return Err(invalid(&person, text));
+    let fields = match resume(&person, sealed, to) {
+        Some(Resumed::Waiting(fields)) => fields,
+        // It is shown again with what was typed, and asks for the sign-in once more.
+        Some(Resumed::Late(fields)) => return Err(stale::page(&person, &fields, to)),
+        None => {
+            let text = "The page is another account’s. Nothing was changed: go back and start again.";
+            return Err(invalid(&person, text));
+        }
     };
     let passkey = has_passkey(person.app(), person.user.id).await.map_err(failed)?;
     let proved = if passkey { by_passkey(&person, &form).await } else { by_password(&person, &form).await };
@@ -145,15 +150,33 @@ fn interrupt(person: &SignedIn, fields: String, to: &str) -> Result<String, Page
     sealed.ok_or_else(|| person.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.")))
 }
 
-/// The form that was sealed for this session, user and address, while it waits.
-fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<Parameters> {
-    let plain = seal::open(&person.app().provider.master, USAGE, sealed).ok()?;
-    let form: Interrupted = serde_json::from_slice(&plain).ok()?;
-    let ours = form.session == person.session.id && form.user == person.user.id && form.to == to;
-    if !ours || form.until <= person.session.read_at {
+/// A form that was interrupted, for its user and address.
+enum Resumed {
+    /// In its session, and in time.
+    Waiting(Parameters),
+    /// In another session, or after [`WAIT_SECONDS`].
+    Late(Parameters),
+}
+
+fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<Resumed> {
+    let form = opened(person.app(), sealed)?;
+    if form.user != person.user.id || form.to != to {
         return None;
     }
-    Parameters::parse_at_most(MOST_FIELDS, form.fields.as_bytes()).ok()
+    let fields = Parameters::parse_at_most(MAX_FIELDS, form.fields.as_bytes()).ok()?;
+    let is_waiting = form.session == person.session.id && form.until > person.session.read_at;
+    Some(if is_waiting { Resumed::Waiting(fields) } else { Resumed::Late(fields) })
+}
+
+fn opened(app: &App, sealed: &str) -> Option<Interrupted> {
+    let plain = seal::open(&app.provider.master, USAGE, sealed).ok()?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// Returns the fields of an interrupted form that `user` sent to `to`, whatever the session.
+pub(super) fn fields_of(app: &App, sealed: &str, user: UserId, to: &str) -> Option<Parameters> {
+    let form = opened(app, sealed).filter(|form| form.user == user && form.to == to)?;
+    Parameters::parse_at_most(MAX_FIELDS, form.fields.as_bytes()).ok()
 }
 
 type Proved = Result<Result<Proof, Option<Problem>>, PageError>;
@@ -215,12 +238,13 @@ fn text<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
 
 fn page(person: &SignedIn, to: &str, sealed: &str, passkey: bool, problem: Option<Problem>) -> Response {
     let status = problem.as_ref().map_or(StatusCode::FORBIDDEN, |problem| problem.status);
+    let name = visible(person.user.shown_name());
     let page = ConfirmSignInPage {
         chrome: Chrome::of(person.app()),
         csrf: person.visitor.form_token(),
         action: to,
         sealed,
-        name: person.user.shown_name(),
+        name: &name,
         username: person.user.username.as_str(),
         passkey,
         problem,

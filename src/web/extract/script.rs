@@ -12,12 +12,21 @@ use super::asked::body as body_of;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::web::browser::FormToken;
 use crate::web::error::ApiError;
-use crate::web::origin::is_own;
+use crate::web::origin::may_be_own;
 
 /// A browser whose page asks.
 pub struct ScriptAsk {
     pub visitor: Visitor,
+    token: FormToken,
+}
+
+impl ScriptAsk {
+    /// Whether the page that asks was shown in the session that the browser has now.
+    pub fn is_current(&self) -> bool {
+        self.token == FormToken::Current
+    }
 }
 
 #[derive(Deserialize)]
@@ -34,17 +43,18 @@ impl FromRequest<App> for ScriptAsk {
         let refused =
             |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidRequest, text)).into_response();
         // A form on another site cannot send this type without asking first (Fetch, "CORS-safelisted request-header").
-        if !is_json(&parts.headers) || !is_own(&parts.headers, app) {
+        if !is_json(&parts.headers) || !may_be_own(&parts.headers, app) {
             return Err(refused("The question did not come from one of our pages."));
         }
         let body = body_of(app, Request::from_parts(parts, body)).await;
         let body = body.map_err(|error| ApiError::from(error).into_response())?;
         let question: Question =
             serde_json::from_slice(&body).map_err(|_| refused("The question is not as our script asks it."))?;
-        if !visitor.browser.owns(app, visitor.session_id(), &question.csrf) {
+        let token = visitor.browser.judge(app, visitor.session_id(), &question.csrf);
+        if token == FormToken::Unknown {
             return Err(refused("The page was open too long."));
         }
-        Ok(Self { visitor })
+        Ok(Self { visitor, token })
     }
 }
 

@@ -5,12 +5,12 @@
 //! Next door: [`super::visitor`], the browser with or without a session.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::recent;
 use super::visitor::{Form, Visitor};
+use super::{recent, stale};
 use crate::app::App;
 use crate::domain::api::Api;
 use crate::domain::session::Session;
@@ -18,10 +18,10 @@ use crate::domain::user::User;
 use crate::manage::By;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::{people, sessions};
-use crate::web::error::PageError;
+use crate::web::error::{PageError, Way};
 use crate::web::flash::Flash;
 use crate::web::urls;
-use crate::web::view::{Notice, Viewer, initials};
+use crate::web::view::{Notice, Viewer, initials, visible};
 
 /// A browser in which somebody is signed in who is turned on.
 pub struct SignedIn {
@@ -42,7 +42,7 @@ impl SignedIn {
     /// The person in the bar above the page.
     pub fn viewer(&self) -> Viewer {
         let name = self.user.shown_name();
-        Viewer { name: name.to_owned(), initials: initials(name), admin: self.user.admin, api_keys: self.api_keys }
+        Viewer { name: visible(name), initials: initials(name), admin: self.user.admin, api_keys: self.api_keys }
     }
 
     pub fn notice(&self) -> Option<Notice> {
@@ -97,10 +97,15 @@ impl FromRequestParts<App> for SignedIn {
     }
 }
 
+/// Whether nobody is signed in; other answers say that something failed.
+fn is_to_login(response: &Response) -> bool {
+    response.status() == StatusCode::SEE_OTHER
+}
+
 /// The page to come back to after signing in: that of a GET, and of a POST the front page of its part of the house.
 fn page_of(parts: &Parts) -> String {
     match parts.uri.path() {
-        path if parts.method == Method::GET => parts.uri.path_and_query().map_or(path, |it| it.as_str()).to_owned(),
+        _ if parts.method == Method::GET => address_of(parts),
         path if path.starts_with(urls::CONSOLE) => urls::CONSOLE.to_owned(),
         _ => urls::ACCOUNT.to_owned(),
     }
@@ -110,8 +115,13 @@ fn page_of(parts: &Parts) -> String {
 pub struct Admin(pub SignedIn);
 
 /// The page for whoever may not administer; nothing for an administrator.
-fn refusal(person: &SignedIn) -> Option<Response> {
-    let refused = || person.error(OAuthError::new(ErrorCode::AccessDenied, "This page is for administrators."));
+fn refusal(person: &SignedIn, next: &str) -> Option<Response> {
+    let refused = || {
+        let ways =
+            vec![Way::new("Use another account", urls::switch_account(next)), Way::new("Your account", urls::ACCOUNT)];
+        let error = person.error(OAuthError::new(ErrorCode::AccessDenied, "This page is for administrators."));
+        error.titled("Your account isn’t an administrator’s").with_ways(ways)
+    };
     (!person.user.admin).then(|| refused().into_response())
 }
 
@@ -120,7 +130,7 @@ impl FromRequestParts<App> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let person = SignedIn::from_request_parts(parts, app).await?;
-        refusal(&person).map_or(Ok(Self(person)), Err)
+        refusal(&person, &page_of(parts)).map_or(Ok(Self(person)), Err)
     }
 }
 
@@ -149,6 +159,11 @@ impl Fields {
     /// A field's text, empty where it is missing or repeated.
     pub fn text(&self, name: &str) -> &str {
         self.0.one(name).ok().flatten().unwrap_or_default()
+    }
+
+    /// Every field in its order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.pairs()
     }
 
     /// Every box of that name that is ticked.
@@ -203,13 +218,32 @@ impl FromRequest<App> for SignedInForm {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
+        let (next, to) = (page_of(&parts), address_of(&parts));
         // Asked first: who is not signed in any more is told so, not that the form's token is another session's.
-        let person = SignedIn::from_request_parts(&mut parts, app).await?;
-        let next = page_of(&parts);
+        let person = SignedIn::from_request_parts(&mut parts, app).await;
         let form = Form::from_request(Request::from_parts(parts, body), app).await;
+        let person = match (person, &form) {
+            (Ok(person), _) => person,
+            (Err(to_login), Ok(form)) if form.is_of_browser() && is_to_login(&to_login) => {
+                return Err(stale::signed_out(&form.visitor, &form.fields, &to, &next).unwrap_or(to_login));
+            }
+            (Err(to_login), _) => return Err(to_login),
+        };
         let form = form.map_err(IntoResponse::into_response)?;
+        if !form.is_of_browser() {
+            return Err(stale::unknown(&person));
+        }
+        if !form.is_current() {
+            return Err(stale::page(&person, &form.fields, &to));
+        }
         // And once more: the body took its time, and what follows is decided by who they are now.
-        let person = person.looked_up_again(&next).await?;
+        let person = match person.looked_up_again(&next).await {
+            Ok(person) => person,
+            Err(to_login) if is_to_login(&to_login) => {
+                return Err(stale::signed_out(&form.visitor, &form.fields, &to, &next).unwrap_or(to_login));
+            }
+            Err(failed) => return Err(failed),
+        };
         Ok(Self { person, form: Fields(form.fields) })
     }
 }
@@ -218,7 +252,9 @@ impl FromRequest<App> for RecentForm {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let to = address_of(&request);
+        let (parts, body) = request.into_parts();
+        let to = address_of(&parts);
+        let request = Request::from_parts(parts, body);
         let SignedInForm { person, form } = SignedInForm::from_request(request, app).await?;
         let (person, form) = recent::settle(person, form.0, &to).await?;
         Ok(Self { person, form: Fields(form) })
@@ -229,9 +265,11 @@ impl FromRequest<App> for AdminForm {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let to = address_of(&request);
+        let (parts, body) = request.into_parts();
+        let to = address_of(&parts);
+        let request = Request::from_parts(parts, body);
         let SignedInForm { person, form } = SignedInForm::from_request(request, app).await?;
-        if let Some(refused) = refusal(&person) {
+        if let Some(refused) = refusal(&person, urls::CONSOLE) {
             return Err(refused);
         }
         let (person, form) = recent::settle(person, form.0, &to).await?;
@@ -239,6 +277,6 @@ impl FromRequest<App> for AdminForm {
     }
 }
 
-fn address_of(request: &Request) -> String {
-    request.uri().path_and_query().map_or_else(|| request.uri().path(), |it| it.as_str()).to_owned()
+fn address_of(parts: &Parts) -> String {
+    parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |it| it.as_str()).to_owned()
 }

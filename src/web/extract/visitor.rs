@@ -1,5 +1,6 @@
 //! A person's browser: its cookie, its session where somebody is signed in, and the forms it sends, which are checked
-//! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session).
+//! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session). Before a sign-in the
+//! browser's half of the token suffices: a sign-in in another tab makes no form of this one worthless.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -13,10 +14,12 @@ use crate::domain::session::Session;
 use crate::identity::login::Typed;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::web::browser::Browser;
-use crate::web::error::PageError;
-use crate::web::origin::is_own;
+use crate::web::browser::{Browser, FormToken};
+use crate::web::error::{PageError, Way};
+use crate::web::origin::{Provenance, provenance};
+use crate::web::refused::NamedClient;
 use crate::web::sessions::{self, Carried};
+use crate::web::urls;
 
 pub struct Visitor {
     pub app: App,
@@ -25,6 +28,8 @@ pub struct Visitor {
     pub session: Option<Session>,
     pub tower: tower_sessions::Session,
     pub origin: Origin,
+    /// Where the client that the request is about is noted.
+    pub named: NamedClient,
 }
 
 impl Visitor {
@@ -46,8 +51,17 @@ impl Visitor {
         Typed { login, password, browser: self.browser.name(), knows, origin: self.origin.clone() }
     }
 
+    /// The page that says so, with ways on for whoever is signed in here.
     pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
-        PageError::new(&self.app, &self.origin, error.into())
+        let error = error.into();
+        let is_denied = error.code == ErrorCode::AccessDenied;
+        let page = PageError::new(&self.app, &self.origin, error);
+        let another = Way::new("Use another account", urls::switch_account("/"));
+        match &self.session {
+            None => page.with_way(Way::new("Sign in", urls::LOGIN)),
+            Some(_) if is_denied => page.with_way(another).with_way(Way::new("Your account", urls::ACCOUNT)),
+            Some(_) => page.with_way(Way::new("Your account", urls::ACCOUNT)).with_way(another),
+        }
     }
 }
 
@@ -73,26 +87,48 @@ impl FromRequestParts<App> for Visitor {
             None => None,
         };
         let session = carried.zip(tower.id()).map(|(carried, id)| carried.session(sessions::digest(&id)));
-        Ok(Self { app: app.clone(), browser, session, tower, origin })
+        let named = parts.extensions.get::<NamedClient>().cloned().unwrap_or_default();
+        Ok(Self { app: app.clone(), browser, session, tower, origin, named })
     }
 }
 
 /// The fields of our own forms that are boxes to tick, several of one name.
-const LISTS: [&str; 4] = ["groups", "grant_types", "response_types", "accepts"];
+const LISTS: [&str; 5] = ["groups", "allowed_groups", "grant_types", "response_types", "accepts"];
 /// Those of one form of ours; a list of rules has several for each. The body's own limit stands in `web`.
-pub(super) const MOST_FIELDS: usize = 2000;
+pub(super) const MAX_FIELDS: usize = 2000;
 
-/// A POST from one of our own pages.
+/// A POST that may come from one of our own pages. Nothing may be done for it before its token has been asked about:
+/// [`Self::is_of_browser`] before a sign-in, [`Self::is_current`] afterwards.
 pub struct Form {
     pub visitor: Visitor,
     pub fields: Parameters,
+    token: FormToken,
 }
 
 impl Form {
+    /// Whether the page was shown in this browser, whoever was signed in there.
+    pub fn is_of_browser(&self) -> bool {
+        self.token != FormToken::Unknown
+    }
+
+    /// Whether the page was shown in this browser and in the session that it has now.
+    pub fn is_current(&self) -> bool {
+        self.token == FormToken::Current
+    }
+
     /// A field's text, empty where it is missing.
     pub fn text(&self, name: &str) -> Result<&str, PageError> {
         Ok(self.fields.one(name).map_err(|error| self.visitor.error(error))?.unwrap_or_default())
     }
+}
+
+/// The page for a form that was opened at an address of this server that is not its issuer, whose cookies it lacks.
+fn at_other_address(visitor: &Visitor, parts: &Parts) -> PageError {
+    let issuer = &visitor.app.config.issuer;
+    let text = format!("This server’s address is {}. Open the page there and send it again.", issuer.as_str());
+    let there = Way::new("Open it there", issuer.join(parts.uri.path()));
+    let error = visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
+    error.titled("This isn’t the server’s address").with_ways(vec![there])
 }
 
 impl FromRequest<App> for Form {
@@ -101,22 +137,26 @@ impl FromRequest<App> for Form {
     async fn from_request(request: Request, app: &App) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
-        let refused = |text: &'static str| visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
+        let refused = |text: &'static str| {
+            visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)).titled("The form wasn’t accepted")
+        };
         if !is_form(&parts.headers) {
             return Err(refused("The page sent something that is not a form."));
         }
-        if !is_own(&parts.headers, app) {
-            return Err(refused("The form came from another site. Open the page here and try again."));
+        match provenance(&parts.headers, app) {
+            Provenance::Own | Provenance::Unknown => {}
+            Provenance::OtherAddress => return Err(at_other_address(&visitor, &parts)),
+            Provenance::Foreign => {
+                return Err(refused("The form came from another site. Open the page here and try again."));
+            }
         }
         let body = body_of(app, Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
-        let fields = Parameters::parse_at_most(MOST_FIELDS, &body).map_err(|error| visitor.error(error))?;
+        let fields = Parameters::parse_at_most(MAX_FIELDS, &body).map_err(|error| visitor.error(error))?;
         fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
-        let token = fields.one("csrf").map_err(|error| visitor.error(error))?.unwrap_or_default();
-        if !visitor.browser.owns(app, visitor.session_id(), token) {
-            return Err(refused(
-                "This page was open too long, or another one signed you in or out. Go back, reload it and try again.",
-            ));
-        }
-        Ok(Self { visitor, fields })
+        let Some(token) = fields.one("csrf").map_err(|error| visitor.error(error))? else {
+            return Err(refused("The form was made by no page of ours. Open the page here and send it from there."));
+        };
+        let token = visitor.browser.judge(app, visitor.session_id(), token);
+        Ok(Self { visitor, fields, token })
     }
 }

@@ -1,4 +1,4 @@
-//! `/gate/verify/{gate}`: a proxy asks whether a request may pass (CONTRACT, "The gate"). Parses the question, asks
+//! `/gate/verify/{gate}`: a proxy asks whether a request may pass (docs/gate.md). Parses the question, asks
 //! [`crate::gate`], and answers in what the proxy understands. Only proxies named in the settings may ask; no answer says
 //! more to anybody else than that. Every answer is counted (`gate::tally`), and what was refused is found again by its
 //! request id.
@@ -32,7 +32,7 @@ use crate::keys::certificate::ClientCertificate;
 use crate::store::gate_record::Refused;
 
 /// Header fields of a question, names and values.
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// For an answer, all that it asks of the database included. A proxy waits longer (nginx: 60 seconds).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,7 +94,7 @@ fn unread(
         return Some(Refusal::new(Reason::UntrustedProxy, "Only proxies named in the settings may ask."));
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes > MOST_HEADER_BYTES {
+    if bytes > MAX_HEADER_BYTES {
         return Some(Refusal::new(Reason::TooLarge, "The headers are too long."));
     }
     certificate.as_ref().err().map(|text| Refusal::new(Reason::MalformedCredential, *text))

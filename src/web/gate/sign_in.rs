@@ -20,7 +20,7 @@ use crate::gate::app_address::{Back, encoded};
 use crate::gate::session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::web::error::PageError;
+use crate::web::error::{PageError, Way};
 use crate::web::extract::{InPath, Visitor, from_proxy, origin};
 use crate::web::pages::consent::signed_in;
 use crate::web::urls::{self, ENDPOINTS, GATE_SIGN_IN};
@@ -37,7 +37,10 @@ pub async fn show(
     let app = visitor.app.clone();
     let found = app.gate.for_browsers(&gate).await.map_err(|error| visitor.error(error))?;
     let (gate, api) = found.ok_or_else(|| visitor.error(no_gate()))?;
-    let wish = Wish::read(&api, query.as_deref()).map_err(|error| visitor.error(error))?;
+    let wish = Wish::read(&api, query.as_deref()).map_err(|(error, back)| {
+        let page = visitor.error(error).titled("This sign-in wasn’t begun by the app");
+        back.into_iter().fold(page, |page, back| page.with_ways(vec![Way::new("Open the app", back.address())]))
+    })?;
     let (Some(session), Some(_)) = (&visitor.session, signed_in(&visitor).await?) else {
         return Ok(Redirect::to(&urls::login_before(&wish.here(&gate, None))).into_response());
     };
@@ -45,7 +48,12 @@ pub async fn show(
         // RFC 9470 §5: a stronger sign-in is asked for once.
         if wish.asked_at.is_some_and(|asked_at| session.auth_time >= asked_at) {
             let text = "This page needs a stronger sign-in, with a passkey. Open it again to try once more.";
-            return Err(visitor.error(OAuthError::new(ErrorCode::UnmetAuthenticationRequirements, text)));
+            let ways = vec![
+                Way::new("Try again", wish.back.address()),
+                Way::new("Use another account", urls::switch_account(&wish.here(&gate, None))),
+            ];
+            let error = OAuthError::new(ErrorCode::UnmetAuthenticationRequirements, text);
+            return Err(visitor.error(error).with_ways(ways));
         }
         let here = wish.here(&gate, Some(session.read_at));
         return Ok(Redirect::to(&urls::login_before(&here)).into_response());
@@ -65,15 +73,22 @@ struct Wish {
 }
 
 impl Wish {
-    fn read(api: &Api, query: Option<&str>) -> Result<Self, OAuthError> {
-        let parameters = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    /// Beside the error, where the browser would go back to if that is the app's.
+    fn read(api: &Api, query: Option<&str>) -> Result<Self, (OAuthError, Option<Back>)> {
+        let alone = |error| (error, None);
+        let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(alone)?;
         let one = |name| parameters.one(name).map(Option::unwrap_or_default);
-        let back = Back::read(api, one("rd")?).ok_or_else(elsewhere)?;
-        let state = Some(one("state")?).filter(|state| session::is_state(state)).ok_or_else(|| {
-            OAuthError::new(ErrorCode::InvalidRequest, "This sign-in was not begun by the app. Open the app again.")
-        })?;
-        let (acr, asked_at) = (acr(one("acr_values")?)?, one("asked_at")?.parse().ok().map(Timestamp));
-        Ok(Self { back, state: state.to_owned(), acr, asked_at })
+        let back = Back::read(api, one("rd").map_err(alone)?).ok_or_else(|| alone(elsewhere()))?;
+        let read = || {
+            let state = Some(one("state")?).filter(|state| session::is_state(state)).ok_or_else(|| {
+                OAuthError::new(ErrorCode::InvalidRequest, "This sign-in was not begun by the app. Open the app again.")
+            })?;
+            Ok((state.to_owned(), acr(one("acr_values")?)?, one("asked_at")?.parse().ok().map(Timestamp)))
+        };
+        match read() {
+            Ok((state, acr, asked_at)) => Ok(Self { back, state, acr, asked_at }),
+            Err(error) => Err((error, Some(back))),
+        }
     }
 
     /// The same wish as a return path.
@@ -193,12 +208,27 @@ pub async fn begin(here: OnAppsHost) -> Result<Response, PageError> {
 pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
     let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
     let redeemed = here.app.gate.redeem((&here.gate, &here.api), &here.origin, state, ticket, &here.asker).await;
-    let admitted = redeemed.map_err(|error| here.error(error))?.ok_or_else(|| {
-        let text = "This sign-in took too long, was used before, or began in another browser. Open the app again.";
-        here.error(OAuthError::new(ErrorCode::InvalidRequest, text))
-    })?;
+    let Some(admitted) = redeemed.map_err(|error| here.error(error))? else { return begin_again(&here, state, ticket) };
     let cookie = here.cookie(&session::cookie_name(&here.gate, &here.origin), &admitted.pass, admitted.seconds);
     Ok(with_cookies(Redirect::to(&admitted.to), [cookie]))
+}
+
+/// The way on for a ticket that is spent or too old: the app once more, at the page that the ticket was for. The gate lets in
+/// a browser that has its cookie by then, and sends any other one through a new sign-in. Without the state's cookie that
+/// would go round for ever.
+fn begin_again(here: &OnAppsHost, state: &str, ticket: &str) -> Result<Response, PageError> {
+    let target = here.app.gate.target_of((&here.gate, &here.api), &here.origin, state, ticket);
+    if let Some(target) = target {
+        return Ok(Redirect::to(&format!("{}{target}", here.origin.as_str())).into_response());
+    }
+    let error = |text: &'static str| here.error(OAuthError::new(ErrorCode::InvalidRequest, text));
+    let page = if state.is_empty() {
+        error("The sign-in began in another browser, or this one blocks cookies. Allow cookies for this site, then open the app again.")
+            .titled("This browser sent no cookie")
+    } else {
+        error("It took too long, or began in another browser. Open the app again.").titled("This sign-in is over")
+    };
+    Err(page.with_way(Way::new("Open the app", "/")))
 }
 
 /// `/.signet/sign-out` on the app's host: the cookie goes, and the sign-out page asks about the rest.

@@ -1,64 +1,127 @@
-//! The authorization endpoint over HTTP: a GET is decided, a POST becomes a GET, and a page that is done comes back to
+//! The authorization endpoint over HTTP: a request is decided, by GET or by POST, and a page that is done comes back to
 //! `/oauth2/authorize/{id}`. Next door: `protocol::authorize`, which decides.
 
 use axum::extract::{RawQuery, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::domain::ids::InteractionId;
+use crate::domain::ids::{ClientId, InteractionId};
 use crate::domain::interaction::ResponseMode;
-use crate::protocol::authorize::{Browser, Outcome, Refused, Reply, Step};
-use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::authorize::{Browser, Found, Outcome, Refused as NotIssued, Reply, Step};
+use crate::protocol::error::ErrorCode;
 use crate::protocol::parameters::Parameters;
-use crate::web::error::{PageError, log_returned, render};
+use crate::web::error::{PageError, render};
 use crate::web::extract::{InPath, Visitor, form};
+use crate::web::origin::is_own;
 use crate::web::pages::views::FormPostPage;
+use crate::web::pages::{CARRIED_APP, find, gone, refused_request, too_late};
+use crate::web::refused::Refused;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-/// What a query may have, so that with the rest of the header block it is read (`web::limits`).
-const MOST_QUERY_BYTES: usize = 12 * 1024;
+/// The longest query that a redirect of ours has: proxies hold a response's headers in buffers.
+const MAX_QUERY_BYTES: usize = 12 * 1024;
+/// The field that marks the form of [`sent_again`].
+pub const SENT_AGAIN: &str = "sent_again";
 
 pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    decide(visitor, &parameters).await
+}
+
+async fn decide(visitor: Visitor, parameters: &Parameters) -> Result<Response, PageError> {
+    let named = parameters.one("client_id").ok().flatten().and_then(|id| ClientId::parse(id).ok());
+    if let Some(id) = &named {
+        visitor.named.set(id);
+    }
     let browser = Browser {
         digest: visitor.browser.digest(&visitor.app),
         session: visitor.session.as_ref(),
-        address: &visitor.origin.address,
+        origin: &visitor.origin,
     };
-    let outcome = visitor.app.provider.authorize(&parameters, browser).await;
-    answer(&visitor, outcome)
+    match Box::pin(visitor.app.provider.authorize(parameters, browser)).await {
+        Err(NotIssued::Shown(error)) => {
+            let is_invalid = error.code.status() == 400 && error.code != ErrorCode::UnauthorizedClient;
+            let page = about_the_app(&visitor, named.as_ref(), visitor.error(error)).await;
+            Err(if is_invalid { page.titled("The app’s request isn’t valid") } else { page })
+        }
+        outcome => answer(&visitor, outcome).await,
+    }
 }
 
-/// A POST from another site comes without the session's cookie (SameSite=Lax): the browser is sent to ask again by GET.
+/// The page for a request that cannot be answered at the app's address, with a way back to the app where it is known.
+pub async fn about_the_app(visitor: &Visitor, named: Option<&ClientId>, page: PageError) -> PageError {
+    let Some(id) = named else { return page };
+    match visitor.app.provider.client(id).await {
+        Ok(Some(client)) => page.about(&client),
+        Ok(None) | Err(_) => page,
+    }
+}
+
+/// A POST from another site comes without the browser's cookies (SameSite=Lax). What fits an address is asked again by GET,
+/// which brings them and needs no script; the rest is sent again by a page.
 pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageError> {
+    let is_own = is_own(request.headers(), &visitor.app);
     let parameters = form(&visitor.app, request).await.map_err(|error| visitor.error(error))?;
-    asked_again(&visitor, urls::ENDPOINTS.authorization, &parameters)
-}
-
-/// The redirect to the same request by GET.
-pub fn asked_again(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Result<Response, PageError> {
-    let encoded = parameters.encoded();
-    if encoded.len() > MOST_QUERY_BYTES {
-        return Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, "The app's request is too large.")));
+    if is_own || parameters.has(SENT_AGAIN) {
+        return decide(visitor, &parameters).await;
+    }
+    let (endpoint, encoded) = (urls::ENDPOINTS.authorization, parameters.encoded());
+    if encoded.len() > MAX_QUERY_BYTES {
+        return Ok(sent_again(&visitor, endpoint, &parameters));
     }
     Ok(Redirect::to(&format!("{endpoint}?{encoded}")).into_response())
 }
 
-pub async fn resume(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
-    let waiting = super::super::pages::waiting(&visitor, &id).await?;
-    let outcome = visitor.app.provider.resume(&waiting, visitor.session.as_ref()).await;
-    answer(&visitor, outcome)
+/// A page that sends the fields of another site's form again, as a form of ours and so with the browser's cookies. They are
+/// marked: a browser that does not say where a form comes from sends them again once.
+pub fn sent_again(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Response {
+    let parameters = parameters.with(SENT_AGAIN, "1");
+    render(&FormPostPage {
+        chrome: Chrome::of(&visitor.app),
+        heading: "One moment",
+        action: endpoint.to_owned(),
+        fields: parameters.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    })
+}
+
+pub async fn resume(
+    visitor: Visitor,
+    InPath(id): InPath<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
+    let carried = query.one(CARRIED_APP).map_err(|error| visitor.error(error))?.unwrap_or_default();
+    let session = visitor.session.as_ref();
+    match find(&visitor, &id, carried).await? {
+        None => gone(&visitor).await,
+        Some(Found::Waiting(waiting)) => match visitor.app.provider.resume(&waiting, session, &visitor.origin).await {
+            Err(NotIssued::Shown(error)) => {
+                let page = refused_request(&visitor, error);
+                Err(about_the_app(&visitor, Some(&waiting.request.client), page).await)
+            }
+            outcome => answer(&visitor, outcome).await,
+        },
+        Some(Found::Over(over)) => {
+            let before = visitor.app.provider.repeat(&over, session).await.map_err(|error| visitor.error(error))?;
+            match before {
+                Some(reply) => Ok(send(&visitor, reply)),
+                None => too_late(&visitor, &over).await,
+            }
+        }
+    }
 }
 
 /// Renders whatever was decided.
-pub fn answer(visitor: &Visitor, outcome: Result<Outcome, Refused>) -> Result<Response, PageError> {
+pub async fn answer(visitor: &Visitor, outcome: Result<Outcome, NotIssued>) -> Result<Response, PageError> {
     match outcome {
         Ok(Outcome::Reply(reply)) => Ok(send(visitor, reply)),
         Ok(Outcome::Ask(step, id)) => Ok(Redirect::to(&page(&step, id)).into_response()),
-        Err(Refused::Shown(error)) => Err(visitor.error(error)),
-        Err(Refused::Returned(to, error)) => {
-            log_returned(&error);
-            Ok(send(visitor, Reply::error(&visitor.app.provider.issuer, &to, &error)))
+        Ok(Outcome::Over(over)) => too_late(visitor, &over).await,
+        Err(NotIssued::Shown(error)) => Err(visitor.error(error)),
+        Err(NotIssued::Returned(to, error)) => {
+            let mut response = send(visitor, Reply::error(&visitor.app.provider.issuer, &to, &error));
+            response.extensions_mut().insert(Refused { error, returned: true });
+            Ok(response)
         }
     }
 }
@@ -69,6 +132,7 @@ fn page(step: &Step, id: InteractionId) -> String {
         Step::SignUp => urls::sign_up(id),
         Step::SelectAccount => urls::select_account(id),
         Step::Consent => urls::consent(id),
+        Step::NotAdmitted => urls::not_admitted(id),
         // Both have been answered before a page is chosen.
         Step::Issue(()) | Step::Refuse(_) => urls::resume(id),
     }
@@ -81,7 +145,8 @@ fn send(visitor: &Visitor, reply: Reply) -> Response {
     }
     render(&FormPostPage {
         chrome: Chrome::of(&visitor.app),
+        heading: "Going back to the app",
         action: reply.redirect_uri,
-        fields: reply.parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        fields: reply.parameters.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
     })
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::client::Client;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::identity::throttle::{self, Requester};
 use crate::manage::registration::{self, Refused};
@@ -21,6 +22,7 @@ use crate::protocol::parameters::Parameters;
 use crate::protocol::registration::Wanted;
 use crate::web::error::{ApiError, Challenge};
 use crate::web::extract::{InPath, authorization, body, is_json, origin};
+use crate::web::refused::NamedClient;
 
 pub async fn register(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
@@ -40,11 +42,11 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
         Some(access) => count(&app, Requester::Token(access)).await?,
         None => count(&app, Requester::Address(&origin.address)).await?,
     }
-    let Wanted { meta, statement } = app.provider.read_registration(policy, &body, None).await?;
+    let Wanted { meta, scopes, statement } = app.provider.read_registration(policy, &body, None).await?;
     let made = registration::register(&app.manager(), origin, meta, access, policy).await;
     match made.map_err(OAuthError::from)? {
         Ok((client, token)) => {
-            let told = app.provider.registration_told(&client, &token, statement);
+            let told = app.provider.registration_told(&client, &token, scopes.as_ref(), statement).await?;
             Ok((StatusCode::CREATED, Json(told)).into_response())
         }
         Err(Refused::Token) => Err(spent()),
@@ -57,7 +59,7 @@ pub async fn register(State(app): State<App>, request: Request) -> Result<Respon
 
 pub async fn show(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
     let (client, token) = managed(&app, &id, &request.into_parts().0).await?;
-    Ok(Json(app.provider.registration_told(&client, &token, None)).into_response())
+    Ok(Json(app.provider.registration_told(&client, &token, None, None).await?).into_response())
 }
 
 pub async fn replace(
@@ -79,7 +81,8 @@ pub async fn replace(
         Refused::Policy(error) => error.into(),
         Refused::Token | Refused::Full => gone(),
     })?;
-    Ok(Json(app.provider.registration_told(&client, &token, wanted.statement)).into_response())
+    let told = app.provider.registration_told(&client, &token, wanted.scopes.as_ref(), wanted.statement).await?;
+    Ok(Json(told).into_response())
 }
 
 pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
@@ -114,13 +117,16 @@ fn repeats(app: &App, client: &Client, body: &[u8]) -> Result<(), ApiError> {
     }
     let Some(secret) = said.get("client_secret").filter(|secret| !secret.is_null()) else { return Ok(()) };
     let kept = client.secret.as_ref().zip(secret.as_str());
-    let same = kept.is_some_and(|(kept, secret)| app.provider.master.verify_client_secret(kept, secret));
+    let same = kept.is_some_and(|(kept, secret)| app.provider.master.verify_client_secret(Some(kept), secret));
     same.then_some(()).ok_or_else(|| invalid("client_secret: is another than was issued."))
 }
 
 async fn managed(app: &App, id: &str, parts: &Parts) -> Result<(Arc<Client>, Secret), ApiError> {
     if app.config.registration == Registration::Off {
         return Err(off());
+    }
+    if let (Some(named), Ok(id)) = (parts.extensions.get::<NamedClient>(), ClientId::parse(id)) {
+        named.set(&id);
     }
     let token = token(parts)?;
     let client = app.provider.managed_client(id, token.as_ref().map(Secret::expose)).await;

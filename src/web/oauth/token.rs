@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::domain::client::Client;
 use crate::identity::throttle::{self, Requester};
-use crate::protocol::client_auth::Presented;
+use crate::protocol::client_auth::{ClientAuthError, Presented, named_client};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::introspection;
 use crate::protocol::token::Asking;
@@ -20,7 +20,14 @@ use crate::web::extract::Asked;
 use crate::web::urls::DEVICE;
 
 pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let client = authenticated(&app, &asked).await?;
+    let client = match authenticate(&app, &asked).await {
+        Ok(client) => client,
+        Err(ClientAuthError::WrongMethod { client, error }) => {
+            let refused = app.provider.refuse_wrong_method(&client, &asked.parameters, error).await;
+            return Err(with_challenge(&asked, refused));
+        }
+        Err(ClientAuthError::Failed(error)) => return Err(with_challenge(&asked, error)),
+    };
     let asking = Asking {
         client: &client,
         parameters: &asked.parameters,
@@ -90,16 +97,20 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     })
 }
 
+async fn authenticate(app: &App, asked: &Asked) -> Result<Arc<Client>, ClientAuthError> {
+    if let Some(client) = named_client(asked.authorization.as_deref(), &asked.parameters) {
+        asked.named.set(&client);
+    }
+    let presented = Presented::parse(asked.authorization.as_deref(), &asked.parameters)?;
+    app.provider.authenticate_client(presented, asked.certificate.as_ref(), &asked.origin.address).await
+}
+
 async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {
-    let challenge = if asked.authorization.is_some() { Challenge::Basic } else { Challenge::None };
-    let judged = match Presented::parse(asked.authorization.as_deref(), &asked.parameters) {
-        Ok(presented) => {
-            app.provider.authenticate_client(presented, asked.certificate.as_ref(), &asked.origin.address).await
-        }
-        Err(error) => Err(error),
-    };
-    judged.map_err(|error| {
-        let challenge = if error.code == ErrorCode::InvalidClient { challenge } else { Challenge::None };
-        ApiError::new(error, challenge)
-    })
+    authenticate(app, asked).await.map_err(|error| with_challenge(asked, error.into()))
+}
+
+/// RFC 6749 §5.2: challenges a client that tried the Authorization header.
+fn with_challenge(asked: &Asked, error: OAuthError) -> ApiError {
+    let is_challenged = error.code == ErrorCode::InvalidClient && asked.authorization.is_some();
+    ApiError::new(error, if is_challenged { Challenge::Basic } else { Challenge::None })
 }

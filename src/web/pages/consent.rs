@@ -3,14 +3,16 @@
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
-use super::{asking, person, waiting};
+use super::{CARRIED_APP, CHANGED, SHOWN_AGAIN, asking, carried_app, person, resumed, waiting, waiting_client};
 use crate::domain::api::{Api, ApiId};
+use crate::domain::client::place;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::EventId;
-use crate::domain::interaction::Progress;
+use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::permissions::Permissions;
 use crate::domain::user::User;
 use crate::domain::version::Versioned;
+use crate::protocol::authorize::changed;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::authorizations::{self, Lock};
 use crate::store::{consents, events, interactions, people, versions};
@@ -22,31 +24,41 @@ use crate::web::view::Chrome;
 use crate::web::view::visible;
 
 pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
-    let waiting = waiting(&visitor, &id).await?;
-    let Some(user) = signed_in(&visitor).await? else {
-        return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
-    };
-    let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
+    match waiting(&visitor, &id, "").await? {
+        Ok(waiting) => page(&visitor, &waiting, None).await,
+        Err(goes_on) => Ok(goes_on),
+    }
+}
+
+async fn page(visitor: &Visitor, waiting: &Interaction, notice: Option<&'static str>) -> Result<Response, PageError> {
+    let Some(user) = signed_in(visitor).await? else { return Ok(resumed(waiting.id)) };
+    let client = waiting_client(visitor, waiting).await?;
     let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
-    let host = url::Url::parse(&waiting.request.reply_to.redirect_uri).ok();
     Ok(render(&ConsentPage {
         chrome: Chrome::of(&visitor.app),
+        notice,
         csrf: visitor.form_token(),
+        carried_app: carried_app(visitor, &client),
         action: urls::consent(waiting.id),
-        app: asking(&client, &waiting),
+        app: asking(&client, waiting),
         person: person(&user),
         scopes: lines(&waiting.request.to_be_allowed(), &user, &apis),
         switch_account: urls::select_account(waiting.id),
-        redirect_host: host
-            .and_then(|url| url.host_str().map(ToOwned::to_owned))
-            .unwrap_or_else(|| visible(client.shown_name())),
+        redirect_host: place(&waiting.request.reply_to.redirect_uri).unwrap_or_else(|| visible(client.shown_name())),
     }))
 }
 
 pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
-    let waiting = waiting(visitor, &id).await?;
-    let Some(session) = &visitor.session else { return Ok(Redirect::to(&urls::resume(waiting.id)).into_response()) };
+    let waiting = match waiting(visitor, &id, form.text(CARRIED_APP)?).await? {
+        Ok(waiting) => waiting,
+        // Decided before: a second click leads where the first one led.
+        Err(goes_on) => return Ok(goes_on),
+    };
+    let Some(session) = &visitor.session else { return Ok(resumed(waiting.id)) };
+    if !form.is_current() {
+        return page(visitor, &waiting, Some(SHOWN_AGAIN)).await;
+    }
     let (user, client) = (session.user, waiting.request.client.clone());
     let event = |kind, detail: String| Event {
         id: EventId(visitor.app.env().uuid()),
@@ -60,9 +72,9 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     };
     match form.text("decision")? {
         "allow" => {
-            let asking = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
-            let remember =
-                asking.is_identified_by(&waiting.request.reply_to.redirect_uri, waiting.request.response_type);
+            let asking = waiting_client(visitor, &waiting).await?;
+            let reply_to = &waiting.request.reply_to;
+            let identified = asking.identified_by(&reply_to.redirect_uri, waiting.request.response_type);
             let permissions = waiting.request.to_be_allowed();
             let (event, client) = (event(EventKind::ConsentGiven, permissions.to_string()), client.clone());
             let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
@@ -71,29 +83,36 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
                 Box::pin(async move {
                     // A sign-out, a reset or an adoption from now on waits, and then finds this consent.
                     let of_user = [Versioned::User(user)];
-                    let session = Some((session, tx.now()));
+                    let session = Some((session, tx.database_now()));
                     if authorizations::versions(tx.conn(), &of_user, session, Lock::Shared).await?.is_none() {
-                        return Ok(());
+                        return Ok(true);
                     }
                     // What was asked for by a client that has been deleted is not allowed to its namesake.
                     versions::lock_client(tx, &client).await?;
                     if !authorizations::is_request_current(tx.conn(), &request).await? {
-                        return Ok(());
+                        return Ok(false);
                     }
-                    consents::give(tx, user, &client, &permissions, remember).await?;
-                    interactions::record(tx, id, &progress).await?;
-                    events::insert(tx, &event).await
+                    // Nor what was refused by the first of two clicks.
+                    if !interactions::record(tx, id, &progress).await? {
+                        return Ok(true);
+                    }
+                    consents::give(tx, user, &client, (&permissions, &request.versions), &identified).await?;
+                    events::insert(tx, &event).await.map(|()| true)
                 })
             });
-            write.await.map_err(|error| visitor.error(error))?;
-            Ok(Redirect::to(&urls::resume(waiting.id)).into_response())
+            let is_current = write.await.map_err(|error| visitor.error(error))?;
+            if is_current {
+                Ok(resumed(waiting.id))
+            } else {
+                Err(visitor.error(changed()).titled(CHANGED).about(&asking))
+            }
         }
         "deny" => {
             let event = event(EventKind::ConsentDenied, waiting.request.permissions.to_string());
             let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
             write.await.map_err(|error| visitor.error(error))?;
             let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
-            answer(visitor, visitor.app.provider.refuse(&waiting, denied).await)
+            answer(visitor, visitor.app.provider.refuse(&waiting, Some(session), denied).await).await
         }
         _ => Ok(Redirect::to(&urls::consent(waiting.id)).into_response()),
     }
@@ -105,18 +124,27 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
     Ok(user.filter(|user| !user.disabled))
 }
 
-/// A line for each scope, with its API where it is of one.
+/// A line for each scope, with its API where it is of one, and one for access to each API that has no scopes.
 pub(super) fn lines(permissions: &Permissions, user: &User, apis: &[Api]) -> Vec<ScopeLine> {
-    let general = permissions.general.iter().map(|scope| line(scope, user));
-    let of_apis = permissions.apis.iter().flat_map(|(id, scopes)| {
-        scopes.iter().map(move |scope| ScopeLine {
+    let mut lines: Vec<ScopeLine> = permissions.general.iter().map(|scope| line(scope, user)).collect();
+    for (id, scopes) in permissions.apis.iter() {
+        let name = visible(api_name(id, apis));
+        if scopes.is_empty() {
+            let (scope, title) = (id.as_str().to_owned(), access_to(&name));
+            lines.push(ScopeLine { scope, icon: "note", title, detail: format!("It may access {name} for you.") });
+        }
+        lines.extend(scopes.iter().map(|scope| ScopeLine {
             scope: scope.to_owned(),
             icon: "note",
             title: scope.to_owned(),
-            detail: format!("In {}", visible(api_name(id, apis))),
-        })
-    });
-    general.chain(of_apis).collect()
+            detail: format!("In {name}"),
+        }));
+    }
+    lines
+}
+
+fn access_to(name: &str) -> String {
+    format!("Access {name}")
 }
 
 fn line(scope: &str, user: &User) -> ScopeLine {
@@ -140,11 +168,13 @@ fn api_name<'a>(id: &'a ApiId, apis: &'a [Api]) -> &'a str {
 
 /// What permissions let an app do, as a list; an API's own scopes have only their names.
 pub fn in_words(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
-    let of_apis = permissions
-        .apis
-        .iter()
-        .flat_map(|(id, scopes)| scopes.iter().map(move |scope| format!("{scope} in {}", visible(api_name(id, apis)))));
-    permissions.general.iter().map(scope_in_words).chain(of_apis).collect()
+    let mut words: Vec<String> = permissions.general.iter().map(scope_in_words).collect();
+    for (id, scopes) in permissions.apis.iter() {
+        let name = visible(api_name(id, apis));
+        words.extend(scopes.is_empty().then(|| access_to(&name)));
+        words.extend(scopes.iter().map(|scope| format!("{scope} in {name}")));
+    }
+    words
 }
 
 fn scope_in_words(scope: &str) -> String {

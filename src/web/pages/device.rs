@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
 use super::consent::{lines, signed_in};
+use super::not_admitted::{self, Ways};
 use super::views::{DeviceConfirmPage, DeviceDonePage, DevicePage};
-use super::{card, person};
+use super::{SHOWN_AGAIN, card, login, person};
 use crate::domain::device::UserCode;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{EventId, UserId};
@@ -20,12 +21,13 @@ use crate::domain::secret::Digest;
 use crate::domain::user::User;
 use crate::identity::throttle::{self, CodeAttempt};
 use crate::keys::seal;
+use crate::protocol::client_access::AccessPoint;
 use crate::protocol::device::{Answered, Waiting};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::store::events;
 use crate::web::device::in_words;
-use crate::web::error::{PageError, render};
+use crate::web::error::{PageError, Way, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::flash::Flash;
 use crate::web::urls;
@@ -63,6 +65,11 @@ pub async fn ask(
 pub async fn typed(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let typed = form.text("user_code")?;
+    if !form.is_of_browser() {
+        let error = login::unsent(&form).1;
+        let page = page(visitor, shown(typed), Some(format!("{} {}", error.lead, error.text)));
+        return Ok((StatusCode::BAD_REQUEST, render(&page)).into_response());
+    }
     let store = visitor.app.store();
     let attempt = CodeAttempt {
         browser: visitor.browser.name(),
@@ -105,31 +112,73 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
 pub async fn confirm(visitor: Visitor, InPath(ticket): InPath<String>) -> Result<Response, PageError> {
     let opened = opened(&visitor, &ticket).await?;
     let Some(user) = signed_in(&visitor).await? else { return Ok(to_sign_in(&ticket)) };
-    let Some((code, waiting)) = opened else { return Ok(too_late(&visitor)) };
-    Ok(render(&question(&visitor, &ticket, &code, &waiting, &user).await?))
+    let (code, waiting) = match opened {
+        Opened::Waiting(code, waiting) => (code, waiting),
+        Opened::Over(code) => return over(&visitor, &code).await,
+    };
+    let is_open = visitor.app.provider.is_client_open_to(&waiting.client, user.id).await;
+    if !is_open.map_err(|error| visitor.error(error))? {
+        let (provider, client) = (&visitor.app.provider, &waiting.client.id);
+        let at = AccessPoint::DeviceApproval;
+        let recorded = provider.record_access_refused(user.id, client, at, &visitor.origin).await;
+        recorded.map_err(|error| visitor.error(error))?;
+        return Ok(not_admitted(&visitor, &ticket, &waiting, &user));
+    }
+    Ok(render(&question(&visitor, &ticket, &code, &waiting, &user, None).await?))
+}
+
+/// The device is not connected to this account; another one may connect it.
+fn not_admitted(visitor: &Visitor, ticket: &str, waiting: &Waiting, user: &User) -> Response {
+    let here = urls::device(ticket);
+    let ways = Ways { switch: urls::login_before(&here), leave: here };
+    not_admitted::page(visitor, card(&waiting.client), user, ways)
 }
 
 /// The answer.
 pub async fn decide(InPath(ticket): InPath<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let opened = opened(visitor, &ticket).await?;
-    let (Some(session), Some(_)) = (&visitor.session, signed_in(visitor).await?) else {
+    let (Some(session), Some(user)) = (&visitor.session, signed_in(visitor).await?) else {
         return Ok(to_sign_in(&ticket));
     };
+    let (code, waiting) = match opened {
+        Opened::Waiting(code, waiting) => (code, waiting),
+        // Decided before: a second click leads where the first one led.
+        Opened::Over(code) => return over(visitor, &code).await,
+    };
+    if !form.is_current() {
+        return Ok(render(&question(visitor, &ticket, &code, &waiting, &user, Some(SHOWN_AGAIN)).await?));
+    }
     let allow = match form.text("decision")? {
         "allow" => true,
         "deny" => false,
         _ => return Ok(Redirect::to(&urls::device(&ticket)).into_response()),
     };
-    let Some((_, waiting)) = opened else { return Ok(too_late(visitor)) };
     let answered = visitor.app.provider.answer_device(&waiting, session, allow, visitor.origin.clone()).await;
-    let said = match answered.map_err(|error| visitor.error(error))? {
-        Answered::Done if allow => Flash::ok("The device is connected."),
-        Answered::Done => Flash::bad("The device is not connected."),
-        Answered::TooLate => return Ok(too_late(visitor)),
-        Answered::SignedOut => return Ok(to_sign_in(&ticket)),
+    match answered.map_err(|error| visitor.error(error))? {
+        Answered::Done => Ok(decided(visitor, allow)),
+        Answered::TooLate => over(visitor, &code).await,
+        Answered::SignedOut => Ok(to_sign_in(&ticket)),
+        Answered::NotAdmitted => Ok(not_admitted(visitor, &ticket, &waiting, &user)),
+    }
+}
+
+/// On to the page that says what was decided.
+fn decided(visitor: &Visitor, allowed: bool) -> Response {
+    let said = if allowed { Flash::ok("The device is connected.") } else { Flash::bad("The device is not connected.") };
+    said.then(&visitor.app, &visitor.browser, urls::DEVICE)
+}
+
+/// What became of a device whose code was typed in this browser and that waits no more: what was decided in this session, again.
+async fn over(visitor: &Visitor, code: &UserCode) -> Result<Response, PageError> {
+    let decided_before = match &visitor.session {
+        Some(session) => visitor.app.provider.decided_device(code, session.id).await,
+        None => Ok(None),
     };
-    Ok(said.then(&visitor.app, &visitor.browser, urls::DEVICE))
+    Ok(match decided_before.map_err(|error| visitor.error(error))? {
+        Some(allowed) => decided(visitor, allowed),
+        None => too_late(visitor),
+    })
 }
 
 fn to_sign_in(ticket: &str) -> Response {
@@ -161,17 +210,28 @@ async fn waiting(visitor: &Visitor, typed: &str) -> Result<Option<(UserCode, Wai
     Ok(found.map(|waiting| (code, waiting)))
 }
 
-/// What waits under the code that was typed in this browser; nothing where it waits no more.
-async fn opened(visitor: &Visitor, sealed: &str) -> Result<Option<(UserCode, Waiting)>, PageError> {
+/// What is under a code that was typed in this browser.
+enum Opened {
+    Waiting(UserCode, Box<Waiting>),
+    Over(UserCode),
+}
+
+async fn opened(visitor: &Visitor, sealed: &str) -> Result<Opened, PageError> {
     let ticket = seal::open(&visitor.app.provider.master, USAGE, sealed).ok();
     let ticket = ticket.and_then(|plain| serde_json::from_slice::<Ticket>(&plain).ok());
     let ours = ticket.filter(|ticket| ticket.browser == visitor.browser.digest(&visitor.app));
     let Some(ticket) = ours else {
         let text = "There is no such question. Type the code that the device shows.";
-        return Err(visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)));
+        let error = visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
+        let ways = vec![Way::new("Type a code", urls::DEVICE)];
+        return Err(error.titled("This question isn’t for this browser").with_ways(ways));
     };
     // Whether it has expired the row of the request says, by the database's clock.
-    waiting(visitor, &ticket.user_code).await
+    if let Some((code, waiting)) = waiting(visitor, &ticket.user_code).await? {
+        return Ok(Opened::Waiting(code, Box::new(waiting)));
+    }
+    let broken = || visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here."));
+    UserCode::parse(&ticket.user_code).map(Opened::Over).ok_or_else(broken)
 }
 
 async fn question(
@@ -180,11 +240,13 @@ async fn question(
     code: &UserCode,
     waiting: &Waiting,
     user: &User,
+    notice: Option<&'static str>,
 ) -> Result<DeviceConfirmPage, PageError> {
     let apis = visitor.app.store().authority().apis(visitor.app.store()).await.map_err(|error| visitor.error(error))?;
     let request = &waiting.request;
     Ok(DeviceConfirmPage {
         chrome: Chrome::of(&visitor.app),
+        notice,
         csrf: visitor.form_token(),
         action: urls::device(ticket),
         app: card(&waiting.client),
@@ -194,7 +256,7 @@ async fn question(
         address: request.address.clone(),
         asked: When::new(request.issued_at.date()),
         scopes: lines(&request.permissions, user, &apis),
-        switch_account: urls::login_before(&urls::device(ticket)),
+        switch_account: urls::switch_account(&urls::device(ticket)),
     })
 }
 

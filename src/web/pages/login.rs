@@ -1,6 +1,9 @@
-//! Signing in with a password, for an app's request (`/login/{id}`) or for oneself (`/login`).
+//! Signing in with a password, for an app's request (`/login/{id}`) or for oneself (`/login`). Whoever comes too late for the
+//! request signs in all the same, and is shown the way back to the app.
 //!
 //! Next door: [`super::passkey`], which signs in from the same page.
+
+use std::sync::Arc;
 
 use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
@@ -8,12 +11,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in as signed_in_here;
 use super::views::{LoginError, LoginPage};
-use super::{asking, record, waiting};
+use super::{CARRIED_APP, SignInFor, asking, card, find, gone, resumed, waiting_client};
 use crate::config::SignUp;
-use crate::domain::interaction::{Interaction, Progress};
-use crate::domain::secret::Secret;
+use crate::domain::client::Client;
+use crate::domain::interaction::Interaction;
+use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::User;
 use crate::identity::login::{self, Refused};
+use crate::protocol::authorize::Found;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::store::passkeys;
@@ -22,64 +27,110 @@ use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::oauth::authorize::answer;
 use crate::web::sign_in::{self, Proof};
 use crate::web::urls;
-use crate::web::view::Chrome;
+use crate::web::view::{AppCard, Chrome, visible};
+
+const TOO_LATE: &str =
+    "The app’s request took too long, or was answered in another tab. Sign in, then go back to the app.";
 
 pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
-    let waiting = waiting(&visitor, &id).await?;
-    Ok(render(&page(&visitor, Some(&waiting), "").await?))
+    let target = match asked_for(&visitor, &id).await? {
+        Ok(target) => target,
+        Err(goes_on) => return Ok(goes_on),
+    };
+    Ok(render(&page(&visitor, &target, "").await?))
+}
+
+/// What a page of an interaction asks somebody to sign in for; where it asks for no sign-in any more, such as after one in
+/// another tab, the way on.
+pub(super) async fn asked_for(visitor: &Visitor, id: &str) -> Result<Result<SignInFor, Response>, PageError> {
+    let found = find(visitor, id, "").await?;
+    let (id, asks) = match &found {
+        None if signed_in_here(visitor).await?.is_some() => return Ok(Err(gone(visitor).await?)),
+        None => return Ok(Ok(SignInFor::Oneself)),
+        Some(Found::Waiting(waiting)) => {
+            let asks = visitor.app.provider.asks_for_sign_in(waiting, visitor.session.as_ref()).await;
+            (waiting.id, asks.map_err(|error| visitor.error(error))?)
+        }
+        Some(Found::Over(over)) => (over.id, signed_in_here(visitor).await?.is_none()),
+    };
+    Ok(if asks { Ok(found.into()) } else { Err(resumed(id)) })
 }
 
 pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
-    let mut page = page(&visitor, None, "").await?;
+    let mut page = page(&visitor, &SignInFor::Oneself, "").await?;
     page.lead_on_to(local(query.one("next").ok().flatten().unwrap_or_default()));
+    if query.one("another").ok().flatten().is_some() {
+        page.ask_another();
+    }
     Ok(render(&page))
 }
 
 pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
-    let waiting = waiting(&form.visitor, &id).await?;
+    let target: SignInFor = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
     if form.text("decision")? == "deny" {
-        return cancelled(&form, &waiting).await;
+        return cancelled(&form, &target).await;
     }
-    match check(&form).await? {
-        Ok(user) => signed_in(&form, Some(&waiting), &user, Proof::Password).await,
-        Err(error) => again(&form, Some(&waiting), error).await,
-    }
+    submit(&form, &target).await
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
-    match check(&form).await? {
-        Ok(user) => signed_in(&form, None, &user, Proof::Password).await,
-        Err(error) => again(&form, None, error).await,
+    submit(&form, &SignInFor::Oneself).await
+}
+
+async fn submit(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+    if !form.is_of_browser() {
+        return again(form, target, unsent(form)).await;
+    }
+    match check(form).await? {
+        Ok(user) => signed_in(form, target, &user, Proof::Password).await,
+        Err(error) => again(form, target, error).await,
     }
 }
 
-/// The way back to the app without signing in.
-pub(super) async fn cancelled(form: &Form, waiting: &Interaction) -> Result<Response, PageError> {
-    let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
-    let outcome = form.visitor.app.provider.refuse(waiting, denied).await;
-    answer(&form.visitor, outcome)
+/// Why a form that is of no page of this browser was not looked at.
+pub(super) fn unsent(form: &Form) -> (StatusCode, LoginError) {
+    let visitor = &form.visitor;
+    let host = visitor.app.config.issuer.host();
+    let error = if visitor.browser.is_new { LoginError::no_cookie(&host) } else { LoginError::stale() };
+    (StatusCode::BAD_REQUEST, error)
 }
 
-/// Begins the session and goes on: back to the app's request where one waits, in a browser that knows `user` from now on.
+/// The way back to the app without signing in.
+pub(super) async fn cancelled(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+    let visitor = &form.visitor;
+    match target {
+        SignInFor::App(waiting) if form.is_of_browser() => {
+            let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
+            let outcome = visitor.app.provider.refuse(waiting, visitor.session.as_ref(), denied).await;
+            answer(visitor, outcome).await
+        }
+        SignInFor::App(waiting) => Ok(resumed(waiting.id)),
+        SignInFor::TooLate(over) => Ok(resumed(over.id)),
+        SignInFor::Oneself => Ok(Redirect::to("/").into_response()),
+    }
+}
+
+/// Begins the session and goes on: back to the app's request where there is one, in a browser that knows `user` from now on.
 pub(super) async fn signed_in(
     form: &Form,
-    waiting: Option<&Interaction>,
+    target: &SignInFor,
     user: &User,
     proof: Proof,
 ) -> Result<Response, PageError> {
     let visitor = &form.visitor;
-    let to = match waiting {
-        Some(waiting) => {
-            // Like the session's `auth_time`, by the database's clock.
-            let now = visitor.app.store().database_time().await.map_err(|error| visitor.error(error))?;
-            let progress = Progress { signed_in_at: Some(now), ..waiting.progress.clone() };
-            record(visitor, waiting, progress).await?;
-            urls::resume(waiting.id)
+    let remember = form.text("remember")? == "1";
+    let to = if let Some(id) = target.interaction() {
+        sign_in::begin_for(visitor, user, proof, remember, id).await?;
+        match (target, form.text(CARRIED_APP)?) {
+            (SignInFor::TooLate(_), carried) if !carried.is_empty() => urls::resume_carrying(id, carried),
+            _ => urls::resume(id),
         }
-        None => local(form.text("next")?).to_owned(),
+    } else {
+        let to = local(form.text("next")?).to_owned();
+        sign_in::begin(visitor, user, proof, remember).await?;
+        to
     };
-    sign_in::begin(visitor, user, proof, form.text("remember")? == "1").await?;
     let mut response = Redirect::to(&to).into_response();
     if let Some(cookie) = visitor.browser.remember(&visitor.app, user.id) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -115,62 +166,95 @@ async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, Pa
     }
 }
 
+/// Returns the user whom the form created when it arrived for the first time ([`login::just_created`]).
+pub(super) async fn just_created(form: &Form, creation: &Digest) -> Result<Option<User>, PageError> {
+    let visitor = &form.visitor;
+    let knows = |user| visitor.browser.knows(&visitor.app, user);
+    let typed = visitor.typed(form.text("username")?, Secret::new(form.text("password")?.to_owned()), &knows);
+    match login::just_created(visitor.app.store(), &visitor.app.hasher, typed, creation).await {
+        Ok(user) => Ok(user),
+        Err(Refused::Store(error)) => Err(visitor.error(error)),
+        Err(Refused::NoMatch | Refused::TooMany(_) | Refused::Busy) => Ok(None),
+    }
+}
+
 /// The page again, with what was typed but the password.
 pub(super) async fn again(
     form: &Form,
-    waiting: Option<&Interaction>,
+    target: &SignInFor,
     error: (StatusCode, LoginError),
 ) -> Result<Response, PageError> {
-    let mut page = page(&form.visitor, waiting, form.text("username")?).await?;
+    let mut page = page(&form.visitor, target, form.text("username")?).await?;
     page.remember = form.text("remember")? == "1";
-    if waiting.is_none() {
+    if matches!(target, SignInFor::Oneself) {
         page.lead_on_to(local(form.text("next")?));
     }
     page.error = Some(error.1);
     let mut response = (error.0, render(&page)).into_response();
     if error.0 != StatusCode::OK {
         tracing::warn!(status = error.0.as_u16(), "a sign-in was not looked at");
+    }
+    if matches!(error.0, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         response.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static("60"));
     }
     Ok(response)
 }
 
-async fn page(visitor: &Visitor, waiting: Option<&Interaction>, username: &str) -> Result<LoginPage, PageError> {
-    let app = match waiting {
-        Some(waiting) => {
-            let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
-            Some(asking(&client, waiting))
-        }
-        None => None,
-    };
+async fn page(visitor: &Visitor, target: &SignInFor, username: &str) -> Result<LoginPage, PageError> {
+    let waiting = target.waiting();
+    let (client, app) = client_of(visitor, target).await?;
     let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
     let again = asked_again(visitor, waiting).await?;
-    let strongest_is_passkey = match &again {
-        Some(user) if waiting.is_none() && visitor.app.passkeys.available() => {
-            passkeys::count(visitor.app.store().read(), user.id).await.map_err(|error| visitor.error(error))? > 0
-        }
-        _ => false,
-    };
     let known = again.as_ref().filter(|_| username.is_empty()).map(|user| user.username.as_str());
+    let id = target.interaction();
+    let heading_line = match (&again, target) {
+        (_, SignInFor::TooLate(_)) => Some(TOO_LATE.to_owned()),
+        (Some(user), _) => Some(once_more(visitor, user, waiting.is_none()).await?),
+        (None, _) => None,
+    };
     Ok(LoginPage {
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
-        action: waiting.map_or_else(|| urls::LOGIN.to_owned(), |waiting| urls::login(waiting.id)),
-        flow: waiting.map(|waiting| waiting.id.to_string()).unwrap_or_default(),
+        action: id.map_or_else(|| urls::LOGIN.to_owned(), urls::login),
+        flow: id.map(|id| id.to_string()).unwrap_or_default(),
+        carried_app: target.carried_app(visitor, client.as_deref()),
+        can_cancel: waiting.is_some(),
         app,
-        heading_line: again.as_ref().map(|user| {
-            let how = if strongest_is_passkey { " with a passkey" } else { "" };
-            let name = user.shown_name();
-            format!("You’re signed in as {name}. Sign in once more{how}, so that it’s certain that it’s you.")
-        }),
+        heading_line,
         username: hint.or(known).unwrap_or(username).to_owned(),
         remember: false,
         error: None,
         passkeys: visitor.app.passkeys.available(),
         next: String::new(),
         sign_up: (visitor.app.config.sign_up == SignUp::Open)
-            .then(|| waiting.map_or_else(|| urls::SIGN_UP.to_owned(), |waiting| urls::sign_up(waiting.id))),
+            .then(|| id.map_or_else(|| urls::SIGN_UP.to_owned(), urls::sign_up)),
     })
+}
+
+/// The app that somebody signs in for, and what the page shows of it.
+pub(super) async fn client_of(
+    visitor: &Visitor,
+    target: &SignInFor,
+) -> Result<(Option<Arc<Client>>, Option<AppCard>), PageError> {
+    Ok(match target {
+        SignInFor::App(waiting) => {
+            let client = waiting_client(visitor, waiting).await?;
+            let app = asking(&client, waiting);
+            (Some(client), Some(app))
+        }
+        SignInFor::TooLate(over) => (over.client.clone(), over.client.as_deref().map(card)),
+        SignInFor::Oneself => (None, None),
+    })
+}
+
+/// Says to `user` why they are asked once more, and with what where it is for themselves.
+async fn once_more(visitor: &Visitor, user: &User, for_oneself: bool) -> Result<String, PageError> {
+    let strongest_is_passkey = for_oneself
+        && visitor.app.passkeys.available()
+        && passkeys::count(visitor.app.store().read(), user.id).await.map_err(|error| visitor.error(error))? > 0;
+    let how = if strongest_is_passkey { " with a passkey" } else { "" };
+    let name = visible(user.shown_name());
+    Ok(format!("You’re signed in as {name}. Sign in once more{how}, so that it’s certain that it’s you."))
 }
 
 /// Who is signed in and asked to prove it again; nobody where it is somebody else that is looked for.

@@ -10,13 +10,16 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::consent::signed_in;
 use super::views::{LogoutPage, SignedOutPage};
 use super::{card, person};
+use crate::domain::ids::ClientId;
 use crate::protocol::frontchannel_logout::Frame;
 use crate::protocol::logout::LogoutRequest;
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, Visitor, form};
 use crate::web::layers;
-use crate::web::oauth::authorize::asked_again;
+use crate::web::oauth::authorize::{SENT_AGAIN, sent_again};
+use crate::web::origin::is_own;
+use crate::web::refused::Refused;
 use crate::web::sign_in;
 use crate::web::urls::ENDPOINTS;
 use crate::web::view::Chrome;
@@ -31,9 +34,22 @@ pub async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Respons
 async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, PageError> {
     let checked = visitor.app.provider.check_logout(parameters, visitor.session.as_ref()).await;
     let request = checked.map_err(|error| visitor.error(error))?;
-    if visitor.session.is_none() || request.vouched {
-        return finish(&visitor, request).await;
+    let named = parameters.one("client_id").ok().flatten().and_then(|id| ClientId::parse(id).ok());
+    request.client.iter().chain(&named).for_each(|id| visitor.named.set(id));
+    let dropped = request.dropped.clone();
+    let mut response = if visitor.session.is_none() || request.vouched {
+        finish(&visitor, request).await?
+    } else {
+        question(&visitor, &request, parameters).await?
+    };
+    if let Some(error) = dropped {
+        response.extensions_mut().insert(Refused { error, returned: false });
     }
+    Ok(response)
+}
+
+/// The page that asks whether to sign out.
+async fn question(visitor: &Visitor, request: &LogoutRequest, parameters: &Parameters) -> Result<Response, PageError> {
     let client = match &request.client {
         Some(id) => visitor
             .app
@@ -50,24 +66,32 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
         csrf: visitor.form_token(),
         action: ENDPOINTS.end_session.to_owned(),
         fields: fields.collect(),
-        person: signed_in(&visitor).await?.as_ref().map(person),
+        person: signed_in(visitor).await?.as_ref().map(person),
         app: client.as_deref().map(card),
     }))
 }
 
-/// The page's own form carries a `decision`; a POST without one is an app's request, which a GET repeats so that the
-/// Lax cookie is there.
+/// The page's own form carries a `decision`; a POST without one is an app's request (§2), decided like a GET once the
+/// browser's cookies are there.
 pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let app = visitor.app.clone();
     let (parts, body) = request.into_parts();
     let read = form(&app, Request::from_parts(parts.clone(), body)).await;
     let parameters = read.map_err(|error| visitor.error(error))?;
     if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {
-        return asked_again(&visitor, ENDPOINTS.end_session, &parameters);
+        let may_lack_cookies = visitor.session.is_none() && !is_own(&parts.headers, &app);
+        if may_lack_cookies && !parameters.has(SENT_AGAIN) {
+            return Ok(sent_again(&visitor, ENDPOINTS.end_session, &parameters.only(|name| REQUEST.contains(&name))));
+        }
+        return ask(visitor, &parameters).await;
     }
     let form = Form::from_request(Request::from_parts(parts, parameters.encoded().into()), &app).await?;
     if form.text("decision")? != "allow" {
         return Ok(Redirect::to("/").into_response());
+    }
+    if !form.is_current() {
+        // Of another session's page, or sent twice: whoever is signed in now is asked, and where nobody is, it is done.
+        return ask(form.visitor, &form.fields.without(&["decision", "csrf"])).await;
     }
     let checked = app.provider.check_logout(&form.fields, form.visitor.session.as_ref()).await;
     let request = checked.map_err(|error| form.visitor.error(error))?;

@@ -1,6 +1,6 @@
 //! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
 //!
-//! [`login`], [`sign_up`], [`consent`], [`select_account`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`],
+//! [`login`], [`sign_up`], [`consent`], [`select_account`], [`not_admitted`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`],
 //! [`home`]; [`views`] what their templates show.
 
 pub mod consent;
@@ -9,50 +9,203 @@ pub mod device_qr;
 pub mod home;
 pub mod login;
 pub mod logout;
+pub mod not_admitted;
 pub mod passkey;
 pub mod select_account;
 pub mod setup;
 pub mod sign_up;
 pub mod views;
 
-use super::error::PageError;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::{PageError, Way, render};
 use super::extract::Visitor;
+use super::oauth::authorize::about_the_app;
 use super::urls;
-use super::view::{AppCard, initials};
+use super::view::{AppCard, Chrome, initials, visible};
 use crate::domain::client::Client;
+use crate::domain::ids::InteractionId;
 use crate::domain::interaction::{Interaction, Progress};
 use crate::domain::user::User;
+use crate::protocol::authorize::{Found, Over};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::interactions;
-use crate::web::view::visible;
-use views::Person;
+use views::{Person, SignedInPage};
 
-/// The interaction of a page's address, for the browser that began it.
-pub async fn waiting(visitor: &Visitor, id: &str) -> Result<Interaction, PageError> {
-    let unknown = || {
-        visitor.error(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            "There is no such sign-in. Go back to the app and begin again.",
-        ))
-    };
-    let id = id.parse().map_err(|_| unknown())?;
-    let browser = visitor.browser.digest(&visitor.app);
-    visitor.app.provider.interaction(id, &browser).await.map_err(|error| visitor.error(error))
+/// Said where a form was sent that another session's page had.
+pub const SHOWN_AGAIN: &str = "Who is signed in here has changed since this page was opened, so nothing was done yet.";
+
+/// The field, and the parameter, that leads back to an app whose interaction has been swept.
+pub const CARRIED_APP: &str = "app";
+
+/// The heading where an app's request cannot go on because the app was changed.
+pub const CHANGED: &str = "The app was changed meanwhile";
+
+/// What somebody signs in for.
+pub enum SignInFor {
+    Oneself,
+    /// An app's request that waits.
+    App(Box<Interaction>),
+    /// An app's request that is over.
+    TooLate(Over),
 }
 
-/// Writes down what was done for an interaction.
+impl SignInFor {
+    pub const fn interaction(&self) -> Option<InteractionId> {
+        match self {
+            Self::Oneself => None,
+            Self::App(waiting) => Some(waiting.id),
+            Self::TooLate(over) => Some(over.id),
+        }
+    }
+
+    /// What stands in [`CARRIED_APP`]; empty where there is no app.
+    pub fn carried_app(&self, visitor: &Visitor, client: Option<&Client>) -> String {
+        let carried = client.filter(|_| self.interaction().is_some());
+        carried.map(|client| carried_app(visitor, client)).unwrap_or_default()
+    }
+
+    pub fn waiting(&self) -> Option<&Interaction> {
+        match self {
+            Self::App(waiting) => Some(waiting),
+            Self::Oneself | Self::TooLate(_) => None,
+        }
+    }
+}
+
+impl From<Option<Found>> for SignInFor {
+    fn from(found: Option<Found>) -> Self {
+        match found {
+            Some(Found::Waiting(waiting)) => Self::App(waiting),
+            Some(Found::Over(over)) => Self::TooLate(over),
+            None => Self::Oneself,
+        }
+    }
+}
+
+/// What stands in [`CARRIED_APP`] on a page of this app.
+pub fn carried_app(visitor: &Visitor, client: &Client) -> String {
+    visitor.app.provider.carried_app(&client.id, client.version, &visitor.browser.digest(&visitor.app))
+}
+
+/// The interaction of a page's address, for the browser that began it, or what the page has carried along about its app (the
+/// field [`CARRIED_APP`]). `None` if it has been swept.
+///
+/// # Errors
+/// A page for an address that never was one, for another browser's interaction, for a browser without cookies, and for an app
+/// that was changed meanwhile.
+pub async fn find(visitor: &Visitor, id: &str, carried: &str) -> Result<Option<Found>, PageError> {
+    let id = id.parse().map_err(|_| unknown(visitor))?;
+    let (provider, browser) = (&visitor.app.provider, visitor.browser.digest(&visitor.app));
+    let whose = async || provider.client_and_browser(id).await.map_err(|error| visitor.error(error));
+    let found = match provider.find_or_carried(id, &browser, carried).await {
+        Ok(found) => found,
+        Err(error) => {
+            let page = refused_request(visitor, error);
+            let client = whose().await?.filter(|(_, of)| *of == browser).map(|(client, _)| client);
+            return Err(about_the_app(visitor, client.as_ref(), page).await);
+        }
+    };
+    match &found {
+        None if visitor.browser.is_new || whose().await?.is_some() => return Err(unknown(visitor)),
+        None => {}
+        Some(Found::Waiting(waiting)) => visitor.named.set(&waiting.request.client),
+        Some(Found::Over(over)) => over.client.iter().for_each(|client| visitor.named.set(&client.id)),
+    }
+    Ok(found)
+}
+
+/// The same while it waits; where it is over or gone, the way on.
+pub async fn waiting(
+    visitor: &Visitor,
+    id: &str,
+    carried: &str,
+) -> Result<Result<Box<Interaction>, Response>, PageError> {
+    Ok(match find(visitor, id, carried).await? {
+        Some(Found::Waiting(waiting)) => Ok(waiting),
+        Some(Found::Over(over)) if carried.is_empty() => Err(resumed(over.id)),
+        Some(Found::Over(over)) => Err(Redirect::to(&urls::resume_carrying(over.id, carried)).into_response()),
+        None => Err(gone(visitor).await?),
+    })
+}
+
+/// The way on for an app's request that has been swept: a signed-in user is told that they are, another one signs in.
+pub async fn gone(visitor: &Visitor) -> Result<Response, PageError> {
+    match consent::signed_in(visitor).await? {
+        Some(user) => Ok(signed_in_page(visitor, &user, None)),
+        None => Ok(Redirect::to(urls::LOGIN).into_response()),
+    }
+}
+
+/// The page for a request that waited and cannot go on. What is no fault of the request keeps its own title.
+pub fn refused_request(visitor: &Visitor, error: OAuthError) -> PageError {
+    let is_of_request = error.code.status() == 400;
+    let page = visitor.error(error);
+    if is_of_request { page.titled(CHANGED) } else { page }
+}
+
+/// The client of a waiting request, as it is now.
+///
+/// # Errors
+/// A page with the way back to the app, if the client was changed or disabled meanwhile.
+pub async fn waiting_client(visitor: &Visitor, waiting: &Interaction) -> Result<Arc<Client>, PageError> {
+    match visitor.app.provider.waiting_client(waiting).await {
+        Ok(client) => Ok(client),
+        Err(error) => {
+            let page = refused_request(visitor, error);
+            Err(about_the_app(visitor, Some(&waiting.request.client), page).await)
+        }
+    }
+}
+
+/// Back to the authorization endpoint, which decides what is next.
+pub fn resumed(id: InteractionId) -> Response {
+    Redirect::to(&urls::resume(id)).into_response()
+}
+
+fn unknown(visitor: &Visitor) -> PageError {
+    let (title, text) = if visitor.browser.is_new {
+        (
+            "This browser sent no cookie",
+            "The sign-in began in another browser, or this one blocks cookies. Allow cookies for this site, then go back to \
+             the app and begin again.",
+        )
+    } else {
+        (
+            "This sign-in is over",
+            "It took too long, was finished before, or began in another browser. Go back to the app and begin again.",
+        )
+    };
+    visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)).titled(title)
+}
+
+/// The page for whoever comes too late for an app's request: they are signed in, and shown the way back to the app. Whoever
+/// is not signed in does that first.
+pub async fn too_late(visitor: &Visitor, over: &Over) -> Result<Response, PageError> {
+    let Some(user) = consent::signed_in(visitor).await? else {
+        return Ok(Redirect::to(&urls::login(over.id)).into_response());
+    };
+    Ok(signed_in_page(visitor, &user, over.client.as_deref()))
+}
+
+fn signed_in_page(visitor: &Visitor, user: &User, client: Option<&Client>) -> Response {
+    render(&SignedInPage {
+        chrome: Chrome::of(&visitor.app),
+        person: person(user),
+        app: client.map(card),
+        back: client.and_then(|client| Way::to_app(client, &visitor.app.config.issuer)),
+        switch_account: urls::switch_account("/"),
+    })
+}
+
+/// Writes down what was done for an interaction. Where it is over meanwhile, the authorization endpoint knows what is next.
 pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress) -> Result<(), PageError> {
     let id = waiting.id;
     let write =
         visitor.app.store().write(move |tx| Box::pin(async move { interactions::record(tx, id, &progress).await }));
-    match write.await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(visitor.error(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            "This sign-in has ended. Go back to the app and begin again.",
-        ))),
-        Err(error) => Err(visitor.error(error)),
-    }
+    write.await.map(drop).map_err(|error| visitor.error(error))
 }
 
 /// An app as people see it. Its logo is at an address of ours: a page loads nothing from elsewhere.

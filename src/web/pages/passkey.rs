@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::views::LoginError;
-use super::{login, waiting};
+use super::{CARRIED_APP, SignInFor, find, login};
 use crate::identity::passkey::{PasskeyError, Reply};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::{ApiError, PageError};
@@ -23,20 +23,23 @@ pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
 
 pub async fn finish(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
-    let waiting = match form.text("flow")? {
-        "" => None,
-        id => Some(waiting(visitor, id).await?),
+    let target = match form.text("flow")? {
+        "" => SignInFor::Oneself,
+        id => find(visitor, id, form.text(CARRIED_APP)?).await?.into(),
     };
+    if !form.is_of_browser() {
+        return login::again(&form, &target, login::unsent(&form)).await;
+    }
     let reply = Reply { ticket: form.text("ticket")?, credential: form.text("credential")?, name: "" };
     let browser = visitor.browser.digest(&visitor.app);
     let found = visitor.app.passkeys.finish_sign_in(visitor.app.store(), &browser, reply, &visitor.origin).await;
     match found {
-        Ok((user, id)) => login::signed_in(&form, waiting.as_ref(), &user, Proof::Passkey(id)).await,
+        Ok((user, id)) => login::signed_in(&form, &target, &user, Proof::Passkey(id)).await,
         Err(PasskeyError::Store(error)) => Err(visitor.error(error)),
-        Err(PasskeyError::Stale) => login::again(&form, waiting.as_ref(), (StatusCode::OK, LoginError::stale())).await,
+        Err(PasskeyError::Stale) => login::again(&form, &target, (StatusCode::OK, LoginError::stale())).await,
         Err(error) => {
             tracing::warn!(%error, "a passkey was refused");
-            login::again(&form, waiting.as_ref(), (StatusCode::OK, LoginError::passkey())).await
+            login::again(&form, &target, (StatusCode::OK, LoginError::passkey())).await
         }
     }
 }

@@ -4,17 +4,23 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{AccountLine, SelectAccountPage};
-use super::{asking, person, record, waiting};
-use crate::domain::interaction::Progress;
+use super::{CARRIED_APP, SHOWN_AGAIN, asking, carried_app, person, record, resumed, waiting, waiting_client};
+use crate::domain::interaction::{Interaction, Progress};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Form, InPath, Visitor};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
 pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
-    let waiting = waiting(&visitor, &id).await?;
-    let client = visitor.app.provider.waiting_client(&waiting).await.map_err(|error| visitor.error(error))?;
-    let accounts = signed_in(&visitor).await?.into_iter().map(|user| {
+    match waiting(&visitor, &id, "").await? {
+        Ok(waiting) => page(&visitor, &waiting, None).await,
+        Err(goes_on) => Ok(goes_on),
+    }
+}
+
+async fn page(visitor: &Visitor, waiting: &Interaction, notice: Option<&'static str>) -> Result<Response, PageError> {
+    let client = waiting_client(visitor, waiting).await?;
+    let accounts = signed_in(visitor).await?.into_iter().map(|user| {
         let shown = person(&user);
         AccountLine {
             id: user.id.to_string(),
@@ -26,24 +32,38 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
     });
     Ok(render(&SelectAccountPage {
         chrome: Chrome::of(&visitor.app),
+        notice,
         csrf: visitor.form_token(),
+        carried_app: carried_app(visitor, &client),
         action: urls::select_account(waiting.id),
-        app: Some(asking(&client, &waiting)),
+        app: Some(asking(&client, waiting)),
         accounts: accounts.collect(),
     }))
 }
 
 pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
-    let waiting = waiting(visitor, &id).await?;
+    let waiting = match waiting(visitor, &id, form.text(CARRIED_APP)?).await? {
+        Ok(waiting) => waiting,
+        Err(goes_on) => return Ok(goes_on),
+    };
+    if !form.is_current() {
+        return page(visitor, &waiting, Some(SHOWN_AGAIN)).await;
+    }
     let current = visitor.session.as_ref().map(|session| session.user);
     let progress = match form.text("account")? {
-        "new" => Progress { use_another_account: true, selected: None, signed_in_at: None, ..waiting.progress.clone() },
+        "new" => Progress {
+            use_another_account: true,
+            selected: None,
+            signed_in_at: None,
+            sign_in: None,
+            ..waiting.progress.clone()
+        },
         chosen if current.is_some_and(|user| user.to_string() == chosen) => {
             Progress { selected: current, use_another_account: false, ..waiting.progress.clone() }
         }
         _ => return Ok(Redirect::to(&urls::select_account(waiting.id)).into_response()),
     };
     record(visitor, &waiting, progress).await?;
-    Ok(Redirect::to(&urls::resume(waiting.id)).into_response())
+    Ok(resumed(waiting.id))
 }

@@ -5,10 +5,11 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::login::{just_created, unsent};
 use super::views::SetupPage;
 use crate::app::App;
-use crate::domain::secret::Secret;
-use crate::domain::user::Profile;
+use crate::domain::secret::{Digest, Secret};
+use crate::domain::user::{Profile, User};
 use crate::manage::people::NewPerson;
 use crate::manage::{FieldError, ManageError, setup};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -36,19 +37,46 @@ pub async fn show(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Respons
 
 pub async fn submit(form: Form) -> Result<Response, PageError> {
     let (visitor, token) = (&form.visitor, form.text("token")?);
-    check(visitor, token).await?;
-    let made = setup::finish(&visitor.app.manager(), visitor.origin.clone(), token, typed(&form)?).await;
-    let errors = match made {
-        Ok(user) => {
-            sign_in::begin(visitor, &user, Proof::Password, false).await?;
-            return Ok(Redirect::to("/").into_response());
-        }
-        Err(ManageError::Invalid(problems)) => problems,
-        Err(ManageError::Conflict(problem)) => vec![FieldError::new("form", problem)],
-        Err(ManageError::NotFound(_)) => return Err(visitor.error(gone())),
-        Err(error) => return Err(visitor.error(error)),
-    };
-    let mut page = page(visitor, token);
+    if let Err(refused) = check(visitor, token).await {
+        return repeated(&form).await?.ok_or(refused);
+    }
+    if !form.is_of_browser() {
+        let error = unsent(&form).1;
+        return again(&form, vec![FieldError::new("form", format!("{} {}", error.lead, error.text))]);
+    }
+    let creation = creation(&form)?;
+    let made = setup::finish(&visitor.app.manager(), visitor.origin.clone(), token, typed(&form)?, creation).await;
+    match made {
+        Ok(user) => signed_in(visitor, &user).await,
+        Err(ManageError::Invalid(problems) | ManageError::Taken(problems)) => again(&form, problems),
+        Err(ManageError::NotFound(_)) => repeated(&form).await?.ok_or_else(|| gone(visitor)),
+        Err(error) => Err(visitor.error(error)),
+    }
+}
+
+async fn signed_in(visitor: &Visitor, user: &User) -> Result<Response, PageError> {
+    sign_in::begin(visitor, user, Proof::Password, false).await?;
+    Ok(Redirect::to(urls::START).into_response())
+}
+
+fn creation(form: &Form) -> Result<Digest, PageError> {
+    Ok(form.visitor.browser.creation(&form.visitor.app, urls::SETUP, form.text("username")?))
+}
+
+/// Answers a form that arrives a second time as it was answered the first time.
+async fn repeated(form: &Form) -> Result<Option<Response>, PageError> {
+    if !form.is_of_browser() {
+        return Ok(None);
+    }
+    match just_created(form, &creation(form)?).await? {
+        Some(user) => signed_in(&form.visitor, &user).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The page again, with what was typed but the password.
+fn again(form: &Form, errors: Vec<FieldError>) -> Result<Response, PageError> {
+    let mut page = page(&form.visitor, form.text("token")?);
     (page.name, page.email, page.username) =
         (form.text("name")?.to_owned(), form.text("email")?.to_owned(), form.text("username")?.to_owned());
     page.errors = errors.into_iter().map(|error| (error.field.clone(), error.sentence())).collect();
@@ -66,17 +94,15 @@ fn typed(form: &Form) -> Result<NewPerson, PageError> {
     })
 }
 
-fn gone() -> OAuthError {
-    OAuthError::new(
-        ErrorCode::InvalidRequest,
-        "This set-up link has been used or replaced. The newest one stands in the server's log.",
-    )
+fn gone(visitor: &Visitor) -> PageError {
+    let text = "This set-up link has been used or replaced. The newest one stands in the server's log.";
+    visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)).titled("This set-up link doesn’t work any more")
 }
 
 async fn check(visitor: &Visitor, token: &str) -> Result<(), PageError> {
     match setup::stands(visitor.app.store(), token).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(visitor.error(gone())),
+        Ok(false) => Err(gone(visitor)),
         Err(error) => Err(visitor.error(error)),
     }
 }

@@ -6,11 +6,10 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::login::{cancelled, local, signed_in};
+use super::login::{asked_for, cancelled, client_of, just_created, local, signed_in, unsent};
 use super::views::SignUpPage;
-use super::{asking, waiting};
+use super::{CARRIED_APP, SignInFor, find};
 use crate::config::SignUp;
-use crate::domain::interaction::Interaction;
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
 use crate::identity::throttle;
@@ -28,29 +27,32 @@ type Refusal = (StatusCode, Vec<FieldError>);
 
 pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
     check_open(&visitor)?;
-    let waiting = waiting(&visitor, &id).await?;
-    Ok(render(&page(&visitor, Some(&waiting), "").await?))
+    let target = match asked_for(&visitor, &id).await? {
+        Ok(target) => target,
+        Err(goes_on) => return Ok(goes_on),
+    };
+    Ok(render(&page(&visitor, &target, "").await?))
 }
 
 pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     check_open(&visitor)?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let next = local(query.one("next").ok().flatten().unwrap_or_default());
-    Ok(render(&page(&visitor, None, next).await?))
+    Ok(render(&page(&visitor, &SignInFor::Oneself, next).await?))
 }
 
 pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
     check_open(&form.visitor)?;
-    let waiting = waiting(&form.visitor, &id).await?;
+    let target: SignInFor = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
     if form.text("decision")? == "deny" {
-        return cancelled(&form, &waiting).await;
+        return cancelled(&form, &target).await;
     }
-    submit(&form, Some(&waiting)).await
+    submit(&form, &target).await
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
     check_open(&form.visitor)?;
-    submit(&form, None).await
+    submit(&form, &SignInFor::Oneself).await
 }
 
 /// Where nobody may sign up there is no page, as if it did not exist.
@@ -63,15 +65,24 @@ fn check_open(visitor: &Visitor) -> Result<(), PageError> {
     }
 }
 
-async fn submit(form: &Form, waiting: Option<&Interaction>) -> Result<Response, PageError> {
+async fn submit(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+    if !form.is_of_browser() {
+        let (status, error) = unsent(form);
+        let text = format!("{} {}", error.lead, error.text);
+        return again(form, target, (status, vec![FieldError::new("form", text)])).await;
+    }
     match made(form).await? {
-        Ok(user) => signed_in(form, waiting, &user, Proof::Password).await,
-        Err(refusal) => again(form, waiting, refusal).await,
+        Ok(user) => signed_in(form, target, &user, Proof::Password).await,
+        Err(refusal) => again(form, target, refusal).await,
     }
 }
 
 async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
     let visitor = &form.visitor;
+    let creation = visitor.browser.creation(&visitor.app, urls::SIGN_UP, form.text("username")?);
+    if let Some(user) = just_created(form, &creation).await? {
+        return Ok(Ok(user));
+    }
     let counted = throttle::count_sign_up(visitor.app.store(), &visitor.origin.address).await;
     if let Err(too_many) = counted.map_err(|error| visitor.error(error))? {
         let wait = format!("Too many tries. Wait {}, then try again.", too_many.wait(visitor.app.env().now()));
@@ -84,10 +95,15 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
         email: filled(form.text("email")?),
         password: Secret::new(form.text("password")?.to_owned()),
     };
-    match sign_up(&visitor.app.manager(), visitor.origin.clone(), typed).await {
+    match sign_up(&visitor.app.manager(), visitor.origin.clone(), typed, creation).await {
         Ok(user) => Ok(Ok(user)),
-        Err(ManageError::Invalid(problems)) => Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, problems))),
-        Err(ManageError::Conflict(_)) => {
+        Err(error @ (ManageError::Invalid(_) | ManageError::Taken(_))) => {
+            if let Some(user) = just_created(form, &creation).await? {
+                return Ok(Ok(user));
+            }
+            if let ManageError::Invalid(problems) = error {
+                return Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, problems)));
+            }
             let taken = FieldError::new("username", "That one is taken, or looks like one that is. Choose another.");
             Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, vec![taken])))
         }
@@ -104,38 +120,37 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
 }
 
 /// The page again, with what was typed but the password.
-async fn again(form: &Form, waiting: Option<&Interaction>, refusal: Refusal) -> Result<Response, PageError> {
+async fn again(form: &Form, target: &SignInFor, refusal: Refusal) -> Result<Response, PageError> {
     let (status, problems) = refusal;
-    let mut page = page(&form.visitor, waiting, local(form.text("next")?)).await?;
+    let mut page = page(&form.visitor, target, local(form.text("next")?)).await?;
     (page.name, page.email, page.username) =
         (form.text("name")?.to_owned(), form.text("email")?.to_owned(), form.text("username")?.to_owned());
     page.errors = problems.into_iter().map(|error| (error.field.clone(), error.sentence())).collect();
     let mut response = (status, render(&page)).into_response();
     if status != StatusCode::UNPROCESSABLE_ENTITY {
         tracing::warn!(status = status.as_u16(), "a sign-up was not looked at");
+    }
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
     }
     Ok(response)
 }
 
-async fn page(visitor: &Visitor, waiting: Option<&Interaction>, next: &str) -> Result<SignUpPage, PageError> {
-    let app = match waiting {
-        Some(waiting) => {
-            let client = visitor.app.provider.waiting_client(waiting).await.map_err(|error| visitor.error(error))?;
-            Some(asking(&client, waiting))
-        }
-        None => None,
-    };
+async fn page(visitor: &Visitor, target: &SignInFor, next: &str) -> Result<SignUpPage, PageError> {
+    let (client, app) = client_of(visitor, target).await?;
+    let id = target.interaction();
     Ok(SignUpPage {
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
-        action: waiting.map_or_else(|| urls::SIGN_UP.to_owned(), |waiting| urls::sign_up(waiting.id)),
+        action: id.map_or_else(|| urls::SIGN_UP.to_owned(), urls::sign_up),
+        can_cancel: target.waiting().is_some(),
+        carried_app: target.carried_app(visitor, client.as_deref()),
         app,
         name: String::new(),
         email: String::new(),
         username: String::new(),
         errors: Vec::new(),
         next: next.to_owned(),
-        login: waiting.map_or_else(|| urls::login_before(next), |waiting| urls::login(waiting.id)),
+        login: id.map_or_else(|| urls::login_before(next), urls::login),
     })
 }

@@ -4,6 +4,7 @@
 
 use askama::Template;
 
+use crate::web::error::Way;
 use crate::web::urls;
 use crate::web::view::{AppCard, Chrome, Viewer, When};
 
@@ -14,8 +15,12 @@ pub struct LoginPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
-    /// The waiting authorization request, or empty.
+    /// The authorization request, or empty.
     pub flow: String,
+    /// Leads back to the app when the request has been forgotten; empty without one.
+    pub carried_app: String,
+    /// Whether the app waits for an answer.
+    pub can_cancel: bool,
     pub app: Option<AppCard>,
     /// One more line under the heading, such as why a signed-in person is asked again.
     pub heading_line: Option<String>,
@@ -60,6 +65,14 @@ impl LoginError {
         Self { lead: "Too many tries.".to_owned(), text: format!("Wait {wait}, then try again."), at_fields: false }
     }
 
+    pub fn no_cookie(host: &str) -> Self {
+        Self {
+            lead: "Your browser sent no cookie.".to_owned(),
+            text: format!("Signing in needs cookies. Allow them for {host}, then try again."),
+            at_fields: false,
+        }
+    }
+
     pub fn stale() -> Self {
         Self {
             lead: "This page was open too long.".to_owned(),
@@ -76,6 +89,12 @@ impl LoginPage {
         self.sign_up = self.sign_up.take().map(|_| urls::sign_up_before(next));
     }
 
+    /// Asks somebody who is signed in for another account.
+    pub fn ask_another(&mut self) {
+        self.heading_line = None;
+        self.username.clear();
+    }
+
     pub fn fields_are_wrong(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.at_fields)
     }
@@ -89,12 +108,27 @@ pub struct Person {
     pub initials: String,
 }
 
+/// Where an app's request is over: who is signed in, and the way back to the app.
+#[derive(Template)]
+#[template(path = "pages/signed_in.html")]
+pub struct SignedInPage {
+    pub chrome: Chrome,
+    pub person: Person,
+    pub app: Option<AppCard>,
+    pub back: Option<Way>,
+    pub switch_account: String,
+}
+
 /// `/consent`.
 #[derive(Template)]
 #[template(path = "pages/consent.html")]
 pub struct ConsentPage {
     pub chrome: Chrome,
+    /// Why the page is shown again.
+    pub notice: Option<&'static str>,
     pub csrf: String,
+    /// What leads back to the app when its request has been swept.
+    pub carried_app: String,
     pub action: String,
     pub app: AppCard,
     pub person: Person,
@@ -103,6 +137,22 @@ pub struct ConsentPage {
     pub switch_account: String,
     /// Where the answer goes: the host of the return address.
     pub redirect_host: String,
+}
+
+/// `/not-allowed`: the user may not use the app.
+#[derive(Template)]
+#[template(path = "pages/not_admitted.html")]
+pub struct NotAdmittedPage {
+    pub chrome: Chrome,
+    pub csrf: String,
+    pub app: AppCard,
+    pub person: Person,
+    /// The address at which another account is chosen.
+    pub switch_account: String,
+    /// Where `decision=deny` is posted, which tells the app.
+    pub action: String,
+    pub request_id: String,
+    pub time: When,
 }
 
 /// What one scope lets the app do, in words.
@@ -133,6 +183,8 @@ pub struct DevicePage {
 #[template(path = "pages/device_confirm.html")]
 pub struct DeviceConfirmPage {
     pub chrome: Chrome,
+    /// Why the page is shown again.
+    pub notice: Option<&'static str>,
     pub csrf: String,
     pub action: String,
     pub app: AppCard,
@@ -160,7 +212,11 @@ pub struct DeviceDonePage {
 #[template(path = "pages/select_account.html")]
 pub struct SelectAccountPage {
     pub chrome: Chrome,
+    /// Why the page is shown again.
+    pub notice: Option<&'static str>,
     pub csrf: String,
+    /// What leads back to the app when its request has been swept.
+    pub carried_app: String,
     pub action: String,
     pub app: Option<AppCard>,
     pub accounts: Vec<AccountLine>,
@@ -209,6 +265,10 @@ pub struct ErrorPage {
     pub code: String,
     pub title: String,
     pub description: String,
+    /// The app that it is about.
+    pub about: Option<String>,
+    /// The first one is the best; there is at least one.
+    pub ways: Vec<Way>,
     pub request_id: String,
     pub time: When,
     /// What the person can do now.
@@ -247,6 +307,10 @@ pub struct SignUpPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
+    /// Leads back to the app when the request has been forgotten; empty without one.
+    pub carried_app: String,
+    /// Whether the app waits for an answer.
+    pub can_cancel: bool,
     pub app: Option<AppCard>,
     pub name: String,
     pub email: String,
@@ -265,11 +329,13 @@ impl SignUpPage {
     }
 }
 
-/// The answer to the app by `response_mode=form_post` (OAuth 2.0 Form Post Response Mode §2).
+/// A form that sends itself: the answer to the app by `response_mode=form_post` (OAuth 2.0 Form Post Response Mode §2), or
+/// another site's request once more.
 #[derive(Template)]
 #[template(path = "pages/form_post.html")]
 pub struct FormPostPage {
     pub chrome: Chrome,
+    pub heading: &'static str,
     pub action: String,
     pub fields: Vec<(String, String)>,
 }

@@ -7,7 +7,7 @@ use crate::support::program::Program;
 use crate::support::{CALLBACK, PASSWORD, SECRET};
 
 async fn program() -> Program {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let api = |gate: &str, accepts: &str| {
         json!({ "identifier": format!("https://{gate}.example"), "scopes": ["read", "write"], "gate": gate,
                 "accepts": [accepts] })
@@ -37,7 +37,9 @@ async fn keys_are_made_listed_and_revoked() {
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
     assert!(ApiKeySecret::parse(key).is_some(), "{key}");
 
-    let said = program.done(&["api-key", "create", "--client", "web", "--api", "stock"]);
+    let said = program.run(&["api-key", "create", "--client", "web", "--api", "stock"]);
+    assert!(said.code == 0 && said.err.contains("has no scope"), "{}{}", said.out, said.err);
+    let said = said.out;
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].ends_with(" opens the gate stock, until it is revoked"), "{said}");
     let second = lines[1].strip_prefix("API key, shown only now: ").unwrap();
@@ -68,7 +70,23 @@ async fn keys_are_made_listed_and_revoked() {
     assert_eq!((list(&program, &[]).len(), program.count("api_key").await), (0, 0));
 }
 
-/// CONTRACT: 1 refused, with one line that says what; 2 wrong usage.
+#[tokio::test]
+async fn key_without_a_scope_is_warned_of_on_stderr() {
+    let program = program().await;
+    let create = ["api-key", "create", "--user", "alice", "--api", "orders", "--json"];
+    let said = program.run(&create);
+    assert_eq!((said.code, said.err.lines().count()), (0, 1), "{}", said.err);
+    assert!(said.err.contains("has no scope") && said.err.contains("--scope"), "{}", said.err);
+    let made: Value = serde_json::from_str(&said.out).unwrap();
+    assert!(ApiKeySecret::parse(made["key"].as_str().unwrap()).is_some(), "the output is JSON alone");
+    program.json(&[&create[..], &["--scope", "read"]].concat());
+    // An API without scopes has none to give.
+    let api = json!({ "identifier": "https://plain.example", "gate": "plain", "accepts": ["api_key"] });
+    program.run_with(&["apply", "-"], &json!({ "apis": [api] }).to_string()).done();
+    program.json(&["api-key", "create", "--user", "alice", "--api", "plain", "--json"]);
+}
+
+/// 1 refused, with one line that says what; 2 wrong usage.
 #[tokio::test]
 async fn what_is_refused_is_said_in_one_line_and_makes_nothing() {
     let program = program().await;

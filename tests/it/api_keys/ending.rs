@@ -218,7 +218,7 @@ async fn a_change_of_a_person_reaches_every_node() {
         assert_eq!(seen(&other).await, (name.to_owned(), joined.to_owned()));
     };
     both("Alice Example", "").await;
-    people::set_groups(&manager, &by, user.id, &["staff".to_owned(), "night".to_owned()]).await.unwrap();
+    people::set_groups(&manager, &by, user.id, vec!["staff".to_owned(), "night".to_owned()]).await.unwrap();
     both("Alice Example", "night,staff").await;
     groups::delete(&manager, &by, "night").await.unwrap();
     both("Alice Example", "staff").await;

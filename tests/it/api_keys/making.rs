@@ -5,7 +5,7 @@ use signet::domain::api_key::{ApiKeySecret, Owner, network};
 use signet::domain::event::EventKind;
 use signet::domain::ids::{ApiKeyId, ClientId, UserId};
 use signet::domain::scope::Scopes;
-use signet::manage::api_keys::{MOST_KEYS, NewKey};
+use signet::manage::api_keys::{MAX_KEYS, NewKey};
 use signet::manage::{By, ManageError, clients, people};
 use signet::store::api_keys::{Filter, list};
 
@@ -84,8 +84,8 @@ async fn what_nobody_may_have_is_refused_in_a_sentence() {
     let (manager, by) = (server.app.manager(), By::command_line());
     people::disable(&manager, &by, server.person("alice").await.id).await.unwrap();
     clients::disable(&manager, &by, &ClientId::parse("web").unwrap()).await.unwrap();
-    assert_eq!(refused(&server, of(&alice)).await, "alice is turned off");
-    assert_eq!(refused(&server, of(&web)).await, "web is turned off");
+    assert_eq!(refused(&server, of(&alice)).await, "alice is disabled");
+    assert_eq!(refused(&server, of(&web)).await, "web is disabled");
     assert_eq!(all(&server, Filter::default()).await.len(), 3, "nothing else was made");
 }
 
@@ -94,14 +94,14 @@ async fn what_nobody_may_have_is_refused_in_a_sentence() {
 async fn nobody_gets_more_keys_than_there_may_be() {
     let nodes = with_apis().await.nodes().await;
     let owner = alice(&nodes[0]).await;
-    for _ in 0..MOST_KEYS - 4 {
+    for _ in 0..MAX_KEYS - 4 {
         made(&nodes[0], owner.clone()).await;
     }
     let at_once = (0..12).map(|at| make(&nodes[at % nodes.len()], new_key(owner.clone(), "orders")));
     let done = join_all(at_once).await;
     assert_eq!(done.iter().filter(|made| made.is_ok()).count(), 4);
     let refusals = done.into_iter().filter_map(Result::err);
-    assert!(refusals.map(|error| error.to_string()).all(|text| text.starts_with("100 keys are there already")));
+    assert!(refusals.map(|error| error.to_string()).all(|text| text.starts_with("there are 100 keys already")));
     made(&nodes[0], web()).await;
 }
 

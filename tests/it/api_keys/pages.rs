@@ -54,7 +54,7 @@ async fn a_key_may_be_for_ever_and_have_no_scope() {
     let server = with_apis().await;
     let browser = signed_in(&server, "alice").await;
     let form = browser.page("/account/api-keys/new/stock").await;
-    let page = browser.fill(&form, FORM, &[("name", "backup"), ("expires", "never")]).await;
+    let page = browser.fill(&form, FORM, &[("name", "backup"), ("expires", "never"), ("without_scope", "true")]).await;
     let key = shown(&page);
     assert!(page.text(".list").contains("never ends"));
     server.advance(400 * 86_400);
@@ -93,9 +93,9 @@ async fn what_is_refused_is_said_at_its_field_and_kept() {
     for _ in 0..100 {
         made(&server, alice(&server).await).await;
     }
-    let page = browser.fill(&form, FORM, &[("name", "one more")]).await;
+    let page = browser.fill(&form, FORM, &[("name", "one more"), ("scope", "read")]).await;
     assert_eq!(page.status, 422);
-    assert!(page.text("[role=alert]").contains("100 keys are there already"), "{}", page.text("[role=alert]"));
+    assert!(page.text("[role=alert]").contains("here are 100 keys already"), "{}", page.text("[role=alert]"));
     assert_eq!(browser.page(HERE).await.count(".list form"), 100);
     for gone in ["closed", "nowhere", "Orders", "%2f"] {
         assert_eq!(browser.page(&format!("/account/api-keys/new/{gone}")).await.status, 404, "{gone}");
@@ -111,7 +111,7 @@ async fn making_one_needs_a_sign_in_of_the_last_minutes() {
     server.advance(15 * 60);
     assert_eq!(browser.page("/account/api-keys/new/orders").await.path, "/account/api-keys/new/orders");
     server.advance(1);
-    let login = browser.fill(&form, FORM, &[("name", "ci")]).await;
+    let login = browser.fill(&form, FORM, &[("name", "ci"), ("scope", "read")]).await;
     assert_eq!(login.name(), "login");
     assert!(browser.page(HERE).await.html.contains("No key yet"), "nothing was made");
     assert_eq!(browser.page("/account/api-keys/new/orders").await.name(), "login");

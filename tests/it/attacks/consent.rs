@@ -43,6 +43,21 @@ async fn consent_is_remembered_for_https_only() {
     assert_eq!(page.name(), "consent", "what the https address may have is nothing to other addresses");
 }
 
+/// What the user saw on the page is the redirect's host.
+#[tokio::test]
+async fn consent_at_one_host_does_not_count_at_another() {
+    const OTHER: &str = "https://other.example.com/cb";
+    let server = with_public(json!({ "redirect_uris": [HTTPS, OTHER], "scope": "openid profile email" })).await;
+    let browser = server.browser();
+    browser.sign_in(&asked(&server, HTTPS, &[])).await;
+    assert!(browser.open(&asked(&server, HTTPS, &[("prompt", "none")])).await.err().unwrap().contains_key("code"));
+    assert_eq!(browser.page(&asked(&server, OTHER, &[])).await.name(), "consent");
+    browser.sign_in(&asked(&server, OTHER, &[])).await;
+    for uri in [HTTPS, OTHER] {
+        assert!(browser.open(&asked(&server, uri, &[("prompt", "none")])).await.err().unwrap().contains_key("code"));
+    }
+}
+
 #[tokio::test]
 async fn confidential_client_is_asked_about_once_at_loopback() {
     let server = Server::with_alice().await;

@@ -297,8 +297,8 @@ async fn redemptions_that_race_a_revocation_leave_nothing_alive() {
         let alice = server.person("alice").await.id;
         let store = server.app.store();
         for grant in grants::of_user(store.read(), alice, server.app.env().now()).await.unwrap() {
-            let now = store.env().now();
-            let current = authorizations::is_current(store.read(), &grant.authorization, now, Lock::None).await;
+            let current =
+                authorizations::is_current(store.read(), &grant.authorization, store.database_now(), Lock::None).await;
             assert!(!current.unwrap(), "{event:?}: a grant is alive");
         }
         server.advance(25 * 3600);

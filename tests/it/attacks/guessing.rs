@@ -138,6 +138,25 @@ async fn imported_hashes_and_unknown_users_take_as_long() {
     assert!(most - least < tolerance, "{names:?} {typical:?}");
 }
 
+/// However many kinds of hash were imported, the costliest sets the time.
+#[tokio::test]
+async fn the_costliest_of_many_kinds_of_hash_counts() {
+    let server = Server::with_alice().await;
+    let row = |n: usize, hash: String| json!({ "username": format!("user{n}"), "password_hash": hash });
+    let cheap =
+        |n: usize| format!("$scrypt$ln=4,r={n},p=1$AAECAwQFBgcICQoLDA0ODw$0kAJcZMDMoI6NHVug+mGyKwmdluLX9KqpubH8OLxecs");
+    let mut rows: Vec<_> = (1..=40).map(|n| row(n, cheap(n))).collect();
+    // Before and behind the others in the order of their texts.
+    for (n, hash) in [IMPORTED[0].1.replace("m=8192", "m=65536"), IMPORTED[1].1.to_owned()].into_iter().enumerate() {
+        rows.push(row(100 + n, hash));
+    }
+    let document = Document::parse(&json!({ "users": rows }).to_string(), Format::Json).unwrap();
+    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let found = signet::store::people::hash_of_each_work(server.app.store().read()).await.unwrap();
+    assert!(found[0].0.contains("m=65536"), "{}", found[0].0);
+    assert!(found.len() >= 32 && found.iter().any(|hash| hash.0.contains("m=19456")), "ours is among them");
+}
+
 /// T22: which clients there are, and whose tokens are good, is told to nobody who has not proven who they are.
 #[tokio::test]
 async fn known_and_unknown_clients_look_the_same() {

@@ -233,7 +233,7 @@ async fn hidden_characters_are_shown_escaped_in_the_console() {
                     .unwrap();
             // No name of a group has such characters now; one of an older version may.
             signet::store::people::insert_group(tx, HIDDEN).await?;
-            signet::store::people::join(tx, bob, &[HIDDEN.to_owned()]).await?;
+            signet::store::people::join(tx, &[(bob, HIDDEN.to_owned())]).await?;
             client.meta.client_name = HIDDEN.to_owned();
             signet::store::clients::update(tx, &client).await
         })

@@ -63,6 +63,10 @@ routes! {
     Program &["GET"], "/livez";
     Program &["GET"], "/readyz";
     Program &["GET"], "/static/signet.css";
+    Program &["GET"], "/favicon.ico";
+    Program &["GET"], "/.well-known/change-password";
+    Program &["GET"], "/.well-known/passkey-endpoints";
+    Program &["GET"], "/.well-known/security.txt";
     Person &["GET"], "/";
     Person &["GET", "POST"], "/oauth2/authorize", query;
     Person &["GET"], "/oauth2/authorize/0190b0a0-0000-7000-8000-000000000000";
@@ -105,6 +109,11 @@ async fn check_refusal(response: Response, face: Face, case: &str) {
     let levels = log::levels(&id);
     assert_eq!(levels.iter().filter(|level| **level == Level::WARN).count(), 1, "{case}: {levels:?}");
     assert!(!levels.contains(&Level::ERROR), "{case}: {levels:?}");
+}
+
+/// A sign-out does without what is repeated (OpenID Connect RP-Initiated Logout §4).
+fn passes_over(route: &Route, what: &str) -> bool {
+    route.path == "/oauth2/logout" && (what.contains("repeated") || what.starts_with("token=x"))
 }
 
 fn url(server: &Server, route: &Route) -> String {
@@ -156,16 +165,19 @@ async fn a_bad_body_is_refused_at_every_route() {
             let case = format!("{what} to {}", route.path);
             let request = http().post(url(&server, route)).header("content-type", *kind).body(body.clone());
             let response = request.send().await.unwrap();
-            // The authorization endpoint and logout send a browser back to ask by GET, which then is refused.
-            let response = match response.headers().get("location").map(|to| to.to_str().unwrap().to_owned()) {
-                Some(to) => http().get(format!("{}{to}", server.url)).send().await.unwrap(),
-                None => response,
-            };
-            check_refusal(response, route.face, &case).await;
+            if passes_over(route, what) {
+                assert_eq!(response.status(), 200, "{case}");
+            } else {
+                check_refusal(response, route.face, &case).await;
+            }
         }
         // 64 KiB itself is read.
         let whole = format!("client_id={}", "a".repeat(64 * 1024 - 10));
         let response = http().post(url(&server, route)).header("content-type", form).body(whole).send().await.unwrap();
+        if route.path == "/oauth2/logout" {
+            assert_eq!(response.status(), 200, "an app that is none is dropped");
+            continue;
+        }
         check_refusal(response, route.face, route.path).await;
     }
 }
@@ -184,7 +196,7 @@ async fn a_bad_query_is_refused_at_every_route() {
         ] {
             let case = format!("{}?{query}", route.path);
             let response = http().get(format!("{}?{query}", url(&server, route))).send().await.unwrap();
-            if route.query && !["/login", "/signup"].contains(&route.path) {
+            if route.query && !["/login", "/signup"].contains(&route.path) && !passes_over(route, query) {
                 check_refusal(response, route.face, &case).await;
             } else {
                 assert!(response.status().as_u16() < 500, "{case}");
@@ -209,7 +221,7 @@ async fn a_bad_query_is_refused_at_every_route() {
     }
 }
 
-/// A header block over 16 KiB, in one field, in many, or in the address, or of more than 100 fields, at every route, by
+/// A header block over 48 KiB (HTTP/2: 30 KiB), in one field, in many, or in the address, or of more than 100 fields, at every route, by
 /// HTTP/1.1 and HTTP/2; no cookie is replaced by the refusal. Far over it the connection's own limit answers, before anything of ours is asked.
 #[tokio::test]
 async fn an_oversized_header_block_is_refused_at_every_route() {
@@ -217,12 +229,12 @@ async fn an_oversized_header_block_is_refused_at_every_route() {
     let two = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     for route in ROUTES {
         let method = Method::from_bytes(route.methods[0].as_bytes()).unwrap();
-        for client in [&http(), &two] {
+        for (client, over, under) in [(&http(), 49_200, 47_000), (&two, 31_000, 29_000)] {
             let ask = || client.request(method.clone(), url(&server, route));
-            let many = (0..60).fold(ask(), |request, at| request.header(format!("x-{at}"), "a".repeat(300)));
-            let address = client.request(method.clone(), format!("{}?a={}", url(&server, route), "a".repeat(17_000)));
+            let many = (0..60).fold(ask(), |request, at| request.header(format!("x-{at}"), "a".repeat(over / 60)));
+            let address = client.request(method.clone(), format!("{}?a={}", url(&server, route), "a".repeat(over)));
             let fields = (0..101).fold(ask(), |request, _| request.header("x-a", ""));
-            let one = ask().header("x-a", "a".repeat(17_000));
+            let one = ask().header("x-a", "a".repeat(over));
             for (what, request) in [("one", one), ("many", many), ("address", address), ("fields", fields)] {
                 let case = format!("{what} at {}", route.path);
                 let response = request.send().await.unwrap();
@@ -230,9 +242,9 @@ async fn an_oversized_header_block_is_refused_at_every_route() {
                 assert!(!response.headers().contains_key("set-cookie"), "{case}");
                 check_refusal(response, route.face, &case).await;
             }
-            assert!(ask().header("x-a", "a".repeat(12_000)).send().await.unwrap().status() != 431, "{}", route.path);
+            assert!(ask().header("x-a", "a".repeat(under)).send().await.unwrap().status() != 431, "{}", route.path);
         }
-        let far = http().request(method, url(&server, route)).header("x-a", "a".repeat(80_000)).send().await;
+        let far = http().request(method, url(&server, route)).header("x-a", "a".repeat(90_000)).send().await;
         assert!(far.is_err() || far.is_ok_and(|response| response.status() == 431), "{}", route.path);
     }
 }

@@ -49,6 +49,23 @@ async fn codes_and_passwords_have_budgets_of_their_own() {
     assert_eq!(type_code(&server, &stranger, &form, "BCDF-GHJK", elsewhere).await, 200, "a code goes on");
 }
 
+/// In a browser that has signed in before, too, the limit does not tell which email address belongs to a username.
+#[tokio::test]
+async fn known_browser_does_not_link_an_email_to_a_username() {
+    let server = behind_a_proxy().await;
+    let (browser, address) = (server.browser(), "192.0.2.7");
+    browser.sign_in_as("alice").await;
+    browser.page("/oauth2/logout").await;
+    let form = browser.page("/login").await.form(&[]).1;
+    for at in 0..11 {
+        let status = fail_from(&server, &browser, &form, "alice", address).await.status().as_u16();
+        assert_eq!(status == 429, at == 10, "{at}: {status}");
+    }
+    for name in ["alice@example.com", "bob@example.com", "bob"] {
+        assert_ne!(fail_from(&server, &browser, &form, name, address).await.status().as_u16(), 429, "{name}");
+    }
+}
+
 /// T54: a browser that has signed in before does so again, whatever strangers at its address did.
 #[tokio::test]
 async fn a_known_browser_signs_in_from_an_address_that_ran_out() {

@@ -237,8 +237,8 @@ async fn administrators_who_change_each_other_do_not_deadlock() {
     for round in 0..ROUNDS {
         let groups = [format!("group{round}")];
         let (one, other) = join(
-            people::set_groups(&manager, &actors[0], ids[1], &groups),
-            people::set_groups(&manager, &actors[1], ids[0], &groups),
+            people::set_groups(&manager, &actors[0], ids[1], groups.to_vec()),
+            people::set_groups(&manager, &actors[1], ids[0], groups.to_vec()),
         )
         .await;
         assert!(one.is_ok() || other.is_ok(), "round {round}: {one:?} {other:?}");

@@ -10,10 +10,10 @@
 //! [`sessions`] cookies and who is signed in, [`cross_site`] requests that another site causes, [`steps`] the order of an interaction, [`injection`] what is shown,
 //! [`guessing`] what a stranger learns and how often they may try, [`limits`] malformed and oversized requests at every
 //! route, [`outage`] a database that goes away, [`proxies`] what the gate tells them, [`boundaries`] one API and another,
-//! [`removed`] what was granted and taken away since, [`consent`] when it is remembered.
+//! [`removed`] what was granted and taken away since, [`parts`] tokens that carry a part of a grant, [`consent`] when it is remembered.
 //!
-//! There is no limiter on client secrets: each has at least 32 characters, or 256 random bits where we made it, so that
-//! guessing is hopeless, while a limiter would let a stranger lock an app out.
+//! There is no limiter on client secrets of 32 characters or more, where guessing is hopeless, while a limiter would let a
+//! stranger lock an app out; for shorter ones that were imported there is ([`short_secrets`]).
 
 mod addresses;
 mod boundaries;
@@ -30,12 +30,14 @@ mod lockout;
 mod lost_updates;
 mod namesakes;
 mod outage;
+mod parts;
 mod proxies;
 mod races;
 mod removed;
 mod revocation;
 mod secrets;
 mod sessions;
+mod short_secrets;
 mod steps;
 
 use reqwest::{Client, redirect};

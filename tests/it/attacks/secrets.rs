@@ -99,9 +99,9 @@ async fn taken(server: &Server, place: &str, secret: &str) -> bool {
         },
         "session cookie" | "browser cookie" => {
             let name = place.split(' ').next().unwrap();
-            let request = http().get(url("/account")).header("cookie", format!("signet-{name}={secret}"));
+            let request = http().get(url("/account")).header("cookie", format!("{}={secret}", server.cookie(name)));
             let response = request.send().await.unwrap();
-            let is_new = |cookie: &axum::http::HeaderValue| cookie.to_str().unwrap().starts_with("signet-browser=");
+            let is_new = |cookie: &axum::http::HeaderValue| cookie.to_str().unwrap().contains("-browser=");
             let replaced = response.headers().get_all("set-cookie").iter().any(is_new);
             if name == "session" { response.status() == 200 } else { !replaced }
         }

@@ -75,7 +75,7 @@ async fn no_step_is_passed_by_less_than_it_asks_for() {
 
 /// Whether an answer signed somebody in, let an app have a code, or signed somebody out.
 async fn advanced(browser: &Browser, answer: reqwest::Response) -> bool {
-    let session = |line: &axum::http::HeaderValue| line.to_str().unwrap().starts_with("signet-session=");
+    let session = |line: &axum::http::HeaderValue| line.to_str().unwrap().contains("-session=");
     if answer.headers().get_all("set-cookie").iter().any(session) {
         return true;
     }
@@ -195,7 +195,8 @@ async fn a_hint_is_not_satisfied_by_somebody_else() {
 }
 
 /// T18, CVE-2026-96446: a one-time request used again along another path. Whatever way an interaction ends (a code, a
-/// refusal at either page, an error), its pages and its address are over.
+/// refusal at either page, an error), all of its pages lead to the answer that it had, and no second one is ever made; when
+/// the code is spent, or the minute is over, they lead nowhere but back to the app.
 #[tokio::test]
 async fn an_interaction_ends_once_on_every_path() {
     let server = Server::with_alice().await;
@@ -222,12 +223,22 @@ async fn an_interaction_ends_once_on_every_path() {
         let answer = ended.err().expect("back at the app");
         assert_eq!(answer.contains_key("code"), path == "code", "{path}");
         assert_eq!(answer["state"], "s t&a=te");
-        for page in ["/login/", "/consent/", "/select-account/", "/oauth2/authorize/"] {
-            let again = browser.open(&login.path.replace("/login/", page)).await.expect("a page, no answer");
-            assert_eq!((again.status, again.name().as_str()), (400, "error"), "{path}, then {page}");
+        let pages = ["/consent/", "/select-account/", "/oauth2/authorize/"].map(|to| login.path.replace("/login/", to));
+        for page in &pages {
+            assert_eq!(browser.open(page).await.err().as_ref(), Some(&answer), "{path}, then {page}");
+        }
+        if path == "code" {
+            assert_eq!(server.redeem(&answer["code"]).await.0, 200);
+        } else {
+            server.advance(server.app.config.lifetimes.code);
+        }
+        for page in &pages {
+            let over = browser.page(page).await.name();
+            let expected = if path == "denied at login" { "login" } else { "signed-in" };
+            assert_eq!(over, expected, "{path}, then {page}");
         }
         let again = browser.submit(&login, &fields).await.expect("a page, no answer");
-        assert_eq!(again.name(), "error", "{path}, then the back button");
+        assert_eq!(again.name(), "signed-in", "{path}, then the back button");
     }
 }
 
@@ -254,5 +265,5 @@ async fn a_code_is_used_up_by_a_wrong_attempt() {
     let login = browser.open(&server.authorize(&[])).await.ok().unwrap();
     server.advance(server.app.config.lifetimes.interaction + 1);
     let late = browser.submit(&login, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
-    assert_eq!(late.name(), "error");
+    assert_eq!(late.name(), "signed-in", "and no code");
 }

@@ -78,7 +78,7 @@ async fn what_a_request_carries_is_text() {
         browser.open(&query(&format!("{}/setup", server.url), &[("token", payload)])).await;
         is_harmless(&browser, "error", payload).await;
         browser.open(&query(&format!("{}/oauth2/logout", server.url), &[("post_logout_redirect_uri", payload)])).await;
-        is_harmless(&browser, "error", payload).await;
+        is_harmless(&browser, "signed-out", payload).await;
         browser.open(&query(&format!("{}/login", server.url), &[("next", payload)])).await;
         is_harmless(&browser, "login", payload).await;
         // The page that sends itself to the app: as it is, and what arrives.

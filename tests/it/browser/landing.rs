@@ -15,6 +15,15 @@ type Answer = BTreeMap<String, String>;
 
 /// Listens, and makes `server` know it as the client `web`; its return address.
 pub async fn of_web(server: &Server, changes: Value) -> String {
+    let address = address().await;
+    let mut metadata = json!({ "redirect_uris": [address] });
+    metadata.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    server.client("web", metadata).await;
+    address
+}
+
+/// Listens; its return address.
+pub async fn address() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/cb", listener.local_addr().unwrap());
     let by = |method: &'static str| move |answer: Answer| async move { page(method, &answer) };
@@ -23,9 +32,6 @@ pub async fn of_web(server: &Server, changes: Value) -> String {
         get(move |Query(answer): Query<Answer>| query(answer)).post(move |Form(answer): Form<Answer>| form(answer));
     let service = Router::new().route("/cb", route);
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    let mut metadata = json!({ "redirect_uris": [address] });
-    metadata.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    server.client("web", metadata).await;
     address
 }
 

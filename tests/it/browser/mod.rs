@@ -4,6 +4,7 @@ mod device;
 mod harness;
 mod injection;
 mod landing;
+mod layout;
 mod pages;
 mod passkeys;
 mod sessions;

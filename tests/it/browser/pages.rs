@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use signet::gate::verdict::Reason;
-use signet::manage::{By, apis};
+use signet::manage::{By, apis, groups};
 use signet::store::gate_record::Refused;
 use signet::store::people;
 
@@ -206,4 +206,24 @@ async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
     browser.click("#settings button.primary").await;
     browser.wait_for("#rule_2_path").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// Enter presses the first button of a form, which finds groups where a text stands in their search.
+#[tokio::test]
+async fn enter_finds_groups_and_save_saves_without_javascript() {
+    let (server, browser) = narrow_console().await;
+    for number in 0..20 {
+        groups::create(&server.app.manager(), &By::command_line(), &format!("team-{number:02}")).await.unwrap();
+    }
+    let bob = server.user("bob").await;
+    browser.without_javascript().await;
+    browser.open(&format!("{}/admin/people/{bob}", server.url)).await;
+    browser.fill("#groups-q", "team-07").await;
+    browser.press_enter("#groups-q").await;
+    browser.wait_for("#groups-unsaved").await;
+    browser.click("[name=groups][value=team-07]").await;
+    browser.fill("#groups-q", "team-08").await;
+    browser.click("form[action$='/groups'] .actions button").await;
+    browser.wait_for("[name=groups][value=team-07][checked]").await;
+    assert_eq!(people::groups_of(server.app.store().read(), bob).await.unwrap(), ["team-07"]);
 }

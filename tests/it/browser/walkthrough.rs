@@ -53,8 +53,8 @@ async fn from_the_first_start_to_an_app_that_knows_who_signed_in() {
     }
     browser.fill("#password", PASSWORD).await;
     browser.click("button.primary[type=submit]").await;
-    browser.wait_for_page("home").await;
-    picture(&browser, "home.png", 420).await;
+    browser.wait_for("#next-app").await;
+    picture(&browser, "next.png", 900).await;
     // So that the app's request meets the sign-in page.
     browser.open(&format!("{issuer}/oauth2/logout")).await;
     browser.click("#logout-confirm").await;

@@ -15,15 +15,26 @@ fn rules() -> Value {
 
 #[tokio::test]
 async fn apis_are_made_changed_and_deleted_by_command() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.write("rules.json", &rules().to_string());
     let create = ["api", "create", "--identifier", ID, "--name", "Orders", "--scope", "read", "--scope", "write"];
     let gate = ["--gate", "orders", "--accept", "bearer", "--accept", "api_key", "--rules", "rules.json"];
-    let more =
-        ["--lifetime", "300", "--format", "opaque", "--burst", "5", "--rate", "0.5", "--upstream-token", "--json"];
+    let more = [
+        "--lifetime",
+        "300",
+        "--format",
+        "opaque",
+        "--burst",
+        "5",
+        "--rate",
+        "0.5",
+        "--upstream-token",
+        "--self-registered-clients",
+        "--json",
+    ];
     let made = program.json(&[&create[..], &gate, &more].concat());
     let expected = json!({
-        "identifier": ID, "name": "Orders", "scopes": ["read", "write"], "access_token_format": "opaque",
+        "identifier": ID, "name": "Orders", "scopes": ["read", "write"], "self_registered_clients": true, "access_token_format": "opaque",
         "access_token_lifetime": 300, "gate": "orders", "accepts": ["bearer", "api_key"], "rules": rules(),
         "rate_limit": { "burst": 5, "per_second": 0.5 }, "upstream_token": true,
     });
@@ -45,6 +56,9 @@ async fn apis_are_made_changed_and_deleted_by_command() {
     assert!(
         program.json(&["api", "update", ID, "--upstream-token", "false", "--json"]).get("upstream_token").is_none()
     );
+    assert!(program.done(&["api", "show", ID]).contains("self-registered, too"));
+    let off = program.json(&["api", "update", ID, "--self-registered-clients", "false", "--json"]);
+    assert!(off.get("self_registered_clients").is_none() && off["scopes"] == json!(["read", "write"]));
     let app = "https://app.example";
     let made = program.json(&["api", "update", ID, "--accept", "session", "--origin", app, "--json"]);
     assert_eq!((&made["accepts"], &made["origins"]), (&json!(["session"]), &json!([app])));
@@ -91,7 +105,7 @@ async fn apis_are_made_changed_and_deleted_by_command() {
 /// Each member that may be missing can be taken away again, alone, and is then as if it had never been set.
 #[tokio::test]
 async fn what_was_set_is_taken_away_by_its_name() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.write("rules.json", "[{ \"methods\": [\"GET\"], \"path\": \"/**\", \"groups\": [\"staff\"] }]");
     let create = ["api", "create", "--identifier", ID, "--scope", "read", "--scope", "write", "--lifetime", "300"];
     let gate = ["--gate", "orders", "--accept", "session", "--accept", "bearer", "--origin", "https://app.example"];
@@ -138,7 +152,7 @@ async fn what_was_set_is_taken_away_by_its_name() {
 /// Whoever comes second is told so: no two APIs have one gate, and none is made twice.
 #[tokio::test]
 async fn of_many_at_once_one_has_the_name() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.done(&["migrate"]);
     let made: Vec<bool> = std::thread::scope(|scope| {
         let program = &program;

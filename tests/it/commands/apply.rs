@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, SECRET};
 
 #[tokio::test]
 async fn applying_the_example_again_changes_nothing_and_records_nothing() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.write("example.json", &example().to_string());
     let rehearsed = program.json(&["apply", "--dry-run", "--json", "example.json"]);
     assert_eq!((rehearsed["changes"].as_array().unwrap().len(), program.count("person").await), (4, 0));
@@ -105,7 +105,7 @@ async fn pruning_deletes_what_is_not_named_but_for_the_last_administrator() {
 
 #[tokio::test]
 async fn a_running_server_obeys_commands() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let _server = program.serve(&["serve"]);
     assert_eq!(token_status(&program, SECRET).await, 401);
     program.run_with(&["apply", "-"], &example().to_string()).done();

@@ -11,7 +11,7 @@ use crate::support::{CALLBACK, PASSWORD, SECRET};
 
 #[tokio::test]
 async fn people_are_made_and_changed_by_command() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let create = ["user", "create", "alice", "--email", "alice@example.com", "--name", "Alice Example"];
     let made = program
         .run_with(&[&create[..], &["--group", "staff", "--admin", "--password-stdin", "--json"]].concat(), PASSWORD);
@@ -48,7 +48,7 @@ async fn people_are_made_and_changed_by_command() {
 
 #[tokio::test]
 async fn clients_are_made_and_changed_by_command_and_a_secret_is_shown_once() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let create = ["client", "create", "--id", "web", "--name", "Web", "--redirect-uri", CALLBACK];
     let made = program.json(
         &[&create[..], &["--grant-type", "client_credentials", "--grant-type", "authorization_code", "--json"]]
@@ -86,7 +86,7 @@ async fn clients_are_made_and_changed_by_command_and_a_secret_is_shown_once() {
 
 #[tokio::test]
 async fn keys_are_listed_rotated_and_retired_by_command() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let _server = program.serve(&["serve"]);
     let list = program.json(&["key", "list", "--json"]);
     let of = |list: &Value, state: &str| -> Vec<String> {
@@ -120,7 +120,7 @@ async fn keys_are_listed_rotated_and_retired_by_command() {
 /// What a reset removes, and what it says.
 #[tokio::test]
 async fn a_reset_removes_what_it_is_not_told_to_keep() {
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     // Passkeys need a host that is a name.
     let url = program.url().replace("127.0.0.1", "localhost");
     program.set("SIGNET_ISSUER", &url);
@@ -167,4 +167,47 @@ async fn a_reset_removes_what_it_is_not_told_to_keep() {
     assert_eq!(program.json(&["user", "remove-passkey", "bob", &id, "--json"])["removed"], true);
     assert_eq!(program.json(&["user", "passkeys", "bob", "--json"]), json!([]));
     assert_eq!(program.run(&["user", "reset", "bob", "--keep", "nonsense"]).code, 2);
+}
+
+#[tokio::test]
+async fn unknown_scopes_of_a_client_are_warned_of_on_stderr() {
+    let program = Program::installed().await;
+    let create = ["client", "create", "--redirect-uri", CALLBACK, "--json", "--id"];
+    let said = program.run(&[&create[..], &["web", "--scope", "openid prfile"]].concat());
+    assert_eq!((said.code, said.err.lines().count()), (0, 1), "{}", said.err);
+    assert!(said.err.contains("warning: ") && said.err.contains("prfile"), "{}", said.err);
+    let made: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(made["client_id"], "web", "the output is JSON alone");
+    program.json(&[&create[..], &["other", "--scope", "openid profile"]].concat());
+    let text = program.run(&["client", "create", "--redirect-uri", CALLBACK, "--scope", "openid prfile"]);
+    assert!(text.code == 0 && text.err.contains("prfile") && !text.out.contains("prfile"), "{}{}", text.out, text.err);
+}
+
+/// Of a gateway before APIs, of an app in the own network, and of one with a scheme of its own.
+#[tokio::test]
+async fn client_is_made_for_a_lan_a_scheme_or_a_gateway() {
+    let program = Program::installed().await;
+    let api = "https://orders.example.com";
+    program.done(&["api", "create", "--identifier", api]);
+    let create = ["client", "create", "--json"];
+    let films = ["--id", "films", "--redirect-uri", "http://nas.lan/cb"];
+    let line = program.run_with(&[&create[..], &films].concat(), "").refused();
+    assert!(line.contains("http_redirect_hosts"), "{line}");
+    program.json(&[&create[..], &films, &["--http-redirect-host", "nas.lan"]].concat());
+    program.json(&[&create[..], &["--id", "editor", "--public", "--redirect-uri", "cursor://callback"]].concat());
+    let gateway = ["--id", "gateway", "--grant-type", "client_credentials", "--scope", "", "--introspection-api"];
+    program.json(&[&create[..], &gateway, &[api]].concat());
+    let nowhere = ["--grant-type", "client_credentials", "--introspection-api", "https://nowhere.example.com"];
+    let line = program.run_with(&[&create[..], &nowhere].concat(), "").refused();
+    assert!(line.contains("introspection_apis") && line.contains("add it first"), "{line}");
+    let exported = program.json(&["export"]);
+    let member = |id: &str, name: &str| {
+        let found = exported["clients"].as_array().unwrap().iter().find(|client| client["client_id"] == id).cloned();
+        found.unwrap()[name].clone()
+    };
+    assert_eq!(member("films", "http_redirect_hosts"), json!(["nas.lan"]));
+    assert_eq!(member("editor", "redirect_uris"), json!(["cursor://callback"]));
+    assert_eq!(member("gateway", "introspection_apis"), json!([api]));
+    program.write("again.json", &exported.to_string());
+    assert!(program.done(&["apply", "again.json"]).contains("nothing to change"));
 }

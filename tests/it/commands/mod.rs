@@ -1,11 +1,13 @@
-//! The program at a terminal (CONTRACT "Program"): what each command does, prints and exits with.
+//! The program at a terminal: what each command does, prints and exits with.
 //!
-//! [`serve`] starting and stopping, [`apply`] documents, [`daily`] people, clients and keys, [`api`] APIs, [`request`]
-//! signed requests; here what is left: usage, `migrate`, `doctor`, `healthcheck`.
+//! [`environment`] settings and paths, [`serve`] starting and stopping, [`apply`] documents, [`imports`] those from
+//! elsewhere, [`daily`] people, clients and keys, [`api`] APIs, [`request`] signed requests; here what is left: usage, `migrate`, `doctor`, `healthcheck`.
 
 mod api;
 mod apply;
 mod daily;
+mod environment;
+mod imports;
 mod request;
 mod serve;
 
@@ -38,7 +40,7 @@ fn example() -> Value {
 }
 
 async fn with_example() -> Program {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     program.write("example.json", &example().to_string());
     program.done(&["apply", "example.json"]);
     program
@@ -55,7 +57,7 @@ async fn status(program: &Program, path: &str) -> u16 {
 
 #[tokio::test]
 async fn wrong_usage_is_two_and_no_secret_is_an_argument() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     for arguments in [
         vec!["nonsense"],
         vec!["serve", "--nonsense"],
@@ -164,7 +166,7 @@ async fn the_doctor_says_what_is_wrong_and_how_to_mend_it() {
 
 #[tokio::test]
 async fn a_health_check_tells_a_server_that_runs_from_one_that_does_not() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     assert!(program.run(&["healthcheck"]).refused().contains(&program.address.to_string()));
     let server = program.serve(&["serve"]);
     assert_eq!(program.done(&["healthcheck"]), "ready\n");

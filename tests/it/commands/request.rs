@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use signet::domain::printable::is_hidden;
 
 use crate::support::authority::Authority;
 use crate::support::program::{Program, Said, free_address};
@@ -153,7 +154,7 @@ async fn an_answer_is_shown_and_its_status_is_the_commands() {
     let before = receiver.requests("/none").len();
     assert!(ask("/moved", &[]).refused().contains("302 Found; to /none"));
     assert_eq!(receiver.requests("/none").len(), before, "it is not followed");
-    assert!(ask("/esc", &[]).refused().contains("x-gate-reason: a31m"), "nothing that a terminal obeys");
+    assert!(ask("/esc", &[]).refused().contains("x-gate-reason: a\\u{9b}31m"), "nothing that a terminal obeys");
     let said = ask("/no", &["--verbose"]);
     assert!(said.code == 1 && said.err.starts_with("HTTP/1.1 401 Unauthorized\n"), "{}", said.err);
     let said = ask("/no", &["--json"]);
@@ -163,6 +164,19 @@ async fn an_answer_is_shown_and_its_status_is_the_commands() {
     assert!(ask("/late", &["--timeout", "1"]).refused().contains("no answer"));
     let nobody = format!("http://{}/", free_address());
     assert!(caller.ask(&["GET", &nobody, "--sign", "ed25519.jwk"]).refused().contains(&nobody));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hidden_characters_of_an_answer_are_escaped() {
+    let (receiver, caller) = (Receiver::start().await, Caller::new().await);
+    let hidden = "a\u{202e}b\u{2028}c\u{200b}d\u{feff}e";
+    receiver.answer("/", Answer::status(403).header("x-gate-reason", hidden).header("x-a", hidden));
+    let said = caller.ask(&["GET", &receiver.at("/"), "--sign", "ed25519.jwk", "--verbose"]);
+    let shown = "a\\u{202e}b\\u{2028}c\\u{200b}d\\u{feff}e";
+    for line in [format!("\nx-a: {shown}\n"), format!("; x-gate-reason: {shown}")] {
+        assert!(said.code == 1 && said.err.contains(&line), "{}", said.err);
+    }
+    assert!(!said.err.chars().any(|letter| letter != '\n' && is_hidden(letter)), "{}", said.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ async fn a_stop_lets_the_request_in_flight_finish() {
     let body = format!("grant_type=client_credentials&client_id=web&client_secret={SECRET}");
     let (now, later) = body.split_at(20);
     let mut connection = TcpStream::connect(program.address).unwrap();
-    // post is not the client's method: the answer is a refusal in the protocol's own form, and whole.
+    // The answer is in the protocol's own form, and whole.
     let head = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     write!(connection, "{head}Content-Length: {}\r\n\r\n{now}", body.len()).unwrap();
     // Whatever is asked after it has been taken up is answered after it.
@@ -63,13 +63,13 @@ async fn a_stop_lets_the_request_in_flight_finish() {
     write!(connection, "{later}").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("invalid_client"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("access_token"), "{answer}");
     assert_eq!(server.ended(), (Some(0), String::new()));
 }
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_said_in_one_line() {
-    let program = Program::new().await;
+    let program = Program::installed().await;
     let _taken = std::net::TcpListener::bind(program.address).unwrap();
     let line = program.run(&["serve"]).refused();
     assert!(line.contains(&program.address.to_string()) && line.contains("SIGNET_LISTEN"), "{line}");

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{PATIENCE, address, closed, connect_from};
+use super::{WAIT_TIMEOUT, address, closed, connect_from};
 use crate::support::program::{Program, within};
 use crate::support::wire::once;
 use crate::support::{Server, log};
@@ -20,7 +20,7 @@ async fn a_peer_that_reads_nothing_is_cut_off() {
     let mut stream = TcpStream::connect(address(&server.url)).await.unwrap();
     let requests = REQUEST.repeat(100);
     let writing = async { while stream.write_all(&requests).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, writing).await.expect("the server closes the connection");
+    tokio::time::timeout(WAIT_TIMEOUT, writing).await.expect("the server closes the connection");
     assert_eq!(once(address(&server.url), "GET", "/livez", &[], b"").await.status, 200);
 }
 

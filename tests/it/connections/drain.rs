@@ -6,28 +6,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 use crate::faults::postgres;
 use crate::gate::basic;
 use crate::support::SECRET;
-use crate::support::nginx::Nginx;
+use crate::support::nginx;
 use crate::support::program::{Program, Running, within};
+use crate::support::proxy::Proxy;
 use crate::support::wire::{Wire, once};
 
 const REQUESTS: usize = 100_000;
 const CONNECTIONS: usize = 32;
 
-/// The upstreams as docs/operating.md has them.
-async fn nginx(nodes: [&Program; 2]) -> Nginx {
-    let [one, two] = nodes.map(|node| node.address);
-    Nginx::start(|own| {
-        format!(
-            "upstream signet {{ server {one} max_fails=0; server {two} max_fails=0; keepalive 32; }}\n\
-             server {{ listen {own}; keepalive_requests 1000000; location / {{ proxy_pass http://signet;\n\
-             proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}"
-        )
-    })
-    .await
+/// The upstreams of docs/operating.md, with these nodes' addresses, and the directives that it tells for the location.
+async fn balancer(nodes: [&Program; 2]) -> Proxy {
+    let guide = include_str!("../../../docs/operating.md");
+    let mut blocks = guide.split("```").filter_map(|block| block.strip_prefix("nginx\n"));
+    let block = blocks.find(|block| block.starts_with("upstream signet {")).expect("docs/operating.md has the block");
+    let (_, location) = block.split_once("# In the location: ").expect("the location's directives");
+    let mut upstream = block.to_owned();
+    for (written, node) in ["10.0.0.1:8080", "10.0.0.2:8080"].into_iter().zip(nodes) {
+        assert_eq!(upstream.matches(written).count(), 1, "{written} stands there once");
+        upstream = upstream.replace(written, &node.address.to_string());
+    }
+    let config =
+        |own| format!("{upstream}\nserver {{ listen {own}; keepalive_requests 1000000; location / {{ {location} }} }}");
+    nginx::start(config, &[]).await
 }
 
 /// A request, and the status that answers it.
@@ -100,7 +104,7 @@ async fn a_rolling_restart_behind_nginx_fails_no_request() {
     let nodes = nodes().await;
     let [one, two] = &nodes;
     let mut running = [one.serve(&["serve"]), two.serve(&["serve"])];
-    let nginx = nginx([one, two]).await;
+    let nginx = balancer([one, two]).await;
     let form = b"grant_type=client_credentials";
     let credential = basic("web", SECRET);
     let headers = [("authorization", credential.as_str()), ("content-type", "application/x-www-form-urlencoded")];
@@ -147,7 +151,7 @@ async fn a_drained_node_says_so_before_it_refuses() {
     within(20, async || once(program.address, "GET", "/readyz", &[], b"").await.status == 503).await;
     let last = kept.raw(livez).await.unwrap();
     assert_eq!((last.status, last.stays()), (200, false));
-    assert!(tokio::time::timeout(PATIENCE, kept.raw(livez)).await.unwrap().is_none());
+    assert!(tokio::time::timeout(WAIT_TIMEOUT, kept.raw(livez)).await.unwrap().is_none());
     assert_eq!(server.ended(), (Some(0), String::new()));
 }
 

@@ -1,4 +1,4 @@
-//! ATTACKS T24, T46: two thousand connections that want to keep the server busy, by every means at once. Meanwhile somebody
+//! Two thousand connections that want to keep the server busy, by every means at once. Meanwhile somebody
 //! signs in, and what is held for the connections is bounded.
 
 use futures::future::join_all;
@@ -110,7 +110,7 @@ async fn waiting_header_lists_are_bounded() {
     let server = program.serve(&["serve"]);
     assert_eq!(sign_in(&program).await, 200);
     let before = server.memory();
-    for fields in [930, 96] {
+    for fields in [1_000, 96] {
         let streams = (0..32).map(|at| get_with_fields(1 + 2 * at, "/static/signet.css", fields));
         let requests = streams.fold(hello(0), |all, one| [all, one].concat());
         let held = hold(&program, "127.0.0.2", 400, &requests).await;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{PATIENCE, address};
+use super::{WAIT_TIMEOUT, address};
 use crate::support::Server;
 use crate::support::authority::Authority;
 use crate::support::program::Program;
@@ -57,7 +57,7 @@ async fn next(stream: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
         stream.read_exact(&mut payload).await.unwrap();
         (head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload)
     };
-    tokio::time::timeout(PATIENCE, reading).await.expect("a frame in time")
+    tokio::time::timeout(WAIT_TIMEOUT, reading).await.expect("a frame in time")
 }
 
 async fn open(to: SocketAddr, window: u32) -> TcpStream {
@@ -178,7 +178,7 @@ async fn by_tls_the_protocol_is_what_alpn_says() {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an answer or the end");
+        tokio::time::timeout(WAIT_TIMEOUT, reading).await.expect("an answer or the end");
         let served = if request == &one { answer.starts_with(b"HTTP/1.1 200") } else { has_headers(&answer) };
         assert_eq!(served, is_served, "{alpn:?}: {}", answer.escape_ascii());
     }

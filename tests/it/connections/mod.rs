@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Far more than anything here takes; a machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The address behind a server's URL.
 fn address(url: &str) -> SocketAddr {
@@ -33,7 +33,7 @@ async fn connect_from(own: IpAddr, to: SocketAddr) -> TcpStream {
 async fn closed(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
     let reading = async { while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
-    tokio::time::timeout(PATIENCE, reading).await.expect("it is closed in time");
+    tokio::time::timeout(WAIT_TIMEOUT, reading).await.expect("it is closed in time");
 }
 
 /// Lets this process have as many files as it may.

@@ -33,7 +33,9 @@ pub async fn routes(server: &Server) -> Vec<Route> {
     let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split_once(", "));
     let all: Vec<Route> = lines
         .map(|(path, methods)| {
-            let path = path.trim_matches('"').replace("CONSOLE", "/admin").replace("APIS", "/admin/apis");
+            let constants = [("CONSOLE", "/admin"), ("APIS", "/admin/apis"), ("START", "/admin/start")];
+            let path =
+                constants.iter().fold(path.trim_matches('"').to_owned(), |path, (name, is)| path.replace(name, is));
             let id = match path.split('/').nth(2) {
                 Some("people") => &bob,
                 Some("registration") => &access,

@@ -91,6 +91,7 @@ async fn every_member_is_set_and_taken_back() {
             ("burst", "5"),
             ("per_second", "0.5"),
             ("upstream_token", "true"),
+            ("self_registered_clients", "true"),
             ("accepts", "session"),
             ("origins", "https://app.example\r\nhttp://localhost:3000\r\n"),
             ("rule_1_who", "phr"),
@@ -100,7 +101,8 @@ async fn every_member_is_set_and_taken_back() {
     let after = &stored(&server).await[0];
     let expected = json!({ "access_token_format": "opaque", "access_token_lifetime": 300, "accepts": ["session"],
                            "origins": ["https://app.example", "http://localhost:3000"],
-                           "rate_limit": { "burst": 5, "per_second": 0.5 }, "upstream_token": true });
+                           "rate_limit": { "burst": 5, "per_second": 0.5 }, "upstream_token": true,
+                           "self_registered_clients": true });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&after[name], value, "{name}");
     }
@@ -112,6 +114,7 @@ async fn every_member_is_set_and_taken_back() {
         ("burst", ""),
         ("per_second", ""),
         ("-upstream_token", ""),
+        ("-self_registered_clients", ""),
         ("accepts", "bearer"),
         ("origins", ""),
         ("rule_1_who", ""),

@@ -138,12 +138,17 @@ async fn rare_members_are_shown_and_survive_an_edit() {
         "logo_uri": "https://app.example/logo.png", "initiate_login_uri": "https://app.example/login",
         "backchannel_logout_uri": "https://app.example/out", "backchannel_logout_session_required": true,
         "require_auth_time": true, "contacts": ["ops@app.example"], "software_id": "x",
+        "http_redirect_hosts": ["nas.lan", "192.168.1.0/24"], "introspection_apis": ["https://orders.example"],
         "token_exchange": [{ "client": "other", "delegation": true }],
         "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "repo:*" }],
     });
+    let api = serde_json::from_value(json!({ "identifier": "https://orders.example" })).unwrap();
+    signet::manage::apis::put(&server.app.manager(), &signet::manage::By::command_line(), api).await.unwrap();
     server.client("web", rare).await;
     let before = stored(&server, "web").await;
     let page = admin.page("/admin/clients/web").await;
+    assert_eq!(page.value("#http_redirect_hosts"), "nas.lan 192.168.1.0/24");
+    assert_eq!(page.value("#introspection_apis"), "https://orders.example");
     assert_eq!(page.value("#jwks_uri"), "");
     assert!(page.value("#jwks").contains("\"kid\": \"a\""));
     assert_eq!(page.value("#default_acr_values"), "phr urn:signet:acr:password");
@@ -262,7 +267,7 @@ async fn a_rare_member_that_is_refused_is_kept_and_told_at_its_field() {
         ("response_types", "token", "response_types"),
         ("token_endpoint_auth_method", "private_key_jwt", "token_endpoint_auth_method"),
         ("token_endpoint_auth_method", "tls_client_auth", "token_endpoint_auth_method"),
-        ("id_token_encrypted_response_alg", "ECDH-ES", "jwks"),
+        ("id_token_encrypted_response_alg", "ECDH-ES", "id_token_encrypted_response_alg"),
         ("userinfo_encrypted_response_enc", "A256GCM", "userinfo_encrypted_response_enc"),
         ("request_object_signing_alg", "RS256", "request_object_signing_alg"),
         ("token_exchange", "{}", "token_exchange"),

@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 use signet::domain::client::Client;
 use signet::domain::client_metadata::ApplicationType;
 use signet::domain::ids::ClientId;
+use signet::manage::By;
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
 use signet::store::clients;
 
 use super::with_admin;
-use crate::support::{Browser, CALLBACK, Page, Server, VERIFIER};
+use crate::support::{Browser, CALLBACK, Page, SECRET, Server, VERIFIER};
 
 const FORM: &str = "main form[method=post]";
 
@@ -51,7 +54,7 @@ async fn a_web_app_is_connected_and_its_secret_is_shown_once() {
     let again = admin.page("/admin/clients/lantern").await;
     assert!(shown_secret(&again).is_none() && !again.html.contains(&secret), "shown once");
     let client = stored(&server, "lantern").await;
-    assert!(client.meta.require_pkce && client.meta.application_type == ApplicationType::Web);
+    assert!(client.meta.require_pkce && client.meta.application_type() == ApplicationType::Web);
     // Tokens for who signs in, with PKCE alone.
     let browser = server.browser();
     let callback = browser.sign_in(&server.authorize(&[("client_id", "lantern")])).await;
@@ -73,7 +76,7 @@ async fn an_app_without_a_server_has_no_secret_and_on_a_device_any_port() {
     let fields = [("client_name", "Pocket"), ("client_id", "pocket"), ("redirect_uris", "http://127.0.0.1/cb")];
     let page = connect(&admin, "browser", &[fields.as_slice(), &[("scope", "openid offline_access")]].concat()).await;
     assert!(shown_secret(&page).is_none() && page.html.contains("signs in without a secret"));
-    assert_eq!(stored(&server, "pocket").await.meta.application_type, ApplicationType::Native);
+    assert_eq!(stored(&server, "pocket").await.meta.application_type(), ApplicationType::Native);
     let request = server.authorize(&[("client_id", "pocket"), ("scope", "openid offline_access")]);
     let callback = server.browser().sign_in(&request).await;
     let form = [
@@ -89,7 +92,7 @@ async fn an_app_without_a_server_has_no_secret_and_on_a_device_any_port() {
     assert!(tokens["refresh_token"].is_string(), "{tokens}");
     let fields = [("client_name", "Page"), ("client_id", "page"), ("redirect_uris", "https://app.example/cb")];
     connect(&admin, "browser", &fields).await;
-    assert_eq!(stored(&server, "page").await.meta.application_type, ApplicationType::Web);
+    assert_eq!(stored(&server, "page").await.meta.application_type(), ApplicationType::Web);
 }
 
 #[tokio::test]
@@ -202,4 +205,42 @@ async fn apps_are_found_and_come_in_pages() {
     let filtered = admin.page("/admin/clients?q=app&kind=web&state=on").await;
     let next = filtered.attribute("a[rel=next]", "href").unwrap();
     assert!(next.starts_with("/admin/clients?q=app&kind=web&state=on&after="), "{next}");
+}
+
+#[tokio::test]
+async fn an_imported_short_secret_is_marked_until_it_is_replaced() {
+    let (server, admin) = with_admin().await;
+    let client =
+        |id: &str, secret: &str| json!({ "client_id": id, "client_secret": secret, "redirect_uris": [CALLBACK] });
+    let document =
+        json!({ "imported": true, "clients": [client("old", "hunter2"), client("new", SECRET)] }).to_string();
+    let document = Document::parse(&document, Format::Json).unwrap();
+    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let marks = async || {
+        let list = admin.page("/admin/clients").await;
+        let page = async |id: &str| admin.page(&format!("/admin/clients/{id}")).await.has("#short-secret");
+        (list.html.matches("Rotate secret").count(), page("old").await, page("new").await)
+    };
+    assert_eq!(marks().await, (1, true, false));
+    let page = admin.page("/admin/clients/old").await;
+    let shown = admin.fill(&page, "form[action='/admin/clients/old/rotate-secret']", &[]).await;
+    assert!(shown.html.contains("Copy the secret now"), "{}", shown.html);
+    assert_eq!(marks().await, (0, false, false));
+}
+
+/// Where an administrator says so: a scheme without a domain name in it, and plain http in the own network.
+#[tokio::test]
+async fn app_with_its_own_scheme_or_in_the_lan_is_connected() {
+    let (server, admin) = with_admin().await;
+    let cursor = [("client_name", "Editor"), ("client_id", "editor"), ("redirect_uris", "cursor://callback")];
+    assert_eq!(connect(&admin, "browser", &cursor).await.path, "/admin/clients/editor");
+    assert!(stored(&server, "editor").await.is_native());
+    let films = [("client_name", "Films"), ("client_id", "films"), ("redirect_uris", "http://nas.lan:8096/cb")];
+    let page = connect(&admin, "web", &films).await;
+    assert!(page.status == 422 && page.text("#redirect_uris-error").contains("http_redirect_hosts"), "{}", page.html);
+    let page = connect(&admin, "web", &[&films[..], &[("http_redirect_hosts", "NAS")]].concat()).await;
+    assert!(page.status == 422 && page.has("#http_redirect_hosts-error"));
+    let page = connect(&admin, "web", &[&films[..], &[("http_redirect_hosts", "nas.lan 10.0.0.0/8")]].concat()).await;
+    assert_eq!(page.path, "/admin/clients/films");
+    assert_eq!(json!(stored(&server, "films").await.meta)["http_redirect_hosts"], json!(["nas.lan", "10.0.0.0/8"]));
 }

@@ -232,7 +232,7 @@ async fn people_are_found_and_come_in_pages() {
         user.profile.email = None;
         user.profile.name = Some(format!("Émile {number:02}"));
         user.admin = false;
-        server.app.store().write(move |tx| Box::pin(async move { stored::insert(tx, &user).await })).await.unwrap();
+        server.app.store().write(move |tx| Box::pin(async move { stored::insert(tx, &[user]).await })).await.unwrap();
     }
     let first = admin.page("/admin/people").await;
     assert_eq!(first.count("tbody tr"), 50);

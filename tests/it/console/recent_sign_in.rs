@@ -118,7 +118,7 @@ async fn an_interrupted_form_does_nothing_elsewhere() {
         .collect();
     assert_eq!(admin.raw_post(&here, &broken).await.status(), 400, "not ours");
     server.advance(15 * 60);
-    assert_eq!(admin.raw_post(&here, &form).await.status(), 400, "too late");
+    assert_eq!(admin.raw_post(&here, &form).await.status(), 409, "too late: it is shown again");
     assert!(!server.person("bob").await.disabled && !server.person("carol").await.disabled);
     // The token of the form is asked for as ever.
     let question = admin.follow(admin.raw_post(&here, &token).await).await.ok().unwrap();
@@ -204,4 +204,35 @@ async fn how_recent_is_a_setting() {
     assert_ne!(confirm(&admin, &question, PASSWORD).await.status, 413);
     long[1].1 = "x".repeat(65 * 1024);
     assert_eq!(admin.raw_post(&format!("/admin/people/{alice}"), &long).await.status(), 400);
+}
+
+/// The question was left open too long, or another sign-in came between: what was typed is shown again, and nothing is done.
+#[tokio::test]
+async fn a_late_confirmation_keeps_what_was_typed() {
+    for what in ["too long", "signed in elsewhere"] {
+        let (server, admin) = with_admin().await;
+        let bob = server.user("bob").await;
+        let here = format!("/admin/people/{bob}");
+        let page = admin.page(&here).await;
+        server.advance(LATE);
+        let form = format!("form[action='{here}']");
+        let question = admin.fill(&page, &form, &[("name", "Bobby")]).await;
+        assert!(question.has("input[type=hidden][name=continue]"));
+        if what == "too long" {
+            server.advance(LATE);
+        } else {
+            let logout = admin.page("/oauth2/logout").await;
+            admin.submit(&logout, &[("decision", "allow")]).await.expect("signed out");
+            admin.sign_in_as("alice").await;
+        }
+        let kept = confirm(&admin, &question, PASSWORD).await;
+        assert_eq!((kept.status, kept.name().as_str()), (409, "stale-form"), "{what}");
+        assert_eq!(kept.attribute("[name=name]", "value").as_deref(), Some("Bobby"), "{what}");
+        assert_ne!(server.person("bob").await.profile.name.as_deref(), Some("Bobby"), "{what}");
+        let mut done = admin.fill(&kept, "main form", &[]).await;
+        if done.has("input[type=hidden][name=continue]") {
+            done = confirm(&admin, &done, PASSWORD).await;
+        }
+        assert_eq!(server.person("bob").await.profile.name.as_deref(), Some("Bobby"), "{what}: {}", done.html);
+    }
 }

@@ -1,15 +1,20 @@
 //! What machines do to a server: full disks, frozen nodes, poolers, restored databases, damaged schemas. The program
 //! itself runs, and something outside of it looks at what is really there.
 //!
-//! [`cut_off`] a node without its database, [`disk`] failing writes, [`frozen`] a process stopped in a transaction, [`history`] another state
-//! of the database under running nodes, [`pooler`] `PgBouncer`, [`replaced`] another file and an
-//! older state of the same database, [`schema`] damaged schemas and missing keys.
+//! [`clocks`] that are wrong, [`cut_off`] a node without its database, [`disk`] failing writes, [`few_connections`] a database that gives few,
+//! [`frozen`] a process stopped in a transaction, [`history`] another state of the database under running nodes,
+//! [`long_apply`] commands that are interrupted, [`lost_commit`] a commit that is not answered, [`pooler`] `PgBouncer`, [`replaced`] another file and an older state of the same database, [`schema`] damaged schemas
+//! and missing keys.
 #![expect(clippy::disallowed_methods, reason = "how long something takes is measured")]
 
+mod clocks;
 mod cut_off;
 mod disk;
+mod few_connections;
 mod frozen;
 mod history;
+mod long_apply;
+mod lost_commit;
 mod pooler;
 mod replaced;
 mod schema;

@@ -63,7 +63,7 @@ async fn a_pooler_in_session_mode_works() {
     if !postgres() {
         return;
     }
-    let mut program = Program::new().await;
+    let mut program = Program::installed().await;
     let pooler = Pooler::start("session", &program.database_name()).await;
     program.set("SIGNET_DATABASE_URL", &pooler.url);
     program.run_with(&["apply", "-"], &document().to_string()).done();
@@ -83,7 +83,7 @@ async fn a_pooler_in_another_mode_is_refused() {
         return;
     }
     for mode in ["transaction", "statement"] {
-        let mut program = Program::new().await;
+        let mut program = Program::installed().await;
         let pooler = Pooler::start(mode, &program.database_name()).await;
         program.set("SIGNET_DATABASE_URL", &pooler.url);
         for command in [["serve"].as_slice(), &["migrate"], &["user", "list"]] {

@@ -113,7 +113,7 @@ async fn every_answer_that_lets_in_has_every_identity_header() {
     }
 }
 
-/// CONTRACT: header blocks of up to 64 KB are read, and what is longer is refused in words.
+/// Header blocks of up to 64 KB are read, and what is longer is refused in words.
 #[tokio::test]
 async fn long_headers_are_read_and_longer_ones_refused() {
     let server = with_gate(json!({})).await;

@@ -1,33 +1,33 @@
-//! TLS certificates at the gate (RFC 8705): a client that is known by one, and tokens that are bound to one; through the
-//! real nginx with the documented lines, and asked directly for what only a proxy could say.
+//! TLS certificates at the gate (RFC 8705): a client that is known by one, and tokens that are bound to one, asked as a proxy
+//! asks. Next door: [`super::certificate_proxies`], through the real proxies.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::SanType;
-use reqwest::{Certificate, Client as Http, Identity, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use signet::config::Registration;
 use signet::domain::ids::ClientId;
 use signet::manage::{By, clients};
 
-use super::nginx::address;
 use super::session::{APP, alice, asked as at_app, cookie_of};
 use super::signatures::apply_clients;
-use super::{ORDERS, nginx as ask, put_api, webs_secret};
+use super::{ORDERS, nginx as ask, put_api};
 use crate::budgets::Statements;
 use crate::support::Server;
-use crate::support::authority::{Authority, Callers, Shown};
-use crate::support::nginx::Nginx;
+use crate::support::authority::{Callers, Shown};
 use crate::support::receiver::{self, Answer, Receiver};
-use crate::support::wire::Api;
-
-const HOST: &str = "localhost";
 
 /// A server that believes `Client-Cert` of this machine.
 pub async fn with_certificates(accepts: Value) -> Server {
+    with_certificates_in("Client-Cert", accepts).await
+}
+
+/// The same with another header.
+pub async fn with_certificates_in(header: &str, accepts: Value) -> Server {
     let server = Server::start_with(|config| {
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
-        config.client_certificate_header = Some("Client-Cert".to_owned().try_into().unwrap());
+        config.client_certificate_header = Some(header.to_owned().try_into().unwrap());
     })
     .await;
     server.user("alice").await;
@@ -43,7 +43,7 @@ fn row(id: &str, changes: Value) -> Value {
     row
 }
 
-fn subject(id: &str, dn: &str) -> Value {
+pub fn subject(id: &str, dn: &str) -> Value {
     row(id, json!({ "tls_client_auth_subject_dn": dn }))
 }
 
@@ -60,63 +60,6 @@ pub fn handed_on(certificate: &Shown) -> String {
 async fn asked(server: &Server, headers: &[(&str, &str)]) -> (u16, String, String) {
     let answer = ask(server, "GET", "/orders/1", headers).await;
     (answer.meant(), answer.reason().to_owned(), answer.header("x-gate-client").to_owned())
-}
-
-#[tokio::test]
-async fn whoever_shows_a_clients_certificate_to_nginx_is_that_client() {
-    let server = with_certificates(json!(["mtls", "bearer", "basic"])).await;
-    let (callers, others, shown) = (Callers::new("Callers"), Callers::new("Others"), Authority::new());
-    let reports = callers.sign("reports", vec![]);
-    let robot = Shown::self_signed("robot");
-    apply_clients(&server, json!([subject("reports", "CN=reports,O=Example"), its_own("robot", &robot)]))
-        .await
-        .unwrap();
-    let api = Api::start().await;
-    // Whoever makes a certificate of their own may write what they like into it.
-    let boaster = Shown::self_signed("reports");
-    let believed = format!("{}{}{}", callers.root(), robot.cert, boaster.cert);
-    let files = [("server.pem", shown.cert.as_str()), ("server.key", &shown.key), ("callers.pem", &believed)];
-    let nginx = Nginx::gate_with_tls(HOST, address(&server.url), api.address, files).await;
-    let get = async |certificate: Option<&Shown>, headers: &[(&str, &str)]| {
-        let root = Certificate::from_pem(shown.root.as_bytes()).unwrap();
-        let mut http = Http::builder().tls_certs_only([root]).resolve(HOST, nginx.address).no_proxy();
-        if let Some(shown) = certificate {
-            http = http.identity(Identity::from_pem(format!("{}{}", shown.cert, shown.key).as_bytes()).unwrap());
-        }
-        let mut request = http.build().unwrap().get(format!("https://{HOST}:{}/orders/1", nginx.address.port()));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        let told: Value = response.json().await.unwrap_or_default();
-        let got = |name: &str| {
-            let fields = told["headers"].as_array().into_iter().flatten();
-            let mut named = fields.filter(|field| field[0].as_str().unwrap().eq_ignore_ascii_case(name));
-            named.next().map(|field| field[1].as_str().unwrap().to_owned()).unwrap_or_default()
-        };
-        (status.as_u16(), got("x-gate-way"), got("x-gate-client"), got("client-cert"))
-    };
-    let known = |id: &str| (200, "mtls".to_owned(), id.to_owned(), String::new());
-    let nobody = |status| (status, String::new(), String::new(), String::new());
-    assert_eq!(get(Some(&reports), &[]).await, known("reports"), "{}", nginx.log());
-    assert_eq!(get(Some(&robot), &[]).await, known("robot"));
-    assert_eq!(get(None, &[]).await, nobody(401));
-    // Of the authority, and nobody's here.
-    assert_eq!(get(Some(&callers.sign("somebody", vec![])), &[]).await, nobody(401));
-    // Believed by nginx as its own issuer, and of what it says of itself nothing is.
-    assert_eq!(get(Some(&boaster), &[]).await, nobody(401));
-    // The right name by another authority, and by nobody at all: nginx does not hand it on, it refuses.
-    assert_eq!(get(Some(&others.sign("reports", vec![])), &[]).await.0, 400);
-    assert_eq!(get(Some(&Shown::self_signed("reports")), &[]).await.0, 400);
-    // Certificates are no secret: one that a caller writes into the header is gone.
-    let forged = handed_on(&reports);
-    assert_eq!(get(None, &[("client-cert", &forged)]).await, nobody(401));
-    assert_eq!(get(Some(&robot), &[("client-cert", &forged)]).await, known("robot"));
-    // Beside another credential it says nothing.
-    server.client("web", json!({ "scope": "read" })).await;
-    let basic = get(Some(&reports), &[("authorization", &webs_secret())]).await;
-    assert_eq!((basic.1.as_str(), basic.2.as_str()), ("basic", "web"));
 }
 
 #[tokio::test]

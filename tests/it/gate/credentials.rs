@@ -296,7 +296,7 @@ async fn the_rules_hold_whatever_grant_a_token_came_by() {
         assert_eq!(post(&reads).await, (403, "insufficient_scope".to_owned()));
         for (groups, expected) in [(json!([]), (403, "missing_group")), (json!(["staff"]), (200, ""))] {
             let names: Vec<String> = serde_json::from_value(groups.clone()).unwrap();
-            people::set_groups(&server.app.manager(), &By::command_line(), alice, &names).await.unwrap();
+            people::set_groups(&server.app.manager(), &By::command_line(), alice, names).await.unwrap();
             assert_eq!(post(&writes).await, (expected.0, expected.1.to_owned()), "{groups}");
         }
     }

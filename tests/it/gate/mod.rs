@@ -1,13 +1,15 @@
-//! The gate before other people's APIs (CONTRACT, "The gate"): [`asking`] how proxies ask and what they are told,
+//! The gate before other people's APIs (docs/gate.md): [`asking`] how proxies ask and what they are told,
 //! [`rules`] who may do what, [`limits`] how often, [`guessing`] how often wrong; [`in_use`] what ends while it is used; [`credentials`] tokens and secrets,
 //! [`keys`] API keys, [`signatures`], [`signature_keys`] and [`oauth1`] signed requests, [`certificate`] TLS certificates,
 //! [`session`] how a browser signs in,
-//! [`session_cookie`] its cookie; [`record`] what is kept of it; and with the real nginx before it [`nginx`] what comes
-//! through and what is said, [`session_nginx`] a browser at its app, [`traffic`] bodies and connections, [`paths`] that both
-//! read a path in the same way.
+//! [`session_cookie`] its cookie; [`record`] what is kept of it. With the real nginx before it: [`nginx`] what comes
+//! through and what is said, [`traffic`] bodies and connections, [`paths`] that both read a path in the same way. With every
+//! proxy of docs/gate.md: [`proxies`] what callers forge, [`certificate_proxies`] certificates over TLS, [`session_proxies`] a
+//! browser at its app.
 
 mod asking;
 pub mod certificate;
+mod certificate_proxies;
 mod credentials;
 mod guessing;
 mod in_use;
@@ -15,13 +17,13 @@ mod keys;
 mod limits;
 pub mod nginx;
 mod oauth1;
-mod other_proxies;
 mod paths;
+mod proxies;
 mod record;
 mod rules;
 mod session;
 mod session_cookie;
-mod session_nginx;
+mod session_proxies;
 mod signature_keys;
 pub mod signatures;
 mod traffic;

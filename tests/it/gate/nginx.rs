@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 use super::{IDENTITY, alices_token, basic, bearer, oauth1, put_api, signatures, webs_secret, with_gate};
 use crate::support::Server;
-use crate::support::nginx::{HOST, Nginx, example};
+use crate::support::nginx::{HOST, example};
+use crate::support::proxies::{Kind, Site};
+use crate::support::proxy::Proxy;
 use crate::support::receiver::{Answer, Receiver};
 use crate::support::wire::{Api, Reply, once};
 
 /// Signet, nginx and the API, with rules beside the usual ones: who may write may upload.
 pub struct Gated {
     pub server: Server,
-    pub nginx: Nginx,
+    pub nginx: Proxy,
     pub api: Api,
 }
 
@@ -30,7 +32,7 @@ impl Gated {
             ]);
         }
         let (server, api) = (with_gate(changes).await, Api::start().await);
-        let nginx = Nginx::gate(address(&server.url), api.address).await;
+        let nginx = Kind::Nginx.start(&Site::new(address(&server.url), api.address)).await;
         Self { server, nginx, api }
     }
 
@@ -188,11 +190,11 @@ async fn a_refusal_comes_to_the_caller_as_it_is_meant() {
     assert_eq!(gated.api.asked(), 0);
 }
 
-/// 429 as the gate says it to nginx (CONTRACT), with what tells the caller when to come again.
+/// 429 as the gate says it to nginx, with what tells the caller when to come again.
 #[tokio::test]
 async fn a_limit_that_is_reached_is_told_with_its_headers() {
     let (gate, api) = (Receiver::start().await, Api::start().await);
-    let nginx = Nginx::gate(address(&gate.url), api.address).await;
+    let nginx = Kind::Nginx.start(&Site::new(address(&gate.url), api.address)).await;
     let limited = [("RateLimit", "\"orders\";r=0;t=7"), ("RateLimit-Policy", "\"orders\";q=5;w=10")];
     let answer =
         |status| limited.iter().fold(Answer::status(status), |answer, (name, value)| answer.header(name, *value));
@@ -215,7 +217,7 @@ async fn a_limit_that_is_reached_is_told_with_its_headers() {
 #[tokio::test]
 async fn a_gate_that_says_anything_else_lets_nobody_in() {
     let (gate, api) = (Receiver::start().await, Api::start().await);
-    let nginx = Nginx::gate(address(&gate.url), api.address).await;
+    let nginx = Kind::Nginx.start(&Site::new(address(&gate.url), api.address)).await;
     for status in [301, 302, 400, 404, 429, 500, 502, 503] {
         gate.answer("/gate/verify/orders", Answer::status(status).header("x-gate-subject", "root"));
         let reply = once(nginx.address, "GET", "/public/a", &[], b"").await;

@@ -13,7 +13,9 @@ use signet::gate::original::Original;
 use super::nginx::address;
 use super::with_gate;
 use crate::fuzz::Numbers;
-use crate::support::nginx::{HOST, Nginx};
+use crate::support::nginx::{self, HOST};
+use crate::support::proxies::{Kind, Site};
+use crate::support::proxy::Proxy;
 use crate::support::wire::{Api, Reply, Wire};
 
 const FEWEST: usize = 10_000;
@@ -153,14 +155,14 @@ fn targets() -> BTreeSet<Vec<u8>> {
 }
 
 /// What nginx says that it is asked, and its `$uri`: what it would serve.
-async fn nginx() -> Nginx {
-    Nginx::start(|own| {
+async fn telling_nginx() -> Proxy {
+    let config = |own| {
         format!(
             "server {{ listen {own}; large_client_header_buffers 4 16k; keepalive_requests 1000000;\n\
              location / {{ return 200 \"$scheme://$http_host$request_uri\\n$uri\"; }} }}"
         )
-    })
-    .await
+    };
+    nginx::start(config, &[]).await
 }
 
 /// The gate's path, asked as nginx asks; nothing where it refuses.
@@ -179,7 +181,7 @@ struct Counted {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_gate_reads_ten_thousand_paths_as_nginx_does() {
-    let nginx = nginx().await;
+    let nginx = telling_nginx().await;
     let all: Vec<Vec<u8>> = targets().into_iter().collect();
     let counted = Arc::new(Counted::default());
     let some = |part: Vec<Vec<u8>>| {
@@ -227,7 +229,7 @@ async fn the_gate_reads_ten_thousand_paths_as_nginx_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_reaches_the_api_is_what_the_rule_allows() {
     let (server, api) = (with_gate(json!({})).await, Api::start().await);
-    let nginx = Nginx::gate(address(&server.url), api.address).await;
+    let nginx = Kind::Nginx.start(&Site::new(address(&server.url), api.address)).await;
     let mut numbers = Numbers::new(11);
     let (mut wire, mut let_in) = (Wire::open(nginx.address).await, 0);
     for _ in 0..1500 {

@@ -1,4 +1,4 @@
-//! Who may do what (CONTRACT, "The gate"): the first rule that fits decides, and without one nobody gets through.
+//! Who may do what (docs/gate.md): the first rule that fits decides, and without one nobody gets through.
 
 use serde_json::json;
 use signet::manage::{By, people};
@@ -9,7 +9,7 @@ use crate::support::Server;
 async fn staff(server: &Server, groups: &[&str]) {
     let id = server.person("alice").await.id;
     let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-    people::set_groups(&server.app.manager(), &By::command_line(), id, &groups).await.unwrap();
+    people::set_groups(&server.app.manager(), &By::command_line(), id, groups).await.unwrap();
 }
 
 #[tokio::test]

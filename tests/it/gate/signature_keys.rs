@@ -37,7 +37,10 @@ async fn a_key_ends_with_its_row_and_its_client() {
     // Its name is free for another client then.
     let server = with_keys(json!({})).await;
     let taken = apply_clients(&server, json!([row("other", json!([registered("ed25519", "ed25519")]))])).await;
-    assert!(matches!(&taken, Err(ManageError::Conflict(text)) if text.contains("keyid")), "{taken:?}");
+    assert!(
+        matches!(&taken, Err(ManageError::Taken(fields)) if fields[0].field == "clients[0].signature_keys"),
+        "{taken:?}"
+    );
     apply_clients(&server, json!([row("web", json!([]))])).await.unwrap();
     apply_clients(&server, json!([row("other", json!([registered("ed25519", "ed25519")]))])).await.unwrap();
     assert_eq!(Signed::new(&server, "ed25519").send(&server).await.header("x-gate-client"), "other");

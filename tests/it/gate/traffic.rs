@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 use super::nginx::{Gated, address, got};
 use super::{ORDERS, alices_token, bearer, webs_secret};
 use crate::support::SECRET;
-use crate::support::nginx::{HOST, Nginx};
+use crate::support::nginx::HOST;
 use crate::support::program::{Program, within};
+use crate::support::proxies::{Kind, Site};
 use crate::support::receiver::{Answer, Receiver};
 use crate::support::wire::{Api, Wire, once};
 
@@ -51,7 +52,7 @@ async fn bodies_reach_the_api_whole() {
 #[tokio::test]
 async fn the_gate_is_asked_without_the_body() {
     let (gate, api) = (Receiver::start().await, Api::start().await);
-    let nginx = Nginx::gate(address(&gate.url), api.address).await;
+    let nginx = Kind::Nginx.start(&Site::new(address(&gate.url), api.address)).await;
     gate.answer("/gate/verify/orders", Answer::status(200));
     let sent = [("content-digest", "sha-256=:YQ==:"), ("signature-input", "a=()"), ("signature", "a=:YQ==:")];
     for (method, body) in [("POST", vec![b'x'; 1 << 20]), ("DELETE", vec![]), ("HEAD", vec![])] {
@@ -118,7 +119,7 @@ async fn a_gate_that_goes_away_and_comes_back() {
     );
     program.done(&["apply", "things.json"]);
     let api = Api::start().await;
-    let nginx = Nginx::gate(program.address, api.address).await;
+    let nginx = Kind::Nginx.start(&Site::new(program.address, api.address)).await;
     let known = webs_secret();
     let ask = async |wire: &mut Wire, target: &str| wire.send("GET", target, &[("authorization", &known)], b"").await;
     for round in 1..=2 {

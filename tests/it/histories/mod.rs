@@ -22,6 +22,28 @@ const STEPS_OF_ONE: usize = 1_000;
 /// A failure prints this many of the actions that led to it.
 const LAST_ACTIONS: usize = 30;
 const AT_ONCE: usize = 2;
+/// So many actions both accept and refuse each of [`ANSWERS`].
+const MANY: usize = 20_000;
+const ANSWERS: [&str; 18] = [
+    "an authorization",
+    "a sign-in page that was left open",
+    "a code",
+    "a code in a race",
+    "a refresh token",
+    "a refresh token in a race",
+    "a repeated refresh token",
+    "a token exchange",
+    "a device authorization",
+    "an approval of a device",
+    "a device code",
+    "a client by itself",
+    "a ticket",
+    "a session at the gate",
+    "a token at the gate",
+    "a new API key",
+    "an API key",
+    "UserInfo",
+];
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
@@ -64,6 +86,8 @@ async fn random_histories_agree_with_the_reference_model() {
     while !running.is_empty() {
         finished(running.join_next().await);
     }
+    let one_sided = world::one_sided(&ANSWERS);
+    assert!(histories * STEPS_OF_ONE < MANY || one_sided.is_empty(), "never both refused and accepted: {one_sided:?}");
 }
 
 /// Fails with the message of the history that failed.

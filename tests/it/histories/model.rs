@@ -1,18 +1,22 @@
 //! The reference model: what each answer has to be, from what has happened, in a few comparisons of counters.
 //!
-//! Access is made under the versions that its user, client and consent have then; each change that ends access makes one
-//! of them newer. Nothing here compares times but to say what has expired, with room for clocks that disagree.
+//! Access is made under the versions that its user, client, consent and API have then; each change that ends access makes
+//! one of them newer. Nothing here compares times but to say what has expired, with room for clocks that disagree.
+//! [`issued`] says what each kind of what was issued depends on.
 
-use super::action::{APPS, Change, USERS};
+mod issued;
+
+pub use issued::{Access, Code, Device, Family, KEY_LIFETIME, Key, Token, Visit, Waiting};
+
+use super::action::{APPS, Change, Owner, Request, USERS};
 
 /// Seconds by which the clocks of two nodes differ at most.
 pub const SKEW: i64 = 300;
-const CODE: i64 = 60;
 const ACCESS_TOKEN: i64 = 600;
 const SESSION_IDLE: i64 = 2 * 3_600;
+/// The use of a session may be recorded so many seconds late.
+const RECORDED_WITHIN: i64 = 1_200;
 const SESSION: i64 = 12 * 3_600;
-/// Within this many seconds of its rotation a refresh token may be repeated.
-const GRACE: i64 = 60;
 
 /// What the server has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum Expect {
 
 impl Expect {
     /// The stricter of two.
-    fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Refused, _) | (_, Self::Refused) => Self::Refused,
             (Self::Either, _) | (_, Self::Either) => Self::Either,
@@ -33,14 +37,32 @@ impl Expect {
         }
     }
 
+    fn accepted_if(good: bool) -> Self {
+        if good { Self::Accepted } else { Self::Refused }
+    }
+
     /// Accepted until `ends`, refused from then on, uncertain where a skewed clock may disagree.
     fn until(now: i64, ends: i64) -> Self {
-        if now + SKEW + 5 < ends {
+        Self::until_between(now, ends, ends)
+    }
+
+    /// The same for an end that lies between two times.
+    fn until_between(now: i64, earliest: i64, latest: i64) -> Self {
+        if now + SKEW + 5 < earliest {
             Self::Accepted
-        } else if now > ends + 2 * SKEW + 5 {
+        } else if now > latest + 2 * SKEW + 5 {
             Self::Refused
         } else {
             Self::Either
+        }
+    }
+
+    /// For what lives a minute: accepted within ten seconds.
+    fn of_a_minute(age: i64) -> Self {
+        match age {
+            ..=10 => Self::Accepted,
+            _ if age > 60 + 2 * SKEW => Self::Refused,
+            _ => Self::Either,
         }
     }
 }
@@ -49,9 +71,11 @@ impl Expect {
 struct Versioned {
     version: u32,
     enabled: bool,
+    /// How often all its API keys have been removed.
+    keys_removed: u32,
 }
 
-const FIRST: Versioned = Versioned { version: 0, enabled: true };
+const FIRST: Versioned = Versioned { version: 0, enabled: true, keys_removed: 0 };
 
 struct Session {
     user: usize,
@@ -60,61 +84,12 @@ struct Session {
     used_at: i64,
 }
 
-/// What one authorization hangs on.
-#[derive(Clone, Copy, Debug)]
-pub struct Access {
-    pub user: usize,
-    pub app: usize,
-    user_version: u32,
-    app_version: u32,
-    consent_version: u32,
-    session: usize,
-    /// Goes on when the session has ended (OpenID Connect Core §11).
-    offline: bool,
-    grant: usize,
-}
-
-impl Access {
-    /// Whether both come of one authorization.
-    pub fn is_of(&self, other: &Self) -> bool {
-        self.grant == other.grant
-    }
-
-    /// What comes of it by token exchange hangs on the session.
-    pub fn exchanged(self) -> Self {
-        Self { offline: false, ..self }
-    }
-}
-
-pub struct Code {
-    pub secret: String,
-    pub access: Access,
-    pub made_at: i64,
-    pub spent: bool,
-}
-
-pub struct Family {
-    pub access: Access,
-    pub newest: String,
-    pub before: Option<String>,
-    pub rotated_at: i64,
-}
-
-pub struct Token {
-    pub secret: String,
-    pub access: Access,
-    pub expires_at: i64,
-    pub revoked: bool,
-    /// The token that it was exchanged for has been revoked, alone.
-    pub source_revoked: bool,
-    pub by_exchange: bool,
-}
-
 pub struct Model {
     /// Seconds since the beginning.
     pub now: i64,
     users: [Versioned; USERS],
     apps: [Versioned; APPS],
+    api_version: u32,
     consents: [[u32; APPS]; USERS],
     sessions: Vec<Session>,
     /// Whether each grant has been revoked.
@@ -127,6 +102,7 @@ impl Model {
             now: 0,
             users: [FIRST; USERS],
             apps: [FIRST; APPS],
+            api_version: 0,
             consents: [[0; APPS]; USERS],
             sessions: Vec::new(),
             grants: Vec::new(),
@@ -141,8 +117,15 @@ impl Model {
         self.apps[app].enabled
     }
 
-    pub fn app_version(&self, app: usize) -> u32 {
-        self.apps[app].version
+    pub fn owner_enabled(&self, owner: Owner) -> bool {
+        self.owner(owner).enabled
+    }
+
+    fn owner(&self, owner: Owner) -> Versioned {
+        match owner {
+            Owner::User(user) => self.users[user],
+            Owner::App(app) => self.apps[app],
+        }
     }
 
     pub fn begin_session(&mut self, user: usize) -> usize {
@@ -157,7 +140,7 @@ impl Model {
             return Expect::Refused;
         }
         // It may be written down as used a while after it was, and is swept some time after its idle time.
-        let idles = self.now > session.used_at + SESSION_IDLE - 1_200;
+        let idles = self.now > session.used_at + SESSION_IDLE - RECORDED_WITHIN;
         let idle = if idles { Expect::Either } else { Expect::Accepted };
         idle.and(Expect::until(self.now, session.begun_at + SESSION))
     }
@@ -170,73 +153,17 @@ impl Model {
         self.sessions[session].ended = true;
     }
 
-    pub fn authorize(&mut self, user: usize, app: usize, session: usize, offline: bool) -> Access {
-        self.grants.push(false);
-        Access {
-            user,
-            app,
-            user_version: self.users[user].version,
-            app_version: self.apps[app].version,
-            consent_version: self.consents[user][app],
-            session,
-            offline,
-            grant: self.grants.len() - 1,
-        }
-    }
-
     pub fn revoke_grant(&mut self, access: &Access) {
-        self.grants[access.grant] = true;
-    }
-
-    pub fn access(&self, access: &Access) -> Expect {
-        let (user, app) = (self.users[access.user], self.apps[access.app]);
-        let current = user.enabled
-            && app.enabled
-            && access.user_version == user.version
-            && access.app_version == app.version
-            && access.consent_version == self.consents[access.user][access.app]
-            && !self.grants[access.grant];
-        match (current, access.offline) {
-            (false, _) => Expect::Refused,
-            (true, true) => Expect::Accepted,
-            (true, false) => self.session(access.session),
-        }
-    }
-
-    pub fn code(&self, code: &Code) -> Expect {
-        if code.spent {
-            return Expect::Refused;
-        }
-        let age = self.now - code.made_at;
-        let alive = match age {
-            ..=10 => Expect::Accepted,
-            _ if age > CODE + 2 * SKEW => Expect::Refused,
-            _ => Expect::Either,
-        };
-        self.access(&code.access).and(alive)
-    }
-
-    pub fn token(&self, token: &Token) -> Expect {
-        if token.revoked {
-            return Expect::Refused;
-        }
-        let source = if token.source_revoked { Expect::Either } else { Expect::Accepted };
-        self.access(&token.access).and(Expect::until(self.now, token.expires_at)).and(source)
+        self.grants[access.grant()] = true;
     }
 
     pub fn access_token_end(&self) -> i64 {
         self.now + ACCESS_TOKEN
     }
 
-    /// What repeating the refresh token before the newest one comes to.
-    pub fn repeat(&self, family: &Family) -> Expect {
-        let age = self.now - family.rotated_at;
-        let grace = match age {
-            ..=5 => Expect::Accepted,
-            _ if age > GRACE + 2 * SKEW => Expect::Refused,
-            _ => Expect::Either,
-        };
-        self.access(&family.access).and(grace)
+    /// A request of an app, made now, that waits for a user.
+    pub fn wait_for_user(&self, request: Request) -> Waiting {
+        Waiting::new(request, self.apps[request.app].version, self.api_version, self.now)
     }
 
     pub fn apply(&mut self, change: Change) {
@@ -247,8 +174,13 @@ impl Model {
             }
             Change::EnableUser(user) => self.users[user].enabled = true,
             Change::ReplacePassword(user) => self.end_user(user),
+            Change::ResetUser(user) => {
+                self.end_user(user);
+                self.users[user].keys_removed += 1;
+            }
             Change::RecreateUser(user) => {
                 self.end_user(user);
+                self.users[user].keys_removed += 1;
                 self.users[user].enabled = true;
             }
             Change::EndSessions(user) => self.end_sessions(user),
@@ -257,12 +189,14 @@ impl Model {
                 self.apps[app].version += 1;
             }
             Change::EnableClient(app) => self.apps[app].enabled = true,
-            Change::RotateSecret(app) => self.apps[app].version += 1,
+            Change::RotateSecret(app) | Change::ReplaceIssuer(app) => self.apps[app].version += 1,
             Change::RecreateClient(app) => {
                 self.apps[app].version += 1;
+                self.apps[app].keys_removed += 1;
                 self.apps[app].enabled = true;
             }
             Change::WithdrawConsent(user, app) => self.consents[user][app] += 1,
+            Change::RecreateApi => self.api_version += 1,
         }
     }
 

@@ -1,22 +1,32 @@
-//! Does what a history says, over HTTP, and compares each answer with the model: [`issuing`], [`using`] and [`ending`]
-//! have the actions.
+//! Does what a history says, over HTTP, and compares each answer with the model: [`issuing`], [`devices`], [`alone`],
+//! [`visits`], [`keys`], [`using`] and [`ending`] have the actions, [`racing`] those that happen at once; [`registered`]
+//! the clients and the API, [`requests`] what they send.
 
+mod alone;
+mod devices;
 mod ending;
 mod issuing;
+mod keys;
+mod racing;
+mod registered;
+mod requests;
 mod using;
+mod visits;
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use super::action::{APPS, Action, NODES, USERS};
-use super::model::{Code, Expect, Family, Model, SKEW, Token};
+use signet::server::upkeep::Upkeep;
+
+use super::action::{APPS, Action, NODES, Request, Step, USERS};
+use super::model::{Access, Code, Device, Expect, Family, Key, Model, SKEW, Token, Visit, Waiting};
+use crate::support::receiver::{self, Answer as Published, Receiver};
+use crate::support::signer::ClientKey;
 use crate::support::{Browser, Page, SECRET, Server};
+use registered::SERVICE;
+use requests::Answer;
 
 const NAMES: [&str; USERS] = ["alice", "bob"];
-/// The first asks for consent, the second is trusted and gets opaque access tokens.
-const APP_IDS: [&str; APPS] = ["one", "two"];
-const SERVICE: &str = "service";
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// Of each kind so many are remembered, the oldest forgotten.
 const REMEMBERED: usize = 48;
 /// As many take part in a race.
@@ -27,9 +37,17 @@ struct OpenSignIn {
     browser: Browser,
     page: Page,
     node: usize,
-    app: usize,
-    app_version: u32,
-    opened_at: i64,
+    waiting: Waiting,
+}
+
+/// What vouches for the apps (RFC 7523).
+struct Issuers {
+    key: ClientKey,
+    receiver: Receiver,
+    /// How often the one that each app trusts has been replaced.
+    replaced: [usize; APPS],
+    /// The last assertion that was accepted.
+    used: [Option<String>; APPS],
 }
 
 pub struct World {
@@ -39,25 +57,29 @@ pub struct World {
     /// Whether a node may not have heard of the last changes.
     behind: [bool; NODES],
     browsers: Vec<Browser>,
+    /// A caller without cookies that follows nothing.
+    http: reqwest::Client,
     sessions: [Option<usize>; USERS],
     secrets: Vec<Vec<String>>,
+    issuers: Issuers,
     model: Model,
+    open: Vec<OpenSignIn>,
     codes: Vec<Code>,
+    devices: Vec<Device>,
     families: Vec<Family>,
     tokens: Vec<Token>,
-    open: Vec<OpenSignIn>,
+    visits: Vec<Visit>,
+    keys: Vec<Key>,
 }
 
-/// What a token request came to.
-struct Answer {
-    status: u16,
-    body: Value,
-}
+/// How often each answer has had to be a refusal and an acceptance, by the name before its details in parentheses.
+static ANSWERS: Mutex<BTreeMap<String, [usize; 2]>> = Mutex::new(BTreeMap::new());
 
-impl Answer {
-    fn text(&self, name: &str) -> String {
-        self.body[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.body)).to_owned()
-    }
+/// The answers of which all histories together have not had both, each with how often it was refused and accepted.
+pub fn one_sided(answers: &[&'static str]) -> Vec<(&'static str, [usize; 2])> {
+    let seen = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let counted = answers.iter().map(|answer| (*answer, seen.get(*answer).copied().unwrap_or_default()));
+    counted.filter(|(_, counts)| counts.contains(&0)).collect()
 }
 
 fn agree(expected: Expect, accepted: bool, what: &str) {
@@ -66,6 +88,11 @@ fn agree(expected: Expect, accepted: bool, what: &str) {
         Expect::Refused => !accepted,
         Expect::Either => true,
     };
+    if expected != Expect::Either {
+        let name = what.split(" (").next().unwrap_or_default().to_owned();
+        let mut seen = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.entry(name).or_default()[usize::from(accepted)] += 1;
+    }
     assert!(right, "{what}: the model says {expected:?}, the server {}", if accepted { "accepts" } else { "refuses" });
 }
 
@@ -84,41 +111,46 @@ fn remember<T>(all: &mut Vec<T>, one: T) {
 impl World {
     /// Two nodes on one database; the second's clock is behind, equal or ahead, as the seed says.
     pub async fn start(seed: u64) -> Self {
-        // Steps take no time by themselves.
-        let first = Server::start_with(|config| config.quotas.sign_ins_per_user = 1_000_000).await;
+        let first = Server::start_with(|config| {
+            receiver::reachable(config);
+            config.trusted_proxies = serde_json::from_str("\"127.0.0.1\"").unwrap();
+            // Steps take no time by themselves.
+            config.quotas.sign_ins_per_user = 1_000_000;
+        })
+        .await;
         let skew = SKEW * (i64::try_from(seed % 3).unwrap() - 1);
         let second = first.skewed_node(skew).await;
         let browsers = NAMES.map(|_| first.browser()).into();
+        let (key, receiver) = (ClientKey::new("ci", "ES256"), Receiver::start().await);
+        receiver.answer("/jwks", Published::json(&key.jwks()));
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         let world = Self {
             nodes: vec![first, second],
             skew: [0, skew],
             behind: [true; NODES],
             browsers,
+            http: http.build().unwrap(),
             sessions: [None; USERS],
             secrets: vec![vec![SECRET.to_owned()]; APPS],
+            issuers: Issuers { key, receiver, replaced: [0; APPS], used: [const { None }; APPS] },
             model: Model::new(),
+            open: Vec::new(),
             codes: Vec::new(),
+            devices: Vec::new(),
             families: Vec::new(),
             tokens: Vec::new(),
-            open: Vec::new(),
+            visits: Vec::new(),
+            keys: Vec::new(),
         };
         for name in NAMES {
             world.nodes[0].user(name).await;
         }
+        world.put_api(0).await.unwrap();
         for app in 0..APPS {
             world.register(0, app).await;
         }
-        world.nodes[0].client(SERVICE, service()).await;
+        world.nodes[0].client(SERVICE, registered::service()).await;
         world
-    }
-
-    async fn register(&self, node: usize, app: usize) {
-        let meta = match app {
-            0 => json!({ "scope": "openid email offline_access phone" }),
-            _ => json!({ "consent": "trusted", "access_token_format": "opaque",
-                         "scope": "openid email offline_access" }),
-        };
-        self.nodes[node].client(APP_IDS[app], meta).await;
     }
 
     pub async fn close(self) {
@@ -129,26 +161,45 @@ impl World {
 
     pub async fn act(&mut self, action: &Action) {
         match *action {
-            Action::Authorize { node, user, app, offline } => self.authorize(node, user, app, offline).await,
+            Action::Authorize { node, user, request, response_type } => {
+                self.authorize(node, user, request, response_type).await;
+            }
             Action::OpenSignIn { node, app } => self.open_sign_in(node, app).await,
             Action::FinishSignIn { index, user } => self.finish_sign_in(index, user).await,
-            Action::Redeem { node, index } => self.redeem(node, index).await,
-            Action::ReplayCode { node, index } => self.replay_code(node, index).await,
-            Action::Refresh { node, index } => self.refresh(node, index).await,
-            Action::RepeatRefresh { node, index } => self.repeat_refresh(node, index).await,
-            Action::Exchange { node, index } => self.exchange(node, index).await,
-            Action::Introspect { node, index } => self.introspect_one(node, index).await,
-            Action::UserInfo { node, index } => self.userinfo_one(node, index).await,
-            Action::IntrospectRefresh { node, index } => self.introspect_refresh(node, index).await,
-            Action::RevokeAccess { node, index } => self.revoke_access(node, index).await,
-            Action::RevokeRefresh { node, index } => self.revoke_refresh(node, index).await,
-            Action::ClientCredentials { node, app, old_secret } => self.client_credentials(node, app, old_secret).await,
+            Action::RequestDevice { node, request, approver } => self.request_device(node, request, approver).await,
+            Action::ApproveDevice { node, user, index } => self.approve_device(node, user, index).await,
+            Action::ActAlone { node, app, proof } => self.act_alone(node, app, proof).await,
+            Action::EnterApp { node, user } => self.enter_app(node, user).await,
+            Action::CreateKey { node, owner, expires } => self.create_key(node, owner, expires).await,
+            Action::Use { step, node, index } => self.step(step, node, index).await,
             Action::Administer { node, change } => self.administer(node, change).await,
             Action::Race { node, change } => self.race(node, change).await,
-            Action::SignOut { user } => self.sign_out(user).await,
+            Action::SignOut { node, user } => self.sign_out(node, user).await,
             Action::Restart { node } => self.restart(node).await,
+            Action::Sweep { node } => Upkeep::default().once(&self.nodes[node].app).await,
             Action::Wait { seconds } => self.wait(seconds),
             Action::CompareSome => self.compare(4).await,
+        }
+    }
+
+    async fn step(&mut self, step: Step, node: usize, index: usize) {
+        match step {
+            Step::Redeem => self.redeem(node, index).await,
+            Step::ReplayCode => self.replay_code(node, index).await,
+            Step::Poll => self.poll(node, index).await,
+            Step::ReplayDevice => self.replay_device(node, index).await,
+            Step::Refresh => self.refresh(node, index).await,
+            Step::RepeatRefresh => self.repeat_refresh(node, index).await,
+            Step::Exchange => self.exchange(node, index).await,
+            Step::Introspect => self.introspect_one(node, index).await,
+            Step::Present => self.present(node, index).await,
+            Step::IntrospectRefresh => self.introspect_refresh(node, index).await,
+            Step::RevokeAccess => self.revoke_access(node, index).await,
+            Step::RevokeRefresh => self.revoke_refresh(node, index).await,
+            Step::RedeemTicket => self.redeem_ticket(node, index).await,
+            Step::ShowCookie => self.show_cookie(node, index).await,
+            Step::ShowKey => self.show_key(node, index).await,
+            Step::RevokeKey => self.revoke_key(node, index).await,
         }
     }
 
@@ -164,10 +215,23 @@ impl World {
         old.app.store().close().await;
         self.behind[node] = false;
     }
-}
 
-/// The client that exchanges the tokens of each app.
-fn service() -> Value {
-    let policy = APP_IDS.map(|client| json!({ "client": client, "impersonation": true }));
-    json!({ "redirect_uris": [], "grant_types": [EXCHANGE], "scope": "openid email", "token_exchange": policy })
+    /// A node that has not heard of a change may refuse for a moment what it will accept.
+    fn unless_behind(&self, node: usize, expected: Expect) -> Expect {
+        if self.behind[node] { expected.and(Expect::Either) } else { expected }
+    }
+
+    /// The same of what the API is part of.
+    fn unless_api_unknown(&self, node: usize, access: &Access, expected: Expect) -> Expect {
+        if access.is_for_api() { self.unless_behind(node, expected) } else { expected }
+    }
+
+    fn scope(request: Request) -> &'static str {
+        match (request.api, request.offline) {
+            (true, true) => "read offline_access",
+            (true, false) => "read",
+            (false, true) => "openid email offline_access",
+            (false, false) => "openid email",
+        }
+    }
 }

@@ -11,12 +11,10 @@ use signet::domain::secret::base64url;
 use super::{address, signed_in};
 use crate::support::{Browser, Server};
 
-const COOKIE: &str = "signet-session-state";
-
 /// The lines of an answer that set the browser's state.
 fn set(response: &Response) -> Vec<String> {
     let lines = response.headers().get_all("set-cookie").iter().map(|line| line.to_str().unwrap().to_owned());
-    lines.filter(|line| line.contains("session-state=")).collect()
+    lines.filter(|line| line.contains("session-state")).collect()
 }
 
 /// What the script would compute (§3.2).
@@ -81,10 +79,10 @@ async fn only_openid_requests_of_web_pages_have_one_and_errors_have_none() {
 async fn the_browsers_state_comes_and_goes_with_the_session() {
     let server = Server::with_alice().await;
     server.user("bob").await;
-    let browser = server.browser();
+    let (browser, cookie) = (server.browser(), server.cookie("session-state"));
     assert_eq!(set(&browser.raw("/login").await), Vec::<String>::new(), "nobody is signed in");
     let alice = sign_in(&browser, "alice", false).await;
-    assert_eq!(alice, [format!("{COOKIE}={}; Path=/; SameSite=Lax", value(&alice[0]))], "readable by scripts");
+    assert_eq!(alice, [format!("{cookie}={}; Path=/; SameSite=Lax", value(&alice[0]))], "readable by scripts");
     assert_eq!(set(&browser.raw("/account").await), Vec::<String>::new(), "it is set once");
     assert_eq!(sign_in(&browser, "alice", false).await, Vec::<String>::new(), "the same session goes on");
     let bob = sign_in(&browser, "bob", false).await;
@@ -92,7 +90,7 @@ async fn the_browsers_state_comes_and_goes_with_the_session() {
     let page = browser.page("/oauth2/logout").await;
     let (action, form) = page.form(&[("decision", "allow")]);
     let gone = set(&browser.raw_post(&action, &form).await);
-    assert_eq!(gone, [format!("{COOKIE}=; Path=/; SameSite=Lax; Max-Age=0")]);
+    assert_eq!(gone, [format!("{cookie}=; Path=/; SameSite=Lax; Max-Age=0")]);
     let remembered = sign_in(&browser, "alice", true).await;
     let whole = format!("; Max-Age={}", server.app.config.lifetimes.remembered);
     assert!(remembered[0].ends_with(&whole), "as long as the session's own: {remembered:?}");
@@ -115,7 +113,8 @@ async fn a_session_that_was_ended_elsewhere_takes_its_state_along() {
 async fn a_request_from_another_site_does_not_take_the_state_away() {
     let server = Server::with_alice().await;
     let request = reqwest::Client::new().get(format!("{}/login", server.url));
-    let response = request.header("cookie", format!("{COOKIE}=something")).send().await.unwrap();
+    let response =
+        request.header("cookie", format!("{}=something", server.cookie("session-state"))).send().await.unwrap();
     assert_eq!(set(&response), Vec::<String>::new());
 }
 
@@ -142,7 +141,10 @@ async fn over_https_frames_on_other_sites_have_it() {
     let form = [("csrf", csrf.as_str()), ("username", "alice"), ("password", crate::support::PASSWORD)];
     let done = http.post(&url).header("cookie", cookies).form(&form).send().await.unwrap();
     let lines = set(&done);
-    assert_eq!(lines, [format!("__Host-{COOKIE}={}; Path=/; SameSite=None; Secure", value(&lines[0]))]);
+    assert_eq!(
+        lines,
+        [format!("{}={}; Path=/; SameSite=None; Secure", server.cookie("session-state"), value(&lines[0]))]
+    );
 }
 
 /// §3.2: anybody's page may have it in a frame, and nothing else of ours; it runs our script alone.
@@ -158,7 +160,10 @@ async fn the_page_may_be_framed_and_no_other() {
     assert!(response.headers().get("x-frame-options").is_none());
     assert_eq!(response.headers().get_all("set-cookie").iter().count(), 0, "no cookie is looked at or set");
     let html = response.text().await.unwrap();
-    assert!(html.contains(&format!("data-cookie=\"{COOKIE}\"")) && html.contains("/static/check_session.js?v="));
+    assert!(
+        html.contains(&format!("data-cookie=\"{}\"", server.cookie("session-state")))
+            && html.contains("/static/check_session.js?v=")
+    );
     for other in ["/login", "/account", &address(&[("id_token_hint", &hint)])] {
         let response = browser.raw(other).await;
         assert_eq!(response.headers()["x-frame-options"], "DENY", "{other}");

@@ -196,3 +196,27 @@ async fn many_at_once_make_no_more_clients_than_there_may_be() {
     assert_eq!((with(201), with(403)), (3, 5));
     assert_eq!(registration::accesses(server.app.store()).await.unwrap()[0].uses_left, Some(1));
 }
+
+/// RFC 6749 §3.3. The SDKs of MCP ask for every scope of the discovery document where a resource names none, and do not read
+/// what the registration left of them.
+#[tokio::test]
+async fn scopes_that_strangers_do_not_get_are_passed_over() {
+    let server = open().await;
+    let document = reqwest::get(format!("{}/.well-known/openid-configuration", server.url)).await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let all: Vec<&str> = document["scopes_supported"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(all.contains(&"groups"));
+    let body = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "scope": all.join(" ") });
+    let (_, made) = register(&server, &body).await;
+    let id = made["client_id"].as_str().unwrap();
+    let asked = async |scope: &str| {
+        let browser = server.browser();
+        browser.sign_in_as("alice").await;
+        browser.open(&server.authorize(&[("client_id", id), ("scope", scope)])).await
+    };
+    let consent = asked(&all.join(" ")).await.ok().unwrap();
+    assert_eq!(consent.name(), "consent", "{}", consent.html);
+    assert!(consent.has("[data-scope=email]") && !consent.has("[data-scope=groups]"));
+    let nothing = asked("groups").await.map_or_else(|callback| callback["error"].clone(), |page| page.error());
+    assert_eq!(nothing, "invalid_scope");
+}

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use url::Url;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 const ENTER: &str = "\u{e007}";
 
 /// Nothing of the machine's own profile, no request to anybody but the servers of the test.
@@ -102,7 +102,7 @@ impl Chromium {
     }
 
     pub async fn wait_for(&self, selector: &str) -> fantoccini::elements::Element {
-        let wait = self.client.wait().at_most(PATIENCE).every(Duration::from_millis(50));
+        let wait = self.client.wait().at_most(WAIT_TIMEOUT).every(Duration::from_millis(50));
         match wait.for_element(Locator::Css(selector)).await {
             Ok(element) => element,
             Err(error) => panic!("no {selector} ({error}) at {}:\n{}", self.url().await, self.source().await),
@@ -125,7 +125,7 @@ impl Chromium {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, arrived).await {
+        match tokio::time::timeout(WAIT_TIMEOUT, arrived).await {
             Ok(url) => url,
             Err(late) => panic!("not at {start} ({late}) but at {}:\n{}", self.url().await, self.source().await),
         }
@@ -282,11 +282,12 @@ impl Driver {
 
     /// Ends the browser and waits until it has ended: chromedriver, killed, would leave it behind.
     fn end_session(&self, session: &str) -> std::io::Result<()> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = TcpStream::connect_timeout(&self.address, WAIT_TIMEOUT)?;
+        stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
         let address = self.address;
         write!(stream, "DELETE /session/{session} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-        stream.read_to_end(&mut Vec::new()).map(drop)
+        // It answers when the browser has ended, and leaves the connection open.
+        stream.read(&mut [0; 1024]).map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The examples in other languages, run as they stand in `examples/`, with the packages that their lock files name:
-//! `TEST_PYTHON` is a Python that has them, `TEST_NODE` a Node, and `TEST_NODE_MODULES` the folder with its packages.
-//! `tests/run` makes all three, in `target/languages`, where they are looked for without these variables. What is missing
+//! `TEST_PYTHON` is a Python that has them, `TEST_NODE` a Node, and `TEST_NODE_MODULES` the folder with its packages
+//! (`TEST_MCP_NODE_MODULES` with those of `examples/mcp`). `tests/run` makes them all, in `target/languages`, where they are looked for without these variables. What is missing
 //! fails the test.
 
 use std::fs;
@@ -15,7 +15,7 @@ use super::chromium::tool;
 use super::program::free_address;
 
 /// Far more than anything here takes; a machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -38,15 +38,10 @@ impl Language {
 
     /// The interpreter, with nothing in its environment.
     fn interpreter(self) -> Command {
-        let mut command = match self {
+        bare(match self {
             Self::Python => Command::new(made("TEST_PYTHON", "python/bin/python")),
             Self::JavaScript => Command::new(tool("TEST_NODE", "node")),
-        };
-        command.env_clear().env("NO_PROXY", "localhost,127.0.0.1").env("PYTHONDONTWRITEBYTECODE", "1");
-        // The servers under test have no other address, and Node 18 would not try a second one.
-        command.env("NODE_OPTIONS", "--dns-result-order=ipv4first");
-        command.stdin(Stdio::null());
-        command
+        })
     }
 
     /// Runs an example to its end: whether it succeeded, and what it said.
@@ -54,39 +49,62 @@ impl Language {
         let mut command = self.interpreter();
         command.arg(self.file(room, name)).envs(environment.iter().copied());
         let running = tokio::task::spawn_blocking(move || command.output().unwrap());
-        let output = tokio::time::timeout(PATIENCE, running).await.expect("it ends").unwrap();
+        let output = tokio::time::timeout(START_TIMEOUT, running).await.expect("it ends").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    /// A program of `examples/mcp`, in a folder of its own with the packages beside it.
+    pub fn mcp(name: &str, folder: &Path) -> Command {
+        let packages = made("TEST_MCP_NODE_MODULES", "mcp/node_modules");
+        let file = beside_packages(&Self::JavaScript.file("mcp", name), folder, &packages);
+        let mut command = Self::JavaScript.interpreter();
+        command.arg(file).current_dir(folder);
+        command
     }
 
     /// Starts `apis/…/orders`.
     pub async fn serve(self, environment: &[(&str, &str)]) -> Served {
         let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-        let (log, source) = (fs::File::create(folder.path().join("log")).unwrap(), self.file("apis", "orders"));
-        // Node looks for packages beside the file.
-        let file = folder.path().join(source.file_name().unwrap());
-        fs::copy(source, &file).unwrap();
         let mut command = self.interpreter();
-        let port = address.port().to_string();
+        let (port, source) = (address.port().to_string(), self.file("apis", "orders"));
         match self {
-            Self::Python => command.args(["-m", "flask", "--app", "orders", "run", "--port", &port]),
-            Self::JavaScript => {
-                let modules = made("TEST_NODE_MODULES", "node_modules");
-                std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
-                command.arg(file).env("PORT", &port)
+            Self::Python => {
+                fs::copy(&source, folder.path().join(source.file_name().unwrap())).unwrap();
+                command.args(["-m", "flask", "--app", "orders", "run", "--port", &port]);
             }
-        };
-        command.current_dir(folder.path()).envs(environment.iter().copied());
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut served = Served { url: format!("http://{address}"), process, folder };
-        served.wait(address).await;
-        served
+            Self::JavaScript => {
+                command.arg(beside_packages(&source, folder.path(), &made("TEST_NODE_MODULES", "node_modules")));
+                command.env("PORT", &port);
+            }
+        }
+        command.envs(environment.iter().copied());
+        Served::start(command, address, folder).await
     }
 }
 
-/// What `tests/run` makes.
-fn made(variable: &str, within: &str) -> PathBuf {
+/// `command` with nothing in its environment but what makes it reach the servers under test.
+pub fn bare(mut command: Command) -> Command {
+    command.env_clear().env("NO_PROXY", "localhost,127.0.0.1").env("PYTHONDONTWRITEBYTECODE", "1");
+    // The servers under test have no other address, and Node 18 would not try a second one.
+    command.env("NODE_OPTIONS", "--dns-result-order=ipv4first");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A copy of the program `source` in `folder`, beside its packages, where Node looks for them.
+pub fn beside_packages(source: &Path, folder: &Path, packages: &Path) -> PathBuf {
+    let file = folder.join(source.file_name().unwrap());
+    fs::copy(source, &file).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let modules = folder.join("node_modules");
+    if !modules.exists() {
+        std::os::unix::fs::symlink(packages, modules).unwrap();
+    }
+    file
+}
+
+/// What `tests/run` makes in `target/languages`.
+pub fn made(variable: &str, within: &str) -> PathBuf {
     let named = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/languages").join(within));
     assert!(
@@ -97,7 +115,7 @@ fn made(variable: &str, within: &str) -> PathBuf {
     path
 }
 
-/// An API that runs; it is ended with the test.
+/// A program that listens; it is ended with the test.
 pub struct Served {
     pub url: String,
     process: Child,
@@ -105,6 +123,16 @@ pub struct Served {
 }
 
 impl Served {
+    /// Starts `command` in `folder`, and returns when it listens at `address`.
+    pub async fn start(mut command: Command, address: SocketAddr, folder: tempfile::TempDir) -> Self {
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        command.current_dir(folder.path()).stdout(log.try_clone().unwrap()).stderr(log);
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut served = Self { url: format!("http://{address}"), process, folder };
+        served.wait(address).await;
+        served
+    }
+
     async fn wait(&mut self, address: SocketAddr) {
         let listens = async {
             while TcpStream::connect(address).await.is_err() {
@@ -114,7 +142,7 @@ impl Served {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        assert!(tokio::time::timeout(PATIENCE, listens).await.is_ok(), "it does not listen:\n{}", self.log());
+        assert!(tokio::time::timeout(START_TIMEOUT, listens).await.is_ok(), "it does not listen:\n{}", self.log());
     }
 
     pub fn log(&self) -> String {

@@ -4,6 +4,7 @@
 pub mod authenticator;
 pub mod authority;
 pub mod chromium;
+pub mod client_programs;
 pub mod database;
 pub mod forms;
 mod installed;
@@ -15,6 +16,7 @@ mod nodes;
 pub mod oauth2_proxy;
 pub mod program;
 pub mod proxies;
+pub mod proxy;
 pub mod receiver;
 pub mod signed_api;
 pub mod signer;
@@ -93,7 +95,7 @@ impl Server {
             updated_at: now,
         };
         let id = user.id;
-        self.app.store().write(move |tx| Box::pin(async move { people::insert(tx, &user).await })).await.unwrap();
+        self.app.store().write(move |tx| Box::pin(async move { people::insert(tx, &[user]).await })).await.unwrap();
         id
     }
 
@@ -145,6 +147,14 @@ impl Server {
             })
         });
         write.await.unwrap();
+    }
+
+    /// The name of a cookie of this server's, whose issuer has a port.
+    pub fn cookie(&self, name: &str) -> String {
+        let issuer = self.app.config.issuer.url();
+        let prefix = if issuer.scheme() == "https" { "__Host-" } else { "" };
+        let port = issuer.port().map(|port| format!("{port}-")).unwrap_or_default();
+        format!("{prefix}signet-{port}{name}")
     }
 
     pub fn browser(&self) -> Browser {
@@ -330,6 +340,11 @@ impl Page {
 
     pub fn name(&self) -> String {
         self.attribute("main", "data-page").unwrap_or_default()
+    }
+
+    /// What an error page says happened.
+    pub fn error_text(&self) -> String {
+        self.text("#error-description")
     }
 
     pub fn error(&self) -> String {

@@ -57,7 +57,7 @@ impl Server {
     ) -> Self {
         log::keep();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let app = App::open(config, Env { clock: own }).await.unwrap();
+        let app = App::open(config, Env::with(own)).await.unwrap();
         let served = app.clone();
         tokio::spawn(async move { listen::serve(listener, None, &served, std::future::pending()).await.unwrap() });
         Self { url, app, clock, home }

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::Value;
+use signet::config::DatabaseUrl;
 
 use super::database::Made;
 use super::{Browser, installed};
 
 /// Far more than anything here takes; a machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Program {
     pub folder: tempfile::TempDir,
@@ -93,12 +94,18 @@ impl Program {
         self.environment.get("SIGNET_DATA_DIR").map_or_else(|| self.folder.path().join("data"), PathBuf::from)
     }
 
+    /// Gives the data directory another name in the program's folder.
+    pub fn move_data(&mut self, name: &str) {
+        fs::rename(self.data(), self.folder.path().join(name)).unwrap();
+        self.set("SIGNET_DATA_DIR", name);
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     pub async fn database(&self) -> DatabaseConnection {
-        let file = format!("sqlite://{}", self.data().join("signet.db").display());
+        let file = DatabaseUrl::of_file(&self.data().join("signet.db")).as_str().to_owned();
         Database::connect(self.environment.get("SIGNET_DATABASE_URL").unwrap_or(&file)).await.unwrap()
     }
 
@@ -169,6 +176,17 @@ impl Program {
         command.args(["-c", &script, env!("CARGO_BIN_EXE_signet")]).args(arguments);
         let path = std::env::var("PATH").unwrap();
         command.current_dir(self.folder.path()).env_clear().envs(&self.environment).env("PATH", path);
+        Running::start(&mut command, &self.folder.path().join("log"), "Signet is at ")
+    }
+
+    /// Serves on a machine whose clock is off by so many seconds.
+    pub fn serve_skewed(&self, seconds: i64) -> Running {
+        let mut command = Command::new("faketime");
+        command.args(["-f", &format!("{seconds:+}s"), env!("CARGO_BIN_EXE_signet"), "serve"]);
+        let path = std::env::var("PATH").unwrap();
+        command.current_dir(self.folder.path()).env_clear().envs(&self.environment).env("PATH", path);
+        // How long something takes is not what is wrong there.
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         Running::start(&mut command, &self.folder.path().join("log"), "Signet is at ")
     }
 
@@ -257,7 +275,7 @@ impl Running {
         });
         let mut running =
             Self { child, log: log.to_owned(), line: String::new(), before: String::new(), rest: Some(rest) };
-        (running.before, running.line) = received.recv_timeout(PATIENCE).unwrap();
+        (running.before, running.line) = received.recv_timeout(START_TIMEOUT).unwrap();
         assert!(!running.line.is_empty(), "it did not start: {}{}", running.before, running.log());
         running
     }

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use super::nginx::HOST;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A connection that stays open while the other side keeps it.
 pub struct Wire(BufReader<TcpStream>);
@@ -46,7 +46,7 @@ impl Wire {
             self.0.get_mut().write_all(request).await.ok();
             self.reply(request.starts_with(b"HEAD ")).await
         };
-        tokio::time::timeout(PATIENCE, answered).await.expect("an answer in time")
+        tokio::time::timeout(WAIT_TIMEOUT, answered).await.expect("an answer in time")
     }
 
     /// A request to the example's host that has to be answered.

@@ -6,9 +6,10 @@
 use askama::Template;
 
 use super::refusals::Record;
-use super::{Choice, first_error};
+use super::{Choice, errors_of};
 use crate::domain::authorization::Acr;
 use crate::domain::gate::Way;
+use crate::web::edit::Edit;
 use crate::web::view::{Chrome, Notice, Viewer};
 
 #[derive(Template)]
@@ -88,6 +89,7 @@ pub struct ApiPage {
 pub struct ApiForm {
     pub name: String,
     pub scopes: String,
+    pub self_registered_clients: bool,
     /// Empty: the usual one.
     pub access_token_format: String,
     pub access_token_lifetime: String,
@@ -100,13 +102,15 @@ pub struct ApiForm {
     pub per_second: String,
     pub upstream_token: bool,
     pub rules: Vec<RuleRow>,
+    /// Of a new one it is empty.
+    pub edit: Edit,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
 
 impl ApiForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 
     pub fn ways(&self) -> Vec<Choice> {
@@ -177,7 +181,7 @@ impl RuleRow {
         rule_name(self.index)
     }
 
-    fn who_choices(&self) -> Vec<Choice> {
+    pub fn who_choices(&self) -> Vec<Choice> {
         [
             ("", "Who proves who they are"),
             (Self::ANYBODY, "Anybody"),

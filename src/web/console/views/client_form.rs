@@ -1,12 +1,14 @@
 //! The settings of one app as its page draws them: what is typed, what can be chosen, what is refused. The page itself is
 //! [`super::clients::ClientPage`].
 
-use super::{Choice, first_error};
+use super::groups::GroupPicker;
+use super::{Choice, errors_of};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType};
 use crate::web::console::client_form::name_of;
 use crate::web::console::client_members::{GROUPS, Group, Member, Shape};
 use crate::web::console::client_texts::Texts;
+use crate::web::edit::Edit;
 
 /// The settings of one app, as typed or as stored.
 #[derive(Clone, Default)]
@@ -19,8 +21,13 @@ pub struct ClientForm {
     pub grant_types: Vec<String>,
     pub token_endpoint_auth_method: String,
     pub scope: String,
+    /// Those of the stored names that neither the standard nor an API defines.
+    pub unknown_scopes: String,
     /// `required` or `trusted`.
     pub consent: String,
+    /// Who may use it: `everybody` or `groups`.
+    pub access: String,
+    pub allowed_groups: GroupPicker,
     pub require_pkce: bool,
     /// `jwt` or `opaque`.
     pub access_token_format: String,
@@ -31,13 +38,14 @@ pub struct ClientForm {
     pub response_types: Vec<String>,
     /// The members that few apps need.
     pub members: Texts,
+    pub edit: Edit,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
 
 impl ClientForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 
     /// Every grant type in words, ticked or not.

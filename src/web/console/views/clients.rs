@@ -6,7 +6,8 @@
 use askama::Template;
 
 pub use super::client_form::ClientForm;
-use super::{Choice, Pager, first_error};
+use super::groups::GroupPicker;
+use super::{Choice, Pager, errors_of};
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
 #[derive(Template)]
@@ -36,6 +37,8 @@ pub struct ClientRow {
     pub kind: Kind,
     pub made: When,
     pub on: bool,
+    /// Whether its secret was imported and can be guessed.
+    pub has_short_secret: bool,
 }
 
 /// Decides which form is shown and what is preset. What people read of it stands here.
@@ -119,14 +122,26 @@ pub struct NewClientForm {
     pub redirect_uris: String,
     pub post_logout_redirect_uris: String,
     pub scope: String,
+    /// Always empty: nothing is stored yet.
+    pub unknown_scopes: String,
     /// `required` or `trusted`.
     pub consent: String,
+    /// Who may use it: `everybody` or `groups`.
+    pub access: String,
+    pub allowed_groups: GroupPicker,
     pub require_pkce: bool,
+    /// With spaces between them.
+    pub http_redirect_hosts: String,
     pub policy_uri: String,
     pub tos_uri: String,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
+
+/// The value of `access` for an app that is open to all users.
+pub const EVERYBODY: &str = "everybody";
+/// And for one that only some groups may use.
+pub const IN_GROUPS: &str = "groups";
 
 impl NewClientForm {
     pub fn blank(kind: Kind) -> Self {
@@ -137,17 +152,18 @@ impl NewClientForm {
         Self {
             scope: scope.to_owned(),
             consent: "required".to_owned(),
+            access: EVERYBODY.to_owned(),
             require_pkce: kind.signs_people_in(),
             ..Self::default()
         }
     }
 
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 
     fn folded_error(&self) -> bool {
-        ["policy_uri", "tos_uri"].into_iter().any(|field| self.error(field).is_some())
+        ["http_redirect_hosts", "policy_uri", "tos_uri"].into_iter().any(|field| self.error(field).is_some())
     }
 }
 
@@ -170,13 +186,43 @@ pub struct ClientPage {
     pub on: bool,
     /// Whether the app signs in with a secret that can be replaced here.
     pub has_secret: bool,
+    /// Whether it was imported and can be guessed.
+    pub has_short_secret: bool,
     /// The new secret, in the one answer that shows it.
     pub secret: Option<String>,
     /// Whether there is an API that takes keys.
     pub takes_keys: bool,
     /// The issuer, exactly as it stands in tokens.
     pub issuer: String,
+    /// Who may use it.
+    pub users: Users,
     pub form: ClientForm,
+}
+
+/// Who may use an app, as it is now.
+pub struct Users {
+    /// The groups it is open to; none where it is open to everybody.
+    pub groups: Vec<AllowedGroup>,
+    /// The first of their members by username, and how many there are.
+    pub people: Vec<Member>,
+    pub count: u64,
+}
+
+impl Users {
+    fn more(&self) -> u64 {
+        self.count.saturating_sub(self.people.len() as u64)
+    }
+}
+
+pub struct AllowedGroup {
+    pub name: String,
+    pub is_there: bool,
+    pub members: u64,
+}
+
+pub struct Member {
+    pub name: String,
+    pub href: String,
 }
 
 impl ClientPage {

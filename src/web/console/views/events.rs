@@ -16,9 +16,18 @@ pub struct EventsPage {
     pub q: String,
     /// The filter `kind`; the first choice is the one for all of them.
     pub kinds: Vec<Choice>,
+    /// How far back events are shown (`days`).
+    pub days: Vec<Choice>,
+    /// The first and the last day that are shown (`from`, `until`), such as `2027-01-31`, in UTC; empty where not set.
+    pub from: String,
+    pub until: String,
+    /// The search named nothing, and its text was looked for.
+    pub is_by_text: bool,
+    /// Older events are still to be searched for the text.
+    pub goes_on: bool,
     /// Whether a filter is set, so that an empty table can say why it is empty.
     pub filtered: bool,
-    /// Where it is told why the gate refused the request that was searched for.
+    /// Where it is told why the request that was searched for was refused.
     pub refusal: Option<String>,
     pub events: Vec<EventRow>,
     pub pager: Pager,

@@ -3,7 +3,7 @@
 //!
 //! Here stand the parts that several pages share (`chart`, filters, pager, one session, the page that confirms a dangerous
 //! action); the pages themselves are next door: `overview`, `clients` (with `client_form`, `api_keys` and `signature_keys`), `registration`,
-//! `apis`, `refusals`, `people`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is
+//! `apis`, `refusals`, `people`, `groups`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is
 //! `crate::web::view`.
 
 pub mod api_keys;
@@ -12,12 +12,14 @@ pub mod chart;
 pub mod client_form;
 pub mod clients;
 pub mod events;
+pub mod groups;
 pub mod keys;
 pub mod overview;
 pub mod people;
 pub mod refusals;
 pub mod registration;
 pub mod signature_keys;
+pub mod start;
 
 use askama::Template;
 
@@ -117,9 +119,11 @@ macro_rules! in_section {
 }
 use in_section;
 
-/// The first message for a field. The empty field name stands for the form as a whole.
-fn first_error<'a>(errors: &'a [(String, String)], field: &str) -> Option<&'a str> {
-    errors.iter().find(|(name, _)| name == field).map(|(_, message)| message.as_str())
+/// Every message for a field. The empty field name stands for the form as a whole.
+fn errors_of(errors: &[(String, String)], field: &str) -> Option<String> {
+    let messages: Vec<&str> =
+        errors.iter().filter(|(name, _)| name == field).map(|(_, message)| message.as_str()).collect();
+    (!messages.is_empty()).then(|| messages.join(" "))
 }
 
 /// A count as people read it: 31,686.
@@ -137,7 +141,7 @@ fn grouped(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_error, grouped};
+    use super::{errors_of, grouped};
 
     #[test]
     fn counts_are_grouped_by_three() {
@@ -147,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn the_first_message_of_a_field_is_shown() {
+    fn every_message_of_a_field_is_shown() {
         let errors = [("email", "a"), ("name", "b"), ("name", "c")]
             .map(|(field, message)| (field.to_owned(), message.to_owned()));
-        assert_eq!(first_error(&errors, "name"), Some("b"));
-        assert_eq!(first_error(&errors, "scope"), None);
+        assert_eq!(errors_of(&errors, "name").as_deref(), Some("b c"));
+        assert_eq!(errors_of(&errors, "scope"), None);
     }
 }

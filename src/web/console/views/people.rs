@@ -6,8 +6,10 @@
 use askama::Template;
 
 use super::events::EventRow;
-use super::{Choice, Pager, first_error};
+use super::groups::GroupPicker;
+use super::{Choice, Pager, errors_of};
 use crate::web::api_keys::KeyLine;
+use crate::web::edit::Edit;
 use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
 
 #[derive(Template)]
@@ -60,7 +62,7 @@ pub struct NewPersonForm {
     pub name: String,
     pub email: String,
     pub email_verified: bool,
-    pub groups: Vec<Choice>,
+    pub groups: GroupPicker,
     /// Names of further groups, made with the person; separated by commas.
     pub new_groups: String,
     pub admin: bool,
@@ -69,8 +71,8 @@ pub struct NewPersonForm {
 }
 
 impl NewPersonForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 
@@ -91,13 +93,23 @@ pub struct PersonPage {
     pub passkeys: Vec<PasskeyRow>,
     pub sessions: Vec<SessionRow>,
     pub apps: Vec<ConnectedApp>,
+    /// Apps that they may sign in to, the first ones by name, and how many there are.
+    pub usable: Vec<UsableApp>,
+    pub usable_count: u64,
     pub keys: Vec<KeyLine>,
     pub events: Vec<EventRow>,
 }
 
 impl PersonPage {
+    /// How many apps they may use beyond those that are listed.
+    fn more_usable(&self) -> u64 {
+        self.usable_count.saturating_sub(self.usable.len() as u64)
+    }
+
     fn refused(&self) -> bool {
-        !(self.details.errors.is_empty() && self.groups.errors.is_empty() && self.password.errors.is_empty())
+        let errors = [&self.details.errors, &self.groups.errors, &self.password.errors];
+        let edits = [&self.details.edit, &self.groups.edit];
+        errors.iter().any(|errors| !errors.is_empty()) || edits.iter().any(|edit| edit.is_conflict())
     }
 }
 
@@ -124,28 +136,30 @@ pub struct DetailsForm {
     pub email: String,
     pub email_verified: bool,
     pub admin: bool,
+    pub edit: Edit,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
 
 impl DetailsForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 
 /// POST `/admin/people/{id}/groups`
 #[derive(Clone, Debug, Default)]
 pub struct GroupsForm {
-    pub groups: Vec<Choice>,
+    pub groups: GroupPicker,
     pub new_groups: String,
+    pub edit: Edit,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
 
 impl GroupsForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 
@@ -159,8 +173,8 @@ pub struct PasswordForm {
 }
 
 impl PasswordForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 
@@ -213,6 +227,14 @@ pub struct ConnectedApp {
     pub app: AppCard,
     pub scope: String,
     pub since: When,
+}
+
+/// An app that a user may sign in to.
+pub struct UsableApp {
+    pub href: String,
+    pub app: AppCard,
+    /// The groups by which they may; none where everybody may.
+    pub groups: Vec<String>,
 }
 
 super::in_section!(People: PeoplePage, NewPersonPage, PersonPage, AdoptPage);

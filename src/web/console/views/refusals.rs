@@ -1,5 +1,5 @@
-//! `/admin/refusals`: why the gate refused a request, by its id, and the latest that it refused. The numbers of one gate
-//! stand on its API's page.
+//! `/admin/refusals`: why a request was refused, by its id, and the latest that were, here and by the gates. The numbers
+//! of one gate stand on its API's page.
 
 use askama::Template;
 
@@ -18,10 +18,36 @@ pub struct RefusalsPage {
     /// The request id that was asked for.
     pub id: String,
     pub found: Option<Refusal>,
+    /// The same for one of our own endpoints and pages.
+    pub found_here: Option<RefusalHere>,
     /// What else the record has of that request.
     pub events: Vec<EventRow>,
-    /// The latest of all gates, where no request was asked for.
+    /// The latest, where no request was asked for: of our endpoints and pages, and of all gates.
+    pub latest_here: Vec<RowHere>,
     pub latest: Vec<RefusalRow>,
+}
+
+/// A refusal by one of our endpoints or pages.
+pub struct RefusalHere {
+    pub at: When,
+    pub error: String,
+    /// What whoever asked was told, and what only administrators are.
+    pub description: String,
+    pub cause: String,
+    pub request: String,
+    pub client: Option<Subject>,
+    pub address: String,
+}
+
+pub struct RowHere {
+    pub href: String,
+    pub at: When,
+    pub error: String,
+    /// The cause, or the description where there is none.
+    pub why: String,
+    pub request: String,
+    pub client: String,
+    pub address: String,
 }
 
 /// A refusal in words, and what to do about it.
@@ -90,4 +116,4 @@ pub struct ReasonRow {
     pub refused: Number,
 }
 
-super::in_section!(Apis: RefusalsPage);
+super::in_section!(Events: RefusalsPage);

@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use super::{Choice, first_error};
+use super::{Choice, errors_of};
 use crate::web::view::{Chrome, Notice, Viewer, When};
 
 #[derive(Template)]
@@ -53,8 +53,8 @@ pub struct TokenForm {
 }
 
 impl TokenForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        first_error(&self.errors, field)
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 

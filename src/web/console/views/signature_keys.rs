@@ -3,6 +3,7 @@
 
 use askama::Template;
 
+use super::errors_of;
 use crate::domain::signature_key::SignatureAlg;
 use crate::web::view::{Choice, Chrome, Notice, Viewer};
 
@@ -39,8 +40,8 @@ pub struct SignatureKeyForm {
 }
 
 impl SignatureKeyForm {
-    pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
+    pub fn error(&self, field: &str) -> Option<String> {
+        errors_of(&self.errors, field)
     }
 }
 

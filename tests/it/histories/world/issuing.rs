@@ -1,58 +1,110 @@
-//! What issues: sign-ins, codes, refreshes, exchanges and client authentication, each answer compared with the model.
+//! What issues for users: sign-ins, codes, refreshes and exchanges, each answer compared with the model.
 
+use super::registered::APP_IDS;
+use super::requests::EXCHANGE;
 use super::{
-    ACCESS, APP_IDS, APPS, Answer, EXCHANGE, NAMES, NODES, OpenSignIn, SERVICE, World, agree, newest, remember,
+    APPS, Access, Answer, Browser, Code, Expect, Family, NAMES, NODES, OpenSignIn, Page, Request, Token, World, agree,
+    newest, remember,
 };
-use crate::histories::model::{Access, Code, Expect, Family, Token};
-use crate::support::{CALLBACK, PASSWORD, SECRET, VERIFIER};
+use crate::histories::action::ResponseType;
+use crate::support::{CALLBACK, Callback, PASSWORD, VERIFIER};
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// Where a browser came to after its user has signed in, where asked to, and allowed what an app asks for.
+pub(super) struct Arrival {
+    pub(super) at: Result<Page, Callback>,
+    signed_in: bool,
+}
+
+impl Arrival {
+    /// A parameter of the answer that reached an app.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        self.at.as_ref().err()?.get(name).cloned()
+    }
+
+    /// The page, for the message of a disagreement.
+    pub(super) fn shown(&self) -> String {
+        self.at.as_ref().map_or_else(
+            |answer| format!("an answer with {:?}", answer.get("error")),
+            |page| format!("{} at {}: {} {}", page.status, page.path, page.name(), page.error()),
+        )
+    }
+}
 
 impl World {
-    pub(super) async fn authorize(&mut self, node: usize, user: usize, app: usize, offline: bool) {
-        let scope = if offline { "openid email offline_access" } else { "openid email" };
-        let path = self.nodes[node].authorize(&[("client_id", APP_IDS[app]), ("scope", scope)]);
-        let browser = self.browsers[user].at(&self.nodes[node]);
-        let mut shown = browser.open(&path).await;
-        let mut session = self.sessions[user];
+    pub(super) async fn arrive(
+        &mut self,
+        browser: &Browser,
+        user: usize,
+        mut shown: Result<Page, Callback>,
+    ) -> Arrival {
         let mut signed_in = false;
-        let mut shown_last = String::new();
-        let code = loop {
+        loop {
             let page = match shown {
-                Err(callback) => break callback.get("code").cloned(),
                 Ok(page) => page,
+                answer @ Err(_) => return Arrival { at: answer, signed_in },
             };
             assert!(page.status < 500, "{} {}", page.status, page.path);
             shown = match page.name().as_str() {
                 "login" if !signed_in && self.model.user_enabled(user) => {
-                    if let Some(session) = session {
+                    if let Some(session) = self.sessions[user] {
                         agree(self.model.session(session), false, "a session");
                     }
                     signed_in = true;
-                    session = Some(self.model.begin_session(user));
+                    self.sessions[user] = Some(self.model.begin_session(user));
                     browser.submit(&page, &[("username", NAMES[user]), ("password", PASSWORD)]).await
                 }
                 "consent" => browser.submit(&page, &[("decision", "allow")]).await,
-                _ => {
-                    shown_last = format!("{} at {}: {} {}", page.status, page.path, page.name(), page.error());
-                    break None;
-                }
+                _ => return Arrival { at: Ok(page), signed_in },
             };
-        };
-        let allowed = self.model.user_enabled(user) && self.model.app_enabled(app);
-        // A node that has not heard of a client's being enabled refuses its requests for a moment.
-        let expected = match allowed {
-            false => Expect::Refused,
-            true if self.behind[node] => Expect::Either,
-            true => Expect::Accepted,
-        };
-        agree(expected, code.is_some(), &format!("an authorization ({shown_last})"));
-        self.sessions[user] = session;
-        let (Some(secret), Some(session)) = (code, session) else { return };
-        if !signed_in {
-            agree(self.model.session(session), true, "an authorization without a sign-in");
+        }
+    }
+
+    /// The session in which something was issued.
+    pub(super) fn use_session(&mut self, user: usize, arrival: &Arrival, what: &str) -> usize {
+        let session = self.sessions[user].expect("a session");
+        if !arrival.signed_in {
+            agree(self.model.session(session), true, &format!("{what} without a sign-in"));
         }
         self.model.use_session(session);
-        let access = self.model.authorize(user, app, session, offline);
-        remember(&mut self.codes, Code { secret, access, made_at: self.model.now, spent: false });
+        session
+    }
+
+    pub(super) async fn authorize(&mut self, node: usize, user: usize, request: Request, response: ResponseType) {
+        let response_type = match response {
+            ResponseType::Code => "code",
+            ResponseType::IdTokenToken => "id_token token",
+            ResponseType::CodeToken => "code token",
+        };
+        let path = self.nodes[node].authorize(&[
+            ("client_id", APP_IDS[request.app]),
+            ("scope", Self::scope(request)),
+            ("response_type", response_type),
+        ]);
+        let browser = self.browsers[user].at(&self.nodes[node]);
+        let shown = browser.open(&path).await;
+        let arrival = self.arrive(&browser, user, shown).await;
+        let (code, token) = (arrival.parameter("code"), arrival.parameter("access_token"));
+        let allowed = self.model.user_enabled(user) && self.model.app_enabled(request.app);
+        let expected = if allowed { Expect::Accepted } else { Expect::Refused };
+        let what = format!("an authorization ({})", arrival.shown());
+        agree(self.unless_behind(node, expected), code.is_some() || token.is_some(), &what);
+        if code.is_none() && token.is_none() {
+            return;
+        }
+        let issued = (code.is_some(), token.is_some());
+        assert_eq!(issued, (response != ResponseType::IdTokenToken, response != ResponseType::Code), "{what}");
+        let session = self.use_session(user, &arrival, "an authorization");
+        // OpenID Connect Core §11: offline access is for what comes of a code.
+        let offline = request.offline && code.is_some();
+        let access = self.model.authorize(user, session, Request { offline, ..request });
+        if let Some(secret) = code {
+            remember(&mut self.codes, Code { secret, access, made_at: self.model.now, spent: false });
+        }
+        if let Some(secret) = token {
+            self.remember_token(access.until_sign_out(), secret);
+        }
     }
 
     pub(super) async fn open_sign_in(&mut self, node: usize, app: usize) {
@@ -61,17 +113,18 @@ impl World {
         }
         self.catch_up(node).await;
         let browser = self.nodes[node].browser();
-        let path = self.nodes[node].authorize(&[("client_id", APP_IDS[app]), ("scope", "openid email")]);
-        let page = browser.page(&path).await;
+        let request = Request { app, api: false, offline: false };
+        let parameters = [("client_id", APP_IDS[app]), ("scope", Self::scope(request))];
+        let page = browser.page(&self.nodes[node].authorize(&parameters)).await;
         assert_eq!(page.name(), "login", "{}", page.path);
-        let (app_version, opened_at) = (self.model.app_version(app), self.model.now);
-        remember(&mut self.open, OpenSignIn { browser, page, node, app, app_version, opened_at });
+        let waiting = self.model.wait_for_user(request);
+        remember(&mut self.open, OpenSignIn { browser, page, node, waiting });
     }
 
     /// An interaction goes on only with the client that began it, as it was then.
     pub(super) async fn finish_sign_in(&mut self, index: usize, user: usize) {
         let Some(at) = newest(&self.open, index) else { return };
-        let OpenSignIn { browser, page, node, app, app_version, opened_at } = self.open.remove(at);
+        let OpenSignIn { browser, page, node, waiting } = self.open.remove(at);
         if !self.model.user_enabled(user) {
             return;
         }
@@ -85,55 +138,17 @@ impl World {
                 Ok(_) => break None,
             }
         };
-        let same = self.model.app_enabled(app) && self.model.app_version(app) == app_version;
-        let expected = match same {
-            false => Expect::Refused,
-            true if self.model.now - opened_at < 1_200 => Expect::Accepted,
-            true => Expect::Either,
-        };
-        agree(expected, code.is_some(), "a sign-in page that was left open");
+        agree(self.model.expect_open_page(&waiting), code.is_some(), "a sign-in page that was left open");
     }
 
-    pub(super) fn client_of(token: &Token) -> usize {
-        if token.by_exchange { APPS } else { token.access.app }
-    }
-
-    /// The credentials of an app, or of the service after the last one.
-    pub(super) fn credentials(&self, client: usize) -> (&str, &str) {
-        match APP_IDS.get(client) {
-            Some(id) => (id, self.secrets[client].last().unwrap()),
-            None => (SERVICE, SECRET),
-        }
-    }
-
-    pub(super) async fn token(&self, node: usize, client: usize, form: &[(&str, &str)]) -> Answer {
-        self.post(node, "/oauth2/token", self.credentials(client), form).await
-    }
-
-    pub(super) async fn post(
-        &self,
-        node: usize,
-        path: &str,
-        (id, secret): (&str, &str),
-        form: &[(&str, &str)],
-    ) -> Answer {
-        let browser = &self.browsers[0].at(&self.nodes[node]);
-        let request = browser.request(reqwest::Method::POST, path).basic_auth(id, Some(secret)).form(form);
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        assert!(status < 500, "{status} {text}");
-        Answer { status, body: serde_json::from_str(&text).unwrap_or_default() }
-    }
-
-    pub(super) fn remember_token(&mut self, access: Access, answer: &Answer) {
-        let (secret, expires_at) = (answer.text("access_token"), self.model.access_token_end());
+    pub(super) fn remember_token(&mut self, access: Access, secret: String) {
+        let expires_at = self.model.access_token_end();
         let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, by_exchange: false };
         remember(&mut self.tokens, token);
     }
 
     pub(super) fn remember_redeemed(&mut self, access: Access, answer: &Answer) {
-        self.remember_token(access, answer);
+        self.remember_token(access, answer.text("access_token"));
         let family = Family { access, newest: answer.text("refresh_token"), before: None, rotated_at: self.model.now };
         remember(&mut self.families, family);
     }
@@ -152,12 +167,16 @@ impl World {
         let Some(at) = newest(&self.codes, index).filter(|at| !self.codes[*at].spent) else { return };
         let access = self.codes[at].access;
         let answer = self.redeem_code(node, access.app, &self.codes[at].secret).await;
-        agree(self.model.code(&self.codes[at]), answer.status == 200, "a code");
+        let expected = self.unless_api_unknown(node, &access, self.model.expect_code(&self.codes[at]));
+        agree(expected, answer.status == 200, "a code");
+        self.after_code(at, &answer);
+    }
+
+    pub(super) fn after_code(&mut self, at: usize, answer: &Answer) {
+        // A client that was refused itself has used up nothing.
+        self.codes[at].spent |= answer.status != 401;
         if answer.status == 200 {
-            self.codes[at].spent = true;
-            self.remember_redeemed(access, &answer);
-        } else if answer.status == 400 {
-            self.codes[at].spent = true;
+            self.remember_redeemed(self.codes[at].access, answer);
         }
     }
 
@@ -170,7 +189,11 @@ impl World {
         }
         let answer = self.redeem_code(node, access.app, &self.codes[at].secret).await;
         agree(Expect::Refused, answer.status == 200, "a code that comes again");
-        self.model.revoke_grant(&access);
+        self.revoke_grant(&access);
+    }
+
+    pub(super) fn revoke_grant(&mut self, access: &Access) {
+        self.model.revoke_grant(access);
         self.behind = [true; NODES];
     }
 
@@ -182,7 +205,8 @@ impl World {
         let Some(at) = newest(&self.families, index) else { return };
         let access = self.families[at].access;
         let answer = self.refresh_with(node, access.app, &self.families[at].newest).await;
-        agree(self.model.access(&access), answer.status == 200, "a refresh token");
+        let expected = self.unless_api_unknown(node, &access, self.model.expect_access(&access));
+        agree(expected, answer.status == 200, "a refresh token");
         self.after_refresh(at, &answer);
     }
 
@@ -192,7 +216,7 @@ impl World {
             let family = &mut self.families[at];
             family.before = Some(std::mem::replace(&mut family.newest, next));
             family.rotated_at = self.model.now;
-            self.remember_token(self.families[at].access, answer);
+            self.remember_token(self.families[at].access, answer.text("access_token"));
         }
     }
 
@@ -205,33 +229,32 @@ impl World {
         if !self.model.app_enabled(access.app) {
             return;
         }
+        if access.is_for_api() {
+            self.catch_up(node).await;
+        }
         let answer = self.refresh_with(node, access.app, &before).await;
-        agree(self.model.repeat(&self.families[at]), answer.status == 200, "a repeated refresh token");
+        agree(self.model.expect_repeat(&self.families[at]), answer.status == 200, "a repeated refresh token");
         if answer.status == 200 {
             assert_eq!(answer.text("refresh_token"), self.families[at].newest, "the same successor");
-            self.remember_token(access, &answer);
+            self.remember_token(access, answer.text("access_token"));
         } else {
-            self.model.revoke_grant(&access);
-            self.behind = [true; NODES];
+            self.revoke_grant(&access);
         }
     }
 
     pub(super) async fn exchange(&mut self, node: usize, index: usize) {
-        let Some(at) = newest(&self.tokens, index).filter(|at| !self.tokens[*at].by_exchange) else { return };
+        let for_claims = |at: &usize| !self.tokens[*at].by_exchange && !self.tokens[*at].access.is_for_api();
+        let Some(at) = newest(&self.tokens, index).filter(for_claims) else { return };
         self.catch_up(node).await;
         let form = [
             ("grant_type", EXCHANGE),
             ("subject_token", self.tokens[at].secret.as_str()),
-            ("subject_token_type", ACCESS),
+            ("subject_token_type", ACCESS_TOKEN),
         ];
         let answer = self.token(node, APPS, &form).await;
         let source = &self.tokens[at];
-        let access = source.access.exchanged();
-        let expected = match (self.model.token(source), self.model.access(&access)) {
-            (Expect::Accepted, Expect::Accepted) => Expect::Accepted,
-            (Expect::Refused, _) | (_, Expect::Refused) => Expect::Refused,
-            _ => Expect::Either,
-        };
+        let access = source.access.until_sign_out();
+        let expected = self.model.expect_token(source).and(self.model.expect_access(&access));
         agree(expected, answer.status == 200, "a token exchange");
         if answer.status == 200 {
             let (secret, expires_at) = (answer.text("access_token"), source.expires_at);
@@ -239,19 +262,5 @@ impl World {
                 Token { secret, access, expires_at, revoked: false, source_revoked: source.revoked, by_exchange: true };
             remember(&mut self.tokens, token);
         }
-    }
-
-    pub(super) async fn client_credentials(&self, node: usize, app: usize, old_secret: bool) {
-        let (id, current) = self.credentials(app);
-        let secret = if old_secret { self.secrets[app].iter().rev().nth(1) } else { None };
-        if old_secret && secret.is_none() {
-            return;
-        }
-        let secret = secret.map_or(current, String::as_str);
-        let form = [("grant_type", "client_credentials"), ("scope", "")];
-        let answer = self.post(node, "/oauth2/token", (id, secret), &form).await;
-        let right = self.model.app_enabled(app) && secret == current;
-        // An app has no scope of its own here, so a request with the right secret is refused for its scope alone.
-        assert_eq!(answer.body["error"] != "invalid_client", right, "client authentication: {}", answer.body);
     }
 }

@@ -1,56 +1,27 @@
-//! The gate behind the real Caddy, Envoy and Traefik, with the configurations of docs/gate.md: who may gets through, and what a
-//! caller forges, identity headers, the original request or a certificate, reaches neither the gate nor the API. Next door:
-//! [`super::nginx`].
-
-use std::net::SocketAddr;
+//! The gate behind the real nginx, Caddy, Envoy and Traefik, with the configurations of docs/gate.md: a request with a
+//! credential passes, and what a caller forges (identity headers, the original request, a certificate) reaches neither the
+//! gate nor the API. Next door: [`super::nginx`], what the documented nginx does besides.
 
 use serde_json::json;
 
-use super::certificate::{handed_on, its_own};
+use super::certificate::{its_own, with_certificates_in};
 use super::nginx::{address, got};
 use super::signatures::apply_clients;
-use super::{IDENTITY, ORDERS, alices_token, bearer, put_api};
+use super::{IDENTITY, ORDERS, alices_token, bearer};
 use crate::support::authority::Shown;
 use crate::support::nginx::HOST;
-use crate::support::proxies::Proxy;
+use crate::support::proxies::{Kind, Site};
+use crate::support::proxy::Proxy;
 use crate::support::wire::{Api, Reply, once};
 use crate::support::{Server, signer};
 
-/// What no proxy that is documented passes on from a caller to the gate, as a certificate that it has seen.
-const CERTIFICATES: [&str; 4] =
+/// The headers in which proxies hand on certificates.
+pub const CERTIFICATES: [&str; 4] =
     ["Client-Cert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info"];
 
 /// Every character of a header's name that a framework may take for the same as "-" (RFC 9110 §5.6.2): CGI writes "_" for
 /// all of them.
-const SEPARATORS: [&str; 15] = ["-", "_", ".", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|", "~"];
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Caddy,
-    Envoy,
-    Traefik,
-}
-
-impl Kind {
-    const ALL: [Self; 3] = [Self::Caddy, Self::Envoy, Self::Traefik];
-
-    /// The header in which it hands on certificates.
-    fn certificate_header(self) -> &'static str {
-        match self {
-            Self::Caddy => "Client-Cert",
-            Self::Envoy => "X-Forwarded-Client-Cert",
-            Self::Traefik => "X-Forwarded-Tls-Client-Cert",
-        }
-    }
-
-    async fn start(self, signet: SocketAddr, api: SocketAddr) -> Proxy {
-        match self {
-            Self::Caddy => Proxy::caddy(signet, api).await,
-            Self::Envoy => Proxy::envoy(signet, api).await,
-            Self::Traefik => Proxy::traefik(signet, api).await,
-        }
-    }
-}
+pub const SEPARATORS: [&str; 15] = ["-", "_", ".", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|", "~"];
 
 struct Gated {
     server: Server,
@@ -60,16 +31,10 @@ struct Gated {
 
 impl Gated {
     async fn start(kind: Kind, accepts: serde_json::Value) -> Self {
-        let server = Server::start_with(|config| {
-            config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
-            config.client_certificate_header = Some(kind.certificate_header().to_owned().try_into().unwrap());
-        })
-        .await;
-        server.user("alice").await;
+        let server = with_certificates_in(kind.certificate_header(), accepts).await;
         server.client("web", json!({ "scope": "openid read write", "consent": "trusted" })).await;
-        put_api(&server, json!({ "accepts": accepts })).await;
         let api = Api::start().await;
-        let proxy = kind.start(address(&server.url), api.address).await;
+        let proxy = kind.start(&Site::new(address(&server.url), api.address)).await;
         Self { server, proxy, _api: api }
     }
 
@@ -120,22 +85,15 @@ async fn a_forged_certificate_header_is_nobody() {
         let gated = Gated::start(kind, json!(["mtls", "bearer"])).await;
         let robot = Shown::self_signed("robot");
         apply_clients(&gated.server, json!([its_own("robot", &robot)])).await.unwrap();
-        let pem: String = url::form_urlencoded::byte_serialize(robot.cert.as_bytes()).collect();
-        let (rfc9440, xfcc) = (handed_on(&robot), format!("Hash=ab;Cert=\"{}\"", pem.replace('+', "%20")));
-        let base64 = rfc9440.trim_matches(':').to_owned();
-        let value = match kind {
-            Kind::Caddy => &rfc9440,
-            Kind::Envoy => &xfcc,
-            Kind::Traefik => &base64,
-        };
+        let value = kind.handed_on(&robot);
         // As the proxy itself would hand it on, it is believed.
         let direct = [("x-original-method", "GET"), ("x-original-url", "https://orders.example.com/orders/1")];
-        let direct = [direct[0], direct[1], (kind.certificate_header(), value)];
+        let direct = [direct[0], direct[1], (kind.certificate_header(), value.as_str())];
         let reply = once(address(&gated.server.url), "GET", "/gate/verify/orders", &direct, b"").await;
         assert_eq!((reply.status, reply.header("x-gate-client")), (200, "robot"), "{kind:?} {reply:?}");
         for name in CERTIFICATES {
             for spelled in [name.to_owned(), name.to_lowercase(), name.replace('-', "_")] {
-                let reply = gated.ask("/orders/1", &[(&spelled, value)]).await;
+                let reply = gated.ask("/orders/1", &[(&spelled, &value)]).await;
                 assert_eq!(reply.status, 401, "{kind:?} {spelled} {reply:?}");
             }
         }
@@ -147,7 +105,7 @@ async fn while_the_gate_is_down_no_request_passes() {
     for kind in Kind::ALL {
         let api = Api::start().await;
         let nobody = crate::support::program::free_address();
-        let proxy = kind.start(nobody, api.address).await;
+        let proxy = kind.start(&Site::new(nobody, api.address)).await;
         let reply = once(proxy.address, "GET", "/orders/1", &[], b"").await;
         assert!(reply.status >= 500, "{kind:?} {reply:?}");
         assert_eq!(api.asked(), 0, "{kind:?}");

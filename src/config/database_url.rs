@@ -1,0 +1,66 @@
+//! The database's address.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Deserialize;
+
+/// What stands for itself in the path of a `sqlite:` address. Everything else is percent-encoded, since such an address is
+/// decoded, and ends at a question mark.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+
+/// It may hold a password, so it never shows itself.
+#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The address of the `SQLite` database in that file, whatever characters its path has.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Self {
+        // SQLite takes `file:…` for an address of its own.
+        let may_be_one = path.is_relative() && !path.starts_with(".");
+        let path = if may_be_one { Path::new(".").join(path) } else { path.to_owned() };
+        Self(format!("sqlite://{}", percent_encode(path.as_os_str().as_bytes(), PATH)))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The address without user, password and parameters, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match url::Url::parse(&self.0) {
+            Ok(url) if !self.is_sqlite() => {
+                format!("PostgreSQL at {}{}", url.host_str().unwrap_or("a socket"), url.path())
+            }
+            _ => "SQLite".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DatabaseUrl({})", self.shown())
+    }
+}
+
+impl TryFrom<String> for DatabaseUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+            Ok(Self(text))
+        } else {
+            Err("must begin with sqlite:// or postgres://")
+        }
+    }
+}

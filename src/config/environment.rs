@@ -1,0 +1,213 @@
+//! The settings in environment variables: `SIGNET_<KEY>`, with `__` between levels.
+//!
+//! A value is text, and the setting that takes it says what the text means: a number, a boolean or a list is read out of
+//! it only where the setting is one, so that `SIGNET_NAME=2024` is a name. Next door: [`super::list`], lists in one text.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Metadata, Profile, Provider};
+
+const PREFIX: &str = "SIGNET_";
+
+/// The variables that are settings.
+pub(super) struct Environment(Dict);
+
+impl Environment {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// A sentence that names the variable whose value is not UTF-8.
+    pub(super) fn read() -> Result<Self, String> {
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, String> {
+        let mut named = BTreeMap::new();
+        for (name, value) in variables {
+            let name = name.to_string_lossy().to_ascii_uppercase();
+            if let Some(key) = name.strip_prefix(PREFIX) {
+                named.insert(key.to_owned(), value);
+            }
+        }
+        let links = Links::among(&named);
+        let mut settings = Dict::new();
+        for (key, value) in &named {
+            // SIGNET_CONFIG names the settings file and is no key in it.
+            if key == "CONFIG" || links.injected(key, value) {
+                continue;
+            }
+            let value = value.to_str().ok_or_else(|| format!("{PREFIX}{key} is not UTF-8"))?.trim();
+            // Compose and Helm set what has no value to the empty text.
+            if value.is_empty() {
+                continue;
+            }
+            let key = key.to_ascii_lowercase();
+            let path: Vec<&str> = key.split("__").collect();
+            let path = if path.contains(&"") { vec![key.as_str()] } else { path };
+            put(&mut settings, &path, value);
+        }
+        Ok(Self(settings))
+    }
+}
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("environment variables")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Ok(Map::from([(Profile::Default, self.0.clone())]))
+    }
+}
+
+/// A key that is a value and a table at once stays the value, which is then refused.
+fn put(settings: &mut Dict, path: &[&str], text: &str) {
+    match path {
+        [] => {}
+        [key] => drop(settings.insert((*key).to_owned(), Value::from(text))),
+        [key, rest @ ..] => {
+            let below = settings.entry((*key).to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, below) = below {
+                put(below, rest, text);
+            }
+        }
+    }
+}
+
+/// Services and containers whose names begin with `signet`. Kubernetes and Docker describe each by variables that begin with
+/// its name in capitals, in every container beside it: `SIGNET_SERVICE_HOST`, `SIGNET_PORT_8080_TCP_ADDR`, or
+/// `SIGNET_DB_PORT=tcp://…` for one called `signet-db`.
+struct Links {
+    /// What stands between the prefix and the rest, as `DB_`; nothing for one that is called `signet` itself.
+    names: Vec<String>,
+    /// Whether Docker describes one that is called `signet`: then `SIGNET_NAME` may be a container's name.
+    is_linked: bool,
+}
+
+impl Links {
+    fn among(variables: &BTreeMap<String, OsString>) -> Self {
+        let is_address = |value: &OsStr| value.to_string_lossy().contains("://");
+        let link = |(key, value): (&String, &OsString)| {
+            let name = match key.strip_suffix("SERVICE_HOST") {
+                Some(name) => name,
+                None => key.strip_suffix("PORT").filter(|_| is_address(value))?,
+            };
+            name.ends_with('_').then(|| name.to_owned())
+        };
+        Self {
+            names: std::iter::once(String::new()).chain(variables.iter().filter_map(link)).collect(),
+            is_linked: variables.get("PORT").is_some_and(|value| is_address(value)),
+        }
+    }
+
+    fn injected(&self, key: &str, value: &OsStr) -> bool {
+        self.names.iter().any(|name| {
+            let Some(rest) = key.strip_prefix(name.as_str()) else { return false };
+            let is_container = || value.to_string_lossy().starts_with('/') && (!name.is_empty() || self.is_linked);
+            rest == "PORT"
+                || ["PORT_", "SERVICE_", "ENV_"].iter().any(|start| rest.starts_with(start))
+                || (rest == "NAME" && is_container())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::Figment;
+
+    use super::Environment;
+    use crate::config::{Config, ConfigError};
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Config::of(&Figment::new().merge(Environment::of(variables).unwrap()))
+    }
+
+    #[test]
+    fn variables_of_kubernetes_and_docker_are_no_settings() {
+        let injected = [
+            ("SIGNET_SERVICE_HOST", "10.0.0.1"),
+            ("SIGNET_SERVICE_PORT", "8080"),
+            ("SIGNET_SERVICE_PORT_HTTP", "8080"),
+            ("SIGNET_PORT", "tcp://10.0.0.1:8080"),
+            ("SIGNET_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+            ("SIGNET_PORT_8080_TCP_PROTO", "tcp"),
+            ("SIGNET_PORT_8080_TCP_PORT", "8080"),
+            ("SIGNET_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("SIGNET_NAME", "/web/signet"),
+            ("SIGNET_ENV_SIGNET_ISSUER", "https://id.example.com"),
+            // Of services called signet-db and signet-metrics, and a container linked as signet-cache.
+            ("SIGNET_DB_SERVICE_HOST", "10.0.0.2"),
+            ("SIGNET_DB_SERVICE_PORT_POSTGRES", "5432"),
+            ("SIGNET_DB_PORT", "tcp://10.0.0.2:5432"),
+            ("SIGNET_DB_PORT_5432_TCP_ADDR", "10.0.0.2"),
+            ("SIGNET_METRICS_SERVICE_HOST", "10.0.0.3"),
+            ("SIGNET_METRICS_SERVICE_PORT", "9090"),
+            ("SIGNET_CACHE_PORT", "tcp://172.17.0.5:6379"),
+            ("SIGNET_CACHE_NAME", "/web/signet-cache"),
+            ("SIGNET_CACHE_ENV_VERSION", "7"),
+        ];
+        let read = config(&injected).unwrap();
+        assert_eq!((read.name.as_str(), read.listen.port()), ("Signet", 8080));
+        for unknown in ["SIGNET_DB_PORT", "SIGNET_SERVER", "SIGNET_CACHE_NAME", "SIGNET_LOG__", "SIGNET_"] {
+            let refused = config(&[(unknown, "5432")]);
+            assert!(matches!(&refused, Err(ConfigError::Invalid(text)) if text.contains("no such key")), "{unknown}");
+        }
+        assert_eq!(config(&[("SIGNET_NAME", "/web/signet")]).unwrap().name, "/web/signet");
+    }
+
+    #[test]
+    fn a_value_is_what_its_setting_takes() {
+        for name in ["2024", "true", "1e3", "007", "[Test]", "{a}", "\"quoted\"", "a, b"] {
+            assert_eq!(config(&[("SIGNET_NAME", name)]).unwrap().name, name);
+        }
+        for (text, value) in [("true", true), ("TRUE", true), ("1", true), ("False", false), ("0", false)] {
+            let read = config(&[("SIGNET_CLIENT_ID_METADATA_DOCUMENTS", text)]).unwrap();
+            assert_eq!(read.client_id_metadata_documents, value, "{text}");
+        }
+        for (name, value) in [("SIGNET_CLIENT_ID_METADATA_DOCUMENTS", "2"), ("SIGNET_LIFETIMES__CODE", "1.5")] {
+            assert!(config(&[(name, value)]).is_err(), "{name}={value}");
+        }
+        let read = config(&[
+            ("SIGNET_LIFETIMES__CODE", " 30\n"),
+            ("SIGNET_LIFETIMES__EVENTS", ""),
+            ("SIGNET_LOG__FORMAT", " "),
+            ("SIGNET_TRUSTED_PROXIES", ""),
+            ("signet_issuer", "https://id.example.com"),
+            ("SIGNET_CONFIG", "elsewhere.toml"),
+        ])
+        .unwrap();
+        assert_eq!((read.lifetimes.code, read.lifetimes.events), (30, 90 * 86_400));
+        assert!(read.trusted_proxies.is_empty() && read.issuer.as_str() == "https://id.example.com");
+    }
+
+    #[test]
+    fn a_list_is_text_with_commas_or_an_array() {
+        for text in ["implicit, refresh_token", "[\"implicit\", \"refresh_token\"]", "[implicit,refresh_token]"] {
+            let read = config(&[("SIGNET_REGISTRATION_POLICY__GRANT_TYPES", text)]).unwrap();
+            assert_eq!(read.registration_policy.grant_types, ["implicit", "refresh_token"], "{text}");
+        }
+        for text in ["10.0.0.0/8,::1", "[\"10.0.0.0/8\", \"::1\"]"] {
+            let read = config(&[("SIGNET_TRUSTED_PROXIES", text)]).unwrap();
+            assert!(["10.1.2.3", "::1"].iter().all(|proxy| read.trusted_proxies.contains(proxy.parse().unwrap())));
+        }
+        let issuers = |text| config(&[("SIGNET_REGISTRATION_POLICY__SOFTWARE_ISSUERS", text)]);
+        let read = issuers("[{ issuer = \"https://a.example\", jwks_uri = \"https://a.example/keys\" }]").unwrap();
+        assert_eq!(read.registration_policy.software_issuers[0].jwks_uri, "https://a.example/keys");
+        for bad in ["https://a.example", "[{ issuer = \"https://a.example\" }]"] {
+            let Err(ConfigError::Invalid(text)) = issuers(bad) else { panic!("{bad}") };
+            assert!(text.contains("SIGNET_REGISTRATION_POLICY__SOFTWARE_ISSUERS"), "{text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let value = std::ffi::OsString::from_vec(vec![b'/', 0xff]);
+        let refused = Environment::of([("SIGNET_DATA_DIR".into(), value)].into_iter()).err();
+        assert_eq!(refused.as_deref(), Some("SIGNET_DATA_DIR is not UTF-8"));
+    }
+}

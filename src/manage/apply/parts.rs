@@ -1,0 +1,129 @@
+//! Dividing a document: what is applied together, in the order in which it has to be applied.
+//!
+//! Groups come first, because users are in them; administrators before other users, so that one who is demoted is never
+//! the last; APIs before clients, which name their scopes; what the document does not name comes last. Users who exchange
+//! email addresses stay together, and where not all of them are administrators they come between both.
+
+use std::collections::BTreeMap;
+
+use super::Surplus;
+use super::names::Exchanges;
+use crate::domain::api::Api;
+use crate::manage::document::{ClientRow, Document, UserRow};
+use crate::manage::{Result, groups};
+
+/// A document of so many rows is applied in one transaction.
+pub(super) const MAX_ROWS_AT_ONCE: usize = 500;
+/// The rows of each part of a longer one. Its transaction keeps sign-ins waiting for a fraction of a second. Only users who
+/// exchange their addresses may be more, since that cannot be divided.
+const ROWS_OF_A_PART: usize = 250;
+
+/// What one transaction applies; each row with its place in the document.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub groups: Vec<String>,
+    pub users: Vec<(usize, UserRow)>,
+    pub apis: Vec<(usize, Api)>,
+    pub clients: Vec<(usize, ClientRow)>,
+    pub surplus: Surplus,
+    /// Later parts build on it: a rehearsal of one of them begins with it.
+    pub is_basis: bool,
+}
+
+impl Part {
+    pub fn rows(&self) -> usize {
+        let Surplus { users, clients, apis, groups } = &self.surplus;
+        let deleted = users.len() + clients.len() + apis.len() + groups.len();
+        self.groups.len() + self.users.len() + self.apis.len() + self.clients.len() + deleted
+    }
+}
+
+/// Users who are applied together: one, or all of an exchange.
+type Unit = Vec<(usize, UserRow)>;
+
+/// Divides a document.
+///
+/// # Errors
+/// Where a user is in a group whose name is none.
+pub(super) fn divide(document: Document, surplus: Surplus, exchanges: Exchanges) -> Result<Vec<Part>> {
+    let mut users: Unit = document.users.into_iter().enumerate().collect();
+    let whole = Part {
+        groups: document.groups.into_iter().map(|row| row.name).collect(),
+        users: Vec::new(),
+        apis: document.apis.into_iter().enumerate().collect(),
+        clients: document.clients.into_iter().enumerate().collect(),
+        surplus,
+        is_basis: false,
+    };
+    if whole.rows() + users.len() <= MAX_ROWS_AT_ONCE {
+        administrators_first(&mut users);
+        return Ok(vec![Part { users, ..whole }]);
+    }
+    let mut names = whole.groups;
+    names.extend(users.iter().flat_map(|(_, row)| row.groups.iter().cloned()));
+    let [admins, mixed, others] = units(users, exchanges);
+    let (is_basis, none) = (true, Part::default);
+    let mut parts = Vec::new();
+    parts.extend(chunks(groups::checked(&names)?).map(|groups| Part { groups, is_basis, ..none() }));
+    parts.extend(packed(admins).into_iter().chain(packed(mixed)).map(|users| Part { users, is_basis, ..none() }));
+    parts.extend(packed(others).into_iter().map(|users| Part { users, ..none() }));
+    // In one, because the rules of one API may be about another.
+    if !whole.apis.is_empty() {
+        parts.push(Part { apis: whole.apis, is_basis, ..none() });
+    }
+    parts.extend(chunks(whole.clients).map(|clients| Part { clients, ..none() }));
+    let Surplus { users, clients, apis, groups } = whole.surplus;
+    let deleting = |surplus| Part { surplus, ..none() };
+    parts.extend(chunks(users).map(|users| deleting(Surplus { users, ..Surplus::default() })));
+    parts.extend(chunks(clients).map(|clients| deleting(Surplus { clients, ..Surplus::default() })));
+    parts.extend(chunks(apis).map(|apis| deleting(Surplus { apis, ..Surplus::default() })));
+    parts.extend(chunks(groups).map(|groups| deleting(Surplus { groups, ..Surplus::default() })));
+    Ok(parts)
+}
+
+/// Returns the units of administrators alone, those with administrators among others, and those without any.
+fn units(users: Unit, mut exchanges: Exchanges) -> [Vec<Unit>; 3] {
+    let mut units: BTreeMap<usize, Unit> = BTreeMap::new();
+    for (at, row) in users {
+        units.entry(exchanges.first(at)).or_default().push((at, row));
+    }
+    let (mut admins, mut mixed, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for unit in units.into_values() {
+        if unit.iter().all(|(_, row)| row.admin) {
+            admins.push(unit);
+        } else if unit.iter().any(|(_, row)| row.admin) {
+            mixed.push(unit);
+        } else {
+            others.push(unit);
+        }
+    }
+    [admins, mixed, others]
+}
+
+/// Puts units together for as long as they fit into one part.
+fn packed(units: Vec<Unit>) -> Vec<Unit> {
+    let mut parts: Vec<Unit> = Vec::new();
+    for unit in units {
+        match parts.last_mut() {
+            Some(part) if part.len() + unit.len() <= ROWS_OF_A_PART => part.extend(unit),
+            _ => parts.push(unit),
+        }
+    }
+    for part in &mut parts {
+        administrators_first(part);
+    }
+    parts
+}
+
+/// Leaves the order of the document otherwise.
+fn administrators_first(users: &mut [(usize, UserRow)]) {
+    users.sort_by_key(|(_, row)| !row.admin);
+}
+
+fn chunks<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter().peekable();
+    std::iter::from_fn(move || {
+        rows.peek()?;
+        Some(rows.by_ref().take(ROWS_OF_A_PART).collect())
+    })
+}

@@ -1,0 +1,47 @@
+//! The hash that each row with a password sets: the present one where the password is that one already.
+
+use std::collections::HashMap;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::domain::user::{PasswordHash, Username};
+use crate::identity::hash;
+use crate::manage::document::UserRow;
+use crate::manage::{ManageError, Manager, Result};
+use crate::store::people;
+
+/// Rows whose passwords are hashed at the same time; each is one of the hasher's queue.
+const AT_ONCE: usize = 4;
+
+pub(super) async fn hashes(manager: &Manager, users: &[(usize, UserRow)]) -> Result<HashMap<Username, PasswordHash>> {
+    let has_password = |row: &UserRow| row.password.is_some() || row.password_hash.is_some();
+    let rows: Vec<&(usize, UserRow)> = users.iter().filter(|(_, row)| has_password(row)).collect();
+    let names: Vec<&Username> = rows.iter().map(|(_, row)| &row.username).collect();
+    let known = people::by_usernames(manager.store.read(), &names).await?;
+    let hashing = rows.into_iter().map(|(at, row)| {
+        let present = known.get(&row.username).and_then(|user| user.password.clone());
+        of_row(manager, *at, row, present)
+    });
+    stream::iter(hashing).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+async fn of_row(
+    manager: &Manager,
+    at: usize,
+    row: &UserRow,
+    present: Option<PasswordHash>,
+) -> Result<(Username, PasswordHash)> {
+    let refused = |error| ManageError::password(&format!("users[{at}].password"), error);
+    let name = row.username.clone();
+    let Some(password) = &row.password else {
+        let given = row.password_hash.clone().unwrap_or_else(|| PasswordHash(String::new()));
+        let same = present.filter(|present| hash::succeeds(present, &given));
+        return Ok((name, same.unwrap_or(given)));
+    };
+    if let Some(present) = present
+        && manager.hasher.verify(password.clone(), Some(&present)).await.map_err(refused)?
+    {
+        return Ok((name, present));
+    }
+    Ok((name, manager.hasher.hash(password.clone()).await.map_err(refused)?))
+}

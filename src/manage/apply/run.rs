@@ -1,0 +1,258 @@
+//! Applying the parts of a document, one transaction after another.
+//!
+//! A transaction whose outcome is not known, because the database did not answer its commit, is run again: where it had
+//! been committed, nothing is left to change, and what the first try has planned is what was done. Between two parts there
+//! is a pause, in which others write.
+//!
+//! Next door: [`super::parts`], which divides the document; [`super::names`], which refuses it as a whole where two users
+//! would have one name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::parts::{Part, divide};
+use super::{Options, Plan, Surplus, Work, names, passwords, surplus};
+use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
+use crate::domain::user::{PasswordHash, Username};
+use crate::env::Monotonic;
+use crate::manage::document::Document;
+use crate::manage::{By, ManageError, Manager, Needs, Result};
+use crate::store::{StoreError, TransactionError, clients};
+
+/// How long it waits before each repetition of a transaction.
+const DELAYS: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// The machine may have been suspended during a part.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is told of each part.
+type Report<'a> = dyn FnMut(Progress) -> Then + Send + 'a;
+
+/// How far it has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// A part was applied, or would be.
+    Done {
+        plan: Plan,
+        /// Rows so far.
+        rows: usize,
+        of: usize,
+    },
+    /// Whether a part was applied is not known. [`StoreError::OutcomeUnknown`] follows. The secrets are those of all tries.
+    Unknown { plan: Plan },
+}
+
+/// What a report says to the parts that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    GoOn,
+    /// Nothing more is applied.
+    Stop,
+}
+
+/// How applying came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Complete,
+    /// A report stopped it before the last part.
+    Stopped,
+}
+
+/// Applies a document, and reports each part when it is durable.
+///
+/// # Errors
+/// As [`super::apply`].
+pub async fn apply_parts(
+    manager: &Manager,
+    by: &By,
+    document: Document,
+    options: Options,
+    report: &mut Report<'_>,
+) -> Result<Ended> {
+    let mut problems = document.problems();
+    problems.extend(document.secrets_of_another_key(&manager.master));
+    let names = names::compared(manager, &document.users).await?;
+    if !problems.is_empty() {
+        problems.extend(names.taken);
+        return Err(ManageError::Invalid(problems));
+    }
+    if !names.taken.is_empty() {
+        return Err(ManageError::Taken(names.taken));
+    }
+    let surplus = if options.prune { surplus(manager, &document).await? } else { Surplus::default() };
+    let parts: Vec<Arc<Part>> = divide(document, surplus, names.exchanges)?.into_iter().map(Arc::new).collect();
+    let of = parts.iter().map(|part| part.rows()).sum();
+    let (mut rows, mut basis) = (0, Vec::new());
+    for (at, part) in parts.iter().enumerate() {
+        let began = manager.store.env().uptime();
+        let hashes = Arc::new(passwords::hashes(manager, &part.users).await?);
+        let one = One { manager, by, part, hashes, rehearsal: options.dry_run.then(|| basis.clone()) };
+        let plan = one.run(report).await?;
+        rows += part.rows();
+        let then = report(Progress::Done { plan, rows, of });
+        if part.is_basis {
+            basis.push((part.clone(), one.hashes));
+        }
+        if at + 1 < parts.len() {
+            if then == Then::Stop {
+                return Ok(Ended::Stopped);
+            }
+            tokio::time::sleep(pause(began, manager.store.env().uptime())).await;
+        }
+    }
+    Ok(Ended::Complete)
+}
+
+/// A quarter of the time that the part took.
+fn pause(began: Monotonic, ended: Monotonic) -> Duration {
+    let took = u64::try_from(ended.0 - began.0).unwrap_or_default();
+    Duration::from_millis(took / 4).clamp(MIN_PAUSE, MAX_PAUSE)
+}
+
+type Hashes = Arc<HashMap<Username, PasswordHash>>;
+
+/// One part, until it is durable.
+struct One<'a> {
+    manager: &'a Manager,
+    by: &'a By,
+    part: &'a Arc<Part>,
+    hashes: Hashes,
+    /// In a rehearsal: the parts before it that it builds on.
+    rehearsal: Option<Vec<(Arc<Part>, Hashes)>>,
+}
+
+/// Why a transaction was rolled back.
+enum RolledBack {
+    Refused(ManageError),
+    /// A dry run is the real transaction rolled back: it refuses whatever that would refuse.
+    Rehearsed(Plan),
+}
+
+impl<E: Into<ManageError>> From<E> for RolledBack {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl TransactionError for RolledBack {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Refused(error) => error.as_store_error(),
+            Self::Rehearsed(_) => None,
+        }
+    }
+}
+
+/// How one try ended.
+enum Tried {
+    Done(Plan),
+    /// The plan of a transaction that was committed or not.
+    Unknown(Plan),
+    Failed(ManageError),
+}
+
+/// Ends the tries of a part. Where one of them may have been committed, its plan is reported, and whatever stopped the
+/// others, the outcome is not known.
+fn given_up(unknown: Option<Plan>, error: ManageError, report: &mut Report<'_>) -> ManageError {
+    let Some(plan) = unknown else { return error };
+    if !matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) {
+        tracing::warn!(%error, "a try after one of unknown outcome has failed");
+    }
+    report(Progress::Unknown { plan });
+    ManageError::Store(StoreError::OutcomeUnknown)
+}
+
+/// The plan of two tries of which at most one was committed: the changes of the later one, if it found anything to change,
+/// and the secrets of both.
+fn merged(mut earlier: Plan, mut later: Plan) -> Plan {
+    earlier.secrets.append(&mut later.secrets);
+    if later.changes.is_empty() { earlier } else { Plan { secrets: earlier.secrets, ..later } }
+}
+
+impl One<'_> {
+    async fn run(&self, report: &mut Report<'_>) -> Result<Plan> {
+        let mut unknown: Option<Plan> = None;
+        let mut delays = DELAYS.into_iter();
+        loop {
+            let error = match self.attempt().await {
+                Tried::Done(plan) => {
+                    let Some(earlier) = unknown else { return Ok(plan) };
+                    return self.agreed(earlier, plan, report).await;
+                }
+                Tried::Unknown(plan) => {
+                    unknown = Some(merged(unknown.take().unwrap_or_default(), plan));
+                    ManageError::Store(StoreError::OutcomeUnknown)
+                }
+                Tried::Failed(error) => {
+                    let again = matches!(error, ManageError::Store(StoreError::Unavailable(_)))
+                        || unknown.is_some() && matches!(error, ManageError::Taken(_) | ManageError::Conflict(_));
+                    if !again {
+                        return Err(given_up(unknown, error, report));
+                    }
+                    error
+                }
+            };
+            let Some(delay) = delays.next() else { return Err(given_up(unknown, error, report)) };
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Returns what was done, after tries of unknown outcome and one that succeeded.
+    async fn agreed(&self, unknown: Plan, done: Plan, report: &mut Report<'_>) -> Result<Plan> {
+        match self.in_force(&unknown.secrets).await {
+            Ok(secrets) => Ok(merged(Plan { secrets, ..unknown }, done)),
+            Err(error) => Err(given_up(Some(merged(unknown, done)), error, report)),
+        }
+    }
+
+    /// Returns those of `secrets` that are their clients' now.
+    async fn in_force(&self, secrets: &[(ClientId, Secret)]) -> Result<Vec<(ClientId, Secret)>> {
+        let mut in_force = Vec::new();
+        for (id, secret) in secrets {
+            let kept = clients::by_id(self.manager.store.read(), id).await?.and_then(|client| client.secret);
+            if self.manager.master.verify_client_secret(kept.as_ref(), secret.expose()) {
+                in_force.push((id.clone(), secret.clone()));
+            }
+        }
+        Ok(in_force)
+    }
+
+    async fn attempt(&self) -> Tried {
+        // A commit that is not answered loses what the work returned.
+        let planned: Arc<Mutex<Option<Plan>>> = Arc::default();
+        let (slot, own, part) = (planned.clone(), self.manager.clone(), self.part.clone());
+        let (hashes, rehearsal) = (self.hashes.clone(), self.rehearsal.clone());
+        let done = self.manager.transact(self.by, Needs::Administrator, move |tx, recorder| {
+            Box::pin(async move {
+                let mut work = Work { manager: own, recorder, plan: Plan::default() };
+                for (part, hashes) in rehearsal.iter().flatten() {
+                    work.part(tx, part, hashes).await?;
+                }
+                work.plan = Plan::default();
+                work.part(tx, &part, &hashes).await?;
+                if rehearsal.is_some() {
+                    return Err(RolledBack::Rehearsed(Plan { secrets: Vec::new(), ..work.plan }));
+                }
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(work.plan.clone());
+                Ok(work.plan)
+            })
+        });
+        match done.await {
+            Ok(plan) | Err(RolledBack::Rehearsed(plan)) => Tried::Done(plan),
+            Err(RolledBack::Refused(ManageError::Store(StoreError::OutcomeUnknown))) => {
+                let plan = planned.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Tried::Unknown(plan.unwrap_or_default())
+            }
+            Err(RolledBack::Refused(error)) => Tried::Failed(error),
+        }
+    }
+}

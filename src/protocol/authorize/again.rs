@@ -1,0 +1,208 @@
+//! The answer to an interaction, given again. A second click on "Allow" makes a browser drop the answer to the first one: the
+//! app has not got it, and the interaction is over. For as long as the code would be good, the browser that began the
+//! interaction gets the same answer again while nothing has been done with it: the code is unspent, the session that it was
+//! issued in goes on, and neither the client nor what the user allowed has changed. Nothing is issued twice (RFC 6749 §4.1.2,
+//! RFC 9126 §4).
+//!
+//! Next door: [`super::issue`], which issues; `store::answered_interactions`, where the sealed answers are kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use super::response::Reply;
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::ids::{ClientId, InteractionId, SessionId};
+use crate::domain::interaction::{AnsweredInteraction, Interaction};
+use crate::domain::secret::{Digest, base64url, from_base64url};
+use crate::domain::session::Session;
+use crate::domain::version::{Versioned, Versions};
+use crate::keys::master::Purpose;
+use crate::keys::seal;
+use crate::protocol::Provider;
+use crate::protocol::error::Result;
+use crate::store::authorizations::{self, Lock};
+use crate::store::{StoreError, Tx, answered_interactions, codes, interactions};
+
+const USAGE: &str = "interaction-answer";
+/// What is kept of one answer. A longer one is not given again.
+const MAX_BYTES: usize = 24 * 1024;
+
+/// An interaction as its browser finds it.
+#[derive(Debug)]
+pub enum Found {
+    /// It waits for its user.
+    Waiting(Box<Interaction>),
+    Over(Over),
+}
+
+/// An interaction that waits no more: it was answered, or took too long.
+#[derive(Debug)]
+pub struct Over {
+    pub id: InteractionId,
+    /// Who asked, while it is the client that it was then and enabled.
+    pub client: Option<Arc<Client>>,
+    pub(super) was_answered: bool,
+}
+
+/// What is kept of an answer.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    reply: Reply,
+    /// Of the client and its settings, when it was answered.
+    client: Versions,
+    /// What was issued; nothing where the answer is an error.
+    issued: Option<Authorization>,
+}
+
+fn of_client(client: &ClientId) -> [Versioned; 2] {
+    [Versioned::Client(client.clone()), Versioned::ClientSettings(client.clone())]
+}
+
+impl Provider {
+    /// The interaction of that id, for the browser that began it and no other.
+    pub async fn find(&self, id: InteractionId, browser: &Digest) -> Result<Option<Found>> {
+        let waiting = interactions::by_id(self.store.read(), id).await?.filter(|it| it.browser == *browser);
+        if let Some(waiting) = waiting {
+            if waiting.expires_at > self.env.now() {
+                return Ok(Some(Found::Waiting(Box::new(self.as_allowed_now(waiting).await?))));
+            }
+            let version = waiting.request.versions.get(&Versioned::Client(waiting.request.client.clone()));
+            let client = self.still(&waiting.request.client, version).await?;
+            return Ok(Some(Found::Over(Over { id, client, was_answered: false })));
+        }
+        let answered = answered_interactions::by_id(self.store.read(), id).await?;
+        let Some(answered) = answered.filter(|it| it.browser == *browser) else { return Ok(None) };
+        let client = self.still(&answered.client, Some(answered.client_version)).await?;
+        Ok(Some(Found::Over(Over { id, client, was_answered: answered.answer.is_some() })))
+    }
+
+    /// The client and the browser of an interaction, whether it waits or is over.
+    pub async fn client_and_browser(&self, id: InteractionId) -> Result<Option<(ClientId, Digest)>> {
+        if let Some(waiting) = interactions::by_id(self.store.read(), id).await? {
+            return Ok(Some((waiting.request.client, waiting.browser)));
+        }
+        let answered = answered_interactions::by_id(self.store.read(), id).await?;
+        Ok(answered.map(|answered| (answered.client, answered.browser)))
+    }
+
+    /// What a page carries along about its app, with a MAC for this browser alone: its user is led back to the app when the
+    /// interaction has been swept, too.
+    pub fn carried_app(&self, client: &ClientId, version: i64, browser: &Digest) -> String {
+        let parts = [&b"app"[..], &browser.0, client.as_str().as_bytes(), &version.to_be_bytes()];
+        let mac = self.master.mac(Purpose::Browser, &parts);
+        format!("{}.{version}.{}", base64url(client.as_str().as_bytes()), base64url(&mac))
+    }
+
+    /// The same interaction as [`Self::find`], or what a page has carried along about its app.
+    pub async fn find_or_carried(&self, id: InteractionId, browser: &Digest, carried: &str) -> Result<Option<Found>> {
+        if let Some(found) = self.find(id, browser).await? {
+            return Ok(Some(found));
+        }
+        let mut parts = carried.splitn(3, '.');
+        let client = parts.next().and_then(from_base64url).and_then(|id| String::from_utf8(id).ok());
+        let client = client.and_then(|id| ClientId::parse(&id).ok());
+        let (Some(client), Some(Ok(version))) = (client, parts.next().map(str::parse::<i64>)) else { return Ok(None) };
+        let ours = self.carried_app(&client, version, browser);
+        if !bool::from(ours.as_bytes().ct_eq(carried.as_bytes())) {
+            return Ok(None);
+        }
+        let client = self.still(&client, Some(version)).await?;
+        Ok(Some(Found::Over(Over { id, client, was_answered: false })))
+    }
+
+    /// The client of that version, while it is enabled.
+    async fn still(&self, client: &ClientId, version: Option<i64>) -> Result<Option<Arc<Client>>> {
+        let client = self.current_client(client).await?;
+        Ok(client.filter(|client| Some(client.version) == version && !client.disabled))
+    }
+
+    /// The answer of an interaction that is over, where it may be given again to the browser of `session`.
+    pub async fn repeat(&self, over: &Over, session: Option<&Session>) -> Result<Option<Reply>> {
+        if !over.was_answered {
+            return Ok(None);
+        }
+        let (provider, id, session) = (self.clone(), over.id, session.map(|session| session.id));
+        let repeated =
+            self.store.write(move |tx| Box::pin(async move { provider.repeated(tx, id, session).await })).await;
+        Ok(repeated?)
+    }
+
+    /// The same in a transaction, for an interaction that is known to be of this browser.
+    pub(super) async fn repeated(
+        &self,
+        tx: &Tx,
+        id: InteractionId,
+        session: Option<SessionId>,
+    ) -> std::result::Result<Option<Reply>, StoreError> {
+        let Some(answered) = answered_interactions::by_id(tx.conn(), id).await? else { return Ok(None) };
+        let Some(answer) = answered.answer.as_deref().and_then(|sealed| self.opened_answer(sealed)) else {
+            return Ok(None);
+        };
+        if tx.database_time().await? >= answered.repeatable_until {
+            return Ok(None);
+        }
+        let of_client = of_client(&answered.client);
+        let now = authorizations::versions(tx.conn(), &of_client, None, Lock::None).await?;
+        if !now.is_some_and(|now| now.agree_on(&answer.client, &of_client)) {
+            return Ok(None);
+        }
+        if let Some(issued) = &answer.issued {
+            let (Some(session), all) = (session.filter(|it| issued.session() == Some(*it)), issued.versioned()) else {
+                return Ok(None);
+            };
+            let now =
+                authorizations::versions(tx.conn(), &all, Some((session, tx.database_now())), Lock::Shared).await?;
+            if !now.is_some_and(|now| now.agree_on(&issued.versions, &all)) {
+                return Ok(None);
+            }
+        }
+        match &answered.code {
+            Some(code) if !codes::is_unspent(tx, code).await? => Ok(None),
+            _ => Ok(Some(answer.reply)),
+        }
+    }
+
+    /// Keeps that an interaction was answered, with its answer where there is one to give again.
+    pub(super) async fn keep_answered(
+        &self,
+        tx: &Tx,
+        ended: &Interaction,
+        code: Option<Digest>,
+        answer: Option<String>,
+    ) -> std::result::Result<(), StoreError> {
+        let client = &ended.request.client;
+        let answered = AnsweredInteraction {
+            id: ended.id,
+            browser: ended.browser,
+            client: client.clone(),
+            client_version: ended.request.versions.get(&Versioned::Client(client.clone())).unwrap_or_default(),
+            sign_in: ended.progress.sign_in.clone(),
+            code,
+            answer,
+            repeatable_until: tx.database_time().await?.plus_seconds(self.lifetimes.code),
+            expires_at: ended.expires_at,
+        };
+        answered_interactions::insert(tx, &answered).await
+    }
+
+    /// Seals an answer together with what it depends on.
+    pub(super) async fn sealed_answer(
+        &self,
+        tx: &Tx,
+        client: &ClientId,
+        reply: &Reply,
+        issued: Option<&Authorization>,
+    ) -> std::result::Result<Option<String>, StoreError> {
+        let versions = authorizations::versions(tx.conn(), &of_client(client), None, Lock::None).await?;
+        let answer = Answer { reply: reply.clone(), client: versions.unwrap_or_default(), issued: issued.cloned() };
+        let plain = serde_json::to_vec(&answer).ok().filter(|plain| plain.len() <= MAX_BYTES);
+        Ok(plain.and_then(|plain| seal::seal(&self.master, USAGE, &plain).ok()))
+    }
+
+    fn opened_answer(&self, sealed: &str) -> Option<Answer> {
+        serde_json::from_slice(&seal::open(&self.master, USAGE, sealed).ok()?).ok()
+    }
+}

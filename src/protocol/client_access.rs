@@ -1,0 +1,173 @@
+//! Who may use a client: users in one of its `allowed_groups`, everybody where it names none. What is issued to a client for a
+//! user is decided by the groups that the issuing transaction reads; a token that was issued before is judged by this node's
+//! copies, which follow a change of groups within a second.
+//!
+//! It is the same at every way to a token: the authorization endpoint (silent requests included), the redemption of a code,
+//! the approval and redemption of a device, refresh and token exchange. What a client gets for itself and what a user's own API
+//! key opens have no user behind a client. Next door: `store::client_groups`, the rows that decide.
+
+use super::Provider;
+use super::error::{ErrorCode, OAuthError, Result};
+use crate::domain::authorization::Authorization;
+use crate::domain::client::Client;
+use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::ids::{ClientId, EventId, UserId};
+use crate::store::{StoreError, Tx, client_groups, events};
+
+/// Where a user and a client meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessPoint {
+    SignIn,
+    /// `prompt=none`.
+    SilentSignIn,
+    Code,
+    DeviceApproval,
+    DeviceCode,
+    Refresh,
+    Exchange,
+}
+
+impl AccessPoint {
+    /// As the audit event says it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "at the sign-in",
+            Self::SilentSignIn => "at a silent request",
+            Self::Code => "when a code was redeemed",
+            Self::DeviceApproval => "when a device was to be connected",
+            Self::DeviceCode => "when a device code was redeemed",
+            Self::Refresh => "at a refresh",
+            Self::Exchange => "at a token exchange",
+        }
+    }
+
+    /// RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8693 §2.2.2.
+    const fn code(self) -> ErrorCode {
+        match self {
+            Self::SignIn | Self::SilentSignIn | Self::DeviceApproval | Self::DeviceCode => ErrorCode::AccessDenied,
+            Self::Code | Self::Refresh => ErrorCode::InvalidGrant,
+            Self::Exchange => ErrorCode::InvalidRequest,
+        }
+    }
+
+    #[must_use]
+    pub fn refusal(self) -> OAuthError {
+        let text = "The user may not use this client: they are in none of the groups that it is open to.";
+        OAuthError::new(self.code(), text)
+    }
+
+    /// The same with the cause for the log and the console.
+    #[must_use]
+    pub fn refusal_of(self, user: UserId, client: &ClientId) -> OAuthError {
+        self.refusal().because(format!("user {user} is in none of the groups that {client} is open to"))
+    }
+}
+
+/// The clients that an authorization was or is made for.
+fn clients_of(authorization: &Authorization) -> Vec<&ClientId> {
+    std::iter::once(&authorization.client).chain(&authorization.through).collect()
+}
+
+/// Whether its user may use all its clients, by the database.
+pub(super) async fn is_admitted<C: crate::store::Connection>(
+    conn: &C,
+    authorization: &Authorization,
+) -> std::result::Result<bool, StoreError> {
+    match authorization.user() {
+        Some(user) => client_groups::admit(conn, user, &clients_of(authorization)).await,
+        None => Ok(true),
+    }
+}
+
+impl Provider {
+    /// Refuses, and records it, where the user of `authorization` may not use its client. Part of the transaction that issues.
+    pub(super) async fn check_access(
+        &self,
+        tx: &Tx,
+        authorization: &Authorization,
+        at: AccessPoint,
+        origin: &Origin,
+    ) -> std::result::Result<Result<()>, StoreError> {
+        let Some(user) = authorization.user() else { return Ok(Ok(())) };
+        if is_admitted(tx.conn(), authorization).await? {
+            return Ok(Ok(()));
+        }
+        let event = self.access_refused(user, &authorization.client, at, origin);
+        events::insert_refusal(tx, &self.store, &event).await?;
+        Ok(Err(at.refusal_of(user, &authorization.client)))
+    }
+
+    /// The same where nothing is written otherwise.
+    pub(super) async fn check_access_alone(
+        &self,
+        authorization: &Authorization,
+        at: AccessPoint,
+        origin: &Origin,
+    ) -> Result<()> {
+        match authorization.user() {
+            Some(user) if !is_admitted(self.store.read(), authorization).await? => {
+                self.record_access_refused(user, &authorization.client, at, origin).await?;
+                Err(at.refusal_of(user, &authorization.client))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a user may use a client, for a page; what is issued is decided again.
+    pub async fn is_client_open_to(&self, client: &Client, user: UserId) -> Result<bool> {
+        if client.meta.allowed_groups.is_empty() {
+            return Ok(true);
+        }
+        Ok(client_groups::admit(self.store.read(), user, &[&client.id]).await?)
+    }
+
+    /// Records that a user came to a client that they may not use.
+    pub async fn record_access_refused(
+        &self,
+        user: UserId,
+        client: &ClientId,
+        at: AccessPoint,
+        origin: &Origin,
+    ) -> Result<()> {
+        let event = self.access_refused(user, client, at, origin);
+        let store = self.store.clone();
+        let write =
+            self.store.write(move |tx| Box::pin(async move { events::insert_refusal(tx, &store, &event).await }));
+        Ok(write.await?)
+    }
+
+    fn access_refused(&self, user: UserId, client: &ClientId, at: AccessPoint, origin: &Origin) -> Event {
+        // Beside the user's own browser, it is the client that asks.
+        let actor = match at {
+            AccessPoint::SignIn | AccessPoint::SilentSignIn | AccessPoint::DeviceApproval => Actor::User(user),
+            _ => Actor::Client(client.clone()),
+        };
+        tracing::warn!(%user, %client, "{}: the user may not use the client", at.as_str());
+        Event {
+            id: EventId(self.env.uuid()),
+            at: self.env.now(),
+            kind: EventKind::AccessRefused,
+            actor,
+            user: Some(user),
+            client: Some(client.clone()),
+            origin: origin.clone(),
+            detail: format!("{}, in none of its groups", at.as_str()),
+        }
+    }
+
+    /// Whether the user of a token that was issued before may still use its clients, as far as this node has heard.
+    pub async fn is_still_admitted(&self, authorization: &Authorization) -> Result<bool> {
+        let Some(user) = authorization.user() else { return Ok(true) };
+        for id in clients_of(authorization) {
+            let Some(client) = self.issued_to(id).await? else { return Ok(false) };
+            if client.meta.allowed_groups.is_empty() {
+                continue;
+            }
+            let person = self.store.authority().person(&self.store, user).await?;
+            if !person.is_some_and(|person| client.meta.admits(&person.groups)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

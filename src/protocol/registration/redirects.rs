@@ -1,0 +1,99 @@
+//! The redirect URIs of a client that no administrator registered: one that registers itself (RFC 7591) or is known by its
+//! metadata document. The settings vouch for schemes and hosts that anybody could claim.
+//!
+//! Next door: [`super::policy`], what else such a client may have; `domain::client_metadata::redirects`, the rules for
+//! every client.
+
+use crate::config::RegistrationPolicy;
+use crate::domain::client_metadata::{ApplicationType, ClientMetadata, GrantType};
+use crate::domain::http_host::HttpHost;
+use crate::domain::redirect_uri::{RedirectKind, RedirectUri};
+use crate::protocol::error::{ErrorCode, OAuthError, Result};
+
+/// What an administrator vouches for in the settings.
+#[derive(Clone, Debug, Default)]
+pub struct VouchedRedirects {
+    /// Private-use schemes without a domain name in them (RFC 8252 §7.1).
+    schemes: Vec<String>,
+    /// Hosts to which plain http may be spoken.
+    http_hosts: Vec<HttpHost>,
+}
+
+impl VouchedRedirects {
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn new(settings: &RegistrationPolicy) -> std::result::Result<Self, String> {
+        let scheme = |text: &String| match RedirectUri::parse(&format!("{text}://callback")) {
+            Ok(uri)
+                if uri.kind() == RedirectKind::PrivateUse
+                    && uri.has_scheme(text)
+                    && *text == text.to_ascii_lowercase() =>
+            {
+                Ok(text.clone())
+            }
+            _ => Err(format!(
+                "registration_policy.redirect_schemes: {text:?} is not a scheme of its own, such as cursor"
+            )),
+        };
+        let host = |text: &String| {
+            let parsed = HttpHost::parse(text);
+            parsed.map_err(|problem| format!("registration_policy.http_redirect_hosts: {text:?} {problem}"))
+        };
+        Ok(Self {
+            schemes: settings.redirect_schemes.iter().map(scheme).collect::<std::result::Result<_, _>>()?,
+            http_hosts: settings.http_redirect_hosts.iter().map(host).collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    /// Leaves out the redirect URIs that the client may not have; those that it `had` may stay if they fit the rules. The
+    /// others are registered: one bad address does not keep the client out.
+    pub(in crate::protocol) fn narrow(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
+        let no_uris: &[RedirectUri] = &[];
+        let (kept, kept_after_logout) =
+            had.map_or((no_uris, no_uris), |had| (&had.redirect_uris, &had.post_logout_redirect_uris));
+        // The host alone, not the network that the settings name: it stays with the client when they change.
+        for host in meta.redirect_hosts_within(&self.http_hosts) {
+            if !meta.http_redirect_hosts.contains(&host) {
+                meta.http_redirect_hosts.push(host);
+            }
+        }
+        let mut first = None;
+        // What nobody has vouched for first, whatever the client is: the rest may tell that it is another kind of app.
+        meta.redirect_uris.retain(|uri| note(&mut first, uri, self.unvouched(uri).filter(|_| !kept.contains(uri))));
+        meta.post_logout_redirect_uris.retain(|uri| self.unvouched(uri).is_none() || kept_after_logout.contains(uri));
+        let of = meta.clone();
+        meta.redirect_uris
+            .retain(|uri| note(&mut first, uri, of.redirect_problem(uri).or_else(|| of_implicit(&of, uri))));
+        meta.post_logout_redirect_uris.retain(|uri| of.redirect_problem(uri).is_none());
+        match first {
+            Some(problem) if meta.redirect_uris.is_empty() => {
+                Err(OAuthError::new(ErrorCode::InvalidRedirectUri, format!("redirect_uris: {problem}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What an administrator alone may register: an address whose scheme anybody could claim.
+    fn unvouched(&self, uri: &RedirectUri) -> Option<&'static str> {
+        let is_vouched_for = || self.schemes.iter().any(|scheme| uri.has_scheme(scheme));
+        (uri.kind() == RedirectKind::PrivateUse && !uri.has_domain_in_scheme() && !is_vouched_for()).then_some(
+            "must begin with a scheme that has a domain name in it, such as com.example.app, unless an administrator \
+             registers it or names its scheme in registration_policy.redirect_schemes",
+        )
+    }
+}
+
+/// Whether there is no `problem`; the first one is kept.
+fn note(first: &mut Option<String>, uri: &RedirectUri, problem: Option<&'static str>) -> bool {
+    if let Some(problem) = problem {
+        first.get_or_insert_with(|| format!("{uri} {problem}"));
+    }
+    problem.is_none()
+}
+
+/// OpenID Connect Registration §2, `application_type`.
+fn of_implicit(meta: &ClientMetadata, uri: &RedirectUri) -> Option<&'static str> {
+    let is_web = meta.application_type() == ApplicationType::Web && meta.allows(GrantType::Implicit);
+    (is_web && (uri.kind() != RedirectKind::Https || uri.is_at_loopback()))
+        .then_some("must begin with https and not be at localhost, since this is a web client of the implicit grant")
+}

@@ -1,0 +1,73 @@
+//! The groups whose members may use a client: its `allowed_groups` as rows, so that the transaction that issues something
+//! decides by one statement, and nobody's copy of the client does. A client without rows is open to every user.
+//!
+//! Written with the client's row ([`super::clients`]) and with nothing else. A group that is deleted leaves its rows here: it
+//! has no members any more, and the client does not become open to everybody.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Query, SelectStatement};
+use sea_orm::{QuerySelect, Set};
+
+use super::{Result, Tx, groups};
+use crate::domain::client_metadata::GroupName;
+use crate::domain::ids::{ClientId, UserId};
+
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "client_group")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub client_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub group_name: String,
+    }
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Makes these the groups of that client.
+pub(super) async fn put(tx: &Tx, client: &ClientId, groups: &[GroupName]) -> Result<()> {
+    row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
+    let mut groups = groups.to_vec();
+    groups.sort();
+    groups.dedup();
+    let row = |group: &GroupName| row::ActiveModel {
+        client_id: Set(client.as_str().to_owned()),
+        group_name: Set(group.as_str().to_owned()),
+    };
+    if !groups.is_empty() {
+        row::Entity::insert_many(groups.iter().map(row)).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Whether a user may use each of `clients` now.
+pub async fn admit<C: ConnectionTrait>(conn: &C, user: UserId, clients: &[&ClientId]) -> Result<bool> {
+    let ids = || clients.iter().map(|client| client.as_str());
+    let refusing = row::Entity::find()
+        .select_only()
+        .column(row::Column::ClientId)
+        .filter(row::Column::ClientId.is_in(ids()))
+        .filter(row::Column::ClientId.not_in_subquery(open_to(user)))
+        .limit(1)
+        .into_tuple::<String>()
+        .one(conn)
+        .await?;
+    Ok(refusing.is_none())
+}
+
+/// The ids of clients that are not open to everybody.
+pub(super) fn restricted() -> SelectStatement {
+    Query::select().column(row::Column::ClientId).from(row::Entity).to_owned()
+}
+
+/// The ids of those of them that a user may use.
+pub(super) fn open_to(user: UserId) -> SelectStatement {
+    Query::select()
+        .column(row::Column::ClientId)
+        .from(row::Entity)
+        .and_where(row::Column::GroupName.in_subquery(groups::groups_with(user)))
+        .to_owned()
+}

@@ -1,0 +1,87 @@
+//! How many events of a kind there were on a day (UTC), for the console's overview. Days that are over do not change, so
+//! that their numbers are kept in memory; only the last two are counted each time.
+//!
+//! Next door: [`super::events`].
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
+
+use sea_orm::ConnectionTrait as _;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Expr, Query, UnionType};
+
+use super::events::{first_id, row};
+use super::{Result, Store};
+use crate::domain::event::EventKind;
+use crate::env::Timestamp;
+
+const DAY_SECONDS: i64 = 86_400;
+/// Nodes' clocks differ by less, so that no event of an earlier day is still to come.
+const OPEN_DAYS: i64 = 2;
+const MAX_KEPT: usize = 200;
+
+type Counts = BTreeMap<(i64, &'static str), u64>;
+
+/// The counts of days that are over.
+#[derive(Debug, Default)]
+pub(super) struct DayCounts(Mutex<Counts>);
+
+impl Store {
+    /// Counts the events of each of `kinds` on each of `days`, which are numbered since 1970.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn events_per_day(
+        &self,
+        kinds: &[EventKind],
+        days: RangeInclusive<i64>,
+    ) -> Result<BTreeMap<(i64, &'static str), u64>> {
+        let known = self.inner.day_counts.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = days.flat_map(|day| kinds.iter().map(move |kind| (day, kind.name())));
+        let (mut counts, mut missing) = (Counts::new(), Vec::new());
+        for key in wanted {
+            match known.get(&key) {
+                Some(count) => drop(counts.insert(key, *count)),
+                None => missing.push(key),
+            }
+        }
+        let counted = self.count(&missing).await?;
+        let last_over = self.env().now().seconds().div_euclid(DAY_SECONDS) - OPEN_DAYS;
+        let mut kept = self.inner.day_counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(counted.iter().filter(|((day, _), _)| *day <= last_over).map(|(key, count)| (*key, *count)));
+        while kept.len() > MAX_KEPT {
+            kept.pop_first();
+        }
+        counts.extend(counted);
+        Ok(counts)
+    }
+
+    /// By one statement, each part of which reads a range of an index.
+    async fn count(&self, keys: &[(i64, &'static str)]) -> Result<Counts> {
+        let start = |day: i64| first_id(Timestamp::from_seconds(day * DAY_SECONDS));
+        let mut parts = keys.iter().enumerate().map(|(at, (day, kind))| {
+            // The number of the part is ours: as a parameter it would have no type on PostgreSQL.
+            Query::select()
+                .expr(Expr::cust(format!("CAST({at} AS BIGINT)")))
+                .expr(row::Column::Id.count())
+                .from(row::Entity)
+                .and_where(row::Column::Kind.eq(*kind))
+                .and_where(row::Column::Id.gte(start(*day)))
+                .and_where(row::Column::Id.lt(start(day + 1)))
+                .to_owned()
+        });
+        let Some(mut all) = parts.next() else { return Ok(Counts::new()) };
+        for part in parts {
+            all.union(UnionType::All, part);
+        }
+        let mut counts = Counts::new();
+        for found in self.read().query_all(&all).await? {
+            let (at, count): (i64, i64) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
+            if let Some(key) = usize::try_from(at).ok().and_then(|at| keys.get(at)) {
+                counts.insert(*key, count.unsigned_abs());
+            }
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,129 @@
+//! The settings of an app as a form that others may have saved meanwhile ([`crate::web::edit`]): its fields, and taking one
+//! from what is there.
+
+use super::client_members::{Member, Shape, members};
+use super::views::client_form::ClientForm;
+use super::views::clients::EVERYBODY;
+use crate::web::edit::{Edit, Editable, Field};
+
+impl Editable for ClientForm {
+    fn fields(&self) -> Vec<Field> {
+        // Where the format is left open the page shows the usual one.
+        let format = Some(self.access_token_format.as_str()).filter(|format| !format.is_empty()).unwrap_or("jwt");
+        let consent = if self.consent == "trusted" { "No" } else { "Yes" };
+        let groups: Vec<&str> = self.allowed_groups.ticked().collect();
+        let scopes: Vec<&str> = self.scope.split_whitespace().collect();
+        let mut all = vec![
+            Field::text("client_name", "Name", &self.client_name),
+            Field::text("redirect_uris", "Return addresses", &self.redirect_uris),
+            Field::text("post_logout_redirect_uris", "Sign-out return addresses", &self.post_logout_redirect_uris),
+            Field::text("consent", "Ask people before the first sign-in?", consent),
+            if self.access == EVERYBODY {
+                Field::text("allowed_groups", "Who may use it", "Everybody who can sign in here")
+            } else {
+                Field::set("allowed_groups", "Who may use it", &groups)
+            },
+            Field::set("scope", "It may ask for", &scopes).recorded(&["scope", "api_scopes"]),
+            Field::set("grant_types", "What it may do", &self.grant_types),
+            Field::set("response_types", "What the sign-in answers with", &self.response_types)
+                .recorded(&["response_types", "grant_types"]),
+            Field::text("token_endpoint_auth_method", "How it proves who it is", &self.token_endpoint_auth_method),
+            Field::flag("require_pkce", "Require PKCE", self.require_pkce),
+            Field::text("access_token_format", "Access token", format),
+            Field::text("id_token_signed_response_alg", "ID token is signed with", &self.id_token_signed_response_alg),
+            Field::text("policy_uri", "Privacy policy", &self.policy_uri),
+            Field::text("tos_uri", "Terms", &self.tos_uri),
+        ];
+        all.extend(members().map(|member| of_member(member, self.members.get(member.name))));
+        all
+    }
+
+    fn take(&mut self, field: &str, other: &Self) {
+        match field {
+            "client_name" => self.client_name.clone_from(&other.client_name),
+            "redirect_uris" => self.redirect_uris.clone_from(&other.redirect_uris),
+            "post_logout_redirect_uris" => {
+                self.post_logout_redirect_uris.clone_from(&other.post_logout_redirect_uris);
+            }
+            "consent" => self.consent.clone_from(&other.consent),
+            "allowed_groups" => {
+                self.access.clone_from(&other.access);
+                self.allowed_groups.clone_from(&other.allowed_groups);
+            }
+            "scope" => {
+                self.scope.clone_from(&other.scope);
+                self.unknown_scopes.clone_from(&other.unknown_scopes);
+            }
+            "grant_types" => self.grant_types.clone_from(&other.grant_types),
+            "response_types" => self.response_types.clone_from(&other.response_types),
+            "token_endpoint_auth_method" => {
+                self.token_endpoint_auth_method.clone_from(&other.token_endpoint_auth_method);
+            }
+            "require_pkce" => self.require_pkce = other.require_pkce,
+            "access_token_format" => self.access_token_format.clone_from(&other.access_token_format),
+            "id_token_signed_response_alg" => {
+                self.id_token_signed_response_alg.clone_from(&other.id_token_signed_response_alg);
+            }
+            "policy_uri" => self.policy_uri.clone_from(&other.policy_uri),
+            "tos_uri" => self.tos_uri.clone_from(&other.tos_uri),
+            member => self.members.take(member, &other.members),
+        }
+    }
+
+    fn edit_mut(&mut self) -> &mut Edit {
+        &mut self.edit
+    }
+}
+
+fn of_member(member: &Member, text: &str) -> Field {
+    let (name, label) = (member.name, member.label);
+    match member.shape {
+        Shape::Flag => Field::flag(name, label, text == "true"),
+        Shape::Words => Field::words(name, label, text),
+        // What has no value shows the first one.
+        Shape::Always(values) if text.is_empty() => Field::text(name, label, values.first().unwrap_or(&"")),
+        _ => Field::text(name, label, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client_form;
+    use super::*;
+    use crate::web::console::client_texts::Texts;
+    use crate::web::console::views::groups::GroupPicker;
+    use crate::web::edit::assert_takes_every_field;
+    use crate::web::view::Choice;
+
+    #[test]
+    fn every_setting_is_merged() {
+        let text = || "other".to_owned();
+        let group = Choice { value: text(), label: text(), selected: true };
+        let other = ClientForm {
+            client_name: text(),
+            redirect_uris: text(),
+            post_logout_redirect_uris: text(),
+            grant_types: vec![text()],
+            token_endpoint_auth_method: text(),
+            scope: text(),
+            consent: "trusted".to_owned(),
+            access: "groups".to_owned(),
+            allowed_groups: GroupPicker { boxes: vec![group], ..GroupPicker::default() },
+            require_pkce: true,
+            access_token_format: text(),
+            id_token_signed_response_alg: text(),
+            policy_uri: text(),
+            tos_uri: text(),
+            response_types: vec![text()],
+            members: Texts::all(|member| if member.is_flag() { "true" } else { "other" }),
+            ..ClientForm::default()
+        };
+        let form = ClientForm { access: EVERYBODY.to_owned(), members: Texts::all(|_| ""), ..ClientForm::default() };
+        assert_takes_every_field(&form, &other);
+        // Whatever a browser sends of the form belongs to one of them.
+        let fields = other.fields();
+        let known = |name: &str| fields.iter().any(|field| field.name == name);
+        let inside: Vec<&str> = client_form::FIELDS.into_iter().filter(|name| !known(name)).collect();
+        assert_eq!(inside, ["access"], "a part of allowed_groups");
+    }
+}

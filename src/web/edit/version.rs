@@ -1,0 +1,59 @@
+//! The version of what a form was rendered from: a digest of each field, sealed for the one object that the form edits.
+//! Nobody can make one up, and one of another object is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Field;
+use crate::domain::secret::base64url;
+use crate::keys::{KeyError, MasterKey, seal};
+
+const USAGE: &str = "form-version";
+/// The field that carries it. With a field's name behind it: the decision about that field.
+pub const PREFIX: &str = "version";
+/// Of a digest: nobody finds another value that has it.
+const DIGEST_BYTES: usize = 16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    of: String,
+    fields: BTreeMap<String, String>,
+    /// The fields that the form asks about.
+    undecided: BTreeSet<String>,
+}
+
+impl Version {
+    pub fn new(of: &str, fields: &[Field], undecided: &[&str]) -> Self {
+        Self {
+            of: of.to_owned(),
+            fields: fields.iter().map(|field| (field.name.to_owned(), digest(field))).collect(),
+            undecided: undecided.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    pub fn seal(&self, master: &MasterKey) -> Result<String, KeyError> {
+        seal::seal(master, USAGE, serde_json::to_string(self).unwrap_or_default().as_bytes())
+    }
+
+    /// The version that was sealed here for `of`.
+    pub fn open(master: &MasterKey, of: &str, sealed: &str) -> Option<Self> {
+        let plain = seal::open(master, USAGE, sealed).ok()?;
+        serde_json::from_slice(&plain).ok().filter(|version: &Self| version.of == of)
+    }
+
+    /// Whether the form was rendered from this value; false for a field that it did not have.
+    pub fn has(&self, field: &Field) -> bool {
+        self.fields.get(field.name).is_some_and(|known| *known == digest(field))
+    }
+
+    pub fn asks_about(&self, field: &Field) -> bool {
+        self.undecided.contains(field.name)
+    }
+}
+
+fn digest(field: &Field) -> String {
+    let digest: [u8; 32] = Sha256::digest(&field.value).into();
+    base64url(digest.split_at(DIGEST_BYTES).0)
+}

@@ -1,0 +1,75 @@
+//! Addresses that browsers, password managers and people look for at every site (RFC 8615): where to change a password, where
+//! passkeys are made and managed, whom to tell of a weakness.
+//!
+//! Next door: `oauth::documents`, the addresses of the protocol.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+
+use super::urls::{PASSKEYS, PASSWORD, SECURITY_TXT};
+use crate::app::App;
+use crate::config::SecurityTxt;
+use crate::env::Timestamp;
+
+/// How long `security.txt` is good where the settings do not say; RFC 9116 §2.5.5 recommends less than a year.
+const SECURITY_TXT_DAYS: i64 = 180;
+const DAY_SECONDS: i64 = 86_400;
+
+/// W3C, A Well-Known URL for Changing Passwords §4.
+pub async fn change_password() -> Redirect {
+    Redirect::to(PASSWORD)
+}
+
+/// W3C, A Well-Known URL for Relying Party Passkey Endpoints §3. There is none at an issuer where browsers make no passkeys.
+pub async fn passkey_endpoints(State(app): State<App>) -> Response {
+    if !app.passkeys.available() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let passkeys = app.config.issuer.join(PASSKEYS);
+    let document = Json(json!({ "enroll": passkeys, "manage": passkeys }));
+    ([(header::CACHE_CONTROL, "public, max-age=3600")], document).into_response()
+}
+
+pub async fn security_txt(State(app): State<App>) -> Response {
+    let settings = &app.config.security_txt;
+    if settings.contact.is_empty() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let text = security_text(settings, &app.config.issuer.join(SECURITY_TXT), app.env().now());
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, text).into_response()
+}
+
+/// The file (RFC 9116 §2.5) at the time `now`.
+fn security_text(settings: &SecurityTxt, canonical: &str, now: Timestamp) -> String {
+    let expires = settings.expires.map_or_else(
+        || {
+            let today = now.seconds() - now.seconds().rem_euclid(DAY_SECONDS);
+            Timestamp::from_seconds(today).plus_seconds(SECURITY_TXT_DAYS * DAY_SECONDS).date()
+        },
+        |time| time.0,
+    );
+    let mut text = String::new();
+    // Writing to memory does not fail.
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name}: {value}").ok();
+    };
+    settings.contact.iter().for_each(|uri| line("Contact", uri));
+    // A time that the calendar has is always written.
+    line("Expires", &expires.format(&Rfc3339).unwrap_or_default());
+    line("Canonical", canonical);
+    settings.encryption.iter().for_each(|uri| line("Encryption", uri));
+    settings.acknowledgments.iter().for_each(|uri| line("Acknowledgments", uri));
+    settings.policy.iter().for_each(|uri| line("Policy", uri));
+    if let Some(languages) = settings.preferred_languages.joined() {
+        line("Preferred-Languages", &languages);
+    }
+    text
+}

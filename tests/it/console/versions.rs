@@ -1,0 +1,545 @@
+//! Two administrators who edit one thing: nobody's change is lost. A save on an older version shows both values of what both
+//! have changed, and asks; what only one of them has changed is merged.
+
+use std::path::{Path, PathBuf};
+
+use futures::future::join;
+use serde_json::{Value, json};
+use signet::domain::ids::ClientId;
+use signet::manage::apply::{self, Options};
+use signet::manage::people::PersonEdit;
+use signet::manage::{By, ManageError, Revision, apis, clients, people};
+use signet::store::people as rows;
+
+use super::access::state;
+use super::make_admin;
+use crate::passkey::add;
+use crate::support::authenticator::Authenticator;
+use crate::support::{Browser, PASSWORD, Page, Server};
+
+const ROUNDS: usize = 3;
+const API: &str = "/admin/apis/https%3A%2F%2Forders.example.com";
+const WEB: &str = "/admin/clients/web";
+
+/// One field of a form that edits something.
+struct Editing {
+    page: String,
+    /// The form.
+    selector: String,
+    /// What both change.
+    control: &'static str,
+    /// The name of the field that the page asks about.
+    field: &'static str,
+    theirs: &'static str,
+    mine: &'static str,
+    /// What one of them changes alone.
+    other: Option<(&'static str, &'static str)>,
+}
+
+impl Editing {
+    fn question(&self) -> String {
+        format!("[data-conflict=version_{}]", self.field)
+    }
+
+    fn decision(&self) -> String {
+        format!("version_{}", self.field)
+    }
+
+    async fn open(&self, browser: &Browser) -> Page {
+        browser.page(&self.page).await
+    }
+
+    async fn send(&self, browser: &Browser, page: &Page, changes: &[(&str, &str)]) -> Page {
+        browser.fill(page, &self.selector, changes).await
+    }
+
+    /// What is stored in a control, as a page shows it that is opened now.
+    async fn stored(&self, browser: &Browser, control: &str) -> String {
+        let page = self.open(browser).await;
+        if control == "new_groups" {
+            return page.text("main form[action$='/groups'] fieldset");
+        }
+        page.value(&format!("{} [name={control}]", self.selector))
+    }
+}
+
+/// alice, who administers and has a passkey; bob, who administers; and what they edit.
+async fn server() -> (Server, Browser, Browser) {
+    let server = Server::start().await;
+    let mut browsers = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        server.user(name).await;
+        if name != "carol" {
+            make_admin(&server, name).await;
+            let browser = server.browser();
+            browser.sign_in_as(name).await;
+            browsers.push(browser);
+        }
+    }
+    let user = server.person("bob").await;
+    let mut edit = PersonEdit::present(&user);
+    edit.profile.name = Some("Bob Builder".to_owned());
+    people::update(&server.app.manager(), &By::command_line(), user.id, edit).await.unwrap();
+    let api = json!({
+        "identifier": "https://orders.example.com", "name": "Orders", "scopes": ["read", "write"], "gate": "orders",
+        "accepts": ["bearer"], "rules": [{ "methods": ["GET"], "path": "/public/**", "allow": "anonymous" }],
+        "rate_limit": { "burst": 5, "per_second": 0.5 },
+    });
+    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    server.client("web", json!({ "scope": "openid profile" })).await;
+    let (bob, alice) = (browsers.pop().unwrap(), browsers.pop().unwrap());
+    (server, alice, bob)
+}
+
+/// Every form that edits, by a field of each kind.
+async fn editing(server: &Server) -> Vec<Editing> {
+    let carol = format!("/admin/people/{}", server.person("carol").await.id);
+    let details = format!("form[action='{carol}']");
+    let groups = format!("form[action='{carol}/groups']");
+    let settings = "#settings".to_owned();
+    let one = |(page, selector): (&str, &str), control, field, (theirs, mine), other| Editing {
+        page: page.to_owned(),
+        selector: selector.to_owned(),
+        control,
+        field,
+        theirs,
+        mine,
+        other,
+    };
+    let (client, api) = ((WEB, settings.as_str()), (API, settings.as_str()));
+    let uris = ("https://one.example/cb", "https://two.example/cb");
+    vec![
+        one(
+            client,
+            "client_name",
+            "client_name",
+            ("Theirs", "Mine"),
+            Some(("policy_uri", "https://web.example/policy")),
+        ),
+        one(client, "redirect_uris", "redirect_uris", uris, Some(("client_name", "Another name"))),
+        one(client, "scope", "scope", ("openid", "email openid"), Some(("require_pkce", "true"))),
+        one(client, "default_max_age", "default_max_age", ("300", "600"), Some(("refresh_token_rotation", "never"))),
+        one(client, "contacts", "contacts", ("a@example.com", "b@example.com"), None),
+        one(api, "name", "name", ("Theirs", "Mine"), Some(("access_token_lifetime", "300"))),
+        one(api, "rule_0_path", "rules", ("/theirs/**", "/mine/**"), Some(("name", "Another name"))),
+        one(api, "burst", "rate_limit", ("6", "7"), Some(("scopes", "read write delete"))),
+        one(
+            (carol.as_str(), details.as_str()),
+            "name",
+            "name",
+            ("Theirs", "Mine"),
+            Some(("email", "another@example.com")),
+        ),
+        one(
+            (carol.as_str(), details.as_str()),
+            "email",
+            "email",
+            ("their@example.com", "my@example.com"),
+            Some(("name", "Another name")),
+        ),
+        one((carol.as_str(), groups.as_str()), "new_groups", "groups", ("theirs", "mine"), None),
+        one(("/account/passkeys", "form[action$='/rename']"), "name", "name", ("Theirs", "Mine"), None),
+    ]
+}
+
+#[tokio::test]
+async fn a_save_on_an_older_version_shows_both_values_and_asks() {
+    let (server, alice, bob) = server().await;
+    add(&alice, &mut Authenticator::new(&server.url)).await;
+    for case in editing(&server).await {
+        let (what, decision) = (format!("{} {}", case.page, case.control), case.decision());
+        // The record is in order of time.
+        server.advance(1);
+        // A person's own pages are opened in two tabs.
+        let is_own = case.page.starts_with("/account");
+        let (theirs, mine) = (if is_own { &alice } else { &bob }, &alice);
+        let (tab, other_tab) = (case.open(theirs).await, case.open(mine).await);
+        let saved = case.send(theirs, &tab, &[(case.control, case.theirs)]).await;
+        assert_eq!(saved.status, 200, "{what}: {}", saved.html);
+        let before = state(&server).await;
+        let refused = case.send(mine, &other_tab, &[(case.control, case.mine)]).await;
+        assert_eq!(refused.status, 409, "{what}: {}", refused.html);
+        assert_eq!(refused.count("[data-conflict]"), 1, "{what}");
+        let question = refused.text(&case.question());
+        assert!(question.contains(case.theirs) && question.contains(case.mine), "{what}: {question}");
+        assert!(refused.text("main [role=alert]").contains("Nothing was saved"), "{what}");
+        if !is_own {
+            assert!(refused.text("main [role=alert]").contains("Bob Builder"), "{what}");
+            assert_eq!(question.contains("Bob Builder"), case.page != API, "{what}: {question}");
+        }
+        assert_eq!(state(&server).await, before, "{what}: nothing was saved");
+        assert!(case.stored(mine, case.control).await.contains(case.theirs), "{what}");
+
+        // Without an answer it is asked again.
+        let again = case.send(mine, &refused, &[]).await;
+        assert_eq!((again.status, again.count("[data-conflict] .error")), (409, 1), "{what}");
+        assert_eq!(state(&server).await, before, "{what}: nothing was saved");
+        // What is stored stays.
+        let kept = case.send(mine, &again, &[(decision.as_str(), "stored")]).await;
+        assert_eq!(kept.status, 200, "{what}: {}", kept.html);
+        assert!(case.stored(mine, case.control).await.contains(case.theirs), "{what}");
+        // And what was typed is saved by the same page, as nobody has changed it since.
+        let saved = case.send(mine, &again, &[(decision.as_str(), "typed")]).await;
+        assert_eq!(saved.status, 200, "{what}: {}", saved.html);
+        assert!(case.stored(mine, case.control).await.contains(case.mine), "{what}");
+        // The answer counted for what was shown.
+        let late = case.send(mine, &refused, &[(case.control, "third"), (decision.as_str(), "typed")]).await;
+        assert_eq!(late.status, 409, "{what}: {}", late.html);
+    }
+}
+
+#[tokio::test]
+async fn changes_of_different_fields_are_merged() {
+    let (server, alice, bob) = server().await;
+    for case in editing(&server).await {
+        let Some((other, value)) = case.other else { continue };
+        let what = format!("{} {} {other}", case.page, case.control);
+        let (tab, other_tab) = (case.open(&bob).await, case.open(&alice).await);
+        assert_eq!(case.send(&bob, &tab, &[(case.control, case.theirs)]).await.status, 200, "{what}");
+        let saved = case.send(&alice, &other_tab, &[(other, value)]).await;
+        assert_eq!(saved.status, 200, "{what}: {}", saved.html);
+        assert!(saved.text("main").contains("Saved. What was changed meanwhile stays as it is: "), "{what}");
+        assert_eq!(case.stored(&alice, case.control).await, case.theirs, "{what}");
+        assert_eq!(case.stored(&alice, other).await, value, "{what}");
+        // The same change twice is no conflict.
+        let twice = case.send(&alice, &other_tab, &[(case.control, case.theirs), (other, value)]).await;
+        assert_eq!(twice.status, 200, "{what}: {}", twice.html);
+    }
+}
+
+/// Whatever a page shows of an object that nobody has touched, sending it back is no change.
+#[tokio::test]
+async fn an_untouched_form_undoes_nothing() {
+    let (server, alice, _) = server().await;
+    server.client("public", json!({ "token_endpoint_auth_method": "none", "allowed_groups": ["staff"] })).await;
+    let carol = server.person("carol").await.id;
+    let mut old = Vec::new();
+    for page in [WEB.to_owned(), "/admin/clients/public".to_owned(), API.to_owned(), format!("/admin/people/{carol}")] {
+        old.push(alice.page(&page).await);
+    }
+    // Everything that can differ does.
+    let client = json!({
+        "client_name": "New", "redirect_uris": ["https://new.example/cb"], "scope": "openid", "contacts": ["a@b.c"],
+        "access_token_format": "opaque", "policy_uri": "https://new.example/policy", "default_max_age": 60,
+        "refresh_token_rotation": "always", "allowed_groups": ["ops"], "consent": "trusted", "require_auth_time": true,
+    });
+    let with_id = |id: &str, more: Value| {
+        let mut row = client.clone();
+        row["client_id"] = json!(id);
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        row
+    };
+    let document = json!({
+        "clients": [with_id("web", json!({})), with_id("public", json!({ "token_endpoint_auth_method": "none" }))],
+        "apis": [{ "identifier": "https://orders.example.com", "name": "New", "scopes": ["new"], "gate": "new",
+                   "accepts": ["basic"], "access_token_format": "opaque", "access_token_lifetime": 60,
+                   "rules": [{ "methods": ["PUT"], "path": "/new" }] }],
+        "users": [{ "username": "carol", "name": "New", "email": "new@example.com", "phone_number": "+1 555" }],
+    });
+    let document = serde_json::from_value(document).unwrap();
+    apply::apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let before = state(&server).await;
+    for page in old {
+        let sent = alice.fill(&page, &format!("form[action='{}']", page.path), &[]).await;
+        assert_eq!(sent.status, 200, "{}: {}", page.path, sent.html);
+        assert_eq!(state(&server).await, before, "{}", page.path);
+    }
+}
+
+/// A claim that the form does not show, and an address that somebody else vouches for.
+#[tokio::test]
+async fn what_a_form_does_not_show_stays_and_a_verified_address_is_one_value() {
+    let (server, alice, _) = server().await;
+    let carol = server.person("carol").await;
+    let page = format!("/admin/people/{}", carol.id);
+    let form = format!("form[action='{page}']");
+    let old = alice.page(&page).await;
+    let mut edit = PersonEdit::present(&carol);
+    edit.profile.phone_number = Some("+1 555".to_owned());
+    (edit.profile.email, edit.profile.email_verified) = (Some("new@example.com".to_owned()), false);
+    people::update(&server.app.manager(), &By::command_line(), carol.id, edit).await.unwrap();
+    assert_eq!(alice.fill(&old, &form, &[("name", "Carol")]).await.status, 200);
+    let now = server.person("carol").await.profile;
+    assert_eq!((now.name.as_deref(), now.phone_number.as_deref()), (Some("Carol"), Some("+1 555")));
+    assert_eq!((now.email.as_deref(), now.email_verified), (Some("new@example.com"), false));
+    // The box was for the address that the form shows.
+    let refused = alice.fill(&old, &form, &[("email", "carol@example.com"), ("-email_verified", "")]).await;
+    assert!(refused.status == 409 && refused.has("[data-conflict=version_email]"), "{}", refused.html);
+}
+
+#[tokio::test]
+async fn a_form_without_a_good_version_is_refused_and_says_what_to_do() {
+    let (server, alice, _) = server().await;
+    add(&alice, &mut Authenticator::new(&server.url)).await;
+    server.client("other", json!({})).await;
+    let foreign = alice.page("/admin/clients/other").await.value("[name=version]");
+    let before = state(&server).await;
+    for case in editing(&server).await {
+        let what = format!("{} {}", case.page, case.control);
+        let page = case.open(&alice).await;
+        let own = page.value(&format!("{} [name=version]", case.selector));
+        let changed = own.len() - 5;
+        let forged: String = own.chars().enumerate().map(|(at, c)| if at == changed { 'A' } else { c }).collect();
+        for changes in [
+            vec![("-version", "")],
+            vec![("version", "")],
+            vec![("version", "1")],
+            vec![("version", foreign.as_str()), ("client_name", "Mine")],
+            vec![("version", forged.as_str())],
+        ] {
+            if own == forged {
+                continue;
+            }
+            let refused = case.send(&alice, &page, &changes).await;
+            assert_eq!((refused.status, refused.name().as_str()), (400, "error"), "{what} {changes:?}");
+            assert!(refused.text("main").contains("nothing was saved"), "{what}: {}", refused.html);
+            assert!(refused.has(&format!("main a[href='{}']", case.page)), "{what}: {}", refused.html);
+        }
+    }
+    assert_eq!(state(&server).await, before);
+}
+
+/// Of two saves on one version at the same time one is let through; the other one is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_saves_at_once_one_is_asked() {
+    let (server, alice, bob) = server().await;
+    add(&alice, &mut Authenticator::new(&server.url)).await;
+    for case in editing(&server).await {
+        let theirs = if case.page.starts_with("/account") { &alice } else { &bob };
+        for round in 0..ROUNDS {
+            let what = format!("{} {} {round}", case.page, case.control);
+            let (tab, other_tab) = (case.open(theirs).await, case.open(&alice).await);
+            let values: Vec<String> = (0..2)
+                .map(|who| match case.control {
+                    "default_max_age" | "burst" => format!("{}", 1000 + 2 * round + who),
+                    "scope" => format!("openid r{round}w{who}"),
+                    "redirect_uris" => format!("https://r{round}w{who}.example/cb"),
+                    "email" | "contacts" => format!("r{round}w{who}@example.com"),
+                    "rule_0_path" => format!("/r{round}w{who}"),
+                    _ => format!("r{round}w{who}"),
+                })
+                .collect();
+            let (first, second) = join(
+                case.send(theirs, &tab, &[(case.control, values[0].as_str())]),
+                case.send(&alice, &other_tab, &[(case.control, values[1].as_str())]),
+            )
+            .await;
+            let mut statuses = [first.status, second.status];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 409], "{what}: {} {}", first.html, second.html);
+            let (winner, asked) = if first.status == 200 { (&values[0], second) } else { (&values[1], first) };
+            let question = asked.text(&case.question());
+            assert!(values.iter().all(|value| question.contains(value)), "{what}: {question}");
+            assert!(case.stored(&alice, case.control).await.contains(winner), "{what}");
+        }
+    }
+}
+
+/// Saves of different fields at the same time: both are there afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn saves_of_different_fields_at_once_both_hold() {
+    let (server, alice, bob) = server().await;
+    let carol = format!("/admin/people/{}", server.person("carol").await.id);
+    for round in 0..ROUNDS {
+        for (page, selector, one, two) in [
+            (WEB, "#settings".to_owned(), "client_name", "software_version"),
+            (API, "#settings".to_owned(), "name", "scopes"),
+            (carol.as_str(), format!("form[action='{carol}']"), "name", "email"),
+        ] {
+            let (tab, other_tab) = (bob.page(page).await, alice.page(page).await);
+            let (name, other) = (format!("name{round}"), format!("r{round}@example.com"));
+            let (first, second) = join(
+                bob.fill(&tab, &selector, &[(one, name.as_str())]),
+                alice.fill(&other_tab, &selector, &[(two, other.as_str())]),
+            )
+            .await;
+            assert_eq!((first.status, second.status), (200, 200), "{page}: {} {}", first.html, second.html);
+            let now = alice.page(page).await;
+            let value = |control: &str| now.value(&format!("{selector} [name={control}]"));
+            assert_eq!((value(one), value(two)), (name, other), "{page} {round}");
+        }
+    }
+}
+
+/// The row is compared in the transaction that writes, whoever asks.
+#[tokio::test]
+async fn a_revision_of_another_state_is_refused() {
+    let (server, ..) = server().await;
+    let (manager, by) = (server.app.manager(), By::command_line());
+    let is_changed = |error: ManageError| matches!(error, ManageError::Changed);
+    let carol = server.person("carol").await;
+    let present = PersonEdit::present(&carol);
+    let seen = PersonEdit { admin: true, ..present.clone() };
+    let done = people::update(&manager, &by, carol.id, Revision::of(seen, present.clone())).await;
+    assert!(is_changed(done.unwrap_err()));
+    let groups = Revision::of(vec!["gone".to_owned()], vec!["new".to_owned()]);
+    assert!(is_changed(people::set_groups(&manager, &by, carol.id, groups).await.unwrap_err()));
+    let id = ClientId::parse("web").unwrap();
+    let meta = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
+    let mut seen = meta.clone();
+    seen.client_name = "Another".to_owned();
+    let done = clients::revise(&manager, &by, &id, Revision::of(seen, meta)).await;
+    assert!(is_changed(done.unwrap_err()));
+    let api = apis::all(&manager).await.unwrap().remove(0);
+    let mut seen = api.clone();
+    seen.name = "Another".to_owned();
+    assert!(is_changed(apis::replace(&manager, &by, Revision::of(seen, api)).await.unwrap_err()));
+}
+
+/// The version travels with a form that waits for a sign-in, and is compared when it goes on.
+#[tokio::test]
+async fn a_form_that_waited_for_a_sign_in_is_still_compared() {
+    let (server, alice, bob) = server().await;
+    for answer in ["stored", "typed"] {
+        alice.sign_in_as("alice").await;
+        let page = alice.page(WEB).await;
+        server.advance(15 * 60 + 1);
+        let question = alice.fill(&page, "#settings", &[("client_name", "Mine")]).await;
+        assert_eq!((question.status, question.name().as_str()), (403, "login"));
+        bob.sign_in_as("bob").await;
+        let theirs = format!("Theirs {answer}");
+        assert_eq!(bob.fill(&bob.page(WEB).await, "#settings", &[("client_name", theirs.as_str())]).await.status, 200);
+        let asked = alice.submit(&question, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
+        assert_eq!(asked.status, 409, "{}", asked.html);
+        assert!(asked.text("[data-conflict=version_client_name]").contains(&theirs));
+        // The answer may wait, too.
+        server.advance(15 * 60 + 1);
+        let question = alice.fill(&asked, "#settings", &[("version_client_name", answer)]).await;
+        let done = alice.submit(&question, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
+        assert_eq!((done.status, done.path.as_str()), (200, WEB), "{}", done.html);
+        let expected = if answer == "stored" { theirs.as_str() } else { "Mine" };
+        assert_eq!(alice.page(WEB).await.value("[name=client_name]"), expected);
+    }
+}
+
+/// A form of another session is shown again with its version, which nobody has to read.
+#[tokio::test]
+async fn a_stale_form_keeps_its_version() {
+    let (_server, alice, bob) = server().await;
+    let page = alice.page(WEB).await;
+    let logout = alice.page("/oauth2/logout").await;
+    alice.submit(&logout, &[("decision", "allow")]).await.ok().unwrap();
+    alice.sign_in_as("alice").await;
+    let again = alice.fill(&page, "#settings", &[("client_name", "Mine")]).await;
+    assert_eq!((again.status, again.name().as_str()), (409, "stale-form"));
+    assert!(again.has("input[type=hidden][name=version]") && !again.text("main").contains("Version "));
+    bob.fill(&bob.page(WEB).await, "#settings", &[("client_name", "Theirs")]).await;
+    let asked = alice.fill(&again, "main form", &[]).await;
+    assert!(asked.status == 409 && asked.has("[data-conflict=version_client_name]"), "{}", asked.html);
+    let done = alice.fill(&asked, "#settings", &[("version_client_name", "typed")]).await;
+    assert_eq!((done.status, alice.page(WEB).await.value("[name=client_name]").as_str()), (200, "Mine"));
+}
+
+/// The question before an adoption carries the version, too.
+#[tokio::test]
+async fn an_answer_to_the_question_of_an_adoption_is_compared() {
+    let (server, alice, bob) = server().await;
+    let mut carol = server.person("carol").await;
+    carol.self_registered = true;
+    let id = carol.id;
+    let write = server.app.store().write(move |tx| Box::pin(async move { rows::update(tx, &carol).await }));
+    write.await.unwrap();
+    let here = format!("/admin/people/{id}");
+    let form = format!("form[action='{here}']");
+    let rename = async |name: &str| {
+        let page = bob.page(&here).await;
+        assert_eq!(bob.fill(&page, &form, &[("name", name)]).await.status, 200);
+    };
+    let page = alice.page(&here).await;
+    let question = alice.fill(&page, &form, &[("name", "Mine"), ("admin", "true")]).await;
+    assert!(question.has("#adopt"), "{}", question.html);
+    rename("Theirs").await;
+    let asked = alice.fill(&question, &form, &[("adopt", "true")]).await;
+    assert!(asked.status == 409 && asked.has("[data-conflict=version_name]"), "{}", asked.html);
+    let carol = server.person("carol").await;
+    assert!(carol.self_registered && !carol.admin, "nothing was done");
+    // The answer about the name leads to the question again; what is changed beside it holds.
+    let question = alice.fill(&asked, &form, &[("version_name", "stored")]).await;
+    assert!(question.has("#adopt"), "{}", question.html);
+    rename("Another").await;
+    assert_eq!(alice.fill(&question, &form, &[("adopt", "true")]).await.status, 200);
+    let carol = server.person("carol").await;
+    assert!(!carol.self_registered && carol.admin);
+    assert_eq!(carol.profile.name.as_deref(), Some("Another"));
+}
+
+/// What is gone is said to be gone; a form that is refused for something else goes on from what is there by then.
+#[tokio::test]
+async fn a_refused_form_goes_on_from_what_is_there() {
+    let (server, alice, bob) = server().await;
+    let id = ClientId::parse("web").unwrap();
+    let page = alice.page(WEB).await;
+    bob.fill(&bob.page(WEB).await, "#settings", &[("policy_uri", "https://theirs.example/")]).await;
+    let refused = alice.fill(&page, "#settings", &[("redirect_uris", "nonsense")]).await;
+    assert!(refused.status == 422 && refused.has("#redirect_uris-error"), "{}", refused.html);
+    assert_eq!(refused.value("[name=policy_uri]"), "https://theirs.example/");
+    assert_eq!(alice.fill(&refused, "#settings", &[("redirect_uris", "https://mine.example/cb")]).await.status, 200);
+    let now = alice.page(WEB).await;
+    assert_eq!(now.value("[name=policy_uri]"), "https://theirs.example/");
+    assert_eq!(now.value("[name=redirect_uris]"), "https://mine.example/cb");
+    clients::delete(&server.app.manager(), &By::command_line(), &id).await.unwrap();
+    assert_eq!(alice.fill(&now, "#settings", &[("client_name", "Mine")]).await.status, 404);
+}
+
+fn templates(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { templates(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Forms of the account and the console that edit nothing: they make something new, or do at once what their button says,
+/// whatever was changed since.
+const EDIT_NOTHING: [&str; 25] = [
+    "/oauth2/logout",
+    "{{ action }}",
+    "{{ below }}/{{ key.id }}/revoke",
+    "{{ href }}/{% if on %}disable{% else %}enable{% endif %}",
+    "{{ href }}/rotate-secret",
+    "{{ href }}/signature-keys",
+    "{{ href }}/signature-keys/remove",
+    "/admin/apis/new",
+    "/admin/clients/new/{{ kind.as_str() }}",
+    "/admin/keys/{{ algorithm.alg|urlencode_strict }}/rotate",
+    "/admin/people/new",
+    "/admin/people/{{ path }}/api-keys/revoke",
+    "/admin/people/{{ path }}/{% if person.disabled %}enable{% else %}disable{% endif %}",
+    "/admin/people/{{ path }}/passkeys/remove",
+    "/admin/people/{{ path }}/password",
+    "/admin/people/{{ path }}/sessions/end",
+    "/admin/people/{{ path }}/sessions/end-all",
+    "/admin/registration",
+    "/admin/registration/tokens/{{ row.id }}/revoke",
+    "/account/apps/{{ line.client_path }}/revoke",
+    "/account/passkeys/finish",
+    "/account/passkeys/{{ passkey.id }}/delete",
+    "/account/password",
+    "/account/sessions/end-others",
+    "/account/sessions/{{ session.id }}/end",
+];
+
+/// Whoever adds a form either gives it a version or says above that it edits nothing.
+#[test]
+fn every_form_that_edits_has_a_version() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut files = vec![root.join("app.html"), root.join("api_key.html")];
+    templates(&root.join("console"), &mut files);
+    templates(&root.join("account"), &mut files);
+    let (mut versioned, mut unknown) = (0, Vec::new());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for form in text.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap()) {
+            let Some((_, action)) = form.split_once("action=\"") else { continue };
+            let action = action.split('"').next().unwrap();
+            if form.contains("method=\"get\"") || EDIT_NOTHING.contains(&action) {
+                assert!(!form.contains("edit::state("), "{action} has a version");
+            } else if form.contains("edit::state(") {
+                versioned += 1;
+            } else {
+                unknown.push(format!("{}: {action}", file.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "these forms have no version: {unknown:#?}");
+    assert_eq!(versioned, 5, "client, API, details, groups, passkey");
+}
