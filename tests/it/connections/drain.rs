@@ -53,13 +53,13 @@ impl Asked {
 /// A hundred requests. Those with a body are of a kind that a proxy does not repeat by itself (RFC 9110 §9.2.2).
 fn mix(token: &str) -> Vec<Asked> {
     let mut all = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..4 {
         all.push(Asked::new("POST", "/oauth2/token", "grant_type=client_credentials", 200));
         all.push(Asked::new("POST", "/oauth2/introspect", &format!("token={token}"), 200));
-        all.push(Asked::new("GET", "/.well-known/openid-configuration", "", 200));
     }
-    all.extend((0..8).map(|_| Asked::new("POST", "/livez", "a=b", 405)));
-    all.extend((0..86).map(|_| Asked::new("GET", "/livez", "", 200)));
+    all.extend((0..12).map(|_| Asked::new("POST", "/livez", "a=b", 405)));
+    all.extend((0..40).map(|_| Asked::new("GET", "/.well-known/openid-configuration", "", 200)));
+    all.extend((0..40).map(|_| Asked::new("GET", "/.well-known/jwks.json", "", 200)));
     all
 }
 

@@ -89,6 +89,8 @@ pub struct Model {
     pub now: i64,
     users: [Versioned; USERS],
     apps: [Versioned; APPS],
+    /// Of the client that exchanges tokens: with an app that is deleted it loses a part of its policy.
+    pub service_version: u32,
     api_version: u32,
     consents: [[u32; APPS]; USERS],
     sessions: Vec<Session>,
@@ -102,6 +104,7 @@ impl Model {
             now: 0,
             users: [FIRST; USERS],
             apps: [FIRST; APPS],
+            service_version: 0,
             api_version: 0,
             consents: [[0; APPS]; USERS],
             sessions: Vec::new(),
@@ -194,6 +197,7 @@ impl Model {
                 self.apps[app].version += 1;
                 self.apps[app].keys_removed += 1;
                 self.apps[app].enabled = true;
+                self.service_version += 1;
             }
             Change::WithdrawConsent(user, app) => self.consents[user][app] += 1,
             Change::RecreateApi => self.api_version += 1,

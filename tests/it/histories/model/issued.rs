@@ -104,7 +104,8 @@ pub struct Token {
     pub revoked: bool,
     /// The token that it was exchanged for has been revoked, alone.
     pub source_revoked: bool,
-    pub by_exchange: bool,
+    /// The version of the client that got it by token exchange.
+    pub exchanged_under: Option<u32>,
 }
 
 /// A browser's way into the app behind the gate: a ticket for a minute, and the cookie that it is redeemed for.
@@ -224,7 +225,8 @@ impl Model {
 
     pub fn expect_token(&self, token: &Token) -> Expect {
         let source = if token.source_revoked { Expect::Either } else { Expect::Accepted };
-        Expect::accepted_if(!token.revoked)
+        let same_service = token.exchanged_under.is_none_or(|version| version == self.service_version);
+        Expect::accepted_if(!token.revoked && same_service)
             .and(self.expect_access(&token.access))
             .and(Expect::until(self.now, token.expires_at))
             .and(source)

@@ -29,7 +29,7 @@ impl World {
         if self.revoke(node, client, &secret).await {
             self.tokens[at].revoked = true;
             let grant = self.tokens[at].access;
-            for token in self.tokens.iter_mut().filter(|token| token.by_exchange) {
+            for token in self.tokens.iter_mut().filter(|token| token.exchanged_under.is_some()) {
                 token.source_revoked |= token.access.is_of(&grant);
             }
         }

@@ -143,7 +143,7 @@ impl World {
 
     pub(super) fn remember_token(&mut self, access: Access, secret: String) {
         let expires_at = self.model.access_token_end();
-        let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, by_exchange: false };
+        let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, exchanged_under: None };
         remember(&mut self.tokens, token);
     }
 
@@ -243,7 +243,8 @@ impl World {
     }
 
     pub(super) async fn exchange(&mut self, node: usize, index: usize) {
-        let for_claims = |at: &usize| !self.tokens[*at].by_exchange && !self.tokens[*at].access.is_for_api();
+        let for_claims =
+            |at: &usize| self.tokens[*at].exchanged_under.is_none() && !self.tokens[*at].access.is_for_api();
         let Some(at) = newest(&self.tokens, index).filter(for_claims) else { return };
         self.catch_up(node).await;
         let form = [
@@ -258,8 +259,8 @@ impl World {
         agree(expected, answer.status == 200, "a token exchange");
         if answer.status == 200 {
             let (secret, expires_at) = (answer.text("access_token"), source.expires_at);
-            let token =
-                Token { secret, access, expires_at, revoked: false, source_revoked: source.revoked, by_exchange: true };
+            let (source_revoked, exchanged_under) = (source.revoked, Some(self.model.service_version));
+            let token = Token { secret, access, expires_at, revoked: false, source_revoked, exchanged_under };
             remember(&mut self.tokens, token);
         }
     }

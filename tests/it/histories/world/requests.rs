@@ -25,7 +25,7 @@ impl Answer {
 
 impl World {
     pub(super) fn client_of(token: &Token) -> usize {
-        if token.by_exchange { APPS } else { token.access.app }
+        if token.exchanged_under.is_some() { APPS } else { token.access.app }
     }
 
     /// The credentials of an app, or of the service after the last one.
