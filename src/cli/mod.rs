@@ -12,6 +12,7 @@ mod doctor;
 mod export;
 mod healthcheck;
 mod key;
+mod licenses;
 mod log;
 mod migrate;
 mod registration;
@@ -79,6 +80,8 @@ enum Command {
     Doctor,
     /// Ask a running server on this machine whether it is ready.
     Healthcheck,
+    /// Print the licences of the libraries that the program contains.
+    Licenses,
 }
 
 /// Any path, and the empty one: an environment variable without a value counts as not set.
@@ -92,9 +95,14 @@ fn settings_file() -> impl TypedValueParser<Value = PathBuf> {
 /// One line for the person: what was refused, and what to do.
 pub async fn run(cli: Cli) -> Result<(), String> {
     let file = cli.config.as_deref().filter(|file| !file.as_os_str().is_empty());
-    // It has its own words for a configuration that cannot be read.
-    if matches!(cli.command, Some(Command::Doctor)) {
-        return doctor::run(file).await;
+    match cli.command {
+        // It has its own words for a configuration that cannot be read.
+        Some(Command::Doctor) => return doctor::run(file).await,
+        Some(Command::Licenses) => {
+            licenses::run();
+            return Ok(());
+        }
+        _ => {}
     }
     let config = Config::load(file).map_err(said)?;
     let command = cli.command.unwrap_or(Command::Serve);
@@ -103,7 +111,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Serve => server::run(config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Healthcheck => healthcheck::run(&config).await,
-        Command::Doctor => Ok(()),
+        Command::Doctor | Command::Licenses => Ok(()),
         Command::Request(args) => request::run(&config, args).await,
         Command::Apply(args) => {
             let manager = manager(&config).await?;

@@ -44,6 +44,7 @@ mod interactions;
 mod jwt_bearer;
 mod large_requests;
 mod layers;
+mod licenses;
 mod logo;
 mod logout;
 mod logs;

@@ -1,0 +1,11 @@
+//! `signet licenses`: prints the licences of the libraries that the program contains, as these ask for.
+//!
+//! `tests/it/licenses.rs` makes the text from Cargo.lock and fails if it is out of date.
+
+use super::print;
+
+const NOTICES: &str = include_str!("../../THIRD-PARTY-LICENSES.txt");
+
+pub(super) fn run() {
+    print(NOTICES.trim_end());
+}
