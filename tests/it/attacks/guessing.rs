@@ -107,7 +107,7 @@ async fn imported_hashes_and_unknown_users_take_as_long() {
     let document = Document::parse(&json!({ "users": rows }).to_string(), Format::Json).unwrap();
     apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
     let names = ["alice", "nobody", "argon", "pbkdf", "bcrypt", "scrypt"];
-    let samples = std::env::var("TEST_TIMING_SAMPLES").map_or(30, |text| text.parse().expect("a number"));
+    let samples = std::env::var("TEST_TIMING_SAMPLES").map_or(60, |text| text.parse().expect("a number"));
     let exact = samples >= 10_000;
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for sample in 0..=samples / names.len() {

@@ -50,6 +50,8 @@ pub struct Server {
     pub app: App,
     pub clock: Arc<AtomicI64>,
     home: Arc<nodes::Home>,
+    /// When it is dropped, the server stops, and its memory is free for the next one.
+    _in_use: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Server {

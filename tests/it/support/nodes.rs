@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use futures::FutureExt as _;
 use signet::app::App;
 use signet::config::{Config, Issuer};
 use signet::env::{Clock, Env};
 use signet::server::listen;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::database::Made;
 use super::{Server, installed, log};
@@ -59,8 +61,10 @@ impl Server {
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let app = App::open(config, Env::with(own)).await.unwrap();
         let served = app.clone();
-        tokio::spawn(async move { listen::serve(listener, None, &served, std::future::pending()).await.unwrap() });
-        Self { url, app, clock, home }
+        let (in_use, dropped) = oneshot::channel::<()>();
+        let until_dropped = dropped.map(drop);
+        tokio::spawn(async move { listen::serve(listener, None, &served, until_dropped).await.unwrap() });
+        Self { url, app, clock, home, _in_use: in_use }
     }
 
     /// Another process on the same database and data directory, behind the same issuer, with nothing in its memory.
