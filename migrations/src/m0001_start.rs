@@ -57,6 +57,7 @@ pub(crate) const INDICES: &[(&str, &[&str])] = &[
     ("delivery", &["client_id"]),
     ("interaction", &["expires_at"]),
     ("answered_interaction", &["expires_at"]),
+    ("answered_interaction", &["pushed_request"]),
     ("code", &["expires_at"]),
     ("device_code", &["expires_at"]),
     ("device_code", &["client_id"]),
@@ -230,6 +231,7 @@ pub(crate) fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
             .col(binary_len("browser", 32))
             .col(string("client_id"))
             .col(big_integer("client_version"))
+            .col(binary_len_null("pushed_request", 32))
             .col(text_null("sign_in"))
             .col(binary_len_null("code_digest", 32))
             .col(text_null("answer"))

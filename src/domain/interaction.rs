@@ -154,13 +154,16 @@ pub struct Interaction {
 }
 
 /// An interaction that has been answered, kept so that an answer which the browser gave up is given to it again, and so that
-/// its pages lead back to the app.
+/// its pages lead back to the app. A pushed request that was answered at once, without an interaction, is kept in the same
+/// way under an id that nobody knows.
 #[derive(Clone, Debug)]
 pub struct AnsweredInteraction {
     pub id: InteractionId,
     pub browser: Digest,
     pub client: ClientId,
     pub client_version: i64,
+    /// The pushed request that it was (RFC 9126).
+    pub pushed: Option<Digest>,
     pub sign_in: Option<BegunSession>,
     /// The code in the answer.
     pub code: Option<Digest>,

@@ -59,14 +59,8 @@ impl Presented {
                 let text = "client_id differs from the Authorization header.";
                 return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
             }
-            // Libraries send the header for public clients, too: a secret that is empty is none. What ends with a colon may
-            // be a secret that does, unless it is an address.
-            let is_empty = |reading: &&ClientSecret| reading.secret.expose().is_empty();
-            let is_alone = readings.iter().all(|reading| is_empty(&reading));
-            if let Some(named) =
-                readings.iter().find(is_empty).filter(|named| is_alone || named.client.is_web_address())
-            {
-                return Ok(Self::Named { client: named.client.clone() });
+            if let Some(client) = without_secret(&readings) {
+                return Ok(Self::Named { client: client.clone() });
             }
             return Ok(Self::Secret { method: ClientAuthMethod::ClientSecretBasic, readings });
         }
@@ -79,6 +73,21 @@ impl Presented {
             None => Self::Named { client },
         })
     }
+}
+
+/// The client of Basic credentials whose secret is empty, which is none: libraries send the header for public clients, too.
+///
+/// What ends with a colon may be a secret that does, unless it is an address. An address with another colon in its path, or
+/// one behind the encoded address of a client, may have that secret in it: it is neither taken for a client nor fetched.
+fn without_secret(readings: &[ClientSecret]) -> Option<&ClientId> {
+    let is_empty = |reading: &&ClientSecret| reading.secret.expose().is_empty();
+    let is_alone = readings.iter().all(|reading| is_empty(&reading));
+    let may_have_secret = readings.iter().any(|other| !is_empty(&other) && other.client.is_web_address());
+    let has_colon_in_path =
+        |client: &ClientId| client.as_str().splitn(4, '/').nth(3).is_some_and(|it| it.contains(':'));
+    let is_address = |client: &ClientId| client.is_web_address() && !has_colon_in_path(client) && !may_have_secret;
+    let named = readings.iter().find(is_empty).map(|reading| &reading.client);
+    named.filter(|client| is_alone || is_address(client))
 }
 
 /// The client that a request names, whether its credentials can be read or not. Of Basic credentials it is the first reading:

@@ -6,6 +6,7 @@ use sea_orm::entity::prelude::*;
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::ids::{ClientId, InteractionId};
 use crate::domain::interaction::AnsweredInteraction;
+use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
 const TABLE: &str = "answered_interaction";
@@ -22,6 +23,7 @@ mod row {
         pub browser: Vec<u8>,
         pub client_id: String,
         pub client_version: i64,
+        pub pushed_request: Option<Vec<u8>>,
         #[sea_orm(column_type = "Text", nullable)]
         pub sign_in: Option<String>,
         pub code_digest: Option<Vec<u8>>,
@@ -43,6 +45,7 @@ impl TryFrom<row::Model> for AnsweredInteraction {
             browser: digest(row.browser, TABLE, "browser")?,
             client: ClientId::parse(&row.client_id).map_err(|_| corrupt("client_id"))?,
             client_version: row.client_version,
+            pushed: row.pushed_request.map(|bytes| digest(bytes, TABLE, "pushed_request")).transpose()?,
             sign_in: row.sign_in.map(|text| from_json(&text, TABLE, "sign_in")).transpose()?,
             code: row.code_digest.map(|bytes| digest(bytes, TABLE, "code_digest")).transpose()?,
             answer: row.answer,
@@ -58,6 +61,7 @@ pub async fn insert(tx: &Tx, answered: &AnsweredInteraction) -> Result<()> {
         browser: Set(answered.browser.0.to_vec()),
         client_id: Set(answered.client.as_str().to_owned()),
         client_version: Set(answered.client_version),
+        pushed_request: Set(answered.pushed.map(|digest| digest.0.to_vec())),
         sign_in: Set(answered.sign_in.as_ref().map(|it| json(it, TABLE, "sign_in")).transpose()?),
         code_digest: Set(answered.code.map(|digest| digest.0.to_vec())),
         answer: Set(answered.answer.clone()),
@@ -81,6 +85,13 @@ pub async fn set_answer(tx: &Tx, id: InteractionId, answer: String) -> Result<()
 /// The one that was answered under this id.
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: InteractionId) -> Result<Option<AnsweredInteraction>> {
     row::Entity::find_by_id(id.0).one(conn).await?.map(AnsweredInteraction::try_from).transpose()
+}
+
+/// The one that answered a pushed request, where its answer is kept: a pushed request has one answer at most.
+pub async fn by_pushed_request<C: ConnectionTrait>(conn: &C, pushed: &Digest) -> Result<Option<AnsweredInteraction>> {
+    let query = row::Entity::find().filter(row::Column::PushedRequest.eq(pushed.0.to_vec()));
+    let row = query.filter(row::Column::Answer.is_not_null()).one(conn).await?;
+    row.map(AnsweredInteraction::try_from).transpose()
 }
 
 /// Deletes it, for an interaction to take its place.

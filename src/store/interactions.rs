@@ -2,10 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{QuerySelect as _, Set};
+use serde::{Deserialize, Serialize};
 
 use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
 use crate::domain::ids::InteractionId;
-use crate::domain::interaction::{Interaction, Progress};
+use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
 use crate::env::Timestamp;
 
 mod row {
@@ -28,13 +29,47 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// The start of the column `request`: JSON in one line. Behind it stand the values that apps choose freely, as they are: JSON
+/// takes two bytes for a quotation mark and six for a control character, so that the bound of a row would depend on what is
+/// in them.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    request: AuthorizationRequest,
+    /// Bytes of `state`, `nonce` and `login_hint`.
+    lengths: [Option<usize>; 3],
+}
+
+const fn texts(request: &mut AuthorizationRequest) -> [&mut Option<String>; 3] {
+    [&mut request.reply_to.state, &mut request.nonce, &mut request.login_hint]
+}
+
+fn encoded(request: &AuthorizationRequest) -> Result<String> {
+    let mut request = request.clone();
+    let taken = texts(&mut request).map(Option::take);
+    let lengths = taken.each_ref().map(|text| text.as_ref().map(String::len));
+    let head = json(&Head { request, lengths }, "interaction", "request")?;
+    Ok(format!("{head}\n{}", taken.into_iter().flatten().collect::<String>()))
+}
+
+fn decoded(column: &str) -> Result<AuthorizationRequest> {
+    let corrupt = || StoreError::Corrupt { table: "interaction", column: "request" };
+    let (head, mut rest) = column.split_once('\n').ok_or_else(corrupt)?;
+    let Head { mut request, lengths } = from_json(head, "interaction", "request")?;
+    for (text, length) in texts(&mut request).into_iter().zip(lengths) {
+        let Some(length) = length else { continue };
+        let (own, others) = rest.split_at_checked(length).ok_or_else(corrupt)?;
+        (*text, rest) = (Some(own.to_owned()), others);
+    }
+    if rest.is_empty() { Ok(request) } else { Err(corrupt()) }
+}
+
 impl TryFrom<row::Model> for Interaction {
     type Error = StoreError;
 
     fn try_from(row: row::Model) -> Result<Self> {
         Ok(Self {
             id: InteractionId(row.id),
-            request: from_json(&row.request, "interaction", "request")?,
+            request: decoded(&row.request)?,
             progress: from_json(&row.progress, "interaction", "progress")?,
             browser: digest(row.browser, "interaction", "browser")?,
             created_at: Timestamp(row.created_at),
@@ -45,13 +80,13 @@ impl TryFrom<row::Model> for Interaction {
 
 /// The bytes of its request as it is kept.
 pub fn size(interaction: &Interaction) -> Result<usize> {
-    Ok(json(&interaction.request, "interaction", "request")?.len())
+    encoded(&interaction.request).map(|column| column.len())
 }
 
 pub async fn insert(tx: &Tx, interaction: &Interaction) -> Result<()> {
     let model = row::ActiveModel {
         id: Set(interaction.id.0),
-        request: Set(json(&interaction.request, "interaction", "request")?),
+        request: Set(encoded(&interaction.request)?),
         progress: Set(json(&interaction.progress, "interaction", "progress")?),
         browser: Set(interaction.browser.0.to_vec()),
         created_at: Set(interaction.created_at.0),
@@ -96,4 +131,49 @@ pub async fn consume(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> 
 /// One that goes some minutes early, by the clock of a fast node, is begun again by its user.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{decoded, encoded};
+    use crate::domain::interaction::AuthorizationRequest;
+
+    fn request(state: Option<String>, nonce: Option<String>, login_hint: Option<String>) -> AuthorizationRequest {
+        serde_json::from_value(json!({
+            "client": "web", "response_type": "code", "permissions": { "general": "openid" }, "challenge": null,
+            "reply_to": { "redirect_uri": "https://app.example/cb", "redirect_uri_sent": true, "mode": "query", "state": state },
+            "prompt": { "none": false, "login": false, "consent": false, "select_account": false },
+            "nonce": nonce, "max_age": null, "login_hint": login_hint, "hinted": null, "acr": { "values": [], "essential": false },
+            "versions": {},
+        }))
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn request_is_read_as_it_was_kept(
+            state in proptest::option::of("(?s)[\"\\\\\n\u{1}a\u{e9}\u{1f600}]{0,12}"),
+            nonce in proptest::option::of("(?s).{0,12}"),
+            login_hint in proptest::option::of("(?s).{0,12}"),
+        ) {
+            let texts = [&state, &nonce, &login_hint].into_iter().flatten().map(String::len).sum::<usize>();
+            let of = |texts: [Option<String>; 3]| { let [a, b, c] = texts; request(a, b, c) };
+            let asked = of([state, nonce, login_hint]);
+            let column = encoded(&asked).unwrap();
+            prop_assert_eq!(decoded(&column).unwrap(), asked);
+            prop_assert!(column.len() <= encoded(&of([None, None, None])).unwrap().len() + texts + 12, "no byte takes two");
+        }
+
+        #[test]
+        fn any_column_is_read_or_refused(column in "(?s).{0,60}", cut in 0usize..200) {
+            prop_assert!(decoded(&column).is_err());
+            let whole = encoded(&request(Some("s".into()), None, Some("\"".into()))).unwrap();
+            let part = whole.get(..cut.min(whole.len() - 1)).unwrap();
+            prop_assert!(decoded(part).is_err());
+            prop_assert!(decoded(&(whole + "x")).is_err());
+        }
+    }
 }

@@ -28,6 +28,8 @@ use super::{
 use crate::app::App;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// `state`, `nonce` and `login_hint` have 8 KiB each, and a form takes three bytes for a quotation mark.
+const MAX_REQUEST_BYTES: usize = 96 * 1024;
 /// For how long a browser need not ask again what a page may send (Fetch §4.8); Chromium keeps it no longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
@@ -65,9 +67,12 @@ pub fn router(app: &App) -> Router {
 
     // A form that waits for a sign-in comes back sealed, and longer (`extract::recent`).
     let own = account::routes().merge(console::routes()).layer(DefaultBodyLimit::max(2 * MAX_FORM_BYTES));
+    let requests = Router::new()
+        .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES));
     let pages = Router::new()
         .route("/", get(home::show))
-        .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
+        .merge(requests)
         .route("/oauth2/authorize/{id}", get(authorize::resume))
         .route(LOGIN, get(login::for_oneself).post(login::submit_for_oneself))
         .route("/login/passkey/options", post(passkey::options))

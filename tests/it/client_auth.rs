@@ -1,5 +1,7 @@
 //! Client authentication at the token endpoint (RFC 6749 §2.3 and §5.2, OpenID Connect Core §9): which methods a client may
-//! use, how Basic credentials are read, one answer whatever is wrong.
+//! use, one answer whatever is wrong; [`basic`] how Basic credentials are read.
+
+mod basic;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -187,39 +189,6 @@ async fn the_right_secret_in_the_wrong_place_names_the_methods() {
     }
 }
 
-/// RFC 6749 §2.3.1 form-encodes both halves; `curl -u` and others send them as they are.
-#[tokio::test]
-async fn basic_credentials_are_read_encoded_and_raw() {
-    let server = Server::start().await;
-    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let plus = "a+b%20c/d=e&f~kY3v9QpT7mXw2LzR8sBn4HcD6";
-    for (client, secret) in [
-        ("https://app.example/id", SECRET.to_owned()),
-        ("urn:app:one", SECRET.to_owned()),
-        ("plain", plus.to_owned()),
-        ("https://plus.example", plus.to_owned()),
-        ("colon", format!("a:b:{SECRET}")),
-    ] {
-        let document = json!({ "clients": [{
-            "client_id": client, "client_secret": secret, "grant_types": ["client_credentials"],
-        }] });
-        let document = Document::parse(&document.to_string(), Format::Json).unwrap();
-        apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
-        for (id, sent, status) in [
-            (encode(client), encode(&secret), 200),
-            (client.to_owned(), secret.clone(), 200),
-            (encode(client), format!("{}x", encode(&secret)), 401),
-            (client.to_owned(), format!("{secret}x"), 401),
-            (client.to_owned(), secret.get(1..).unwrap().to_owned(), 401),
-        ] {
-            let (got, _, description) = answer(&server, Some(basic(&id, &sent)), vec![]).await;
-            assert_eq!(got, status, "{id}:{sent}: {description}");
-            let beside = answer(&server, Some(basic(&id, &sent)), vec![("client_id", client)]).await;
-            assert_eq!(beside.0, status, "{id}:{sent} beside client_id");
-        }
-    }
-}
-
 /// `golang.org/x/oauth2` tries Basic, then post, and shows the last error alone: a spent code must not be told as a wrong
 /// method. T27: nothing is used up by such a request.
 #[tokio::test]
@@ -298,33 +267,6 @@ async fn a_public_client_uses_pkce_and_gets_nothing_for_itself() {
     let itself = [("grant_type", "client_credentials"), ("client_id", "app")];
     let refused: Value = http().form(&itself).send().await.unwrap().json().await.unwrap();
     assert_eq!(refused["error"], "unauthorized_client");
-}
-
-/// Libraries that know no public clients send the header with an empty secret.
-#[tokio::test]
-async fn basic_with_an_empty_secret_is_client_id_alone() {
-    let server = Server::with_alice().await;
-    for public in ["app", "https://app.example:8443"] {
-        server.client(public, json!({ "token_endpoint_auth_method": "none" })).await;
-        let (status, error, _) = answer(&server, Some(basic(public, "")), vec![]).await;
-        assert_eq!((status, error.as_str()), (400, "unauthorized_client"), "{public}: it is authenticated");
-        let browser = server.browser();
-        let code = browser.sign_in(&server.authorize(&[("client_id", public)])).await["code"].clone();
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", &code),
-            ("redirect_uri", CALLBACK),
-            ("code_verifier", VERIFIER),
-        ];
-        let http = reqwest::Client::new().post(format!("{}/oauth2/token", server.url));
-        let answer = http.header("authorization", basic(public, "")).form(&form).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{public}");
-    }
-    // It is no way around a secret.
-    for confidential in ["web", "unknown"] {
-        let (status, error, _) = answer(&server, Some(basic(confidential, "")), vec![]).await;
-        assert_eq!((status, error.as_str()), (401, "invalid_client"), "{confidential}");
-    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! `docs/conformance.md` names a test for each thing that it says is done, and each of these tests is there; the map in
-//! `src/lib.rs` names rooms of tests, and those are there too.
+//! `docs/conformance.md` and `tests/README.md` name a test for each thing that they say is done, and each of these tests is
+//! there; the map in `src/lib.rs` names rooms of tests, and those are there too.
 
 use std::fs;
 use std::path::Path;
@@ -36,6 +36,12 @@ fn source(room: &str) -> Option<String> {
     [".rs", "/mod.rs"].iter().find_map(|end| fs::read_to_string(here.join(format!("{path}{end}"))).ok())
 }
 
+/// Whether there is a test of that name.
+fn exists(test: &str) -> bool {
+    let found = test.rsplit_once("::").and_then(|(room, function)| Some((source(room)?, function)));
+    found.is_some_and(|(source, function)| has_test(&source, function))
+}
+
 #[test]
 fn every_row_names_tests_that_exist() {
     let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md")).unwrap();
@@ -57,8 +63,7 @@ fn every_row_names_tests_that_exist() {
         }
         for test in tests {
             named += 1;
-            let found = test.rsplit_once("::").and_then(|(room, function)| Some((source(room)?, function)));
-            if !found.is_some_and(|(source, function)| has_test(&source, function)) {
+            if !exists(test) {
                 wrong.push(format!("{section}: there is no test {test}"));
             }
         }
@@ -70,6 +75,27 @@ fn every_row_names_tests_that_exist() {
     }
     assert!(wrong.is_empty(), "docs/conformance.md: {wrong:#?}");
     assert!(named > 150, "only {named} tests were found in the document");
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md")).unwrap();
+    let section = document.split_once("\n## Where each promise is tested\n").unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| part ") && !line.starts_with("| --- "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let parts: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(parts, (1..=22).map(|part| part.to_string()).collect::<Vec<_>>());
+    for row in rows {
+        let [part, promise, tests] = row.as_slice() else { panic!("{row:?} has not three cells") };
+        let tests = quoted(tests);
+        assert!(!promise.is_empty() && !tests.is_empty(), "{part}: a row has words and a test");
+        let missing: Vec<_> = tests.into_iter().filter(|test| !exists(test)).collect();
+        assert!(missing.is_empty(), "tests/README.md, {part}: there are no tests {missing:?}");
+    }
 }
 
 #[test]

@@ -75,6 +75,7 @@ async fn a_visit_uses_nothing_up_and_of_two_tabs_one_gets_the_code() {
     assert_eq!(other.name(), "signed-in", "there is no second code");
 }
 
+/// All clicks of one browser lead to the one code.
 #[tokio::test]
 async fn many_at_once_get_one_code() {
     let server = Server::with_alice().await;
@@ -83,8 +84,88 @@ async fn many_at_once_get_one_code() {
     let uri = pushed(&server, &[]).await;
     let request = by_reference("web", &uri);
     let asked = join_all((0..8).map(|_| browser.open(&request))).await;
+    let answers: Vec<_> = asked.into_iter().map(|answer| answer.err().unwrap()).collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(server.redeem(&answers[0]["code"]).await.0, 200);
+    assert_eq!(server.redeem(&answers[0]["code"]).await.0, 400, "it is good once");
+    // Of many browsers one gets it.
+    let uri = pushed(&server, &[]).await;
+    let request = by_reference("web", &uri);
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        let other = server.browser();
+        other.sign_in_as("alice").await;
+        others.push(other);
+    }
+    let asked = join_all(others.iter().map(|other| other.open(&request))).await;
     let codes = asked.into_iter().filter_map(Result::err).filter(|answer| answer.contains_key("code")).count();
     assert_eq!(codes, 1);
+}
+
+/// The browser drops the answer to the first click. What was answered through pages is repeated as what was answered at once,
+/// and what it rests on is asked again.
+#[tokio::test]
+async fn second_click_on_a_request_uri_gets_the_first_answer() {
+    let server = Server::with_alice().await;
+    server.client("implicit", json!({
+        "response_types": ["code id_token token"], "grant_types": ["authorization_code", "implicit"], "consent": "trusted", "scope": "openid profile email",
+    })).await;
+    for (client, changes, signed_in) in [
+        ("web", vec![], false),
+        ("web", vec![], true),
+        ("web", vec![("prompt", "none")], true),
+        ("web", vec![("prompt", "none"), ("scope", "openid offline_access")], true),
+        ("implicit", vec![("client_id", "implicit"), ("response_type", "code id_token token")], true),
+    ] {
+        let (browser, other) = (server.browser(), server.browser());
+        if signed_in {
+            browser.sign_in_as("alice").await;
+        }
+        other.sign_in_as("alice").await;
+        let form = usual(&server, &changes);
+        let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (status, answer) = push(&server, client, &form).await;
+        assert_eq!(status, 201, "{answer}");
+        let request = by_reference(client, answer["request_uri"].as_str().unwrap());
+        let first = browser.sign_in(&request).await;
+        assert_eq!(first.contains_key("code"), !changes.contains(&("scope", "openid offline_access")), "{first:?}");
+        server.advance(5);
+        for _ in 0..2 {
+            assert_eq!(browser.open(&request).await.err().as_ref(), Some(&first), "{changes:?}");
+        }
+        let elsewhere = other.page(&request).await;
+        assert_eq!(elsewhere.error(), "invalid_request_uri", "{changes:?}: one browser, one answer");
+    }
+}
+
+/// T18: there is no answer but the error once anything has been done with it, or what it rests on has changed.
+#[tokio::test]
+async fn answer_of_a_request_uri_is_repeated_only_while_it_is_good() {
+    for change in ["spent", "late", "signed out", "other session", "client changed"] {
+        let server = Server::with_alice().await;
+        let browser = server.browser();
+        browser.sign_in(&server.authorize(&[])).await;
+        let request = by_reference("web", &pushed(&server, &[]).await);
+        let answer = browser.open(&request).await.err().unwrap();
+        assert_eq!(browser.open(&request).await.err().as_ref(), Some(&answer), "{change}: before");
+        match change {
+            "spent" => assert_eq!(server.redeem(&answer["code"]).await.0, 200),
+            "late" => server.advance(server.app.config.lifetimes.code),
+            "client changed" => {
+                let row = json!([{ "client_id": "web", "client_name": "Renamed", "redirect_uris": [CALLBACK],
+                    "grant_types": ["authorization_code", "refresh_token"], "scope": "openid profile email" }]);
+                crate::gate::signatures::apply_clients(&server, row).await.unwrap();
+            }
+            _ => {
+                let page = browser.page("/oauth2/logout").await;
+                browser.submit(&page, &[("decision", "allow")]).await.expect("signed out");
+                if change == "other session" {
+                    browser.sign_in_as("alice").await;
+                }
+            }
+        }
+        assert_eq!(browser.page(&request).await.error(), "invalid_request_uri", "{change}");
+    }
 }
 
 /// RFC 9126 §2.1 and §2.3: refused at once, with the error that the authorization endpoint would have given.

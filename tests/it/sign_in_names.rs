@@ -140,18 +140,20 @@ async fn the_console_says_which_field_another_user_has() {
     let admin = server.browser();
     admin.sign_in_as("alice").await;
     let page = admin.page("/admin/people/new").await;
-    for (username, email, field) in [
-        ("Alice@example.com", "", "username"),
-        ("dora", "CAROL@example.com", "email"),
-        ("dora", "alice@example.com", "email"),
+    for (username, email, taken) in [
+        ("Alice@example.com", "", &["username"][..]),
+        ("dora", "CAROL@example.com", &["email"]),
+        ("dora", "alice@example.com", &["email"]),
+        ("alice", "carol@example.com", &["username", "email"]),
+        ("carol@example.com", "alice@example.com", &["username", "email"]),
     ] {
         let fields = [("username", username), ("email", email), ("password", PASSWORD)];
         let refused = admin.fill(&page, "main form[method=post]", &fields).await;
-        assert!(
-            refused.status == 422 && refused.has(&format!("#{field}-error")),
-            "{username} {email}: {}",
-            refused.html
-        );
+        assert_eq!(refused.status, 422, "{username} {email}");
+        for field in ["username", "email", "password"] {
+            let is_named = refused.has(&format!("#{field}-error"));
+            assert_eq!(is_named, taken.contains(&field), "{username} {email}: {}", refused.html);
+        }
     }
 }
 
@@ -221,6 +223,29 @@ async fn every_taken_name_is_named_at_once() {
     let edit = PersonEdit { username: "bob".into(), profile: own, admin: false };
     let refused = people::update(&server.app.manager(), &By::command_line(), bob, edit).await.unwrap_err();
     assert_eq!(fields(refused), ["name"]);
+    // New users of one document: those whose names clash with one another's and those whose names others have.
+    let rows = json!([
+        { "username": "new@example.com" },
+        { "username": "one", "email": "NEW@example.com" },
+        { "username": "two", "email": "alice@example.com" },
+        { "username": "alice@EXAMPLE.com", "email": "bob@example.com" },
+        { "username": "three", "email": "three@example.com" },
+        { "username": "THREE@example.com", "email": "new@example.com" },
+    ]);
+    let clashes = [
+        "users[1].email",
+        "users[2].email",
+        "users[3].username",
+        "users[3].email",
+        "users[5].username",
+        "users[5].email",
+    ];
+    assert_eq!(fields(put(&server, rows.clone()).await.unwrap_err()), clashes);
+    let mut wrong = rows;
+    wrong[4]["picture"] = json!("nowhere");
+    let named = fields(put(&server, wrong).await.unwrap_err());
+    assert!(named[0].starts_with("users[4]") && named[1..] == clashes, "{named:?}");
+    assert_eq!(stored::count(server.app.store().read()).await.unwrap(), 3, "nobody was created");
 }
 
 /// In one document, in either order, and by three users in a circle.

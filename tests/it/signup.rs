@@ -1,5 +1,7 @@
 //! Making an account of one's own (Initiating User Registration via OpenID Connect): by an app's request, from the sign-in
-//! page, and not at all where the setting is off.
+//! page, and not at all where the setting is off; [`twice`] the same form again.
+
+mod twice;
 
 use serde_json::{Value, json};
 use signet::config::SignUp;
@@ -316,32 +318,7 @@ async fn another_browser_or_site_signs_nobody_up() {
     assert_eq!(hers.submit(&page, &fields).await.ok().unwrap().name(), "consent");
 }
 
-/// An impatient second click: the browser drops the first answer and shows the second.
-#[tokio::test]
-async fn a_sign_up_form_sent_twice_signs_in_twice() {
-    let server = open().await;
-    for (path, target) in
-        [("/signup".to_owned(), "/"), (server.authorize(&[("prompt", "create")]), "/oauth2/authorize/")]
-    {
-        let browser = server.browser();
-        let page = browser.page(&path).await;
-        let name = if target == "/" { "carol" } else { "dora" };
-        let (action, form) = page.form(&[("username", name), ("password", PASSWORD)]);
-        let (first, second) = tokio::join!(browser.raw_post(&action, &form), browser.raw_post(&action, &form));
-        for answer in [first, second, browser.raw_post(&action, &form).await] {
-            assert_eq!(answer.status(), 303, "{path}");
-            assert!(answer.headers()["location"].to_str().unwrap().starts_with(target), "{path}");
-        }
-        let (_, other) = page.form(&[("username", name), ("password", "another good passphrase")]);
-        assert_eq!(server.browser().raw_post(&action, &other).await.status(), 400, "{path}: another browser");
-        assert_eq!(browser.raw_post(&action, &other).await.status(), 422, "{path}: another password");
-        server.advance(61);
-        assert_eq!(browser.raw_post(&action, &form).await.status(), 422, "{path}: a minute later");
-    }
-    assert!(server.person("carol").await.self_registered);
-}
-
-/// The same for an account that an administrator created: sign-up never signs in to one.
+/// Sign-up never signs in to an account that an administrator created, whatever the password.
 #[tokio::test]
 async fn sign_up_never_signs_in_to_an_account_made_by_an_administrator() {
     let server = open().await;

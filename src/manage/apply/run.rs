@@ -256,3 +256,33 @@ impl One<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::pause;
+    use crate::env::Monotonic;
+
+    /// Others write for a fifth of the time, and a document of many parts does not wait for minutes after a slow one.
+    #[test]
+    fn pause_is_a_quarter_of_the_part_and_at_most_5_s() {
+        let hour = 3_600_000;
+        for (took, milliseconds) in [
+            (0, 10),
+            (1, 10),
+            (40, 10),
+            (400, 100),
+            (4_000, 1_000),
+            (20_000, 5_000),
+            (20_004, 5_000),
+            (hour, 5_000),
+            (-1, 10),
+        ] {
+            for began in [0, 7, hour] {
+                let paused = pause(Monotonic(began), Monotonic(began + took));
+                assert_eq!(paused, Duration::from_millis(milliseconds), "{took} ms");
+            }
+        }
+    }
+}

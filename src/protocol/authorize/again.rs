@@ -1,8 +1,8 @@
-//! The answer to an interaction, given again. A second click on "Allow" makes a browser drop the answer to the first one: the
-//! app has not got it, and the interaction is over. For as long as the code would be good, the browser that began the
-//! interaction gets the same answer again while nothing has been done with it: the code is unspent, the session that it was
-//! issued in goes on, and neither the client nor what the user allowed has changed. Nothing is issued twice (RFC 6749 §4.1.2,
-//! RFC 9126 §4).
+//! The answer to an interaction or to a pushed request, given again. A second click on "Allow", or on the link that opens a
+//! `request_uri`, makes a browser drop the answer to the first one: the app has not got it, and the request is over. For as
+//! long as the code would be good, the browser that got the first answer gets the same one again while nothing has been done
+//! with it: the code is unspent, the session that it was issued in goes on, and neither the client nor what the user allowed
+//! has changed. Nothing is issued twice (RFC 6749 §4.1.2, RFC 9126 §4).
 //!
 //! Next door: [`super::issue`], which issues; `store::answered_interactions`, where the sealed answers are kept.
 
@@ -11,7 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
+use super::issue::AnswerTo;
 use super::response::Reply;
+use super::waiting::Browser;
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, InteractionId, SessionId};
@@ -137,7 +139,58 @@ impl Provider {
         id: InteractionId,
         session: Option<SessionId>,
     ) -> std::result::Result<Option<Reply>, StoreError> {
-        let Some(answered) = answered_interactions::by_id(tx.conn(), id).await? else { return Ok(None) };
+        match answered_interactions::by_id(tx.conn(), id).await? {
+            Some(answered) => self.while_good(tx, &answered, session).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The answer of a pushed request that is used up, for the browser that it was given to and no other.
+    pub(super) async fn repeat_pushed(&self, pushed: Digest, browser: Browser<'_>) -> Result<Option<Reply>> {
+        let (provider, asking, session) = (self.clone(), browser.digest, browser.session.map(|session| session.id));
+        let repeated = self
+            .store
+            .write(move |tx| Box::pin(async move { provider.repeated_pushed(tx, pushed, asking, session).await }));
+        Ok(repeated.await?)
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn repeated_pushed(
+        &self,
+        tx: &Tx,
+        pushed: Digest,
+        browser: Digest,
+        session: Option<SessionId>,
+    ) -> std::result::Result<Option<Reply>, StoreError> {
+        match answered_interactions::by_pushed_request(tx.conn(), &pushed).await?.filter(|it| it.browser == browser) {
+            Some(answered) => self.while_good(tx, &answered, session).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The answer that something has got before, for its browser.
+    pub(super) async fn answer_before(
+        &self,
+        tx: &Tx,
+        to: &AnswerTo,
+        session: Option<SessionId>,
+    ) -> std::result::Result<Option<Reply>, StoreError> {
+        match to {
+            AnswerTo::Waiting(id) => self.repeated(tx, *id, session).await,
+            AnswerTo::New(new) => match new.request.pushed {
+                Some(pushed) => self.repeated_pushed(tx, pushed, new.browser, session).await,
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The answer, while what it rests on is as it was.
+    async fn while_good(
+        &self,
+        tx: &Tx,
+        answered: &AnsweredInteraction,
+        session: Option<SessionId>,
+    ) -> std::result::Result<Option<Reply>, StoreError> {
         let Some(answer) = answered.answer.as_deref().and_then(|sealed| self.opened_answer(sealed)) else {
             return Ok(None);
         };
@@ -179,6 +232,7 @@ impl Provider {
             browser: ended.browser,
             client: client.clone(),
             client_version: ended.request.versions.get(&Versioned::Client(client.clone())).unwrap_or_default(),
+            pushed: ended.request.pushed,
             sign_in: ended.progress.sign_in.clone(),
             code,
             answer,

@@ -37,8 +37,17 @@ struct Begun {
     reply: Option<Reply>,
 }
 
+/// What is answered.
+pub(super) enum AnswerTo {
+    /// A request that a browser has just brought.
+    New(Box<Interaction>),
+    /// One that has waited for its user.
+    Waiting(InteractionId),
+}
+
 /// What an answer has used up.
 pub(super) struct Claimed {
+    /// What is kept with the answer: an interaction, or a new request that was pushed.
     pub interaction: Option<Interaction>,
 }
 
@@ -61,7 +70,7 @@ impl Provider {
         client: &Client,
         request: &AuthorizationRequest,
         session: &Session,
-        waiting: Option<InteractionId>,
+        to: AnswerTo,
     ) -> Result<Issued> {
         let authorization = self.authorization(request, session);
         let plan = if request.response_type.token() {
@@ -70,12 +79,16 @@ impl Provider {
         } else {
             None
         };
-        match self.begin(client, request, authorization, session, waiting, plan.clone()).await? {
+        let kept = match &to {
+            AnswerTo::New(new) => new.request.pushed.map(|_| new.id),
+            AnswerTo::Waiting(id) => Some(*id),
+        };
+        match self.begin(client, request, authorization, session, to, plan.clone()).await? {
             Ok(Begun { reply: Some(reply), .. }) => Ok(Issued::Reply(reply)),
             Ok(begun) => {
                 let issued = begun.authorization.clone();
                 let reply = self.complete(client, request, plan, begun).await?;
-                if let Some(id) = waiting {
+                if let Some(id) = kept {
                     self.keep_signed_answer(id, &client.id, &reply, issued).await?;
                 }
                 Ok(Issued::Reply(reply))
@@ -118,7 +131,7 @@ impl Provider {
         request: &AuthorizationRequest,
         authorization: Authorization,
         session: &Session,
-        waiting: Option<InteractionId>,
+        to: AnswerTo,
         plan: Option<Plan>,
     ) -> Result<std::result::Result<Begun, Issued>> {
         let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
@@ -158,9 +171,8 @@ impl Provider {
                     if asks && !is_allowed(tx, &authorization).await? {
                         return Ok(Err(Issued::Stale));
                     }
-                    let Some(claimed) = provider.answer_once(tx, waiting, request.pushed, pushed_until).await? else {
-                        let Some(waiting) = waiting else { return Ok(Err(Issued::Ended)) };
-                        let before = provider.repeated(tx, waiting, Some(id)).await?;
+                    let Some(claimed) = provider.answer_once(tx, &to, request.pushed, pushed_until).await? else {
+                        let before = provider.answer_before(tx, &to, Some(id)).await?;
                         return Ok(Err(before.map_or(Issued::Ended, Issued::Reply)));
                     };
                     let reply = provider.code_alone(&request, &authorization, code.as_ref());
@@ -236,16 +248,16 @@ impl Provider {
     pub(super) async fn answer_once(
         &self,
         tx: &Tx,
-        waiting: Option<InteractionId>,
+        to: &AnswerTo,
         pushed: Option<Digest>,
         until: Timestamp,
     ) -> std::result::Result<Option<Claimed>, StoreError> {
-        let interaction = match waiting {
-            Some(id) => match interactions::consume(tx, id).await? {
+        let interaction = match to {
+            AnswerTo::Waiting(id) => match interactions::consume(tx, *id).await? {
                 None => return Ok(None),
                 taken => taken,
             },
-            None => None,
+            AnswerTo::New(new) => pushed.map(|_| Interaction::clone(new)),
         };
         let is_first = match &pushed {
             Some(pushed) => used_once::claim(tx, pushed, until).await?,
@@ -254,7 +266,7 @@ impl Provider {
         if is_first {
             return Ok(Some(Claimed { interaction }));
         }
-        if let Some(ended) = interaction {
+        if let Some(ended) = interaction.filter(|_| matches!(to, AnswerTo::Waiting(_))) {
             quotas::release(tx, ended.id.0).await?;
             self.keep_answered(tx, &ended, None, None).await?;
         }

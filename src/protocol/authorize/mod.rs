@@ -40,8 +40,9 @@ use crate::domain::session::Session;
 use crate::domain::version::Versioned;
 use crate::env::Timestamp;
 use crate::store::consents;
-use issue::Issued;
+use issue::{AnswerTo, Issued};
 use refuse::refusal;
+use request_object::Resolved;
 use waiting::Waits;
 
 /// What is to be done now.
@@ -62,6 +63,13 @@ enum Attempt {
     Stale,
     /// The session has just ended: the request is decided without one.
     SignedOut,
+}
+
+/// What a request that a browser brings is.
+enum Accepted {
+    New(Arc<Client>, AuthorizationRequest),
+    /// A pushed one that this browser has got an answer to, which is still good.
+    Before(Reply),
 }
 
 impl Provider {
@@ -94,37 +102,36 @@ impl Provider {
     }
 
     async fn attempt(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Attempt, Refused> {
-        let (client, request) = self.accept(parameters).await?;
+        let (client, request) = match self.accept(parameters, browser).await? {
+            Accepted::New(client, request) => (client, request),
+            Accepted::Before(reply) => return Ok(Attempt::Done(Outcome::Reply(reply))),
+        };
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         let progress = Progress::default();
         match self.decide(&client, &request, browser.session, &progress).await.map_err(returned)? {
-            Step::Issue(session) => match self.issue(&client, &request, session, None).await.map_err(returned)? {
-                Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
-                Issued::Ended => Err(returned(answered())),
-                Issued::SignedOut => Ok(Attempt::SignedOut),
-                Issued::Stale => Ok(Attempt::Stale),
-            },
-            Step::Refuse(error) => Err(returned(self.use_up(&request, error).await)),
+            Step::Issue(session) => {
+                let new = AnswerTo::New(Box::new(self.begun(&request, browser, self.lifetimes.code)));
+                match self.issue(&client, &request, session, new).await.map_err(returned)? {
+                    Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
+                    Issued::Ended => Err(returned(answered())),
+                    Issued::SignedOut => Ok(Attempt::SignedOut),
+                    Issued::Stale => Ok(Attempt::Stale),
+                }
+            }
+            Step::Refuse(error) => Err(returned(self.use_up(&client, &request, browser, error).await)),
             Step::NotAdmitted if request.prompt.none => {
                 self.note_not_admitted(&client, browser.session, AccessPoint::SilentSignIn, browser.origin).await;
                 let refusal = match browser.session {
                     Some(session) => AccessPoint::SilentSignIn.refusal_of(session.user, &client.id),
                     None => AccessPoint::SilentSignIn.refusal(),
                 };
-                Err(returned(self.use_up(&request, refusal).await))
+                Err(returned(self.use_up(&client, &request, browser, refusal).await))
             }
             step => {
                 if matches!(step, Step::NotAdmitted) {
                     self.note_not_admitted(&client, browser.session, AccessPoint::SignIn, browser.origin).await;
                 }
-                let interaction = Interaction {
-                    id: InteractionId(self.env.uuid()),
-                    request: request.clone(),
-                    progress,
-                    browser: browser.digest,
-                    created_at: self.env.now(),
-                    expires_at: self.env.now().plus_seconds(self.lifetimes.interaction),
-                };
+                let interaction = self.begun(&request, browser, self.lifetimes.interaction);
                 let id = interaction.id;
                 match self.wait(interaction, &browser.origin.address).await? {
                     Waits::Yes => Ok(Attempt::Done(Outcome::Ask(step.forget(), id))),
@@ -140,13 +147,31 @@ impl Provider {
         }
     }
 
-    /// The request in `parameters`, where every check lets it through.
-    async fn accept(
-        &self,
-        parameters: &Parameters,
-    ) -> std::result::Result<(Arc<Client>, AuthorizationRequest), Refused> {
+    /// A request that a browser has just brought, to be kept for so many seconds.
+    fn begun(&self, request: &AuthorizationRequest, browser: Browser<'_>, seconds: i64) -> Interaction {
+        let now = self.env.now();
+        Interaction {
+            id: InteractionId(self.env.uuid()),
+            request: request.clone(),
+            progress: Progress::default(),
+            browser: browser.digest,
+            created_at: now,
+            expires_at: now.plus_seconds(seconds),
+        }
+    }
+
+    /// The request in `parameters`, where every check lets it through, or the answer that it has got before.
+    async fn accept(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Accepted, Refused> {
         let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
-        let resolved = match self.resolve(parameters, &client).await {
+        let mut resolved = self.resolve(parameters, &client).await;
+        if let Ok(Resolved { pushed: Some(pushed), was_answered: true, .. }) = &resolved {
+            match self.repeat_pushed(*pushed, browser).await {
+                Ok(Some(reply)) => return Ok(Accepted::Before(reply)),
+                Ok(None) => resolved = Err(request_object::unknown()),
+                Err(error) => resolved = Err(error),
+            }
+        }
+        let resolved = match resolved {
             Ok(resolved) => resolved,
             // An address that is sent outside and is the client's own is good enough to say that what was inside is not.
             Err(error) => {
@@ -165,7 +190,7 @@ impl Provider {
                     .as_ref()
                     .is_none_or(|pushed| request.versions.agree_on(pushed, &request.versioned())) =>
             {
-                Ok((client, request))
+                Ok(Accepted::New(client, request))
             }
             Ok(_) => Err(Refused::Returned(Box::new(reply_to), request_object::unknown())),
             Err(error) => Err(Refused::Returned(Box::new(reply_to), error)),
@@ -219,7 +244,8 @@ impl Provider {
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
         match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
             Step::Issue(session) => {
-                match self.issue(&client, &request, session, Some(waiting.id)).await.map_err(returned)? {
+                let to = AnswerTo::Waiting(waiting.id);
+                match self.issue(&client, &request, session, to).await.map_err(returned)? {
                     Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
                     // Another tab was quicker: its answer is the app's, this one has none to give.
                     Issued::Ended => Ok(Attempt::Done(Outcome::Over(over(waiting, client)))),

@@ -2,7 +2,8 @@
 //! as if a browser had brought it, and gets an address by which the browser names it.
 //!
 //! The request is used up when the person is done, not when they first come: a page that is loaded again, or a second
-//! tab, goes on working for the minute that the address lives (§2.2, §4).
+//! tab, goes on working for the minute that the address lives (§2.2, §4). After that the browser which got the answer gets
+//! the same one again while it is good ([`super::again`]), and any other one an error.
 
 use super::check;
 use super::request_object::{SINGLE, URN};

@@ -2,29 +2,53 @@
 //!
 //! Next door: [`super::issue`], which ends it with what was asked for.
 
+use super::issue::AnswerTo;
 use super::response::Reply;
-use super::{Outcome, Refused, answered, over};
+use super::{Browser, Outcome, Refused, answered, over};
+use crate::domain::client::Client;
 use crate::domain::interaction::{AuthorizationRequest, Interaction};
 use crate::domain::narrowing::NoLonger;
 use crate::domain::session::Session;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::quotas;
+use crate::store::{StoreError, quotas};
 
 impl Provider {
-    /// Uses a pushed request up with the refusal that answers it; the refusal to tell.
-    pub(super) async fn use_up(&self, request: &AuthorizationRequest, error: OAuthError) -> OAuthError {
+    /// Uses a pushed request up with the refusal that answers it; the refusal to tell. It is kept for the browser of a
+    /// signed-in user alone: strangers make the server store nothing by it.
+    pub(super) async fn use_up(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+        browser: Browser<'_>,
+        error: OAuthError,
+    ) -> OAuthError {
         let Some(pushed) = request.pushed else { return error };
+        let is_kept = match browser.session {
+            Some(_) => self.may_redirect_without_page(client).await.unwrap_or_default(),
+            None => false,
+        };
+        let reply = is_kept.then(|| Reply::error(&self.issuer, &request.reply_to, &error));
         let until = self.pushed_until();
-        let provider = self.clone();
-        let claimed = self
-            .store
-            .write(move |tx| Box::pin(async move { provider.answer_once(tx, None, Some(pushed), until).await }))
-            .await;
-        match claimed {
-            Ok(Some(_)) => error,
-            Ok(None) => answered(),
-            Err(error) => error.into(),
+        let (provider, session) = (self.clone(), browser.session.map(|session| session.id));
+        let to = AnswerTo::New(Box::new(self.begun(request, browser, self.lifetimes.code)));
+        let told = self.store.write(move |tx| {
+            Box::pin(async move {
+                let Some(claimed) = provider.answer_once(tx, &to, Some(pushed), until).await? else {
+                    // A second click at the same moment is decided alike.
+                    return Ok(provider.answer_before(tx, &to, session).await?.is_some());
+                };
+                if let (Some(new), Some(reply)) = (claimed.interaction, reply) {
+                    let answer = provider.sealed_answer(tx, &new.request.client, &reply, None).await?;
+                    provider.keep_answered(tx, &new, None, answer).await?;
+                }
+                Ok(true)
+            })
+        });
+        match told.await {
+            Ok(true) => error,
+            Ok(false) => answered(),
+            Err(failed) => StoreError::into(failed),
         }
     }
 
@@ -42,7 +66,7 @@ impl Provider {
         let brief = self.env.now().plus_seconds(self.lifetimes.code);
         let ended = self.store.write(move |tx| {
             Box::pin(async move {
-                let Some(claimed) = provider.answer_once(tx, Some(id), pushed, until).await? else {
+                let Some(claimed) = provider.answer_once(tx, &AnswerTo::Waiting(id), pushed, until).await? else {
                     return provider.repeated(tx, id, session).await.map(Err);
                 };
                 if let Some(ended) = claimed.interaction {

@@ -30,6 +30,8 @@ pub struct Resolved {
     pub parameters: Parameters,
     /// What is used up with the answer.
     pub pushed: Option<Digest>,
+    /// Whether that has been used up before.
+    pub was_answered: bool,
     /// Of the client and the APIs that a pushed request was accepted for.
     pub versions: Option<Versions>,
 }
@@ -60,7 +62,12 @@ impl Provider {
             let text = "This client must push its requests (RFC 9126).";
             return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
         }
-        Ok(Resolved { parameters: self.opened(outside, client).await?, pushed: None, versions: None })
+        Ok(Resolved {
+            parameters: self.opened(outside, client).await?,
+            pushed: None,
+            was_answered: false,
+            versions: None,
+        })
     }
 
     /// The parameters with those of a request object over them, where there is one.
@@ -88,11 +95,9 @@ impl Provider {
         let version = |row: &PushedRequest| row.versions.get(&Versioned::Client(client.id.clone()));
         let of_client = |row: &PushedRequest| row.client == client.id && version(row) == Some(client.version);
         let row = row.filter(of_client).ok_or_else(unknown)?;
-        if used_once::was_claimed(self.store.read(), &digest).await? {
-            return Err(unknown());
-        }
+        let was_answered = used_once::was_claimed(self.store.read(), &digest).await?;
         let parameters = Parameters::parse(row.parameters.as_bytes())?;
-        Ok(Resolved { parameters, pushed: Some(digest), versions: Some(row.versions) })
+        Ok(Resolved { parameters, pushed: Some(digest), was_answered, versions: Some(row.versions) })
     }
 
     /// RFC 9101 §5.2: by the guarded client, and only from an address that the client has registered, to the letter

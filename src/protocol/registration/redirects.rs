@@ -97,3 +97,35 @@ fn of_implicit(meta: &ClientMetadata, uri: &RedirectUri) -> Option<&'static str>
     (is_web && (uri.kind() != RedirectKind::Https || uri.is_at_loopback()))
         .then_some("must begin with https and not be at localhost, since this is a web client of the implicit grant")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::VouchedRedirects;
+    use crate::config::RegistrationPolicy;
+
+    #[test]
+    fn settings_name_schemes_that_an_app_can_own() {
+        for (text, named) in [
+            ("cursor", true),
+            ("com.example.app", true),
+            ("web+app", true),
+            ("Cursor", false),
+            ("cursor:", false),
+            ("cursor://auth?next=", false),
+            ("cursor*", false),
+            ("", false),
+            ("c", false),
+            ("http", false),
+            ("https", false),
+            ("javascript", false),
+            ("data", false),
+            ("file", false),
+        ] {
+            let settings = RegistrationPolicy { redirect_schemes: vec![text.to_owned()], ..Default::default() };
+            let read = VouchedRedirects::new(&settings);
+            let is_refused = |problem: &String| problem.contains("registration_policy.redirect_schemes");
+            assert_eq!(read.is_ok(), named, "{text}");
+            assert!(read.err().is_none_or(|problem| is_refused(&problem)), "{text}");
+        }
+    }
+}

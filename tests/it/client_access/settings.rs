@@ -7,7 +7,7 @@ use signet::store::people;
 use super::{put_into, signed_in, with_staff};
 use crate::console::{connect, make_admin, stored};
 use crate::support::program::Program;
-use crate::support::{Browser, CALLBACK, PASSWORD, Server};
+use crate::support::{Browser, CALLBACK, PASSWORD, Page, Server};
 
 fn document(client: &Value) -> String {
     let mut row = json!({ "client_id": "web", "client_name": "Web", "redirect_uris": [CALLBACK] });
@@ -170,4 +170,48 @@ async fn save_with_text_in_the_group_search_saves() {
     let carol = [("username", "carol"), ("password", PASSWORD), ("group_q", "team-1")];
     let made = admin.fill(&page, "main form", &carol).await;
     assert!(made.html.contains("can sign in now"), "{}", made.text("main"));
+}
+
+/// The page of a form of an older session has what was searched and ticked: sent again, it searches or saves as before.
+#[tokio::test]
+async fn a_stale_form_keeps_the_group_search() {
+    let (server, admin) = console().await;
+    let names: Vec<String> = (0..20).map(|n| format!("team-{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    put_into(&server, "root", &names).await;
+    let bob = server.person("bob").await.id;
+    let (path, of_bob) =
+        (format!("/admin/people/{bob}"), async || people::groups_of(server.app.store().read(), bob).await.unwrap());
+    let form = format!("form[action='{path}/groups']");
+    let searched = admin.fill(&admin.page(&path).await, &form, &[("group_q", "team-0"), ("find_groups", "true")]).await;
+    let ticked = [("group_q", "team-1"), ("groups", "team-03"), ("new_groups", "night-shift")];
+    let is_kept = |page: &Page, status: u16| {
+        assert_eq!((page.status, page.name().as_str()), (status, "stale-form"), "{}", page.html);
+        for (name, value) in ticked {
+            assert_eq!(page.value(&format!("[name={name}]")), value, "{status}");
+        }
+    };
+    for button in [("find_groups", "true"), ENTER, ("-find_groups", "")] {
+        sign_out(&admin).await;
+        let signed_out = admin.fill(&searched, &form, &[&ticked[..], &[button]].concat()).await;
+        is_kept(&signed_out, 403);
+        admin.sign_in_as("root").await;
+        let again = admin.fill(&signed_out, "main form", &[]).await;
+        is_kept(&again, 409);
+        let done = admin.fill(&again, "main form", &[]).await;
+        if button.0 == "-find_groups" {
+            assert!(done.html.contains("The groups are saved."), "{}", done.html);
+            assert_eq!(of_bob().await, ["night-shift", "team-03"]);
+        } else {
+            assert_eq!((done.status, done.value("[name=group_q]").as_str()), (200, "team-1"), "{button:?}");
+            assert!(done.has("#groups-unsaved") && done.has("[name=groups][value=team-03][checked]"), "{button:?}");
+            assert_eq!((done.value("[name=new_groups]").as_str(), done.count("[name=groups]")), ("night-shift", 11));
+            assert!(of_bob().await.is_empty(), "{button:?}");
+        }
+    }
+}
+
+async fn sign_out(browser: &Browser) {
+    let page = browser.page("/oauth2/logout").await;
+    browser.submit(&page, &[("decision", "allow")]).await.expect("signed out");
 }

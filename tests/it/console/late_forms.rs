@@ -18,6 +18,7 @@ use signet::store::sessions;
 use super::access::{csrf, routes, state, with_bob_and_web};
 use crate::passkey::add;
 use crate::support::authenticator::Authenticator;
+use crate::support::database::Aside;
 use crate::support::wire::Wire;
 use crate::support::{Browser, PASSWORD, Server};
 
@@ -242,4 +243,33 @@ async fn account_forms_are_decided_after_their_body() {
         assert!(page.contains("href=\"/login?next=%2Faccount") && !page.contains(NEW), "{path}: {page}");
     }
     assert_eq!(look().await, before, "nothing was done");
+}
+
+/// That the session cannot be read behind the body says nothing of who is signed in: nothing typed is shown as lost, and
+/// the same form is done later.
+#[tokio::test]
+async fn a_session_unread_behind_the_body_is_503() {
+    let (server, admin) = with_bob_and_web().await;
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(csrf(&admin, "/admin").await);
+    for (name, value) in [("username", "dave"), ("password", NEW), ("current", PASSWORD), ("new_groups", "")] {
+        form.append_pair(name, value);
+    }
+    let body = form.finish();
+    let mut waiting = Vec::new();
+    for path in ["/admin/people/new", "/account/password"] {
+        waiting.push((path, half_sent(&server, &admin, path, body.len()).await));
+    }
+    let aside = Aside::rename(&server, "session").await;
+    for (path, mut wire) in waiting {
+        let reply = wire.raw(body.as_bytes()).await.unwrap();
+        let page = String::from_utf8_lossy(&reply.body);
+        assert_eq!(reply.status, 503, "{path}: {page}");
+        assert!(
+            page.contains("data-error=\"temporarily_unavailable\"") && !page.contains("signed out"),
+            "{path}: {page}"
+        );
+    }
+    aside.back().await;
+    assert_eq!(admin.page("/admin").await.status, 200, "signed in as before");
 }

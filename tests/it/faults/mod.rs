@@ -4,7 +4,7 @@
 //! [`clocks`] that are wrong, [`cut_off`] a node without its database, [`disk`] failing writes, [`few_connections`] a database that gives few,
 //! [`frozen`] a process stopped in a transaction, [`history`] another state of the database under running nodes,
 //! [`long_apply`] commands that are interrupted, [`lost_commit`] a commit that is not answered, [`pooler`] `PgBouncer`, [`replaced`] another file and an older state of the same database, [`schema`] damaged schemas
-//! and missing keys.
+//! and missing keys, [`unread_sessions`] sessions that cannot be read.
 #![expect(clippy::disallowed_methods, reason = "how long something takes is measured")]
 
 mod clocks;
@@ -18,6 +18,7 @@ mod lost_commit;
 mod pooler;
 mod replaced;
 mod schema;
+mod unread_sessions;
 
 use reqwest::Client as Http;
 use serde_json::{Value, json};

@@ -1,9 +1,14 @@
 //! Error pages: each says in its title what happened, and has a button that leads somewhere.
 
+use reqwest::Method;
 use serde_json::json;
+use signet::domain::ids::ClientId;
+use signet::manage::{By, clients};
 
 use super::server;
-use crate::support::{PASSWORD, Page};
+use crate::support::database::Aside;
+use crate::support::receiver::{Answer, Receiver, reachable};
+use crate::support::{CALLBACK, PASSWORD, Page, Server};
 
 fn check(page: &Page, case: &str) {
     assert_eq!(page.name(), "error", "{case}");
@@ -56,8 +61,6 @@ async fn every_error_page_has_a_title_and_a_button() {
 /// An app that was changed or disabled while its user signed in: the page says so and leads back to the app.
 #[tokio::test]
 async fn a_request_of_a_changed_app_says_what_happened() {
-    use signet::domain::ids::ClientId;
-    use signet::manage::{By, clients};
     let server = server().await;
     let (manager, by) = (server.app.manager(), By::command_line());
     for (id, back) in
@@ -65,7 +68,7 @@ async fn a_request_of_a_changed_app_says_what_happened() {
     {
         let meta = match id {
             "home" => json!({ "client_uri": "https://app.example/start" }),
-            "site" => json!({ "redirect_uris": [crate::support::CALLBACK, "https://site.example/cb"] }),
+            "site" => json!({ "redirect_uris": [CALLBACK, "https://site.example/cb"] }),
             _ => json!({}),
         };
         server.client(id, meta).await;
@@ -82,6 +85,89 @@ async fn a_request_of_a_changed_app_says_what_happened() {
     }
 }
 
+/// Anybody could put a link of their own on a page of this server otherwise.
+#[tokio::test]
+async fn error_pages_lead_back_to_verified_apps_alone() {
+    let server = Server::start_with(|config| {
+        config.registration = signet::config::Registration::Open;
+        reachable(config);
+    })
+    .await;
+    server.user("alice").await;
+    let there = Receiver::start().await;
+    let document = there.at("/client.json");
+    let meta = json!({
+        "client_name": "Robot", "redirect_uris": [CALLBACK, "https://site.example/cb"], "client_uri": "https://app.example/",
+        "initiate_login_uri": "https://app.example/start", "token_endpoint_auth_method": "none",
+    });
+    server.client("home", meta.clone()).await;
+    let request = reqwest::Client::new().post(format!("{}/oauth2/register", server.url)).json(&meta);
+    let registered: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    let mut published = meta;
+    published["client_id"] = json!(document);
+    there.answer("/client.json", Answer::json(&published));
+    for (id, is_verified) in
+        [("home", true), (registered["client_id"].as_str().unwrap(), false), (document.as_str(), false)]
+    {
+        let id = ClientId::parse(id).unwrap();
+        let browser = server.browser();
+        browser.sign_in_as("alice").await;
+        let consent = browser.page(&server.authorize(&[("client_id", id.as_str()), ("scope", "openid")])).await;
+        assert_eq!(consent.name(), "consent", "{id}");
+        let bad = [("client_id", id.as_str()), ("redirect_uri", "https://evil.example/cb")];
+        let mut pages = vec![browser.page(&server.authorize(&bad)).await];
+        // Of a document nothing is stored here that could be changed.
+        if id.as_str() != document {
+            let (manager, by) = (server.app.manager(), By::command_line());
+            clients::disable(&manager, &by, &id).await.unwrap();
+            let disabled = browser.page(&consent.path).await;
+            assert!(!disabled.html.contains("app.example"), "{id}: nothing is there while it is disabled");
+            clients::enable(&manager, &by, &id).await.unwrap();
+            pages.push(browser.submit(&consent, &[("decision", "allow")]).await.expect("a page"));
+        }
+        for page in pages {
+            check(&page, id.as_str());
+            assert_eq!(page.has("a#back-to-app"), is_verified, "{id}: {}", page.html);
+            let has_link = page.html.contains("app.example") || page.html.contains("site.example");
+            assert_eq!(has_link, is_verified, "{id}: {}", page.html);
+        }
+    }
+}
+
+/// A fault of the server is no change of the app, and what no error code of OAuth stands for has a title of its own.
+#[tokio::test]
+async fn titles_say_what_happened_and_not_that_the_app_changed() {
+    let server = server().await;
+    let browser = server.browser();
+    browser.sign_in_as("alice").await;
+    let consent = browser.page(&server.authorize(&[])).await;
+    let login = server.browser();
+    let open = login.page(&server.authorize(&[])).await;
+    let resume = consent.path.replace("/consent/", "/oauth2/authorize/");
+    let aside = Aside::rename(&server, "client").await;
+    server.app.store().authority().distrust(&ClientId::parse("web").unwrap());
+    for (who, path) in [(&browser, &consent.path), (&browser, &resume), (&login, &open.path)] {
+        let page = who.page(path).await;
+        assert_eq!((page.status, page.text("h1").as_str()), (503, "Not available right now"), "{path}: {}", page.html);
+    }
+    let sent = browser.submit(&consent, &[("decision", "allow")]).await.expect("a page");
+    assert_eq!((sent.status, sent.text("h1").as_str()), (503, "Not available right now"));
+    aside.back().await;
+    let large = "a".repeat(50 * 1024);
+    for (method, cookie, status, title) in [
+        (Method::DELETE, "", 405, "This page can’t be opened like that"),
+        (Method::GET, large.as_str(), 431, "Your browser sent too much at once"),
+    ] {
+        for path in ["/login", "/account", "/oauth2/authorize", &consent.path] {
+            let request = browser.request(method.clone(), path).header("x-filler", cookie);
+            let page = browser.follow(request.send().await.unwrap()).await.expect("a page");
+            check(&page, path);
+            assert_eq!((page.status, page.text("h1").as_str()), (status, title), "{method} {path}");
+        }
+    }
+    assert!(browser.submit(&consent, &[("decision", "allow")]).await.is_err(), "it went on");
+}
+
 /// The default issuer is localhost: a form that was opened at 127.0.0.1 lacks its cookies, and the page says where to go.
 #[tokio::test]
 async fn a_form_at_another_address_leads_to_the_issuer() {
@@ -89,7 +175,7 @@ async fn a_form_at_another_address_leads_to_the_issuer() {
     let browser = server.browser();
     let page = browser.page("/login").await;
     let (action, form) = page.form(&[("username", "alice"), ("password", PASSWORD)]);
-    let request = browser.request(reqwest::Method::POST, &action).form(&form);
+    let request = browser.request(Method::POST, &action).form(&form);
     let elsewhere = request.header("sec-fetch-site", "same-origin").header("origin", "http://192.168.1.5:8080");
     let refused = browser.follow(elsewhere.send().await.unwrap()).await.ok().unwrap();
     check(&refused, "another address");

@@ -1,12 +1,14 @@
 //! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592):
 //! [`metadata`] what a client says of itself, [`initial_access`] who may register, [`bounds`] how much a stranger gets by it,
-//! [`management`] what a client does with its registration later, [`narrowing`] what is left where not all is offered.
+//! [`management`] what a client does with its registration later, [`narrowing`] what is left where not all is offered,
+//! [`vouched`] redirect URIs that the settings allow.
 
 mod bounds;
 mod initial_access;
 mod management;
 mod metadata;
 mod narrowing;
+mod vouched;
 
 use reqwest::{Method, Response};
 use serde_json::Value;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use signet::config::{Quotas, Registration};
 use signet::server::upkeep::Upkeep;
 
-use super::{NEIGHBOUR, ONE, OTHER, form, is_too_many, post, rows, server, server_with};
+use super::{NEIGHBOUR, ONE, OTHER, form, is_too_many, number, post, rows, server, server_with};
 use crate::support::signer::ClientKey;
 use crate::support::{Browser, CALLBACK, PASSWORD, Server};
 
@@ -191,15 +191,25 @@ async fn time_to_open(server: &Server) -> Duration {
     begun.elapsed() / 50
 }
 
+/// Whatever the values have in them: JSON takes two bytes for a quotation mark and six for a control character.
 #[tokio::test]
 async fn an_open_sign_in_has_at_most_32_kib() {
     let server = server(Quotas::default()).await;
-    // Six bytes each as JSON.
-    let long = "\u{1}".repeat(2_900);
-    let path = server.authorize(&[("client_id", "native"), ("nonce", &long), ("login_hint", &long)]);
-    let refused = server.browser().open(&path).await.err().unwrap();
-    assert_eq!(refused["error"], "invalid_request");
-    assert_eq!(rows(&server, "interaction").await, 0);
+    for (at, state, other) in [(1, "\"", "\u{1}"), (2, "\\", "\""), (3, "\u{e9}", "\u{e9}"), (4, "s", "n")] {
+        let mut form = form(&server, "native");
+        form.retain(|(name, _)| name != "state" && name != "nonce");
+        for (name, character) in [("state", state), ("nonce", other), ("login_hint", other)] {
+            form.push((name.to_owned(), character.repeat(8192 / character.len())));
+        }
+        post(&server, "/oauth2/authorize", "native", ONE, &form).await;
+        assert_eq!(rows(&server, "interaction").await, at, "{state:?} {other:?}");
+    }
+    let longest = match server.app.store().read().get_database_backend() {
+        DbBackend::Postgres => "MAX(OCTET_LENGTH(request))",
+        _ => "MAX(LENGTH(CAST(request AS BLOB)))",
+    };
+    let longest = number(&server, longest, "interaction").await;
+    assert!((24 * 1024..=26 * 1024).contains(&longest), "{longest}");
 }
 
 #[tokio::test]

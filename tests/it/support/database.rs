@@ -7,6 +7,8 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use signet::config::DatabaseUrl;
 use signet::env::Env;
 
+use super::Server;
+
 /// A database that is dropped when this is.
 pub struct Made {
     server: String,
@@ -86,6 +88,27 @@ impl Drop for Made {
                 runtime.block_on(self.ask(statement));
             });
         });
+    }
+}
+
+/// A table that is not there under its name: every statement that needs it fails, on either engine.
+pub struct Aside {
+    db: DatabaseConnection,
+    table: &'static str,
+}
+
+impl Aside {
+    pub async fn rename(server: &Server, table: &'static str) -> Self {
+        let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
+        db.execute_unprepared(&format!("ALTER TABLE {table} RENAME TO {table}_aside")).await.unwrap();
+        Self { db, table }
+    }
+
+    /// Gives the table its name again.
+    pub async fn back(self) {
+        let Self { db, table } = self;
+        db.execute_unprepared(&format!("ALTER TABLE {table}_aside RENAME TO {table}")).await.unwrap();
+        db.close().await.unwrap();
     }
 }
 
