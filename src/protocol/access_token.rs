@@ -23,7 +23,7 @@ use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::keys::{KeyError, seal};
 use crate::store::access_tokens::{self, OpaqueToken};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, authorizations};
 
 /// `aud`: one value is written as a string (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,9 +261,10 @@ impl Provider {
         // As it was issued: an API that has been deleted since would be left out of what is narrowed.
         let Some(verified) = verified.filter(|token| self.is_active(token)) else { return Ok(None) };
         let Some(authorization) = self.allowed_now(&verified.authorization).await? else { return Ok(None) };
-        // Where its client has lost offline access, it has ended with its session.
-        let lost_offline = verified.authorization.is_offline() && !authorization.is_offline();
-        if lost_offline && !self.store.authority().revocations().is_active(&authorization) {
+        // Where its client has lost offline access, it has ended with its session: by the database, as the session may have
+        // ended before the token was issued, and longer ago than a node remembers.
+        let (store, of) = (&self.store, &verified.authorization);
+        if !authorizations::goes_on(store.read(), of, &authorization, store.database_now()).await? {
             return Ok(None);
         }
         let audience = self.audience(&authorization);

@@ -196,6 +196,23 @@ async fn api_that_gains_or_loses_its_scopes_is_asked_about_again() {
     assert_eq!(access(&refresh(&server, &with_scope, &[]).await.1)["aud"], server.url);
 }
 
+/// A node that has not heard of an API's new scope looks it up, and issues no token that is good for nothing.
+#[tokio::test]
+async fn client_gets_a_new_scope_from_a_node_that_lags() {
+    let server = with_apis().await;
+    let other = server.node().await;
+    let own = [("grant_type", "client_credentials"), ("scope", "note")];
+    let (status, refused) = other.token(&own).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("invalid_scope")), "{refused}");
+    put(&server, json!({ "identifier": NOTES, "name": "Notes", "scopes": ["note"] })).await;
+    let store = server.app.store();
+    store.authority().catch_up(store).await.unwrap();
+    server.client("job", json!({ "grant_types": ["client_credentials"], "scope": "note" })).await;
+    let (status, tokens) = other.token_as("job", &own).await;
+    assert_eq!((status, &tokens["scope"]), (200, &json!("note")), "{tokens}");
+    assert_eq!(access(&tokens)["aud"], NOTES);
+}
+
 /// T52: an API without scopes that is made anew is another API.
 #[tokio::test]
 async fn access_does_not_go_to_an_api_made_anew() {

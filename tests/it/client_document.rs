@@ -1,15 +1,14 @@
-//! Clients whose id is the address of their metadata (OAuth Client ID Metadata Document), as MCP clients come.
+//! Clients whose id is the address of their metadata (OAuth Client ID Metadata Document), as MCP clients come. [`away`]:
+//! hosts that do not answer; [`policy`]: what settings and administrators decide; [`redirects`]: redirect URIs.
 
 mod away;
+mod policy;
+mod redirects;
 
 use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::api::Api;
-use signet::domain::ids::ClientId;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, apis, clients};
-use signet::store::consents;
+use signet::manage::{By, apis};
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, Page, Server, VERIFIER};
@@ -325,150 +324,4 @@ async fn a_host_that_is_away_for_a_while_locks_nobody_out() {
     assert_eq!(place.receiver.requests("/client.json").len(), 2);
     place.server.advance(86_400 - 3600);
     assert!(!place.known(&id).await);
-}
-
-/// RFC 8252 §7.3, for documents that seldom say that their apps are native.
-#[tokio::test]
-async fn the_port_of_an_app_on_a_device_varies() {
-    let place = Place::new().await;
-    let mut document = place.document("/client.json");
-    document["redirect_uris"] = json!(["http://127.0.0.1/callback"]);
-    place.receiver.answer("/client.json", Answer::json(&document));
-    let id = place.receiver.at("/client.json");
-    for (uri, name) in [("http://127.0.0.1:33418/callback", "login"), ("http://127.0.0.1:33418/other", "error")] {
-        let asked = [("client_id", id.as_str()), ("scope", "openid"), ("redirect_uri", uri)];
-        assert_eq!(place.server.browser().page(&place.server.authorize(&asked)).await.name(), name, "{uri}");
-    }
-}
-
-/// What the settings leave to strangers holds for documents too, whatever they say of themselves.
-#[tokio::test]
-async fn scopes_are_those_of_the_policy_and_of_apis() {
-    let place = Place::with(|config| config.registration_policy.scope = "openid email".to_owned()).await;
-    let mut document = place.document("/client.json");
-    document["scope"] = json!("openid email groups profile");
-    document["consent"] = json!("trusted");
-    place.receiver.answer("/client.json", Answer::json(&document));
-    let id = place.receiver.at("/client.json");
-    let browser = place.server.browser();
-    browser.sign_in_as("alice").await;
-    let asked = |scope: &str| place.server.authorize(&[("client_id", id.as_str()), ("scope", scope)]);
-    for beyond in ["groups", "profile", "offline_access"] {
-        assert_eq!(browser.page(&asked(beyond)).await.error(), "invalid_scope", "{beyond}");
-        let consent = browser.page(&asked(&format!("openid email {beyond}"))).await;
-        assert!(consent.name() == "consent" && !consent.has(&format!("[data-scope={beyond}]")), "{beyond}");
-    }
-    let consent = browser.page(&asked("openid email")).await;
-    assert!(consent.name() == "consent" && consent.has("[data-scope=email]"), "asked, whatever it says");
-}
-
-/// As at registration: what the client can do without is passed over.
-#[tokio::test]
-async fn a_document_is_narrowed_to_what_is_offered() {
-    let place = Place::new().await;
-    let mut document = place.document("/client.json");
-    document["userinfo_signed_response_alg"] = json!("HS256");
-    place.receiver.answer("/client.json", Answer::json(&document));
-    let id = place.receiver.at("/client.json");
-    let browser = place.server.browser();
-    browser.sign_in_as("alice").await;
-    let asked = [("client_id", id.as_str()), ("scope", "openid")];
-    assert_eq!(browser.page(&place.server.authorize(&asked)).await.name(), "consent");
-}
-
-#[tokio::test]
-async fn settings_vouch_for_a_documents_schemes() {
-    let cursor = "cursor://auth/callback";
-    for vouched in [true, false] {
-        let place = Place::with(|config| {
-            config.registration_policy.redirect_schemes = vouched.then(|| "cursor".to_owned()).into_iter().collect();
-        })
-        .await;
-        let mut document = place.document("/client.json");
-        document["redirect_uris"] = json!([cursor]);
-        place.receiver.answer("/client.json", Answer::json(&document));
-        let id = place.receiver.at("/client.json");
-        let browser = place.server.browser();
-        browser.sign_in_as("alice").await;
-        let asked = [("client_id", id.as_str()), ("redirect_uri", cursor), ("scope", "openid")];
-        let name = if vouched { "consent" } else { "error" };
-        assert_eq!(browser.page(&place.server.authorize(&asked)).await.name(), name);
-    }
-}
-
-/// RFC 9700 §4.11.2: anybody can publish a document, so that errors of one that nobody has used stay on a page of ours.
-#[tokio::test]
-async fn a_client_never_used_gets_no_redirect_without_a_page() {
-    let place = Place::new().await;
-    let mut document = place.document("/client.json");
-    document["post_logout_redirect_uris"] = json!(["https://app.example.com/bye"]);
-    place.receiver.answer("/client.json", Answer::json(&document));
-    let id = place.receiver.at("/client.json");
-    let wrong = [
-        ("prompt", "none"),
-        ("response_type", "token"),
-        ("registration", "{}"),
-        ("code_challenge", ""),
-        ("request", "nonsense"),
-    ];
-    let asked = |name, value| {
-        let mut all = vec![("client_id", id.as_str()), ("scope", "openid")];
-        all.retain(|(known, _)| *known != name);
-        all.push((name, value));
-        place.server.authorize(&all)
-    };
-    for (name, value) in wrong {
-        let response = place.server.browser().raw(&asked(name, value)).await;
-        let location = response.headers().get("location");
-        assert!(response.status() == 400 && location.is_none(), "{name}: {} {location:?}", response.status());
-        assert!(response.text().await.unwrap().contains("data-page=\"error\""), "{name}");
-    }
-    let bye = [("client_id", id.as_str()), ("post_logout_redirect_uri", "https://app.example.com/bye")];
-    let logout = url::form_urlencoded::Serializer::new("/oauth2/logout?".to_owned()).extend_pairs(bye).finish();
-    let logout = logout.replace("?&", "?");
-    let response = place.server.browser().raw(&logout).await;
-    assert_eq!(response.status(), 200, "{logout}");
-    assert!(response.text().await.unwrap().contains("href=\"https://app.example.com/bye\""));
-    // A page was shown, and the user decided.
-    place.code(&id, &[]).await;
-    for (name, value) in wrong {
-        let told = place.server.browser().open(&asked(name, value)).await.err().expect("told the app");
-        assert!(told.contains_key("error"), "{name}");
-    }
-    assert_eq!(place.server.browser().raw(&logout).await.status(), 303);
-}
-
-/// An administrator keeps one out by an app of its id that is turned off.
-#[tokio::test]
-async fn an_administrator_keeps_one_out() {
-    let place = Place::new().await;
-    let id = place.publish("/client.json");
-    let (_, tokens) = place.redeem(&id, &place.code(&id, &[]).await).await;
-    assert_eq!(place.userinfo(&tokens).await, 200);
-    place.server.client(&id, json!({})).await;
-    let client = ClientId::parse(&id).unwrap();
-    clients::disable(&place.server.app.manager(), &By::command_line(), &client).await.unwrap();
-    assert!(!place.known(&id).await);
-    assert_eq!(place.refresh(&id, &tokens).await.0, 401);
-    assert_eq!(place.userinfo(&tokens).await, 401);
-}
-
-/// One that is registered under the document's address is another client from the beginning, disabled or not.
-#[tokio::test]
-async fn a_client_registered_under_its_address_inherits_nothing() {
-    for disabled in [false, true] {
-        let place = Place::new().await;
-        let id = place.publish("/client.json");
-        let (_, tokens) = place.redeem(&id, &place.code(&id, &[]).await).await;
-        assert_eq!(place.userinfo(&tokens).await, 200);
-        let row = json!({ "client_id": id, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
-                          "scope": "openid profile email", "disabled": disabled });
-        let document = Document::parse(&json!({ "clients": [row] }).to_string(), Format::Json).unwrap();
-        apply(&place.server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
-        assert_eq!(place.userinfo(&tokens).await, 401);
-        let alice = place.server.person("alice").await.id;
-        let client = ClientId::parse(&id).unwrap();
-        let given = consents::find(place.server.app.store().read(), alice, &client).await.unwrap();
-        assert!(given.is_none(), "{given:?}");
-    }
 }

@@ -294,12 +294,20 @@ async fn skewed_clocks_of_nodes_change_no_window() {
     }
 }
 
+/// It redirects whoever is not signed in, and refreshes what is older than a second by its own clock.
+const WITHOUT_PAGES: [&str; 4] = [
+    "--skip-provider-button",
+    "--cookie-refresh=1s",
+    "--scope=openid email offline_access",
+    "--code-challenge-method=S256",
+];
+
 /// oauth2-proxy keeps its tokens in a cookie and takes no lock: each of the parallel requests of a page refreshes by
 /// itself with the same refresh token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_requests_through_oauth2_proxy_keep_the_session() {
     let server = Server::with_alice().await;
-    let proxy = OAuth2Proxy::start(&server).await;
+    let proxy = OAuth2Proxy::start(&server, &WITHOUT_PAGES).await;
     let mut cookies = proxy.sign_in(&server).await;
     for _ in 0..12 {
         // It refreshes what is older than a second by its own clock.

@@ -23,20 +23,24 @@ impl Provider {
 
     /// What a client gets for itself, by the APIs that there are now.
     pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
-        let (authorization, plan) = self.for_itself_as_known(asking).await?;
         let conn = self.store.read();
-        if authorization.permissions.apis.is_empty()
-            || authorizations::is_current(conn, &authorization, self.store.database_now(), Lock::None).await?
-                && is_allowed_by_apis(conn, asking.client, &authorization.permissions).await?
+        if let Some((authorization, plan)) = self.for_itself_as_known(asking).await?
+            && (authorization.permissions.apis.is_empty()
+                || authorizations::is_current(conn, &authorization, self.store.database_now(), Lock::None).await?
+                    && is_allowed_by_apis(conn, asking.client, &authorization.permissions).await?)
         {
             return Ok((authorization, plan));
         }
         // Another node has changed the APIs a moment ago. What is issued by older ones is good nowhere.
         self.store.authority().distrust(&asking.client.id);
-        self.for_itself_as_known(asking).await
+        let known = self.for_itself_as_known(asking).await?;
+        known.ok_or_else(|| {
+            OAuthError::new(ErrorCode::InvalidScope, "None of the scopes asked for means anything here.")
+        })
     }
 
-    async fn for_itself_as_known(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
+    /// The same by the APIs in memory; nothing where none of the scopes asked for is of one of them.
+    async fn for_itself_as_known(&self, asking: &Asking<'_>) -> Result<Option<(Authorization, Plan)>> {
         let Asking { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2: what says something about a user is not the client's own.
@@ -58,12 +62,15 @@ impl Provider {
             }
         };
         let permissions = judging.asked(&asked, &resources)?;
+        if permissions.is_empty() && !asked.is_empty() {
+            return Ok(None);
+        }
         one_meaning(&permissions, &apis)?;
         let permissions = permissions.in_access_token();
         let bound_to = asking.bound_to()?;
         let authorization = Authorization { bound_to, ..Authorization::of_client(client.id.clone(), permissions) };
         let authorization = authorization.with_versions(|of| known_version(of, client, &apis));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
-        Ok((authorization, plan))
+        Ok(Some((authorization, plan)))
     }
 }

@@ -47,7 +47,11 @@ impl Provider {
             return Ok(Ok(None));
         }
         let apis = &*present_apis(tx.conn(), client, &authorization.permissions, apis).await?;
-        let Some(authorization) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
+        let Some(left) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
+        if !authorizations::goes_on(tx.conn(), &authorization, &left, tx.database_now()).await? {
+            return Ok(Ok(None));
+        }
+        let authorization = left;
         let passkey = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.passkey);
         if let Some(passkey) = passkey
             && !passkeys::exists(tx.conn(), passkey).await?

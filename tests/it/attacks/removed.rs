@@ -237,6 +237,46 @@ async fn grant_without_anything_left_is_refused() {
     assert_eq!(refused["error"], "invalid_scope");
 }
 
+/// Ends alice's sessions.
+async fn end_sessions(server: &Server) {
+    let user = server.person("alice").await.id;
+    let sessions = store::sessions::of_user(server.app.store().read(), user, server.app.env().now()).await.unwrap();
+    for session in sessions {
+        let id = session.id;
+        let ended = server.app.store().write(move |tx| Box::pin(async move { store::session_end::one(tx, id).await }));
+        ended.await.unwrap();
+    }
+}
+
+/// A node that starts more than a day after the session's end does not remember it.
+#[tokio::test]
+async fn access_token_without_offline_access_left_ends_with_the_session() {
+    let server = with_everything().await;
+    let callback = server.browser().sign_in(&asked(&server)).await;
+    let (_, tokens) = redeem(&server, &callback).await;
+    end_sessions(&server).await;
+    server.advance(25 * 3_600);
+    let (_, tokens) = refresh(&server, &tokens).await;
+    let (other, token) = (server.node().await, tokens["access_token"].as_str().unwrap());
+    assert_eq!(userinfo(&other, token).await.0, 200, "offline access goes on");
+    remove(&server, "offline access").await;
+    for node in [&server, &other] {
+        node.app.store().authority().catch_up(node.app.store()).await.unwrap();
+        assert_eq!(userinfo(node, token).await.0, 401);
+        assert_eq!(introspect(node, token).await["active"], false);
+    }
+}
+
+#[tokio::test]
+async fn code_without_offline_access_left_ends_with_the_session() {
+    let server = with_everything().await;
+    let codes = [server.browser().sign_in(&asked(&server)).await, server.browser().sign_in(&asked(&server)).await];
+    end_sessions(&server).await;
+    assert_eq!(redeem(&server, &codes[0]).await.0, 200, "offline access goes on");
+    remove(&server, "offline access").await;
+    assert_eq!(redeem(&server, &codes[1]).await.1["error"], "invalid_grant");
+}
+
 /// Offline access that was taken away ends with the session, as if it had never been there.
 #[tokio::test]
 async fn refresh_without_offline_access_left_ends_with_the_session() {
@@ -245,13 +285,7 @@ async fn refresh_without_offline_access_left_ends_with_the_session() {
     let callback = browser.sign_in(&asked(&server)).await;
     let (_, tokens) = redeem(&server, &callback).await;
     let (_, tokens) = refresh(&server, &tokens).await;
-    let user = server.person("alice").await.id;
-    let sessions = store::sessions::of_user(server.app.store().read(), user, server.app.env().now()).await.unwrap();
-    for session in sessions {
-        let id = session.id;
-        let ended = server.app.store().write(move |tx| Box::pin(async move { store::session_end::one(tx, id).await }));
-        ended.await.unwrap();
-    }
+    end_sessions(&server).await;
     let (status, tokens) = refresh(&server, &tokens).await;
     assert_eq!(status, 200, "offline access goes on: {tokens}");
     remove(&server, "offline access").await;

@@ -1,7 +1,9 @@
 //! Client libraries as people set them up, in the programs of `tests/clients`: sign-in, refreshes in parallel and logout.
-//! [`web_apps`]: apps with a server, gone through as a browser without JavaScript does; [`browser`]: an app in the browser.
+//! [`web_apps`]: apps with a server, gone through as a browser without JavaScript does; [`browser`]: an app in the browser;
+//! [`oauth2_proxy`]: a proxy that signs users in for an app.
 
 mod browser;
+mod oauth2_proxy;
 mod web_apps;
 
 use futures::future::join_all;

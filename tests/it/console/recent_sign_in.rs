@@ -3,6 +3,7 @@
 
 use super::access::{csrf, routes, state, with_bob_and_web};
 use super::with_admin;
+use crate::logout::sign_out;
 use crate::passkey::{add, signed};
 use crate::support::authenticator::Authenticator;
 use crate::support::{Browser, PASSWORD, Page, Server};
@@ -49,15 +50,29 @@ async fn pages_are_shown_without_a_recent_sign_in() {
     }
 }
 
+/// The question that an administrator is asked who sends the form of bob with `typed`, too late.
+struct Interrupted {
+    server: Server,
+    admin: Browser,
+    here: String,
+    question: Page,
+}
+
+impl Interrupted {
+    async fn with(typed: &[(&str, &str)]) -> Self {
+        let (server, admin) = with_admin().await;
+        let here = format!("/admin/people/{}", server.user("bob").await);
+        let page = admin.page(&here).await;
+        server.advance(LATE);
+        let question = admin.fill(&page, &format!("form[action='{here}']"), typed).await;
+        Self { server, admin, here, question }
+    }
+}
+
 #[tokio::test]
 async fn the_interrupted_form_is_sent_after_the_sign_in() {
-    let (server, admin) = with_admin().await;
-    let bob = server.user("bob").await;
-    let here = format!("/admin/people/{bob}");
-    let page = admin.page(&here).await;
-    server.advance(LATE);
-    let form = format!("form[action='{here}']");
-    let question = admin.fill(&page, &form, &[("name", "Bob & <b>\u{e9}"), ("admin", "true")]).await;
+    let typed = [("name", "Bob & <b>\u{e9}"), ("admin", "true")];
+    let Interrupted { server, admin, here, question } = Interrupted::with(&typed).await;
     assert_eq!((question.status, question.path.as_str()), (403, here.as_str()));
     assert!(!server.person("bob").await.admin);
     // A wrong password asks again and loses nothing.
@@ -210,19 +225,12 @@ async fn how_recent_is_a_setting() {
 #[tokio::test]
 async fn a_late_confirmation_keeps_what_was_typed() {
     for what in ["too long", "signed in elsewhere"] {
-        let (server, admin) = with_admin().await;
-        let bob = server.user("bob").await;
-        let here = format!("/admin/people/{bob}");
-        let page = admin.page(&here).await;
-        server.advance(LATE);
-        let form = format!("form[action='{here}']");
-        let question = admin.fill(&page, &form, &[("name", "Bobby")]).await;
+        let Interrupted { server, admin, question, .. } = Interrupted::with(&[("name", "Bobby")]).await;
         assert!(question.has("input[type=hidden][name=continue]"));
         if what == "too long" {
             server.advance(LATE);
         } else {
-            let logout = admin.page("/oauth2/logout").await;
-            admin.submit(&logout, &[("decision", "allow")]).await.expect("signed out");
+            sign_out(&admin).await;
             admin.sign_in_as("alice").await;
         }
         let kept = confirm(&admin, &question, PASSWORD).await;

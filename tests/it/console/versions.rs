@@ -1,21 +1,22 @@
 //! Two administrators who edit one thing: nobody's change is lost. A save on an older version shows both values of what both
 //! have changed, and asks; what only one of them has changed is merged.
+//!
+//! [`at_once`]: saves at the same time; [`interrupted`]: forms that wait; [`templates`]: no form is left out.
 
-use std::path::{Path, PathBuf};
+mod at_once;
+mod interrupted;
+mod templates;
 
-use futures::future::join;
 use serde_json::{Value, json};
-use signet::domain::ids::ClientId;
 use signet::manage::apply::{self, Options};
 use signet::manage::people::PersonEdit;
-use signet::manage::{By, ManageError, Revision, apis, clients, people};
-use signet::store::people as rows;
+use signet::manage::{By, apis, people};
 
 use super::access::state;
 use super::make_admin;
 use crate::passkey::add;
 use crate::support::authenticator::Authenticator;
-use crate::support::{Browser, PASSWORD, Page, Server};
+use crate::support::{Browser, Page, Server};
 
 const ROUNDS: usize = 3;
 const API: &str = "/admin/apis/https%3A%2F%2Forders.example.com";
@@ -297,249 +298,4 @@ async fn a_form_without_a_good_version_is_refused_and_says_what_to_do() {
         }
     }
     assert_eq!(state(&server).await, before);
-}
-
-/// Of two saves on one version at the same time one is let through; the other one is asked.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_saves_at_once_one_is_asked() {
-    let (server, alice, bob) = server().await;
-    add(&alice, &mut Authenticator::new(&server.url)).await;
-    for case in editing(&server).await {
-        let theirs = if case.page.starts_with("/account") { &alice } else { &bob };
-        for round in 0..ROUNDS {
-            let what = format!("{} {} {round}", case.page, case.control);
-            let (tab, other_tab) = (case.open(theirs).await, case.open(&alice).await);
-            let values: Vec<String> = (0..2)
-                .map(|who| match case.control {
-                    "default_max_age" | "burst" => format!("{}", 1000 + 2 * round + who),
-                    "scope" => format!("openid r{round}w{who}"),
-                    "redirect_uris" => format!("https://r{round}w{who}.example/cb"),
-                    "email" | "contacts" => format!("r{round}w{who}@example.com"),
-                    "rule_0_path" => format!("/r{round}w{who}"),
-                    _ => format!("r{round}w{who}"),
-                })
-                .collect();
-            let (first, second) = join(
-                case.send(theirs, &tab, &[(case.control, values[0].as_str())]),
-                case.send(&alice, &other_tab, &[(case.control, values[1].as_str())]),
-            )
-            .await;
-            let mut statuses = [first.status, second.status];
-            statuses.sort_unstable();
-            assert_eq!(statuses, [200, 409], "{what}: {} {}", first.html, second.html);
-            let (winner, asked) = if first.status == 200 { (&values[0], second) } else { (&values[1], first) };
-            let question = asked.text(&case.question());
-            assert!(values.iter().all(|value| question.contains(value)), "{what}: {question}");
-            assert!(case.stored(&alice, case.control).await.contains(winner), "{what}");
-        }
-    }
-}
-
-/// Saves of different fields at the same time: both are there afterwards.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn saves_of_different_fields_at_once_both_hold() {
-    let (server, alice, bob) = server().await;
-    let carol = format!("/admin/people/{}", server.person("carol").await.id);
-    for round in 0..ROUNDS {
-        for (page, selector, one, two) in [
-            (WEB, "#settings".to_owned(), "client_name", "software_version"),
-            (API, "#settings".to_owned(), "name", "scopes"),
-            (carol.as_str(), format!("form[action='{carol}']"), "name", "email"),
-        ] {
-            let (tab, other_tab) = (bob.page(page).await, alice.page(page).await);
-            let (name, other) = (format!("name{round}"), format!("r{round}@example.com"));
-            let (first, second) = join(
-                bob.fill(&tab, &selector, &[(one, name.as_str())]),
-                alice.fill(&other_tab, &selector, &[(two, other.as_str())]),
-            )
-            .await;
-            assert_eq!((first.status, second.status), (200, 200), "{page}: {} {}", first.html, second.html);
-            let now = alice.page(page).await;
-            let value = |control: &str| now.value(&format!("{selector} [name={control}]"));
-            assert_eq!((value(one), value(two)), (name, other), "{page} {round}");
-        }
-    }
-}
-
-/// The row is compared in the transaction that writes, whoever asks.
-#[tokio::test]
-async fn a_revision_of_another_state_is_refused() {
-    let (server, ..) = server().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
-    let is_changed = |error: ManageError| matches!(error, ManageError::Changed);
-    let carol = server.person("carol").await;
-    let present = PersonEdit::present(&carol);
-    let seen = PersonEdit { admin: true, ..present.clone() };
-    let done = people::update(&manager, &by, carol.id, Revision::of(seen, present.clone())).await;
-    assert!(is_changed(done.unwrap_err()));
-    let groups = Revision::of(vec!["gone".to_owned()], vec!["new".to_owned()]);
-    assert!(is_changed(people::set_groups(&manager, &by, carol.id, groups).await.unwrap_err()));
-    let id = ClientId::parse("web").unwrap();
-    let meta = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
-    let mut seen = meta.clone();
-    seen.client_name = "Another".to_owned();
-    let done = clients::revise(&manager, &by, &id, Revision::of(seen, meta)).await;
-    assert!(is_changed(done.unwrap_err()));
-    let api = apis::all(&manager).await.unwrap().remove(0);
-    let mut seen = api.clone();
-    seen.name = "Another".to_owned();
-    assert!(is_changed(apis::replace(&manager, &by, Revision::of(seen, api)).await.unwrap_err()));
-}
-
-/// The version travels with a form that waits for a sign-in, and is compared when it goes on.
-#[tokio::test]
-async fn a_form_that_waited_for_a_sign_in_is_still_compared() {
-    let (server, alice, bob) = server().await;
-    for answer in ["stored", "typed"] {
-        alice.sign_in_as("alice").await;
-        let page = alice.page(WEB).await;
-        server.advance(15 * 60 + 1);
-        let question = alice.fill(&page, "#settings", &[("client_name", "Mine")]).await;
-        assert_eq!((question.status, question.name().as_str()), (403, "login"));
-        bob.sign_in_as("bob").await;
-        let theirs = format!("Theirs {answer}");
-        assert_eq!(bob.fill(&bob.page(WEB).await, "#settings", &[("client_name", theirs.as_str())]).await.status, 200);
-        let asked = alice.submit(&question, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
-        assert_eq!(asked.status, 409, "{}", asked.html);
-        assert!(asked.text("[data-conflict=version_client_name]").contains(&theirs));
-        // The answer may wait, too.
-        server.advance(15 * 60 + 1);
-        let question = alice.fill(&asked, "#settings", &[("version_client_name", answer)]).await;
-        let done = alice.submit(&question, &[("username", "alice"), ("password", PASSWORD)]).await.ok().unwrap();
-        assert_eq!((done.status, done.path.as_str()), (200, WEB), "{}", done.html);
-        let expected = if answer == "stored" { theirs.as_str() } else { "Mine" };
-        assert_eq!(alice.page(WEB).await.value("[name=client_name]"), expected);
-    }
-}
-
-/// A form of another session is shown again with its version, which nobody has to read.
-#[tokio::test]
-async fn a_stale_form_keeps_its_version() {
-    let (_server, alice, bob) = server().await;
-    let page = alice.page(WEB).await;
-    let logout = alice.page("/oauth2/logout").await;
-    alice.submit(&logout, &[("decision", "allow")]).await.ok().unwrap();
-    alice.sign_in_as("alice").await;
-    let again = alice.fill(&page, "#settings", &[("client_name", "Mine")]).await;
-    assert_eq!((again.status, again.name().as_str()), (409, "stale-form"));
-    assert!(again.has("input[type=hidden][name=version]") && !again.text("main").contains("Version "));
-    bob.fill(&bob.page(WEB).await, "#settings", &[("client_name", "Theirs")]).await;
-    let asked = alice.fill(&again, "main form", &[]).await;
-    assert!(asked.status == 409 && asked.has("[data-conflict=version_client_name]"), "{}", asked.html);
-    let done = alice.fill(&asked, "#settings", &[("version_client_name", "typed")]).await;
-    assert_eq!((done.status, alice.page(WEB).await.value("[name=client_name]").as_str()), (200, "Mine"));
-}
-
-/// The question before an adoption carries the version, too.
-#[tokio::test]
-async fn an_answer_to_the_question_of_an_adoption_is_compared() {
-    let (server, alice, bob) = server().await;
-    let mut carol = server.person("carol").await;
-    carol.self_registered = true;
-    let id = carol.id;
-    let write = server.app.store().write(move |tx| Box::pin(async move { rows::update(tx, &carol).await }));
-    write.await.unwrap();
-    let here = format!("/admin/people/{id}");
-    let form = format!("form[action='{here}']");
-    let rename = async |name: &str| {
-        let page = bob.page(&here).await;
-        assert_eq!(bob.fill(&page, &form, &[("name", name)]).await.status, 200);
-    };
-    let page = alice.page(&here).await;
-    let question = alice.fill(&page, &form, &[("name", "Mine"), ("admin", "true")]).await;
-    assert!(question.has("#adopt"), "{}", question.html);
-    rename("Theirs").await;
-    let asked = alice.fill(&question, &form, &[("adopt", "true")]).await;
-    assert!(asked.status == 409 && asked.has("[data-conflict=version_name]"), "{}", asked.html);
-    let carol = server.person("carol").await;
-    assert!(carol.self_registered && !carol.admin, "nothing was done");
-    // The answer about the name leads to the question again; what is changed beside it holds.
-    let question = alice.fill(&asked, &form, &[("version_name", "stored")]).await;
-    assert!(question.has("#adopt"), "{}", question.html);
-    rename("Another").await;
-    assert_eq!(alice.fill(&question, &form, &[("adopt", "true")]).await.status, 200);
-    let carol = server.person("carol").await;
-    assert!(!carol.self_registered && carol.admin);
-    assert_eq!(carol.profile.name.as_deref(), Some("Another"));
-}
-
-/// What is gone is said to be gone; a form that is refused for something else goes on from what is there by then.
-#[tokio::test]
-async fn a_refused_form_goes_on_from_what_is_there() {
-    let (server, alice, bob) = server().await;
-    let id = ClientId::parse("web").unwrap();
-    let page = alice.page(WEB).await;
-    bob.fill(&bob.page(WEB).await, "#settings", &[("policy_uri", "https://theirs.example/")]).await;
-    let refused = alice.fill(&page, "#settings", &[("redirect_uris", "nonsense")]).await;
-    assert!(refused.status == 422 && refused.has("#redirect_uris-error"), "{}", refused.html);
-    assert_eq!(refused.value("[name=policy_uri]"), "https://theirs.example/");
-    assert_eq!(alice.fill(&refused, "#settings", &[("redirect_uris", "https://mine.example/cb")]).await.status, 200);
-    let now = alice.page(WEB).await;
-    assert_eq!(now.value("[name=policy_uri]"), "https://theirs.example/");
-    assert_eq!(now.value("[name=redirect_uris]"), "https://mine.example/cb");
-    clients::delete(&server.app.manager(), &By::command_line(), &id).await.unwrap();
-    assert_eq!(alice.fill(&now, "#settings", &[("client_name", "Mine")]).await.status, 404);
-}
-
-fn templates(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { templates(&path, found) } else { found.push(path) }
-    }
-}
-
-/// Forms of the account and the console that edit nothing: they make something new, or do at once what their button says,
-/// whatever was changed since.
-const EDIT_NOTHING: [&str; 25] = [
-    "/oauth2/logout",
-    "{{ action }}",
-    "{{ below }}/{{ key.id }}/revoke",
-    "{{ href }}/{% if on %}disable{% else %}enable{% endif %}",
-    "{{ href }}/rotate-secret",
-    "{{ href }}/signature-keys",
-    "{{ href }}/signature-keys/remove",
-    "/admin/apis/new",
-    "/admin/clients/new/{{ kind.as_str() }}",
-    "/admin/keys/{{ algorithm.alg|urlencode_strict }}/rotate",
-    "/admin/people/new",
-    "/admin/people/{{ path }}/api-keys/revoke",
-    "/admin/people/{{ path }}/{% if person.disabled %}enable{% else %}disable{% endif %}",
-    "/admin/people/{{ path }}/passkeys/remove",
-    "/admin/people/{{ path }}/password",
-    "/admin/people/{{ path }}/sessions/end",
-    "/admin/people/{{ path }}/sessions/end-all",
-    "/admin/registration",
-    "/admin/registration/tokens/{{ row.id }}/revoke",
-    "/account/apps/{{ line.client_path }}/revoke",
-    "/account/passkeys/finish",
-    "/account/passkeys/{{ passkey.id }}/delete",
-    "/account/password",
-    "/account/sessions/end-others",
-    "/account/sessions/{{ session.id }}/end",
-];
-
-/// Whoever adds a form either gives it a version or says above that it edits nothing.
-#[test]
-fn every_form_that_edits_has_a_version() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
-    let mut files = vec![root.join("app.html"), root.join("api_key.html")];
-    templates(&root.join("console"), &mut files);
-    templates(&root.join("account"), &mut files);
-    let (mut versioned, mut unknown) = (0, Vec::new());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        for form in text.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap()) {
-            let Some((_, action)) = form.split_once("action=\"") else { continue };
-            let action = action.split('"').next().unwrap();
-            if form.contains("method=\"get\"") || EDIT_NOTHING.contains(&action) {
-                assert!(!form.contains("edit::state("), "{action} has a version");
-            } else if form.contains("edit::state(") {
-                versioned += 1;
-            } else {
-                unknown.push(format!("{}: {action}", file.display()));
-            }
-        }
-    }
-    assert!(unknown.is_empty(), "these forms have no version: {unknown:#?}");
-    assert_eq!(versioned, 5, "client, API, details, groups, passkey");
 }

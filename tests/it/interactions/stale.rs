@@ -2,7 +2,8 @@
 
 use super::{ALICE, server};
 use crate::device;
-use crate::support::{Browser, PASSWORD, Server};
+use crate::logout::sign_out;
+use crate::support::{Browser, PASSWORD, Page, Server};
 
 /// alice's page is open; then bob signs in in another tab.
 async fn bob_takes_over(server: &Server, browser: &Browser) {
@@ -58,28 +59,37 @@ async fn a_device_question_of_somebody_else_is_shown_again() {
     assert_eq!(device::refused(&server, &waiting).await, "authorization_pending");
 }
 
-/// A form of the account or the console keeps what was typed, but no password; it is sent when its user sends it again.
-#[tokio::test]
-async fn a_form_keeps_what_was_typed_but_no_password() {
+/// alice administers, and has opened the form for a new user; then she has signed out.
+async fn with_an_open_form() -> (Server, Browser, Page) {
     let server = server().await;
     crate::console::make_admin(&server, "alice").await;
     let browser = server.browser();
     browser.sign_in_as("alice").await;
     let page = browser.page("/admin/people/new").await;
-    let (action, _) = page.form(&[]);
-    // Signed out and in again: another session.
-    let logout = browser.page("/oauth2/logout").await;
-    browser.submit(&logout, &[("decision", "allow")]).await.expect("signed out");
+    sign_out(&browser).await;
+    (server, browser, page)
+}
+
+/// Sends the form of `page`, though no session of it is there.
+async fn send(browser: &Browser, page: &Page, typed: &[(&str, &str)]) -> Page {
+    browser.fill(page, &format!("form[action='{}']", page.form(&[]).0), typed).await
+}
+
+/// A form of the account or the console keeps what was typed, but no password; it is sent when its user sends it again.
+#[tokio::test]
+async fn a_form_keeps_what_was_typed_but_no_password() {
+    let (server, browser, page) = with_an_open_form().await;
+    // Another session.
     browser.sign_in_as("alice").await;
     let typed = [("username", "carol"), ("name", "Carol <b>"), ("email", "carol@example.com"), ("password", PASSWORD)];
-    let again = browser.fill(&page, &format!("form[action='{action}']"), &typed).await;
+    let again = send(&browser, &page, &typed).await;
     assert_eq!((again.status, again.name().as_str()), (409, "stale-form"));
     assert!(!again.html.contains(PASSWORD) && !again.html.contains("Carol <b>"));
     for (name, value) in &typed[..3] {
         let kept = again.attribute(&format!("[name={name}]"), "value");
         assert_eq!(kept.as_deref(), Some(*value), "{name}");
     }
-    assert_eq!(again.form(&[]).0, action);
+    assert_eq!(again.form(&[]).0, page.form(&[]).0);
     let name = signet::domain::user::Username::parse("carol").unwrap();
     let found = async || signet::store::people::by_username(server.app.store().read(), &name).await.unwrap();
     assert!(found().await.is_none(), "nothing was done");
@@ -94,16 +104,9 @@ async fn a_form_keeps_what_was_typed_but_no_password() {
 /// The session has ended and nobody is signed in: the page shows what was typed and says to sign in in another tab.
 #[tokio::test]
 async fn a_form_sent_after_signing_out_keeps_what_was_typed() {
-    let server = server().await;
-    crate::console::make_admin(&server, "alice").await;
-    let browser = server.browser();
-    browser.sign_in_as("alice").await;
-    let page = browser.page("/admin/people/new").await;
-    let (action, _) = page.form(&[]);
-    let logout = browser.page("/oauth2/logout").await;
-    browser.submit(&logout, &[("decision", "allow")]).await.expect("signed out");
+    let (server, browser, page) = with_an_open_form().await;
     let typed = [("username", "carol"), ("name", "Carol"), ("email", ""), ("password", PASSWORD)];
-    let kept = browser.fill(&page, &format!("form[action='{action}']"), &typed).await;
+    let kept = send(&browser, &page, &typed).await;
     assert_eq!((kept.status, kept.name().as_str()), (403, "stale-form"));
     assert!(!kept.html.contains(PASSWORD));
     assert_eq!(kept.attribute("[name=username]", "value").as_deref(), Some("carol"));
@@ -118,8 +121,7 @@ async fn a_form_sent_after_signing_out_keeps_what_was_typed() {
     browser.fill(&again, "main form", &[("password", PASSWORD)]).await;
     assert_eq!(server.person("carol").await.profile.name.as_deref(), Some("Carol"));
     // A form in which nothing was typed, and one of no page of this browser, lead to the sign-in page as before.
-    let logout = browser.page("/oauth2/logout").await;
-    browser.submit(&logout, &[("decision", "allow")]).await.expect("signed out");
+    sign_out(&browser).await;
     let (action, form) = page.form(&typed);
     let empty: Vec<_> = form.iter().filter(|(name, _)| name == "csrf").cloned().collect();
     assert_eq!(browser.raw_post(&action, &empty).await.headers()["location"], "/login?next=%2Fadmin");

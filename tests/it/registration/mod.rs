@@ -1,19 +1,23 @@
 //! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592):
 //! [`metadata`] what a client says of itself, [`initial_access`] who may register, [`bounds`] how much a stranger gets by it,
 //! [`management`] what a client does with its registration later, [`narrowing`] what is left where not all is offered,
-//! [`vouched`] redirect URIs that the settings allow.
+//! [`redirect_uris`] and [`apis`] which of either such a client may have, [`vouched`] redirect URIs that the settings allow.
 
+mod apis;
 mod bounds;
 mod initial_access;
 mod management;
 mod metadata;
 mod narrowing;
+mod redirect_uris;
 mod vouched;
 
 use reqwest::{Method, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use signet::config::Registration;
 use signet::domain::secret::Secret;
+use signet::manage::apply::{Options, apply};
+use signet::manage::document::{Document, Format};
 use signet::manage::{By, registration};
 
 use crate::support::Server;
@@ -56,4 +60,11 @@ fn managed(answer: &Value) -> (String, &str) {
     let id = answer["client_id"].as_str().unwrap();
     assert!(answer["registration_client_uri"].as_str().unwrap().ends_with(&format!("/oauth2/register/{id}")));
     (format!("/{id}"), answer["registration_access_token"].as_str().unwrap())
+}
+
+/// Registers a client by a document, as an administrator.
+async fn apply_client(server: &Server, row: Value) -> Result<(), String> {
+    let document = Document::parse(&json!({ "clients": [row] }).to_string(), Format::Json)?;
+    let done = apply(&server.app.manager(), &By::command_line(), document, Options::default()).await;
+    done.map(drop).map_err(|error| error.to_string())
 }

@@ -1,24 +1,20 @@
 //! The real oauth2-proxy, as a process of the test's own: `TEST_OAUTH2_PROXY` says where it is; a missing one fails the
 //! test. It is in front of nothing: whoever is signed in gets 200.
 
-use std::fs::File;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::{Client as Http, Response, redirect};
 use serde_json::json;
-use tokio::net::TcpStream;
 
 use super::chromium::tool;
+use super::languages::{Served, bare};
 use super::program::free_address;
 use super::{SECRET, Server};
 
 pub struct OAuth2Proxy {
-    address: SocketAddr,
-    process: Child,
-    folder: tempfile::TempDir,
+    pub app: Served,
 }
 
 /// What it said to one request.
@@ -29,50 +25,32 @@ pub struct Answer {
 }
 
 impl OAuth2Proxy {
-    /// One that signs users in at `server`, where it becomes the client `proxy`.
-    pub async fn start(server: &Server) -> Self {
+    /// One as it is set up for any OpenID provider, with `options` beside; it becomes the client `proxy` of `server`.
+    pub async fn start(server: &Server, options: &[&str]) -> Self {
         let address = free_address();
-        let redirect = format!("http://{address}/oauth2/callback");
-        server
-            .client(
-                "proxy",
-                json!({ "redirect_uris": [redirect], "consent": "trusted", "post_logout_redirect_uris": [] }),
-            )
-            .await;
-        let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let program = tool("TEST_OAUTH2_PROXY", "oauth2-proxy");
-        let process = Command::new(&program)
+        let origin = format!("http://{address}");
+        let redirect = format!("{origin}/oauth2/callback");
+        let client = json!({ "redirect_uris": [redirect], "post_logout_redirect_uris": [format!("{origin}/")] });
+        server.client("proxy", client).await;
+        let mut command = bare(Command::new(tool("TEST_OAUTH2_PROXY", "oauth2-proxy")));
+        command
             .args(["--provider=oidc", "--client-id=proxy", "--email-domain=*", "--upstream=static://200"])
-            .args(["--cookie-secure=false", "--skip-provider-button", "--cookie-refresh=1s"])
-            .args(["--scope=openid email offline_access", "--code-challenge-method=S256"])
-            .args(["--cookie-secret=0123456789abcdef0123456789abcdef", &format!("--client-secret={SECRET}")])
+            .args(["--cookie-secure=false", "--cookie-secret=0123456789abcdef0123456789abcdef"])
+            .arg(format!("--client-secret={SECRET}"))
             .arg(format!("--oidc-issuer-url={}", server.url))
             .arg(format!("--redirect-url={redirect}"))
             .arg(format!("--http-address={address}"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-        let mut proxy = Self { address, process, folder };
-        for _ in 0..1000 {
-            assert!(proxy.process.try_wait().unwrap().is_none(), "{}", proxy.log());
-            if TcpStream::connect(address).await.is_ok() {
-                return proxy;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("oauth2-proxy does not listen: {}", proxy.log());
+            .args(options);
+        Self { app: Served::start(command, address, tempfile::tempdir().unwrap()).await }
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.app.log()
     }
 
     async fn get(&self, path: &str, cookies: &str) -> Response {
         let http = Http::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-        let request = http.get(format!("http://{}{path}", self.address)).header("cookie", cookies);
+        let request = http.get(format!("{}{path}", self.app.url)).header("cookie", cookies);
         request.send().await.unwrap()
     }
 
@@ -93,13 +71,6 @@ impl OAuth2Proxy {
         tokio::time::sleep(Duration::from_millis(2100)).await;
         let all = join_all((0..count).map(|_| self.get("/", cookies_then))).await;
         all.iter().map(|one| Answer { status: one.status().as_u16(), cookies: cookies(one) }).collect()
-    }
-}
-
-impl Drop for OAuth2Proxy {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
