@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::{answer, basic};
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
 
 #[tokio::test]
