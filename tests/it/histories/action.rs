@@ -20,7 +20,7 @@ pub enum Action {
     /// Opens a sign-in page and leaves it open.
     OpenSignIn {
         node: usize,
-        app: usize,
+        request: Request,
     },
     FinishSignIn {
         index: usize,
@@ -158,6 +158,26 @@ pub enum Change {
     RecreateClient(usize),
     WithdrawConsent(usize, usize),
     RecreateApi,
+    /// Takes a part of its settings from a client.
+    Take(usize, Part),
+    Give(usize, Part),
+    /// The API defines the scope no more that the apps ask for.
+    TakeApiScope,
+    GiveApiScope,
+}
+
+pub const PARTS: usize = 4;
+
+/// What an app may do by its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Ask for the scope of the API.
+    ApiScope,
+    OfflineAccess,
+    /// Be answered at its redirect URI.
+    RedirectUri,
+    /// Have its tokens exchanged by the service (`token_exchange` of the service).
+    TokenExchange,
 }
 
 pub struct Draw(StdRng);
@@ -188,7 +208,7 @@ impl Draw {
         let index = self.index();
         match self.below(1000) {
             0..105 => self.authorize(node, user),
-            105..117 => Action::OpenSignIn { node, app },
+            105..117 => Action::OpenSignIn { node, request: self.request() },
             117..129 => Action::FinishSignIn { index, user },
             129..157 => {
                 Action::RequestDevice { node, request: self.request(), approver: (!self.one_in(4)).then_some(user) }
@@ -200,9 +220,9 @@ impl Draw {
                 let owner = if self.one_in(2) { Owner::User(user) } else { Owner::App(app) };
                 Action::CreateKey { node, owner, expires: self.one_in(2) }
             }
-            246..811 => Action::Use { step: self.step(), node, index },
-            811..886 => Action::Administer { node, change: self.change() },
-            886..906 => Action::Race { node, change: self.change() },
+            246..766 => Action::Use { step: self.step(), node, index },
+            766..876 => Action::Administer { node, change: self.change() },
+            876..906 => Action::Race { node, change: self.change() },
             906..916 => Action::SignOut { node, user },
             916..922 => Action::Restart { node },
             922..926 => Action::Sweep { node },
@@ -261,7 +281,8 @@ impl Draw {
     fn change(&mut self) -> Change {
         let user = self.below(USERS);
         let app = self.below(APPS);
-        match self.below(23) {
+        let part = [Part::ApiScope, Part::OfflineAccess, Part::RedirectUri, Part::TokenExchange][self.below(PARTS)];
+        match self.below(39) {
             0 => Change::DisableUser(user),
             1..4 => Change::EnableUser(user),
             4 | 5 => Change::ReplacePassword(user),
@@ -274,6 +295,10 @@ impl Draw {
             17 => Change::ResetUser(user),
             18 => Change::ReplaceIssuer(app),
             19 => Change::RecreateApi,
+            20..25 => Change::Take(app, part),
+            25..34 => Change::Give(app, part),
+            34 => Change::TakeApiScope,
+            35 | 36 => Change::GiveApiScope,
             _ => Change::WithdrawConsent(user, app),
         }
     }

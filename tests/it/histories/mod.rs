@@ -24,7 +24,7 @@ const LAST_ACTIONS: usize = 30;
 const AT_ONCE: usize = 2;
 /// So many actions both accept and refuse each of [`ANSWERS`].
 const MANY: usize = 20_000;
-const ANSWERS: [&str; 18] = [
+const ANSWERS: [&str; 19] = [
     "an authorization",
     "a sign-in page that was left open",
     "a code",
@@ -32,6 +32,7 @@ const ANSWERS: [&str; 18] = [
     "a refresh token",
     "a refresh token in a race",
     "a repeated refresh token",
+    "offline access",
     "a token exchange",
     "a device authorization",
     "an approval of a device",

@@ -2,13 +2,15 @@
 //!
 //! Access is made under the versions that its user, client, consent and API have then; each change that ends access makes
 //! one of them newer. Nothing here compares times but to say what has expired, with room for clocks that disagree.
-//! [`issued`] says what each kind of what was issued depends on.
+//! [`issued`] says what each kind of what was issued depends on, [`settings`] what administrators took from the apps.
 
 mod issued;
+mod settings;
 
 pub use issued::{Access, Code, Device, Family, KEY_LIFETIME, Key, Token, Visit, Waiting};
+pub use settings::Settings;
 
-use super::action::{APPS, Change, Owner, Request, USERS};
+use super::action::{APPS, Change, Owner, Part, Request, USERS};
 
 /// Seconds by which the clocks of two nodes differ at most.
 pub const SKEW: i64 = 300;
@@ -89,9 +91,10 @@ pub struct Model {
     pub now: i64,
     users: [Versioned; USERS],
     apps: [Versioned; APPS],
-    /// Of the client that exchanges tokens: with an app that is deleted it loses a part of its policy.
-    pub service_version: u32,
+    /// Of the client that exchanges tokens.
+    service_version: u32,
     api_version: u32,
+    settings: Settings,
     consents: [[u32; APPS]; USERS],
     sessions: Vec<Session>,
     /// Whether each grant has been revoked.
@@ -106,6 +109,7 @@ impl Model {
             apps: [FIRST; APPS],
             service_version: 0,
             api_version: 0,
+            settings: Settings::whole(),
             consents: [[0; APPS]; USERS],
             sessions: Vec::new(),
             grants: Vec::new(),
@@ -118,10 +122,6 @@ impl Model {
 
     pub fn app_enabled(&self, app: usize) -> bool {
         self.apps[app].enabled
-    }
-
-    pub fn owner_enabled(&self, owner: Owner) -> bool {
-        self.owner(owner).enabled
     }
 
     fn owner(&self, owner: Owner) -> Versioned {
@@ -169,7 +169,22 @@ impl Model {
         Waiting::new(request, self.apps[request.app].version, self.api_version, self.now)
     }
 
+    pub fn service_version(&self) -> u32 {
+        self.service_version
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub fn apply(&mut self, change: Change) {
+        // A client that loses a part of `token_exchange` loses its tokens.
+        if let Change::Take(app, Part::TokenExchange) | Change::RecreateClient(app) = change
+            && self.settings.has(app, Part::TokenExchange)
+        {
+            self.service_version += 1;
+        }
+        self.settings = self.settings.after(change);
         match change {
             Change::DisableUser(user) => {
                 self.users[user].enabled = false;
@@ -197,10 +212,10 @@ impl Model {
                 self.apps[app].version += 1;
                 self.apps[app].keys_removed += 1;
                 self.apps[app].enabled = true;
-                self.service_version += 1;
             }
             Change::WithdrawConsent(user, app) => self.consents[user][app] += 1,
             Change::RecreateApi => self.api_version += 1,
+            Change::Take(..) | Change::Give(..) | Change::TakeApiScope | Change::GiveApiScope => {}
         }
     }
 

@@ -19,11 +19,11 @@ use std::sync::{Mutex, PoisonError};
 use signet::server::upkeep::Upkeep;
 
 use super::action::{APPS, Action, NODES, Request, Step, USERS};
-use super::model::{Access, Code, Device, Expect, Family, Key, Model, SKEW, Token, Visit, Waiting};
+use super::model::{Access, Code, Device, Expect, Family, Key, Model, SKEW, Settings, Token, Visit, Waiting};
 use crate::support::receiver::{self, Answer as Published, Receiver};
 use crate::support::signer::ClientKey;
 use crate::support::{Browser, Page, SECRET, Server};
-use registered::SERVICE;
+use registered::{API, SERVICE};
 use requests::Answer;
 
 const NAMES: [&str; USERS] = ["alice", "bob"];
@@ -145,11 +145,12 @@ impl World {
         for name in NAMES {
             world.nodes[0].user(name).await;
         }
-        world.put_api(0).await.unwrap();
+        let settings = Settings::whole();
+        world.put_api(0, &settings).await.unwrap();
         for app in 0..APPS {
-            world.register(0, app).await;
+            world.register(0, app, &settings).await;
         }
-        world.nodes[0].client(SERVICE, registered::service()).await;
+        world.nodes[0].client(SERVICE, registered::service(&settings)).await;
         world
     }
 
@@ -164,7 +165,7 @@ impl World {
             Action::Authorize { node, user, request, response_type } => {
                 self.authorize(node, user, request, response_type).await;
             }
-            Action::OpenSignIn { node, app } => self.open_sign_in(node, app).await,
+            Action::OpenSignIn { node, request } => self.open_sign_in(node, request).await,
             Action::FinishSignIn { index, user } => self.finish_sign_in(index, user).await,
             Action::RequestDevice { node, request, approver } => self.request_device(node, request, approver).await,
             Action::ApproveDevice { node, user, index } => self.approve_device(node, user, index).await,
@@ -226,12 +227,13 @@ impl World {
         if access.is_for_api() { self.unless_behind(node, expected) } else { expected }
     }
 
-    fn scope(request: Request) -> &'static str {
+    /// The parameters of a request that say what the app asks for.
+    fn asks_for(request: Request) -> Vec<(&'static str, &'static str)> {
         match (request.api, request.offline) {
-            (true, true) => "read offline_access",
-            (true, false) => "read",
-            (false, true) => "openid email offline_access",
-            (false, false) => "openid email",
+            (true, true) => vec![("scope", "read offline_access"), ("resource", API)],
+            (true, false) => vec![("scope", "read"), ("resource", API)],
+            (false, true) => vec![("scope", "openid email offline_access")],
+            (false, false) => vec![("scope", "openid email")],
         }
     }
 }

@@ -4,7 +4,7 @@
 use signet::domain::ids::ApiKeyId;
 
 use super::{Expect, Model, RECORDED_WITHIN, SESSION_IDLE, SKEW};
-use crate::histories::action::{Owner, Request};
+use crate::histories::action::{Owner, Part, Request};
 
 /// Within this many seconds of its rotation a refresh token may be repeated.
 const GRACE: i64 = 60;
@@ -49,6 +49,11 @@ impl Access {
     /// Whether both come of one authorization.
     pub fn is_of(&self, other: &Self) -> bool {
         self.grant == other.grant
+    }
+
+    /// What was issued of it, with offline access or without.
+    pub fn as_issued(self, offline: bool) -> Self {
+        if offline { self } else { self.until_sign_out() }
     }
 
     /// What comes of it by token exchange, or beside a code, hangs on the session.
@@ -104,8 +109,14 @@ pub struct Token {
     pub revoked: bool,
     /// The token that it was exchanged for has been revoked, alone.
     pub source_revoked: bool,
-    /// The version of the client that got it by token exchange.
-    pub exchanged_under: Option<u32>,
+    /// The version under which the service got it by token exchange.
+    pub service_version: Option<u32>,
+}
+
+impl Token {
+    pub fn is_by_exchange(&self) -> bool {
+        self.service_version.is_some()
+    }
 }
 
 /// A browser's way into the app behind the gate: a ticket for a minute, and the cookie that it is redeemed for.
@@ -175,6 +186,7 @@ impl Model {
         let current = app.enabled
             && access.app_version == app.version
             && access.api_version.is_none_or(|version| version == self.api_version)
+            && (!access.is_for_api() || self.settings.has(access.app, Part::ApiScope))
             && !self.grants[access.grant];
         let by_user = access.allowed.map_or(Expect::Accepted, |allowed| self.expect_allowed(&allowed, access.app));
         Expect::accepted_if(current).and(by_user)
@@ -185,8 +197,36 @@ impl Model {
         let current = user.enabled
             && allowed.user_version == user.version
             && allowed.consent_version == self.consents[allowed.user][app];
-        let session = if allowed.offline { Expect::Accepted } else { self.session(allowed.session) };
+        let offline = allowed.offline && self.settings.has(app, Part::OfflineAccess);
+        let session = if offline { Expect::Accepted } else { self.session(allowed.session) };
         Expect::accepted_if(current).and(session)
+    }
+
+    /// Whether what is issued for it has offline access.
+    pub fn expect_offline(&self, access: &Access) -> Expect {
+        let granted = access.allowed.is_some_and(|allowed| allowed.offline);
+        Expect::accepted_if(granted && self.settings.has(access.app, Part::OfflineAccess))
+    }
+
+    /// Whether nothing of it has been taken from its app.
+    pub fn is_whole(&self, access: &Access) -> bool {
+        let offline = access.allowed.is_some_and(|allowed| allowed.offline);
+        self.may_have(access.app, access.is_for_api(), offline)
+    }
+
+    fn may_have(&self, app: usize, api: bool, offline: bool) -> bool {
+        (!api || self.settings.has(app, Part::ApiScope)) && (!offline || self.settings.has(app, Part::OfflineAccess))
+    }
+
+    /// Whether an app may ask for that now.
+    pub fn expect_request(&self, request: Request) -> Expect {
+        Expect::accepted_if(self.apps[request.app].enabled && self.may_have(request.app, request.api, request.offline))
+    }
+
+    /// What is left of a request that was accepted before.
+    pub fn left_of(&self, request: Request) -> Option<Request> {
+        let offline = request.offline && self.settings.has(request.app, Part::OfflineAccess);
+        self.may_have(request.app, request.api, false).then_some(Request { offline, ..request })
     }
 
     /// Whether a user may answer it, as far as its client and API go.
@@ -194,17 +234,32 @@ impl Model {
         let app = self.apps[waiting.request.app];
         let same_api = !waiting.request.api || waiting.api_version == self.api_version;
         Expect::accepted_if(app.enabled && app.version == waiting.app_version && same_api)
+            .and(self.expect_left(waiting.request))
+    }
+
+    /// Whether anything is left of a request that was accepted before.
+    pub fn expect_left(&self, request: Request) -> Expect {
+        // Offline access alone may be granted. It opens nothing.
+        let offline_alone = request.offline && self.settings.has(request.app, Part::OfflineAccess);
+        match self.left_of(request) {
+            Some(_) => Expect::Accepted,
+            None if offline_alone => Expect::Either,
+            None => Expect::Refused,
+        }
     }
 
     /// The same of a sign-in page that was left open.
     pub fn expect_open_page(&self, waiting: &Waiting) -> Expect {
         let recent = self.now - waiting.made_at < 1_200;
-        self.expect_waiting(waiting).and(if recent { Expect::Accepted } else { Expect::Either })
+        Expect::accepted_if(self.settings.has(waiting.request.app, Part::RedirectUri))
+            .and(self.expect_waiting(waiting))
+            .and(if recent { Expect::Accepted } else { Expect::Either })
     }
 
     pub fn expect_code(&self, code: &Code) -> Expect {
         let alive = Expect::of_a_minute(self.now - code.made_at);
-        Expect::accepted_if(!code.spent).and(self.expect_access(&code.access)).and(alive)
+        let has_redirect_uri = self.settings.has(code.access.app, Part::RedirectUri);
+        Expect::accepted_if(!code.spent && has_redirect_uri).and(self.expect_access(&code.access)).and(alive)
     }
 
     pub fn expect_approval(&self, device: &Device, user: usize) -> Expect {
@@ -225,7 +280,7 @@ impl Model {
 
     pub fn expect_token(&self, token: &Token) -> Expect {
         let source = if token.source_revoked { Expect::Either } else { Expect::Accepted };
-        let same_service = token.exchanged_under.is_none_or(|version| version == self.service_version);
+        let same_service = token.service_version.is_none_or(|version| version == self.service_version);
         Expect::accepted_if(!token.revoked && same_service)
             .and(self.expect_access(&token.access))
             .and(Expect::until(self.now, token.expires_at))
@@ -264,9 +319,19 @@ impl Model {
         !key.revoked && key.keys_removed == self.owner(key.owner).keys_removed && key.api_version == self.api_version
     }
 
-    /// A key opens nothing while its owner is disabled, and no other revocation of the owner's access ends it.
+    /// Whether a key may be made for that owner, and one that there is opens the API.
+    pub fn may_have_key(&self, owner: Owner) -> bool {
+        let has_scope = match owner {
+            Owner::User(_) => self.settings.api_has_scope(),
+            Owner::App(app) => self.settings.has(app, Part::ApiScope),
+        };
+        has_scope && self.owner(owner).enabled
+    }
+
+    /// A key opens nothing while its owner is disabled or has lost the scope, and no other revocation of the owner's
+    /// access ends it.
     pub fn expect_key(&self, key: &Key) -> Expect {
         let alive = key.expires_at.map_or(Expect::Accepted, |ends| Expect::until(self.now, ends));
-        Expect::accepted_if(self.key_exists(key) && self.owner_enabled(key.owner)).and(alive)
+        Expect::accepted_if(self.key_exists(key) && self.may_have_key(key.owner)).and(alive)
     }
 }

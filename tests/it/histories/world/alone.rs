@@ -6,7 +6,7 @@ use serde_json::json;
 use super::registered::{APP_IDS, issuer};
 use super::requests::{CLIENT_CREDENTIALS, JWT_BEARER};
 use super::{Expect, World, agree};
-use crate::histories::action::Proof;
+use crate::histories::action::{Part, Proof};
 
 impl World {
     pub(super) async fn act_alone(&mut self, node: usize, app: usize, proof: Proof) {
@@ -39,6 +39,7 @@ impl World {
         let authentic = self.model.app_enabled(app) && secret == current;
         assert_eq!(answer.body["error"] != "invalid_client", authentic, "client authentication: {}", answer.body);
         let good = authentic && !matches!(proof, Proof::OldIssuer | Proof::RepeatedAssertion);
+        let good = good && self.model.settings().has(app, Part::ApiScope);
         let expected = if good { Expect::Accepted } else { Expect::Refused };
         let what = format!("a client by itself ({proof:?}: {})", answer.body["error"]);
         agree(self.unless_behind(node, expected), answer.status == 200, &what);

@@ -1,5 +1,6 @@
 //! What ends access: revocation, sign-out and administration.
 
+use serde_json::Value;
 use signet::domain::api::ApiId;
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Secret;
@@ -7,8 +8,8 @@ use signet::manage::access::Keep;
 use signet::manage::{By, ManageError, apis, clients, consents, people};
 
 use super::registered::{API, APP_IDS, SERVICE, service};
-use super::{APPS, Family, NAMES, NODES, World, newest};
-use crate::histories::action::Change;
+use super::{APPS, Family, NAMES, NODES, Settings, World, newest};
+use crate::histories::action::{Change, Part};
 use crate::support::{PASSWORD, SECRET};
 
 fn client_id(app: usize) -> ClientId {
@@ -29,7 +30,7 @@ impl World {
         if self.revoke(node, client, &secret).await {
             self.tokens[at].revoked = true;
             let grant = self.tokens[at].access;
-            for token in self.tokens.iter_mut().filter(|token| token.exchanged_under.is_some()) {
+            for token in self.tokens.iter_mut().filter(|token| token.is_by_exchange()) {
                 token.source_revoked |= token.access.is_of(&grant);
             }
         }
@@ -70,7 +71,7 @@ impl World {
             Change::EnableUser(user) => self.model.user_enabled(user),
             Change::DisableClient(app) => !self.model.app_enabled(app),
             Change::EnableClient(app) => self.model.app_enabled(app),
-            _ => false,
+            change => self.model.settings().is_idle(change),
         }
     }
 
@@ -90,10 +91,21 @@ impl World {
         self.behind = [true; NODES];
     }
 
+    async fn update(&self, node: usize, id: &str, meta: Value) -> Result<(), ManageError> {
+        let (id, meta) = (ClientId::parse(id).unwrap(), serde_json::from_value(meta).unwrap());
+        clients::update(&self.nodes[node].app.manager(), &By::command_line(), &id, meta).await.map(drop)
+    }
+
+    /// Makes an app be registered as `settings` say.
+    async fn update_app(&self, node: usize, app: usize, settings: &Settings) -> Result<(), ManageError> {
+        self.update(node, APP_IDS[app], self.metadata(app, self.issuers.replaced[app], settings)).await
+    }
+
     /// The new secret of a client whose secret is rotated.
     pub(super) async fn change(&self, node: usize, change: Change) -> Result<Option<String>, ManageError> {
         let server = &self.nodes[node];
         let (manager, by) = (server.app.manager(), By::command_line());
+        let settings = self.model.settings().after(change);
         match change {
             Change::DisableUser(user) => {
                 drop(people::disable(&manager, &by, server.person(NAMES[user]).await.id).await?);
@@ -123,28 +135,31 @@ impl World {
                 return Ok(Some(secret.expose().to_owned()));
             }
             Change::ReplaceIssuer(app) => {
-                let next = self.metadata(app, self.issuers.replaced[app] + 1);
-                clients::update(&manager, &by, &client_id(app), serde_json::from_value(next).unwrap()).await?;
+                let next = self.metadata(app, self.issuers.replaced[app] + 1, &settings);
+                self.update(node, APP_IDS[app], next).await?;
             }
             Change::RecreateClient(app) => {
                 clients::delete(&manager, &by, &client_id(app)).await?;
-                self.register(node, app).await;
+                self.register(node, app, &settings).await;
                 // The policy for its tokens went with the client.
-                let meta = serde_json::from_value(service()).unwrap();
-                clients::update(&manager, &by, &ClientId::parse(SERVICE).unwrap(), meta).await?;
+                self.update(node, SERVICE, service(&settings)).await?;
             }
             Change::WithdrawConsent(user, app) => {
                 consents::revoke(&manager, &by, server.person(NAMES[user]).await.id, client_id(app)).await?;
             }
             Change::RecreateApi => {
                 apis::delete(&manager, &by, ApiId::parse(API).unwrap()).await?;
-                self.put_api(node).await?;
+                self.put_api(node, &settings).await?;
                 // What the apps had of it went with the API.
                 for app in 0..APPS {
-                    let meta = serde_json::from_value(self.metadata(app, self.issuers.replaced[app])).unwrap();
-                    clients::update(&manager, &by, &client_id(app), meta).await?;
+                    self.update_app(node, app, &settings).await?;
                 }
             }
+            Change::Take(_, Part::TokenExchange) | Change::Give(_, Part::TokenExchange) => {
+                self.update(node, SERVICE, service(&settings)).await?;
+            }
+            Change::Take(app, _) | Change::Give(app, _) => self.update_app(node, app, &settings).await?,
+            Change::TakeApiScope | Change::GiveApiScope => self.put_api(node, &settings).await?,
         }
         Ok(None)
     }

@@ -6,7 +6,7 @@ use super::{
     APPS, Access, Answer, Browser, Code, Expect, Family, NAMES, NODES, OpenSignIn, Page, Request, Token, World, agree,
     newest, remember,
 };
-use crate::histories::action::ResponseType;
+use crate::histories::action::{Part, ResponseType};
 use crate::support::{CALLBACK, Callback, PASSWORD, VERIFIER};
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -77,17 +77,22 @@ impl World {
             ResponseType::IdTokenToken => "id_token token",
             ResponseType::CodeToken => "code token",
         };
-        let path = self.nodes[node].authorize(&[
-            ("client_id", APP_IDS[request.app]),
-            ("scope", Self::scope(request)),
-            ("response_type", response_type),
-        ]);
+        let mut parameters = vec![("client_id", APP_IDS[request.app]), ("response_type", response_type)];
+        parameters.extend(Self::asks_for(request));
+        let path = self.nodes[node].authorize(&parameters);
+        // OpenID Connect Core §11: offline access is for what comes of a code.
+        let request = Request { offline: request.offline && response != ResponseType::IdTokenToken, ..request };
         let browser = self.browsers[user].at(&self.nodes[node]);
         let shown = browser.open(&path).await;
         let arrival = self.arrive(&browser, user, shown).await;
         let (code, token) = (arrival.parameter("code"), arrival.parameter("access_token"));
-        let allowed = self.model.user_enabled(user) && self.model.app_enabled(request.app);
-        let expected = if allowed { Expect::Accepted } else { Expect::Refused };
+        let may_be_answered = self.model.user_enabled(user)
+            && self.model.app_enabled(request.app)
+            && self.model.settings().has(request.app, Part::RedirectUri);
+        // A node that has not heard of a change may accept the request. What comes of it is narrowed.
+        let may_ask =
+            if self.behind[node] { self.model.expect_left(request) } else { self.model.expect_request(request) };
+        let expected = if may_be_answered { may_ask } else { Expect::Refused };
         let what = format!("an authorization ({})", arrival.shown());
         agree(self.unless_behind(node, expected), code.is_some() || token.is_some(), &what);
         if code.is_none() && token.is_none() {
@@ -96,9 +101,8 @@ impl World {
         let issued = (code.is_some(), token.is_some());
         assert_eq!(issued, (response != ResponseType::IdTokenToken, response != ResponseType::Code), "{what}");
         let session = self.use_session(user, &arrival, "an authorization");
-        // OpenID Connect Core §11: offline access is for what comes of a code.
-        let offline = request.offline && code.is_some();
-        let access = self.model.authorize(user, session, Request { offline, ..request });
+        let Some(left) = self.model.left_of(request) else { return };
+        let access = self.model.authorize(user, session, left);
         if let Some(secret) = code {
             remember(&mut self.codes, Code { secret, access, made_at: self.model.now, spent: false });
         }
@@ -107,14 +111,16 @@ impl World {
         }
     }
 
-    pub(super) async fn open_sign_in(&mut self, node: usize, app: usize) {
-        if !self.model.app_enabled(app) {
+    pub(super) async fn open_sign_in(&mut self, node: usize, request: Request) {
+        if self.model.expect_request(request) != Expect::Accepted
+            || !self.model.settings().has(request.app, Part::RedirectUri)
+        {
             return;
         }
         self.catch_up(node).await;
         let browser = self.nodes[node].browser();
-        let request = Request { app, api: false, offline: false };
-        let parameters = [("client_id", APP_IDS[app]), ("scope", Self::scope(request))];
+        let mut parameters = vec![("client_id", APP_IDS[request.app])];
+        parameters.extend(Self::asks_for(request));
         let page = browser.page(&self.nodes[node].authorize(&parameters)).await;
         assert_eq!(page.name(), "login", "{}", page.path);
         let waiting = self.model.wait_for_user(request);
@@ -139,15 +145,28 @@ impl World {
             }
         };
         agree(self.model.expect_open_page(&waiting), code.is_some(), "a sign-in page that was left open");
+        if let (Some(secret), Some(left)) = (code, self.model.left_of(waiting.request)) {
+            let session = self.model.begin_session(user);
+            let access = self.model.authorize(user, session, left);
+            remember(&mut self.codes, Code { secret, access, made_at: self.model.now, spent: false });
+        }
     }
 
     pub(super) fn remember_token(&mut self, access: Access, secret: String) {
         let expires_at = self.model.access_token_end();
-        let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, exchanged_under: None };
+        let token = Token { secret, access, expires_at, revoked: false, source_revoked: false, service_version: None };
         remember(&mut self.tokens, token);
     }
 
+    /// What comes of a grant while its app may not ask for offline access has none, and does not get it back.
+    pub(super) fn compare_offline(&self, access: Option<&Access>, answer: &Answer) {
+        if let Some(access) = access.filter(|_| answer.status == 200) {
+            agree(self.model.expect_offline(access), answer.is_offline(), "offline access");
+        }
+    }
+
     pub(super) fn remember_redeemed(&mut self, access: Access, answer: &Answer) {
+        let access = access.as_issued(answer.is_offline());
         self.remember_token(access, answer.text("access_token"));
         let family = Family { access, newest: answer.text("refresh_token"), before: None, rotated_at: self.model.now };
         remember(&mut self.families, family);
@@ -169,14 +188,19 @@ impl World {
         let answer = self.redeem_code(node, access.app, &self.codes[at].secret).await;
         let expected = self.unless_api_unknown(node, &access, self.model.expect_code(&self.codes[at]));
         agree(expected, answer.status == 200, "a code");
+        self.compare_offline(Some(&access), &answer);
         self.after_code(at, &answer);
     }
 
     pub(super) fn after_code(&mut self, at: usize, answer: &Answer) {
         // A client that was refused itself has used up nothing.
         self.codes[at].spent |= answer.status != 401;
+        let access = self.codes[at].access;
         if answer.status == 200 {
-            self.remember_redeemed(self.codes[at].access, answer);
+            self.remember_redeemed(access, answer);
+        } else if !self.model.settings().has(access.app, Part::RedirectUri) {
+            // It may have been taken for a stolen one, with which the token beside it ends.
+            self.tokens.retain(|token| !token.access.is_of(&access));
         }
     }
 
@@ -207,6 +231,7 @@ impl World {
         let answer = self.refresh_with(node, access.app, &self.families[at].newest).await;
         let expected = self.unless_api_unknown(node, &access, self.model.expect_access(&access));
         agree(expected, answer.status == 200, "a refresh token");
+        self.compare_offline(Some(&access), &answer);
         self.after_refresh(at, &answer);
     }
 
@@ -216,7 +241,8 @@ impl World {
             let family = &mut self.families[at];
             family.before = Some(std::mem::replace(&mut family.newest, next));
             family.rotated_at = self.model.now;
-            self.remember_token(self.families[at].access, answer.text("access_token"));
+            let access = family.access.as_issued(answer.is_offline());
+            self.remember_token(access, answer.text("access_token"));
         }
     }
 
@@ -226,7 +252,8 @@ impl World {
         let family = &self.families[at];
         let Some(before) = family.before.clone() else { return };
         let access = family.access;
-        if !self.model.app_enabled(access.app) {
+        // A refusal for what its app has lost does not end the family.
+        if !self.model.app_enabled(access.app) || !self.model.is_whole(&access) {
             return;
         }
         if access.is_for_api() {
@@ -243,8 +270,7 @@ impl World {
     }
 
     pub(super) async fn exchange(&mut self, node: usize, index: usize) {
-        let for_claims =
-            |at: &usize| self.tokens[*at].exchanged_under.is_none() && !self.tokens[*at].access.is_for_api();
+        let for_claims = |at: &usize| !self.tokens[*at].is_by_exchange() && !self.tokens[*at].access.is_for_api();
         let Some(at) = newest(&self.tokens, index).filter(for_claims) else { return };
         self.catch_up(node).await;
         let form = [
@@ -255,12 +281,14 @@ impl World {
         let answer = self.token(node, APPS, &form).await;
         let source = &self.tokens[at];
         let access = source.access.until_sign_out();
+        let allowed = self.model.settings().has(access.app, Part::TokenExchange);
         let expected = self.model.expect_token(source).and(self.model.expect_access(&access));
+        let expected = if allowed { expected } else { Expect::Refused };
         agree(expected, answer.status == 200, "a token exchange");
         if answer.status == 200 {
             let (secret, expires_at) = (answer.text("access_token"), source.expires_at);
-            let (source_revoked, exchanged_under) = (source.revoked, Some(self.model.service_version));
-            let token = Token { secret, access, expires_at, revoked: false, source_revoked, exchanged_under };
+            let (source_revoked, service_version) = (source.revoked, Some(self.model.service_version()));
+            let token = Token { secret, access, expires_at, revoked: false, source_revoked, service_version };
             remember(&mut self.tokens, token);
         }
     }

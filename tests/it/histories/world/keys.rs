@@ -27,10 +27,10 @@ impl World {
         };
         let made = match api_keys::create(&app.manager(), &By::command_line(), new).await {
             Ok((secret, key)) => Some((key.id, secret.expose().to_owned())),
-            Err(ManageError::Conflict(_)) => None,
+            Err(ManageError::Conflict(_) | ManageError::Invalid(_)) => None,
             Err(error) => panic!("{owner:?}: {error}"),
         };
-        let expected = if self.model.owner_enabled(owner) { Expect::Accepted } else { Expect::Refused };
+        let expected = if self.model.may_have_key(owner) { Expect::Accepted } else { Expect::Refused };
         agree(expected, made.is_some(), "a new API key");
         if let Some(made) = made {
             remember(&mut self.keys, self.model.key(made, owner, expires));

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 
 use super::{Expect, NODES, RACERS, World, agree};
-use crate::histories::action::Change;
+use crate::histories::action::{Change, Part};
 
 /// The places of the newest that may take part.
 fn racers<T>(all: &[T], may: impl Fn(&T) -> bool) -> Vec<usize> {
@@ -21,7 +21,9 @@ impl World {
         if self.is_idle(change) {
             return;
         }
-        let codes = racers(&self.codes, |code| !code.spent);
+        // The refusal of one whose redirect URI is not back yet may be any other refusal, or that of a stolen code.
+        let gives_redirect_uri = matches!(change, Change::Give(_, Part::RedirectUri));
+        let codes = racers(&self.codes, |code| !code.spent && !gives_redirect_uri);
         let devices = racers(&self.devices, |device| !device.spent && device.access.is_some());
         let families = racers(&self.families, |_| true);
         let visits = racers(&self.visits, |visit| visit.cookie.is_none());

@@ -21,11 +21,16 @@ impl Answer {
     pub fn text(&self, name: &str) -> String {
         self.body[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.body)).to_owned()
     }
+
+    /// Whether what was issued has offline access.
+    pub fn is_offline(&self) -> bool {
+        self.text("scope").split(' ').any(|scope| scope == "offline_access")
+    }
 }
 
 impl World {
     pub(super) fn client_of(token: &Token) -> usize {
-        if token.exchanged_under.is_some() { APPS } else { token.access.app }
+        if token.is_by_exchange() { APPS } else { token.access.app }
     }
 
     /// The credentials of an app, or of the service after the last one.
