@@ -67,7 +67,7 @@ enum Attempt {
 
 /// What a request that a browser brings is.
 enum Accepted {
-    New(Arc<Client>, AuthorizationRequest),
+    New(Arc<Client>, Box<AuthorizationRequest>),
     /// A pushed one that this browser has got an answer to, which is still good.
     Before(Reply),
 }
@@ -103,7 +103,7 @@ impl Provider {
 
     async fn attempt(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Attempt, Refused> {
         let (client, request) = match self.accept(parameters, browser).await? {
-            Accepted::New(client, request) => (client, request),
+            Accepted::New(client, request) => (client, *request),
             Accepted::Before(reply) => return Ok(Attempt::Done(Outcome::Reply(reply))),
         };
         let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
@@ -190,7 +190,7 @@ impl Provider {
                     .as_ref()
                     .is_none_or(|pushed| request.versions.agree_on(pushed, &request.versioned())) =>
             {
-                Ok(Accepted::New(client, request))
+                Ok(Accepted::New(client, Box::new(request)))
             }
             Ok(_) => Err(Refused::Returned(Box::new(reply_to), request_object::unknown())),
             Err(error) => Err(Refused::Returned(Box::new(reply_to), error)),
