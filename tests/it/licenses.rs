@@ -34,51 +34,56 @@ struct Package {
     texts: BTreeSet<String>,
 }
 
-/// The packages whose code is in the program: what it depends on to run, not to be built or tested.
-fn packages() -> Vec<Package> {
+fn cargo(arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let platform = ["--filter-platform", "x86_64-unknown-linux-gnu"];
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(["metadata", "--locked", "--format-version", "1"]).args(platform);
-    let answer = cargo.output().unwrap();
+    let answer = Command::new(env!("CARGO")).current_dir(root).args(arguments).arg("--locked").output().unwrap();
     assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    let metadata: Value = serde_json::from_slice(&answer.stdout).unwrap();
-    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
-    let nodes: BTreeMap<&str, &Value> = nodes.iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
-    let mut waiting = vec![metadata["resolve"]["root"].as_str().unwrap()];
-    let mut inside = BTreeSet::new();
-    while let Some(id) = waiting.pop() {
-        if !inside.insert(id) {
-            continue;
-        }
-        let to_run =
-            |dependency: &&Value| dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
-        let dependencies = nodes[id]["deps"].as_array().unwrap().iter().filter(to_run);
-        waiting.extend(dependencies.map(|dependency| dependency["pkg"].as_str().unwrap()));
-    }
-    let all = metadata["packages"].as_array().unwrap().iter();
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+/// The packages of others whose code is in the program: what it depends on to run, not to be built or tested. `cargo metadata`
+/// knows where they are, and `cargo tree` which of them are used.
+fn packages() -> Vec<Package> {
+    let platform = "x86_64-unknown-linux-gnu";
+    let tree = ["tree", "--package=signet", "--edges=normal", "--prefix=none", "--format={p}", "--target", platform];
+    let tree = cargo(&tree);
+    let name_and_version = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.trim_start_matches('v').to_owned()))
+    };
+    let used: BTreeSet<(String, String)> = tree.lines().filter_map(name_and_version).collect();
+    let metadata = cargo(&["metadata", "--format-version=1", "--filter-platform", platform]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let text = |package: &Value, name: &str| package[name].as_str().unwrap_or_default().to_owned();
+    let is_used = |package: &&Value| used.contains(&(text(package, "name"), text(package, "version")));
     // Our own packages have no source.
-    let foreign =
-        all.filter(|package| inside.contains(package["id"].as_str().unwrap()) && !package["source"].is_null());
-    foreign.map(read).collect()
+    let is_foreign = |package: &&Value| !package["source"].is_null();
+    metadata["packages"].as_array().unwrap().iter().filter(is_used).filter(is_foreign).map(read).collect()
 }
 
 fn read(package: &Value) -> Package {
     let text = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
     let folder = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
-    let mut texts = BTreeSet::new();
+    let mut notices = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().to_uppercase();
-        let is_notice =
-            ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"].iter().any(|start| name.starts_with(start));
-        if is_notice && path.is_file() {
-            let read = fs::read_to_string(&path).unwrap();
-            let lines: Vec<&str> = read.lines().map(str::trim_end).collect();
-            texts.insert(lines.join("\n").trim_matches('\n').to_owned());
+        let starts = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
+        if starts.iter().any(|start| name.starts_with(start)) && path.is_file() {
+            notices.insert(name, fs::read_to_string(&path).unwrap());
         }
     }
-    Package { name: text("name"), version: text("version"), license: text("license").replace('/', " OR "), texts }
+    // Of two licences to choose from, the shorter text.
+    let license = text("license").replace('/', " OR ");
+    if license.contains(" OR ") && notices.keys().any(|name| name.contains("MIT")) {
+        notices.retain(|name, _| !name.contains("APACHE") && !name.contains("UNLICENSE"));
+    }
+    let trimmed = |text: String| {
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n").trim_matches('\n').to_owned()
+    };
+    let texts = notices.into_values().map(trimmed).collect();
+    Package { name: text("name"), version: text("version"), license, texts }
 }
 
 fn document(packages: &[Package]) -> String {
@@ -86,15 +91,18 @@ fn document(packages: &[Package]) -> String {
     for Package { name, version, license, .. } in packages {
         writeln!(text, "{name} {version}: {license}").unwrap();
     }
-    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // By the words alone: many differ in their line breaks.
+    let mut users: BTreeMap<String, (&str, Vec<&str>)> = BTreeMap::new();
     for package in packages {
         for notice in &package.texts {
-            users.entry(notice).or_default().push(&package.name);
+            let words = notice.split_whitespace().collect::<Vec<_>>().join(" ");
+            users.entry(words).or_insert((notice, Vec::new())).1.push(&package.name);
         }
     }
-    let mut notices: Vec<_> = users.into_iter().collect();
+    let mut notices: Vec<_> = users.into_values().collect();
     notices.sort_by(|(one, one_users), (other, other_users)| (one_users, one).cmp(&(other_users, other)));
-    for (notice, users) in notices {
+    for (notice, mut users) in notices {
+        users.dedup();
         write!(text, "\n{}\n{}\n\n{notice}\n", "-".repeat(100), users.join(", ")).unwrap();
     }
     text
