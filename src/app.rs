@@ -7,32 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::config::Config;
 use crate::env::Env;
 use crate::gate::Gate;
-use crate::gate::guesses::Guesses;
-use crate::gate::limits::Limits;
-use crate::gate::tally::Tally;
+use crate::gate::brute_force::BruteForceLimits;
+use crate::gate::metrics::Metrics;
+use crate::gate::rate_limits::RateLimits;
 use crate::identity::passkey::Passkeys;
 use crate::identity::password::Hasher;
 use crate::keys::remote::RemoteKeys;
-use crate::keys::signature_key::SignatureKeys;
+use crate::keys::signature_key::SignatureKeyCache;
 use crate::keys::{Keyring, MasterKey, rotation};
 use crate::manage::Manager;
 use crate::manage::client_addresses::UnreadableAddresses;
 use crate::manage::refusals::RefusalLog;
-use crate::outbound::Outbound;
-use crate::outbound::images::Images;
+use crate::outbound::OutboundClient;
+use crate::outbound::images::ImageCache;
 use crate::protocol::Provider;
-use crate::protocol::client_document::ClientDocuments;
+use crate::protocol::client_document::ClientDocumentCache;
+use crate::protocol::client_secret_throttle::VerifiedSecretCache;
 use crate::protocol::registration::Policy;
-use crate::protocol::seen_tokens::SeenTokens;
-use crate::protocol::short_secret::RightSecrets;
+use crate::protocol::token_cache::TokenCache;
 use crate::store::Store;
 
 /// What handlers get. One pointer, because axum copies its state for every layer of every request: with the parts each
 /// behind pointers of their own, that was half of what an empty answer cost.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct AppState(Arc<AppStateInner>);
 
-pub struct Parts {
+pub struct AppStateInner {
     pub config: Config,
     pub provider: Provider,
     pub hasher: Hasher,
@@ -40,7 +40,7 @@ pub struct Parts {
     /// What clients may have that register themselves.
     pub registration: Policy,
     /// Apps' logos.
-    pub images: Images,
+    pub images: ImageCache,
     pub gate: Gate,
     pub unreadable_addresses: UnreadableAddresses,
     /// What waits to be written of refused requests.
@@ -48,20 +48,20 @@ pub struct Parts {
     is_stopping: AtomicBool,
 }
 
-impl App {
+impl AppState {
     /// Opens the database and makes the first keys where there are none.
     pub async fn open(config: Config, env: Env) -> Result<Self, String> {
         let store = Store::open(&config, env.clone()).await.map_err(|error| error.to_string())?;
         let master = MasterKey::open(&config, &store).await.map_err(|error| error.to_string())?;
-        rotation::ensure(&store, &master).await.map_err(|error| error.to_string())?;
+        rotation::ensure_initial_keys(&store, &master).await.map_err(|error| error.to_string())?;
         let keys = Keyring::open(&store, master.clone()).await.map_err(|error| error.to_string())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Hasher::new(cores);
         let passkeys = Passkeys::new(&config, master.clone());
-        let outbound = Outbound::new(&config)?;
+        let outbound = OutboundClient::new(&config)?;
         let registration = Policy::new(&config.registration_policy, config.client_certificate_header.is_some())?;
         let documents = config.client_id_metadata_documents.then(|| registration.clone());
-        let images = Images::new(&outbound);
+        let images = ImageCache::new(&outbound);
         let provider = Provider {
             issuer: config.issuer.clone(),
             lifetimes: Arc::new(config.lifetimes.clone()),
@@ -70,22 +70,22 @@ impl App {
             store,
             keys,
             remote_keys: RemoteKeys::new(&outbound),
-            client_documents: ClientDocuments::new(documents),
-            seen_tokens: SeenTokens::default(),
-            right_secrets: RightSecrets::default(),
+            client_documents: ClientDocumentCache::new(documents),
+            seen_tokens: TokenCache::default(),
+            right_secrets: VerifiedSecretCache::default(),
             outbound,
             master,
         };
         let gate = Gate {
             provider: provider.clone(),
-            signature_keys: SignatureKeys::default(),
-            limits: Limits::default(),
-            guesses: Guesses::default(),
-            tally: Tally::default(),
+            signature_keys: SignatureKeyCache::default(),
+            limits: RateLimits::default(),
+            brute_force: BruteForceLimits::default(),
+            metrics: Metrics::default(),
         };
         let unreadable_addresses = UnreadableAddresses::default();
         let is_stopping = AtomicBool::new(false);
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(AppStateInner {
             config,
             provider,
             hasher,
@@ -106,7 +106,7 @@ impl App {
     }
 
     /// From now on `/readyz` says that no further requests are to come here.
-    pub fn begin_stop(&self) {
+    pub fn begin_shutdown(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }
 
@@ -123,10 +123,10 @@ impl App {
     }
 }
 
-impl Deref for App {
-    type Target = Parts;
+impl Deref for AppState {
+    type Target = AppStateInner;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &AppStateInner {
         &self.0
     }
 }

@@ -102,7 +102,7 @@ impl Clock {
 
 /// Milliseconds by which a node's clock is corrected; shared by all clones.
 #[derive(Clone, Debug, Default)]
-pub struct Correction(Arc<AtomicI64>);
+pub struct ClockCorrection(Arc<AtomicI64>);
 
 /// The correction does not follow smaller differences: they are within what a measurement can tell.
 const MIN_CORRECTION_MILLIS: i64 = 100;
@@ -111,18 +111,18 @@ const MIN_CORRECTION_MILLIS: i64 = 100;
 #[derive(Clone, Debug)]
 pub struct Env {
     pub clock: Clock,
-    pub correction: Correction,
+    pub correction: ClockCorrection,
 }
 
 impl Env {
     #[must_use]
     pub fn system() -> Self {
-        Self::with(Clock::System)
+        Self::with_clock(Clock::System)
     }
 
     #[must_use]
-    pub fn with(clock: Clock) -> Self {
-        Self { clock, correction: Correction::default() }
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { clock, correction: ClockCorrection::default() }
     }
 
     /// Returns the time that all nodes agree on: this machine's clock, corrected to that of the database.
@@ -133,7 +133,7 @@ impl Env {
 
     /// Corrects the clock to a reading of the database's, made between `asked` and `answered` by this machine's clock.
     /// Returns the new difference in milliseconds if it has changed.
-    pub fn correct(&self, reading: Timestamp, asked: Timestamp, answered: Timestamp) -> Option<i64> {
+    pub fn correct_clock(&self, reading: Timestamp, asked: Timestamp, answered: Timestamp) -> Option<i64> {
         let uncertain = answered.since(asked).div_euclid(2);
         let difference = reading.since(Timestamp(asked.0.saturating_add(uncertain)));
         let known = self.correction.0.load(Ordering::Relaxed);
@@ -201,8 +201,8 @@ mod tests {
     use super::{Clock, Env, Timestamp};
 
     #[test]
-    fn a_clock_follows_readings_of_another_one() {
-        let env = Env::with(Clock::Manual(Arc::new(AtomicI64::new(1_000_000))));
+    fn clock_follows_database_readings() {
+        let env = Env::with_clock(Clock::Manual(Arc::new(AtomicI64::new(1_000_000))));
         for (reading, asked, answered, corrected, now) in [
             (1_000_050, 1_000_000, 1_000_000, None, 1_000_000),
             (1_300_000, 1_000_000, 1_000_010, Some(299_995), 1_299_995),
@@ -214,7 +214,7 @@ mod tests {
             (1_000_000, 1_000_000, 900_000, None, 700_000),
             (1_000_000, 1_000_000, 1_000_000, Some(0), 1_000_000),
         ] {
-            let done = env.correct(Timestamp(reading), Timestamp(asked), Timestamp(answered));
+            let done = env.correct_clock(Timestamp(reading), Timestamp(asked), Timestamp(answered));
             assert_eq!((done, env.clone().now()), (corrected, Timestamp(now)), "{reading}");
         }
     }

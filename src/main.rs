@@ -9,7 +9,7 @@ use signet::domain::printable::{escaped, escaped_lines};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return wrong_usage(&error),
+        Err(error) => return usage_error(&error),
     };
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 
 /// What was typed stands in the message.
 #[expect(clippy::print_stderr, reason = "help is no error, and printed by clap; everything else is said here")]
-fn wrong_usage(error: &clap::Error) -> ExitCode {
+fn usage_error(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }

@@ -1,21 +1,21 @@
 //! Running the service: listen, serve, work in the background, stop gracefully.
 //!
-//! [`listen`] takes connections, with `admission`, `connection`, `paced`, `activity`, `requests`, `streams` and `files` what each of
+//! [`listen`] takes connections, with `admission`, `connection`, `deadline_stream`, `activity`, `requests`, `streams` and `files` what each of
 //! them gets, `drain` how they end; [`upkeep`] what is done from time to time, [`deliveries`] what is sent out, `tls` the
 //! certificate that is read again when it changes.
 
 mod activity;
 mod admission;
+pub mod background;
 mod connection;
+mod deadline_stream;
 pub mod deliveries;
 mod drain;
-mod files;
+mod file_limit;
 pub mod listen;
-mod paced;
-mod requests;
+mod service;
 mod streams;
 mod tls;
-pub mod upkeep;
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -23,39 +23,39 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::App;
-use crate::config::{Config, Listen};
+use crate::app::AppState;
+use crate::config::{Config, ListenAddress};
 use crate::env::Env;
-use crate::store::Authority;
+use crate::store::NodeCache;
 use crate::web::pages::setup;
 
+use background::Maintenance;
 use tls::Certificate;
-use upkeep::Upkeep;
 
 /// Between two attempts to read the signing keys.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+const RELOAD_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves until the process is asked to stop.
 pub async fn run(config: Config) -> Result<(), String> {
     // Asked for before anybody is told that the server is there, so that being told to stop is never missed.
-    let stop = Stop::listen()?;
-    files::raise_limit();
+    let stop = StopSignals::listen()?;
+    file_limit::raise_limit();
     // Whatever the settings get wrong is found before the database is touched.
     let certificate = match (&config.tls.cert_file, &config.tls.key_file) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key).await?),
         _ => None,
     };
     let listener = bind(&config.listen)?;
-    let app = App::open(config, Env::system()).await?;
+    let app = AppState::open(config, Env::system()).await?;
     let mut background = vec![
-        tokio::spawn(Authority::follow(app.store().clone())),
+        tokio::spawn(NodeCache::follow(app.store().clone())),
         tokio::spawn(follow_keys(app.clone())),
-        tokio::spawn(Upkeep::run(app.clone())),
-        tokio::spawn(upkeep::record(app.clone())),
+        tokio::spawn(Maintenance::run(app.clone())),
+        tokio::spawn(background::record(app.clone())),
         tokio::spawn(deliveries::run(app.clone())),
     ];
     let mut line = format!("Signet is at {}", app.config.issuer.as_str());
-    if let Some(link) = setup::link(&app).await.map_err(said)? {
+    if let Some(link) = setup::link(&app).await.map_err(error_text)? {
         line = format!("{line}. Make the first administrator: {}", link.expose());
     }
     announce(&line);
@@ -64,18 +64,18 @@ pub async fn run(config: Config) -> Result<(), String> {
         background.push(tokio::spawn(certificate.follow()));
         config
     });
-    let served = listen::serve(listener, tls, &app, stop.asked()).await;
+    let served = listen::serve(listener, tls, &app, stop.wait()).await;
     for task in background {
         task.abort();
     }
-    upkeep::write_record(&app).await;
+    background::flush_buffers(&app).await;
     app.store().close().await;
-    served.map_err(said)
+    served.map_err(error_text)
 }
 
 /// Listens on the first address that this machine has. One that is in use is not passed over for another one, at which
 /// nobody would look for the server.
-fn bind(listen: &Listen) -> Result<TcpListener, String> {
+fn bind(listen: &ListenAddress) -> Result<TcpListener, String> {
     let failed = |error| format!("cannot listen on {listen}: {error}; set SIGNET_LISTEN to a free address");
     let mut first = None;
     for address in listen.addresses().map_err(failed)? {
@@ -88,7 +88,7 @@ fn bind(listen: &Listen) -> Result<TcpListener, String> {
     Err(failed(first.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())))
 }
 
-fn said(error: impl std::fmt::Display) -> String {
+fn error_text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -99,18 +99,18 @@ fn announce(line: &str) {
 }
 
 /// The signals that end the service: SIGTERM, and SIGINT from a terminal.
-struct Stop {
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     fn listen() -> Result<Self, String> {
-        let listen = |kind| signal(kind).map_err(said);
+        let listen = |kind| signal(kind).map_err(error_text);
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn asked(mut self) {
+    async fn wait(mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -120,7 +120,7 @@ impl Stop {
 
 /// Reads the signing keys again whenever this node or another one has changed them, and every second until that succeeds:
 /// with the old ones this node would sign by a key that was taken out.
-pub async fn follow_keys(app: App) {
+pub async fn follow_keys(app: AppState) {
     let mut changed = app.store().authority().keys_changed();
     while changed.changed().await.is_ok() {
         let mut has_failed = false;
@@ -129,7 +129,7 @@ pub async fn follow_keys(app: App) {
             if !std::mem::replace(&mut has_failed, true) {
                 tracing::error!(%error, "the signing keys cannot be read again");
             }
-            tokio::time::sleep(RELOAD_INTERVAL).await;
+            tokio::time::sleep(RELOAD_RETRY_INTERVAL).await;
         }
         if has_failed {
             tracing::info!("the signing keys have been read again");

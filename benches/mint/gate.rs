@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signet::app::App;
+use signet::app::AppState;
 use signet::domain::api_key::Owner;
 use signet::domain::gate::GateName;
-use signet::manage::{By, api_keys, apis};
+use signet::manage::{AuditContext, api_keys, apis};
 use signet_signatures::{Component, Input, Parameters, Request, SigningKey};
 
 use crate::load::{self, Kind};
@@ -18,15 +18,15 @@ use crate::{CLIENTS, number, stock};
 const QUESTION: &str = "X-Original-Method: GET\r\nX-Original-URL: https://api.example/orders/1\r\n";
 
 /// The API behind the gate `bench`, and a key of the client's for it.
-async fn api_and_key(app: &App) -> String {
-    let (manager, by) = (app.manager(), By::command_line());
+async fn api_and_key(app: &AppState) -> String {
+    let (manager, by) = (app.manager(), AuditContext::command_line());
     let api = json!({
         "identifier": "https://api.example", "scopes": ["read"], "gate": "bench",
         "accepts": ["bearer", "api_key", "basic", "message_signature"],
         "rules": [{ "methods": ["GET"], "path": "/orders/**", "scopes": ["read"] }],
     });
     apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
-    let new = api_keys::NewKey {
+    let new = api_keys::NewApiKey {
         owner: Owner::Client(stock::client_id()),
         gate: GateName::try_from("bench".to_owned()).unwrap(),
         name: "bench".to_owned(),
@@ -66,7 +66,7 @@ fn signatures(now: i64, count: usize) -> Vec<String> {
     (0..count).map(one).collect()
 }
 
-pub async fn figures(app: &App, data: &Path, seconds: Duration, verify: f64) {
+pub async fn figures(app: &AppState, data: &Path, seconds: Duration, verify: f64) {
     let key = api_and_key(app).await;
     let server = Server::start(data).await;
     let each = |head: &str| (0..CLIENTS).map(|_| Kind::Verify(head.to_owned())).collect::<Vec<_>>();

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use load::{Figure, Kind};
 use server::Server;
-use signet::app::App;
+use signet::app::AppState;
 use signet::domain::algorithms::SigningAlg;
 use signet::domain::jwks::JwkSet;
 use signet::keys::client_jws;
@@ -88,7 +88,7 @@ struct Signing {
 }
 
 impl Signing {
-    fn measure(app: &App, alg: SigningAlg) -> Self {
+    fn measure(app: &AppState, alg: SigningAlg) -> Self {
         let cores = std::thread::available_parallelism().unwrap().get();
         let rate = |threads: usize| {
             let each = || {
@@ -111,7 +111,7 @@ impl Signing {
 /// Every figure, printed as it is taken: the rate and what it is of the signatures' rate on all cores; the server's
 /// processor time and how many times the signatures' own that is.
 async fn figures(
-    app: &App,
+    app: &AppState,
     data: &std::path::Path,
     seconds: Duration,
     es256: &Signing,
@@ -160,7 +160,7 @@ fn verifying(key: &josekit::jwk::Jwk) -> f64 {
 /// Prepared documents against an empty answer; `private_key_jwt` against one verify and one sign; the authorization
 /// endpoint against one commit.
 async fn conformance(
-    app: &App,
+    app: &AppState,
     data: &std::path::Path,
     seconds: Duration,
     key: &josekit::jwk::Jwk,
@@ -201,7 +201,7 @@ async fn conformance(
     }
 }
 
-async fn refreshing(app: &App, clients: usize) -> Vec<Kind> {
+async fn refreshing(app: &AppState, clients: usize) -> Vec<Kind> {
     stock::refresh_tokens(app, clients).await.into_iter().map(Kind::Refresh).collect()
 }
 

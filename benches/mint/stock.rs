@@ -9,25 +9,25 @@ use josekit::jwk::Jwk;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use signet::app::App;
+use signet::app::AppState;
 use signet::config::Config;
 use signet::domain::authorization::{Authorization, SignIn, SignInMethod, Subject};
+use signet::domain::authorization_code::{AuthorizationCode, CodeChallenge};
 use signet::domain::claims_request::RequestedClaims;
-use signet::domain::client::{Client, Identified, Registered};
-use signet::domain::code::{Code, CodeChallenge};
-use signet::domain::grant::{FamilySalt, Grant, Repeats};
+use signet::domain::client::{Client, RedirectAssurance, RegistrationKind};
+use signet::domain::grant::{FamilySalt, Grant, RepeatTiming};
 use signet::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use signet::domain::permissions::Permissions;
 use signet::domain::scope::Scopes;
 use signet::domain::secret::{Secret, SecretKind};
 use signet::domain::session::Session;
-use signet::domain::signature_key::{KeyId, Material, SignatureAlg, SignatureKey};
+use signet::domain::signature_key::{KeyId, KeyMaterial, SignatureAlg, SignatureKey};
 use signet::domain::user::{Profile, User, Username};
 use signet::domain::version::Versions;
 use signet::env::Env;
 use signet::keys::refresh_token;
-use signet::store::authorizations::{self, Lock};
-use signet::store::{Change, clients, codes, consents, grants, people, sessions, signature_keys, used_once};
+use signet::store::authorizations::{self, RowLock};
+use signet::store::{ChangeEvent, clients, codes, consents, grants, replay, sessions, signature_keys, users};
 
 const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
 const CALLBACK: &str = "http://127.0.0.1:9999/cb";
@@ -38,8 +38,8 @@ const CHUNK: usize = 100_000;
 /// Rows in one transaction of the server's own kind.
 const BATCH: usize = 500;
 
-pub async fn open(data: &Path) -> App {
-    App::open(Config { data_dir: data.to_owned(), ..Config::default() }, Env::system()).await.unwrap()
+pub async fn open(data: &Path) -> AppState {
+    AppState::open(Config { data_dir: data.to_owned(), ..Config::default() }, Env::system()).await.unwrap()
 }
 
 pub fn authorization() -> String {
@@ -134,13 +134,13 @@ pub fn client_id() -> ClientId {
 /// Of the client that signs its requests.
 pub const SHARED_SECRET: &[u8] = b"a secret of both that has 32 bytes or more";
 
-fn shared_key(app: &App) -> SignatureKey {
+fn shared_key(app: &AppState) -> SignatureKey {
     let keyid = KeyId::try_from("bench".to_owned()).unwrap();
     let sealed = app.provider.master.seal_shared_secret(&keyid, SHARED_SECRET).unwrap();
-    SignatureKey { keyid, alg: SignatureAlg::HmacSha256, material: Material::SealedSecret(sealed) }
+    SignatureKey { keyid, alg: SignatureAlg::HmacSha256, material: KeyMaterial::SealedSecret(sealed) }
 }
 
-pub async fn people_and_client(app: &App, key: &Jwk) {
+pub async fn people_and_client(app: &AppState, key: &Jwk) {
     let now = app.env().now();
     let meta = json!({
         "redirect_uris": [CALLBACK],
@@ -153,7 +153,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         secret: Some(app.provider.master.hash_client_secret(app.env(), &Secret::new(SECRET.into()))),
         signature_keys: vec![shared_key(app)],
         disabled: false,
-        registered: Registered::ByAdmin,
+        registration_kind: RegistrationKind::Admin,
         registration_token: None,
         created_at: now,
         updated_at: now,
@@ -177,7 +177,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
         id: UserId(app.env().uuid()),
         username: Username::parse("alice").unwrap(),
         profile: Profile::default(),
-        email_unproven: false,
+        email_unconfirmed: false,
         password: Some(app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
         password_changed_at: None,
         admin: false,
@@ -188,7 +188,7 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
     };
     let write = app.store().write(move |tx| {
         Box::pin(async move {
-            people::insert(tx, std::slice::from_ref(&user)).await?;
+            users::insert(tx, std::slice::from_ref(&user)).await?;
             clients::insert(tx, &client).await?;
             signature_keys::put(tx, &client.id, client.signature_keys.iter().map(|key| &key.keyid)).await?;
             clients::insert(tx, &keys).await?;
@@ -197,30 +197,30 @@ pub async fn people_and_client(app: &App, key: &Jwk) {
                 user.id,
                 &client.id,
                 (&Permissions::general(client.meta.scope.clone()), &Versions::default()),
-                &[Identified::ByAuthentication],
+                &[RedirectAssurance::ClientAuthentication],
             )
             .await?;
-            tx.tell(Change::Client(client.id.clone())).await
+            tx.publish(ChangeEvent::Client(client.id.clone())).await
         })
     });
     write.await.unwrap();
 }
 
 /// Transactions a second that write one row, one after the other: what a commit costs here.
-pub async fn commits(app: &App, seconds: std::time::Duration) -> f64 {
+pub async fn commits(app: &AppState, seconds: std::time::Duration) -> f64 {
     let (begun, mut done) = (crate::now(), 0u32);
     while begun.elapsed() < seconds {
         let digest = SecretKind::AuthorizationCode.digest(&format!("commit {done}"));
         let until = app.env().now();
-        app.store().write(move |tx| Box::pin(async move { used_once::claim(tx, &digest, until).await })).await.unwrap();
+        app.store().write(move |tx| Box::pin(async move { replay::claim(tx, &digest, until).await })).await.unwrap();
         done += 1;
     }
     f64::from(done) / begun.elapsed().as_secs_f64()
 }
 
 /// A sign-in of alice's that came to `scope`.
-async fn authorized(app: &App, scope: &str) -> Authorization {
-    let alice = people::by_username(app.store().read(), &Username::parse("alice").unwrap()).await.unwrap().unwrap();
+async fn authorized(app: &AppState, scope: &str) -> Authorization {
+    let alice = users::by_username(app.store().read(), &Username::parse("alice").unwrap()).await.unwrap().unwrap();
     let (now, id) = (app.env().now(), SessionId(app.env().uuid()));
     let session = Session {
         digest: SecretKind::Session.digest(&id.to_string()),
@@ -229,7 +229,7 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         auth_time: now,
         method: SignInMethod::Passkey,
         passkey: None,
-        strongest: true,
+        used_strongest_method: true,
         remembered: false,
         created_at: now,
         last_seen: now,
@@ -263,19 +263,21 @@ async fn authorized(app: &App, scope: &str) -> Authorization {
         bound_to: None,
         versions: Versions::default(),
     };
-    let now = authorizations::versions(app.store().read(), &authorization.versioned(), None, Lock::None).await.unwrap();
+    let now = authorizations::versions(app.store().read(), &authorization.versioned_entities(), None, RowLock::None)
+        .await
+        .unwrap();
     Authorization { versions: now.unwrap(), ..authorization }
 }
 
 /// So many codes, good for an hour, each worth an access token (ES256), an ID token (RS256) and a refresh token.
-pub async fn codes(app: &App, count: usize) -> Vec<String> {
+pub async fn codes(app: &AppState, count: usize) -> Vec<String> {
     let authorization = authorized(app, "openid profile").await;
     let mut texts = Vec::with_capacity(count);
     while texts.len() < count {
         let mut batch = Vec::new();
         for _ in 0..BATCH.min(count - texts.len()) {
             let secret = SecretKind::AuthorizationCode.mint(app.env().random());
-            batch.push(Code {
+            batch.push(AuthorizationCode {
                 digest: SecretKind::AuthorizationCode.digest(secret.expose()),
                 authorization: Authorization { grant: Some(GrantId(app.env().uuid())), ..authorization.clone() },
                 redirect_uri: CALLBACK.to_owned(),
@@ -300,7 +302,7 @@ pub async fn codes(app: &App, count: usize) -> Vec<String> {
 }
 
 /// The first refresh tokens of so many families, without ID tokens.
-pub async fn refresh_tokens(app: &App, count: usize) -> Vec<String> {
+pub async fn refresh_tokens(app: &AppState, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     for _ in 0..count {
         let authorization = authorized(app, "offline_access profile").await;
@@ -316,7 +318,7 @@ pub async fn refresh_tokens(app: &App, count: usize) -> Vec<String> {
             previous: None,
             superseded: Vec::new(),
             rotated_at: now,
-            repeats: Repeats::None,
+            repeats: RepeatTiming::None,
             contested: 0,
             created_at: now,
             expires_at: now.plus_seconds(86_400),
@@ -346,12 +348,12 @@ pub async fn fill(data: &Path, users: usize, each: usize) {
     for first in (1..=users).step_by(CHUNK) {
         let last = users.min(first + CHUNK - 1);
         let id = id(format!("{begun} + i"));
-        let people = format!(
+        let insert = format!(
             "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
              INSERT INTO person (id, username, email_unproven, profile, searched, admin, disabled, self_registered, created_at, updated_at)
              SELECT {id}, 'bob' || i, 0, '{profile}', 'bob' || i, 0, 0, 0, {now}, {now} FROM n"
         );
-        db.execute_unprepared(&people).await.unwrap();
+        db.execute_unprepared(&insert).await.unwrap();
     }
     for of_each in [
         "INSERT INTO sign_in_name (name, user_id) SELECT username, id FROM person WHERE username LIKE 'bob%'",

@@ -27,9 +27,9 @@ use serde_json::json;
 use server::Server;
 use signet::domain::secret::Secret;
 use signet::domain::user::Username;
-use signet::manage::By;
-use signet::manage::people::{self, PersonEdit};
-use signet::store::people as stored;
+use signet::manage::AuditContext;
+use signet::manage::users::{self, UserEdit};
+use signet::store::users as stored;
 
 /// Each page of the console is asked for so many times.
 const TIMES: usize = 20;
@@ -54,8 +54,8 @@ async fn make_alice(data: &Path) {
     let app = stock::open(data).await;
     stock::people_and_client(&app, &stock::assertion_key()).await;
     let alice = stored::by_username(app.store().read(), &Username::parse("alice").unwrap()).await.unwrap().unwrap();
-    let edit = PersonEdit { admin: true, ..PersonEdit::present(&alice) };
-    people::update(&app.manager(), &By::command_line(), alice.id, edit).await.unwrap();
+    let edit = UserEdit { admin: true, ..UserEdit::present(&alice) };
+    users::update(&app.manager(), &AuditContext::command_line(), alice.id, edit).await.unwrap();
     app.store().close().await;
 }
 

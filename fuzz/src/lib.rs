@@ -19,12 +19,12 @@ use signet::domain::redirect_uri::RedirectUri;
 use signet::domain::scope::Scopes;
 use signet::domain::secret::Secret;
 use signet::env::Timestamp;
-use signet::gate::Asked;
-use signet::gate::fields::Fields;
-use signet::gate::original::Original;
-use signet::gate::presented::Presented;
+use signet::gate::GateRequest;
+use signet::gate::credentials::PresentedCredential;
+use signet::gate::forwarded_request::ForwardedRequest;
+use signet::gate::headers::Headers;
 use signet::gate::{oauth1, path};
-use signet::keys::client_jws::{self, Verified};
+use signet::keys::client_jws::{self, VerifiedJws};
 use signet::keys::encryption;
 use signet::protocol::authorize::request_object;
 use signet::protocol::client_assertion;
@@ -52,7 +52,7 @@ fn keys() -> JwkSet {
 }
 
 /// A token as a server takes it that knows the clients' keys: whatever verifies says what was signed with them.
-fn token(text: &str) -> Option<Verified> {
+fn token(text: &str) -> Option<VerifiedJws> {
     // Nobody has signed with this one.
     let secret = Secret::new("nobody has signed anything with this secret".to_owned());
     assert!(client_jws::verify_mac(text, &secret).is_err(), "verified without the secret");
@@ -83,7 +83,7 @@ pub fn request_object(data: &[u8]) {
 /// A client assertion, or the claims in one.
 pub fn client_assertion(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Some(client) = client_assertion::speaks_of(text) {
+    if let Some(client) = client_assertion::unverified_subject(text) {
         assert_eq!(ClientId::parse(client.as_str()).ok(), Some(client));
     }
     let verified = token(text).and_then(|verified| verified.claims());
@@ -106,10 +106,10 @@ pub fn claims(data: &[u8]) {
     // It is kept as JSON with the code.
     let kept = serde_json::to_value(&asked.claims).expect("it is kept");
     assert_eq!(serde_json::from_value::<RequestedClaims>(kept).ok(), Some(asked.claims.clone()));
-    let none = asked.claims.clone().within(&Scopes::default());
+    let none = asked.claims.clone().restricted_to(&Scopes::default());
     assert!(none.is_empty(), "claims of no scope: {none:?}");
     let scopes = asked.claims.scopes();
-    assert_eq!(asked.claims.within(&scopes).scopes(), scopes);
+    assert_eq!(asked.claims.restricted_to(&scopes).scopes(), scopes);
 }
 
 /// Two lines: an address to register, and one that is sent. Both readings, ours and the WHATWG parser's, agree that
@@ -237,20 +237,21 @@ pub fn gate_question(data: &[u8]) {
             Some((std::str::from_utf8(name).ok()?.to_ascii_lowercase(), value.get(1..)?.trim_ascii()))
         })
         .collect();
-    let fields = Fields(fields.iter().map(|(name, value)| (name.as_str(), *value)).collect());
-    let asked = Asked { gate: "g", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
+    let fields = Headers(fields.iter().map(|(name, value)| (name.as_str(), *value)).collect());
+    let asked =
+        GateRequest { gate: "g", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
     // What is recorded has no end of a line in it, whatever came.
-    let (method, shown) = Original::as_sent(&asked);
+    let (method, shown) = ForwardedRequest::raw_method_and_path(&asked);
     assert!(!method.chars().chain(shown.chars()).any(char::is_control));
-    let presented = Presented::read(&fields);
-    let Ok(original) = Original::read(&asked) else { return };
+    let presented = PresentedCredential::read(&fields);
+    let Ok(original) = ForwardedRequest::read(&asked) else { return };
     assert!(original.path.starts_with('/') && !original.path.contains("//"));
     assert!(!original.path.split('/').any(|segment| segment == "." || segment == ".."));
     if let Ok(again) = path::decoded(&original.path) {
         assert!(!again.split('/').any(|segment| segment == "." || segment == ".."), "decoded twice");
     }
-    if let Ok(Presented::OAuth1(header)) = presented
-        && let Ok(read) = oauth1::Parameters::read(header)
+    if let Ok(PresentedCredential::OAuth1(header)) = presented
+        && let Ok(read) = oauth1::OAuth1Parameters::read(header)
     {
         // Three parts, and no ampersand of the caller's between them (§3.4.1.1).
         assert_eq!(read.base_string(&original).matches('&').count(), 2);

@@ -12,7 +12,7 @@ const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature")
 
 /// RFC 6750 §3.1, and what it has no word for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(crate) enum RejectionCode {
     /// 401 without a code: nobody has tried yet.
     Nothing,
     /// 401.
@@ -30,37 +30,39 @@ pub(crate) enum Code {
 }
 
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub code: Code,
+pub(crate) struct Rejection {
+    pub code: RejectionCode,
     pub text: String,
     /// The scopes that would do, where some would.
     pub scopes: Option<String>,
 }
 
-impl Refusal {
-    pub fn new(code: Code, text: impl Into<String>) -> Self {
+impl Rejection {
+    pub fn new(code: RejectionCode, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), scopes: None }
     }
 
     pub fn status(&self) -> StatusCode {
         match self.code {
-            Code::Nothing | Code::InvalidToken | Code::InvalidSignature => StatusCode::UNAUTHORIZED,
-            Code::InvalidRequest => StatusCode::BAD_REQUEST,
-            Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Code::InsufficientScope => StatusCode::FORBIDDEN,
-            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            RejectionCode::Nothing | RejectionCode::InvalidToken | RejectionCode::InvalidSignature => {
+                StatusCode::UNAUTHORIZED
+            }
+            RejectionCode::InvalidRequest => StatusCode::BAD_REQUEST,
+            RejectionCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            RejectionCode::InsufficientScope => StatusCode::FORBIDDEN,
+            RejectionCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn code(&self) -> &'static str {
         match self.code {
-            Code::Nothing => "unauthorized",
-            Code::InvalidToken => "invalid_token",
-            Code::InvalidSignature => "invalid_signature",
-            Code::InvalidRequest => "invalid_request",
-            Code::TooLarge => "content_too_large",
-            Code::InsufficientScope => "insufficient_scope",
-            Code::Unavailable => "temporarily_unavailable",
+            RejectionCode::Nothing => "unauthorized",
+            RejectionCode::InvalidToken => "invalid_token",
+            RejectionCode::InvalidSignature => "invalid_signature",
+            RejectionCode::InvalidRequest => "invalid_request",
+            RejectionCode::TooLarge => "content_too_large",
+            RejectionCode::InsufficientScope => "insufficient_scope",
+            RejectionCode::Unavailable => "temporarily_unavailable",
         }
     }
 
@@ -84,7 +86,7 @@ impl Refusal {
                 headers.insert(ACCEPT_SIGNATURE, wanted);
             }
         }
-        if self.code == Code::Unavailable {
+        if self.code == RejectionCode::Unavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
@@ -92,18 +94,18 @@ impl Refusal {
 
     fn challenge(&self, settings: &Settings) -> String {
         let mut attributes = vec![("realm", settings.audience.as_str())];
-        if matches!(self.code, Code::InvalidToken | Code::InsufficientScope) {
+        if matches!(self.code, RejectionCode::InvalidToken | RejectionCode::InsufficientScope) {
             attributes.extend([("error", self.code()), ("error_description", self.text.as_str())]);
         }
         attributes.extend(self.scopes.as_deref().map(|scopes| ("scope", scopes)));
         attributes.extend(settings.resource_metadata.as_deref().map(|address| ("resource_metadata", address)));
-        let written = attributes.into_iter().map(|(name, value)| format!("{name}=\"{}\"", quotable(value)));
+        let written = attributes.into_iter().map(|(name, value)| format!("{name}=\"{}\"", escape_attribute(value)));
         format!("Bearer {}", written.collect::<Vec<_>>().join(", "))
     }
 }
 
 /// What RFC 6750 §3 lets stand in an attribute: visible ASCII and spaces, but no quote and no backslash.
-fn quotable(text: &str) -> String {
+fn escape_attribute(text: &str) -> String {
     let good = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().map(|c| if good(&c) { c } else { '\'' }).collect()
 }

@@ -11,11 +11,11 @@ use crate::discovery::IssuerError;
 use crate::keys::{Clock, Keys};
 use crate::nonces::Nonces;
 use crate::requirement::Requirement;
-use crate::signed::{SignatureKeys, Signed};
+use crate::signed::{SignatureKeys, SignatureVerifier};
 use crate::token::ALGORITHMS;
 
 /// A body with a digest is read into memory.
-const BODY_LIMIT: usize = 1024 * 1024;
+const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
 /// A layer for tower. Cheap to clone; the copies share what is known of the issuer.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(crate) struct Settings {
     pub algorithms: Vec<Algorithm>,
     pub token_header: Option<HeaderName>,
     pub resource_metadata: Option<String>,
-    pub signed: Option<Signed>,
+    pub signed: Option<SignatureVerifier>,
     pub body_limit: usize,
     pub clock: Clock,
 }
@@ -60,7 +60,7 @@ impl Guard {
             token_header: None,
             resource_metadata: None,
             signed: None,
-            body_limit: BODY_LIMIT,
+            body_limit: DEFAULT_BODY_LIMIT,
             clock,
         };
         Self { settings: Arc::new(settings), required: Vec::new() }
@@ -75,7 +75,7 @@ impl Guard {
 
     /// Fetches the issuer's keys, to find out at the start what is wrong with the settings.
     pub async fn ready(&self) -> Result<(), IssuerError> {
-        self.settings.keys.ask().await
+        self.settings.keys.refresh().await
     }
 
     /// Also takes a token from that header, before `Authorization` and signatures: from a gateway that puts one there.
@@ -116,8 +116,13 @@ impl Guard {
         let (scheme, authority) = address.trim_end_matches('/').split_once("://").ok_or(SettingError::Address)?;
         signet_signatures::Request::new("GET", scheme, authority, "/").map_err(|_| SettingError::Address)?;
         let (scheme, authority) = (scheme.to_owned(), authority.to_owned());
-        let signed =
-            Signed { scheme, authority, policy: Policy::default(), keys: Arc::new(keys), nonces: Arc::new(nonces) };
+        let signed = SignatureVerifier {
+            scheme,
+            authority,
+            policy: Policy::default(),
+            keys: Arc::new(keys),
+            nonces: Arc::new(nonces),
+        };
         Ok(self.with(|settings| settings.signed = Some(signed)))
     }
 

@@ -6,7 +6,7 @@ use crate::signed::Caller;
 
 /// How somebody has shown who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum CredentialKind {
     /// By an access token of the issuer (RFC 9068).
     Token,
     /// By the signature of the request (RFC 9421).
@@ -16,7 +16,7 @@ pub enum Way {
 /// An extension of every request that is let in.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    way: Way,
+    credential_kind: CredentialKind,
     subject: String,
     client: Option<String>,
     scopes: Vec<String>,
@@ -26,11 +26,11 @@ pub struct Identity {
 
 impl Identity {
     /// Of claims that are verified.
-    pub(crate) fn of_token(subject: String, claims: Map<String, Value>) -> Self {
+    pub(crate) fn from_token(subject: String, claims: Map<String, Value>) -> Self {
         let text = |name| claims.get(name).and_then(Value::as_str);
         let listed = claims.get("groups").and_then(Value::as_array);
         Self {
-            way: Way::Token,
+            credential_kind: CredentialKind::Token,
             subject,
             client: text("client_id").map(str::to_owned),
             scopes: text("scope")
@@ -44,14 +44,14 @@ impl Identity {
         }
     }
 
-    pub(crate) fn of_caller(caller: Caller) -> Self {
+    pub(crate) fn from_caller(caller: Caller) -> Self {
         let Caller { subject, client, scopes, groups, .. } = caller;
-        Self { way: Way::Signature, subject, client, scopes, groups, claims: Map::new() }
+        Self { credential_kind: CredentialKind::Signature, subject, client, scopes, groups, claims: Map::new() }
     }
 
     #[must_use]
-    pub fn way(&self) -> Way {
-        self.way
+    pub fn credential_kind(&self) -> CredentialKind {
+        self.credential_kind
     }
 
     /// The person, or the client that acts for itself.

@@ -20,7 +20,7 @@ use crate::token::Key;
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Seconds after which a set is fetched again, though every key was in it: one may have been taken out.
-const FRESH: i64 = 300;
+const REFRESH_INTERVAL: i64 = 300;
 /// Seconds after the last successful fetch until which a set may be used.
 const MAX_AGE: i64 = 86_400;
 /// Seconds between two fetches for keys that are not known.
@@ -36,18 +36,18 @@ pub(crate) struct Keys {
     issuer: String,
     client: Result<Client, String>,
     clock: Clock,
-    known: RwLock<Known>,
+    cache: RwLock<KeyCache>,
     /// Held while the issuer is asked.
     turn: Arc<Mutex<()>>,
 }
 
 #[derive(Clone, Default)]
-struct Known {
+struct KeyCache {
     set: Option<Arc<KeySet>>,
     got_at: i64,
     /// How often the issuer was asked, and when the last time ended.
     fetches: u64,
-    ended_at: Option<i64>,
+    last_fetch_ended_at: Option<i64>,
     /// When the last fetch for a key that was not in the set ended, and the seconds until the next one.
     looked_for_at: Option<i64>,
     look_interval: i64,
@@ -55,7 +55,7 @@ struct Known {
 
 /// Why the issuer is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reason {
+enum FetchReason {
     /// There are no keys, or they are old.
     Due,
     UnknownKey,
@@ -70,7 +70,7 @@ impl Keys {
         // A certificate of ours would not be sent elsewhere, nor an answer be taken from there.
         let own = || Client::builder().redirect(Policy::none()).build().map_err(|error| error.to_string());
         let client = client.map_or_else(own, Ok);
-        Self { issuer, client, clock, known: RwLock::default(), turn: Arc::default() }
+        Self { issuer, client, clock, cache: RwLock::default(), turn: Arc::default() }
     }
 
     pub fn issuer(&self) -> &str {
@@ -83,41 +83,41 @@ impl Keys {
         Self::new(self.issuer.clone(), client, clock.unwrap_or_else(|| Arc::clone(&self.clock)))
     }
 
-    fn known(&self) -> Known {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn cache(&self) -> KeyCache {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The key of that name; nothing where the issuer has none.
     pub async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<Key>>, NoKeys> {
-        let (known, now) = (self.known(), (self.clock)());
+        let (known, now) = (self.cache(), (self.clock)());
         let Some(set) = known.usable(now) else {
-            self.fetch_if(known.fetches, Reason::Due, |known, now| {
-                known.usable(now).is_none() && past(known.ended_at, SHORT_RETRY_INTERVAL, now)
+            self.fetch_if(known.fetches, FetchReason::Due, |known, now| {
+                known.usable(now).is_none() && has_elapsed(known.last_fetch_ended_at, SHORT_RETRY_INTERVAL, now)
             })
             .await;
-            let (known, now) = (self.known(), (self.clock)());
+            let (known, now) = (self.cache(), (self.clock)());
             return Ok(known.usable(now).ok_or(NoKeys)?.get(kid).cloned());
         };
         if let Some(key) = set.get(kid) {
-            if now - known.got_at >= FRESH && past(known.ended_at, RETRY_INTERVAL, now) {
-                self.fetch_beside();
+            if now - known.got_at >= REFRESH_INTERVAL && has_elapsed(known.last_fetch_ended_at, RETRY_INTERVAL, now) {
+                self.fetch_in_background();
             }
             return Ok(Some(Arc::clone(key)));
         }
         // After a rotation, or made up.
-        self.fetch_if(known.fetches, Reason::UnknownKey, |known, now| {
-            past(known.looked_for_at, known.look_interval, now)
+        self.fetch_if(known.fetches, FetchReason::UnknownKey, |known, now| {
+            has_elapsed(known.looked_for_at, known.look_interval, now)
         })
         .await;
-        let (known, now) = (self.known(), (self.clock)());
+        let (known, now) = (self.cache(), (self.clock)());
         Ok(known.usable(now).and_then(|set| set.get(kid).cloned()))
     }
 
     /// Asks the issuer if `may` still says so when it is this request's turn. Requests that waited while another one asked
     /// have its result.
-    async fn fetch_if(self: &Arc<Self>, fetches: u64, reason: Reason, may: impl Fn(&Known, i64) -> bool) {
+    async fn fetch_if(self: &Arc<Self>, fetches: u64, reason: FetchReason, may: impl Fn(&KeyCache, i64) -> bool) {
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let known = self.known();
+        let known = self.cache();
         if known.fetches != fetches || !may(&known, (self.clock)()) {
             return;
         }
@@ -126,23 +126,23 @@ impl Keys {
     }
 
     /// Asks the issuer while requests go on, unless somebody does already.
-    fn fetch_beside(self: &Arc<Self>) {
+    fn fetch_in_background(self: &Arc<Self>) {
         if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
-            tokio::spawn(Arc::clone(self).fetch(turn, Reason::Due));
+            tokio::spawn(Arc::clone(self).fetch(turn, FetchReason::Due));
         }
     }
 
-    async fn fetch(self: Arc<Self>, _turn: OwnedMutexGuard<()>, reason: Reason) {
+    async fn fetch(self: Arc<Self>, _turn: OwnedMutexGuard<()>, reason: FetchReason) {
         // It is in the log.
-        let _ = self.ask_because(reason).await;
+        let _ = self.refresh_for(reason).await;
     }
 
     /// Asks the issuer now. What was known stays where it does not answer.
-    pub async fn ask(&self) -> Result<(), IssuerError> {
-        self.ask_because(Reason::Due).await
+    pub async fn refresh(&self) -> Result<(), IssuerError> {
+        self.refresh_for(FetchReason::Due).await
     }
 
-    async fn ask_because(&self, reason: Reason) -> Result<(), IssuerError> {
+    async fn refresh_for(&self, reason: FetchReason) -> Result<(), IssuerError> {
         let found = self.discover().await;
         match &found {
             Ok(_) => tracing::debug!(issuer = self.issuer, "the issuer's keys were fetched"),
@@ -151,8 +151,8 @@ impl Keys {
         let now = (self.clock)();
         self.mark(|known| {
             known.fetches += 1;
-            known.ended_at = Some(now);
-            if reason == Reason::UnknownKey {
+            known.last_fetch_ended_at = Some(now);
+            if reason == FetchReason::UnknownKey {
                 known.looked_for_at = Some(now);
                 known.look_interval = if found.is_ok() { UNKNOWN_KEY_INTERVAL } else { RETRY_INTERVAL };
             }
@@ -171,18 +171,18 @@ impl Keys {
         found.map(Arc::new)
     }
 
-    fn mark(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    fn mark(&self, change: impl FnOnce(&mut KeyCache)) {
+        change(&mut self.cache.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-impl Known {
+impl KeyCache {
     /// The set, unless it is too old.
     fn usable(&self, now: i64) -> Option<&Arc<KeySet>> {
         self.set.as_ref().filter(|_| now - self.got_at < MAX_AGE)
     }
 }
 
-fn past(last: Option<i64>, interval: i64, now: i64) -> bool {
+fn has_elapsed(last: Option<i64>, interval: i64, now: i64) -> bool {
     last.is_none_or(|last| now - last >= interval)
 }

@@ -73,9 +73,9 @@ mod token;
 
 pub use discovery::IssuerError;
 pub use guard::{Guard, SettingError};
-pub use identity::{Identity, Way};
+pub use identity::{CredentialKind, Identity};
 pub use jsonwebtoken::Algorithm;
-pub use nonces::{Answer, MemoryNonces, Nonces, NoncesUnavailable};
+pub use nonces::{BoxFuture, MemoryNonces, Nonces, NoncesUnavailable};
 pub use requirement::{Requirement, group, scope};
 pub use service::Guarded;
 pub use signed::{Caller, SignatureKeys};

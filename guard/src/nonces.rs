@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 /// What a store of the API's own answers with.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The store cannot say whether a nonce is new: the request is refused with 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub trait Nonces: Send + Sync + 'static {
         nonce: &'a str,
         until: i64,
         now: i64,
-    ) -> Answer<'a, Result<bool, NoncesUnavailable>>;
+    ) -> BoxFuture<'a, Result<bool, NoncesUnavailable>>;
 }
 
 /// In memory: for one node. Each key has room for as many nonces; where that is full, requests by this key are refused
@@ -32,13 +32,13 @@ pub trait Nonces: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct MemoryNonces {
     max_per_key: usize,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenNonces>,
 }
 
 type Pair = (String, String);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenNonces {
     by_key: HashMap<String, HashSet<String>>,
     by_end: BTreeSet<(i64, Pair)>,
 }
@@ -67,7 +67,7 @@ impl MemoryNonces {
     }
 }
 
-impl Seen {
+impl SeenNonces {
     /// Takes out what has run out.
     fn forget(&mut self, now: i64) {
         while let Some((end, (keyid, nonce))) = self.by_end.pop_first() {
@@ -92,7 +92,7 @@ impl Nonces for MemoryNonces {
         nonce: &'a str,
         until: i64,
         now: i64,
-    ) -> Answer<'a, Result<bool, NoncesUnavailable>> {
+    ) -> BoxFuture<'a, Result<bool, NoncesUnavailable>> {
         let taken = self.take_now(keyid, nonce, until, now);
         Box::pin(async move { taken })
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::{MemoryNonces, NoncesUnavailable};
 
     #[test]
-    fn a_nonce_is_new_once_for_each_key_while_it_counts() {
+    fn nonce_is_accepted_once_per_key_until_it_expires() {
         let nonces = MemoryNonces::new(10);
         assert_eq!(nonces.take_now("k1", "n", 100, 50), Ok(true));
         assert_eq!(nonces.take_now("k1", "n", 100, 50), Ok(false));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_takes_no_nonce_and_forgets_none() {
+    fn full_store_rejects_new_nonces_and_keeps_old_ones() {
         let nonces = MemoryNonces::new(2);
         assert_eq!(nonces.take_now("k", "a", 10, 0), Ok(true));
         assert_eq!(nonces.take_now("k", "b", 20, 0), Ok(true));

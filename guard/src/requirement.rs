@@ -6,10 +6,10 @@ use crate::identity::Identity;
 
 /// One thing that is needed: a scope or a group, or one of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requirement(Vec<One>);
+pub struct Requirement(Vec<Condition>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum One {
+enum Condition {
     Scope(String),
     Group(String),
 }
@@ -17,13 +17,13 @@ enum One {
 /// That the token has this scope.
 #[must_use]
 pub fn scope(name: impl Into<String>) -> Requirement {
-    Requirement(vec![One::Scope(name.into())])
+    Requirement(vec![Condition::Scope(name.into())])
 }
 
 /// That the person is in this group, by the claim `groups` (RFC 9068 §2.2.3.1).
 #[must_use]
 pub fn group(name: impl Into<String>) -> Requirement {
-    Requirement(vec![One::Group(name.into())])
+    Requirement(vec![Condition::Group(name.into())])
 }
 
 impl Requirement {
@@ -36,16 +36,16 @@ impl Requirement {
 
     pub(crate) fn is_met(&self, who: &Identity) -> bool {
         self.0.iter().any(|one| match one {
-            One::Scope(name) => who.has_scope(name),
-            One::Group(name) => who.is_in(name),
+            Condition::Scope(name) => who.has_scope(name),
+            Condition::Group(name) => who.is_in(name),
         })
     }
 
     /// The scopes that it names, for a challenge (RFC 6750 §3).
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|one| match one {
-            One::Scope(name) => Some(name.as_str()),
-            One::Group(_) => None,
+            Condition::Scope(name) => Some(name.as_str()),
+            Condition::Group(_) => None,
         })
     }
 }
@@ -55,8 +55,8 @@ impl fmt::Display for Requirement {
         for (at, one) in self.0.iter().enumerate() {
             let before = if at == 0 { "" } else { " or " };
             match one {
-                One::Scope(name) => write!(f, "{before}the scope {name}")?,
-                One::Group(name) => write!(f, "{before}the group {name}")?,
+                Condition::Scope(name) => write!(f, "{before}the scope {name}")?,
+                Condition::Group(name) => write!(f, "{before}the group {name}")?,
             }
         }
         Ok(())

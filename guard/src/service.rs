@@ -16,12 +16,12 @@ use signet_signatures::{ContentDigest, Error, Policy};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::challenge::{Code, Refusal};
+use crate::challenge::{Rejection, RejectionCode};
 use crate::guard::{Guard, Settings};
-use crate::identity::{Identity, Way};
+use crate::identity::{CredentialKind, Identity};
 use crate::requirement::Requirement;
 use crate::signed;
-use crate::token::{self, Unproven};
+use crate::token::{self, UnverifiedToken};
 
 /// A service behind a [`Guard`].
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct Guarded<S> {
 
 /// That a guard has seen this request already: one further out, of the same settings.
 #[derive(Clone)]
-struct Admitted(Arc<Settings>);
+struct AlreadyAdmitted(Arc<Settings>);
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
@@ -79,32 +79,32 @@ where
 }
 
 impl Guard {
-    async fn admit<B>(&self, parts: &mut Parts, body: B) -> Result<B, Refusal>
+    async fn admit<B>(&self, parts: &mut Parts, body: B) -> Result<B, Rejection>
     where
         B: Body + From<Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let before = parts.extensions.get::<Admitted>().filter(|it| Arc::ptr_eq(&it.0, &self.settings));
+        let before = parts.extensions.get::<AlreadyAdmitted>().filter(|it| Arc::ptr_eq(&it.0, &self.settings));
         if let (Some(_), Some(who)) = (before, parts.extensions.get::<Identity>()) {
-            return self.may(who).map(|()| body);
+            return self.authorize(who).map(|()| body);
         }
         let who = self.identify(parts).await?;
-        self.may(&who)?;
-        let digest = ContentDigest::of(&signed::without_address(parts)?).map_err(|error| signed::refusal(&error))?;
+        self.authorize(&who)?;
+        let digest = ContentDigest::of(&signed::without_address(parts)?).map_err(|error| signed::rejection(&error))?;
         let body = match digest {
             Some(digest) => checked(body, &digest, self.settings.body_limit).await?,
             // Whoever is on the way could have put it in: a signature speaks for the body by its digest alone.
-            None if who.way() == Way::Signature && !body.is_end_stream() => {
-                return Err(signed::refusal(&Error::HasToCover("content-digest")));
+            None if who.credential_kind() == CredentialKind::Signature && !body.is_end_stream() => {
+                return Err(signed::rejection(&Error::ComponentNotCovered("content-digest")));
             }
             None => body,
         };
         parts.extensions.insert(who);
-        parts.extensions.insert(Admitted(Arc::clone(&self.settings)));
+        parts.extensions.insert(AlreadyAdmitted(Arc::clone(&self.settings)));
         Ok(body)
     }
 
-    async fn identify(&self, parts: &Parts) -> Result<Identity, Refusal> {
+    async fn identify(&self, parts: &Parts) -> Result<Identity, Rejection> {
         let headers = &parts.headers;
         if let Some(name) = self.settings.token_header.as_ref().filter(|name| headers.contains_key(*name)) {
             return self.by_token(once(headers, name)?.trim()).await;
@@ -112,29 +112,32 @@ impl Guard {
         let bearer = bearer(headers)?;
         let signed = self.settings.signed.as_ref().filter(|_| signed::is_signed(headers));
         match (bearer, signed) {
-            (Some(_), Some(_)) => {
-                Err(Refusal::new(Code::InvalidRequest, "There are two credentials: a token and a signature."))
-            }
+            (Some(_), Some(_)) => Err(Rejection::new(
+                RejectionCode::InvalidRequest,
+                "There are two credentials: a token and a signature.",
+            )),
             (Some(token), None) => self.by_token(token).await,
-            (None, Some(signed)) => signed.identify(parts, (self.settings.clock)()).await.map(Identity::of_caller),
-            (None, None) => Err(Refusal::new(Code::Nothing, "Say who you are.")),
+            (None, Some(signed)) => signed.identify(parts, (self.settings.clock)()).await.map(Identity::from_caller),
+            (None, None) => Err(Rejection::new(RejectionCode::Nothing, "Say who you are.")),
         }
     }
 
-    async fn by_token(&self, text: &str) -> Result<Identity, Refusal> {
+    async fn by_token(&self, text: &str) -> Result<Identity, Rejection> {
         let settings = &self.settings;
         // The same words for whatever is wrong with one.
-        let invalid = || Refusal::new(Code::InvalidToken, "The token is unknown, expired or not for this API.");
-        let token = Unproven::read(text, &settings.algorithms).ok_or_else(invalid)?;
+        let invalid =
+            || Rejection::new(RejectionCode::InvalidToken, "The token is unknown, expired or not for this API.");
+        let token = UnverifiedToken::read(text, &settings.algorithms).ok_or_else(invalid)?;
         let found = settings.keys.find(token.kid()).await;
-        let found = found.map_err(|_| Refusal::new(Code::Unavailable, "The issuer cannot be asked for its keys now."));
+        let found = found
+            .map_err(|_| Rejection::new(RejectionCode::Unavailable, "The issuer cannot be asked for its keys now."));
         let claims = found?.and_then(|key| token.verify(&key)).ok_or_else(invalid)?;
         let now = (settings.clock)();
         token::judge(claims, settings.keys.issuer(), &settings.audience, now).ok_or_else(invalid)
     }
 
     /// RFC 6750 §3.1, `insufficient_scope`.
-    fn may(&self, who: &Identity) -> Result<(), Refusal> {
+    fn authorize(&self, who: &Identity) -> Result<(), Rejection> {
         let Some(missing) = self.required.iter().find(|required| !required.is_met(who)) else { return Ok(()) };
         let mut scopes: Vec<&str> = Vec::new();
         for scope in self.required.iter().flat_map(Requirement::scopes) {
@@ -142,32 +145,32 @@ impl Guard {
                 scopes.push(scope);
             }
         }
-        let mut refusal = Refusal::new(Code::InsufficientScope, format!("That needs {missing}."));
+        let mut refusal = Rejection::new(RejectionCode::InsufficientScope, format!("That needs {missing}."));
         refusal.scopes = (!scopes.is_empty()).then(|| scopes.join(" "));
         Err(refusal)
     }
 }
 
 /// The body again, where it is the one that the digest was made of.
-async fn checked<B>(body: B, digest: &ContentDigest, most: usize) -> Result<B, Refusal>
+async fn checked<B>(body: B, digest: &ContentDigest, most: usize) -> Result<B, Rejection>
 where
     B: Body + From<Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let read = Limited::new(body, most).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Refusal::new(Code::TooLarge, format!("A body with a digest has at most {most} bytes."))
+            Rejection::new(RejectionCode::TooLarge, format!("A body with a digest has at most {most} bytes."))
         } else {
-            Refusal::new(Code::InvalidRequest, "The body did not arrive whole.")
+            Rejection::new(RejectionCode::InvalidRequest, "The body did not arrive whole.")
         }
     });
     let bytes = read?.to_bytes();
-    digest.check(&bytes).map_err(|error| Refusal::new(Code::InvalidRequest, format!("{error}.")))?;
+    digest.check(&bytes).map_err(|error| Rejection::new(RejectionCode::InvalidRequest, format!("{error}.")))?;
     Ok(B::from(bytes))
 }
 
 /// RFC 6750 §2.1; other schemes are nothing to us.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
     if !headers.contains_key(AUTHORIZATION) {
         return Ok(None);
     }
@@ -175,10 +178,13 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()))
 }
 
-fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Refusal> {
+fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rejection> {
     let mut all = headers.get_all(name).iter();
     let first = all.next().and_then(|value| value.to_str().ok());
     first.filter(|_| all.next().is_none()).ok_or_else(|| {
-        Refusal::new(Code::InvalidRequest, format!("The header {name} stands more than once, or is not ASCII."))
+        Rejection::new(
+            RejectionCode::InvalidRequest,
+            format!("The header {name} stands more than once, or is not ASCII."),
+        )
     })
 }

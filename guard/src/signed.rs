@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::request::Parts;
-use signet_signatures::{Error, Kind, Policy, Request, Signatures, VerifyingKey};
+use signet_signatures::{Error, ErrorKind, Policy, Request, Signatures, VerifyingKey};
 
-use crate::challenge::{Code, Refusal};
-use crate::nonces::{Answer, Nonces};
+use crate::challenge::{Rejection, RejectionCode};
+use crate::nonces::{BoxFuture, Nonces};
 
 /// Whose key it is, and what they may.
 #[derive(Clone, Debug)]
@@ -43,18 +43,18 @@ impl Caller {
 /// The keys that the API knows. A closure `Fn(&str) -> Option<Caller>` is one.
 pub trait SignatureKeys: Send + Sync + 'static {
     /// Of that `keyid`.
-    fn find<'a>(&'a self, keyid: &'a str) -> Answer<'a, Option<Caller>>;
+    fn find<'a>(&'a self, keyid: &'a str) -> BoxFuture<'a, Option<Caller>>;
 }
 
 impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> SignatureKeys for F {
-    fn find<'a>(&'a self, keyid: &'a str) -> Answer<'a, Option<Caller>> {
+    fn find<'a>(&'a self, keyid: &'a str) -> BoxFuture<'a, Option<Caller>> {
         let found = self(keyid);
         Box::pin(async move { found })
     }
 }
 
 #[derive(Clone)]
-pub(crate) struct Signed {
+pub(crate) struct SignatureVerifier {
     /// Scheme and authority, as callers write them.
     pub scheme: String,
     pub authority: String,
@@ -82,39 +82,39 @@ fn fields(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
 }
 
 /// For what does not depend on the address: the digest, and which components are to be covered.
-pub(crate) fn without_address(parts: &Parts) -> Result<Request<'_>, Refusal> {
+pub(crate) fn without_address(parts: &Parts) -> Result<Request<'_>, Rejection> {
     let request = Request::new(parts.method.as_str(), "https", "localhost", "/");
-    request.and_then(|request| request.with_fields(fields(parts))).map_err(|error| refusal(&error))
+    request.and_then(|request| request.with_fields(fields(parts))).map_err(|error| rejection(&error))
 }
 
-pub(crate) fn refusal(error: &Error) -> Refusal {
+pub(crate) fn rejection(error: &Error) -> Rejection {
     let code = match error.kind() {
-        Kind::Malformed => Code::InvalidRequest,
-        Kind::NotProven => Code::InvalidSignature,
+        ErrorKind::Malformed => RejectionCode::InvalidRequest,
+        ErrorKind::Unverified => RejectionCode::InvalidSignature,
     };
-    Refusal::new(code, format!("{error}."))
+    Rejection::new(code, format!("{error}."))
 }
 
-impl Signed {
+impl SignatureVerifier {
     /// Who signed it. The nonce is taken last, when everything else is right.
-    pub async fn identify(&self, parts: &Parts, now: i64) -> Result<Caller, Refusal> {
-        let refused = |error: Error| refusal(&error);
+    pub async fn identify(&self, parts: &Parts, now: i64) -> Result<Caller, Rejection> {
+        let refused = |error: Error| rejection(&error);
         let request = seen(parts, &self.scheme, &self.authority).map_err(refused)?;
         let signatures = Signatures::of(&request).map_err(refused)?;
         let signature = signatures.as_ref().map(Signatures::only).transpose().map_err(refused)?.flatten();
-        let signature = signature.ok_or_else(|| Refusal::new(Code::Nothing, "There is no signature."))?;
+        let signature = signature.ok_or_else(|| Rejection::new(RejectionCode::Nothing, "There is no signature."))?;
         let checked = self.policy.check(signature, &request, now).map_err(refused)?;
         // A key that is not known is refused in the words of one that is, and does not fit.
         let caller = self.keys.find(checked.keyid()).await;
-        let caller = caller.ok_or_else(|| refusal(&checked.without_key(&request)))?;
+        let caller = caller.ok_or_else(|| rejection(&checked.without_key(&request)))?;
         checked.verify(&request, &caller.key).map_err(|error| match error {
-            Error::Algorithm => refusal(&Error::NotVerified),
-            error => refusal(&error),
+            Error::Algorithm => rejection(&Error::NotVerified),
+            error => rejection(&error),
         })?;
         match self.nonces.take(checked.keyid(), checked.nonce(), checked.good_until(), now).await {
             Ok(true) => Ok(caller),
-            Ok(false) => Err(Refusal::new(Code::InvalidSignature, "The nonce was used before.")),
-            Err(error) => Err(Refusal::new(Code::Unavailable, format!("{error}."))),
+            Ok(false) => Err(Rejection::new(RejectionCode::InvalidSignature, "The nonce was used before.")),
+            Err(error) => Err(Rejection::new(RejectionCode::Unavailable, format!("{error}."))),
         }
     }
 }

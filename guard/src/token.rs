@@ -45,7 +45,7 @@ impl Key {
 }
 
 /// A token that is well-formed, and of which nothing is proven.
-pub(crate) struct Unproven<'a> {
+pub(crate) struct UnverifiedToken<'a> {
     header: Header,
     kid: String,
     /// What is signed.
@@ -54,7 +54,7 @@ pub(crate) struct Unproven<'a> {
     signature: &'a str,
 }
 
-impl<'a> Unproven<'a> {
+impl<'a> UnverifiedToken<'a> {
     /// Nothing where no key could make an access token of it (RFC 9068 §4): its `typ`, an `alg` that is taken, a `kid`.
     pub fn read(token: &'a str, algorithms: &[Algorithm]) -> Option<Self> {
         let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= MAX_BYTES)?;
@@ -107,5 +107,5 @@ pub(crate) fn judge(claims: Map<String, Value>, issuer: &str, audience: &str, no
         && issued.is_none_or(|at| at <= late)
         && begins.is_none_or(|at| at <= late);
     let subject = text("sub")?.to_owned();
-    good.then(|| Identity::of_token(subject, claims))
+    good.then(|| Identity::from_token(subject, claims))
 }

@@ -45,7 +45,7 @@ mod tests {
     use super::Algorithm;
 
     #[test]
-    fn each_is_read_by_the_name_that_it_is_written_by() {
+    fn algorithm_names_round_trip() {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(&algorithm.to_string()), Some(algorithm));
         }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sfv::KeyRef;
 
-use crate::component::{Form, What};
+use crate::component::{ComponentKind, FieldEncoding};
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::key::SigningKey;
@@ -19,10 +19,12 @@ const MAX_BYTES: usize = 128 * 1024;
 
 /// Bytes that are taken apart for one component. Each one of a query or a dictionary reads it whole, so that a hundred of
 /// them would cost whoever verifies a hundred times what the request weighs.
-fn read_for(what: &What, request: &Request<'_>) -> usize {
+fn bytes_read_for(what: &ComponentKind, request: &Request<'_>) -> usize {
     match what {
-        What::QueryParam(_) => request.query().map_or(0, str::len),
-        What::Field(name, Form::Structured | Form::Member { .. }) => request.lines(name).map(<[u8]>::len).sum(),
+        ComponentKind::QueryParam(_) => request.query().map_or(0, str::len),
+        ComponentKind::Field(name, FieldEncoding::Structured | FieldEncoding::Member { .. }) => {
+            request.lines(name).map(<[u8]>::len).sum()
+        }
         _ => 0,
     }
 }
@@ -42,21 +44,21 @@ impl Input {
         let mut lines = Vec::new();
         let mut length = 0;
         for component in self.components() {
-            length += read_for(component.what(), request);
+            length += bytes_read_for(component.what(), request);
             if length > MAX_BYTES {
                 return Err(Error::BaseTooLong);
             }
             let value = match component.what() {
-                What::Method => request.method().to_owned(),
-                What::TargetUri => request.target_uri(),
-                What::Authority => request.authority(),
-                What::Scheme => request.scheme(),
-                What::RequestTarget => request.request_target(),
-                What::Path => request.path().to_owned(),
+                ComponentKind::Method => request.method().to_owned(),
+                ComponentKind::TargetUri => request.target_uri(),
+                ComponentKind::Authority => request.authority(),
+                ComponentKind::Scheme => request.scheme(),
+                ComponentKind::RequestTarget => request.request_target(),
+                ComponentKind::Path => request.path().to_owned(),
                 // A query that is not there is the question mark alone, as an empty one is (§2.2.7).
-                What::Query => format!("?{}", request.query().unwrap_or_default()),
-                What::QueryParam(name) => query::value(request.query().unwrap_or_default(), name)?,
-                What::Field(name, form) => field::value(request, name, form)?,
+                ComponentKind::Query => format!("?{}", request.query().unwrap_or_default()),
+                ComponentKind::QueryParam(name) => query::value(request.query().unwrap_or_default(), name)?,
+                ComponentKind::Field(name, form) => field::value(request, name, form)?,
             };
             let line = format!("{component}: {value}");
             length += line.len();

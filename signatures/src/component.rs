@@ -11,13 +11,13 @@ use crate::structured::{self, Item, Parameters};
 /// One covered component. Two are the same whatever the order of their parameters (§2).
 #[derive(Clone, Debug)]
 pub struct Component {
-    what: What,
+    what: ComponentKind,
     /// As it stands in the signature base: the parameters in the order in which they came.
     text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum ComponentKind {
     /// §2.2.1.
     Method,
     /// §2.2.2.
@@ -35,12 +35,12 @@ pub(crate) enum What {
     /// §2.2.8: the name, encoded as it is compared.
     QueryParam(String),
     /// §2.1: the name in lower case.
-    Field(String, Form),
+    Field(String, FieldEncoding),
 }
 
 /// How the value of a field is covered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum FieldEncoding {
     /// Its lines, joined.
     Lines,
     /// §2.1.1, `sf`.
@@ -76,7 +76,7 @@ impl Component {
         Ok(Self { what, text })
     }
 
-    pub(crate) fn what(&self) -> &What {
+    pub(crate) fn what(&self) -> &ComponentKind {
         &self.what
     }
 
@@ -84,22 +84,23 @@ impl Component {
     #[must_use]
     pub fn name(&self) -> &str {
         match &self.what {
-            What::Method => "@method",
-            What::TargetUri => "@target-uri",
-            What::Authority => "@authority",
-            What::Scheme => "@scheme",
-            What::RequestTarget => "@request-target",
-            What::Path => "@path",
-            What::Query => "@query",
-            What::QueryParam(_) => "@query-param",
-            What::Field(name, _) => name,
+            ComponentKind::Method => "@method",
+            ComponentKind::TargetUri => "@target-uri",
+            ComponentKind::Authority => "@authority",
+            ComponentKind::Scheme => "@scheme",
+            ComponentKind::RequestTarget => "@request-target",
+            ComponentKind::Path => "@path",
+            ComponentKind::Query => "@query",
+            ComponentKind::QueryParam(_) => "@query-param",
+            ComponentKind::Field(name, _) => name,
         }
     }
 
     /// Whether all of that is covered: not only one member of a dictionary, or one parameter of the query.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
-        let part = matches!(self.what, What::QueryParam(_) | What::Field(_, Form::Member { .. }));
+        let part =
+            matches!(self.what, ComponentKind::QueryParam(_) | ComponentKind::Field(_, FieldEncoding::Member { .. }));
         !part && self.name() == name
     }
 }
@@ -123,32 +124,34 @@ pub(crate) fn pairs(parameters: &Parameters) -> Vec<(&sfv::KeyRef, &BareItem)> {
     parameters.iter().map(|(key, value)| (&**key, value)).collect()
 }
 
-fn derived(name: &str, parameters: &Parameters) -> Result<What> {
+fn derived(name: &str, parameters: &Parameters) -> Result<ComponentKind> {
     if name == "@status" || parameters.iter().any(|(key, _)| key.as_str() == "req") {
         return Err(Error::OfResponses(shortened(name)));
     }
     let what = match name {
-        "@method" => What::Method,
-        "@target-uri" => What::TargetUri,
-        "@authority" => What::Authority,
-        "@scheme" => What::Scheme,
-        "@request-target" => What::RequestTarget,
-        "@path" => What::Path,
-        "@query" => What::Query,
+        "@method" => ComponentKind::Method,
+        "@target-uri" => ComponentKind::TargetUri,
+        "@authority" => ComponentKind::Authority,
+        "@scheme" => ComponentKind::Scheme,
+        "@request-target" => ComponentKind::RequestTarget,
+        "@path" => ComponentKind::Path,
+        "@query" => ComponentKind::Query,
         "@query-param" => match parameters.as_slice() {
-            [(key, BareItem::String(value))] if key.as_str() == "name" => What::QueryParam(value.as_str().to_owned()),
+            [(key, BareItem::String(value))] if key.as_str() == "name" => {
+                ComponentKind::QueryParam(value.as_str().to_owned())
+            }
             _ => return Err(Error::ComponentParameters(shortened(name))),
         },
         _ => return Err(Error::UnknownComponent(shortened(name))),
     };
     match what {
-        What::QueryParam(_) => Ok(what),
+        ComponentKind::QueryParam(_) => Ok(what),
         _ if parameters.is_empty() => Ok(what),
         _ => Err(Error::ComponentParameters(shortened(name))),
     }
 }
 
-fn field(name: &str, parameters: &Parameters) -> Result<What> {
+fn field(name: &str, parameters: &Parameters) -> Result<ComponentKind> {
     if !crate::request::is_token(name) || name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(Error::ComponentName);
     }
@@ -164,13 +167,13 @@ fn field(name: &str, parameters: &Parameters) -> Result<What> {
         }
     }
     let form = match (bs, key) {
-        (true, None) if !sf => Form::Bytes,
+        (true, None) if !sf => FieldEncoding::Bytes,
         (true, _) => return Err(Error::ConflictingParameters(shortened(name))),
-        (false, Some(key)) => Form::Member { key, sf },
-        (false, None) if sf => Form::Structured,
-        (false, None) => Form::Lines,
+        (false, Some(key)) => FieldEncoding::Member { key, sf },
+        (false, None) if sf => FieldEncoding::Structured,
+        (false, None) => FieldEncoding::Lines,
     };
-    Ok(What::Field(name.to_owned(), form))
+    Ok(ComponentKind::Field(name.to_owned(), form))
 }
 
 #[cfg(test)]
@@ -179,7 +182,7 @@ mod tests {
     use crate::Error;
 
     #[test]
-    fn an_identifier_is_written_as_it_was_read() {
+    fn identifier_round_trips() {
         let same = [
             r#""@method""#,
             r#""@query-param";name="Pet""#,
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_parameters_makes_no_other_component() {
+    fn parameter_order_does_not_matter() {
         let one = Component::parse(r#""a";sf;key="x""#).unwrap();
         assert_eq!(one, Component::parse(r#""a";key="x";sf"#).unwrap());
         assert_ne!(one, Component::parse(r#""a";key="y";sf"#).unwrap());
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_field_is_not_the_field() {
+    fn partial_component_does_not_cover_the_field() {
         let covers = |text: &str, name| Component::parse(text).unwrap().covers(name);
         assert!(covers(r#""content-digest""#, "content-digest"));
         assert!(covers(r#""content-digest";bs"#, "content-digest"));
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_of_a_request_is_refused_by_its_own_error() {
+    fn invalid_components_have_specific_errors() {
         let own = |text: &str| Component::parse(text).unwrap_err();
         let name = |name: &str| name.to_owned();
         for text in ["date", "1", r#""Date""#, r#""""#, r#""a b""#, r#""a:""#, "", r#"("date")"#, r#""date"#] {

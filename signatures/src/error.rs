@@ -1,5 +1,5 @@
 //! What is wrong with a signature or a digest, each with the section that says so. Two kinds: what cannot be read
-//! ([`Kind::Malformed`], HTTP 400), and what can be read and proves nothing ([`Kind::NotProven`], HTTP 401).
+//! ([`Kind::Malformed`], HTTP 400), and what can be read and proves nothing ([`Kind::Unverified`], HTTP 401).
 //!
 //! The sentences are for the caller. They name what he sent, shortened, and nothing of a key: whether a signature, a
 //! secret or a key was nearly right cannot be told from them.
@@ -10,11 +10,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// How a refusal is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// 400: nobody can tell what was meant.
     Malformed,
     /// 401: it is clear what was meant, and it is not shown.
-    NotProven,
+    Unverified,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -116,7 +116,7 @@ pub enum Error {
     Needs(&'static str),
     /// RFC 9421 §1.4, §3.2, §7.2.1.
     #[error("the signature has to cover {0}")]
-    HasToCover(&'static str),
+    ComponentNotCovered(&'static str),
     /// RFC 9421 §7.2.2.
     #[error("nonce has to be 1 to 128 visible ASCII characters")]
     Nonce,
@@ -167,7 +167,7 @@ pub enum Error {
 impl Error {
     /// 400 or 401. A digest that does not fit is 400: the message contradicts itself, whoever sent it.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Absent(_)
             | Self::RepeatedInQuery(_)
@@ -177,15 +177,15 @@ impl Error {
             | Self::ValueNotStructured(_)
             | Self::BaseTooLong
             | Self::Needs(_)
-            | Self::HasToCover(_)
+            | Self::ComponentNotCovered(_)
             | Self::Nonce
             | Self::Stale
             | Self::ExpiresFirst
             | Self::Expired
             | Self::NotVerified
             | Self::Algorithm
-            | Self::NotSigned => Kind::NotProven,
-            _ => Kind::Malformed,
+            | Self::NotSigned => ErrorKind::Unverified,
+            _ => ErrorKind::Malformed,
         }
     }
 }
@@ -203,22 +203,22 @@ pub(crate) fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Kind, shortened};
+    use super::{Error, ErrorKind, shortened};
 
     #[test]
-    fn what_a_stranger_sent_is_quoted_within_bounds() {
+    fn quoted_input_is_escaped_and_truncated() {
         assert_eq!(shortened("sig1"), "sig1");
         assert_eq!(shortened("a\r\nb"), "a??b");
         assert_eq!(shortened(&"x".repeat(10_000)).len(), 67);
     }
 
     #[test]
-    fn what_cannot_be_read_is_400_and_what_is_not_shown_is_401() {
+    fn malformed_is_400_and_unverified_is_401() {
         for malformed in [Error::RepeatedParameter("keyid".into()), Error::TooManySignatures, Error::DigestMismatch] {
-            assert_eq!(malformed.kind(), Kind::Malformed);
+            assert_eq!(malformed.kind(), ErrorKind::Malformed);
         }
         for unproven in [Error::NotVerified, Error::Stale, Error::Needs("nonce"), Error::Absent("date".into())] {
-            assert_eq!(unproven.kind(), Kind::NotProven);
+            assert_eq!(unproven.kind(), ErrorKind::Unverified);
         }
     }
 }

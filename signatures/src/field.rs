@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sfv::{Dictionary, FieldType, Item, List, ListEntry, Parser};
 
-use crate::component::Form;
+use crate::component::FieldEncoding;
 use crate::error::{Error, Result, shortened};
 use crate::request::Request;
 
@@ -34,7 +34,7 @@ impl StructuredType {
 }
 
 /// The value of a covered field, ASCII and on one line.
-pub(crate) fn value(request: &Request<'_>, name: &str, form: &Form) -> Result<String> {
+pub(crate) fn value(request: &Request<'_>, name: &str, form: &FieldEncoding) -> Result<String> {
     let mut lines = Vec::new();
     let mut length = 0_usize;
     for line in request.lines(name) {
@@ -42,23 +42,23 @@ pub(crate) fn value(request: &Request<'_>, name: &str, form: &Form) -> Result<St
         if length > crate::MAX_BYTES {
             return Err(Error::TooLong(shortened(name)));
         }
-        lines.push(unfolded(line));
+        lines.push(unfold(line));
     }
     if lines.is_empty() {
         return Err(Error::Absent(shortened(name)));
     }
-    if *form == Form::Bytes {
+    if *form == FieldEncoding::Bytes {
         let written: Vec<String> = lines.iter().map(|line| format!(":{}:", STANDARD.encode(line))).collect();
         return Ok(written.join(", "));
     }
     let joined = lines.join(&b", "[..]);
     let wrong = || Error::ValueNotStructured(shortened(name));
     match form {
-        Form::Structured => {
+        FieldEncoding::Structured => {
             let of = request.type_of(name).ok_or_else(|| Error::UnknownType(shortened(name)))?;
             anew(&joined, of).ok_or_else(wrong)
         }
-        Form::Member { key, .. } => {
+        FieldEncoding::Member { key, .. } => {
             let members = Parser::new(&joined).parse::<Dictionary>().map_err(|_| wrong())?;
             let member = members.into_iter().find_map(|(name, value)| (name.as_str() == key).then_some(value));
             let absent = || Error::Absent(shortened(&format!("{name};key=\"{key}\"")));
@@ -67,12 +67,12 @@ pub(crate) fn value(request: &Request<'_>, name: &str, form: &Form) -> Result<St
                 list @ ListEntry::InnerList(_) => vec![list].serialize().unwrap_or_default(),
             })
         }
-        Form::Lines | Form::Bytes => text(joined).ok_or_else(|| Error::NotAscii(shortened(name))),
+        FieldEncoding::Lines | FieldEncoding::Bytes => text(joined).ok_or_else(|| Error::NotAscii(shortened(name))),
     }
 }
 
 /// One line: without white space around it, and with a folding taken for one space (§2.1).
-fn unfolded(line: &[u8]) -> Vec<u8> {
+fn unfold(line: &[u8]) -> Vec<u8> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let trimmed = |out: &mut Vec<u8>| out.truncate(out.len() - out.iter().rev().take_while(|byte| blank(byte)).count());
     let mut out: Vec<u8> = Vec::with_capacity(line.len());
@@ -120,7 +120,7 @@ fn anew(value: &[u8], of: StructuredType) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::unfolded;
+    use super::unfold;
 
     #[test]
     fn a_line_is_trimmed_and_a_folding_is_one_space() {
@@ -137,7 +137,7 @@ mod tests {
             ("a\r\nb", "a\r\nb"),
             ("a\n b", "a\n b"),
         ] {
-            assert_eq!(unfolded(line.as_bytes()), value.as_bytes(), "{line:?}");
+            assert_eq!(unfold(line.as_bytes()), value.as_bytes(), "{line:?}");
         }
     }
 }

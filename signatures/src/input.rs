@@ -140,7 +140,7 @@ mod tests {
     use super::{Input, Parameters};
     use crate::error::{Error, Result};
     use crate::structured::{self, Value};
-    use crate::{Component, Kind};
+    use crate::{Component, ErrorKind};
 
     pub(super) fn read(text: &str) -> Result<Input> {
         let members = structured::dictionary(format!("s={text}").as_bytes()).unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_read_by_their_types_and_written_as_they_came() {
+    fn parameters_are_typed_and_round_trip() {
         let text =
             r#"("@method" "date";bs);keyid="k";created=7;x=:AA==:;expires=-1;nonce="\"\\";tag="t";alg="ed25519""#;
         let input = read(text).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_together_is_read_again() {
+    fn built_input_round_trips() {
         let parameters = Parameters { created: Some(1), nonce: Some("n".into()), ..Parameters::default() };
         let components = vec![Component::new("@method").unwrap(), Component::parse(r#""a";sf"#).unwrap()];
         let input = Input::new(components, parameters).unwrap();
@@ -181,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_is_refused_in_any_spelling() {
+    fn duplicate_parameters_and_components_are_rejected() {
         for parameters in ["created=1;created=1", "nonce=\"a\";created=1;nonce=\"b\"", "x;x", "x;y=1;x=?0"] {
             let error = read(&format!("();{parameters}")).unwrap_err();
             assert!(matches!(error, Error::RepeatedParameter(_)), "{parameters}");
-            assert_eq!(error.kind(), Kind::Malformed);
+            assert_eq!(error.kind(), ErrorKind::Malformed);
         }
         for components in [
             r#""date" "date""#,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_has_its_type() {
+    fn parameter_of_wrong_type_is_rejected() {
         for parameter in [
             "created=1.0",
             "created=\"1\"",

@@ -34,7 +34,7 @@ pub enum KeyError {
 pub(crate) type Jwk = Map<String, Value>;
 
 /// Members of private and symmetric keys (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The bits of a modulus (RFC 9421 §7.3.3); `aws-lc` takes no others.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -64,8 +64,11 @@ pub(crate) fn algorithm(jwk: &Jwk, operation: &str) -> Result<Algorithm, KeyErro
     Ok(algorithm)
 }
 
-pub(crate) fn has_nothing_private(jwk: &Jwk) -> Result<(), KeyError> {
-    PRIVATE.into_iter().find(|member| jwk.contains_key(*member)).map_or(Ok(()), |member| Err(KeyError::Private(member)))
+pub(crate) fn check_public(jwk: &Jwk) -> Result<(), KeyError> {
+    PRIVATE_MEMBERS
+        .into_iter()
+        .find(|member| jwk.contains_key(*member))
+        .map_or(Ok(()), |member| Err(KeyError::Private(member)))
 }
 
 /// A member in base64url without padding.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::jwk::{self, Jwk, KeyError};
 
 /// RFC 2104 §3: shorter than the hash it would weaken it.
-const MIN_SECRET: usize = 32;
+const MIN_SECRET_LENGTH: usize = 32;
 
 /// A public key, or a shared secret. Cheap to clone.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl VerifyingKey {
 
     /// Of a public key; one that holds anything private is refused.
     pub fn from_jwk(jwk: &Jwk) -> std::result::Result<Self, KeyError> {
-        jwk::has_nothing_private(jwk)?;
+        jwk::check_public(jwk)?;
         let algorithm = jwk::algorithm(jwk, "verify")?;
         let key = match algorithm {
             Algorithm::HmacSha256 => return Err(KeyError::Kind),
@@ -160,7 +160,7 @@ impl SigningKey {
 }
 
 fn mac_key(secret: &[u8]) -> std::result::Result<Box<hmac::Key>, KeyError> {
-    if secret.len() < MIN_SECRET {
+    if secret.len() < MIN_SECRET_LENGTH {
         return Err(KeyError::ShortSecret);
     }
     Ok(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))

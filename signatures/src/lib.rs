@@ -76,7 +76,7 @@ pub use algorithm::Algorithm;
 pub use base::SignatureFields;
 pub use component::Component;
 pub use digest::{ContentDigest, DigestAlgorithm};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use field::StructuredType;
 pub use input::{Input, Parameters};
 pub use jwk::KeyError;

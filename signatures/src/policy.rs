@@ -7,7 +7,7 @@ use crate::request::Request;
 use crate::signatures::Signature;
 
 /// Bytes of a nonce.
-const NONCE: std::ops::RangeInclusive<usize> = 1..=128;
+const NONCE_LENGTH: std::ops::RangeInclusive<usize> = 1..=128;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -54,7 +54,7 @@ impl Policy {
         let created = parameters.created.ok_or(Error::Needs("created"))?;
         let nonce = parameters.nonce.as_deref().ok_or(Error::Needs("nonce"))?;
         let keyid = parameters.keyid.as_deref().ok_or(Error::Needs("keyid"))?;
-        if !NONCE.contains(&nonce.len()) || !nonce.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !NONCE_LENGTH.contains(&nonce.len()) || !nonce.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::Nonce);
         }
         if parameters.expires.is_some_and(|expires| expires < created) {
@@ -68,7 +68,7 @@ impl Policy {
         }
         for component in Self::components(request) {
             if !signature.input().covers(component) {
-                return Err(Error::HasToCover(component));
+                return Err(Error::ComponentNotCovered(component));
             }
         }
         let stale = created.saturating_add(self.window);

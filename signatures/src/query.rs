@@ -56,7 +56,7 @@ mod tests {
 
     /// The examples of §2.2.8.
     #[test]
-    fn a_value_is_encoded_in_one_way() {
+    fn value_encoding_is_canonical() {
         let query = "param=value&foo=bar&baz=batman&qux=";
         for (name, expected) in [("baz", "batman"), ("qux", ""), ("param", "value")] {
             assert_eq!(value(query, name).as_deref(), Ok(expected));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_once_is_not_covered() {
+    fn absent_and_repeated_parameters_are_rejected() {
         assert!(matches!(value("a=1&b=2", "c"), Err(Error::Absent(_))));
         assert!(matches!(value("", "a"), Err(Error::Absent(_))));
         assert!(matches!(value("a=1&%61=2", "a"), Err(Error::RepeatedInQuery(_))));

@@ -164,7 +164,7 @@ mod tests {
     use crate::Error;
 
     #[test]
-    fn a_target_uri_is_taken_apart_as_it_stands() {
+    fn target_uri_is_split_without_normalizing() {
         let read = |uri| {
             let request = Request::to("GET", uri).unwrap();
             let query = request.query().map(str::to_owned);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_a_line_or_mean_two_things_is_no_request() {
+    fn ambiguous_targets_and_names_are_rejected() {
         for uri in [
             "",
             "a.example/",

@@ -141,7 +141,7 @@ mod tests {
     use super::{Value, dictionary, item, repeated};
 
     #[test]
-    fn every_member_and_parameter_is_seen_as_often_as_it_stands() {
+    fn duplicate_members_and_parameters_are_kept() {
         let members = dictionary(br#"a=("x";p "y");q=1;q=2, a=:AA==:, b;r;s=?0;r"#).unwrap();
         let keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
         assert_eq!(keys, ["a", "a", "b"]);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn one_item_and_nothing_behind_it() {
+    fn item_rejects_trailing_input() {
         assert_eq!(item(r#""x";name="a";name="b""#).unwrap().parameters.len(), 2);
         for wrong in ["", "\"x", "\"x\" \"y\"", "(\"x\")", "\"x\";"] {
             assert!(item(wrong).is_err(), "{wrong}");

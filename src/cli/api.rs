@@ -5,58 +5,58 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{member, print, print_json, print_table, read_text, said, shown};
+use super::{error_line, member, print, print_json, print_table, read_text, shown};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::client_metadata::TokenFormat;
-use crate::domain::gate::{GateName, RateLimit, Rule, Way};
+use crate::domain::gate::{CredentialKind, GateName, RateLimit, Rule};
 use crate::domain::scope::Scopes;
 use crate::domain::web_address::AppOrigin;
 use crate::manage::apis;
-use crate::manage::{By, Manager};
+use crate::manage::{AuditContext, Manager};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add an API.
-    Create(Box<Create>),
+    Create(Box<CreateApiArgs>),
     /// List every API.
     List {
         #[arg(long)]
         json: bool,
     },
     /// Show one API with its rules.
-    Show(Named),
+    Show(ApiSelector),
     /// Change what is named of an API, and take away what --unset names; the rest stays.
-    Update(Box<Update>),
+    Update(Box<UpdateApiArgs>),
     /// Delete an API: no token is for it any more, and its gate lets nobody in.
-    Delete(Named),
+    Delete(ApiSelector),
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Create {
+pub(super) struct CreateApiArgs {
     /// The absolute URI that names it in `resource` and in a token's `aud`; it never changes.
     #[arg(long, value_name = "URI", value_parser = member::<ApiId>)]
     identifier: ApiId,
     #[command(flatten)]
-    members: Members,
+    members: ApiMemberArgs,
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Update {
+pub(super) struct UpdateApiArgs {
     #[arg(value_parser = member::<ApiId>)]
     identifier: ApiId,
     /// Take a member away, before any other is set; may be repeated.
     #[arg(long, value_name = "MEMBER", value_enum)]
-    unset: Vec<Member>,
+    unset: Vec<UnsettableMember>,
     #[command(flatten)]
-    members: Members,
+    members: ApiMemberArgs,
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Named {
+pub(super) struct ApiSelector {
     #[arg(value_parser = member::<ApiId>)]
     identifier: ApiId,
     #[arg(long)]
@@ -66,7 +66,7 @@ pub(super) struct Named {
 /// What an API may be without, by its name in documents.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Member {
+enum UnsettableMember {
     Scopes,
     /// Back to `jwt`
     AccessTokenFormat,
@@ -82,8 +82,8 @@ enum Member {
     RateLimit,
 }
 
-impl Member {
-    fn take_from(self, api: &mut Api) {
+impl UnsettableMember {
+    fn unset_in(self, api: &mut Api) {
         match self {
             Self::Scopes => api.scopes = Scopes::default(),
             Self::AccessTokenFormat => api.access_token_format = None,
@@ -91,7 +91,7 @@ impl Member {
             Self::Gate => {
                 api.gate = None;
                 api.rules.clear();
-                Self::Accepts.take_from(api);
+                Self::Accepts.unset_in(api);
             }
             Self::Accepts => {
                 api.accepts.clear();
@@ -105,7 +105,7 @@ impl Member {
 }
 
 #[derive(Debug, clap::Args)]
-struct Members {
+struct ApiMemberArgs {
     /// What people read.
     #[arg(long)]
     name: Option<String>,
@@ -120,8 +120,8 @@ struct Members {
     gate: Option<GateName>,
     /// `bearer` (what a gate takes where nothing is said), `api_key`, `basic`, `message_signature`, `session`, `oauth1`,
     /// `mtls`; may be repeated.
-    #[arg(long = "accept", value_name = "WAY", value_parser = member::<Way>)]
-    accepts: Vec<Way>,
+    #[arg(long = "accept", value_name = "WAY", value_parser = member::<CredentialKind>)]
+    accepts: Vec<CredentialKind>,
     /// Where a browser app of its own is, such as `https://app.example.com`; for `--accept session`, may be repeated.
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = member::<AppOrigin>)]
     origins: Vec<AppOrigin>,
@@ -152,9 +152,9 @@ fn one_scope(text: &str) -> Result<String, String> {
     }
 }
 
-impl Members {
+impl ApiMemberArgs {
     /// What is named, on `api`.
-    fn set(self, rules: Option<Vec<Rule>>, api: &mut Api) {
+    fn apply_to(self, rules: Option<Vec<Rule>>, api: &mut Api) {
         if let Some(name) = self.name {
             api.name = name;
         }
@@ -163,7 +163,7 @@ impl Members {
         }
         if !self.accepts.is_empty() {
             api.accepts = self.accepts;
-            if !api.takes(Way::Session) {
+            if !api.allows_credential(CredentialKind::Session) {
                 api.origins.clear();
             }
         }
@@ -185,31 +185,31 @@ impl Members {
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     match command {
         Command::Create(args) => {
             let rules = args.members.rules.as_deref().map(read_rules).transpose()?;
             let mut api = Api::new(args.identifier);
-            args.members.set(rules, &mut api);
-            apis::create(manager, &by, api.clone()).await.map_err(said)?;
-            answer(&api, args.json, "is added")
+            args.members.apply_to(rules, &mut api);
+            apis::create(manager, &by, api.clone()).await.map_err(error_line)?;
+            print_result(&api, args.json, "is added")
         }
         Command::List { json } => list(manager, json).await,
         Command::Show(named) => show(manager, &named).await,
         Command::Update(args) => {
-            let Update { identifier, unset, members, json } = *args;
+            let UpdateApiArgs { identifier, unset, members, json } = *args;
             let rules = members.rules.as_deref().map(read_rules).transpose()?;
             let edit = move |api: &mut Api| {
                 for member in unset {
-                    member.take_from(api);
+                    member.unset_in(api);
                 }
-                members.set(rules, api);
+                members.apply_to(rules, api);
             };
-            let api = apis::update(manager, &by, &identifier, edit).await.map_err(said)?;
-            answer(&api, json, "is changed")
+            let api = apis::update(manager, &by, &identifier, edit).await.map_err(error_line)?;
+            print_result(&api, json, "is changed")
         }
         Command::Delete(named) => {
-            apis::delete(manager, &by, named.identifier.clone()).await.map_err(said)?;
+            apis::delete(manager, &by, named.identifier.clone()).await.map_err(error_line)?;
             if named.json {
                 return print_json(&json!({ "identifier": named.identifier, "deleted": true }));
             }
@@ -225,14 +225,14 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, String> {
 }
 
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
-    let all = apis::all(manager).await.map_err(said)?;
+    let all = apis::all(manager).await.map_err(error_line)?;
     if json {
         return print_json(&all);
     }
     let rows: Vec<_> = all
         .iter()
         .map(|api| {
-            let ways = if api.gate.is_some() { ways(api) } else { String::new() };
+            let ways = if api.gate.is_some() { credential_kinds(api) } else { String::new() };
             let gate = api.gate.as_ref().map(|gate| gate.as_str().to_owned()).unwrap_or_default();
             [api.identifier.as_str().to_owned(), api.name.clone(), gate, ways, api.rules.len().to_string()]
         })
@@ -241,8 +241,8 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-async fn show(manager: &Manager, named: &Named) -> Result<(), String> {
-    let api = apis::one(manager, &named.identifier).await.map_err(said)?;
+async fn show(manager: &Manager, named: &ApiSelector) -> Result<(), String> {
+    let api = apis::one(manager, &named.identifier).await.map_err(error_line)?;
     if named.json {
         return print_json(&api);
     }
@@ -254,23 +254,29 @@ async fn show(manager: &Manager, named: &Named) -> Result<(), String> {
     }
     let Some(gate) = &api.gate else { return Ok(()) };
     print(&format!("gate        {}", gate.as_str()));
-    print(&format!("ways        {}", ways(&api)));
+    print(&format!("ways        {}", credential_kinds(&api)));
     for origin in &api.origins {
         print(&format!("origin      {}", origin.as_str()));
     }
     for (number, rule) in (1..).zip(&api.rules) {
-        print(&format!("rule {number}      {} {}: {}", rule.methods.join(" "), rule.path.as_str(), rule.asks()));
+        print(&format!(
+            "rule {number}      {} {}: {}",
+            rule.methods.join(" "),
+            rule.path.as_str(),
+            rule.requirements()
+        ));
     }
     print("anything else is refused");
     Ok(())
 }
 
-fn ways(api: &Api) -> String {
-    let taken: Vec<&str> = Way::ALL.into_iter().filter(|way| api.takes(*way)).map(Way::as_str).collect();
+fn credential_kinds(api: &Api) -> String {
+    let taken: Vec<&str> =
+        CredentialKind::ALL.into_iter().filter(|way| api.allows_credential(*way)).map(CredentialKind::as_str).collect();
     taken.join(" ")
 }
 
-fn answer(api: &Api, json: bool, what: &str) -> Result<(), String> {
+fn print_result(api: &Api, json: bool, what: &str) -> Result<(), String> {
     if json {
         return print_json(api);
     }

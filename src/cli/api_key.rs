@@ -9,28 +9,28 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use super::{note, print, print_json, print_table, said, user};
+use super::{error_line, note, print, print_json, print_table, user};
 use crate::domain::api_key::{ApiKey, Owner, network};
 use crate::domain::gate::GateName;
 use crate::domain::ids::{ApiKeyId, ClientId, UserId};
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
-use crate::manage::api_keys::{self as manage, NewKey};
-use crate::manage::{By, ManageError, Manager, apis};
-use crate::store::api_keys::{self as rows, Filter};
-use crate::store::{StoreError, people};
+use crate::manage::api_keys::{self as manage, NewApiKey};
+use crate::manage::{AuditContext, ManageError, Manager, apis};
+use crate::store::api_keys::{self as rows, ApiKeyFilter};
+use crate::store::{StoreError, users};
 
 /// Rows that are read at once.
-const PAGE: u64 = 500;
+const PAGE_SIZE: u64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a key; it is printed only now.
-    Create(Create),
+    Create(CreateApiKeyArgs),
     /// List the keys there are, without the keys themselves, the newest first.
     List {
         #[command(flatten)]
-        of: Of,
+        of: OwnerArgs,
         #[arg(long)]
         json: bool,
     },
@@ -46,7 +46,7 @@ pub(super) enum Command {
 /// Whose.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-pub(super) struct Of {
+pub(super) struct OwnerArgs {
     /// A person's.
     #[arg(long, value_name = "USERNAME")]
     user: Option<String>,
@@ -57,9 +57,9 @@ pub(super) struct Of {
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("owner").args(["user", "client"]).required(true)))]
-pub(super) struct Create {
+pub(super) struct CreateApiKeyArgs {
     #[command(flatten)]
-    of: Of,
+    of: OwnerArgs,
     /// The name of the API's gate.
     #[arg(long, value_name = "GATE", value_parser = gate)]
     api: GateName,
@@ -71,8 +71,8 @@ pub(super) struct Create {
     name: String,
     /// When it ends: a number of seconds from now, a day (2027-01-31, its beginning in UTC) or a time (RFC 3339); never
     /// where this is left out.
-    #[arg(long, value_name = "WHEN", value_parser = Until::parse)]
-    expires: Option<Until>,
+    #[arg(long, value_name = "WHEN", value_parser = ApiKeyExpiry::parse)]
+    expires: Option<ApiKeyExpiry>,
     /// A network (CIDR) or address that it may be used from; may be repeated; anywhere where this is left out.
     #[arg(long = "allow", value_name = "CIDR", value_parser = network)]
     networks: Vec<IpNet>,
@@ -85,12 +85,12 @@ fn gate(text: &str) -> Result<GateName, String> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
+enum ApiKeyExpiry {
     Seconds(i64),
     At(Timestamp),
 }
 
-impl Until {
+impl ApiKeyExpiry {
     fn parse(text: &str) -> Result<Self, String> {
         if let Ok(seconds) = text.parse() {
             return Ok(Self::Seconds(seconds));
@@ -105,12 +105,12 @@ impl Until {
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     match command {
         Command::Create(args) => create(manager, &by, args).await,
         Command::List { of, json } => list(manager, of, json).await,
         Command::Revoke { id, json } => {
-            let key = manage::revoke(manager, &by, id, None).await.map_err(said)?;
+            let key = manage::revoke(manager, &by, id, None).await.map_err(error_line)?;
             if json {
                 return print_json(&json!({ "id": key.id, "revoked": true }));
             }
@@ -120,14 +120,14 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     }
 }
 
-async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> {
+async fn create(manager: &Manager, by: &AuditContext, args: CreateApiKeyArgs) -> Result<(), String> {
     let owner = owner(manager, args.of).await?.ok_or("say whose key it is: --user or --client")?;
     let expires_at = args.expires.map(|until| match until {
-        Until::Seconds(seconds) => manager.store.env().now().plus_seconds(seconds),
-        Until::At(at) => at,
+        ApiKeyExpiry::Seconds(seconds) => manager.store.env().now().plus_seconds(seconds),
+        ApiKeyExpiry::At(at) => at,
     });
     let scopes = args.scopes.iter().fold(Scopes::default(), |all, more| all.union(more));
-    let new = NewKey { owner, gate: args.api, name: args.name, scopes, expires_at, networks: args.networks };
+    let new = NewApiKey { owner, gate: args.api, name: args.name, scopes, expires_at, networks: args.networks };
     let (secret, key) = manage::create(manager, by, new).await.map_err(|error| not_created(&error))?;
     if lacks_scopes(manager, &key).await {
         note(&format!("warning: key {} has no scope: rules that ask for a scope refuse it. Use --scope", key.id));
@@ -150,7 +150,7 @@ fn not_created(error: &ManageError) -> String {
         }
         _ => "",
     };
-    format!("{}{hint}", said(error))
+    format!("{}{hint}", error_line(error))
 }
 
 /// Returns whether the key has no scope although its API has some. The key is there: an error here must not hide it.
@@ -158,29 +158,29 @@ async fn lacks_scopes(manager: &Manager, key: &ApiKey) -> bool {
     key.scopes.is_empty() && apis::one(manager, &key.api).await.is_ok_and(|api| !api.scopes.is_empty())
 }
 
-async fn owner(manager: &Manager, of: Of) -> Result<Option<Owner>, String> {
+async fn owner(manager: &Manager, of: OwnerArgs) -> Result<Option<Owner>, String> {
     match (of.user, of.client) {
         (Some(name), _) => Ok(Some(Owner::User(user::found(manager, &name).await?.id))),
         (None, client) => Ok(client.map(Owner::Client)),
     }
 }
 
-async fn list(manager: &Manager, of: Of, json: bool) -> Result<(), String> {
+async fn list(manager: &Manager, of: OwnerArgs, json: bool) -> Result<(), String> {
     let owner = owner(manager, of).await?;
     let (mut before, mut all) = (None, Vec::new());
     loop {
-        let filter = Filter { owner: owner.clone(), before, most: PAGE, ..Filter::default() };
-        let page = rows::list(manager.store.read(), &filter).await.map_err(said)?;
+        let filter = ApiKeyFilter { owner: owner.clone(), before, most: PAGE_SIZE, ..ApiKeyFilter::default() };
+        let page = rows::list(manager.store.read(), &filter).await.map_err(error_line)?;
         let Some(last) = page.last() else { break };
         before = Some(last.id);
         let names = usernames(manager, &page).await?;
-        all.extend(page.into_iter().map(|key| Row::of(key, &names)));
+        all.extend(page.into_iter().map(|key| ListedApiKey::new(key, &names)));
     }
     if json {
-        return print_json(&all.iter().map(Row::shown).collect::<Vec<_>>());
+        return print_json(&all.iter().map(ListedApiKey::to_json).collect::<Vec<_>>());
     }
     let heading = ["ID", "OWNER", "GATE", "NAME", "SCOPE", "EXPIRES", "LAST USED"];
-    print_table(heading, &all.iter().map(Row::cells).collect::<Vec<_>>());
+    print_table(heading, &all.iter().map(ListedApiKey::cells).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -190,19 +190,19 @@ async fn usernames(manager: &Manager, keys: &[ApiKey]) -> Result<HashMap<UserId,
         Owner::Client(_) => None,
     };
     let ids: Vec<UserId> = keys.iter().filter_map(user).collect();
-    let found = people::by_ids(manager.store.read(), &ids).await.map_err(said)?;
+    let found = users::by_ids(manager.store.read(), &ids).await.map_err(error_line)?;
     Ok(found.into_iter().map(|user| (user.id, user.username.to_string())).collect())
 }
 
 /// A key with its owner's name.
-struct Row {
+struct ListedApiKey {
     key: ApiKey,
     kind: &'static str,
     owner: String,
 }
 
-impl Row {
-    fn of(key: ApiKey, names: &HashMap<UserId, String>) -> Self {
+impl ListedApiKey {
+    fn new(key: ApiKey, names: &HashMap<UserId, String>) -> Self {
         let (kind, owner) = match &key.owner {
             Owner::User(id) => ("user", names.get(id).cloned().unwrap_or_else(|| id.to_string())),
             Owner::Client(id) => ("client", id.to_string()),
@@ -224,7 +224,7 @@ impl Row {
         ]
     }
 
-    fn shown(&self) -> Value {
+    fn to_json(&self) -> Value {
         let key = &self.key;
         json!({
             "id": key.id,
@@ -246,21 +246,21 @@ pub(super) fn date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, Until};
+    use super::{ApiKeyExpiry, Timestamp};
 
     #[test]
-    fn an_end_is_a_number_of_seconds_a_day_or_a_time() {
+    fn expiry_parses_seconds_dates_and_times() {
         for (text, end) in [
-            ("3600", Until::Seconds(3600)),
-            ("-5", Until::Seconds(-5)),
-            ("2027-01-31", Until::At(Timestamp(1_801_353_600_000))),
-            ("2027-01-31T00:00:00Z", Until::At(Timestamp(1_801_353_600_000))),
-            ("2027-01-31T02:30:00.9+02:30", Until::At(Timestamp(1_801_353_600_000))),
+            ("3600", ApiKeyExpiry::Seconds(3600)),
+            ("-5", ApiKeyExpiry::Seconds(-5)),
+            ("2027-01-31", ApiKeyExpiry::At(Timestamp(1_801_353_600_000))),
+            ("2027-01-31T00:00:00Z", ApiKeyExpiry::At(Timestamp(1_801_353_600_000))),
+            ("2027-01-31T02:30:00.9+02:30", ApiKeyExpiry::At(Timestamp(1_801_353_600_000))),
         ] {
-            assert_eq!(Until::parse(text), Ok(end), "{text}");
+            assert_eq!(ApiKeyExpiry::parse(text), Ok(end), "{text}");
         }
         for bad in ["", "soon", "2027-02-30", "2027-01-31T12:00:00", "31.1.2027", "1e3", "99999999999999999999"] {
-            assert!(Until::parse(bad).is_err(), "{bad}");
+            assert!(ApiKeyExpiry::parse(bad).is_err(), "{bad}");
         }
     }
 }

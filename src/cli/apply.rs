@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{read_text, said, shown};
+use super::{error_line, read_text, shown};
 use crate::domain::ids::ClientId;
 use crate::domain::printable::{escaped_json, escaped_lines};
 use crate::domain::secret::Secret;
-use crate::manage::apply::{Action, Ended, Options, Plan, Progress, Then, apply_parts};
-use crate::manage::document::{Document, Format};
-use crate::manage::place::line_of;
-use crate::manage::{By, ManageError, Manager};
+use crate::manage::apply::{Action, ApplyControl, ApplyEnd, ApplyOptions, ApplyPlan, ApplyProgress, apply_parts};
+use crate::manage::document::{Document, DocumentFormat};
+use crate::manage::document_position::line_of;
+use crate::manage::{AuditContext, ManageError, Manager};
 use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ApplyArgs {
     /// A .toml or .json file; - reads JSON from stdin.
     file: PathBuf,
     /// Print what would be done, and do nothing.
@@ -33,19 +33,21 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
+pub(super) async fn run(manager: &Manager, args: ApplyArgs) -> Result<(), String> {
     let format = format(&args.file)?;
     let text = read_text(&args.file)?;
     let document =
         Document::parse(&text, format).map_err(|why| format!("{}: {why}; nothing was changed", shown(&args.file)))?;
-    let options = Options { prune: args.prune, dry_run: args.dry_run };
-    let mut output = Output::new(&args, interrupted().map_err(said)?);
-    let done =
-        apply_parts(manager, &By::command_line(), document, options, &mut |progress| output.take(progress)).await;
+    let options = ApplyOptions { prune: args.prune, dry_run: args.dry_run };
+    let mut output = ApplyOutput::new(&args, interrupted().map_err(error_line)?);
+    let done = apply_parts(manager, &AuditContext::command_line(), document, options, &mut |progress| {
+        output.on_progress(progress)
+    })
+    .await;
     output.bar.clear();
     let refused = match done {
-        Ok(Ended::Complete) => None,
-        Ok(Ended::Stopped) => {
+        Ok(ApplyEnd::Complete) => None,
+        Ok(ApplyEnd::Stopped) => {
             let rows = output.rows;
             Some(format!(
                 "{}: stopped after {rows} rows, which were applied: run it again, and it goes on from there",
@@ -53,11 +55,11 @@ pub(super) async fn run(manager: &Manager, args: Args) -> Result<(), String> {
             ))
         }
         Err(error) => {
-            let outcome = output.outcome(&error);
-            Some(format!("{}: {}{outcome}", shown(&args.file), with_lines(error, &text, format)))
+            let outcome = output.applied_hint(&error);
+            Some(format!("{}: {}{outcome}", shown(&args.file), error_with_lines(error, &text, format)))
         }
     };
-    output.end(refused.is_none())?;
+    output.finish(refused.is_none())?;
     refused.map_or(Ok(()), Err)
 }
 
@@ -76,30 +78,30 @@ fn interrupted() -> std::io::Result<Arc<AtomicBool>> {
 
 /// What is printed: each part as soon as it is durable, so that no generated secret is lost by what follows. JSON is one
 /// value, of which the secrets come first; where stdout takes nothing any more, they go to stderr.
-struct Output {
+struct ApplyOutput {
     json: bool,
     dry_run: bool,
     interrupted: Arc<AtomicBool>,
-    bar: Bar,
+    bar: ProgressBar,
     /// For JSON, and for the count.
-    all: Plan,
+    all: ApplyPlan,
     rows: usize,
     /// Secrets that JSON has so far.
     secrets: usize,
-    broken: Option<std::io::Error>,
+    write_error: Option<std::io::Error>,
 }
 
-impl Output {
-    fn new(args: &Args, interrupted: Arc<AtomicBool>) -> Self {
+impl ApplyOutput {
+    fn new(args: &ApplyArgs, interrupted: Arc<AtomicBool>) -> Self {
         let (json, dry_run) = (args.json, args.dry_run);
-        let (bar, all) = (Bar::default(), Plan::default());
-        Self { json, dry_run, interrupted, bar, all, rows: 0, secrets: 0, broken: None }
+        let (bar, all) = (ProgressBar::default(), ApplyPlan::default());
+        Self { json, dry_run, interrupted, bar, all, rows: 0, secrets: 0, write_error: None }
     }
 
-    fn take(&mut self, progress: Progress) -> Then {
+    fn on_progress(&mut self, progress: ApplyProgress) -> ApplyControl {
         self.bar.clear();
         match progress {
-            Progress::Done { plan, rows, of } => {
+            ApplyProgress::Done { plan, rows, of } => {
                 self.rows = rows;
                 self.print_secrets(&plan.secrets, "shown only now");
                 if !self.json {
@@ -109,9 +111,13 @@ impl Output {
                 self.all.warnings.extend(plan.warnings);
                 self.bar.show(rows, of);
             }
-            Progress::Unknown { plan } => self.print_secrets(&plan.secrets, "if it was created"),
+            ApplyProgress::Unknown { plan } => self.print_secrets(&plan.secrets, "if it was created"),
         }
-        if self.broken.is_some() || self.interrupted.load(Ordering::Acquire) { Then::Stop } else { Then::GoOn }
+        if self.write_error.is_some() || self.interrupted.load(Ordering::Acquire) {
+            ApplyControl::Stop
+        } else {
+            ApplyControl::GoOn
+        }
     }
 
     fn print_secrets(&mut self, secrets: &[(ClientId, Secret)], note: &str) {
@@ -124,13 +130,13 @@ impl Output {
                 format!("client_secret of {id}, {note}: {}", secret.expose())
             };
             self.print(&text);
-            if self.broken.is_some() {
-                to_stderr(&format!("client_secret of {id}, {note}: {}", secret.expose()));
+            if self.write_error.is_some() {
+                print_secret_to_stderr(&format!("client_secret of {id}, {note}: {}", secret.expose()));
             }
         }
     }
 
-    fn print_plan(&mut self, plan: &Plan) {
+    fn print_plan(&mut self, plan: &ApplyPlan) {
         for change in &plan.changes {
             let action = match change.action {
                 Action::Create => "create",
@@ -151,14 +157,14 @@ impl Output {
 
     /// Names, addresses and the like were chosen by others.
     fn print(&mut self, text: &str) {
-        if self.broken.is_none() {
+        if self.write_error.is_none() {
             let text = if self.json { escaped_json(text) } else { escaped_lines(text) };
-            self.broken = writeln!(std::io::stdout(), "{text}").err();
+            self.write_error = writeln!(std::io::stdout(), "{text}").err();
         }
     }
 
     /// What is said beside the error.
-    fn outcome(&self, error: &ManageError) -> String {
+    fn applied_hint(&self, error: &ManageError) -> String {
         let rows = self.rows;
         match error {
             ManageError::Store(StoreError::OutcomeUnknown) => {
@@ -173,9 +179,9 @@ impl Output {
         }
     }
 
-    fn end(&mut self, complete: bool) -> Result<(), String> {
+    fn finish(&mut self, complete: bool) -> Result<(), String> {
         if self.json {
-            self.end_json(complete)?;
+            self.finish_json(complete)?;
         } else if complete {
             self.print(&match (self.all.changes.len(), self.dry_run) {
                 (0, _) => "nothing to change".to_owned(),
@@ -183,13 +189,13 @@ impl Output {
                 (count, false) => format!("made {count} changes"),
             });
         }
-        let broken = self.broken.take().map(|error| {
+        let broken = self.write_error.take().map(|error| {
             format!("the output cannot be written: {error}; {} rows were applied: run it again", self.rows)
         });
         broken.map_or(Ok(()), Err)
     }
 
-    fn end_json(&mut self, complete: bool) -> Result<(), String> {
+    fn finish_json(&mut self, complete: bool) -> Result<(), String> {
         if !complete && self.all.changes.is_empty() && self.secrets == 0 {
             return Ok(());
         }
@@ -201,7 +207,7 @@ impl Output {
         if self.secrets == 0 {
             rest.insert("secrets".to_owned(), json!([]));
         }
-        let rest = serde_json::to_string_pretty(&rest).map_err(said)?;
+        let rest = serde_json::to_string_pretty(&rest).map_err(error_line)?;
         self.print(&match rest.strip_prefix('{') {
             Some(members) if self.secrets > 0 => format!("  ],{members}"),
             _ => rest,
@@ -211,20 +217,20 @@ impl Output {
 }
 
 #[expect(clippy::print_stderr, reason = "stdout takes nothing any more")]
-fn to_stderr(text: &str) {
+fn print_secret_to_stderr(text: &str) {
     eprintln!("{}", escaped_lines(text));
 }
 
 /// A progress bar, on a terminal alone.
 #[derive(Default)]
-struct Bar {
+struct ProgressBar {
     shown: bool,
 }
 
 const BAR_WIDTH: usize = 40;
 
 #[expect(clippy::print_stderr, reason = "the result is on stdout")]
-impl Bar {
+impl ProgressBar {
     fn show(&mut self, rows: usize, of: usize) {
         if rows >= of || !std::io::stderr().is_terminal() {
             return;
@@ -243,7 +249,7 @@ impl Bar {
 }
 
 /// What was refused, with the line of each member that is named.
-fn with_lines(error: ManageError, text: &str, format: Format) -> String {
+fn error_with_lines(error: ManageError, text: &str, format: DocumentFormat) -> String {
     let line = |field: &str| line_of(text, format, field).map(|line| format!(" at line {line}")).unwrap_or_default();
     match error {
         ManageError::Invalid(problems) | ManageError::Taken(problems) => {
@@ -262,16 +268,16 @@ fn with_lines(error: ManageError, text: &str, format: Format) -> String {
                  password, API keys, sessions and grants"
             )
         }
-        error => said(error),
+        error => error_line(error),
     }
 }
 
 /// What is on stdin is JSON.
-fn format(file: &Path) -> Result<Format, String> {
+fn format(file: &Path) -> Result<DocumentFormat, String> {
     match file.extension().and_then(|extension| extension.to_str()) {
-        _ if file.as_os_str() == "-" => Ok(Format::Json),
-        Some("toml") => Ok(Format::Toml),
-        Some("json") => Ok(Format::Json),
+        _ if file.as_os_str() == "-" => Ok(DocumentFormat::Json),
+        Some("toml") => Ok(DocumentFormat::Toml),
+        Some("json") => Ok(DocumentFormat::Json),
         _ => Err(format!("{}: the name must end in .toml or .json", shown(file))),
     }
 }

@@ -3,12 +3,12 @@
 use clap::{ArgAction, Subcommand};
 use serde_json::{Value, json};
 
-use super::{ask_secret, member, note, print, print_json, print_table, registration, said};
+use super::{error_line, member, note, print, print_json, print_table, read_secret, registration};
 use crate::domain::api::Api;
 use crate::domain::certificate::DistinguishedName;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{
-    ApplicationType, ClientAuthMethod, ClientMetadata, Consent, GrantType, GroupName,
+    ApplicationType, ClientAuthMethod, ClientMetadata, ConsentPolicy, GrantType, GroupName,
 };
 use crate::domain::http_host::HttpHost;
 use crate::domain::ids::{ApiId, ClientId};
@@ -17,14 +17,14 @@ use crate::domain::scope::Scopes;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::manage::apis;
 use crate::manage::clients::{self, NewClient};
-use crate::manage::export::every_client;
-use crate::manage::{By, ManageError, Manager};
+use crate::manage::export::all_clients;
+use crate::manage::{AuditContext, ManageError, Manager};
 use crate::store::StoreError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add a client; a confidential one gets a secret, printed only now.
-    Create(Box<Create>),
+    Create(Box<CreateClientArgs>),
     /// List every client.
     List {
         #[arg(long)]
@@ -33,30 +33,30 @@ pub(super) enum Command {
     /// Replace a client's secret; the new one is printed only now.
     RotateSecret {
         #[command(flatten)]
-        named: Named,
+        named: ClientSelector,
         /// Read the new secret (32 characters or more) from stdin instead of generating one.
         #[arg(long)]
         secret_stdin: bool,
     },
     /// Turn a client off: everything issued to it is void.
-    Disable(Named),
+    Disable(ClientSelector),
     /// Turn a client on again.
-    Enable(Named),
+    Enable(ClientSelector),
     /// Delete a client, with everything issued to it.
-    Delete(Named),
+    Delete(ClientSelector),
     /// Make an initial access token, with which somebody may register clients (RFC 7591); it is printed only now.
-    RegistrationToken(registration::Create),
+    RegistrationToken(registration::CreateRegistrationTokenArgs),
     /// List the initial access tokens there are, without the tokens themselves.
     RegistrationTokens {
         #[arg(long)]
         json: bool,
     },
     /// Make an initial access token useless.
-    RevokeRegistrationToken(registration::Named),
+    RevokeRegistrationToken(registration::RegistrationTokenSelector),
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Create {
+pub(super) struct CreateClientArgs {
     /// One is generated where there is none.
     #[arg(long = "id", value_name = "CLIENT_ID")]
     id: Option<String>,
@@ -121,7 +121,7 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Named {
+pub(super) struct ClientSelector {
     #[arg(value_parser = ClientId::parse)]
     client_id: ClientId,
     #[arg(long)]
@@ -139,12 +139,12 @@ fn distinguished_name(text: &str) -> Result<DistinguishedName, String> {
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     match command {
         Command::Create(args) => create(manager, &by, *args).await,
         Command::List { json } => list(manager, json).await,
         Command::RotateSecret { named, secret_stdin } => {
-            let given = secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
+            let given = secret_stdin.then(|| read_secret("secret", true, "--secret-stdin")).transpose()?;
             let generated = given.is_none().then(|| SecretKind::ClientSecret.mint(manager.store.env().random()));
             let secret = given.or_else(|| generated.clone());
             let done = clients::rotate_secret(manager, &by, &named.client_id, secret).await;
@@ -155,15 +155,15 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::RegistrationTokens { json } => registration::list(manager, json).await,
         Command::RevokeRegistrationToken(named) => registration::revoke(manager, &by, &named).await,
         Command::Disable(named) => {
-            let client = clients::disable(manager, &by, &named.client_id).await.map_err(said)?;
-            answer(manager, &client, named.json, "is turned off").await
+            let client = clients::disable(manager, &by, &named.client_id).await.map_err(error_line)?;
+            print_result(manager, &client, named.json, "is turned off").await
         }
         Command::Enable(named) => {
-            let client = clients::enable(manager, &by, &named.client_id).await.map_err(said)?;
-            answer(manager, &client, named.json, "is turned on").await
+            let client = clients::enable(manager, &by, &named.client_id).await.map_err(error_line)?;
+            print_result(manager, &client, named.json, "is turned on").await
         }
         Command::Delete(named) => {
-            clients::delete(manager, &by, &named.client_id).await.map_err(said)?;
+            clients::delete(manager, &by, &named.client_id).await.map_err(error_line)?;
             if named.json {
                 return print_json(&json!({ "client_id": named.client_id, "deleted": true }));
             }
@@ -173,7 +173,7 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
     }
 }
 
-async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> {
+async fn create(manager: &Manager, by: &AuditContext, args: CreateClientArgs) -> Result<(), String> {
     let mut meta = ClientMetadata::default();
     meta.client_name = args.name.unwrap_or_default();
     meta.redirect_uris = args.redirect_uris;
@@ -195,9 +195,9 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
         meta.set_application_type(ApplicationType::Native);
     }
     if args.trusted {
-        meta.consent = Consent::Trusted;
+        meta.consent = ConsentPolicy::Trusted;
     }
-    let given = args.secret_stdin.then(|| ask_secret("secret", true, "--secret-stdin")).transpose()?;
+    let given = args.secret_stdin.then(|| read_secret("secret", true, "--secret-stdin")).transpose()?;
     let env = manager.store.env();
     let is_generated = given.is_none() && meta.has_secret();
     let generated = is_generated.then(|| SecretKind::ClientSecret.mint(env.random()));
@@ -215,9 +215,9 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
 fn failed(error: &ManageError, id: &str, generated: Option<&Secret>) -> String {
     match generated {
         Some(secret) if matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) => {
-            format!("{}; client_secret of {}, if it was set: {}", said(error), said(id), secret.expose())
+            format!("{}; client_secret of {}, if it was set: {}", error_line(error), error_line(id), secret.expose())
         }
-        _ => said(error),
+        _ => error_line(error),
     }
 }
 
@@ -237,9 +237,9 @@ fn handed_out(id: &ClientId, secret: Option<&str>, json: bool, what: &str) -> Re
 }
 
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
-    let all = every_client(&manager.store).await.map_err(said)?;
+    let all = all_clients(&manager.store).await.map_err(error_line)?;
     if json {
-        let apis = apis::all(manager).await.map_err(said)?;
+        let apis = apis::all(manager).await.map_err(error_line)?;
         return print_json(&all.iter().map(|client| shown(client, &apis)).collect::<Vec<_>>());
     }
     let rows: Vec<_> = all
@@ -255,9 +255,9 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-async fn answer(manager: &Manager, client: &Client, json: bool, what: &str) -> Result<(), String> {
+async fn print_result(manager: &Manager, client: &Client, json: bool, what: &str) -> Result<(), String> {
     if json {
-        return print_json(&shown(client, &apis::all(manager).await.map_err(said)?));
+        return print_json(&shown(client, &apis::all(manager).await.map_err(error_line)?));
     }
     print(&format!("{} {what}", client.id));
     Ok(())
@@ -265,7 +265,7 @@ async fn answer(manager: &Manager, client: &Client, json: bool, what: &str) -> R
 
 /// The metadata, and beside it what is ours.
 fn shown(client: &Client, apis: &[Api]) -> Value {
-    let mut shown = json!(client.meta.with_short_scopes(apis));
+    let mut shown = json!(client.meta.with_unqualified_scopes(apis));
     if let Some(members) = shown.as_object_mut() {
         members.insert("client_id".to_owned(), json!(client.id));
         members.insert("disabled".to_owned(), json!(client.disabled));

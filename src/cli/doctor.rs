@@ -3,28 +3,28 @@
 //! It changes nothing but for a row and a file that it writes and deletes: an older schema is left as it is, and a folder, a
 //! database or a master key that is not there yet is not made.
 
-mod modes;
+mod file_modes;
 
 use std::path::Path;
 
-use super::{print, said};
+use super::{error_line, print};
 use crate::config::Config;
 use crate::env::{Env, Timestamp};
 use crate::keys::master::FILE;
 use crate::keys::{Keyring, MasterKey};
 use crate::manage::client_addresses::newest_unreadable;
-use crate::outbound::Outbound;
+use crate::outbound::OutboundClient;
 use crate::store::{self, Store, StoreError, events};
 
 /// How many things are wrong.
 #[derive(Default)]
 struct Findings {
-    wrong: usize,
+    problems: usize,
 }
 
 impl Findings {
-    fn wrong(&mut self, what: &str, text: &str) {
-        self.wrong += 1;
+    fn report_problem(&mut self, what: &str, text: &str) {
+        self.problems += 1;
         print(&format!("WRONG  {what}: {text}"));
     }
 }
@@ -49,12 +49,12 @@ pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
             outbound(&config, &mut findings);
             modes(&config, file, &mut findings);
             if folder {
-                kept(&config, &mut findings).await;
+                check_stored_data(&config, &mut findings).await;
             }
         }
-        Err(error) => findings.wrong("configuration", &said(error)),
+        Err(error) => findings.report_problem("configuration", &error_line(error)),
     }
-    match findings.wrong {
+    match findings.problems {
         0 => Ok(()),
         1 => Err("one thing is wrong, see above".to_owned()),
         more => Err(format!("{more} things are wrong, see above")),
@@ -76,7 +76,7 @@ fn data_dir(config: &Config, findings: &mut Findings) -> bool {
         }
         Err(error) => {
             let folder = folder.display();
-            findings.wrong(
+            findings.report_problem(
                 "data_dir",
                 &format!("{folder} cannot be written to ({error}): set data_dir, or give it to this user"),
             );
@@ -95,10 +95,10 @@ fn try_to_write(folder: &Path) -> std::io::Result<()> {
 
 fn addresses(config: &Config, findings: &mut Findings) {
     let (issuer, listen) = (&config.issuer, &config.listen);
-    let before = findings.wrong;
+    let before = findings.problems;
     let serves_tls = config.tls.cert_file.is_some();
     if serves_tls && !issuer.is_https() {
-        findings.wrong(
+        findings.report_problem(
             "issuer",
             &format!(
                 "{} is http, but tls.cert_file makes the server speak https: set issuer to https",
@@ -135,9 +135,10 @@ fn addresses(config: &Config, findings: &mut Findings) {
         note("issuer", "browsers make no passkeys for an address without a name: use a host name");
     }
     if let Err(error) = listen.addresses() {
-        findings.wrong("listen", &format!("{listen} has no address ({error}): name an address of this machine"));
+        findings
+            .report_problem("listen", &format!("{listen} has no address ({error}): name an address of this machine"));
     }
-    if findings.wrong == before {
+    if findings.problems == before {
         good("issuer", &format!("{}, served on {listen}", issuer.as_str()));
     }
 }
@@ -147,8 +148,8 @@ fn tls(config: &Config, findings: &mut Findings) {
         let Some(file) = file else { continue };
         match std::fs::read_to_string(file) {
             Ok(text) if text.contains("-----BEGIN ") => good(name, &file.display().to_string()),
-            Ok(_) => findings.wrong(name, &format!("{} is no PEM file", file.display())),
-            Err(error) => findings.wrong(name, &format!("{} cannot be read: {error}", file.display())),
+            Ok(_) => findings.report_problem(name, &format!("{} is no PEM file", file.display())),
+            Err(error) => findings.report_problem(name, &format!("{} cannot be read: {error}", file.display())),
         }
     }
 }
@@ -156,25 +157,25 @@ fn tls(config: &Config, findings: &mut Findings) {
 /// Every certificate in the file is read, as a start does.
 fn outbound(config: &Config, findings: &mut Findings) {
     let Some(file) = &config.outbound.ca_file else { return };
-    match Outbound::new(config) {
+    match OutboundClient::new(config) {
         Ok(_) => good("outbound.ca_file", &format!("{} holds certificates to trust", file.display())),
         Err(error) => {
-            findings.wrong("outbound", &format!("{error} (name a PEM file with the authority's certificate)"));
+            findings.report_problem("outbound", &format!("{error} (name a PEM file with the authority's certificate)"));
         }
     }
 }
 
 /// The master key, the database, and whether they belong together.
-async fn kept(config: &Config, findings: &mut Findings) {
+async fn check_stored_data(config: &Config, findings: &mut Findings) {
     let env = Env::system();
     let master = MasterKey::load(config);
     match &master {
         Ok(Some(_)) => good("master key", "can be read"),
         Ok(None) => {}
-        Err(error) => findings.wrong("master key", &said(error)),
+        Err(error) => findings.report_problem("master key", &error_line(error)),
     }
-    let shown = config.database().shown();
-    let store = match Store::open_if_there(config, env.clone()).await {
+    let shown = config.database().redacted();
+    let store = match Store::open_if_exists(config, env.clone()).await {
         Ok(Some(store)) => store,
         Ok(None) => {
             if matches!(master, Ok(None)) {
@@ -185,28 +186,33 @@ async fn kept(config: &Config, findings: &mut Findings) {
             return clock(env.clock.now(), None, findings);
         }
         Err(error @ StoreError::Unavailable(_)) => {
-            findings
-                .wrong("database", &format!("{shown}: {} (check database_url and that it is running)", said(error)));
+            findings.report_problem(
+                "database",
+                &format!("{shown}: {} (check database_url and that it is running)", error_line(error)),
+            );
             return;
         }
-        Err(error) => return findings.wrong("database", &format!("{shown}: {}", said(error))),
+        Err(error) => return findings.report_problem("database", &format!("{shown}: {}", error_line(error))),
     };
     good("database", &format!("{shown} answers, its schema is up to date"));
-    match store.check_file().await {
+    match store.check_integrity().await {
         Ok(()) => good("database", "its file is sound"),
-        Err(error) => findings.wrong("database", &said(error)),
+        Err(error) => findings.report_problem("database", &error_line(error)),
     }
     match store.check_ready().await {
         Ok(()) => good("database", "a row was written and deleted"),
         Err(error) => {
-            findings.wrong("database", &format!("nothing can be written ({}): make room, or see its log", said(error)));
+            findings.report_problem(
+                "database",
+                &format!("nothing can be written ({}): make room, or see its log", error_line(error)),
+            );
         }
     }
     client_addresses(&store, findings).await;
     if let Ok(master) = master {
-        belong_together(config, &store, master, findings).await;
+        check_keys_match(config, &store, master, findings).await;
     }
-    let newest = events::list(store.read(), &events::Filter { most: 1, ..events::Filter::default() }).await;
+    let newest = events::list(store.read(), &events::EventFilter { most: 1, ..events::EventFilter::default() }).await;
     clock(env.clock.now(), newest.ok().and_then(|events| events.first().map(|event| event.at)), findings);
     store.close().await;
 }
@@ -214,7 +220,7 @@ async fn kept(config: &Config, findings: &mut Findings) {
 /// Whether running nodes could read which client a proxy forwards for.
 async fn client_addresses(store: &Store, findings: &mut Findings) {
     if let Ok(Some((proxy, value))) = newest_unreadable(store).await {
-        findings.wrong(
+        findings.report_problem(
             "trusted_proxies",
             &format!(
                 "the proxy {proxy} sent an X-Forwarded-For that is no address within the last day ({value}): let it send the \
@@ -225,13 +231,13 @@ async fn client_addresses(store: &Store, findings: &mut Findings) {
 }
 
 /// Whether the master key is the one under which the database's keys were sealed.
-async fn belong_together(config: &Config, store: &Store, master: Option<MasterKey>, findings: &mut Findings) {
+async fn check_keys_match(config: &Config, store: &Store, master: Option<MasterKey>, findings: &mut Findings) {
     let master = match master {
         Some(master) => master,
         None if matches!(store.is_empty().await, Ok(true)) => return note("master key", "is made at the first start"),
         None => {
             let path = config.data_dir.join(FILE);
-            return findings.wrong(
+            return findings.report_problem(
                 "master key",
                 &format!(
                     "the database holds data that need it, but the setting master_key is not set and there is no file \
@@ -243,38 +249,38 @@ async fn belong_together(config: &Config, store: &Store, master: Option<MasterKe
     };
     match Keyring::open(store, master).await {
         Ok(_) => good("signing keys", "open under the master key"),
-        Err(error) => findings.wrong("signing keys", &said(error)),
+        Err(error) => findings.report_problem("signing keys", &error_line(error)),
     }
 }
 
 /// The master key opens every secret in the database.
 fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
-    if modes::is_writable_by_others(config) {
+    if file_modes::is_writable_by_others(config) {
         let path = config.data_dir.display();
         let text = format!("other users of this machine can replace files in {path}: chmod go-w {path}");
-        return findings.wrong("file modes", &text);
+        return findings.report_problem("file modes", &text);
     }
-    let open = modes::readable_by_others(config, file);
+    let open = file_modes::readable_by_others(config, file);
     if open.is_empty() {
         return good("file modes", "no other user can read the master key, the database, or other secrets");
     }
     let commands: Vec<String> = open.iter().map(|(path, mode)| format!("chmod {mode} {}", path.display())).collect();
-    findings.wrong(
+    findings.report_problem(
         "file modes",
         &format!("other users of this machine can read files with secrets: {}", commands.join("; ")),
     );
 }
 
 /// A minute is what relying parties commonly forgive in `iat` and `exp`.
-const FORGIVEN: i64 = 60;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
 /// 2025-01-01: a clock before it was never set.
-const EARLIEST: Timestamp = Timestamp::from_seconds(1_735_689_600);
+const MIN_PLAUSIBLE_TIME: Timestamp = Timestamp::from_seconds(1_735_689_600);
 
 fn clock(now: Timestamp, newest: Option<Timestamp>, findings: &mut Findings) {
-    if now < EARLIEST {
-        findings.wrong("clock", "this machine's clock has not been set: start its time synchronisation");
-    } else if newest.is_some_and(|newest| newest > now.plus_seconds(FORGIVEN)) {
-        findings.wrong(
+    if now < MIN_PLAUSIBLE_TIME {
+        findings.report_problem("clock", "this machine's clock has not been set: start its time synchronisation");
+    } else if newest.is_some_and(|newest| newest > now.plus_seconds(MAX_CLOCK_SKEW_SECONDS)) {
+        findings.report_problem(
             "clock",
             "the newest event is in this clock's future: set the clock, or that of the node that wrote it",
         );

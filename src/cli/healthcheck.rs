@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{print, said};
+use super::{error_line, print};
 use crate::config::Config;
 use crate::outbound;
 
 pub(super) async fn run(config: &Config) -> Result<(), String> {
     let mut problem = format!("{} has no address", config.listen);
-    for at in config.listen.local_addresses().map_err(said)? {
+    for at in config.listen.local_addresses().map_err(error_line)? {
         match probe(config, at).await {
             Ok(()) => {
                 print("ready");

@@ -4,12 +4,12 @@ use clap::Subcommand;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use super::{print, print_json, print_table, said};
+use super::{error_line, print, print_json, print_table};
 use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
-use crate::manage::keys::Rotated;
-use crate::manage::{By, Manager, keys};
+use crate::manage::keys::RotationOutcome;
+use crate::manage::{AuditContext, Manager, keys};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -49,11 +49,11 @@ fn algorithm(text: &str) -> Result<KeyAlg, String> {
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     // On a database that no server has opened yet there are none.
-    rotation::ensure(&manager.store, &manager.master).await.map_err(said)?;
+    rotation::ensure_initial_keys(&manager.store, &manager.master).await.map_err(error_line)?;
     match command {
-        Command::List { json } => list(&keys::list(manager).await.map_err(said)?, json),
+        Command::List { json } => list(&keys::list(manager).await.map_err(error_line)?, json),
         Command::Rotate { alg, all, now, json } => {
             let algs = match alg {
                 Some(alg) => vec![alg],
@@ -62,10 +62,12 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             };
             let mut active = Vec::new();
             for alg in algs {
-                let does = if alg.signs().is_some() { "signs" } else { "is encrypted to" };
-                let (text, done) = match keys::rotate(manager, &by, alg, now).await.map_err(said)? {
-                    Rotated::Now(kid) => (format!("{alg}: {kid} {does} now"), json!({ "alg": alg, "kid": kid })),
-                    Rotated::From(kid, from) => (
+                let does = if alg.signing_alg().is_some() { "signs" } else { "is encrypted to" };
+                let (text, done) = match keys::rotate(manager, &by, alg, now).await.map_err(error_line)? {
+                    RotationOutcome::Now(kid) => {
+                        (format!("{alg}: {kid} {does} now"), json!({ "alg": alg, "kid": kid }))
+                    }
+                    RotationOutcome::Scheduled(kid, from) => (
                         format!(
                             "{alg}: {kid} {does} from {} on, when relying parties know it (--now: at once)",
                             date(from)
@@ -81,7 +83,7 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
             if json { print_json(&active) } else { Ok(()) }
         }
         Command::Retire { kid, json } => {
-            keys::retire(manager, &by, &kid).await.map_err(said)?;
+            keys::retire(manager, &by, &kid).await.map_err(error_line)?;
             if json {
                 return print_json(&json!({ "kid": kid, "retired": true }));
             }

@@ -54,7 +54,7 @@ enum Command {
     /// Run the provider (the default).
     Serve,
     /// Make users, groups, clients and APIs be as a file says.
-    Apply(apply::Args),
+    Apply(apply::ApplyArgs),
     /// Print the present state in the form that `apply` reads, secrets only as hashes.
     Export,
     /// Create, list and change people.
@@ -73,7 +73,7 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     /// Sign a request by HTTP Message Signatures (RFC 9421) and send it; no server or database is needed here.
-    Request(request::Args),
+    Request(request::RequestArgs),
     /// Apply pending migrations and stop.
     Migrate,
     /// Check the configuration and say what is wrong and how to mend it.
@@ -104,7 +104,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         _ => {}
     }
-    let config = Config::load(file).map_err(said)?;
+    let config = Config::load(file).map_err(error_line)?;
     let command = cli.command.unwrap_or(Command::Serve);
     log::start(&config, matches!(command, Command::Serve))?;
     match command {
@@ -146,10 +146,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 
 async fn manager(config: &Config) -> Result<Manager, String> {
     let env = Env::system();
-    let store = Store::open_as_it_is(config, env).await.map_err(said)?;
-    let master = MasterKey::open(config, &store).await.map_err(said)?;
+    let store = Store::open_without_migrating(config, env).await.map_err(error_line)?;
+    let master = MasterKey::open(config, &store).await.map_err(error_line)?;
     // What is written under another master key than the rest would be of no use to the server.
-    Keyring::open(&store, master.clone()).await.map_err(said)?;
+    Keyring::open(&store, master.clone()).await.map_err(error_line)?;
     let hasher = Hasher::new(1);
     Ok(Manager { store, master, hasher })
 }
@@ -160,13 +160,13 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
 }
 
 /// An error as the one line that stderr gets.
-fn said(error: impl std::fmt::Display) -> String {
+fn error_line(error: impl std::fmt::Display) -> String {
     escaped(&error.to_string().replace('\n', " ")).into_owned()
 }
 
 /// A value by its name in documents.
 fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(said)
+    serde_json::from_value(Value::String(text.to_owned())).map_err(error_line)
 }
 
 /// A line of a command's output, which is its result: where nobody takes it (`| head`, a full disk) the command has failed,
@@ -186,7 +186,7 @@ fn note(line: &str) {
 }
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
-    print(&escaped_json(&serde_json::to_string_pretty(value).map_err(said)?));
+    print(&escaped_json(&serde_json::to_string_pretty(value).map_err(error_line)?));
     Ok(())
 }
 
@@ -227,7 +227,7 @@ fn shown(file: &Path) -> String {
 }
 
 /// A new secret: the first line of stdin, or typed twice at a prompt. `flag` is what asks for the former.
-fn ask_secret(what: &str, from_stdin: bool, flag: &str) -> Result<Secret, String> {
+fn read_secret(what: &str, from_stdin: bool, flag: &str) -> Result<Secret, String> {
     if from_stdin {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("stdin: {error}"))?;

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::{print, print_json, print_table, said};
+use super::{error_line, print, print_json, print_table};
 use crate::domain::ids::InitialAccessId;
 use crate::env::Timestamp;
 use crate::manage::registration;
-use crate::manage::{By, Manager};
+use crate::manage::{AuditContext, Manager};
 use crate::store::initial_access::InitialAccess;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Create {
+pub(super) struct CreateRegistrationTokenArgs {
     /// How many clients it registers at most; any number where it is left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     uses: Option<i32>,
@@ -23,16 +23,20 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Named {
+pub(super) struct RegistrationTokenSelector {
     /// As the list shows it.
     id: InitialAccessId,
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn create(manager: &Manager, by: &By, args: &Create) -> Result<(), String> {
-    let created = registration::create_access(manager, by, args.uses, args.expires_in).await;
-    let (token, access) = created.map_err(said)?;
+pub(super) async fn create(
+    manager: &Manager,
+    by: &AuditContext,
+    args: &CreateRegistrationTokenArgs,
+) -> Result<(), String> {
+    let created = registration::create_initial_access_token(manager, by, args.uses, args.expires_in).await;
+    let (token, access) = created.map_err(error_line)?;
     if args.json {
         let mut shown = shown(&access);
         if let Some(members) = shown.as_object_mut() {
@@ -46,7 +50,7 @@ pub(super) async fn create(manager: &Manager, by: &By, args: &Create) -> Result<
 }
 
 pub(super) async fn list(manager: &Manager, json: bool) -> Result<(), String> {
-    let all = registration::accesses(&manager.store).await.map_err(said)?;
+    let all = registration::list_initial_access_tokens(&manager.store).await.map_err(error_line)?;
     if json {
         return print_json(&all.iter().map(shown).collect::<Vec<_>>());
     }
@@ -59,8 +63,12 @@ pub(super) async fn list(manager: &Manager, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) async fn revoke(manager: &Manager, by: &By, named: &Named) -> Result<(), String> {
-    registration::revoke_access(manager, by, named.id).await.map_err(said)?;
+pub(super) async fn revoke(
+    manager: &Manager,
+    by: &AuditContext,
+    named: &RegistrationTokenSelector,
+) -> Result<(), String> {
+    registration::revoke_access(manager, by, named.id).await.map_err(error_line)?;
     if named.json {
         return print_json(&json!({ "id": named.id, "revoked": true }));
     }

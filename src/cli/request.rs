@@ -17,23 +17,23 @@ use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parame
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{note, print, print_json, said};
+use super::{error_line, note, print, print_json};
 use crate::config::Config;
 use crate::domain::printable::{bytes_without_bom, escaped};
 use crate::domain::secret::base64url;
 use crate::env::Env;
-use crate::outbound::send::{Answer, Outgoing, send};
+use crate::outbound::send::{IncomingResponse, OutgoingRequest, send};
 
 /// What `--json` keeps of an answer; without it nothing is kept.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 /// Of what an answer says of its refusal, so much fits into a line.
 const MAX_SHOWN_CHARACTERS: usize = 300;
 /// These are made here: of another value they would be of another request than the one that is signed.
-const OURS: [&str; 6] =
+const RESERVED_HEADERS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "content-digest", "signature-input", "signature"];
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct RequestArgs {
     /// GET, POST and so on.
     method: String,
     /// Where to, with its query; http or https.
@@ -74,30 +74,32 @@ pub(super) struct Args {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("is `Name: value`")?;
     let value = value.trim();
-    if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+    if RESERVED_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
         return Err(format!("{name} is made here, of what is sent"));
     }
     if value.contains(|letter: char| letter.is_control() && letter != '\t') {
         return Err("has a control character in its value".to_owned());
     }
     // The name is looked at where all that is signed is.
-    Request::to("GET", "http://localhost/").and_then(|probe| probe.with_field(name, b"").map(|_| ())).map_err(said)?;
+    Request::to("GET", "http://localhost/")
+        .and_then(|probe| probe.with_field(name, b"").map(|_| ()))
+        .map_err(error_line)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 fn component(text: &str) -> Result<Component, String> {
     let read = if text.starts_with('"') { Component::parse(text) } else { Component::new(&text.to_ascii_lowercase()) };
-    read.map_err(said)
+    read.map_err(error_line)
 }
 
-pub(super) async fn run(config: &Config, args: Args) -> Result<(), String> {
+pub(super) async fn run(config: &Config, args: RequestArgs) -> Result<(), String> {
     if args.sign.as_os_str() == "-" && args.data.as_deref() == Some("@-") {
         return Err("the key and the body cannot both come from stdin: put one of them into a file".to_owned());
     }
     let (key, kid) = key(&args.sign)?;
     let keyid = args.keyid.or(kid).ok_or("the JWK has no `kid`: say with --keyid by which name the key is known")?;
-    let mut request = outgoing(&args.method, &args.url, args.headers, args.data.as_deref())?;
-    sign(&mut request, &key, &args.cover, said_by(&Env::system(), keyid, args.expires))?;
+    let mut request = build_request(&args.method, &args.url, args.headers, args.data.as_deref())?;
+    sign(&mut request, &key, &args.cover, signature_parameters(&Env::system(), keyid, args.expires))?;
     if args.dry_run {
         return if args.json { print_json(&request_json(&request)) } else { print_request(&request) };
     }
@@ -105,14 +107,14 @@ pub(super) async fn run(config: &Config, args: Args) -> Result<(), String> {
     let patience = Duration::from_secs(args.timeout);
     let answer = send(request, patience, config.outbound.ca_file.as_deref()).await;
     let mut answer = answer.map_err(|error| format!("{shown}: no answer: {error}"))?;
-    let refused = refusal(&answer);
+    let refused = failure_reason(&answer);
     let received = if args.json {
-        whole(&mut answer).await.and_then(|value| print_json(&value))
+        response_json(&mut answer).await.and_then(|value| print_json(&value))
     } else {
         if args.verbose || refused.is_none() {
-            tell(&answer, args.verbose);
+            print_status(&answer, args.verbose);
         }
-        pass_on(&mut answer).await
+        copy_body(&mut answer).await
     };
     received.map_err(|error| format!("{shown}: {error}"))?;
     refused.map_or(Ok(()), |why| Err(format!("{shown}: {why}")))
@@ -160,7 +162,12 @@ fn others_may_read(_: &Path) -> bool {
 }
 
 /// The request with every header that it will have, before it is signed.
-fn outgoing(method: &str, url: &str, headers: Vec<(String, String)>, data: Option<&str>) -> Result<Outgoing, String> {
+fn build_request(
+    method: &str,
+    url: &str,
+    headers: Vec<(String, String)>,
+    data: Option<&str>,
+) -> Result<OutgoingRequest, String> {
     let mut url = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{url}: is neither http nor https"));
@@ -179,7 +186,7 @@ fn outgoing(method: &str, url: &str, headers: Vec<(String, String)>, data: Optio
             Some(file) => read(file).map_err(|error| format!("--data {text}: {error}"))?,
         }),
     };
-    let mut request = Outgoing { method, url, headers, body };
+    let mut request = OutgoingRequest { method, url, headers, body };
     let mut add = |name: &str, value: String| {
         if !request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
             request.headers.push((name.to_owned(), value));
@@ -194,7 +201,7 @@ fn outgoing(method: &str, url: &str, headers: Vec<(String, String)>, data: Optio
     Ok(request)
 }
 
-fn said_by(env: &Env, keyid: String, expires: Option<u32>) -> Parameters {
+fn signature_parameters(env: &Env, keyid: String, expires: Option<u32>) -> Parameters {
     let now = env.now().seconds();
     Parameters {
         created: Some(now),
@@ -205,24 +212,29 @@ fn said_by(env: &Env, keyid: String, expires: Option<u32>) -> Parameters {
     }
 }
 
-fn sign(request: &mut Outgoing, key: &SigningKey, cover: &[Component], said_of: Parameters) -> Result<(), String> {
+fn sign(
+    request: &mut OutgoingRequest,
+    key: &SigningKey,
+    cover: &[Component],
+    said_of: Parameters,
+) -> Result<(), String> {
     let url = request.url.to_string();
     let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let signed = Request::to(&request.method, &url).and_then(|known| known.with_fields(fields)).map_err(said)?;
+    let signed = Request::to(&request.method, &url).and_then(|known| known.with_fields(fields)).map_err(error_line)?;
     let needed = Policy::components(&signed).into_iter().map(Component::new).collect::<Result<Vec<_>, _>>();
-    let mut covered = needed.map_err(said)?;
+    let mut covered = needed.map_err(error_line)?;
     for more in cover {
         if !covered.contains(more) {
             covered.push(more.clone());
         }
     }
-    let fields = Input::new(covered, said_of).and_then(|input| input.sign("sig1", &signed, key)).map_err(said)?;
+    let fields = Input::new(covered, said_of).and_then(|input| input.sign("sig1", &signed, key)).map_err(error_line)?;
     request.headers.push(("Signature-Input".to_owned(), fields.signature_input));
     request.headers.push(("Signature".to_owned(), fields.signature));
     Ok(())
 }
 
-fn print_request(request: &Outgoing) -> Result<(), String> {
+fn print_request(request: &OutgoingRequest) -> Result<(), String> {
     let target = request.url.query().map_or_else(String::new, |query| format!("?{query}"));
     print(&format!("{} {}{target} HTTP/1.1\nHost: {}", request.method, request.url.path(), request.url.authority()));
     for (name, value) in &request.headers {
@@ -232,7 +244,7 @@ fn print_request(request: &Outgoing) -> Result<(), String> {
     request.body.as_deref().map_or(Ok(()), put)
 }
 
-fn request_json(request: &Outgoing) -> Value {
+fn request_json(request: &OutgoingRequest) -> Value {
     let headers = by_name(request.headers.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let mut shown = member("method", &request.method);
     shown.extend(member("url", &request.url.as_str()));
@@ -241,7 +253,7 @@ fn request_json(request: &Outgoing) -> Value {
     Value::Object(shown)
 }
 
-async fn whole(answer: &mut Answer) -> Result<Value, String> {
+async fn response_json(answer: &mut IncomingResponse) -> Result<Value, String> {
     let mut body = Vec::new();
     while let Some(piece) = answer.piece().await? {
         if body.len() + piece.len() > MAX_RESPONSE_BYTES {
@@ -275,7 +287,7 @@ fn member(name: &str, value: &impl Serialize) -> Map<String, Value> {
     Map::from_iter([(name.to_owned(), json!(value))])
 }
 
-fn tell(answer: &Answer, headers: bool) {
+fn print_status(answer: &IncomingResponse, headers: bool) {
     let (status, reason) = answer.status();
     note(&format!("{} {status} {reason}", answer.version()));
     for (name, value) in answer.headers().filter(|_| headers) {
@@ -283,7 +295,7 @@ fn tell(answer: &Answer, headers: bool) {
     }
 }
 
-async fn pass_on(answer: &mut Answer) -> Result<(), String> {
+async fn copy_body(answer: &mut IncomingResponse) -> Result<(), String> {
     while let Some(piece) = answer.piece().await? {
         put(&piece)?;
     }
@@ -291,7 +303,7 @@ async fn pass_on(answer: &mut Answer) -> Result<(), String> {
 }
 
 /// Why this is no success, with what the other side says of it.
-fn refusal(answer: &Answer) -> Option<String> {
+fn failure_reason(answer: &IncomingResponse) -> Option<String> {
     let (status, reason) = answer.status();
     if (200..300).contains(&status) {
         return None;

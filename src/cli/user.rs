@@ -4,47 +4,47 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::api_key::date;
-use super::{ask_secret, print, print_json, print_table, said};
+use super::{error_line, print, print_json, print_table, read_secret};
 use crate::domain::ids::PasskeyId;
 use crate::domain::user::{Profile, User, Username};
-use crate::manage::access::{Keep, Removed};
-use crate::manage::export::every_person;
-use crate::manage::people::{self, Adoption, NewPerson};
-use crate::manage::{By, ManageError, Manager, passkeys};
-use crate::store::people as rows;
+use crate::manage::access::{KeepOptions, RemovalSummary};
+use crate::manage::export::all_users;
+use crate::manage::users::{self, Adoption, NewUser};
+use crate::manage::{AuditContext, ManageError, Manager, passkeys};
+use crate::store::users as rows;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add somebody; the password is asked for.
-    Create(Create),
+    Create(CreateUserArgs),
     /// List everybody.
     List {
         #[arg(long)]
         json: bool,
     },
     /// Turn somebody off: no sign-in, and everything they are signed in to ends.
-    Disable(Named),
+    Disable(UserSelector),
     /// Turn somebody on again.
-    Enable(Named),
+    Enable(UserSelector),
     /// Delete somebody, with everything that is theirs.
-    Delete(Named),
+    Delete(UserSelector),
     /// List a user's passkeys.
-    Passkeys(Named),
+    Passkeys(UserSelector),
     /// Remove one of a user's passkeys, and end the sessions and grants that began with it.
     RemovePasskey {
         #[command(flatten)]
-        named: Named,
+        named: UserSelector,
         /// As `user passkeys` prints it.
         id: String,
     },
     /// Give a user a new password and remove their passkeys, sessions, grants, API keys and consents.
     Reset {
         #[command(flatten)]
-        named: Named,
+        named: UserSelector,
         /// What to leave as it is, separated by commas. Sessions and grants that began with a passkey which is removed end
         /// all the same.
         #[arg(long, value_delimiter = ',', value_name = "WHAT")]
-        keep: Vec<Kept>,
+        keep: Vec<KeepOption>,
         /// Read the password from stdin instead of asking.
         #[arg(long)]
         password_stdin: bool,
@@ -52,7 +52,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Create {
+pub(super) struct CreateUserArgs {
     username: String,
     #[arg(long)]
     email: Option<String>,
@@ -77,7 +77,7 @@ pub(super) struct Create {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Kept {
+pub(super) enum KeepOption {
     Passkeys,
     ApiKeys,
     Sessions,
@@ -86,30 +86,30 @@ pub(super) enum Kept {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Named {
+pub(super) struct UserSelector {
     username: String,
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     match command {
         Command::Create(args) => create(manager, &by, args).await,
         Command::List { json } => list(manager, json).await,
         Command::Disable(named) => {
             let user = found(manager, &named.username).await?;
-            let user = people::disable(manager, &by, user.id).await.map_err(said)?;
-            answer(manager, &user, &named, "is turned off").await
+            let user = users::disable(manager, &by, user.id).await.map_err(error_line)?;
+            print_result(manager, &user, &named, "is turned off").await
         }
         Command::Enable(named) => {
             let user = found(manager, &named.username).await?;
-            let user = people::enable(manager, &by, user.id).await.map_err(said)?;
-            answer(manager, &user, &named, "is turned on").await
+            let user = users::enable(manager, &by, user.id).await.map_err(error_line)?;
+            print_result(manager, &user, &named, "is turned on").await
         }
         Command::Delete(named) => {
             let user = found(manager, &named.username).await?;
-            people::delete(manager, &by, user.id).await.map_err(said)?;
+            users::delete(manager, &by, user.id).await.map_err(error_line)?;
             if named.json {
                 return print_json(&json!({ "id": user.id, "username": user.username, "deleted": true }));
             }
@@ -120,27 +120,28 @@ pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), Strin
         Command::RemovePasskey { named, id } => remove_passkey(manager, &by, &named, &id).await,
         Command::Reset { named, keep, password_stdin } => {
             let user = found(manager, &named.username).await?;
-            let password = ask_secret("password", password_stdin, "--password-stdin")?;
+            let password = read_secret("password", password_stdin, "--password-stdin")?;
             let keeps = |what| keep.contains(&what);
-            let keep = Keep {
-                passkeys: keeps(Kept::Passkeys),
-                api_keys: keeps(Kept::ApiKeys),
-                sessions: keeps(Kept::Sessions),
-                grants: keeps(Kept::Grants),
-                consents: keeps(Kept::Consents),
+            let keep = KeepOptions {
+                passkeys: keeps(KeepOption::Passkeys),
+                api_keys: keeps(KeepOption::ApiKeys),
+                sessions: keeps(KeepOption::Sessions),
+                grants: keeps(KeepOption::Grants),
+                consents: keeps(KeepOption::Consents),
             };
-            let (user, removed) = people::reset(manager, &by, user.id, password, keep, None).await.map_err(said)?;
-            answer_removed(manager, &user, &named, "has a new password", &removed).await
+            let (user, removed) =
+                users::reset(manager, &by, user.id, password, keep, None).await.map_err(error_line)?;
+            print_result_with_removed(manager, &user, &named, "has a new password", &removed).await
         }
     }
 }
 
-async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> {
-    let password = ask_secret("password", args.password_stdin, "--password-stdin")?;
+async fn create(manager: &Manager, by: &AuditContext, args: CreateUserArgs) -> Result<(), String> {
+    let password = read_secret("password", args.password_stdin, "--password-stdin")?;
     let profile = Profile { name: args.name, email: args.email, ..Profile::default() };
-    let named = Named { username: args.username.clone(), json: args.json };
+    let named = UserSelector { username: args.username.clone(), json: args.json };
     let there = match Username::parse(&args.username) {
-        Ok(name) => rows::by_username(manager.store.read(), &name).await.map_err(said)?,
+        Ok(name) => rows::by_username(manager.store.read(), &name).await.map_err(error_line)?,
         Err(_) => None,
     };
     if let Some(user) = there.filter(|user| user.self_registered) {
@@ -149,18 +150,13 @@ async fn create(manager: &Manager, by: &By, args: Create) -> Result<(), String> 
         }
         let groups = Some(args.groups.into());
         let adoption = Adoption { profile: Some(profile.into()), groups, admin: args.admin, password: Some(password) };
-        let (user, removed) = people::adopt(manager, by, user.id, adoption).await.map_err(said)?;
-        return answer_removed(manager, &user, &named, "is adopted", &removed).await;
+        let (user, removed) = users::adopt(manager, by, user.id, adoption).await.map_err(error_line)?;
+        return print_result_with_removed(manager, &user, &named, "is adopted", &removed).await;
     }
-    let new = NewPerson {
-        username: args.username,
-        profile,
-        groups: args.groups,
-        password: Some(password),
-        admin: args.admin,
-    };
-    let user = people::create(manager, by, new).await.map_err(said)?;
-    answer(manager, &user, &named, "is added").await
+    let new =
+        NewUser { username: args.username, profile, groups: args.groups, password: Some(password), admin: args.admin };
+    let user = users::create(manager, by, new).await.map_err(error_line)?;
+    print_result(manager, &user, &named, "is added").await
 }
 
 fn needs_adoption(user: &User) -> String {
@@ -168,9 +164,9 @@ fn needs_adoption(user: &User) -> String {
     format!("there is a user {} already: {error}; say --adopt to do so", user.username)
 }
 
-async fn list_passkeys(manager: &Manager, named: &Named) -> Result<(), String> {
+async fn list_passkeys(manager: &Manager, named: &UserSelector) -> Result<(), String> {
     let user = found(manager, &named.username).await?;
-    let all = passkeys::list(manager, user.id).await.map_err(said)?;
+    let all = passkeys::list(manager, user.id).await.map_err(error_line)?;
     if named.json {
         let rows = all.iter().map(|passkey| {
             json!({ "id": passkey.id, "name": passkey.name, "created_at": date(passkey.created_at),
@@ -189,7 +185,7 @@ async fn list_passkeys(manager: &Manager, named: &Named) -> Result<(), String> {
     Ok(())
 }
 
-async fn remove_passkey(manager: &Manager, by: &By, named: &Named, id: &str) -> Result<(), String> {
+async fn remove_passkey(manager: &Manager, by: &AuditContext, named: &UserSelector, id: &str) -> Result<(), String> {
     let user = found(manager, &named.username).await?;
     let none = || format!("{} has no passkey {id}; `signet user passkeys {}` lists them", user.username, user.username);
     let passkey: PasskeyId = id.parse().map_err(|_| none())?;
@@ -202,12 +198,12 @@ async fn remove_passkey(manager: &Manager, by: &By, named: &Named, id: &str) -> 
             Ok(())
         }
         Err(ManageError::NotFound(_)) => Err(none()),
-        Err(error) => Err(said(error)),
+        Err(error) => Err(error_line(error)),
     }
 }
 
 async fn list(manager: &Manager, json: bool) -> Result<(), String> {
-    let everybody = every_person(&manager.store).await.map_err(said)?;
+    let everybody = all_users(&manager.store).await.map_err(error_line)?;
     if json {
         let mut rows = Vec::new();
         for user in &everybody {
@@ -239,10 +235,10 @@ async fn list(manager: &Manager, json: bool) -> Result<(), String> {
 pub(super) async fn found(manager: &Manager, name: &str) -> Result<User, String> {
     let none = || format!("there is no user {name}; `signet user list` names them all");
     let name = Username::parse(name).map_err(|_| none())?;
-    rows::by_username(manager.store.read(), &name).await.map_err(said)?.ok_or_else(none)
+    rows::by_username(manager.store.read(), &name).await.map_err(error_line)?.ok_or_else(none)
 }
 
-async fn answer(manager: &Manager, user: &User, named: &Named, what: &str) -> Result<(), String> {
+async fn print_result(manager: &Manager, user: &User, named: &UserSelector, what: &str) -> Result<(), String> {
     if named.json {
         return print_json(&shown(manager, user).await?);
     }
@@ -251,17 +247,17 @@ async fn answer(manager: &Manager, user: &User, named: &Named, what: &str) -> Re
 }
 
 /// The same where something was removed, which is said.
-async fn answer_removed(
+async fn print_result_with_removed(
     manager: &Manager,
     user: &User,
-    named: &Named,
+    named: &UserSelector,
     what: &str,
-    removed: &Removed,
+    removed: &RemovalSummary,
 ) -> Result<(), String> {
     if named.json {
         let mut shown = shown(manager, user).await?;
         if let Some(members) = shown.as_object_mut() {
-            members.insert("removed".to_owned(), serde_json::to_value(removed).map_err(said)?);
+            members.insert("removed".to_owned(), serde_json::to_value(removed).map_err(error_line)?);
         }
         return print_json(&shown);
     }
@@ -270,7 +266,7 @@ async fn answer_removed(
 }
 
 async fn shown(manager: &Manager, user: &User) -> Result<serde_json::Value, String> {
-    let groups = rows::groups_of(manager.store.read(), user.id).await.map_err(said)?;
+    let groups = rows::groups_of(manager.store.read(), user.id).await.map_err(error_line)?;
     Ok(json!({
         "id": user.id, "username": user.username, "name": user.profile.name, "email": user.profile.email,
         "groups": groups, "admin": user.admin, "disabled": user.disabled, "self_registered": user.self_registered,

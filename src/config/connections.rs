@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
-pub struct Connections {
+pub struct ConnectionLimits {
     /// Connections at the same time. The limit of open files may make it less: the soft limit is raised to the hard one at
     /// start, and 256 files (a quarter of the limit, where that is less) are left for everything else.
     pub total: u32,
@@ -36,7 +36,7 @@ pub struct Connections {
 
 const HOUR: u32 = 3_600;
 
-impl Default for Connections {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             total: 10_000,
@@ -52,7 +52,7 @@ impl Default for Connections {
     }
 }
 
-impl Connections {
+impl ConnectionLimits {
     pub(super) fn check(&self) -> Result<(), String> {
         let rules = [
             ("total", self.total, 16, 1_000_000),

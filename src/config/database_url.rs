@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// What stands for itself in the path of a `sqlite:` address. Everything else is percent-encoded, since such an address is
 /// decoded, and ends at a question mark.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+const PATH_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// It may hold a password, so it never shows itself.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub struct DatabaseUrl(String);
 impl DatabaseUrl {
     /// The address of the `SQLite` database in that file, whatever characters its path has.
     #[must_use]
-    pub fn of_file(path: &Path) -> Self {
+    pub fn from_file(path: &Path) -> Self {
         // SQLite takes `file:…` for an address of its own.
         let may_be_one = path.is_relative() && !path.starts_with(".");
         let path = if may_be_one { Path::new(".").join(path) } else { path.to_owned() };
-        Self(format!("sqlite://{}", percent_encode(path.as_os_str().as_bytes(), PATH)))
+        Self(format!("sqlite://{}", percent_encode(path.as_os_str().as_bytes(), PATH_ENCODE_SET)))
     }
 
     #[must_use]
@@ -37,7 +37,7 @@ impl DatabaseUrl {
 
     /// The address without user, password and parameters, for people.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub fn redacted(&self) -> String {
         match url::Url::parse(&self.0) {
             Ok(url) if !self.is_sqlite() => {
                 format!("PostgreSQL at {}{}", url.host_str().unwrap_or("a socket"), url.path())
@@ -49,7 +49,7 @@ impl DatabaseUrl {
 
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DatabaseUrl({})", self.shown())
+        write!(f, "DatabaseUrl({})", self.redacted())
     }
 }
 

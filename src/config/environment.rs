@@ -1,4 +1,4 @@
-//! The settings in environment variables: `SIGNET_<KEY>`, with `__` between levels.
+//! The settings in environment variables: `SIGNET_<SESSION_KEY>`, with `__` between levels.
 //!
 //! A value is text, and the setting that takes it says what the text means: a number, a boolean or a list is read out of
 //! it only where the setting is one, so that `SIGNET_NAME=2024` is a name. Next door: [`super::list`], lists in one text.
@@ -20,10 +20,10 @@ impl Environment {
     /// # Errors
     /// A sentence that names the variable whose value is not UTF-8.
     pub(super) fn read() -> Result<Self, String> {
-        Self::of(std::env::vars_os())
+        Self::from_variables(std::env::vars_os())
     }
 
-    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, String> {
+    fn from_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, String> {
         let mut named = BTreeMap::new();
         for (name, value) in variables {
             let name = name.to_string_lossy().to_ascii_uppercase();
@@ -31,11 +31,11 @@ impl Environment {
                 named.insert(key.to_owned(), value);
             }
         }
-        let links = Links::among(&named);
+        let links = ServiceLinks::from_variables(&named);
         let mut settings = Dict::new();
         for (key, value) in &named {
             // SIGNET_CONFIG names the settings file and is no key in it.
-            if key == "CONFIG" || links.injected(key, value) {
+            if key == "CONFIG" || links.is_injected(key, value) {
                 continue;
             }
             let value = value.to_str().ok_or_else(|| format!("{PREFIX}{key} is not UTF-8"))?.trim();
@@ -79,15 +79,15 @@ fn put(settings: &mut Dict, path: &[&str], text: &str) {
 /// Services and containers whose names begin with `signet`. Kubernetes and Docker describe each by variables that begin with
 /// its name in capitals, in every container beside it: `SIGNET_SERVICE_HOST`, `SIGNET_PORT_8080_TCP_ADDR`, or
 /// `SIGNET_DB_PORT=tcp://…` for one called `signet-db`.
-struct Links {
+struct ServiceLinks {
     /// What stands between the prefix and the rest, as `DB_`; nothing for one that is called `signet` itself.
     names: Vec<String>,
     /// Whether Docker describes one that is called `signet`: then `SIGNET_NAME` may be a container's name.
     is_linked: bool,
 }
 
-impl Links {
-    fn among(variables: &BTreeMap<String, OsString>) -> Self {
+impl ServiceLinks {
+    fn from_variables(variables: &BTreeMap<String, OsString>) -> Self {
         let is_address = |value: &OsStr| value.to_string_lossy().contains("://");
         let link = |(key, value): (&String, &OsString)| {
             let name = match key.strip_suffix("SERVICE_HOST") {
@@ -102,7 +102,7 @@ impl Links {
         }
     }
 
-    fn injected(&self, key: &str, value: &OsStr) -> bool {
+    fn is_injected(&self, key: &str, value: &OsStr) -> bool {
         self.names.iter().any(|name| {
             let Some(rest) = key.strip_prefix(name.as_str()) else { return false };
             let is_container = || value.to_string_lossy().starts_with('/') && (!name.is_empty() || self.is_linked);
@@ -122,11 +122,11 @@ mod tests {
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        Config::of(&Figment::new().merge(Environment::of(variables).unwrap()))
+        Config::from_figment(&Figment::new().merge(Environment::from_variables(variables).unwrap()))
     }
 
     #[test]
-    fn variables_of_kubernetes_and_docker_are_no_settings() {
+    fn kubernetes_and_docker_variables_are_ignored() {
         let injected = [
             ("SIGNET_SERVICE_HOST", "10.0.0.1"),
             ("SIGNET_SERVICE_PORT", "8080"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_what_its_setting_takes() {
+    fn values_are_parsed_by_setting_type() {
         for name in ["2024", "true", "1e3", "007", "[Test]", "{a}", "\"quoted\"", "a, b"] {
             assert_eq!(config(&[("SIGNET_NAME", name)]).unwrap().name, name);
         }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_text_with_commas_or_an_array() {
+    fn lists_accept_commas_and_arrays() {
         for text in ["implicit, refresh_token", "[\"implicit\", \"refresh_token\"]", "[implicit,refresh_token]"] {
             let read = config(&[("SIGNET_REGISTRATION_POLICY__GRANT_TYPES", text)]).unwrap();
             assert_eq!(read.registration_policy.grant_types, ["implicit", "refresh_token"], "{text}");
@@ -204,10 +204,10 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_no_text_is_named() {
+    fn non_utf8_value_is_named_in_the_error() {
         use std::os::unix::ffi::OsStringExt as _;
         let value = std::ffi::OsString::from_vec(vec![b'/', 0xff]);
-        let refused = Environment::of([("SIGNET_DATA_DIR".into(), value)].into_iter()).err();
+        let refused = Environment::from_variables([("SIGNET_DATA_DIR".into(), value)].into_iter()).err();
         assert_eq!(refused.as_deref(), Some("SIGNET_DATA_DIR is not UTF-8"));
     }
 }

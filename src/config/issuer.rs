@@ -116,7 +116,7 @@ mod tests {
     use super::Issuer;
 
     #[test]
-    fn only_urls_that_can_stand_in_a_token_are_issuers() {
+    fn issuer_must_be_a_canonical_https_or_loopback_url() {
         for good in [
             "https://id.example.com",
             "https://id.example.com/",

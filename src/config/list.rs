@@ -15,12 +15,12 @@ use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
 pub(super) struct Texts(#[serde(deserialize_with = "texts")] pub(super) Vec<String>);
 
 pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    deserializer.deserialize_any(List { of_text: |text| Ok(items(text)), of: PhantomData })
+    deserializer.deserialize_any(ListVisitor { parse_text: |text| Ok(items(text)), marker: PhantomData })
 }
 
 /// Tables, such as `[{ issuer = "…", jwks_uri = "…" }]`.
 pub(super) fn tables<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_any(List { of_text: array, of: PhantomData })
+    deserializer.deserialize_any(ListVisitor { parse_text: array, marker: PhantomData })
 }
 
 fn items(text: &str) -> Vec<String> {
@@ -37,12 +37,12 @@ fn array<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, String> {
     Ok(read.into_values().next().unwrap_or_default())
 }
 
-struct List<T> {
-    of_text: fn(&str) -> Result<Vec<T>, String>,
-    of: PhantomData<T>,
+struct ListVisitor<T> {
+    parse_text: fn(&str) -> Result<Vec<T>, String>,
+    marker: PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +50,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        (self.of_text)(text).map_err(E::custom)
+        (self.parse_text)(text).map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {

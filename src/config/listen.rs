@@ -9,20 +9,20 @@ use url::Host;
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub enum Listen {
+pub enum ListenAddress {
     Address(SocketAddr),
     /// `localhost:8080`: the first address of the host that can be listened on.
-    Name(String, u16),
+    Host(String, u16),
     /// `:8080`: every address of this machine.
-    Everywhere(u16),
+    AllInterfaces(u16),
 }
 
-impl Listen {
+impl ListenAddress {
     #[must_use]
     pub fn port(&self) -> u16 {
         match self {
             Self::Address(address) => address.port(),
-            Self::Name(_, port) | Self::Everywhere(port) => *port,
+            Self::Host(_, port) | Self::AllInterfaces(port) => *port,
         }
     }
 
@@ -31,8 +31,8 @@ impl Listen {
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Address(address) => address.ip().is_loopback(),
-            Self::Name(name, _) => name == "localhost",
-            Self::Everywhere(_) => false,
+            Self::Host(name, _) => name == "localhost",
+            Self::AllInterfaces(_) => false,
         }
     }
 
@@ -44,10 +44,10 @@ impl Listen {
         Ok(match self {
             Self::Address(address) => vec![*address],
             // On Linux a listener on `::` takes IPv4 too; the other is for machines without IPv6.
-            Self::Everywhere(port) => {
+            Self::AllInterfaces(port) => {
                 vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()]
             }
-            Self::Name(name, port) => {
+            Self::Host(name, port) => {
                 let mut found: Vec<SocketAddr> = (name.as_str(), *port).to_socket_addrs()?.collect();
                 found.sort_by_key(SocketAddr::is_ipv6);
                 found
@@ -72,7 +72,7 @@ impl Listen {
     }
 }
 
-impl TryFrom<String> for Listen {
+impl TryFrom<String> for ListenAddress {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -88,42 +88,42 @@ impl TryFrom<String> for Listen {
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().ok().filter(|_| port.bytes().all(|b| b.is_ascii_digit())).ok_or_else(wrong)?;
         match Host::parse(host) {
-            _ if host.is_empty() => Ok(Self::Everywhere(port)),
-            Ok(Host::Domain(name)) => Ok(Self::Name(name, port)),
+            _ if host.is_empty() => Ok(Self::AllInterfaces(port)),
+            Ok(Host::Domain(name)) => Ok(Self::Host(name, port)),
             _ => Err(wrong()),
         }
     }
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
-            Self::Name(name, port) => write!(f, "{name}:{port}"),
-            Self::Everywhere(port) => write!(f, ":{port}"),
+            Self::Host(name, port) => write!(f, "{name}:{port}"),
+            Self::AllInterfaces(port) => write!(f, ":{port}"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Listen;
+    use super::ListenAddress;
 
     #[test]
-    fn a_place_to_listen_is_an_address_a_name_or_a_port() {
+    fn listen_accepts_address_host_or_port() {
         for (text, addresses) in [
             ("127.0.0.1:8080", vec!["127.0.0.1:8080"]),
             ("[::1]:8080", vec!["[::1]:8080"]),
             (":8080", vec!["[::]:8080", "0.0.0.0:8080"]),
         ] {
-            let listen = Listen::try_from(text.to_owned()).unwrap();
+            let listen = ListenAddress::try_from(text.to_owned()).unwrap();
             let found: Vec<String> = listen.addresses().unwrap().iter().map(ToString::to_string).collect();
             assert_eq!(
                 (listen.to_string().as_str(), found),
                 (text, addresses.into_iter().map(str::to_owned).collect())
             );
         }
-        let listen = Listen::try_from("localhost:8080".to_owned()).unwrap();
+        let listen = ListenAddress::try_from("localhost:8080".to_owned()).unwrap();
         assert!(listen.is_loopback() && listen.to_string() == "localhost:8080");
         assert!(listen.addresses().unwrap().iter().all(|address| address.ip().is_loopback() && address.port() == 8080));
         for bad in [
@@ -139,7 +139,7 @@ mod tests {
             ":+80",
             "a b:80",
         ] {
-            assert!(Listen::try_from(bad.to_owned()).is_err(), "{bad}");
+            assert!(ListenAddress::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 }

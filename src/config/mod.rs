@@ -1,4 +1,4 @@
-//! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels), nothing required.
+//! Settings: `signet.toml`, each key overridable by `SIGNET_<SESSION_KEY>` (`__` between levels), nothing required.
 //!
 //! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
 //! that names it. Next door: [`environment`] (which variables are settings), [`issuer`] (the issuer URL's rules), [`listen`]
@@ -29,15 +29,15 @@ use figment::error::Kind;
 use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
-pub use connections::Connections;
+pub use connections::ConnectionLimits;
 pub use database_url::DatabaseUrl;
 pub use issuer::Issuer;
 pub use lifetimes::{Lifetimes, MAX_REFRESH_TOKEN_GRACE};
-pub use listen::Listen;
-pub use network::{HeaderField, NameServers, NetworkList, OutboundAllow, parse_network};
+pub use listen::ListenAddress;
+pub use network::{HeaderName, NameServers, NetworkList, OutboundAllow, parse_network};
 pub use quotas::Quotas;
-pub use registration::{Registration, RegistrationPolicy, SoftwareIssuer};
-pub use security_txt::{LanguageList, SecurityTxt, Time, UriList};
+pub use registration::{RegistrationMode, RegistrationPolicy, SoftwareIssuer};
+pub use security_txt::{LanguageList, Rfc3339Time, SecurityTxt, UriList};
 
 use environment::Environment;
 
@@ -50,38 +50,38 @@ pub struct Config {
     pub issuer: Issuer,
     /// Where to listen: an address and a port, a host name and a port (`localhost:8080`), or a port alone (`:8080`), which is
     /// every address of this machine.
-    pub listen: Listen,
+    pub listen: ListenAddress,
     /// Where the `SQLite` database and the generated master key lie.
     pub data_dir: PathBuf,
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; without it `SQLite` in the data directory.
     pub database_url: Option<DatabaseUrl>,
-    pub database: Database,
+    pub database: DatabaseConfig,
     /// 32 bytes in base64 that seal signing keys and other secrets at rest; without it the file `master.key` in the data
     /// directory, made at the first start. Nodes on one database need the same one.
-    pub master_key: Option<MasterKeyText>,
+    pub master_key: Option<EncodedMasterKey>,
     /// What people read as the name of this deployment.
     pub name: String,
-    pub tls: Tls,
+    pub tls: TlsConfig,
     /// Addresses and CIDRs of proxies whose forwarded headers are believed; those of anybody else are ignored.
     pub trusted_proxies: NetworkList,
     /// The header in which these proxies hand on the client certificate of a TLS connection (RFC 8705, RFC 9440), as
     /// `Client-Cert`; without it nobody is known by a certificate. They must write it themselves, into every request, or take
     /// out what a caller wrote, and hand on only what they have verified.
-    pub client_certificate_header: Option<HeaderField>,
+    pub client_certificate_header: Option<HeaderName>,
     /// Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open` (anybody).
-    pub registration: Registration,
+    pub registration: RegistrationMode,
     pub registration_policy: RegistrationPolicy,
     /// Whether people may make an account of their own: `off`, or `open` for anybody who can reach this server, by the page
     /// `/signup` and by an app's request with `prompt=create`.
-    pub sign_up: SignUp,
+    pub sign_up: SignUpMode,
     /// Whether the https address of a client's metadata document may be its `client_id`, so that it needs no registration.
     /// Such a client needs PKCE and the user's consent, always, and may ask for the APIs that say `self_registered_clients`
     /// beside the scopes of `registration_policy.scope`. To keep one out, add an app of that id and turn it off.
     pub client_id_metadata_documents: bool,
-    pub outbound: Outbound,
-    pub log: Log,
+    pub outbound: OutboundConfig,
+    pub log: LogConfig,
     pub lifetimes: Lifetimes,
-    pub connections: Connections,
+    pub connections: ConnectionLimits,
     pub quotas: Quotas,
     pub security_txt: SecurityTxt,
 }
@@ -90,23 +90,23 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             issuer: Issuer::default(),
-            listen: Listen::Address(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: ListenAddress::Address(SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: PathBuf::from("./data"),
             database_url: None,
-            database: Database::default(),
+            database: DatabaseConfig::default(),
             master_key: None,
             name: "Signet".to_owned(),
-            tls: Tls::default(),
+            tls: TlsConfig::default(),
             trusted_proxies: NetworkList::default(),
             client_certificate_header: None,
-            registration: Registration::Off,
+            registration: RegistrationMode::Off,
             registration_policy: RegistrationPolicy::default(),
-            sign_up: SignUp::Off,
+            sign_up: SignUpMode::Off,
             client_id_metadata_documents: true,
-            outbound: Outbound::default(),
-            log: Log::default(),
+            outbound: OutboundConfig::default(),
+            log: LogConfig::default(),
             lifetimes: Lifetimes::default(),
-            connections: Connections::default(),
+            connections: ConnectionLimits::default(),
             quotas: Quotas::default(),
             security_txt: SecurityTxt::default(),
         }
@@ -117,13 +117,13 @@ impl Default for Config {
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
-pub struct Database {
+pub struct DatabaseConfig {
     /// Connections that one node opens at most, from 4 to 1000; two of them carry the change feed. With the default three
     /// nodes, a command and `psql` fit into `max_connections = 40`.
     pub pool_size: u32,
 }
 
-impl Default for Database {
+impl Default for DatabaseConfig {
     fn default() -> Self {
         Self { pool_size: 10 }
     }
@@ -133,7 +133,7 @@ impl Default for Database {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
-pub struct Tls {
+pub struct TlsConfig {
     /// The certificate and those that lead from it to a root, in this order.
     pub cert_file: Option<PathBuf>,
     /// Its private key (PKCS#8, PKCS#1 or SEC1).
@@ -144,7 +144,7 @@ pub struct Tls {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
-pub struct Outbound {
+pub struct OutboundConfig {
     /// CIDRs and host names that may be reached although private or plain http.
     pub allow: OutboundAllow,
     /// PEM file with a further certificate authority to trust.
@@ -158,14 +158,14 @@ pub struct Outbound {
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
-pub struct Log {
+pub struct LogConfig {
     /// `text` for people, `json` for machines.
     pub format: LogFormat,
     /// A filter as `RUST_LOG` has it, such as `info` or `signet=debug,info`.
     pub level: String,
 }
 
-impl Default for Log {
+impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
     }
@@ -182,7 +182,7 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]
-pub enum SignUp {
+pub enum SignUpMode {
     Off,
     Open,
 }
@@ -190,9 +190,9 @@ pub enum SignUp {
 /// The master key as it is written in a setting; `keys` decodes it.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub struct MasterKeyText(pub String);
+pub struct EncodedMasterKey(pub String);
 
-impl std::fmt::Debug for MasterKeyText {
+impl std::fmt::Debug for EncodedMasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MasterKeyText([secret])")
     }
@@ -217,10 +217,10 @@ impl Config {
             return Err(ConfigError::Missing(path.to_owned()));
         }
         let environment = Environment::read().map_err(ConfigError::Invalid)?;
-        Self::of(&in_file(file).merge(environment))
+        Self::from_figment(&file_figment(file).merge(environment))
     }
 
-    fn of(settings: &Figment) -> Result<Self, ConfigError> {
+    fn from_figment(settings: &Figment) -> Result<Self, ConfigError> {
         // Numbers and booleans may be text, which is all that an environment variable can be.
         let config: Self = settings.extract_lossy().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
         config.check()
@@ -229,7 +229,7 @@ impl Config {
     /// Returns the file that [`Self::load`] reads if a secret stands in it: `master_key`, or a password in `database_url`.
     #[must_use]
     pub fn file_with_secrets(file: Option<&Path>) -> Option<PathBuf> {
-        let figment = in_file(file);
+        let figment = file_figment(file);
         let url = figment.extract_inner::<String>("database_url").ok().and_then(|url| url::Url::parse(&url).ok());
         let has_password =
             url.is_some_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"));
@@ -246,7 +246,7 @@ impl Config {
         if !(4..=1000).contains(&self.database.pool_size) {
             return Err(ConfigError::Invalid("database.pool_size is a number from 4 to 1000".into()));
         }
-        if self.trusted_proxies.trusts_everyone() {
+        if self.trusted_proxies.has_every_address() {
             return Err(ConfigError::Invalid(
                 "trusted_proxies names every address: anyone could then forge forwarded headers; name your proxies"
                     .into(),
@@ -269,28 +269,28 @@ impl Config {
     /// The database's address, the default filled in.
     #[must_use]
     pub fn database(&self) -> DatabaseUrl {
-        self.database_url.clone().unwrap_or_else(|| DatabaseUrl::of_file(&self.data_dir.join("signet.db")))
+        self.database_url.clone().unwrap_or_else(|| DatabaseUrl::from_file(&self.data_dir.join("signet.db")))
     }
 
     /// Whether people's browsers reach this server by https: decides Secure cookies and the `__Host-` prefix.
     #[must_use]
-    pub fn secure(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.issuer.is_https()
     }
 }
 
 /// The settings of the file alone.
-fn in_file(file: Option<&Path>) -> Figment {
+fn file_figment(file: Option<&Path>) -> Figment {
     Figment::new().merge(file.map_or_else(|| Toml::file("signet.toml"), Toml::file_exact))
 }
 
 /// figment's several errors as one line: at which key, from where, what.
 fn one_line(error: &figment::Error) -> String {
-    let all: Vec<String> = error.clone().into_iter().map(|error| told(&error)).collect();
+    let all: Vec<String> = error.clone().into_iter().map(|error| describe_error(&error)).collect();
     all.join("; ").replace('\n', " ")
 }
 
-fn told(error: &figment::Error) -> String {
+fn describe_error(error: &figment::Error) -> String {
     let mut path = error.path.clone();
     let problem = match &error.kind {
         Kind::UnknownField(name, known) => {

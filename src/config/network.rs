@@ -24,7 +24,7 @@ impl NetworkList {
         self.0.is_empty()
     }
 
-    pub(super) fn trusts_everyone(&self) -> bool {
+    pub(super) fn has_every_address(&self) -> bool {
         // In halves, too.
         IpNet::aggregate(&self.0).iter().any(|net| net.prefix_len() == 0)
     }
@@ -54,16 +54,16 @@ impl NameServers {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(try_from = "String")]
-pub struct HeaderField(String);
+pub struct HeaderName(String);
 
-impl HeaderField {
+impl HeaderName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl TryFrom<String> for HeaderField {
+impl TryFrom<String> for HeaderName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {

@@ -48,7 +48,7 @@ pub struct Quotas {
     pub registration_events_per_address: u32,
 }
 
-const MAX: u32 = 10_000_000;
+const MAX_QUOTA: u32 = 10_000_000;
 
 impl Default for Quotas {
     fn default() -> Self {
@@ -92,8 +92,8 @@ impl Quotas {
             ("registration_events_per_address", self.registration_events_per_address),
         ];
         for (name, value) in rules {
-            if !(1..=MAX).contains(&value) {
-                return Err(format!("quotas.{name} is {value}: it is a number from 1 to {MAX}"));
+            if !(1..=MAX_QUOTA).contains(&value) {
+                return Err(format!("quotas.{name} is {value}: it is a number from 1 to {MAX_QUOTA}"));
             }
         }
         Ok(())

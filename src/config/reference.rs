@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
-    Config, DatabaseUrl, Issuer, LanguageList, Listen, MasterKeyText, NameServers, NetworkList, OutboundAllow, Time,
-    UriList,
+    Config, DatabaseUrl, EncodedMasterKey, Issuer, LanguageList, ListenAddress, NameServers, NetworkList,
+    OutboundAllow, Rfc3339Time, UriList,
 };
 
 const SOURCES: [&str; 6] = [
@@ -37,7 +37,7 @@ impl Serialize for Issuer {
     }
 }
 
-impl Serialize for Listen {
+impl Serialize for ListenAddress {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -53,24 +53,24 @@ macro_rules! without_default {
         }
     )+};
 }
-without_default!(DatabaseUrl LanguageList MasterKeyText NameServers NetworkList OutboundAllow Time UriList);
+without_default!(DatabaseUrl LanguageList EncodedMasterKey NameServers NetworkList OutboundAllow Rfc3339Time UriList);
 
-struct Field {
+struct SettingField {
     name: String,
     kind: String,
     comment: String,
 }
 
-struct Section {
+struct SettingSection {
     comment: String,
-    fields: Vec<Field>,
+    fields: Vec<SettingField>,
 }
 
 /// Every `pub struct` with named fields, by its name. rustfmt keeps the form that this relies on.
-fn sections() -> BTreeMap<String, Section> {
+fn sections() -> BTreeMap<String, SettingSection> {
     let mut found = BTreeMap::new();
     for source in SOURCES {
-        let (mut comment, mut open): (Vec<&str>, Option<(String, Section)>) = (Vec::new(), None);
+        let (mut comment, mut open): (Vec<&str>, Option<(String, SettingSection)>) = (Vec::new(), None);
         for line in source.lines() {
             let text = line.trim();
             if let Some(words) = text.strip_prefix("/// ") {
@@ -82,21 +82,21 @@ fn sections() -> BTreeMap<String, Section> {
             }
             let said = std::mem::take(&mut comment).join(" ");
             if let Some(name) = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {")) {
-                open = Some((name.to_owned(), Section { comment: said, fields: Vec::new() }));
+                open = Some((name.to_owned(), SettingSection { comment: said, fields: Vec::new() }));
             } else if line == "}" {
                 found.extend(open.take());
             } else if let Some((_, section)) = &mut open
                 && let Some((name, kind)) = text.strip_prefix("pub ").and_then(|rest| rest.split_once(": "))
             {
                 let (name, kind) = (name.to_owned(), kind.trim_end_matches(',').to_owned());
-                section.fields.push(Field { name, kind, comment: said });
+                section.fields.push(SettingField { name, kind, comment: said });
             }
         }
     }
     found
 }
 
-fn row(path: &[&str], field: &Field, default: &Value) -> String {
+fn row(path: &[&str], field: &SettingField, default: &Value) -> String {
     let key = path.join(".");
     assert!(!field.comment.is_empty(), "{key} has no comment");
     let default = match default {
@@ -145,7 +145,7 @@ fn reference() -> String {
 }
 
 #[test]
-fn configuration_reference_is_what_the_code_says() {
+fn configuration_reference_is_up_to_date() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let reference = reference();
     for key in serde_json::to_value(Config::default()).unwrap().as_object().unwrap().keys() {

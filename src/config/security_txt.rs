@@ -15,7 +15,7 @@ pub struct SecurityTxt {
     /// Where to report, the best way first, such as `mailto:security@example.com` or `https://example.com/report`.
     pub contact: UriList,
     /// Until when the file is good, such as `2027-06-30T00:00:00Z`; without it for 180 days from the day on which it is read.
-    pub expires: Option<Time>,
+    pub expires: Option<Rfc3339Time>,
     /// Keys for encrypted reports, such as `https://example.com/key.asc`.
     pub encryption: UriList,
     /// Where reporters are thanked.
@@ -90,9 +90,9 @@ impl TryFrom<Texts> for LanguageList {
 /// A time as RFC 3339 has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Time(pub OffsetDateTime);
+pub struct Rfc3339Time(pub OffsetDateTime);
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for Rfc3339Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {

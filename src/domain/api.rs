@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use super::ids::ApiId;
 
-use super::client_metadata::{FieldError, TokenFormat};
-use super::gate::{GateName, RateLimit, Rule, Way};
-use super::scope::{STANDARD, Scopes};
+use super::client_metadata::{MemberError, TokenFormat};
+use super::gate::{CredentialKind, GateName, RateLimit, Rule};
+use super::scope::{STANDARD_SCOPES, Scopes};
 use super::web_address::AppOrigin;
 
 const MAX_ORIGINS: usize = 20;
@@ -33,7 +33,7 @@ pub struct Api {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accepts: Vec<Way>,
+    pub accepts: Vec<CredentialKind>,
     /// Of its apps in browsers: where a session counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<AppOrigin>,
@@ -72,49 +72,50 @@ impl Api {
     }
 
     #[must_use]
-    pub fn shown_name(&self) -> &str {
+    pub fn display_name(&self) -> &str {
         if self.name.is_empty() { self.identifier.as_str() } else { &self.name }
     }
 
     /// Whether its gate takes credentials of that kind: our own tokens where nothing is said.
     #[must_use]
-    pub fn takes(&self, way: Way) -> bool {
-        if self.accepts.is_empty() { way == Way::Bearer } else { self.accepts.contains(&way) }
+    pub fn allows_credential(&self, way: CredentialKind) -> bool {
+        if self.accepts.is_empty() { way == CredentialKind::Bearer } else { self.accepts.contains(&way) }
     }
 
     /// Whether its gate lets anybody in by an API key: in a header of its own or, where Basic is accepted, as the password.
     #[must_use]
-    pub fn takes_keys(&self) -> bool {
-        self.gate.is_some() && (self.takes(Way::ApiKey) || self.takes(Way::Basic))
+    pub fn allows_api_keys(&self) -> bool {
+        self.gate.is_some()
+            && (self.allows_credential(CredentialKind::ApiKey) || self.allows_credential(CredentialKind::Basic))
     }
 
     /// The rules between members; the members' own rules held when they were parsed.
     #[must_use]
-    pub fn problems(&self) -> Vec<FieldError> {
+    pub fn problems(&self) -> Vec<MemberError> {
         let mut problems = Vec::new();
-        for scope in self.scopes.iter().filter(|scope| STANDARD.contains(scope)) {
-            problems.push(FieldError::new("scopes", format!("{scope} is a scope of OpenID Connect itself")));
+        for scope in self.scopes.iter().filter(|scope| STANDARD_SCOPES.contains(scope)) {
+            problems.push(MemberError::new("scopes", format!("{scope} is a scope of OpenID Connect itself")));
         }
         if self.access_token_lifetime.is_some_and(|seconds| !(30..=86_400).contains(&seconds)) {
-            problems.push(FieldError::new("access_token_lifetime", "is a number of seconds from 30 to 86400"));
+            problems.push(MemberError::new("access_token_lifetime", "is a number of seconds from 30 to 86400"));
         }
         problems.extend(self.rules.iter().flat_map(|rule| rule.problems(&self.scopes)));
-        if self.rate_limit.is_some_and(|limit| !limit.is_sound()) {
-            problems.push(FieldError::new(
+        if self.rate_limit.is_some_and(|limit| !limit.is_valid()) {
+            problems.push(MemberError::new(
                 "rate_limit",
                 "needs a burst of 1 to 1000000 and a rate of 0.00001 to 1000000 in a second",
             ));
         }
-        match (self.takes(Way::Session), self.origins.as_slice()) {
-            (true, []) => problems.push(FieldError::new("origins", "is missing: session is for apps in browsers")),
-            (false, [_, ..]) => problems.push(FieldError::new("origins", "is for an API that accepts session")),
+        match (self.allows_credential(CredentialKind::Session), self.origins.as_slice()) {
+            (true, []) => problems.push(MemberError::new("origins", "is missing: session is for apps in browsers")),
+            (false, [_, ..]) => problems.push(MemberError::new("origins", "is for an API that accepts session")),
             (_, origins) if origins.len() > MAX_ORIGINS => {
-                problems.push(FieldError::new("origins", "has more than 20"));
+                problems.push(MemberError::new("origins", "has more than 20"));
             }
             _ => {}
         }
         if self.gate.is_none() && !(self.accepts.is_empty() && self.rules.is_empty()) {
-            problems.push(FieldError::new("gate", "is missing: accepts and rules are for a gate"));
+            problems.push(MemberError::new("gate", "is missing: accepts and rules are for a gate"));
         }
         problems
     }

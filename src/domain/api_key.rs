@@ -17,17 +17,17 @@ use super::ids::{ApiKeyId, ClientId, UserId};
 use super::printable::is_hidden;
 use super::scope::Scopes;
 use super::secret::{Digest, Secret, SecretKind};
-use super::user::Person;
+use super::user::UserSummary;
 use crate::config::parse_network;
 use crate::env::{Env, Timestamp};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_LENGTH: usize = 32;
-const CHECK_LENGTH: usize = 6;
+const CHECKSUM_LENGTH: usize = 6;
 
 /// Networks that one key may be used from, at most.
 pub const MAX_NETWORKS: usize = 20;
-const MAX_NAME: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 
 /// A whole key, with its checksum right. It is handed out once; only its digest is kept.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl ApiKeySecret {
         let text: String = SecretKind::ApiKey
             .prefix()
             .chars()
-            .chain(letters.take(RANDOM_LENGTH).map(|byte| letter(u32::from(byte))))
+            .chain(letters.take(RANDOM_LENGTH).map(|byte| base62_digit(u32::from(byte))))
             .collect();
         let check = checksum(&text);
         Self(Secret::new(text + &check))
@@ -52,10 +52,11 @@ impl ApiKeySecret {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let letters = text.strip_prefix(SecretKind::ApiKey.prefix())?;
-        if letters.len() != RANDOM_LENGTH + CHECK_LENGTH || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if letters.len() != RANDOM_LENGTH + CHECKSUM_LENGTH || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
             return None;
         }
-        let (said, check) = text.split_at_checked(text.len() - CHECK_LENGTH)?;
+        let (said, check) = text.split_at_checked(text.len() - CHECKSUM_LENGTH)?;
         (checksum(said) == check).then(|| Self(Secret::new(text.to_owned())))
     }
 
@@ -72,15 +73,15 @@ impl ApiKeySecret {
     }
 }
 
-fn letter(number: u32) -> char {
+fn base62_digit(number: u32) -> char {
     BASE62.get((number % 62) as usize).map_or('0', |byte| char::from(*byte))
 }
 
 /// CRC32 in base62, the most significant character first. It holds typing errors off, nobody who means it.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
-    let mut letters = [0; CHECK_LENGTH].map(|_: u8| {
-        let last = letter(rest);
+    let mut letters = [0; CHECKSUM_LENGTH].map(|_: u8| {
+        let last = base62_digit(rest);
         rest /= 62;
         last
     });
@@ -120,15 +121,15 @@ pub struct ApiKey {
 
 /// Why a key that there is opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
-    AnotherGate,
+pub enum ApiKeyError {
+    WrongGate,
     Expired,
-    Network,
+    NetworkNotAllowed,
 }
 
 impl ApiKey {
     #[must_use]
-    pub fn has_expired(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
@@ -137,41 +138,41 @@ impl ApiKey {
     ///
     /// # Errors
     /// Why not; for the log alone.
-    pub fn fits(&self, api: &Api, from: Option<IpAddr>, now: Timestamp) -> Result<(), Unfit> {
+    pub fn check_usable(&self, api: &Api, from: Option<IpAddr>, now: Timestamp) -> Result<(), ApiKeyError> {
         if self.api != api.identifier || self.api_version != api.version || api.gate.as_ref() != Some(&self.gate) {
-            return Err(Unfit::AnotherGate);
+            return Err(ApiKeyError::WrongGate);
         }
-        if self.has_expired(now) {
-            return Err(Unfit::Expired);
+        if self.is_expired(now) {
+            return Err(ApiKeyError::Expired);
         }
         // Whose address nobody knows comes from none of them.
         let is_in = |from: IpAddr| self.networks.iter().any(|network| network.contains(&from.to_canonical()));
         if !self.networks.is_empty() && !from.is_some_and(is_in) {
-            return Err(Unfit::Network);
+            return Err(ApiKeyError::NetworkNotAllowed);
         }
         Ok(())
     }
 
     /// What it may do there now: what it was made for, of which the API or the client may have lost something since.
     #[must_use]
-    pub fn scopes_now(&self, api: &Api, holder: &Holder) -> Scopes {
-        self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.may_have(api, scope))
+    pub fn effective_scopes(&self, api: &Api, holder: &ResolvedOwner) -> Scopes {
+        self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.can_have_scope(api, scope))
     }
 }
 
 /// Whoever a key is of, as they are now.
 #[derive(Clone, Debug)]
-pub enum Holder {
-    Person(Arc<Person>),
+pub enum ResolvedOwner {
+    User(Arc<UserSummary>),
     Client(Arc<Client>),
 }
 
-impl Holder {
+impl ResolvedOwner {
     /// A client has the scopes it is registered for. A person has no list of them: the gate's rules look at groups.
     #[must_use]
-    pub fn may_have(&self, api: &Api, scope: &str) -> bool {
+    pub fn can_have_scope(&self, api: &Api, scope: &str) -> bool {
         match self {
-            Self::Person(_) => true,
+            Self::User(_) => true,
             Self::Client(client) => client.meta.api_scopes.contains(&api.identifier, scope),
         }
     }
@@ -181,9 +182,9 @@ impl Holder {
 ///
 /// # Errors
 /// A sentence that says what a name may be.
-pub fn key_name(text: &str) -> Result<String, &'static str> {
+pub fn parse_key_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(is_hidden) {
+    if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(is_hidden) {
         return Err("has 1 to 100 characters, none of them invisible");
     }
     Ok(name.to_owned())

@@ -11,7 +11,7 @@ use super::claims_request::RequestedClaims;
 use super::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
 use super::permissions::Permissions;
 use super::scope::OFFLINE_ACCESS;
-use super::version::{Versioned, Versions};
+use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
 /// Whose authority a token carries.
@@ -44,7 +44,7 @@ impl SignInMethod {
 
     /// The method of which a token of ours tells these references.
     #[must_use]
-    pub fn of_amr<'a>(amr: impl Iterator<Item = &'a String>) -> Self {
+    pub fn from_amr<'a>(amr: impl Iterator<Item = &'a String>) -> Self {
         let mut amr = amr;
         if amr.any(|reference| reference == "hwk") { Self::Passkey } else { Self::Password }
     }
@@ -119,7 +119,7 @@ impl SignIn {
 /// A party that acts for a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Actor {
+pub enum ActingParty {
     User(UserId),
     Client(ClientId),
 }
@@ -127,14 +127,14 @@ pub enum Actor {
 /// Who acts for the subject (RFC 8693 §4.1), and for whom they acted themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    pub actor: Actor,
+    pub actor: ActingParty,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
 }
 
 impl Act {
     /// Those who act, the last one first.
-    pub fn actors(&self) -> impl Iterator<Item = &Actor> {
+    pub fn actors(&self) -> impl Iterator<Item = &ActingParty> {
         std::iter::successors(Some(self), |act| act.act.as_deref()).map(|act| &act.actor)
     }
 
@@ -180,7 +180,7 @@ pub struct Authorization {
 impl Authorization {
     /// What a client gets by its own credentials alone.
     #[must_use]
-    pub fn of_client(client: ClientId, permissions: Permissions) -> Self {
+    pub fn for_client(client: ClientId, permissions: Permissions) -> Self {
         Self {
             subject: Subject::Client,
             client,
@@ -199,37 +199,39 @@ impl Authorization {
 
     /// The part of it with these permissions.
     #[must_use]
-    pub fn part(self, permissions: Permissions) -> Self {
-        Self { part_of_offline: self.is_offline() && !permissions.is_offline(), permissions, ..self }
+    pub fn restricted_to(self, permissions: Permissions) -> Self {
+        Self { part_of_offline: self.has_offline_access() && !permissions.has_offline_access(), permissions, ..self }
     }
 
     /// The same without offline access: it ends with its session.
     #[must_use]
-    pub fn until_sign_out(self) -> Self {
+    pub fn without_offline_access(self) -> Self {
         Self { part_of_offline: false, permissions: self.permissions.without(OFFLINE_ACCESS), ..self }
     }
 
     /// Whether it goes on without its session (OpenID Connect Core §11).
     #[must_use]
-    pub fn is_offline(&self) -> bool {
-        self.part_of_offline || self.permissions.is_offline()
+    pub fn has_offline_access(&self) -> bool {
+        self.part_of_offline || self.permissions.has_offline_access()
     }
 
     /// What it depends on: the user, the client, what the user has allowed it, the same for each client through which it
     /// came, the APIs, and the users who act. The order is that of the versions in tokens.
     #[must_use]
-    pub fn versioned(&self) -> Vec<Versioned> {
+    pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
         let user = self.user();
-        let mut all: Vec<Versioned> = user.map(Versioned::User).into_iter().collect();
+        let mut all: Vec<VersionedEntity> = user.map(VersionedEntity::User).into_iter().collect();
         for client in std::iter::once(&self.client).chain(&self.through) {
-            all.push(Versioned::Client(client.clone()));
-            all.extend(user.map(|user| Versioned::Consent(user, client.clone())));
+            all.push(VersionedEntity::Client(client.clone()));
+            all.extend(user.map(|user| VersionedEntity::Consent(user, client.clone())));
         }
-        all.extend(self.permissions.apis.apis().cloned().map(Versioned::Api));
+        all.extend(self.permissions.apis.apis().cloned().map(VersionedEntity::Api));
         for actor in self.act.iter().flat_map(Act::actors) {
             match actor {
-                Actor::User(actor) if !all.contains(&Versioned::User(*actor)) => all.push(Versioned::User(*actor)),
-                Actor::User(_) | Actor::Client(_) => {}
+                ActingParty::User(actor) if !all.contains(&VersionedEntity::User(*actor)) => {
+                    all.push(VersionedEntity::User(*actor));
+                }
+                ActingParty::User(_) | ActingParty::Client(_) => {}
             }
         }
         all
@@ -237,14 +239,14 @@ impl Authorization {
 
     /// The version it was made under of one thing it depends on.
     #[must_use]
-    pub fn version_of(&self, of: &Versioned) -> Option<i64> {
+    pub fn version_of(&self, of: &VersionedEntity) -> Option<i64> {
         self.versions.get(of)
     }
 
     /// The same with the versions that `version` says.
     #[must_use]
-    pub fn with_versions(mut self, version: impl Fn(&Versioned) -> i64) -> Self {
-        let all = self.versioned().into_iter();
+    pub fn with_versions(mut self, version: impl Fn(&VersionedEntity) -> i64) -> Self {
+        let all = self.versioned_entities().into_iter();
         self.versions = all
             .map(|of| {
                 let version = version(&of);
@@ -256,8 +258,8 @@ impl Authorization {
 
     /// The session whose end ends it.
     #[must_use]
-    pub fn ends_with_session(&self) -> Option<SessionId> {
-        self.session().filter(|_| !self.is_offline())
+    pub fn bound_session(&self) -> Option<SessionId> {
+        self.session().filter(|_| !self.has_offline_access())
     }
 
     #[must_use]

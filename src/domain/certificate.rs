@@ -24,7 +24,7 @@ pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
     #[must_use]
-    pub fn of(der: &[u8]) -> Self {
+    pub fn from_der(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
 }
@@ -56,28 +56,28 @@ pub enum Confirmation {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DistinguishedName {
-    written: String,
-    compared: String,
+    original: String,
+    normalized: String,
 }
 
 impl DistinguishedName {
     /// Of a certificate.
     #[must_use]
-    pub fn of(name: &RdnSequence) -> Self {
-        Self { written: name.to_string(), compared: compared(name) }
+    pub fn from_rdn_sequence(name: &RdnSequence) -> Self {
+        Self { original: name.to_string(), normalized: compared(name) }
     }
 
     /// In the form in which two are compared (RFC 4517 §4.2.15): the attributes by their numbers, values without regard
     /// to letter case and to how many spaces there are.
     #[must_use]
-    pub fn compared(&self) -> &str {
-        &self.compared
+    pub fn normalized(&self) -> &str {
+        &self.normalized
     }
 }
 
 impl fmt::Debug for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written)
+        f.write_str(&self.original)
     }
 }
 
@@ -91,13 +91,13 @@ impl TryFrom<String> for DistinguishedName {
         let name = RdnSequence::from_str(&written).ok().filter(|name| !name.as_ref().is_empty());
         let name =
             name.ok_or("is no distinguished name such as CN=reports,O=Example (RFC 4514), the commas without spaces")?;
-        Ok(Self { compared: compared(&name), written })
+        Ok(Self { normalized: compared(&name), original: written })
     }
 }
 
 impl From<DistinguishedName> for String {
     fn from(name: DistinguishedName) -> Self {
-        name.written
+        name.original
     }
 }
 
@@ -140,7 +140,7 @@ pub enum CertificateName {
     /// `tls_client_auth_san_email`; letter case counts before the @ (RFC 5280 §7.5).
     Email(String),
     /// The certificate itself, where it is one of the client's own (§2.2).
-    Itself(Thumbprint),
+    Thumbprint(Thumbprint),
 }
 
 impl CertificateName {
@@ -148,7 +148,7 @@ impl CertificateName {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let (kind, value) = match self {
-            Self::Subject(name) => ("subject", name.compared().to_owned()),
+            Self::Subject(name) => ("subject", name.normalized().to_owned()),
             Self::Dns(name) => ("dns", name.to_ascii_lowercase()),
             Self::Uri(uri) => ("uri", uri.clone()),
             Self::Ip(address) => ("ip", address.to_string()),
@@ -156,7 +156,7 @@ impl CertificateName {
                 Some((whose, host)) => ("email", format!("{whose}@{}", host.to_ascii_lowercase())),
                 None => ("email", address.clone()),
             },
-            Self::Itself(thumbprint) => ("itself", String::from(*thumbprint)),
+            Self::Thumbprint(thumbprint) => ("itself", String::from(*thumbprint)),
         };
         Digest(Sha256::digest(format!("certificate {kind}\0{value}")).into())
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn distinguished_names_are_compared_as_directories_do() {
+    fn distinguished_names_compare_by_rfc4517() {
         for (one, other) in [
             ("CN=reports,O=Example", "cn=Reports,o=EXAMPLE"),
             ("CN=two  words,O=Example", "CN=two words,O=Example"),
@@ -179,7 +179,7 @@ mod tests {
             ("CN=a\\,b", "CN=a\\2cb"),
             ("2.5.4.3=reports", "CN=reports"),
         ] {
-            assert_eq!(name(one).compared(), name(other).compared(), "{one} {other}");
+            assert_eq!(name(one).normalized(), name(other).normalized(), "{one} {other}");
         }
         for (one, other) in [
             ("CN=reports,O=Example", "O=Example,CN=reports"),
@@ -188,7 +188,7 @@ mod tests {
             ("CN=reports", "O=reports"),
             ("CN=a+OU=b", "CN=a,OU=b"),
         ] {
-            assert_ne!(name(one).compared(), name(other).compared(), "{one} {other}");
+            assert_ne!(name(one).normalized(), name(other).normalized(), "{one} {other}");
         }
         assert_eq!(String::from(name("CN=reports,O=Example")), "CN=reports,O=Example");
         for bad in ["", "reports", "CN=a, O=b", "XX=a", &"CN=a,".repeat(300)] {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_kind_are_none_of_another() {
+    fn digests_differ_by_name_kind() {
         let text = || "a.example".to_owned();
         let all = [CertificateName::Dns(text()), CertificateName::Uri(text()), CertificateName::Email(text())];
         let digests: Vec<Digest> = all.iter().map(CertificateName::digest).collect();
@@ -208,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbprint_is_as_rfc_8705_writes_it() {
-        let made = Confirmation::Certificate(Thumbprint::of(b""));
+    fn confirmation_serializes_as_rfc8705() {
+        let made = Confirmation::Certificate(Thumbprint::from_der(b""));
         let json = serde_json::json!({ "x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" });
         assert_eq!(serde_json::to_value(made).unwrap(), json);
         assert_eq!(serde_json::from_value::<Confirmation>(json).unwrap(), made);

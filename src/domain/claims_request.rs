@@ -27,7 +27,7 @@ pub struct RequestedClaims {
 impl RequestedClaims {
     /// Those that `scopes` would have said anyway, or could have been asked to.
     #[must_use]
-    pub fn within(self, allowed: &Scopes) -> Self {
+    pub fn restricted_to(self, allowed: &Scopes) -> Self {
         let keep = |names: Vec<String>| -> Vec<String> {
             names.into_iter().filter(|name| scope_of_claim(name).is_some_and(|scope| allowed.contains(scope))).collect()
         };
@@ -48,22 +48,22 @@ impl RequestedClaims {
 
 /// The authentication context classes asked for, in order of preference; unknown ones have been left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AcrRequest {
+pub struct RequestedAcr {
     pub values: Vec<Acr>,
     /// Nothing else will do (OpenID Connect Core §5.5.1.1); without it another class is told as what it is.
     pub essential: bool,
 }
 
-impl AcrRequest {
+impl RequestedAcr {
     /// Voluntary ones, as `acr_values` lists them.
     #[must_use]
-    pub fn voluntary(text: &str) -> Self {
+    pub fn from_acr_values(text: &str) -> Self {
         Self { values: text.split(' ').filter_map(Acr::parse).collect(), essential: false }
     }
 
     /// The class to tell of somebody who reached `reached`: the first one asked for that they meet.
     #[must_use]
-    pub fn answered_by(&self, reached: Acr) -> Option<Acr> {
+    pub fn satisfied_by(&self, reached: Acr) -> Option<Acr> {
         self.values.iter().copied().find(|asked| *asked <= reached)
     }
 }
@@ -74,7 +74,7 @@ pub struct ClaimsRequest {
     pub claims: RequestedClaims,
     /// The person that must be the one who signs in (§5.5.1, `sub` with a value).
     pub sub: Option<String>,
-    pub acr: Option<AcrRequest>,
+    pub acr: Option<RequestedAcr>,
 }
 
 impl ClaimsRequest {
@@ -88,7 +88,7 @@ impl ClaimsRequest {
         let userinfo = member(&all, "userinfo")?;
         let id_token = member(&all, "id_token")?;
         Ok(Self {
-            sub: only_subject(&id_token, &userinfo)?,
+            sub: required_sub(&id_token, &userinfo)?,
             acr: id_token.get("acr").map(acr).transpose()?,
             claims: RequestedClaims { userinfo: names(&userinfo), id_token: names(&id_token) },
         })
@@ -120,7 +120,7 @@ fn names(claims: &Map<String, Value>) -> Vec<String> {
 
 /// The one that the person must be: what both members ask for, where they ask. Several names for one person are of no
 /// use, and two who disagree would let everybody or nobody through.
-fn only_subject(id_token: &Map<String, Value>, userinfo: &Map<String, Value>) -> Result<Option<String>, &'static str> {
+fn required_sub(id_token: &Map<String, Value>, userinfo: &Map<String, Value>) -> Result<Option<String>, &'static str> {
     let mut only = None;
     for claim in [id_token, userinfo].into_iter().filter_map(|member| member.get("sub")) {
         let values = values(claim)?;
@@ -153,7 +153,7 @@ fn values(claim: &Value) -> Result<Vec<&str>, &'static str> {
 }
 
 /// §5.5.1.1.
-fn acr(claim: &Value) -> Result<AcrRequest, &'static str> {
+fn acr(claim: &Value) -> Result<RequestedAcr, &'static str> {
     let values = values(claim)?;
     let essential = match claim.get("essential") {
         None => false,
@@ -161,18 +161,18 @@ fn acr(claim: &Value) -> Result<AcrRequest, &'static str> {
     };
     // An essential `acr` that names no class is answered by whichever it is.
     let essential = essential && !values.is_empty();
-    Ok(AcrRequest { values: values.into_iter().filter_map(Acr::parse).collect(), essential })
+    Ok(RequestedAcr { values: values.into_iter().filter_map(Acr::parse).collect(), essential })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{AcrRequest, ClaimsRequest};
+    use super::{ClaimsRequest, RequestedAcr};
     use crate::domain::authorization::Acr;
 
     #[test]
-    fn what_is_asked_for_is_told_apart() {
+    fn claims_request_is_parsed() {
         let text = r#"{"userinfo": {"name": null, "email": {"essential": true}, "sub": {"value": "x"}},
             "id_token": {"auth_time": {"essential": true}, "acr": {"essential": true, "values": ["phr", "gold"]},
                          "nickname": {"value": "al"}}, "other": 1}"#;
@@ -180,11 +180,11 @@ mod tests {
         assert_eq!(parsed.claims.userinfo, ["email", "name"]);
         assert_eq!(parsed.claims.id_token, ["nickname"]);
         assert_eq!(parsed.sub.as_deref(), Some("x"));
-        assert_eq!(parsed.acr, Some(AcrRequest { values: vec![Acr::PhishingResistant], essential: true }));
+        assert_eq!(parsed.acr, Some(RequestedAcr { values: vec![Acr::PhishingResistant], essential: true }));
     }
 
     #[test]
-    fn what_is_no_claims_request_is_refused() {
+    fn malformed_claims_request_is_rejected() {
         let many = format!(
             r#"{{"userinfo": {{{}}}}}"#,
             (0..101).map(|n| format!("\"c{n}\": null")).collect::<Vec<_>>().join(",")
@@ -218,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_sign_in_answers_for_a_weaker_class() {
-        let asked = |values: &[Acr]| AcrRequest { values: values.to_vec(), essential: true };
+    fn stronger_sign_in_satisfies_weaker_acr() {
+        let asked = |values: &[Acr]| RequestedAcr { values: values.to_vec(), essential: true };
         for (values, reached, told) in [
             (&[Acr::Password][..], Acr::Password, Some(Acr::Password)),
             (&[Acr::Password], Acr::PhishingResistant, Some(Acr::Password)),
@@ -228,13 +228,13 @@ mod tests {
             (&[Acr::PhishingResistant, Acr::Password], Acr::PhishingResistant, Some(Acr::PhishingResistant)),
             (&[], Acr::PhishingResistant, None),
         ] {
-            assert_eq!(asked(values).answered_by(reached), told, "{values:?} {reached:?}");
+            assert_eq!(asked(values).satisfied_by(reached), told, "{values:?} {reached:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused(text in ".{0,200}") {
+        fn parse_never_panics(text in ".{0,200}") {
             ClaimsRequest::parse(&text).ok();
         }
     }

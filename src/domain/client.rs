@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::client_metadata::{ApplicationType, ClientMetadata, Consent, GrantType, ResponseType};
+use super::client_metadata::{ApplicationType, ClientMetadata, ConsentPolicy, GrantType, ResponseType};
 use super::ids::ClientId;
 use super::secret::{Digest, from_base64url};
 use super::signature_key::SignatureKey;
@@ -50,7 +50,7 @@ impl ClientSecretAtRest {
 
     /// Whether it has one of the forms; anything else would be kept and never match.
     #[must_use]
-    pub fn has_our_form(&self) -> bool {
+    pub fn is_well_formed(&self) -> bool {
         if let Some(jwe) = self.0.strip_prefix(Self::SEALED) {
             return jwe.split('.').count() == 5 && jwe.split('.').all(|part| from_base64url(part).is_some());
         }
@@ -96,28 +96,28 @@ impl ClientKind {
 
 /// How a client came to be here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registered {
+pub enum RegistrationKind {
     /// An administrator made it.
-    ByAdmin,
+    Admin,
     /// It registered itself (RFC 7591): nobody here has checked what it says of itself.
-    Dynamically,
+    Dynamic,
     /// Its id is the address of its metadata document (OAuth Client ID Metadata Document): it is not kept.
-    ByDocument,
+    MetadataDocument,
 }
 
-impl Registered {
+impl RegistrationKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::ByAdmin => "admin",
-            Self::Dynamically => "dynamic",
-            Self::ByDocument => "document",
+            Self::Admin => "admin",
+            Self::Dynamic => "dynamic",
+            Self::MetadataDocument => "document",
         }
     }
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::ByAdmin, Self::Dynamically, Self::ByDocument].into_iter().find(|way| way.as_str() == text)
+        [Self::Admin, Self::Dynamic, Self::MetadataDocument].into_iter().find(|way| way.as_str() == text)
     }
 }
 
@@ -129,7 +129,7 @@ pub struct Client {
     /// By which it signs requests to other people's APIs.
     pub signature_keys: Vec<SignatureKey>,
     pub disabled: bool,
-    pub registered: Registered,
+    pub registration_kind: RegistrationKind,
     /// Of the token with which it manages its own registration (RFC 7592 §3).
     pub registration_token: Option<Digest>,
     pub created_at: Timestamp,
@@ -151,14 +151,14 @@ impl Client {
 
     /// The client that its metadata document, read at that time, speaks of.
     #[must_use]
-    pub fn of_document(id: ClientId, meta: ClientMetadata, read_at: Timestamp) -> Self {
+    pub fn from_document(id: ClientId, meta: ClientMetadata, read_at: Timestamp) -> Self {
         Self {
             id,
             meta,
             secret: None,
             signature_keys: Vec::new(),
             disabled: false,
-            registered: Registered::ByDocument,
+            registration_kind: RegistrationKind::MetadataDocument,
             registration_token: None,
             created_at: read_at,
             updated_at: read_at,
@@ -170,38 +170,38 @@ impl Client {
 
     /// A client of which only its address is known, its document not being at hand.
     #[must_use]
-    pub fn of_address(id: ClientId) -> Self {
-        Self::of_document(id, ClientMetadata::default(), Timestamp(0))
+    pub fn from_address(id: ClientId) -> Self {
+        Self::from_document(id, ClientMetadata::default(), Timestamp(0))
     }
 
     /// What people can judge it by where nobody here vouches for its name: the host of its document, or the place to
     /// which answers go. That is `redirect_uri` where something was asked for, since a client that lists somebody else's
     /// address beside its own must not be shown by that one; without a request its only one, or its id.
     #[must_use]
-    pub fn unverified_place(&self, redirect_uri: Option<&str>) -> Option<String> {
+    pub fn unverified_host(&self, redirect_uri: Option<&str>) -> Option<String> {
         let of_the_only_one = || match self.meta.redirect_uris.as_slice() {
             [only] => place(only.as_str()),
             _ => None,
         };
-        match self.registered {
-            Registered::ByAdmin => None,
-            Registered::Dynamically => {
+        match self.registration_kind {
+            RegistrationKind::Admin => None,
+            RegistrationKind::Dynamic => {
                 let place = redirect_uri.map_or_else(of_the_only_one, place);
                 Some(place.unwrap_or_else(|| self.id.to_string()))
             }
-            Registered::ByDocument => Some(place(self.id.as_str()).unwrap_or_else(|| self.id.to_string())),
+            RegistrationKind::MetadataDocument => Some(place(self.id.as_str()).unwrap_or_else(|| self.id.to_string())),
         }
     }
 
     /// What people read; the id where it has no name.
     #[must_use]
-    pub fn shown_name(&self) -> &str {
+    pub fn display_name(&self) -> &str {
         if self.meta.client_name.is_empty() { self.id.as_str() } else { &self.meta.client_name }
     }
 
     #[must_use]
     pub fn kind(&self) -> ClientKind {
-        if !self.meta.begins_in_a_browser() && !self.meta.allows(GrantType::DeviceCode) {
+        if !self.meta.has_redirect_flow() && !self.meta.allows(GrantType::DeviceCode) {
             ClientKind::Machine
         } else if self.meta.is_public() {
             ClientKind::Browser
@@ -217,25 +217,25 @@ impl Client {
 
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.meta.consent == Consent::Trusted && self.is_verified()
+        self.meta.consent == ConsentPolicy::Trusted && self.is_verified()
     }
 
     /// Whether it is one of our own that anybody may open from here (OpenID Connect Core §4).
     #[must_use]
-    pub fn opens_for_everybody(&self) -> bool {
+    pub fn is_launchable(&self) -> bool {
         self.is_trusted() && !self.disabled && self.meta.initiate_login_uri.is_some()
     }
 
     /// Whether somebody here has vouched for what it says of itself.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.registered == Registered::ByAdmin
+        self.registration_kind == RegistrationKind::Admin
     }
 
     /// Whether anybody could send requests as this client, or make it: it does not authenticate, or no administrator
     /// registered it. What a stranger makes the server store is limited (`store::quotas`).
     #[must_use]
-    pub fn is_stranger(&self) -> bool {
+    pub fn is_quota_limited(&self) -> bool {
         self.meta.is_public() || !self.is_verified()
     }
 
@@ -247,7 +247,7 @@ impl Client {
 
     /// Whether `sent` is one of its redirect URIs.
     #[must_use]
-    pub fn redirects_to(&self, sent: &str) -> bool {
+    pub fn has_redirect_uri(&self, sent: &str) -> bool {
         self.meta.redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
     }
 
@@ -255,21 +255,22 @@ impl Client {
     /// address of its own, or because it authenticates when it redeems the code. Any program on a device can listen on a
     /// loopback port or claim a private-use scheme.
     #[must_use]
-    pub fn identified_by(&self, redirect_uri: &str, response_type: ResponseType) -> Vec<Identified> {
+    pub fn redirect_assurances(&self, redirect_uri: &str, response_type: ResponseType) -> Vec<RedirectAssurance> {
         let authenticates = !self.meta.is_public() && response_type == ResponseType::Code;
-        let by_authentication = authenticates.then_some(Identified::ByAuthentication);
-        let by_host = if is_https_elsewhere(redirect_uri) { place(redirect_uri).map(Identified::At) } else { None };
+        let by_authentication = authenticates.then_some(RedirectAssurance::ClientAuthentication);
+        let by_host =
+            if is_remote_https(redirect_uri) { place(redirect_uri).map(RedirectAssurance::HttpsHost) } else { None };
         by_authentication.into_iter().chain(by_host).collect()
     }
 
     #[must_use]
-    pub fn logs_out_to(&self, sent: &str) -> bool {
+    pub fn has_post_logout_redirect_uri(&self, sent: &str) -> bool {
         self.meta.post_logout_redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
     }
 }
 
 /// Whether an address is https at a host that is not the device's own.
-fn is_https_elsewhere(address: &str) -> bool {
+fn is_remote_https(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| url.scheme() == "https" && !url.host().is_none_or(|host| is_own_device(&host)))
 }
 
@@ -290,11 +291,11 @@ fn is_own_device(host: &Host<&str>) -> bool {
 
 /// By what a redirect is known to lead to its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identified {
+pub enum RedirectAssurance {
     /// The client authenticates for what the redirect brings it.
-    ByAuthentication,
+    ClientAuthentication,
     /// The host with its port, https.
-    At(String),
+    HttpsHost(String),
 }
 
 /// An address's host with its port, or the scheme of an app on a device, behind which any host may be written.
@@ -310,21 +311,24 @@ pub fn place(address: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::{Client, Identified, Registered};
+    use super::{Client, RedirectAssurance, RegistrationKind};
     use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::ClientId;
     use crate::env::Timestamp;
 
     #[test]
-    fn a_stranger_is_shown_by_where_it_is() {
+    fn unverified_client_is_shown_by_host() {
         let of = |registered, id: &str, uris: &[&str]| {
             let meta = serde_json::from_value(json!({ "redirect_uris": uris })).unwrap();
-            Client { registered, ..Client::of_document(ClientId::parse(id).unwrap(), meta, Timestamp(0)) }
+            Client {
+                registration_kind: registered,
+                ..Client::from_document(ClientId::parse(id).unwrap(), meta, Timestamp(0))
+            }
         };
         let (bank, other) = ("https://bank.example/cb", "https://other.example:8443/cb");
-        let (document, dynamic) = (Registered::ByDocument, Registered::Dynamically);
+        let (document, dynamic) = (RegistrationKind::MetadataDocument, RegistrationKind::Dynamic);
         for (client, asked, shown) in [
-            (of(Registered::ByAdmin, "web", &[bank]), Some(bank), None),
+            (of(RegistrationKind::Admin, "web", &[bank]), Some(bank), None),
             (of(dynamic, "x", &[bank, other]), Some(other), Some("other.example:8443")),
             (of(dynamic, "x", &[bank, other]), None, Some("x")),
             (of(dynamic, "x", &[bank]), None, Some("bank.example")),
@@ -332,7 +336,7 @@ mod tests {
             (of(dynamic, "x", &["com.example.app://bank.example"]), None, Some("com.example.app")),
             (of(document, "https://app.example:8443/c", &[bank]), Some(bank), Some("app.example:8443")),
         ] {
-            assert_eq!(client.unverified_place(asked).as_deref(), shown, "{client:?} {asked:?}");
+            assert_eq!(client.unverified_host(asked).as_deref(), shown, "{client:?} {asked:?}");
         }
     }
 
@@ -341,7 +345,7 @@ mod tests {
     fn redirect_identifies_the_client_by_https_or_authentication() {
         let of = |method: &str| {
             let meta = serde_json::from_value(json!({ "token_endpoint_auth_method": method })).unwrap();
-            Client::of_document(ClientId::parse("app").unwrap(), meta, Timestamp(0))
+            Client::from_document(ClientId::parse("app").unwrap(), meta, Timestamp(0))
         };
         let (public, confidential) = (of("none"), of("client_secret_basic"));
         for (uri, by_address) in [
@@ -364,13 +368,15 @@ mod tests {
             ("https://192.0.2.1/cb", true),
             ("com.example.app:/cb", false),
         ] {
-            assert_eq!(!public.identified_by(uri, ResponseType::Code).is_empty(), by_address, "{uri}");
+            assert_eq!(!public.redirect_assurances(uri, ResponseType::Code).is_empty(), by_address, "{uri}");
             assert!(
-                confidential.identified_by(uri, ResponseType::Code).contains(&Identified::ByAuthentication),
+                confidential
+                    .redirect_assurances(uri, ResponseType::Code)
+                    .contains(&RedirectAssurance::ClientAuthentication),
                 "{uri}"
             );
             // Nobody authenticates for tokens that the browser brings along.
-            assert_eq!(!confidential.identified_by(uri, ResponseType::IdToken).is_empty(), by_address, "{uri}");
+            assert_eq!(!confidential.redirect_assurances(uri, ResponseType::IdToken).is_empty(), by_address, "{uri}");
         }
     }
 }

@@ -7,10 +7,10 @@
 
 use super::api::Api;
 use super::client::Client;
-use super::client_metadata::{ClientMetadata, FieldError};
+use super::client_metadata::{ClientMetadata, MemberError};
 use super::ids::ApiId;
 use super::permissions::{ApiScopes, Permissions};
-use super::scope::{STANDARD, Scopes};
+use super::scope::{STANDARD_SCOPES, Scopes};
 use super::uri::normalized;
 
 impl Client {
@@ -18,7 +18,7 @@ impl Client {
     #[must_use]
     pub fn permissions(&self, apis: &[Api]) -> Permissions {
         let mut all = self.meta.api_scopes.clone();
-        for api in apis.iter().filter(|api| self.is_admitted_by(api) || self.may_access(api)) {
+        for api in apis.iter().filter(|api| self.is_self_registered_at(api) || self.can_access_api(api)) {
             all.add(&api.identifier, &api.scopes);
         }
         Permissions { general: self.meta.scope.clone(), apis: all }
@@ -27,24 +27,24 @@ impl Client {
     /// Whether the client may ask for that scope of `api`: an administrator has registered it for the scope, or it has
     /// registered itself and the API takes such clients.
     #[must_use]
-    pub fn may_request(&self, api: &Api, scope: &str) -> bool {
+    pub fn can_request_scope(&self, api: &Api, scope: &str) -> bool {
         api.scopes.contains(scope)
-            && (self.meta.api_scopes.contains(&api.identifier, scope) || self.is_admitted_by(api))
+            && (self.meta.api_scopes.contains(&api.identifier, scope) || self.is_self_registered_at(api))
     }
 
     /// Whether the client may ask for tokens for `api`, which has no scopes. A user allows it, where one is asked.
     #[must_use]
-    pub fn may_access(&self, api: &Api) -> bool {
-        api.scopes.is_empty() && (self.is_verified() || self.is_admitted_by(api))
+    pub fn can_access_api(&self, api: &Api) -> bool {
+        api.scopes.is_empty() && (self.is_verified() || self.is_self_registered_at(api))
     }
 
     /// Whether what it may ask for follows from the settings of an API, and from nothing that is kept with the client.
     #[must_use]
-    pub fn depends_on_settings_of_apis(&self, permissions: &Permissions) -> bool {
+    pub fn depends_on_api_settings(&self, permissions: &Permissions) -> bool {
         permissions.apis.iter().any(|(_, scopes)| !self.is_verified() || scopes.is_empty())
     }
 
-    fn is_admitted_by(&self, api: &Api) -> bool {
+    fn is_self_registered_at(&self, api: &Api) -> bool {
         api.self_registered_clients && !self.is_verified()
     }
 }
@@ -52,24 +52,24 @@ impl Client {
 impl ClientMetadata {
     /// Moves each API scope named in `scope` to `api_scopes`; what is wrong with the members that name APIs.
     #[must_use]
-    pub fn resolve_scopes(&mut self, apis: &[Api]) -> Vec<FieldError> {
-        let mut problems: Vec<FieldError> = Vec::new();
+    pub fn resolve_scopes(&mut self, apis: &[Api]) -> Vec<MemberError> {
+        let mut problems: Vec<MemberError> = Vec::new();
         for name in self.scope.iter() {
             if let [first, others @ ..] = owners(apis, name).as_slice()
                 && !others.is_empty()
             {
-                problems.push(ambiguous(name, first, others));
+                problems.push(ambiguous_scope_error(name, first, others));
             }
         }
         for (id, scopes) in self.api_scopes.iter() {
             let Some(api) = apis.iter().find(|api| api.identifier == *id) else {
-                problems.push(FieldError::new("api_scopes", format!("there is no API {}: add it first", id.as_str())));
+                problems.push(MemberError::new("api_scopes", format!("there is no API {}: add it first", id.as_str())));
                 continue;
             };
             let unknown = scopes.filtered(|scope| !api.scopes.contains(scope));
             if !unknown.is_empty() {
                 let text = format!("{} has no scope {unknown}: add it to that API's scopes first", id.as_str());
-                problems.push(FieldError::new("api_scopes", text));
+                problems.push(MemberError::new("api_scopes", text));
             }
         }
         for named in &mut self.introspection_apis {
@@ -81,16 +81,16 @@ impl ClientMetadata {
         }
         for id in self.introspection_apis.iter().filter(|id| !apis.iter().any(|api| api.identifier == **id)) {
             let text = format!("there is no API {}: add it first", id.as_str());
-            problems.push(FieldError::new("introspection_apis", text));
+            problems.push(MemberError::new("introspection_apis", text));
         }
-        self.sort_scopes(apis);
+        self.move_unambiguous_scopes(apis);
         problems
     }
 
     /// The same for a client that registers itself: it keeps the pairs of API and scope that an administrator gave it and
     /// that it still names. Beside them `scope` has names of no API: those of `policy`, and those that it `had`, even if
     /// an API has defined one since. The APIs that take such clients are not written down ([`Client::permissions`]).
-    pub fn resolve_own_scopes(&mut self, had: Option<&Self>, policy: &Scopes, apis: &[Api]) {
+    pub fn resolve_self_registered_scopes(&mut self, had: Option<&Self>, policy: &Scopes, apis: &[Api]) {
         let said = self.scope.clone();
         let pairs = had.map(|had| had.api_scopes.filtered(|_, scope| said.contains(scope))).unwrap_or_default();
         let (names, had) = (pairs.names(), had.map(|had| had.scope.clone()).unwrap_or_default());
@@ -102,19 +102,19 @@ impl ClientMetadata {
     }
 
     /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`.
-    pub fn lose_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) {
+    pub fn remove_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) {
         self.api_scopes = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
     }
 
     /// Takes an API that is deleted out of all that names it: one made anew under its identifier is another one.
-    pub fn lose_api(&mut self, api: &ApiId) {
-        self.lose_api_scopes(api, &Scopes::default());
+    pub fn remove_api(&mut self, api: &ApiId) {
+        self.remove_api_scopes(api, &Scopes::default());
         self.introspection_apis.retain(|named| named != api);
     }
 
     /// As documents and forms show it: a name that one API alone defines stands in `scope`.
     #[must_use]
-    pub fn with_short_scopes(&self, apis: &[Api]) -> Self {
+    pub fn with_unqualified_scopes(&self, apis: &[Api]) -> Self {
         let is_short = |name: &str| owners(apis, name).len() == 1;
         let short = self.api_scopes.filtered(|_, scope| is_short(scope)).names();
         let mut shown = self.clone();
@@ -127,12 +127,12 @@ impl ClientMetadata {
     /// that an API is still to define.
     #[must_use]
     pub fn unknown_scopes(&self) -> Scopes {
-        self.scope.filtered(|scope| !STANDARD.contains(&scope))
+        self.scope.filtered(|scope| !STANDARD_SCOPES.contains(&scope))
     }
 
     /// Moves the names in `scope` that one API alone defines to `api_scopes`.
-    pub fn sort_scopes(&mut self, apis: &[Api]) {
-        let mut pairs: ApiScopes = self.api_scopes.of_apis(|api| !self.api_scopes.of(api).is_empty());
+    pub fn move_unambiguous_scopes(&mut self, apis: &[Api]) {
+        let mut pairs: ApiScopes = self.api_scopes.filtered_apis(|api| !self.api_scopes.scopes_of(api).is_empty());
         for name in self.scope.iter() {
             if let [only] = owners(apis, name).as_slice() {
                 pairs.add(&only.identifier, &[name].into_iter().collect());
@@ -147,14 +147,14 @@ fn owners<'a>(apis: &'a [Api], scope: &str) -> Vec<&'a Api> {
     apis.iter().filter(|api| api.scopes.contains(scope)).collect()
 }
 
-fn ambiguous(name: &str, first: &Api, others: &[&Api]) -> FieldError {
+fn ambiguous_scope_error(name: &str, first: &Api, others: &[&Api]) -> MemberError {
     let first = first.identifier.as_str();
     let all: Vec<&str> = std::iter::once(first).chain(others.iter().map(|api| api.identifier.as_str())).collect();
     let text = format!(
         "{name} is a scope of {}: leave it out of scope and write \"api_scopes\": {{\"{first}\": [\"{name}\"]}}",
         all.join(" and of "),
     );
-    FieldError::new("scope", text)
+    MemberError::new("scope", text)
 }
 
 #[cfg(test)]
@@ -182,19 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn scope_of_one_api_may_stand_in_scope() {
+    fn unambiguous_api_scope_may_appear_in_scope() {
         let apis = [api(A, &["read", "write"]), api(B, &["read"])];
         let meta = resolved(json!({ "scope": "openid write custom" }), &apis).unwrap();
         assert_eq!(json!(meta)["api_scopes"], json!({ A: ["write"] }));
         assert_eq!(meta.scope.to_string(), "openid custom");
-        assert_eq!(meta.with_short_scopes(&apis).scope.to_string(), "openid custom write");
+        assert_eq!(meta.with_unqualified_scopes(&apis).scope.to_string(), "openid custom write");
         let both = resolved(json!({ "scope": "openid write", "api_scopes": { B: ["read"], A: [] } }), &apis).unwrap();
         assert_eq!(json!(both)["api_scopes"], json!({ A: ["write"], B: ["read"] }));
-        assert_eq!(json!(both.with_short_scopes(&apis))["api_scopes"], json!({ B: ["read"] }));
+        assert_eq!(json!(both.with_unqualified_scopes(&apis))["api_scopes"], json!({ B: ["read"] }));
     }
 
     #[test]
-    fn ambiguous_scope_is_refused_with_what_to_write() {
+    fn ambiguous_scope_is_rejected_with_a_hint() {
         let apis = [api(A, &["read"]), api(B, &["read"])];
         for (meta, words) in [
             (json!({ "scope": "read" }), r#"write "api_scopes": {"https://a.example": ["read"]}"#),
@@ -208,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn scope_that_moves_to_another_api_takes_nobody_along() {
+    fn scope_moved_to_another_api_grants_nothing() {
         let mut meta = resolved(json!({ "scope": "openid read later" }), &[api(A, &["read"])]).unwrap();
         let a = ApiId::parse(A).unwrap();
-        meta.lose_api_scopes(&a, &Scopes::default());
+        meta.remove_api_scopes(&a, &Scopes::default());
         assert!(meta.api_scopes.is_empty(), "what the API loses, the client loses");
         assert_eq!(meta.scope.to_string(), "openid later", "a name that an API takes later stays a name of no API");
     }
@@ -222,21 +222,21 @@ mod tests {
         let had = resolved(json!({ "api_scopes": { B: ["read"] } }), &apis).unwrap();
         let policy: Scopes = ["openid", "read", "write"].into_iter().collect();
         let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
-        again.resolve_own_scopes(Some(&had), &policy, &apis);
+        again.resolve_self_registered_scopes(Some(&had), &policy, &apis);
         assert_eq!(json!(again)["api_scopes"], json!({ B: ["read"] }));
         let mut new: ClientMetadata = serde_json::from_value(json!({ "scope": "openid read write" })).unwrap();
-        new.resolve_own_scopes(None, &policy, &apis);
+        new.resolve_self_registered_scopes(None, &policy, &apis);
         assert_eq!((new.scope.to_string().as_str(), new.api_scopes.is_empty()), ("openid", true));
     }
 
     #[test]
-    fn self_registered_client_keeps_pairs_and_gets_no_new_ones() {
+    fn self_registered_client_keeps_only_existing_api_scopes() {
         let apis = [api(A, &["write", "custom"]), api(B, &["read"])];
         let policy: Scopes = ["openid"].into_iter().collect();
         let had: ClientMetadata =
             serde_json::from_value(json!({ "scope": "openid custom", "api_scopes": { B: ["read"] } })).unwrap();
         let mut again: ClientMetadata = serde_json::from_value(json!({ "scope": "openid custom read write" })).unwrap();
-        again.resolve_own_scopes(Some(&had), &policy, &apis);
+        again.resolve_self_registered_scopes(Some(&had), &policy, &apis);
         assert_eq!(json!(again)["api_scopes"], json!({ B: ["read"] }));
         assert_eq!(again.scope.to_string(), "openid custom", "the name that an API defines now is not that API's");
     }

@@ -37,7 +37,7 @@ pub struct Destination {
 impl Destination {
     /// Returns where the client receives logout tokens, or `None` if it has no `backchannel_logout_uri`.
     #[must_use]
-    pub fn of(client: &Client) -> Option<Self> {
+    pub fn for_client(client: &Client) -> Option<Self> {
         let uri = client.meta.backchannel_logout_uri.as_ref()?;
         Some(Self { origin: uri.origin(), by_admin: client.is_verified() })
     }
@@ -45,69 +45,69 @@ impl Destination {
 
 /// One that is to be tried now, by the node that has it and no other.
 #[derive(Clone, Debug)]
-pub struct Claimed {
+pub struct ClaimedDelivery {
     pub id: DeliveryId,
-    pub what: Delivery,
-    pub to: Destination,
+    pub delivery: Delivery,
+    pub destination: Destination,
     /// The first is 1.
     pub attempt: i32,
 }
 
 /// The tries that one node has under way at once, of what administrators named or of the rest, by origin.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct DeliverySlots {
     max: usize,
-    taken: HashMap<String, usize>,
+    in_use: HashMap<String, usize>,
 }
 
-impl Places {
+impl DeliverySlots {
     /// So few of them are one origin's that hosts which are silent leave places to those that answer.
     pub const MAX_PER_ORIGIN: usize = 4;
 
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { max, taken: HashMap::new() }
+        Self { max, in_use: HashMap::new() }
     }
 
     #[must_use]
-    pub fn free(&self) -> usize {
-        self.max.saturating_sub(self.taken.values().sum())
+    pub fn available(&self) -> usize {
+        self.max.saturating_sub(self.in_use.values().sum())
     }
 
     /// Takes a place for `origin`; whether there was one.
-    pub fn take(&mut self, origin: &str) -> bool {
-        if self.free() == 0 || self.taken.get(origin).is_some_and(|taken| *taken >= Self::MAX_PER_ORIGIN) {
+    pub fn try_acquire(&mut self, origin: &str) -> bool {
+        if self.available() == 0 || self.in_use.get(origin).is_some_and(|taken| *taken >= Self::MAX_PER_ORIGIN) {
             return false;
         }
-        *self.taken.entry(origin.to_owned()).or_default() += 1;
+        *self.in_use.entry(origin.to_owned()).or_default() += 1;
         true
     }
 
-    pub fn give_back(&mut self, origin: &str) {
-        if let Some(taken) = self.taken.get_mut(origin) {
+    pub fn release(&mut self, origin: &str) {
+        if let Some(taken) = self.in_use.get_mut(origin) {
             *taken = taken.saturating_sub(1);
         }
-        self.taken.retain(|_, taken| *taken > 0);
+        self.in_use.retain(|_, taken| *taken > 0);
     }
 
     /// The origins that get no more.
-    pub fn full(&self) -> impl Iterator<Item = &str> {
-        self.taken.iter().filter(|(_, taken)| **taken >= Self::MAX_PER_ORIGIN).map(|(origin, _)| origin.as_str())
+    pub fn full_origins(&self) -> impl Iterator<Item = &str> {
+        self.in_use.iter().filter(|(_, taken)| **taken >= Self::MAX_PER_ORIGIN).map(|(origin, _)| origin.as_str())
     }
 }
 
 /// For one try: fetching the keys of the client, sending, and reading the status. Shorter than a claim
 /// (`store::deliveries`), so that no other node sends it meanwhile.
-pub const TRY_TIMEOUT: Duration = Duration::from_secs(6);
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What a try came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// It has arrived, or there is nobody any more whom it is for.
     Done,
     /// Trying again would change nothing.
-    Refused(String),
-    NotYet(String),
+    Failed(String),
+    RetryLater(String),
 }
 
 /// Seconds between one try and the next, about three days in all: a restart, a bad night, a weekend.
@@ -121,21 +121,21 @@ pub fn pause_after(attempt: i32) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, pause_after};
+    use super::{DeliverySlots, pause_after};
 
     #[test]
-    fn one_origin_leaves_places_to_others() {
-        let mut places = Places::new(6);
-        let took = ["a", "a", "a", "a", "a", "b", "c", "d"].map(|origin| places.take(origin));
+    fn one_origin_cannot_take_all_slots() {
+        let mut places = DeliverySlots::new(6);
+        let took = ["a", "a", "a", "a", "a", "b", "c", "d"].map(|origin| places.try_acquire(origin));
         assert_eq!(took, [true, true, true, true, false, true, true, false]);
-        assert_eq!((places.free(), places.full().collect::<Vec<_>>()), (0, vec!["a"]));
-        places.give_back("a");
-        assert_eq!((places.free(), places.full().count()), (1, 0));
-        assert!(places.take("d") && !places.take("a"), "no place is free");
+        assert_eq!((places.available(), places.full_origins().collect::<Vec<_>>()), (0, vec!["a"]));
+        places.release("a");
+        assert_eq!((places.available(), places.full_origins().count()), (1, 0));
+        assert!(places.try_acquire("d") && !places.try_acquire("a"), "no place is free");
     }
 
     #[test]
-    fn pauses_grow_and_end() {
+    fn retry_delays_grow_and_end() {
         let pauses: Vec<i64> = (1..).map_while(pause_after).collect();
         assert!(pauses.is_sorted() && pauses.first() == Some(&10) && pauses.len() == 9);
         assert!((2..4).contains(&(pauses.iter().sum::<i64>() / 86_400)));

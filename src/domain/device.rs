@@ -9,16 +9,16 @@ use super::authorization::Authorization;
 use super::ids::ClientId;
 use super::permissions::Permissions;
 use super::secret::{Digest, SecretKind};
-use super::version::{Versioned, Versions};
+use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
 /// RFC 8628 §6.1: no vowels, so that no words come out, and nothing that looks like another one. 20 letters in 8 places
 /// are 34 bits: enough for ten minutes under a throttle.
-const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-const LENGTH: usize = 8;
+const USER_CODE_ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+const USER_CODE_LENGTH: usize = 8;
 
 /// Seconds between two polls (RFC 8628 §3.2), and what each one that comes sooner adds to them (§3.5).
-pub const INTERVAL_SECONDS: i64 = 5;
+pub const POLL_INTERVAL_SECONDS: i64 = 5;
 
 /// The code that a device shows and a person types, in capitals and without its dash.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,13 +27,15 @@ pub struct UserCode(String);
 impl UserCode {
     /// Draws one. Bytes that would make some letters likelier than others are passed over.
     #[must_use]
-    pub fn draw(mut random: impl FnMut() -> [u8; 32]) -> Self {
-        let mut code = String::with_capacity(LENGTH);
-        while code.len() < LENGTH {
+    pub fn generate(mut random: impl FnMut() -> [u8; 32]) -> Self {
+        let mut code = String::with_capacity(USER_CODE_LENGTH);
+        while code.len() < USER_CODE_LENGTH {
             let bytes = random();
-            let even = bytes.iter().filter(|byte| usize::from(**byte) < 256 / LETTERS.len() * LETTERS.len());
-            let letters = even.filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()));
-            let missing = LENGTH - code.len();
+            let even = bytes
+                .iter()
+                .filter(|byte| usize::from(**byte) < 256 / USER_CODE_ALPHABET.len() * USER_CODE_ALPHABET.len());
+            let letters = even.filter_map(|byte| USER_CODE_ALPHABET.get(usize::from(*byte) % USER_CODE_ALPHABET.len()));
+            let missing = USER_CODE_LENGTH - code.len();
             code.extend(letters.take(missing).map(|letter| char::from(*letter)));
         }
         Self(code)
@@ -47,7 +49,8 @@ impl UserCode {
         }
         let code: String =
             typed.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase()).collect();
-        (code.len() == LENGTH && code.bytes().all(|byte| LETTERS.contains(&byte))).then_some(Self(code))
+        (code.len() == USER_CODE_LENGTH && code.bytes().all(|byte| USER_CODE_ALPHABET.contains(&byte)))
+            .then_some(Self(code))
     }
 
     /// What is kept of it. It is short, so the digest hides it from a glance only; it is good for ten minutes, and for
@@ -61,7 +64,7 @@ impl UserCode {
 /// As it is shown: two groups of four.
 impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, second) = self.0.split_at(LENGTH / 2);
+        let (first, second) = self.0.split_at(USER_CODE_LENGTH / 2);
         write!(f, "{first}-{second}")
     }
 }
@@ -74,7 +77,7 @@ impl fmt::Debug for UserCode {
 
 /// What a person said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum DeviceDecision {
     Allowed(Box<Authorization>),
     Denied,
 }
@@ -97,17 +100,17 @@ pub struct DeviceRequest {
     /// Seconds that the device has to wait between two polls by now.
     pub interval: i64,
     pub polled_at: Option<Timestamp>,
-    pub decision: Option<Decision>,
+    pub decision: Option<DeviceDecision>,
     pub used_at: Option<Timestamp>,
 }
 
 /// What a poll comes to (RFC 8628 §3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Poll {
+pub enum PollOutcome {
     /// Nobody has decided yet.
     Pending,
     /// Nobody has, and the device asks too often: it has to wait this many seconds from now on.
-    TooSoon {
+    SlowDown {
         interval: i64,
     },
     Denied,
@@ -115,36 +118,36 @@ pub enum Poll {
     /// It was redeemed before: somebody has a copy.
     Used,
     /// Another client's.
-    Foreign,
+    WrongClient,
     Allowed(Box<Authorization>),
 }
 
 impl DeviceRequest {
     /// What it depends on.
     #[must_use]
-    pub fn versioned(&self) -> Vec<Versioned> {
-        let apis = self.permissions.apis.apis().cloned().map(Versioned::Api);
-        std::iter::once(Versioned::Client(self.client.clone())).chain(apis).collect()
+    pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
+        let apis = self.permissions.apis.apis().cloned().map(VersionedEntity::Api);
+        std::iter::once(VersionedEntity::Client(self.client.clone())).chain(apis).collect()
     }
 
     #[must_use]
-    pub fn judge(&self, client: &ClientId, now: Timestamp) -> Poll {
+    pub fn poll_outcome(&self, client: &ClientId, now: Timestamp) -> PollOutcome {
         if self.client != *client {
-            return Poll::Foreign;
+            return PollOutcome::WrongClient;
         }
         if self.used_at.is_some() {
-            return Poll::Used;
+            return PollOutcome::Used;
         }
         if now >= self.expires_at {
-            return Poll::Expired;
+            return PollOutcome::Expired;
         }
         match &self.decision {
-            Some(Decision::Denied) => Poll::Denied,
-            Some(Decision::Allowed(authorization)) => Poll::Allowed(authorization.clone()),
+            Some(DeviceDecision::Denied) => PollOutcome::Denied,
+            Some(DeviceDecision::Allowed(authorization)) => PollOutcome::Allowed(authorization.clone()),
             None if self.polled_at.is_some_and(|at| now.since(at) < self.interval.saturating_mul(1000)) => {
-                Poll::TooSoon { interval: self.interval.saturating_add(INTERVAL_SECONDS) }
+                PollOutcome::SlowDown { interval: self.interval.saturating_add(POLL_INTERVAL_SECONDS) }
             }
-            None => Poll::Pending,
+            None => PollOutcome::Pending,
         }
     }
 }
@@ -153,7 +156,7 @@ impl DeviceRequest {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Decision, DeviceRequest, LETTERS, Poll, UserCode};
+    use super::{DeviceDecision, DeviceRequest, PollOutcome, USER_CODE_ALPHABET, UserCode};
     use crate::domain::authorization::Authorization;
     use crate::domain::ids::ClientId;
     use crate::domain::permissions::Permissions;
@@ -162,7 +165,7 @@ mod tests {
     use crate::env::Timestamp;
 
     #[test]
-    fn a_code_is_typed_in_any_way_people_type() {
+    fn user_code_ignores_case_dashes_and_spaces() {
         for typed in ["WDJB-MJHT", "wdjb-mjht", "WDJBMJHT", " wdjb mjht ", "w d j b-m j h t", "WDJB--MJHT\n"] {
             assert_eq!(UserCode::parse(typed).unwrap().to_string(), "WDJB-MJHT", "{typed:?}");
         }
@@ -174,23 +177,23 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_code_is_even_over_its_letters() {
+    fn generated_user_codes_are_uniform() {
         let mut counts = [0_u32; 20];
         let mut seed = 0_u8;
         for _ in 0..256 {
-            let code = UserCode::draw(|| {
+            let code = UserCode::generate(|| {
                 seed = seed.wrapping_add(1);
                 std::array::from_fn(|at| seed.wrapping_mul(7).wrapping_add(u8::try_from(at).unwrap().wrapping_mul(11)))
             });
             assert_eq!(UserCode::parse(&code.to_string()), Some(code.clone()));
             for byte in code.0.bytes() {
-                counts[LETTERS.iter().position(|letter| *letter == byte).unwrap()] += 1;
+                counts[USER_CODE_ALPHABET.iter().position(|letter| *letter == byte).unwrap()] += 1;
             }
         }
         assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
         // Bytes from 240 on would favour the first letters: they are passed over, however many there are.
         let mut calls = 0;
-        let code = UserCode::draw(|| {
+        let code = UserCode::generate(|| {
             calls += 1;
             if calls < 3 { [255; 32] } else { [0; 32] }
         });
@@ -199,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_typed_is_a_code_or_none(typed in ".{0,80}") {
+        fn parse_never_panics(typed in ".{0,80}") {
             if let Some(code) = UserCode::parse(&typed) {
                 prop_assert_eq!(code.to_string().len(), 9);
             }
@@ -208,12 +211,12 @@ mod tests {
 
     /// RFC 8628 §3.5, row by row.
     #[test]
-    fn a_poll_comes_to_one_thing() {
+    fn poll_outcomes_follow_rfc8628() {
         let then = Timestamp::from_seconds(1000);
         let tv = ClientId::parse("tv").unwrap();
-        let authorization = Box::new(Authorization::of_client(tv.clone(), Permissions::default()));
-        let allowed = Decision::Allowed(authorization.clone());
-        let request = |polled: Option<i64>, decision: Option<Decision>, used: bool| DeviceRequest {
+        let authorization = Box::new(Authorization::for_client(tv.clone(), Permissions::default()));
+        let allowed = DeviceDecision::Allowed(authorization.clone());
+        let request = |polled: Option<i64>, decision: Option<DeviceDecision>, used: bool| DeviceRequest {
             digest: Digest([1; 32]),
             user_code: Digest([2; 32]),
             client: tv.clone(),
@@ -229,20 +232,20 @@ mod tests {
             used_at: used.then_some(then),
         };
         for (case, seconds, expected) in [
-            (request(None, None, false), 0, Poll::Pending),
-            (request(Some(10), None, false), 15, Poll::Pending),
-            (request(Some(10), None, false), 14, Poll::TooSoon { interval: 10 }),
-            (request(None, None, false), 599, Poll::Pending),
-            (request(None, None, false), 600, Poll::Expired),
-            (request(Some(10), Some(Decision::Denied), false), 11, Poll::Denied),
-            (request(Some(10), Some(allowed.clone()), false), 11, Poll::Allowed(authorization)),
-            (request(None, Some(allowed.clone()), false), 600, Poll::Expired),
-            (request(None, Some(allowed.clone()), true), 11, Poll::Used),
-            (request(None, Some(allowed.clone()), true), 601, Poll::Used),
+            (request(None, None, false), 0, PollOutcome::Pending),
+            (request(Some(10), None, false), 15, PollOutcome::Pending),
+            (request(Some(10), None, false), 14, PollOutcome::SlowDown { interval: 10 }),
+            (request(None, None, false), 599, PollOutcome::Pending),
+            (request(None, None, false), 600, PollOutcome::Expired),
+            (request(Some(10), Some(DeviceDecision::Denied), false), 11, PollOutcome::Denied),
+            (request(Some(10), Some(allowed.clone()), false), 11, PollOutcome::Allowed(authorization)),
+            (request(None, Some(allowed.clone()), false), 600, PollOutcome::Expired),
+            (request(None, Some(allowed.clone()), true), 11, PollOutcome::Used),
+            (request(None, Some(allowed.clone()), true), 601, PollOutcome::Used),
         ] {
-            assert_eq!(case.judge(&tv, then.plus_seconds(seconds)), expected, "{case:?} after {seconds}");
+            assert_eq!(case.poll_outcome(&tv, then.plus_seconds(seconds)), expected, "{case:?} after {seconds}");
             let other = ClientId::parse("other").unwrap();
-            assert_eq!(case.judge(&other, then.plus_seconds(seconds)), Poll::Foreign);
+            assert_eq!(case.poll_outcome(&other, then.plus_seconds(seconds)), PollOutcome::WrongClient);
         }
     }
 }

@@ -82,7 +82,7 @@ event_kinds! {
 
 impl EventKind {
     /// Those that tell of something refused.
-    pub const REFUSALS: &'static [Self] = &[
+    pub const FAILURES: &'static [Self] = &[
         Self::SignInFailed,
         Self::TokenReused,
         Self::RequestRefused,
@@ -93,8 +93,8 @@ impl EventKind {
     ];
 
     #[must_use]
-    pub fn is_refusal(self) -> bool {
-        Self::REFUSALS.contains(&self)
+    pub fn is_failure(self) -> bool {
+        Self::FAILURES.contains(&self)
     }
 }
 
@@ -114,7 +114,7 @@ pub enum Actor {
 impl Actor {
     /// `system`, `cli`, `user:…`, `client:…` or `anonymous`.
     #[must_use]
-    pub fn stored(&self) -> String {
+    pub fn to_stored(&self) -> String {
         match self {
             Self::System => "system".to_owned(),
             Self::CommandLine => "cli".to_owned(),
@@ -139,7 +139,7 @@ impl Actor {
 
 /// From where a request came, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct RequestOrigin {
     pub address: String,
     pub user_agent: String,
     pub request_id: String,
@@ -154,7 +154,7 @@ pub struct Event {
     /// The person it is about.
     pub user: Option<UserId>,
     pub client: Option<ClientId>,
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// Further facts in words, never a secret.
     pub detail: String,
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::authorization::Acr;
-use super::client_metadata::FieldError;
+use super::client_metadata::MemberError;
 use super::gate_path::PathPattern;
 use super::scope::Scopes;
 use super::user::group_name;
@@ -44,7 +44,7 @@ impl From<GateName> for String {
 /// In which way a caller may prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum CredentialKind {
     Bearer,
     ApiKey,
     Basic,
@@ -58,7 +58,7 @@ pub enum Way {
     Mtls,
 }
 
-impl Way {
+impl CredentialKind {
     pub const ALL: [Self; 7] =
         [Self::Bearer, Self::ApiKey, Self::Basic, Self::MessageSignature, Self::Session, Self::Oauth1, Self::Mtls];
 
@@ -110,7 +110,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    pub(super) fn is_sound(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         (1..=1_000_000).contains(&self.burst) && (0.000_01..=1_000_000.0).contains(&self.per_second)
     }
 }
@@ -118,7 +118,7 @@ impl RateLimit {
 impl Rule {
     /// What it asks of a caller, in words that go on after "it asks for".
     #[must_use]
-    pub fn asks(&self) -> String {
+    pub fn requirements(&self) -> String {
         if self.allow.is_some() {
             return "nothing: anybody gets in".to_owned();
         }
@@ -138,10 +138,10 @@ impl Rule {
 
     /// Returns everything that is wrong with it, as the member `rules` of an API with `scopes`.
     #[must_use]
-    pub fn problems(&self, scopes: &Scopes) -> Vec<FieldError> {
+    pub fn problems(&self, scopes: &Scopes) -> Vec<MemberError> {
         let path = self.path.as_str();
         let mut problems = Vec::new();
-        let mut wrong = |message: String| problems.push(FieldError::new("rules", message));
+        let mut wrong = |message: String| problems.push(MemberError::new("rules", message));
         let method =
             |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_uppercase());
         if self.methods.is_empty() || !self.methods.iter().all(method) {
@@ -165,7 +165,7 @@ mod tests {
     use super::GateName;
 
     #[test]
-    fn a_gates_name_is_one_word_of_an_address() {
+    fn gate_name_is_one_url_segment() {
         assert!(GateName::try_from("orders-2".to_owned()).is_ok());
         for bad in ["", "Orders", "a/b", "a.b", "ä"] {
             assert!(GateName::try_from(bad.to_owned()).is_err(), "{bad}");

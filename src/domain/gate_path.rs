@@ -52,7 +52,7 @@ impl TryFrom<String> for PathPattern {
         if text.contains(['?', '#']) {
             return wrong("has ? or #: a rule is for the path alone, without what follows it in an address");
         }
-        if has_encoded(&text) {
+        if has_percent_encoding(&text) {
             return wrong("is encoded: it is written as people read it, such as /my files for /my%20files");
         }
         // Forms and editors take it away, and the rule would be another one.
@@ -77,7 +77,7 @@ impl From<PathPattern> for String {
 
 /// Whether some of it reads as `%XX`. Taken to the letter it would match a path that was encoded twice, and nearly nothing
 /// else; whoever writes it means the other one.
-fn has_encoded(text: &str) -> bool {
+fn has_percent_encoding(text: &str) -> bool {
     text.split('%').skip(1).any(|after| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::PathPattern;
 
     #[test]
-    fn patterns_are_of_paths_as_people_read_them() {
+    fn path_patterns_are_decoded_and_unambiguous() {
         for good in [
             "/",
             "/**",

@@ -41,14 +41,14 @@ impl fmt::Debug for FamilySalt {
 /// A token older than the previous one that parallel requests used, and when its successor was first used, by the
 /// database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Superseded {
+pub struct SupersededToken {
     pub digest: Digest,
     pub at: Timestamp,
 }
 
 /// How the predecessor of the current token was repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Repeats {
+pub enum RepeatTiming {
     None,
     /// All within [`OVERLAP_SECONDS`] of the rotation: by parallel requests.
     Overlapping,
@@ -69,10 +69,10 @@ pub struct Grant {
     /// The token that the current one replaced.
     pub previous: Option<Digest>,
     /// Tokens before the previous one that may still come with a straggling parallel request.
-    pub superseded: Vec<Superseded>,
+    pub superseded: Vec<SupersededToken>,
     /// When the current token was derived, by the database's clock.
     pub rotated_at: Timestamp,
-    pub repeats: Repeats,
+    pub repeats: RepeatTiming,
     /// How many generations in a row were contested.
     pub contested: i32,
     pub created_at: Timestamp,
@@ -85,11 +85,11 @@ pub struct Grant {
 
 /// The outcome of presenting an authentic refresh token of an active grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presented {
+pub enum RefreshTokenUse {
     /// The current token.
     Current,
     /// The previous token within the grace window: the answer is the current token again.
-    Repeated(Repeats),
+    Repeated(RepeatTiming),
     /// A token that parallel requests used and whose successor was first used a moment ago, so that this may be one of them
     /// that came late. It is refused, and the family goes on.
     Superseded,
@@ -112,27 +112,27 @@ impl Grant {
     /// used, so the sender has not lost a reply. One exception: parallel requests used the token, and this one had arrived
     /// before its successor was used, a moment ago; it waited for the others. A request that arrives afterwards is reuse.
     #[must_use]
-    pub fn judge(&self, presented: &Digest, arrived: Timestamp, now: Timestamp, grace: i64) -> Presented {
+    pub fn classify(&self, presented: &Digest, arrived: Timestamp, now: Timestamp, grace: i64) -> RefreshTokenUse {
         let age = now.since(self.rotated_at);
         let is_current = self.current == *presented;
         let is_previous = self.previous.is_some_and(|previous| previous == *presented);
         let in_window = (-MAX_CLOCK_STEP_SECONDS * 1000..=grace * 1000).contains(&age);
         if is_current {
-            let contested = self.contested_by(now) >= MAX_CONTESTED_GENERATIONS;
-            if contested { Presented::Contested } else { Presented::Current }
+            let contested = self.contested_generations(now) >= MAX_CONTESTED_GENERATIONS;
+            if contested { RefreshTokenUse::Contested } else { RefreshTokenUse::Current }
         } else if is_previous && in_window {
             let repeat = if age <= OVERLAP_MILLIS {
-                Repeats::Overlapping
+                RepeatTiming::Overlapping
             } else if age <= PROMPT_REPEAT_MILLIS {
-                Repeats::Prompt
+                RepeatTiming::Prompt
             } else {
-                Repeats::Late
+                RepeatTiming::Late
             };
-            Presented::Repeated(self.repeats.max(repeat))
+            RefreshTokenUse::Repeated(self.repeats.max(repeat))
         } else if self.is_straggler(presented, arrived, now, grace) {
-            Presented::Superseded
+            RefreshTokenUse::Superseded
         } else {
-            Presented::Reused
+            RefreshTokenUse::Reused
         }
     }
 
@@ -145,10 +145,10 @@ impl Grant {
     /// The family after the rotation from the current token to that of digest `next`.
     #[must_use]
     pub fn rotated(mut self, next: Digest, now: Timestamp, expires_at: Timestamp) -> Self {
-        let contested = self.contested_by(now);
+        let contested = self.contested_generations(now);
         let mut superseded = std::mem::take(&mut self.superseded);
-        let was_parallel = self.previous.filter(|_| self.repeats != Repeats::None);
-        superseded.extend(was_parallel.map(|digest| Superseded { digest, at: now }));
+        let was_parallel = self.previous.filter(|_| self.repeats != RepeatTiming::None);
+        superseded.extend(was_parallel.map(|digest| SupersededToken { digest, at: now }));
         superseded.retain(|old| now.since(old.at) <= OVERLAP_MILLIS);
         superseded.drain(..superseded.len().saturating_sub(MAX_SUPERSEDED));
         Self {
@@ -157,7 +157,7 @@ impl Grant {
             superseded,
             current: next,
             contested,
-            repeats: Repeats::None,
+            repeats: RepeatTiming::None,
             rotated_at: now,
             expires_at,
             ..self
@@ -166,19 +166,19 @@ impl Grant {
 
     /// How many generations in a row are contested if the current one is rotated now.
     #[must_use]
-    pub fn contested_by(&self, now: Timestamp) -> i32 {
+    pub fn contested_generations(&self, now: Timestamp) -> i32 {
         let is_quick = now.since(self.rotated_at) <= QUICK_ROTATION_SECONDS * 1000;
         match self.repeats {
-            Repeats::Late => self.contested.saturating_add(1),
-            Repeats::Prompt if is_quick => self.contested.saturating_add(1),
-            Repeats::Prompt | Repeats::Overlapping | Repeats::None => 0,
+            RepeatTiming::Late => self.contested.saturating_add(1),
+            RepeatTiming::Prompt if is_quick => self.contested.saturating_add(1),
+            RepeatTiming::Prompt | RepeatTiming::Overlapping | RepeatTiming::None => 0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FamilySalt, Grant, Presented, Repeats, Superseded};
+    use super::{FamilySalt, Grant, RefreshTokenUse, RepeatTiming, SupersededToken};
     use crate::domain::authorization::Authorization;
     use crate::domain::ids::{ClientId, GrantId};
     use crate::domain::permissions::Permissions;
@@ -189,14 +189,14 @@ mod tests {
         let then = Timestamp::from_seconds(10_000);
         Grant {
             id: GrantId(uuid::Uuid::nil()),
-            authorization: Authorization::of_client(ClientId::parse("web").unwrap(), Permissions::default()),
+            authorization: Authorization::for_client(ClientId::parse("web").unwrap(), Permissions::default()),
             generation: 5,
             salt: FamilySalt([0; 16]),
             current: Digest([5; 32]),
             previous: Some(Digest([4; 32])),
-            superseded: vec![Superseded { digest: Digest([3; 32]), at: then.plus_seconds(-1) }],
+            superseded: vec![SupersededToken { digest: Digest([3; 32]), at: then.plus_seconds(-1) }],
             rotated_at: then,
-            repeats: Repeats::None,
+            repeats: RepeatTiming::None,
             contested: 0,
             created_at: then,
             expires_at: then.plus_seconds(100),
@@ -206,64 +206,64 @@ mod tests {
     }
 
     #[test]
-    fn digests_and_the_window_decide_what_a_token_is() {
+    fn token_use_is_classified_by_digest_and_window() {
         let grant = family();
-        let repeated = Presented::Repeated;
+        let repeated = RefreshTokenUse::Repeated;
         let (overlap, prompt, late) =
-            (repeated(Repeats::Overlapping), repeated(Repeats::Prompt), repeated(Repeats::Late));
+            (repeated(RepeatTiming::Overlapping), repeated(RepeatTiming::Prompt), repeated(RepeatTiming::Late));
         for (digest, seconds, grace, expected) in [
-            (5, 0, 60, Presented::Current),
-            (5, 99, 60, Presented::Current),
-            (5, 0, 0, Presented::Current),
+            (5, 0, 60, RefreshTokenUse::Current),
+            (5, 99, 60, RefreshTokenUse::Current),
+            (5, 0, 0, RefreshTokenUse::Current),
             (4, 0, 60, overlap),
             (4, 2, 60, overlap),
             (4, 3, 60, prompt),
             (4, 10, 60, prompt),
             (4, 11, 60, late),
             (4, 60, 60, late),
-            (4, 61, 60, Presented::Reused),
+            (4, 61, 60, RefreshTokenUse::Reused),
             (4, 0, 0, overlap),
-            (4, 1, 0, Presented::Reused),
+            (4, 1, 0, RefreshTokenUse::Reused),
             // The database's clock was set back.
             (4, -300, 60, overlap),
-            (4, -301, 60, Presented::Reused),
+            (4, -301, 60, RefreshTokenUse::Reused),
             // Its successor was first used a second before the rotation.
-            (3, 0, 60, Presented::Superseded),
-            (3, 1, 60, Presented::Superseded),
-            (3, 2, 60, Presented::Reused),
-            (3, 0, 1, Presented::Superseded),
-            (3, 1, 1, Presented::Reused),
-            (3, 0, 0, Presented::Reused),
-            (2, 0, 60, Presented::Reused),
+            (3, 0, 60, RefreshTokenUse::Superseded),
+            (3, 1, 60, RefreshTokenUse::Superseded),
+            (3, 2, 60, RefreshTokenUse::Reused),
+            (3, 0, 1, RefreshTokenUse::Superseded),
+            (3, 1, 1, RefreshTokenUse::Reused),
+            (3, 0, 0, RefreshTokenUse::Reused),
+            (2, 0, 60, RefreshTokenUse::Reused),
             // A token of the right generation that is not the family's own.
-            (9, 0, 60, Presented::Reused),
+            (9, 0, 60, RefreshTokenUse::Reused),
         ] {
             let now = grant.rotated_at.plus_seconds(seconds);
             // Parallel requests arrived when the successor was first used.
             let arrived = grant.rotated_at.plus_seconds(-1);
-            let judged = grant.judge(&Digest([digest; 32]), arrived, now, grace);
+            let judged = grant.classify(&Digest([digest; 32]), arrived, now, grace);
             assert_eq!(judged, expected, "{digest} {seconds} {grace}");
-            if expected == Presented::Superseded {
+            if expected == RefreshTokenUse::Superseded {
                 let afterwards = Timestamp(arrived.0 + 1);
-                let judged = grant.judge(&Digest([digest; 32]), afterwards, now, grace);
-                assert_eq!(judged, Presented::Reused, "{digest}: it arrived after its successor had been used");
+                let judged = grant.classify(&Digest([digest; 32]), afterwards, now, grace);
+                assert_eq!(judged, RefreshTokenUse::Reused, "{digest}: it arrived after its successor had been used");
             }
         }
         let first = Grant { previous: None, ..family() };
-        assert_eq!(first.judge(&Digest([4; 32]), first.rotated_at, first.rotated_at, 60), Presented::Reused);
+        assert_eq!(first.classify(&Digest([4; 32]), first.rotated_at, first.rotated_at, 60), RefreshTokenUse::Reused);
     }
 
     #[test]
-    fn a_rotation_keeps_what_parallel_requests_used_a_moment_ago() {
+    fn rotation_remembers_recent_parallel_tokens() {
         let mut grant = family();
         for generation in 6..=20 {
             let (now, previous) = (grant.rotated_at, Digest([generation - 2; 32]));
-            assert_eq!(grant.judge(&previous, now, now, 60), Presented::Repeated(Repeats::Overlapping));
+            assert_eq!(grant.classify(&previous, now, now, 60), RefreshTokenUse::Repeated(RepeatTiming::Overlapping));
             let alone = grant.clone().rotated(Digest([generation; 32]), now, now);
-            assert_eq!(alone.judge(&previous, now, now, 60), Presented::Reused, "no parallel request used it");
-            grant.repeats = Repeats::Overlapping;
+            assert_eq!(alone.classify(&previous, now, now, 60), RefreshTokenUse::Reused, "no parallel request used it");
+            grant.repeats = RepeatTiming::Overlapping;
             grant = grant.rotated(Digest([generation; 32]), now, now);
-            assert_eq!(grant.judge(&previous, now, now, 60), Presented::Superseded);
+            assert_eq!(grant.classify(&previous, now, now, 60), RefreshTokenUse::Superseded);
         }
         assert_eq!((grant.generation, grant.superseded.len()), (20, 8));
         let now = grant.rotated_at.plus_seconds(3);
@@ -273,17 +273,17 @@ mod tests {
     #[test]
     fn only_contested_generations_in_a_row_are_counted() {
         for (repeats, seconds, before, expected) in [
-            (Repeats::None, 1, 3, 0),
-            (Repeats::Overlapping, 1, 3, 0),
-            (Repeats::Prompt, 30, 3, 4),
-            (Repeats::Prompt, 31, 3, 0),
-            (Repeats::Late, 600, 3, 4),
+            (RepeatTiming::None, 1, 3, 0),
+            (RepeatTiming::Overlapping, 1, 3, 0),
+            (RepeatTiming::Prompt, 30, 3, 4),
+            (RepeatTiming::Prompt, 31, 3, 0),
+            (RepeatTiming::Late, 600, 3, 4),
         ] {
             let grant = Grant { repeats, contested: before, ..family() };
             let now = grant.rotated_at.plus_seconds(seconds);
-            assert_eq!(grant.contested_by(now), expected, "{repeats:?} {seconds}");
+            assert_eq!(grant.contested_generations(now), expected, "{repeats:?} {seconds}");
         }
-        let grant = Grant { repeats: Repeats::Late, contested: 6, ..family() };
-        assert_eq!(grant.judge(&grant.current, grant.rotated_at, grant.rotated_at, 60), Presented::Contested);
+        let grant = Grant { repeats: RepeatTiming::Late, contested: 6, ..family() };
+        assert_eq!(grant.classify(&grant.current, grant.rotated_at, grant.rotated_at, 60), RefreshTokenUse::Contested);
     }
 }

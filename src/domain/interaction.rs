@@ -6,13 +6,13 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::claims_request::{AcrRequest, RequestedClaims};
+use super::authorization_code::CodeChallenge;
+use super::claims_request::{RequestedAcr, RequestedClaims};
 use super::client_metadata::ResponseType;
-use super::code::CodeChallenge;
 use super::ids::{ClientId, InteractionId, SessionId, UserId};
 use super::permissions::Permissions;
 use super::secret::Digest;
-use super::version::{Versioned, Versions};
+use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
 /// How the answer travels (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
@@ -85,7 +85,7 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// The person that `id_token_hint` names.
     pub hinted: Option<UserId>,
-    pub acr: AcrRequest,
+    pub acr: RequestedAcr,
     #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
     pub claims: RequestedClaims,
     /// The pushed request it was (RFC 9126), which is used up when the person is done.
@@ -98,14 +98,14 @@ pub struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// What it depends on.
     #[must_use]
-    pub fn versioned(&self) -> Vec<Versioned> {
-        let apis = self.permissions.apis.apis().cloned().map(Versioned::Api);
-        std::iter::once(Versioned::Client(self.client.clone())).chain(apis).collect()
+    pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
+        let apis = self.permissions.apis.apis().cloned().map(VersionedEntity::Api);
+        std::iter::once(VersionedEntity::Client(self.client.clone())).chain(apis).collect()
     }
 
     /// What a person has to allow: the scopes, and those of the single claims asked for.
     #[must_use]
-    pub fn to_be_allowed(&self) -> Permissions {
+    pub fn required_consent(&self) -> Permissions {
         self.permissions.union(&Permissions::general(self.claims.scopes()))
     }
 }
@@ -113,7 +113,7 @@ impl AuthorizationRequest {
 /// What a person has done for one interaction so far. Each is a fact with a time, recorded by the page that saw it;
 /// what they are enough for is decided by `protocol::authorize::interaction` alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct InteractionProgress {
     /// When somebody signed in for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in_at: Option<Timestamp>,
@@ -127,13 +127,13 @@ pub struct Progress {
     pub use_another_account: bool,
     /// What that sign-in began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sign_in: Option<BegunSession>,
+    pub sign_in: Option<InteractionSession>,
 }
 
 /// The session that a sign-in for an interaction began. The same form sent twice leads to it again, under the same cookie:
 /// whichever of the two answers the browser keeps, it is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BegunSession {
+pub struct InteractionSession {
     pub session: SessionId,
     pub user: UserId,
     /// Of the cookie, which changes when the session is renewed.
@@ -146,7 +146,7 @@ pub struct BegunSession {
 pub struct Interaction {
     pub id: InteractionId,
     pub request: AuthorizationRequest,
-    pub progress: Progress,
+    pub progress: InteractionProgress,
     /// Of the browser's own cookie: the id alone is of no use in another browser.
     pub browser: Digest,
     pub created_at: Timestamp,
@@ -164,7 +164,7 @@ pub struct AnsweredInteraction {
     pub client_version: i64,
     /// The pushed request that it was (RFC 9126).
     pub pushed: Option<Digest>,
-    pub sign_in: Option<BegunSession>,
+    pub sign_in: Option<InteractionSession>,
     /// The code in the answer.
     pub code: Option<Digest>,
     /// Sealed; absent where it cannot be given again.

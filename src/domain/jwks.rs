@@ -14,8 +14,8 @@ const MAX_KEYS: usize = 50;
 const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// What a public key says of itself in text (RFC 7517 §4, RFC 7518 §6.2, §6.3, RFC 8037 §2).
-const NAMES: [&str; 10] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e", THUMBPRINT];
-const THUMBPRINT: &str = "x5t#S256";
+const USED_MEMBERS: [&str; 10] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e", THUMBPRINT_MEMBER];
+const THUMBPRINT_MEMBER: &str = "x5t#S256";
 
 fn is_short_list(value: &Value) -> bool {
     value.as_array().is_some_and(|values| values.len() <= 10 && values.iter().all(Value::is_string))
@@ -25,20 +25,20 @@ fn is_short_list(value: &Value) -> bool {
 fn certificate(key: &Map<String, Value>) -> Option<Thumbprint> {
     match key.get("x5c") {
         // RFC 7517 §4.7: base64, not base64url.
-        Some(chain) => STANDARD.decode(chain.get(0)?.as_str()?).ok().map(|der| Thumbprint::of(&der)),
-        None => Thumbprint::try_from(key.get(THUMBPRINT)?.as_str()?.to_owned()).ok(),
+        Some(chain) => STANDARD.decode(chain.get(0)?.as_str()?).ok().map(|der| Thumbprint::from_der(&der)),
+        None => Thumbprint::try_from(key.get(THUMBPRINT_MEMBER)?.as_str()?.to_owned()).ok(),
     }
 }
 
 /// Public keys, in the order in which they were published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Document")]
+#[serde(try_from = "JwksDocument")]
 pub struct JwkSet {
     keys: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct JwksDocument {
     keys: Vec<Map<String, Value>>,
 }
 
@@ -73,13 +73,14 @@ impl JwkSet {
     /// With nothing but what a key is and is for: certificates, of which the thumbprint is enough, and whatever else stands
     /// in a key that somebody publishes take memory and are never looked at.
     #[must_use]
-    pub fn lean(mut self) -> Self {
+    pub fn without_unused_members(mut self) -> Self {
         for key in &mut self.keys {
             if let Some(thumbprint) = certificate(key) {
-                key.insert(THUMBPRINT.to_owned(), String::from(thumbprint).into());
+                key.insert(THUMBPRINT_MEMBER.to_owned(), String::from(thumbprint).into());
             }
             key.retain(|name, value| {
-                (NAMES.contains(&name.as_str()) && value.is_string()) || (name == "key_ops" && is_short_list(value))
+                (USED_MEMBERS.contains(&name.as_str()) && value.is_string())
+                    || (name == "key_ops" && is_short_list(value))
             });
         }
         self
@@ -99,15 +100,15 @@ impl JwkSet {
     }
 
     #[must_use]
-    pub fn has(&self, kid: &str) -> bool {
+    pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.get("kid").and_then(Value::as_str) == Some(kid))
     }
 }
 
-impl TryFrom<Document> for JwkSet {
+impl TryFrom<JwksDocument> for JwkSet {
     type Error = &'static str;
 
-    fn try_from(document: Document) -> Result<Self, Self::Error> {
+    fn try_from(document: JwksDocument) -> Result<Self, Self::Error> {
         if document.keys.len() > MAX_KEYS {
             return Err("a key set has more than 50 keys");
         }
@@ -126,9 +127,9 @@ mod tests {
     use super::{JwkSet, Thumbprint};
 
     #[test]
-    fn a_set_is_public_and_bounded() {
+    fn key_set_is_public_and_bounded() {
         let set = JwkSet::parse(br#"{"keys":[{"kty":"EC","kid":"a"},{"kty":"new"},{"kid":"b"}]}"#).unwrap();
-        assert!(set.has("a") && !set.has("b"));
+        assert!(set.has_kid("a") && !set.has_kid("b"));
         for bad in [
             r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#,
             r#"{"keys":[{"kty":"EC","d":"x"}]}"#,
@@ -140,11 +141,11 @@ mod tests {
             assert!(JwkSet::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         let fat = r#"{"keys":[{"kty":"EC","kid":"a","x":"b","key_ops":["verify"],"x5c":["AA=="],"a":1,"y":{"z":1}}]}"#;
-        let lean = JwkSet::parse(fat.as_bytes()).unwrap().lean();
+        let lean = JwkSet::parse(fat.as_bytes()).unwrap().without_unused_members();
         let mut names: Vec<&String> = lean.keys().next().unwrap().keys().collect();
         names.sort();
         assert_eq!(names, ["key_ops", "kid", "kty", "x", "x5t#S256"]);
-        assert_eq!(lean.certificates().collect::<Vec<_>>(), [Thumbprint::of(&[0])]);
+        assert_eq!(lean.certificates().collect::<Vec<_>>(), [Thumbprint::from_der(&[0])]);
         let broken = r#"{"keys":[{"kty":"EC","x5c":["?"]},{"kty":"EC","x5c":"AA=="},{"kty":"EC","x5t#S256":"AA"}]}"#;
         assert_eq!(JwkSet::parse(broken.as_bytes()).unwrap().certificates().count(), 0);
         assert!(lean.weight() < 2000);

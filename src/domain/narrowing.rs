@@ -18,18 +18,18 @@ use super::scope::OFFLINE_ACCESS;
 #[must_use]
 pub fn still_allowed(granted: &Permissions, client: &Client, apis: &[Api]) -> Permissions {
     let find = |id: &_| apis.iter().find(|api| api.identifier == *id);
-    let general = |scope: &str| may_have(client, scope);
-    let there = granted
-        .apis
-        .of_apis(|id| find(id).is_some_and(|api| !granted.apis.of(id).is_empty() || client.may_access(api)));
+    let general = |scope: &str| can_request_general_scope(client, scope);
+    let there = granted.apis.filtered_apis(|id| {
+        find(id).is_some_and(|api| !granted.apis.scopes_of(id).is_empty() || client.can_access_api(api))
+    });
     Permissions {
         general: granted.general.filtered(general),
-        apis: there.filtered(|id, scope| find(id).is_some_and(|api| client.may_request(api, scope))),
+        apis: there.filtered(|id, scope| find(id).is_some_and(|api| client.can_request_scope(api, scope))),
     }
 }
 
 /// Whether the client may ask for a scope of no API.
-fn may_have(client: &Client, scope: &str) -> bool {
+fn can_request_general_scope(client: &Client, scope: &str) -> bool {
     client.meta.scope.contains(scope) && (scope != OFFLINE_ACCESS || client.meta.allows(GrantType::RefreshToken))
 }
 
@@ -44,20 +44,20 @@ impl Authorization {
         if lost_all || lost_apis && !permissions.has_openid() {
             return None;
         }
-        let part_of_offline = self.part_of_offline && may_have(client, OFFLINE_ACCESS);
-        let claims = self.claims.clone().within(&client.meta.scope);
+        let part_of_offline = self.part_of_offline && can_request_general_scope(client, OFFLINE_ACCESS);
+        let claims = self.claims.clone().restricted_to(&client.meta.scope);
         Some(Self { permissions, part_of_offline, claims, ..self.clone() })
     }
 }
 
 /// Why a request that was accepted before is refused now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoLonger {
+pub enum RevalidationError {
     /// Nothing may be sent there.
     RedirectUri,
     ResponseType,
     /// The client needs PKCE by now.
-    Challenge,
+    PkceRequired,
     Scopes,
 }
 
@@ -66,21 +66,21 @@ impl AuthorizationRequest {
     ///
     /// # Errors
     /// What the client may not do any more, the redirect URI first: other errors are sent there.
-    pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Result<Self, NoLonger> {
-        if !client.redirects_to(&self.reply_to.redirect_uri) {
-            return Err(NoLonger::RedirectUri);
+    pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Result<Self, RevalidationError> {
+        if !client.has_redirect_uri(&self.reply_to.redirect_uri) {
+            return Err(RevalidationError::RedirectUri);
         }
-        if !client.meta.allows_response(self.response_type) {
-            return Err(NoLonger::ResponseType);
+        if !client.meta.allows_response_type(self.response_type) {
+            return Err(RevalidationError::ResponseType);
         }
-        if self.response_type.code() && client.needs_pkce() && self.challenge.is_none() {
-            return Err(NoLonger::Challenge);
+        if self.response_type.has_code() && client.needs_pkce() && self.challenge.is_none() {
+            return Err(RevalidationError::PkceRequired);
         }
         let permissions = still_allowed(&self.permissions, client, apis);
-        if permissions.is_empty() || self.response_type.id_token() && !permissions.has_openid() {
-            return Err(NoLonger::Scopes);
+        if permissions.is_empty() || self.response_type.has_id_token() && !permissions.has_openid() {
+            return Err(RevalidationError::Scopes);
         }
-        Ok(Self { permissions, claims: self.claims.clone().within(&client.meta.scope), ..self.clone() })
+        Ok(Self { permissions, claims: self.claims.clone().restricted_to(&client.meta.scope), ..self.clone() })
     }
 }
 

@@ -33,7 +33,7 @@ mod tests {
     use super::{network_prefix, site_prefix};
 
     #[test]
-    fn an_ipv6_address_is_counted_by_its_network_and_its_site() {
+    fn ipv6_addresses_are_grouped_by_network_and_site() {
         for (address, network, site) in [
             ("203.0.113.9", "203.0.113.9", "203.0.113.9"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"),

@@ -19,8 +19,8 @@ pub struct Participant {
 impl Participant {
     /// Nothing for a client that nobody can tell.
     #[must_use]
-    pub fn of(client: &Client, session: &Session) -> Option<Self> {
-        client.meta.is_told_of_sign_outs().then(|| Self {
+    pub fn for_client(client: &Client, session: &Session) -> Option<Self> {
+        client.meta.has_logout_uri().then(|| Self {
             client: client.id.clone(),
             incarnation: client.incarnation,
             user: session.user,
@@ -30,7 +30,7 @@ impl Participant {
 
     /// Whether this enabled client is the one that took part.
     #[must_use]
-    pub fn is_of(&self, client: &Client) -> bool {
+    pub fn is_same_client(&self, client: &Client) -> bool {
         client.id == self.client && client.incarnation == self.incarnation && !client.disabled
     }
 }

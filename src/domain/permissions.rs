@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ids::ApiId;
-use super::scope::{OFFLINE_ACCESS, OPENID, STANDARD, Scopes};
+use super::scope::{OFFLINE_ACCESS, OPENID, STANDARD_SCOPES, Scopes};
 
 /// Scopes by the API that they are of. An entry without scopes names an API that defines none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl ApiScopes {
 
     /// The scopes at `api`; none where it is not among these.
     #[must_use]
-    pub fn of(&self, api: &ApiId) -> Scopes {
+    pub fn scopes_of(&self, api: &ApiId) -> Scopes {
         self.0.get(api).cloned().unwrap_or_default()
     }
 
@@ -59,16 +59,17 @@ impl ApiScopes {
 
     /// Access to an API that has no scopes is another permission than any scope that the API had or will have.
     #[must_use]
-    pub fn within(&self, other: &Self) -> bool {
-        let has = |others: &Scopes, scopes: &Scopes| scopes.within(others) && scopes.is_empty() == others.is_empty();
+    pub fn is_subset(&self, other: &Self) -> bool {
+        let has = |others: &Scopes, scopes: &Scopes| scopes.is_subset(others) && scopes.is_empty() == others.is_empty();
         self.0.iter().all(|(api, scopes)| other.0.get(api).is_some_and(|others| has(others, scopes)))
     }
 
     /// These and, of each API that gives other kinds of permission since (scopes or none), what is `given` alone.
     #[must_use]
-    pub fn and_given(&self, given: &Self) -> Self {
-        let same_kind = |api: &ApiId| given.0.get(api).is_none_or(|new| new.is_empty() == self.of(api).is_empty());
-        self.of_apis(same_kind).union(given)
+    pub fn extended_by(&self, given: &Self) -> Self {
+        let same_kind =
+            |api: &ApiId| given.0.get(api).is_none_or(|new| new.is_empty() == self.scopes_of(api).is_empty());
+        self.filtered_apis(same_kind).union(given)
     }
 
     #[must_use]
@@ -90,7 +91,7 @@ impl ApiScopes {
 
     /// The entries of APIs for which `keep` holds.
     #[must_use]
-    pub fn of_apis(&self, keep: impl Fn(&ApiId) -> bool) -> Self {
+    pub fn filtered_apis(&self, keep: impl Fn(&ApiId) -> bool) -> Self {
         Self(self.0.iter().filter(|(api, _)| keep(api)).map(|(api, scopes)| (api.clone(), scopes.clone())).collect())
     }
 
@@ -164,13 +165,13 @@ impl Permissions {
     }
 
     #[must_use]
-    pub fn is_offline(&self) -> bool {
+    pub fn has_offline_access(&self) -> bool {
         self.general.contains(OFFLINE_ACCESS)
     }
 
     #[must_use]
-    pub fn within(&self, other: &Self) -> bool {
-        self.general.within(&other.general) && self.apis.within(&other.apis)
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.general.is_subset(&other.general) && self.apis.is_subset(&other.apis)
     }
 
     #[must_use]
@@ -178,17 +179,17 @@ impl Permissions {
         Self { general: self.general.union(&other.general), apis: self.apis.union(&other.apis) }
     }
 
-    /// What a user has allowed after `given`, too, was allowed ([`ApiScopes::and_given`]).
+    /// What a user has allowed after `given`, too, was allowed ([`ApiScopes::extended_by`]).
     #[must_use]
-    pub fn and_given(&self, given: &Self) -> Self {
-        Self { general: self.general.union(&given.general), apis: self.apis.and_given(&given.apis) }
+    pub fn extended_by(&self, given: &Self) -> Self {
+        Self { general: self.general.union(&given.general), apis: self.apis.extended_by(&given.apis) }
     }
 
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let same_kind = |api: &ApiId| self.apis.of(api).is_empty() == other.apis.of(api).is_empty();
-        let apis = self.apis.of_apis(|api| other.apis.has_api(api) && same_kind(api));
+        let same_kind = |api: &ApiId| self.apis.scopes_of(api).is_empty() == other.apis.scopes_of(api).is_empty();
+        let apis = self.apis.filtered_apis(|api| other.apis.has_api(api) && same_kind(api));
         Self {
             general: self.general.filtered(|scope| other.general.contains(scope)),
             apis: apis.filtered(|api, scope| other.apis.contains(api, scope)),
@@ -204,18 +205,18 @@ impl Permissions {
     /// What an access token carries of these. One for an API has that API's scopes; the standard scopes stand beside them
     /// only with `openid`, which opens UserInfo. `offline_access` always stays: the token's end depends on it.
     #[must_use]
-    pub fn in_access_token(&self) -> Self {
+    pub fn for_access_token(&self) -> Self {
         if self.apis.is_empty() {
             return self.clone();
         }
         let openid = self.has_openid();
-        let keep = |scope: &str| scope == OFFLINE_ACCESS || openid && STANDARD.contains(&scope);
+        let keep = |scope: &str| scope == OFFLINE_ACCESS || openid && STANDARD_SCOPES.contains(&scope);
         Self { general: self.general.filtered(keep), apis: self.apis.clone() }
     }
 
     /// What a token carries that was asked for by naming its APIs: it opens nothing beside them.
     #[must_use]
-    pub fn for_named_apis(&self) -> Self {
+    pub fn api_scopes_only(&self) -> Self {
         Self { general: Scopes::default(), apis: self.apis.clone() }
     }
 
@@ -257,9 +258,9 @@ mod tests {
         let at_b = of(json!({ "apis": { "https://b.example": ["read"] } }));
         let general = of(json!({ "general": "read" }));
         for (one, other) in [(&at_a, &at_b), (&at_a, &general), (&general, &at_a)] {
-            assert!(!one.within(other) && one.intersection(other).is_empty(), "{one} {other}");
+            assert!(!one.is_subset(other) && one.intersection(other).is_empty(), "{one} {other}");
         }
-        assert!(at_a.within(&at_a.union(&at_b)));
+        assert!(at_a.is_subset(&at_a.union(&at_b)));
         assert_eq!(at_a.union(&at_b).names().to_string(), "read");
     }
 
@@ -270,9 +271,9 @@ mod tests {
             ("openid email offline_access custom", "openid email offline_access"),
         ] {
             let all = of(json!({ "general": general, "apis": { "https://a.example": ["read"] } }));
-            assert_eq!(all.in_access_token().general.to_string(), left);
+            assert_eq!(all.for_access_token().general.to_string(), left);
             let own = of(json!({ "general": general }));
-            assert_eq!(own.in_access_token(), own);
+            assert_eq!(own.for_access_token(), own);
         }
     }
 
@@ -289,11 +290,13 @@ mod tests {
         let access = of(json!({ "apis": { "https://a.example": [] } }));
         let read = of(json!({ "apis": { "https://a.example": ["read"] } }));
         for (one, other) in [(&access, &read), (&read, &access)] {
-            assert!(!one.within(other) && one.intersection(other).is_empty(), "{one}, {other}");
-            assert_eq!(one.and_given(other), *other, "the API has changed");
+            assert!(!one.is_subset(other) && one.intersection(other).is_empty(), "{one}, {other}");
+            assert_eq!(one.extended_by(other), *other, "the API has changed");
         }
         assert!(
-            access.within(&access) && access.intersection(&access) == access && access.and_given(&access) == access
+            access.is_subset(&access)
+                && access.intersection(&access) == access
+                && access.extended_by(&access) == access
         );
         assert_eq!(access.to_string(), "access to https://a.example");
     }
@@ -314,9 +317,9 @@ mod tests {
         #[test]
         fn intersection_is_within_both(one in permissions(), other in permissions()) {
             let both = one.intersection(&other);
-            prop_assert!(both.within(&one) && both.within(&other));
-            prop_assert!(one.within(&one.union(&other)));
-            prop_assert!(one.in_access_token().within(&one));
+            prop_assert!(both.is_subset(&one) && both.is_subset(&other));
+            prop_assert!(one.is_subset(&one.union(&other)));
+            prop_assert!(one.for_access_token().is_subset(&one));
             prop_assert_eq!(of(json!(one.clone())), one);
         }
     }

@@ -125,14 +125,14 @@ impl RedirectUri {
 
     /// Whether a program on the user's own device gets the answer.
     #[must_use]
-    pub fn is_on_a_device(&self) -> bool {
+    pub fn is_native(&self) -> bool {
         matches!(self.kind(), RedirectKind::Loopback | RedirectKind::PrivateUse)
     }
 
     /// The front page of its site: an https origin that is not the user's own device.
     #[must_use]
-    pub fn site(&self) -> Option<String> {
-        let is_site = self.kind() == RedirectKind::Https && !self.is_at_loopback();
+    pub fn site_url(&self) -> Option<String> {
+        let is_site = self.kind() == RedirectKind::Https && !self.has_loopback_host();
         let url = Url::parse(&self.0).ok().filter(|_| is_site)?;
         Some(format!("{}/", url.origin().ascii_serialization()))
     }
@@ -151,7 +151,7 @@ impl RedirectUri {
 
     /// Whether its host is the user's own device, whatever the scheme.
     #[must_use]
-    pub fn is_at_loopback(&self) -> bool {
+    pub fn has_loopback_host(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| loopback(&url))
     }
 
@@ -163,7 +163,7 @@ impl RedirectUri {
     /// Whether `sent` is this URI: byte for byte, or, for a native app on http loopback, but for the port.
     #[must_use]
     pub fn matches(&self, sent: &str, native: bool) -> bool {
-        self.0 == sent || (native && same_but_for_the_port(&self.0, sent))
+        self.0 == sent || (native && is_same_except_port(&self.0, sent))
     }
 
     /// The host as people read it; `None` for a private-use scheme, behind which any host may be written.
@@ -184,7 +184,7 @@ fn loopback(url: &Url) -> bool {
 }
 
 /// RFC 8252 §7.3, on the text itself: `http://` + a loopback literal + an optional port + the identical rest.
-fn same_but_for_the_port(registered: &str, sent: &str) -> bool {
+fn is_same_except_port(registered: &str, sent: &str) -> bool {
     fn split(uri: &str) -> Option<(&str, &str)> {
         let rest = uri.strip_prefix("http://")?;
         let host = ["127.0.0.1", "[::1]", "localhost"].into_iter().find(|host| rest.starts_with(host))?;
@@ -230,7 +230,7 @@ mod tests {
     use super::{RedirectKind, RedirectUri};
 
     #[test]
-    fn what_may_be_registered() {
+    fn redirect_uri_syntax_is_validated() {
         for good in [
             "https://app.example/cb",
             "https://app.example",
@@ -288,7 +288,7 @@ mod tests {
 
     /// RFC 8252 §7.3.
     #[test]
-    fn a_native_apps_loopback_port_may_vary_and_nothing_else() {
+    fn only_the_loopback_port_of_native_apps_may_vary() {
         let uri = RedirectUri::parse("http://127.0.0.1/cb?a=b").unwrap();
         for (sent, native, fits) in [
             ("http://127.0.0.1/cb?a=b", false, true),
@@ -312,7 +312,7 @@ mod tests {
     proptest! {
         /// T8: the WHATWG parser is the oracle for where a browser would go.
         #[test]
-        fn what_fits_leads_a_browser_to_the_same_place(
+        fn matching_uris_lead_to_the_same_target(
             text in "(https?://)?(127\\.0\\.0\\.1|\\[::1\\]|app\\.example)(:[0-9]{0,5})?[a-z0-9/@\\\\?#%.:]{0,12}",
             native in any::<bool>(),
         ) {
@@ -328,7 +328,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_that_is_sent_breaks_the_comparison(text in ".{0,60}", native in any::<bool>()) {
+        fn matching_never_panics(text in ".{0,60}", native in any::<bool>()) {
             let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
             prop_assert!(!uri.matches(&text, native) || text.starts_with("http://127.0.0.1"));
         }

@@ -10,7 +10,7 @@ pub const OPENID: &str = "openid";
 /// A refresh token that outlives the browser session (OpenID Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 /// The scopes that need no API: the identity ones, all of which discovery publishes.
-pub const STANDARD: [&str; 7] = [OPENID, "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
+pub const STANDARD_SCOPES: [&str; 7] = [OPENID, "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
 
 /// What each identity scope says about a person (OpenID Connect Core §5.4; `groups` is ours).
 pub const CLAIMS: [(&str, &[&str]); 5] = [
@@ -82,7 +82,7 @@ impl Scopes {
 
     /// Whether every value here is in `other` too.
     #[must_use]
-    pub fn within(&self, other: &Self) -> bool {
+    pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
@@ -150,7 +150,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a duration is measured")]
         let begun = Instant::now();
         let scopes = Scopes::parse(&text).unwrap();
-        assert!(scopes.within(&scopes) && scopes.union(&scopes) == scopes);
+        assert!(scopes.is_subset(&scopes) && scopes.union(&scopes) == scopes);
         assert_eq!(scopes.to_string(), text, "in the order they came");
         assert!(begun.elapsed() < Duration::from_secs(10));
     }

@@ -18,7 +18,7 @@ pub struct Session {
     pub passkey: Option<PasskeyId>,
     /// Whether the last sign-in was by the strongest method that the account has. Not what a passkey that another session
     /// added since makes a weaker one.
-    pub strongest: bool,
+    pub used_strongest_method: bool,
     /// Whether the person asked to stay signed in on this browser.
     pub remembered: bool,
     pub created_at: Timestamp,
@@ -37,14 +37,14 @@ pub struct Session {
 
 impl Session {
     #[must_use]
-    pub fn is_alive(&self, now: Timestamp) -> bool {
+    pub fn is_active(&self, now: Timestamp) -> bool {
         now < self.idle_until && now < self.expires_at
     }
 
     /// Whether the user signed in within the last `seconds`: what outlives the session is not given to somebody who only
     /// found the browser open.
     #[must_use]
-    pub fn is_recent(&self, seconds: i64) -> bool {
+    pub fn has_recent_sign_in(&self, seconds: i64) -> bool {
         self.read_at.since(self.auth_time) <= seconds.saturating_mul(1000)
     }
 }

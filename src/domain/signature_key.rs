@@ -85,7 +85,7 @@ impl std::fmt::Debug for SealedSecret {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Material {
+pub enum KeyMaterial {
     SealedSecret(SealedSecret),
     Jwk(Map<String, Value>),
 }
@@ -96,7 +96,7 @@ pub struct SignatureKey {
     pub keyid: KeyId,
     pub alg: SignatureAlg,
     #[serde(flatten)]
-    pub material: Material,
+    pub material: KeyMaterial,
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keyid_fits_into_a_header() {
+    fn keyid_is_header_safe() {
         for good in ["k", "client:kid", "test-key-ed25519", &"k".repeat(200)] {
             assert!(KeyId::try_from(good.to_owned()).is_ok(), "{good}");
         }
@@ -114,11 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_reads_as_it_was() {
+    fn signature_key_round_trips_as_json() {
         let key = SignatureKey {
             keyid: KeyId("k1".to_owned()),
             alg: SignatureAlg::HmacSha256,
-            material: Material::SealedSecret(SealedSecret("a.b.c.d.e".to_owned())),
+            material: KeyMaterial::SealedSecret(SealedSecret("a.b.c.d.e".to_owned())),
         };
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(text, r#"{"keyid":"k1","alg":"hmac-sha256","sealed_secret":"a.b.c.d.e"}"#);

@@ -26,7 +26,7 @@ algorithms! {
 impl KeyAlg {
     /// What it signs with; nothing where others encrypt to it.
     #[must_use]
-    pub const fn signs(self) -> Option<SigningAlg> {
+    pub const fn signing_alg(self) -> Option<SigningAlg> {
         match self {
             Self::RS256 => Some(SigningAlg::RS256),
             Self::PS256 => Some(SigningAlg::PS256),
@@ -38,7 +38,7 @@ impl KeyAlg {
 
     /// What may be encrypted to it.
     #[must_use]
-    pub const fn decrypts(self) -> &'static [KeyManagementAlg] {
+    pub const fn key_management_algs(self) -> &'static [KeyManagementAlg] {
         match self {
             Self::RsaOaep256 => &[KeyManagementAlg::RsaOaep256],
             Self::EcdhEs => &[KeyManagementAlg::EcdhEs, KeyManagementAlg::EcdhEsA256Kw],
@@ -90,7 +90,7 @@ impl StoredKey {
     /// Whether it stands in the JWKS: signatures are verified by any of our keys, but encrypted is to the active one only.
     #[must_use]
     pub fn is_published(&self) -> bool {
-        self.alg.signs().is_some() || self.state == KeyState::Active
+        self.alg.signing_alg().is_some() || self.state == KeyState::Active
     }
 }
 

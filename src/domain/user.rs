@@ -150,7 +150,7 @@ impl PasswordHash {
     /// parameters and the length of the output, without salt and hash. Hashes with the same text take the same time, and
     /// the texts sort by cost.
     #[must_use]
-    pub fn work(&self) -> String {
+    pub fn cost_class(&self) -> String {
         let parts: Vec<&str> = self.0.split('$').skip(1).collect();
         let kind = match parts.as_slice() {
             // bcrypt: $2b$12$, then salt and hash in one.
@@ -224,7 +224,7 @@ pub struct User {
     pub profile: Profile,
     /// The address was typed by a stranger who signed up, and nobody has vouched for it since: it signs nobody in and is
     /// kept from nobody who comes with the same one.
-    pub email_unproven: bool,
+    pub email_unconfirmed: bool,
     pub password: Option<PasswordHash>,
     pub password_changed_at: Option<Timestamp>,
     pub admin: bool,
@@ -239,32 +239,32 @@ pub struct User {
 impl User {
     /// What people read: the name, or the username where there is none.
     #[must_use]
-    pub fn shown_name(&self) -> &str {
+    pub fn display_name(&self) -> &str {
         self.profile.name.as_deref().unwrap_or_else(|| self.username.as_str())
     }
 
     /// The address that is theirs alone: they sign in with it, and nobody else may have it.
     #[must_use]
-    pub fn own_email(&self) -> Option<&str> {
-        let vouched_for = !self.email_unproven || self.profile.email_verified;
+    pub fn sign_in_email(&self) -> Option<&str> {
+        let vouched_for = !self.email_unconfirmed || self.profile.email_verified;
         self.profile.email.as_deref().filter(|_| vouched_for)
     }
 
     /// The names that the user signs in with: the username and the email address that no other user has.
     pub fn sign_in_names(&self) -> impl Iterator<Item = String> {
-        self.own_email().map(Username::folded).into_iter().chain([self.username.as_str().to_owned()])
+        self.sign_in_email().map(Username::folded).into_iter().chain([self.username.as_str().to_owned()])
     }
 
     /// What tells two people of one name apart.
     #[must_use]
-    pub fn shown_detail(&self) -> &str {
+    pub fn email_or_username(&self) -> &str {
         self.profile.email.as_deref().unwrap_or_else(|| self.username.as_str())
     }
 }
 
 /// What others are told of somebody, by the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct UserSummary {
     pub username: Username,
     pub name: Option<String>,
     /// One that is theirs alone.
@@ -272,13 +272,13 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
-impl Person {
+impl UserSummary {
     #[must_use]
-    pub fn of(user: &User, groups: Vec<String>) -> Self {
+    pub fn from_user(user: &User, groups: Vec<String>) -> Self {
         Self {
             username: user.username.clone(),
             name: user.profile.name.clone(),
-            email: user.own_email().map(ToOwned::to_owned),
+            email: user.sign_in_email().map(ToOwned::to_owned),
             groups,
         }
     }

@@ -12,7 +12,7 @@ use super::user::Username;
 /// Usernames that a stranger would be trusted for: of administrators, of services, of mailboxes (RFC 2142), of this
 /// program's paths, and words that programs print where there is no name. Compared without punctuation, with and without
 /// digits at the end (`admin1`), by skeleton.
-const RESERVED: &[&str] = &[
+const RESERVED_USERNAMES: &[&str] = &[
     "abuse",
     "account",
     "accounts",
@@ -191,7 +191,7 @@ fn is_reserved(name: &str) -> bool {
     // Any script's digits: NFKC leaves those of other scripts as they are.
     let without_number = plain.trim_end_matches(char::is_numeric);
     let looks = [skeleton(&plain), skeleton(without_number)];
-    RESERVED.iter().any(|word| looks.contains(&skeleton(word)))
+    RESERVED_USERNAMES.iter().any(|word| looks.contains(&skeleton(word)))
 }
 
 #[cfg(test)]
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_for_everybody() {
+    fn malformed_usernames_are_rejected() {
         for name in [".", "..", "-rf", "--", "-", ".hidden", "_", "@", "+-_", "@@@"] {
             assert!(Username::parse(name).is_err(), "{name}");
         }

@@ -16,7 +16,7 @@ use super::secret::{base64url, from_base64url};
 
 /// What has a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Versioned {
+pub enum VersionedEntity {
     User(UserId),
     Client(ClientId),
     /// What one user has allowed one client.
@@ -26,10 +26,10 @@ pub enum Versioned {
     ClientSettings(ClientId),
 }
 
-impl Versioned {
+impl VersionedEntity {
     /// The primary key of its counter.
     #[must_use]
-    pub fn key(&self) -> String {
+    pub fn counter_key(&self) -> String {
         match self {
             Self::User(user) => format!("user:{user}"),
             Self::Client(client) => format!("client:{client}"),
@@ -52,20 +52,20 @@ impl Versioned {
 /// Sixteen bytes that stand for something that can be revoked, in the change feed and in a node's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Fingerprint([u8; 16]);
+pub struct RevocationKey([u8; 16]);
 
-impl Fingerprint {
+impl RevocationKey {
     #[must_use]
-    pub const fn bytes(&self) -> &[u8; 16] {
+    pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
     #[must_use]
-    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    fn of_text(text: &str) -> Self {
+    fn from_text(text: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(text).into();
         let mut first = [0; 16];
         first.copy_from_slice(digest.split_at(16).0);
@@ -73,42 +73,42 @@ impl Fingerprint {
     }
 }
 
-impl From<&Versioned> for Fingerprint {
-    fn from(of: &Versioned) -> Self {
+impl From<&VersionedEntity> for RevocationKey {
+    fn from(of: &VersionedEntity) -> Self {
         match of {
             // Random bits enough.
-            Versioned::User(user) => Self(user.0.into_bytes()),
-            of => Self::of_text(&of.key()),
+            VersionedEntity::User(user) => Self(user.0.into_bytes()),
+            of => Self::from_text(&of.counter_key()),
         }
     }
 }
 
-impl From<SessionId> for Fingerprint {
+impl From<SessionId> for RevocationKey {
     fn from(session: SessionId) -> Self {
         Self(session.0.into_bytes())
     }
 }
 
-impl From<GrantId> for Fingerprint {
+impl From<GrantId> for RevocationKey {
     fn from(grant: GrantId) -> Self {
         Self(grant.0.into_bytes())
     }
 }
 
 /// Of one access token, by its `jti`.
-impl From<Uuid> for Fingerprint {
+impl From<Uuid> for RevocationKey {
     fn from(jti: Uuid) -> Self {
         Self(jti.into_bytes())
     }
 }
 
-impl From<Fingerprint> for String {
-    fn from(Fingerprint(bytes): Fingerprint) -> Self {
+impl From<RevocationKey> for String {
+    fn from(RevocationKey(bytes): RevocationKey) -> Self {
         base64url(&bytes)
     }
 }
 
-impl TryFrom<String> for Fingerprint {
+impl TryFrom<String> for RevocationKey {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -124,57 +124,57 @@ pub struct Versions(BTreeMap<String, i64>);
 
 impl Versions {
     #[must_use]
-    pub fn get(&self, of: &Versioned) -> Option<i64> {
-        self.0.get(&of.key()).copied()
+    pub fn get(&self, of: &VersionedEntity) -> Option<i64> {
+        self.0.get(&of.counter_key()).copied()
     }
 
     /// Removes one, and returns what it was.
-    pub fn take(&mut self, of: &Versioned) -> Option<i64> {
-        self.0.remove(&of.key())
+    pub fn remove(&mut self, of: &VersionedEntity) -> Option<i64> {
+        self.0.remove(&of.counter_key())
     }
 
     /// Whether these and `other` know the same version of each of `all`.
     #[must_use]
-    pub fn agree_on(&self, other: &Self, all: &[Versioned]) -> bool {
+    pub fn has_same_versions(&self, other: &Self, all: &[VersionedEntity]) -> bool {
         all.iter().all(|of| self.get(of).is_some_and(|version| other.get(of) == Some(version)))
     }
 }
 
 /// What has a version already keeps it: two that differ cannot both be current.
-impl Extend<(Versioned, i64)> for Versions {
-    fn extend<I: IntoIterator<Item = (Versioned, i64)>>(&mut self, all: I) {
+impl Extend<(VersionedEntity, i64)> for Versions {
+    fn extend<I: IntoIterator<Item = (VersionedEntity, i64)>>(&mut self, all: I) {
         for (of, version) in all {
-            self.0.entry(of.key()).or_insert(version);
+            self.0.entry(of.counter_key()).or_insert(version);
         }
     }
 }
 
-impl FromIterator<(Versioned, i64)> for Versions {
-    fn from_iter<I: IntoIterator<Item = (Versioned, i64)>>(all: I) -> Self {
-        Self(all.into_iter().map(|(of, version)| (of.key(), version)).collect())
+impl FromIterator<(VersionedEntity, i64)> for Versions {
+    fn from_iter<I: IntoIterator<Item = (VersionedEntity, i64)>>(all: I) -> Self {
+        Self(all.into_iter().map(|(of, version)| (of.counter_key(), version)).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Fingerprint, Versioned};
+    use super::{RevocationKey, VersionedEntity};
     use crate::domain::ids::{ApiId, ClientId, UserId};
 
     #[test]
-    fn every_versioned_thing_has_its_own_key_and_fingerprint() {
+    fn counter_keys_and_revocation_keys_are_unique() {
         let user = UserId(uuid::Uuid::from_u128(7));
         let id = |text| ClientId::parse(text).unwrap();
         let all = [
-            Versioned::User(user),
-            Versioned::Client(id("web")),
-            Versioned::Client(id(&user.to_string())),
-            Versioned::Consent(user, id("web")),
-            Versioned::ClientSettings(id("web")),
-            Versioned::Api(ApiId::parse("https://api.example.com").unwrap()),
-            Versioned::Client(id("https://api.example.com")),
+            VersionedEntity::User(user),
+            VersionedEntity::Client(id("web")),
+            VersionedEntity::Client(id(&user.to_string())),
+            VersionedEntity::Consent(user, id("web")),
+            VersionedEntity::ClientSettings(id("web")),
+            VersionedEntity::Api(ApiId::parse("https://api.example.com").unwrap()),
+            VersionedEntity::Client(id("https://api.example.com")),
         ];
-        let keys: std::collections::HashSet<String> = all.iter().map(Versioned::key).collect();
-        let fingerprints: std::collections::HashSet<Fingerprint> = all.iter().map(Fingerprint::from).collect();
+        let keys: std::collections::HashSet<String> = all.iter().map(VersionedEntity::counter_key).collect();
+        let fingerprints: std::collections::HashSet<RevocationKey> = all.iter().map(RevocationKey::from).collect();
         assert_eq!((keys.len(), fingerprints.len()), (all.len(), all.len()));
     }
 }

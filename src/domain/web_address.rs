@@ -33,7 +33,7 @@ impl WebPage {
 
     /// With `parameters` behind the query that it has, to the letter (OpenID Connect Front-Channel Logout §2).
     #[must_use]
-    pub fn with(&self, parameters: &[(&str, &str)]) -> String {
+    pub fn with_query_parameters(&self, parameters: &[(&str, &str)]) -> String {
         let added = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let (address, fragment) = self.0.split_once('#').map_or((&*self.0, None), |(it, rest)| (it, Some(rest)));
         let sign = if address.contains('?') { '&' } else { '?' };
@@ -94,7 +94,7 @@ impl AppOrigin {
     /// On the bytes, so that no reader of addresses has to be believed: behind a slash there is no more of an authority
     /// (RFC 3986 §3.2).
     #[must_use]
-    pub fn target<'a>(&self, address: &'a str) -> Option<&'a str> {
+    pub fn strip_origin<'a>(&self, address: &'a str) -> Option<&'a str> {
         address.strip_prefix(&self.0).filter(|target| target.starts_with('/'))
     }
 }
@@ -157,27 +157,27 @@ mod tests {
     use super::{AppOrigin, FetchUri, WebPage};
 
     #[test]
-    fn parameters_stand_behind_the_query_and_before_the_fragment() {
+    fn parameters_go_between_query_and_fragment() {
         for (address, whole) in [
             ("https://app.example/out", "https://app.example/out?iss=https%3A%2F%2Fid.example&sid=1"),
             ("https://app.example/out?a=%20b", "https://app.example/out?a=%20b&iss=https%3A%2F%2Fid.example&sid=1"),
             ("https://app.example/#/out", "https://app.example/?iss=https%3A%2F%2Fid.example&sid=1#/out"),
         ] {
             let page = WebPage::parse(address).unwrap();
-            assert_eq!(page.with(&[("iss", "https://id.example"), ("sid", "1")]), whole);
+            assert_eq!(page.with_query_parameters(&[("iss", "https://id.example"), ("sid", "1")]), whole);
             assert_eq!(page.origin().as_deref(), Some("https://app.example"));
         }
     }
 
     #[test]
-    fn an_origin_that_would_change_a_policy_is_none() {
+    fn origin_that_breaks_a_csp_is_rejected() {
         for address in ["https://app.example;script-src/out", "https://app.example,x/", "https://'unsafe-inline'/"] {
             assert_eq!(WebPage::parse(address).ok().and_then(|page| page.origin()), None, "{address}");
         }
     }
 
     #[test]
-    fn an_apps_origin_is_as_browsers_write_it() {
+    fn app_origin_has_the_form_of_the_origin_header() {
         for good in [
             "https://app.example",
             "https://app.example:8443",
@@ -211,7 +211,7 @@ mod tests {
             assert!(AppOrigin::parse(bad).is_err(), "{bad}");
         }
         let app = AppOrigin::parse("https://app.example").unwrap();
-        assert_eq!(app.target("https://app.example/a?b"), Some("/a?b"));
+        assert_eq!(app.strip_origin("https://app.example/a?b"), Some("/a?b"));
         for other in [
             "https://app.example",
             "https://app.example.evil/",
@@ -219,12 +219,12 @@ mod tests {
             "https://app.example:8/",
             "/a",
         ] {
-            assert_eq!(app.target(other), None, "{other}");
+            assert_eq!(app.strip_origin(other), None, "{other}");
         }
     }
 
     #[test]
-    fn pages_are_https_or_loopback_and_documents_have_a_host() {
+    fn pages_need_https_and_fetch_uris_need_a_host() {
         for (text, page, document) in [
             ("https://app.example/logo.png", true, true),
             ("https://app.example/jwks#2026", true, true),

@@ -3,20 +3,20 @@
 //! no registered scheme for keys, message signatures and certificates: those of the first two name the header that carries
 //! them.
 
-use super::verdict::{Reason, Refusal};
+use super::decision::{Denial, Reason};
 use crate::domain::api::Api;
-use crate::domain::gate::Way;
+use crate::domain::gate::CredentialKind;
 use crate::protocol::resource_metadata;
 
 /// The challenges that go with a refusal; nothing where none would help.
-pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
-    let realm = quoted(api.shown_name());
+pub(super) fn of(api: &Api, refusal: &Denial) -> Option<String> {
+    let realm = quoted(api.display_name());
     let bearer = || {
         let mut all = vec![format!("realm={realm}")];
         let error = match refusal.reason {
             Reason::MalformedCredential | Reason::TwoCredentials => Some("invalid_request"),
             // None where no token came (RFC 6750 §3.1).
-            Reason::InvalidCredential if refusal.tried == Some(Way::Bearer) => Some("invalid_token"),
+            Reason::InvalidCredential if refusal.tried == Some(CredentialKind::Bearer) => Some("invalid_token"),
             Reason::InsufficientScope | Reason::MissingGroup | Reason::NoRule => Some("insufficient_scope"),
             Reason::InsufficientAuthentication => Some("insufficient_user_authentication"),
             _ => None,
@@ -35,19 +35,20 @@ pub(super) fn of(api: &Api, refusal: &Refusal) -> Option<String> {
         }
         format!("Bearer {}", all.join(", "))
     };
-    let one = |way: Way| match way {
-        Way::Bearer => Some(bearer()),
-        Way::ApiKey => Some(format!("ApiKey realm={realm}, header=\"X-API-Key\"")),
-        Way::Basic => Some(format!("Basic realm={realm}, charset=\"UTF-8\"")),
-        Way::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
-        Way::Oauth1 => Some(format!("OAuth realm={realm}")),
-        Way::Mtls => Some(format!("Certificate realm={realm}")),
+    let one = |way: CredentialKind| match way {
+        CredentialKind::Bearer => Some(bearer()),
+        CredentialKind::ApiKey => Some(format!("ApiKey realm={realm}, header=\"X-API-Key\"")),
+        CredentialKind::Basic => Some(format!("Basic realm={realm}, charset=\"UTF-8\"")),
+        CredentialKind::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
+        CredentialKind::Oauth1 => Some(format!("OAuth realm={realm}")),
+        CredentialKind::Mtls => Some(format!("Certificate realm={realm}")),
         // A browser is sent to the sign-in page instead.
-        Way::Session => None,
+        CredentialKind::Session => None,
     };
     match refusal.reason.status() {
         401 | 400 if refusal.reason != Reason::MalformedRequest && refusal.reason != Reason::AmbiguousPath => {
-            let all: Vec<String> = Way::ALL.into_iter().filter(|way| api.takes(*way)).filter_map(one).collect();
+            let all: Vec<String> =
+                CredentialKind::ALL.into_iter().filter(|way| api.allows_credential(*way)).filter_map(one).collect();
             Some(all.join(", ")).filter(|all| !all.is_empty())
         }
         // Who is known and may not: one challenge for all of these, with what is needed where a scope is.

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::original::Original;
+use super::forwarded_request::ForwardedRequest;
 
 /// §3.6: everything but the unreserved characters of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What stands in the header, and nowhere else (§3.1). The base string does not say where a parameter stood: one of the
 /// request's own in the header could be moved into the query, and the API would take what nobody meant for it.
-const IN_HEADER: [&str; 8] = [
+const HEADER_PARAMETERS: [&str; 8] = [
     "realm",
     "oauth_consumer_key",
     "oauth_token",
@@ -25,7 +25,7 @@ const IN_HEADER: [&str; 8] = [
     "oauth_nonce",
     "oauth_version",
 ];
-const RESERVED: &str = "oauth_";
+const RESERVED_PREFIX: &str = "oauth_";
 
 #[must_use]
 pub(super) fn encoded(bytes: &[u8]) -> String {
@@ -34,7 +34,7 @@ pub(super) fn encoded(bytes: &[u8]) -> String {
 
 /// §3.2: what a server has to know of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Parameters {
+pub struct OAuth1Parameters {
     pub consumer_key: String,
     pub signature_method: String,
     pub signature: String,
@@ -44,7 +44,7 @@ pub struct Parameters {
     signed: Vec<(String, String)>,
 }
 
-impl Parameters {
+impl OAuth1Parameters {
     /// What stands behind `OAuth `.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Parameters {
             let value = value.trim().strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             let value = value.ok_or("a value stands in no quotation marks")?;
             let (name, value) = (decoded(name.trim())?, decoded(value)?);
-            if !IN_HEADER.contains(&name.as_str()) {
+            if !HEADER_PARAMETERS.contains(&name.as_str()) {
                 return Err("the header has a parameter that is none of OAuth 1.0; send it in the query");
             }
             if all.iter().any(|(known, _)| *known == name) {
@@ -95,17 +95,18 @@ impl Parameters {
 
     /// Whether the query has a parameter whose name is reserved for the header.
     #[must_use]
-    pub fn are_in_query(original: &Original) -> bool {
+    pub fn has_reserved_in_query(original: &ForwardedRequest) -> bool {
         let query = original.target.split_once('?').map_or("", |(_, query)| query);
         query.split('&').any(|pair| {
             let name = form_decoded(pair.split('=').next().unwrap_or_default());
-            name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED.as_bytes()))
+            name.get(..RESERVED_PREFIX.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX.as_bytes()))
         })
     }
 
     /// §3.4.1: method, address and parameters, each encoded, with an ampersand between.
     #[must_use]
-    pub fn base_string(&self, original: &Original) -> String {
+    pub fn base_string(&self, original: &ForwardedRequest) -> String {
         let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
         let scheme = original.scheme.to_ascii_lowercase();
         let host = original.host.to_ascii_lowercase();
@@ -147,17 +148,23 @@ fn form_decoded(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn original(method: &str, scheme: &str, host: &str, target: &str) -> Original {
+    fn original(method: &str, scheme: &str, host: &str, target: &str) -> ForwardedRequest {
         let own = str::to_owned;
-        Original { method: own(method), scheme: own(scheme), host: own(host), target: own(target), path: String::new() }
+        ForwardedRequest {
+            method: own(method),
+            scheme: own(scheme),
+            host: own(host),
+            target: own(target),
+            path: String::new(),
+        }
     }
 
     /// The example of §3.4.1.1, but for its body and its token, which are not taken here, with the parameters of the header.
     #[test]
-    fn the_base_string_is_that_of_the_specification() {
+    fn base_string_matches_the_rfc_example() {
         let header = r#"realm="Example", oauth_consumer_key="9djdj82h48djs9d2", oauth_signature_method="HMAC-SHA256",
             oauth_timestamp="137131201", oauth_nonce="7d8f3e4a", oauth_signature="djosJKDKJSD8743243%2Fjdk33klY%3D""#;
-        let read = Parameters::read(&header.replace('\n', " ")).unwrap();
+        let read = OAuth1Parameters::read(&header.replace('\n', " ")).unwrap();
         assert_eq!(read.signature, "djosJKDKJSD8743243/jdk33klY=");
         let base = read.base_string(&original(
             "post",
@@ -175,8 +182,8 @@ mod tests {
 
     /// §3.4.1.2: its two examples.
     #[test]
-    fn a_port_stands_where_it_is_not_the_usual_one() {
-        let read = Parameters::read(
+    fn default_port_is_left_out() {
+        let read = OAuth1Parameters::read(
             r#"oauth_consumer_key="a",oauth_signature_method="b",oauth_timestamp="1",oauth_nonce="n",oauth_signature="s""#,
         )
         .unwrap();
@@ -192,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_names_are_found_in_the_query() {
+    fn reserved_parameter_in_query_is_detected() {
         for (target, found) in [
             ("/", false),
             ("/?", false),
@@ -203,17 +210,21 @@ mod tests {
             ("/?OAuth_x=1", true),
             ("/?%6fauth%5fnonce=1", true),
         ] {
-            assert_eq!(Parameters::are_in_query(&original("GET", "https", "a", target)), found, "{target}");
+            assert_eq!(
+                OAuth1Parameters::has_reserved_in_query(&original("GET", "https", "a", target)),
+                found,
+                "{target}"
+            );
         }
     }
 
     #[test]
-    fn what_is_no_request_of_oauth_1() {
+    fn malformed_oauth1_header_is_refused() {
         let good = r#"oauth_consumer_key="a",oauth_signature_method="b",oauth_timestamp="12",oauth_nonce="n",oauth_signature="s""#;
-        assert!(Parameters::read(good).is_ok());
-        assert!(Parameters::read(&format!("realm=\"r\",{good},oauth_version=\"1.0\",oauth_token=\"\"")).is_ok());
+        assert!(OAuth1Parameters::read(good).is_ok());
+        assert!(OAuth1Parameters::read(&format!("realm=\"r\",{good},oauth_version=\"1.0\",oauth_token=\"\"")).is_ok());
         for more in ["x=\"y\"", "Realm=\"r\"", "OAUTH_VERSION=\"1.0\"", "oauth_x=\"y\"", "oauth%5Fx=\"y\"", "=\"y\""] {
-            assert!(Parameters::read(&format!("{good},{more}")).is_err(), "{more}");
+            assert!(OAuth1Parameters::read(&format!("{good},{more}")).is_err(), "{more}");
         }
         for (from, to) in [
             ("oauth_consumer_key=\"a\",", ""),
@@ -236,8 +247,8 @@ mod tests {
             ("oauth_nonce=\"n\"", "oauth_nonce=\"n\",oauth_version=\"1.0a\""),
             ("oauth_nonce=\"n\"", "oauth_nonce=\"n\",oauth_token=\"t\""),
         ] {
-            assert!(Parameters::read(&good.replace(from, to)).is_err(), "{from} {to}");
+            assert!(OAuth1Parameters::read(&good.replace(from, to)).is_err(), "{from} {to}");
         }
-        assert!(Parameters::read("").is_err());
+        assert!(OAuth1Parameters::read("").is_err());
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     use super::decoded;
 
     #[test]
-    fn what_is_read_in_one_way_only() {
+    fn unambiguous_path_is_decoded() {
         for (target, path) in [
             ("/", "/"),
             ("/orders/1?x=/../%2f", "/orders/1"),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_could_read_in_two_ways() {
+    fn ambiguous_path_is_refused() {
         for target in [
             "",
             "orders",
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_anything_but_whole_segments(target in "\\PC{0,40}", bytes in "(/|%[0-9a-fA-F]{2}|[a-z.;\\\\%/]){0,20}") {
+        fn decoded_path_has_only_plain_segments(target in "\\PC{0,40}", bytes in "(/|%[0-9a-fA-F]{2}|[a-z.;\\\\%/]){0,20}") {
             for target in [target, format!("/{bytes}")] {
                 if let Ok(path) = decoded(&target) {
                     prop_assert!(path.starts_with('/') && !path.contains("//") && !path.contains(['\\', ';', '\0']));

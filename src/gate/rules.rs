@@ -9,12 +9,12 @@ use crate::domain::gate::Rule;
 /// The first rule for such a request.
 #[must_use]
 pub fn first<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<&'a Rule> {
-    deciding(rules, method, path).map(|(_, rule)| rule)
+    matching_rule_with_number(rules, method, path).map(|(_, rule)| rule)
 }
 
 /// The same with its number, from 1.
 #[must_use]
-pub fn deciding<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<(usize, &'a Rule)> {
+pub fn matching_rule_with_number<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<(usize, &'a Rule)> {
     (1..).zip(rules).find(|(_, rule)| has_method(&rule.methods, method) && fits(rule.path.as_str(), path))
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use crate::domain::gate::Rule;
 
     #[test]
-    fn patterns_are_of_whole_segments() {
+    fn patterns_match_whole_segments() {
         for (pattern, yes, no) in [
             ("/", &["/"][..], &["/a", "/a/"][..]),
             ("/**", &["/", "/a", "/a/", "/a/b/c"], &[]),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_decides() {
+    fn first_matching_rule_decides() {
         let rules: Vec<Rule> = serde_json::from_value(json!([
             { "methods": ["GET"], "path": "/public/**", "allow": "anonymous" },
             { "methods": ["GET", "POST"], "path": "/public/drafts", "scopes": ["write"] },
@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_book(
+        fn matching_agrees_with_backtracking(
             pattern in prop::collection::vec(prop::sample::select(vec!["*", "**", "a", "b"]), 1..6),
             path in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..8),
             slash in any::<bool>(),

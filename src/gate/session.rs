@@ -4,7 +4,7 @@
 //! once, for that origin, gate and state; and from then on it has a [`Pass`] in a cookie. Both are sealed, and neither is
 //! good for longer than the session that they stand for.
 //!
-//! Next door: [`super::app_address`], where a browser is sent and comes back to; `credential::session`, which lets in by
+//! Next door: [`super::app_urls`], where a browser is sent and comes back to; `credential::session`, which lets in by
 //! the cookie; `web::gate::sign_in`, the pages and redirects.
 
 use std::sync::Arc;
@@ -16,31 +16,31 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::Gate;
-use super::app_address::{Back, encoded, on_the_apps_host};
+use super::app_urls::{ReturnTarget, app_url, encoded};
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::gate::{GateName, Way};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
+use crate::domain::gate::{CredentialKind, GateName};
 use crate::domain::ids::{ApiId, EventId, SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::domain::session::Session;
-use crate::domain::user::Person;
-use crate::domain::version::{Versioned, Versions};
+use crate::domain::user::UserSummary;
+use crate::domain::version::{VersionedEntity, Versions};
 use crate::domain::web_address::AppOrigin;
 use crate::env::Timestamp;
 use crate::keys::seal;
 use crate::protocol::error::Result;
-use crate::store::authorizations::{self, Lock};
-use crate::store::{events, session_uses, used_once};
+use crate::store::authorizations::{self, RowLock};
+use crate::store::{events, replay, session_uses};
 
-const TICKET: &str = "gate-ticket";
-const PASS: &str = "gate-session";
-const TICKET_SECONDS: i64 = 60;
-const MAX_SECONDS: i64 = 8 * 3600;
+const TICKET_USAGE: &str = "gate-ticket";
+const SESSION_USAGE: &str = "gate-session";
+const TICKET_TTL_SECONDS: i64 = 60;
+const MAX_SESSION_SECONDS: i64 = 8 * 3600;
 const STATE_BYTES: usize = 16;
 /// Who is signed in, as the cookie on an app's host has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pass {
+pub(super) struct GateSession {
     pub api: ApiId,
     pub gate: GateName,
     pub origin: AppOrigin,
@@ -55,7 +55,7 @@ pub(super) struct Pass {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Ticket {
+struct GateTicket {
     /// What is used up: the text around it could be written in more than one way.
     id: Uuid,
     /// Of the browser that began.
@@ -64,12 +64,12 @@ struct Ticket {
     /// By the database's clock.
     until: Timestamp,
     session_ends_at: Timestamp,
-    pass: Pass,
+    pass: GateSession,
 }
 
 /// What a browser on an app's host gets for its ticket.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct RedeemedTicket {
     /// The cookie's value.
     pub pass: String,
     pub seconds: i64,
@@ -77,10 +77,10 @@ pub struct Admitted {
     pub to: String,
 }
 
-impl Pass {
+impl GateSession {
     /// The one in a cookie of ours.
     pub(super) fn open(gate: &Gate, sealed: &str) -> Option<Self> {
-        open(gate, PASS, sealed)
+        open(gate, SESSION_USAGE, sealed)
     }
 
     /// Names the session and the app together.
@@ -143,7 +143,7 @@ impl Gate {
     /// The API of a gate that lets people in by their session.
     pub async fn for_browsers(&self, gate: &str) -> Result<Option<(GateName, Api)>> {
         let apis = self.provider.store.authority().apis(&self.provider.store).await?;
-        let named = apis.iter().filter(|api| api.takes(Way::Session)).find_map(|api| {
+        let named = apis.iter().filter(|api| api.allows_credential(CredentialKind::Session)).find_map(|api| {
             let name = api.gate.as_ref().filter(|name| name.as_str() == gate)?;
             Some((name.clone(), api.clone()))
         });
@@ -152,19 +152,25 @@ impl Gate {
 
     /// The address on the app's host at which a browser in which somebody is signed in gets its cookie; nothing where the
     /// session has just ended.
-    pub async fn callback(&self, api: &Api, back: &Back, state: &str, session: &Session) -> Result<Option<String>> {
+    pub async fn callback(
+        &self,
+        api: &Api,
+        back: &ReturnTarget,
+        state: &str,
+        session: &Session,
+    ) -> Result<Option<String>> {
         let Some(gate) = &api.gate else { return Ok(None) };
-        let all = [Versioned::User(session.user), Versioned::Api(api.identifier.clone())];
+        let all = [VersionedEntity::User(session.user), VersionedEntity::Api(api.identifier.clone())];
         let store = &self.provider.store;
-        let now =
-            authorizations::versions(store.read(), &all, Some((session.id, store.database_now())), Lock::None).await?;
+        let now = authorizations::versions(store.read(), &all, Some((session.id, store.database_now())), RowLock::None)
+            .await?;
         let [user, of_api] = &all;
         let Some(now) = now else { return Ok(None) };
         let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
         let (env, now) = (&self.provider.env, session.read_at);
         // Half of the idle time: whoever still uses the app comes by again, which keeps their session alive.
         let idle = now.plus_seconds(session.idle_until.since(now).div_euclid(2000));
-        let pass = Pass {
+        let pass = GateSession {
             api: api.identifier.clone(),
             gate: gate.clone(),
             origin: back.origin.clone(),
@@ -174,18 +180,18 @@ impl Gate {
             auth_time: session.auth_time,
             user_version,
             api_version,
-            ends_at: now.plus_seconds(MAX_SECONDS).min(session.expires_at).min(idle),
+            ends_at: now.plus_seconds(MAX_SESSION_SECONDS).min(session.expires_at).min(idle),
         };
-        let ticket = Ticket {
+        let ticket = GateTicket {
             id: env.uuid(),
             state: state.to_owned(),
             target: back.target.clone(),
-            until: store.database_time().await?.plus_seconds(TICKET_SECONDS),
+            until: store.database_time().await?.plus_seconds(TICKET_TTL_SECONDS),
             session_ends_at: session.expires_at,
             pass,
         };
-        let ticket = sealed(self, TICKET, &ticket)?;
-        Ok(Some(on_the_apps_host(&back.origin, &format!("callback?ticket={}", encoded(&ticket)))))
+        let ticket = sealed(self, TICKET_USAGE, &ticket)?;
+        Ok(Some(app_url(&back.origin, &format!("callback?ticket={}", encoded(&ticket)))))
     }
 
     /// What a ticket is good for, in the browser that has that state, at that origin; nothing where it is good for nothing.
@@ -195,33 +201,33 @@ impl Gate {
         origin: &AppOrigin,
         state: &str,
         ticket: &str,
-        asker: &Origin,
-    ) -> Result<Option<Admitted>> {
+        asker: &RequestOrigin,
+    ) -> Result<Option<RedeemedTicket>> {
         let now = self.provider.env.now();
-        let Some(ticket) = open::<Ticket>(self, TICKET, ticket) else { return Ok(None) };
+        let Some(ticket) = open::<GateTicket>(self, TICKET_USAGE, ticket) else { return Ok(None) };
         let same_browser = bool::from(ticket.state.as_bytes().ct_eq(state.as_bytes()));
         let pass = &ticket.pass;
         if !same_browser || pass.gate != *gate || pass.origin != *origin {
             return Ok(None);
         }
-        if self.person_of(pass, api).await?.is_none() || !self.use_up(&ticket, api, asker).await? {
+        if self.session_user(pass, api).await?.is_none() || !self.use_up(&ticket, api, asker).await? {
             return Ok(None);
         }
         let seconds = pass.ends_at.since(now).div_euclid(1000);
         let to = format!("{}{}", origin.as_str(), ticket.target);
-        Ok(Some(Admitted { pass: sealed(self, PASS, pass)?, seconds, to }))
+        Ok(Some(RedeemedTicket { pass: sealed(self, SESSION_USAGE, pass)?, seconds, to }))
     }
 
     /// Where a ticket of that browser, gate and origin leads to, whether it can still be used or not.
     #[must_use]
-    pub fn target_of(
+    pub fn ticket_target(
         &self,
         (gate, api): (&GateName, &Api),
         origin: &AppOrigin,
         state: &str,
         ticket: &str,
     ) -> Option<String> {
-        let ticket = open::<Ticket>(self, TICKET, ticket)?;
+        let ticket = open::<GateTicket>(self, TICKET_USAGE, ticket)?;
         let same_browser = bool::from(ticket.state.as_bytes().ct_eq(state.as_bytes()));
         let pass = &ticket.pass;
         let is_here = pass.gate == *gate && pass.origin == *origin && pass.api == api.identifier;
@@ -230,9 +236,9 @@ impl Gate {
 
     /// Returns whether this was the ticket's first use, within its minute. The sign-in is audited once for each session and
     /// app; hourly silent renewals are not.
-    async fn use_up(&self, ticket: &Ticket, api: &Api, asker: &Origin) -> Result<bool> {
+    async fn use_up(&self, ticket: &GateTicket, api: &Api, asker: &RequestOrigin) -> Result<bool> {
         let env = &self.provider.env;
-        let Ticket { id, until, session_ends_at, ref pass, .. } = *ticket;
+        let GateTicket { id, until, session_ends_at, ref pass, .. } = *ticket;
         let (used, told) = (Digest(Sha256::digest(id).into()), pass.app());
         let event = Event {
             id: EventId(env.uuid()),
@@ -244,7 +250,7 @@ impl Gate {
             origin: asker.clone(),
             detail: pass.origin.as_str().to_owned(),
         };
-        let all = [Versioned::User(pass.user), Versioned::Api(api.identifier.clone())];
+        let all = [VersionedEntity::User(pass.user), VersionedEntity::Api(api.identifier.clone())];
         let session = pass.session;
         let expected: Versions = all.clone().into_iter().zip([pass.user_version, pass.api_version]).collect();
         let write = self.provider.store.write(move |tx| {
@@ -253,13 +259,14 @@ impl Gate {
                     return Ok(false);
                 }
                 let now =
-                    authorizations::versions(tx.conn(), &all, Some((session, tx.database_now())), Lock::Shared).await?;
+                    authorizations::versions(tx.conn(), &all, Some((session, tx.database_now())), RowLock::Shared)
+                        .await?;
                 if now != Some(expected) {
                     return Ok(false);
                 }
-                let first = used_once::claim(tx, &used, until).await?;
+                let first = replay::claim(tx, &used, until).await?;
                 session_uses::record(tx, session).await?;
-                if first && used_once::claim(tx, &told, session_ends_at).await? {
+                if first && replay::claim(tx, &told, session_ends_at).await? {
                     events::insert(tx, &event).await?;
                 }
                 Ok(first)
@@ -269,7 +276,7 @@ impl Gate {
     }
 
     /// Whose it is; nobody where their session does not go on, as far as this node has heard, or they are gone.
-    pub(super) async fn person_of(&self, pass: &Pass, api: &Api) -> Result<Option<Arc<Person>>> {
+    pub(super) async fn session_user(&self, pass: &GateSession, api: &Api) -> Result<Option<Arc<UserSummary>>> {
         let (store, now) = (&self.provider.store, self.provider.env.now());
         let revocations = store.authority().revocations();
         let is_active = revocations.is_session_active(pass.session, pass.user, pass.user_version);
@@ -277,7 +284,7 @@ impl Gate {
         if now >= pass.ends_at || !is_of_api || !is_active {
             return Ok(None);
         }
-        Ok(store.authority().person(store, pass.user).await?)
+        Ok(store.authority().user(store, pass.user).await?)
     }
 }
 

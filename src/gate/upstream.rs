@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::Gate;
-use super::verdict::Identity;
+use super::decision::Identity;
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
@@ -14,10 +14,10 @@ use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::protocol::error::Result;
 
-const SECONDS: i64 = 60;
+const TOKEN_TTL_SECONDS: i64 = 60;
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct GateTokenClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -46,11 +46,11 @@ impl Gate {
         let provider = &self.provider;
         let now = provider.env.now().seconds();
         let gate = api.gate.as_ref().map(GateName::as_str).unwrap_or_default();
-        let claims = Claims {
+        let claims = GateTokenClaims {
             iss: provider.issuer.as_str(),
             sub: &who.subject,
             aud: api.identifier.as_str(),
-            exp: now + SECONDS,
+            exp: now + TOKEN_TTL_SECONDS,
             iat: now,
             jti: provider.env.uuid().to_string(),
             client_id: who.client.as_ref().map_or_else(|| format!("gate:{gate}"), ToString::to_string),
@@ -59,7 +59,7 @@ impl Gate {
             acr: who.acr.map(Acr::as_str),
             auth_time: who.auth_time.map(Timestamp::seconds),
             gate,
-            way: who.way.as_str(),
+            way: who.credential_kind.as_str(),
         };
         Ok(jwt::sign(&provider.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?)
     }

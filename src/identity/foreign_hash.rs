@@ -146,7 +146,7 @@ impl Prf {
     }
 }
 
-enum Kind {
+enum HashKind {
     Argon2(Phc),
     Scrypt(Phc),
     Pbkdf2(Prf, Phc),
@@ -155,7 +155,7 @@ enum Kind {
     ShaCrypt { rounds: u32 },
 }
 
-impl Kind {
+impl HashKind {
     fn of(text: &str) -> Option<Self> {
         if is_bcrypt(text) {
             return Some(Self::Bcrypt(text.to_owned()));
@@ -227,17 +227,17 @@ fn is_affordable_bcrypt(text: &str) -> Option<bool> {
 /// bcrypt of a digest, so that all of a long password counts.
 struct BcryptSha256 {
     bcrypt: String,
-    digest: DigestOf,
+    digest: PrehashFn,
 }
 
 /// Of a password, and a salt where it is keyed by that.
-type DigestOf = fn(&[u8], &str) -> String;
+type PrehashFn = fn(&[u8], &str) -> String;
 
 impl BcryptSha256 {
     /// passlib's and Authelia's `$bcrypt-sha256$v=2,t=2b,r=12$SALT$HASH`, passlib's older `$bcrypt-sha256$2b,12$SALT$HASH`, and
     /// what [`from_django`] makes of Django's.
     fn of(text: &str) -> Option<Self> {
-        let forms: [(&str, &str, DigestOf); 3] = [
+        let forms: [(&str, &str, PrehashFn); 3] = [
             ("$django-bcrypt-sha256$t=", ",r=", |password, _| hex(&Sha256::digest(password))),
             ("$bcrypt-sha256$v=2,t=", ",r=", |password, salt| STANDARD.encode(keyed(salt, password))),
             ("$bcrypt-sha256$", ",", |password, _| STANDARD.encode(Sha256::digest(password))),
@@ -288,20 +288,20 @@ fn sha_crypt_rounds(text: &str) -> Option<u32> {
 
 /// Whether `password` is the one of a hash that is not argon2.
 pub(super) fn matches(password: &[u8], hash: &PasswordHash) -> bool {
-    match Kind::of(&hash.0) {
-        Some(Kind::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
-        Some(Kind::Pbkdf2(prf, phc)) => prf.matches(password, &phc).unwrap_or(false),
+    match HashKind::of(&hash.0) {
+        Some(HashKind::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
+        Some(HashKind::Pbkdf2(prf, phc)) => prf.matches(password, &phc).unwrap_or(false),
         // Like all who use it, only the first 72 bytes are looked at.
-        Some(Kind::Bcrypt(text)) => bcrypt::verify(password, &text).unwrap_or(false),
-        Some(Kind::BcryptSha256(known)) => known.matches(password),
-        Some(Kind::ShaCrypt { .. }) => {
+        Some(HashKind::Bcrypt(text)) => bcrypt::verify(password, &text).unwrap_or(false),
+        Some(HashKind::BcryptSha256(known)) => known.matches(password),
+        Some(HashKind::ShaCrypt { .. }) => {
             let (head, is_whole) = match password.get(..MAX_SHA_CRYPT_PASSWORD) {
                 Some(head) => (head, head.len() == password.len()),
                 None => (password, true),
             };
             ShaCrypt::default().verify_password(head, hash.0.as_str()).is_ok() && is_whole
         }
-        Some(Kind::Argon2(_)) | None => false,
+        Some(HashKind::Argon2(_)) | None => false,
     }
 }
 
@@ -309,7 +309,7 @@ pub(super) fn matches(password: &[u8], hash: &PasswordHash) -> bool {
 /// nothing where it does not.
 pub(super) fn length_class(hash: &PasswordHash, bytes: usize) -> Option<usize> {
     const STEP: usize = 64;
-    let depends = matches!(Kind::of(&hash.0), Some(Kind::ShaCrypt { .. }));
+    let depends = matches!(HashKind::of(&hash.0), Some(HashKind::ShaCrypt { .. }));
     depends.then(|| bytes.clamp(1, MAX_SHA_CRYPT_PASSWORD).next_multiple_of(STEP))
 }
 
@@ -319,7 +319,7 @@ pub fn check(hash: &PasswordHash) -> Result<(), &'static str> {
                         string or as passlib, Django, Authelia or LDAP ({CRYPT}) write it";
     const PARAMETERS: &str =
         "has parameters that its algorithm does not take (PBKDF2 needs l, the hash's bytes, where they are not 32)";
-    let kind = Kind::of(&hash.0).ok_or(FORM)?;
+    let kind = HashKind::of(&hash.0).ok_or(FORM)?;
     let lacks = |phc: &Phc| phc.salt.is_none() || phc.hash.as_ref().is_none_or(|hash| hash.len() < MIN_BYTES);
     if kind.phc().is_some_and(lacks) {
         return Err("lacks its salt, or a hash of 16 bytes or more");

@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 use super::foreign_hash;
 use crate::domain::user::PasswordHash;
 
-const MEMORY: u32 = 19_456;
+const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 
 /// Verified where there is no such person, so that both answers take as long: of today's parameters, and no password's.
 /// It stands here because making one would take each start a moment, and nineteen megabytes.
-pub(super) const NOBODYS: &str =
+pub(super) const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$9ynljr3qs6eA3Ic4ZMqaNg$erHQBtRZ0SgQVxGy2anHTC/U0U0w5iaQBboRxGekDcc";
 
 /// argon2id's memory, kept from one hash to the next. Freed each time, it would stay with the thread that had it, and
@@ -27,7 +27,7 @@ impl Memory {
     /// As much as `params` ask for, up to what our own hashes do.
     fn blocks(&mut self, params: &Params) -> Option<&mut [Block]> {
         let needed = params.block_count();
-        if needed <= MEMORY as usize {
+        if needed <= MEMORY_KIB as usize {
             self.0.resize(self.0.len().max(needed), Block::new());
         }
         self.0.get_mut(..needed)
@@ -38,7 +38,7 @@ impl Memory {
 /// old one is known to speak of the same password.
 pub(super) fn make(password: &[u8], replaces: Option<&PasswordHash>, memory: &mut Memory) -> Option<PasswordHash> {
     let mut params = ParamsBuilder::new();
-    params.m_cost(MEMORY).t_cost(PASSES).p_cost(1);
+    params.m_cost(MEMORY_KIB).t_cost(PASSES).p_cost(1);
     if let Some(old) = replaces {
         let origin = origin(old).unwrap_or_else(|| Sha256::digest(&old.0).to_vec());
         params.data(AssociatedData::new(&origin).ok()?);
@@ -71,7 +71,7 @@ fn argon2(
 pub(super) fn matches(password: &[u8], hash: &PasswordHash, memory: &mut Memory) -> bool {
     let argon2 = |phc: &Phc| Algorithm::try_from(phc.algorithm.as_str()).is_ok();
     let Some(phc) = Phc::new(&hash.0).ok().filter(argon2) else { return foreign_hash::matches(password, hash) };
-    if let Some(ours) = argon2_again(password, &phc, memory) {
+    if let Some(ours) = recompute_argon2(password, &phc, memory) {
         // Output compares in constant time.
         return phc.hash.is_some_and(|kept| kept == ours);
     }
@@ -79,7 +79,7 @@ pub(super) fn matches(password: &[u8], hash: &PasswordHash, memory: &mut Memory)
 }
 
 /// What `password` hashes to in the way of `phc`, in the kept memory; nothing where that is too small.
-fn argon2_again(password: &[u8], phc: &Phc, memory: &mut Memory) -> Option<Output> {
+fn recompute_argon2(password: &[u8], phc: &Phc, memory: &mut Memory) -> Option<Output> {
     let algorithm = Algorithm::try_from(phc.algorithm.as_str()).ok()?;
     let version = Version::try_from(phc.version?).ok()?;
     argon2(algorithm, version, Params::try_from(phc).ok()?, password, phc.salt.as_ref()?, memory)
@@ -89,7 +89,7 @@ fn argon2_again(password: &[u8], phc: &Phc, memory: &mut Memory) -> Option<Outpu
 pub fn is_outdated(hash: &PasswordHash) -> bool {
     let ours = |phc: Phc| {
         phc.algorithm.as_str() == "argon2id"
-            && Params::try_from(&phc).is_ok_and(|params| params.m_cost() == MEMORY && params.t_cost() == PASSES)
+            && Params::try_from(&phc).is_ok_and(|params| params.m_cost() == MEMORY_KIB && params.t_cost() == PASSES)
     };
     !Phc::new(&hash.0).is_ok_and(ours)
 }
@@ -107,14 +107,14 @@ fn origin(hash: &PasswordHash) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, NOBODYS, is_outdated, make, matches, succeeds};
+    use super::{DUMMY_HASH, Memory, is_outdated, make, matches, succeeds};
     use crate::domain::user::PasswordHash;
     use crate::identity::foreign_hash::{canonical, check};
 
     const PASSWORD: &[u8] = b"correct horse battery staple";
 
     /// Of that password, made by Python's argon2-cffi, hashlib and bcrypt.
-    const ELSEWHERE: [&str; 11] = [
+    const PHC_HASHES: [&str; 11] = [
         "$argon2id$v=19$m=8192,t=2,p=2$AAECAwQFBgcICQoLDA0ODw$2zVoi0Aym5ac2GxgMx/Nx40Ih25M/0+prK2PHUy10e0",
         "$argon2i$v=19$m=8192,t=2,p=2$AAECAwQFBgcICQoLDA0ODw$LvrKnqYx6jJ0Ee2ht7scqUxSyictugi/RCEhUGe3Xbw",
         "$argon2d$v=19$m=8192,t=2,p=2$AAECAwQFBgcICQoLDA0ODw$FN9ywjyDM/lK5I4b7upb9JwaU898PHhwkg7Hh+V5EdE",
@@ -130,7 +130,7 @@ mod tests {
 
     /// Of that password, made by passlib 1.7.4 and Django 5.2. Authelia writes PBKDF2, SHA-crypt and bcrypt-sha256 as passlib
     /// does.
-    const BY_OTHER_PROGRAMS: [&str; 17] = [
+    const PASSLIB_AND_DJANGO_HASHES: [&str; 17] = [
         "$pbkdf2$1000$./8CAwQFBgcICQoLDA0ODw$k85m3m5N9Y.xToTrTYISCv0V9Nk",
         "$pbkdf2-sha224$1000$./8CAwQFBgcICQoLDA0ODw$6PT8kCubjILAOwvdstbsu/M.btBwTrmQsG4LtA",
         "$pbkdf2-sha256$1000$./8CAwQFBgcICQoLDA0ODw$j/Lzaw6baxGABARC6xGPWA4dm36rpHjPZOZxv/pjkbY",
@@ -155,15 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_hash_costs_what_everybodys_does() {
-        let nobodys = PasswordHash(NOBODYS.to_owned());
+    fn dummy_hash_costs_as_much_as_real_ones() {
+        let nobodys = PasswordHash(DUMMY_HASH.to_owned());
         assert!(!is_outdated(&nobodys), "new parameters need a new one");
         assert!(check(&nobodys).is_ok() && !matches(b"", &nobodys, &mut Memory::default()));
     }
 
     #[test]
-    fn hashes_from_elsewhere_verify_and_are_to_be_replaced() {
-        for text in ELSEWHERE.into_iter().chain(BY_OTHER_PROGRAMS) {
+    fn foreign_hashes_verify_and_are_outdated() {
+        for text in PHC_HASHES.into_iter().chain(PASSLIB_AND_DJANGO_HASHES) {
             let hash = canonical(text);
             assert_eq!(check(&hash), Ok(()), "{text}");
             assert!(matches(PASSWORD, &hash, &mut Memory::default()), "{text}");
@@ -171,16 +171,16 @@ mod tests {
             assert!(is_outdated(&hash), "{text}");
             assert_eq!(canonical(&hash.0), hash, "{text}");
         }
-        for text in ELSEWHERE {
+        for text in PHC_HASHES {
             assert_eq!(canonical(text).0, text);
         }
     }
 
     #[test]
-    fn what_cannot_be_verified_or_costs_too_much_is_refused() {
+    fn unverifiable_or_costly_hash_is_refused() {
         let salt = "AAECAwQFBgcICQoLDA0ODw";
         let output = "2zVoi0Aym5ac2GxgMx/Nx40Ih25M/0+prK2PHUy10e0";
-        let sha512 = BY_OTHER_PROGRAMS[6].rsplit('$').next().unwrap();
+        let sha512 = PASSLIB_AND_DJANGO_HASHES[6].rsplit('$').next().unwrap();
         for form in [
             "",
             "correct horse battery staple",
@@ -242,7 +242,7 @@ mod tests {
 
     /// Its work grows with the password, unlike that of the others.
     #[test]
-    fn sha_crypt_takes_passwords_of_256_bytes_at_most() {
+    fn sha_crypt_password_is_limited_to_256_bytes() {
         const X256: &str = "$6$rounds=1000$AbC./9xY$4uu3AiFm3NvjHilzpX38P61tKCVMWSVuMY0./UsTptYWKB83PlGq/foZWPrFNe9tTWBrAHo6K.V1pCHfVXUPy/";
         const X257: &str = "$6$rounds=1000$AbC./9xY$uaof.UAp9wn8fBwlwXV.f9bkvXtWOL5BSbM7p/Xwqz66VAhr.oPkuJgPQG9gofNJdMeie.kle5i1aSZ9GmMIv0";
         for (length, text, right) in [(256, X256, true), (257, X256, false), (257, X257, false), (1024, X256, false)] {
@@ -252,15 +252,15 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_hash_remembers_what_it_came_from() {
-        let old = hash(ELSEWHERE[10]);
+    fn rehash_remembers_the_hash_it_replaced() {
+        let old = hash(PHC_HASHES[10]);
         let new = make(PASSWORD, Some(&old), &mut Memory::default()).unwrap();
         assert!(
             matches(PASSWORD, &new, &mut Memory::default())
                 && !matches(b"another", &new, &mut Memory::default())
                 && !is_outdated(&new)
         );
-        assert!(succeeds(&new, &old) && succeeds(&old, &old) && !succeeds(&new, &hash(ELSEWHERE[9])));
+        assert!(succeeds(&new, &old) && succeeds(&old, &old) && !succeeds(&new, &hash(PHC_HASHES[9])));
         let newer = make(PASSWORD, Some(&new), &mut Memory::default()).unwrap();
         assert!(succeeds(&newer, &old), "through several renewals");
         let fresh = make(PASSWORD, None, &mut Memory::default()).unwrap();

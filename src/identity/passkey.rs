@@ -14,7 +14,7 @@ use webauthn_rs::{Webauthn, WebauthnBuilder};
 use webauthn_rs_proto::ResidentKeyRequirement;
 
 use crate::config::Config;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{EventId, PasskeyId, SessionId, UserId};
 use crate::domain::passkey::Passkey;
 use crate::domain::printable::is_hidden;
@@ -23,11 +23,11 @@ use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 use crate::keys::{MasterKey, seal};
-use crate::store::{Store, StoreError, Tx, events, passkey_end, passkeys, people, sessions, used_once};
+use crate::store::{Store, StoreError, Tx, events, passkey_removal, passkeys, replay, sessions, users};
 
 /// A page may lie open: the autofill of the sign-in page asks again before this is over.
-const TICKET_SECONDS: i64 = 600;
-const USAGE: &str = "passkey-ticket";
+const TICKET_TTL_SECONDS: i64 = 600;
+const TICKET_USAGE: &str = "passkey-ticket";
 /// For one person.
 pub const MAX_PASSKEYS: usize = 30;
 const MAX_NAME_CHARACTERS: usize = 64;
@@ -41,7 +41,7 @@ pub enum PasskeyError {
     #[error("the ceremony is over")]
     Stale,
     #[error("the passkey was not accepted: {0}")]
-    Refused(String),
+    Rejected(String),
     #[error("that passkey is here already")]
     Taken,
     #[error("there are too many passkeys")]
@@ -55,23 +55,23 @@ pub enum PasskeyError {
 
 /// What a browser is handed: options for its authenticator, and the sealed state of the ceremony.
 #[derive(Debug, Serialize)]
-pub struct Challenge {
+pub struct PasskeyChallenge {
     #[serde(rename = "publicKey")]
     pub public_key: serde_json::Value,
     pub ticket: String,
 }
 
 #[derive(Serialize, Deserialize)]
-enum State {
+enum CeremonyState {
     Registration { user: UserId, state: PasskeyRegistration },
     SignIn { state: DiscoverableAuthentication },
 }
 
 #[derive(Serialize, Deserialize)]
-struct Ticket {
+struct CeremonyTicket {
     /// What is used up: the text around it could be written in more than one way.
     id: Uuid,
-    state: State,
+    state: CeremonyState,
     browser: Digest,
     expires_at: Timestamp,
 }
@@ -82,8 +82,8 @@ pub struct Passkeys {
     master: MasterKey,
 }
 
-fn refused(error: impl std::fmt::Display) -> PasskeyError {
-    PasskeyError::Refused(error.to_string())
+fn rejected(error: impl std::fmt::Display) -> PasskeyError {
+    PasskeyError::Rejected(error.to_string())
 }
 
 impl Passkeys {
@@ -110,7 +110,7 @@ impl Passkeys {
         store: &Store,
         user: &User,
         browser: Digest,
-    ) -> Result<Challenge, PasskeyError> {
+    ) -> Result<PasskeyChallenge, PasskeyError> {
         let known = passkeys::of_user(store.read(), user.id).await?;
         if known.len() >= MAX_PASSKEYS {
             return Err(PasskeyError::TooMany);
@@ -119,47 +119,47 @@ impl Passkeys {
         let begun = self.webauthn()?.start_passkey_registration(
             user.id.0,
             user.username.as_str(),
-            user.shown_name(),
+            user.display_name(),
             Some(exclude),
         );
-        let (mut options, state) = begun.map_err(refused)?;
+        let (mut options, state) = begun.map_err(rejected)?;
         // The library asks for "discouraged"; only a discoverable credential signs in without a username.
         if let Some(selection) = options.public_key.authenticator_selection.as_mut() {
             selection.resident_key = Some(ResidentKeyRequirement::Required);
             selection.require_resident_key = true;
         }
-        let options = serde_json::to_value(options.public_key).map_err(refused)?;
-        self.challenge(store, options, State::Registration { user: user.id, state }, browser).await
+        let options = serde_json::to_value(options.public_key).map_err(rejected)?;
+        self.challenge(store, options, CeremonyState::Registration { user: user.id, state }, browser).await
     }
 
     /// Begins signing in with whatever passkey the browser offers.
-    pub async fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<Challenge, PasskeyError> {
-        let (options, state) = self.webauthn()?.start_discoverable_authentication().map_err(refused)?;
-        let options = serde_json::to_value(options.public_key).map_err(refused)?;
-        self.challenge(store, options, State::SignIn { state }, browser).await
+    pub async fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<PasskeyChallenge, PasskeyError> {
+        let (options, state) = self.webauthn()?.start_discoverable_authentication().map_err(rejected)?;
+        let options = serde_json::to_value(options.public_key).map_err(rejected)?;
+        self.challenge(store, options, CeremonyState::SignIn { state }, browser).await
     }
 
     async fn challenge(
         &self,
         store: &Store,
         public_key: serde_json::Value,
-        state: State,
+        state: CeremonyState,
         browser: Digest,
-    ) -> Result<Challenge, PasskeyError> {
-        let expires_at = store.database_time().await?.plus_seconds(TICKET_SECONDS);
-        let ticket =
-            serde_json::to_vec(&Ticket { id: store.env().uuid(), state, browser, expires_at }).map_err(refused)?;
-        Ok(Challenge { public_key, ticket: seal::seal(&self.master, USAGE, &ticket).map_err(refused)? })
+    ) -> Result<PasskeyChallenge, PasskeyError> {
+        let expires_at = store.database_time().await?.plus_seconds(TICKET_TTL_SECONDS);
+        let ticket = serde_json::to_vec(&CeremonyTicket { id: store.env().uuid(), state, browser, expires_at })
+            .map_err(rejected)?;
+        Ok(PasskeyChallenge { public_key, ticket: seal::seal(&self.master, TICKET_USAGE, &ticket).map_err(rejected)? })
     }
 
-    async fn open(
+    async fn open_ticket(
         &self,
         store: &Store,
         ticket: &str,
         browser: &Digest,
-    ) -> Result<(State, Digest, Timestamp), PasskeyError> {
-        let plain = seal::open(&self.master, USAGE, ticket).map_err(|_| PasskeyError::Stale)?;
-        let opened: Ticket = serde_json::from_slice(&plain).map_err(|_| PasskeyError::Stale)?;
+    ) -> Result<(CeremonyState, Digest, Timestamp), PasskeyError> {
+        let plain = seal::open(&self.master, TICKET_USAGE, ticket).map_err(|_| PasskeyError::Stale)?;
+        let opened: CeremonyTicket = serde_json::from_slice(&plain).map_err(|_| PasskeyError::Stale)?;
         if opened.browser != *browser || opened.expires_at <= store.database_time().await? {
             return Err(PasskeyError::Stale);
         }
@@ -172,24 +172,25 @@ impl Passkeys {
         store: &Store,
         session: &Session,
         browser: &Digest,
-        reply: Reply<'_>,
-        origin: Origin,
+        reply: CeremonyResponse<'_>,
+        origin: RequestOrigin,
     ) -> Result<(), PasskeyError> {
-        let (State::Registration { user: began, state }, used, until) = self.open(store, reply.ticket, browser).await?
+        let (CeremonyState::Registration { user: began, state }, used, until) =
+            self.open_ticket(store, reply.ticket, browser).await?
         else {
             return Err(PasskeyError::Stale);
         };
         if began != session.user {
             return Err(PasskeyError::Stale);
         }
-        let credential: RegisterPublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
-        let made = self.webauthn()?.finish_passkey_registration(&credential, &state).map_err(refused)?;
+        let credential: RegisterPublicKeyCredential = serde_json::from_str(reply.credential).map_err(rejected)?;
+        let made = self.webauthn()?.finish_passkey_registration(&credential, &state).map_err(rejected)?;
         let now = store.env().now();
         let passkey = Passkey {
             id: PasskeyId(store.env().uuid()),
             user: session.user,
             credential_id: made.cred_id().clone(),
-            credential: serde_json::to_string(&made).map_err(refused)?,
+            credential: serde_json::to_string(&made).map_err(rejected)?,
             name: name(reply.name),
             created_at: now,
             last_used_at: None,
@@ -200,27 +201,27 @@ impl Passkeys {
             Box::pin(async move {
                 // One after the other for each user: tickets that were drawn together are counted together, and a session
                 // that has been ended meanwhile adds nothing.
-                if !lives(tx, user, session).await? || !used_once::claim(tx, &used, until).await? {
-                    return Ok(Added::Stale);
+                if !lock_active_session(tx, user, session).await? || !replay::claim(tx, &used, until).await? {
+                    return Ok(RegistrationOutcome::Stale);
                 }
                 // Another session has added a passkey since the ticket was drawn, and this one has not signed in with it.
-                if !sessions::by_id(tx.conn(), session).await?.is_some_and(|session| session.strongest) {
-                    return Ok(Added::Stale);
+                if !sessions::by_id(tx.conn(), session).await?.is_some_and(|session| session.used_strongest_method) {
+                    return Ok(RegistrationOutcome::Stale);
                 }
                 if passkeys::count(tx.conn(), user).await? >= MAX_PASSKEYS as u64 {
-                    return Ok(Added::TooMany);
+                    return Ok(RegistrationOutcome::TooMany);
                 }
                 passkeys::insert(tx, &passkey).await?;
                 sessions::demote(tx, user, session).await?;
                 events::insert(tx, &event).await?;
-                Ok(Added::Done)
+                Ok(RegistrationOutcome::Done)
             })
         });
         match write.await {
-            Ok(Added::Done) => Ok(()),
-            Ok(Added::Stale) => Err(PasskeyError::Stale),
-            Ok(Added::TooMany) => Err(PasskeyError::TooMany),
-            Err(StoreError::Taken) => Err(PasskeyError::Taken),
+            Ok(RegistrationOutcome::Done) => Ok(()),
+            Ok(RegistrationOutcome::Stale) => Err(PasskeyError::Stale),
+            Ok(RegistrationOutcome::TooMany) => Err(PasskeyError::TooMany),
+            Err(StoreError::UniqueViolation) => Err(PasskeyError::Taken),
             Err(error) => Err(error.into()),
         }
     }
@@ -230,33 +231,34 @@ impl Passkeys {
         &self,
         store: &Store,
         browser: &Digest,
-        reply: Reply<'_>,
-        origin: &Origin,
+        reply: CeremonyResponse<'_>,
+        origin: &RequestOrigin,
     ) -> Result<(User, PasskeyId), PasskeyError> {
-        let (State::SignIn { state }, used, until) = self.open(store, reply.ticket, browser).await? else {
+        let (CeremonyState::SignIn { state }, used, until) = self.open_ticket(store, reply.ticket, browser).await?
+        else {
             return Err(PasskeyError::Stale);
         };
-        let credential: PublicKeyCredential = serde_json::from_str(reply.credential).map_err(refused)?;
-        let (handle, id) = self.webauthn()?.identify_discoverable_authentication(&credential).map_err(refused)?;
+        let credential: PublicKeyCredential = serde_json::from_str(reply.credential).map_err(rejected)?;
+        let (handle, id) = self.webauthn()?.identify_discoverable_authentication(&credential).map_err(rejected)?;
         let known = passkeys::by_credential_id(store.read(), id).await?;
-        let known = known.filter(|passkey| passkey.user.0 == handle).ok_or_else(|| refused("unknown"))?;
-        let user = people::by_id(store.read(), known.user).await?.ok_or_else(|| refused("nobody's"))?;
+        let known = known.filter(|passkey| passkey.user.0 == handle).ok_or_else(|| rejected("unknown"))?;
+        let user = users::by_id(store.read(), known.user).await?.ok_or_else(|| rejected("nobody's"))?;
         let kept = match self.verify(&credential, state, &known) {
-            Ok(_) if user.disabled => Err(refused("turned off")),
+            Ok(_) if user.disabled => Err(rejected("turned off")),
             kept => kept,
         };
         let kept = match kept {
             Ok(kept) => kept,
             Err(error) => {
                 let event = event(store, EventKind::SignInFailed, None, user.id, origin.clone(), error.to_string());
-                events::insert_failure(store, event).await?;
+                events::record_failure(store, event).await?;
                 return Err(error);
             }
         };
         let passkey = known.id;
         let write = store.write(move |tx| {
             Box::pin(async move {
-                if !used_once::claim(tx, &used, until).await? {
+                if !replay::claim(tx, &used, until).await? {
                     return Ok(false);
                 }
                 passkeys::used(tx, known.id, &kept).await?;
@@ -275,12 +277,12 @@ impl Passkeys {
     ) -> Result<String, PasskeyError> {
         let mut kept: Credential = serde_json::from_str(&known.credential)
             .map_err(|_| StoreError::Corrupt { table: "passkey", column: "credential" })?;
-        let result = self.webauthn()?.finish_discoverable_authentication_v2(reply, state, &kept).map_err(refused)?;
+        let result = self.webauthn()?.finish_discoverable_authentication_v2(reply, state, &kept).map_err(rejected)?;
         if !result.user_verified() {
-            return Err(refused("no user verification"));
+            return Err(rejected("no user verification"));
         }
         kept.update_credential(&result);
-        serde_json::to_string(&kept).map_err(refused)
+        serde_json::to_string(&kept).map_err(rejected)
     }
 
     /// Removes one of the passkeys of the user of `session`, and ends what it opened; whether it was theirs.
@@ -289,16 +291,16 @@ impl Passkeys {
         store: &Store,
         session: &Session,
         id: PasskeyId,
-        origin: Origin,
+        origin: RequestOrigin,
     ) -> Result<bool, PasskeyError> {
         let (user, session) = (session.user, session.id);
         let event = event(store, EventKind::PasskeyRemoved, Some(user), user, origin, String::new());
         let remove = store.write(move |tx| {
             Box::pin(async move {
-                if !lives(tx, user, session).await? {
+                if !lock_active_session(tx, user, session).await? {
                     return Ok(None);
                 }
-                let gone = passkey_end::one(tx, user, id).await?.is_some();
+                let gone = passkey_removal::one(tx, user, id).await?.is_some();
                 if gone {
                     events::insert(tx, &event).await?;
                 }
@@ -320,7 +322,7 @@ impl Passkeys {
         let (user, session, seen, to) = (session.user, session.id, seen.to_owned(), name(to));
         let rename = store.write(move |tx| {
             Box::pin(async move {
-                if !lives(tx, user, session).await? {
+                if !lock_active_session(tx, user, session).await? {
                     return Ok(None);
                 }
                 passkeys::rename(tx, user, id, &seen, &to).await.map(Some)
@@ -331,12 +333,12 @@ impl Passkeys {
 }
 
 /// Whether the user is enabled and signed in by that session, and so until the transaction ends.
-async fn lives(tx: &Tx, user: UserId, session: SessionId) -> Result<bool, StoreError> {
-    Ok(people::hold(tx, user, None).await? && sessions::hold(tx, session).await?)
+async fn lock_active_session(tx: &Tx, user: UserId, session: SessionId) -> Result<bool, StoreError> {
+    Ok(users::lock_if_enabled(tx, user, None).await? && sessions::lock_shared(tx, session).await?)
 }
 
 /// What became of a new passkey.
-enum Added {
+enum RegistrationOutcome {
     Done,
     Stale,
     TooMany,
@@ -344,7 +346,7 @@ enum Added {
 
 /// What a browser sends back.
 #[derive(Clone, Copy)]
-pub struct Reply<'a> {
+pub struct CeremonyResponse<'a> {
     pub ticket: &'a str,
     /// The credential, as JSON.
     pub credential: &'a str,
@@ -358,7 +360,14 @@ fn name(typed: &str) -> String {
 }
 
 /// An event about `user`, done by themself unless nobody knows who it was.
-fn event(store: &Store, kind: EventKind, actor: Option<UserId>, user: UserId, origin: Origin, detail: String) -> Event {
+fn event(
+    store: &Store,
+    kind: EventKind,
+    actor: Option<UserId>,
+    user: UserId,
+    origin: RequestOrigin,
+    detail: String,
+) -> Event {
     Event {
         id: EventId(store.env().uuid()),
         at: store.env().now(),

@@ -25,7 +25,7 @@ use crate::domain::user::PasswordHash;
 const MIN_CHARACTERS: usize = 8;
 const MAX_CHARACTERS: usize = 256;
 /// Waiting beyond those that are hashed; past it the answer is "busy".
-const QUEUE: usize = 32;
+const MAX_QUEUED: usize = 32;
 
 /// Why a password is not taken. The texts are for the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,14 +50,14 @@ pub struct Hasher {
     /// Of the hashes that are not being made now: at most as many as there are places.
     memories: Arc<Mutex<Vec<Memory>>>,
     /// How long verifying a hash of each kind took here (`PasswordHash::work`); for a password of that length where it counts.
-    measured: Arc<tokio::sync::Mutex<Measured>>,
+    measured: Arc<tokio::sync::Mutex<MeasuredTimes>>,
 }
 
-type Measured = HashMap<(String, Option<usize>), Duration>;
+type MeasuredTimes = HashMap<(String, Option<usize>), Duration>;
 
 /// What a verification found.
 #[derive(Clone, Copy, Debug)]
-pub struct Verified {
+pub struct PasswordVerification {
     pub right: bool,
     began: Instant,
     took: Duration,
@@ -65,7 +65,7 @@ pub struct Verified {
     tries: u32,
 }
 
-impl Verified {
+impl PasswordVerification {
     /// The moment before which a refusal is not answered, where each try has that `budget`.
     pub fn end(&self, budget: Duration) -> Instant {
         let budget = budget.saturating_mul(self.tries).max(Duration::from_millis(1));
@@ -88,22 +88,22 @@ impl Hasher {
 
     /// Hashes a new password that keeps the rules.
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, PasswordError> {
-        self.hash_instead(password, None).await
+        self.hash_replacing(password, None).await
     }
 
     /// Whether a new password keeps the rules, without the work of hashing it.
     pub async fn check(&self, password: &Secret) -> Result<(), PasswordError> {
-        let password = long_enough(password)?;
+        let password = check_length(password)?;
         self.run(move |_| if is_common(&password) { Err(PasswordError::Common) } else { Ok(()) }).await?
     }
 
     /// Hashes a password anew whose `old` hash is outdated, where it keeps the rules.
     pub async fn renew(&self, password: Secret, old: PasswordHash) -> Result<PasswordHash, PasswordError> {
-        self.hash_instead(password, Some(old)).await
+        self.hash_replacing(password, Some(old)).await
     }
 
-    async fn hash_instead(&self, password: Secret, old: Option<PasswordHash>) -> Result<PasswordHash, PasswordError> {
-        let password = long_enough(&password)?;
+    async fn hash_replacing(&self, password: Secret, old: Option<PasswordHash>) -> Result<PasswordHash, PasswordError> {
+        let password = check_length(&password)?;
         self.run(move |memory| {
             if is_common(&password) {
                 return Err(PasswordError::Common);
@@ -131,7 +131,7 @@ impl Hasher {
         // Longer than any password can be: refused before any work is spent on it.
         let normal = normalised(&password)?;
         let known = hash.is_some();
-        let hash = hash.cloned().unwrap_or_else(|| PasswordHash(hash::NOBODYS.to_owned()));
+        let hash = hash.cloned().unwrap_or_else(|| PasswordHash(hash::DUMMY_HASH.to_owned()));
         self.run(move |memory| {
             // Who made a hash elsewhere may have hashed what was typed as it was.
             let matches = || {
@@ -171,9 +171,9 @@ impl Hasher {
         // Held while one is measured, so that sign-ins at once measure it once.
         let mut measured = self.measured.lock().await;
         let mut longest = Duration::ZERO;
-        for hash in std::iter::once(PasswordHash(hash::NOBODYS.to_owned())).chain(foreign) {
+        for hash in std::iter::once(PasswordHash(hash::DUMMY_HASH.to_owned())).chain(foreign) {
             let length = foreign_hash::length_class(&hash, bytes);
-            let kind = (hash.work(), length);
+            let kind = (hash.cost_class(), length);
             let took = if let Some(took) = measured.get(&kind) {
                 *took
             } else {
@@ -188,18 +188,22 @@ impl Hasher {
     }
 
     /// The same as [`Self::verify`], with what a refusal has to know of the time it took.
-    pub async fn verify_timed(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<Verified, PasswordError> {
+    pub async fn verify_timed(
+        &self,
+        password: Secret,
+        hash: Option<&PasswordHash>,
+    ) -> Result<PasswordVerification, PasswordError> {
         // A password that NFKC changes is tried twice where the hash is from elsewhere.
         let tries = if *normalised(&password)? == password.expose() { 1 } else { 2 };
         let (right, began, took) = self.judge(password, hash).await?;
-        Ok(Verified { right, began, took, tries })
+        Ok(PasswordVerification { right, began, took, tries })
     }
 
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let waiting = Waiting::enter(&self.waiting)?;
+        let waiting = QueueSlot::enter(&self.waiting)?;
         let place = self.places.clone().acquire_owned().await.map_err(|_| PasswordError::Broken)?;
         drop(waiting);
         let memories = self.memories.clone();
@@ -225,16 +229,16 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Instant, Duration) {
 }
 
 /// A place in the queue, given back when the request goes away too.
-struct Waiting<'a>(&'a AtomicUsize);
+struct QueueSlot<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> QueueSlot<'a> {
     fn enter(count: &'a AtomicUsize) -> Result<Self, PasswordError> {
         let place = Self(count);
-        if count.fetch_add(1, Ordering::SeqCst) >= QUEUE { Err(PasswordError::Busy) } else { Ok(place) }
+        if count.fetch_add(1, Ordering::SeqCst) >= MAX_QUEUED { Err(PasswordError::Busy) } else { Ok(place) }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -250,7 +254,7 @@ fn normalised(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
     if text.chars().count() > MAX_CHARACTERS { Err(PasswordError::TooLong) } else { Ok(text) }
 }
 
-fn long_enough(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
+fn check_length(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
     let password = normalised(password)?;
     if password.chars().count() < MIN_CHARACTERS { Err(PasswordError::TooShort) } else { Ok(password) }
 }

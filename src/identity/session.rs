@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use crate::config::Lifetimes;
 use crate::domain::authorization::SignInMethod;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{EventId, InteractionId, PasskeyId, SessionId, UserId};
-use crate::domain::interaction::{BegunSession, Progress};
+use crate::domain::interaction::{InteractionProgress, InteractionSession};
 use crate::domain::secret::Digest;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
-use crate::store::session_end::{self, Ended};
-use crate::store::{Store, StoreError, Tx, answered_interactions, events, interactions, passkeys, people, sessions};
+use crate::store::session_end::{self, EndedSession};
+use crate::store::{Store, StoreError, Tx, answered_interactions, events, interactions, passkeys, sessions, users};
 
 /// In which a user has `quotas.sign_ins_per_user`.
-const HOUR_SECONDS: i64 = 3600;
+const SIGN_IN_WINDOW_SECONDS: i64 = 3600;
 /// Within which two sign-ins for one interaction are one form sent twice.
-const TWICE_SECONDS: i64 = 60;
+const RESUBMIT_WINDOW_SECONDS: i64 = 60;
 
 /// How the user authenticated.
 #[derive(Clone, Copy, Debug)]
@@ -47,26 +47,26 @@ impl Proof {
 
 /// A sign-in, and the browser it is made in.
 #[derive(Clone, Debug)]
-pub struct SignIn {
+pub struct SignInRequest {
     pub proof: Proof,
     /// Of the cookie that the browser gets.
     pub digest: Digest,
     /// The session that the browser has had so far.
     pub before: Option<Session>,
     pub remembered: bool,
-    pub origin: Origin,
+    pub origin: RequestOrigin,
 }
 
 /// An interaction of the browser for which a sign-in is made, and what the cookie is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct ForInteraction {
+pub struct InteractionSignIn {
     pub id: InteractionId,
     pub nonce: Uuid,
 }
 
 /// A session that goes on from here, and what its cookie is made from.
 #[derive(Clone, Debug)]
-pub struct Begun {
+pub struct StartedSession {
     pub session: Session,
     pub nonce: Uuid,
 }
@@ -100,49 +100,49 @@ pub async fn begin(
     store: &Store,
     lifetimes: &Lifetimes,
     user: &User,
-    sign_in: SignIn,
+    sign_in: SignInRequest,
 ) -> Result<Session, SessionError> {
-    Ok(begin_in(store, lifetimes, user, sign_in, None).await?.0)
+    Ok(begin_session(store, lifetimes, user, sign_in, None).await?.0)
 }
 
 /// The same for an interaction, which notes that it was signed in for. A form that is sent twice begins one session
-/// ([`begun_before`]).
+/// ([`find_duplicate_sign_in`]).
 pub async fn begin_for(
     store: &Store,
     lifetimes: &Lifetimes,
     user: &User,
-    sign_in: SignIn,
-    interaction: ForInteraction,
-) -> Result<Begun, SessionError> {
-    let (session, nonce) = begin_in(store, lifetimes, user, sign_in, Some(interaction)).await?;
-    Ok(Begun { session, nonce: nonce.unwrap_or(interaction.nonce) })
+    sign_in: SignInRequest,
+    interaction: InteractionSignIn,
+) -> Result<StartedSession, SessionError> {
+    let (session, nonce) = begin_session(store, lifetimes, user, sign_in, Some(interaction)).await?;
+    Ok(StartedSession { session, nonce: nonce.unwrap_or(interaction.nonce) })
 }
 
 /// The session, and what its cookie is made from where it began before.
-async fn begin_in(
+async fn begin_session(
     store: &Store,
     lifetimes: &Lifetimes,
     user: &User,
-    sign_in: SignIn,
-    interaction: Option<ForInteraction>,
+    sign_in: SignInRequest,
+    interaction: Option<InteractionSignIn>,
 ) -> Result<(Session, Option<Uuid>), SessionError> {
     let (user, password_as_of, lifetimes) = (user.id, user.password_changed_at, lifetimes.clone());
     let (most, per_hour) = (store.quotas().sessions_per_user, store.quotas().sign_ins_per_user);
     let write = store.write(move |tx| {
         Box::pin(async move {
-            if !holds(tx, user, password_as_of, sign_in.proof).await? {
+            if !lock_and_verify_proof(tx, user, password_as_of, sign_in.proof).await? {
                 return Ok(Err(SessionError::Changed));
             }
             if let Some(interaction) = interaction
-                && let Some(begun) = begun_before(tx, user, &sign_in, interaction.id).await?
+                && let Some(begun) = find_duplicate_sign_in(tx, user, &sign_in, interaction.id).await?
             {
                 return Ok(Ok((begun.session, Some(begun.nonce))));
             }
             // Each session that goes leaves something behind, and a program with a passkey could begin one after another.
             // The user is locked, so that sign-ins at once are counted one by one.
-            let since = tx.database_time().await?.plus_seconds(-HOUR_SECONDS);
-            if let Some(oldest) = events::sign_in_before(tx, user, per_hour, since).await? {
-                return Ok(Err(SessionError::TooMany { until: oldest.plus_seconds(HOUR_SECONDS) }));
+            let since = tx.database_time().await?.plus_seconds(-SIGN_IN_WINDOW_SECONDS);
+            if let Some(oldest) = events::nth_newest_sign_in(tx, user, per_hour, since).await? {
+                return Ok(Err(SessionError::TooMany { until: oldest.plus_seconds(SIGN_IN_WINDOW_SECONDS) }));
             }
             if let Some(other) = sign_in.before.as_ref().filter(|session| session.user != user) {
                 session_end::one(tx, other.id).await?;
@@ -177,7 +177,12 @@ async fn begin_in(
 
 /// The session that a sign-in in the same way, for the same interaction, began a moment ago: somebody has sent the form
 /// twice, and one of the two answers is lost. The user is locked, so that the second one finds what the first one wrote.
-async fn begun_before(tx: &Tx, user: UserId, sign_in: &SignIn, id: InteractionId) -> Result<Option<Begun>, StoreError> {
+async fn find_duplicate_sign_in(
+    tx: &Tx,
+    user: UserId,
+    sign_in: &SignInRequest,
+    id: InteractionId,
+) -> Result<Option<StartedSession>, StoreError> {
     let begun = match interactions::by_id(tx.conn(), id).await? {
         Some(waiting) => waiting.progress.sign_in,
         None => answered_interactions::by_id(tx.conn(), id).await?.and_then(|answered| answered.sign_in),
@@ -190,34 +195,42 @@ async fn begun_before(tx: &Tx, user: UserId, sign_in: &SignIn, id: InteractionId
             && session.method == sign_in.proof.method()
             && sign_in.proof.passkey().is_none_or(|passkey| session.passkey == Some(passkey))
             && session.remembered == sign_in.remembered
-            && now < session.auth_time.plus_seconds(TWICE_SECONDS)
-            && session.is_alive(now)
+            && now < session.auth_time.plus_seconds(RESUBMIT_WINDOW_SECONDS)
+            && session.is_active(now)
     };
     let session = sessions::by_id(tx.conn(), begun.session).await?.filter(same);
-    Ok(session.map(|session| Begun { session: Session { read_at: now, ..session }, nonce: begun.nonce }))
+    Ok(session.map(|session| StartedSession { session: Session { read_at: now, ..session }, nonce: begun.nonce }))
 }
 
 /// Writes down for an interaction that somebody has signed in, where it still waits.
-async fn note(tx: &Tx, interaction: ForInteraction, session: &Session) -> Result<(), StoreError> {
-    let ForInteraction { id, nonce } = interaction;
+async fn note(tx: &Tx, interaction: InteractionSignIn, session: &Session) -> Result<(), StoreError> {
+    let InteractionSignIn { id, nonce } = interaction;
     let Some(waiting) = interactions::lock_for_update(tx, id).await? else { return Ok(()) };
-    let begun = BegunSession { session: session.id, user: session.user, cookie: session.digest, nonce };
-    let progress = Progress { signed_in_at: Some(session.auth_time), sign_in: Some(begun), ..waiting.progress };
+    let begun = InteractionSession { session: session.id, user: session.user, cookie: session.digest, nonce };
+    let progress =
+        InteractionProgress { signed_in_at: Some(session.auth_time), sign_in: Some(begun), ..waiting.progress };
     interactions::record(tx, id, &progress).await?;
     Ok(())
 }
 
 /// Locks the user; whether the proof still holds. Checking it takes its time: the user may have been disabled or have a new
 /// password, and the passkey may have been removed.
-async fn holds(tx: &Tx, user: UserId, password_as_of: Option<Timestamp>, proof: Proof) -> Result<bool, StoreError> {
+async fn lock_and_verify_proof(
+    tx: &Tx,
+    user: UserId,
+    password_as_of: Option<Timestamp>,
+    proof: Proof,
+) -> Result<bool, StoreError> {
     match proof {
-        Proof::Password => people::hold(tx, user, password_as_of).await,
-        Proof::Passkey(id) => Ok(people::hold(tx, user, None).await? && passkeys::exists(tx.conn(), id).await?),
+        Proof::Password => users::lock_if_enabled(tx, user, password_as_of).await,
+        Proof::Passkey(id) => {
+            Ok(users::lock_if_enabled(tx, user, None).await? && passkeys::exists(tx.conn(), id).await?)
+        }
     }
 }
 
 /// The session of a sign-in of now, by the database's clock, of a user who is locked: nobody adds or removes a passkey.
-async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignIn) -> Result<Session, StoreError> {
+async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignInRequest) -> Result<Session, StoreError> {
     let (now, remembered) = (tx.database_time().await?, sign_in.remembered);
     let passkey = sign_in.proof.passkey();
     let expires_at = now.plus_seconds(if remembered { lifetimes.remembered } else { lifetimes.session });
@@ -228,7 +241,7 @@ async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignIn) -> 
         auth_time: now,
         method: sign_in.proof.method(),
         passkey,
-        strongest: passkey.is_some() || passkeys::count(tx.conn(), user).await? == 0,
+        used_strongest_method: passkey.is_some() || passkeys::count(tx.conn(), user).await? == 0,
         remembered,
         created_at: now,
         last_seen: now,
@@ -245,11 +258,11 @@ async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignIn) -> 
 /// nothing, where the session has ended or has another cookie already.
 pub async fn renew(store: &Store, session: &Session, digest: Digest) -> Result<bool, StoreError> {
     let (id, old) = (session.id, session.digest);
-    store.write(move |tx| Box::pin(async move { sessions::move_to(tx, id, &old, &digest).await })).await
+    store.write(move |tx| Box::pin(async move { sessions::replace_digest(tx, id, &old, &digest).await })).await
 }
 
 /// Ends a session at its user's wish, and what hangs on it.
-pub async fn end(store: &Store, session: &Session, origin: Origin) -> Result<Ended, StoreError> {
+pub async fn end(store: &Store, session: &Session, origin: RequestOrigin) -> Result<EndedSession, StoreError> {
     let session = session.clone();
     let write = store.write(move |tx| {
         Box::pin(async move {
@@ -261,7 +274,7 @@ pub async fn end(store: &Store, session: &Session, origin: Origin) -> Result<End
     write.await
 }
 
-fn event(tx: &Tx, kind: EventKind, session: &Session, origin: Origin) -> Event {
+fn event(tx: &Tx, kind: EventKind, session: &Session, origin: RequestOrigin) -> Event {
     Event {
         id: EventId(tx.env().uuid()),
         at: tx.env().now(),

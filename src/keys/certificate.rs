@@ -30,15 +30,18 @@ pub struct ClientCertificate {
 impl ClientCertificate {
     #[must_use]
     pub fn from_der(der: Vec<u8>) -> Self {
-        Self { thumbprint: Thumbprint::of(&der), der, names: OnceLock::new() }
+        Self { thumbprint: Thumbprint::from_der(&der), der, names: OnceLock::new() }
     }
 
     /// Everything by which a client may be known (RFC 8705 §2.1.2, §2.2), as an index has it: the certificate itself, and
     /// what its issuer says of it.
-    pub fn names(&self) -> &[Digest] {
+    pub fn identifier_digests(&self) -> &[Digest] {
         self.names.get_or_init(|| {
             let issued = if self.is_issued_by_another() { self.issued_names() } else { Vec::new() };
-            std::iter::once(CertificateName::Itself(self.thumbprint)).chain(issued).map(|name| name.digest()).collect()
+            std::iter::once(CertificateName::Thumbprint(self.thumbprint))
+                .chain(issued)
+                .map(|name| name.digest())
+                .collect()
         })
     }
 
@@ -57,7 +60,7 @@ impl ClientCertificate {
         let alternative = alternative.ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
         // RFC 5280 §4.1.2.6: the subject may be empty where there are alternative names.
         let subject = Some(subject).filter(|name| !name.as_ref().is_empty());
-        let subject = subject.map(|name| CertificateName::Subject(DistinguishedName::of(name)));
+        let subject = subject.map(|name| CertificateName::Subject(DistinguishedName::from_rdn_sequence(name)));
         subject.into_iter().chain(alternative.iter().filter_map(named).take(MAX_NAMES)).collect()
     }
 }

@@ -4,7 +4,7 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::master::{MasterKey, Purpose};
+use super::master::{MacPurpose, MasterKey};
 use super::{KeyError, seal};
 use crate::domain::client::{ClientSecretAtRest, MIN_SECRET_LENGTH};
 use crate::domain::secret::{Secret, base64url};
@@ -14,7 +14,7 @@ const USAGE: &str = "client-secret";
 
 impl MasterKey {
     /// The form to keep: sealed where the client `needs_it_back`, else hashed.
-    pub fn keep_client_secret(
+    pub fn protect_client_secret(
         &self,
         env: &Env,
         secret: &Secret,
@@ -24,26 +24,26 @@ impl MasterKey {
     }
 
     /// A random salt and a keyed hash. Secrets have at least 32 characters, so a slow hash would only slow every token
-    /// request; wrong ones for a short one that was imported are counted (`protocol::short_secret`).
+    /// request; wrong ones for a short one that was imported are counted (`protocol::client_secret_throttle`).
     pub fn hash_client_secret(&self, env: &Env, secret: &Secret) -> ClientSecretAtRest {
         let salt = env.random::<16>();
-        let hash = self.mac(Purpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
+        let hash = self.mac(MacPurpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
         let is_short = secret.expose().chars().count() < MIN_SECRET_LENGTH;
         let form = if is_short { ClientSecretAtRest::HASHED_SHORT } else { ClientSecretAtRest::HASHED };
-        let (key, salt, hash) = (self.client_secret_key(), base64url(&salt), base64url(&hash));
+        let (key, salt, hash) = (self.client_secret_key_id(), base64url(&salt), base64url(&hash));
         ClientSecretAtRest(format!("{form}{key}${salt}${hash}"))
     }
 
     /// The name of the key of these hashes. It says nothing of the key.
-    fn client_secret_key(&self) -> String {
-        let mac = self.mac(Purpose::ClientSecret, &[b"key"]);
+    fn client_secret_key_id(&self) -> String {
+        let mac = self.mac(MacPurpose::ClientSecret, &[b"key"]);
         base64url(mac.first_chunk::<6>().unwrap_or(&[0; 6]))
     }
 
     /// Whether it was made under this master key. One of another would never match.
-    pub fn is_client_secret_of_ours(&self, kept: &ClientSecretAtRest) -> bool {
+    pub fn can_verify_client_secret(&self, kept: &ClientSecretAtRest) -> bool {
         match kept.hash_parts() {
-            Some((key, ..)) => key == self.client_secret_key(),
+            Some((key, ..)) => key == self.client_secret_key_id(),
             None => self.open_client_secret(kept).is_some(),
         }
     }
@@ -57,16 +57,16 @@ impl MasterKey {
     /// Whether `presented` is the secret, in a time that does not depend on where it differs, nor on whether there is one.
     pub fn verify_client_secret(&self, kept: Option<&ClientSecretAtRest>, presented: &str) -> bool {
         let Some(kept) = kept else {
-            std::hint::black_box(self.mac(Purpose::ClientSecret, &[&[0; 16], presented.as_bytes()]));
+            std::hint::black_box(self.mac(MacPurpose::ClientSecret, &[&[0; 16], presented.as_bytes()]));
             return false;
         };
         if let Some(secret) = self.open_client_secret(kept) {
             // Hashes have one length, whatever the secrets have.
-            let hash = |text: &str| self.mac(Purpose::ClientSecret, &[text.as_bytes()]);
+            let hash = |text: &str| self.mac(MacPurpose::ClientSecret, &[text.as_bytes()]);
             return hash(secret.expose()).ct_eq(&hash(presented)).into();
         }
         let Some((_, salt, kept)) = kept.hash_parts() else { return false };
-        self.mac(Purpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
+        self.mac(MacPurpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
     }
 
     /// The secret itself, where it was sealed by this master key.
@@ -79,26 +79,26 @@ impl MasterKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::samples::{master, other_master};
+    use crate::keys::test_keys::{master, other_master};
 
     const SECRET: &str = "a secret of more than thirty-two characters";
 
     #[test]
-    fn both_forms_know_the_secret_and_one_gives_it_back() {
+    fn hashed_and_sealed_secrets_verify() {
         let (env, secret) = (Env::system(), Secret::new(SECRET.to_owned()));
         for sealed in [false, true] {
-            let kept = master().keep_client_secret(&env, &secret, sealed).unwrap();
-            assert!(kept.has_our_form() && kept.is_sealed() == sealed && !kept.0.contains(SECRET));
+            let kept = master().protect_client_secret(&env, &secret, sealed).unwrap();
+            assert!(kept.is_well_formed() && kept.is_sealed() == sealed && !kept.0.contains(SECRET));
             assert!(master().verify_client_secret(Some(&kept), SECRET));
             for wrong in ["", "a", SECRET.trim_start_matches("a "), &format!("{SECRET} ")] {
                 assert!(!master().verify_client_secret(Some(&kept), wrong), "{wrong}");
             }
             assert!(!other_master().verify_client_secret(Some(&kept), SECRET));
-            assert!(master().is_client_secret_of_ours(&kept) && !other_master().is_client_secret_of_ours(&kept));
+            assert!(master().can_verify_client_secret(&kept) && !other_master().can_verify_client_secret(&kept));
             let back = master().open_client_secret(&kept).map(|secret| secret.expose().to_owned());
             assert_eq!(back.as_deref(), sealed.then_some(SECRET));
             assert!(other_master().open_client_secret(&kept).is_none());
-            let again = master().keep_client_secret(&env, &secret, sealed).unwrap();
+            let again = master().protect_client_secret(&env, &secret, sealed).unwrap();
             assert_ne!(kept, again, "a salt of its own, or an initialization vector");
         }
     }
@@ -109,7 +109,7 @@ mod tests {
         for (length, is_short) in [(1, true), (31, true), (32, false)] {
             let secret = "\u{fc}".repeat(length);
             let kept = master().hash_client_secret(&env, &Secret::new(secret.clone()));
-            assert_eq!((kept.is_short(), kept.has_our_form()), (is_short, true), "{length}");
+            assert_eq!((kept.is_short(), kept.is_well_formed()), (is_short, true), "{length}");
             assert!(
                 master().verify_client_secret(Some(&kept), &secret) && !master().verify_client_secret(Some(&kept), "x")
             );
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_not_ours_matches_nothing() {
+    fn unknown_stored_form_never_matches() {
         let ticket = seal::seal(&master(), "ticket", SECRET.as_bytes()).unwrap();
         let hash = base64url(&[0; 32]);
         let of_another_use = format!("sealed${ticket}");
@@ -128,7 +128,7 @@ mod tests {
             assert!(!master().verify_client_secret(Some(&kept), SECRET), "{form}");
             assert!(!master().verify_client_secret(Some(&kept), ""), "{form}");
             assert!(master().open_client_secret(&kept).is_none(), "{form}");
-            assert!(form == of_another_use || !kept.has_our_form(), "{form}");
+            assert!(form == of_another_use || !kept.is_well_formed(), "{form}");
         }
         for bad in [
             format!("hmac-sha256$AAAA${hash}"),
@@ -136,7 +136,7 @@ mod tests {
             format!("hmac-sha256$AAAA$!${hash}"),
             "short-hmac-sha256$AAAA$AAAA$AAAA".to_owned(),
         ] {
-            assert!(!ClientSecretAtRest(bad.clone()).has_our_form(), "{bad}");
+            assert!(!ClientSecretAtRest(bad.clone()).is_well_formed(), "{bad}");
         }
     }
 }

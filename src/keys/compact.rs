@@ -27,7 +27,7 @@ pub(super) fn object(part: &str) -> Option<Map<String, Value>> {
 
 /// The members of a JSON object, each name once. `serde_json` stops at 128 levels.
 pub fn members(json: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
+    serde_json::from_slice::<UniqueNamesObject>(json).ok().map(|object| object.0)
 }
 
 /// A member that has to be text where it is there.
@@ -44,29 +44,29 @@ pub(super) fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Opt
 pub(super) struct NotText;
 
 /// An object whose names are all different.
-struct Object(Map<String, Value>);
+struct UniqueNamesObject(Map<String, Value>);
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for UniqueNamesObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = UniqueNamesObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<UniqueNamesObject, A::Error> {
                 let mut members = Map::new();
                 while let Some((name, value)) = access.next_entry::<String, Value>()? {
                     if members.insert(name, value).is_some() {
                         return Err(A::Error::custom("a name stands there twice"));
                     }
                 }
-                Ok(Object(members))
+                Ok(UniqueNamesObject(members))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_strict() {
+    fn object_rejects_duplicates_and_trailing_data() {
         let read = |json: &str| object(&base64url(json.as_bytes()));
         assert_eq!(read(r#"{"alg":"ES256"}"#).unwrap()["alg"], "ES256");
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));

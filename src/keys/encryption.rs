@@ -12,7 +12,7 @@ use josekit::jwk::Jwk;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::keyring::Ring;
+use super::keyring::KeySet;
 use super::{compact, public_jwk};
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg};
 use crate::domain::jwks::JwkSet;
@@ -29,21 +29,21 @@ pub(super) const GCM_IV_BYTES: usize = 12;
 
 /// Why nothing could be encrypted to a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unencrypted {
+pub enum EncryptionError {
     #[error("the client publishes no key that fits: the set may be older than the key")]
     NoKey,
     #[error("encrypting failed: {0}")]
     Failed(String),
 }
 
-impl From<josekit::JoseError> for Unencrypted {
+impl From<josekit::JoseError> for EncryptionError {
     fn from(error: josekit::JoseError) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
 impl ContentEncryption {
-    fn of_josekit(self) -> &'static dyn JweContentEncryption {
+    fn as_josekit(self) -> &'static dyn JweContentEncryption {
         match self {
             Self::A128CbcHs256 => &A128CBC_HS256,
             Self::A256Gcm => &A256GCM,
@@ -58,10 +58,10 @@ pub fn encrypt_to_client(
     keys: &JwkSet,
     alg: KeyManagementAlg,
     enc: ContentEncryption,
-) -> Result<String, Unencrypted> {
+) -> Result<String, EncryptionError> {
     let mut fitting: Vec<_> = keys.keys().filter_map(|key| Some((key, public_jwk::encrypting(key, alg)?))).collect();
     fitting.sort_by_key(|(key, _)| !key.contains_key("use"));
-    let (published, key) = fitting.first().ok_or(Unencrypted::NoKey)?;
+    let (published, key) = fitting.first().ok_or(EncryptionError::NoKey)?;
     let mut header = JweHeader::new();
     header.set_content_encryption(enc.as_str());
     header.set_content_type("JWT");
@@ -71,7 +71,7 @@ pub fn encrypt_to_client(
     Ok(jwe::serialize_compact(signed_jwt.as_bytes(), &header, &*encrypter(key, alg)?)?)
 }
 
-fn encrypter(key: &Jwk, alg: KeyManagementAlg) -> Result<Box<dyn JweEncrypter>, Unencrypted> {
+fn encrypter(key: &Jwk, alg: KeyManagementAlg) -> Result<Box<dyn JweEncrypter>, EncryptionError> {
     Ok(match alg {
         KeyManagementAlg::RsaOaep256 => Box::new(jwe::RSA_OAEP_256.encrypter_from_jwk(key)?),
         KeyManagementAlg::EcdhEs => Box::new(jwe::ECDH_ES.encrypter_from_jwk(key)?),
@@ -85,7 +85,7 @@ pub fn is_encrypted(token: &str) -> bool {
 }
 
 /// What is inside a token that was encrypted to one of our keys.
-pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
+pub fn decrypt(ring: &KeySet, token: &str) -> Option<Vec<u8>> {
     let [head, key, iv, content, tag] = compact::parts(token, MAX_BYTES)?;
     let members = compact::object(head)?;
     if members.contains_key("zip") || members.contains_key("crit") {
@@ -95,7 +95,7 @@ pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
     let alg = text("alg")?.and_then(KeyManagementAlg::parse)?;
     let enc = text("enc")?.and_then(ContentEncryption::parse)?;
     let kid = text("kid")?;
-    let (key, sealed) = (from_base64url(key)?, Sealed::read(enc, head, iv, content, tag)?);
+    let (key, sealed) = (from_base64url(key)?, EncryptedContent::decode(enc, head, iv, content, tag)?);
     let key = match alg {
         KeyManagementAlg::RsaOaep256 => Some(key.as_slice()),
         KeyManagementAlg::EcdhEs => key.is_empty().then_some(None)?,
@@ -104,13 +104,13 @@ pub fn decrypt(ring: &Ring, token: &str) -> Option<Vec<u8>> {
     };
     let header = JweHeader::from_map(members.clone()).ok()?;
     ring.decrypters(alg, kid).take(MAX_KEYS).find_map(|decrypter| {
-        let content_key = decrypter.decrypt(key, enc.of_josekit(), &header).ok()?;
-        sealed.open(&Zeroizing::new(content_key.into_owned()))
+        let content_key = decrypter.decrypt(key, enc.as_josekit(), &header).ok()?;
+        sealed.decrypt(&Zeroizing::new(content_key.into_owned()))
     })
 }
 
 /// An encrypted content whose parts have the lengths that its algorithm gives them.
-struct Sealed<'a> {
+struct EncryptedContent<'a> {
     enc: ContentEncryption,
     /// The protected header as it was sent, which the tag covers (RFC 7516 §5.1).
     head: &'a str,
@@ -119,8 +119,8 @@ struct Sealed<'a> {
     tag: [u8; TAG_BYTES],
 }
 
-impl<'a> Sealed<'a> {
-    fn read(enc: ContentEncryption, head: &'a str, iv: &str, content: &str, tag: &str) -> Option<Self> {
+impl<'a> EncryptedContent<'a> {
+    fn decode(enc: ContentEncryption, head: &'a str, iv: &str, content: &str, tag: &str) -> Option<Self> {
         let iv_bytes = match enc {
             ContentEncryption::A128CbcHs256 => 16,
             ContentEncryption::A256Gcm => GCM_IV_BYTES,
@@ -131,11 +131,11 @@ impl<'a> Sealed<'a> {
         Some(Self { enc, head, iv, content: from_base64url(content)?, tag })
     }
 
-    fn open(&self, key: &[u8]) -> Option<Vec<u8>> {
+    fn decrypt(&self, key: &[u8]) -> Option<Vec<u8>> {
         if self.enc == ContentEncryption::A128CbcHs256 && !self.is_authentic(key) {
             return None;
         }
-        let (head, enc) = (self.head.as_bytes(), self.enc.of_josekit());
+        let (head, enc) = (self.head.as_bytes(), self.enc.as_josekit());
         enc.decrypt(key, Some(&self.iv), &self.content, head, Some(&self.tag)).ok()
     }
 

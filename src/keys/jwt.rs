@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::domain::signing_key::KeyAlg;
     use crate::keys::client_jws;
-    use crate::keys::samples::{key, keyring, published};
+    use crate::keys::test_keys::{key, keyring, published};
 
     const TYPES: [(JwtType, &str); 5] = [
         (JwtType::IdToken, "JWT"),
@@ -125,7 +125,7 @@ mod tests {
                 let token = sign_for_client(&keys, alg, typ, &claims, None).unwrap();
                 let verified = client_jws::verify(&token, &[alg], &jwks).unwrap();
                 let signed_by =
-                    keys.current().keys.iter().find(|key| key.alg.signs() == Some(alg)).unwrap().kid.clone();
+                    keys.current().keys.iter().find(|key| key.alg.signing_alg() == Some(alg)).unwrap().kid.clone();
                 assert_eq!(verified.header.kid, Some(signed_by), "every one of ours has kid");
                 assert_eq!(verified.header.typ.as_deref(), Some(name));
                 assert_eq!(verify::<Value>(&keys, typ, &token).unwrap(), claims);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hs256_is_under_the_clients_secret_and_names_no_key() {
+    fn hs256_uses_the_client_secret_without_kid() {
         let (keys, claims) = (keyring(), json!({ "sub": "alice" }));
         let secret = Secret::new("a secret of more than thirty-two characters: é".to_owned());
         let sign = |secret| sign_for_client(&keys, SigningAlg::HS256, JwtType::IdToken, &claims, secret);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_encrypted_to_verifies_nothing() {
+    fn encryption_keys_do_not_verify() {
         let ring = keyring().current();
         for alg in [KeyAlg::RsaOaep256, KeyAlg::EcdhEs] {
             assert!(ring.verifier(&key(alg).kid).is_none());
@@ -160,7 +160,7 @@ mod tests {
 
     /// OpenID Connect Core A.4 and A.6.
     #[test]
-    fn half_of_the_hash_goes_with_the_signature() {
+    fn half_hash_matches_the_oidc_examples() {
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         let code = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
         for alg in [SigningAlg::RS256, SigningAlg::PS256, SigningAlg::ES256, SigningAlg::HS256] {

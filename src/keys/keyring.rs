@@ -8,7 +8,7 @@ use josekit::jwe::JweDecrypter;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
 
-use super::{KeyError, MasterKey, pair};
+use super::{KeyError, MasterKey, key_pair};
 use crate::domain::algorithms::{KeyManagementAlg, SigningAlg};
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::store::{Store, signing_keys};
@@ -16,45 +16,45 @@ use crate::store::{Store, signing_keys};
 /// A handle; cheap to clone, and replaced as a whole when keys change.
 #[derive(Clone)]
 pub struct Keyring {
-    ring: Arc<RwLock<Arc<Ring>>>,
+    key_set: Arc<RwLock<Arc<KeySet>>>,
     /// How often the keys have changed since the start.
     generation: Arc<AtomicU64>,
     master: MasterKey,
 }
 
 /// One state of the keys.
-pub struct Ring {
+pub struct KeySet {
     signers: HashMap<SigningAlg, Box<dyn JwsSigner>>,
     verifiers: HashMap<String, Box<dyn JwsVerifier>>,
     /// Newest first.
-    decrypters: Vec<Reader>,
+    decrypters: Vec<DecryptionKey>,
     /// The published document, made once.
     pub jwks: Arc<[u8]>,
     pub keys: Vec<StoredKey>,
 }
 
-struct Reader {
+struct DecryptionKey {
     kid: String,
     alg: KeyManagementAlg,
     decrypter: Box<dyn JweDecrypter>,
 }
 
-impl Ring {
-    pub(super) fn read(master: &MasterKey, keys: Vec<StoredKey>) -> Result<Self, KeyError> {
+impl KeySet {
+    pub(super) fn from_stored(master: &MasterKey, keys: Vec<StoredKey>) -> Result<Self, KeyError> {
         let mut signers = HashMap::new();
         let mut verifiers = HashMap::new();
         let mut decrypters = Vec::new();
         for key in &keys {
-            if let Some(alg) = key.alg.signs() {
+            if let Some(alg) = key.alg.signing_alg() {
                 if key.state == KeyState::Active {
-                    signers.insert(alg, pair::signer(master, key, alg)?);
+                    signers.insert(alg, key_pair::signer(master, key, alg)?);
                 }
                 let jwk = Jwk::from_bytes(key.public_jwk.as_bytes())?;
-                verifiers.insert(key.kid.clone(), pair::verifier(&jwk, alg)?);
+                verifiers.insert(key.kid.clone(), key_pair::verifier(&jwk, alg)?);
             }
-            for alg in key.alg.decrypts() {
-                let decrypter = pair::decrypter(master, key, *alg)?;
-                decrypters.insert(0, Reader { kid: key.kid.clone(), alg: *alg, decrypter });
+            for alg in key.alg.key_management_algs() {
+                let decrypter = key_pair::decrypter(master, key, *alg)?;
+                decrypters.insert(0, DecryptionKey { kid: key.kid.clone(), alg: *alg, decrypter });
             }
         }
         let published: Vec<&str> =
@@ -79,26 +79,26 @@ impl Ring {
         alg: KeyManagementAlg,
         kid: Option<&'a str>,
     ) -> impl Iterator<Item = &'a dyn JweDecrypter> {
-        let fits = move |one: &&Reader| one.alg == alg && kid.is_none_or(|kid| one.kid == kid);
+        let fits = move |one: &&DecryptionKey| one.alg == alg && kid.is_none_or(|kid| one.kid == kid);
         self.decrypters.iter().filter(fits).map(|one| one.decrypter.as_ref())
     }
 }
 
 impl Keyring {
-    /// Reads the keys of the database, which `rotation::ensure` has made.
+    /// Reads the keys of the database, which `rotation::ensure_initial_keys` has made.
     pub async fn open(store: &Store, master: MasterKey) -> Result<Self, KeyError> {
         let keys = signing_keys::all(store.read()).await?;
-        Ok(Self::of(Ring::read(&master, keys)?, master))
+        Ok(Self::from_key_set(KeySet::from_stored(&master, keys)?, master))
     }
 
-    pub(super) fn of(ring: Ring, master: MasterKey) -> Self {
-        Self { ring: Arc::new(RwLock::new(Arc::new(ring))), generation: Arc::default(), master }
+    pub(super) fn from_key_set(ring: KeySet, master: MasterKey) -> Self {
+        Self { key_set: Arc::new(RwLock::new(Arc::new(ring))), generation: Arc::default(), master }
     }
 
     /// Reads them again.
     pub async fn reload(&self, store: &Store) -> Result<(), KeyError> {
-        let ring = Arc::new(Ring::read(&self.master, signing_keys::all(store.read()).await?)?);
-        *self.ring.write().unwrap_or_else(std::sync::PoisonError::into_inner) = ring;
+        let ring = Arc::new(KeySet::from_stored(&self.master, signing_keys::all(store.read()).await?)?);
+        *self.key_set.write().unwrap_or_else(std::sync::PoisonError::into_inner) = ring;
         self.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Keyring {
         self.generation.load(Ordering::SeqCst)
     }
 
-    pub fn current(&self) -> Arc<Ring> {
-        self.ring.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    pub fn current(&self) -> Arc<KeySet> {
+        self.key_set.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }

@@ -24,9 +24,9 @@ pub const FILE: &str = "master.key";
 
 /// The keys that come from it, derived once; cheap to clone.
 #[derive(Clone)]
-pub struct MasterKey(Arc<Derived>);
+pub struct MasterKey(Arc<DerivedKeys>);
 
-struct Derived {
+struct DerivedKeys {
     seal: Zeroizing<[u8; 32]>,
     client_secret: Hmac<Sha256>,
     refresh_token: Hmac<Sha256>,
@@ -40,9 +40,9 @@ struct Derived {
     browser_state: Hmac<Sha256>,
 }
 
-impl Derived {
+impl DerivedKeys {
     /// HKDF's expand step (RFC 5869 §2.3).
-    fn from(master: &[u8; 32]) -> Self {
+    fn from_master(master: &[u8; 32]) -> Self {
         let derive = |label: &[u8]| -> Zeroizing<[u8; 32]> {
             let mut mac = keyed(master);
             mac.update(label);
@@ -72,7 +72,7 @@ impl std::fmt::Debug for MasterKey {
 
 /// What a MAC is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum MacPurpose {
     ClientSecret,
     RefreshToken,
     /// The key of the grants' ids in refresh tokens.
@@ -137,7 +137,7 @@ impl MasterKey {
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(STANDARD.decode(without_bom(text).trim()).map_err(|_| wrong("is not base64"))?);
         let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
-        Ok(Self(Arc::new(Derived::from(bytes))))
+        Ok(Self(Arc::new(DerivedKeys::from_master(bytes))))
     }
 
     /// Makes the file, unless another node has made it meanwhile.
@@ -160,18 +160,18 @@ impl MasterKey {
     }
 
     /// HMAC-SHA-256 under the key of that purpose (RFC 2104).
-    pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
+    pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = match purpose {
-            Purpose::ClientSecret => &self.0.client_secret,
-            Purpose::RefreshToken => &self.0.refresh_token,
-            Purpose::RefreshTokenGrant => &self.0.refresh_token_grant,
-            Purpose::Browser => &self.0.browser,
-            Purpose::Form => &self.0.form,
-            Purpose::Pairwise => &self.0.pairwise,
-            Purpose::PairwiseSession => &self.0.pairwise_session,
-            Purpose::PairwiseGrant => &self.0.pairwise_grant,
-            Purpose::PairwiseVersions => &self.0.pairwise_versions,
-            Purpose::BrowserState => &self.0.browser_state,
+            MacPurpose::ClientSecret => &self.0.client_secret,
+            MacPurpose::RefreshToken => &self.0.refresh_token,
+            MacPurpose::RefreshTokenGrant => &self.0.refresh_token_grant,
+            MacPurpose::Browser => &self.0.browser,
+            MacPurpose::Form => &self.0.form,
+            MacPurpose::Pairwise => &self.0.pairwise,
+            MacPurpose::PairwiseSession => &self.0.pairwise_session,
+            MacPurpose::PairwiseGrant => &self.0.pairwise_grant,
+            MacPurpose::PairwiseVersions => &self.0.pairwise_versions,
+            MacPurpose::BrowserState => &self.0.browser_state,
         }
         .clone();
         for part in parts {

@@ -8,25 +8,25 @@
 //! good for, [`client_jws`] what clients sign, [`certificate`] what they show in a TLS handshake, [`encryption`] what is
 //! encrypted to them and to us.
 
-mod block;
 pub mod certificate;
 pub mod client_jws;
 mod client_secret;
 pub mod compact;
 pub mod encryption;
+mod id_cipher;
 pub mod jwt;
+mod key_pair;
 pub mod keyring;
 pub mod master;
-mod pair;
 pub mod pairwise;
 mod public_jwk;
 pub mod refresh_token;
 pub mod remote;
 pub mod rotation;
-#[cfg(test)]
-mod samples;
 pub mod seal;
 pub mod signature_key;
+#[cfg(test)]
+mod test_keys;
 
 pub use keyring::Keyring;
 pub use master::MasterKey;
@@ -39,7 +39,7 @@ pub enum KeyError {
     #[error("the master key {0}")]
     Master(String),
     #[error("the keys in the database were sealed under another master key: restore the master key they belong to")]
-    OtherMaster,
+    WrongMasterKey,
     #[error("a cryptographic operation failed: {0}")]
     Crypto(String),
     #[error(transparent)]

@@ -18,8 +18,8 @@
 
 use uuid::{Uuid, Variant, Version};
 
-use super::block::{self, SIZE as BLOCK};
-use super::master::{MasterKey, Purpose};
+use super::id_cipher::{self, BLOCK_BYTES as BLOCK};
+use super::master::{MacPurpose, MasterKey};
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::secret::{base64url, from_base64url};
 
@@ -28,53 +28,53 @@ use crate::domain::secret::{base64url, from_base64url};
 /// # Panics
 /// Like [`sid`] and [`grant_name`], where OpenSSL has no AES-256 at all.
 pub fn sub(master: &MasterKey, sector: &str, user: UserId) -> String {
-    encrypted(master, Purpose::Pairwise, sector, user.0)
+    encrypted(master, MacPurpose::Pairwise, sector, user.0)
 }
 
 /// Whom the sector means by it; whether there is such a person is the caller's to see.
 pub fn user(master: &MasterKey, sector: &str, sub: &str) -> Option<UserId> {
-    decrypted(master, Purpose::Pairwise, sector, sub).map(UserId)
+    decrypted(master, MacPurpose::Pairwise, sector, sub).map(UserId)
 }
 
 /// The `sid` by which the sector knows a session: 22 characters of base64url.
 pub fn sid(master: &MasterKey, sector: &str, session: SessionId) -> String {
-    encrypted(master, Purpose::PairwiseSession, sector, session.0)
+    encrypted(master, MacPurpose::PairwiseSession, sector, session.0)
 }
 
 /// The session of the sector's `sid`; `None` if it is another sector's or invented.
 pub fn session(master: &MasterKey, sector: &str, sid: &str) -> Option<SessionId> {
-    decrypted(master, Purpose::PairwiseSession, sector, sid).filter(is_ours).map(SessionId)
+    decrypted(master, MacPurpose::PairwiseSession, sector, sid).filter(is_ours).map(SessionId)
 }
 
 /// The id by which tokens of the sector name a grant: 22 characters of base64url.
 pub fn grant_name(master: &MasterKey, sector: &str, grant: GrantId) -> String {
-    encrypted(master, Purpose::PairwiseGrant, sector, grant.0)
+    encrypted(master, MacPurpose::PairwiseGrant, sector, grant.0)
 }
 
 /// The grant of that name; `None` if it is another sector's or invented.
 pub fn grant(master: &MasterKey, sector: &str, name: &str) -> Option<GrantId> {
-    decrypted(master, Purpose::PairwiseGrant, sector, name).filter(is_ours).map(GrantId)
+    decrypted(master, MacPurpose::PairwiseGrant, sector, name).filter(is_ours).map(GrantId)
 }
 
 /// Versions as a token of the sector carries them, encrypted under a key of the sector and of `nonce`, which no other token
 /// may have. The token's signature says that they are genuine.
 pub fn versions(master: &MasterKey, sector: &str, nonce: [u8; BLOCK], versions: &[i64]) -> String {
     let plain: Vec<u8> = versions.iter().flat_map(|version| version.to_be_bytes()).collect();
-    base64url(&[&nonce[..], &keyed_stream(master, sector, &nonce, &plain)].concat())
+    base64url(&[&nonce[..], &apply_keystream(master, sector, &nonce, &plain)].concat())
 }
 
 /// The versions of that text; `None` if it has not the form. Those of another sector are random numbers.
 pub fn versions_of(master: &MasterKey, sector: &str, text: &str) -> Option<Vec<i64>> {
     let bytes = from_base64url(text)?;
     let (nonce, encrypted) = bytes.split_first_chunk::<BLOCK>()?;
-    let plain = keyed_stream(master, sector, nonce, encrypted);
+    let plain = apply_keystream(master, sector, nonce, encrypted);
     let (versions, []) = plain.as_chunks::<8>() else { return None };
     Some(versions.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
 }
 
 /// XOR with HMAC-SHA-256 over the sector, the nonce and a counter.
-fn keyed_stream(master: &MasterKey, sector: &str, nonce: &[u8; BLOCK], bytes: &[u8]) -> Vec<u8> {
-    let block = |at: usize| master.mac(Purpose::PairwiseVersions, &[sector.as_bytes(), nonce, &at.to_be_bytes()]);
+fn apply_keystream(master: &MasterKey, sector: &str, nonce: &[u8; BLOCK], bytes: &[u8]) -> Vec<u8> {
+    let block = |at: usize| master.mac(MacPurpose::PairwiseVersions, &[sector.as_bytes(), nonce, &at.to_be_bytes()]);
     let chunks = bytes.chunks(32).enumerate();
     chunks
         .flat_map(|(at, chunk)| chunk.iter().zip(block(at)).map(|(byte, key)| byte ^ key).collect::<Vec<u8>>())
@@ -86,12 +86,12 @@ fn is_ours(id: &Uuid) -> bool {
     id.get_version() == Some(Version::SortRand) && id.get_variant() == Variant::RFC4122
 }
 
-fn encrypted(master: &MasterKey, purpose: Purpose, sector: &str, id: Uuid) -> String {
-    base64url(&block::encrypted(master, purpose, sector, id))
+fn encrypted(master: &MasterKey, purpose: MacPurpose, sector: &str, id: Uuid) -> String {
+    base64url(&id_cipher::encrypted(master, purpose, sector, id))
 }
 
-fn decrypted(master: &MasterKey, purpose: Purpose, sector: &str, text: &str) -> Option<Uuid> {
-    block::decrypted(master, purpose, sector, from_base64url(text)?.try_into().ok()?)
+fn decrypted(master: &MasterKey, purpose: MacPurpose, sector: &str, text: &str) -> Option<Uuid> {
+    id_cipher::decrypted(master, purpose, sector, from_base64url(text)?.try_into().ok()?)
 }
 
 #[cfg(test)]
@@ -99,11 +99,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::keys::samples::{master, other_master};
+    use crate::keys::test_keys::{master, other_master};
 
     /// What relying parties have stored must never change.
     #[test]
-    fn a_subject_is_stable() {
+    fn pairwise_sub_is_stable() {
         let alice = UserId(Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8091_a2b3_c4d5_e6f7));
         assert_eq!(sub(&master(), "app.example.com", alice), sub(&master(), "app.example.com", alice));
         assert_eq!(sub(&master(), "app.example.com", alice), "1W4Bo0HO6-ItaT-z0XVy0g");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_and_grants_are_their_sectors_alone() {
+    fn session_and_grant_ids_differ_by_sector() {
         let id = Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8091_a2b3_c4d5_e6f7);
         let (here, there) = ("app.example.com", "other.example.com");
         let names = [
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read_in_their_own_sector_only() {
+    fn versions_decrypt_only_in_their_sector() {
         let (here, there) = ("app.example.com", "other.example.com");
         for count in 1..20 {
             let all: Vec<i64> = (0..count).collect();
@@ -150,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_leads_back_in_its_own_sector_only(
+        fn sub_decrypts_only_in_its_sector(
             id in any::<u128>(), other in any::<u128>(), sector in "[a-z.]{0,20}", elsewhere in "[a-z.]{0,20}",
         ) {
             let (person, another) = (UserId(Uuid::from_u128(id)), UserId(Uuid::from_u128(other)));
@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_is_somebody_or_nobody(text in any::<String>(), near in "[A-Za-z0-9_-]{20,24}") {
+        fn decrypting_any_text_never_panics(text in any::<String>(), near in "[A-Za-z0-9_-]{20,24}") {
             user(&master(), &near, &text);
             if let Some(person) = user(&master(), "app.example.com", &near) {
                 prop_assert_eq!(sub(&master(), "app.example.com", person), near);

@@ -9,14 +9,17 @@ use serde_json::{Map, Value};
 use crate::domain::algorithms::{KeyManagementAlg, SigningAlg};
 use crate::domain::secret::from_base64url;
 
-type Members = Map<String, Value>;
+type JwkMembers = Map<String, Value>;
 
 /// Shorter is weak (RFC 7518 §3.3), longer is work for whoever has to verify.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// The key, where it verifies signatures with `alg`.
-pub(super) fn verifying(key: &Members, alg: SigningAlg) -> Option<Jwk> {
-    if !says(key, "use", &["sig"]) || !says(key, "alg", &[alg.as_str()]) || !operates(key, &["verify"]) {
+pub(super) fn verifying(key: &JwkMembers, alg: SigningAlg) -> Option<Jwk> {
+    if !is_absent_or_one_of(key, "use", &["sig"])
+        || !is_absent_or_one_of(key, "alg", &[alg.as_str()])
+        || !allows_operation(key, &["verify"])
+    {
         return None;
     }
     match alg {
@@ -28,15 +31,17 @@ pub(super) fn verifying(key: &Members, alg: SigningAlg) -> Option<Jwk> {
 }
 
 /// The key, where something can be encrypted to it with `alg`.
-pub(super) fn encrypting(key: &Members, alg: KeyManagementAlg) -> Option<Jwk> {
-    if !says(key, "use", &["enc"]) || !says(key, "alg", &[alg.as_str()]) {
+pub(super) fn encrypting(key: &JwkMembers, alg: KeyManagementAlg) -> Option<Jwk> {
+    if !is_absent_or_one_of(key, "use", &["enc"]) || !is_absent_or_one_of(key, "alg", &[alg.as_str()]) {
         return None;
     }
     match alg {
-        KeyManagementAlg::RsaOaep256 => operates(key, &["wrapKey", "encrypt"]).then(|| rsa(key))?,
+        KeyManagementAlg::RsaOaep256 => allows_operation(key, &["wrapKey", "encrypt"]).then(|| rsa(key))?,
         KeyManagementAlg::EcdhEs | KeyManagementAlg::EcdhEsA256Kw => {
             // The public half of a key agreement has no operation of its own: Web Cryptography exports an empty list.
-            if !operates(key, &["deriveKey", "deriveBits"]) && key.get("key_ops") != Some(&Value::Array(Vec::new())) {
+            if !allows_operation(key, &["deriveKey", "deriveBits"])
+                && key.get("key_ops") != Some(&Value::Array(Vec::new()))
+            {
                 return None;
             }
             on_curve(key, "EC", &[("P-256", 32), ("P-384", 48), ("P-521", 66)])
@@ -46,18 +51,18 @@ pub(super) fn encrypting(key: &Members, alg: KeyManagementAlg) -> Option<Jwk> {
 }
 
 /// Whether a member is one of `values`, or absent.
-fn says(key: &Members, name: &str, values: &[&str]) -> bool {
+fn is_absent_or_one_of(key: &JwkMembers, name: &str, values: &[&str]) -> bool {
     key.get(name).is_none_or(|said| said.as_str().is_some_and(|said| values.contains(&said)))
 }
 
-fn operates(key: &Members, operations: &[&str]) -> bool {
+fn allows_operation(key: &JwkMembers, operations: &[&str]) -> bool {
     key.get("key_ops").is_none_or(|said| {
         let mut said = said.as_array().into_iter().flatten().filter_map(Value::as_str);
         said.any(|operation| operations.contains(&operation))
     })
 }
 
-fn rsa(key: &Members) -> Option<Jwk> {
+fn rsa(key: &JwkMembers) -> Option<Jwk> {
     if key.get("kty")?.as_str()? != "RSA" {
         return None;
     }
@@ -72,7 +77,7 @@ fn rsa(key: &Members) -> Option<Jwk> {
     if sound { only(key, &["kty", "n", "e"]) } else { None }
 }
 
-fn on_curve(key: &Members, kty: &str, curves: &[(&str, usize)]) -> Option<Jwk> {
+fn on_curve(key: &JwkMembers, kty: &str, curves: &[(&str, usize)]) -> Option<Jwk> {
     let crv = key.get("crv")?.as_str()?;
     let (_, length) = curves.iter().find(|(name, _)| *name == crv)?;
     let members: &[&str] = if kty == "EC" { &["x", "y"] } else { &["x"] };
@@ -85,8 +90,8 @@ fn on_curve(key: &Members, kty: &str, curves: &[(&str, usize)]) -> Option<Jwk> {
     only(key, &[&["kty", "crv"], members].concat())
 }
 
-fn only(key: &Members, names: &[&str]) -> Option<Jwk> {
-    let members: Members =
+fn only(key: &JwkMembers, names: &[&str]) -> Option<Jwk> {
+    let members: JwkMembers =
         names.iter().filter_map(|name| Some(((*name).to_owned(), key.get(*name)?.clone()))).collect();
     Jwk::from_map(members).ok()
 }
@@ -97,7 +102,7 @@ mod tests {
     use crate::domain::secret::base64url;
     use serde_json::json;
 
-    fn with(base: &Value, changes: &[(&str, Value)]) -> Members {
+    fn with(base: &Value, changes: &[(&str, Value)]) -> JwkMembers {
         let mut key = base.as_object().unwrap().clone();
         for (name, value) in changes {
             key.insert((*name).to_owned(), value.clone());
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_says_of_itself_has_to_fit() {
+    fn key_members_must_fit_the_algorithm() {
         let ec = json!({ "kty": "EC", "crv": "P-256", "x": base64url(&[1; 32]), "y": base64url(&[2; 32]) });
         let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(&[1; 32]) });
         assert!(verifying(&with(&ec, &[]), SigningAlg::ES256).is_some());
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_encrypted_to() {
+    fn encryption_key_must_fit_the_algorithm() {
         let ecdh = [KeyManagementAlg::EcdhEs, KeyManagementAlg::EcdhEsA256Kw];
         for (kty, crv, length) in [("EC", "P-256", 32), ("EC", "P-384", 48), ("EC", "P-521", 66), ("OKP", "X25519", 32)]
         {

@@ -10,8 +10,8 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::block;
-use super::master::{MasterKey, Purpose};
+use super::id_cipher;
+use super::master::{MacPurpose, MasterKey};
 use crate::domain::grant::FamilySalt;
 use crate::domain::ids::GrantId;
 use crate::domain::secret::{Digest, Secret, SecretKind, base64url, from_base64url};
@@ -26,12 +26,12 @@ pub struct RefreshToken {
 /// The one token of that generation, and the digest that is stored of it.
 pub fn derive(master: &MasterKey, grant: GrantId, generation: i32, salt: &FamilySalt) -> (Secret, Digest) {
     let generation = generation.to_be_bytes();
-    let derived = master.mac(Purpose::RefreshToken, &[grant.0.as_bytes(), &generation, &salt.0]);
+    let derived = master.mac(MacPurpose::RefreshToken, &[grant.0.as_bytes(), &generation, &salt.0]);
     let mut bytes = Vec::with_capacity(68);
-    bytes.extend_from_slice(&block::encrypted(master, Purpose::RefreshTokenGrant, "", grant.0));
+    bytes.extend_from_slice(&id_cipher::encrypted(master, MacPurpose::RefreshTokenGrant, "", grant.0));
     bytes.extend_from_slice(&generation);
     bytes.extend_from_slice(derived.split_at(16).0);
-    let mac = master.mac(Purpose::RefreshToken, &[&bytes]);
+    let mac = master.mac(MacPurpose::RefreshToken, &[&bytes]);
     bytes.extend_from_slice(&mac);
     let text = format!("{}{}", SecretKind::RefreshToken.prefix(), base64url(&bytes));
     let digest = SecretKind::RefreshToken.digest(&text);
@@ -43,11 +43,11 @@ pub fn parse(master: &MasterKey, text: &str) -> Option<RefreshToken> {
     let encoded = text.strip_prefix(SecretKind::RefreshToken.prefix()).filter(|rest| rest.len() <= 96)?;
     let bytes = from_base64url(encoded)?;
     let (body, mac) = bytes.split_at_checked(36)?;
-    if !bool::from(master.mac(Purpose::RefreshToken, &[body]).as_slice().ct_eq(mac)) {
+    if !bool::from(master.mac(MacPurpose::RefreshToken, &[body]).as_slice().ct_eq(mac)) {
         return None;
     }
-    let (name, _) = body.split_first_chunk::<{ block::SIZE }>()?;
-    let grant = GrantId(block::decrypted(master, Purpose::RefreshTokenGrant, "", *name)?);
+    let (name, _) = body.split_first_chunk::<{ id_cipher::BLOCK_BYTES }>()?;
+    let grant = GrantId(id_cipher::decrypted(master, MacPurpose::RefreshTokenGrant, "", *name)?);
     Some(RefreshToken { grant, digest: SecretKind::RefreshToken.digest(text) })
 }
 
@@ -59,11 +59,11 @@ mod tests {
     use crate::domain::grant::FamilySalt;
     use crate::domain::ids::GrantId;
     use crate::domain::secret::from_base64url;
-    use crate::keys::samples::{master, other_master};
+    use crate::keys::test_keys::{master, other_master};
 
     /// Deployed clients hold these tokens: the derivation must never change.
     #[test]
-    fn a_generation_has_one_token() {
+    fn token_is_derived_from_grant_and_generation() {
         let (grant, salt) = (GrantId(Uuid::from_u128(7)), FamilySalt([1; 16]));
         let (token, digest) = derive(&master(), grant, 3, &salt);
         assert_eq!(token.expose(), derive(&master(), grant, 3, &salt).0.expose());

@@ -10,30 +10,30 @@ use crate::config::Lifetimes;
 use crate::domain::event::Event;
 use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use crate::env::Timestamp;
-use crate::store::exclusive::{self, Exclusive};
-use crate::store::{Change, Store, Tx, events, signing_keys};
+use crate::store::advisory_locks::{self, AdvisoryLock};
+use crate::store::{ChangeEvent, Store, Tx, events, signing_keys};
 
-use super::{KeyError, MasterKey, pair};
+use super::{KeyError, MasterKey, key_pair};
 
 /// Nothing signed lives longer than a day (`config::lifetimes`), but an expired ID token is still good as a hint.
 /// The same time is left to what was encrypted to a key before its sender read the JWKS again.
-pub const PUBLISHED_AFTER_RETIREMENT: i64 = 8 * 86_400;
+pub const RETIRED_KEY_TTL: i64 = 8 * 86_400;
 
 /// Until when a key that has been retired is of use: published where it signed, else able to decrypt.
 pub fn published_until(key: &StoredKey) -> Option<Timestamp> {
-    key.retired_at.map(|at| at.plus_seconds(PUBLISHED_AFTER_RETIREMENT))
+    key.retired_at.map(|at| at.plus_seconds(RETIRED_KEY_TTL))
 }
 
 /// Makes what a server must have before it answers: an active key of each kind, and the next of those in daily use.
-pub async fn ensure(store: &Store, master: &MasterKey) -> Result<(), KeyError> {
+pub async fn ensure_initial_keys(store: &Store, master: &MasterKey) -> Result<(), KeyError> {
     let keys = signing_keys::all(store.read()).await?;
     let due = missing(&keys, |alg| !matches!(alg, KeyAlg::PS256));
     make(store, master, due).await
 }
 
-/// Makes the keys that [`ensure`] left for later; judged from memory, so that an idle node asks the database nothing.
+/// Makes the keys that [`ensure_initial_keys`] left for later; judged from memory, so that an idle node asks the database nothing.
 /// Whether it had to make any.
-pub async fn complete(store: &Store, master: &MasterKey, keys: &[StoredKey]) -> Result<bool, KeyError> {
+pub async fn create_missing_keys(store: &Store, master: &MasterKey, keys: &[StoredKey]) -> Result<bool, KeyError> {
     let due = missing(keys, |_| true);
     let any = !due.is_empty();
     make(store, master, due).await?;
@@ -43,7 +43,7 @@ pub async fn complete(store: &Store, master: &MasterKey, keys: &[StoredKey]) -> 
 /// What is not there: an active key of each kind, and a next one of the signing kinds that `ahead` names.
 fn missing(keys: &[StoredKey], ahead: impl Fn(KeyAlg) -> bool) -> Vec<(KeyAlg, KeyState)> {
     let wanted = KeyAlg::ALL.iter().flat_map(|alg| {
-        let next = (alg.signs().is_some() && ahead(*alg)).then_some((*alg, KeyState::Next));
+        let next = (alg.signing_alg().is_some() && ahead(*alg)).then_some((*alg, KeyState::Next));
         [Some((*alg, KeyState::Active)), next]
     });
     wanted.flatten().filter(|wanted| !has(keys, *wanted)).collect()
@@ -62,8 +62,8 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
         .write(move |tx| {
             Box::pin(async move {
                 // What is read after it is what the other node has written.
-                exclusive::lock(tx, Exclusive::SigningKeys).await?;
-                tx.tell(Change::Keys).await?;
+                advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
+                tx.publish(ChangeEvent::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
                 for key in made.iter().filter(|key| !has(&keys, (key.alg, key.state))) {
                     signing_keys::insert(tx, key).await?;
@@ -76,18 +76,18 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
 }
 
 /// Since when a key must have been published before it signs: the JWKS says that it may be kept for so long.
-pub const KNOWN_AFTER: i64 = 3600;
+pub const JWKS_CACHE_TTL: i64 = 3600;
 
 /// The keys of a first start are made within so many milliseconds.
-const FIRST_MS: i64 = 60_000;
+const INITIAL_KEYS_WINDOW_MS: i64 = 60_000;
 
 /// What a rotation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotated {
+pub enum RotationOutcome {
     /// That key is the active one now.
     Now(String),
     /// That key will be, from then on: relying parties that keep the JWKS as long as they may do not know it yet.
-    From(String, Timestamp),
+    Scheduled(String, Timestamp),
 }
 
 /// A new key that may come next, made before the transaction that needs it.
@@ -97,25 +97,25 @@ pub async fn successor(store: &Store, master: &MasterKey, alg: KeyAlg) -> Result
 
 /// Makes the next key of an algorithm the active one, and `fresh` the next. Where somebody who has kept the JWKS would not
 /// know it yet, it is left to [`due`], unless it must be `at_once`.
-pub async fn rotate_in(tx: &Tx, fresh: StoredKey, at_once: bool) -> crate::store::Result<Rotated> {
+pub async fn rotate_in_transaction(tx: &Tx, fresh: StoredKey, at_once: bool) -> crate::store::Result<RotationOutcome> {
     let alg = fresh.alg;
-    exclusive::lock(tx, Exclusive::SigningKeys).await?;
-    tx.tell(Change::Keys).await?;
+    advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
+    tx.publish(ChangeEvent::Keys).await?;
     let keys = signing_keys::all(tx.conn()).await?;
-    match known_from(&keys, &fresh).filter(|from| !at_once && *from > tx.now()) {
-        None => advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Rotated::Now),
+    match can_sign_from(&keys, &fresh).filter(|from| !at_once && *from > tx.now()) {
+        None => advance(tx, alg, successor_if_needed(&keys, fresh)).await.map(RotationOutcome::Now),
         Some(from) => {
-            let next = nexts(&keys, alg).next().map_or_else(|| fresh.kid.clone(), |next| next.kid.clone());
-            if let Some(fresh) = fresh_if_few(&keys, fresh) {
+            let next = next_keys(&keys, alg).next().map_or_else(|| fresh.kid.clone(), |next| next.kid.clone());
+            if let Some(fresh) = successor_if_needed(&keys, fresh) {
                 signing_keys::insert(tx, &fresh).await?;
             }
-            Ok(Rotated::From(next, from))
+            Ok(RotationOutcome::Scheduled(next, from))
         }
     }
 }
 
 /// Those that wait, oldest first.
-fn nexts(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey> {
+fn next_keys(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey> {
     let mut waiting: Vec<&StoredKey> =
         keys.iter().filter(|key| key.alg == alg && key.state == KeyState::Next).collect();
     waiting.sort_by_key(|key| key.created_at);
@@ -123,18 +123,18 @@ fn nexts(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey> {
 }
 
 /// A successor, where there is not one beyond the next already: more would only make the document longer.
-fn fresh_if_few(keys: &[StoredKey], fresh: StoredKey) -> Option<StoredKey> {
-    (nexts(keys, fresh.alg).count() < 2).then_some(fresh)
+fn successor_if_needed(keys: &[StoredKey], fresh: StoredKey) -> Option<StoredKey> {
+    (next_keys(keys, fresh.alg).count() < 2).then_some(fresh)
 }
 
 /// From when the next key (`fresh`, where there is none) may sign without surprising anybody; nothing where nobody has to
 /// know it first.
-fn known_from(keys: &[StoredKey], fresh: &StoredKey) -> Option<Timestamp> {
-    fresh.alg.signs()?;
-    let next = nexts(keys, fresh.alg).next().unwrap_or(fresh);
+fn can_sign_from(keys: &[StoredKey], fresh: &StoredKey) -> Option<Timestamp> {
+    fresh.alg.signing_alg()?;
+    let next = next_keys(keys, fresh.alg).next().unwrap_or(fresh);
     // One that stood in the first document there was is known to everybody who knows any.
     let first = keys.iter().map(|key| key.created_at).min()?;
-    (next.created_at.since(first) > FIRST_MS).then(|| next.created_at.plus_seconds(KNOWN_AFTER))
+    (next.created_at.since(first) > INITIAL_KEYS_WINDOW_MS).then(|| next.created_at.plus_seconds(JWKS_CACHE_TTL))
 }
 
 /// Rotates where the schedule still asks for it: another node that judged so at the same moment may have been first, and
@@ -151,14 +151,14 @@ pub async fn rotate_due(
     let kid = store
         .write(move |tx| {
             Box::pin(async move {
-                exclusive::lock(tx, Exclusive::SigningKeys).await?;
-                tx.tell(Change::Keys).await?;
+                advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
+                tx.publish(ChangeEvent::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
-                if !due(&keys, &lifetimes, tx.now()).contains(&alg) {
+                if !due_algorithms(&keys, &lifetimes, tx.now()).contains(&alg) {
                     return Ok(None);
                 }
                 events::insert(tx, &event).await?;
-                advance(tx, alg, fresh_if_few(&keys, fresh)).await.map(Some)
+                advance(tx, alg, successor_if_needed(&keys, fresh)).await.map(Some)
             })
         })
         .await?;
@@ -167,9 +167,9 @@ pub async fn rotate_due(
 
 /// Takes a key out at once: nothing verifies or decrypts by it any more. An active one is succeeded first, and `fresh` is
 /// the new next one. Whether there was such a key.
-pub async fn retire_in(tx: &Tx, kid: &str, fresh: StoredKey) -> crate::store::Result<bool> {
-    exclusive::lock(tx, Exclusive::SigningKeys).await?;
-    tx.tell(Change::Keys).await?;
+pub async fn retire_in_transaction(tx: &Tx, kid: &str, fresh: StoredKey) -> crate::store::Result<bool> {
+    advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
+    tx.publish(ChangeEvent::Keys).await?;
     let keys = signing_keys::all(tx.conn()).await?;
     match keys.iter().find(|key| key.kid == kid).map(|key| key.state) {
         None => return Ok(false),
@@ -182,19 +182,20 @@ pub async fn retire_in(tx: &Tx, kid: &str, fresh: StoredKey) -> crate::store::Re
 }
 
 /// What the schedule asks for now; judged from memory, so that an idle node asks the database nothing.
-pub fn due(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<KeyAlg> {
+pub fn due_algorithms(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<KeyAlg> {
     let of = |alg, state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
     let old = |key: &StoredKey| key.activated_at.is_some_and(|at| now >= at.plus_seconds(lifetimes.signing_key));
     let known = |key: &StoredKey| now >= key.created_at.plus_seconds(lifetimes.signing_key_overlap);
     // A rotation that was asked for waits until the key is known.
     let asked = |alg: KeyAlg| {
-        let mut waiting = nexts(keys, alg);
-        let next = waiting.next().filter(|next| now >= next.created_at.plus_seconds(KNOWN_AFTER));
+        let mut waiting = next_keys(keys, alg);
+        let next = waiting.next().filter(|next| now >= next.created_at.plus_seconds(JWKS_CACHE_TTL));
         next.is_some() && waiting.next().is_some()
     };
     let due = |alg: &KeyAlg| {
         asked(*alg)
-            || (of(*alg, KeyState::Active).any(old) && (alg.signs().is_none() || of(*alg, KeyState::Next).any(known)))
+            || (of(*alg, KeyState::Active).any(old)
+                && (alg.signing_alg().is_none() || of(*alg, KeyState::Next).any(known)))
     };
     KeyAlg::ALL.iter().copied().filter(due).collect()
 }
@@ -215,7 +216,7 @@ pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result
                 for kid in &old {
                     signing_keys::delete(tx, kid).await?;
                 }
-                tx.tell(Change::Keys).await
+                tx.publish(ChangeEvent::Keys).await
             })
         })
         .await?;
@@ -227,7 +228,7 @@ pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result
 async fn advance(tx: &Tx, alg: KeyAlg, fresh: Option<StoredKey>) -> crate::store::Result<String> {
     let keys = signing_keys::all(tx.conn()).await?;
     let active = keys.iter().find(|key| key.alg == alg && key.state == KeyState::Active).cloned();
-    let next = nexts(&keys, alg).next().cloned();
+    let next = next_keys(&keys, alg).next().cloned();
     let Some(mut succeeds) = next.clone().or_else(|| fresh.clone()) else {
         return Ok(active.map(|active| active.kid).unwrap_or_default());
     };
@@ -252,7 +253,7 @@ async fn advance(tx: &Tx, alg: KeyAlg, fresh: Option<StoredKey>) -> crate::store
 /// Away from the threads that serve requests.
 async fn generate(store: &Store, master: &MasterKey, alg: KeyAlg, state: KeyState) -> Result<StoredKey, KeyError> {
     let (master, now) = (master.clone(), store.env().now());
-    tokio::task::spawn_blocking(move || pair::generate(&master, alg, state, now))
+    tokio::task::spawn_blocking(move || key_pair::generate(&master, alg, state, now))
         .await
         .map_err(|error| KeyError::Crypto(error.to_string()))?
 }

@@ -21,10 +21,10 @@ pub fn seal(master: &MasterKey, usage: &str, plain: &[u8]) -> Result<String, Key
 /// The plain bytes, where `sealed` was sealed here for `usage`.
 pub fn open(master: &MasterKey, usage: &str, sealed: &str) -> Result<Vec<u8>, KeyError> {
     if !has_our_form(usage, sealed) {
-        return Err(KeyError::OtherMaster);
+        return Err(KeyError::WrongMasterKey);
     }
     let decrypter = jwe::Dir.decrypter_from_bytes(master.seal_key())?;
-    let (plain, _) = jwe::deserialize_compact(sealed, &decrypter).map_err(|_| KeyError::OtherMaster)?;
+    let (plain, _) = jwe::deserialize_compact(sealed, &decrypter).map_err(|_| KeyError::WrongMasterKey)?;
     Ok(plain)
 }
 
@@ -49,10 +49,10 @@ mod tests {
 
     use super::*;
     use crate::domain::secret::base64url;
-    use crate::keys::samples::{master, other_master};
+    use crate::keys::test_keys::{master, other_master};
 
     #[test]
-    fn a_seal_opens_for_what_it_is_and_under_its_own_master() {
+    fn seal_is_bound_to_usage_and_master_key() {
         let sealed = seal(&master(), "ticket", b"plain").unwrap();
         assert_eq!(open(&master(), "ticket", &sealed).unwrap(), b"plain");
         assert!(open(&master(), "signing-key", &sealed).is_err());
@@ -61,7 +61,7 @@ mod tests {
 
     /// One tag in 256 of a single byte is right; none may open anything.
     #[test]
-    fn a_shortened_tag_is_no_tag() {
+    fn shortened_tag_is_rejected() {
         let sealed = seal(&master(), "ticket", b"plain").unwrap();
         let (rest, tag) = sealed.rsplit_once('.').unwrap();
         let tag = from_base64url(tag).unwrap();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_our_own_form_is_opened() {
+    fn foreign_jwe_forms_are_rejected() {
         let sealed = seal(&master(), "ticket", b"plain").unwrap();
         let [head, key, iv, content, tag] = compact::parts(&sealed, 1000).unwrap();
         for bad in [
@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_is_opened_or_refused(text in "[A-Za-z0-9_.-]{0,200}", any in any::<String>()) {
+        fn arbitrary_input_is_rejected(text in "[A-Za-z0-9_.-]{0,200}", any in any::<String>()) {
             prop_assert!(open(&master(), "ticket", &text).is_err());
             prop_assert!(open(&master(), "ticket", &any).is_err());
         }

@@ -9,9 +9,9 @@ use signet_signatures::VerifyingKey;
 use zeroize::Zeroizing;
 
 use super::master::MasterKey;
-use super::{KeyError, pair, public_jwk, seal};
+use super::{KeyError, key_pair, public_jwk, seal};
 use crate::domain::algorithms::SigningAlg;
-use crate::domain::signature_key::{KeyId, Material, SealedSecret, SignatureAlg};
+use crate::domain::signature_key::{KeyId, KeyMaterial, SealedSecret, SignatureAlg};
 
 /// Keys that are kept ready.
 const MAX_CACHED: u64 = 10_000;
@@ -34,36 +34,36 @@ impl MasterKey {
 
 /// Keys by what they are made of, which says all about them: nothing here ever has to be forgotten.
 #[derive(Clone)]
-pub struct SignatureKeys(Cache<String, VerifyingKey>);
+pub struct SignatureKeyCache(Cache<String, VerifyingKey>);
 
-impl Default for SignatureKeys {
+impl Default for SignatureKeyCache {
     fn default() -> Self {
         Self(Cache::new(MAX_CACHED))
     }
 }
 
-impl SignatureKeys {
+impl SignatureKeyCache {
     /// The key; nothing where it is of another algorithm or cannot be read.
-    pub fn ready(
+    pub fn verifying_key(
         &self,
         master: &MasterKey,
         keyid: &KeyId,
         alg: Option<SignatureAlg>,
-        material: &Material,
+        material: &KeyMaterial,
     ) -> Option<VerifyingKey> {
         let made_of = match material {
-            Material::SealedSecret(sealed) => sealed.0.clone(),
-            Material::Jwk(jwk) => serde_json::to_string(jwk).ok()?,
+            KeyMaterial::SealedSecret(sealed) => sealed.0.clone(),
+            KeyMaterial::Jwk(jwk) => serde_json::to_string(jwk).ok()?,
         };
         let name = format!("{} {made_of}", keyid.as_str());
         let key = if let Some(key) = self.0.get(&name) {
             key
         } else {
             let key = match material {
-                Material::SealedSecret(sealed) => {
+                KeyMaterial::SealedSecret(sealed) => {
                     VerifyingKey::from_secret(&master.open_shared_secret(keyid, sealed)?).ok()?
                 }
-                Material::Jwk(jwk) => VerifyingKey::from_jwk(jwk).ok()?,
+                KeyMaterial::Jwk(jwk) => VerifyingKey::from_jwk(jwk).ok()?,
             };
             self.0.insert(name, key.clone());
             key
@@ -91,6 +91,6 @@ pub fn check_jwk(alg: SignatureAlg, jwk: &Map<String, Value>) -> Result<(), Stri
 /// RSA-SHA256 of OAuth 1.0: RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) over the signature base string (RFC 5849 §3.4.3).
 pub fn verify_rsa_sha256(jwk: &Map<String, Value>, base: &[u8], signature: &[u8]) -> bool {
     let key = public_jwk::verifying(jwk, SigningAlg::RS256);
-    let verifier = key.and_then(|key| pair::verifier(&key, SigningAlg::RS256).ok());
+    let verifier = key.and_then(|key| key_pair::verifier(&key, SigningAlg::RS256).ok());
     verifier.is_some_and(|verifier| verifier.verify(base, signature).is_ok())
 }

@@ -5,23 +5,23 @@
 
 use ipnet::IpNet;
 
-use super::{By, Conflict, FieldError, ManageError, Manager, Needs, Recorder, Result};
+use super::{AuditContext, AuditRecorder, Conflict, FieldError, ManageError, Manager, RequiredRole, Result};
 use crate::domain::api::Api;
-use crate::domain::api_key::{ApiKey, ApiKeySecret, MAX_NETWORKS, Owner, key_name};
+use crate::domain::api_key::{ApiKey, ApiKeySecret, MAX_NETWORKS, Owner, parse_key_name};
 use crate::domain::event::EventKind;
 use crate::domain::gate::GateName;
 use crate::domain::ids::ApiKeyId;
 use crate::domain::permissions::ApiScopes;
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
-use crate::store::{Tx, api_keys, apis, clients, people};
+use crate::store::{Tx, api_keys, apis, clients, users};
 
 /// Of one owner, expired ones among them until they are swept.
 pub const MAX_KEYS: usize = 100;
-const MAX_SECONDS: i64 = 366 * 86_400;
+const MAX_LIFETIME_SECONDS: i64 = 366 * 86_400;
 
 #[derive(Clone, Debug)]
-pub struct NewKey {
+pub struct NewApiKey {
     pub owner: Owner,
     pub gate: GateName,
     pub name: String,
@@ -33,20 +33,20 @@ pub struct NewKey {
 }
 
 /// Makes a key, told this once.
-pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySecret, ApiKey)> {
+pub async fn create(manager: &Manager, by: &AuditContext, new: NewApiKey) -> Result<(ApiKeySecret, ApiKey)> {
     let env = manager.store.env();
     let secret = ApiKeySecret::mint(env);
     let (digest, id) = (secret.digest(), ApiKeyId(env.uuid()));
     let key = manager
         .transact(by, needs(&new.owner), move |tx, recorder| {
             Box::pin(async move {
-                // Before the owner (`store::exclusive`): the API is there for as long as the key is being made.
-                apis::keep(tx).await?;
+                // Before the owner (`store::advisory_locks`): the API is there for as long as the key is being made.
+                apis::lock_shared(tx).await?;
                 // Held until the end, so that keys are counted one after the other and none outlives its owner.
-                let may_have = hold(tx, &new.owner).await?;
-                let api = api_of(tx, &new.gate).await?;
+                let may_have = lock_owner(tx, &new.owner).await?;
+                let api = api_for_gate(tx, &new.gate).await?;
                 let mut problems = scope_problem(&new.scopes, &api, may_have.as_ref());
-                let name = key_name(&new.name).unwrap_or_else(|problem| {
+                let name = parse_key_name(&new.name).unwrap_or_else(|problem| {
                     problems.push(FieldError::new("name", problem));
                     String::new()
                 });
@@ -84,8 +84,8 @@ pub async fn create(manager: &Manager, by: &By, new: NewKey) -> Result<(ApiKeySe
 }
 
 /// Ends a key on every node, where it is `owner`'s if one is named.
-pub async fn revoke(manager: &Manager, by: &By, id: ApiKeyId, owner: Option<Owner>) -> Result<ApiKey> {
-    let needs = owner.as_ref().map_or(Needs::Administrator, needs);
+pub async fn revoke(manager: &Manager, by: &AuditContext, id: ApiKeyId, owner: Option<Owner>) -> Result<ApiKey> {
+    let needs = owner.as_ref().map_or(RequiredRole::Administrator, needs);
     manager
         .transact(by, needs, move |tx, recorder| {
             Box::pin(async move {
@@ -99,40 +99,40 @@ pub async fn revoke(manager: &Manager, by: &By, id: ApiKeyId, owner: Option<Owne
 }
 
 /// A user's keys are the user's own; all others are an administrator's.
-const fn needs(owner: &Owner) -> Needs {
+const fn needs(owner: &Owner) -> RequiredRole {
     match owner {
-        Owner::User(id) => Needs::UserOrAdministrator(*id),
-        Owner::Client(_) => Needs::Administrator,
+        Owner::User(id) => RequiredRole::UserOrAdministrator(*id),
+        Owner::Client(_) => RequiredRole::Administrator,
     }
 }
 
 /// Keeps the owner as they are until the transaction ends; a client's scopes, which its keys do not exceed.
-async fn hold(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
+async fn lock_owner(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
     match owner {
         Owner::User(id) => {
-            if people::hold(tx, *id, None).await? {
+            if users::lock_if_enabled(tx, *id, None).await? {
                 return Ok(None);
             }
-            match people::by_id(tx.conn(), *id).await? {
-                Some(user) => Err(turned_off(user.username.as_str())),
+            match users::by_id(tx.conn(), *id).await? {
+                Some(user) => Err(disabled_error(user.username.as_str())),
                 None => Err(ManageError::NotFound(format!("user {id}"))),
             }
         }
         Owner::Client(id) => match clients::lock_for_update(tx, id).await? {
-            Some(client) if client.disabled => Err(turned_off(id.as_str())),
+            Some(client) if client.disabled => Err(disabled_error(id.as_str())),
             Some(client) => Ok(Some(client.meta.api_scopes)),
             None => Err(ManageError::NotFound(format!("client {id}"))),
         },
     }
 }
 
-fn turned_off(who: &str) -> ManageError {
+fn disabled_error(who: &str) -> ManageError {
     Conflict::Disabled(who.to_owned()).into()
 }
 
-async fn api_of(tx: &Tx, gate: &GateName) -> Result<Api> {
+async fn api_for_gate(tx: &Tx, gate: &GateName) -> Result<Api> {
     let all = apis::all(tx.conn()).await?;
-    let api = all.into_iter().find(|api| api.gate.as_ref() == Some(gate) && api.takes_keys());
+    let api = all.into_iter().find(|api| api.gate.as_ref() == Some(gate) && api.allows_api_keys());
     api.ok_or_else(|| ManageError::invalid("api", format!("has no gate {:?} that accepts API keys", gate.as_str())))
 }
 
@@ -140,7 +140,7 @@ fn scope_problem(asked: &Scopes, api: &Api, may_have: Option<&ApiScopes>) -> Vec
     let not_the_apis = asked.filtered(|scope| !api.scopes.contains(scope));
     let beyond = asked.filtered(|scope| may_have.is_some_and(|may_have| !may_have.contains(&api.identifier, scope)));
     if !not_the_apis.is_empty() {
-        return vec![FieldError::new("scope", format!("has {not_the_apis}, which {} has not", api.shown_name()))];
+        return vec![FieldError::new("scope", format!("has {not_the_apis}, which {} has not", api.display_name()))];
     }
     if !beyond.is_empty() {
         return vec![FieldError::new("scope", format!("has {beyond}, which the client itself may not have"))];
@@ -148,9 +148,9 @@ fn scope_problem(asked: &Scopes, api: &Api, may_have: Option<&ApiScopes>) -> Vec
     Vec::new()
 }
 
-fn limit_problems(new: &NewKey, now: Timestamp) -> Vec<FieldError> {
+fn limit_problems(new: &NewApiKey, now: Timestamp) -> Vec<FieldError> {
     let mut problems = Vec::new();
-    if new.expires_at.is_some_and(|at| at <= now || at > now.plus_seconds(MAX_SECONDS)) {
+    if new.expires_at.is_some_and(|at| at <= now || at > now.plus_seconds(MAX_LIFETIME_SECONDS)) {
         problems.push(FieldError::new("expires", "must lie ahead, by 366 days at most"));
     }
     if new.networks.len() > MAX_NETWORKS {
@@ -159,7 +159,7 @@ fn limit_problems(new: &NewKey, now: Timestamp) -> Vec<FieldError> {
     problems
 }
 
-async fn record(tx: &Tx, recorder: &Recorder, kind: EventKind, key: &ApiKey) -> Result<()> {
+async fn record(tx: &Tx, recorder: &AuditRecorder, kind: EventKind, key: &ApiKey) -> Result<()> {
     let (user, client) = match &key.owner {
         Owner::User(id) => (Some(*id), None),
         Owner::Client(id) => (None, Some(id)),

@@ -1,10 +1,12 @@
 //! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
 
-use super::{By, ManageError, Manager, Needs, Recorder, Result, Revision, clients, differing};
+use super::{
+    AuditContext, AuditRecorder, ManageError, Manager, RequiredRole, Result, Revision, changed_members, clients,
+};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::event::EventKind;
 use crate::domain::uri::normalized;
-use crate::store::{Change, Tx, api_keys, apis};
+use crate::store::{ChangeEvent, Tx, api_keys, apis};
 
 /// Every API, by identifier.
 pub async fn all(manager: &Manager) -> Result<Vec<Api>> {
@@ -17,10 +19,10 @@ pub async fn one(manager: &Manager, id: &ApiId) -> Result<Api> {
 }
 
 /// Makes an API that there is none of yet.
-pub async fn create(manager: &Manager, by: &By, api: Api) -> Result<()> {
+pub async fn create(manager: &Manager, by: &AuditContext, api: Api) -> Result<()> {
     check(&api)?;
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 if find(tx, &api.identifier).await?.is_some() {
@@ -37,13 +39,13 @@ pub async fn create(manager: &Manager, by: &By, api: Api) -> Result<()> {
 /// Makes an API that there is be as `edit` leaves it; what it has become.
 pub async fn update(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     id: &ApiId,
     edit: impl FnOnce(&mut Api) + Send + 'static,
 ) -> Result<Api> {
     let id = id.clone();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 let before = found(tx, &id).await?;
@@ -58,10 +60,10 @@ pub async fn update(
 }
 
 /// Replaces an API that is still as the author of the revision saw it.
-pub async fn replace(manager: &Manager, by: &By, revision: Revision<Api>) -> Result<()> {
+pub async fn replace(manager: &Manager, by: &AuditContext, revision: Revision<Api>) -> Result<()> {
     check(&revision.to)?;
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 let before = found(tx, &revision.to.identifier).await?;
@@ -73,10 +75,10 @@ pub async fn replace(manager: &Manager, by: &By, revision: Revision<Api>) -> Res
 }
 
 /// Makes an API be as `api` says, new or not.
-pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
+pub async fn put(manager: &Manager, by: &AuditContext, api: Api) -> Result<()> {
     check(&api)?;
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 let before = find(tx, &api.identifier).await?;
@@ -87,9 +89,9 @@ pub async fn put(manager: &Manager, by: &By, api: Api) -> Result<()> {
         .await
 }
 
-pub async fn delete(manager: &Manager, by: &By, id: ApiId) -> Result<()> {
+pub async fn delete(manager: &Manager, by: &AuditContext, id: ApiId) -> Result<()> {
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 apis::lock(tx).await?;
                 found(tx, &id).await?;
@@ -117,9 +119,9 @@ fn missing(id: &ApiId) -> ManageError {
 }
 
 /// What changed; nothing is written otherwise. The caller holds [`apis::lock`]: no two APIs have one gate.
-pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, api: &Api) -> Result<Vec<String>> {
+pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: Option<&Api>, api: &Api) -> Result<Vec<String>> {
     let (kind, fields) = match before {
-        Some(before) => (EventKind::ApiUpdated, differing(before, api)),
+        Some(before) => (EventKind::ApiUpdated, changed_members(before, api)),
         None => (EventKind::ApiCreated, vec!["identifier".to_owned()]),
     };
     if api.gate.is_some() {
@@ -133,12 +135,12 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: Option<&Api>, 
     }
     if !fields.is_empty() {
         apis::put(tx, api).await?;
-        if before.is_some_and(|before| !before.scopes.within(&api.scopes)) {
-            clients::lose_api_scopes(tx, recorder, &api.identifier, &api.scopes).await?;
+        if before.is_some_and(|before| !before.scopes.is_subset(&api.scopes)) {
+            clients::remove_api_scopes(tx, recorder, &api.identifier, &api.scopes).await?;
         }
         let new = api.scopes.filtered(|scope| before.is_none_or(|before| !before.scopes.contains(scope)));
         clients::resolve_new_scopes(tx, recorder, &new).await?;
-        tx.tell(Change::Apis).await?;
+        tx.publish(ChangeEvent::Apis).await?;
         recorder.other(tx, kind, api.identifier.as_str()).await?;
     }
     Ok(fields)
@@ -157,10 +159,10 @@ async fn check_no_equivalent(tx: &Tx, id: &ApiId) -> Result<()> {
     }
 }
 
-pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, id: &ApiId) -> Result<()> {
+pub(super) async fn remove_in(tx: &Tx, recorder: &AuditRecorder, id: &ApiId) -> Result<()> {
     api_keys::delete_of_api(tx, id).await?;
-    clients::lose_api(tx, recorder, id).await?;
+    clients::remove_api(tx, recorder, id).await?;
     apis::delete(tx, id).await?;
-    tx.tell(Change::Apis).await?;
+    tx.publish(ChangeEvent::Apis).await?;
     recorder.other(tx, EventKind::ApiDeleted, id.as_str()).await
 }

@@ -6,37 +6,37 @@
 //! another, [`passwords`] hashes before a transaction begins, because argon2id in it would keep everybody waiting; `Work`,
 //! here and in [`users`], is what one transaction does.
 
-mod names;
 mod parts;
 mod passwords;
 mod run;
-mod users;
+mod sign_in_names;
+mod user_rows;
 
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-pub use run::{Ended, Progress, Then, apply_parts};
+pub use run::{ApplyControl, ApplyEnd, ApplyProgress, apply_parts};
 
-use self::parts::Part;
+use self::parts::DocumentPart;
 
-use super::access::Removed;
+use super::access::RemovalSummary;
 use super::document::{ClientRow, Document};
-use super::export::{every_client, every_person};
+use super::export::{all_clients, all_users};
 use super::{
-    By, FieldError, ManageError, Manager, Recorder, Result, apis as api_rows, clients as client_rows, groups,
-    people as person_rows, signature_keys,
+    AuditContext, AuditRecorder, FieldError, ManageError, Manager, Result, apis as api_rows, clients as client_rows,
+    groups, signature_keys, users as user_writes,
 };
 use crate::domain::api::Api;
-use crate::domain::client::{Client, Registered};
+use crate::domain::client::{Client, RegistrationKind};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, User, Username};
-use crate::store::exclusive::{self, Exclusive};
-use crate::store::{Tx, apis, clients, people};
+use crate::store::advisory_locks::{self, AdvisoryLock};
+use crate::store::{Tx, apis, clients, users};
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct ApplyOptions {
     /// Deletes what the document does not name.
     pub prune: bool,
     /// Finds out what would be done, and what would be refused, and does nothing.
@@ -61,11 +61,11 @@ pub struct PlannedChange {
     pub fields: Vec<String>,
     /// What the adoption of an account removed that a stranger had made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub removed: Option<Removed>,
+    pub removed: Option<RemovalSummary>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct ApplyPlan {
     pub changes: Vec<PlannedChange>,
     /// What was generated for confidential clients without a secret; empty in a dry run.
     pub secrets: Vec<(ClientId, Secret)>,
@@ -73,7 +73,7 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-impl Plan {
+impl ApplyPlan {
     fn note(&mut self, action: Action, kind: &'static str, name: &str, fields: Vec<String>) {
         self.changes.push(PlannedChange { action, kind, name: name.to_owned(), fields, removed: None });
     }
@@ -82,16 +82,21 @@ impl Plan {
 /// Applies a document and returns what was done, or what would be.
 ///
 /// # Errors
-/// What is wrong with the document, or with what is there. A document of up to [`parts::MAX_ROWS_AT_ONCE`] rows is one
+/// What is wrong with the document, or with what is there. A document of up to [`parts::MAX_ROWS_PER_TRANSACTION`] rows is one
 /// transaction; of a longer one the parts before the refusal stay.
-pub async fn apply(manager: &Manager, by: &By, document: Document, options: Options) -> Result<Plan> {
-    let mut all = Plan::default();
-    let mut collect = |progress: Progress| {
-        if let Progress::Done { plan, .. } = progress {
+pub async fn apply(
+    manager: &Manager,
+    by: &AuditContext,
+    document: Document,
+    options: ApplyOptions,
+) -> Result<ApplyPlan> {
+    let mut all = ApplyPlan::default();
+    let mut collect = |progress: ApplyProgress| {
+        if let ApplyProgress::Done { plan, .. } = progress {
             all.changes.extend(plan.changes);
             all.secrets.extend(plan.secrets);
         }
-        Then::GoOn
+        ApplyControl::GoOn
     };
     run::apply_parts(manager, by, document, options, &mut collect).await?;
     Ok(all)
@@ -118,10 +123,10 @@ async fn surplus(manager: &Manager, document: &Document) -> Result<Surplus> {
     let named: Vec<String> = in_groups.chain(in_users).chain(of_clients).collect();
     let named = groups::checked(&named)?;
     let mut surplus = Surplus {
-        users: every_person(store).await?,
-        clients: every_client(store).await?,
+        users: all_users(store).await?,
+        clients: all_clients(store).await?,
         apis: apis::all(store.read()).await?,
-        groups: people::all_groups(store.read()).await?,
+        groups: users::all_groups(store.read()).await?,
     };
     surplus.users.retain(|user| !users.contains(&user.username));
     surplus.clients.retain(|client| !clients.contains(&client.id));
@@ -133,15 +138,15 @@ async fn surplus(manager: &Manager, document: &Document) -> Result<Surplus> {
 }
 
 /// What one transaction does.
-struct Work {
+struct ApplyTransaction {
     manager: Manager,
-    recorder: Recorder,
-    plan: Plan,
+    recorder: AuditRecorder,
+    plan: ApplyPlan,
 }
 
-impl Work {
+impl ApplyTransaction {
     /// Applies a part of a document; `passwords` has the hash that each row with a password sets.
-    async fn part(&mut self, tx: &Tx, part: &Part, passwords: &HashMap<Username, PasswordHash>) -> Result<()> {
+    async fn part(&mut self, tx: &Tx, part: &DocumentPart, passwords: &HashMap<Username, PasswordHash>) -> Result<()> {
         self.groups(tx, &part.groups).await?;
         self.users(tx, &part.users, passwords).await?;
         lock(tx, part).await?;
@@ -171,8 +176,8 @@ impl Work {
             return Ok(());
         }
         let names = groups::checked(names)?;
-        let known = people::all_groups(tx.conn()).await?;
-        groups::ensure_in(tx, &self.recorder, &names).await?;
+        let known = users::all_groups(tx.conn()).await?;
+        groups::create_missing_in(tx, &self.recorder, &names).await?;
         for name in names.iter().filter(|name| !known.contains(name)) {
             self.plan.note(Action::Create, "group", name, Vec::new());
         }
@@ -189,23 +194,23 @@ impl Work {
         client_rows::resolve_scopes(tx, &mut after.meta).await?;
         after.disabled = row.disabled.unwrap_or(after.disabled);
         if before.is_none() && row.self_registered == Some(true) {
-            after.registered = Registered::Dynamically;
+            after.registration_kind = RegistrationKind::Dynamic;
         }
         if let Some(keys) = row.signature_keys {
-            after.signature_keys = signature_keys::kept(keys, &after.signature_keys, &master)?;
+            after.signature_keys = signature_keys::to_stored_keys(keys, &after.signature_keys, &master)?;
         }
         if let Some(hash) = row.client_secret_hash {
             after.secret = Some(hash);
         }
         if let Some(secret) = &row.client_secret
             && !after.secret.as_ref().is_some_and(|kept| {
-                (kept.is_sealed() || !after.meta.needs_secret_back())
+                (kept.is_sealed() || !after.meta.needs_plaintext_secret())
                     && master.verify_client_secret(Some(kept), secret.expose())
             })
         {
-            after.secret = Some(master.keep_client_secret(&env, secret, after.meta.needs_secret_back())?);
+            after.secret = Some(master.protect_client_secret(&env, secret, after.meta.needs_plaintext_secret())?);
         }
-        if let Some(secret) = client_rows::complete(&env, &master, &mut after)? {
+        if let Some(secret) = client_rows::ensure_secret(&env, &master, &mut after)? {
             self.plan.secrets.push((row.client_id.clone(), secret));
         }
         let fields = if let Some(before) = &before {
@@ -224,12 +229,12 @@ impl Work {
     async fn prune(&mut self, tx: &Tx, surplus: &Surplus) -> Result<()> {
         for user in &surplus.users {
             // As it is now: somebody may have renamed or deleted the user since the surplus was found.
-            let now = people::lock_for_update(tx, user.id).await?;
+            let now = users::lock_for_update(tx, user.id).await?;
             let Some(user) = now.as_ref().filter(|now| now.username == user.username) else { continue };
-            if person_rows::administers(user) && people::other_admins(tx.conn(), user.id).await? == 0 {
+            if user_writes::is_active_admin(user) && users::count_other_admins(tx.conn(), user.id).await? == 0 {
                 continue;
             }
-            person_rows::remove_in(tx, &self.recorder, user).await?;
+            user_writes::remove_in(tx, &self.recorder, user).await?;
             self.plan.note(Action::Delete, "user", user.username.as_str(), Vec::new());
         }
         for client in &surplus.clients {
@@ -239,12 +244,12 @@ impl Work {
         }
         for api in &surplus.apis {
             let removed = api_rows::remove_in(tx, &self.recorder, &api.identifier).await;
-            if was_there(removed)? {
+            if was_deleted(removed)? {
                 self.plan.note(Action::Delete, "api", api.identifier.as_str(), Vec::new());
             }
         }
         for name in &surplus.groups {
-            if was_there(groups::remove_in(tx, &self.recorder, name).await)? {
+            if was_deleted(groups::remove_in(tx, &self.recorder, name).await)? {
                 self.plan.note(Action::Delete, "group", name, Vec::new());
             }
         }
@@ -253,7 +258,7 @@ impl Work {
 }
 
 /// Whether what was to be deleted was still there.
-fn was_there(removed: Result<()>) -> Result<bool> {
+fn was_deleted(removed: Result<()>) -> Result<bool> {
     match removed {
         Ok(()) => Ok(true),
         Err(ManageError::NotFound(_)) => Ok(false),
@@ -261,19 +266,19 @@ fn was_there(removed: Result<()>) -> Result<bool> {
     }
 }
 
-/// Takes the locks that come before those of clients (`store::exclusive`), each in the strongest form that is needed.
-async fn lock(tx: &Tx, part: &Part) -> Result<()> {
+/// Takes the locks that come before those of clients (`store::advisory_locks`), each in the strongest form that is needed.
+async fn lock(tx: &Tx, part: &DocumentPart) -> Result<()> {
     let surplus = &part.surplus;
     let deletes_clients = !surplus.clients.is_empty();
     if !part.apis.is_empty() || !surplus.apis.is_empty() {
         apis::lock(tx).await?;
     } else if !part.clients.is_empty() || deletes_clients {
-        apis::keep(tx).await?;
+        apis::lock_shared(tx).await?;
     }
     if deletes_clients {
-        exclusive::lock(tx, Exclusive::Clients).await?;
+        advisory_locks::lock(tx, AdvisoryLock::Clients).await?;
     } else if !part.clients.is_empty() {
-        exclusive::keep(tx, Exclusive::Clients).await?;
+        advisory_locks::lock_shared(tx, AdvisoryLock::Clients).await?;
     }
     Ok(())
 }

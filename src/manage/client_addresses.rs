@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::EventId;
 use crate::domain::log_limiter::LogLimiter;
 use crate::domain::printable::escaped;
@@ -14,7 +14,7 @@ use crate::store::{Store, StoreError, events};
 const LOG_INTERVAL: i64 = 60;
 const EVENT_INTERVAL: i64 = 3_600;
 /// How long `signet doctor` calls it wrong; a proxy that was mended is not complained of for longer.
-const RECENT: i64 = 86_400;
+const REPORT_WINDOW: i64 = 86_400;
 
 /// What one node has reported.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl UnreadableAddresses {
             actor: Actor::System,
             user: None,
             client: None,
-            origin: Origin { address: proxy.to_string(), ..Origin::default() },
+            origin: RequestOrigin { address: proxy.to_string(), ..RequestOrigin::default() },
             detail: escaped(value).into_owned(),
         };
         let store = store.clone();
@@ -62,8 +62,9 @@ impl UnreadableAddresses {
 /// Returns the newest report of the last day: the proxy, and what it wrote.
 pub async fn newest_unreadable(store: &Store) -> Result<Option<(String, String)>, StoreError> {
     let kinds = vec![EventKind::ProxyAddressUnreadable];
-    let newest = events::list(store.read(), &events::Filter { kinds, most: 1, ..events::Filter::default() }).await?;
-    let oldest = store.env().now().plus_seconds(-RECENT);
+    let newest =
+        events::list(store.read(), &events::EventFilter { kinds, most: 1, ..events::EventFilter::default() }).await?;
+    let oldest = store.env().now().plus_seconds(-REPORT_WINDOW);
     let newest = newest.into_iter().find(|event| event.at >= oldest);
     Ok(newest.map(|event| (event.origin.address, event.detail)))
 }

@@ -5,12 +5,12 @@
 
 use super::Result;
 use crate::domain::certificate::CertificateName;
-use crate::domain::client::{Client, Registered};
+use crate::domain::client::{Client, RegistrationKind};
 use crate::domain::secret::Digest;
-use crate::store::{Change, Tx, client_certificates};
+use crate::store::{ChangeEvent, Tx, client_certificates};
 
 fn names(client: &Client) -> Vec<Digest> {
-    if client.registered != Registered::ByAdmin {
+    if client.registration_kind != RegistrationKind::Admin {
         return Vec::new();
     }
     let mut names: Vec<Digest> = client.meta.certificate_names().iter().map(CertificateName::digest).collect();
@@ -24,6 +24,6 @@ pub(super) async fn name_in(tx: &Tx, before: Option<&Client>, after: Option<&Cli
     let (old, new) = (before.map(names).unwrap_or_default(), after.map(names).unwrap_or_default());
     let Some(client) = before.or(after).filter(|_| old != new) else { return Ok(()) };
     client_certificates::put(tx, &client.id, &new).await?;
-    tx.tell(Change::ClientCertificates(old.iter().chain(&new).collect())).await?;
+    tx.publish(ChangeEvent::ClientCertificates(old.iter().chain(&new).collect())).await?;
     Ok(())
 }

@@ -1,27 +1,27 @@
 //! What clients name: the APIs of their scopes, and the clients whose tokens they exchange. An API or a client that is
 //! deleted is named by nobody any more, so that one made anew under its identifier inherits nothing.
 //!
-//! Next door: [`super::client_rows`], what every change of a client writes; `store::exclusive`, the order of locks.
+//! Next door: [`super::client_rows`], what every change of a client writes; `store::advisory_locks`, the order of locks.
 
 use super::client_rows::{delete_in, save_in};
-use super::{ManageError, Recorder, Result};
+use super::{AuditRecorder, ManageError, Result};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::scope::Scopes;
-use crate::store::exclusive::{self, Exclusive};
+use crate::store::advisory_locks::{self, AdvisoryLock};
 use crate::store::{Tx, apis, clients};
 
 /// Keeps the APIs and clients that metadata names as they are until the transaction ends. Before the client is locked.
-pub(super) async fn keep_named(tx: &Tx, meta: &ClientMetadata) -> Result<()> {
-    apis::keep(tx).await?;
+pub(super) async fn lock_referenced(tx: &Tx, meta: &ClientMetadata) -> Result<()> {
+    apis::lock_shared(tx).await?;
     if !meta.token_exchange.is_empty() {
-        exclusive::keep(tx, Exclusive::Clients).await?;
+        advisory_locks::lock_shared(tx, AdvisoryLock::Clients).await?;
     }
     Ok(())
 }
 
-/// Finds out whose scopes the metadata names. The caller holds [`keep_named`].
+/// Finds out whose scopes the metadata names. The caller holds [`lock_referenced`].
 pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result<()> {
     let problems = meta.resolve_scopes(&apis::all(tx.conn()).await?);
     if problems.is_empty() {
@@ -32,7 +32,7 @@ pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result
 
 /// A client that an administrator registered for a name before an API defined it gets that scope with the API, as if both
 /// had come in the other order. A name that another API defines too stays without meaning.
-pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scopes) -> Result<()> {
+pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &AuditRecorder, new: &Scopes) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
@@ -41,7 +41,7 @@ pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scope
         for id in clients::with_general_scope(tx, scope).await? {
             revise(tx, recorder, &id, |client| {
                 if client.is_verified() && client.meta.scope.contains(scope) {
-                    client.meta.sort_scopes(&apis);
+                    client.meta.move_unambiguous_scopes(&apis);
                 }
             })
             .await?;
@@ -51,7 +51,7 @@ pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &Recorder, new: &Scope
 }
 
 /// Changes a client by the row that nobody else changes; nothing where it has been deleted meanwhile.
-async fn revise(tx: &Tx, recorder: &Recorder, id: &ClientId, edit: impl FnOnce(&mut Client)) -> Result<()> {
+async fn revise(tx: &Tx, recorder: &AuditRecorder, id: &ClientId, edit: impl FnOnce(&mut Client)) -> Result<()> {
     let Some(before) = clients::lock_for_update(tx, id).await? else { return Ok(()) };
     let mut after = before.clone();
     edit(&mut after);
@@ -60,17 +60,17 @@ async fn revise(tx: &Tx, recorder: &Recorder, id: &ClientId, edit: impl FnOnce(&
 
 /// Takes the scopes that an API does not keep out of what clients may ask for: neither another API that takes the name nor
 /// one made anew under the same identifier has them.
-pub(super) async fn lose_api_scopes(tx: &Tx, recorder: &Recorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
-    for id in clients::with_scopes_of(tx, api).await? {
-        revise(tx, recorder, &id, |client| client.meta.lose_api_scopes(api, keeps)).await?;
+pub(super) async fn remove_api_scopes(tx: &Tx, recorder: &AuditRecorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
+    for id in clients::with_api_scopes(tx, api).await? {
+        revise(tx, recorder, &id, |client| client.meta.remove_api_scopes(api, keeps)).await?;
     }
     Ok(())
 }
 
 /// Takes an API that is deleted out of every client that names it.
-pub(super) async fn lose_api(tx: &Tx, recorder: &Recorder, api: &ApiId) -> Result<()> {
-    for id in clients::naming_api(tx, api).await? {
-        revise(tx, recorder, &id, |client| client.meta.lose_api(api)).await?;
+pub(super) async fn remove_api(tx: &Tx, recorder: &AuditRecorder, api: &ApiId) -> Result<()> {
+    for id in clients::referencing_api(tx, api).await? {
+        revise(tx, recorder, &id, |client| client.meta.remove_api(api)).await?;
     }
     Ok(())
 }
@@ -79,14 +79,14 @@ pub(super) async fn lose_api(tx: &Tx, recorder: &Recorder, api: &ApiId) -> Resul
 /// tokens, which would be for those of a namesake.
 pub(super) async fn remove_in(
     tx: &Tx,
-    recorder: &Recorder,
+    recorder: &AuditRecorder,
     id: &ClientId,
     meant: impl FnOnce(&Client) -> bool,
 ) -> Result<bool> {
     // Nobody changes several clients at once, or gets a policy for its tokens, meanwhile.
-    apis::keep(tx).await?;
-    exclusive::lock(tx, Exclusive::Clients).await?;
-    let others = clients::with_policy_for(tx, id).await?;
+    apis::lock_shared(tx).await?;
+    advisory_locks::lock(tx, AdvisoryLock::Clients).await?;
+    let others = clients::with_exchange_policy_for(tx, id).await?;
     let mut all: Vec<&ClientId> = others.iter().chain([id]).collect();
     all.sort();
     all.dedup();

@@ -5,37 +5,39 @@
 
 use super::client_certificates;
 use super::signature_keys;
-use super::{Conflict, ManageError, Recorder, Result, differing};
+use super::{AuditRecorder, Conflict, ManageError, Result, changed_members};
 use crate::domain::api_key::Owner;
 use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::ClientId;
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::store::{
-    Change, StoreError, Tx, api_keys, clients, codes, consents, deliveries, device_codes, grants, session_clients,
+    ChangeEvent, StoreError, Tx, api_keys, clients, codes, consents, deliveries, device_codes, grants, session_clients,
     versions,
 };
 
-pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+pub(super) async fn add_in(tx: &Tx, recorder: &AuditRecorder, client: &Client) -> Result<()> {
     clients::insert(tx, client).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::taken("client_id", format!("there is a client {} already", client.id)),
+        StoreError::UniqueViolation => {
+            ManageError::taken("client_id", format!("there is a client {} already", client.id))
+        }
         error => error.into(),
     })?;
     if client.id.is_web_address() {
         // Until now a client of that identifier may have been known by its metadata document.
         consents::delete_of_client(tx, &client.id).await?;
-        versions::revoke(tx, &Versioned::Client(client.id.clone())).await?;
+        versions::revoke(tx, &VersionedEntity::Client(client.id.clone())).await?;
     }
     signature_keys::name_in(tx, &client.id, &[], &client.signature_keys).await?;
     client_certificates::name_in(tx, None, Some(client)).await?;
-    tx.tell(Change::Client(client.id.clone())).await?;
-    recorder.client(tx, EventKind::ClientCreated, &client.id, client.shown_name()).await
+    tx.publish(ChangeEvent::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientCreated, &client.id, client.display_name()).await
 }
 
 /// Makes a client be as `after` says. What changed; nothing is written otherwise.
-pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after: &Client) -> Result<Vec<String>> {
+pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: &Client, after: &Client) -> Result<Vec<String>> {
     let id = &before.id;
-    let mut fields = differing(&before.meta, &after.meta);
+    let mut fields = changed_members(&before.meta, &after.meta);
     let new_secret = before.secret != after.secret;
     let turned = before.disabled != after.disabled;
     if before.signature_keys != after.signature_keys {
@@ -48,11 +50,11 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     let mut row = after.clone();
     row.updated_at = tx.now();
     clients::update(tx, &row).await.map_err(|error| match error {
-        StoreError::Changed => ManageError::Conflict(Conflict::ChangedMeanwhile(id.to_string())),
+        StoreError::Conflict => ManageError::Conflict(Conflict::ChangedMeanwhile(id.to_string())),
         error => error.into(),
     })?;
     client_certificates::name_in(tx, Some(before), Some(after)).await?;
-    tx.tell(Change::Client(id.clone())).await?;
+    tx.publish(ChangeEvent::Client(id.clone())).await?;
     if new_secret || (turned && after.disabled) || before.meta.withdraws_trust(&after.meta) {
         // An intruder may have used the old secret or key, and trust spared the users a consent that is needed now.
         end_access(tx, id).await?;
@@ -72,7 +74,7 @@ pub(super) async fn save_in(tx: &Tx, recorder: &Recorder, before: &Client, after
     Ok(fields)
 }
 
-pub(super) async fn delete_in(tx: &Tx, recorder: &Recorder, client: &Client) -> Result<()> {
+pub(super) async fn delete_in(tx: &Tx, recorder: &AuditRecorder, client: &Client) -> Result<()> {
     end_access(tx, &client.id).await?;
     consents::delete_of_client(tx, &client.id).await?;
     codes::delete_of_client(tx, client.id.as_str()).await?;
@@ -83,13 +85,13 @@ pub(super) async fn delete_in(tx: &Tx, recorder: &Recorder, client: &Client) -> 
     signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;
     client_certificates::name_in(tx, Some(client), None).await?;
     clients::delete(tx, &client.id).await?;
-    api_keys::delete_of(tx, &Owner::Client(client.id.clone())).await?;
-    tx.tell(Change::Client(client.id.clone())).await?;
-    recorder.client(tx, EventKind::ClientDeleted, &client.id, client.shown_name()).await
+    api_keys::delete_of_owner(tx, &Owner::Client(client.id.clone())).await?;
+    tx.publish(ChangeEvent::Client(client.id.clone())).await?;
+    recorder.client(tx, EventKind::ClientDeleted, &client.id, client.display_name()).await
 }
 
 async fn end_access(tx: &Tx, id: &ClientId) -> Result<()> {
-    versions::revoke(tx, &Versioned::Client(id.clone())).await?;
-    grants::revoke(tx, grants::Of::Client(id)).await?;
+    versions::revoke(tx, &VersionedEntity::Client(id.clone())).await?;
+    grants::revoke(tx, grants::GrantSelector::Client(id)).await?;
     Ok(())
 }

@@ -6,12 +6,12 @@
 //! Next door: [`super::client_rows`], what every change writes; [`super::client_references`], the APIs and clients it names.
 
 pub(super) use super::client_references::{
-    keep_named, lose_api, lose_api_scopes, remove_in, resolve_new_scopes, resolve_scopes,
+    lock_referenced, remove_api, remove_api_scopes, remove_in, resolve_new_scopes, resolve_scopes,
 };
 pub(super) use super::client_rows::{add_in, save_in};
 use super::signature_keys::{self, SignatureKeyRow};
-use super::{By, Conflict, FieldError, ManageError, Manager, Needs, Result, Revision, groups};
-use crate::domain::client::{Client, MIN_SECRET_LENGTH, Registered};
+use super::{AuditContext, Conflict, FieldError, ManageError, Manager, RequiredRole, Result, Revision, groups};
+use crate::domain::client::{Client, MIN_SECRET_LENGTH, RegistrationKind};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
@@ -21,7 +21,7 @@ use crate::keys::MasterKey;
 use crate::store::{Tx, apis, clients};
 
 /// Long enough for anybody's; it is hashed at every token request.
-const MAX_SECRET: usize = 512;
+const MAX_SECRET_LENGTH: usize = 512;
 
 #[derive(Debug)]
 pub struct NewClient {
@@ -32,7 +32,7 @@ pub struct NewClient {
 }
 
 /// The client, and its secret where one was generated.
-pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Client, Option<Secret>)> {
+pub async fn create(manager: &Manager, by: &AuditContext, new: NewClient) -> Result<(Client, Option<Secret>)> {
     let env = manager.store.env();
     let mut problems: Vec<FieldError> = new.meta.problems().into_iter().map(Into::into).collect();
     problems.extend(secret_problem(&new.meta, new.secret.as_ref(), None));
@@ -53,18 +53,18 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
     let mut client = blank(env, id, new.meta);
     let generated = match &new.secret {
         Some(given) => {
-            let back = client.meta.needs_secret_back();
-            client.secret = Some(manager.master.keep_client_secret(env, given, back)?);
+            let back = client.meta.needs_plaintext_secret();
+            client.secret = Some(manager.master.protect_client_secret(env, given, back)?);
             None
         }
-        None => complete(env, &manager.master, &mut client)?,
+        None => ensure_secret(env, &manager.master, &mut client)?,
     };
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                keep_named(tx, &client.meta).await?;
+                lock_referenced(tx, &client.meta).await?;
                 resolve_scopes(tx, &mut client.meta).await?;
-                groups::ensure_named_in(tx, &recorder, None, &client.meta).await?;
+                groups::create_allowed_groups_in(tx, &recorder, None, &client.meta).await?;
                 add_in(tx, &recorder, &client).await?;
                 Ok((client, generated))
             })
@@ -75,7 +75,7 @@ pub async fn create(manager: &Manager, by: &By, new: NewClient) -> Result<(Clien
 /// Replaces the metadata, whatever they are by now. A secret comes back where a public client has become a confidential one.
 pub async fn update(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     id: &ClientId,
     meta: ClientMetadata,
 ) -> Result<(Client, Option<Secret>)> {
@@ -85,7 +85,7 @@ pub async fn update(
 /// The same for metadata that are still as the author of the revision saw them.
 pub async fn revise(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     id: &ClientId,
     revision: Revision<ClientMetadata>,
 ) -> Result<(Client, Option<Secret>)> {
@@ -97,16 +97,16 @@ pub async fn revise(
     let (env, master) = (manager.store.env().clone(), manager.master.clone());
     let id = id.clone();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                keep_named(tx, &revision.to).await?;
+                lock_referenced(tx, &revision.to).await?;
                 let before = locked(tx, &id).await?;
                 revision.check(&before.meta)?;
                 let mut meta = revision.to;
                 resolve_scopes(tx, &mut meta).await?;
-                groups::ensure_named_in(tx, &recorder, Some(&before.meta), &meta).await?;
+                groups::create_allowed_groups_in(tx, &recorder, Some(&before.meta), &meta).await?;
                 let mut after = Client { meta, ..before.clone() };
-                let generated = complete(&env, &master, &mut after)?;
+                let generated = ensure_secret(&env, &master, &mut after)?;
                 save_in(tx, &recorder, &before, &after).await?;
                 Ok((after, generated))
             })
@@ -126,7 +126,12 @@ async fn with_scope_problems(
 }
 
 /// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.
-pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Option<Secret>) -> Result<Secret> {
+pub async fn rotate_secret(
+    manager: &Manager,
+    by: &AuditContext,
+    id: &ClientId,
+    given: Option<Secret>,
+) -> Result<Secret> {
     let (env, master) = (manager.store.env().clone(), manager.master.clone());
     let secret = given.unwrap_or_else(|| SecretKind::ClientSecret.mint(env.random()));
     let set = secret.clone();
@@ -137,25 +142,25 @@ pub async fn rotate_secret(manager: &Manager, by: &By, id: &ClientId, given: Opt
         if let Some(problem) = secret_problem(&client.meta, Some(&set), None) {
             return Err(ManageError::Invalid(vec![problem]));
         }
-        client.secret = Some(master.keep_client_secret(&env, &set, client.meta.needs_secret_back())?);
+        client.secret = Some(master.protect_client_secret(&env, &set, client.meta.needs_plaintext_secret())?);
         Ok(None)
     })
     .await?;
     Ok(secret)
 }
 
-pub async fn disable(manager: &Manager, by: &By, id: &ClientId) -> Result<Client> {
+pub async fn disable(manager: &Manager, by: &AuditContext, id: &ClientId) -> Result<Client> {
     turn(manager, by, id, true).await
 }
 
-pub async fn enable(manager: &Manager, by: &By, id: &ClientId) -> Result<Client> {
+pub async fn enable(manager: &Manager, by: &AuditContext, id: &ClientId) -> Result<Client> {
     turn(manager, by, id, false).await
 }
 
-pub async fn delete(manager: &Manager, by: &By, id: &ClientId) -> Result<()> {
+pub async fn delete(manager: &Manager, by: &AuditContext, id: &ClientId) -> Result<()> {
     let id = id.clone();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 if remove_in(tx, &recorder, &id, |_| true).await? {
                     return Ok(());
@@ -167,12 +172,17 @@ pub async fn delete(manager: &Manager, by: &By, id: &ClientId) -> Result<()> {
 }
 
 /// Gives a client one more key by which it signs requests.
-pub async fn add_signature_key(manager: &Manager, by: &By, id: &ClientId, row: SignatureKeyRow) -> Result<Client> {
+pub async fn add_signature_key(
+    manager: &Manager,
+    by: &AuditContext,
+    id: &ClientId,
+    row: SignatureKeyRow,
+) -> Result<Client> {
     let problems = signature_keys::problems(std::slice::from_ref(&row));
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems));
     }
-    let new = signature_keys::kept(vec![row], &[], &manager.master)?;
+    let new = signature_keys::to_stored_keys(vec![row], &[], &manager.master)?;
     let (client, _) = change(manager, by, id, move |client| {
         if client.signature_keys.len() >= MAX_KEYS {
             return Err(Conflict::TooManyKeys(MAX_KEYS).into());
@@ -185,7 +195,7 @@ pub async fn add_signature_key(manager: &Manager, by: &By, id: &ClientId, row: S
 }
 
 /// What is signed by that key is refused from now on.
-pub async fn remove_signature_key(manager: &Manager, by: &By, id: &ClientId, keyid: KeyId) -> Result<Client> {
+pub async fn remove_signature_key(manager: &Manager, by: &AuditContext, id: &ClientId, keyid: KeyId) -> Result<Client> {
     let (client, _) = change(manager, by, id, move |client| {
         let before = client.signature_keys.len();
         client.signature_keys.retain(|key| key.keyid != keyid);
@@ -198,7 +208,7 @@ pub async fn remove_signature_key(manager: &Manager, by: &By, id: &ClientId, key
     Ok(client)
 }
 
-async fn turn(manager: &Manager, by: &By, id: &ClientId, off: bool) -> Result<Client> {
+async fn turn(manager: &Manager, by: &AuditContext, id: &ClientId, off: bool) -> Result<Client> {
     let (client, _) = change(manager, by, id, move |client| {
         client.disabled = off;
         Ok(None)
@@ -209,13 +219,13 @@ async fn turn(manager: &Manager, by: &By, id: &ClientId, off: bool) -> Result<Cl
 
 async fn change(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     id: &ClientId,
     edit: impl FnOnce(&mut Client) -> Result<Option<Secret>> + Send + 'static,
 ) -> Result<(Client, Option<Secret>)> {
     let id = id.clone();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 let before = locked(tx, &id).await?;
                 let mut after = before.clone();
@@ -247,7 +257,7 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
         secret: None,
         signature_keys: Vec::new(),
         disabled: false,
-        registered: Registered::ByAdmin,
+        registration_kind: RegistrationKind::Admin,
         registration_token: None,
         created_at: now,
         updated_at: now,
@@ -259,17 +269,17 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
 
 /// Takes the secret from a client that has no use for one, and gives a new one to a client that has none, or of whose
 /// secret only a hash is kept although MACs are computed under it from now on; the one it gave.
-pub(super) fn complete(env: &Env, master: &MasterKey, client: &mut Client) -> Result<Option<Secret>> {
+pub(super) fn ensure_secret(env: &Env, master: &MasterKey, client: &mut Client) -> Result<Option<Secret>> {
     if !client.meta.has_secret() {
         client.secret = None;
         return Ok(None);
     }
-    let back = client.meta.needs_secret_back();
+    let back = client.meta.needs_plaintext_secret();
     if client.secret.as_ref().is_some_and(|kept| kept.is_sealed() || !back) {
         return Ok(None);
     }
     let secret = SecretKind::ClientSecret.mint(env.random());
-    client.secret = Some(master.keep_client_secret(env, &secret, back)?);
+    client.secret = Some(master.protect_client_secret(env, &secret, back)?);
     Ok(Some(secret))
 }
 
@@ -285,7 +295,7 @@ pub(super) fn secret_problem(
         "a client whose token_endpoint_auth_method is none or private_key_jwt has no secret".to_owned()
     } else if length == 0 {
         "is empty; leave it out and one is generated".to_owned()
-    } else if length < MIN_SECRET_LENGTH && meta.needs_secret_back() {
+    } else if length < MIN_SECRET_LENGTH && meta.needs_plaintext_secret() {
         // RFC 7518 §3.2. Whoever has one of the MACs could try secrets without asking anybody.
         format!(
             "has fewer than {MIN_SECRET_LENGTH} characters, and this client computes MACs with it; leave it out and \
@@ -295,8 +305,8 @@ pub(super) fn secret_problem(
         let hint =
             imported.map(|_| ", or say \"imported\": true where it comes from another system").unwrap_or_default();
         format!("has fewer than {MIN_SECRET_LENGTH} characters; leave it out and one is generated{hint}")
-    } else if length > MAX_SECRET {
-        format!("has more than {MAX_SECRET} characters")
+    } else if length > MAX_SECRET_LENGTH {
+        format!("has more than {MAX_SECRET_LENGTH} characters")
     } else {
         return None;
     };

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{By, ManageError, Manager, Needs, Result};
+use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::client::Client;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::permissions::Permissions;
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, clients, consents, grants, versions};
 
 /// A client that may use somebody's account, or one of ours that they may open.
-pub struct Connected {
+pub struct ConnectedClient {
     pub client: Arc<Client>,
     pub permissions: Permissions,
     /// Nothing where it holds nothing that could be taken back.
@@ -21,11 +21,11 @@ pub struct Connected {
 }
 
 /// Apps that a list shows without their having anything.
-const MAX_OPENED: u64 = 100;
+const MAX_APPS_WITHOUT_ACCESS: u64 = 100;
 
 /// What was allowed on the consent page, what apps of our own, for which nobody is asked, hold on to, and those of them
 /// that are opened from here.
-pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<Connected>, StoreError> {
+pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<ConnectedClient>, StoreError> {
     let mut allowed: BTreeMap<ClientId, (Permissions, Timestamp)> = consents::of_user(store.read(), user)
         .await?
         .into_iter()
@@ -42,29 +42,29 @@ pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<C
         let client = match store.authority().client(store, &id).await? {
             Some(client) => client,
             // Its document is not needed to take back what it has; a client that was deleted has nothing any more.
-            None if id.is_web_address() => Arc::new(Client::of_address(id)),
+            None if id.is_web_address() => Arc::new(Client::from_address(id)),
             None => continue,
         };
-        all.push(Connected { client, permissions, since: Some(since) });
+        all.push(ConnectedClient { client, permissions, since: Some(since) });
     }
-    for client in clients::opened_here(store.read(), user, MAX_OPENED).await? {
+    for client in clients::launchable_by(store.read(), user, MAX_APPS_WITHOUT_ACCESS).await? {
         if all.iter().all(|listed| listed.client.id != client.id) {
-            all.push(Connected { client: Arc::new(client), permissions: Permissions::default(), since: None });
+            all.push(ConnectedClient { client: Arc::new(client), permissions: Permissions::default(), since: None });
         }
     }
     Ok(all)
 }
 
-pub async fn revoke(manager: &Manager, by: &By, user: UserId, client: ClientId) -> Result<()> {
+pub async fn revoke(manager: &Manager, by: &AuditContext, user: UserId, client: ClientId) -> Result<()> {
     manager
-        .transact(by, Needs::UserOrAdministrator(user), move |tx, recorder| {
+        .transact(by, RequiredRole::UserOrAdministrator(user), move |tx, recorder| {
             Box::pin(async move {
                 // What is being issued to the client comes to its end first, and its grant is found below.
-                versions::lock_user(tx, user).await?;
-                versions::revoke(tx, &Versioned::Consent(user, client.clone())).await?;
+                versions::lock_user_for_update(tx, user).await?;
+                versions::revoke(tx, &VersionedEntity::Consent(user, client.clone())).await?;
                 let allowed = consents::delete(tx, user, &client).await?;
                 // A trusted client has grants without consent.
-                let granted = grants::revoke(tx, grants::Of::Consent(user, &client)).await?;
+                let granted = grants::revoke(tx, grants::GrantSelector::Consent(user, &client)).await?;
                 if !allowed && granted == 0 {
                     return Err(ManageError::NotFound(format!("access of {client} to take back")));
                 }

@@ -35,8 +35,8 @@ impl FieldError {
     }
 }
 
-impl From<client_metadata::FieldError> for FieldError {
-    fn from(error: client_metadata::FieldError) -> Self {
+impl From<client_metadata::MemberError> for FieldError {
+    fn from(error: client_metadata::MemberError) -> Self {
         Self::new(error.field, error.message)
     }
 }

@@ -1,28 +1,28 @@
 //! The present state in the form that `apply` reads, secrets only as hashes.
 //!
-//! [`every_person`] and [`every_client`] read in pages; `apply --prune` uses them too.
+//! [`all_users`] and [`all_clients`] read in pages; `apply --prune` uses them too.
 
 use super::document::{ClientRow, Document, GroupRow, UserRow};
 use super::signature_keys::SignatureKeyRow;
 use super::{Manager, Result};
-use crate::domain::client::{Client, Registered};
+use crate::domain::client::{Client, RegistrationKind};
 use crate::domain::user::User;
-use crate::store::{Store, apis, clients, people};
+use crate::store::{Store, apis, clients, users};
 
-const PAGE: u64 = 500;
+const PAGE_SIZE: u64 = 500;
 
 pub async fn export(manager: &Manager) -> Result<Document> {
     let store = &manager.store;
-    let groups = people::all_groups(store.read()).await?.into_iter().map(|name| GroupRow { name }).collect();
+    let groups = users::all_groups(store.read()).await?.into_iter().map(|name| GroupRow { name }).collect();
     let mut users = Vec::new();
-    for user in every_person(store).await? {
+    for user in all_users(store).await? {
         users.push(UserRow {
-            groups: people::groups_of(store.read(), user.id).await?,
+            groups: users::groups_of(store.read(), user.id).await?,
             username: user.username,
             preferred_username: None,
             password: None,
             password_hash: user.password,
-            email_unproven: user.email_unproven.then_some(true),
+            email_unproven: user.email_unconfirmed.then_some(true),
             profile: user.profile,
             admin: user.admin,
             disabled: user.disabled.then_some(true),
@@ -31,7 +31,7 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         });
     }
     let apis = apis::all(store.read()).await?;
-    let clients = every_client(store).await?.into_iter().map(|client| ClientRow {
+    let clients = all_clients(store).await?.into_iter().map(|client| ClientRow {
         client_id: client.id,
         client_secret: None,
         client_secret_hash: client.secret,
@@ -39,19 +39,19 @@ pub async fn export(manager: &Manager) -> Result<Document> {
         signature_keys: Some(client.signature_keys.into_iter().map(SignatureKeyRow::of).collect::<Vec<_>>())
             .filter(|keys| !keys.is_empty()),
         disabled: client.disabled.then_some(true),
-        self_registered: (client.registered == Registered::Dynamically).then_some(true),
-        meta: client.meta.with_short_scopes(&apis),
+        self_registered: (client.registration_kind == RegistrationKind::Dynamic).then_some(true),
+        meta: client.meta.with_unqualified_scopes(&apis),
     });
     let clients = clients.collect();
     Ok(Document { groups, users, apis, clients, imported: false })
 }
 
-pub async fn every_person(store: &Store) -> Result<Vec<User>> {
+pub async fn all_users(store: &Store) -> Result<Vec<User>> {
     let mut all: Vec<User> = Vec::new();
     loop {
         let after = all.last().map(|user| user.username.clone());
-        let filter = people::Filter { after, most: PAGE, ..people::Filter::default() };
-        let page = people::list(store.read(), &filter).await?;
+        let filter = users::UserFilter { after, most: PAGE_SIZE, ..users::UserFilter::default() };
+        let page = users::list(store.read(), &filter).await?;
         if page.is_empty() {
             return Ok(all);
         }
@@ -59,11 +59,11 @@ pub async fn every_person(store: &Store) -> Result<Vec<User>> {
     }
 }
 
-pub async fn every_client(store: &Store) -> Result<Vec<Client>> {
+pub async fn all_clients(store: &Store) -> Result<Vec<Client>> {
     let mut all: Vec<Client> = Vec::new();
     loop {
-        let after = all.last().map(|client| (client.shown_name().to_owned(), client.id.clone()));
-        let filter = clients::Filter { after, most: PAGE, ..clients::Filter::default() };
+        let after = all.last().map(|client| (client.display_name().to_owned(), client.id.clone()));
+        let filter = clients::ClientFilter { after, most: PAGE_SIZE, ..clients::ClientFilter::default() };
         let page = clients::list(store.read(), &filter).await?;
         if page.is_empty() {
             return Ok(all);

@@ -3,16 +3,16 @@
 //!
 //! Who is in which is set with the person, in [`super::people`].
 
-use super::{By, ManageError, Manager, Needs, Recorder, Result};
+use super::{AuditContext, AuditRecorder, ManageError, Manager, RequiredRole, Result};
 use crate::domain::client_metadata::ClientMetadata;
 use crate::domain::event::EventKind;
 use crate::domain::user::group_name;
-use crate::store::{StoreError, Tx, people};
+use crate::store::{StoreError, Tx, users};
 
-pub async fn create(manager: &Manager, by: &By, name: &str) -> Result<String> {
+pub async fn create(manager: &Manager, by: &AuditContext, name: &str) -> Result<String> {
     let name = group_name(name).map_err(|problem| ManageError::invalid("name", problem))?;
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 add_in(tx, &recorder, &name).await?;
                 Ok(name)
@@ -22,10 +22,10 @@ pub async fn create(manager: &Manager, by: &By, name: &str) -> Result<String> {
 }
 
 /// Deletes a group; whoever was in it is in it no more.
-pub async fn delete(manager: &Manager, by: &By, name: &str) -> Result<()> {
+pub async fn delete(manager: &Manager, by: &AuditContext, name: &str) -> Result<()> {
     let name = name.to_owned();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move { remove_in(tx, &recorder, &name).await })
         })
         .await
@@ -42,19 +42,19 @@ pub(super) fn checked(names: &[String]) -> Result<Vec<String>> {
     Ok(checked)
 }
 
-pub(super) async fn add_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
-    people::insert_group(tx, name).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::taken("name", format!("there is a group {name} already")),
+pub(super) async fn add_in(tx: &Tx, recorder: &AuditRecorder, name: &str) -> Result<()> {
+    users::insert_group(tx, name).await.map_err(|error| match error {
+        StoreError::UniqueViolation => ManageError::taken("name", format!("there is a group {name} already")),
         error => error.into(),
     })?;
     recorder.other(tx, EventKind::GroupCreated, name).await
 }
 
-pub(super) async fn ensure_in(tx: &Tx, recorder: &Recorder, names: &[String]) -> Result<()> {
+pub(super) async fn create_missing_in(tx: &Tx, recorder: &AuditRecorder, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let mut known = people::all_groups(tx.conn()).await?;
+    let mut known = users::all_groups(tx.conn()).await?;
     for name in names {
         if !known.contains(name) {
             add_in(tx, recorder, name).await?;
@@ -65,20 +65,20 @@ pub(super) async fn ensure_in(tx: &Tx, recorder: &Recorder, names: &[String]) ->
 }
 
 /// Makes the groups that a client names from now on, and that there are not yet.
-pub(super) async fn ensure_named_in(
+pub(super) async fn create_allowed_groups_in(
     tx: &Tx,
-    recorder: &Recorder,
+    recorder: &AuditRecorder,
     before: Option<&ClientMetadata>,
     after: &ClientMetadata,
 ) -> Result<()> {
     let known = before.map(|before| before.allowed_groups.as_slice()).unwrap_or_default();
     let new = after.allowed_groups.iter().filter(|name| !known.contains(name));
-    ensure_in(tx, recorder, &new.map(ToString::to_string).collect::<Vec<_>>()).await
+    create_missing_in(tx, recorder, &new.map(ToString::to_string).collect::<Vec<_>>()).await
 }
 
 /// Deletes a group. Clients that name it stay closed to everybody else (`store::client_groups`).
-pub(super) async fn remove_in(tx: &Tx, recorder: &Recorder, name: &str) -> Result<()> {
-    if !people::delete_group(tx, name).await? {
+pub(super) async fn remove_in(tx: &Tx, recorder: &AuditRecorder, name: &str) -> Result<()> {
+    if !users::delete_group(tx, name).await? {
         return Err(ManageError::NotFound(format!("group {name}")));
     }
     recorder.other(tx, EventKind::GroupDeleted, name).await

@@ -1,10 +1,10 @@
 //! Our keys by command; the schedule and the states are `keys::rotation`'s.
 
-use super::{By, ManageError, Manager, Needs, Result};
+use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::event::EventKind;
 use crate::domain::signing_key::{KeyAlg, StoredKey};
 use crate::keys::rotation;
-pub use crate::keys::rotation::Rotated;
+pub use crate::keys::rotation::RotationOutcome;
 use crate::store::signing_keys;
 
 /// Oldest first.
@@ -13,12 +13,12 @@ pub async fn list(manager: &Manager) -> Result<Vec<StoredKey>> {
 }
 
 /// Makes the next key the active one: now, or as soon as relying parties can know it.
-pub async fn rotate(manager: &Manager, by: &By, alg: KeyAlg, at_once: bool) -> Result<Rotated> {
+pub async fn rotate(manager: &Manager, by: &AuditContext, alg: KeyAlg, at_once: bool) -> Result<RotationOutcome> {
     let fresh = rotation::successor(&manager.store, &manager.master, alg).await?;
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                let rotated = rotation::rotate_in(tx, fresh, at_once).await?;
+                let rotated = rotation::rotate_in_transaction(tx, fresh, at_once).await?;
                 recorder.other(tx, EventKind::KeyRotated, alg.as_str()).await?;
                 Ok(rotated)
             })
@@ -27,16 +27,16 @@ pub async fn rotate(manager: &Manager, by: &By, alg: KeyAlg, at_once: bool) -> R
 }
 
 /// Takes a key out at once: what it signed is void, and what was encrypted to it stays closed.
-pub async fn retire(manager: &Manager, by: &By, kid: &str) -> Result<()> {
+pub async fn retire(manager: &Manager, by: &AuditContext, kid: &str) -> Result<()> {
     let missing = |kid: &str| ManageError::NotFound(format!("key {kid}"));
     let alg = list(manager).await?.into_iter().find(|key| key.kid == kid).map(|key| key.alg);
     let alg = alg.ok_or_else(|| missing(kid))?;
     let fresh = rotation::successor(&manager.store, &manager.master, alg).await?;
     let kid = kid.to_owned();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                if !rotation::retire_in(tx, &kid, fresh).await? {
+                if !rotation::retire_in_transaction(tx, &kid, fresh).await? {
                     return Err(missing(&kid));
                 }
                 recorder.other(tx, EventKind::KeyRetired, kid).await

@@ -8,10 +8,10 @@
 //! looked at is a [`Revision`].
 
 pub mod access;
-mod acting;
 pub mod api_keys;
 pub mod apis;
 pub mod apply;
+mod audit;
 pub mod client_addresses;
 mod client_certificates;
 mod client_references;
@@ -19,27 +19,27 @@ mod client_rows;
 pub mod clients;
 pub mod consents;
 pub mod document;
+pub mod document_position;
 mod error;
 pub mod export;
 pub mod groups;
 pub mod keys;
 pub mod passkeys;
-pub mod people;
-pub mod place;
 mod profile;
 pub mod refusals;
 pub mod registration;
 mod revision;
+mod row_reader;
 pub mod sessions;
 pub mod setup;
-mod sieve;
 pub mod sign_up;
 pub mod signature_keys;
+pub mod users;
 
 use serde::Serialize;
 
-pub use acting::By;
-use acting::{Needs, Recorder};
+pub use audit::AuditContext;
+use audit::{AuditRecorder, RequiredRole};
 pub use error::{Conflict, FieldError, ManageError, Result};
 pub use revision::Revision;
 
@@ -56,7 +56,7 @@ pub struct Manager {
 }
 
 /// The names of the members in which two documents differ.
-fn differing<T: Serialize>(before: &T, after: &T) -> Vec<String> {
+fn changed_members<T: Serialize>(before: &T, after: &T) -> Vec<String> {
     let members = |value: &T| match serde_json::to_value(value) {
         Ok(serde_json::Value::Object(members)) => members,
         _ => serde_json::Map::new(),

@@ -1,12 +1,12 @@
 //! A user's passkeys, as administrators see them: a list, and removing one. Next door: `identity::passkey`, where users add
 //! and use them; [`super::access`], which removes all of them.
 
-use super::access::Removed;
-use super::{By, ManageError, Manager, Needs, Result};
+use super::access::RemovalSummary;
+use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{PasskeyId, UserId};
 use crate::domain::passkey::Passkey;
-use crate::store::{passkey_end, passkeys};
+use crate::store::{passkey_removal, passkeys};
 
 /// Returns a user's passkeys, the oldest first.
 pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
@@ -14,13 +14,14 @@ pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
 }
 
 /// Removes one of a user's passkeys and ends what it opened; returns the sessions and grants that ended.
-pub async fn remove(manager: &Manager, by: &By, user: UserId, id: PasskeyId) -> Result<Removed> {
+pub async fn remove(manager: &Manager, by: &AuditContext, user: UserId, id: PasskeyId) -> Result<RemovalSummary> {
     manager
-        .transact(by, Needs::AdministratorFor(user), move |tx, recorder| {
+        .transact(by, RequiredRole::AdministratorFor(user), move |tx, recorder| {
             Box::pin(async move {
-                let ended = passkey_end::one(tx, user, id).await?;
+                let ended = passkey_removal::one(tx, user, id).await?;
                 let ended = ended.ok_or_else(|| ManageError::NotFound(format!("passkey {id} of that user")))?;
-                let removed = Removed { sessions: ended.sessions, grants: ended.grants, ..Removed::default() };
+                let removed =
+                    RemovalSummary { sessions: ended.sessions, grants: ended.grants, ..RemovalSummary::default() };
                 recorder.user(tx, EventKind::PasskeyRemoved, user, format!("{id}; ended: {removed}")).await?;
                 Ok(removed)
             })

@@ -74,7 +74,7 @@ mod tests {
     use crate::domain::user::Profile;
 
     #[test]
-    fn a_profile_has_an_address_that_mail_reaches_and_links_that_a_browser_opens() {
+    fn invalid_email_and_website_are_rejected() {
         let with = |email: &str, website: &str| Profile {
             email: Some(email.to_owned()),
             website: Some(website.to_owned()),

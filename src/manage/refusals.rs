@@ -6,40 +6,40 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::store::refusals::{self, Refusal};
+use crate::store::rejected_requests::{self, RejectedRequest};
 use crate::store::{Result, Store, StoreError};
 
 /// Refusals that wait to be written at most; of more the latest are kept.
-const MAX_WAITING: usize = 1000;
+const MAX_PENDING: usize = 1000;
 /// Of these, from one address; of more its latest are kept.
-const MAX_OF_ADDRESS: usize = 100;
+const MAX_PENDING_PER_ADDRESS: usize = 100;
 
 /// Cheap to clone; all clones collect together.
 #[derive(Clone, Default)]
-pub struct RefusalLog(Arc<Shared>);
+pub struct RefusalLog(Arc<RefusalQueue>);
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct RefusalQueue {
+    waiting: Mutex<PendingRefusals>,
     /// One batch at a time, so that whoever writes last finds all before it written.
     writes: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct Waiting {
-    refusals: VecDeque<Refusal>,
+struct PendingRefusals {
+    refusals: VecDeque<RejectedRequest>,
     of_address: HashMap<String, usize>,
 }
 
-impl Waiting {
+impl PendingRefusals {
     /// Adds the newest refusal, in place of the oldest one of its address or of all where there are too many: its id is the
     /// one that a user has just been shown.
-    fn add(&mut self, refusal: Refusal) {
+    fn add(&mut self, refusal: RejectedRequest) {
         let of_address = self.of_address.get(&refusal.address).copied().unwrap_or_default();
-        let replaced = if of_address >= MAX_OF_ADDRESS {
+        let replaced = if of_address >= MAX_PENDING_PER_ADDRESS {
             self.refusals.iter().position(|waiting| waiting.address == refusal.address)
         } else {
-            (self.refusals.len() >= MAX_WAITING).then_some(0)
+            (self.refusals.len() >= MAX_PENDING).then_some(0)
         };
         if let Some(at) = replaced {
             self.remove(at);
@@ -61,7 +61,7 @@ impl Waiting {
 }
 
 impl RefusalLog {
-    pub fn add(&self, refusal: Refusal) {
+    pub fn add(&self, refusal: RejectedRequest) {
         self.lock().add(refusal);
     }
 
@@ -82,8 +82,9 @@ impl RefusalLog {
         if taken.refusals.is_empty() {
             return Ok(());
         }
-        let refusals: Vec<Refusal> = taken.refusals.iter().cloned().collect();
-        let written = store.write(move |tx| Box::pin(async move { refusals::insert(tx, refusals).await })).await;
+        let refusals: Vec<RejectedRequest> = taken.refusals.iter().cloned().collect();
+        let written =
+            store.write(move |tx| Box::pin(async move { rejected_requests::insert(tx, refusals).await })).await;
         if written.is_err() {
             let mut waiting = self.lock();
             let since = std::mem::replace(&mut *waiting, taken);
@@ -92,7 +93,7 @@ impl RefusalLog {
         written
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingRefusals> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

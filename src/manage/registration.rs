@@ -4,31 +4,31 @@
 //!
 //! Next door: [`super::clients`], what an administrator does; `protocol::registration`, what may be registered.
 
-use super::clients::{add_in, blank, keep_named, remove_in, save_in};
-use super::{By, ManageError, Manager, Needs, Result};
-use crate::domain::client::{Client, Registered};
+use super::clients::{add_in, blank, lock_referenced, remove_in, save_in};
+use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
+use crate::domain::client::{Client, RegistrationKind};
 use crate::domain::client_metadata::ClientMetadata;
-use crate::domain::event::{Actor, EventKind, Origin};
+use crate::domain::event::{Actor, EventKind, RequestOrigin};
 use crate::domain::ids::{ClientId, InitialAccessId};
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::protocol::error::OAuthError;
 use crate::protocol::registration::{Policy, broken};
-use crate::store::exclusive::{self, Exclusive};
+use crate::store::advisory_locks::{self, AdvisoryLock};
 use crate::store::initial_access::{self, InitialAccess};
 use crate::store::{Store, StoreError, Tx, apis, clients, settings};
 
 /// The row at which registrations wait for each other, so that the number of clients is counted, not guessed.
-const TURN: &str = "registration";
+const REGISTRATION_LOCK: &str = "registration";
 /// Longer than anybody prepares for; nothing here lives for ever.
-const MAX_SECONDS: i64 = 366 * 86_400;
+const MAX_TOKEN_SECONDS: i64 = 366 * 86_400;
 /// As many tokens are listed.
 const MAX_LISTED: u64 = 1000;
 /// Clients that are removed in one transaction.
-const BATCH: u64 = 50;
+const SWEEP_BATCH_SIZE: u64 = 50;
 
 /// Why a registration was not taken.
 #[derive(Debug)]
-pub enum Refused {
+pub enum RegistrationError {
     /// The initial access token is unknown, used up or expired.
     Token,
     /// There are as many clients of this kind as the settings allow.
@@ -41,35 +41,35 @@ pub enum Refused {
 /// where one is needed: a use of it goes with the same transaction.
 pub async fn register(
     manager: &Manager,
-    origin: Origin,
+    origin: RequestOrigin,
     meta: ClientMetadata,
     access: Option<Digest>,
     policy: &Policy,
-) -> Result<std::result::Result<(Client, Secret), Refused>> {
+) -> Result<std::result::Result<(Client, Secret), RegistrationError>> {
     let env = manager.store.env();
     let id = ClientId::parse(&env.uuid().simple().to_string());
     let id = id.map_err(|problem| ManageError::invalid("client_id", problem))?;
     let token = SecretKind::Registration.mint(env.random());
     let mut client = blank(env, id, meta);
-    client.registered = Registered::Dynamically;
+    client.registration_kind = RegistrationKind::Dynamic;
     client.registration_token = Some(SecretKind::Registration.digest(token.expose()));
-    give_secret(manager, &mut client)?;
+    ensure_secret(manager, &mut client)?;
     let (store, policy) = (manager.store.clone(), policy.clone());
     manager
         .transact_as(Actor::Anonymous, origin, move |tx, recorder| {
             Box::pin(async move {
-                settings::put(tx, TURN, "").await?;
-                if clients::count_registered(tx.conn(), Registered::Dynamically).await? >= policy.clients {
-                    return Ok(Err(Refused::Full));
+                settings::put(tx, REGISTRATION_LOCK, "").await?;
+                if clients::count_registered(tx.conn(), RegistrationKind::Dynamic).await? >= policy.clients {
+                    return Ok(Err(RegistrationError::Full));
                 }
                 if let Some(access) = &access
-                    && !initial_access::spend(tx, access).await?
+                    && !initial_access::consume(tx, access).await?
                 {
-                    return Ok(Err(Refused::Token));
+                    return Ok(Err(RegistrationError::Token));
                 }
-                keep_named(tx, &client.meta).await?;
-                client.meta.resolve_own_scopes(None, policy.scopes(), &apis::all(tx.conn()).await?);
-                add_in(tx, &recorder.of_a_stranger(&store), &client).await?;
+                lock_referenced(tx, &client.meta).await?;
+                client.meta.resolve_self_registered_scopes(None, policy.scopes(), &apis::all(tx.conn()).await?);
+                add_in(tx, &recorder.with_daily_quota(&store), &client).await?;
                 Ok(Ok((client, token)))
             })
         })
@@ -81,32 +81,32 @@ pub async fn register(
 /// not come back.
 pub async fn replace(
     manager: &Manager,
-    origin: Origin,
+    origin: RequestOrigin,
     id: &ClientId,
     token: Digest,
     meta: ClientMetadata,
     policy: &Policy,
-) -> Result<std::result::Result<Client, Refused>> {
+) -> Result<std::result::Result<Client, RegistrationError>> {
     let (id, giver, policy) = (id.clone(), manager.clone(), policy.clone());
     manager
         .transact_as(Actor::Client(id.clone()), origin, move |tx, recorder| {
             Box::pin(async move {
                 // Before the client, whose policies for tokens of others stay as they are.
-                apis::keep(tx).await?;
-                let Some(before) = own(tx, &id, &token).await? else { return Ok(Err(Refused::Token)) };
+                apis::lock_shared(tx).await?;
+                let Some(before) = own(tx, &id, &token).await? else { return Ok(Err(RegistrationError::Token)) };
                 let mut after = before.clone();
-                after.meta = meta.with_administrators_members(&before.meta);
+                after.meta = meta.with_admin_only_members(&before.meta);
                 let apis = apis::all(tx.conn()).await?;
-                if let Err(error) = policy.hold(&mut after.meta, Some(&before.meta), &apis) {
-                    return Ok(Err(Refused::Policy(error)));
+                if let Err(error) = policy.apply(&mut after.meta, Some(&before.meta), &apis) {
+                    return Ok(Err(RegistrationError::Policy(error)));
                 }
                 // Together with what an administrator has changed meanwhile.
                 if let Some(problem) = after.meta.problems().first() {
-                    return Ok(Err(Refused::Policy(broken(problem))));
+                    return Ok(Err(RegistrationError::Policy(broken(problem))));
                 }
-                after.meta.resolve_own_scopes(Some(&before.meta), policy.scopes(), &apis);
-                give_secret(&giver, &mut after)?;
-                save_in(tx, &recorder.of_a_stranger(&giver.store), &before, &after).await?;
+                after.meta.resolve_self_registered_scopes(Some(&before.meta), policy.scopes(), &apis);
+                ensure_secret(&giver, &mut after)?;
+                save_in(tx, &recorder.with_daily_quota(&giver.store), &before, &after).await?;
                 Ok(Ok(after))
             })
         })
@@ -114,12 +114,12 @@ pub async fn replace(
 }
 
 /// Ends a client and everything issued to it (RFC 7592 §2.3); whether the token was its own.
-pub async fn end(manager: &Manager, origin: Origin, id: &ClientId, token: Digest) -> Result<bool> {
+pub async fn end(manager: &Manager, origin: RequestOrigin, id: &ClientId, token: Digest) -> Result<bool> {
     let (id, store) = (id.clone(), manager.store.clone());
     manager
         .transact_as(Actor::Client(id.clone()), origin, move |tx, recorder| {
             Box::pin(async move {
-                remove_in(tx, &recorder.of_a_stranger(&store), &id, |client| is_own(client, &token)).await
+                remove_in(tx, &recorder.with_daily_quota(&store), &id, |client| is_own(client, &token)).await
             })
         })
         .await
@@ -134,7 +134,7 @@ fn is_own(client: &Client, token: &Digest) -> bool {
     !client.disabled && client.registration_token == Some(*token)
 }
 
-fn give_secret(manager: &Manager, client: &mut Client) -> Result<()> {
+fn ensure_secret(manager: &Manager, client: &mut Client) -> Result<()> {
     if !client.meta.has_secret() {
         client.secret = None;
     } else if client.secret.is_none() {
@@ -153,12 +153,12 @@ pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
         return Ok(0);
     }
     manager
-        .transact_as(Actor::System, Origin::default(), move |tx, recorder| {
+        .transact_as(Actor::System, RequestOrigin::default(), move |tx, recorder| {
             Box::pin(async move {
                 // Nobody locks several clients meanwhile; one that is used or changed by now stays.
-                apis::keep(tx).await?;
-                exclusive::lock(tx, Exclusive::Clients).await?;
-                let unused = clients::unused(tx.conn(), before, BATCH).await?;
+                apis::lock_shared(tx).await?;
+                advisory_locks::lock(tx, AdvisoryLock::Clients).await?;
+                let unused = clients::unused(tx.conn(), before, SWEEP_BATCH_SIZE).await?;
                 for id in &unused {
                     if clients::lock_for_update(tx, id).await?.is_some()
                         && clients::is_unused(tx.conn(), id, before).await?
@@ -173,19 +173,22 @@ pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
 }
 
 /// Whether that initial access token could be used now.
-pub async fn may_register(store: &Store, access: &Digest) -> std::result::Result<bool, StoreError> {
+pub async fn is_initial_access_token_active(store: &Store, access: &Digest) -> std::result::Result<bool, StoreError> {
     initial_access::is_good(store.read(), access, store.env().now()).await
 }
 
 /// A new initial access token, good for `seconds` and, where `uses` says so, so many times; told this once.
-pub async fn create_access(
+pub async fn create_initial_access_token(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     uses: Option<i32>,
     seconds: i64,
 ) -> Result<(Secret, InitialAccess)> {
-    if !(1..=MAX_SECONDS).contains(&seconds) {
-        return Err(ManageError::invalid("expires_in", format!("is a number of seconds from 1 to {MAX_SECONDS}")));
+    if !(1..=MAX_TOKEN_SECONDS).contains(&seconds) {
+        return Err(ManageError::invalid(
+            "expires_in",
+            format!("is a number of seconds from 1 to {MAX_TOKEN_SECONDS}"),
+        ));
     }
     if uses.is_some_and(|uses| uses < 1) {
         return Err(ManageError::invalid("uses", "is a number from 1 on"));
@@ -197,7 +200,7 @@ pub async fn create_access(
     let digest = SecretKind::InitialAccess.digest(token.expose());
     let row = access.clone();
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 initial_access::insert(tx, &digest, &row).await?;
                 recorder.other(tx, EventKind::InitialAccessCreated, row.id.to_string()).await
@@ -208,13 +211,13 @@ pub async fn create_access(
 }
 
 /// Those that are kept, the newest first.
-pub async fn accesses(store: &Store) -> std::result::Result<Vec<InitialAccess>, StoreError> {
+pub async fn list_initial_access_tokens(store: &Store) -> std::result::Result<Vec<InitialAccess>, StoreError> {
     initial_access::list(store.read(), MAX_LISTED).await
 }
 
-pub async fn revoke_access(manager: &Manager, by: &By, id: InitialAccessId) -> Result<()> {
+pub async fn revoke_access(manager: &Manager, by: &AuditContext, id: InitialAccessId) -> Result<()> {
     manager
-        .transact(by, Needs::Administrator, move |tx, recorder| {
+        .transact(by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
                 if !initial_access::delete(tx, id).await? {
                     return Err(ManageError::NotFound(format!("registration token {id}")));

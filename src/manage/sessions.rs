@@ -1,14 +1,14 @@
 //! Ending a user's sessions: one, or all, or all but one. Next door: [`super::access`], which ends everything of a user.
 
-use super::{By, ManageError, Manager, Needs, Result};
+use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::store::session_end;
 
 /// Ends somebody's sessions, all or all but one; how many.
-pub async fn end_sessions(manager: &Manager, by: &By, id: UserId, but: Option<SessionId>) -> Result<usize> {
+pub async fn end_sessions(manager: &Manager, by: &AuditContext, id: UserId, but: Option<SessionId>) -> Result<usize> {
     manager
-        .transact(by, Needs::UserOrAdministrator(id), move |tx, recorder| {
+        .transact(by, RequiredRole::UserOrAdministrator(id), move |tx, recorder| {
             Box::pin(async move {
                 let ended = session_end::of_user(tx, id, but).await?;
                 if !ended.is_empty() {
@@ -22,9 +22,9 @@ pub async fn end_sessions(manager: &Manager, by: &By, id: UserId, but: Option<Se
 }
 
 /// Ends one session, where it is `id`'s.
-pub async fn end_session(manager: &Manager, by: &By, id: UserId, session: SessionId) -> Result<()> {
+pub async fn end_session(manager: &Manager, by: &AuditContext, id: UserId, session: SessionId) -> Result<()> {
     manager
-        .transact(by, Needs::UserOrAdministrator(id), move |tx, recorder| {
+        .transact(by, RequiredRole::UserOrAdministrator(id), move |tx, recorder| {
             Box::pin(async move {
                 let ended = session_end::one(tx, session).await?;
                 if ended.session.is_none_or(|gone| gone.user != id) {

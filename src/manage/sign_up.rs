@@ -6,18 +6,18 @@
 //! like an address, since people sign in with either, and what else it may be says `domain::username_policy`. The account is
 //! marked as self-registered, so that no administrator gives it rights without knowing ([`super::access`]).
 
-use super::people::{self, NewPerson};
+use super::users::{self, NewUser};
 use super::{FieldError, ManageError, Manager, Result};
-use crate::domain::event::{Actor, Origin};
+use crate::domain::event::{Actor, RequestOrigin};
 use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::{Profile, User};
 use crate::domain::username_policy::sign_up_problem;
 use crate::identity::login;
-use crate::store::{people as rows, used_once, usernames};
+use crate::store::{replay, taken_usernames, users as rows};
 
 /// What they typed.
 #[derive(Debug)]
-pub struct Typed {
+pub struct SignUpRequest {
     pub username: String,
     pub name: Option<String>,
     pub email: Option<String>,
@@ -26,9 +26,9 @@ pub struct Typed {
 
 /// Creates the account, and claims `creation` for [`login::just_created`]. That a username is taken is said, as it has to be:
 /// a caller counts how often that is asked.
-pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed, creation: Digest) -> Result<User> {
+pub async fn sign_up(manager: &Manager, origin: RequestOrigin, typed: SignUpRequest, creation: Digest) -> Result<User> {
     let profile = Profile { name: typed.name, email: typed.email, ..Profile::default() };
-    let (username, mut problems) = match people::checked(&typed.username, &profile) {
+    let (username, mut problems) = match users::checked(&typed.username, &profile) {
         Ok(username) => {
             let problem = sign_up_problem(&username).map(|problem| FieldError::new("username", problem));
             (Some(username), problem.into_iter().collect())
@@ -36,17 +36,17 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed, creation: 
         Err(ManageError::Invalid(problems)) => (None, problems),
         Err(error) => return Err(error),
     };
-    problems.extend(people::password_problem(manager, &typed.password).await?);
+    problems.extend(users::password_problem(manager, &typed.password).await?);
     let most = manager.store.quotas().self_registered_users;
     // Before the work of hashing; what counts is the transaction.
-    if rows::are_self_registered(manager.store.read(), most).await? {
+    if rows::has_self_registered_at_least(manager.store.read(), most).await? {
         return Err(ManageError::Full);
     }
     if let Some(username) = username
-        && usernames::is_taken(manager.store.read(), &username).await?
+        && taken_usernames::is_taken(manager.store.read(), &username).await?
     {
         if problems.is_empty() {
-            return Err(ManageError::Taken(vec![people::username_taken(&username)]));
+            return Err(ManageError::Taken(vec![users::taken_username_error(&username)]));
         }
         if problems.iter().all(|problem| problem.field != "username") {
             let taken = FieldError::new("username", "That one is taken, or looks like one that is. Choose another.");
@@ -56,28 +56,23 @@ pub async fn sign_up(manager: &Manager, origin: Origin, typed: Typed, creation: 
     if !problems.is_empty() {
         return Err(ManageError::Invalid(problems));
     }
-    let new = NewPerson {
-        username: typed.username,
-        profile,
-        groups: Vec::new(),
-        password: Some(typed.password),
-        admin: false,
-    };
-    let (mut user, groups) = people::prepared(manager, new).await?;
-    user.email_unproven = user.profile.email.is_some();
+    let new =
+        NewUser { username: typed.username, profile, groups: Vec::new(), password: Some(typed.password), admin: false };
+    let (mut user, groups) = users::prepared(manager, new).await?;
+    user.email_unconfirmed = user.profile.email.is_some();
     user.self_registered = true;
     manager
         .transact_as(Actor::User(user.id), origin, move |tx, recorder| {
             Box::pin(async move {
-                if rows::are_self_registered(tx.conn(), most).await? {
+                if rows::has_self_registered_at_least(tx.conn(), most).await? {
                     return Err(ManageError::Full);
                 }
                 // Names that somebody had, too: apps may still know that person by it.
-                if !usernames::take(tx, &user.username).await? {
-                    return Err(ManageError::Taken(vec![people::username_taken(&user.username)]));
+                if !taken_usernames::take(tx, &user.username).await? {
+                    return Err(ManageError::Taken(vec![users::taken_username_error(&user.username)]));
                 }
-                people::add_in(tx, &recorder, &user, &groups).await?;
-                used_once::claim(tx, &creation, tx.now().plus_seconds(login::REPEAT_SECONDS)).await?;
+                users::add_in(tx, &recorder, &user, &groups).await?;
+                replay::claim(tx, &creation, tx.now().plus_seconds(login::RESUBMIT_WINDOW_SECONDS)).await?;
                 Ok(user)
             })
         })

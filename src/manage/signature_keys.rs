@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::sieve::hidden_one;
+use super::row_reader::deserialize_optional_secret;
 use super::{FieldError, ManageError, Result};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
-use crate::domain::signature_key::{KeyId, MAX_KEYS, Material, SealedSecret, SignatureAlg, SignatureKey};
+use crate::domain::signature_key::{KeyId, KeyMaterial, MAX_KEYS, SealedSecret, SignatureAlg, SignatureKey};
 use crate::keys::{MasterKey, signature_key};
-use crate::store::{Change, StoreError, Tx, signature_keys};
+use crate::store::{ChangeEvent, StoreError, Tx, signature_keys};
 
 /// Bytes of a shared secret: no shorter than the hash (RFC 2104 §3).
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 32..=512;
@@ -32,9 +32,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct SignatureKeyRow {
     pub keyid: KeyId,
     pub alg: SignatureAlg,
-    #[serde(default, skip_serializing, deserialize_with = "hidden_one")]
+    #[serde(default, skip_serializing, deserialize_with = "deserialize_optional_secret")]
     pub secret: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "hidden_one")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_optional_secret")]
     pub sealed_secret: Option<SealedSecret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwk: Option<Map<String, Value>>,
@@ -44,8 +44,8 @@ impl SignatureKeyRow {
     /// As `export` prints it.
     pub(super) fn of(key: SignatureKey) -> Self {
         let (sealed_secret, jwk) = match key.material {
-            Material::SealedSecret(sealed) => (Some(sealed), None),
-            Material::Jwk(jwk) => (None, Some(jwk)),
+            KeyMaterial::SealedSecret(sealed) => (Some(sealed), None),
+            KeyMaterial::Jwk(jwk) => (None, Some(jwk)),
         };
         Self { keyid: key.keyid, alg: key.alg, secret: None, sealed_secret, jwk }
     }
@@ -88,7 +88,7 @@ pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
 }
 
 /// Those that another master key has sealed.
-pub(super) fn sealed_elsewhere(rows: &[SignatureKeyRow], master: &MasterKey) -> Vec<FieldError> {
+pub(super) fn foreign_sealed_secrets(rows: &[SignatureKeyRow], master: &MasterKey) -> Vec<FieldError> {
     let foreign = |row: &SignatureKeyRow| {
         row.sealed_secret.as_ref().is_some_and(|sealed| master.open_shared_secret(&row.keyid, sealed).is_none())
     };
@@ -100,7 +100,7 @@ pub(super) fn sealed_elsewhere(rows: &[SignatureKeyRow], master: &MasterKey) -> 
 }
 
 /// The keys to keep: a secret that is the present one stays as it is sealed.
-pub(super) fn kept(
+pub(super) fn to_stored_keys(
     rows: Vec<SignatureKeyRow>,
     before: &[SignatureKey],
     master: &MasterKey,
@@ -109,18 +109,18 @@ pub(super) fn kept(
         let material = match (row.secret.as_ref().and_then(decoded), row.sealed_secret, row.jwk) {
             (Some(secret), _, _) => {
                 let same = before.iter().filter(|key| key.keyid == row.keyid).find(|key| match &key.material {
-                    Material::SealedSecret(sealed) => {
+                    KeyMaterial::SealedSecret(sealed) => {
                         master.open_shared_secret(&row.keyid, sealed).is_some_and(|present| present == secret)
                     }
-                    Material::Jwk(_) => false,
+                    KeyMaterial::Jwk(_) => false,
                 });
                 match same {
                     Some(key) => key.material.clone(),
-                    None => Material::SealedSecret(master.seal_shared_secret(&row.keyid, &secret)?),
+                    None => KeyMaterial::SealedSecret(master.seal_shared_secret(&row.keyid, &secret)?),
                 }
             }
-            (None, Some(sealed), _) => Material::SealedSecret(sealed),
-            (None, None, jwk) => Material::Jwk(jwk.unwrap_or_default()),
+            (None, Some(sealed), _) => KeyMaterial::SealedSecret(sealed),
+            (None, None, jwk) => KeyMaterial::Jwk(jwk.unwrap_or_default()),
         };
         Ok(SignatureKey { keyid: row.keyid, alg: row.alg, material })
     };
@@ -135,9 +135,11 @@ pub(super) async fn name_in(tx: &Tx, client: &ClientId, before: &[SignatureKey],
         return Ok(());
     }
     signature_keys::put(tx, client, new.iter()).await.map_err(|error| match error {
-        StoreError::Taken => ManageError::taken("signature_keys", "one of these names (keyid) is taken already"),
+        StoreError::UniqueViolation => {
+            ManageError::taken("signature_keys", "one of these names (keyid) is taken already")
+        }
         error => error.into(),
     })?;
-    tx.tell(Change::SignatureKeys(old.iter().chain(&new).collect())).await?;
+    tx.publish(ChangeEvent::SignatureKeys(old.iter().chain(&new).collect())).await?;
     Ok(())
 }

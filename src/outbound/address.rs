@@ -48,14 +48,14 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
 ];
 
 /// IPv4 behind a translator (RFC 6052 §2.1): all there is of IPv4 to a machine that has IPv6 alone.
-const TRANSLATED: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
+const NAT64_PREFIX: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     // The canonical form of ::ffff:a.b.c.d is the IPv4 address that it is.
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) if TRANSLATED.contains(&address) => {
+        IpAddr::V6(address) if NAT64_PREFIX.contains(&address) => {
             let [.., a, b, c, d] = address.octets();
             is_public_v4(Ipv4Addr::new(a, b, c, d))
         }
@@ -187,7 +187,7 @@ mod tests {
         /// Whatever the standard library calls special is refused, and no way of writing an IPv4 address into an IPv6 one
         /// reaches what the IPv4 address does not.
         #[test]
-        fn no_special_address_passes_in_any_clothes(number in any::<u32>()) {
+        fn embedded_special_ipv4_address_is_not_public(number in any::<u32>()) {
             let plain = Ipv4Addr::from(number);
             let special = plain.is_private() || plain.is_loopback() || plain.is_link_local() || plain.is_multicast()
                 || plain.is_broadcast() || plain.is_documentation() || plain.is_unspecified();

@@ -18,13 +18,13 @@ use super::OutboundError;
 
 /// Requests of one budget at a time.
 const MAX_REQUESTS: usize = 64;
-const MAX_REQUESTS_OF_STRANGERS: usize = 256;
+const MAX_ANONYMOUS_REQUESTS: usize = 256;
 /// Requests of one budget to one site at a time.
 const MAX_REQUESTS_PER_SITE: usize = 32;
 /// Requests of one budget to one host at a time; of an administrator's to one port of it.
 const MAX_REQUESTS_PER_HOST: usize = 4;
 /// After this a request makes room for one that waits.
-const GRACE: Duration = Duration::from_secs(1);
+const PREEMPTION_DELAY: Duration = Duration::from_secs(1);
 /// Hosts and sites whose requests are counted, for a minute after the last one.
 const MAX_HOSTS: u64 = 10_000;
 const HOST_TTL: Duration = Duration::from_mins(1);
@@ -63,16 +63,16 @@ impl Purpose {
 
 /// Who named the host of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamedBy {
+pub enum UrlSource {
     /// An administrator registered it, or a setting names it.
     Administrator,
     /// A client that registered itself (RFC 7591).
     SelfRegistered,
     /// The request that is being answered.
-    Stranger,
+    Anonymous,
 }
 
-impl NamedBy {
+impl UrlSource {
     pub const COUNT: usize = 3;
 
     /// The index of its own in an array of [`Self::COUNT`].
@@ -81,37 +81,37 @@ impl NamedBy {
         match self {
             Self::Administrator => 0,
             Self::SelfRegistered => 1,
-            Self::Stranger => 2,
+            Self::Anonymous => 2,
         }
     }
 }
 
 /// One budget for each purpose and origin.
-pub(super) struct Budgets(Vec<Budget>);
+pub(super) struct RequestBudgets(Vec<RequestBudget>);
 
-impl Budgets {
+impl RequestBudgets {
     pub(super) fn new() -> Self {
-        let is_strangers = |index: usize| index % NamedBy::COUNT == NamedBy::Stranger.index();
-        let max = |index| if is_strangers(index) { MAX_REQUESTS_OF_STRANGERS } else { MAX_REQUESTS };
-        Self((0..Purpose::COUNT * NamedBy::COUNT).map(|index| Budget::new(max(index))).collect())
+        let is_strangers = |index: usize| index % UrlSource::COUNT == UrlSource::Anonymous.index();
+        let max = |index| if is_strangers(index) { MAX_ANONYMOUS_REQUESTS } else { MAX_REQUESTS };
+        Self((0..Purpose::COUNT * UrlSource::COUNT).map(|index| RequestBudget::new(max(index))).collect())
     }
 
-    pub(super) fn of(&self, purpose: Purpose, named_by: NamedBy) -> Result<&Budget, OutboundError> {
-        self.0.get(purpose as usize * NamedBy::COUNT + named_by.index()).ok_or(OutboundError::Busy)
+    pub(super) fn of(&self, purpose: Purpose, named_by: UrlSource) -> Result<&RequestBudget, OutboundError> {
+        self.0.get(purpose as usize * UrlSource::COUNT + named_by.index()).ok_or(OutboundError::Busy)
     }
 }
 
 /// The requests of one purpose and origin.
-pub(super) struct Budget {
-    all: Room,
-    sites: Cache<String, Arc<Room>>,
+pub(super) struct RequestBudget {
+    all: SlotPool,
+    sites: Cache<String, Arc<SlotPool>>,
     hosts: Cache<String, Arc<Semaphore>>,
 }
 
-impl Budget {
+impl RequestBudget {
     fn new(max: usize) -> Self {
         Self {
-            all: Room::new(max),
+            all: SlotPool::new(max),
             sites: Cache::builder().max_capacity(MAX_HOSTS).time_to_idle(HOST_TTL).build(),
             hosts: Cache::builder().max_capacity(MAX_HOSTS).time_to_idle(HOST_TTL).build(),
         }
@@ -125,7 +125,7 @@ impl Budget {
         timeout: Duration,
         request: impl Future<Output = Result<T, OutboundError>>,
     ) -> Result<T, OutboundError> {
-        let of_site = self.sites.get_with_by_ref(site(host), || Arc::new(Room::new(MAX_REQUESTS_PER_SITE)));
+        let of_site = self.sites.get_with_by_ref(site(host), || Arc::new(SlotPool::new(MAX_REQUESTS_PER_SITE)));
         let of_host = self.hosts.get_with_by_ref(host, || Arc::new(Semaphore::new(MAX_REQUESTS_PER_HOST)));
         let mut started = false;
         let whole = async {
@@ -157,31 +157,31 @@ fn site(host: &str) -> &str {
 }
 
 /// Slots for requests, and what waits for one.
-struct Room {
+struct SlotPool {
     slots: Semaphore,
     /// A permit for each request that waits and that no other one has made room for yet.
     waiting: Semaphore,
 }
 
-impl Room {
+impl SlotPool {
     fn new(max: usize) -> Self {
         Self { slots: Semaphore::new(max), waiting: Semaphore::new(0) }
     }
 
-    async fn enter(&self) -> Result<Slot<'_>, OutboundError> {
+    async fn enter(&self) -> Result<RequestSlot<'_>, OutboundError> {
         if let Ok(permit) = self.slots.try_acquire() {
-            return Ok(Slot { room: self, made_room: false, _permit: permit });
+            return Ok(RequestSlot { room: self, made_room: false, _permit: permit });
         }
         self.waiting.add_permits(1);
-        let waiting = Waiting(self);
+        let waiting = SlotWait(self);
         let permit = self.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
         // Whoever gave the slot back has taken its permit.
         std::mem::forget(waiting);
-        Ok(Slot { room: self, made_room: false, _permit: permit })
+        Ok(RequestSlot { room: self, made_room: false, _permit: permit })
     }
 
     /// One fewer waits.
-    fn forget_one(&self) {
+    fn remove_waiter(&self) {
         if let Ok(waiting) = self.waiting.try_acquire() {
             waiting.forget();
         }
@@ -189,16 +189,16 @@ impl Room {
 }
 
 /// The place of a request that is under way.
-struct Slot<'a> {
-    room: &'a Room,
+struct RequestSlot<'a> {
+    room: &'a SlotPool,
     made_room: bool,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Slot<'_> {
+impl RequestSlot<'_> {
     /// Ends when this request is slow and another one waits.
     async fn make_room(&mut self) {
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(PREEMPTION_DELAY).await;
         match self.room.waiting.acquire().await {
             Ok(waiting) => waiting.forget(),
             // Nobody closes it.
@@ -208,20 +208,20 @@ impl Slot<'_> {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for RequestSlot<'_> {
     fn drop(&mut self) {
         if !self.made_room {
-            self.room.forget_one();
+            self.room.remove_waiter();
         }
     }
 }
 
 /// A request that waits for a slot, until it has one or is given up.
-struct Waiting<'a>(&'a Room);
+struct SlotWait<'a>(&'a SlotPool);
 
-impl Drop for Waiting<'_> {
+impl Drop for SlotWait<'_> {
     fn drop(&mut self) {
-        self.0.forget_one();
+        self.0.remove_waiter();
     }
 }
 
@@ -232,18 +232,18 @@ mod tests {
 
     use futures::future::{join_all, pending};
 
-    use super::{Budget, MAX_REQUESTS, MAX_REQUESTS_PER_HOST, site};
+    use super::{MAX_REQUESTS, MAX_REQUESTS_PER_HOST, RequestBudget, site};
     use crate::outbound::OutboundError;
 
     const TIMEOUT: Duration = Duration::from_secs(3);
 
-    async fn silent(budget: &Budget, host: String) -> Result<(), OutboundError> {
+    async fn silent(budget: &RequestBudget, host: String) -> Result<(), OutboundError> {
         budget.run(&host, TIMEOUT, pending()).await
     }
 
     #[tokio::test]
     async fn slow_requests_make_room_for_those_that_wait() {
-        let budget = Budget::new(MAX_REQUESTS);
+        let budget = RequestBudget::new(MAX_REQUESTS);
         let all = join_all((0..MAX_REQUESTS * 2).map(|n| silent(&budget, format!("silent.site-{n}.test"))));
         let quick = async {
             tokio::task::yield_now().await;
@@ -261,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_host_has_few_requests_at_once() {
-        let (budget, asked) = (Budget::new(MAX_REQUESTS), AtomicUsize::new(0));
+        let (budget, asked) = (RequestBudget::new(MAX_REQUESTS), AtomicUsize::new(0));
         let ask = || async {
             asked.fetch_add(1, Ordering::Relaxed);
             pending::<Result<(), OutboundError>>().await
@@ -274,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_hosts_of_one_site_leave_room_for_others() {
-        let budget = Budget::new(MAX_REQUESTS);
+        let budget = RequestBudget::new(MAX_REQUESTS);
         let all = join_all((0..MAX_REQUESTS * 2).map(|n| silent(&budget, format!("silent-{n}.site.test"))));
         let quick = async {
             tokio::task::yield_now().await;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
-use super::budget::{Budgets, NamedBy, Purpose};
-use super::dns::Dns;
-use super::resolve::{Resolver, Rules, Target};
-use super::{authorities, causes, freshness};
+use super::budget::{Purpose, RequestBudgets, UrlSource};
+use super::dns::DnsResolver;
+use super::resolve::{AddressPolicy, PolicyResolver, Target};
+use super::{authorities, cache_control, causes};
 use crate::config::Config;
 use crate::domain::printable::bytes_without_bom;
 
@@ -32,7 +32,7 @@ pub enum OutboundError {
     #[error("the host has no public address (outbound.allow makes exceptions)")]
     Address,
     #[error("the host name is unknown")]
-    Unknown,
+    UnknownHost,
     #[error("the name servers have no answer for the host: {0}")]
     Lookup(String),
     #[error("the host cannot be reached: {0}")]
@@ -56,7 +56,7 @@ impl OutboundError {
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         match self {
-            Self::Unknown
+            Self::UnknownHost
             | Self::Lookup(_)
             | Self::Unreachable(_)
             | Self::Slow
@@ -85,29 +85,29 @@ pub struct Fetched {
 
 /// The client for one purpose and one origin of the names. Cheap to clone.
 #[derive(Clone)]
-pub struct Outbound {
-    inner: Arc<Inner>,
+pub struct OutboundClient {
+    inner: Arc<OutboundInner>,
     purpose: Purpose,
-    named_by: NamedBy,
+    named_by: UrlSource,
     patience: Duration,
 }
 
-struct Inner {
-    rules: Rules,
+struct OutboundInner {
+    rules: AddressPolicy,
     authorities: Vec<Certificate>,
-    budgets: Budgets,
+    budgets: RequestBudgets,
     /// By origin, so that the look-ups of one are not those of another.
-    clients: [Clients; NamedBy::COUNT],
+    clients: [HttpClients; UrlSource::COUNT],
 }
 
 /// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
-struct Clients {
-    names: Arc<Dns>,
+struct HttpClients {
+    names: Arc<DnsResolver>,
     https: OnceLock<Client>,
     http: OnceLock<Client>,
 }
 
-impl Outbound {
+impl OutboundClient {
     /// # Errors
     /// Where `outbound.ca_file` holds no certificates.
     pub fn new(config: &Config) -> Result<Self, String> {
@@ -116,24 +116,24 @@ impl Outbound {
             Some(path) => authorities(path).map_err(|error| format!("outbound.ca_file {error}"))?,
             None => Vec::new(),
         };
-        let clients = || Clients {
-            names: Arc::new(Dns::new(settings.resolver.addresses().to_vec())),
+        let clients = || HttpClients {
+            names: Arc::new(DnsResolver::new(settings.resolver.addresses().to_vec())),
             https: OnceLock::new(),
             http: OnceLock::new(),
         };
-        let inner = Inner {
-            rules: Rules::new(settings.allow.clone()),
+        let inner = OutboundInner {
+            rules: AddressPolicy::new(settings.allow.clone()),
             authorities,
-            budgets: Budgets::new(),
+            budgets: RequestBudgets::new(),
             clients: [clients(), clients(), clients()],
         };
-        let (purpose, named_by) = (Purpose::SectorIdentifiers, NamedBy::Stranger);
+        let (purpose, named_by) = (Purpose::SectorIdentifiers, UrlSource::Anonymous);
         Ok(Self { inner: Arc::new(inner), purpose, named_by, patience: REQUEST_TIMEOUT })
     }
 
     /// The same one, with another patience than five seconds.
     #[must_use]
-    pub fn patient(&self, patience: Duration) -> Self {
+    pub fn with_timeout(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
     }
 
@@ -145,7 +145,7 @@ impl Outbound {
 
     /// The same one with the budget and the name look-ups of that origin.
     #[must_use]
-    pub fn named_by(&self, named_by: NamedBy) -> Self {
+    pub fn named_by(&self, named_by: UrlSource) -> Self {
         Self { named_by, ..self.clone() }
     }
 
@@ -157,28 +157,28 @@ impl Outbound {
     /// What stands there, where the answer is 200.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
         let target = self.inner.rules.target(url)?;
-        let host = self.counted_as(&target);
+        let host = self.budget_host(&target);
         let ask = self.inner.client(self.named_by, target.plain)?.get(target.url).header(ACCEPT, accept);
         let max_bytes = self.purpose.max_bytes();
-        self.in_turn(&host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
+        self.run_within_budget(&host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
     }
 
     /// The status with which a form is answered; the rest of the answer is not read.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<u16, OutboundError> {
         let target = self.inner.rules.target(url)?;
-        let host = self.counted_as(&target);
+        let host = self.budget_host(&target);
         let ask = self.inner.client(self.named_by, target.plain)?.post(target.url).form(form);
-        self.in_turn(&host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
+        self.run_within_budget(&host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
     }
 
     /// Whose requests are counted together. Services at several ports of one host are independent of one another where an
     /// administrator named them; a stranger could name every port of somebody else's host.
-    fn counted_as(&self, target: &Target) -> String {
-        let port = target.url.port_or_known_default().filter(|_| self.named_by == NamedBy::Administrator);
+    fn budget_host(&self, target: &Target) -> String {
+        let port = target.url.port_or_known_default().filter(|_| self.named_by == UrlSource::Administrator);
         port.map_or_else(|| target.host.clone(), |port| format!("{}:{port}", target.host))
     }
 
-    async fn in_turn<T>(
+    async fn run_within_budget<T>(
         &self,
         host: &str,
         exchange: impl Future<Output = Result<T, OutboundError>>,
@@ -187,8 +187,8 @@ impl Outbound {
     }
 }
 
-impl Inner {
-    fn client(&self, named_by: NamedBy, plain: bool) -> Result<&Client, OutboundError> {
+impl OutboundInner {
+    fn client(&self, named_by: UrlSource, plain: bool) -> Result<&Client, OutboundError> {
         let clients = self.clients.get(named_by.index()).ok_or(OutboundError::Busy)?;
         let kept = if plain { &clients.http } else { &clients.https };
         if let Some(client) = kept.get() {
@@ -202,14 +202,14 @@ impl Inner {
                 .cloned()
                 .fold(self.builder(&clients.names, false), ClientBuilder::add_root_certificate)
         };
-        let client = client.build().map_err(|error| OutboundError::Client(told(&error)))?;
+        let client = client.build().map_err(|error| OutboundError::Client(error_summary(&error)))?;
         Ok(kept.get_or_init(|| client))
     }
 
-    fn builder(&self, names: &Arc<Dns>, plain: bool) -> ClientBuilder {
+    fn builder(&self, names: &Arc<DnsResolver>, plain: bool) -> ClientBuilder {
         Client::builder()
             .https_only(!plain)
-            .dns_resolver(Resolver { rules: self.rules.clone(), names: names.clone(), plain })
+            .dns_resolver(PolicyResolver { rules: self.rules.clone(), names: names.clone(), plain })
             .redirect(redirect::Policy::none())
             .no_proxy()
             .no_gzip()
@@ -235,7 +235,7 @@ async fn fetched(mut answer: Response, max_bytes: usize) -> Result<Fetched, Outb
         return Err(OutboundError::Packed);
     }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let max_age = freshness::max_age(headers);
+    let max_age = cache_control::max_age(headers);
     let most = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     if answer.content_length().is_some_and(|length| length > most) {
         return Err(OutboundError::TooLarge);
@@ -262,11 +262,11 @@ fn failed(error: reqwest::Error) -> OutboundError {
         }
         next = cause.source();
     }
-    OutboundError::Unreachable(told(&error))
+    OutboundError::Unreachable(error_summary(&error))
 }
 
 /// What lies under a client's error, without the URL and on one short line: a certificate's names are a stranger's text.
-fn told(error: &reqwest::Error) -> String {
+fn error_summary(error: &reqwest::Error) -> String {
     let text = std::error::Error::source(error).map_or_else(|| "no reason given".to_owned(), causes);
     text.chars().filter(|letter| !letter.is_control()).take(MAX_ERROR_LENGTH).collect()
 }

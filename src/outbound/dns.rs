@@ -1,7 +1,7 @@
 //! Looks up host names: in /etc/hosts, then from the name servers of /etc/resolv.conf or of the setting
 //! `outbound.resolver`. A look-up blocks no thread, has a deadline, and ends with the request that needs it.
 //!
-//! Each origin of names ([`super::NamedBy`]) has a resolver of its own, because a resolver shares connections and memory
+//! Each origin of names ([`super::UrlSource`]) has a resolver of its own, because a resolver shares connections and memory
 //! between its look-ups.
 //!
 //! Next door: [`super::resolve`], which decides which of the addresses may be reached.
@@ -26,28 +26,28 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// For one answer of a name server.
 const MAX_ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// After the first one.
-const MAX_REPEATS: usize = 1;
+const MAX_RETRIES: usize = 1;
 /// Answers that are remembered, and for how long at most.
-const MAX_ANSWERS: u64 = 500;
+const MAX_CACHED_ANSWERS: u64 = 500;
 const MAX_ANSWER_TTL: Duration = Duration::from_mins(5);
-const MAX_ABSENCE_TTL: Duration = Duration::from_secs(30);
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
 /// The names that one origin asks for.
-pub(super) struct Dns {
+pub(super) struct DnsResolver {
     /// Of the setting; those of the system if there are none.
     servers: Vec<SocketAddr>,
-    system: Mutex<Option<System>>,
+    system: Mutex<Option<SystemResolver>>,
 }
 
 /// What the system's files said when they were last read.
 #[derive(Clone)]
-struct System {
+struct SystemResolver {
     changed_at: [Option<SystemTime>; 2],
     hosts: Arc<Hosts>,
     resolver: TokioResolver,
 }
 
-impl Dns {
+impl DnsResolver {
     pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
         Self { servers, system: Mutex::new(None) }
     }
@@ -55,8 +55,8 @@ impl Dns {
     /// The addresses of `host`, at least one. [`OutboundError::Unknown`] if there is no such name;
     /// [`OutboundError::Lookup`] if no name server says so or otherwise in time.
     pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, OutboundError> {
-        let name = Name::from_str_relaxed(host).map_err(|_| OutboundError::Unknown)?;
-        let System { hosts, resolver, .. } = self.system().map_err(|error| lookup_error(&error))?;
+        let name = Name::from_str_relaxed(host).map_err(|_| OutboundError::UnknownHost)?;
+        let SystemResolver { hosts, resolver, .. } = self.system().map_err(|error| lookup_error(&error))?;
         let found = listed(&hosts, &name);
         if !found.is_empty() {
             return Ok(found);
@@ -64,15 +64,15 @@ impl Dns {
         let found = tokio::time::timeout(LOOKUP_TIMEOUT, resolver.lookup_ip(name)).await;
         let found: Vec<IpAddr> = match found {
             Ok(Ok(found)) => found.iter().collect(),
-            Ok(Err(error)) if error.is_no_records_found() => return Err(OutboundError::Unknown),
+            Ok(Err(error)) if error.is_no_records_found() => return Err(OutboundError::UnknownHost),
             Ok(Err(error)) => return Err(lookup_error(&error)),
             Err(_) => return Err(OutboundError::Lookup("no answer in time".to_owned())),
         };
-        if found.is_empty() { Err(OutboundError::Unknown) } else { Ok(found) }
+        if found.is_empty() { Err(OutboundError::UnknownHost) } else { Ok(found) }
     }
 
     /// The resolver, made anew when one of the system's files has changed.
-    fn system(&self) -> Result<System, NetError> {
+    fn system(&self) -> Result<SystemResolver, NetError> {
         let changed_at = [RESOLV_CONF, HOSTS].map(|file| std::fs::metadata(file).and_then(|of| of.modified()).ok());
         // A look-up that panicked left what it found.
         let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ impl Dns {
             return Ok(known.clone());
         }
         let hosts = Arc::new(Hosts::from_system().unwrap_or_default());
-        let made = System { changed_at, hosts, resolver: self.resolver()? };
+        let made = SystemResolver { changed_at, hosts, resolver: self.resolver()? };
         Ok(system.insert(made).clone())
     }
 
@@ -96,11 +96,11 @@ impl Dns {
         let own = builder.options_mut();
         *own = options;
         own.timeout = own.timeout.min(MAX_ANSWER_TIMEOUT);
-        own.attempts = own.attempts.min(MAX_REPEATS);
+        own.attempts = own.attempts.min(MAX_RETRIES);
         own.use_hosts_file = ResolveHosts::Never;
-        own.cache_size = MAX_ANSWERS;
+        own.cache_size = MAX_CACHED_ANSWERS;
         own.positive_max_ttl = Some(MAX_ANSWER_TTL);
-        own.negative_max_ttl = Some(MAX_ABSENCE_TTL);
+        own.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
         builder.build()
     }
 }

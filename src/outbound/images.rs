@@ -8,8 +8,8 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use tokio::sync::Mutex;
 
-use super::budget::{NamedBy, Purpose};
-use super::client::{Outbound, OutboundError};
+use super::budget::{Purpose, UrlSource};
+use super::client::{OutboundClient, OutboundError};
 use crate::env::Timestamp;
 
 /// Bytes of all images that are kept.
@@ -35,33 +35,33 @@ pub struct Image {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Images {
-    outbound: Outbound,
-    known: Cache<String, Arc<Kept>>,
+pub struct ImageCache {
+    outbound: OutboundClient,
+    cached: Cache<String, Arc<CachedImage>>,
     turns: Cache<String, Arc<Mutex<()>>>,
 }
 
-struct Kept {
+struct CachedImage {
     image: Option<Arc<Image>>,
     until: Timestamp,
 }
 
-impl Images {
-    pub fn new(outbound: &Outbound) -> Self {
-        let weight = |_: &String, kept: &Arc<Kept>| {
+impl ImageCache {
+    pub fn new(outbound: &OutboundClient) -> Self {
+        let weight = |_: &String, kept: &Arc<CachedImage>| {
             let bytes = kept.image.as_ref().map_or(0, |image| image.bytes.len());
             u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(MIN_WEIGHT)
         };
         Self {
             outbound: outbound.for_purpose(Purpose::Logos),
-            known: Cache::builder().max_capacity(MAX_BYTES).weigher(weight).build(),
+            cached: Cache::builder().max_capacity(MAX_BYTES).weigher(weight).build(),
             turns: Cache::new(MAX_FETCH_LOCKS),
         }
     }
 
     /// The image at `url`, where there is one.
-    pub async fn get(&self, url: &str, named_by: NamedBy, now: Timestamp) -> Option<Arc<Image>> {
-        let fresh = || self.known.get(url).filter(|kept| now < kept.until);
+    pub async fn get(&self, url: &str, named_by: UrlSource, now: Timestamp) -> Option<Arc<Image>> {
+        let fresh = || self.cached.get(url).filter(|kept| now < kept.until);
         if let Some(kept) = fresh() {
             return kept.image.clone();
         }
@@ -77,13 +77,13 @@ impl Images {
                 (None, seconds)
             }
         };
-        let kept = Kept { image: image.clone(), until: now.plus_seconds(seconds) };
-        self.known.insert(url.to_owned(), Arc::new(kept));
+        let kept = CachedImage { image: image.clone(), until: now.plus_seconds(seconds) };
+        self.cached.insert(url.to_owned(), Arc::new(kept));
         image
     }
 
     /// The image and for how many seconds it may be kept; or why there is none, and when to try again.
-    async fn fetch(&self, url: &str, named_by: NamedBy) -> Result<(Image, i64), (String, i64)> {
+    async fn fetch(&self, url: &str, named_by: UrlSource) -> Result<(Image, i64), (String, i64)> {
         let outbound = self.outbound.named_by(named_by);
         let fetched = outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
         let fetched = fetched.map_err(|error| match error {

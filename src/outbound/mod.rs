@@ -3,14 +3,14 @@
 //! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
 //! nothing private, little time, few bytes. [`budget`] bounds how many requests go out at once, for each purpose and each
 //! origin of the names. `dns` looks names up, [`address`] says what is private, `resolve` lets only checked addresses
-//! through, `freshness` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
+//! through, `cache_control` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
 //! what `signet healthcheck` asks of this machine itself, [`send`](mod@send) what `signet request` sends for a person.
 
 pub mod address;
 pub mod budget;
+mod cache_control;
 pub mod client;
 mod dns;
-mod freshness;
 pub mod images;
 pub mod probe;
 mod resolve;
@@ -23,8 +23,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-pub use budget::{NamedBy, Purpose};
-pub use client::{Fetched, Outbound, OutboundError};
+pub use budget::{Purpose, UrlSource};
+pub use client::{Fetched, OutboundClient, OutboundError};
 pub use probe::probe;
 pub use send::send;
 

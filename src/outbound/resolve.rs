@@ -11,12 +11,12 @@ use url::Host;
 
 use super::OutboundError;
 use super::address::is_public;
-use super::dns::Dns;
+use super::dns::DnsResolver;
 use crate::config::OutboundAllow;
 
 /// What may be reached: the public internet by https, and what the settings name.
 #[derive(Clone)]
-pub(super) struct Rules {
+pub(super) struct AddressPolicy {
     allow: Arc<OutboundAllow>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub plain: bool,
 }
 
-impl Rules {
+impl AddressPolicy {
     pub(super) fn new(allow: OutboundAllow) -> Self {
         Self { allow: Arc::new(allow) }
     }
@@ -48,7 +48,7 @@ impl Rules {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            Some(Host::Domain(name)) if plain && !self.may_be_plain(name) => return Err(OutboundError::NotHttps),
+            Some(Host::Domain(name)) if plain && !self.allows_plain_http(name) => return Err(OutboundError::NotHttps),
             Some(Host::Domain(_)) => None,
             None => return Err(OutboundError::NotAUrl),
         };
@@ -66,7 +66,7 @@ impl Rules {
     }
 
     /// Where networks are allowed, a name may lead to one of them.
-    fn may_be_plain(&self, host: &str) -> bool {
+    fn allows_plain_http(&self, host: &str) -> bool {
         self.names(host) || !self.allow.networks.is_empty()
     }
 
@@ -74,7 +74,7 @@ impl Rules {
         named || self.allow.networks.contains(address) || (!plain && is_public(address))
     }
 
-    async fn resolve(&self, names: &Dns, host: &str, plain: bool) -> Result<Vec<SocketAddr>, OutboundError> {
+    async fn resolve(&self, names: &DnsResolver, host: &str, plain: bool) -> Result<Vec<SocketAddr>, OutboundError> {
         let named = self.names(host);
         let found = names.lookup(host).await?;
         let permitted: Vec<_> = found.into_iter().filter(|address| self.permit(named, plain, *address)).collect();
@@ -87,13 +87,13 @@ impl Rules {
 }
 
 /// What the client of one origin and scheme asks; it is never asked about addresses.
-pub(super) struct Resolver {
-    pub rules: Rules,
-    pub names: Arc<Dns>,
+pub(super) struct PolicyResolver {
+    pub rules: AddressPolicy,
+    pub names: Arc<DnsResolver>,
     pub plain: bool,
 }
 
-impl Resolve for Resolver {
+impl Resolve for PolicyResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (rules, names, plain) = (self.rules.clone(), self.names.clone(), self.plain);
         Box::pin(async move {
@@ -107,21 +107,21 @@ impl Resolve for Resolver {
 
 #[cfg(test)]
 mod tests {
-    use super::Rules;
+    use super::AddressPolicy;
     use crate::config::OutboundAllow;
     use crate::outbound::OutboundError;
-    use crate::outbound::dns::Dns;
+    use crate::outbound::dns::DnsResolver;
 
-    fn rules(allow: &[&str]) -> Rules {
-        Rules::new(serde_json::from_value::<OutboundAllow>(serde_json::json!(allow)).unwrap())
+    fn rules(allow: &[&str]) -> AddressPolicy {
+        AddressPolicy::new(serde_json::from_value::<OutboundAllow>(serde_json::json!(allow)).unwrap())
     }
 
-    fn refusal(rules: &Rules, url: &str) -> Option<OutboundError> {
+    fn refusal(rules: &AddressPolicy, url: &str) -> Option<OutboundError> {
         rules.target(url).err()
     }
 
     #[test]
-    fn a_url_is_https_without_userinfo_and_to_no_private_address() {
+    fn url_must_be_https_and_public() {
         use OutboundError::{Address, NotAUrl, NotHttps, Userinfo};
         let rules = rules(&[]);
         for (url, why) in [
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_name_may_be_private_and_plain() {
+    fn allowed_hosts_may_be_private_and_plain_http() {
         let rules = rules(&["10.1.0.0/16", "::1", "app.intranet"]);
         for url in [
             "http://10.1.2.3/",
@@ -184,15 +184,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_as_good_as_its_addresses() {
-        use OutboundError::{Address, Unknown};
-        let names = &Dns::new(Vec::new());
-        let localhost = |rules: Rules, plain| async move { rules.resolve(names, "localhost", plain).await };
+    async fn host_name_is_judged_by_its_addresses() {
+        use OutboundError::{Address, UnknownHost};
+        let names = &DnsResolver::new(Vec::new());
+        let localhost = |rules: AddressPolicy, plain| async move { rules.resolve(names, "localhost", plain).await };
         assert_eq!(localhost(rules(&[]), false).await, Err(Address));
         assert_eq!(localhost(rules(&["10.0.0.0/8", "intranet"]), true).await, Err(Address));
         let found = localhost(rules(&["127.0.0.1"]), true).await.unwrap();
         assert!(found.iter().all(|at| at.ip().to_string() == "127.0.0.1"), "{found:?}");
         assert!(!localhost(rules(&["localhost"]), true).await.unwrap().is_empty());
-        assert_eq!(rules(&[]).resolve(names, "no-such-host.invalid", false).await, Err(Unknown));
+        assert_eq!(rules(&[]).resolve(names, "no-such-host.invalid", false).await, Err(UnknownHost));
     }
 }

@@ -11,7 +11,7 @@ use reqwest::{Client, Method, Response, Url, redirect};
 use super::{authorities, causes};
 
 /// What goes out.
-pub struct Outgoing {
+pub struct OutgoingRequest {
     pub method: String,
     pub url: Url,
     /// In their order, a name as often as it stands there.
@@ -20,11 +20,11 @@ pub struct Outgoing {
 }
 
 /// What comes back; its body follows by and by.
-pub struct Answer(Response);
+pub struct IncomingResponse(Response);
 
 /// `patience` is for all of it, `ca` a PEM file with certificates to trust beside the system's own. Proxies are those of
 /// the environment.
-pub async fn send(request: Outgoing, patience: Duration, ca: Option<&Path>) -> Result<Answer, String> {
+pub async fn send(request: OutgoingRequest, patience: Duration, ca: Option<&Path>) -> Result<IncomingResponse, String> {
     let mut client = Client::builder().timeout(patience).redirect(redirect::Policy::none());
     if let Some(path) = ca {
         for certificate in authorities(path)? {
@@ -42,10 +42,10 @@ pub async fn send(request: Outgoing, patience: Duration, ca: Option<&Path>) -> R
     if let Some(body) = request.body {
         asked = asked.body(body);
     }
-    asked.send().await.map(Answer).map_err(|error| causes(&error.without_url()))
+    asked.send().await.map(IncomingResponse).map_err(|error| causes(&error.without_url()))
 }
 
-impl Answer {
+impl IncomingResponse {
     /// 403, and the standard's word for it where it has one.
     pub fn status(&self) -> (u16, &'static str) {
         let status = self.0.status();

@@ -16,9 +16,9 @@ use crate::domain::client::Client;
 use crate::domain::client_metadata::TokenFormat;
 use crate::domain::ids::ClientId;
 use crate::domain::permissions::{ApiScopes, Permissions};
-use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::scope::{STANDARD_SCOPES, Scopes};
 use crate::domain::secret::{Secret, SecretKind};
-use crate::domain::version::{Fingerprint, Versions};
+use crate::domain::version::{RevocationKey, Versions};
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::keys::{KeyError, seal};
@@ -57,18 +57,18 @@ impl Audience {
 /// What only this server reads of a token that came by token exchange. It is sealed: an actor who is a user and the
 /// clients on the way are no business of the sectors behind them.
 #[derive(Serialize, Deserialize)]
-struct Chain {
+struct ExchangeChain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     act: Option<Act>,
     through: Vec<ClientId>,
 }
 
-const CHAIN: &str = "token chain";
+const CHAIN_USAGE: &str = "token chain";
 
 /// RFC 9068 §2.2. `grant` is ours: it ties the token to what can be revoked. `sub`, `sid`, `grant` and `act` name things as
 /// the token's client knows them (`protocol::subject`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Claims {
+struct AccessTokenClaims {
     iss: String,
     sub: String,
     aud: Audience,
@@ -97,7 +97,7 @@ struct Claims {
     /// Ours: that it is a part, without the scope `offline_access`, of a grant that goes on without its session.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     offline: bool,
-    /// Ours: [`Chain`], sealed.
+    /// Ours: [`ExchangeChain`], sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
     /// Ours: what the `claims` parameter asked UserInfo for.
@@ -114,17 +114,17 @@ struct Claims {
 
 /// The versions of an authorization as an access token carries them.
 fn versions_in_order(of: &Authorization) -> Vec<i64> {
-    of.versioned().iter().map(|what| of.version_of(what).unwrap_or_default()).collect()
+    of.versioned_entities().iter().map(|what| of.version_of(what).unwrap_or_default()).collect()
 }
 
 /// What an access token is to be.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct TokenPlan {
     format: TokenFormat,
     pub lifetime: i64,
 }
 
-impl Plan {
+impl TokenPlan {
     #[must_use]
     pub fn is_opaque(&self) -> bool {
         self.format == TokenFormat::Opaque
@@ -140,7 +140,7 @@ impl Plan {
 
 /// A token that is good now, and what it stands for.
 #[derive(Clone, Debug)]
-pub struct Verified {
+pub struct VerifiedToken {
     pub authorization: Authorization,
     pub audience: Audience,
     pub issued_at: Timestamp,
@@ -150,23 +150,23 @@ pub struct Verified {
 
 impl Provider {
     /// The shortest life among the APIs asked for, and opaque where one of them or the client wants that.
-    pub fn plan_access_token(&self, client: &Client, asked: &ApiScopes, apis: &[Api]) -> Plan {
+    pub fn plan_access_token(&self, client: &Client, asked: &ApiScopes, apis: &[Api]) -> TokenPlan {
         let asked = || apis.iter().filter(|api| asked.has_api(&api.identifier));
         let opaque = asked()
             .filter_map(|api| api.access_token_format)
             .chain(client.meta.access_token_format)
             .any(|format| format == TokenFormat::Opaque);
-        Plan {
+        TokenPlan {
             format: if opaque { TokenFormat::Opaque } else { TokenFormat::Jwt },
             lifetime: asked().filter_map(|api| api.access_token_lifetime).min().unwrap_or(self.lifetimes.access_token),
         }
     }
 
     /// An opaque token, its row written in the transaction that lets it be issued; nothing where the plan is a JWT.
-    pub async fn keep_opaque(
+    pub async fn insert_opaque_token(
         &self,
         tx: &Tx,
-        plan: &Plan,
+        plan: &TokenPlan,
         authorization: &Authorization,
     ) -> std::result::Result<Option<Secret>, StoreError> {
         if plan.format == TokenFormat::Jwt {
@@ -184,28 +184,29 @@ impl Provider {
     }
 
     /// The same where nothing else is written; nothing is, for a JWT.
-    pub async fn keep_opaque_alone(&self, plan: &Plan, authorization: &Authorization) -> Result<Option<Secret>> {
+    pub async fn commit_opaque_token(&self, plan: &TokenPlan, authorization: &Authorization) -> Result<Option<Secret>> {
         if plan.format == TokenFormat::Jwt {
             return Ok(None);
         }
         let (provider, plan, authorization) = (self.clone(), plan.clone(), authorization.clone());
-        let kept =
-            self.store.write(move |tx| Box::pin(async move { provider.keep_opaque(tx, &plan, &authorization).await }));
+        let kept = self
+            .store
+            .write(move |tx| Box::pin(async move { provider.insert_opaque_token(tx, &plan, &authorization).await }));
         Ok(kept.await?)
     }
 
     /// Signs a JWT access token. Outside of any transaction, and under the versions that the transaction saw: what is
     /// revoked in between ends it.
-    pub fn jwt_access_token(
+    pub fn sign_access_token(
         &self,
         client: &Client,
-        plan: &Plan,
+        plan: &TokenPlan,
         authorization: &Authorization,
         issued_at: Timestamp,
     ) -> Result<Secret> {
         let sign_in = authorization.sign_in.as_ref();
-        let permissions = authorization.permissions.in_access_token();
-        let claims = Claims {
+        let permissions = authorization.permissions.for_access_token();
+        let claims = AccessTokenClaims {
             iss: self.issuer.as_str().to_owned(),
             sub: self.subject(client, authorization),
             aud: self.audience(authorization),
@@ -214,7 +215,7 @@ impl Provider {
             jti: self.env.uuid().to_string(),
             client_id: authorization.client.clone(),
             scope: permissions.names(),
-            api_scopes: permissions.apis.of_apis(|_| permissions.apis.len() > 1),
+            api_scopes: permissions.apis.filtered_apis(|_| permissions.apis.len() > 1),
             auth_time: sign_in.map(|sign_in| sign_in.auth_time.seconds()),
             acr: sign_in.map(SignIn::acr),
             amr: sign_in.map(|sign_in| sign_in.method.amr().iter().map(ToString::to_string).collect()),
@@ -222,7 +223,7 @@ impl Provider {
             grant: authorization.grant.map(|grant| self.grant_name(client, grant)),
             act: authorization.act.as_ref().map(|act| self.act_claim(client, act)),
             offline: authorization.part_of_offline,
-            chain: self.sealed_chain(authorization)?,
+            chain: self.seal_chain(authorization)?,
             in_userinfo: authorization.claims.userinfo.clone(),
             cnf: authorization.bound_to,
             ver: self.versions_claim(client, &versions_in_order(authorization)),
@@ -231,17 +232,17 @@ impl Provider {
         Ok(Secret::new(jwt::sign(&self.keys, SigningAlg::ES256, JwtType::AccessToken, &claims)?))
     }
 
-    fn sealed_chain(&self, authorization: &Authorization) -> Result<Option<String>> {
+    fn seal_chain(&self, authorization: &Authorization) -> Result<Option<String>> {
         if authorization.through.is_empty() && authorization.act.is_none() {
             return Ok(None);
         }
-        let chain = Chain { act: authorization.act.clone(), through: authorization.through.clone() };
+        let chain = ExchangeChain { act: authorization.act.clone(), through: authorization.through.clone() };
         let plain = serde_json::to_vec(&chain).map_err(|error| KeyError::Crypto(error.to_string()))?;
-        Ok(Some(seal::seal(&self.master, CHAIN, &plain)?))
+        Ok(Some(seal::seal(&self.master, CHAIN_USAGE, &plain)?))
     }
 
-    fn opened_chain(&self, sealed: &str) -> Option<Chain> {
-        serde_json::from_slice(&seal::open(&self.master, CHAIN, sealed).ok()?).ok()
+    fn open_chain(&self, sealed: &str) -> Option<ExchangeChain> {
+        serde_json::from_slice(&seal::open(&self.master, CHAIN_USAGE, sealed).ok()?).ok()
     }
 
     /// Returns the APIs that the scopes are of, or the issuer if there are none. The issuer is never beside an API
@@ -252,7 +253,7 @@ impl Provider {
     }
 
     /// What `token` stands for, where it is one of ours, has not expired and nothing it hangs on has been revoked.
-    pub async fn verify_access_token(&self, token: &str) -> Result<Option<Verified>> {
+    pub async fn verify_access_token(&self, token: &str) -> Result<Option<VerifiedToken>> {
         let verified = if token.starts_with(SecretKind::AccessToken.prefix()) {
             self.read_opaque(token).await?
         } else {
@@ -260,46 +261,47 @@ impl Provider {
         };
         // As it was issued: an API that has been deleted since would be left out of what is narrowed.
         let Some(verified) = verified.filter(|token| self.is_active(token)) else { return Ok(None) };
-        let Some(authorization) = self.allowed_now(&verified.authorization).await? else { return Ok(None) };
+        let Some(authorization) = self.currently_allowed(&verified.authorization).await? else { return Ok(None) };
         // Where its client has lost offline access, it has ended with its session: by the database, as the session may have
         // ended before the token was issued, and longer ago than a node remembers.
         let (store, of) = (&self.store, &verified.authorization);
-        if !authorizations::goes_on(store.read(), of, &authorization, store.database_now()).await? {
+        if !authorizations::is_current_after_narrowing(store.read(), of, &authorization, store.database_now()).await? {
             return Ok(None);
         }
         let audience = self.audience(&authorization);
-        Ok(Some(Verified { authorization, audience, ..verified }))
+        Ok(Some(VerifiedToken { authorization, audience, ..verified }))
     }
 
     /// Whether a token that is ours has not been revoked, as far as this node has heard.
-    pub(super) fn is_active(&self, token: &Verified) -> bool {
+    pub(super) fn is_active(&self, token: &VerifiedToken) -> bool {
         let revocations = self.store.authority().revocations();
         let alone = token.jti.as_deref().is_some_and(|jti| {
-            Uuid::parse_str(jti).map_or(true, |jti| revocations.has_token(Fingerprint::from(jti), token.expires_at))
+            Uuid::parse_str(jti)
+                .map_or(true, |jti| revocations.is_token_revoked(RevocationKey::from(jti), token.expires_at))
         });
         !alone && revocations.is_active(&token.authorization)
     }
 
     /// What is allowed now of an authorization that a token carries: to its client, and to each one through which it came
     /// by token exchange. Nothing where one of them is gone, or its user may not use it any more.
-    pub async fn allowed_now(&self, authorization: &Authorization) -> Result<Option<Authorization>> {
+    pub async fn currently_allowed(&self, authorization: &Authorization) -> Result<Option<Authorization>> {
         if !self.is_still_admitted(authorization).await? {
             return Ok(None);
         }
         let apis = self.store.authority().apis(&self.store).await?;
-        let Some(client) = self.issued_to(&authorization.client).await? else { return Ok(None) };
+        let Some(client) = self.client_without_fetch(&authorization.client).await? else { return Ok(None) };
         let mut left = authorization.narrowed(&client, &apis);
         for id in &authorization.through {
-            let Some(client) = self.issued_to(id).await? else { return Ok(None) };
+            let Some(client) = self.client_without_fetch(id).await? else { return Ok(None) };
             left = left.and_then(|left| left.narrowed(&client, &apis));
         }
         Ok(left)
     }
 
-    async fn read_opaque(&self, token: &str) -> Result<Option<Verified>> {
+    async fn read_opaque(&self, token: &str) -> Result<Option<VerifiedToken>> {
         let digest = SecretKind::AccessToken.digest(token);
         let found = access_tokens::by_digest(self.store.read(), &digest, self.env.now()).await?;
-        Ok(found.map(|row| Verified {
+        Ok(found.map(|row| VerifiedToken {
             audience: self.audience(&row.authorization),
             authorization: row.authorization,
             issued_at: row.issued_at,
@@ -308,14 +310,16 @@ impl Provider {
         }))
     }
 
-    async fn read_jwt(&self, token: &str) -> Result<Option<Verified>> {
-        let Some(claims) = jwt::verify::<Claims>(&self.keys, JwtType::AccessToken, token) else { return Ok(None) };
+    async fn read_jwt(&self, token: &str) -> Result<Option<VerifiedToken>> {
+        let Some(claims) = jwt::verify::<AccessTokenClaims>(&self.keys, JwtType::AccessToken, token) else {
+            return Ok(None);
+        };
         if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() || claims.gate.is_some() {
             return Ok(None);
         }
         // Its subject is in the words of the client it was issued to.
-        let client = self.issued_to(&claims.client_id).await?;
-        Ok(client.and_then(|client| self.understand(&client, claims)))
+        let client = self.client_without_fetch(&claims.client_id).await?;
+        Ok(client.and_then(|client| self.token_from_claims(&client, claims)))
     }
 
     /// The permissions of a JWT: of one API, all scopes but the standard ones are its own.
@@ -325,32 +329,32 @@ impl Provider {
         match apis.as_slice() {
             [] => Permissions::general(scope),
             [only] => {
-                let own = scope.filtered(|scope| !STANDARD.contains(&scope));
-                let general = scope.filtered(|scope| STANDARD.contains(&scope));
+                let own = scope.filtered(|scope| !STANDARD_SCOPES.contains(&scope));
+                let general = scope.filtered(|scope| STANDARD_SCOPES.contains(&scope));
                 Permissions { general, apis: [(only.clone(), own)].into_iter().collect() }
             }
             several => Permissions {
-                general: scope.filtered(|scope| STANDARD.contains(&scope)),
-                apis: api_scopes.of_apis(|api| several.contains(api)),
+                general: scope.filtered(|scope| STANDARD_SCOPES.contains(&scope)),
+                apis: api_scopes.filtered_apis(|api| several.contains(api)),
             },
         }
     }
 
-    fn understand(&self, client: &Client, claims: Claims) -> Option<Verified> {
+    fn token_from_claims(&self, client: &Client, claims: AccessTokenClaims) -> Option<VerifiedToken> {
         let subject = if claims.sub == claims.client_id.as_str() {
             Subject::Client
         } else {
-            Subject::User(self.known_as(client, &claims.sub)?)
+            Subject::User(self.user_by_subject(client, &claims.sub)?)
         };
         // A token whose names do not read was made when the client was of another sector: nothing would revoke it.
-        let session = claims.sid.map(|sid| self.session_known_as(client, &sid).ok_or(())).transpose().ok()?;
-        let grant = claims.grant.map(|name| self.grant_named(client, &name).ok_or(())).transpose().ok()?;
-        let chain = claims.chain.map(|sealed| self.opened_chain(&sealed).ok_or(())).transpose().ok()?;
+        let session = claims.sid.map(|sid| self.session_by_sid(client, &sid).ok_or(())).transpose().ok()?;
+        let grant = claims.grant.map(|name| self.grant_by_name(client, &name).ok_or(())).transpose().ok()?;
+        let chain = claims.chain.map(|sealed| self.open_chain(&sealed).ok_or(())).transpose().ok()?;
         let (act, through) = chain.map_or((None, Vec::new()), |chain| (chain.act, chain.through));
         let sign_in = session.zip(claims.auth_time).zip(claims.acr).map(|((session, auth_time), acr)| SignIn {
             session,
             auth_time: Timestamp::from_seconds(auth_time),
-            method: SignInMethod::of_amr(claims.amr.iter().flatten()),
+            method: SignInMethod::from_amr(claims.amr.iter().flatten()),
             passkey: None,
             told_acr: Some(acr),
             session_ends: None,
@@ -370,15 +374,15 @@ impl Provider {
             bound_to: claims.cnf,
             versions: Versions::default(),
         };
-        let all = authorization.versioned();
-        let versions = self.versions_claimed(client, &claims.ver).filter(|versions| versions.len() == all.len())?;
+        let all = authorization.versioned_entities();
+        let versions = self.parse_versions_claim(client, &claims.ver).filter(|versions| versions.len() == all.len())?;
         let authorization = Authorization { versions: all.into_iter().zip(versions).collect(), ..authorization };
         let issued_at = Timestamp::from_seconds(claims.iat);
         let expires_at = Timestamp::from_seconds(claims.exp);
-        Some(Verified { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })
+        Some(VerifiedToken { authorization, audience: claims.aud, issued_at, expires_at, jti: Some(claims.jti) })
     }
 }
 
 fn in_access_token(authorization: &Authorization) -> Authorization {
-    Authorization { permissions: authorization.permissions.in_access_token(), ..authorization.clone() }
+    Authorization { permissions: authorization.permissions.for_access_token(), ..authorization.clone() }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 use super::error::Result;
 use crate::domain::client::Client;
-use crate::domain::delivery::Outcome;
+use crate::domain::delivery::DeliveryOutcome;
 use crate::domain::ids::{ClientId, DeliveryId};
 use crate::domain::participant::Participant;
 use crate::keys::jwt::JwtType;
@@ -18,12 +18,12 @@ use crate::outbound::Purpose;
 
 /// §4: short, since a token is made for each try. Its `iat` is the time of the try; its `jti` is the same in every try, so
 /// that an app that knows it already does not take a repeat for another sign-out.
-const LIFETIME_SECONDS: i64 = 120;
+const TOKEN_TTL_SECONDS: i64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// §2.4. There is no `nonce`, so that nobody takes it for an ID token.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct LogoutTokenClaims<'a> {
     iss: &'a str,
     sub: String,
     aud: &'a ClientId,
@@ -37,34 +37,38 @@ struct Claims<'a> {
 
 impl Provider {
     /// Tells the client that took part of the end of its session, while there is somebody to tell.
-    pub async fn tell_of_logout(&self, delivery: DeliveryId, participant: &Participant) -> Result<Outcome> {
-        let client = self.issued_to(&participant.client).await?;
-        let Some(client) = client.filter(|client| participant.is_of(client)) else { return Ok(Outcome::Done) };
-        let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(Outcome::Done) };
+    pub async fn send_logout_token(&self, delivery: DeliveryId, participant: &Participant) -> Result<DeliveryOutcome> {
+        let client = self.client_without_fetch(&participant.client).await?;
+        let Some(client) = client.filter(|client| participant.is_same_client(client)) else {
+            return Ok(DeliveryOutcome::Done);
+        };
+        let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(DeliveryOutcome::Done) };
         let token = match self.logout_token(&client, delivery, participant).await {
             Ok(token) => token,
             // Its keys cannot be had, or ours: both may come back.
-            Err(error) => return Ok(Outcome::NotYet(error.cause.unwrap_or_else(|| error.description.into_owned()))),
+            Err(error) => {
+                return Ok(DeliveryOutcome::RetryLater(error.cause.unwrap_or_else(|| error.description.into_owned())));
+            }
         };
         let outbound = self.outbound.for_purpose(Purpose::Logouts).named_by(client.named_by());
         Ok(match outbound.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
-            Ok(200 | 204) => Outcome::Done,
+            Ok(200 | 204) => DeliveryOutcome::Done,
             // It will never do, and says so.
-            Ok(400) => Outcome::Refused("the app answered 400".to_owned()),
-            Ok(status) => Outcome::NotYet(format!("the app answered {status}")),
-            Err(error) => Outcome::NotYet(error.to_string()),
+            Ok(400) => DeliveryOutcome::Failed("the app answered 400".to_owned()),
+            Ok(status) => DeliveryOutcome::RetryLater(format!("the app answered {status}")),
+            Err(error) => DeliveryOutcome::RetryLater(error.to_string()),
         })
     }
 
     /// A logout token, signed as the client's ID tokens are, and encrypted where they are (§2.4).
     async fn logout_token(&self, client: &Client, delivery: DeliveryId, participant: &Participant) -> Result<String> {
         let now = self.env.now().seconds();
-        let claims = Claims {
+        let claims = LogoutTokenClaims {
             iss: self.issuer.as_str(),
-            sub: self.subject_of(client, participant.user),
+            sub: self.user_subject(client, participant.user),
             aud: &client.id,
             iat: now,
-            exp: now + LIFETIME_SECONDS,
+            exp: now + TOKEN_TTL_SECONDS,
             jti: delivery.0.to_string(),
             events: Map::from_iter([(EVENT.to_owned(), json!({}))]),
             sid: self.sid_of(client, participant.session),

@@ -1,7 +1,7 @@
 //! Where a bearer token may stand (RFC 6750 §2.1 and §2.2; never in the URL, RFC 9700 §4.3.2), and what its absence gets.
 
 use super::Provider;
-use super::access_token::Verified;
+use super::access_token::VerifiedToken;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::keys::certificate::ClientCertificate;
@@ -26,13 +26,14 @@ pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result
 
 impl Provider {
     /// What `token` stands for at our own endpoints, where it comes with what it is bound to.
-    pub async fn bearer(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<Verified> {
-        self.in_touch().await?;
+    pub async fn bearer(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<VerifiedToken> {
+        self.check_revocations_fresh().await?;
         let verified = self.verify_access_token(token).await?;
         let verified = verified.filter(|token| token.is_confirmed_by(certificate));
         // OpenID Connect Core §5.3.1: UserInfo takes an access token of a sign-in that asked for openid.
-        let is_for_us =
-            |token: &Verified| token.audience.has(self.issuer.as_str()) || token.authorization.permissions.has_openid();
+        let is_for_us = |token: &VerifiedToken| {
+            token.audience.has(self.issuer.as_str()) || token.authorization.permissions.has_openid()
+        };
         verified.filter(is_for_us).ok_or_else(|| {
             OAuthError::new(
                 ErrorCode::InvalidToken,

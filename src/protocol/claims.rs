@@ -9,42 +9,42 @@ use crate::domain::client::Client;
 use crate::domain::ids::UserId;
 use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
-use crate::store::people;
+use crate::store::users;
 
 /// What tokens say beside what is known of their person.
-const OF_TOKENS: [&str; 12] =
+const TOKEN_CLAIMS: [&str; 12] =
     ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"];
 
 /// Every claim that this provider may hand out, for discovery.
 pub fn supported() -> Vec<&'static str> {
-    OF_TOKENS.into_iter().chain(CLAIMS.iter().flat_map(|(_, claims)| claims.iter().copied())).collect()
+    TOKEN_CLAIMS.into_iter().chain(CLAIMS.iter().flat_map(|(_, claims)| claims.iter().copied())).collect()
 }
 
 impl Provider {
     /// What `scopes` and the names in `single` say about a person who is turned on, without `sub`; nothing where there
     /// is no such person any more.
-    pub async fn claims_about(
+    pub async fn user_claims(
         &self,
         id: UserId,
         scopes: &Scopes,
         single: &[String],
     ) -> Result<Option<Map<String, Value>>> {
-        let Some(user) = people::by_id(self.store.read(), id).await?.filter(|user| !user.disabled) else {
+        let Some(user) = users::by_id(self.store.read(), id).await?.filter(|user| !user.disabled) else {
             return Ok(None);
         };
         let wants = |name: &str| {
             let of_scope = |(scope, names): &(&str, &[&str])| names.contains(&name) && scopes.contains(scope);
             CLAIMS.iter().any(of_scope) || single.iter().any(|single| single == name)
         };
-        let groups = if wants("groups") { people::groups_of(self.store.read(), id).await? } else { Vec::new() };
-        let mut claims = known(&user, groups);
+        let groups = if wants("groups") { users::groups_of(self.store.read(), id).await? } else { Vec::new() };
+        let mut claims = all_claims(&user, groups);
         claims.retain(|name, _| wants(name));
         Ok(Some(claims))
     }
 
     /// What an ID token says of its user: `scopes`, the single claims that were asked for in it, and those `configured` for its
-    /// client ([`in_id_token`]).
-    pub async fn claims_in_id_token(
+    /// client ([`configured_id_token_claims`]).
+    pub async fn id_token_claims(
         &self,
         authorization: &Authorization,
         scopes: &Scopes,
@@ -54,7 +54,7 @@ impl Provider {
         single.extend(configured);
         match authorization.user() {
             Some(user) if !single.is_empty() || !scopes.is_empty() => {
-                Ok(self.claims_about(user, scopes, &single).await?.unwrap_or_default())
+                Ok(self.user_claims(user, scopes, &single).await?.unwrap_or_default())
             }
             _ => Ok(Map::new()),
         }
@@ -62,12 +62,12 @@ impl Provider {
 }
 
 /// The claims that the client's settings put into its ID tokens, as far as the granted scopes allow.
-pub fn in_id_token(client: &Client, authorization: &Authorization) -> Vec<String> {
-    client.meta.id_token_claims_within(&authorization.permissions.general)
+pub fn configured_id_token_claims(client: &Client, authorization: &Authorization) -> Vec<String> {
+    client.meta.granted_id_token_claims(&authorization.permissions.general)
 }
 
 /// Everything that is known about a person.
-fn known(user: &User, groups: Vec<String>) -> Map<String, Value> {
+fn all_claims(user: &User, groups: Vec<String>) -> Map<String, Value> {
     let Ok(Value::Object(mut all)) = serde_json::to_value(&user.profile) else { return Map::new() };
     let profile = &user.profile;
     for (claim, there, verified) in [

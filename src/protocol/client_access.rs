@@ -10,7 +10,7 @@ use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::store::{StoreError, Tx, client_groups, events};
 
@@ -51,15 +51,15 @@ impl AccessPoint {
     }
 
     #[must_use]
-    pub fn refusal(self) -> OAuthError {
+    pub fn error(self) -> OAuthError {
         let text = "The user may not use this client: they are in none of the groups that it is open to.";
         OAuthError::new(self.code(), text)
     }
 
     /// The same with the cause for the log and the console.
     #[must_use]
-    pub fn refusal_of(self, user: UserId, client: &ClientId) -> OAuthError {
-        self.refusal().because(format!("user {user} is in none of the groups that {client} is open to"))
+    pub fn error_for(self, user: UserId, client: &ClientId) -> OAuthError {
+        self.error().with_cause(format!("user {user} is in none of the groups that {client} is open to"))
     }
 }
 
@@ -86,28 +86,28 @@ impl Provider {
         tx: &Tx,
         authorization: &Authorization,
         at: AccessPoint,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> std::result::Result<Result<()>, StoreError> {
         let Some(user) = authorization.user() else { return Ok(Ok(())) };
         if is_admitted(tx.conn(), authorization).await? {
             return Ok(Ok(()));
         }
-        let event = self.access_refused(user, &authorization.client, at, origin);
-        events::insert_refusal(tx, &self.store, &event).await?;
-        Ok(Err(at.refusal_of(user, &authorization.client)))
+        let event = self.access_refused_event(user, &authorization.client, at, origin);
+        events::insert_failure_with_quota(tx, &self.store, &event).await?;
+        Ok(Err(at.error_for(user, &authorization.client)))
     }
 
     /// The same where nothing is written otherwise.
-    pub(super) async fn check_access_alone(
+    pub(super) async fn check_access_without_tx(
         &self,
         authorization: &Authorization,
         at: AccessPoint,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<()> {
         match authorization.user() {
             Some(user) if !is_admitted(self.store.read(), authorization).await? => {
                 self.record_access_refused(user, &authorization.client, at, origin).await?;
-                Err(at.refusal_of(user, &authorization.client))
+                Err(at.error_for(user, &authorization.client))
             }
             _ => Ok(()),
         }
@@ -127,16 +127,17 @@ impl Provider {
         user: UserId,
         client: &ClientId,
         at: AccessPoint,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<()> {
-        let event = self.access_refused(user, client, at, origin);
+        let event = self.access_refused_event(user, client, at, origin);
         let store = self.store.clone();
-        let write =
-            self.store.write(move |tx| Box::pin(async move { events::insert_refusal(tx, &store, &event).await }));
+        let write = self
+            .store
+            .write(move |tx| Box::pin(async move { events::insert_failure_with_quota(tx, &store, &event).await }));
         Ok(write.await?)
     }
 
-    fn access_refused(&self, user: UserId, client: &ClientId, at: AccessPoint, origin: &Origin) -> Event {
+    fn access_refused_event(&self, user: UserId, client: &ClientId, at: AccessPoint, origin: &RequestOrigin) -> Event {
         // Beside the user's own browser, it is the client that asks.
         let actor = match at {
             AccessPoint::SignIn | AccessPoint::SilentSignIn | AccessPoint::DeviceApproval => Actor::User(user),
@@ -159,11 +160,11 @@ impl Provider {
     pub async fn is_still_admitted(&self, authorization: &Authorization) -> Result<bool> {
         let Some(user) = authorization.user() else { return Ok(true) };
         for id in clients_of(authorization) {
-            let Some(client) = self.issued_to(id).await? else { return Ok(false) };
+            let Some(client) = self.client_without_fetch(id).await? else { return Ok(false) };
             if client.meta.allowed_groups.is_empty() {
                 continue;
             }
-            let person = self.store.authority().person(&self.store, user).await?;
+            let person = self.store.authority().user(&self.store, user).await?;
             if !person.is_some_and(|person| client.meta.admits(&person.groups)) {
                 return Ok(false);
             }

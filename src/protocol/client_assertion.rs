@@ -18,8 +18,8 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
-use crate::store::quotas::{self, Kind};
-use crate::store::{CLOCK_MARGIN_SECONDS, used_once};
+use crate::store::quotas::{self, QuotaKind};
+use crate::store::{CLOCK_MARGIN_SECONDS, replay};
 
 /// RFC 7523 §2.2.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -28,11 +28,11 @@ pub(super) const SKEW: i64 = 10;
 /// An assertion is for now: one that is good for longer than a day is a password.
 const MAX_LIFETIME: i64 = 86_400;
 /// The same of clients that no administrator registered, of which only so many are remembered.
-const MAX_STRANGER_LIFETIME: i64 = 3_600;
+const MAX_UNVETTED_LIFETIME: i64 = 3_600;
 const MAX_JTI: usize = 256;
 
 /// Whom an assertion speaks of, unverified: its keys are to be looked for.
-pub fn speaks_of(assertion: &str) -> Option<ClientId> {
+pub fn unverified_subject(assertion: &str) -> Option<ClientId> {
     client_jws::peek_claims(assertion)?.get("sub")?.as_str().and_then(|sub| ClientId::parse(sub).ok())
 }
 
@@ -85,26 +85,27 @@ impl Provider {
             (ClientAuthMethod::PrivateKeyJwt, None) => SigningAlg::ASYMMETRIC.to_vec(),
             _ => return Ok(Err("it is registered for another method")),
         };
-        let claims = match self.verify_of_client(client, assertion, &allowed).await {
-            Ok(verified) if !verified.is_typed(&["client-authentication+jwt"]) => {
+        let claims = match self.verify_client_jws(client, assertion, &allowed).await {
+            Ok(verified) if !verified.has_acceptable_typ(&["client-authentication+jwt"]) => {
                 return Ok(Err("its typ is that of something else"));
             }
             Ok(verified) => verified.claims(),
-            Err(SignatureError::Refused(why)) => return Ok(Err(why)),
+            Err(SignatureError::Invalid(why)) => return Ok(Err(why)),
             Err(SignatureError::Unavailable(error)) => return Err(error),
         };
-        let judged =
-            claims.ok_or("its claims are no JSON object").and_then(|claims| self.judge_assertion(client, &claims));
+        let judged = claims
+            .ok_or("its claims are no JSON object")
+            .and_then(|claims| self.check_assertion_claims(client, &claims));
         let (jti, until) = match judged {
             Ok(once) => once,
             Err(why) => return Ok(Err(why)),
         };
         let digest = once(&client.id, &jti);
-        let first = if client.is_stranger() {
-            if until > self.env.now().plus_seconds(MAX_STRANGER_LIFETIME + SKEW + 1) {
+        let first = if client.is_quota_limited() {
+            if until > self.env.now().plus_seconds(MAX_UNVETTED_LIFETIME + SKEW + 1) {
                 return Ok(Err("it is good for longer than an hour"));
             }
-            self.use_once_of_stranger(digest, until, address).await?
+            self.use_once_with_quota(digest, until, address).await?
         } else {
             self.store.use_once(digest, until).await?
         };
@@ -112,22 +113,17 @@ impl Provider {
     }
 
     /// Uses up an assertion of a client that no administrator registered, of which only so many are remembered.
-    async fn use_once_of_stranger(
-        &self,
-        digest: Digest,
-        until: Timestamp,
-        address: &str,
-    ) -> super::error::Result<bool> {
+    async fn use_once_with_quota(&self, digest: Digest, until: Timestamp, address: &str) -> super::error::Result<bool> {
         // As long as the row stays.
         let swept_from = until.plus_seconds(CLOCK_MARGIN_SECONDS);
         let counted = self.env.uuid();
-        let entry = self.store.quota_entry(Kind::ClientAssertion, counted, address, swept_from);
+        let entry = self.store.quota_entry(QuotaKind::ClientAssertion, counted, address, swept_from);
         let claim = self.store.write(move |tx| {
             Box::pin(async move {
                 if !quotas::admit(tx, &entry).await? {
                     return Ok(None);
                 }
-                let first = used_once::claim(tx, &digest, until).await?;
+                let first = replay::claim(tx, &digest, until).await?;
                 if !first {
                     // Nothing more is remembered.
                     quotas::release(tx, counted).await?;
@@ -140,7 +136,7 @@ impl Provider {
     }
 
     /// RFC 7523 §3: the `jti`, and until when it must not come again.
-    fn judge_assertion(
+    fn check_assertion_claims(
         &self,
         client: &Client,
         claims: &Map<String, Value>,

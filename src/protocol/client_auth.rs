@@ -22,7 +22,7 @@ use crate::keys::certificate::ClientCertificate;
 
 /// Credentials as they were presented, not verified.
 #[derive(Debug)]
-pub enum Presented {
+pub enum PresentedCredentials {
     Secret {
         /// `client_secret_basic` or `client_secret_post`.
         method: ClientAuthMethod,
@@ -35,24 +35,24 @@ pub enum Presented {
     Named { client: ClientId },
 }
 
-impl Presented {
+impl PresentedCredentials {
     /// Reads them from the `Authorization` header and the body. More than one way at once is refused (RFC 6749 §2.3).
     pub fn parse(authorization: Option<&str>, parameters: &Parameters) -> Result<Self> {
         let named = parameters.one("client_id")?;
         let secret = parameters.one("client_secret")?;
         if let Some(assertion) = parameters.one("client_assertion")? {
             if authorization.is_some() || secret.is_some() {
-                return Err(two_ways());
+                return Err(multiple_methods());
             }
-            return assertion_of(assertion, parameters.one("client_assertion_type")?, named);
+            return parse_assertion(assertion, parameters.one("client_assertion_type")?, named);
         }
         if let Some(header) = authorization {
             let mut readings = basic_credentials::readings(header).ok_or_else(|| failed(NOT_BASIC))?;
             if secret.is_some() {
-                return Err(two_ways());
+                return Err(multiple_methods());
             }
             if readings.is_empty() {
-                return Err(failed(FAILED).because("what is before the colon is no client_id"));
+                return Err(failed(FAILED).with_cause("what is before the colon is no client_id"));
             }
             readings.retain(|reading| named.is_none_or(|named| named == reading.client.as_str()));
             if readings.is_empty() {
@@ -98,22 +98,22 @@ pub fn named_client(authorization: Option<&str>, parameters: &Parameters) -> Opt
         return ClientId::parse(id).ok();
     }
     if let Some(assertion) = sent("client_assertion") {
-        return client_assertion::speaks_of(assertion);
+        return client_assertion::unverified_subject(assertion);
     }
     basic_credentials::readings(authorization?)?.into_iter().next().map(|reading| reading.client)
 }
 
-fn assertion_of(assertion: &str, kind: Option<&str>, named: Option<&str>) -> Result<Presented> {
+fn parse_assertion(assertion: &str, kind: Option<&str>, named: Option<&str>) -> Result<PresentedCredentials> {
     if kind != Some(client_assertion::TYPE) {
         // RFC 6749 §5.2: a method of authentication that is not supported.
-        return Err(failed(FAILED).because("client_assertion_type is not supported"));
+        return Err(failed(FAILED).with_cause("client_assertion_type is not supported"));
     }
-    let client = client_assertion::speaks_of(assertion).ok_or_else(|| failed(FAILED))?;
+    let client = client_assertion::unverified_subject(assertion).ok_or_else(|| failed(FAILED))?;
     // RFC 7521 §4.2: it may stand beside, and then it is the same.
     if named.is_some_and(|named| named != client.as_str()) {
-        return Err(failed(FAILED).because("client_id differs from the assertion's subject"));
+        return Err(failed(FAILED).with_cause("client_id differs from the assertion's subject"));
     }
-    Ok(Presented::Assertion { client, assertion: assertion.to_owned() })
+    Ok(PresentedCredentials::Assertion { client, assertion: assertion.to_owned() })
 }
 
 /// Why a client is not authenticated.
@@ -141,8 +141,8 @@ impl From<ClientAuthError> for OAuthError {
     }
 }
 
-fn two_ways() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, TWO_WAYS)
+fn multiple_methods() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, MULTIPLE_METHODS)
 }
 
 /// The methods there are. It names no client's own, which would tell strangers which clients exist.
@@ -159,7 +159,7 @@ macro_rules! with_methods {
 
 /// One text for whatever is wrong with a client, unknown ones too.
 const FAILED: &str = with_methods!("Client authentication failed.");
-const TWO_WAYS: &str = with_methods!("The client authenticates in two ways at once.");
+const MULTIPLE_METHODS: &str = with_methods!("The client authenticates in two ways at once.");
 const NOTHING_SENT: &str = with_methods!("The request has no client authentication.");
 const NOT_BASIC: &str = with_methods!("The Authorization header is not Basic credentials.");
 
@@ -171,40 +171,42 @@ fn failed(text: &'static str) -> OAuthError {
 fn wrong_method(client: &Client, method: ClientAuthMethod) -> OAuthError {
     let names: Vec<&str> = client.meta.auth_methods().iter().map(|method| method.as_str()).collect();
     let text = format!("This client may use {} and no other method of authentication.", names.join(" or "));
-    OAuthError::new(ErrorCode::InvalidClient, text).because(format!("{} used {}", client.id, method.as_str()))
+    OAuthError::new(ErrorCode::InvalidClient, text).with_cause(format!("{} used {}", client.id, method.as_str()))
 }
 
 impl Provider {
     /// Returns the client that presented these credentials at `address`, if they are right and it is enabled.
     pub async fn authenticate_client(
         &self,
-        presented: Presented,
+        presented: PresentedCredentials,
         certificate: Option<&ClientCertificate>,
         address: &str,
     ) -> std::result::Result<Arc<Client>, ClientAuthError> {
-        self.in_touch().await?;
+        self.check_revocations_fresh().await?;
         let (id, assertion) = match presented {
-            Presented::Secret { method, readings } => return self.client_by_secret(method, &readings, address).await,
-            Presented::Assertion { client, assertion } => (client, Some(assertion)),
-            Presented::Named { client } => (client, None),
+            PresentedCredentials::Secret { method, readings } => {
+                return self.authenticate_by_secret(method, &readings, address).await;
+            }
+            PresentedCredentials::Assertion { client, assertion } => (client, Some(assertion)),
+            PresentedCredentials::Named { client } => (client, None),
         };
         // By what the database has now: a key that was replaced on another node is no good here either.
         let Some(client) = self.current_client(&id).await? else {
-            return Err(failed(FAILED).because(format!("no client {id}")).into());
+            return Err(failed(FAILED).with_cause(format!("no client {id}")).into());
         };
         let method = client.meta.token_endpoint_auth_method;
         let proven = match &assertion {
             Some(assertion) => self.check_assertion(&client, assertion, address).await?,
             None if method == ClientAuthMethod::None => Ok(()),
-            None if method.is_by_certificate() => match certificate {
-                Some(certificate) if self.is_certified(&client, certificate).await? => Ok(()),
+            None if method.is_mutual_tls() => match certificate {
+                Some(certificate) if self.is_client_certificate(&client, certificate).await? => Ok(()),
                 Some(_) => Err("another certificate"),
                 None => Err("no certificate"),
             },
             None => Err("it sent client_id alone"),
         };
         if let Err(why) = proven {
-            return Err(failed(FAILED).because(format!("{id}, registered for {}: {why}", method.as_str())).into());
+            return Err(failed(FAILED).with_cause(format!("{id}, registered for {}: {why}", method.as_str())).into());
         }
         Ok(enabled(client)?)
     }
@@ -212,7 +214,7 @@ impl Provider {
     /// The same by a secret. Every reading is tried, and those that name no client take as long as the others.
     ///
     /// Clients with metadata documents have no secret, so that no document is fetched.
-    async fn client_by_secret(
+    async fn authenticate_by_secret(
         &self,
         method: ClientAuthMethod,
         readings: &[ClientSecret],
@@ -220,7 +222,7 @@ impl Provider {
     ) -> std::result::Result<Arc<Client>, ClientAuthError> {
         for ClientSecret { client: id, secret } in readings {
             let known = self.store.authority().current_client(&self.store, id).await.map_err(OAuthError::from)?;
-            let is_right = self.is_secret_right(known.client.as_deref(), secret, address).await?;
+            let is_right = self.check_client_secret(known.client.as_deref(), secret, address).await?;
             let Some(client) = known.client.filter(|_| is_right) else { continue };
             let client = enabled(client)?;
             if client.meta.auth_methods().contains(&method) {
@@ -233,16 +235,16 @@ impl Provider {
         for ClientSecret { client: id, .. } in readings {
             let known = self.store.authority().current_client(&self.store, id).await.map_err(OAuthError::from)?;
             if let Some(client) = known.client.filter(|client| client.meta.is_public() && !client.disabled) {
-                let error = failed(FAILED).because(format!("{id} is public and sent a secret"));
+                let error = failed(FAILED).with_cause(format!("{id} is public and sent a secret"));
                 return Err(ClientAuthError::WrongMethod { client, error });
             }
         }
         // The other readings take a part of the secret for the client.
         let named = readings.first().map(|reading| reading.client.as_str()).unwrap_or_default();
-        Err(failed(FAILED).because(format!("wrong secret, or no client {named}")).into())
+        Err(failed(FAILED).with_cause(format!("wrong secret, or no client {named}")).into())
     }
 }
 
 fn enabled(client: Arc<Client>) -> Result<Arc<Client>> {
-    if client.disabled { Err(failed(FAILED).because(format!("{} is disabled", client.id))) } else { Ok(client) }
+    if client.disabled { Err(failed(FAILED).with_cause(format!("{} is disabled", client.id))) } else { Ok(client) }
 }

@@ -32,8 +32,8 @@ use crate::domain::ids::ClientId;
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::domain::web_address::WebPage;
 use crate::env::Timestamp;
-use crate::keys::remote::PROMPT_ANSWER;
-use crate::outbound::{NamedBy, OutboundError, Purpose};
+use crate::keys::remote::REFRESH_WAIT_TIMEOUT;
+use crate::outbound::{OutboundError, Purpose, UrlSource};
 use crate::store::consents;
 
 /// Documents that are remembered; with their size it bounds the memory.
@@ -50,30 +50,30 @@ const BUSY_RETRY_INTERVAL: i64 = 2;
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct ClientDocuments {
+pub struct ClientDocumentCache {
     /// What they may have; nothing where the settings let nobody be known in this way.
     policy: Option<Policy>,
-    known: Cache<ClientId, Arc<Slot>>,
+    slots: Cache<ClientId, Arc<DocumentSlot>>,
 }
 
 /// One address.
 #[derive(Default)]
-struct Slot {
-    kept: Mutex<Kept>,
+struct DocumentSlot {
+    state: Mutex<DocumentState>,
     /// Held while the address is asked.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Slot {
+impl DocumentSlot {
     /// A panic leaves nothing half written in it.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, DocumentState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is known of one address.
 #[derive(Default)]
-struct Kept {
+struct DocumentState {
     /// How often the address was asked.
     fetches: u64,
     /// When to ask again; nothing before the first time.
@@ -87,22 +87,22 @@ struct Kept {
 }
 
 /// Why there is no document now.
-enum Problem {
+enum DocumentFetchError {
     /// Our own fault: its host was not asked, or not for long.
     Busy,
     /// Its host may be there again in a moment.
-    Away(String),
+    Unreachable(String),
     /// It is not there any more, or says what no document may.
     Gone(String),
 }
 
-impl ClientDocuments {
+impl ClientDocumentCache {
     pub fn new(policy: Option<Policy>) -> Self {
-        Self { policy, known: Cache::new(MAX_DOCUMENTS) }
+        Self { policy, slots: Cache::new(MAX_DOCUMENTS) }
     }
 
     #[must_use]
-    pub const fn is_on(&self) -> bool {
+    pub const fn is_enabled(&self) -> bool {
         self.policy.is_some()
     }
 }
@@ -116,12 +116,12 @@ fn is_address(id: &ClientId) -> bool {
 
 impl Provider {
     /// The client of that address, where its document says so.
-    pub(super) async fn documented_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+    pub(super) async fn client_from_document(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let Some(policy) = self.client_documents.policy.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
-        let slot = self.client_documents.known.get_with_by_ref(id, Arc::default);
+        let slot = self.client_documents.slots.get_with_by_ref(id, Arc::default);
         let now = self.env.now();
         self.fetch_if_due(id, &slot, now).await;
-        let mut kept = slot.kept();
+        let mut kept = slot.lock_state();
         match kept.client(id, policy.scopes(), now) {
             None if !kept.is_gone => {
                 let text = "The client's metadata document cannot be fetched now. Try again in a moment.";
@@ -133,9 +133,9 @@ impl Provider {
 
     /// Fetches what is not fresh, in a task of its own: a caller that goes away does not end it. A document that is known is
     /// waited for no longer than it takes a host that answers at once.
-    async fn fetch_if_due(&self, id: &ClientId, slot: &Arc<Slot>, now: Timestamp) {
+    async fn fetch_if_due(&self, id: &ClientId, slot: &Arc<DocumentSlot>, now: Timestamp) {
         let (arrived_at, is_known) = {
-            let kept = slot.kept();
+            let kept = slot.lock_state();
             if !kept.is_due(now) {
                 return;
             }
@@ -143,29 +143,29 @@ impl Provider {
         };
         let turn =
             if is_known { slot.turn.clone().try_lock_owned().ok() } else { Some(slot.turn.clone().lock_owned().await) };
-        let Some(turn) = turn.filter(|_| slot.kept().fetches == arrived_at) else { return };
+        let Some(turn) = turn.filter(|_| slot.lock_state().fetches == arrived_at) else { return };
         let fetch = tokio::spawn(self.clone().refresh_document(id.clone(), slot.clone(), turn, now));
         // It does not fail; if it did, there would be no document.
         if is_known {
-            tokio::time::timeout(PROMPT_ANSWER, fetch).await.ok();
+            tokio::time::timeout(REFRESH_WAIT_TIMEOUT, fetch).await.ok();
         } else {
             fetch.await.ok();
         }
     }
 
-    async fn refresh_document(self, id: ClientId, slot: Arc<Slot>, _turn: OwnedMutexGuard<()>, now: Timestamp) {
+    async fn refresh_document(self, id: ClientId, slot: Arc<DocumentSlot>, _turn: OwnedMutexGuard<()>, now: Timestamp) {
         let fetched = self.fetch_document(&id).await;
-        slot.kept().take(&id, fetched, now);
+        slot.lock_state().take(&id, fetched, now);
     }
 
     /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
     /// whether the document is still there.
-    pub async fn issued_to(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+    pub async fn client_without_fetch(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         if let Some(stored) = self.store.authority().client(&self.store, id).await? {
             return Ok(Some(stored));
         }
         let Some(policy) = self.client_documents.policy.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
-        let mut client = Client::of_address(id.clone());
+        let mut client = Client::from_address(id.clone());
         client.meta.grant_types = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
         client.meta.scope = policy.scopes().clone();
         Ok(Some(Arc::new(client)))
@@ -174,33 +174,33 @@ impl Provider {
     /// Whether this server may send a browser to the client's addresses before it has shown a page. Not for one that no
     /// administrator registered, and that no user has allowed anything yet: whoever made it could use this server to
     /// redirect to any address (RFC 9700 §4.11.2).
-    pub(super) async fn may_redirect_without_page(&self, client: &Client) -> Result<bool> {
+    pub(super) async fn can_redirect_without_page(&self, client: &Client) -> Result<bool> {
         if client.is_verified() {
             return Ok(true);
         }
         Ok(consents::has_any(self.store.read(), &client.id).await?)
     }
 
-    async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), Problem> {
-        let outbound = self.outbound.for_purpose(Purpose::ClientDocuments).named_by(NamedBy::Stranger);
+    async fn fetch_document(&self, id: &ClientId) -> std::result::Result<(ClientMetadata, i64), DocumentFetchError> {
+        let outbound = self.outbound.for_purpose(Purpose::ClientDocuments).named_by(UrlSource::Anonymous);
         let fetched = outbound.get(id.as_str(), "application/json").await.map_err(|error| match error {
-            OutboundError::Busy => Problem::Busy,
-            error if error.is_temporary() => Problem::Away(error.to_string()),
-            error => Problem::Gone(error.to_string()),
+            OutboundError::Busy => DocumentFetchError::Busy,
+            error if error.is_temporary() => DocumentFetchError::Unreachable(error.to_string()),
+            error => DocumentFetchError::Gone(error.to_string()),
         })?;
         let kind = fetched.content_type.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
-            return Err(Problem::Gone("it is not served as JSON".to_owned()));
+            return Err(DocumentFetchError::Gone("it is not served as JSON".to_owned()));
         }
         let redirects = self.client_documents.policy.as_ref().map(Policy::redirects).cloned().unwrap_or_default();
-        let meta =
-            read(id, &fetched.body, &redirects).map_err(|error| Problem::Gone(error.description.into_owned()))?;
+        let meta = read(id, &fetched.body, &redirects)
+            .map_err(|error| DocumentFetchError::Gone(error.description.into_owned()))?;
         Ok((meta, fetched.max_age.unwrap_or(DEFAULT_TTL).clamp(MIN_TTL, MAX_TTL)))
     }
 }
 
-impl Kept {
+impl DocumentState {
     fn is_due(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now >= until)
     }
@@ -211,7 +211,12 @@ impl Kept {
     }
 
     /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
-    fn take(&mut self, id: &ClientId, fetched: std::result::Result<(ClientMetadata, i64), Problem>, now: Timestamp) {
+    fn take(
+        &mut self,
+        id: &ClientId,
+        fetched: std::result::Result<(ClientMetadata, i64), DocumentFetchError>,
+        now: Timestamp,
+    ) {
         self.fetches += 1;
         let (seconds, problem, is_gone) = match fetched {
             Ok((meta, seconds)) => {
@@ -219,9 +224,11 @@ impl Kept {
                 self.until = Some(now.plus_seconds(seconds));
                 return;
             }
-            Err(Problem::Busy) => (BUSY_RETRY_INTERVAL, "there is no room for one more request".to_owned(), false),
-            Err(Problem::Away(problem)) => (RETRY_INTERVAL, problem, false),
-            Err(Problem::Gone(problem)) => {
+            Err(DocumentFetchError::Busy) => {
+                (BUSY_RETRY_INTERVAL, "there is no room for one more request".to_owned(), false)
+            }
+            Err(DocumentFetchError::Unreachable(problem)) => (RETRY_INTERVAL, problem, false),
+            Err(DocumentFetchError::Gone(problem)) => {
                 (self.document, self.client) = (None, None);
                 (RETRY_INTERVAL, problem, true)
             }
@@ -239,7 +246,7 @@ impl Kept {
         let mut meta = meta.clone();
         let renews = meta.allows(GrantType::RefreshToken);
         meta.scope = scopes.filtered(|scope| scope != OFFLINE_ACCESS || renews);
-        let client = Arc::new(Client::of_document(id.clone(), meta, *read_at));
+        let client = Arc::new(Client::from_document(id.clone(), meta, *read_at));
         self.client = Some(client.clone());
         Some(client)
     }
@@ -280,14 +287,14 @@ fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<Clie
     }
     members.entry("token_endpoint_auth_method").or_insert(json!("none"));
     // A document is written for every server at once: what is of no use here is passed over.
-    keep(&mut members, "grant_types", &["authorization_code", "refresh_token"]);
-    keep(&mut members, "response_types", &["code"]);
+    retain_known_values(&mut members, "grant_types", &["authorization_code", "refresh_token"]);
+    retain_known_values(&mut members, "response_types", &["code"]);
     let meta = loop {
         let mut meta = registration::read::metadata(members.clone())?;
         meta.require_pkce = true;
         redirects.narrow(&mut meta, None)?;
         let Some(rule) = meta.problems().into_iter().next() else { break meta };
-        if !registration::read::may_be_dropped(rule.field) || members.remove(rule.field).is_none() {
+        if !registration::read::can_be_dropped(rule.field) || members.remove(rule.field).is_none() {
             return Err(registration::broken(&rule));
         }
     };
@@ -300,7 +307,7 @@ fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<Clie
     Ok(meta)
 }
 
-fn keep(members: &mut Map<String, Value>, name: &str, useful: &[&str]) {
+fn retain_known_values(members: &mut Map<String, Value>, name: &str, useful: &[&str]) {
     if let Some(Value::Array(values)) = members.get_mut(name) {
         values.retain(|value| value.as_str().is_none_or(|value| useful.contains(&value)));
     }

@@ -10,21 +10,21 @@ use serde::Serialize;
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
-use crate::domain::client::{Client, Registered};
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::client::{Client, RegistrationKind};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{ClientId, EventId};
 use crate::domain::jwks::JwkSet;
 use crate::domain::secret::Secret;
-use crate::keys::client_jws::{self, Unverified, Verified};
+use crate::keys::client_jws::{self, JwsError, VerifiedJws};
 use crate::keys::encryption;
 use crate::keys::jwt::{self, JwtType};
-use crate::keys::remote::{KeySource, KeysError, Wanted};
-use crate::outbound::NamedBy;
+use crate::keys::remote::{KeyQuery, KeySource, RemoteKeysError};
+use crate::outbound::UrlSource;
 use crate::store::events;
 
 /// Why there are no keys to verify with or to encrypt to.
 #[derive(Debug)]
-pub enum NoKeys {
+pub enum ClientKeysError {
     /// The client publishes none that can be used; why, for the log.
     Unusable(String),
     /// They may be there in a moment. This is not the client's fault: the answer is 503.
@@ -34,31 +34,35 @@ pub enum NoKeys {
 /// Why a client's signature was not verified.
 #[derive(Debug)]
 pub enum SignatureError {
-    Refused(&'static str),
+    Invalid(&'static str),
     Unavailable(OAuthError),
 }
 
 impl Client {
     /// Who named the addresses that are asked for the client.
-    pub const fn named_by(&self) -> NamedBy {
-        match self.registered {
-            Registered::ByAdmin => NamedBy::Administrator,
-            Registered::Dynamically => NamedBy::SelfRegistered,
-            Registered::ByDocument => NamedBy::Stranger,
+    pub const fn named_by(&self) -> UrlSource {
+        match self.registration_kind {
+            RegistrationKind::Admin => UrlSource::Administrator,
+            RegistrationKind::Dynamic => UrlSource::SelfRegistered,
+            RegistrationKind::MetadataDocument => UrlSource::Anonymous,
         }
     }
 }
 
 impl Provider {
     /// A client's public keys, with what is wanted among them if it can be fetched.
-    pub async fn client_keys(&self, client: &Client, wanted: Wanted<'_>) -> std::result::Result<Arc<JwkSet>, NoKeys> {
+    pub async fn client_keys(
+        &self,
+        client: &Client,
+        wanted: KeyQuery<'_>,
+    ) -> std::result::Result<Arc<JwkSet>, ClientKeysError> {
         match (&client.meta.jwks, &client.meta.jwks_uri) {
             (Some(keys), _) => Ok(Arc::new(keys.clone())),
             (None, Some(uri)) => {
                 let (owner, named_by) = (client.id.as_str(), client.named_by());
                 self.published_keys(KeySource { owner, url: uri.as_str(), named_by }, Some(&client.id), wanted).await
             }
-            (None, None) => Err(NoKeys::Unusable("the client has no keys".to_owned())),
+            (None, None) => Err(ClientKeysError::Unusable("the client has no keys".to_owned())),
         }
     }
 
@@ -68,8 +72,8 @@ impl Provider {
         &self,
         source: KeySource<'_>,
         client: Option<&ClientId>,
-        wanted: Wanted<'_>,
-    ) -> std::result::Result<Arc<JwkSet>, NoKeys> {
+        wanted: KeyQuery<'_>,
+    ) -> std::result::Result<Arc<JwkSet>, ClientKeysError> {
         let now = self.env.now();
         let error = match self.remote_keys.get(source, wanted, now).await {
             Ok(keys) => return Ok(keys),
@@ -77,22 +81,24 @@ impl Provider {
         };
         let why = format!("keys at {}: {error}", source.url);
         let is_temporary = match &error {
-            KeysError::Unusable(_) => false,
-            KeysError::Fetch(error) => error.is_temporary(),
-            KeysError::Expired { .. } => true,
+            RemoteKeysError::Unusable(_) => false,
+            RemoteKeysError::Fetch(error) => error.is_temporary(),
+            RemoteKeysError::Expired { .. } => true,
         };
-        if let KeysError::Expired { fetched_at, problem, first: true } = &error
-            && source.named_by != NamedBy::Stranger
+        if let RemoteKeysError::Expired { fetched_at, problem, first: true } = &error
+            && source.named_by != UrlSource::Anonymous
         {
             let hours = now.since(*fetched_at) / 3_600_000;
             let detail = format!("{} was last fetched {hours} hours ago: {problem}", source.url);
-            self.record_expired_keys(client, detail).await.map_err(NoKeys::Unavailable)?;
+            self.record_expired_keys(client, detail).await.map_err(ClientKeysError::Unavailable)?;
         }
         if is_temporary {
             let text = "The keys of the client or issuer cannot be fetched now. Try again in a moment.";
-            return Err(NoKeys::Unavailable(OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(why)));
+            return Err(ClientKeysError::Unavailable(
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, text).with_cause(why),
+            ));
         }
-        Err(NoKeys::Unusable(why))
+        Err(ClientKeysError::Unusable(why))
     }
 
     async fn record_expired_keys(&self, client: Option<&ClientId>, detail: String) -> Result<()> {
@@ -103,7 +109,7 @@ impl Provider {
             actor: Actor::System,
             user: None,
             client: client.cloned(),
-            origin: Origin::default(),
+            origin: RequestOrigin::default(),
             detail,
         };
         let written = self.store.write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
@@ -116,28 +122,28 @@ impl Provider {
     }
 
     /// Verifies what the client signed with one of the algorithms in `allowed`.
-    pub async fn verify_of_client(
+    pub async fn verify_client_jws(
         &self,
         client: &Client,
         token: &str,
         allowed: &[SigningAlg],
-    ) -> std::result::Result<Verified, SignatureError> {
-        let header = client_jws::peek_header(token).ok_or(SignatureError::Refused("it is no signed JWT"))?;
+    ) -> std::result::Result<VerifiedJws, SignatureError> {
+        let header = client_jws::peek_header(token).ok_or(SignatureError::Invalid("it is no signed JWT"))?;
         let named = |name| header.get(name).and_then(|value: &serde_json::Value| value.as_str());
         let alg = named("alg").and_then(SigningAlg::parse).filter(|alg| allowed.contains(alg));
-        if alg.ok_or(SignatureError::Refused("its algorithm is not the client's"))? == SigningAlg::HS256 {
+        if alg.ok_or(SignatureError::Invalid("its algorithm is not the client's"))? == SigningAlg::HS256 {
             let secret = self.client_secret(client);
-            let secret = secret.ok_or(SignatureError::Refused("the client has no secret for a MAC"))?;
-            return client_jws::verify_mac(token, &secret).map_err(told);
+            let secret = secret.ok_or(SignatureError::Invalid("the client has no secret for a MAC"))?;
+            return client_jws::verify_mac(token, &secret).map_err(signature_error);
         }
         let keys = self.client_keys(client, named("kid").into()).await.map_err(|error| match error {
-            NoKeys::Unavailable(error) => SignatureError::Unavailable(error),
-            NoKeys::Unusable(why) => {
+            ClientKeysError::Unavailable(error) => SignatureError::Unavailable(error),
+            ClientKeysError::Unusable(why) => {
                 tracing::warn!(client = %client.id, why, "the client's keys cannot be used");
-                SignatureError::Refused("the client's keys cannot be used")
+                SignatureError::Invalid("the client's keys cannot be used")
             }
         })?;
-        client_jws::verify(token, allowed, &keys).map_err(told)
+        client_jws::verify(token, allowed, &keys).map_err(signature_error)
     }
 
     /// Signs for the client, and encrypts the signed JWT to it where it asks for that (RFC 7519 §11.2).
@@ -168,20 +174,20 @@ impl Provider {
         // The app's own fault, and nothing that trying again mends.
         let unfit = |cause: String| {
             OAuthError::new(ErrorCode::InvalidRequest, "The client has no key to which the answer can be encrypted.")
-                .because(cause)
+                .with_cause(cause)
         };
-        let keys = self.client_keys(client, Wanted::Any).await.map_err(|error| match error {
-            NoKeys::Unavailable(error) => error,
-            NoKeys::Unusable(why) => unfit(why),
+        let keys = self.client_keys(client, KeyQuery::Any).await.map_err(|error| match error {
+            ClientKeysError::Unavailable(error) => error,
+            ClientKeysError::Unusable(why) => unfit(why),
         })?;
         encryption::encrypt_to_client(signed, &keys, alg, enc.unwrap_or(ContentEncryption::A128CbcHs256))
             .map_err(|error| unfit(error.to_string()))
     }
 }
 
-fn told(error: Unverified) -> SignatureError {
-    SignatureError::Refused(match error {
-        Unverified::UnknownKey => "no key of the client's fits",
-        Unverified::Refused(why) => why,
+fn signature_error(error: JwsError) -> SignatureError {
+    SignatureError::Invalid(match error {
+        JwsError::UnknownKey => "no key of the client's fits",
+        JwsError::Invalid(why) => why,
     })
 }

@@ -18,14 +18,14 @@ use crate::domain::authorization::{Authorization, SignIn, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{GrantType, ResponseType};
-use crate::domain::device::{DeviceRequest, INTERVAL_SECONDS, UserCode};
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::domain::device::{DeviceRequest, POLL_INTERVAL_SECONDS, UserCode};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{EventId, GrantId, SessionId};
 use crate::domain::secret::SecretKind;
 use crate::domain::session::Session;
-use crate::domain::version::{Versioned, Versions};
-use crate::store::authorizations::{self, Lock};
-use crate::store::quotas::{self, Kind};
+use crate::domain::version::{VersionedEntity, Versions};
+use crate::store::authorizations::{self, RowLock};
+use crate::store::quotas::{self, QuotaKind};
 use crate::store::{StoreError, consents, device_codes, events, session_uses, versions};
 
 /// RFC 8628 §3.2.
@@ -40,14 +40,14 @@ pub struct DeviceAuthorization {
 }
 
 /// What a person decides on: a request that waits, and the client that made it.
-pub struct Waiting {
+pub struct PendingDevice {
     pub request: DeviceRequest,
     pub client: Arc<Client>,
 }
 
 /// What became of a person's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum DeviceAnswerOutcome {
     Done,
     /// It has expired meanwhile, or somebody has answered before.
     TooLate,
@@ -58,7 +58,7 @@ pub enum Answered {
 }
 
 /// How often another user code is drawn where the first one is taken.
-const DRAWS: usize = 4;
+const MAX_USER_CODE_ATTEMPTS: usize = 4;
 
 impl Provider {
     /// Answers a device. `page` is where people type its code.
@@ -67,7 +67,7 @@ impl Provider {
         client: &Client,
         parameters: &Parameters,
         page: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<DeviceAuthorization> {
         if !client.meta.allows(GrantType::DeviceCode) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "This client may not use the device grant."));
@@ -88,12 +88,12 @@ impl Provider {
             user_agent: origin.user_agent.clone(),
             issued_at: now,
             expires_at: now.plus_seconds(self.lifetimes.device_code),
-            interval: INTERVAL_SECONDS,
+            interval: POLL_INTERVAL_SECONDS,
             polled_at: None,
             decision: None,
             used_at: None,
         };
-        let user_code = self.keep_device_request(client, request).await?.to_string();
+        let user_code = self.store_device_request(client, request).await?.to_string();
         let verification_uri = self.issuer.join(page);
         Ok(DeviceAuthorization {
             device_code: secret.expose().to_owned(),
@@ -101,24 +101,24 @@ impl Provider {
             user_code,
             verification_uri,
             expires_in: self.lifetimes.device_code,
-            interval: INTERVAL_SECONDS,
+            interval: POLL_INTERVAL_SECONDS,
         })
     }
 
     /// Writes it down under a user code that no other one has. Of clients that anybody can be, only so many are kept.
-    async fn keep_device_request(
+    async fn store_device_request(
         &self,
         client: &Client,
         request: impl Fn(&UserCode) -> DeviceRequest,
     ) -> Result<UserCode> {
-        let mut taken = StoreError::Taken;
-        for _ in 0..DRAWS {
-            let code = UserCode::draw(|| self.env.random());
+        let mut taken = StoreError::UniqueViolation;
+        for _ in 0..MAX_USER_CODE_ATTEMPTS {
+            let code = UserCode::generate(|| self.env.random());
             let request = request(&code);
-            let until = request.expires_at.plus_seconds(device_codes::EXPIRED_SECONDS);
+            let until = request.expires_at.plus_seconds(device_codes::EXPIRED_RETENTION_SECONDS);
             let entry = client
-                .is_stranger()
-                .then(|| self.store.quota_entry(Kind::DeviceCode, self.env.uuid(), &request.address, until));
+                .is_quota_limited()
+                .then(|| self.store.quota_entry(QuotaKind::DeviceCode, self.env.uuid(), &request.address, until));
             let kept = self.store.write(move |tx| {
                 Box::pin(async move {
                     if let Some(entry) = &entry
@@ -134,7 +134,7 @@ impl Provider {
                 Ok(false) => {
                     return Err(OAuthError::too_many("Too many devices are being connected. Try again in a minute."));
                 }
-                Err(error @ StoreError::Taken) => taken = error,
+                Err(error @ StoreError::UniqueViolation) => taken = error,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -143,33 +143,33 @@ impl Provider {
 
     /// The request that waits under that code, of a client that is turned on, as far as it is allowed now. Unknown, expired, decided and used are one
     /// answer.
-    pub async fn waiting_device(&self, code: &UserCode) -> Result<Option<Waiting>> {
+    pub async fn pending_device(&self, code: &UserCode) -> Result<Option<PendingDevice>> {
         let found = device_codes::undecided(&self.store, &code.digest()).await?;
         let Some(request) = found else { return Ok(None) };
         // As the database has it now: the answer is about this client, and no namesake.
         let client = self.current_client(&request.client).await?;
-        let asked = request.versions.get(&Versioned::Client(request.client.clone()));
+        let asked = request.versions.get(&VersionedEntity::Client(request.client.clone()));
         let client = client.filter(|client| {
             Some(client.version) == asked && !client.disabled && client.meta.allows(GrantType::DeviceCode)
         });
         let Some(client) = client else { return Ok(None) };
         let apis = self.store.authority().apis(&self.store).await?;
-        Ok(request.narrowed(&client, &apis).map(|request| Waiting { request, client }))
+        Ok(request.narrowed(&client, &apis).map(|request| PendingDevice { request, client }))
     }
 
     /// Returns whether the device of that code was allowed or denied in this session; nothing where it was not decided here.
-    pub async fn decided_device(&self, code: &UserCode, session: SessionId) -> Result<Option<bool>> {
+    pub async fn device_decision(&self, code: &UserCode, session: SessionId) -> Result<Option<bool>> {
         Ok(device_codes::decided_in(self.store.read(), &code.digest(), session).await?)
     }
 
     /// Writes down what the person of `session` said.
-    pub async fn answer_device(
+    pub async fn decide_device(
         &self,
-        waiting: &Waiting,
+        waiting: &PendingDevice,
         session: &Session,
         allow: bool,
-        origin: Origin,
-    ) -> Result<Answered> {
+        origin: RequestOrigin,
+    ) -> Result<DeviceAnswerOutcome> {
         let request = &waiting.request;
         let authorization = Authorization {
             subject: Subject::User(session.user),
@@ -210,27 +210,27 @@ impl Provider {
             Box::pin(async move {
                 // Locked until it is decided: whatever ends the session from now on finds what depends on it, and a
                 // client that is deleted from now on takes this consent along.
-                let of_user = [Versioned::User(user)];
+                let of_user = [VersionedEntity::User(user)];
                 let lives = Some((session, tx.database_now()));
-                if authorizations::versions(tx.conn(), &of_user, lives, Lock::Shared).await?.is_none() {
-                    return Ok(Answered::SignedOut);
+                if authorizations::versions(tx.conn(), &of_user, lives, RowLock::Shared).await?.is_none() {
+                    return Ok(DeviceAnswerOutcome::SignedOut);
                 }
-                versions::lock_client(tx, &asked.client).await?;
-                let all = authorization.versioned();
+                versions::lock_client_shared(tx, &asked.client).await?;
+                let all = authorization.versioned_entities();
                 let lives = Some((session, tx.database_now()));
-                let now = authorizations::versions(tx.conn(), &all, lives, Lock::Shared).await?;
-                let Some(versions) = now else { return Ok(Answered::SignedOut) };
+                let now = authorizations::versions(tx.conn(), &all, lives, RowLock::Shared).await?;
+                let Some(versions) = now else { return Ok(DeviceAnswerOutcome::SignedOut) };
                 let authorization = Authorization { versions, ..authorization };
-                if !authorization.versions.agree_on(&asked.versions, &asked.versioned()) {
-                    return Ok(Answered::TooLate);
+                if !authorization.versions.has_same_versions(&asked.versions, &asked.versioned_entities()) {
+                    return Ok(DeviceAnswerOutcome::TooLate);
                 }
                 if allow
                     && provider.check_access(tx, &authorization, AccessPoint::DeviceApproval, &origin).await?.is_err()
                 {
-                    return Ok(Answered::NotAdmitted);
+                    return Ok(DeviceAnswerOutcome::NotAdmitted);
                 }
                 if !device_codes::decide(tx, &code, session, allow.then_some(&authorization)).await? {
-                    return Ok(Answered::TooLate);
+                    return Ok(DeviceAnswerOutcome::TooLate);
                 }
                 if allow {
                     session_uses::record(tx, session).await?;
@@ -241,7 +241,7 @@ impl Provider {
                         .await?;
                 }
                 events::insert(tx, &event).await?;
-                Ok(Answered::Done)
+                Ok(DeviceAnswerOutcome::Done)
             })
         });
         Ok(write.await?)

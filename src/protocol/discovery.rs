@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 
 use super::{Provider, claims};
-use crate::config::SignUp;
+use crate::config::SignUpMode;
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::authorization::Acr;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType, SubjectType};
 use crate::domain::interaction::{Prompt, ResponseMode};
-use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::scope::{STANDARD_SCOPES, Scopes};
 
 /// The paths of the endpoints, which the router mounts.
 #[derive(Clone, Copy, Debug)]
@@ -44,21 +44,21 @@ pub const ENDPOINTS: Endpoints = Endpoints {
 
 /// What the settings turn on.
 #[derive(Clone, Copy, Debug)]
-pub struct Offered {
+pub struct OptionalFeatures {
     pub registration: bool,
     /// Whether a proxy hands on certificates (RFC 8705).
     pub certificates: bool,
 }
 
 impl Provider {
-    pub async fn discovery(&self, endpoints: &Endpoints, offered: Offered) -> super::error::Result<Value> {
+    pub async fn discovery(&self, endpoints: &Endpoints, offered: OptionalFeatures) -> super::error::Result<Value> {
         let url = |path: &str| self.issuer.join(path);
         let apis = self.store.authority().apis(&self.store).await?;
-        let scopes: Scopes = STANDARD.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
-        let create = (self.sign_up == SignUp::Open).then_some(Prompt::CREATE);
+        let scopes: Scopes = STANDARD_SCOPES.into_iter().chain(apis.iter().flat_map(|api| api.scopes.iter())).collect();
+        let create = (self.sign_up == SignUpMode::Open).then_some(Prompt::CREATE);
         let prompts: Vec<_> = Prompt::VALUES.into_iter().chain(create).collect();
         let mut methods = ClientAuthMethod::ALL.to_vec();
-        methods.retain(|method| offered.certificates || !method.is_by_certificate());
+        methods.retain(|method| offered.certificates || !method.is_mutual_tls());
         let proving: Vec<_> = methods.iter().copied().filter(|method| *method != ClientAuthMethod::None).collect();
         let mut document = json!({
             "issuer": self.issuer.as_str(),
@@ -97,7 +97,7 @@ impl Provider {
             "request_uri_parameter_supported": true,
             "require_request_uri_registration": true,
             "authorization_response_iss_parameter_supported": true,
-            "client_id_metadata_document_supported": self.client_documents.is_on(),
+            "client_id_metadata_document_supported": self.client_documents.is_enabled(),
         });
         if let (Some(document), Value::Object(algorithms)) = (document.as_object_mut(), algorithms()) {
             document.extend(algorithms);

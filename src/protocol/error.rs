@@ -115,7 +115,7 @@ impl OAuthError {
     }
 
     #[must_use]
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
+    pub fn with_cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
@@ -134,17 +134,17 @@ fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::OutcomeUnknown | StoreError::Changed => {
-                Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(error.to_string())
+            StoreError::Unavailable(_) | StoreError::OutcomeUnknown | StoreError::Conflict => {
+                Self::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").with_cause(error.to_string())
             }
-            StoreError::Newer(_)
-            | StoreError::Older
+            StoreError::NewerSchema(_)
+            | StoreError::OlderSchema
             | StoreError::Damaged(_)
             | StoreError::TransactionPooler
-            | StoreError::Taken
-            | StoreError::NamesTaken(_)
+            | StoreError::UniqueViolation
+            | StoreError::SignInNamesTaken(_)
             | StoreError::Corrupt { .. } => {
-                Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string())
+                Self::new(ErrorCode::ServerError, "Something went wrong here.").with_cause(error.to_string())
             }
         }
     }
@@ -154,7 +154,7 @@ impl From<KeyError> for OAuthError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Store(error) => error.into(),
-            error => Self::new(ErrorCode::ServerError, "Something went wrong here.").because(error.to_string()),
+            error => Self::new(ErrorCode::ServerError, "Something went wrong here.").with_cause(error.to_string()),
         }
     }
 }

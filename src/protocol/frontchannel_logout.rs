@@ -11,7 +11,7 @@ use crate::domain::participant::Participant;
 const MAX_FRAMES: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct LogoutFrame {
     /// With `iss` and `sid`, always both.
     pub address: String,
     /// What the page's Content-Security-Policy lets in.
@@ -20,15 +20,18 @@ pub struct Frame {
 
 impl Provider {
     /// The frames of the apps that took part in a session and are told this way.
-    pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<Frame>> {
+    pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<LogoutFrame>> {
         let mut frames = Vec::new();
         for participant in participants {
-            let client = self.issued_to(&participant.client).await?;
-            let Some(client) = client.filter(|client| participant.is_of(client)) else { continue };
+            let client = self.client_without_fetch(&participant.client).await?;
+            let Some(client) = client.filter(|client| participant.is_same_client(client)) else { continue };
             let Some(uri) = &client.meta.frontchannel_logout_uri else { continue };
             let sid = self.sid_of(&client, participant.session);
             if let Some(origin) = uri.origin() {
-                frames.push(Frame { address: uri.with(&[("iss", self.issuer.as_str()), ("sid", &sid)]), origin });
+                frames.push(LogoutFrame {
+                    address: uri.with_query_parameters(&[("iss", self.issuer.as_str()), ("sid", &sid)]),
+                    origin,
+                });
             }
         }
         frames.truncate(MAX_FRAMES);

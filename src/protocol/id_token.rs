@@ -9,13 +9,13 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::authorization::{Acr, Authorization, SignIn, SignInMethod};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, GrantId, UserId};
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::env::Timestamp;
 use crate::keys::client_jws;
 use crate::keys::jwt::{self, JwtType};
 
 #[derive(Debug, Serialize)]
-struct Claims<'a> {
+struct IdTokenClaims<'a> {
     iss: &'a str,
     sub: String,
     aud: &'a ClientId,
@@ -42,7 +42,7 @@ struct Claims<'a> {
 
 /// What is issued beside an ID token, and what it says of its person.
 #[derive(Debug, Default)]
-pub struct Beside<'a> {
+pub struct AccompanyingTokens<'a> {
     pub access_token: Option<&'a str>,
     /// Only where the token leaves the authorization endpoint together with it.
     pub code: Option<&'a str>,
@@ -51,7 +51,7 @@ pub struct Beside<'a> {
 
 /// What one of our ID tokens says as a hint; it may have expired (OpenID Connect Core §3.1.2.1).
 #[derive(Debug)]
-pub struct Hint {
+pub struct IdTokenHint {
     pub user: UserId,
     pub client: ClientId,
     /// `None` where the session is none that the client knows by the token's `sid`.
@@ -82,11 +82,11 @@ struct HintClaims {
 /// Of the user, the client and the consent.
 fn versions(of: &Authorization) -> [i64; 3] {
     let (user, client) = (of.user(), &of.client);
-    let version = |what: Option<Versioned>| what.and_then(|what| of.version_of(&what)).unwrap_or_default();
+    let version = |what: Option<VersionedEntity>| what.and_then(|what| of.version_of(&what)).unwrap_or_default();
     [
-        version(user.map(Versioned::User)),
-        version(Some(Versioned::Client(client.clone()))),
-        version(user.map(|user| Versioned::Consent(user, client.clone()))),
+        version(user.map(VersionedEntity::User)),
+        version(Some(VersionedEntity::Client(client.clone()))),
+        version(user.map(|user| VersionedEntity::Consent(user, client.clone()))),
     ]
 }
 
@@ -96,12 +96,12 @@ impl Provider {
         &self,
         client: &Client,
         authorization: &Authorization,
-        beside: Beside<'_>,
+        beside: AccompanyingTokens<'_>,
     ) -> Result<Option<String>> {
         let Some(sign_in) = &authorization.sign_in else { return Ok(None) };
         let now = self.env.now();
         let alg = client.meta.id_token_signed_response_alg;
-        let claims = Claims {
+        let claims = IdTokenClaims {
             iss: self.issuer.as_str(),
             sub: self.subject(client, authorization),
             aud: &authorization.client,
@@ -125,45 +125,45 @@ impl Provider {
 
     /// What an `id_token_hint` says, where it is one of ours: by our own signature, or by a MAC under the secret of the
     /// client it was for.
-    pub async fn read_hint(&self, token: &str) -> Result<Option<Hint>> {
+    pub async fn read_hint(&self, token: &str) -> Result<Option<IdTokenHint>> {
         let claims = match jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token) {
             Some(claims) => Some(claims),
             None => self.read_mac_hint(token).await?,
         };
-        self.understand_hint(claims).await
+        self.hint_from_claims(claims).await
     }
 
     /// The same where more than a hint hangs on it: by our own signature alone. A MAC proves only that its client or we
     /// made it, and a client could make one about anybody.
-    pub async fn read_signed_hint(&self, token: &str) -> Result<Option<Hint>> {
-        self.understand_hint(jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token)).await
+    pub async fn read_signed_hint(&self, token: &str) -> Result<Option<IdTokenHint>> {
+        self.hint_from_claims(jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token)).await
     }
 
-    async fn understand_hint(&self, claims: Option<HintClaims>) -> Result<Option<Hint>> {
+    async fn hint_from_claims(&self, claims: Option<HintClaims>) -> Result<Option<IdTokenHint>> {
         let Some(claims) = claims.filter(|claims| claims.iss == self.issuer.as_str()) else { return Ok(None) };
-        let Some(client) = self.issued_to(&claims.aud).await? else { return Ok(None) };
-        let user = self.known_as(&client, &claims.sub);
-        Ok(user.map(|user| Hint {
+        let Some(client) = self.client_without_fetch(&claims.aud).await? else { return Ok(None) };
+        let user = self.user_by_subject(&client, &claims.sub);
+        Ok(user.map(|user| IdTokenHint {
             user,
-            sign_in: self.session_known_as(&client, &claims.sid).map(|session| SignIn {
+            sign_in: self.session_by_sid(&client, &claims.sid).map(|session| SignIn {
                 session,
                 auth_time: Timestamp::from_seconds(claims.auth_time),
-                method: SignInMethod::of_amr(claims.amr.iter()),
+                method: SignInMethod::from_amr(claims.amr.iter()),
                 passkey: None,
                 told_acr: Some(claims.acr),
                 session_ends: None,
             }),
-            grant: claims.grant.and_then(|name| self.grant_named(&client, &name)),
+            grant: claims.grant.and_then(|name| self.grant_by_name(&client, &name)),
             client: claims.aud,
             expires_at: Timestamp::from_seconds(claims.exp),
-            versions: claims.ver.and_then(|claim| self.versions_claimed(&client, &claim)?.try_into().ok()),
+            versions: claims.ver.and_then(|claim| self.parse_versions_claim(&client, &claim)?.try_into().ok()),
         }))
     }
 
     async fn read_mac_hint(&self, token: &str) -> Result<Option<HintClaims>> {
         let read = |claims| serde_json::from_value::<HintClaims>(Value::Object(claims)).ok();
         let Some(said) = client_jws::peek_claims(token).and_then(read) else { return Ok(None) };
-        let client = self.issued_to(&said.aud).await?;
+        let client = self.client_without_fetch(&said.aud).await?;
         let client = client.filter(|client| client.meta.id_token_signed_response_alg == SigningAlg::HS256);
         let secret = client.and_then(|client| self.client_secret(&client));
         let verified = secret.and_then(|secret| client_jws::verify_mac(token, &secret).ok());

@@ -14,11 +14,11 @@ use crate::domain::secret::SecretKind;
 use crate::env::Timestamp;
 use crate::keys::jwt::JwtType;
 use crate::keys::refresh_token;
-use crate::store::authorizations::{self, Lock};
+use crate::store::authorizations::{self, RowLock};
 use crate::store::grants;
 
 /// The media type of an answer as a JWT (RFC 9701 §4).
-pub const JWT: &str = "application/token-introspection+jwt";
+pub const JWT_MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
 impl Provider {
     /// The answer as a JWT for the caller alone (RFC 9701 §5): evidence that it can keep.
@@ -44,17 +44,17 @@ impl Provider {
         let Some(verified) = self.verify_access_token(token).await? else { return Ok(inactive) };
         // A database that was restored to an older state may lack the user.
         if let Some(user) = verified.authorization.user()
-            && self.store.authority().person(&self.store, user).await?.is_none()
+            && self.store.authority().user(&self.store, user).await?.is_none()
         {
             return Ok(inactive);
         }
         let mut told = verified.authorization;
         if told.client != caller.id {
-            if !receives(caller, &verified.audience) {
+            if !is_in_audience(caller, &verified.audience) {
                 return Ok(inactive);
             }
             // A scope of another API may have the name of one of the caller's.
-            told.permissions.apis = told.permissions.apis.of_apis(|api| asks_for(caller, api.as_str()));
+            told.permissions.apis = told.permissions.apis.filtered_apis(|api| can_introspect_api(caller, api.as_str()));
         }
         let (issued, expires) = (verified.issued_at, verified.expires_at);
         let Some(mut answer) = self.describe(&told, &verified.audience, issued, expires).await? else {
@@ -80,18 +80,25 @@ impl Provider {
                 self.store.read(),
                 &grant.authorization,
                 self.store.database_now(),
-                Lock::None,
+                RowLock::None,
             )
             .await?
         {
             return Ok(None);
         }
         let renews = |client: &Client| client.meta.allows(GrantType::RefreshToken);
-        if !self.issued_to(&grant.authorization.client).await?.is_some_and(|client| renews(&client)) {
+        if !self.client_without_fetch(&grant.authorization.client).await?.is_some_and(|client| renews(&client)) {
             return Ok(None);
         }
-        let Some(left) = self.allowed_now(&grant.authorization).await? else { return Ok(None) };
-        if !authorizations::goes_on(self.store.read(), &grant.authorization, &left, self.store.database_now()).await? {
+        let Some(left) = self.currently_allowed(&grant.authorization).await? else { return Ok(None) };
+        if !authorizations::is_current_after_narrowing(
+            self.store.read(),
+            &grant.authorization,
+            &left,
+            self.store.database_now(),
+        )
+        .await?
+        {
             return Ok(None);
         }
         let answer = self.describe(&left, &audience, grant.rotated_at, grant.expires_at).await?;
@@ -106,7 +113,7 @@ impl Provider {
         issued: Timestamp,
         expires: Timestamp,
     ) -> Result<Option<Map<String, Value>>> {
-        let Some(client) = self.issued_to(&of.client).await? else { return Ok(None) };
+        let Some(client) = self.client_without_fetch(&of.client).await? else { return Ok(None) };
         let mut answer: Map<String, Value> = [
             ("active", true.into()),
             ("iss", self.issuer.as_str().into()),
@@ -137,11 +144,11 @@ impl Provider {
 
 /// Whether the client is an API of that audience, known by credentials whose id is the API's identifier, or a gateway that
 /// an administrator lets introspect the API's tokens.
-fn receives(client: &Client, audience: &Audience) -> bool {
-    audience.values().any(|value| asks_for(client, value))
+fn is_in_audience(client: &Client, audience: &Audience) -> bool {
+    audience.values().any(|value| can_introspect_api(client, value))
 }
 
 /// Whether the client is that API, or may introspect its tokens.
-fn asks_for(client: &Client, api: &str) -> bool {
+fn can_introspect_api(client: &Client, api: &str) -> bool {
     client.id.as_str() == api || client.meta.introspection_apis.iter().any(|known| known.as_str() == api)
 }

@@ -10,7 +10,7 @@ use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::ids::ClientId;
-use crate::domain::redirect_difference::difference;
+use crate::domain::redirect_mismatch::difference;
 use crate::domain::session::Session;
 
 /// A checked logout request.
@@ -79,7 +79,7 @@ impl Provider {
                 dropped.push("post_logout_redirect_uri stands without a client".into());
                 None
             }
-            (Some(uri), Some(id)) => match self.way_back(id, uri, state, hinted).await? {
+            (Some(uri), Some(id)) => match self.check_redirect(id, uri, state, hinted).await? {
                 Ok(back) => Some(back),
                 Err(problem) => {
                     dropped.push(problem.into());
@@ -89,14 +89,14 @@ impl Provider {
         };
         let dropped = (!dropped.is_empty()).then(|| {
             let text = "Parts of the logout request are not used; the rest of it is done.";
-            OAuthError::new(ErrorCode::InvalidRequest, text).because(dropped.join("; "))
+            OAuthError::new(ErrorCode::InvalidRequest, text).with_cause(dropped.join("; "))
         });
         let (back, by_link) = back.map_or((None, false), |(back, by_link)| (Some(back), by_link));
         Ok(LogoutRequest { client, back, by_link, vouched, dropped })
     }
 
     /// The address with `state` in it, and whether it is shown as a link; or why it is not that client's.
-    async fn way_back(
+    async fn check_redirect(
         &self,
         id: &ClientId,
         uri: &str,
@@ -106,12 +106,12 @@ impl Provider {
         let Some(client) = self.client(id).await?.filter(|client| !client.disabled) else {
             return Ok(Err("post_logout_redirect_uri stands beside a client that is unknown or turned off".to_owned()));
         };
-        if !client.logs_out_to(uri) {
+        if !client.has_post_logout_redirect_uri(uri) {
             let difference = difference(&client.meta.post_logout_redirect_uris, uri);
             return Ok(Err(format!("post_logout_redirect_uri is not registered: {difference}")));
         }
         // A hint proves that somebody signed in to it.
-        let by_link = !hinted && !self.may_redirect_without_page(&client).await?;
+        let by_link = !hinted && !self.can_redirect_without_page(&client).await?;
         let back = match state {
             None => uri.to_owned(),
             Some(state) => {

@@ -15,6 +15,7 @@ pub mod client_assertion;
 pub mod client_auth;
 pub mod client_document;
 pub mod client_keys;
+pub mod client_secret_throttle;
 pub mod device;
 pub mod discovery;
 pub mod error;
@@ -29,24 +30,23 @@ pub mod registration;
 pub mod resource;
 pub mod resource_metadata;
 pub mod revocation;
-pub mod seen_tokens;
 pub mod session_management;
-pub mod short_secret;
 pub mod subject;
 pub mod token;
+pub mod token_cache;
 pub mod userinfo;
 
 use std::sync::Arc;
 
-use crate::config::{Issuer, Lifetimes, SignUp};
+use crate::config::{Issuer, Lifetimes, SignUpMode};
 use crate::env::Env;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::{Keyring, MasterKey};
-use crate::outbound::Outbound;
+use crate::outbound::OutboundClient;
 use crate::store::Store;
-use client_document::ClientDocuments;
-use seen_tokens::SeenTokens;
-use short_secret::RightSecrets;
+use client_document::ClientDocumentCache;
+use client_secret_throttle::VerifiedSecretCache;
+use token_cache::TokenCache;
 
 /// What the protocol works with; cheap to clone.
 #[derive(Clone)]
@@ -54,29 +54,29 @@ pub struct Provider {
     pub issuer: Issuer,
     pub lifetimes: Arc<Lifetimes>,
     /// Whether `prompt=create` has a page.
-    pub sign_up: SignUp,
+    pub sign_up: SignUpMode,
     pub env: Env,
     pub store: Store,
     pub keys: Keyring,
     /// Those that clients publish.
     pub remote_keys: RemoteKeys,
-    pub client_documents: ClientDocuments,
-    pub seen_tokens: SeenTokens,
-    pub right_secrets: RightSecrets,
+    pub client_documents: ClientDocumentCache,
+    pub seen_tokens: TokenCache,
+    pub right_secrets: VerifiedSecretCache,
     /// For what strangers name.
-    pub outbound: Outbound,
+    pub outbound: OutboundClient,
     pub master: MasterKey,
 }
 
 impl Provider {
     /// # Errors
     /// Where this node has not heard for too long what others have revoked: it says yes to nothing.
-    pub async fn in_touch(&self) -> error::Result<()> {
-        if self.store.authority().is_in_touch(&self.store).await {
+    pub async fn check_revocations_fresh(&self) -> error::Result<()> {
+        if self.store.authority().is_fresh(&self.store).await {
             return Ok(());
         }
         let cause = "what other nodes have revoked is not known: the change feed cannot be read";
         let code = error::ErrorCode::TemporarilyUnavailable;
-        Err(error::OAuthError::new(code, "Try again in a moment.").because(cause))
+        Err(error::OAuthError::new(code, "Try again in a moment.").with_cause(cause))
     }
 }

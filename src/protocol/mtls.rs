@@ -5,20 +5,20 @@
 //! certificate gets here: `web::extract`.
 
 use super::Provider;
-use super::access_token::Verified;
-use super::client_keys::NoKeys;
+use super::access_token::VerifiedToken;
+use super::client_keys::ClientKeysError;
 use super::error::{ErrorCode, OAuthError, Result};
-use super::token::Asking;
+use super::token::TokenRequest;
 use crate::domain::certificate::Confirmation;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ClientAuthMethod;
 use crate::keys::certificate::ClientCertificate;
-use crate::keys::remote::Wanted;
+use crate::keys::remote::KeyQuery;
 
 impl Provider {
     /// Whether that certificate is the client's: one that names it (§2.1.2), or one of those that it published (§2.2.2).
-    pub async fn is_certified(&self, client: &Client, certificate: &ClientCertificate) -> Result<bool> {
-        let names = certificate.names();
+    pub async fn is_client_certificate(&self, client: &Client, certificate: &ClientCertificate) -> Result<bool> {
+        let names = certificate.identifier_digests();
         if client.meta.certificate_names().iter().any(|own| names.contains(&own.digest())) {
             return Ok(true);
         }
@@ -27,10 +27,10 @@ impl Provider {
             return Ok(false);
         }
         let thumbprint = certificate.thumbprint;
-        match self.client_keys(client, Wanted::Certificate(thumbprint)).await {
+        match self.client_keys(client, KeyQuery::Certificate(thumbprint)).await {
             Ok(keys) => Ok(keys.certificates().any(|own| own == thumbprint)),
-            Err(NoKeys::Unavailable(error)) => Err(error),
-            Err(NoKeys::Unusable(why)) => {
+            Err(ClientKeysError::Unavailable(error)) => Err(error),
+            Err(ClientKeysError::Unusable(why)) => {
                 tracing::warn!(client = %client.id, why, "the client's certificates cannot be used");
                 Ok(false)
             }
@@ -38,7 +38,7 @@ impl Provider {
     }
 }
 
-impl Asking<'_> {
+impl TokenRequest<'_> {
     /// To what the tokens are bound that come of this.
     pub(super) fn bound_to(&self) -> Result<Option<Confirmation>> {
         if !self.client.meta.tls_client_certificate_bound_access_tokens {
@@ -50,7 +50,7 @@ impl Asking<'_> {
     }
 }
 
-impl Verified {
+impl VerifiedToken {
     /// §3: whether whoever presents it has what it is bound to.
     pub fn is_confirmed_by(&self, certificate: Option<&ClientCertificate>) -> bool {
         match self.authorization.bound_to {

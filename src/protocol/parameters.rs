@@ -113,11 +113,11 @@ impl Parameters {
 
     /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
     pub fn check_repetition(&self) -> Result<()> {
-        self.check_repetition_but(&["resource", "audience"])
+        self.check_repetition_except(&["resource", "audience"])
     }
 
     /// Refuses any repetition but of the parameters in `lists`.
-    pub fn check_repetition_but(&self, lists: &[&str]) -> Result<()> {
+    pub fn check_repetition_except(&self, lists: &[&str]) -> Result<()> {
         let mut seen = HashSet::new();
         let mut names = self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !lists.contains(name));
         if names.all(|name| seen.insert(name)) {
@@ -134,18 +134,18 @@ mod tests {
     use super::Parameters;
 
     #[test]
-    fn an_empty_one_is_absent_a_repeated_one_refused() {
+    fn empty_parameter_is_absent_repeated_is_refused() {
         let parameters = Parameters::parse(b"a=1&b=&c=2&c=3&resource=x&resource=y").unwrap();
         assert_eq!(parameters.one("a").unwrap(), Some("1"));
         assert_eq!(parameters.one("b").unwrap(), None);
         assert!(parameters.required("b").is_err() && parameters.one("c").is_err());
         assert!(parameters.check_repetition().is_err());
-        assert!(parameters.check_repetition_but(&["c", "resource"]).is_ok());
+        assert!(parameters.check_repetition_except(&["c", "resource"]).is_ok());
         assert_eq!(parameters.all("resource").collect::<Vec<_>>(), ["x", "y"]);
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn parameter_that_is_not_text_is_refused() {
         for bad in [b"a=%ff".as_slice(), b"%c3=1", b"a=\xff", b"a=%00", b"a=%ed%a0%80"] {
             assert!(Parameters::parse(bad).is_err(), "{bad:?}");
         }
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_is_parsed_or_refused_and_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn parsed_parameters_encode_back(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(parsed) = Parameters::parse(&bytes) {
                 let again = Parameters::parse(parsed.encoded().as_bytes()).unwrap();
                 prop_assert_eq!(parsed.0, again.0);

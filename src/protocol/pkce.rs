@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
-use crate::domain::code::CodeChallenge;
+use crate::domain::authorization_code::CodeChallenge;
 use crate::domain::secret::base64url;
 
 /// The challenge of an authorization request; `required` where the client must send one.
@@ -52,7 +52,7 @@ pub fn verify(challenge: Option<&CodeChallenge>, verifier: Option<&str>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::{challenge, verify};
-    use crate::domain::code::CodeChallenge;
+    use crate::domain::authorization_code::CodeChallenge;
     use crate::protocol::parameters::Parameters;
 
     /// RFC 7636 appendix B.
@@ -61,7 +61,7 @@ mod tests {
 
     /// T7: each way to leave something out, send it empty, twice or as plain.
     #[test]
-    fn a_request_has_a_whole_s256_challenge_or_none() {
+    fn partial_or_plain_challenge_is_refused() {
         let both = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");
         for (query, public, confidential) in [
             (both.clone(), true, true),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifier_fits_its_challenge_and_comes_only_with_one() {
+    fn verifier_must_match_its_challenge() {
         let kept = CodeChallenge(CHALLENGE.to_owned());
         let plain = CodeChallenge(VERIFIER.to_owned());
         for (challenge, verifier, fits) in [

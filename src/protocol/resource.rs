@@ -14,9 +14,9 @@ use crate::domain::api::{Api, ApiId};
 use crate::domain::client::Client;
 use crate::domain::narrowing::still_allowed;
 use crate::domain::permissions::Permissions;
-use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::scope::{STANDARD_SCOPES, Scopes};
 use crate::domain::uri::normalized;
-use crate::domain::version::{Versioned, Versions};
+use crate::domain::version::{VersionedEntity, Versions};
 use crate::store::{Connection, StoreError, apis};
 
 fn invalid_target(text: &'static str) -> OAuthError {
@@ -24,18 +24,18 @@ fn invalid_target(text: &'static str) -> OAuthError {
 }
 
 /// The version of `client` or of one of these APIs, as they are known here.
-pub fn known_version(of: &Versioned, client: &Client, apis: &[Api]) -> i64 {
+pub fn known_version(of: &VersionedEntity, client: &Client, apis: &[Api]) -> i64 {
     match of {
-        Versioned::Client(id) if *id == client.id => client.version,
-        Versioned::Api(id) => apis.iter().find(|api| api.identifier == *id).map_or(0, |api| api.version),
+        VersionedEntity::Client(id) if *id == client.id => client.version,
+        VersionedEntity::Api(id) => apis.iter().find(|api| api.identifier == *id).map_or(0, |api| api.version),
         _ => 0,
     }
 }
 
 /// The versions of `client` and of the APIs of a request, as they are known here.
 pub fn known_versions(client: &Client, permissions: &Permissions, apis: &[Api]) -> Versions {
-    let of_apis = permissions.apis.apis().cloned().map(Versioned::Api);
-    let all = std::iter::once(Versioned::Client(client.id.clone())).chain(of_apis);
+    let of_apis = permissions.apis.apis().cloned().map(VersionedEntity::Api);
+    let all = std::iter::once(VersionedEntity::Client(client.id.clone())).chain(of_apis);
     all.map(|of| {
         let version = known_version(&of, client, apis);
         (of, version)
@@ -70,13 +70,13 @@ pub fn named<'a>(asked: &[&str], known: impl Iterator<Item = &'a ApiId>) -> Opti
 
 /// The APIs as the database has them where what `client` may do with `permissions` follows from their settings alone, and
 /// those `known` here otherwise: every other change of an API changes a version that is compared.
-pub async fn present_apis<'a, C: Connection>(
+pub async fn current_apis<'a, C: Connection>(
     conn: &C,
     client: &Client,
     permissions: &Permissions,
     known: &'a [Api],
 ) -> std::result::Result<Cow<'a, [Api]>, StoreError> {
-    if client.depends_on_settings_of_apis(permissions) {
+    if client.depends_on_api_settings(permissions) {
         return Ok(Cow::Owned(apis::all(conn).await?));
     }
     Ok(Cow::Borrowed(known))
@@ -88,7 +88,7 @@ pub async fn is_allowed_by_apis<C: Connection>(
     client: &Client,
     permissions: &Permissions,
 ) -> std::result::Result<bool, StoreError> {
-    if !client.depends_on_settings_of_apis(permissions) {
+    if !client.depends_on_api_settings(permissions) {
         return Ok(true);
     }
     let apis = apis::all(conn).await?;
@@ -96,7 +96,7 @@ pub async fn is_allowed_by_apis<C: Connection>(
 }
 
 /// What a request is judged against.
-pub struct Judging<'a> {
+pub struct ScopeResolver<'a> {
     /// What the client may ask for.
     pub allowed: &'a Permissions,
     pub apis: &'a [Api],
@@ -104,11 +104,11 @@ pub struct Judging<'a> {
     pub narrows: bool,
 }
 
-impl Judging<'_> {
+impl ScopeResolver<'_> {
     /// The APIs that `resource` names (RFC 8707 §2).
     pub fn resources(&self, parameters: &Parameters) -> Result<Vec<&Api>> {
         let asked: Vec<&str> = parameters.all("resource").collect();
-        let unknown = || invalid_target("resource is not an API that is registered here.").because(asked.join(" "));
+        let unknown = || invalid_target("resource is not an API that is registered here.").with_cause(asked.join(" "));
         let ids = named(&asked, self.apis.iter().map(|api| &api.identifier)).ok_or_else(unknown)?;
         Ok(ids.into_iter().filter_map(|id| self.apis.iter().find(|api| api.identifier == *id)).collect())
     }
@@ -118,18 +118,18 @@ impl Judging<'_> {
     ///
     /// Naming an API is no way into it: one of its scopes has to be asked for, which is what a user allows and a client
     /// is registered for. To an API without scopes the user allows access.
-    pub fn asked(&self, names: &Scopes, resources: &[&Api]) -> Result<Permissions> {
+    pub fn resolve_permissions(&self, names: &Scopes, resources: &[&Api]) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         let mut general = Vec::new();
         for name in names.iter() {
             let in_question =
                 |api: &&Api| resources.is_empty() || resources.iter().any(|r| r.identifier == api.identifier);
-            let defined = |api: &&Api| !STANDARD.contains(&name) && api.scopes.contains(name);
+            let defined = |api: &&Api| !STANDARD_SCOPES.contains(&name) && api.scopes.contains(name);
             let mut owners = self.apis.iter().filter(defined).peekable();
             if owners.peek().is_none() {
                 if self.allowed.general.contains(name) {
                     general.push(name);
-                } else if STANDARD.contains(&name) && !self.narrows {
+                } else if STANDARD_SCOPES.contains(&name) && !self.narrows {
                     return Err(not_allowed(name));
                 }
                 continue;
@@ -151,11 +151,11 @@ impl Judging<'_> {
         for api in resources.iter().filter(|api| !permissions.apis.has_api(&api.identifier)).collect::<Vec<_>>() {
             if !api.scopes.is_empty() {
                 let text = "resource is an API of which no scope is asked for.";
-                return Err(invalid_target(text).because(api.identifier.as_str()));
+                return Err(invalid_target(text).with_cause(api.identifier.as_str()));
             }
-            if !self.may_access(api) {
+            if !self.can_access(api) {
                 let text = "resource is an API that this client may not ask for.";
-                return Err(invalid_target(text).because(api.identifier.as_str()));
+                return Err(invalid_target(text).with_cause(api.identifier.as_str()));
             }
             permissions.apis.add(&api.identifier, &Scopes::default());
         }
@@ -169,9 +169,9 @@ impl Judging<'_> {
     }
 
     /// Whether the client may ask for an API that has no scopes.
-    pub fn may_access(&self, api: &Api) -> bool {
+    pub fn can_access(&self, api: &Api) -> bool {
         let allowed = &self.allowed.apis;
-        api.scopes.is_empty() && allowed.has_api(&api.identifier) && allowed.of(&api.identifier).is_empty()
+        api.scopes.is_empty() && allowed.has_api(&api.identifier) && allowed.scopes_of(&api.identifier).is_empty()
     }
 }
 
@@ -181,17 +181,22 @@ fn not_allowed(name: &str) -> OAuthError {
 
 /// The part of `granted` that one access token is to carry: of the APIs `asked` for (RFC 8707 §2.2) or of all of them,
 /// narrowed by `scope` (RFC 6749 §6), and no further.
-pub fn for_token(asked: &[&str], granted: &Permissions, scope: Option<&str>, apis: &[Api]) -> Result<Permissions> {
-    let foreign = || invalid_target("resource was not part of the authorization.").because(asked.join(" "));
+pub fn permissions_for_token(
+    asked: &[&str],
+    granted: &Permissions,
+    scope: Option<&str>,
+    apis: &[Api],
+) -> Result<Permissions> {
+    let foreign = || invalid_target("resource was not part of the authorization.").with_cause(asked.join(" "));
     let asked = named(asked, granted.apis.apis()).ok_or_else(foreign)?;
     let mut permissions = granted.clone();
     if !asked.is_empty() {
-        permissions.apis = permissions.apis.of_apis(|api| asked.contains(&api));
+        permissions.apis = permissions.apis.filtered_apis(|api| asked.contains(&api));
     }
     if let Some(scope) = scope {
         let names = Scopes::parse(scope).unwrap_or_default();
-        if names.is_empty() || !names.within(&permissions.names()) {
-            return Err(invalid_scope("That scope was not granted.").because(scope));
+        if names.is_empty() || !names.is_subset(&permissions.names()) {
+            return Err(invalid_scope("That scope was not granted.").with_cause(scope));
         }
         permissions.general = permissions.general.filtered(|name| names.contains(name));
         permissions.apis = permissions.apis.filtered(|_, name| names.contains(name));
@@ -199,13 +204,13 @@ pub fn for_token(asked: &[&str], granted: &Permissions, scope: Option<&str>, api
             return Err(invalid_target("resource is an API of which no scope is asked for."));
         }
     }
-    one_meaning(&permissions, apis)?;
-    Ok(permissions.in_access_token())
+    check_unambiguous_scopes(&permissions, apis)?;
+    Ok(permissions.for_access_token())
 }
 
 /// RFC 9068 §3: each scope of a token has one meaning at each of its audiences. Where it would not, the token is refused:
 /// an API that reads `scope` and `aud` alone would let in more than was granted.
-pub fn one_meaning(permissions: &Permissions, apis: &[Api]) -> Result<()> {
+pub fn check_unambiguous_scopes(permissions: &Permissions, apis: &[Api]) -> Result<()> {
     if permissions.apis.len() < 2 {
         return Ok(());
     }
@@ -213,7 +218,7 @@ pub fn one_meaning(permissions: &Permissions, apis: &[Api]) -> Result<()> {
     let granted = apis.iter().filter(|api| permissions.apis.has_api(&api.identifier));
     let more = |api: &Api| {
         let known = api.scopes.filtered(|scope| names.contains(scope));
-        !known.within(&permissions.apis.of(&api.identifier))
+        !known.is_subset(&permissions.apis.scopes_of(&api.identifier))
     };
     if granted.into_iter().any(more) {
         let text =

@@ -11,7 +11,7 @@ use super::discovery::ENDPOINTS;
 use super::error::Result;
 use super::resource::named;
 use crate::domain::api::ApiId;
-use crate::domain::scope::STANDARD;
+use crate::domain::scope::STANDARD_SCOPES;
 
 /// Where the document of an API stands (§3.1): at its own host, the well-known part before its path. Nothing for one whose
 /// name is no address.
@@ -32,7 +32,7 @@ impl Provider {
             "resource_name": name,
             "authorization_servers": [self.issuer.as_str()],
             "jwks_uri": self.issuer.join(ENDPOINTS.jwks),
-            "scopes_supported": STANDARD,
+            "scopes_supported": STANDARD_SCOPES,
             "bearer_methods_supported": ["header", "body"],
         })
     }
@@ -45,7 +45,7 @@ impl Provider {
         Ok(apis.iter().find(|api| found.contains(&&api.identifier)).map(|api| {
             let mut document = json!({
                 "resource": api.identifier,
-                "resource_name": api.shown_name(),
+                "resource_name": api.display_name(),
                 "authorization_servers": [self.issuer.as_str()],
                 // What every API that takes bearer tokens has to take (RFC 6750 §2.1).
                 "bearer_methods_supported": ["header"],

@@ -13,12 +13,12 @@ use crate::domain::secret::SecretKind;
 use crate::env::Timestamp;
 use crate::keys::jwt::{self, JwtType};
 use crate::keys::refresh_token;
-use crate::store::grants::Of;
-use crate::store::{CLOCK_MARGIN_SECONDS, Change, access_tokens, grants, revoked_tokens};
+use crate::store::grants::GrantSelector;
+use crate::store::{CLOCK_MARGIN_SECONDS, ChangeEvent, access_tokens, grants, revoked_tokens};
 
 /// What is read of a JWT access token that is to be revoked.
 #[derive(Deserialize)]
-struct Signed {
+struct RevocableClaims {
     iss: String,
     client_id: ClientId,
     exp: i64,
@@ -47,8 +47,8 @@ impl Provider {
                     match grants::by_id(tx.conn(), presented.grant).await? {
                         Some(grant) if grant.authorization.client == client => {
                             // Once: the feed has heard of it where there is nothing left to revoke.
-                            if grants::revoke(tx, Of::Grant(grant.id)).await? > 0 {
-                                tx.tell(Change::Ended(grant.id.into())).await?;
+                            if grants::revoke(tx, GrantSelector::Grant(grant.id)).await? > 0 {
+                                tx.publish(ChangeEvent::Ended(grant.id.into())).await?;
                             }
                             Ok(())
                         }
@@ -65,12 +65,14 @@ impl Provider {
     async fn revoke_access(&self, client: &Client, token: &str) -> Result<()> {
         if token.starts_with(SecretKind::AccessToken.prefix()) {
             let (digest, client) = (SecretKind::AccessToken.digest(token), client.id.clone());
-            let delete = self
-                .store
-                .write(move |tx| Box::pin(async move { access_tokens::delete_of_client(tx, &digest, &client).await }));
+            let delete = self.store.write(move |tx| {
+                Box::pin(async move { access_tokens::delete_if_issued_to(tx, &digest, &client).await })
+            });
             return Ok(delete.await?);
         }
-        let Some(signed) = jwt::verify::<Signed>(&self.keys, JwtType::AccessToken, token) else { return Ok(()) };
+        let Some(signed) = jwt::verify::<RevocableClaims>(&self.keys, JwtType::AccessToken, token) else {
+            return Ok(());
+        };
         let is_ours = signed.iss == self.issuer.as_str() && signed.gate.is_none() && signed.client_id == client.id;
         let expires_at = Timestamp::from_seconds(signed.exp);
         // Beyond this no node takes it for good.

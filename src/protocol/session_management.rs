@@ -12,12 +12,12 @@ use crate::domain::authorization::Authorization;
 use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::interaction::AuthorizationRequest;
 use crate::domain::secret::base64url;
-use crate::keys::master::Purpose;
+use crate::keys::master::MacPurpose;
 
 impl Provider {
     /// The state of a browser in which that session is signed in: it says nothing, and nobody gets back from it.
     pub fn browser_state(&self, session: SessionId) -> String {
-        let mac = self.master.mac(Purpose::BrowserState, &[session.0.as_bytes()]);
+        let mac = self.master.mac(MacPurpose::BrowserState, &[session.0.as_bytes()]);
         base64url(mac.split_at(16).0)
     }
 
@@ -43,7 +43,7 @@ mod tests {
 
     /// What browsers compute must never change under pages that are open.
     #[test]
-    fn it_is_a_hash_of_client_origin_state_and_salt() {
+    fn session_state_hashes_client_origin_state_and_salt() {
         let client = ClientId::parse("web").unwrap();
         let of = |uri: &str, state: &str, salt: &str| salted(&client, uri, state, salt);
         let state = of("https://app.example/cb?a=b", "state", "salt").unwrap();

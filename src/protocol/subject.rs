@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::Provider;
-use crate::domain::authorization::{Act, Actor, Authorization, Subject};
+use crate::domain::authorization::{Act, ActingParty, Authorization, Subject};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::SubjectType;
 use crate::domain::ids::{GrantId, SessionId, UserId};
@@ -17,12 +17,12 @@ impl Provider {
     /// The person, or the client acting for itself (RFC 9068 §2.2). `client` is the authorization's own.
     pub fn subject(&self, client: &Client, authorization: &Authorization) -> String {
         match authorization.subject {
-            Subject::User(user) => self.subject_of(client, user),
+            Subject::User(user) => self.user_subject(client, user),
             Subject::Client => authorization.client.to_string(),
         }
     }
 
-    pub fn subject_of(&self, client: &Client, user: UserId) -> String {
+    pub fn user_subject(&self, client: &Client, user: UserId) -> String {
         match sector(client) {
             Some(sector) => pairwise::sub(&self.master, &sector, user),
             None => user.to_string(),
@@ -30,7 +30,7 @@ impl Provider {
     }
 
     /// The person whom `client` knows as `sub`. There need not be one: any text of the right form reads as some id.
-    pub fn known_as(&self, client: &Client, sub: &str) -> Option<UserId> {
+    pub fn user_by_subject(&self, client: &Client, sub: &str) -> Option<UserId> {
         match sector(client) {
             Some(sector) => pairwise::user(&self.master, &sector, sub),
             None => sub.parse().ok(),
@@ -46,7 +46,7 @@ impl Provider {
     }
 
     /// The session that `client` knows by `sid`; `None` where the client never got that `sid`.
-    pub fn session_known_as(&self, client: &Client, sid: &str) -> Option<SessionId> {
+    pub fn session_by_sid(&self, client: &Client, sid: &str) -> Option<SessionId> {
         match sector(client) {
             Some(sector) => pairwise::session(&self.master, &sector, sid),
             None => sid.parse().ok(),
@@ -62,7 +62,7 @@ impl Provider {
     }
 
     /// The grant that access tokens of `client` name so.
-    pub fn grant_named(&self, client: &Client, name: &str) -> Option<GrantId> {
+    pub fn grant_by_name(&self, client: &Client, name: &str) -> Option<GrantId> {
         match sector(client) {
             Some(sector) => pairwise::grant(&self.master, &sector, name),
             None => name.parse().ok(),
@@ -80,7 +80,7 @@ impl Provider {
     }
 
     /// The versions that a claim `ver` carries; `None` where the client had another sector then.
-    pub fn versions_claimed(&self, client: &Client, claim: &str) -> Option<Vec<i64>> {
+    pub fn parse_versions_claim(&self, client: &Client, claim: &str) -> Option<Vec<i64>> {
         match sector(client) {
             Some(sector) => pairwise::versions_of(&self.master, &sector, claim),
             None => claim.split(',').map(|version| version.parse().ok()).collect(),
@@ -91,8 +91,8 @@ impl Provider {
     pub fn act_claim(&self, client: &Client, act: &Act) -> ActClaim {
         ActClaim {
             sub: match &act.actor {
-                Actor::User(user) => self.subject_of(client, *user),
-                Actor::Client(id) => id.to_string(),
+                ActingParty::User(user) => self.user_subject(client, *user),
+                ActingParty::Client(id) => id.to_string(),
             },
             act: act.act.as_ref().map(|act| Box::new(self.act_claim(client, act))),
         }

@@ -29,9 +29,9 @@ impl Provider {
         // Its document says in which form; what was issued is good without it.
         let client = match self.client(&authorization.client).await? {
             Some(client) => client,
-            None => self.issued_to(&authorization.client).await?.ok_or_else(gone)?,
+            None => self.client_without_fetch(&authorization.client).await?.ok_or_else(gone)?,
         };
-        let claims = self.claims_about(id, &authorization.permissions.general, &authorization.claims.userinfo).await?;
+        let claims = self.user_claims(id, &authorization.permissions.general, &authorization.claims.userinfo).await?;
         let mut all = Map::new();
         all.insert("sub".into(), self.subject(&client, authorization).into());
         all.extend(claims.ok_or_else(gone)?);

@@ -1,8 +1,8 @@
 //! What one connection is doing: requests in flight, bytes held for it, whether its peer takes what is sent. Shared by the
-//! reader and writer of its socket ([`super::paced`]), its requests ([`super::requests`]) and [`super::admission`].
+//! reader and writer of its socket ([`super::deadline_stream`]), its requests ([`super::requests`]) and [`super::admission`].
 //!
-//! **Memory.** A connection of a stranger may hold [`ALLOWANCE`] bytes of unfinished requests and unsent responses, and more
-//! only out of [`SHARED`], which all strangers share. A request waits until its connection has room for it, so a peer that
+//! **Memory.** A connection of a stranger may hold [`BODY_ALLOWANCE`] bytes of unfinished requests and unsent responses, and more
+//! only out of [`SHARED_BUDGET`], which all strangers share. A request waits until its connection has room for it, so a peer that
 //! does not read its responses is not given more of them. Its headers are counted from the moment they arrive.
 //!
 //! **Waiting.** [`PeerWait`] marks a request that cannot go on before its peer does something. A connection all of whose
@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Bytes that every connection may hold.
-const ALLOWANCE: usize = 32 * 1024;
+const BODY_ALLOWANCE: usize = 32 * 1024;
 /// Bytes of headers that every connection may hold beside it: those of a page's first requests.
 const HEADER_ALLOWANCE: usize = 32 * 1024;
 /// Bytes beyond it that the connections of strangers may hold together.
-const SHARED: usize = 32 * 1024 * 1024;
+const SHARED_BUDGET: usize = 32 * 1024 * 1024;
 /// Bytes that one connection may hold before its next request is looked at.
 const MAX_HELD: usize = 128 * 1024;
 /// The same for a trusted proxy, whose connection carries the requests of many.
@@ -33,17 +33,17 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// What is left of [`SHARED`].
+/// What is left of [`SHARED_BUDGET`].
 #[derive(Debug)]
-pub(super) struct Budget(Mutex<isize>);
+pub(super) struct MemoryBudget(Mutex<isize>);
 
-impl Default for Budget {
+impl Default for MemoryBudget {
     fn default() -> Self {
-        Self(Mutex::new(signed(SHARED)))
+        Self(Mutex::new(signed(SHARED_BUDGET)))
     }
 }
 
-impl Budget {
+impl MemoryBudget {
     /// Takes `bytes` where they are left, or in any case if they are `owed`.
     fn take(&self, bytes: usize, owed: bool) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,25 +66,25 @@ fn signed(bytes: usize) -> isize {
 
 /// Bytes held for one connection.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sums {
+struct HeldBytes {
     all: usize,
     /// Those of headers, for which no request waits: they are there already.
     headers: usize,
 }
 
-impl Sums {
+impl HeldBytes {
     fn beyond_allowance(&self) -> usize {
         let bodies = self.all.saturating_sub(self.headers);
-        bodies.saturating_sub(ALLOWANCE) + self.headers.saturating_sub(HEADER_ALLOWANCE)
+        bodies.saturating_sub(BODY_ALLOWANCE) + self.headers.saturating_sub(HEADER_ALLOWANCE)
     }
 
-    fn add(self, kind: Kind, bytes: usize) -> Self {
-        let headers = if kind == Kind::Headers { bytes } else { 0 };
+    fn add(self, kind: MemoryKind, bytes: usize) -> Self {
+        let headers = if kind == MemoryKind::Headers { bytes } else { 0 };
         Self { all: self.all.saturating_add(bytes), headers: self.headers.saturating_add(headers) }
     }
 
-    fn subtract(self, kind: Kind, bytes: usize) -> Self {
-        let headers = if kind == Kind::Headers { bytes } else { 0 };
+    fn subtract(self, kind: MemoryKind, bytes: usize) -> Self {
+        let headers = if kind == MemoryKind::Headers { bytes } else { 0 };
         Self { all: self.all.saturating_sub(bytes), headers: self.headers.saturating_sub(headers) }
     }
 }
@@ -92,9 +92,9 @@ impl Sums {
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// Where bytes beyond [`ALLOWANCE`] come from; trusted proxies speak for many and need none.
-    budget: Option<Arc<Budget>>,
-    held: Mutex<Sums>,
+    /// Where bytes beyond [`BODY_ALLOWANCE`] come from; trusted proxies speak for many and need none.
+    budget: Option<Arc<MemoryBudget>>,
+    held: Mutex<HeldBytes>,
     /// Requests begun since the connection was opened.
     begun: AtomicUsize,
     in_flight: AtomicUsize,
@@ -112,7 +112,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(budget: Option<Arc<Budget>>) -> Self {
+    pub(super) fn new(budget: Option<Arc<MemoryBudget>>) -> Self {
         Self {
             budget,
             held: Mutex::default(),
@@ -165,7 +165,7 @@ impl Activity {
         self.idle.notified().await;
     }
 
-    fn grow(&self, kind: Kind, bytes: usize, owed: bool) -> bool {
+    fn grow(&self, kind: MemoryKind, bytes: usize, owed: bool) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = held.add(kind, bytes);
         let more = grown.beyond_allowance() - held.beyond_allowance();
@@ -176,7 +176,7 @@ impl Activity {
         taken
     }
 
-    fn shrink(&self, kind: Kind, bytes: usize) {
+    fn shrink(&self, kind: MemoryKind, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = held.beyond_allowance();
         *held = held.subtract(kind, bytes);
@@ -253,7 +253,7 @@ impl Drop for PeerWait {
 
 /// What bytes are held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MemoryKind {
     Headers,
     /// Of requests and responses.
     Bodies,
@@ -261,24 +261,24 @@ enum Kind {
 
 /// Bytes held for a connection until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct MemoryReservation {
     activity: Arc<Activity>,
-    kind: Kind,
+    kind: MemoryKind,
     bytes: usize,
     is_admitted: bool,
 }
 
-impl Held {
+impl MemoryReservation {
     pub(super) fn none(activity: &Arc<Activity>) -> Self {
-        Self::none_of(Kind::Bodies, activity)
+        Self::empty_of(MemoryKind::Bodies, activity)
     }
 
     /// The same for headers.
-    pub(super) fn no_headers(activity: &Arc<Activity>) -> Self {
-        Self::none_of(Kind::Headers, activity)
+    pub(super) fn empty_headers(activity: &Arc<Activity>) -> Self {
+        Self::empty_of(MemoryKind::Headers, activity)
     }
 
-    fn none_of(kind: Kind, activity: &Arc<Activity>) -> Self {
+    fn empty_of(kind: MemoryKind, activity: &Arc<Activity>) -> Self {
         Self { activity: activity.clone(), kind, bytes: 0, is_admitted: false }
     }
 
@@ -335,7 +335,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         if self.is_admitted {
             self.activity.admitted.fetch_sub(1, Ordering::AcqRel);

@@ -11,36 +11,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::activity::Activity;
 
 /// The connections of one address, in the order of their arrival.
-type Connections = BTreeMap<u64, Arc<Activity>>;
+type AddressConnections = BTreeMap<u64, Arc<Activity>>;
 
 #[derive(Default)]
-struct Table {
+struct ConnectionTable {
     next: u64,
     count: usize,
-    by_address: HashMap<IpAddr, Connections>,
+    by_address: HashMap<IpAddr, AddressConnections>,
 }
 
-pub(super) struct Admission {
+pub(super) struct ConnectionAdmission {
     total: usize,
     per_address: usize,
-    table: Mutex<Table>,
+    table: Mutex<ConnectionTable>,
 }
 
 /// The place of a connection, until this is dropped.
-pub(super) struct Place {
-    admission: Arc<Admission>,
+pub(super) struct ConnectionPermit {
+    admission: Arc<ConnectionAdmission>,
     /// Where it can be evicted from; none for a proxy.
     of: Option<(IpAddr, u64)>,
 }
 
 /// Why a connection is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum LimitReached {
     Total,
     Address,
 }
 
-impl Full {
+impl LimitReached {
     pub(super) const fn setting(self) -> &'static str {
         match self {
             Self::Total => "connections.total",
@@ -49,7 +49,7 @@ impl Full {
     }
 }
 
-impl Admission {
+impl ConnectionAdmission {
     pub(super) fn new(total: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self { total, per_address, table: Mutex::default() })
     }
@@ -60,19 +60,19 @@ impl Admission {
         self: &Arc<Self>,
         address: Option<IpAddr>,
         activity: &Arc<Activity>,
-    ) -> Result<(Place, bool), Full> {
+    ) -> Result<(ConnectionPermit, bool), LimitReached> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let address = address.map(network);
         let mut evicted = false;
         if let Some(own) = address.filter(|own| table.len(own) >= self.per_address) {
             if !table.evict(own) {
-                return Err(Full::Address);
+                return Err(LimitReached::Address);
             }
             evicted = true;
         }
         if table.count >= self.total {
             if !table.evict_from_largest() {
-                return Err(Full::Total);
+                return Err(LimitReached::Total);
             }
             evicted = true;
         }
@@ -83,7 +83,7 @@ impl Admission {
         if let Some((address, id)) = of {
             table.by_address.entry(address).or_default().insert(id, activity.clone());
         }
-        Ok((Place { admission: self.clone(), of }, evicted))
+        Ok((ConnectionPermit { admission: self.clone(), of }, evicted))
     }
 
     /// Closes up to `count` connections that wait for their peers, of the addresses that have the most.
@@ -97,9 +97,9 @@ impl Admission {
     }
 }
 
-impl Table {
+impl ConnectionTable {
     fn len(&self, address: &IpAddr) -> usize {
-        self.by_address.get(address).map_or(0, Connections::len)
+        self.by_address.get(address).map_or(0, AddressConnections::len)
     }
 
     /// Closes a connection of the address that has the most of those of which one waits for its peer.
@@ -137,7 +137,7 @@ impl Table {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.admission.table.lock().unwrap_or_else(PoisonError::into_inner);
         match self.of {
@@ -173,8 +173,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_waiting_connection_makes_room() {
-        let admission = Admission::new(100, 2);
+    async fn oldest_waiting_connection_is_evicted() {
+        let admission = ConnectionAdmission::new(100, 2);
         let all: Vec<Arc<Activity>> = (0..3).map(|_| connection()).collect();
         let busy = InFlight::begin(&all[0]);
         let first = admission.admit(address("2001:db8::1"), &all[0]).ok().unwrap();
@@ -183,15 +183,15 @@ mod tests {
         assert_eq!([first.1, second.1, third.1], [false, false, true]);
         all[1].evicted().await;
         let also_busy = InFlight::begin(&all[2]);
-        assert_eq!(admission.admit(address("2001:db8::4"), &connection()).err(), Some(Full::Address));
+        assert_eq!(admission.admit(address("2001:db8::4"), &connection()).err(), Some(LimitReached::Address));
         assert!(admission.admit(address("2001:db8:0:1::1"), &connection()).is_ok(), "another network");
         assert!(admission.admit(None, &connection()).is_ok(), "a proxy");
         drop((busy, also_busy));
     }
 
     #[tokio::test]
-    async fn at_the_total_the_largest_address_makes_room() {
-        let admission = Admission::new(3, 100);
+    async fn total_limit_evicts_from_the_largest_address() {
+        let admission = ConnectionAdmission::new(3, 100);
         let many: Vec<Arc<Activity>> = (0..2).map(|_| connection()).collect();
         let places: Vec<_> = many.iter().map(|it| admission.admit(address("192.0.2.1"), it).ok().unwrap()).collect();
         let other = connection();
@@ -208,8 +208,8 @@ mod tests {
 
     /// The largest address is served; a smaller one has a connection that waits.
     #[tokio::test]
-    async fn at_the_total_the_next_address_makes_room_for_a_busy_one() {
-        let admission = Admission::new(3, 100);
+    async fn total_limit_skips_an_address_that_is_busy() {
+        let admission = ConnectionAdmission::new(3, 100);
         let busy: Vec<Arc<Activity>> = (0..2).map(|_| connection()).collect();
         let in_flight: Vec<_> = busy.iter().map(InFlight::begin).collect();
         let places: Vec<_> = busy.iter().map(|it| admission.admit(address("192.0.2.1"), it).ok().unwrap()).collect();
@@ -222,18 +222,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_waits_for_its_peer_makes_room() {
-        let admission = Admission::new(100, 1);
+    async fn connection_waiting_for_its_peer_is_evicted() {
+        let admission = ConnectionAdmission::new(100, 1);
         let slow = connection();
         let (one, other) = (InFlight::begin(&slow), InFlight::begin(&slow));
         let place = admission.admit(address("192.0.2.1"), &slow).ok().unwrap();
         let mut waits = [PeerWait::new(&slow), PeerWait::new(&slow)];
         waits[0].set(true);
         waits[0].set(true);
-        assert_eq!(admission.admit(address("192.0.2.1"), &connection()).err(), Some(Full::Address), "one is served");
+        assert_eq!(
+            admission.admit(address("192.0.2.1"), &connection()).err(),
+            Some(LimitReached::Address),
+            "one is served"
+        );
         waits[1].set(true);
         waits[0].set(false);
-        assert_eq!(admission.admit(address("192.0.2.1"), &connection()).err(), Some(Full::Address));
+        assert_eq!(admission.admit(address("192.0.2.1"), &connection()).err(), Some(LimitReached::Address));
         waits[0].set(true);
         assert!(admission.admit(address("192.0.2.1"), &connection()).is_ok());
         slow.evicted().await;

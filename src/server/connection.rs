@@ -19,10 +19,10 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
+use super::deadline_stream::{ConnectionTimeouts, DeadlineStream};
 use super::drain::Phase;
-use super::paced::{Pace, Paced};
-use super::requests::Requests;
-use super::streams::Streams;
+use super::service::ConnectionService;
+use super::streams::StreamExecutor;
 
 /// The header block of a request over HTTP/1.1: of a trusted proxy, whose questions to the gate carry another request's
 /// headers beside its own and are refused in words up to here (`web::gate`), and of anybody else. More is answered with 431
@@ -49,16 +49,16 @@ const MAX_RESET_STREAMS: usize = 32;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// What every connection of a server shares.
-pub(super) struct Shared {
+pub(super) struct ConnectionContext {
     pub(super) router: Router,
-    pub(super) pace: Pace,
+    pub(super) pace: ConnectionTimeouts,
     pub(super) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
 /// Serves one connection until it ends.
 pub(super) async fn serve(
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionContext>,
     stream: TcpStream,
     peer: SocketAddr,
     activity: Arc<Activity>,
@@ -66,11 +66,11 @@ pub(super) async fn serve(
 ) {
     // Small responses must not wait for acknowledgements of earlier ones.
     drop(stream.set_nodelay(true));
-    let mut stream = Paced::new(stream, activity.clone(), shared.pace);
+    let mut stream = DeadlineStream::new(stream, activity.clone(), shared.pace);
     let served = async {
-        let connection = Connection { shared: &shared, peer, activity: activity.clone(), is_proxy };
+        let connection = HttpConnection { shared: &shared, peer, activity: activity.clone(), is_proxy };
         let Some(tls) = &shared.tls else {
-            match stream.speaks_http2().await {
+            match stream.detect_http2().await {
                 Ok(true) => {
                     stream.set_http2();
                     connection.http2(stream).await;
@@ -97,16 +97,16 @@ pub(super) async fn serve(
     }
 }
 
-struct Connection<'a> {
-    shared: &'a Shared,
+struct HttpConnection<'a> {
+    shared: &'a ConnectionContext,
     peer: SocketAddr,
     activity: Arc<Activity>,
     is_proxy: bool,
 }
 
-impl Connection<'_> {
-    fn requests(&self) -> Requests {
-        Requests {
+impl HttpConnection<'_> {
+    fn requests(&self) -> ConnectionService {
+        ConnectionService {
             router: self.shared.router.clone(),
             peer: self.peer,
             activity: self.activity.clone(),
@@ -118,14 +118,14 @@ impl Connection<'_> {
     async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: S) {
         let max = if self.is_proxy { MAX_PROXY_HEADER_BYTES } else { MAX_HEADER_BYTES };
         let mut http = http1::Builder::new();
-        // The deadline of header blocks is `Paced`'s, which knows an idle connection from a slow one.
+        // The deadline of header blocks is `DeadlineStream`'s, which knows an idle connection from a slow one.
         http.header_read_timeout(None).max_buf_size(max).max_headers(MAX_HEADERS);
         self.run(http.serve_connection(TokioIo::new(stream), self.requests())).await;
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: S) {
         let proxy = u32::try_from(MAX_PROXY_HEADER_BYTES).unwrap_or(u32::MAX);
-        let mut http = http2::Builder::new(Streams { timeout: self.shared.pace.write });
+        let mut http = http2::Builder::new(StreamExecutor { timeout: self.shared.pace.write });
         http.timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL)
@@ -167,7 +167,7 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Graceful for http1::Connection<TokioIo<S>, Requests> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Graceful for http1::Connection<TokioIo<S>, ConnectionService> {
     fn ends_in(self: Pin<&Self>, phase: Phase) -> bool {
         phase == Phase::ClosingIdle
     }
@@ -177,7 +177,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Graceful for http1::Connection
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Graceful for http2::Connection<TokioIo<S>, Requests, Streams> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Graceful
+    for http2::Connection<TokioIo<S>, ConnectionService, StreamExecutor>
+{
     fn ends_in(self: Pin<&Self>, phase: Phase) -> bool {
         phase != Phase::Serving
     }

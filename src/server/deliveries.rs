@@ -10,28 +10,30 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
-use crate::app::App;
-use crate::domain::delivery::{Claimed, Delivery, Destination, Outcome, Places, TRY_TIMEOUT, pause_after};
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use crate::app::AppState;
+use crate::domain::delivery::{
+    ATTEMPT_TIMEOUT, ClaimedDelivery, Delivery, DeliveryOutcome, DeliverySlots, Destination, pause_after,
+};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::EventId;
 use crate::store::{StoreError, deliveries, events};
 
 /// How many this node sends at once, of those whose address an administrator named, and as many of the others.
-const MAX_AT_ONCE: usize = 64;
+const MAX_CONCURRENT: usize = 64;
 /// A clock may be set meanwhile.
 const MAX_POLL_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Goes on until the task is ended.
-pub async fn run(app: App) {
+pub async fn run(app: AppState) {
     let mut waits = app.store().authority().deliveries_wait();
-    let mut tries = Tries::new(&app);
+    let mut tries = DeliveryAttempts::new(&app);
     loop {
         waits.mark_unchanged();
-        if let Err(error) = tries.begin_due().await {
+        if let Err(error) = tries.start_due().await {
             tracing::error!(%error, "what is to be sent out cannot be read");
         }
         tokio::select! {
-            () = next_is_due(&app) => {}
+            () = wait_until_due(&app) => {}
             Some(done) = tries.next() => if let Err(error) = done {
                 tracing::error!(%error, "what came of a delivery cannot be written");
             },
@@ -41,8 +43,8 @@ pub async fn run(app: App) {
 }
 
 /// Waits until the next one is due; without end where none waits.
-async fn next_is_due(app: &App) {
-    let pause = match due_in(app).await {
+async fn wait_until_due(app: &AppState) {
+    let pause = match millis_until_due(app).await {
         Ok(None) => return std::future::pending().await,
         Ok(Some(milliseconds)) => Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0)),
         Err(_) => Duration::ZERO,
@@ -52,7 +54,7 @@ async fn next_is_due(app: &App) {
 }
 
 /// In how many milliseconds the next one is due, by the database's clock; `None` where none waits.
-async fn due_in(app: &App) -> Result<Option<i64>, StoreError> {
+async fn millis_until_due(app: &AppState) -> Result<Option<i64>, StoreError> {
     let Some(due) = deliveries::next_due(app.store().read()).await? else { return Ok(None) };
     Ok(Some(due.since(app.store().database_time().await?)))
 }
@@ -61,10 +63,10 @@ async fn due_in(app: &App) -> Result<Option<i64>, StoreError> {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn once(app: &App) -> Result<(), StoreError> {
-    let mut tries = Tries::new(app);
+pub async fn once(app: &AppState) -> Result<(), StoreError> {
+    let mut tries = DeliveryAttempts::new(app);
     loop {
-        tries.begin_due().await?;
+        tries.start_due().await?;
         match tries.next().await {
             Some(done) => done?,
             None => return Ok(()),
@@ -74,32 +76,32 @@ pub async fn once(app: &App) -> Result<(), StoreError> {
 
 /// The tries of this node that are under way. A client that registered itself has no place that one of an administrator's
 /// could have, and no origin has more than a few.
-struct Tries<'a> {
-    app: &'a App,
-    under_way: FuturesUnordered<BoxFuture<'a, (Destination, Result<(), StoreError>)>>,
-    of_admins: Places,
-    of_others: Places,
+struct DeliveryAttempts<'a> {
+    app: &'a AppState,
+    in_flight: FuturesUnordered<BoxFuture<'a, (Destination, Result<(), StoreError>)>>,
+    of_admins: DeliverySlots,
+    of_others: DeliverySlots,
 }
 
-impl<'a> Tries<'a> {
-    fn new(app: &'a App) -> Self {
-        let (of_admins, of_others) = (Places::new(MAX_AT_ONCE), Places::new(MAX_AT_ONCE));
-        Self { app, under_way: FuturesUnordered::new(), of_admins, of_others }
+impl<'a> DeliveryAttempts<'a> {
+    fn new(app: &'a AppState) -> Self {
+        let (of_admins, of_others) = (DeliverySlots::new(MAX_CONCURRENT), DeliverySlots::new(MAX_CONCURRENT));
+        Self { app, in_flight: FuturesUnordered::new(), of_admins, of_others }
     }
 
-    const fn places(&mut self, by_admin: bool) -> &mut Places {
+    const fn places(&mut self, by_admin: bool) -> &mut DeliverySlots {
         if by_admin { &mut self.of_admins } else { &mut self.of_others }
     }
 
     /// Begins with what is due, as far as there are places.
-    async fn begin_due(&mut self) -> Result<(), StoreError> {
+    async fn start_due(&mut self) -> Result<(), StoreError> {
         let app = self.app;
-        if due_in(app).await?.is_none_or(|milliseconds| milliseconds > 0) {
+        if millis_until_due(app).await?.is_none_or(|milliseconds| milliseconds > 0) {
             return Ok(());
         }
         for by_admin in [true, false] {
             let places = self.places(by_admin);
-            if places.free() == 0 {
+            if places.available() == 0 {
                 continue;
             }
             let due = deliveries::due(app.store(), by_admin, places).await?;
@@ -108,9 +110,9 @@ impl<'a> Tries<'a> {
             }
             let claim = app.store().write(move |tx| Box::pin(async move { deliveries::claim(tx, &due).await }));
             for claimed in claim.await? {
-                self.places(by_admin).take(&claimed.to.origin);
-                let to = claimed.to.clone();
-                self.under_way.push(Box::pin(async move { (to, send(app, claimed).await) }));
+                self.places(by_admin).try_acquire(&claimed.destination.origin);
+                let to = claimed.destination.clone();
+                self.in_flight.push(Box::pin(async move { (to, send(app, claimed).await) }));
             }
         }
         Ok(())
@@ -118,36 +120,36 @@ impl<'a> Tries<'a> {
 
     /// What the next one came to that ends; nothing where none is under way.
     async fn next(&mut self) -> Option<Result<(), StoreError>> {
-        let (to, done) = self.under_way.next().await?;
-        self.places(to.by_admin).give_back(&to.origin);
+        let (to, done) = self.in_flight.next().await?;
+        self.places(to.by_admin).release(&to.origin);
         Some(done)
     }
 }
 
-async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
-    let Delivery::Logout(participant) = &claimed.what;
-    let told = tokio::time::timeout(TRY_TIMEOUT, app.provider.tell_of_logout(claimed.id, participant)).await;
+async fn send(app: &AppState, claimed: ClaimedDelivery) -> Result<(), StoreError> {
+    let Delivery::Logout(participant) = &claimed.delivery;
+    let told = tokio::time::timeout(ATTEMPT_TIMEOUT, app.provider.send_logout_token(claimed.id, participant)).await;
     let outcome = match told {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::NotYet(error.cause.unwrap_or_default()),
-        Err(_) => Outcome::NotYet("it took too long".to_owned()),
+        Ok(Err(error)) => DeliveryOutcome::RetryLater(error.cause.unwrap_or_default()),
+        Err(_) => DeliveryOutcome::RetryLater("it took too long".to_owned()),
     };
     let (client, attempt) = (participant.client.as_str(), claimed.attempt);
     let again = match &outcome {
-        Outcome::Done | Outcome::Refused(_) => None,
-        Outcome::NotYet(_) => pause_after(attempt),
+        DeliveryOutcome::Done | DeliveryOutcome::Failed(_) => None,
+        DeliveryOutcome::RetryLater(_) => pause_after(attempt),
     };
     match (&outcome, again) {
-        (Outcome::Done, _) => tracing::info!(client, attempt, "told of a sign-out"),
-        (Outcome::NotYet(why), Some(seconds)) => {
+        (DeliveryOutcome::Done, _) => tracing::info!(client, attempt, "told of a sign-out"),
+        (DeliveryOutcome::RetryLater(why), Some(seconds)) => {
             tracing::warn!(client, attempt, why, seconds, "not told of a sign-out yet");
         }
-        (Outcome::Refused(why) | Outcome::NotYet(why), _) => {
+        (DeliveryOutcome::Failed(why) | DeliveryOutcome::RetryLater(why), _) => {
             tracing::warn!(client, attempt, why, "not told of a sign-out, and given up");
         }
     }
     let given_up = match outcome {
-        Outcome::Refused(why) | Outcome::NotYet(why) if again.is_none() => Some(why),
+        DeliveryOutcome::Failed(why) | DeliveryOutcome::RetryLater(why) if again.is_none() => Some(why),
         _ => None,
     };
     let event = given_up.map(|why| Event {
@@ -157,7 +159,7 @@ async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
         actor: Actor::System,
         user: Some(participant.user),
         client: Some(participant.client.clone()),
-        origin: Origin::default(),
+        origin: RequestOrigin::default(),
         detail: why,
     });
     let write = app.store().write(move |tx| {

@@ -4,7 +4,7 @@
 //!    (GOAWAY). New connections are taken for `drain_delay`.
 //! 2. The listener is closed: whoever connects then is refused at once, and a proxy asks another node. Connections that the
 //!    system has accepted already are served.
-//! 3. An idle connection is kept for [`LAST_REQUEST`], since a proxy may be sending a request on it at this moment; a proxy
+//! 3. An idle connection is kept for [`IDLE_GRACE_PERIOD`], since a proxy may be sending a request on it at this moment; a proxy
 //!    under load uses up all that it keeps within that time.
 //! 4. Requests in flight have `drain_timeout`; then what is left is closed.
 
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-const LAST_REQUEST: Duration = Duration::from_secs(1);
+const IDLE_GRACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// How far a server is in stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Phase {
 
 /// Takes what the system has accepted, and closes the listener: between the two as little time passes as can be, since a
 /// connection that is accepted meanwhile is lost.
-pub(super) fn close(
+pub(super) fn close_listener(
     listener: TcpListener,
     mut accepted: impl FnMut(std::net::TcpStream, SocketAddr),
 ) -> io::Result<()> {
@@ -58,7 +58,7 @@ pub(super) fn usable(stream: std::net::TcpStream) -> io::Result<TcpStream> {
 pub(super) async fn finish(phase: &watch::Sender<Phase>, connections: &mut JoinSet<()>, timeout: Duration) {
     let end = tokio::time::sleep(timeout);
     tokio::pin!(end);
-    let close_idle = tokio::time::sleep(LAST_REQUEST.min(timeout));
+    let close_idle = tokio::time::sleep(IDLE_GRACE_PERIOD.min(timeout));
     tokio::pin!(close_idle);
     loop {
         tokio::select! {

@@ -1,6 +1,6 @@
 //! Taking connections, within limits, until the server is to stop.
 //!
-//! Next door: [`super::admission`] how many there may be, [`super::connection`] what one of them gets, [`super::paced`] how
+//! Next door: [`super::admission`] how many there may be, [`super::connection`] what one of them gets, [`super::deadline_stream`] how
 //! long it may take, [`super::activity`] what it may hold, [`super::drain`] how they end.
 
 use std::future::Future;
@@ -15,13 +15,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::activity::{Activity, Budget};
-use super::admission::Admission;
-use super::connection::{self, Shared};
+use super::activity::{Activity, MemoryBudget};
+use super::admission::ConnectionAdmission;
+use super::connection::{self, ConnectionContext};
+use super::deadline_stream::ConnectionTimeouts;
 use super::drain::{self, Phase};
-use super::files;
-use super::paced::Pace;
-use crate::app::App;
+use super::file_limit;
+use crate::app::AppState;
 use crate::domain::log_limiter::LogLimiter;
 use crate::web::router;
 
@@ -33,26 +33,26 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 /// What the system holds of responses that a peer does not read, by connection; by itself it would hold megabytes, and answer
 /// a thousand requests of a peer that never reads. The system adds as much again for its own.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How many waiting connections are closed then.
-const MAKE_ROOM: usize = 32;
+const MAX_EVICTED_ON_EXHAUSTION: usize = 32;
 
 /// Serves on `listener`, by TLS where there is a certificate, until `stop` is ready and the connections have ended.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-    app: &App,
+    app: &AppState,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     // Many may come at once: after a restart, or from one who wants to fill the queue.
     rustix::net::listen(&listener, BACKLOG)?;
     // Connections have it from the listener.
-    rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     let listener = TcpListener::from_std(listener)?;
     let mut server = Server::new(app, tls);
     server.accept_until(&listener, stop).await;
-    app.begin_stop();
+    app.begin_shutdown();
     server.phase.send_replace(Phase::Draining);
     let config = &app.config.connections;
     let (delay, timeout) = (config.drain_delay, config.drain_timeout);
@@ -60,7 +60,7 @@ pub async fn serve(
     if delay > 0 {
         server.accept_until(&listener, tokio::time::sleep(Duration::from_secs(delay.into()))).await;
     }
-    drain::close(listener, |stream, peer| {
+    drain::close_listener(listener, |stream, peer| {
         if let Ok(stream) = drain::usable(stream) {
             server.take(stream, peer);
         }
@@ -70,11 +70,11 @@ pub async fn serve(
 }
 
 struct Server<'a> {
-    app: &'a App,
-    shared: Arc<Shared>,
+    app: &'a AppState,
+    shared: Arc<ConnectionContext>,
     phase: watch::Sender<Phase>,
-    admission: Arc<Admission>,
-    budget: Arc<Budget>,
+    admission: Arc<ConnectionAdmission>,
+    budget: Arc<MemoryBudget>,
     connections: JoinSet<()>,
     evicted: LogLimiter,
     refused: LogLimiter,
@@ -82,9 +82,9 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn new(app: &'a App, tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> Self {
+    fn new(app: &'a AppState, tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> Self {
         let config = &app.config.connections;
-        let total = files::connections(config.total, files::raise_limit());
+        let total = file_limit::connections(config.total, file_limit::raise_limit());
         if total < usize::try_from(config.total).unwrap_or(usize::MAX) {
             tracing::warn!(
                 total,
@@ -93,12 +93,13 @@ impl<'a> Server<'a> {
         }
         let per_address = usize::try_from(config.per_address).unwrap_or(usize::MAX);
         let (phase, phases) = watch::channel(Phase::Serving);
-        let shared = Shared { router: router::router(app), pace: Pace::of(config), tls, phase: phases };
+        let shared =
+            ConnectionContext { router: router::router(app), pace: ConnectionTimeouts::of(config), tls, phase: phases };
         Self {
             app,
             shared: Arc::new(shared),
             phase,
-            admission: Admission::new(total, per_address),
+            admission: ConnectionAdmission::new(total, per_address),
             budget: Arc::default(),
             connections: JoinSet::new(),
             evicted: LogLimiter::new(LOG_INTERVAL),
@@ -156,7 +157,7 @@ impl<'a> Server<'a> {
         if let Some(times) = self.failed.pass(self.app.env().now()) {
             tracing::error!(%error, times, "connections cannot be taken: raise the limit of open files, or of memory");
         }
-        self.admission.make_room(MAKE_ROOM);
+        self.admission.make_room(MAX_EVICTED_ON_EXHAUSTION);
         tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
     }
 }

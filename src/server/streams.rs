@@ -16,26 +16,26 @@ use tokio::time::Instant;
 use super::activity::now;
 
 tokio::task_local! {
-    static PROGRESS: Arc<Progress>;
+    static PROGRESS: Arc<StreamProgress>;
 }
 
 /// Since when a stream waits for its peer to open a window.
 #[derive(Debug, Default)]
-pub(super) struct Progress(Mutex<Option<Instant>>);
+pub(super) struct StreamProgress(Mutex<Option<Instant>>);
 
-impl Progress {
+impl StreamProgress {
     /// Returns that of the stream whose task this is; none for HTTP/1.
-    pub(super) fn of_this_task() -> Option<Arc<Self>> {
+    pub(super) fn current() -> Option<Arc<Self>> {
         PROGRESS.try_with(Arc::clone).ok()
     }
 
     /// A part of the response was handed over, and the next one waits for the window.
-    pub(super) fn wait_for_peer(&self) {
+    pub(super) fn start_peer_wait(&self) {
         self.set(Some(now()));
     }
 
     /// The response waits for us.
-    pub(super) fn wait_for_us(&self) {
+    pub(super) fn clear_peer_wait(&self) {
         self.set(None);
     }
 
@@ -52,13 +52,13 @@ impl Progress {
 
 /// Runs streams.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Streams {
+pub(super) struct StreamExecutor {
     pub(super) timeout: Duration,
 }
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        let (progress, timeout) = (Arc::<Progress>::default(), self.timeout);
+        let (progress, timeout) = (Arc::<StreamProgress>::default(), self.timeout);
         tokio::spawn(PROGRESS.scope(progress.clone(), async move {
             let mut stream = pin!(stream);
             let mut wait = timeout;

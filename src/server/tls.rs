@@ -15,7 +15,7 @@ use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::said;
+use super::error_text;
 
 /// Of TLS 1.2 (RFC 9325 §4.2).
 const SUITES_1_2: [CipherSuite; 4] = [
@@ -26,24 +26,24 @@ const SUITES_1_2: [CipherSuite; 4] = [
 ];
 
 /// Two `stat` calls each time; a renewal is noticed within it.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What tells that a file is another one: renewals write a new file or follow a symbolic link to one.
-type Stamp = Option<(SystemTime, u64)>;
+type FileStamp = Option<(SystemTime, u64)>;
 
 /// The certificate in use.
 pub(super) struct Certificate {
     cert: PathBuf,
     key: PathBuf,
     config: watch::Sender<Arc<ServerConfig>>,
-    seen: [Stamp; 2],
+    seen: [FileStamp; 2],
     /// Whether the files as they were last looked at could be used.
     usable: bool,
 }
 
 impl Certificate {
     pub(super) async fn load(cert: &Path, key: &Path) -> Result<Self, String> {
-        let seen = stamps(cert, key).await;
+        let seen = file_stamps(cert, key).await;
         let config = read(cert, key).await.map_err(|error| {
             format!("the certificate {} and the key {} cannot be used: {error}", cert.display(), key.display())
         })?;
@@ -60,7 +60,7 @@ impl Certificate {
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             let asked = tokio::select! {
-                () = tokio::time::sleep(LOOK) => false,
+                () = tokio::time::sleep(CHECK_INTERVAL) => false,
                 () = received(&mut hangup) => true,
             };
             self.look(asked).await;
@@ -68,7 +68,7 @@ impl Certificate {
     }
 
     async fn look(&mut self, asked: bool) {
-        let seen = stamps(&self.cert, &self.key).await;
+        let seen = file_stamps(&self.cert, &self.key).await;
         let changed = seen != self.seen;
         // Files that could not be used are tried again: one of the two may have been written a moment before the other.
         if !changed && !asked && self.usable {
@@ -95,18 +95,19 @@ impl Certificate {
 }
 
 async fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    let (cert, key) = (tokio::fs::read(cert).await.map_err(said)?, tokio::fs::read(key).await.map_err(said)?);
-    let chain = CertificateDer::pem_slice_iter(&cert).collect::<Result<_, _>>().map_err(said)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(said)?;
+    let (cert, key) =
+        (tokio::fs::read(cert).await.map_err(error_text)?, tokio::fs::read(key).await.map_err(error_text)?);
+    let chain = CertificateDer::pem_slice_iter(&cert).collect::<Result<_, _>>().map_err(error_text)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(error_text)?;
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.retain(|suite| match suite {
         SupportedCipherSuite::Tls13(_) => true,
         SupportedCipherSuite::Tls12(suite) => SUITES_1_2.contains(&suite.common.suite),
     });
     let builder = ServerConfig::builder_with_provider(Arc::new(provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(said)?;
+    let builder = builder.with_safe_default_protocol_versions().map_err(error_text)?;
     // Refuses a key that is not the certificate's.
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(said)?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(error_text)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -119,7 +120,7 @@ async fn received(hangup: &mut Option<Signal>) {
     }
 }
 
-async fn stamps(cert: &Path, key: &Path) -> [Stamp; 2] {
+async fn file_stamps(cert: &Path, key: &Path) -> [FileStamp; 2] {
     let stamp = |path: PathBuf| async move {
         let found = tokio::fs::metadata(path).await.ok()?;
         Some((found.modified().ok()?, found.len()))

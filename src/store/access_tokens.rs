@@ -3,7 +3,7 @@
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 
-use super::{Result, Tx, from_json, json, sweep::delete_some};
+use super::{Result, Tx, from_json, json, sweep::delete_batch};
 use crate::domain::authorization::Authorization;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
@@ -63,7 +63,7 @@ pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Times
 }
 
 /// Deletes the token of that digest if it was issued to `client`, expired or not.
-pub async fn delete_of_client(tx: &Tx, digest: &Digest, client: &ClientId) -> Result<()> {
+pub async fn delete_if_issued_to(tx: &Tx, digest: &Digest, client: &ClientId) -> Result<()> {
     let Some(row) = row::Entity::find_by_id(digest.0.to_vec()).one(tx.conn()).await? else { return Ok(()) };
     let authorization: Authorization = from_json(&row.authorization, "access_token", "authorization")?;
     if authorization.client == *client {
@@ -73,5 +73,5 @@ pub async fn delete_of_client(tx: &Tx, digest: &Digest, client: &ClientId) -> Re
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }

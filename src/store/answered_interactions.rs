@@ -3,7 +3,7 @@
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_batch};
 use crate::domain::ids::{ClientId, InteractionId};
 use crate::domain::interaction::AnsweredInteraction;
 use crate::domain::secret::Digest;
@@ -101,5 +101,5 @@ pub async fn delete(tx: &Tx, id: InteractionId) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

@@ -5,8 +5,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, ExprTrait as _, LockBehavior, LockType, SelectStatement};
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait as _};
 
-use super::kept::Stripes;
-use super::{Change, Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::cache::Stripes;
+use super::{ChangeEvent, Result, StoreError, Tx, digest, from_json, json, sweep::delete_batch};
 use crate::domain::api::ApiId;
 use crate::domain::api_key::{ApiKey, Owner};
 use crate::domain::gate::GateName;
@@ -16,9 +16,9 @@ use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
 /// Between two times at which the use of one key is written.
-const COARSE_MILLISECONDS: i64 = 5 * 60 * 1000;
+const MIN_LAST_USED_INTERVAL_MILLIS: i64 = 5 * 60 * 1000;
 /// One that has run out stays in its owner's list for so long, and says so.
-const SHOWN_AFTER_SECONDS: i64 = 30 * 86_400;
+const EXPIRED_RETENTION_SECONDS: i64 = 30 * 86_400;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -111,7 +111,7 @@ fn of(owner: &Owner) -> Condition {
 
 /// What a list of keys shows.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ApiKeyFilter {
     pub owner: Option<Owner>,
     pub gate: Option<GateName>,
     pub before: Option<ApiKeyId>,
@@ -119,7 +119,7 @@ pub struct Filter {
 }
 
 /// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
-pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<ApiKey>> {
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ApiKeyFilter) -> Result<Vec<ApiKey>> {
     let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
     if let Some(owner) = &filter.owner {
         query = query.filter(of(owner));
@@ -158,7 +158,7 @@ pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Opti
 
 /// Ends all that somebody has; returns how many. Called when their own row has gone or is locked, behind which a key on its
 /// way into the table waits.
-pub async fn delete_of(tx: &Tx, owner: &Owner) -> Result<u64> {
+pub async fn delete_of_owner(tx: &Tx, owner: &Owner) -> Result<u64> {
     let digests: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)
@@ -183,7 +183,7 @@ pub async fn delete_of_api(tx: &Tx, api: &ApiId) -> Result<()> {
 }
 
 async fn delete_where(tx: &Tx, which: Condition, stripes: Stripes) -> Result<u64> {
-    tx.tell(Change::ApiKeys(stripes)).await?;
+    tx.publish(ChangeEvent::ApiKeys(stripes)).await?;
     Ok(row::Entity::delete_many().filter(which).exec(tx.conn()).await?.rows_affected)
 }
 
@@ -211,7 +211,7 @@ pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
     };
     let due = Condition::any()
         .add(row::Column::LastUsedAt.is_null())
-        .add(Expr::col(row::Column::LastUsedAt).lte(used(COARSE_MILLISECONDS)));
+        .add(Expr::col(row::Column::LastUsedAt).lte(used(MIN_LAST_USED_INTERVAL_MILLIS)));
     row::Entity::update_many()
         .col_expr(row::Column::LastUsedAt, used(0))
         .filter(row::Column::Id.is_in(ids))
@@ -222,6 +222,6 @@ pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let long_ago = tx.now().plus_seconds(-SHOWN_AFTER_SECONDS);
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(long_ago.0), most).await
+    let long_ago = tx.now().plus_seconds(-EXPIRED_RETENTION_SECONDS);
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(long_ago.0), most).await
 }

@@ -4,11 +4,11 @@ use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order, Query};
 
-use super::exclusive::{self, Exclusive};
+use super::advisory_locks::{self, AdvisoryLock};
 use super::versions::row as version;
 use super::{Result, Tx, from_json, json, versions};
 use crate::domain::api::{Api, ApiId};
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -27,19 +27,19 @@ mod row {
 
 /// Lets nobody else change an API until the transaction ends, so that what it reads of them stays true.
 pub async fn lock(tx: &Tx) -> Result<()> {
-    exclusive::lock(tx, Exclusive::Apis).await
+    advisory_locks::lock(tx, AdvisoryLock::Apis).await
 }
 
 /// Keeps the APIs as they are until the transaction ends, as others may at the same time: for what is written by what they
 /// are. Taken before any client is locked.
-pub async fn keep(tx: &Tx) -> Result<()> {
-    exclusive::keep(tx, Exclusive::Apis).await
+pub async fn lock_shared(tx: &Tx) -> Result<()> {
+    advisory_locks::lock_shared(tx, AdvisoryLock::Apis).await
 }
 
 /// Makes an API be as `api` says, new or not.
 pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
     if row::Entity::find_by_id(api.identifier.as_str()).one(tx.conn()).await?.is_none() {
-        versions::begin(tx, &Versioned::Api(api.identifier.clone())).await?;
+        versions::begin(tx, &VersionedEntity::Api(api.identifier.clone())).await?;
     }
     let model = row::ActiveModel {
         identifier: Set(api.identifier.as_str().to_owned()),
@@ -51,7 +51,7 @@ pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
 }
 
 pub async fn delete(tx: &Tx, id: &ApiId) -> Result<()> {
-    versions::revoke(tx, &Versioned::Api(id.clone())).await?;
+    versions::revoke(tx, &VersionedEntity::Api(id.clone())).await?;
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
     Ok(())
 }

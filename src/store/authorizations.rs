@@ -18,11 +18,11 @@ use super::{DatabaseNow, Result, grants, revoked_tokens, sessions};
 use crate::domain::authorization::Authorization;
 use crate::domain::ids::{GrantId, SessionId};
 use crate::domain::interaction::AuthorizationRequest;
-use crate::domain::version::{Fingerprint, Versioned, Versions};
+use crate::domain::version::{RevocationKey, VersionedEntity, Versions};
 
 /// Whether rows stay locked until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
+pub enum RowLock {
     /// For a transaction that writes a code, a grant or a decision: a revocation waits for it, and then finds that row.
     Shared,
     /// For what is decided at once, and for a transaction that has locked the grant itself.
@@ -32,9 +32,9 @@ pub enum Lock {
 /// The versions of now of all these; nothing where the session has ended, or has expired by the database's clock.
 pub async fn versions<C: ConnectionTrait>(
     conn: &C,
-    all: &[Versioned],
+    all: &[VersionedEntity],
     session: Option<(SessionId, DatabaseNow)>,
-    lock: Lock,
+    lock: RowLock,
 ) -> Result<Option<Versions>> {
     let mut found = HashMap::new();
     let mut session_is_there = session.is_none();
@@ -46,7 +46,7 @@ pub async fn versions<C: ConnectionTrait>(
             found.insert(key, version);
         }
     }
-    let version = |of: &Versioned| found.get(&of.key()).copied().unwrap_or_default();
+    let version = |of: &VersionedEntity| found.get(&of.counter_key()).copied().unwrap_or_default();
     let versions = all.iter().map(|of| (of.clone(), version(of))).collect();
     Ok(session_is_there.then_some(versions))
 }
@@ -56,53 +56,53 @@ pub async fn is_current<C: ConnectionTrait>(
     conn: &C,
     of: &Authorization,
     now: DatabaseNow,
-    lock: Lock,
+    lock: RowLock,
 ) -> Result<bool> {
-    let all = of.versioned();
-    let session = of.ends_with_session().map(|session| (session, now));
+    let all = of.versioned_entities();
+    let session = of.bound_session().map(|session| (session, now));
     let current = versions(conn, &all, session, lock).await?;
-    Ok(current.is_some_and(|current| current.agree_on(&of.versions, &all)))
+    Ok(current.is_some_and(|current| current.has_same_versions(&of.versions, &all)))
 }
 
 /// Whether a grant goes on of which only `left` is allowed now: where that is without `offline_access`, the grant ends
 /// with its session.
-pub async fn goes_on<C: ConnectionTrait>(
+pub async fn is_current_after_narrowing<C: ConnectionTrait>(
     conn: &C,
     of: &Authorization,
     left: &Authorization,
     now: DatabaseNow,
 ) -> Result<bool> {
-    let lost_offline = of.is_offline() && !left.is_offline();
-    Ok(!lost_offline || is_current(conn, left, now, Lock::None).await?)
+    let lost_offline = of.has_offline_access() && !left.has_offline_access();
+    Ok(!lost_offline || is_current(conn, left, now, RowLock::None).await?)
 }
 
 /// Whether the client and the APIs are still those that a request was accepted for.
 pub async fn is_request_current<C: ConnectionTrait>(conn: &C, request: &AuthorizationRequest) -> Result<bool> {
-    let all = request.versioned();
-    let now = versions(conn, &all, None, Lock::None).await?;
-    Ok(now.is_some_and(|now| now.agree_on(&request.versions, &all)))
+    let all = request.versioned_entities();
+    let now = versions(conn, &all, None, RowLock::None).await?;
+    Ok(now.is_some_and(|now| now.has_same_versions(&request.versions, &all)))
 }
 
 /// Whether a grant has been revoked, or one access token by itself (`jti`).
-pub async fn is_revoked_alone<C: ConnectionTrait>(
+pub async fn is_grant_or_token_revoked<C: ConnectionTrait>(
     conn: &C,
     grant: Option<GrantId>,
-    jti: Option<Fingerprint>,
+    jti: Option<RevocationKey>,
 ) -> Result<bool> {
-    let ended = grant.map(Fingerprint::from).into_iter().chain(jti);
+    let ended = grant.map(RevocationKey::from).into_iter().chain(jti);
     let mut any = revoked_tokens::any(ended);
     if let Some(grant) = grant {
-        any.union(UnionType::All, grants::if_revoked(grant));
+        any.union(UnionType::All, grants::select_if_revoked(grant));
     }
     Ok(conn.query_one(&any).await?.is_some())
 }
 
 /// The user before the session: whoever revokes locks them in this order.
-fn statement(all: &[Versioned], session: Option<(SessionId, DatabaseNow)>, lock: Lock) -> SelectStatement {
-    let (locked, free): (Vec<&Versioned>, Vec<&Versioned>) =
-        all.iter().partition(|of| matches!(of, Versioned::User(_)) && lock == Lock::Shared);
+fn statement(all: &[VersionedEntity], session: Option<(SessionId, DatabaseNow)>, lock: RowLock) -> SelectStatement {
+    let (locked, free): (Vec<&VersionedEntity>, Vec<&VersionedEntity>) =
+        all.iter().partition(|of| matches!(of, VersionedEntity::User(_)) && lock == RowLock::Shared);
     let mut parts: Vec<SelectStatement> = Vec::new();
-    for (of, lock) in [(locked, Lock::Shared), (free, Lock::None)] {
+    for (of, lock) in [(locked, RowLock::Shared), (free, RowLock::None)] {
         if of.is_empty() {
             continue;
         }
@@ -110,11 +110,11 @@ fn statement(all: &[Versioned], session: Option<(SessionId, DatabaseNow)>, lock:
         part.column((row::Entity, row::Column::Subject))
             .column((row::Entity, row::Column::Version))
             .from(row::Entity)
-            .and_where(Expr::col((row::Entity, row::Column::Subject)).is_in(of.iter().map(|of| of.key())));
+            .and_where(Expr::col((row::Entity, row::Column::Subject)).is_in(of.iter().map(|of| of.counter_key())));
         parts.push(held(part, lock));
     }
     if let Some((session, now)) = session {
-        parts.insert(parts.len().min(1), held(sessions::there(session, now), lock));
+        parts.insert(parts.len().min(1), held(sessions::select_if_unexpired(session, now), lock));
     }
     let mut parts = parts.into_iter();
     let mut first = parts.next().unwrap_or_default();
@@ -125,8 +125,8 @@ fn statement(all: &[Versioned], session: Option<(SessionId, DatabaseNow)>, lock:
 }
 
 /// As a subquery, which is where a part of a union may lock (PostgreSQL; `SQLite` has one writer and no row locks).
-fn held(mut part: SelectStatement, lock: Lock) -> SelectStatement {
-    if lock == Lock::Shared {
+fn held(mut part: SelectStatement, lock: RowLock) -> SelectStatement {
+    if lock == RowLock::Shared {
         part.lock(LockType::Share);
     }
     Query::select().expr(Expr::cust("*")).from_subquery(part, "held").to_owned()

@@ -50,7 +50,7 @@ pub async fn admit<C: ConnectionTrait>(conn: &C, user: UserId, clients: &[&Clien
         .select_only()
         .column(row::Column::ClientId)
         .filter(row::Column::ClientId.is_in(ids()))
-        .filter(row::Column::ClientId.not_in_subquery(open_to(user)))
+        .filter(row::Column::ClientId.not_in_subquery(select_clients_open_to(user)))
         .limit(1)
         .into_tuple::<String>()
         .one(conn)
@@ -59,15 +59,15 @@ pub async fn admit<C: ConnectionTrait>(conn: &C, user: UserId, clients: &[&Clien
 }
 
 /// The ids of clients that are not open to everybody.
-pub(super) fn restricted() -> SelectStatement {
+pub(super) fn select_restricted_clients() -> SelectStatement {
     Query::select().column(row::Column::ClientId).from(row::Entity).to_owned()
 }
 
 /// The ids of those of them that a user may use.
-pub(super) fn open_to(user: UserId) -> SelectStatement {
+pub(super) fn select_clients_open_to(user: UserId) -> SelectStatement {
     Query::select()
         .column(row::Column::ClientId)
         .from(row::Entity)
-        .and_where(row::Column::GroupName.in_subquery(groups::groups_with(user)))
+        .and_where(row::Column::GroupName.in_subquery(groups::select_groups_of(user)))
         .to_owned()
 }

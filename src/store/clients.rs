@@ -4,12 +4,13 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::{
-    Result, StoreError, Tx, api_keys, client_groups, consents, digest, from_json, grants, json, versions, with_part,
+    Result, StoreError, Tx, api_keys, client_groups, consents, contains_pattern, digest, from_json, grants, json,
+    versions,
 };
-use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, Registered};
+use crate::domain::client::{Client, ClientKind, ClientSecretAtRest, RegistrationKind};
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::redirect_uri::RedirectUri;
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::env::Timestamp;
 
 mod row {
@@ -54,7 +55,7 @@ impl TryFrom<row::Model> for Client {
             secret: row.secret_hash.map(ClientSecretAtRest),
             signature_keys: from_json(&row.signature_keys, "client", "signature_keys")?,
             disabled: row.disabled,
-            registered: Registered::parse(&row.registered)
+            registration_kind: RegistrationKind::parse(&row.registered)
                 .ok_or(StoreError::Corrupt { table: "client", column: "registered" })?,
             registration_token: row
                 .registration_digest
@@ -72,15 +73,15 @@ impl TryFrom<row::Model> for Client {
 fn row(client: &Client) -> Result<row::Model> {
     Ok(row::Model {
         id: client.id.as_str().to_owned(),
-        name: client.shown_name().to_lowercase(),
+        name: client.display_name().to_lowercase(),
         kind: client.kind().as_str().to_owned(),
         searched: searched(client),
         metadata: json(&client.meta, "client", "metadata")?,
         secret_hash: client.secret.as_ref().map(|hash| hash.0.clone()),
         signature_keys: json(&client.signature_keys, "client", "signature_keys")?,
         disabled: client.disabled,
-        opens_here: client.opens_for_everybody(),
-        registered: client.registered.as_str().to_owned(),
+        opens_here: client.is_launchable(),
+        registered: client.registration_kind.as_str().to_owned(),
         registration_digest: client.registration_token.map(|digest| digest.0.to_vec()),
         incarnation: client.incarnation,
         created_at: client.created_at.0,
@@ -91,18 +92,18 @@ fn row(client: &Client) -> Result<row::Model> {
 /// Name, id and addresses, a line each.
 fn searched(client: &Client) -> String {
     let addresses = client.meta.redirect_uris.iter().chain(&client.meta.post_logout_redirect_uris);
-    let mut lines = vec![client.shown_name(), client.id.as_str()];
+    let mut lines = vec![client.display_name(), client.id.as_str()];
     lines.extend(addresses.map(RedirectUri::as_str));
     lines.join("\n").to_lowercase()
 }
 
 /// Begins a new incarnation of the id.
 pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
-    let incarnation = versions::begin(tx, &Versioned::Client(client.id.clone())).await?;
+    let incarnation = versions::begin(tx, &VersionedEntity::Client(client.id.clone())).await?;
     let model = row::Model { incarnation, ..row(client)? };
     row::Entity::insert(model.into_active_model()).exec_without_returning(tx.conn()).await?;
     client_groups::put(tx, &client.id, &client.meta.allowed_groups).await?;
-    versions::settings_changed(tx, &client.id).await
+    versions::increment_settings(tx, &client.id).await
 }
 
 /// Writes every column of a client that exists and whose settings are still those of the version it was read in.
@@ -111,8 +112,8 @@ pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
 /// [`StoreError::Changed`] where they are not, or where it was read without its version: what somebody else has changed
 /// since would be undone.
 pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
-    if !versions::settings_changed_since(tx, &client.id, client.settings_version).await? {
-        return Err(StoreError::Changed);
+    if !versions::increment_settings_if_current(tx, &client.id, client.settings_version).await? {
+        return Err(StoreError::Conflict);
     }
     let model = row(client)?.into_active_model().reset_all();
     row::Entity::update_many().set(model).filter(row::Column::Id.eq(client.id.as_str())).exec(tx.conn()).await?;
@@ -122,7 +123,7 @@ pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
 pub async fn delete(tx: &Tx, id: &ClientId) -> Result<()> {
     row::Entity::delete_by_id(id.as_str()).exec(tx.conn()).await?;
     client_groups::put(tx, id, &[]).await?;
-    versions::settings_changed(tx, id).await.map(drop)
+    versions::increment_settings(tx, id).await.map(drop)
 }
 
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option<Client>> {
@@ -131,7 +132,7 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option
 
 /// The same with its versions, for what is issued to it.
 pub(super) async fn with_versions<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<(Option<Client>, i64, i64)> {
-    let of = [Versioned::Client(id.clone()), Versioned::ClientSettings(id.clone())];
+    let of = [VersionedEntity::Client(id.clone()), VersionedEntity::ClientSettings(id.clone())];
     // Before the client: of one that changes in between, the versions are too old, never too new.
     let versions = versions::read(conn, &of).await?;
     let (version, settings_version) = match versions.as_slice() {
@@ -148,7 +149,7 @@ pub async fn lock_for_update(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
     let found = row::Entity::find_by_id(id.as_str()).lock_exclusive().one(tx.conn()).await?;
     let Some(client) = found.map(Client::try_from).transpose()? else { return Ok(None) };
     // Changed by holders of the row's lock alone, so that these are those of the row.
-    let of = [Versioned::Client(id.clone()), Versioned::ClientSettings(id.clone())];
+    let of = [VersionedEntity::Client(id.clone()), VersionedEntity::ClientSettings(id.clone())];
     let versions = versions::read(tx.conn(), &of).await?;
     let version = |at: usize| versions.get(at).copied().unwrap_or_default();
     Ok(Some(Client { version: version(0), settings_version: version(1), ..client }))
@@ -156,7 +157,7 @@ pub async fn lock_for_update(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
 
 /// What a list of clients shows.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ClientFilter {
     /// Part of an id, a name or an address.
     pub text: String,
     pub kind: Option<ClientKind>,
@@ -167,11 +168,11 @@ pub struct Filter {
 }
 
 /// By name, from `after` on.
-pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Client>> {
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ClientFilter) -> Result<Vec<Client>> {
     let mut query =
         row::Entity::find().order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(filter.most);
     if !filter.text.is_empty() {
-        query = query.filter(row::Column::Searched.like(with_part(&filter.text.trim().to_lowercase())));
+        query = query.filter(row::Column::Searched.like(contains_pattern(&filter.text.trim().to_lowercase())));
     }
     if let Some(kind) = filter.kind {
         query = query.filter(row::Column::Kind.eq(kind.as_str()));
@@ -210,10 +211,10 @@ pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<Cli
 }
 
 /// Apps of ours that a user may open, by name.
-pub async fn opened_here<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
+pub async fn launchable_by<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
     let found = row::Entity::find()
         .filter(row::Column::OpensHere.eq(true))
-        .filter(is_open_to(user))
+        .filter(open_to_condition(user))
         .order_by_asc(row::Column::Name)
         .limit(most)
         .all(conn)
@@ -237,13 +238,13 @@ fn usable(user: UserId) -> Select<row::Entity> {
     row::Entity::find()
         .filter(row::Column::Disabled.eq(false))
         .filter(row::Column::Kind.ne(ClientKind::Machine.as_str()))
-        .filter(is_open_to(user))
+        .filter(open_to_condition(user))
 }
 
-fn is_open_to(user: UserId) -> Condition {
+fn open_to_condition(user: UserId) -> Condition {
     Condition::any()
-        .add(row::Column::Id.not_in_subquery(client_groups::restricted()))
-        .add(row::Column::Id.in_subquery(client_groups::open_to(user)))
+        .add(row::Column::Id.not_in_subquery(client_groups::select_restricted_clients()))
+        .add(row::Column::Id.in_subquery(client_groups::select_clients_open_to(user)))
 }
 
 pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
@@ -251,24 +252,24 @@ pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
 }
 
 /// How many came to be here that way.
-pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: Registered) -> Result<u64> {
+pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: RegistrationKind) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
 }
 
 /// Some of those that registered themselves, were not changed since and hold nothing: nobody's consent, no grant, no API
 /// key. Without these they have signed nobody in, and let no program through a gate.
 pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<ClientId>> {
-    ids(unused_since(since).limit(most), conn).await
+    ids(select_unused_since(since).limit(most), conn).await
 }
 
 /// Whether a client is one of those.
 pub async fn is_unused<C: ConnectionTrait>(conn: &C, id: &ClientId, since: Timestamp) -> Result<bool> {
-    Ok(!ids(unused_since(since).filter(row::Column::Id.eq(id.as_str())), conn).await?.is_empty())
+    Ok(!ids(select_unused_since(since).filter(row::Column::Id.eq(id.as_str())), conn).await?.is_empty())
 }
 
-fn unused_since(since: Timestamp) -> Select<row::Entity> {
+fn select_unused_since(since: Timestamp) -> Select<row::Entity> {
     row::Entity::find()
-        .filter(row::Column::Registered.eq(Registered::Dynamically.as_str()))
+        .filter(row::Column::Registered.eq(RegistrationKind::Dynamic.as_str()))
         .filter(row::Column::UpdatedAt.lt(since.0))
         .filter(row::Column::Id.not_in_subquery(consents::clients()))
         .filter(row::Column::Id.not_in_subquery(grants::clients()))
@@ -285,33 +286,33 @@ async fn ids<C: ConnectionTrait>(query: Select<row::Entity>, conn: &C) -> Result
 }
 
 /// Those that may ask for a scope of an API, in the order in which they are locked.
-pub async fn with_scopes_of(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
+pub async fn with_api_scopes(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
-    with_in_metadata(tx, &named, |client| client.meta.api_scopes.has_api(api)).await
+    matching_metadata(tx, &named, |client| client.meta.api_scopes.has_api(api)).await
 }
 
 /// Those in whose metadata an API is named for any purpose, in the order in which they are locked.
-pub async fn naming_api(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
+pub async fn referencing_api(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
     let names = |client: &Client| client.meta.api_scopes.has_api(api) || client.meta.introspection_apis.contains(api);
-    with_in_metadata(tx, &named, names).await
+    matching_metadata(tx, &named, names).await
 }
 
 /// Those that may ask for a scope of that name, which is of no API, in the order in which they are locked.
 pub async fn with_general_scope(tx: &Tx, scope: &str) -> Result<Vec<ClientId>> {
-    with_in_metadata(tx, scope, |client| client.meta.scope.contains(scope)).await
+    matching_metadata(tx, scope, |client| client.meta.scope.contains(scope)).await
 }
 
 /// Those that may exchange tokens of a client, in the order in which they are locked.
-pub async fn with_policy_for(tx: &Tx, other: &ClientId) -> Result<Vec<ClientId>> {
+pub async fn with_exchange_policy_for(tx: &Tx, other: &ClientId) -> Result<Vec<ClientId>> {
     let named = json(&other.as_str(), "client", "id")?;
     let names = |client: &Client| client.meta.token_exchange.iter().any(|policy| policy.client == *other);
-    with_in_metadata(tx, &format!("\"client\":{named}"), names).await
+    matching_metadata(tx, &format!("\"client\":{named}"), names).await
 }
 
 /// Those in whose metadata `part` stands and that are `meant`. They are not locked: whoever changes them looks again.
-async fn with_in_metadata(tx: &Tx, part: &str, meant: impl Fn(&Client) -> bool) -> Result<Vec<ClientId>> {
-    let query = row::Entity::find().filter(row::Column::Metadata.like(with_part(part)));
+async fn matching_metadata(tx: &Tx, part: &str, meant: impl Fn(&Client) -> bool) -> Result<Vec<ClientId>> {
+    let query = row::Entity::find().filter(row::Column::Metadata.like(contains_pattern(part)));
     let mut found = Vec::new();
     for row in query.all(tx.conn()).await? {
         let client = Client::try_from(row)?;

@@ -6,9 +6,9 @@ use sea_orm::sea_query::{Func, Query};
 use sea_orm::{ExprTrait as _, QuerySelect};
 
 use super::database_clock::CLOCK_MARGIN_SECONDS;
-use super::revocations::MAX_ACCESS_TOKEN;
+use super::revocations::MAX_ACCESS_TOKEN_TTL;
 use super::{Result, StoreError, Tx, digest, from_json, grants, json};
-use crate::domain::code::{Code, CodeChallenge};
+use crate::domain::authorization_code::{AuthorizationCode, CodeChallenge};
 use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -38,7 +38,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-impl TryFrom<row::Model> for Code {
+impl TryFrom<row::Model> for AuthorizationCode {
     type Error = StoreError;
 
     fn try_from(row: row::Model) -> Result<Self> {
@@ -55,7 +55,7 @@ impl TryFrom<row::Model> for Code {
 }
 
 /// Writes a code that lives from now on, by the database's clock, as long as it says.
-pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
+pub async fn insert(tx: &Tx, code: &AuthorizationCode) -> Result<()> {
     let corrupt = |column| StoreError::Corrupt { table: "code", column };
     let grant = code.authorization.grant.ok_or_else(|| corrupt("grant_id"))?;
     let lifetime = code.expires_at.since(code.issued_at);
@@ -89,17 +89,17 @@ pub async fn insert(tx: &Tx, code: &Code) -> Result<()> {
 
 /// What presenting a code came to.
 #[derive(Debug)]
-pub enum Consumed {
+pub enum ConsumeResult {
     /// It was good, and now it is used.
-    Now(Code),
+    Now(AuthorizationCode),
     /// It had been used before.
-    Before(Code),
+    Before(AuthorizationCode),
     /// There is none, or it has expired unused.
     Unknown,
 }
 
-/// Uses a code. Of many at once exactly one gets [`Consumed::Now`].
-pub async fn consume(tx: &Tx, digest: &Digest) -> Result<Consumed> {
+/// Uses a code. Of many at once exactly one gets [`ConsumeResult::Now`].
+pub async fn consume(tx: &Tx, digest: &Digest) -> Result<ConsumeResult> {
     let now = tx.now().0;
     let used = row::Entity::update_many()
         .col_expr(row::Column::UsedAt, Expr::value(now))
@@ -109,11 +109,11 @@ pub async fn consume(tx: &Tx, digest: &Digest) -> Result<Consumed> {
         .exec_with_returning(tx.conn())
         .await?;
     if let Some(row) = used.into_iter().next() {
-        return Ok(Consumed::Now(row.try_into()?));
+        return Ok(ConsumeResult::Now(row.try_into()?));
     }
     match row::Entity::find_by_id(digest.0.to_vec()).one(tx.conn()).await? {
-        Some(row) if row.used_at.is_some() => Ok(Consumed::Before(row.try_into()?)),
-        _ => Ok(Consumed::Unknown),
+        Some(row) if row.used_at.is_some() => Ok(ConsumeResult::Before(row.try_into()?)),
+        _ => Ok(ConsumeResult::Unknown),
     }
 }
 
@@ -124,7 +124,7 @@ pub async fn is_unused<C: ConnectionTrait>(conn: &C, digest: &Digest, client: &C
 }
 
 /// Whether the code is there and can still be used.
-pub async fn is_unspent(tx: &Tx, digest: &Digest) -> Result<bool> {
+pub async fn is_redeemable(tx: &Tx, digest: &Digest) -> Result<bool> {
     let found = row::Entity::find_by_id(digest.0.to_vec())
         .filter(row::Column::UsedAt.is_null())
         .filter(Expr::col((row::Entity, row::Column::ExpiresAt)).gt(tx.database_now()))
@@ -144,7 +144,7 @@ pub async fn delete_of_client(tx: &Tx, client: &str) -> Result<()> {
 /// Its `expires_at`, which counts for nothing once it is used, is set to the end of the refresh tokens: the index leads to
 /// the row again when they have ended or were renewed, and not at every sweep.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
+    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN_TTL - CLOCK_MARGIN_SECONDS);
     let old: Vec<(Vec<u8>, Uuid)> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)
@@ -158,14 +158,14 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
         return Ok(0);
     }
     let ids = old.iter().map(|(_, grant)| GrantId(*grant)).collect::<Vec<_>>();
-    let living = grants::unrevoked_since(tx, &ids, before).await?;
+    let living = grants::active_since(tx, &ids, before).await?;
     let (kept, ended): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, grant)| living.contains(&GrantId(*grant)));
     let digests = |rows: Vec<(Vec<u8>, Uuid)>| rows.into_iter().map(|(digest, _)| digest);
     let mut settled = 0;
     if !kept.is_empty() {
         // COALESCE: another node may sweep the grant at this moment.
         let end = Func::coalesce([
-            Expr::from(grants::expiry_of((row::Entity, row::Column::GrantId))),
+            Expr::from(grants::select_expiry((row::Entity, row::Column::GrantId))),
             Expr::col((row::Entity, row::Column::ExpiresAt)),
         ]);
         let moved = row::Entity::update_many()

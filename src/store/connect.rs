@@ -23,7 +23,7 @@ use super::{Engine, ReadPool, Result, StoreError, WRITE_TIMEOUT, schema};
 use crate::config::{Config, DatabaseUrl};
 
 /// Readers of `SQLite`.
-const READERS: u32 = 8;
+const SQLITE_READERS: u32 = 8;
 /// Of each node's connections to PostgreSQL so many are for the change feed: one listens, one reads.
 const FEED_CONNECTIONS: u32 = 2;
 /// What a command needs.
@@ -33,11 +33,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that does not answer in this time is given up.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was in use just now need not be tried.
-const FRESH: Duration = Duration::from_millis(250);
+const MAX_UNTESTED_IDLE: Duration = Duration::from_millis(250);
 
 /// What the server ends by itself. A transaction that is silent for three seconds belongs to a node that has stopped; who
 /// waits for its locks waits a little longer than that, and then succeeds.
-const TIMEOUTS: &str = "SET statement_timeout = '9s'; SET lock_timeout = '4500ms'; \
+const SERVER_TIMEOUTS: &str = "SET statement_timeout = '9s'; SET lock_timeout = '4500ms'; \
      SET idle_in_transaction_session_timeout = '3s'";
 /// The same for a command, which may read whole tables (`signet export`).
 const COMMAND_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '4500ms'; \
@@ -46,7 +46,7 @@ const COMMAND_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '4
 const MIGRATION_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '10s'";
 /// How the server notices that the other end of a connection is gone. Not every system has all of them.
-const LOST_PEERS: [&str; 5] = [
+const KEEPALIVE_SETTINGS: [&str; 5] = [
     "SET tcp_user_timeout = '5s'",
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 2",
@@ -56,32 +56,32 @@ const LOST_PEERS: [&str; 5] = [
 
 /// Who uses the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum User {
+pub(super) enum ProcessKind {
     Server,
     Command,
 }
 
-pub(super) async fn open(config: &Config, user: User) -> Result<Engine> {
+pub(super) async fn open(config: &Config, user: ProcessKind) -> Result<Engine> {
     let url = config.database();
     let (connections, timeouts, answer) = match user {
-        User::Server => (config.database.pool_size, TIMEOUTS, Some(WRITE_TIMEOUT)),
-        User::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS, None),
+        ProcessKind::Server => (config.database.pool_size, SERVER_TIMEOUTS, Some(WRITE_TIMEOUT)),
+        ProcessKind::Command => (COMMAND_CONNECTIONS, COMMAND_TIMEOUTS, None),
     };
     if let Some(path) = schema::sqlite_path(&url) {
         let file = Arc::new(DatabaseFile::at(path)?);
-        let readers = traced(Database::connect(sqlite(&url, READERS)).await?);
+        let readers = with_statement_tracing(Database::connect(sqlite(&url, SQLITE_READERS)).await?);
         let writer = Writer::start(url, file.clone()).await?;
         Ok(Engine::Sqlite { readers: ReadPool::new(readers, answer), writer, file })
     } else {
         let main = connections.saturating_sub(FEED_CONNECTIONS).max(1);
-        let pool = traced(Database::connect(postgres(&url, main, timeouts)).await?);
-        let feed = traced(Database::connect(postgres(&url, FEED_CONNECTIONS, timeouts)).await?);
+        let pool = with_statement_tracing(Database::connect(postgres(&url, main, timeouts)).await?);
+        let feed = with_statement_tracing(Database::connect(postgres(&url, FEED_CONNECTIONS, timeouts)).await?);
         Ok(Engine::Postgres { pool: ReadPool::new(pool, answer), feed: ReadPool::new(feed, answer) })
     }
 }
 
 /// One connection on which the schema may be changed.
-pub(super) async fn for_migration(url: &DatabaseUrl) -> Result<DatabaseConnection> {
+pub(super) async fn open_for_migration(url: &DatabaseUrl) -> Result<DatabaseConnection> {
     if url.is_sqlite() {
         return Ok(Database::connect(sqlite(url, 1)).await?);
     }
@@ -89,9 +89,9 @@ pub(super) async fn for_migration(url: &DatabaseUrl) -> Result<DatabaseConnectio
 }
 
 /// One connection by which nothing is made: of `SQLite` not even the journal mode is changed.
-pub(super) async fn for_looking(url: &DatabaseUrl) -> Result<DatabaseConnection> {
+pub(super) async fn open_read_only(url: &DatabaseUrl) -> Result<DatabaseConnection> {
     if !url.is_sqlite() {
-        return Ok(Database::connect(postgres(url, 1, TIMEOUTS)).await?);
+        return Ok(Database::connect(postgres(url, 1, SERVER_TIMEOUTS)).await?);
     }
     let mut options = ConnectOptions::new(url.as_str());
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|o| o.create_if_missing(false).read_only(true));
@@ -99,7 +99,7 @@ pub(super) async fn for_looking(url: &DatabaseUrl) -> Result<DatabaseConnection>
 }
 
 /// Writes each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
-pub(super) fn traced(mut db: DatabaseConnection) -> DatabaseConnection {
+pub(super) fn with_statement_tracing(mut db: DatabaseConnection) -> DatabaseConnection {
     db.set_metric_callback(|info| {
         let microseconds = u64::try_from(info.elapsed.as_micros()).unwrap_or(u64::MAX);
         tracing::trace!(sql = %info.statement.sql, microseconds, failed = info.failed, "statement");
@@ -141,15 +141,15 @@ fn postgres(url: &DatabaseUrl, connections: u32, timeouts: &'static str) -> Conn
             pool.after_connect(move |conn, _| Box::pin(prepare(conn, timeouts)))
                 .before_acquire(|conn, meta| {
                     Box::pin(async move {
-                        if meta.idle_for > FRESH {
-                            answers(conn).await?;
+                        if meta.idle_for > MAX_UNTESTED_IDLE {
+                            ping(conn).await?;
                         }
                         Ok(true)
                     })
                 })
                 // A request that was given up leaves its answer behind, which the pool would otherwise wait for without
                 // an end.
-                .after_release(|conn, _| Box::pin(async move { answers(conn).await.map(|()| true) }))
+                .after_release(|conn, _| Box::pin(async move { ping(conn).await.map(|()| true) }))
         });
     options
 }
@@ -157,7 +157,7 @@ fn postgres(url: &DatabaseUrl, connections: u32, timeouts: &'static str) -> Conn
 async fn prepare(conn: &mut PgConnection, timeouts: &'static str) -> sqlx::Result<()> {
     let setting = async {
         conn.execute(timeouts).await?;
-        for setting in LOST_PEERS {
+        for setting in KEEPALIVE_SETTINGS {
             if let Err(error) = conn.execute(setting).await {
                 tracing::debug!(%error, setting, "the database has no such setting");
             }
@@ -167,7 +167,7 @@ async fn prepare(conn: &mut PgConnection, timeouts: &'static str) -> sqlx::Resul
     tokio::time::timeout(CONNECT_TIMEOUT, setting).await.map_err(|_| late())?
 }
 
-async fn answers(conn: &mut PgConnection) -> sqlx::Result<()> {
+async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
     tokio::time::timeout(PING_TIMEOUT, conn.ping()).await.map_err(|_| late())?
 }
 
@@ -178,7 +178,7 @@ fn late() -> sqlx::Error {
 /// Refuses a connection pooler that gives each transaction another connection (two connections that are open at the same
 /// time then share their session), or each statement.
 pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
-    let (mut one, mut two) = (lone(url).await?, lone(url).await?);
+    let (mut one, mut two) = (connect_single(url).await?, connect_single(url).await?);
     let asked = async {
         for round in 0..3 {
             // Simple statements, since prepared ones are what such a pooler breaks.
@@ -215,7 +215,7 @@ pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
 }
 
 /// A connection that no pool tries, which would write to the log what is found here anyway.
-async fn lone(url: &DatabaseUrl) -> Result<PgConnection> {
+async fn connect_single(url: &DatabaseUrl) -> Result<PgConnection> {
     let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| unavailable(&error))?;
     let options = options.application_name("signet").extra_float_digits(None).disable_statement_logging();
     let opened = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;

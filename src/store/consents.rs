@@ -7,10 +7,10 @@ use sea_orm::sea_query::{OnConflict, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
 use super::{Result, StoreError, Tx, from_json, json, versions};
-use crate::domain::client::Identified;
+use crate::domain::client::RedirectAssurance;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::permissions::Permissions;
-use crate::domain::version::{Versioned, Versions};
+use crate::domain::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
 mod row {
@@ -38,7 +38,7 @@ mod row {
 }
 
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct StoredConsent {
     pub client: ClientId,
     /// All of it, wherever it was allowed.
     pub allowed: Permissions,
@@ -53,21 +53,21 @@ type ApiVersions = BTreeMap<ApiId, i64>;
 type Remembered = BTreeMap<String, Permissions>;
 
 /// Places at which one client is remembered for one user; of more, the first by name are forgotten.
-const MAX_PLACES: usize = 16;
+const MAX_REMEMBERED_REDIRECTS: usize = 16;
 
-fn key(identified: &Identified) -> &str {
+fn key(identified: &RedirectAssurance) -> &str {
     match identified {
-        Identified::ByAuthentication => "",
-        Identified::At(place) => place,
+        RedirectAssurance::ClientAuthentication => "",
+        RedirectAssurance::HttpsHost(place) => place,
     }
 }
 
-impl Given {
+impl StoredConsent {
     /// The part about which a redirect does not ask again that identifies the client in one of the same ways.
     #[must_use]
-    pub fn remembered(&self, identified: &[Identified]) -> Permissions {
+    pub fn remembered(&self, identified: &[RedirectAssurance]) -> Permissions {
         let known = identified.iter().filter_map(|way| self.remembered.get(key(way)));
-        known.fold(Permissions::default(), |all, remembered| all.and_given(remembered))
+        known.fold(Permissions::default(), |all, remembered| all.extended_by(remembered))
     }
 
     /// What was allowed by redirects; all of it where no redirect has identified the client. What a user allows on a device
@@ -77,13 +77,13 @@ impl Given {
         if self.remembered.is_empty() {
             return self.allowed.clone();
         }
-        self.remembered.values().fold(Permissions::default(), |all, here| all.and_given(here))
+        self.remembered.values().fold(Permissions::default(), |all, here| all.extended_by(here))
     }
 
     /// The same without what was allowed at APIs that are gone, or that namesakes have replaced since.
-    fn without_former_apis(self, current: &ApiVersions) -> Self {
+    fn without_removed_apis(self, current: &ApiVersions) -> Self {
         let is_current = |api: &ApiId| self.api_versions.get(api).is_some_and(|then| current.get(api) == Some(then));
-        let left = |of: Permissions| Permissions { apis: of.apis.of_apis(is_current), ..of };
+        let left = |of: Permissions| Permissions { apis: of.apis.filtered_apis(is_current), ..of };
         let remembered = self.remembered.iter().map(|(key, of)| (key.clone(), left(of.clone()))).collect();
         Self { allowed: left(self.allowed.clone()), remembered, ..self }
     }
@@ -95,12 +95,12 @@ async fn versions_of<'a, C: ConnectionTrait>(
     permissions: impl Iterator<Item = &'a Permissions>,
 ) -> Result<ApiVersions> {
     let apis: BTreeSet<&ApiId> = permissions.flat_map(|permissions| permissions.apis.apis()).collect();
-    let versioned: Vec<Versioned> = apis.iter().map(|api| Versioned::Api((*api).clone())).collect();
+    let versioned: Vec<VersionedEntity> = apis.iter().map(|api| VersionedEntity::Api((*api).clone())).collect();
     let versions = versions::read(conn, &versioned).await?;
     Ok(apis.into_iter().cloned().zip(versions).collect())
 }
 
-impl TryFrom<row::Model> for Given {
+impl TryFrom<row::Model> for StoredConsent {
     type Error = StoreError;
 
     fn try_from(row: row::Model) -> Result<Self> {
@@ -121,11 +121,11 @@ pub(super) fn clients() -> SelectStatement {
 }
 
 /// What a user has allowed a client; nothing where they never did.
-pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Option<Given>> {
+pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Option<StoredConsent>> {
     let found = row::Entity::find_by_id((user.0, client.as_str().to_owned())).one(conn).await?;
-    let Some(given) = found.map(Given::try_from).transpose()? else { return Ok(None) };
+    let Some(given) = found.map(StoredConsent::try_from).transpose()? else { return Ok(None) };
     let current = versions_of(conn, std::iter::once(&given.allowed)).await?;
-    Ok(Some(given.without_former_apis(&current)))
+    Ok(Some(given.without_removed_apis(&current)))
 }
 
 /// Adds to what a user has allowed a client. Later redirects need not ask about it that identify the client as this one did.
@@ -135,20 +135,20 @@ pub async fn give(
     user: UserId,
     client: &ClientId,
     (given, versions): (&Permissions, &Versions),
-    identified: &[Identified],
+    identified: &[RedirectAssurance],
 ) -> Result<()> {
     let before = find(tx.conn(), user, client).await?;
     let (allowed, mut remembered, mut api_versions) =
         before.map(|before| (before.allowed, before.remembered, before.api_versions)).unwrap_or_default();
     for way in identified {
-        let here = remembered.remove(key(way)).unwrap_or_default().and_given(given);
-        while remembered.len() >= MAX_PLACES {
+        let here = remembered.remove(key(way)).unwrap_or_default().extended_by(given);
+        while remembered.len() >= MAX_REMEMBERED_REDIRECTS {
             remembered.pop_first();
         }
         remembered.insert(key(way).to_owned(), here);
     }
-    let allowed = allowed.and_given(given);
-    let asked = |api: &ApiId| Some((api.clone(), versions.get(&Versioned::Api(api.clone()))?));
+    let allowed = allowed.extended_by(given);
+    let asked = |api: &ApiId| Some((api.clone(), versions.get(&VersionedEntity::Api(api.clone()))?));
     api_versions.extend(given.apis.apis().filter_map(asked));
     api_versions.retain(|api, _| allowed.apis.has_api(api));
     let model = row::ActiveModel {
@@ -178,16 +178,16 @@ pub async fn has_any<C: ConnectionTrait>(conn: &C, client: &ClientId) -> Result<
     Ok(one.is_some())
 }
 
-pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<Given>> {
+pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<StoredConsent>> {
     let rows = row::Entity::find()
         .filter(row::Column::UserId.eq(user.0))
         .order_by_desc(row::Column::UpdatedAt)
         .limit(500)
         .all(conn)
         .await?;
-    let all = rows.into_iter().map(Given::try_from).collect::<Result<Vec<Given>>>()?;
+    let all = rows.into_iter().map(StoredConsent::try_from).collect::<Result<Vec<StoredConsent>>>()?;
     let current = versions_of(conn, all.iter().map(|given| &given.allowed)).await?;
-    Ok(all.into_iter().map(|given| given.without_former_apis(&current)).collect())
+    Ok(all.into_iter().map(|given| given.without_removed_apis(&current)).collect())
 }
 
 /// Takes back what one person allowed; whether there was anything.

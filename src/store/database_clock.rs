@@ -74,7 +74,7 @@ impl Tx {
 }
 
 /// A clock that is off by more is worth a word.
-const REPORTED_MILLIS: i64 = 2_000;
+const MIN_REPORTED_SKEW_MILLIS: i64 = 2_000;
 
 impl Store {
     /// Corrects this node's clock to a reading of the database's that was asked for at `asked`.
@@ -83,8 +83,8 @@ impl Store {
         if !has_own_clock(backend, env) {
             return;
         }
-        if let Some(difference) = env.correct(reading, asked, env.clock.now())
-            && difference.abs() >= REPORTED_MILLIS
+        if let Some(difference) = env.correct_clock(reading, asked, env.clock.now())
+            && difference.abs() >= MIN_REPORTED_SKEW_MILLIS
         {
             tracing::warn!(
                 milliseconds = difference,
@@ -95,7 +95,7 @@ impl Store {
 
     /// The time by the database's clock as this node knows it, without asking.
     #[must_use]
-    pub fn known_database_time(&self) -> Timestamp {
+    pub fn estimated_database_time(&self) -> Timestamp {
         let env = self.env();
         if has_own_clock(self.read().get_database_backend(), env) { env.now() } else { env.clock.database_now() }
     }

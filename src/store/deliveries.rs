@@ -8,21 +8,21 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{DbBackend, ExprTrait as _, FromQueryResult, QueryOrder, QuerySelect, Set, Statement, Value};
 
-use super::{Change, Result, Store, Tx, from_json, json, quotas};
-use crate::domain::delivery::{Claimed, Delivery, Destination, Places};
+use super::{ChangeEvent, Result, Store, Tx, from_json, json, quotas};
+use crate::domain::delivery::{ClaimedDelivery, Delivery, DeliverySlots, Destination};
 use crate::domain::ids::{ClientId, DeliveryId};
 use crate::env::Timestamp;
 
 /// After this the node that has claimed a delivery is taken to be gone, and another one sends it. A try takes less time
-/// ([`crate::domain::delivery::TRY_TIMEOUT`]).
+/// ([`crate::domain::delivery::ATTEMPT_TIMEOUT`]).
 const CLAIM_SECONDS: i64 = 8;
 /// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
-const MAX_ROWS: usize = 1000;
+const MAX_ROWS_PER_STATEMENT: usize = 1000;
 /// Rows that wait for clients that no administrator registered: in all, and of one origin. More are not kept.
-const MAX_OF_STRANGERS: i64 = 20_000;
-const MAX_OF_ORIGIN: i64 = 2_000;
+const MAX_SELF_REGISTERED: i64 = 20_000;
+const MAX_SELF_REGISTERED_PER_ORIGIN: i64 = 2_000;
 /// Rows that are looked at for places; more than there are places, since some rows are of origins that get no more.
-const MAX_LOOKED_AT: i64 = 256;
+const MAX_SCANNED_ROWS: i64 = 256;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -49,7 +49,7 @@ mod row {
 pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destination)> + Send) -> Result<()> {
     let mut rows = Vec::new();
     let now = tx.database_time().await?;
-    let mut room = Room::default();
+    let mut room = QueueCapacity::default();
     for (what, to) in all {
         if !to.by_admin && !room.take(tx, &to.origin).await? {
             tracing::warn!(client = %what.client(), origin = to.origin, "too many deliveries wait: this one is not kept");
@@ -69,35 +69,35 @@ pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destinati
         return Ok(());
     }
     while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(MAX_ROWS));
+        let rest = rows.split_off(rows.len().min(MAX_ROWS_PER_STATEMENT));
         row::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
         rows = rest;
     }
-    tx.tell(Change::Deliveries).await
+    tx.publish(ChangeEvent::Deliveries).await
 }
 
 /// The rows that clients which no administrator registered may still add.
 #[derive(Default)]
-struct Room {
-    in_all: Option<i64>,
-    of_origin: HashMap<String, i64>,
+struct QueueCapacity {
+    total_left: Option<i64>,
+    origin_left: HashMap<String, i64>,
 }
 
-impl Room {
+impl QueueCapacity {
     /// Whether there is room for one more of that origin.
     async fn take(&mut self, tx: &Tx, origin: &str) -> Result<bool> {
-        if self.in_all.is_none() {
+        if self.total_left.is_none() {
             let sql = "SELECT 1 FROM delivery WHERE by_admin = $1 LIMIT $2";
-            let waiting = quotas::count(tx.conn(), sql, vec![false.into(), MAX_OF_STRANGERS.into()]).await?;
-            self.in_all = Some(MAX_OF_STRANGERS - waiting);
+            let waiting = quotas::count(tx.conn(), sql, vec![false.into(), MAX_SELF_REGISTERED.into()]).await?;
+            self.total_left = Some(MAX_SELF_REGISTERED - waiting);
         }
-        if !self.of_origin.contains_key(origin) {
+        if !self.origin_left.contains_key(origin) {
             let sql = "SELECT 1 FROM delivery WHERE by_admin = $1 AND origin = $2 LIMIT $3";
-            let values = vec![false.into(), origin.into(), MAX_OF_ORIGIN.into()];
+            let values = vec![false.into(), origin.into(), MAX_SELF_REGISTERED_PER_ORIGIN.into()];
             let waiting = quotas::count(tx.conn(), sql, values).await?;
-            self.of_origin.insert(origin.to_owned(), MAX_OF_ORIGIN - waiting);
+            self.origin_left.insert(origin.to_owned(), MAX_SELF_REGISTERED_PER_ORIGIN - waiting);
         }
-        let (Some(in_all), Some(of_origin)) = (&mut self.in_all, self.of_origin.get_mut(origin)) else {
+        let (Some(in_all), Some(of_origin)) = (&mut self.total_left, self.origin_left.get_mut(origin)) else {
             return Ok(false);
         };
         if *in_all <= 0 || *of_origin <= 0 {
@@ -119,17 +119,17 @@ pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>>
 /// tried before what has failed.
 ///
 /// The origins are found by their index, one after the other, so that many rows of one cost no more than few.
-pub async fn due(store: &Store, by_admin: bool, places: &Places) -> Result<Vec<DeliveryId>> {
+pub async fn due(store: &Store, by_admin: bool, places: &DeliverySlots) -> Result<Vec<DeliveryId>> {
     let (conn, now) = (store.read(), store.database_time().await?);
-    let per_origin = i64::try_from(Places::MAX_PER_ORIGIN).unwrap_or(i64::MAX);
-    let mut values: Vec<Value> = vec![by_admin.into(), now.0.into(), per_origin.into(), MAX_LOOKED_AT.into()];
-    values.extend(places.full().map(Value::from));
+    let per_origin = i64::try_from(DeliverySlots::MAX_PER_ORIGIN).unwrap_or(i64::MAX);
+    let mut values: Vec<Value> = vec![by_admin.into(), now.0.into(), per_origin.into(), MAX_SCANNED_ROWS.into()];
+    values.extend(places.full_origins().map(Value::from));
     let full: Vec<String> = (5..=values.len()).map(|at| format!("${at}")).collect();
     let engine = conn.get_database_backend();
-    let found = Due::find_by_statement(Statement::from_sql_and_values(engine, due_sql(engine, &full), values));
+    let found = DueRow::find_by_statement(Statement::from_sql_and_values(engine, due_sql(engine, &full), values));
     let (mut places, mut ids) = (places.clone(), Vec::new());
     for due in found.all(conn).await? {
-        if places.take(&due.origin) {
+        if places.try_acquire(&due.origin) {
             ids.push(DeliveryId(due.id));
         }
     }
@@ -137,7 +137,7 @@ pub async fn due(store: &Store, by_admin: bool, places: &Places) -> Result<Vec<D
 }
 
 #[derive(FromQueryResult)]
-struct Due {
+struct DueRow {
     id: Uuid,
     origin: String,
 }
@@ -164,7 +164,7 @@ fn due_sql(engine: DbBackend, full: &[String]) -> String {
 }
 
 /// Claims those of these that are due. What another node is claiming at this moment is passed over.
-pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<Claimed>> {
+pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<ClaimedDelivery>> {
     let now = tx.database_time().await?;
     let due: Vec<Uuid> = row::Entity::find()
         .select_only()
@@ -189,11 +189,11 @@ pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<Claimed>> {
 
 /// What a row says. One of a kind that only a newer version knows is left for a node of that version, and keeps nothing
 /// else waiting: the claim has put it off.
-fn readable(row: row::Model) -> Option<Claimed> {
+fn readable(row: row::Model) -> Option<ClaimedDelivery> {
     match from_json(&row.what, "delivery", "what") {
         Ok(what) => {
             let to = Destination { origin: row.origin, by_admin: row.by_admin };
-            Some(Claimed { id: DeliveryId(row.id), what, to, attempt: row.attempts })
+            Some(ClaimedDelivery { id: DeliveryId(row.id), delivery: what, destination: to, attempt: row.attempts })
         }
         Err(error) => {
             tracing::error!(delivery = %row.id, %error, "what waits to be sent cannot be read");
@@ -203,13 +203,13 @@ fn readable(row: row::Model) -> Option<Claimed> {
 }
 
 /// It has arrived, or is given up.
-pub async fn remove(tx: &Tx, claimed: &Claimed) -> Result<()> {
+pub async fn remove(tx: &Tx, claimed: &ClaimedDelivery) -> Result<()> {
     row::Entity::delete_by_id(claimed.id.0).exec(tx.conn()).await?;
     Ok(())
 }
 
 /// To be tried again at that time of the database's clock, unless another node has done so since.
-pub async fn put_off(tx: &Tx, claimed: &Claimed, until: Timestamp) -> Result<()> {
+pub async fn put_off(tx: &Tx, claimed: &ClaimedDelivery, until: Timestamp) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::DueAt, Expr::value(until.0))
         .filter(row::Column::Id.eq(claimed.id.0))

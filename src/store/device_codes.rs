@@ -4,17 +4,17 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, ExprTrait as _, QuerySelect, Set};
 
-use super::{Result, Store, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, digest, from_json, json, sweep::delete_batch};
 use crate::domain::authorization::Authorization;
-use crate::domain::device::{Decision, DeviceRequest};
+use crate::domain::device::{DeviceDecision, DeviceRequest};
 use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
 /// A used one is kept until what was issued from it can be revoked no more, or a day at most; any other until its device
 /// has heard that it expired.
-const USED_SECONDS: i64 = 86_400;
-pub const EXPIRED_SECONDS: i64 = 600;
+const USED_RETENTION_SECONDS: i64 = 86_400;
+pub const EXPIRED_RETENTION_SECONDS: i64 = 600;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -57,10 +57,12 @@ impl TryFrom<row::Model> for DeviceRequest {
         let corrupt = |column| StoreError::Corrupt { table: "device_code", column };
         let decision = match (row.decided_at, row.authorization) {
             (None, _) => None,
-            (Some(_), None) => Some(Decision::Denied),
-            (Some(_), Some(text)) => {
-                Some(Decision::Allowed(Box::new(from_json::<Authorization>(&text, "device_code", "authorization")?)))
-            }
+            (Some(_), None) => Some(DeviceDecision::Denied),
+            (Some(_), Some(text)) => Some(DeviceDecision::Allowed(Box::new(from_json::<Authorization>(
+                &text,
+                "device_code",
+                "authorization",
+            )?))),
         };
         Ok(Self {
             digest: digest(row.digest, "device_code", "digest")?,
@@ -180,7 +182,12 @@ pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let before = |seconds: i64| row::Column::ExpiresAt.lt(tx.now().plus_seconds(-seconds).0);
-    let unused = Condition::all().add(before(EXPIRED_SECONDS)).add(row::Column::UsedAt.is_null());
-    delete_some::<row::Entity>(tx, row::Column::Digest, Condition::any().add(before(USED_SECONDS)).add(unused), most)
-        .await
+    let unused = Condition::all().add(before(EXPIRED_RETENTION_SECONDS)).add(row::Column::UsedAt.is_null());
+    delete_batch::<row::Entity>(
+        tx,
+        row::Column::Digest,
+        Condition::any().add(before(USED_RETENTION_SECONDS)).add(unused),
+        most,
+    )
+    .await
 }

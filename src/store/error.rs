@@ -13,10 +13,10 @@ pub enum StoreError {
     OutcomeUnknown,
     /// It was used by a newer version.
     #[error("the database is of a newer version of Signet (it has {0}): run that version, or restore a backup")]
-    Newer(String),
+    NewerSchema(String),
     /// It was made by an older version, and this command does not change that.
     #[error("the database is of an older version of Signet: run `signet migrate`, or start the server")]
-    Older,
+    OlderSchema,
     /// It is not as the migrations make it.
     #[error("the database is damaged: {0}; restore a backup, or repair it by hand")]
     Damaged(String),
@@ -29,13 +29,13 @@ pub enum StoreError {
     TransactionPooler,
     /// The row was changed, or was read without its version, since it was read.
     #[error("somebody else has changed it meanwhile: try again")]
-    Changed,
+    Conflict,
     /// A unique value exists already.
     #[error("that value is taken")]
-    Taken,
+    UniqueViolation,
     /// Another user signs in with these usernames or email addresses.
     #[error("another user signs in with {}", .0.join(" and "))]
-    NamesTaken(Vec<String>),
+    SignInNamesTaken(Vec<String>),
     /// A row that fits no state: somebody else wrote it.
     #[error("{table}.{column} holds something that no version of Signet wrote")]
     Corrupt { table: &'static str, column: &'static str },
@@ -43,7 +43,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// The same for everybody whose transaction was in the commit that failed.
-    pub(super) fn of_commit(&self) -> Self {
+    pub(super) fn to_unavailable(&self) -> Self {
         match self {
             Self::Unavailable(text) => Self::Unavailable(text.clone()),
             error => Self::Unavailable(error.to_string()),
@@ -54,7 +54,7 @@ impl StoreError {
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Taken,
+            Some(SqlErr::UniqueConstraintViolation(_)) => Self::UniqueViolation,
             _ => Self::Unavailable(error.to_string()),
         }
     }

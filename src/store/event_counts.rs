@@ -18,14 +18,14 @@ use crate::env::Timestamp;
 
 const DAY_SECONDS: i64 = 86_400;
 /// Nodes' clocks differ by less, so that no event of an earlier day is still to come.
-const OPEN_DAYS: i64 = 2;
-const MAX_KEPT: usize = 200;
+const UNSETTLED_DAYS: i64 = 2;
+const MAX_CACHED_COUNTS: usize = 200;
 
-type Counts = BTreeMap<(i64, &'static str), u64>;
+type EventCounts = BTreeMap<(i64, &'static str), u64>;
 
 /// The counts of days that are over.
 #[derive(Debug, Default)]
-pub(super) struct DayCounts(Mutex<Counts>);
+pub(super) struct DayCounts(Mutex<EventCounts>);
 
 impl Store {
     /// Counts the events of each of `kinds` on each of `days`, which are numbered since 1970.
@@ -39,7 +39,7 @@ impl Store {
     ) -> Result<BTreeMap<(i64, &'static str), u64>> {
         let known = self.inner.day_counts.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = days.flat_map(|day| kinds.iter().map(move |kind| (day, kind.name())));
-        let (mut counts, mut missing) = (Counts::new(), Vec::new());
+        let (mut counts, mut missing) = (EventCounts::new(), Vec::new());
         for key in wanted {
             match known.get(&key) {
                 Some(count) => drop(counts.insert(key, *count)),
@@ -47,10 +47,10 @@ impl Store {
             }
         }
         let counted = self.count(&missing).await?;
-        let last_over = self.env().now().seconds().div_euclid(DAY_SECONDS) - OPEN_DAYS;
+        let last_over = self.env().now().seconds().div_euclid(DAY_SECONDS) - UNSETTLED_DAYS;
         let mut kept = self.inner.day_counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(counted.iter().filter(|((day, _), _)| *day <= last_over).map(|(key, count)| (*key, *count)));
-        while kept.len() > MAX_KEPT {
+        while kept.len() > MAX_CACHED_COUNTS {
             kept.pop_first();
         }
         counts.extend(counted);
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// By one statement, each part of which reads a range of an index.
-    async fn count(&self, keys: &[(i64, &'static str)]) -> Result<Counts> {
+    async fn count(&self, keys: &[(i64, &'static str)]) -> Result<EventCounts> {
         let start = |day: i64| first_id(Timestamp::from_seconds(day * DAY_SECONDS));
         let mut parts = keys.iter().enumerate().map(|(at, (day, kind))| {
             // The number of the part is ours: as a parameter it would have no type on PostgreSQL.
@@ -71,11 +71,11 @@ impl Store {
                 .and_where(row::Column::Id.lt(start(day + 1)))
                 .to_owned()
         });
-        let Some(mut all) = parts.next() else { return Ok(Counts::new()) };
+        let Some(mut all) = parts.next() else { return Ok(EventCounts::new()) };
         for part in parts {
             all.union(UnionType::All, part);
         }
-        let mut counts = Counts::new();
+        let mut counts = EventCounts::new();
         for found in self.read().query_all(&all).await? {
             let (at, count): (i64, i64) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
             if let Some(key) = usize::try_from(at).ok().and_then(|at| keys.get(at)) {

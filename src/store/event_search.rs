@@ -6,8 +6,8 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect};
 
-use super::events::{Criterion, Filter, merged, row};
-use super::{Result, with_part};
+use super::events::{Criterion, EventFilter, merged, row};
+use super::{Result, contains_pattern};
 use crate::domain::event::{Actor, Event};
 use crate::domain::ids::{ClientId, EventId, UserId};
 
@@ -16,7 +16,7 @@ pub const MAX_SCANNED: u64 = 15_000;
 
 /// Whom and what a search names.
 #[derive(Clone, Debug, Default)]
-pub struct Named {
+pub struct SearchTerms {
     /// A request id, an address, or the id of an event.
     pub text: String,
     pub user: Option<UserId>,
@@ -25,23 +25,23 @@ pub struct Named {
 
 /// What a search for free text found.
 #[derive(Debug)]
-pub struct Scanned {
+pub struct ScanResult {
     pub events: Vec<Event>,
     /// The oldest event that was looked at, where there are older ones to look at.
     pub until: Option<EventId>,
 }
 
 /// The events that name exactly that: about it, by it, from that address or in that request.
-pub async fn naming<C: ConnectionTrait>(conn: &C, filter: &Filter, named: &Named) -> Result<Vec<Event>> {
+pub async fn naming<C: ConnectionTrait>(conn: &C, filter: &EventFilter, named: &SearchTerms) -> Result<Vec<Event>> {
     let text = named.text.trim();
     let mut single = vec![row::Column::RequestId.eq(text), row::Column::Address.eq(text)];
     single.extend(text.parse::<Uuid>().ok().map(|id| row::Column::Id.eq(id)));
     let mut all = Vec::new();
     if let Some(user) = named.user {
-        all.extend([row::Column::UserId.eq(user.0), row::Column::Actor.eq(Actor::User(user).stored())]);
+        all.extend([row::Column::UserId.eq(user.0), row::Column::Actor.eq(Actor::User(user).to_stored())]);
     }
     for client in &named.clients {
-        let actor = Actor::Client(client.clone()).stored();
+        let actor = Actor::Client(client.clone()).to_stored();
         all.extend([row::Column::ClientId.eq(client.as_str()), row::Column::Actor.eq(actor)]);
     }
     let criterion =
@@ -51,7 +51,7 @@ pub async fn naming<C: ConnectionTrait>(conn: &C, filter: &Filter, named: &Named
 }
 
 /// The events whose detail has `text` in it, among the next [`MAX_SCANNED`] of the filter's time.
-pub async fn containing<C: ConnectionTrait>(conn: &C, filter: &Filter, text: &str) -> Result<Scanned> {
+pub async fn containing<C: ConnectionTrait>(conn: &C, filter: &EventFilter, text: &str) -> Result<ScanResult> {
     let newest = || row::Entity::find().filter(filter.ids()).order_by_desc(row::Column::Id);
     let last = newest().select_only().column(row::Column::Id).offset(MAX_SCANNED - 1).limit(1);
     let until: Option<Uuid> = last.into_tuple().one(conn).await?;
@@ -62,8 +62,8 @@ pub async fn containing<C: ConnectionTrait>(conn: &C, filter: &Filter, text: &st
     if !filter.kinds.is_empty() {
         looked_at = looked_at.filter(row::Column::Kind.is_in(filter.kinds.iter().map(|kind| kind.name())));
     }
-    let found = looked_at.filter(row::Column::Detail.like(with_part(text))).limit(filter.most).all(conn).await?;
+    let found = looked_at.filter(row::Column::Detail.like(contains_pattern(text))).limit(filter.most).all(conn).await?;
     let is_full = found.len() as u64 >= filter.most;
     let events = found.into_iter().map(Event::try_from).collect::<Result<_>>()?;
-    Ok(Scanned { events, until: until.filter(|_| !is_full).map(EventId) })
+    Ok(ScanResult { events, until: until.filter(|_| !is_full).map(EventId) })
 }

@@ -7,9 +7,9 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query, UnionType};
 use sea_orm::{Condition, FromQueryResult as _, Order, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
-use super::quotas::{self, Kind};
-use super::{Result, Store, StoreError, Tx, sweep::delete_some};
-use crate::domain::event::{Actor, Event, EventKind, Origin};
+use super::quotas::{self, QuotaKind};
+use super::{Result, Store, StoreError, Tx, sweep::delete_batch};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::env::Timestamp;
 
@@ -51,7 +51,7 @@ impl TryFrom<row::Model> for Event {
             actor: Actor::from_stored(&row.actor),
             user: row.user_id.map(UserId),
             client: row.client_id.and_then(|id| ClientId::parse(&id).ok()),
-            origin: Origin { address: row.address, user_agent: row.user_agent, request_id: row.request_id },
+            origin: RequestOrigin { address: row.address, user_agent: row.user_agent, request_id: row.request_id },
             detail: row.detail,
         })
     }
@@ -78,7 +78,7 @@ fn model(event: &Event) -> row::ActiveModel {
         id: Set(event.id.0),
         at: Set(event.at.0),
         kind: Set(event.kind.name().to_owned()),
-        actor: Set(event.actor.stored()),
+        actor: Set(event.actor.to_stored()),
         user_id: Set(event.user.map(|id| id.0)),
         client_id: Set(event.client.as_ref().map(|id| id.as_str().to_owned())),
         address: Set(event.origin.address.clone()),
@@ -92,24 +92,24 @@ fn model(event: &Event) -> row::ActiveModel {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn insert_of_stranger(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
-    insert_counted(tx, store, event, &[Kind::RegistrationEvent]).await
+pub async fn insert_registration_event(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
+    insert_with_quota(tx, store, event, &[QuotaKind::RegistrationEvent]).await
 }
 
 /// Records that a user was refused, as often in a day as `quotas` allow; further ones are logged only.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn insert_refusal(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
-    insert_counted(tx, store, event, &[Kind::FailureEvent]).await
+pub async fn insert_failure_with_quota(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
+    insert_with_quota(tx, store, event, &[QuotaKind::FailureEvent]).await
 }
 
 /// Records that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
-    write_counted(store, event, &[Kind::FailureEvent]).await
+pub async fn record_failure(store: &Store, event: Event) -> Result<()> {
+    record_with_quota(store, event, &[QuotaKind::FailureEvent]).await
 }
 
 /// Records that a budget of tries has run out: the first refusal of its window. A flood of other failures does not hide it,
@@ -117,17 +117,17 @@ pub async fn insert_failure(store: &Store, event: Event) -> Result<()> {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn insert_end_of_budget(store: &Store, event: Event) -> Result<()> {
-    write_counted(store, event, &[Kind::FailureEvent, Kind::BudgetEvent]).await
+pub async fn record_budget_exhausted(store: &Store, event: Event) -> Result<()> {
+    record_with_quota(store, event, &[QuotaKind::FailureEvent, QuotaKind::BudgetEvent]).await
 }
 
-async fn write_counted(store: &Store, event: Event, kinds: &'static [Kind]) -> Result<()> {
+async fn record_with_quota(store: &Store, event: Event, kinds: &'static [QuotaKind]) -> Result<()> {
     let counting = store.clone();
-    store.write(move |tx| Box::pin(async move { insert_counted(tx, &counting, &event, kinds).await })).await
+    store.write(move |tx| Box::pin(async move { insert_with_quota(tx, &counting, &event, kinds).await })).await
 }
 
 /// Inserts the event where one of `kinds` has room for it.
-async fn insert_counted(tx: &Tx, store: &Store, event: &Event, kinds: &[Kind]) -> Result<()> {
+async fn insert_with_quota(tx: &Tx, store: &Store, event: &Event, kinds: &[QuotaKind]) -> Result<()> {
     let until = event.at.plus_seconds(DAY_SECONDS);
     for kind in kinds {
         if quotas::admit(tx, &store.quota_entry(*kind, event.id.0, &event.origin.address, until)).await? {
@@ -146,7 +146,7 @@ async fn insert_counted(tx: &Tx, store: &Store, event: &Event, kinds: &[Kind]) -
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct EventFilter {
     /// One of these; any where there is none.
     pub kinds: Vec<EventKind>,
     /// The user and the client that they are about.
@@ -161,7 +161,7 @@ pub struct Filter {
     pub most: u64,
 }
 
-impl Filter {
+impl EventFilter {
     /// The range of ids in which all events of its time are. It has one upper bound, since SQLite looks up an index by one.
     pub(super) fn ids(&self) -> Condition {
         let end = self.until.map(first_id).into_iter().chain(self.before.map(|before| before.0)).min();
@@ -172,7 +172,7 @@ impl Filter {
 }
 
 /// The newest first, found by an index however many there are.
-pub async fn list<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<Vec<Event>> {
+pub async fn list<C: ConnectionTrait>(conn: &C, filter: &EventFilter) -> Result<Vec<Event>> {
     let user = filter.user.map(|user| row::Column::UserId.eq(user.0));
     let client = filter.client.as_ref().map(|client| row::Column::ClientId.eq(client.as_str()));
     let all = user.into_iter().chain(client).fold(Condition::all(), Condition::add);
@@ -189,7 +189,7 @@ pub(super) struct Criterion {
 /// The newest of all that meet one of `criteria`, in one statement.
 pub(super) async fn merged<C: ConnectionTrait>(
     conn: &C,
-    filter: &Filter,
+    filter: &EventFilter,
     criteria: Vec<Criterion>,
 ) -> Result<Vec<Event>> {
     let kinds: Vec<Option<&str>> = match filter.kinds.as_slice() {
@@ -226,7 +226,7 @@ pub(super) async fn merged<C: ConnectionTrait>(
 }
 
 /// Returns the time of the `most`-th newest sign-in of a user, if it was after `since`.
-pub async fn sign_in_before(tx: &Tx, user: UserId, most: u32, since: Timestamp) -> Result<Option<Timestamp>> {
+pub async fn nth_newest_sign_in(tx: &Tx, user: UserId, most: u32, since: Timestamp) -> Result<Option<Timestamp>> {
     let found: Option<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::At)
@@ -244,5 +244,5 @@ pub async fn sign_in_before(tx: &Tx, user: UserId, most: u32, since: Timestamp) 
 }
 
 pub(super) async fn sweep(tx: &Tx, before: Timestamp, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::Id.lt(first_id(before)), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::Id.lt(first_id(before)), most).await
 }

@@ -14,19 +14,19 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect, Set, Statement};
 use serde::{Deserialize, Serialize};
 
-use super::kept::Stripes;
+use super::cache::Stripes;
 use super::{Result, json};
 use crate::domain::ids::ClientId;
-use crate::domain::version::Fingerprint;
+use crate::domain::version::RevocationKey;
 use crate::env::Timestamp;
 
 /// The channel on which PostgreSQL announces that there are new rows. The notification carries nothing.
-pub(super) const CHANNEL: &str = "signet_change_feed";
+pub(super) const NOTIFY_CHANNEL: &str = "signet_change_feed";
 
 /// Something other nodes keep in memory and must not go on believing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what", content = "of")]
-pub enum Change {
+pub enum ChangeEvent {
     Client(ClientId),
     Apis,
     /// What somebody is or which groups they are in, or that they are there.
@@ -41,11 +41,11 @@ pub enum Change {
     /// Something waits to be sent out.
     Deliveries,
     /// Everything issued under an older version is revoked.
-    Version(Fingerprint, i64),
+    Version(RevocationKey, i64),
     /// A session or a grant has ended.
-    Ended(Fingerprint),
+    Ended(RevocationKey),
     /// One access token, by its `jti`, is revoked; the time is its own expiry.
-    Token(Fingerprint, Timestamp),
+    Token(RevocationKey, Timestamp),
 }
 
 mod row {
@@ -69,26 +69,26 @@ mod row {
 }
 
 /// Appends an entry; `tag` is random.
-pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8], change: &Change) -> Result<()> {
+pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8], change: &ChangeEvent) -> Result<()> {
     let kind = match change {
-        Change::Client(_) => "client",
-        Change::Apis => "apis",
-        Change::People(_) => "people",
-        Change::ApiKeys(_) => "api_keys",
-        Change::SignatureKeys(_) => "signature_keys",
-        Change::ClientCertificates(_) => "client_certificates",
-        Change::Keys => "keys",
-        Change::Deliveries => "deliveries",
-        Change::Version(..) => "version",
-        Change::Ended(_) => "ended",
-        Change::Token(..) => "token",
+        ChangeEvent::Client(_) => "client",
+        ChangeEvent::Apis => "apis",
+        ChangeEvent::People(_) => "people",
+        ChangeEvent::ApiKeys(_) => "api_keys",
+        ChangeEvent::SignatureKeys(_) => "signature_keys",
+        ChangeEvent::ClientCertificates(_) => "client_certificates",
+        ChangeEvent::Keys => "keys",
+        ChangeEvent::Deliveries => "deliveries",
+        ChangeEvent::Version(..) => "version",
+        ChangeEvent::Ended(_) => "ended",
+        ChangeEvent::Token(..) => "token",
     };
     let (entry, tag) = (json(change, "change_feed", "entry")?, i64::from_be_bytes(tag));
     if tx.get_database_backend() == DbBackend::Postgres {
         // The notification is sent when, and only if, the transaction commits.
         let sql =
             "INSERT INTO change_feed (at, tag, kind, entry) VALUES ($1, $2, $3, $4) RETURNING pg_notify($5, '')::text";
-        let values: [Value; 5] = [at.0.into(), tag.into(), kind.into(), entry.into(), CHANNEL.into()];
+        let values: [Value; 5] = [at.0.into(), tag.into(), kind.into(), entry.into(), NOTIFY_CHANNEL.into()];
         tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         return Ok(());
     }
@@ -106,7 +106,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8]
 
 /// Deletes at most `most` entries older than `at`, and of those never the newest: readers recognise the database by the
 /// last entry they read, which in a quiet time is that one, and entries of this very transaction come after it.
-pub(super) async fn forget_before(tx: &DatabaseTransaction, at: Timestamp, most: u64) -> Result<u64> {
+pub(super) async fn delete_before(tx: &DatabaseTransaction, at: Timestamp, most: u64) -> Result<u64> {
     let is_old = row::Column::At.lt(at.0);
     let newest: Option<i64> = row::Entity::find()
         .select_only()

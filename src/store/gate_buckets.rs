@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, Statement};
 
 use super::database_clock::CLOCK_MARGIN_SECONDS;
-use super::sweep::delete_some;
+use super::sweep::delete_batch;
 use super::{Result, Store, Tx};
 use crate::domain::secret::Digest;
 
@@ -26,7 +26,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-const TAKE: &str = "INSERT INTO gate_bucket (digest, full_at) VALUES ($1, $2 + $3) \
+const TAKE_TOKEN_SQL: &str = "INSERT INTO gate_bucket (digest, full_at) VALUES ($1, $2 + $3) \
     ON CONFLICT (digest) DO UPDATE SET full_at = GREATEST(gate_bucket.full_at, $2) + $3 \
     WHERE GREATEST(gate_bucket.full_at, $2) + $3 <= $2 + $4 RETURNING full_at";
 
@@ -46,7 +46,7 @@ pub async fn take(store: &Store, bucket: Digest, now: i64, cost: i64, depth: i64
         .write(move |tx| {
             Box::pin(async move {
                 let values = [bucket.0.to_vec().into(), now.into(), cost.into(), depth.into()];
-                let take = Statement::from_sql_and_values(DbBackend::Postgres, TAKE, values);
+                let take = Statement::from_sql_and_values(DbBackend::Postgres, TAKE_TOKEN_SQL, values);
                 if let Some(taken) = tx.conn().query_one_raw(take).await? {
                     return Ok((true, taken.try_get("", "full_at")?));
                 }
@@ -60,5 +60,5 @@ pub async fn take(store: &Store, bucket: Digest, now: i64, cost: i64, depth: i64
 /// Buckets that are full by every node's clock are as good as none.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let full = row::Column::FullAt.lt(tx.now().plus_seconds(-CLOCK_MARGIN_SECONDS).0.saturating_mul(1000));
-    delete_some::<row::Entity>(tx, row::Column::Digest, full, most).await
+    delete_batch::<row::Entity>(tx, row::Column::Digest, full, most).await
 }

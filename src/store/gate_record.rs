@@ -5,15 +5,15 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{QueryOrder, QuerySelect, Set};
 
-use super::{Result, Tx, sweep::delete_some};
+use super::{Result, Tx, sweep::delete_batch};
 use crate::env::Timestamp;
 
 /// Rows in one statement at most: each takes up to ten parameters.
-const ROWS: usize = 500;
-const COUNT_HOURS: i64 = 90 * 24;
-const REFUSAL_SECONDS: i64 = 7 * 86_400;
+const MAX_ROWS_PER_STATEMENT: usize = 500;
+const COUNT_RETENTION_HOURS: i64 = 90 * 24;
+const DENIAL_RETENTION_SECONDS: i64 = 7 * 86_400;
 /// Refusals that are kept at most, whatever strangers send.
-const MAX_REFUSALS: u64 = 100_000;
+const MAX_DENIALS: u64 = 100_000;
 
 mod count {
     use sea_orm::entity::prelude::*;
@@ -35,7 +35,7 @@ mod count {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-mod refusal {
+mod denial {
     use sea_orm::entity::prelude::*;
 
     #[sea_orm::model]
@@ -63,24 +63,24 @@ mod refusal {
 
 /// So many requests of one hour. The reason is empty where they were let in, the way where none was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct GateCount {
     pub gate: String,
     /// Hours since 1970.
     pub hour: i64,
-    pub way: String,
+    pub credential_kind: String,
     pub reason: String,
     pub number: u64,
 }
 
 /// A request that was refused. What is not known is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct DeniedRequest {
     pub request_id: String,
     pub at: Timestamp,
     pub gate: String,
     pub method: String,
     pub path: String,
-    pub way: String,
+    pub credential_kind: String,
     pub reason: String,
     pub subject: String,
     pub client: String,
@@ -88,15 +88,15 @@ pub struct Refused {
     pub address: String,
 }
 
-impl From<refusal::Model> for Refused {
-    fn from(row: refusal::Model) -> Self {
+impl From<denial::Model> for DeniedRequest {
+    fn from(row: denial::Model) -> Self {
         Self {
             request_id: row.request_id,
             at: Timestamp(row.at),
             gate: row.gate,
             method: row.method,
             path: row.path,
-            way: row.way,
+            credential_kind: row.way,
             reason: row.reason,
             subject: row.subject,
             client: row.client_id,
@@ -106,14 +106,16 @@ impl From<refusal::Model> for Refused {
 }
 
 /// Adds to what is there.
-pub async fn add(tx: &Tx, mut counts: Vec<Counted>, refusals: Vec<Refused>) -> Result<()> {
+pub async fn add(tx: &Tx, mut counts: Vec<GateCount>, refusals: Vec<DeniedRequest>) -> Result<()> {
     // In one order everywhere, so that of two transactions on PostgreSQL neither waits for the other's.
-    counts.sort_unstable_by(|a, b| (&a.gate, a.hour, &a.way, &a.reason).cmp(&(&b.gate, b.hour, &b.way, &b.reason)));
-    for counts in counts.chunks(ROWS) {
+    counts.sort_unstable_by(|a, b| {
+        (&a.gate, a.hour, &a.credential_kind, &a.reason).cmp(&(&b.gate, b.hour, &b.credential_kind, &b.reason))
+    });
+    for counts in counts.chunks(MAX_ROWS_PER_STATEMENT) {
         let models = counts.iter().map(|counted| count::ActiveModel {
             gate: Set(counted.gate.clone()),
             hour: Set(counted.hour),
-            way: Set(counted.way.clone()),
+            way: Set(counted.credential_kind.clone()),
             reason: Set(counted.reason.clone()),
             count: Set(i64::try_from(counted.number).unwrap_or(i64::MAX)),
         });
@@ -122,35 +124,35 @@ pub async fn add(tx: &Tx, mut counts: Vec<Counted>, refusals: Vec<Refused>) -> R
         let add = OnConflict::columns(key).value(count::Column::Count, both).to_owned();
         count::Entity::insert_many(models).on_conflict(add).exec_without_returning(tx.conn()).await?;
     }
-    for refusals in refusals.chunks(ROWS) {
-        let models = refusals.iter().cloned().map(|refused| refusal::ActiveModel {
+    for refusals in refusals.chunks(MAX_ROWS_PER_STATEMENT) {
+        let models = refusals.iter().cloned().map(|refused| denial::ActiveModel {
             request_id: Set(refused.request_id),
             at: Set(refused.at.0),
             gate: Set(refused.gate),
             method: Set(refused.method),
             path: Set(refused.path),
-            way: Set(refused.way),
+            way: Set(refused.credential_kind),
             reason: Set(refused.reason),
             subject: Set(refused.subject),
             client_id: Set(refused.client),
             address: Set(refused.address),
         });
-        refusal::Entity::insert_many(models).exec_without_returning(tx.conn()).await?;
+        denial::Entity::insert_many(models).exec_without_returning(tx.conn()).await?;
     }
     Ok(())
 }
 
 /// What came to a gate since that hour.
-pub async fn since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -> Result<Vec<Counted>> {
+pub async fn counts_since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -> Result<Vec<GateCount>> {
     let rows = count::Entity::find()
         .filter(count::Column::Gate.eq(gate))
         .filter(count::Column::Hour.gte(hour))
         .all(conn)
         .await?;
-    let counted = |row: count::Model| Counted {
+    let counted = |row: count::Model| GateCount {
         gate: row.gate,
         hour: row.hour,
-        way: row.way,
+        credential_kind: row.way,
         reason: row.reason,
         number: row.count.unsigned_abs(),
     };
@@ -158,20 +160,20 @@ pub async fn since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -> Resul
 }
 
 /// The latest refusals, of one gate or of all.
-pub async fn latest<C: ConnectionTrait>(conn: &C, gate: Option<&str>, most: u64) -> Result<Vec<Refused>> {
-    let mut query = refusal::Entity::find().order_by_desc(refusal::Column::At).limit(most);
+pub async fn latest<C: ConnectionTrait>(conn: &C, gate: Option<&str>, most: u64) -> Result<Vec<DeniedRequest>> {
+    let mut query = denial::Entity::find().order_by_desc(denial::Column::At).limit(most);
     if let Some(gate) = gate {
-        query = query.filter(refusal::Column::Gate.eq(gate));
+        query = query.filter(denial::Column::Gate.eq(gate));
     }
-    Ok(query.all(conn).await?.into_iter().map(Refused::from).collect())
+    Ok(query.all(conn).await?.into_iter().map(DeniedRequest::from).collect())
 }
 
-pub async fn by_request<C: ConnectionTrait>(conn: &C, request_id: &str) -> Result<Option<Refused>> {
-    Ok(refusal::Entity::find_by_id(request_id).one(conn).await?.map(Refused::from))
+pub async fn by_request<C: ConnectionTrait>(conn: &C, request_id: &str) -> Result<Option<DeniedRequest>> {
+    Ok(denial::Entity::find_by_id(request_id).one(conn).await?.map(DeniedRequest::from))
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let old = tx.now().seconds().div_euclid(3600) - COUNT_HOURS;
+    let old = tx.now().seconds().div_euclid(3600) - COUNT_RETENTION_HOURS;
     let key = || [count::Column::Gate, count::Column::Hour, count::Column::Way, count::Column::Reason];
     let some = Query::select()
         .columns(key())
@@ -181,15 +183,15 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
         .to_owned();
     let whole = Expr::tuple(key().map(Expr::col));
     let counts = count::Entity::delete_many().filter(whole.in_subquery(some)).exec(tx.conn()).await?.rows_affected;
-    let aged = tx.now().plus_seconds(-REFUSAL_SECONDS).0;
+    let aged = tx.now().plus_seconds(-DENIAL_RETENTION_SECONDS).0;
     let before = Ord::max(aged, too_many(tx).await?.unwrap_or(aged));
-    let id = refusal::Column::RequestId;
-    Ok(counts + delete_some::<refusal::Entity>(tx, id, refusal::Column::At.lt(before), most).await?)
+    let id = denial::Column::RequestId;
+    Ok(counts + delete_batch::<denial::Entity>(tx, id, denial::Column::At.lt(before), most).await?)
 }
 
 /// The time of the oldest refusal that may stay, where there are more.
 async fn too_many(tx: &Tx) -> Result<Option<i64>> {
-    let at = refusal::Column::At;
-    let query = refusal::Entity::find().select_only().column(at).order_by_desc(at).offset(MAX_REFUSALS - 1).limit(1);
+    let at = denial::Column::At;
+    let query = denial::Entity::find().select_only().column(at).order_by_desc(at).offset(MAX_DENIALS - 1).limit(1);
     Ok(query.into_tuple().one(tx.conn()).await?)
 }

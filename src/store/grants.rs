@@ -10,9 +10,9 @@ use sea_orm::sea_query::{IntoColumnRef, SelectStatement};
 use sea_orm::{ExprTrait as _, FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait as _, Set};
 
 use super::database_clock::CLOCK_MARGIN_SECONDS;
-use super::revocations::MAX_ACCESS_TOKEN;
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
-use crate::domain::grant::{FamilySalt, Grant, Repeats, Superseded};
+use super::revocations::MAX_ACCESS_TOKEN_TTL;
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_batch};
+use crate::domain::grant::{FamilySalt, Grant, RepeatTiming, SupersededToken};
 use crate::domain::ids::{ClientId, GrantId, PasskeyId, SessionId, UserId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -53,27 +53,27 @@ const fn corrupt(column: &'static str) -> StoreError {
     StoreError::Corrupt { table: "grant_family", column }
 }
 
-const fn repeats(value: Repeats) -> i32 {
+const fn repeats(value: RepeatTiming) -> i32 {
     match value {
-        Repeats::None => 0,
-        Repeats::Overlapping => 1,
-        Repeats::Prompt => 2,
-        Repeats::Late => 3,
+        RepeatTiming::None => 0,
+        RepeatTiming::Overlapping => 1,
+        RepeatTiming::Prompt => 2,
+        RepeatTiming::Late => 3,
     }
 }
 
-const SUPERSEDED_BYTES: usize = 40;
+const SUPERSEDED_ENTRY_BYTES: usize = 40;
 
-fn superseded_bytes(all: &[Superseded]) -> Vec<u8> {
+fn encode_superseded(all: &[SupersededToken]) -> Vec<u8> {
     all.iter().flat_map(|one| one.digest.0.into_iter().chain(one.at.0.to_be_bytes())).collect()
 }
 
-fn superseded(bytes: &[u8]) -> Option<Vec<Superseded>> {
-    let (all, []) = bytes.as_chunks::<SUPERSEDED_BYTES>() else { return None };
-    let read = |bytes: &[u8; SUPERSEDED_BYTES]| {
+fn superseded(bytes: &[u8]) -> Option<Vec<SupersededToken>> {
+    let (all, []) = bytes.as_chunks::<SUPERSEDED_ENTRY_BYTES>() else { return None };
+    let read = |bytes: &[u8; SUPERSEDED_ENTRY_BYTES]| {
         let (digest, rest) = bytes.split_first_chunk::<32>()?;
         let at = i64::from_be_bytes(rest.try_into().ok()?);
-        Some(Superseded { digest: Digest(*digest), at: Timestamp(at) })
+        Some(SupersededToken { digest: Digest(*digest), at: Timestamp(at) })
     };
     all.iter().map(read).collect()
 }
@@ -93,10 +93,10 @@ impl TryFrom<row::Model> for Grant {
             superseded: superseded(&row.superseded).ok_or_else(|| corrupt("superseded"))?,
             rotated_at: Timestamp(row.rotated_at),
             repeats: match row.repeats {
-                0 => Repeats::None,
-                1 => Repeats::Overlapping,
-                2 => Repeats::Prompt,
-                3 => Repeats::Late,
+                0 => RepeatTiming::None,
+                1 => RepeatTiming::Overlapping,
+                2 => RepeatTiming::Prompt,
+                3 => RepeatTiming::Late,
                 _ => return Err(corrupt("repeats")),
             },
             contested: row.contested,
@@ -114,7 +114,7 @@ pub(super) fn clients() -> SelectStatement {
 }
 
 pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
-    let offline = grant.authorization.permissions.is_offline();
+    let offline = grant.authorization.permissions.has_offline_access();
     let model = row::ActiveModel {
         id: Set(grant.id.0),
         user_id: Set(grant.authorization.user().ok_or_else(|| corrupt("user_id"))?.0),
@@ -127,7 +127,7 @@ pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
         salt: Set(grant.salt.0.to_vec()),
         current_digest: Set(grant.current.0.to_vec()),
         previous_digest: Set(grant.previous.map(|previous| previous.0.to_vec())),
-        superseded: Set(superseded_bytes(&grant.superseded)),
+        superseded: Set(encode_superseded(&grant.superseded)),
         rotated_at: Set(grant.rotated_at.0),
         repeats: Set(repeats(grant.repeats)),
         contested: Set(grant.contested),
@@ -159,7 +159,7 @@ pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
         .col_expr(row::Column::Generation, Expr::value(grant.generation))
         .col_expr(row::Column::CurrentDigest, Expr::value(grant.current.0.to_vec()))
         .col_expr(row::Column::PreviousDigest, Expr::value(grant.previous.map(|previous| previous.0.to_vec())))
-        .col_expr(row::Column::Superseded, Expr::value(superseded_bytes(&grant.superseded)))
+        .col_expr(row::Column::Superseded, Expr::value(encode_superseded(&grant.superseded)))
         .col_expr(row::Column::RotatedAt, Expr::value(grant.rotated_at.0))
         .col_expr(row::Column::Repeats, Expr::value(repeats(grant.repeats)))
         .col_expr(row::Column::Contested, Expr::value(grant.contested))
@@ -171,19 +171,19 @@ pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
 }
 
 /// A statement that finds a row where the grant has been revoked.
-pub(super) fn if_revoked(id: GrantId) -> SelectStatement {
+pub(super) fn select_if_revoked(id: GrantId) -> SelectStatement {
     let revoked = row::Entity::find_by_id(id.0).filter(row::Column::Revoked.eq(true));
     revoked.select_only().expr(Expr::cust("1")).into_query()
 }
 
 /// A statement that finds when the refresh tokens of a grant expire, whose id is in the column `id` of an outer statement.
-pub(super) fn expiry_of(id: impl IntoColumnRef) -> SelectStatement {
+pub(super) fn select_expiry(id: impl IntoColumnRef) -> SelectStatement {
     let grant = row::Entity::find().filter(Expr::col((row::Entity, row::Column::Id)).equals(id));
     grant.select_only().column(row::Column::ExpiresAt).into_query()
 }
 
 /// Returns those of `ids` whose refresh tokens are not revoked and have not expired before `time`.
-pub(super) async fn unrevoked_since(tx: &Tx, ids: &[GrantId], time: Timestamp) -> Result<HashSet<GrantId>> {
+pub(super) async fn active_since(tx: &Tx, ids: &[GrantId], time: Timestamp) -> Result<HashSet<GrantId>> {
     let found: Vec<Uuid> = row::Entity::find()
         .select_only()
         .column(row::Column::Id)
@@ -198,7 +198,7 @@ pub(super) async fn unrevoked_since(tx: &Tx, ids: &[GrantId], time: Timestamp) -
 
 /// Whose grants end.
 #[derive(Clone, Debug)]
-pub enum Of<'a> {
+pub enum GrantSelector<'a> {
     Grant(GrantId),
     User(UserId),
     Client(&'a ClientId),
@@ -207,22 +207,22 @@ pub enum Of<'a> {
 }
 
 /// Revokes; how many were alive.
-pub async fn revoke(tx: &Tx, of: Of<'_>) -> Result<u64> {
+pub async fn revoke(tx: &Tx, of: GrantSelector<'_>) -> Result<u64> {
     let query = row::Entity::update_many().col_expr(row::Column::Revoked, Expr::value(true));
     let query = match of {
-        Of::Grant(id) => query.filter(row::Column::Id.eq(id.0)),
-        Of::User(id) => query.filter(row::Column::UserId.eq(id.0)),
-        Of::Client(id) => query.filter(row::Column::ClientId.eq(id.as_str())),
-        Of::Consent(user, client) => {
+        GrantSelector::Grant(id) => query.filter(row::Column::Id.eq(id.0)),
+        GrantSelector::User(id) => query.filter(row::Column::UserId.eq(id.0)),
+        GrantSelector::Client(id) => query.filter(row::Column::ClientId.eq(id.as_str())),
+        GrantSelector::Consent(user, client) => {
             query.filter(row::Column::UserId.eq(user.0)).filter(row::Column::ClientId.eq(client.as_str()))
         }
-        Of::Session(id) => query.filter(row::Column::SessionId.eq(id.0)),
+        GrantSelector::Session(id) => query.filter(row::Column::SessionId.eq(id.0)),
     };
     Ok(query.filter(row::Column::Revoked.eq(false)).exec(tx.conn()).await?.rows_affected)
 }
 
 /// Revokes the grants that come of a user's sign-ins by passkey, by that one or by any; those that were alive.
-pub(super) async fn revoke_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<GrantId>> {
+pub(super) async fn revoke_by_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<GrantId>> {
     let column = row::Column::PasskeyId;
     let by_passkey = passkey.map_or_else(|| column.is_not_null(), |id| column.eq(id.0));
     let done = row::Entity::update_many()
@@ -252,6 +252,6 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
 
 /// A row stays for as long as a token may live that names the grant: it says that the grant was revoked.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN - CLOCK_MARGIN_SECONDS);
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(before.0), most).await
+    let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN_TTL - CLOCK_MARGIN_SECONDS);
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(before.0), most).await
 }

@@ -6,8 +6,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, Set};
 
-use super::kept::Stripes;
-use super::{Change, Result, Tx, inserted};
+use super::cache::Stripes;
+use super::{ChangeEvent, Result, Tx, rows_inserted};
 use crate::domain::ids::UserId;
 
 mod group {
@@ -46,7 +46,7 @@ pub async fn insert_group(tx: &Tx, name: &str) -> Result<()> {
 }
 
 pub async fn delete_group(tx: &Tx, name: &str) -> Result<bool> {
-    tx.tell(Change::People(Stripes::all())).await?;
+    tx.publish(ChangeEvent::People(Stripes::all())).await?;
     membership::Entity::delete_many().filter(membership::Column::GroupName.eq(name)).exec(tx.conn()).await?;
     Ok(group::Entity::delete_by_id(name).exec(tx.conn()).await?.rows_affected > 0)
 }
@@ -68,7 +68,7 @@ pub async fn groups_of<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Vec<S
 }
 
 /// The same as a subquery.
-pub(super) fn groups_with(user: UserId) -> SelectStatement {
+pub(super) fn select_groups_of(user: UserId) -> SelectStatement {
     Query::select()
         .column(membership::Column::GroupName)
         .from(membership::Entity)
@@ -92,7 +92,7 @@ pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Resu
 
 /// Makes `groups`, all of which exist, be what somebody is in.
 pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
-    tx.tell(Change::People(Stripes::from_iter(&[id]))).await?;
+    tx.publish(ChangeEvent::People(Stripes::from_iter(&[id]))).await?;
     membership::Entity::delete_many()
         .filter(membership::Column::UserId.eq(id.0))
         .filter(membership::Column::GroupName.is_not_in(groups.iter().cloned()))
@@ -110,7 +110,9 @@ pub async fn join(tx: &Tx, members: &[(UserId, String)]) -> Result<()> {
         |(id, group): &(UserId, String)| membership::ActiveModel { user_id: Set(id.0), group_name: Set(group.clone()) };
     let rows: Vec<_> = members.iter().map(member).collect();
     let unless_there = OnConflict::new().do_nothing().to_owned();
-    inserted(membership::Entity::insert_many(rows).on_conflict(unless_there).exec_without_returning(tx.conn()).await)?;
+    rows_inserted(
+        membership::Entity::insert_many(rows).on_conflict(unless_there).exec_without_returning(tx.conn()).await,
+    )?;
     Ok(())
 }
 
@@ -129,7 +131,7 @@ pub async fn member_counts<C: ConnectionTrait>(conn: &C, groups: &[String]) -> R
 }
 
 /// The ids of the users who are in any of these groups, as a subquery.
-pub(super) fn members_of(groups: &[String]) -> SelectStatement {
+pub(super) fn select_members_of(groups: &[String]) -> SelectStatement {
     Query::select()
         .column(membership::Column::UserId)
         .from(membership::Entity)
@@ -138,7 +140,7 @@ pub(super) fn members_of(groups: &[String]) -> SelectStatement {
 }
 
 /// Takes a user out of every group.
-pub(super) async fn leave_all(tx: &Tx, id: UserId) -> Result<()> {
+pub(super) async fn remove_from_all(tx: &Tx, id: UserId) -> Result<()> {
     membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
     Ok(())
 }

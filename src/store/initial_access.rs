@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{Result, Tx, sweep::delete_some};
+use super::{Result, Tx, sweep::delete_batch};
 use crate::domain::ids::InitialAccessId;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
@@ -73,7 +73,7 @@ pub async fn is_good<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timesta
 }
 
 /// Uses it once, by one statement that can lose a race; whether it was good.
-pub async fn spend(tx: &Tx, digest: &Digest) -> Result<bool> {
+pub async fn consume(tx: &Tx, digest: &Digest) -> Result<bool> {
     let done = row::Entity::update_many()
         // Without a number it stays without one: NULL - 1 is NULL.
         .col_expr(row::Column::UsesLeft, Expr::col(row::Column::UsesLeft).sub(1))
@@ -96,5 +96,5 @@ pub async fn delete(tx: &Tx, id: InitialAccessId) -> Result<bool> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }

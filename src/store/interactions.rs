@@ -4,9 +4,9 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{QuerySelect as _, Set};
 use serde::{Deserialize, Serialize};
 
-use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_some};
+use super::{Result, StoreError, Tx, digest, from_json, json, sweep::delete_batch};
 use crate::domain::ids::InteractionId;
-use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
+use crate::domain::interaction::{AuthorizationRequest, Interaction, InteractionProgress};
 use crate::env::Timestamp;
 
 mod row {
@@ -107,7 +107,7 @@ pub async fn lock_for_update(tx: &Tx, id: InteractionId) -> Result<Option<Intera
 }
 
 /// Records what has been done; whether the interaction was still there.
-pub async fn record(tx: &Tx, id: InteractionId, progress: &Progress) -> Result<bool> {
+pub async fn record(tx: &Tx, id: InteractionId, progress: &InteractionProgress) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Progress, Expr::value(json(progress, "interaction", "progress")?))
         .filter(row::Column::Id.eq(id.0))
@@ -130,7 +130,7 @@ pub async fn consume(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> 
 
 /// One that goes some minutes early, by the clock of a fast node, is begun again by its user.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }
 
 #[cfg(test)]

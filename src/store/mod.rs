@@ -3,15 +3,16 @@
 //! How to use it. Reading: `people::by_id(store.read(), id)`; a read never waits for the writer. Writing:
 //! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
 //! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
-//! `schema` migrates, `fingerprint` compares with what migrations make, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
+//! `schema` migrates, `schema_check` compares with what migrations make, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
 //! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
 
 pub mod access_tokens;
+pub mod advisory_locks;
 pub mod answered_interactions;
 pub mod api_keys;
 pub mod apis;
-pub mod authority;
 pub mod authorizations;
+mod cache;
 pub mod client_certificates;
 pub mod client_groups;
 pub mod clients;
@@ -26,28 +27,27 @@ mod error;
 mod event_counts;
 pub mod event_search;
 pub mod events;
-pub mod exclusive;
 pub mod feed;
-mod fingerprint;
 pub mod gate_buckets;
 pub mod gate_record;
 pub mod grants;
 mod groups;
 pub mod initial_access;
 pub mod interactions;
-mod kept;
-mod key_uses;
-pub mod passkey_end;
+mod last_used;
+pub mod node_cache;
+pub mod passkey_removal;
 pub mod passkeys;
-pub mod people;
 pub mod pushed_requests;
 pub mod quotas;
+mod read_pool;
 mod readiness;
-mod reads;
-pub mod refusals;
+pub mod rejected_requests;
+pub mod replay;
 pub mod revocations;
 pub mod revoked_tokens;
 mod schema;
+mod schema_check;
 pub mod session_clients;
 pub mod session_end;
 pub mod session_uses;
@@ -57,10 +57,10 @@ mod sign_in_names;
 pub mod signature_keys;
 pub mod signing_keys;
 pub mod sweep;
+pub mod taken_usernames;
 pub mod throttle;
 mod transaction;
-pub mod used_once;
-pub mod usernames;
+pub mod users;
 pub mod versions;
 mod writer;
 
@@ -73,16 +73,16 @@ use sea_orm::sea_query::LikeExpr;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use authority::Authority;
+pub use cache::Stripes;
 pub use database_clock::{CLOCK_MARGIN_SECONDS, DatabaseNow};
 pub use error::{Result, StoreError};
-pub use feed::Change;
-pub use kept::Stripes;
-pub use reads::ReadPool;
+pub use feed::ChangeEvent;
+pub use node_cache::NodeCache;
+pub use read_pool::ReadPool;
 pub use schema::{migrate, sqlite_path};
 /// What reads the database: a pool of connections, or one transaction's.
 pub use sea_orm::ConnectionTrait as Connection;
-pub use transaction::{TransactionError, Tx, Work};
+pub use transaction::{TransactionError, TransactionWork, Tx};
 
 use crate::config::{Config, Quotas};
 use crate::env::Env;
@@ -90,20 +90,20 @@ use crate::env::Env;
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    inner: Arc<StoreInner>,
 }
 
-struct Inner {
+struct StoreInner {
     engine: Engine,
     env: Env,
-    authority: Authority,
-    waiting: used_once::Waiting,
-    recorded_uses: session_uses::RecordedUses,
+    node_cache: NodeCache,
+    pending_claims: replay::PendingClaims,
+    session_use_cache: session_uses::SessionUseCache,
     day_counts: event_counts::DayCounts,
     readiness: readiness::Readiness,
     quotas: Quotas,
     write_timeout: Duration,
-    written: AtomicU64,
+    committed: AtomicU64,
 }
 
 enum Engine {
@@ -125,7 +125,7 @@ impl Store {
     /// Where the database cannot be opened or migrated, or is damaged.
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
         schema::migrate(config).await?;
-        Self::connect(config, env, connect::User::Server).await
+        Self::connect(config, env, connect::ProcessKind::Server).await
     }
 
     /// Opens the database for a command that runs beside the server: one that is not there yet is made, one of an older
@@ -133,43 +133,43 @@ impl Store {
     ///
     /// # Errors
     /// Where the database cannot be opened, is of another version, or is damaged.
-    pub async fn open_as_it_is(config: &Config, env: Env) -> Result<Self> {
+    pub async fn open_without_migrating(config: &Config, env: Env) -> Result<Self> {
         schema::create_or_check(config).await?;
-        Self::connect(config, env, connect::User::Command).await
+        Self::connect(config, env, connect::ProcessKind::Command).await
     }
 
     /// Opens the database for a command that makes none; nothing where there is none yet.
     ///
     /// # Errors
     /// Where the database cannot be opened, is of another version, or is damaged.
-    pub async fn open_if_there(config: &Config, env: Env) -> Result<Option<Self>> {
-        if !schema::check_if_there(config).await? {
+    pub async fn open_if_exists(config: &Config, env: Env) -> Result<Option<Self>> {
+        if !schema::check_if_exists(config).await? {
             return Ok(None);
         }
-        Self::connect(config, env, connect::User::Command).await.map(Some)
+        Self::connect(config, env, connect::ProcessKind::Command).await.map(Some)
     }
 
-    async fn connect(config: &Config, env: Env, user: connect::User) -> Result<Self> {
+    async fn connect(config: &Config, env: Env, user: connect::ProcessKind) -> Result<Self> {
         let engine = connect::open(config, user).await?;
-        let authority = Authority::new();
+        let node_cache = NodeCache::new();
         let store = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(StoreInner {
                 engine,
                 env,
-                authority,
-                waiting: used_once::Waiting::default(),
-                recorded_uses: session_uses::RecordedUses::default(),
+                node_cache,
+                pending_claims: replay::PendingClaims::default(),
+                session_use_cache: session_uses::SessionUseCache::default(),
                 day_counts: event_counts::DayCounts::default(),
                 readiness: readiness::Readiness::default(),
                 quotas: config.quotas.clone(),
                 write_timeout: match user {
-                    connect::User::Server => WRITE_TIMEOUT,
-                    connect::User::Command => COMMAND_WRITE_TIMEOUT,
+                    connect::ProcessKind::Server => WRITE_TIMEOUT,
+                    connect::ProcessKind::Command => COMMAND_WRITE_TIMEOUT,
                 },
-                written: AtomicU64::new(0),
+                committed: AtomicU64::new(0),
             }),
         };
-        store.inner.authority.start(&store).await?;
+        store.inner.node_cache.start(&store).await?;
         Ok(store)
     }
 
@@ -188,19 +188,19 @@ impl Store {
     /// Where the database does not answer.
     pub async fn is_empty(&self) -> Result<bool> {
         let keys = !signing_keys::all(self.read()).await?.is_empty();
-        Ok(!keys && clients::count(self.read()).await? == 0 && !people::any(self.read()).await?)
+        Ok(!keys && clients::count(self.read()).await? == 0 && !users::any(self.read()).await?)
     }
 
     /// What has been revoked or disabled, and the clients and APIs there are.
     #[must_use]
-    pub fn authority(&self) -> &Authority {
-        &self.inner.authority
+    pub fn authority(&self) -> &NodeCache {
+        &self.inner.node_cache
     }
 
     /// In which sessions something is known to have been issued.
     #[must_use]
-    pub fn recorded_uses(&self) -> &session_uses::RecordedUses {
-        &self.inner.recorded_uses
+    pub fn recorded_uses(&self) -> &session_uses::SessionUseCache {
+        &self.inner.session_use_cache
     }
 
     #[must_use]
@@ -216,7 +216,7 @@ impl Store {
 
     /// Lets the database wake `changed` whenever there are new entries in the change feed, where it can (PostgreSQL).
     /// Ends when what is returned is dropped.
-    fn announcements(&self, changed: Arc<Notify>) -> JoinSet<()> {
+    fn listen_for_changes(&self, changed: Arc<Notify>) -> JoinSet<()> {
         let mut listening = JoinSet::new();
         if let Engine::Postgres { feed, .. } = &self.inner.engine {
             listening.spawn(feed::listen::run(feed.pool().get_postgres_connection_pool().clone(), changed));
@@ -233,7 +233,7 @@ impl Store {
     }
 
     /// Returns an error where this is no longer the database that was opened (`SQLite`).
-    fn check_replaced(&self) -> Result<()> {
+    fn check_not_replaced(&self) -> Result<()> {
         match &self.inner.engine {
             Engine::Sqlite { file, .. } => file.check(),
             Engine::Postgres { .. } => Ok(()),
@@ -245,7 +245,7 @@ impl Store {
     /// # Errors
     /// What `work` fails with, [`StoreError::Unavailable`] where the database is gone or overloaded and nothing was written,
     /// or [`StoreError::OutcomeUnknown`].
-    pub async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+    pub async fn write<T: Send + 'static>(&self, work: impl TransactionWork<T>) -> Result<T> {
         self.try_write(work).await
     }
 
@@ -253,7 +253,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub async fn try_write<T, E>(&self, work: impl Work<T, E>) -> std::result::Result<T, E>
+    pub async fn try_write<T, E>(&self, work: impl TransactionWork<T, E>) -> std::result::Result<T, E>
     where
         T: Send + 'static,
         E: TransactionError,
@@ -261,12 +261,12 @@ impl Store {
         let done = self.transact(work).await;
         let failed = done.as_ref().err().and_then(TransactionError::as_store_error);
         if matches!(failed, Some(StoreError::Unavailable(_) | StoreError::OutcomeUnknown)) {
-            self.inner.readiness.doubt();
+            self.inner.readiness.invalidate();
         }
         done
     }
 
-    async fn transact<T, E>(&self, work: impl Work<T, E>) -> std::result::Result<T, E>
+    async fn transact<T, E>(&self, work: impl TransactionWork<T, E>) -> std::result::Result<T, E>
     where
         T: Send + 'static,
         E: TransactionError,
@@ -279,7 +279,7 @@ impl Store {
                 let run = async {
                     let tx = Tx::new(pool.pool().begin().await.map_err(StoreError::from)?, env.clone());
                     let value = work(&tx).await?;
-                    let (conn, told) = tx.told();
+                    let (conn, told) = tx.into_parts();
                     committing.store(true, Ordering::Relaxed);
                     conn.commit().await.map_err(|error| {
                         tracing::warn!(%error, "a commit has failed: its outcome is not known");
@@ -298,16 +298,16 @@ impl Store {
             }
         };
         for change in told {
-            self.inner.authority.apply(&change, env.uptime());
+            self.inner.node_cache.apply(&change, env.uptime());
         }
-        self.inner.written.fetch_add(1, Ordering::Relaxed);
+        self.inner.committed.fetch_add(1, Ordering::Relaxed);
         Ok(value)
     }
 
     /// How many transactions this node has committed since it started.
     #[must_use]
     pub fn written(&self) -> u64 {
-        self.inner.written.load(Ordering::Relaxed)
+        self.inner.committed.load(Ordering::Relaxed)
     }
 
     /// Lets waiting transactions finish and closes the connections, or gives up on those that do not answer.
@@ -333,7 +333,7 @@ impl Store {
 }
 
 /// How many rows an insertion wrote that passes over the rows that are there.
-fn inserted(done: std::result::Result<u64, sea_orm::DbErr>) -> Result<u64> {
+fn rows_inserted(done: std::result::Result<u64, sea_orm::DbErr>) -> Result<u64> {
     match done {
         Ok(rows) => Ok(rows),
         Err(sea_orm::DbErr::RecordNotInserted) => Ok(0),
@@ -351,7 +351,7 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str, table: &'static str, co
 }
 
 /// Matches what has `text` in it, whatever signs of LIKE's own it has.
-fn with_part(text: &str) -> LikeExpr {
+fn contains_pattern(text: &str) -> LikeExpr {
     let literal = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     LikeExpr::new(format!("%{literal}%")).escape('!')
 }

@@ -93,7 +93,7 @@ pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, seen: &str, name: &str
     Ok(done.rows_affected > 0)
 }
 
-/// Removes one of somebody's own; whether it was theirs. What it opened ends by [`super::passkey_end`].
+/// Removes one of somebody's own; whether it was theirs. What it opened ends by [`super::passkey_removal`].
 pub(super) async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
     let done = row::Entity::delete_many()
         .filter(row::Column::Id.eq(id.0))

@@ -1,10 +1,10 @@
-//! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `used_once`, which
+//! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `replay`, which
 //! outlives it.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ExprTrait as _, Set};
 
-use super::{Result, Store, StoreError, Tx, from_json, json, sweep::delete_some};
+use super::{Result, Store, StoreError, Tx, from_json, json, sweep::delete_batch};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::domain::version::Versions;
@@ -68,5 +68,5 @@ pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<PushedRe
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ExpiresAt), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ExpiresAt), most).await
 }

@@ -13,7 +13,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, FromQueryResult, Set, Statement};
 use sha2::{Digest as _, Sha256};
 
-use super::{Result, Store, Tx, sweep::delete_some};
+use super::{Result, Store, Tx, sweep::delete_batch};
 use crate::config::Quotas;
 use crate::domain::network_prefix::{network_prefix, site_prefix};
 use crate::env::Timestamp;
@@ -25,12 +25,12 @@ const MAX_PARTS: u32 = 256;
 /// One site gets so much of the limit in all: the tenth part.
 const SITE_SHARE: u32 = 10;
 /// Events of budgets that have run out have so much of the limit of failure events besides: a tenth part.
-const RESERVED_SHARE: u32 = 10;
+const BUDGET_EVENT_SHARE: u32 = 10;
 /// Entries for which an address (a site) finds a place even where the limit in all is reached.
-const RESERVED: u32 = 10;
-const RESERVED_OF_SITE: u32 = 100;
+const RESERVED_PER_ADDRESS: u32 = 10;
+const RESERVED_PER_SITE: u32 = 100;
 /// A part has no fewer entries, so that chance fills none of them much earlier than the others.
-const MIN_ENTRIES_OF_PART: u32 = 1_000;
+const MIN_ENTRIES_PER_PART: u32 = 1_000;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -52,7 +52,7 @@ mod row {
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum QuotaKind {
     Interaction,
     PushedRequest,
     DeviceCode,
@@ -65,7 +65,7 @@ pub enum Kind {
     RegistrationEvent,
 }
 
-impl Kind {
+impl QuotaKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Interaction => "interaction",
@@ -88,8 +88,8 @@ impl Kind {
             Self::ClientAssertion => (quotas.client_assertions_per_address, quotas.client_assertions),
             Self::FailureEvent => (quotas.failure_events_per_address, quotas.failure_events),
             Self::BudgetEvent => (
-                quotas.failure_events_per_address.div_ceil(RESERVED_SHARE),
-                quotas.failure_events.div_ceil(RESERVED_SHARE),
+                quotas.failure_events_per_address.div_ceil(BUDGET_EVENT_SHARE),
+                quotas.failure_events.div_ceil(BUDGET_EVENT_SHARE),
             ),
             Self::RegistrationEvent => (quotas.registration_events_per_address, quotas.registration_events),
         }
@@ -98,8 +98,8 @@ impl Kind {
 
 /// A row that a stranger makes, to be counted.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    kind: Kind,
+pub struct QuotaEntry {
+    kind: QuotaKind,
     id: Uuid,
     address: Vec<u8>,
     site: Vec<u8>,
@@ -112,13 +112,13 @@ pub struct Entry {
 impl Store {
     /// An entry for a row of `kind` that expires at `expires_at`, asked for from `address` (empty where it is unknown).
     #[must_use]
-    pub fn quota_entry(&self, kind: Kind, id: Uuid, address: &str, expires_at: Timestamp) -> Entry {
+    pub fn quota_entry(&self, kind: QuotaKind, id: Uuid, address: &str, expires_at: Timestamp) -> QuotaEntry {
         let (per_address, total) = kind.limits(self.quotas());
         // Those whose address a proxy does not say readably are many: one of them would keep out all the others.
         let per_address = if address.is_empty() { total } else { per_address };
         let per_site = per_address.max(total / SITE_SHARE);
         let (site, address) = (digest(&site_prefix(address)), digest(&network_prefix(address)));
-        Entry { kind, id, address, site, expires_at, per_address, per_site, total }
+        QuotaEntry { kind, id, address, site, expires_at, per_address, per_site, total }
     }
 }
 
@@ -128,7 +128,7 @@ fn digest(text: &str) -> Vec<u8> {
 }
 
 /// `expires_at + 0`, so that no plan reads the index on `expires_at` alone, which is as long as the table.
-const INSERT: &str = "INSERT INTO quota (id, kind, address, part, expires_at, site) SELECT $1, $2, $3, $4, $5, $9 WHERE \
+const INSERT_SQL: &str = "INSERT INTO quota (id, kind, address, part, expires_at, site) SELECT $1, $2, $3, $4, $5, $9 WHERE \
      (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND address = $3 AND expires_at + 0 > $6 LIMIT $7) a) < $7 \
      AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND site = $9 AND expires_at + 0 > $6 LIMIT $10) c) < $10 \
      AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND part = $4 AND expires_at + 0 > $6 LIMIT $8) b) < $8";
@@ -136,27 +136,27 @@ const INSERT: &str = "INSERT INTO quota (id, kind, address, part, expires_at, si
 /// How many rows a statement that ends with `LIMIT` finds: no more than that are read.
 pub(super) async fn count<C: ConnectionTrait>(conn: &C, sql: &str, values: Vec<Value>) -> Result<i64> {
     #[derive(FromQueryResult)]
-    struct Counted {
+    struct CountRow {
         number: i64,
     }
     let sql = format!("SELECT COUNT(*) AS number FROM ({sql}) bounded");
-    let counted = Counted::find_by_statement(Statement::from_sql_and_values(conn.get_database_backend(), sql, values));
+    let counted = CountRow::find_by_statement(Statement::from_sql_and_values(conn.get_database_backend(), sql, values));
     Ok(counted.one(conn).await?.map_or(0, |counted| counted.number))
 }
 
 /// Whether one more row may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum QuotaDecision {
     Granted,
     /// In the place of the row of this id, which the caller deletes.
     InPlaceOf(Uuid),
-    Refused,
+    Exceeded,
 }
 
-impl Entry {
+impl QuotaEntry {
     /// How many parts the limit in all has, and a part drawn at random.
     fn draw_part(&self, tx: &Tx) -> (u32, i32) {
-        let parts = (self.total / MIN_ENTRIES_OF_PART).clamp(1, MAX_PARTS);
+        let parts = (self.total / MIN_ENTRIES_PER_PART).clamp(1, MAX_PARTS);
         let random = u16::from_be_bytes(tx.env().random());
         (parts, i32::try_from(u32::from(random) % parts).unwrap_or_default())
     }
@@ -167,16 +167,16 @@ impl Entry {
 }
 
 /// Counts one more row; whether the limits allow it. Where they do not, the caller inserts nothing.
-pub async fn admit(tx: &Tx, entry: &Entry) -> Result<bool> {
+pub async fn admit(tx: &Tx, entry: &QuotaEntry) -> Result<bool> {
     admit_into(tx, entry, entry.draw_part(tx)).await
 }
 
 /// The same, but a new row takes the place of an old one where a limit is reached: of the oldest one of another address if
 /// its own has fewer than [`RESERVED`], otherwise of the oldest one of its own address or site.
-pub async fn admit_or_replace(tx: &Tx, entry: &Entry) -> Result<Admission> {
+pub async fn admit_or_replace(tx: &Tx, entry: &QuotaEntry) -> Result<QuotaDecision> {
     let (parts, part) = entry.draw_part(tx);
     if admit_into(tx, entry, (parts, part)).await? {
-        return Ok(Admission::Granted);
+        return Ok(QuotaDecision::Granted);
     }
     let mut oldest = take_oldest(tx, entry, part).await?;
     for (column, own) in [("address", &entry.address), ("site", &entry.site)] {
@@ -184,7 +184,7 @@ pub async fn admit_or_replace(tx: &Tx, entry: &Entry) -> Result<Admission> {
             oldest = take_oldest_of(tx, entry.kind, column, own).await?;
         }
     }
-    let Some(oldest) = oldest else { return Ok(Admission::Refused) };
+    let Some(oldest) = oldest else { return Ok(QuotaDecision::Exceeded) };
     let model = row::ActiveModel {
         id: Set(entry.id),
         kind: Set(entry.kind.as_str().to_owned()),
@@ -194,10 +194,10 @@ pub async fn admit_or_replace(tx: &Tx, entry: &Entry) -> Result<Admission> {
         expires_at: Set(entry.counts_until().0),
     };
     row::Entity::insert(model).exec_without_returning(tx.conn()).await?;
-    Ok(Admission::InPlaceOf(oldest))
+    Ok(QuotaDecision::InPlaceOf(oldest))
 }
 
-async fn admit_into(tx: &Tx, entry: &Entry, (parts, part): (u32, i32)) -> Result<bool> {
+async fn admit_into(tx: &Tx, entry: &QuotaEntry, (parts, part): (u32, i32)) -> Result<bool> {
     let values: [Value; 10] = [
         entry.id.into(),
         entry.kind.as_str().into(),
@@ -211,21 +211,21 @@ async fn admit_into(tx: &Tx, entry: &Entry, (parts, part): (u32, i32)) -> Result
         i64::from(entry.per_site).into(),
     ];
     let engine: DbBackend = tx.conn().get_database_backend();
-    let done = tx.conn().execute_raw(Statement::from_sql_and_values(engine, INSERT, values)).await?;
+    let done = tx.conn().execute_raw(Statement::from_sql_and_values(engine, INSERT_SQL, values)).await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// Deletes the oldest entry of a part that is full, for an address that has few; its id.
-async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> {
+async fn take_oldest(tx: &Tx, entry: &QuotaEntry, part: i32) -> Result<Option<Uuid>> {
     let unlocked = unlocked(tx);
     let values: [Value; 7] = [
         entry.kind.as_str().into(),
         part.into(),
         tx.now().0.into(),
         entry.address.clone().into(),
-        i64::from(RESERVED.min(entry.per_address)).into(),
+        i64::from(RESERVED_PER_ADDRESS.min(entry.per_address)).into(),
         entry.site.clone().into(),
-        i64::from(RESERVED_OF_SITE.min(entry.per_site)).into(),
+        i64::from(RESERVED_PER_SITE.min(entry.per_site)).into(),
     ];
     let sql = format!(
         "DELETE FROM quota WHERE id = (SELECT id FROM quota WHERE kind = $1 AND part = $2 AND expires_at > $3 \
@@ -238,7 +238,7 @@ async fn take_oldest(tx: &Tx, entry: &Entry, part: i32) -> Result<Option<Uuid>> 
 }
 
 /// Deletes the oldest entry of the address or site `own`; its id.
-async fn take_oldest_of(tx: &Tx, kind: Kind, column: &str, own: &[u8]) -> Result<Option<Uuid>> {
+async fn take_oldest_of(tx: &Tx, kind: QuotaKind, column: &str, own: &[u8]) -> Result<Option<Uuid>> {
     let values: [Value; 3] = [kind.as_str().into(), own.to_vec().into(), tx.now().0.into()];
     let sql = format!(
         "DELETE FROM quota WHERE id = (SELECT id FROM quota WHERE kind = $1 AND {column} = $2 AND expires_at > $3 \
@@ -255,11 +255,11 @@ fn unlocked(tx: &Tx) -> &'static str {
 
 async fn take(tx: &Tx, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Option<Uuid>> {
     #[derive(FromQueryResult)]
-    struct Taken {
+    struct DeletedRow {
         id: Uuid,
     }
     let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values);
-    Ok(Taken::find_by_statement(statement).one(tx.conn()).await?.map(|taken| taken.id))
+    Ok(DeletedRow::find_by_statement(statement).one(tx.conn()).await?.map(|taken| taken.id))
 }
 
 /// Takes back the entry of a row that is deleted before it expires.
@@ -269,7 +269,7 @@ pub async fn release(tx: &Tx, id: Uuid) -> Result<()> {
 }
 
 /// Lets the entry of a row count until `until` only.
-pub async fn shorten(tx: &Tx, id: Uuid, until: Timestamp) -> Result<()> {
+pub async fn shorten_expiry(tx: &Tx, id: Uuid, until: Timestamp) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::ExpiresAt, Expr::value(until.plus_seconds(SWEEP_SECONDS).0))
         .filter(row::Column::Id.eq(id))
@@ -279,5 +279,5 @@ pub async fn shorten(tx: &Tx, id: Uuid, until: Timestamp) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

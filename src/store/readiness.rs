@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
 use tokio::sync::Mutex;
 
-use super::{Result, Store, StoreError, fingerprint, settings};
+use super::{Result, Store, StoreError, schema_check, settings};
 
 /// How long an attempt may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the outcome of an attempt is the answer.
 const SUCCESS_TTL: Duration = Duration::from_secs(1);
 const FAILURE_TTL: Duration = Duration::from_millis(200);
@@ -18,10 +18,10 @@ const FAILURE_TTL: Duration = Duration::from_millis(200);
 const SCHEMA_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
-pub(super) struct Readiness(Mutex<Known>);
+pub(super) struct Readiness(Mutex<ReadinessState>);
 
 #[derive(Default)]
-struct Known {
+struct ReadinessState {
     /// When the last attempt ended, and why it failed if it did.
     last: Option<(Instant, Option<String>)>,
     schema_checked: Option<Instant>,
@@ -29,7 +29,7 @@ struct Known {
 
 impl Readiness {
     /// A write has failed: the next question is answered by a new attempt.
-    pub(super) fn doubt(&self) {
+    pub(super) fn invalidate(&self) {
         // Where an attempt runs, that one will say.
         if let Ok(mut known) = self.0.try_lock() {
             known.last = None;
@@ -53,11 +53,11 @@ impl Store {
         let check_schema = known.schema_checked.is_none_or(|at| at.elapsed() > SCHEMA_INTERVAL);
         let attempt = async {
             if check_schema {
-                fingerprint::check(self.read()).await?;
+                schema_check::check(self.read()).await?;
             }
-            self.write_something().await
+            self.test_write().await
         };
-        let done = tokio::time::timeout(TIMEOUT, attempt).await;
+        let done = tokio::time::timeout(CHECK_TIMEOUT, attempt).await;
         let done = done.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".into())));
         let now = now();
         known.last = Some((now, done.as_ref().err().map(ToString::to_string)));
@@ -71,23 +71,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] with the first thing found, or where the database does not answer.
-    pub async fn check_file(&self) -> Result<()> {
+    pub async fn check_integrity(&self) -> Result<()> {
         #[derive(FromQueryResult)]
-        struct Found {
+        struct QuickCheckRow {
             quick_check: String,
         }
         if self.read().get_database_backend() != DbBackend::Sqlite {
             return Ok(());
         }
         let ask = Statement::from_string(DbBackend::Sqlite, "PRAGMA quick_check(1)");
-        match Found::find_by_statement(ask).one(self.read()).await? {
+        match QuickCheckRow::find_by_statement(ask).one(self.read()).await? {
             Some(found) if found.quick_check != "ok" => Err(StoreError::Damaged(found.quick_check)),
             _ => Ok(()),
         }
     }
 
     /// A row that is gone with the transaction that brings it: it leaves nothing behind, and no two nodes wait for one.
-    async fn write_something(&self) -> Result<()> {
+    async fn test_write(&self) -> Result<()> {
         let name = format!("written by {}", self.env().uuid().simple());
         self.write(move |tx| {
             Box::pin(async move {

@@ -7,14 +7,14 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
 use sea_orm::{ExprTrait as _, QueryOrder, QuerySelect, Set};
 
-use super::revocations::MAX_ACCESS_TOKEN;
-use super::{Change, Result, StoreError, Tx, sweep::delete_some};
+use super::revocations::MAX_ACCESS_TOKEN_TTL;
+use super::{ChangeEvent, Result, StoreError, Tx, sweep::delete_batch};
 use crate::domain::ids::GrantId;
-use crate::domain::version::Fingerprint;
+use crate::domain::version::RevocationKey;
 use crate::env::Timestamp;
 
 /// Rows that are read at once when a node starts.
-const PAGE: u64 = 10_000;
+const PAGE_SIZE: u64 = 10_000;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -31,54 +31,54 @@ mod row {
 }
 
 /// Revokes one token on every node; once, however often it is asked for.
-pub async fn insert(tx: &Tx, jti: Fingerprint, expires_at: Timestamp) -> Result<()> {
+pub async fn insert(tx: &Tx, jti: RevocationKey, expires_at: Timestamp) -> Result<()> {
     if insert_row(tx, jti, expires_at).await? {
-        tx.tell(Change::Token(jti, expires_at)).await?;
+        tx.publish(ChangeEvent::Token(jti, expires_at)).await?;
     }
     Ok(())
 }
 
-async fn insert_row(tx: &Tx, jti: Fingerprint, expires_at: Timestamp) -> Result<bool> {
-    let model = row::ActiveModel { jti: Set(jti.bytes().to_vec()), expires_at: Set(expires_at.0) };
+async fn insert_row(tx: &Tx, jti: RevocationKey, expires_at: Timestamp) -> Result<bool> {
+    let model = row::ActiveModel { jti: Set(jti.as_bytes().to_vec()), expires_at: Set(expires_at.0) };
     let once = OnConflict::column(row::Column::Jti).do_nothing().to_owned();
     Ok(row::Entity::insert(model).on_conflict(once).exec_without_returning(tx.conn()).await? > 0)
 }
 
 /// Keeps that a grant has ended of which there is no row to say so.
 pub async fn insert_grant(tx: &Tx, grant: GrantId) -> Result<()> {
-    insert_row(tx, grant.into(), tx.now().plus_seconds(MAX_ACCESS_TOKEN)).await.map(drop)
+    insert_row(tx, grant.into(), tx.now().plus_seconds(MAX_ACCESS_TOKEN_TTL)).await.map(drop)
 }
 
 /// A statement that finds a row where one of these is revoked.
-pub(super) fn any(of: impl Iterator<Item = Fingerprint>) -> SelectStatement {
+pub(super) fn any(of: impl Iterator<Item = RevocationKey>) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("1"))
         .from(row::Entity)
-        .and_where(Expr::col((row::Entity, row::Column::Jti)).is_in(of.map(|of| of.bytes().to_vec())))
+        .and_where(Expr::col((row::Entity, row::Column::Jti)).is_in(of.map(|of| of.as_bytes().to_vec())))
         .to_owned()
 }
 
 /// Those after `after`, in the order of their names.
 pub(super) async fn page<C: ConnectionTrait>(
     conn: &C,
-    after: Option<Fingerprint>,
-) -> Result<Vec<(Fingerprint, Timestamp)>> {
+    after: Option<RevocationKey>,
+) -> Result<Vec<(RevocationKey, Timestamp)>> {
     let mut query = row::Entity::find()
         .select_only()
         .columns([row::Column::Jti, row::Column::ExpiresAt])
         .order_by_asc(row::Column::Jti)
-        .limit(PAGE);
+        .limit(PAGE_SIZE);
     if let Some(after) = after {
-        query = query.filter(row::Column::Jti.gt(after.bytes().to_vec()));
+        query = query.filter(row::Column::Jti.gt(after.as_bytes().to_vec()));
     }
     let corrupt = || StoreError::Corrupt { table: "revoked_token", column: "jti" };
     let rows: Vec<(Vec<u8>, i64)> = query.into_tuple().all(conn).await?;
-    let read = |(jti, at): (Vec<u8>, i64)| Ok((Fingerprint::of_bytes(&jti).ok_or_else(corrupt)?, Timestamp(at)));
+    let read = |(jti, at): (Vec<u8>, i64)| Ok((RevocationKey::from_bytes(&jti).ok_or_else(corrupt)?, Timestamp(at)));
     rows.into_iter().map(read).collect()
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     // A node whose clock is slow still takes the token for one that has not expired.
     let expired = tx.is_past_everywhere(row::Column::ExpiresAt);
-    delete_some::<row::Entity>(tx, row::Column::Jti, expired, most).await
+    delete_batch::<row::Entity>(tx, row::Column::Jti, expired, most).await
 }

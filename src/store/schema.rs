@@ -1,4 +1,4 @@
-//! The schema: pending migrations, and whether the database is as they make it ([`super::fingerprint`]).
+//! The schema: pending migrations, and whether the database is as they make it ([`super::schema_check`]).
 //!
 //! `signet serve` and `signet migrate` apply what is pending, several nodes at once by turns. Every other command takes the
 //! database as it is, and refuses one that is older, newer or damaged; one that holds nothing yet is made by whoever comes
@@ -18,7 +18,7 @@ use signet_migrations::{Migrator, MigratorTrait};
 use tokio::time::timeout;
 
 use super::feed::reader::INCARNATION;
-use super::{Result, StoreError, connect, fingerprint};
+use super::{Result, StoreError, connect, schema_check};
 use crate::config::{Config, DatabaseUrl};
 use crate::env::Env;
 
@@ -30,7 +30,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What there is, compared with what the program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum SchemaState {
     /// No migration was ever applied.
     New,
     Older,
@@ -51,7 +51,7 @@ pub(super) async fn create_or_check(config: &Config) -> Result<()> {
 }
 
 /// Returns whether there is a database, and checks it. Makes and changes nothing.
-pub(super) async fn check_if_there(config: &Config) -> Result<bool> {
+pub(super) async fn check_if_exists(config: &Config) -> Result<bool> {
     let url = config.database();
     match sqlite_path(&url) {
         Some(path) => match path.metadata() {
@@ -62,12 +62,12 @@ pub(super) async fn check_if_there(config: &Config) -> Result<bool> {
         },
         None => connect::refuse_transaction_pooler(&url).await?,
     }
-    let db = connect::for_looking(&url).await?;
+    let db = connect::open_read_only(&url).await?;
     let checked = async {
         match version::<Migrator>(&db).await? {
-            Version::New => Ok(false),
-            Version::Older => Err(StoreError::Older),
-            Version::Current => fingerprint::check(&db).await.map(|()| true),
+            SchemaState::New => Ok(false),
+            SchemaState::Older => Err(StoreError::OlderSchema),
+            SchemaState::Current => schema_check::check(&db).await.map(|()| true),
         }
     };
     let checked = checked.await;
@@ -79,12 +79,12 @@ async fn prepare(config: &Config, may_migrate: bool) -> Result<()> {
     let url = config.database();
     // SQLite's is held from before the file is opened, since a new one changes its journal mode then.
     let _lock = if let Some(path) = sqlite_path(&url) {
-        Some(lock_beside(&path).await?)
+        Some(acquire_lock_file(&path).await?)
     } else {
         connect::refuse_transaction_pooler(&url).await?;
         None
     };
-    let db = connect::for_migration(&url).await?;
+    let db = connect::open_for_migration(&url).await?;
     let done = bring_up_to_date::<Migrator>(&db, may_migrate).await;
     let closed = db.close().await;
     done?;
@@ -94,15 +94,15 @@ async fn prepare(config: &Config, may_migrate: bool) -> Result<()> {
 async fn bring_up_to_date<M: MigratorTrait>(db: &DatabaseConnection, may_migrate: bool) -> Result<()> {
     match version::<M>(db).await? {
         // Without PostgreSQL's lock, so that nobody waits for a node that has stopped while it held it.
-        Version::Current => {}
-        Version::Older if !may_migrate => return Err(StoreError::Older),
-        Version::Older | Version::New => {
-            lock_session(db).await?;
+        SchemaState::Current => {}
+        SchemaState::Older if !may_migrate => return Err(StoreError::OlderSchema),
+        SchemaState::Older | SchemaState::New => {
+            acquire_advisory_lock(db).await?;
             // The lock ends with the connection.
             M::up(db, None).await.map_err(newer)?;
         }
     }
-    fingerprint::check(db).await?;
+    schema_check::check(db).await?;
     name(db).await
 }
 
@@ -118,8 +118,8 @@ async fn name(db: &DatabaseConnection) -> Result<()> {
     Ok(())
 }
 
-async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Version> {
-    let tables = fingerprint::tables(db).await?;
+async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<SchemaState> {
+    let tables = schema_check::tables(db).await?;
     let has = |name: &str| tables.iter().any(|table| table == name);
     let applied = if has("seaql_migrations") { M::get_applied_migrations(db).await.map_err(newer)?.len() } else { 0 };
     match applied {
@@ -127,9 +127,9 @@ async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Version> {
         0 if has("signing_key") => {
             Err(StoreError::Damaged("it has tables, but no record of migrations (seaql_migrations)".to_owned()))
         }
-        0 => Ok(Version::New),
-        some if some < M::migrations().len() => Ok(Version::Older),
-        _ => Ok(Version::Current),
+        0 => Ok(SchemaState::New),
+        some if some < M::migrations().len() => Ok(SchemaState::Older),
+        _ => Ok(SchemaState::Current),
     }
 }
 
@@ -137,7 +137,7 @@ async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Version> {
 fn newer(error: DbErr) -> StoreError {
     match &error {
         DbErr::Custom(text) if text.starts_with("Migration file of version") => {
-            StoreError::Newer(text.split('\'').nth(1).unwrap_or_default().to_owned())
+            StoreError::NewerSchema(text.split('\'').nth(1).unwrap_or_default().to_owned())
         }
         _ => error.into(),
     }
@@ -168,7 +168,7 @@ fn waited() -> StoreError {
 }
 
 /// An exclusive lock on a file beside the database, released when it is dropped.
-async fn lock_beside(database: &Path) -> Result<File> {
+async fn acquire_lock_file(database: &Path) -> Result<File> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(unusable(folder))?;
     }
@@ -196,9 +196,9 @@ async fn lock_beside(database: &Path) -> Result<File> {
 
 /// Takes the lock of the session on `db`, which has that one alone. A node that stops while it holds it loses it when the
 /// server ends its silent session.
-async fn lock_session(db: &DatabaseConnection) -> Result<()> {
+async fn acquire_advisory_lock(db: &DatabaseConnection) -> Result<()> {
     #[derive(FromQueryResult)]
-    struct Taken {
+    struct LockRow {
         taken: bool,
     }
     if db.get_database_backend() != DbBackend::Postgres {
@@ -209,7 +209,7 @@ async fn lock_session(db: &DatabaseConnection) -> Result<()> {
     let locking = async {
         loop {
             let ask = Statement::from_string(DbBackend::Postgres, sql.clone());
-            if Taken::find_by_statement(ask).one(db).await?.is_some_and(|row| row.taken) {
+            if LockRow::find_by_statement(ask).one(db).await?.is_some_and(|row| row.taken) {
                 return Ok(());
             }
             tokio::time::sleep(LOCK_INTERVAL).await;
@@ -260,13 +260,13 @@ mod tests {
         let path = folder.path().join("signet.db");
         owners(&path).unwrap();
         let url = DatabaseUrl::try_from(format!("sqlite://{}", path.display())).unwrap();
-        let db = connect::for_migration(&url).await.unwrap();
+        let db = connect::open_for_migration(&url).await.unwrap();
         bring_up_to_date::<Migrator>(&db, false).await.unwrap();
         let refused = bring_up_to_date::<NextVersion>(&db, false).await;
-        assert!(matches!(refused, Err(StoreError::Older)), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::OlderSchema)), "{refused:?}");
         bring_up_to_date::<NextVersion>(&db, true).await.unwrap();
-        assert!(fingerprint::tables(&db).await.unwrap().contains(&"later".to_owned()));
+        assert!(schema_check::tables(&db).await.unwrap().contains(&"later".to_owned()));
         let refused = bring_up_to_date::<Migrator>(&db, true).await;
-        assert!(matches!(&refused, Err(StoreError::Newer(name)) if name == "m0002_later"), "{refused:?}");
+        assert!(matches!(&refused, Err(StoreError::NewerSchema(name)) if name == "m0002_later"), "{refused:?}");
     }
 }

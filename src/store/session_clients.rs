@@ -87,8 +87,8 @@ pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
 }
 
 /// Takes out what is left where a session's row went without its end being told, as where somebody deleted it by hand.
-pub(super) async fn take_left_over(tx: &Tx, most: u64) -> Result<Vec<Participant>> {
-    let lives = sessions::with_the_id_in((row::Entity, row::Column::SessionId));
+pub(super) async fn take_orphaned(tx: &Tx, most: u64) -> Result<Vec<Participant>> {
+    let lives = sessions::select_by_id_column((row::Entity, row::Column::SessionId));
     let left: Vec<SessionId> = row::Entity::find()
         .select_only()
         .column(row::Column::SessionId)

@@ -3,32 +3,32 @@
 //! client that takes part in it is to be told, by a row in the queue of the same transaction.
 //!
 //! Next door: [`super::sessions`], [`super::session_uses`], [`super::session_clients`], [`super::deliveries`],
-//! [`super::passkey_end`].
+//! [`super::passkey_removal`].
 
-use super::grants::{self, Of};
-use super::{Change, Result, Tx, clients, deliveries, session_clients, session_uses, sessions};
+use super::grants::{self, GrantSelector};
+use super::{ChangeEvent, Result, Tx, clients, deliveries, session_clients, session_uses, sessions};
 use crate::domain::delivery::{Delivery, Destination};
 use crate::domain::ids::{ClientId, PasskeyId, SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::session::Session;
 
 /// In one statement: a sweep ends many sessions at once.
-const MAX_CLIENTS: usize = 1000;
+const MAX_CLIENTS_PER_STATEMENT: usize = 1000;
 
 /// What has ended.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub struct EndedSession {
     /// Where the session was still there.
     pub session: Option<Session>,
     pub participants: Vec<Participant>,
 }
 
 /// Ends one session, and what is left of it where it has gone already.
-pub async fn one(tx: &Tx, id: SessionId) -> Result<Ended> {
+pub async fn one(tx: &Tx, id: SessionId) -> Result<EndedSession> {
     let session = sessions::delete(tx, id).await?;
     let participants = session_clients::take(tx, &[id]).await?;
     follow(tx, &[id], &participants).await?;
-    Ok(Ended { session, participants })
+    Ok(EndedSession { session, participants })
 }
 
 /// Ends somebody's sessions, all or all but one; their ids.
@@ -40,7 +40,7 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
 }
 
 /// Ends the sessions that a user began with a passkey, with that one or with any; how many.
-pub(super) async fn of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<u64> {
+pub(super) async fn end_sessions_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<u64> {
     let ended = sessions::delete_of_passkey(tx, user, passkey).await?;
     let participants = session_clients::take(tx, &ended).await?;
     follow(tx, &ended, &participants).await?;
@@ -57,33 +57,33 @@ pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<
 
 /// Ends a batch of those that have expired; how many rows went.
 pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
-    let ended = sessions::take_expired(tx, most).await?;
+    let ended = sessions::delete_expired(tx, most).await?;
     let mut participants = session_clients::take(tx, &ended).await?;
-    participants.extend(session_clients::take_left_over(tx, most).await?);
+    participants.extend(session_clients::take_orphaned(tx, most).await?);
     follow(tx, &ended, &participants).await?;
     Ok((ended.len() + participants.len()) as u64)
 }
 
 async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> Result<()> {
     for session in ended {
-        grants::revoke(tx, Of::Session(*session)).await?;
+        grants::revoke(tx, GrantSelector::Session(*session)).await?;
     }
     // What was issued is remembered everywhere until it has expired; a session in which nothing was issued is in no token.
     for session in session_uses::take(tx, ended).await? {
-        tx.tell(Change::Ended(session.into())).await?;
+        tx.publish(ChangeEvent::Ended(session.into())).await?;
     }
-    deliveries::enqueue(tx, to_tell(tx, participants).await?).await
+    deliveries::enqueue(tx, logout_deliveries(tx, participants).await?).await
 }
 
 /// What is sent where, to those that have an address for it.
-async fn to_tell(tx: &Tx, participants: &[Participant]) -> Result<Vec<(Delivery, Destination)>> {
+async fn logout_deliveries(tx: &Tx, participants: &[Participant]) -> Result<Vec<(Delivery, Destination)>> {
     let mut ids: Vec<ClientId> = participants.iter().map(|participant| participant.client.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut told = Vec::new();
-    for some in ids.chunks(MAX_CLIENTS) {
+    for some in ids.chunks(MAX_CLIENTS_PER_STATEMENT) {
         for client in clients::by_ids(tx.conn(), some).await? {
-            let Some(to) = Destination::of(&client) else { continue };
+            let Some(to) = Destination::for_client(&client) else { continue };
             let of_client = participants.iter().filter(|participant| participant.client == client.id);
             told.extend(of_client.map(|participant| (Delivery::Logout(participant.clone()), to.clone())));
         }

@@ -10,7 +10,7 @@ use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 
-use super::{Result, Tx, inserted};
+use super::{Result, Tx, rows_inserted};
 use crate::domain::ids::SessionId;
 
 mod row {
@@ -28,18 +28,18 @@ mod row {
 
 /// Sessions whose row is durable, as far as this node has seen. A row stays as long as its session, so that a silent
 /// renewal need not write it again.
-pub struct RecordedUses(Cache<SessionId, ()>);
+pub struct SessionUseCache(Cache<SessionId, ()>);
 
 /// Of a session that is not kept the row is written once more.
-const MAX_RECORDED: u64 = 10_000;
+const MAX_CACHED: u64 = 10_000;
 
-impl Default for RecordedUses {
+impl Default for SessionUseCache {
     fn default() -> Self {
-        Self(Cache::new(MAX_RECORDED))
+        Self(Cache::new(MAX_CACHED))
     }
 }
 
-impl RecordedUses {
+impl SessionUseCache {
     #[must_use]
     pub fn has(&self, session: SessionId) -> bool {
         self.0.contains_key(&session)
@@ -60,7 +60,7 @@ impl RecordedUses {
 pub async fn record(tx: &Tx, session: SessionId) -> Result<()> {
     let model = row::ActiveModel { session_id: Set(session.0) };
     let again = OnConflict::column(row::Column::SessionId).do_nothing().to_owned();
-    inserted(row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await).map(drop)
+    rows_inserted(row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await).map(drop)
 }
 
 /// Takes out the rows of sessions that end; those of them in which something was issued.

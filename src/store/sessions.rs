@@ -56,7 +56,7 @@ impl TryFrom<row::Model> for Session {
                 _ => return Err(StoreError::Corrupt { table: "session", column: "method" }),
             },
             passkey: row.passkey_id.map(PasskeyId),
-            strongest: row.strongest,
+            used_strongest_method: row.strongest,
             remembered: row.remembered,
             created_at: Timestamp(row.created_at),
             last_seen: Timestamp(row.last_seen),
@@ -82,7 +82,7 @@ fn row(session: &Session) -> row::Model {
         }
         .to_owned(),
         passkey_id: session.passkey.map(|id| id.0),
-        strongest: session.strongest,
+        strongest: session.used_strongest_method,
         remembered: session.remembered,
         created_at: session.created_at.0,
         last_seen: session.last_seen.0,
@@ -113,7 +113,7 @@ pub async fn replace(tx: &Tx, session: &Session) -> Result<bool> {
 }
 
 /// Gives a session the cookie of another digest, where it still has the one of `old`; whether it did.
-pub async fn move_to(tx: &Tx, id: SessionId, old: &Digest, new: &Digest) -> Result<bool> {
+pub async fn replace_digest(tx: &Tx, id: SessionId, old: &Digest, new: &Digest) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Digest, Expr::value(new.0.to_vec()))
         .filter(row::Column::Id.eq(id.0))
@@ -151,7 +151,7 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
 
 /// A statement that finds one row, of an empty text and 1, where the session is there and has not come to its absolute end.
 /// One that only idles is ended by the next sweep.
-pub(super) fn there(id: SessionId, now: DatabaseNow) -> SelectStatement {
+pub(super) fn select_if_unexpired(id: SessionId, now: DatabaseNow) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("CAST('' AS TEXT)"))
         .expr(Expr::cust("CAST(1 AS BIGINT)"))
@@ -162,7 +162,7 @@ pub(super) fn there(id: SessionId, now: DatabaseNow) -> SelectStatement {
 }
 
 /// Whether the session is still there, and so until the transaction ends: what deletes it waits.
-pub async fn hold(tx: &Tx, id: SessionId) -> Result<bool> {
+pub async fn lock_shared(tx: &Tx, id: SessionId) -> Result<bool> {
     let found = row::Entity::find().filter(row::Column::Id.eq(id.0)).lock_shared().one(tx.conn()).await?;
     Ok(found.is_some())
 }
@@ -182,7 +182,7 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
         .collect()
 }
 
-pub async fn count_alive<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Result<u64> {
+pub async fn count_active<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Result<u64> {
     Ok(row::Entity::find()
         .filter(row::Column::IdleUntil.gt(now.0))
         .filter(row::Column::ExpiresAt.gt(now.0))
@@ -191,7 +191,7 @@ pub async fn count_alive<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Result
 }
 
 /// The sessions whose id stands in a column of the statement around this one.
-pub(super) fn with_the_id_in(column: impl IntoColumnRef) -> SelectStatement {
+pub(super) fn select_by_id_column(column: impl IntoColumnRef) -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))
         .from(row::Entity)
@@ -252,7 +252,7 @@ pub(super) async fn beyond(tx: &Tx, user: UserId, but: SessionId, most: u64) -> 
 }
 
 /// Deletes a batch of those that have expired; their ids.
-pub(super) async fn take_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
+pub(super) async fn delete_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let old: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
         .column(row::Column::Digest)

@@ -10,7 +10,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, SelectStatement};
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, Set};
 
-use super::{Result, StoreError, Tx, inserted};
+use super::{Result, StoreError, Tx, rows_inserted};
 use crate::domain::ids::UserId;
 use crate::domain::user::{User, Username};
 
@@ -31,7 +31,7 @@ mod row {
 /// Makes the user's names be those of `user`.
 ///
 /// # Errors
-/// [`StoreError::NamesTaken`] where another user signs in with one of them.
+/// [`StoreError::SignInNamesTaken`] where another user signs in with one of them.
 pub(super) async fn set(tx: &Tx, user: &User) -> Result<()> {
     let names: BTreeSet<String> = user.sign_in_names().collect();
     let present: Vec<String> = row::Entity::find()
@@ -52,13 +52,13 @@ pub(super) async fn set(tx: &Tx, user: &User) -> Result<()> {
 /// Gives new users their names.
 ///
 /// # Errors
-/// [`StoreError::NamesTaken`] where another user, or another one of these, signs in with one of them.
+/// [`StoreError::SignInNamesTaken`] where another user, or another one of these, signs in with one of them.
 pub(super) async fn add(tx: &Tx, users: &[User]) -> Result<()> {
     let mut owners = BTreeMap::new();
     for user in users {
         for name in user.sign_in_names() {
             if owners.insert(name.clone(), user.id).is_some_and(|other| other != user.id) {
-                return Err(StoreError::NamesTaken(vec![name]));
+                return Err(StoreError::SignInNamesTaken(vec![name]));
             }
         }
     }
@@ -72,7 +72,8 @@ async fn take(tx: &Tx, owners: BTreeMap<String, UserId>) -> Result<()> {
     }
     let rows = owners.iter().map(|(name, id)| row::ActiveModel { name: Set(name.clone()), user_id: Set(id.0) });
     let free = OnConflict::column(row::Column::Name).do_nothing().to_owned();
-    let taken = inserted(row::Entity::insert_many(rows).on_conflict(free).exec_without_returning(tx.conn()).await)?;
+    let taken =
+        rows_inserted(row::Entity::insert_many(rows).on_conflict(free).exec_without_returning(tx.conn()).await)?;
     if usize::try_from(taken).is_ok_and(|taken| taken == owners.len()) {
         return Ok(());
     }
@@ -83,7 +84,7 @@ async fn take(tx: &Tx, owners: BTreeMap<String, UserId>) -> Result<()> {
     if taken.is_empty() {
         return Err(StoreError::Unavailable("a sign-in name was taken and is free again".to_owned()));
     }
-    Err(StoreError::NamesTaken(taken))
+    Err(StoreError::SignInNamesTaken(taken))
 }
 
 async fn found<C: ConnectionTrait>(conn: &C, names: &[&str]) -> Result<Vec<row::Model>> {

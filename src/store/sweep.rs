@@ -5,17 +5,17 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::{
     Result, Store, Tx, access_tokens, answered_interactions, api_keys, codes, device_codes, events, feed, gate_buckets,
-    gate_record, grants, initial_access, interactions, pushed_requests, quotas, refusals, revoked_tokens, session_end,
-    throttle, used_once,
+    gate_record, grants, initial_access, interactions, pushed_requests, quotas, rejected_requests, replay,
+    revoked_tokens, session_end, throttle,
 };
 
 /// Rows of one table in one transaction.
-const BATCH: u64 = 200;
+const MAX_BATCH_ROWS: u64 = 200;
 /// The feed serves nodes that were away; one that starts reads back a day.
-const FEED_SECONDS: i64 = 2 * 86_400;
+const FEED_RETENTION_SECONDS: i64 = 2 * 86_400;
 
 /// Deletes at most so many rows of those that are `old`.
-pub(super) async fn delete_some<E: EntityTrait>(
+pub(super) async fn delete_batch<E: EntityTrait>(
     tx: &Tx,
     key: E::Column,
     old: impl IntoCondition,
@@ -33,25 +33,26 @@ pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
     store
         .write(move |tx| {
             Box::pin(async move {
-                Ok(session_end::expired(tx, BATCH).await?
-                    + interactions::sweep(tx, BATCH).await?
-                    + answered_interactions::sweep(tx, BATCH).await?
-                    + pushed_requests::sweep(tx, BATCH).await?
-                    + initial_access::sweep(tx, BATCH).await?
-                    + codes::sweep(tx, BATCH).await?
-                    + device_codes::sweep(tx, BATCH).await?
-                    + grants::sweep(tx, BATCH).await?
-                    + access_tokens::sweep(tx, BATCH).await?
-                    + revoked_tokens::sweep(tx, BATCH).await?
-                    + api_keys::sweep(tx, BATCH).await?
-                    + quotas::sweep(tx, BATCH).await?
-                    + throttle::sweep(tx, BATCH).await?
-                    + used_once::sweep(tx, BATCH).await?
-                    + events::sweep(tx, tx.now().plus_seconds(-event_seconds), BATCH).await?
-                    + gate_record::sweep(tx, BATCH).await?
-                    + refusals::sweep(tx, BATCH).await?
-                    + gate_buckets::sweep(tx, BATCH).await?
-                    + feed::forget_before(tx.conn(), tx.now().plus_seconds(-FEED_SECONDS), BATCH).await?)
+                Ok(session_end::expired(tx, MAX_BATCH_ROWS).await?
+                    + interactions::sweep(tx, MAX_BATCH_ROWS).await?
+                    + answered_interactions::sweep(tx, MAX_BATCH_ROWS).await?
+                    + pushed_requests::sweep(tx, MAX_BATCH_ROWS).await?
+                    + initial_access::sweep(tx, MAX_BATCH_ROWS).await?
+                    + codes::sweep(tx, MAX_BATCH_ROWS).await?
+                    + device_codes::sweep(tx, MAX_BATCH_ROWS).await?
+                    + grants::sweep(tx, MAX_BATCH_ROWS).await?
+                    + access_tokens::sweep(tx, MAX_BATCH_ROWS).await?
+                    + revoked_tokens::sweep(tx, MAX_BATCH_ROWS).await?
+                    + api_keys::sweep(tx, MAX_BATCH_ROWS).await?
+                    + quotas::sweep(tx, MAX_BATCH_ROWS).await?
+                    + throttle::sweep(tx, MAX_BATCH_ROWS).await?
+                    + replay::sweep(tx, MAX_BATCH_ROWS).await?
+                    + events::sweep(tx, tx.now().plus_seconds(-event_seconds), MAX_BATCH_ROWS).await?
+                    + gate_record::sweep(tx, MAX_BATCH_ROWS).await?
+                    + rejected_requests::sweep(tx, MAX_BATCH_ROWS).await?
+                    + gate_buckets::sweep(tx, MAX_BATCH_ROWS).await?
+                    + feed::delete_before(tx.conn(), tx.now().plus_seconds(-FEED_RETENTION_SECONDS), MAX_BATCH_ROWS)
+                        .await?)
             })
         })
         .await

@@ -4,7 +4,7 @@ use sea_orm::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, ExprTrait, OnConflict};
 
-use super::{Result, Tx, quotas, sweep::delete_some};
+use super::{Result, Tx, quotas, sweep::delete_batch};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
@@ -24,14 +24,14 @@ mod row {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Count {
+pub struct FailureCount {
     pub failures: i32,
     pub resets_at: Timestamp,
 }
 
 /// Counts one more, in a window of `seconds` by the database's clock that begins with the first; the count with it, by one statement, so that
 /// attempts made at once are counted one by one.
-pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
+pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<FailureCount> {
     let now = tx.database_time().await?;
     let over = || Expr::col((row::Entity, row::Column::ResetsAt)).lte(now.0);
     let ends = now.plus_seconds(seconds).0;
@@ -47,16 +47,16 @@ pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<Count> {
         )
         .exec_with_returning(tx.conn())
         .await?;
-    Ok(Count { failures: count.failures, resets_at: Timestamp(count.resets_at) })
+    Ok(FailureCount { failures: count.failures, resets_at: Timestamp(count.resets_at) })
 }
 
 /// Digests are random: what holds for those whose first bytes lie near each other holds for all. Fewer than so many are
 /// not divided.
-const MIN_DIVIDED: u32 = 64_000;
+const MIN_SAMPLED: u32 = 64_000;
 
 /// Whether as many as `most` counters are running, by a 64th of them: those near `digest`.
 pub async fn is_full(tx: &Tx, digest: &Digest, most: u32) -> Result<bool> {
-    let (mask, most) = if most < MIN_DIVIDED { (0, most) } else { (0xfc, most / 64) };
+    let (mask, most) = if most < MIN_SAMPLED { (0, most) } else { (0xfc, most / 64) };
     let [first, ..] = digest.0;
     // 33 bytes, after every digest.
     let upto = (first & mask).checked_add(!mask).and_then(|last| last.checked_add(1));
@@ -80,5 +80,5 @@ pub async fn take_back(tx: &Tx, digest: &Digest) -> Result<()> {
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    delete_some::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ResetsAt), most).await
+    delete_batch::<row::Entity>(tx, row::Column::Digest, tx.is_past(row::Column::ResetsAt), most).await
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
 
-use super::{Change, Result, StoreError, feed};
+use super::{ChangeEvent, Result, StoreError, feed};
 use crate::env::{Env, Timestamp};
 
 /// One transaction. What it changes for other nodes it also tells them, by [`Tx::tell`].
@@ -14,13 +14,13 @@ pub struct Tx {
     conn: DatabaseTransaction,
     env: Env,
     at: Timestamp,
-    told: Mutex<Vec<Change>>,
+    changes: Mutex<Vec<ChangeEvent>>,
 }
 
 impl Tx {
     pub(super) fn new(conn: DatabaseTransaction, env: Env) -> Self {
         let at = env.now();
-        Self { conn, env, at, told: Mutex::default() }
+        Self { conn, env, at, changes: Mutex::default() }
     }
 
     /// For the reading functions, which take a connection.
@@ -48,15 +48,15 @@ impl Tx {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn tell(&self, change: Change) -> Result<()> {
+    pub async fn publish(&self, change: ChangeEvent) -> Result<()> {
         feed::append(&self.conn, self.env.now(), self.env.random(), &change).await?;
         // What this node has not heard from itself it would hear from nobody in time.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
         Ok(())
     }
 
-    pub(super) fn told(self) -> (DatabaseTransaction, Vec<Change>) {
-        (self.conn, self.told.into_inner().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn into_parts(self) -> (DatabaseTransaction, Vec<ChangeEvent>) {
+        (self.conn, self.changes.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,11 +73,11 @@ impl TransactionError for StoreError {
 }
 
 /// A transaction's work.
-pub trait Work<T, E = StoreError>:
+pub trait TransactionWork<T, E = StoreError>:
     for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, std::result::Result<T, E>> + Send + 'static
 {
 }
-impl<T, E, F> Work<T, E> for F where
+impl<T, E, F> TransactionWork<T, E> for F where
     F: for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, std::result::Result<T, E>> + Send + 'static
 {
 }

@@ -21,23 +21,23 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::database_file::DatabaseFile;
-use super::{Change, Result, StoreError, TransactionError, Tx, Work, connect};
+use super::{ChangeEvent, Result, StoreError, TransactionError, TransactionWork, Tx, connect};
 use crate::config::DatabaseUrl;
 use crate::env::Env;
 
 /// At most this many transactions in one commit, so that the first does not wait for ever.
-const BATCH: usize = 64;
+const MAX_BATCH_TRANSACTIONS: usize = 64;
 /// At most this many waiting.
-const QUEUE: usize = 1024;
+const MAX_QUEUED_TRANSACTIONS: usize = 1024;
 
 /// How long a connection that is replaced has to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends the answer, once the commit's outcome is known.
-type Reply = Box<dyn FnOnce(std::result::Result<(), &StoreError>) + Send>;
+type CommitReply = Box<dyn FnOnce(std::result::Result<(), &StoreError>) + Send>;
 /// The answer to send, and why nothing in this transaction can be trusted any more.
-type Done = (Reply, Option<StoreError>);
-type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Done> + Send>;
+type JobResult = (CommitReply, Option<StoreError>);
+type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, JobResult> + Send>;
 
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
@@ -46,11 +46,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn start(url: DatabaseUrl, file: Arc<DatabaseFile>) -> Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::channel(MAX_QUEUED_TRANSACTIONS);
         let (finished, done) = oneshot::channel();
-        let connection = Connection::open(&url).await?;
+        let connection = WriteConnection::open(&url).await?;
         tokio::spawn(async move {
-            work_off(&url, &file, connection, jobs).await;
+            process_jobs(&url, &file, connection, jobs).await;
             // The receiver is gone where nobody waits for the stop.
             finished.send(()).ok();
         });
@@ -60,15 +60,15 @@ impl Writer {
     pub(super) async fn run<T, E>(
         &self,
         env: Env,
-        work: impl Work<T, E>,
+        work: impl TransactionWork<T, E>,
         timeout: Duration,
-    ) -> std::result::Result<(T, Vec<Change>), E>
+    ) -> std::result::Result<(T, Vec<ChangeEvent>), E>
     where
         T: Send + 'static,
         E: TransactionError,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |batch| Box::pin(in_savepoint(batch, env, work, answer)));
+        let job: Job = Box::new(move |batch| Box::pin(run_job(batch, env, work, answer)));
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| StoreError::Unavailable("too many transactions are waiting".into()))?;
         // What is given up here may still be taken from the queue.
@@ -96,12 +96,12 @@ fn not_begun() -> StoreError {
     StoreError::Unavailable(text.into())
 }
 
-async fn work_off(url: &DatabaseUrl, file: &DatabaseFile, first: Connection, mut jobs: mpsc::Receiver<Job>) {
+async fn process_jobs(url: &DatabaseUrl, file: &DatabaseFile, first: WriteConnection, mut jobs: mpsc::Receiver<Job>) {
     let mut connection = Some(first);
     while let Some(job) = jobs.recv().await {
         let opened = match connection.take() {
             Some(connection) => Ok(connection),
-            None => Connection::open(url).await,
+            None => WriteConnection::open(url).await,
         };
         let begun = match opened {
             Ok(opened) => match opened.begin(file).await {
@@ -123,7 +123,7 @@ async fn work_off(url: &DatabaseUrl, file: &DatabaseFile, first: Connection, mut
                 continue;
             }
         };
-        match opened.commit_together(batch, job, &mut jobs).await {
+        match opened.commit_batch(batch, job, &mut jobs).await {
             Ok(()) => connection = Some(opened),
             Err(error) => {
                 tracing::error!(%error, "the database does not commit; its connection is replaced");
@@ -138,12 +138,12 @@ async fn work_off(url: &DatabaseUrl, file: &DatabaseFile, first: Connection, mut
 
 /// What `SQLite` says that it has done on the writing connection.
 #[derive(Debug, Default)]
-struct Ended {
+struct TransactionCounters {
     commits: AtomicU64,
     rollbacks: AtomicU64,
 }
 
-impl Ended {
+impl TransactionCounters {
     fn counts(&self) -> (u64, u64) {
         (self.commits.load(Ordering::SeqCst), self.rollbacks.load(Ordering::SeqCst))
     }
@@ -164,14 +164,14 @@ impl Ended {
 }
 
 /// The writing connection, until something fails on it.
-struct Connection {
+struct WriteConnection {
     db: DatabaseConnection,
-    ended: Arc<Ended>,
+    counters: Arc<TransactionCounters>,
 }
 
-impl Connection {
+impl WriteConnection {
     async fn open(url: &DatabaseUrl) -> Result<Self> {
-        let ended = Arc::new(Ended::default());
+        let ended = Arc::new(TransactionCounters::default());
         let mut options = connect::sqlite(url, 1);
         let hooked = ended.clone();
         options.map_sqlx_sqlite_pool_opts(move |pool| {
@@ -179,7 +179,7 @@ impl Connection {
             let pool = pool.max_lifetime(None).idle_timeout(None);
             pool.after_connect(move |conn, _| Box::pin(hooked.clone().follow(conn)))
         });
-        Ok(Self { db: connect::traced(Database::connect(options).await?), ended })
+        Ok(Self { db: connect::with_statement_tracing(Database::connect(options).await?), counters: ended })
     }
 
     async fn begin(&self, file: &DatabaseFile) -> Result<DatabaseTransaction> {
@@ -195,24 +195,19 @@ impl Connection {
     ///
     /// # Errors
     /// Where the database failed. Then nothing was acknowledged, and the connection must not be used again.
-    async fn commit_together(
-        &self,
-        batch: DatabaseTransaction,
-        first: Job,
-        jobs: &mut mpsc::Receiver<Job>,
-    ) -> Result<()> {
-        let (commits, rollbacks) = self.ended.counts();
-        let mut replies = Vec::with_capacity(BATCH);
+    async fn commit_batch(&self, batch: DatabaseTransaction, first: Job, jobs: &mut mpsc::Receiver<Job>) -> Result<()> {
+        let (commits, rollbacks) = self.counters.counts();
+        let mut replies = Vec::with_capacity(MAX_BATCH_TRANSACTIONS);
         let mut next = Some(first);
         let mut failed = None;
         while let Some(job) = next.take() {
             let (reply, failure) = job(&batch).await;
             replies.push(reply);
             failed = failure;
-            if failed.is_none() && self.ended.counts() != (commits, rollbacks) {
+            if failed.is_none() && self.counters.counts() != (commits, rollbacks) {
                 failed = Some(StoreError::Unavailable("the transaction has ended before its commit".into()));
             }
-            if failed.is_none() && replies.len() < BATCH {
+            if failed.is_none() && replies.len() < MAX_BATCH_TRANSACTIONS {
                 next = jobs.try_recv().ok();
             }
         }
@@ -220,7 +215,7 @@ impl Connection {
             Some(error) => Err(error),
             None => match batch.commit().await {
                 // SQLite is back in autocommit mode by this commit and nothing else.
-                Ok(()) if self.ended.counts() == (commits + 1, rollbacks) => Ok(()),
+                Ok(()) if self.counters.counts() == (commits + 1, rollbacks) => Ok(()),
                 Ok(()) => Err(StoreError::Unavailable("the commit has not happened".into())),
                 Err(error) => Err(error.into()),
             },
@@ -241,24 +236,24 @@ impl Connection {
     }
 }
 
-async fn in_savepoint<T, E>(
+async fn run_job<T, E>(
     batch: &DatabaseTransaction,
     env: Env,
-    work: impl Work<T, E>,
-    answer: oneshot::Sender<std::result::Result<(T, Vec<Change>), E>>,
-) -> Done
+    work: impl TransactionWork<T, E>,
+    answer: oneshot::Sender<std::result::Result<(T, Vec<ChangeEvent>), E>>,
+) -> JobResult
 where
     T: Send + 'static,
     E: TransactionError,
 {
     let (outcome, failure) = match attempt(batch, env, work).await {
         Ok(outcome) => (outcome, None),
-        Err(error) => (Err(error.of_commit().into()), Some(error)),
+        Err(error) => (Err(error.to_unavailable().into()), Some(error)),
     };
-    let reply: Reply = Box::new(move |committed| {
+    let reply: CommitReply = Box::new(move |committed| {
         let outcome = match committed {
             Ok(()) => outcome,
-            Err(error) => Err(error.of_commit().into()),
+            Err(error) => Err(error.to_unavailable().into()),
         };
         // The receiver is gone where the caller gave up waiting.
         answer.send(outcome).ok();
@@ -273,12 +268,12 @@ where
 async fn attempt<T, E: TransactionError>(
     batch: &DatabaseTransaction,
     env: Env,
-    work: impl Work<T, E>,
-) -> Result<std::result::Result<(T, Vec<Change>), E>> {
+    work: impl TransactionWork<T, E>,
+) -> Result<std::result::Result<(T, Vec<ChangeEvent>), E>> {
     let tx = Tx::new(batch.begin().await?, env);
     // A panic in one transaction must not take the writer, and everybody's writes, with it.
     let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
-    let (savepoint, told) = tx.told();
+    let (savepoint, told) = tx.into_parts();
     match done {
         Ok(Ok(value)) => {
             savepoint.commit().await?;
@@ -286,7 +281,7 @@ async fn attempt<T, E: TransactionError>(
         }
         Ok(Err(error)) => {
             if let Some(failed @ StoreError::Unavailable(_)) = error.as_store_error() {
-                return Err(failed.of_commit());
+                return Err(failed.to_unavailable());
             }
             savepoint.rollback().await?;
             Ok(Err(error))

@@ -6,24 +6,24 @@
 use axum::http::StatusCode;
 use ipnet::IpNet;
 
-use super::console::refused;
+use super::console::form_errors;
 use super::error::PageError;
-use super::extract::{Fields, SignedIn};
-use super::view::{Choice, When};
+use super::extract::{FormFields, SignedIn};
+use super::view::{Choice, DisplayTime};
 use crate::domain::api::Api;
-use crate::domain::api_key::{ApiKey, ApiKeySecret, Owner, key_name, network};
+use crate::domain::api_key::{ApiKey, ApiKeySecret, Owner, network, parse_key_name};
 use crate::domain::gate::GateName;
 use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
 use crate::manage::FieldError;
-use crate::manage::api_keys::{self as manage, MAX_KEYS, NewKey};
-use crate::store::api_keys::{self as rows, Filter};
+use crate::manage::api_keys::{self as manage, MAX_KEYS, NewApiKey};
+use crate::store::api_keys::{self as rows, ApiKeyFilter};
 use crate::web::view::visible;
 
 /// What a form has that is whole.
 pub const FIELDS: [&str; 3] = ["name", "expires", "allow"];
 /// For how many days a key is good; the first is what the form begins with.
-const ENDS: [(&str, &str, Option<i64>); 4] = [
+const EXPIRY_CHOICES: [(&str, &str, Option<i64>); 4] = [
     ("90", "In 90 days", Some(90)),
     ("30", "In 30 days", Some(30)),
     ("365", "In a year", Some(365)),
@@ -39,10 +39,10 @@ pub struct KeyLine {
     pub api: String,
     pub scopes: Vec<String>,
     pub networks: Vec<String>,
-    pub made: When,
-    pub ends: Option<When>,
+    pub made: DisplayTime,
+    pub ends: Option<DisplayTime>,
     pub expired: bool,
-    pub last_used: Option<When>,
+    pub last_used: Option<DisplayTime>,
 }
 
 /// An API for which there are keys.
@@ -68,7 +68,7 @@ pub struct KeyForm {
 impl KeyForm {
     /// One that nobody has filled in. `may_have` says which scopes the owner may have.
     pub fn blank(api: &Api, may_have: impl Fn(&str) -> bool) -> Self {
-        Self { scopes: boxes(api, may_have, &[]), expires: ends(ENDS[0].0), ..Self::default() }
+        Self { scopes: boxes(api, may_have, &[]), expires: ends(EXPIRY_CHOICES[0].0), ..Self::default() }
     }
 
     pub fn error(&self, field: &str) -> Option<&str> {
@@ -91,24 +91,24 @@ fn ends(chosen: &str) -> Vec<Choice> {
         label: label.to_owned(),
         selected: value == chosen,
     };
-    ENDS.map(choice).to_vec()
+    EXPIRY_CHOICES.map(choice).to_vec()
 }
 
 /// The APIs that take keys.
 pub async fn apis(person: &SignedIn) -> Result<Vec<Api>, PageError> {
     let store = person.app().store();
     let all = store.authority().apis(store).await.map_err(|error| person.error(error))?;
-    Ok(all.iter().filter(|api| api.takes_keys()).cloned().collect())
+    Ok(all.iter().filter(|api| api.allows_api_keys()).cloned().collect())
 }
 
 pub fn choices(apis: &[Api]) -> Vec<KeyApi> {
     let choice =
-        |api: &Api| Some(KeyApi { gate: api.gate.as_ref()?.as_str().to_owned(), name: visible(api.shown_name()) });
+        |api: &Api| Some(KeyApi { gate: api.gate.as_ref()?.as_str().to_owned(), name: visible(api.display_name()) });
     apis.iter().filter_map(choice).collect()
 }
 
 /// The one that has that gate.
-pub async fn api_at(person: &SignedIn, gate: &GateName) -> Result<Api, PageError> {
+pub async fn api_for_gate(person: &SignedIn, gate: &GateName) -> Result<Api, PageError> {
     let found = apis(person).await?.into_iter().find(|api| api.gate.as_ref() == Some(gate));
     found.ok_or_else(|| person.not_found("There is no API of that name that takes keys."))
 }
@@ -116,42 +116,42 @@ pub async fn api_at(person: &SignedIn, gate: &GateName) -> Result<Api, PageError
 /// All that somebody has, the newest first.
 pub async fn lines(person: &SignedIn, owner: Owner) -> Result<Vec<KeyLine>, PageError> {
     let (store, now) = (person.app().store(), person.app().env().now());
-    let filter = Filter { owner: Some(owner), most: MAX_KEYS as u64, ..Filter::default() };
+    let filter = ApiKeyFilter { owner: Some(owner), most: MAX_KEYS as u64, ..ApiKeyFilter::default() };
     let keys = rows::list(store.read(), &filter).await.map_err(|error| person.error(error))?;
     let apis = store.authority().apis(store).await.map_err(|error| person.error(error))?;
     Ok(keys.iter().map(|key| line(key, &apis, now)).collect())
 }
 
 fn line(key: &ApiKey, apis: &[Api], now: Timestamp) -> KeyLine {
-    let when = |at: Timestamp| When::new(at.date());
+    let when = |at: Timestamp| DisplayTime::new(at.date());
     let api = apis.iter().find(|api| api.identifier == key.api && api.gate.as_ref() == Some(&key.gate));
     KeyLine {
         id: key.id.to_string(),
         name: visible(&key.name),
-        api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| visible(api.shown_name())),
+        api: api.map_or_else(|| key.gate.as_str().to_owned(), |api| visible(api.display_name())),
         scopes: key.scopes.iter().map(ToOwned::to_owned).collect(),
         networks: key.networks.iter().map(ToString::to_string).collect(),
         made: when(key.created_at),
         ends: key.expires_at.map(when),
-        expired: key.has_expired(now),
+        expired: key.is_expired(now),
         last_used: key.last_used_at.map(when),
     }
 }
 
 /// A key, or the form again with the status that says why.
-pub enum Made {
+pub enum KeyFormOutcome {
     Key(ApiKeySecret),
-    Refused(StatusCode, KeyForm),
+    Invalid(StatusCode, KeyForm),
 }
 
 /// Makes what a form asks for.
 pub async fn submit(
     person: &SignedIn,
-    sent: &Fields,
+    sent: &FormFields,
     owner: Owner,
     api: &Api,
     may_have: impl Fn(&str) -> bool,
-) -> Result<Made, PageError> {
+) -> Result<KeyFormOutcome, PageError> {
     let scopes = boxes(api, may_have, &sent.all("scope"));
     // A key without a scope opens what no rule asks one for: rarely what somebody wants, so they are asked.
     let asks_without = !scopes.is_empty() && scopes.iter().all(|scope| !scope.selected);
@@ -170,32 +170,32 @@ pub async fn submit(
         (read, unasked) => {
             let errors = read.err().into_iter().flatten().chain(unasked);
             let errors = errors.map(|(field, text)| (field.to_owned(), text)).collect();
-            return Ok(Made::Refused(StatusCode::UNPROCESSABLE_ENTITY, again(errors)));
+            return Ok(KeyFormOutcome::Invalid(StatusCode::UNPROCESSABLE_ENTITY, again(errors)));
         }
     };
     match manage::create(&person.app().manager(), &person.by(), new).await {
-        Ok((secret, _)) => Ok(Made::Key(secret)),
+        Ok((secret, _)) => Ok(KeyFormOutcome::Key(secret)),
         Err(error) => {
-            let (status, errors) = refused(person, error)?;
-            Ok(Made::Refused(status, again(errors)))
+            let (status, errors) = form_errors(person, error)?;
+            Ok(KeyFormOutcome::Invalid(status, again(errors)))
         }
     }
 }
 
-type Wrong = Vec<(&'static str, String)>;
+type KeyFormErrors = Vec<(&'static str, String)>;
 
 /// What the form asks for, or every field that is wrong.
-fn read(person: &SignedIn, sent: &Fields, owner: Owner, api: &Api) -> Result<NewKey, Wrong> {
-    let mut wrong = Wrong::new();
+fn read(person: &SignedIn, sent: &FormFields, owner: Owner, api: &Api) -> Result<NewApiKey, KeyFormErrors> {
+    let mut wrong = KeyFormErrors::new();
     let name = sent.text("name").to_owned();
-    if let Err(problem) = key_name(&name) {
+    if let Err(problem) = parse_key_name(&name) {
         wrong.push(("name", FieldError::new("name", problem).sentence()));
     }
     let scopes = Scopes::parse(&sent.all("scope").join(" ")).unwrap_or_else(|problem| {
         wrong.push(("scope", FieldError::new("scope", problem).sentence()));
         Scopes::default()
     });
-    let days = ENDS.iter().find(|(value, ..)| *value == sent.text("expires")).map(|(_, _, days)| *days);
+    let days = EXPIRY_CHOICES.iter().find(|(value, ..)| *value == sent.text("expires")).map(|(_, _, days)| *days);
     if days.is_none() {
         wrong.push(("expires", "Choose one of these.".to_owned()));
     }
@@ -210,5 +210,5 @@ fn read(person: &SignedIn, sent: &Fields, owner: Owner, api: &Api) -> Result<New
     }
     let now = person.app().env().now();
     let expires_at = days.flatten().map(|days| now.plus_seconds(days * 86_400));
-    Ok(NewKey { owner, gate, name, scopes, expires_at, networks })
+    Ok(NewApiKey { owner, gate, name, scopes, expires_at, networks })
 }

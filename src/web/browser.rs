@@ -10,26 +10,26 @@ use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq as _;
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::{Digest, base64url, from_base64url};
 use crate::domain::user::Username;
-use crate::keys::master::Purpose;
+use crate::keys::master::MacPurpose;
 
-const KNOWN_PEOPLE: usize = 8;
+const MAX_KNOWN_USERS: usize = 8;
 const YEAR_SECONDS: i64 = 31_536_000;
 
 #[derive(Clone, Debug)]
 pub struct Browser {
     id: [u8; 16],
-    known: Vec<String>,
+    known_tags: Vec<String>,
     /// Whether the request came without our cookie: it is the first one, or the browser keeps none.
     pub is_new: bool,
 }
 
 /// What the token in a form says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormToken {
+pub enum FormTokenStatus {
     /// The page was shown in this browser, and in the session that it has now.
     Current,
     /// The page was shown in this browser, in another session or in none. Enough for a form that signs somebody in.
@@ -40,15 +40,17 @@ pub enum FormToken {
 
 impl Browser {
     /// What an interaction is bound to.
-    pub fn digest(&self, app: &App) -> Digest {
-        Digest(app.provider.master.mac(Purpose::Browser, &[b"interaction", &self.id]))
+    pub fn digest(&self, app: &AppState) -> Digest {
+        Digest(app.provider.master.mac(MacPurpose::Browser, &[b"interaction", &self.id]))
     }
 
     /// Stands for the creation of an account by `page` in this browser, so that a form that is sent twice is recognised.
-    pub fn creation(&self, app: &App, page: &str, username: &str) -> Digest {
+    pub fn creation(&self, app: &AppState, page: &str, username: &str) -> Digest {
         let username = Username::folded(username);
         Digest(
-            app.provider.master.mac(Purpose::Browser, &[b"creation", &self.id, page.as_bytes(), username.as_bytes()]),
+            app.provider
+                .master
+                .mac(MacPurpose::Browser, &[b"creation", &self.id, page.as_bytes(), username.as_bytes()]),
         )
     }
 
@@ -57,13 +59,13 @@ impl Browser {
     }
 
     /// The token in this browser's forms: one half says which browser was shown the page, the other one in which session.
-    pub fn form_token(&self, app: &App, session: Option<SessionId>) -> String {
-        let half = |of: &[u8]| base64url(&app.provider.master.mac(Purpose::Form, &[&self.id, of]));
+    pub fn form_token(&self, app: &AppState, session: Option<SessionId>) -> String {
+        let half = |of: &[u8]| base64url(&app.provider.master.mac(MacPurpose::Form, &[&self.id, of]));
         let session = session.map(|id| id.to_string()).unwrap_or_default();
         format!("{}.{}", half(b"browser"), half(session.as_bytes()))
     }
 
-    pub fn judge(&self, app: &App, session: Option<SessionId>, token: &str) -> FormToken {
+    pub fn judge(&self, app: &AppState, session: Option<SessionId>, token: &str) -> FormTokenStatus {
         let ours = self.form_token(app, session);
         let is_same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
         let is_of_browser = match (ours.split_once('.'), token.split_once('.')) {
@@ -71,42 +73,42 @@ impl Browser {
             _ => false,
         };
         match is_of_browser {
-            true if is_same(&ours, token) => FormToken::Current,
-            true => FormToken::Stale,
-            false => FormToken::Unknown,
+            true if is_same(&ours, token) => FormTokenStatus::Current,
+            true => FormTokenStatus::Stale,
+            false => FormTokenStatus::Unknown,
         }
     }
 
-    fn tag(&self, app: &App, user: UserId) -> String {
-        let mac = app.provider.master.mac(Purpose::Browser, &[b"known", &self.id, user.0.as_bytes()]);
+    fn tag(&self, app: &AppState, user: UserId) -> String {
+        let mac = app.provider.master.mac(MacPurpose::Browser, &[b"known", &self.id, user.0.as_bytes()]);
         base64url(mac.split_at(16).0)
     }
 
-    pub fn knows(&self, app: &App, user: UserId) -> bool {
+    pub fn is_known_user(&self, app: &AppState, user: UserId) -> bool {
         let tag = self.tag(app, user);
-        self.known.iter().any(|known| known.as_bytes().ct_eq(tag.as_bytes()).into())
+        self.known_tags.iter().any(|known| known.as_bytes().ct_eq(tag.as_bytes()).into())
     }
 
     /// The header that makes this browser know `user`, the latest first.
-    pub fn remember(&self, app: &App, user: UserId) -> Option<HeaderValue> {
+    pub fn remember(&self, app: &AppState, user: UserId) -> Option<HeaderValue> {
         let tag = self.tag(app, user);
         let mut tags = vec![tag.clone()];
-        tags.extend(self.known.iter().filter(|known| **known != tag).take(KNOWN_PEOPLE - 1).cloned());
+        tags.extend(self.known_tags.iter().filter(|known| **known != tag).take(MAX_KNOWN_USERS - 1).cloned());
         cookie(app, "known", &tags.join("."), YEAR_SECONDS)
     }
 }
 
 /// Cookies have no ports (RFC 6265 §8.5): the port of an issuer that has one stands in the name, so that two servers on one
 /// host do not sign each other's users out.
-pub(super) fn cookie_name(app: &App, name: &str) -> String {
-    let prefix = if app.config.secure() { "__Host-" } else { "" };
+pub(super) fn cookie_name(app: &AppState, name: &str) -> String {
+    let prefix = if app.config.is_https() { "__Host-" } else { "" };
     let port = app.config.issuer.port().map(|port| format!("{port}-")).unwrap_or_default();
     format!("{prefix}signet-{port}{name}")
 }
 
 /// A cookie of ours for `seconds`; none of them is for scripts (but `session_state`'s), and none leaves the host.
-pub(super) fn cookie(app: &App, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
-    let secure = if app.config.secure() { "; Secure" } else { "" };
+pub(super) fn cookie(app: &AppState, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
+    let secure = if app.config.is_https() { "; Secure" } else { "" };
     let name = cookie_name(app, name);
     HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")).ok()
 }
@@ -121,20 +123,20 @@ pub(super) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|(known, value)| (known == name).then_some(value))
 }
 
-fn read(app: &App, headers: &HeaderMap) -> Option<Browser> {
+fn read(app: &AppState, headers: &HeaderMap) -> Option<Browser> {
     let (id, mac) = value(headers, &cookie_name(app, "browser"))?.split_once('.')?;
     let id: [u8; 16] = from_base64url(id)?.try_into().ok()?;
-    let ours = app.provider.master.mac(Purpose::Browser, &[b"cookie", &id]);
+    let ours = app.provider.master.mac(MacPurpose::Browser, &[b"cookie", &id]);
     if !bool::from(ours.as_slice().ct_eq(&from_base64url(mac)?)) {
         return None;
     }
     let known = value(headers, &cookie_name(app, "known")).unwrap_or_default();
-    let known = known.split('.').filter(|tag| !tag.is_empty()).take(KNOWN_PEOPLE).map(ToOwned::to_owned).collect();
-    Some(Browser { id, known, is_new: false })
+    let known = known.split('.').filter(|tag| !tag.is_empty()).take(MAX_KNOWN_USERS).map(ToOwned::to_owned).collect();
+    Some(Browser { id, known_tags: known, is_new: false })
 }
 
 /// Whether the request has a cookie that we gave to a browser. `SameSite=Lax` keeps it out of forms of other sites.
-pub(super) fn has_cookie(app: &App, headers: &HeaderMap) -> bool {
+pub(super) fn has_cookie(app: &AppState, headers: &HeaderMap) -> bool {
     read(app, headers).is_some()
 }
 
@@ -154,12 +156,12 @@ fn drop_unreadable(headers: &mut HeaderMap) {
 }
 
 /// Gives every request to a page its [`Browser`], and a new browser its cookie.
-pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     drop_unreadable(request.headers_mut());
-    let new = || Browser { id: app.env().random(), known: Vec::new(), is_new: true };
+    let new = || Browser { id: app.env().random(), known_tags: Vec::new(), is_new: true };
     let browser = read(&app, request.headers()).unwrap_or_else(new);
     let is_new = browser.is_new;
-    let mac = app.provider.master.mac(Purpose::Browser, &[b"cookie", &browser.id]);
+    let mac = app.provider.master.mac(MacPurpose::Browser, &[b"cookie", &browser.id]);
     let set = cookie(&app, "browser", &format!("{}.{}", base64url(&browser.id), base64url(&mac)), YEAR_SECONDS);
     request.extensions_mut().insert(browser);
     let mut response = next.run(request).await;

@@ -6,7 +6,7 @@ fn first(agent: &str, pairs: &[(&str, &'static str)]) -> Option<&'static str> {
     pairs.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
 }
 
-pub fn in_words(agent: &str) -> String {
+pub fn describe(agent: &str) -> String {
     let browser = first(
         agent,
         &[
@@ -42,10 +42,10 @@ pub fn in_words(agent: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::describe;
 
     #[test]
-    fn browsers_are_told_from_their_ancestors() {
+    fn user_agent_names_browser_and_system() {
         for (agent, words) in [
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
             (
@@ -61,7 +61,7 @@ mod tests {
             ("curl/8.0", "A device"),
             ("", "A device"),
         ] {
-            assert_eq!(in_words(agent), words, "{agent}");
+            assert_eq!(describe(agent), words, "{agent}");
         }
     }
 }

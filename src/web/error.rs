@@ -7,18 +7,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
+use super::error_report::ReportedError;
 use super::extract::origin;
 use super::pages::views::ErrorPage;
-use super::refused::Refused;
 use super::urls::GATE_SESSION;
-use super::view::{Chrome, When, visible};
-use crate::app::App;
+use super::view::{Chrome, DisplayTime, visible};
+use crate::app::AppState;
 use crate::config::Issuer;
 use crate::domain::client::Client;
-use crate::domain::event::Origin;
+use crate::domain::event::RequestOrigin;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::env::Timestamp;
-use crate::identity::throttle::TooMany;
+use crate::identity::throttle::ThrottleError;
 use crate::manage::ManageError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
@@ -45,7 +45,7 @@ impl ApiError {
     }
 
     /// Somebody does it too often (RFC 6585 §4).
-    pub fn too_many(many: TooMany, now: Timestamp, text: &'static str) -> Self {
+    pub fn too_many(many: ThrottleError, now: Timestamp, text: &'static str) -> Self {
         let seconds = many.until.since(now).max(0).div_euclid(1000) + 1;
         Self { retry_after: Some(seconds), ..Self::with_status(StatusCode::TOO_MANY_REQUESTS, text) }
     }
@@ -106,38 +106,38 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after.or(retry_after(response.status())) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Refused { error: self.error, returned: false });
+        response.extensions_mut().insert(ReportedError { error: self.error, sent_to_client: false });
         response
     }
 }
 
 /// For people.
 pub struct PageError {
-    app: App,
-    what: What,
-    chrome: fn(&App) -> Chrome,
-    shown: Box<Shown>,
+    app: AppState,
+    what: PageErrorKind,
+    chrome: fn(&AppState) -> Chrome,
+    shown: Box<PageErrorDetails>,
 }
 
 /// What the page shows beside the error.
-struct Shown {
+struct PageErrorDetails {
     request_id: String,
     title: Option<&'static str>,
     /// The app that the page is about.
     about: Option<String>,
-    ways: Vec<Way>,
+    links: Vec<PageLink>,
 }
 
 /// A way on from a page, as a button.
 #[derive(Clone, Debug)]
-pub struct Way {
+pub struct PageLink {
     pub label: String,
     pub href: String,
     /// Of the link.
     pub id: &'static str,
 }
 
-impl Way {
+impl PageLink {
     /// To a page of ours.
     pub fn new(label: impl Into<String>, href: impl Into<String>) -> Self {
         Self { label: label.into(), href: href.into(), id: "" }
@@ -146,33 +146,34 @@ impl Way {
     /// Back to an app, at an address that it has registered: where a sign-in begins (OpenID Connect Core §4), its home page,
     /// or the site of its redirect URI. No address of a request is ever one.
     pub fn to_app(client: &Client, issuer: &Issuer) -> Option<Self> {
-        let begins = client.meta.initiate_login_uri.as_ref().map(|uri| uri.with(&[("iss", issuer.as_str())]));
+        let begins =
+            client.meta.initiate_login_uri.as_ref().map(|uri| uri.with_query_parameters(&[("iss", issuer.as_str())]));
         let home = client.meta.client_uri.as_ref().map(|page| page.as_str().to_owned());
-        let href = begins.or(home).or_else(|| client.meta.redirect_uris.iter().find_map(RedirectUri::site))?;
-        let label = format!("Go back to {}", visible(client.shown_name()));
+        let href = begins.or(home).or_else(|| client.meta.redirect_uris.iter().find_map(RedirectUri::site_url))?;
+        let label = format!("Go back to {}", visible(client.display_name()));
         (!client.disabled).then_some(Self { label, href, id: "back-to-app" })
     }
 }
 
-enum What {
-    Refused(OAuthError),
+enum PageErrorKind {
+    OAuth(OAuthError),
     /// There is nothing at that address. No code of OAuth's says so.
     NotFound(&'static str),
 }
 
 impl PageError {
-    pub fn new(app: &App, origin: &Origin, error: OAuthError) -> Self {
-        Self::of(app, origin, What::Refused(error))
+    pub fn new(app: &AppState, origin: &RequestOrigin, error: OAuthError) -> Self {
+        Self::of(app, origin, PageErrorKind::OAuth(error))
     }
 
     /// What there is none of, such as "There is no such app."
-    pub fn not_found(app: &App, origin: &Origin, text: &'static str) -> Self {
-        Self::of(app, origin, What::NotFound(text))
+    pub fn not_found(app: &AppState, origin: &RequestOrigin, text: &'static str) -> Self {
+        Self::of(app, origin, PageErrorKind::NotFound(text))
     }
 
-    fn of(app: &App, origin: &Origin, what: What) -> Self {
+    fn of(app: &AppState, origin: &RequestOrigin, what: PageErrorKind) -> Self {
         let request_id = origin.request_id.clone();
-        let shown = Box::new(Shown { request_id, title: None, about: None, ways: Vec::new() });
+        let shown = Box::new(PageErrorDetails { request_id, title: None, about: None, links: Vec::new() });
         Self { app: app.clone(), what, chrome: Chrome::of, shown }
     }
 
@@ -185,25 +186,25 @@ impl PageError {
 
     /// Adds a way on; the first one is the best.
     #[must_use]
-    pub fn with_way(mut self, way: Way) -> Self {
-        self.shown.ways.push(way);
+    pub fn with_link(mut self, way: PageLink) -> Self {
+        self.shown.links.push(way);
         self
     }
 
     /// With these ways on and no others.
     #[must_use]
-    pub fn with_ways(mut self, ways: Vec<Way>) -> Self {
-        self.shown.ways = ways;
+    pub fn with_links(mut self, ways: Vec<PageLink>) -> Self {
+        self.shown.links = ways;
         self
     }
 
     /// About that app, and with the way back to it before any other.
     #[must_use]
     pub fn about(mut self, client: &Client) -> Self {
-        self.shown.about = Some(visible(client.shown_name()));
+        self.shown.about = Some(visible(client.display_name()));
         // Anybody could put a link of their own on this page otherwise.
-        if let Some(way) = Way::to_app(client, &self.app.config.issuer).filter(|_| client.is_verified()) {
-            self.shown.ways.insert(0, way);
+        if let Some(way) = PageLink::to_app(client, &self.app.config.issuer).filter(|_| client.is_verified()) {
+            self.shown.links.insert(0, way);
         }
         self
     }
@@ -216,7 +217,7 @@ impl PageError {
 }
 
 /// Any address that no route has.
-pub async fn nowhere(State(app): State<App>, request: Request) -> PageError {
+pub async fn no_such_page(State(app): State<AppState>, request: Request) -> PageError {
     let (parts, _) = request.into_parts();
     let asker = origin(&parts, &app.config.trusted_proxies);
     let error = PageError::not_found(&app, &asker, "There is no page at this address.");
@@ -263,8 +264,8 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut refused = None;
         let (status, code, title, description) = match self.what {
-            What::Refused(error) => {
-                refused = Some(Refused { error: error.clone(), returned: false });
+            PageErrorKind::OAuth(error) => {
+                refused = Some(ReportedError { error: error.clone(), sent_to_client: false });
                 let status = match status(&error) {
                     // A browser has no use for 401 without a challenge; the page is the answer.
                     StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
@@ -272,25 +273,25 @@ impl IntoResponse for PageError {
                 };
                 (status, error.code.as_str(), title(error.code), error.description.into_owned())
             }
-            What::NotFound(text) => {
+            PageErrorKind::NotFound(text) => {
                 tracing::warn!(error = "not_found", description = text, "refused");
                 (StatusCode::NOT_FOUND, "not_found", "There is nothing here", text.to_owned())
             }
         };
         let chrome = (self.chrome)(&self.app);
-        let mut ways = self.shown.ways;
+        let mut ways = self.shown.links;
         if ways.is_empty() {
-            ways.push(Way::new("Go to the front page", chrome.home.clone()));
+            ways.push(PageLink::new("Go to the front page", chrome.home.clone()));
         }
         let page = ErrorPage {
             chrome,
             code: code.to_owned(),
             title: self.shown.title.unwrap_or(title).to_owned(),
             about: self.shown.about,
-            ways,
+            links: ways,
             description,
             request_id: self.shown.request_id,
-            time: When::new(self.app.env().now().date()),
+            time: DisplayTime::new(self.app.env().now().date()),
             hint: hint(status),
         };
         let mut response = (status, render(&page)).into_response();

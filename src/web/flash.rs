@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::browser::{self, Browser};
 use super::view::{Notice, visible};
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 use crate::keys::seal;
 
 const USAGE: &str = "flash";
 const COOKIE: &str = "flash";
-const SECONDS: i64 = 60;
+const TTL_SECONDS: i64 = 60;
 /// The node that shows it may have a clock that is ahead of the one that sealed it.
 const SKEW_SECONDS: i64 = 600;
 
@@ -57,18 +57,18 @@ impl Flash {
     }
 
     /// On to `to`, which says it.
-    pub fn then(self, app: &App, browser: &Browser, to: &str) -> Response {
+    pub fn redirect(self, app: &AppState, browser: &Browser, to: &str) -> Response {
         let mut response = Redirect::to(to).into_response();
-        let sealed = Sealed {
+        let sealed = SealedFlash {
             flash: self,
             browser: browser.digest(app),
             path: to.split('?').next().unwrap_or_default().to_owned(),
-            until: app.env().now().plus_seconds(SECONDS + SKEW_SECONDS),
+            until: app.env().now().plus_seconds(TTL_SECONDS + SKEW_SECONDS),
         };
         let cookie = serde_json::to_vec(&sealed)
             .ok()
             .and_then(|plain| seal::seal(&app.provider.master, USAGE, &plain).ok())
-            .and_then(|value| browser::cookie(app, COOKIE, &value, SECONDS));
+            .and_then(|value| browser::cookie(app, COOKIE, &value, TTL_SECONDS));
         if let Some(cookie) = cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         } else {
@@ -79,7 +79,7 @@ impl Flash {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct SealedFlash {
     flash: Flash,
     browser: Digest,
     /// The page that says it.
@@ -88,14 +88,14 @@ struct Sealed {
 }
 
 /// Hands a request what the page before had to say, and forgets it once a page has been shown.
-pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let Some(value) = browser::value(request.headers(), &browser::cookie_name(&app, COOKIE)).map(ToOwned::to_owned)
     else {
         return next.run(request).await;
     };
     let ours = request.extensions().get::<Browser>().map(|browser| browser.digest(&app));
     let opened = seal::open(&app.provider.master, USAGE, &value).ok();
-    let opened = opened.and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+    let opened = opened.and_then(|plain| serde_json::from_slice::<SealedFlash>(&plain).ok());
     if opened.as_ref().is_some_and(|sealed| sealed.path != request.uri().path()) {
         return next.run(request).await;
     }

@@ -8,11 +8,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::extract::{RequestId, caller_of, unreadable};
+use super::error_report::{self, NamedClient};
+use super::extract::{RequestId, client_address_of, unreadable};
 use super::limits::HeadersTooLarge;
-use super::refused::{self, NamedClient};
 use super::urls::{GATE, STATIC};
-use crate::app::App;
+use crate::app::AppState;
 
 /// No inline script or style. `form-action` is left out on purpose: Chromium applies it to the whole redirect chain of a
 /// form, and the last stop of a sign-in is the app's own address.
@@ -26,10 +26,10 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Said by an answer that may stand in a frame of somebody else's page.
 #[derive(Clone, Copy, Debug)]
-pub struct Framed;
+pub struct AllowFraming;
 
 /// The policy of a page that has frames of these origins in it.
-pub fn with_frames(origins: &BTreeSet<String>) -> Option<HeaderValue> {
+pub fn csp_with_frames(origins: &BTreeSet<String>) -> Option<HeaderValue> {
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     HeaderValue::from_str(&format!("{CSP}; frame-src {}", origins.join(" "))).ok()
 }
@@ -42,7 +42,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn request_layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = app.env().uuid().simple().to_string();
     let client = NamedClient::default();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -55,11 +55,11 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     if let Some((proxy, value)) = unreadable(request.extensions(), request.headers(), &app.config.trusted_proxies) {
         span.in_scope(|| app.unreadable_addresses.report(app.store(), proxy, &value));
     }
-    let asked = refused::Asked {
+    let asked = error_report::ReportedRequest {
         id: id.clone(),
         method: method.clone(),
         uri: request.uri().clone(),
-        address: caller_of(request.extensions(), request.headers(), &app.config.trusted_proxies),
+        address: client_address_of(request.extensions(), request.headers(), &app.config.trusted_proxies),
         client,
     };
     #[expect(clippy::disallowed_methods, reason = "how long an answer took is measured, and nothing decided by it")]
@@ -67,7 +67,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, ms) = (response.status().as_u16(), u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     span.in_scope(|| {
-        refused::report(&app, asked, &response);
+        error_report::report(&app, asked, &response);
         if is_routine(&path) {
             tracing::debug!(status, ms, "answered");
         } else {
@@ -78,7 +78,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         // Cookies that were not read are not replaced.
         response.headers_mut().remove(header::SET_COOKIE);
     }
-    let framed = response.extensions().get::<Framed>().is_some();
+    let framed = response.extensions().get::<AllowFraming>().is_some();
     let headers = response.headers_mut();
     if framed {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAMED_CSP));
@@ -92,7 +92,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     if status == StatusCode::SERVICE_UNAVAILABLE.as_u16() && !headers.contains_key(header::RETRY_AFTER) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
-    if app.config.secure() {
+    if app.config.is_https() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {

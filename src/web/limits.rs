@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, PageError};
 use super::extract::origin;
-use crate::app::App;
-use crate::domain::event::Origin;
+use crate::app::AppState;
+use crate::domain::event::RequestOrigin;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// The query may hold an ID token of 16 KiB as a hint, and `state`, `nonce` and `login_hint` of 8 KiB each.
@@ -32,29 +32,29 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
-pub enum Face {
+pub enum ErrorFormat {
     /// JSON.
     Program,
     /// A page.
-    Person,
+    Page,
     /// A page on the host of an app behind a gate.
-    PersonAtApp,
+    AppHostPage,
 }
 
-impl Face {
+impl ErrorFormat {
     /// From where the request came, which a page tells and JSON does not.
-    fn asker(self, app: &App, parts: &Parts) -> Origin {
+    fn page_origin(self, app: &AppState, parts: &Parts) -> RequestOrigin {
         match self {
-            Self::Program => Origin::default(),
-            Self::Person | Self::PersonAtApp => origin(parts, &app.config.trusted_proxies),
+            Self::Program => RequestOrigin::default(),
+            Self::Page | Self::AppHostPage => origin(parts, &app.config.trusted_proxies),
         }
     }
 
-    fn refuse(self, app: &App, asker: &Origin, status: StatusCode, error: OAuthError) -> Response {
+    fn error_response(self, app: &AppState, asker: &RequestOrigin, status: StatusCode, error: OAuthError) -> Response {
         let mut response = match self {
             Self::Program => ApiError::from(error).into_response(),
-            Self::Person => titled(PageError::new(app, asker, error), status).into_response(),
-            Self::PersonAtApp => titled(PageError::new(app, asker, error).on_apps_host(), status).into_response(),
+            Self::Page => titled(PageError::new(app, asker, error), status).into_response(),
+            Self::AppHostPage => titled(PageError::new(app, asker, error).on_apps_host(), status).into_response(),
         };
         *response.status_mut() = status;
         response
@@ -88,30 +88,30 @@ fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
     headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
-pub async fn layer(State((app, face)): State<(App, Face)>, request: Request, next: Next) -> Response {
+pub async fn layer(State((app, face)): State<(AppState, ErrorFormat)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let asker = face.asker(&app, &parts);
+    let asker = face.page_origin(&app, &parts);
     let were_dropped = parts.extensions.get::<HeadersTooLarge>().is_some();
     if were_dropped || header_bytes(&parts.uri, &parts.headers) > MAX_HEADER_BYTES {
         let error = OAuthError::new(ErrorCode::InvalidRequest, HEADERS_TOO_LARGE);
-        return face.refuse(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
+        return face.error_response(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
     }
     // RFC 9112 §3.2: refused, whatever else it says.
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The request has no Host header, or more than one.");
-        return face.refuse(&app, &asker, StatusCode::BAD_REQUEST, error);
+        return face.error_response(&app, &asker, StatusCode::BAD_REQUEST, error);
     }
     let answer = next.run(Request::from_parts(parts, body));
     if let Ok(response) = tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
         return response;
     }
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
-    face.refuse(&app, &asker, StatusCode::SERVICE_UNAVAILABLE, error.because("no answer in time"))
+    face.error_response(&app, &asker, StatusCode::SERVICE_UNAVAILABLE, error.with_cause("no answer in time"))
 }
 
 /// For a path that has other methods; axum adds which.
-pub async fn wrong_method(app: App, face: Face, request: Request) -> Response {
+pub async fn wrong_method(app: AppState, face: ErrorFormat, request: Request) -> Response {
     let error = OAuthError::new(ErrorCode::InvalidRequest, "This address takes no request of that kind.");
-    let asker = face.asker(&app, &request.into_parts().0);
-    face.refuse(&app, &asker, StatusCode::METHOD_NOT_ALLOWED, error)
+    let asker = face.page_origin(&app, &request.into_parts().0);
+    face.error_response(&app, &asker, StatusCode::METHOD_NOT_ALLOWED, error)
 }

@@ -9,22 +9,22 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::InPath;
-use super::pages::card;
-use crate::app::App;
+use super::extract::PathParam;
+use super::pages::app_card;
+use crate::app::AppState;
 use crate::domain::ids::ClientId;
 
 /// Whatever the bytes are, nothing in them runs where somebody opens them by themselves.
 const CSP: &str = "default-src 'none'; sandbox";
 
-pub async fn show(State(app): State<App>, InPath(id): InPath<String>) -> Result<Response, ApiError> {
+pub async fn show(State(app): State<AppState>, PathParam(id): PathParam<String>) -> Result<Response, ApiError> {
     let nothing = || ApiError::with_status(StatusCode::NOT_FOUND, "There is no such logo.");
     let id = ClientId::parse(&id).map_err(|_| nothing())?;
     let client = app.provider.client(&id).await?.ok_or_else(nothing)?;
     let uri = client.meta.logo_uri.as_ref().ok_or_else(nothing)?;
     Ok(match app.images.get(uri.as_str(), client.named_by(), app.env().now()).await {
         Some(image) => picture(image.media_type, "public, max-age=3600", image.bytes.clone()),
-        None => picture("image/svg+xml", "public, max-age=60", drawn(&card(&client).letters()).into_bytes()),
+        None => picture("image/svg+xml", "public, max-age=60", drawn(&app_card(&client).letters()).into_bytes()),
     })
 }
 

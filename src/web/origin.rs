@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::browser;
-use crate::app::App;
+use crate::app::AppState;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Provenance {
     Foreign,
 }
 
-pub(super) fn provenance(headers: &HeaderMap, app: &App) -> Provenance {
+pub(super) fn provenance(headers: &HeaderMap, app: &AppState) -> Provenance {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (text("sec-fetch-site"), text("origin")) {
         (Some("same-origin"), None | Some("null")) | (Some("none"), None) => Provenance::Own,
@@ -37,13 +37,13 @@ pub(super) fn provenance(headers: &HeaderMap, app: &App) -> Provenance {
 }
 
 /// Whether the request may come from one of our own pages: it does, or does not say.
-pub(super) fn may_be_own(headers: &HeaderMap, app: &App) -> bool {
+pub(super) fn may_be_own(headers: &HeaderMap, app: &AppState) -> bool {
     matches!(provenance(headers, app), Provenance::Own | Provenance::Unknown)
 }
 
 /// Whether the request comes from one of our own pages, or from a program that is no browser. A browser that hides where it
 /// comes from may have left its cookies out.
-pub(super) fn is_own(headers: &HeaderMap, app: &App) -> bool {
+pub(super) fn is_own(headers: &HeaderMap, app: &AppState) -> bool {
     match provenance(headers, app) {
         Provenance::Own => true,
         Provenance::Unknown => !headers.contains_key(header::ORIGIN),
@@ -53,7 +53,7 @@ pub(super) fn is_own(headers: &HeaderMap, app: &App) -> bool {
 
 /// Whether the browser leaves its `SameSite=Lax` cookies out of the request (RFC 6265bis §5.6.7.1): one that another site
 /// has caused, unless it is a top-level navigation by a safe method.
-fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &App) -> bool {
+fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &AppState) -> bool {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
     if method.is_safe() {
         let is_navigation = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
@@ -70,7 +70,7 @@ fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &App) -> bool {
 }
 
 /// Takes `Set-Cookie` out of the answer to a request that came without the browser's cookies.
-pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn layer(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let lacks_cookies = lacks_cookies(request.method(), request.headers(), &app);
     let mut response = next.run(request).await;
     if lacks_cookies {

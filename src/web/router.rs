@@ -13,7 +13,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use super::extract::MAX_FORM_BYTES;
-use super::limits::{self, Face};
+use super::limits::{self, ErrorFormat};
 use super::oauth::{authorize, check_session, documents, registration, token, userinfo};
 use super::pages::{
     consent, device, device_qr, home, login, logout, not_admitted, passkey, select_account, setup, sign_up,
@@ -25,7 +25,7 @@ use super::urls::{
 use super::{
     account, browser, console, error, flash, gate, layers, logo, origin, session_state, sessions, statics, well_known,
 };
-use crate::app::App;
+use crate::app::AppState;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// `state`, `nonce` and `login_hint` have 8 KiB each, and a form takes three bytes for a quotation mark.
@@ -33,7 +33,7 @@ const MAX_REQUEST_BYTES: usize = 96 * 1024;
 /// For how long a browser need not ask again what a page may send (Fetch §4.8); Chromium keeps it no longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
-pub fn router(app: &App) -> Router {
+pub fn router(app: &AppState) -> Router {
     // Apps in browsers call these from their own pages; none of them looks at a cookie.
     // Without credentials a header gives a page nothing that a program has not, so that any may be sent: libraries add
     // `mcp-protocol-version`, `traceparent` and others.
@@ -53,7 +53,7 @@ pub fn router(app: &App) -> Router {
         .route(ENDPOINTS.device_authorization, post(token::device_authorization))
         .route(ENDPOINTS.pushed_authorization, post(token::push))
         .route(ENDPOINTS.userinfo, get(userinfo::userinfo).post(userinfo::userinfo));
-    let back_channel = limited(app, Face::Program, back_channel).layer(cors.clone());
+    let back_channel = limited(app, ErrorFormat::Program, back_channel).layer(cors.clone());
 
     let documents = Router::new()
         .route("/.well-known/openid-configuration", get(documents::discovery))
@@ -63,7 +63,9 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/oauth-protected-resource/{*path}", get(documents::protected_resource_below))
         .route("/.well-known/passkey-endpoints", get(well_known::passkey_endpoints))
         .route(DEVICE_QR, get(device_qr::show));
-    let documents = limited(app, Face::Program, documents).layer(Extension(documents::Prepared::default())).layer(cors);
+    let documents = limited(app, ErrorFormat::Program, documents)
+        .layer(Extension(documents::DiscoveryCache::default()))
+        .layer(cors);
 
     // A form that waits for a sign-in comes back sealed, and longer (`extract::recent`).
     let own = account::routes().merge(console::routes()).layer(DefaultBodyLimit::max(2 * MAX_FORM_BYTES));
@@ -89,7 +91,7 @@ pub fn router(app: &App) -> Router {
         .route(&format!("{GATE_SIGN_IN}/{{gate}}"), get(gate::sign_in::show))
         .route(SETUP, get(setup::show).post(setup::submit))
         .merge(own);
-    let pages = limited(app, Face::Person, pages)
+    let pages = limited(app, ErrorFormat::Page, pages)
         .layer(from_fn_with_state(app.clone(), flash::layer))
         .layer(from_fn_with_state(app.clone(), session_state::layer))
         .layer(sessions::layer(app))
@@ -100,11 +102,11 @@ pub fn router(app: &App) -> Router {
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate::sign_in::begin))
         .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate::sign_in::finish))
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate::sign_in::sign_out));
-    let on_other_hosts = limited(app, Face::PersonAtApp, on_other_hosts);
+    let on_other_hosts = limited(app, ErrorFormat::AppHostPage, on_other_hosts);
 
     // Outside of what looks at cookies: in an app's frame there are none but for scripts.
     let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
-    let framed = limited(app, Face::Person, framed);
+    let framed = limited(app, ErrorFormat::Page, framed);
 
     // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
     let files = get(statics::serve).layer(CompressionLayer::new());
@@ -117,7 +119,7 @@ pub fn router(app: &App) -> Router {
         .route("/favicon.ico", get(statics::favicon))
         .route(&format!("{STATIC}/{{name}}"), files.clone())
         .route(&format!("{GATE_SESSION}/{{gate}}{STATIC}/{{name}}"), files);
-    let operation = limited(app, Face::Program, operation);
+    let operation = limited(app, ErrorFormat::Program, operation);
 
     // Any method, since with Envoy it is the original's; what limits others has no say here (`gate`).
     let gate = Router::new()
@@ -133,16 +135,16 @@ pub fn router(app: &App) -> Router {
         .merge(on_other_hosts)
         .merge(operation)
         .merge(gate)
-        .fallback(error::nowhere)
+        .fallback(error::no_such_page)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), origin::layer))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(app.clone(), layers::around))
+        .layer(from_fn_with_state(app.clone(), layers::request_layer))
         .with_state(app.clone())
 }
 
 /// A group of routes with what none of its requests gets past, in the form of those who ask there.
-fn limited(app: &App, face: Face, group: Router<App>) -> Router<App> {
+fn limited(app: &AppState, face: ErrorFormat, group: Router<AppState>) -> Router<AppState> {
     let wrong_method = {
         let app = app.clone();
         move |request| limits::wrong_method(app.clone(), face, request)
@@ -150,7 +152,7 @@ fn limited(app: &App, face: Face, group: Router<App>) -> Router<App> {
     group.method_not_allowed_fallback(wrong_method).layer(from_fn_with_state((app.clone(), face), limits::layer))
 }
 
-async fn ready(State(app): State<App>) -> Response {
+async fn ready(State(app): State<AppState>) -> Response {
     if app.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], "stopping").into_response();
     }

@@ -9,15 +9,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::browser;
-use super::sessions::{Carried, KEY};
-use crate::app::App;
+use super::sessions::{SESSION_KEY, SessionData};
+use crate::app::AppState;
 
-pub fn cookie_name(app: &App) -> String {
+pub fn cookie_name(app: &AppState) -> String {
     browser::cookie_name(app, "session-state")
 }
 
 /// Gives the browser the state of its session, and takes it back when the session has ended.
-pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn layer(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let tower = request.extensions().get::<tower_sessions::Session>().cloned();
     let present = browser::value(request.headers(), &cookie_name(&app)).map(ToOwned::to_owned);
     // A request from another site comes without the session's cookie, whether there is one or not; the browser's own
@@ -25,7 +25,7 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
     let tells_of_sessions = browser::value(request.headers(), &browser::cookie_name(&app, "browser")).is_some();
     let mut response = next.run(request).await;
     let carried = match &tower {
-        Some(tower) => tower.get::<Carried>(KEY).await,
+        Some(tower) => tower.get::<SessionData>(SESSION_KEY).await,
         None => return response,
     };
     let change = match (carried, present) {
@@ -44,9 +44,9 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
 
 /// For scripts, and for frames on other sites, which a browser allows with `Secure` alone; on plain http it reaches pages
 /// of the same site. `seconds` as the session's own cookie has them: none until the browser is closed.
-fn cookie(app: &App, state: &str, seconds: Option<i64>) -> Option<HeaderValue> {
+fn cookie(app: &AppState, state: &str, seconds: Option<i64>) -> Option<HeaderValue> {
     let name = cookie_name(app);
-    let site = if app.config.secure() { "SameSite=None; Secure" } else { "SameSite=Lax" };
+    let site = if app.config.is_https() { "SameSite=None; Secure" } else { "SameSite=Lax" };
     let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     HeaderValue::from_str(&format!("{name}={state}; Path=/; {site}{age}")).ok()
 }

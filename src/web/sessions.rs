@@ -16,27 +16,27 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 use uuid::Uuid;
 
 use super::browser::cookie_name;
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::authorization::SignInMethod;
 use crate::domain::ids::{PasskeyId, SessionId, UserId};
 use crate::domain::secret::{Digest, SecretKind};
 use crate::domain::session::Session;
 use crate::env::{Env, Timestamp};
 use crate::identity::session::{idle_end, idle_seconds};
-use crate::keys::master::Purpose;
+use crate::keys::master::MacPurpose;
 use crate::store::{Store, StoreError, sessions};
 
 /// A write for every request would be more than knowing to the second is worth.
-const SEEN_SECONDS: i64 = 300;
+const LAST_SEEN_INTERVAL_SECONDS: i64 = 300;
 
 /// The entry of a record that has the session.
-pub const KEY: &str = "session";
+pub const SESSION_KEY: &str = "session";
 /// The entry of a record that gets the cookie of a row that is written already; taken out when it has it.
-const COOKIE: &str = "cookie";
+const COOKIE_KEY: &str = "cookie";
 
 /// A session as tower-sessions carries it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Carried {
+pub struct SessionData {
     pub id: SessionId,
     pub user: UserId,
     pub auth_time: Timestamp,
@@ -53,7 +53,7 @@ pub struct Carried {
     pub read_at: Timestamp,
 }
 
-impl Carried {
+impl SessionData {
     pub fn session(self, digest: Digest) -> Session {
         Session {
             digest,
@@ -62,7 +62,7 @@ impl Carried {
             auth_time: self.auth_time,
             method: self.method,
             passkey: self.passkey,
-            strongest: self.strongest,
+            used_strongest_method: self.strongest,
             remembered: self.remembered,
             created_at: self.created_at,
             last_seen: self.last_seen,
@@ -82,7 +82,7 @@ impl Carried {
             auth_time: session.auth_time,
             method: session.method,
             passkey: session.passkey,
-            strongest: session.strongest,
+            strongest: session.used_strongest_method,
             remembered: session.remembered,
             created_at: session.created_at,
             last_seen: session.last_seen,
@@ -96,9 +96,9 @@ impl Carried {
 }
 
 #[derive(Clone)]
-pub struct Sessions(Store);
+pub struct SessionStoreAdapter(Store);
 
-impl std::fmt::Debug for Sessions {
+impl std::fmt::Debug for SessionStoreAdapter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sessions")
     }
@@ -109,8 +109,8 @@ pub fn digest(id: &Id) -> Digest {
 }
 
 /// The value for the cookie of a session that began for an interaction. Nobody but us can compute it from the nonce.
-pub fn cookie_of(app: &App, nonce: Uuid) -> Id {
-    let mac = app.provider.master.mac(Purpose::Browser, &[b"session", nonce.as_bytes()]);
+pub fn cookie_of(app: &AppState, nonce: Uuid) -> Id {
+    let mac = app.provider.master.mac(MacPurpose::Browser, &[b"session", nonce.as_bytes()]);
     let mut value = [0; 16];
     value.copy_from_slice(mac.split_at(16).0);
     Id(i128::from_le_bytes(value))
@@ -125,16 +125,16 @@ fn backend(error: &StoreError) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
 
-fn carried(record: &Record) -> session_store::Result<Carried> {
-    let value = record.data.get(KEY).cloned().unwrap_or_default();
+fn carried(record: &Record) -> session_store::Result<SessionData> {
+    let value = record.data.get(SESSION_KEY).cloned().unwrap_or_default();
     serde_json::from_value(value).map_err(|error| session_store::Error::Encode(error.to_string()))
 }
 
 #[async_trait]
-impl SessionStore for Sessions {
+impl SessionStore for SessionStoreAdapter {
     /// Takes over the cookie of the row that [`carry`] brings. Without one there is no row, and none is made.
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let cookie = record.data.remove(COOKIE);
+        let cookie = record.data.remove(COOKIE_KEY);
         let cookie = cookie.as_ref().and_then(serde_json::Value::as_str).and_then(|id| id.parse().ok());
         record.id =
             cookie.ok_or_else(|| session_store::Error::Backend("a session begins with a sign-in".to_owned()))?;
@@ -150,11 +150,11 @@ impl SessionStore for Sessions {
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let found = sessions::by_digest(&self.0, &digest(id)).await.map_err(|error| backend(&error))?;
-        let Some(found) = found.filter(|session| session.is_alive(session.read_at)) else { return Ok(None) };
+        let Some(found) = found.filter(|session| session.is_active(session.read_at)) else { return Ok(None) };
         let expiry_date = found.expires_at.date();
-        let value = serde_json::to_value(Carried::of(found))
+        let value = serde_json::to_value(SessionData::of(found))
             .map_err(|error| session_store::Error::Decode(error.to_string()))?;
-        Ok(Some(Record { id: *id, data: HashMap::from([(KEY.to_owned(), value)]), expiry_date }))
+        Ok(Some(Record { id: *id, data: HashMap::from([(SESSION_KEY.to_owned(), value)]), expiry_date }))
     }
 
     /// The layer asks for it when the browser is to get another cookie or none. The row has been moved or ended by then.
@@ -167,37 +167,37 @@ impl SessionStore for Sessions {
 pub async fn carry(tower: &tower_sessions::Session, cookie: Id, session: Session) -> Result<(), Error> {
     // In memory alone: the record has no cookie from here on, so that it is created below.
     tower.cycle_id().await?;
-    let carried = Carried::of(session);
+    let carried = SessionData::of(session);
     tower.set_expiry(Some(expiry(&carried)));
-    tower.insert(KEY, &carried).await?;
-    tower.insert(COOKIE, cookie.to_string()).await?;
+    tower.insert(SESSION_KEY, &carried).await?;
+    tower.insert(COOKIE_KEY, cookie.to_string()).await?;
     tower.save().await
 }
 
 /// A session's idle time begins again with each request, written down at most every five minutes.
-pub async fn seen(app: &App, tower: &tower_sessions::Session, carried: Carried) -> Result<Carried, Error> {
+pub async fn seen(app: &AppState, tower: &tower_sessions::Session, carried: SessionData) -> Result<SessionData, Error> {
     let (now, lifetimes) = (carried.read_at, &app.config.lifetimes);
     let idle = idle_seconds(lifetimes, carried.remembered);
-    if now.since(carried.last_seen) < SEEN_SECONDS.min(idle / 4) * 1000 {
+    if now.since(carried.last_seen) < LAST_SEEN_INTERVAL_SECONDS.min(idle / 4) * 1000 {
         return Ok(carried);
     }
     let idle_until = idle_end(lifetimes, carried.remembered, now, carried.expires_at);
-    let carried = Carried { last_seen: now, idle_until, ..carried };
-    tower.insert(KEY, &carried).await?;
+    let carried = SessionData { last_seen: now, idle_until, ..carried };
+    tower.insert(SESSION_KEY, &carried).await?;
     tower.set_expiry(Some(expiry(&carried)));
     Ok(carried)
 }
 
 /// How long the browser keeps the cookie: until it is closed, unless its person asked to stay signed in.
-fn expiry(carried: &Carried) -> Expiry {
+fn expiry(carried: &SessionData) -> Expiry {
     if carried.remembered { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd }
 }
 
 /// The layer for everything that people's browsers ask.
-pub fn layer(app: &App) -> SessionManagerLayer<Sessions> {
-    SessionManagerLayer::new(Sessions(app.store().clone()))
+pub fn layer(app: &AppState) -> SessionManagerLayer<SessionStoreAdapter> {
+    SessionManagerLayer::new(SessionStoreAdapter(app.store().clone()))
         .with_name(cookie_name(app, "session"))
-        .with_secure(app.config.secure())
+        .with_secure(app.config.is_https())
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")

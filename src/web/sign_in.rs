@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::error::{PageError, Way};
+use super::error::{PageError, PageLink};
 use super::extract::Visitor;
 use super::sessions;
 use super::urls;
@@ -14,8 +14,8 @@ use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::env::Timestamp;
 pub use crate::identity::session::Proof;
-use crate::identity::session::{self, ForInteraction, SessionError, SignIn};
-use crate::identity::throttle::TooMany;
+use crate::identity::session::{self, InteractionSignIn, SessionError, SignInRequest};
+use crate::identity::throttle::ThrottleError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// Signs `user` in on this browser; the session from now on.
@@ -24,7 +24,7 @@ pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remembered: boo
     let cookie = sessions::new_cookie(app.env());
     let sign_in = sign_in(visitor, proof, remembered, sessions::digest(&cookie));
     let begun = session::begin(app.store(), &app.config.lifetimes, user, sign_in).await;
-    let begun = begun.map_err(|error| visitor.error(refusal(app.env().now(), error)))?;
+    let begun = begun.map_err(|error| visitor.error(oauth_error(app.env().now(), error)))?;
     sessions::carry(&visitor.tower, cookie, begun.clone()).await.map_err(|error| broken(visitor, &error))?;
     Ok(begun)
 }
@@ -40,17 +40,17 @@ pub async fn begin_for(
     let app = &visitor.app;
     let nonce = Uuid::from_bytes(app.env().random());
     let sign_in = sign_in(visitor, proof, remembered, sessions::digest(&sessions::cookie_of(app, nonce)));
-    let interaction = ForInteraction { id, nonce };
+    let interaction = InteractionSignIn { id, nonce };
     let begun = session::begin_for(app.store(), &app.config.lifetimes, user, sign_in, interaction).await;
     // The app's request still waits.
-    let again = || vec![Way::new("Sign in again", urls::login(id))];
-    let begun = begun.map_err(|error| visitor.error(refusal(app.env().now(), error)).with_ways(again()))?;
+    let again = || vec![PageLink::new("Sign in again", urls::login(id))];
+    let begun = begun.map_err(|error| visitor.error(oauth_error(app.env().now(), error)).with_links(again()))?;
     let cookie = sessions::cookie_of(app, begun.nonce);
     sessions::carry(&visitor.tower, cookie, begun.session).await.map_err(|error| broken(visitor, &error))
 }
 
-fn sign_in(visitor: &Visitor, proof: Proof, remembered: bool, digest: Digest) -> SignIn {
-    SignIn { proof, digest, before: visitor.session.clone(), remembered, origin: visitor.origin.clone() }
+fn sign_in(visitor: &Visitor, proof: Proof, remembered: bool, digest: Digest) -> SignInRequest {
+    SignInRequest { proof, digest, before: visitor.session.clone(), remembered, origin: visitor.origin.clone() }
 }
 
 /// Ends this browser's session, and what hangs on it; who took part in it.
@@ -82,7 +82,7 @@ pub async fn forget(visitor: &Visitor) -> Result<(), PageError> {
     visitor.tower.flush().await.map_err(|error| broken(visitor, &error))
 }
 
-fn refusal(now: Timestamp, error: SessionError) -> OAuthError {
+fn oauth_error(now: Timestamp, error: SessionError) -> OAuthError {
     match error {
         SessionError::Changed => OAuthError::new(
             ErrorCode::AccessDenied,
@@ -93,7 +93,7 @@ fn refusal(now: Timestamp, error: SessionError) -> OAuthError {
             format!(
                 "This account has signed in too often within the last hour. Go on in a browser where you are signed in, \
                  or wait {}, then sign in again.",
-                TooMany { until, first: false }.wait(now)
+                ThrottleError { until, first: false }.wait(now)
             ),
         ),
         SessionError::Store(error) => error.into(),
@@ -102,5 +102,5 @@ fn refusal(now: Timestamp, error: SessionError) -> OAuthError {
 
 fn broken(visitor: &Visitor, error: &tower_sessions::session::Error) -> PageError {
     let again = OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
-    visitor.error(again.because(error.to_string()))
+    visitor.error(again.with_cause(error.to_string()))
 }

@@ -33,7 +33,7 @@ pub fn version() -> &'static str {
 
 /// What an address ends with, whatever else it names before.
 #[derive(Deserialize)]
-pub struct Named {
+pub struct StaticFileName {
     name: String,
 }
 
@@ -44,8 +44,8 @@ pub async fn favicon() -> Response {
     (headers, file.data).into_response()
 }
 
-pub async fn serve(named: Result<Path<Named>, PathRejection>, RawQuery(query): RawQuery) -> Response {
-    let Some(file) = named.ok().and_then(|Path(Named { name })| Files::get(&name)) else {
+pub async fn serve(named: Result<Path<StaticFileName>, PathRejection>, RawQuery(query): RawQuery) -> Response {
+    let Some(file) = named.ok().and_then(|Path(StaticFileName { name })| Files::get(&name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let ours = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(version());

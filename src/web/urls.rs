@@ -32,8 +32,8 @@ pub const GATE_SESSION: &str = "/gate/session";
 
 /// Style sheet, icons and scripts.
 pub const STATIC: &str = "/static";
-/// The same on an app's host (`gate::app_address`), whose proxy passes it on to [`GATE_SESSION`].
-pub const STATIC_ON_APPS_HOST: &str = "/.signet/static";
+/// The same on an app's host (`gate::app_urls`), whose proxy passes it on to [`GATE_SESSION`].
+pub const STATIC_ON_APP_HOST: &str = "/.signet/static";
 
 /// Where an interaction goes on after a page has recorded what was done.
 pub fn resume(id: InteractionId) -> String {
@@ -41,7 +41,7 @@ pub fn resume(id: InteractionId) -> String {
 }
 
 /// The same for a page that carries its app along (`pages::CARRIED_APP`).
-pub fn resume_carrying(id: InteractionId, app: &str) -> String {
+pub fn resume_with_app(id: InteractionId, app: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("app", app).finish();
     format!("{}?{query}", resume(id))
 }
@@ -105,12 +105,12 @@ pub fn logo(id: &ClientId) -> String {
     format!("/logo/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
 }
 
-pub fn console_person(id: UserId) -> String {
+pub fn console_user(id: UserId) -> String {
     format!("{CONSOLE}/people/{id}")
 }
 
 /// The sign-in page that leads on to `next`, a path of ours.
-pub fn login_before(next: &str) -> String {
+pub fn login_with_next(next: &str) -> String {
     before(LOGIN, next)
 }
 
@@ -120,7 +120,7 @@ pub fn switch_account(next: &str) -> String {
 }
 
 /// The sign-up page that leads on to `next`, a path of ours.
-pub fn sign_up_before(next: &str) -> String {
+pub fn sign_up_with_next(next: &str) -> String {
     before(SIGN_UP, next)
 }
 

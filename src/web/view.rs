@@ -5,8 +5,8 @@
 use time::{OffsetDateTime, UtcOffset};
 
 use super::statics;
-use super::urls::{STATIC, STATIC_ON_APPS_HOST};
-use crate::app::App;
+use super::urls::{STATIC, STATIC_ON_APP_HOST};
+use crate::app::AppState;
 use crate::domain::printable::escaped;
 
 /// Returns text that others chose as pages and lists show it: with hidden characters escaped. Values of form fields stay as they
@@ -31,7 +31,7 @@ pub struct Chrome {
 }
 
 impl Chrome {
-    pub fn of(app: &App) -> Self {
+    pub fn of(app: &AppState) -> Self {
         Self {
             name: app.config.name.clone(),
             host: app.config.issuer.host(),
@@ -42,8 +42,8 @@ impl Chrome {
     }
 
     /// Of a page on the host of an app behind a gate, where only what is below `/.signet/` is ours.
-    pub fn on_apps_host(app: &App) -> Self {
-        Self { files: STATIC_ON_APPS_HOST, home: app.config.issuer.join("/"), ..Self::of(app) }
+    pub fn on_apps_host(app: &AppState) -> Self {
+        Self { files: STATIC_ON_APP_HOST, home: app.config.issuer.join("/"), ..Self::of(app) }
     }
 }
 
@@ -94,12 +94,12 @@ impl AppCard {
 
 /// A moment: for machines in `datetime`, for people as text that holds without a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct When {
+pub struct DisplayTime {
     pub iso: String,
     pub text: String,
 }
 
-impl When {
+impl DisplayTime {
     pub fn new(moment: OffsetDateTime) -> Self {
         // Only the far ends of the calendar cannot be moved to UTC.
         let at = moment.checked_to_offset(UtcOffset::UTC).unwrap_or(moment);
@@ -166,7 +166,7 @@ fn upper(letter: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{AppCard, When, initials};
+    use super::{AppCard, DisplayTime, initials};
     use time::OffsetDateTime;
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_moment_reads_in_utc() -> Result<(), time::error::ComponentRange> {
-        let when = When::new(OffsetDateTime::from_unix_timestamp(1_795_269_757)?);
+        let when = DisplayTime::new(OffsetDateTime::from_unix_timestamp(1_795_269_757)?);
         assert_eq!(when.iso, "2026-11-21T14:02:37Z");
         assert_eq!(when.text, "21 Nov 2026, 14:02 UTC");
         Ok(())

@@ -13,7 +13,7 @@ use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::urls::{PASSKEYS, PASSWORD, SECURITY_TXT};
-use crate::app::App;
+use crate::app::AppState;
 use crate::config::SecurityTxt;
 use crate::env::Timestamp;
 
@@ -27,7 +27,7 @@ pub async fn change_password() -> Redirect {
 }
 
 /// W3C, A Well-Known URL for Relying Party Passkey Endpoints §3. There is none at an issuer where browsers make no passkeys.
-pub async fn passkey_endpoints(State(app): State<App>) -> Response {
+pub async fn passkey_endpoints(State(app): State<AppState>) -> Response {
     if !app.passkeys.available() {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -36,7 +36,7 @@ pub async fn passkey_endpoints(State(app): State<App>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=3600")], document).into_response()
 }
 
-pub async fn security_txt(State(app): State<App>) -> Response {
+pub async fn security_txt(State(app): State<AppState>) -> Response {
     let settings = &app.config.security_txt;
     if settings.contact.is_empty() {
         return StatusCode::NOT_FOUND.into_response();

@@ -167,7 +167,7 @@ async fn an_app_is_opened_where_it_begins() {
     let iss: String = url::form_urlencoded::byte_serialize(server.url.as_bytes()).collect();
     assert_eq!(page.attribute("a[href^='https://app.example']", "href").unwrap(), format!("{begins}&iss={iss}"));
     let opens = signet::domain::ids::ClientId::parse("opens").unwrap();
-    let by = signet::manage::By::command_line();
+    let by = signet::manage::AuditContext::command_line();
     signet::manage::clients::disable(&server.app.manager(), &by, &opens).await.unwrap();
     assert!(!browser.page("/account/apps").await.has("a[href^='https://app.example']"), "it is turned off");
     // One of our own stands there for everybody, whether they have used it or not.
@@ -316,7 +316,8 @@ async fn wrong_current_password_is_no_refused_sign_in() {
     let page = change(&browser, "not the present one", "short").await;
     assert!(page.has("#current-error") && page.has("#password-error"), "{}", page.html);
     let user = Some(server.person("alice").await.id);
-    let found = events::list(server.app.store().read(), &events::Filter { user, most: 10, ..Default::default() }).await;
+    let found =
+        events::list(server.app.store().read(), &events::EventFilter { user, most: 10, ..Default::default() }).await;
     // All at one time of the test's clock, so in no order.
     let mut kinds: Vec<&str> = found.unwrap().iter().map(|event| event.kind.name()).collect();
     kinds.sort_unstable();

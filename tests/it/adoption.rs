@@ -2,13 +2,13 @@
 //! of the stranger is left: by `apply`, in the console and at the command line.
 
 use serde_json::{Value, json};
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 use signet::domain::api_key::Owner;
 use signet::domain::event::EventKind;
-use signet::manage::access::Removed;
-use signet::manage::apply::{Options, Plan, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, ManageError, export, people};
+use signet::manage::access::RemovalSummary;
+use signet::manage::apply::{ApplyOptions, ApplyPlan, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, ManageError, export, users};
 use signet::store::{api_keys as stored_keys, consents, events, passkeys, sessions};
 
 use crate::api_keys;
@@ -31,7 +31,7 @@ struct Taken {
 }
 
 async fn taken() -> Taken {
-    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = SignUpMode::Open).await;
     server.user("alice").await;
     server.client("web", json!({ "scope": "openid offline_access" })).await;
     let stranger = server.browser();
@@ -50,9 +50,9 @@ async fn taken() -> Taken {
 }
 
 impl Taken {
-    async fn apply(&self, row: Value) -> Result<Plan, ManageError> {
-        let document = Document::parse(&json!({ "users": [row] }).to_string(), Format::Json).unwrap();
-        apply(&self.server.app.manager(), &By::command_line(), document, Options::default()).await
+    async fn apply(&self, row: Value) -> Result<ApplyPlan, ManageError> {
+        let document = Document::parse(&json!({ "users": [row] }).to_string(), DocumentFormat::Json).unwrap();
+        apply(&self.server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await
     }
 
     async fn signs_in_by_passkey(&mut self) -> bool {
@@ -124,12 +124,12 @@ async fn apply_adopts_and_removes_what_the_stranger_had() {
         json!({ "username": "newadmin", "admin": true, "groups": ["staff"], "password": PASSWORD, "adopt": true });
     let plan = taken.apply(row.clone()).await.unwrap();
     let change = plan.changes.iter().find(|change| change.kind == "user").unwrap();
-    let removed = Removed { password: true, passkeys: 1, api_keys: 1, sessions: 1, grants: 1, consents: 1 };
+    let removed = RemovalSummary { password: true, passkeys: 1, api_keys: 1, sessions: 1, grants: 1, consents: 1 };
     assert_eq!(change.removed, Some(removed));
     assert!(taken.server.person("newadmin").await.admin);
     taken.assert_nothing_is_left().await;
     assert!(taken.signs_in_with(PASSWORD).await);
-    let filter = events::Filter { kinds: vec![EventKind::UserAdopted], most: 9, ..events::Filter::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::UserAdopted], most: 9, ..events::EventFilter::default() };
     let recorded = events::list(taken.server.app.store().read(), &filter).await.unwrap();
     assert!(recorded.len() == 1 && recorded[0].detail.contains("1 passkey"), "{recorded:?}");
     // Again: nothing to do, and nobody is signed out.
@@ -159,11 +159,11 @@ async fn the_mark_survives_export_and_apply() {
     let text = serde_json::to_string(&export::export(&taken.server.app.manager()).await.unwrap().users).unwrap();
     assert!(text.contains("\"self_registered\":true"), "{text}");
     let other = Server::start().await;
-    let document = Document::parse(&format!("{{\"users\": {text}}}"), Format::Json).unwrap();
-    apply(&other.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&format!("{{\"users\": {text}}}"), DocumentFormat::Json).unwrap();
+    apply(&other.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     assert!(other.person("newadmin").await.self_registered && !other.person("alice").await.self_registered);
     let raised = json!({ "users": [{ "username": "dora", "self_registered": true, "admin": true }] });
-    let problems = Document::parse(&raised.to_string(), Format::Json).unwrap().problems();
+    let problems = Document::parse(&raised.to_string(), DocumentFormat::Json).unwrap().problems();
     assert_eq!(problems[0].field, "users[0].self_registered");
 }
 
@@ -207,7 +207,7 @@ async fn the_console_proves_no_address_of_a_stranger() {
     let page = admin.page(&here).await;
     admin.fill(&page, &details, &[("email", "director@corp.example")]).await;
     let user = taken.server.person("newadmin").await;
-    assert_eq!((user.profile.email.as_deref(), user.own_email()), (Some("director@corp.example"), None));
+    assert_eq!((user.profile.email.as_deref(), user.sign_in_email()), (Some("director@corp.example"), None));
 }
 
 #[tokio::test]
@@ -232,11 +232,11 @@ async fn a_session_that_was_ended_changes_nothing_more() {
     let user = taken.server.person("newadmin").await;
     let read = taken.server.app.store().read();
     let session = sessions::of_user(read, user.id, taken.server.app.env().now()).await.unwrap().remove(0);
-    let by = By::user(user.id, session.id, signet::domain::event::Origin::default());
+    let by = AuditContext::user(user.id, session.id, signet::domain::event::RequestOrigin::default());
     taken.apply(json!({ "username": "newadmin", "admin": true, "adopt": true })).await.unwrap();
     let manager = taken.server.app.manager();
     let password = signet::domain::secret::Secret::new(STRANGERS.to_owned());
-    let late = people::set_password(&manager, &by, user.id, password, Some(session.id)).await;
+    let late = users::set_password(&manager, &by, user.id, password, Some(session.id)).await;
     assert!(matches!(late, Err(ManageError::SessionEnded)), "{late:?}");
     let key = api_keys::new_key(Owner::User(user.id), "orders");
     let late = signet::manage::api_keys::create(&manager, &by, key).await;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::ids::{ApiId, ClientId};
-use signet::manage::{By, ManageError, apis, clients};
+use signet::manage::{AuditContext, ManageError, apis, clients};
 use signet::store::{self, consents};
 
 use crate::support::{Browser, CALLBACK, Page, SECRET, Server};
@@ -15,7 +15,7 @@ const NOTES: &str = "https://notes.example.com";
 
 async fn put(server: &Server, api: Value) {
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 /// One with an API that has scopes and one that has none; alice is asked about the client `web`.
@@ -95,7 +95,7 @@ async fn resource_may_be_an_equivalent_uri() {
     }
     // Two of one meaning cannot be registered.
     let api: Api = serde_json::from_value(json!({ "identifier": "https://NOTES.example.com/" })).unwrap();
-    let refused = apis::create(&server.app.manager(), &By::command_line(), api).await;
+    let refused = apis::create(&server.app.manager(), &AuditContext::command_line(), api).await;
     assert!(matches!(&refused, Err(ManageError::Taken(fields)) if fields[0].message.contains(NOTES)), "{refused:?}");
 }
 
@@ -184,7 +184,7 @@ async fn api_that_gains_or_loses_its_scopes_is_asked_about_again() {
     let id = ClientId::parse("web").unwrap();
     let mut meta = store::clients::by_id(server.app.store().read(), &id).await.unwrap().unwrap().meta;
     meta.api_scopes.add(&ApiId::parse(NOTES).unwrap(), &["note"].into_iter().collect());
-    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, meta).await.unwrap();
     let page = consent(&server, &browser, &reading).await;
     assert!(page.name() == "consent" && page.has("[data-scope=note]"), "{}", page.html);
     let with_scope = tokens(&server, &browser, &reading).await;
@@ -225,7 +225,7 @@ async fn access_does_not_go_to_an_api_made_anew() {
     let waiting = server.browser();
     let login = waiting.page(&server.authorize(&asked)).await;
     let id = ApiId::parse(NOTES).unwrap();
-    apis::delete(&server.app.manager(), &By::command_line(), id).await.unwrap();
+    apis::delete(&server.app.manager(), &AuditContext::command_line(), id).await.unwrap();
     put(&server, json!({ "identifier": NOTES, "name": "Notes" })).await;
     assert_eq!(refresh(&server, &got, &[]).await.1["error"], "invalid_grant");
     assert_eq!(introspect(&server, "web", &got).await, json!({ "active": false }));
@@ -298,7 +298,7 @@ async fn gateway_introspects_the_apis_it_is_allowed() {
     let request = request.form(&[("token", notes["refresh_token"].as_str().unwrap())]);
     assert_eq!(request.send().await.unwrap().json::<Value>().await.unwrap(), json!({ "active": false }));
     // The API that is made anew is another one.
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     apis::delete(&manager, &by, ApiId::parse(NOTES).unwrap()).await.unwrap();
     put(&server, json!({ "identifier": NOTES, "name": "Notes" })).await;
     let anew = tokens(&server, &browser, &[("scope", "openid"), ("resource", NOTES)]).await;

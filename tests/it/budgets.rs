@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
 use signet::domain::event::EventKind;
-use signet::server::upkeep::Upkeep;
+use signet::server::background::Maintenance;
 use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -156,7 +156,7 @@ async fn the_sweep_of_codes_is_by_index() {
     let server = Server::with_alice().await;
     let (used, _unused) = (server.code("openid offline_access").await, server.code("openid").await);
     assert_eq!(server.redeem(&used).await.0, 200);
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     upkeep.once(&server.app).await;
     server.advance(2 * 86_400);
     let (statements, guard) = Statements::record();

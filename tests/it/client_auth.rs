@@ -10,9 +10,9 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use signet::domain::secret::Secret;
 use signet::keys::MasterKey;
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 use signet::manage::export::export;
 
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
@@ -147,7 +147,7 @@ async fn nobody_learns_which_clients_there_are() {
     clients.extend(clients_without_secrets_to_send(&server).await);
     let off = signet::domain::ids::ClientId::parse("off").unwrap();
     server.client("off", json!({})).await;
-    signet::manage::clients::disable(&server.app.manager(), &By::command_line(), &off).await.unwrap();
+    signet::manage::clients::disable(&server.app.manager(), &AuditContext::command_line(), &off).await.unwrap();
     for client in &clients {
         let wrong = [
             answer(&server, Some(basic(client, "wrong")), vec![]).await,
@@ -252,7 +252,9 @@ async fn a_client_turned_off_is_nobody() {
     let server = Server::with_alice().await;
     let code = server.code("openid").await;
     let id = signet::domain::ids::ClientId::parse("web").unwrap();
-    signet::manage::clients::disable(&server.app.manager(), &signet::manage::By::command_line(), &id).await.unwrap();
+    signet::manage::clients::disable(&server.app.manager(), &signet::manage::AuditContext::command_line(), &id)
+        .await
+        .unwrap();
     assert_eq!(server.redeem(&code).await.1["error"], "invalid_client");
     let page = server.browser().page(&server.authorize(&[])).await;
     assert_eq!((page.status, page.error().as_str()), (400, "invalid_client"));
@@ -265,10 +267,12 @@ async fn a_sealed_secret_is_as_good_as_a_hashed_one_where_its_master_key_is() {
     let bring = |kept: String| {
         let client =
             json!({ "client_id": "machine", "grant_types": ["client_credentials"], "client_secret_hash": kept });
-        let document = Document::parse(&json!({ "clients": [client] }).to_string(), Format::Json).unwrap();
+        let document = Document::parse(&json!({ "clients": [client] }).to_string(), DocumentFormat::Json).unwrap();
         let manager = server.app.manager();
         async move {
-            apply(&manager, &By::command_line(), document, Options::default()).await.map(|plan| plan.changes.len())
+            apply(&manager, &AuditContext::command_line(), document, ApplyOptions::default())
+                .await
+                .map(|plan| plan.changes.len())
         }
     };
     let sealed = |master: &MasterKey| master.seal_client_secret(&Secret::new(SECRET.to_owned())).unwrap().0;

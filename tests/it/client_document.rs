@@ -8,7 +8,7 @@ mod redirects;
 use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, Page, Server, VERIFIER};
@@ -111,7 +111,7 @@ async fn a_client_that_nobody_registered_reaches_an_api() {
     let id = place.publish("/client.json");
     let api = json!({ "identifier": ORDERS, "name": "Orders", "scopes": ["read"], "self_registered_clients": true });
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&place.server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&place.server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     let discovery = reqwest::get(format!("{}/.well-known/oauth-authorization-server", place.server.url)).await.unwrap();
     assert_eq!(discovery.json::<Value>().await.unwrap()["client_id_metadata_document_supported"], true);
     let browser = place.server.browser();

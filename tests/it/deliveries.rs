@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use sea_orm::ConnectionTrait as _;
-use signet::domain::delivery::{Claimed, Delivery, Destination, Places, pause_after};
+use signet::domain::delivery::{ClaimedDelivery, Delivery, DeliverySlots, Destination, pause_after};
 use signet::domain::ids::{ClientId, SessionId, UserId};
 use signet::domain::participant::Participant;
 use signet::env::Timestamp;
@@ -35,23 +35,23 @@ async fn enqueue(server: &Server, all: Vec<Queued>) {
     server.app.store().write(|tx| Box::pin(deliveries::enqueue(tx, all))).await.unwrap();
 }
 
-async fn claim(server: &Server, most: usize) -> Vec<Claimed> {
-    claim_for(server, true, &Places::new(most)).await
+async fn claim(server: &Server, most: usize) -> Vec<ClaimedDelivery> {
+    claim_for(server, true, &DeliverySlots::new(most)).await
 }
 
-pub async fn claim_for(server: &Server, by_admin: bool, places: &Places) -> Vec<Claimed> {
+pub async fn claim_for(server: &Server, by_admin: bool, places: &DeliverySlots) -> Vec<ClaimedDelivery> {
     let due = deliveries::due(server.app.store(), by_admin, places).await.unwrap();
     server.app.store().write(move |tx| Box::pin(async move { deliveries::claim(tx, &due).await })).await.unwrap()
 }
 
 /// The only one that is due.
-async fn claim_one(server: &Server) -> Claimed {
+async fn claim_one(server: &Server) -> ClaimedDelivery {
     let mut all = claim(server, 10).await;
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
 
-async fn put_off(server: &Server, claimed: Claimed, until: Timestamp) {
+async fn put_off(server: &Server, claimed: ClaimedDelivery, until: Timestamp) {
     let write =
         server.app.store().write(move |tx| Box::pin(async move { deliveries::put_off(tx, &claimed, until).await }));
     write.await.unwrap();
@@ -80,7 +80,7 @@ async fn of_sixteen_claims_at_once_on_two_nodes_each_row_falls_to_one() {
     assert_eq!(claimed.iter().map(|one| one.id).collect::<HashSet<_>>().len(), claimed.len(), "twice");
     assert!(claimed.iter().all(|one| one.attempt == 1));
     assert_eq!(claimed.len(), 40);
-    assert!(all.iter().all(|(what, to)| claimed.iter().any(|one| one.what == *what && one.to == *to)));
+    assert!(all.iter().all(|(what, to)| claimed.iter().any(|one| one.delivery == *what && one.destination == *to)));
     assert!(claim(&server, 40).await.is_empty() && claim(&other, 40).await.is_empty());
 }
 
@@ -94,7 +94,7 @@ async fn what_a_node_that_died_had_claimed_comes_back() {
     assert!(claim(&other, 10).await.is_empty());
     server.advance(1);
     let second = claim_one(&other).await;
-    assert_eq!((second.id, second.attempt, &second.what), (first.id, 2, &first.what));
+    assert_eq!((second.id, second.attempt, &second.delivery), (first.id, 2, &first.delivery));
     // It was not dead but slow: the one that has it now decides when it is tried again.
     put_off(&server, first.clone(), server.app.env().now().plus_seconds(86_400)).await;
     server.advance(8);
@@ -132,7 +132,7 @@ async fn a_transaction_that_fails_leaves_nothing_to_send() {
     let write = server.app.store().write::<()>(|tx| {
         Box::pin(async move {
             deliveries::enqueue(tx, all).await?;
-            Err(StoreError::Taken)
+            Err(StoreError::UniqueViolation)
         })
     });
     assert!(write.await.is_err());
@@ -179,19 +179,21 @@ async fn one_origin_gets_four_places() {
     let all = [of(silent, true, 300), of(silent, false, 300), of(quick, true, 2)].concat();
     let all = all.into_iter().map(|(origin, by_admin)| (logout(&server), to(origin, by_admin))).collect();
     enqueue(&server, all).await;
-    let origins = |claimed: &[Claimed], origin: &str| claimed.iter().filter(|one| one.to.origin == origin).count();
-    let mut places = Places::new(64);
+    let origins = |claimed: &[ClaimedDelivery], origin: &str| {
+        claimed.iter().filter(|one| one.destination.origin == origin).count()
+    };
+    let mut places = DeliverySlots::new(64);
     let claimed = claim_for(&server, true, &places).await;
     assert_eq!((origins(&claimed, silent), origins(&claimed, quick), claimed.len()), (4, 2, 6));
     for one in &claimed {
-        assert!(places.take(&one.to.origin));
+        assert!(places.try_acquire(&one.destination.origin));
     }
     // While those are under way, only another origin has a place.
     enqueue(&server, vec![(logout(&server), to(quick, true)), (logout(&server), to("https://a.example", true))]).await;
     let claimed = claim_for(&server, true, &places).await;
     assert_eq!((origins(&claimed, silent), claimed.len()), (0, 2));
-    places.give_back(silent);
+    places.release(silent);
     assert_eq!(claim_for(&server, true, &places).await.len(), 1);
-    let claimed = claim_for(&server, false, &Places::new(64)).await;
+    let claimed = claim_for(&server, false, &DeliverySlots::new(64)).await;
     assert_eq!((origins(&claimed, silent), claimed.len()), (4, 4));
 }

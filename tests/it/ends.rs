@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::manage::{AuditContext, clients};
 
 use crate::support::signer::ClientKey;
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
@@ -24,13 +24,13 @@ async fn a_refresh_token_without_offline_access_is_inactive_after_its_session() 
     let server = Server::with_alice().await;
     let (_, tokens) = server.redeem(&server.code("openid offline_access").await).await;
     let refresh = text(&tokens, "refresh_token");
-    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    let (manager, by, web) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
     let grants = ["authorization_code", "refresh_token"];
     let meta = json!({ "redirect_uris": [CALLBACK], "scope": "openid", "grant_types": grants });
     clients::update(&manager, &by, &web, serde_json::from_value(meta).unwrap()).await.unwrap();
     assert!(is_active(&server, refresh).await, "until the session ends");
     let alice = server.person("alice").await.id;
-    signet::manage::people::end_sessions(&manager, &by, alice, None).await.unwrap();
+    signet::manage::users::end_sessions(&manager, &by, alice, None).await.unwrap();
     let refreshed = server.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
     assert_eq!(refreshed.1["error"], "invalid_grant");
     assert!(!is_active(&server, refresh).await);
@@ -78,7 +78,7 @@ async fn a_key_that_leaves_a_client_ends_its_access() {
     let (old, new) = (ClientKey::new("1", "ES256"), ClientKey::new("2", "ES256"));
     let key = |of: &ClientKey| of.jwks()["keys"][0].clone();
     server.client("keys", signs(&old.jwks())).await;
-    let (manager, by, id) = (server.app.manager(), By::command_line(), ClientId::parse("keys").unwrap());
+    let (manager, by, id) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("keys").unwrap());
     let set = async |keys: Value| {
         let meta = serde_json::from_value(signs(&json!({ "keys": keys }))).unwrap();
         clients::update(&manager, &by, &id, meta).await.unwrap();

@@ -3,14 +3,14 @@
 use serde_json::json;
 use signet::domain::user::Username;
 use signet::identity::foreign_hash::{canonical, check};
-use signet::manage::By;
-use signet::manage::apply::{Options, Plan, apply};
-use signet::manage::document::{Document, Format};
-use signet::store::people;
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, ApplyPlan, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::store::users;
 
 use crate::support::Server;
 
-/// Of `correct horse battery staple`, made by Python's bcrypt.
+/// Of `correct_clock horse battery staple`, made by Python's bcrypt.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
 
 /// Of the same, made by passlib 1.7.4 (as Authelia writes them, too) and Django 5.2.
@@ -31,15 +31,15 @@ const BY_OTHER_PROGRAMS: [&str; 13] = [
     "{crypt}$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
 ];
 
-async fn bring(server: &Server, hash: &str) -> Plan {
+async fn bring(server: &Server, hash: &str) -> ApplyPlan {
     bring_all(server, &[("alice", hash)]).await
 }
 
-async fn bring_all(server: &Server, users: &[(&str, &str)]) -> Plan {
+async fn bring_all(server: &Server, users: &[(&str, &str)]) -> ApplyPlan {
     let row = |(name, hash): &(&str, &str)| json!({ "username": name, "password_hash": hash });
     let document = json!({ "users": users.iter().map(row).collect::<Vec<_>>() }).to_string();
-    let document = Document::parse(&document, Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap()
+    let document = Document::parse(&document, DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap()
 }
 
 async fn kept(server: &Server) -> String {
@@ -48,7 +48,7 @@ async fn kept(server: &Server) -> String {
 
 async fn kept_of(server: &Server, name: &str) -> String {
     let name = Username::parse(name).unwrap();
-    people::by_username(server.app.store().read(), &name).await.unwrap().unwrap().password.unwrap().0
+    users::by_username(server.app.store().read(), &name).await.unwrap().unwrap().password.unwrap().0
 }
 
 #[tokio::test]
@@ -72,8 +72,8 @@ async fn hashes_of_passlib_django_and_authelia_sign_in_and_are_replaced() {
     assert_eq!(bring_all(&server, &users).await.changes, [], "they speak of the same passwords");
     let text =
         json!({ "users": [{ "username": "mallory", "password_hash": "md5$salt$d41d8cd98f00b204e9800998ecf8427e" }] });
-    let document = Document::parse(&text.to_string(), Format::Json).unwrap();
-    let refused = apply(&server.app.manager(), &By::command_line(), document, Options::default()).await;
+    let document = Document::parse(&text.to_string(), DocumentFormat::Json).unwrap();
+    let refused = apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await;
     assert!(refused.unwrap_err().to_string().contains("password_hash"));
 }
 

@@ -14,7 +14,7 @@ use signet::domain::api::Api;
 use signet::domain::signing_key::KeyAlg;
 use signet::env::Env;
 use signet::keys::jwt::{self, JwtType};
-use signet::manage::{By, apis, keys};
+use signet::manage::{AuditContext, apis, keys};
 use signet::server::follow_keys;
 
 use crate::gate::{ORDERS, alices_token, nginx, put_api, webs_secret};
@@ -47,7 +47,7 @@ async fn signet_with(change: impl FnOnce(&mut Config)) -> Server {
     for (identifier, scopes) in [(ORDERS, json!(["read", "write"])), (STOCK, json!(["count"]))] {
         let api = json!({ "identifier": identifier, "name": "An API", "scopes": scopes });
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     server
 }
@@ -107,7 +107,7 @@ impl Inside {
     async fn rotate(&self) -> String {
         let kid = |token: &str| signer::header(token)["kid"].clone();
         let old = kid(&self.token("read").await);
-        keys::rotate(&self.server.app.manager(), &By::command_line(), KeyAlg::ES256, true).await.unwrap();
+        keys::rotate(&self.server.app.manager(), &AuditContext::command_line(), KeyAlg::ES256, true).await.unwrap();
         within(5, || async { kid(&self.token("read").await) != old }).await;
         self.token("read").await
     }

@@ -8,7 +8,7 @@ use signet::domain::algorithms::SigningAlg;
 use signet::domain::api::Api;
 use signet::domain::secret::base64url;
 use signet::keys::jwt::{self, JwtType};
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::support::Server;
 use crate::support::receiver::{self, Answer, Receiver};
@@ -33,7 +33,7 @@ impl Workload {
         this.publish(&this.ci);
         let api = json!({ "identifier": "https://deploy.example.com", "scopes": ["deploy"] });
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&this.server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&this.server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
         this.client("job", json!({})).await;
         this
     }

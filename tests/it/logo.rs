@@ -1,7 +1,7 @@
 //! Apps' logos, fetched by us and served by us, and what pages say of apps that nobody has checked.
 
 use serde_json::json;
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{CALLBACK, Server};
@@ -93,7 +93,7 @@ async fn a_bad_logo_is_two_letters() {
 
 #[tokio::test]
 async fn a_client_that_registered_itself_is_marked() {
-    let server = Server::start_with(|config| config.registration = Registration::Open).await;
+    let server = Server::start_with(|config| config.registration = RegistrationMode::Open).await;
     server.user("alice").await;
     let body = json!({ "client_name": "Your Bank", "redirect_uris": ["https://bank.example/cb", CALLBACK], "policy_uri": "https://app.example.com/p" });
     let request = reqwest::Client::new().post(format!("{}/oauth2/register", server.url)).json(&body);

@@ -8,9 +8,9 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 use tokio::net::TcpStream;
 
 use crate::support::client_programs::ClientProgram;
@@ -41,7 +41,7 @@ async fn said(lines: &mut Receiver<String>, begins: &str) -> String {
 
 async fn put(server: &Server, api: Value) {
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 /// The MCP server of `examples/mcp`, for users of `server`; with its address.
@@ -85,7 +85,7 @@ async fn allowed(server: &Server, mut command: Command) -> (Running, Page, Recei
 
 #[tokio::test]
 async fn client_of_the_sdk_reaches_a_server_of_the_sdk() {
-    let server = Server::start_with(|config| config.registration = Registration::Open).await;
+    let server = Server::start_with(|config| config.registration = RegistrationMode::Open).await;
     server.user("alice").await;
     let folder = tempfile::tempdir().unwrap();
     let (_notes, resource) = notes(&server, folder.path()).await;
@@ -109,7 +109,7 @@ async fn client_of_the_sdk_reaches_a_server_of_the_sdk() {
 /// It asks for every scope of the discovery document, and calls once more after a refresh that eight calls at once wait for.
 #[tokio::test]
 async fn python_client_of_the_sdk_reaches_a_server_and_refreshes() {
-    let server = Server::start_with(|config| config.registration = Registration::Open).await;
+    let server = Server::start_with(|config| config.registration = RegistrationMode::Open).await;
     server.user("alice").await;
     let folder = tempfile::tempdir().unwrap();
     let (_notes, resource) = notes(&server, folder.path()).await;

@@ -4,10 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::manage::{AuditContext, clients};
 
 use crate::support::authority::{Callers, Shown};
 use crate::support::receiver::{self, Answer, Receiver};
@@ -119,7 +119,7 @@ async fn what_was_got_by_a_certificate_ends_with_it() {
     };
     assert!(active(&old).await);
     let both = json!({ "keys": [jwks(&old)["keys"][0], jwks(&new)["keys"][0]] });
-    let (manager, by, robot) = (server.app.manager(), By::command_line(), ClientId::parse("robot").unwrap());
+    let (manager, by, robot) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("robot").unwrap());
     clients::update(&manager, &by, &robot, meta(both)).await.unwrap();
     assert!(active(&old).await && active(&new).await, "one more ends nothing");
     clients::update(&manager, &by, &robot, meta(jwks(&new))).await.unwrap();
@@ -258,7 +258,7 @@ async fn it_is_offered_where_certificates_can_come() {
         (document["tls_client_certificate_bound_access_tokens"].clone(), by_certificate)
     };
     assert_eq!(told(&server().await).await, (json!(true), [true, true]));
-    let without = Server::start_with(|config| config.registration = Registration::Open).await;
+    let without = Server::start_with(|config| config.registration = RegistrationMode::Open).await;
     assert_eq!(told(&without).await, (Value::Null, [false, false]));
     let by = json!({ "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_ip": "::1" });
     for mut asks in [by, json!({ "tls_client_certificate_bound_access_tokens": true })] {

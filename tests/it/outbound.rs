@@ -6,24 +6,24 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 use signet::config::Config;
-use signet::outbound::{Outbound, OutboundError};
+use signet::outbound::{OutboundClient, OutboundError};
 
 use crate::support::authority::Authority;
 use crate::support::receiver::{self, Answer, Receiver};
 
 /// One that may go to 127.0.0.1.
-fn near() -> Outbound {
+fn near() -> OutboundClient {
     let mut config = Config::default();
     receiver::reachable(&mut config);
-    Outbound::new(&config).unwrap()
+    OutboundClient::new(&config).unwrap()
 }
 
 /// Gives up soon; only for what would last for ever.
-fn impatient() -> Outbound {
-    near().patient(Duration::from_millis(300))
+fn impatient() -> OutboundClient {
+    near().with_timeout(Duration::from_millis(300))
 }
 
-async fn refusal(outbound: &Outbound, url: &str) -> OutboundError {
+async fn refusal(outbound: &OutboundClient, url: &str) -> OutboundError {
     outbound.get(url, "application/json").await.unwrap_err()
 }
 
@@ -82,7 +82,7 @@ async fn private_addresses_are_refused_and_never_asked() {
     there.answer("/", Answer::json(&json!({})));
     let secured = Receiver::start_tls(&Authority::new()).await;
     secured.answer("/", Answer::json(&json!({})));
-    let outbound = Outbound::new(&Config::default()).unwrap();
+    let outbound = OutboundClient::new(&Config::default()).unwrap();
     assert_eq!(refusal(&outbound, &there.at("/")).await, OutboundError::NotHttps);
     assert_eq!(refusal(&outbound, &secured.at("/")).await, OutboundError::Address, "a name that leads to 127.0.0.1");
     for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "0x7f.1"] {
@@ -90,15 +90,15 @@ async fn private_addresses_are_refused_and_never_asked() {
         assert_eq!(refusal(&outbound, &url).await, OutboundError::Address, "{url}");
         assert_eq!(outbound.post_form(&url, &[]).await, Err(OutboundError::Address), "{url}");
     }
-    assert_eq!(refusal(&outbound, "https://no-such-host.invalid/").await, OutboundError::Unknown);
+    assert_eq!(refusal(&outbound, "https://no-such-host.invalid/").await, OutboundError::UnknownHost);
     // An allowed network is no reason for plain http elsewhere.
     let plain_name = there.at("/").replace("127.0.0.1", "localhost");
     let mut config = Config::default();
     config.outbound.allow = serde_json::from_value(json!(["10.0.0.0/8"])).unwrap();
-    assert_eq!(refusal(&Outbound::new(&config).unwrap(), &plain_name).await, OutboundError::Address);
+    assert_eq!(refusal(&OutboundClient::new(&config).unwrap(), &plain_name).await, OutboundError::Address);
     assert!(there.requests("/").is_empty() && secured.requests("/").is_empty());
     config.outbound.allow = serde_json::from_value(json!(["localhost"])).unwrap();
-    assert_eq!(Outbound::new(&config).unwrap().get(&plain_name, "*/*").await.unwrap().body, b"{}");
+    assert_eq!(OutboundClient::new(&config).unwrap().get(&plain_name, "*/*").await.unwrap().body, b"{}");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn an_authority_of_ones_own_is_trusted_when_it_is_named() {
     let file = folder.path().join("ca.pem");
     let mut config = Config::default();
     receiver::reachable(&mut config);
-    let OutboundError::Unreachable(why) = refusal(&Outbound::new(&config).unwrap(), &there.at("/")).await else {
+    let OutboundError::Unreachable(why) = refusal(&OutboundClient::new(&config).unwrap(), &there.at("/")).await else {
         panic!("trusted by nobody")
     };
     assert!(why.contains("certificate"), "{why}");
@@ -122,11 +122,11 @@ async fn an_authority_of_ones_own_is_trusted_when_it_is_named() {
         if let Some(content) = content {
             std::fs::write(&file, content).unwrap();
         }
-        let error = Outbound::new(&config).err().expect(what);
+        let error = OutboundClient::new(&config).err().expect(what);
         assert!(error.contains("outbound.ca_file") && error.contains("ca.pem"), "{what}: {error}");
     }
     std::fs::write(&file, &authority.root).unwrap();
-    assert_eq!(Outbound::new(&config).unwrap().get(&there.at("/"), "*/*").await.unwrap().body, b"{}");
+    assert_eq!(OutboundClient::new(&config).unwrap().get(&there.at("/"), "*/*").await.unwrap().body, b"{}");
 }
 
 /// T19: as many requests to a host that never answers as anybody likes, and another host is asked meanwhile.
@@ -136,7 +136,7 @@ async fn a_slow_host_holds_up_nobody_else() {
     slow.answer("/", Answer::silence());
     quick.answer("/", Answer::json(&json!({})));
     let outbound = near();
-    let impatient = outbound.patient(Duration::from_secs(3));
+    let impatient = outbound.with_timeout(Duration::from_secs(3));
     let (held, at) = (slow.at("/"), quick.at("/").replace("127.0.0.1", "localhost"));
     let all = tokio::spawn(async move { join_all((0..200).map(|_| refusal(&impatient, &held))).await });
     slow.asked("/", 4).await;

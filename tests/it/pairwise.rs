@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, apis, clients};
+use signet::manage::{AuditContext, apis, clients};
 
 use crate::support::receiver::{Answer, Receiver, reachable};
 use crate::support::{Browser, Page, SECRET, Server, VERIFIER};
@@ -109,7 +109,7 @@ async fn with_sectors() -> (Server, Receiver) {
     let server = Server::start_with(reachable).await;
     server.user("alice").await;
     let api: Api = serde_json::from_value(json!({ "identifier": ORDERS, "scopes": ["read"] })).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     for (id, trades) in [("a", vec![]), ("b", vec![]), ("a1", vec!["a"]), ("b1", vec!["b"])] {
         pairwise(&server, &receiver, id, &trades).await;
         receiver.answer(&format!("/{id}"), Answer::status(200));
@@ -309,6 +309,6 @@ async fn tokens_end_when_their_client_changes_its_sector() {
     let id = ClientId::parse("a").unwrap();
     let mut client = signet::store::clients::by_id(server.app.store().read(), &id).await.unwrap().unwrap();
     client.meta.subject_type = signet::domain::client_metadata::SubjectType::Public;
-    clients::update(&server.app.manager(), &By::command_line(), &id, client.meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, client.meta).await.unwrap();
     assert_eq!(introspected(&server, "a", &token).await, json!({ "active": false }));
 }

@@ -116,7 +116,7 @@ async fn a_passkey_is_refused_for_another_origin_key_or_without_the_person() {
 async fn somebody_turned_off_does_not_sign_in_by_passkey() {
     let (server, _, mut device) = alice_with_a_passkey().await;
     let alice = server.person("alice").await;
-    signet::manage::people::disable(&server.app.manager(), &signet::manage::By::command_line(), alice.id)
+    signet::manage::users::disable(&server.app.manager(), &signet::manage::AuditContext::command_line(), alice.id)
         .await
         .unwrap();
     let browser = server.browser();

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use signet::domain::ids::PasskeyId;
 use signet::domain::secret::Secret;
-use signet::manage::access::Keep;
-use signet::manage::{By, passkeys, people};
+use signet::manage::access::KeepOptions;
+use signet::manage::{AuditContext, passkeys, users};
 use signet::store::passkeys as rows;
 
 use crate::passkey::{add, finish, signed};
@@ -127,7 +127,8 @@ async fn older_session_by_password_cannot_remove_a_passkey() {
 async fn an_administrator_who_removes_it_ends_what_it_opened() {
     let mut stolen = stolen().await;
     let (alice, passkey) = (stolen.server.person("alice").await.id, stolen.passkey().await);
-    let removed = passkeys::remove(&stolen.server.app.manager(), &By::command_line(), alice, passkey).await.unwrap();
+    let removed =
+        passkeys::remove(&stolen.server.app.manager(), &AuditContext::command_line(), alice, passkey).await.unwrap();
     assert_eq!(removed.to_string(), "1 session, 1 grant");
     stolen.assert_nothing_is_left().await;
     assert_eq!(stolen.own.page("/account").await.name(), "account");
@@ -139,9 +140,12 @@ async fn reset_forgets_consents_unless_they_are_kept() {
     let server = Server::with_alice().await;
     let alice = server.person("alice").await.id;
     server.browser().sign_in(&server.authorize(&[])).await;
-    for (keep, page) in [(Keep { consents: true, ..Keep::default() }, None), (Keep::default(), Some("consent"))] {
+    for (keep, page) in
+        [(KeepOptions { consents: true, ..KeepOptions::default() }, None), (KeepOptions::default(), Some("consent"))]
+    {
         let (manager, password) = (server.app.manager(), Secret::new(PASSWORD.to_owned()));
-        let (_, removed) = people::reset(&manager, &By::command_line(), alice, password, keep, None).await.unwrap();
+        let (_, removed) =
+            users::reset(&manager, &AuditContext::command_line(), alice, password, keep, None).await.unwrap();
         assert_eq!(removed.consents, u64::from(page.is_some()));
         let browser = server.browser();
         browser.sign_in_as("alice").await;
@@ -168,7 +172,7 @@ async fn tokens_beside_an_unused_code_end_with_the_passkey() {
     assert_eq!((userinfo().await, callback["scope"].as_str()), (200, "openid"));
     let alice = server.person("alice").await.id;
     let id = rows::of_user(server.app.store().read(), alice).await.unwrap()[0].id;
-    passkeys::remove(&server.app.manager(), &By::command_line(), alice, id).await.unwrap();
+    passkeys::remove(&server.app.manager(), &AuditContext::command_line(), alice, id).await.unwrap();
     assert_eq!(userinfo().await, 401);
 }
 
@@ -176,10 +180,14 @@ async fn tokens_beside_an_unused_code_end_with_the_passkey() {
 async fn a_reset_that_keeps_sessions_ends_those_of_its_passkeys() {
     let mut stolen = stolen().await;
     let alice = stolen.server.person("alice").await.id;
-    let (password, keep) =
-        (Secret::new("another long sentence".to_owned()), Keep { sessions: true, grants: true, ..Keep::default() });
+    let (password, keep) = (
+        Secret::new("another long sentence".to_owned()),
+        KeepOptions { sessions: true, grants: true, ..KeepOptions::default() },
+    );
     let (_, removed) =
-        people::reset(&stolen.server.app.manager(), &By::command_line(), alice, password, keep, None).await.unwrap();
+        users::reset(&stolen.server.app.manager(), &AuditContext::command_line(), alice, password, keep, None)
+            .await
+            .unwrap();
     assert_eq!((removed.passkeys, removed.sessions, removed.grants), (1, 1, 1));
     stolen.assert_nothing_is_left().await;
     assert_eq!(stolen.own.page("/account").await.name(), "account");
@@ -203,7 +211,7 @@ async fn a_sign_in_on_its_way_does_not_outlive_the_removal() {
             for _ in 0..round {
                 server.person("alice").await;
             }
-            passkeys::remove(&server.app.manager(), &By::command_line(), alice, passkey).await.unwrap();
+            passkeys::remove(&server.app.manager(), &AuditContext::command_line(), alice, passkey).await.unwrap();
         };
         futures::future::join(browser.raw_post("/login/passkey/finish", &fields), removal).await;
         assert_eq!(browser.page("/account").await.name(), "login", "round {round}");
@@ -234,7 +242,7 @@ async fn a_later_password_sign_in_hides_no_passkey() {
     assert_eq!(userinfo().await, 200);
     let alice = server.person("alice").await.id;
     let id = rows::of_user(server.app.store().read(), alice).await.unwrap()[0].id;
-    passkeys::remove(&server.app.manager(), &By::command_line(), alice, id).await.unwrap();
+    passkeys::remove(&server.app.manager(), &AuditContext::command_line(), alice, id).await.unwrap();
     assert_eq!(userinfo().await, 401);
     assert_eq!(thief.page("/account").await.name(), "login");
 }

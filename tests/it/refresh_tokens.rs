@@ -53,7 +53,7 @@ async fn is_active(server: &Server, token: &str) -> bool {
 }
 
 async fn reuse_events(server: &Server) -> Vec<String> {
-    let filter = events::Filter { kinds: vec![EventKind::TokenReused], most: 100, ..Default::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::TokenReused], most: 100, ..Default::default() };
     let found = events::list(server.app.store().read(), &filter).await.unwrap();
     found.into_iter().map(|event| event.detail).collect()
 }
@@ -196,7 +196,7 @@ async fn rotation_and_grace_are_what_documents_say() {
         client.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
         signet::manage::document::Document::parse(
             &json!({ "clients": [client] }).to_string(),
-            signet::manage::document::Format::Json,
+            signet::manage::document::DocumentFormat::Json,
         )
     };
     let refused = program(json!({ "token_endpoint_auth_method": "none", "refresh_token_rotation": "never" }));

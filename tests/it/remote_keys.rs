@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use signet::config::Config;
 use signet::domain::jwks::JwkSet;
 use signet::env::Timestamp;
-use signet::keys::remote::{KeySource, KeysError, RemoteKeys, Wanted};
-use signet::outbound::{NamedBy, Outbound, OutboundError};
+use signet::keys::remote::{KeyQuery, KeySource, RemoteKeys, RemoteKeysError};
+use signet::outbound::{OutboundClient, OutboundError, UrlSource};
 
 use crate::support::receiver::{self, Answer, Receiver};
 
@@ -30,7 +30,7 @@ impl Known {
         Self { there, keys: RemoteKeys::new(&near()), now: Timestamp::from_seconds(1_800_000_000) }
     }
 
-    async fn fetch(&self, kid: Option<&str>) -> Result<Arc<JwkSet>, KeysError> {
+    async fn fetch(&self, kid: Option<&str>) -> Result<Arc<JwkSet>, RemoteKeysError> {
         self.keys.get(source("app", &self.there.at(PATH)), kid.into(), self.now).await
     }
 
@@ -39,7 +39,7 @@ impl Known {
     }
 
     async fn has(&self, kid: &str) -> bool {
-        self.get(Some(kid)).await.is_some_and(|keys| keys.has(kid))
+        self.get(Some(kid)).await.is_some_and(|keys| keys.has_kid(kid))
     }
 
     fn advance(&mut self, seconds: i64) {
@@ -52,14 +52,14 @@ impl Known {
 }
 
 fn source<'a>(owner: &'a str, url: &'a str) -> KeySource<'a> {
-    KeySource { owner, url, named_by: NamedBy::Administrator }
+    KeySource { owner, url, named_by: UrlSource::Administrator }
 }
 
 /// One that may go to 127.0.0.1.
-fn near() -> Outbound {
+fn near() -> OutboundClient {
     let mut config = Config::default();
     receiver::reachable(&mut config);
-    Outbound::new(&config).unwrap()
+    OutboundClient::new(&config).unwrap()
 }
 
 fn set(kids: &[&str]) -> Value {
@@ -157,7 +157,7 @@ async fn what_is_no_key_set_is_refused_and_not_asked_again_for_a_minute() {
     ] {
         let mut known = Known::new(answer_given).await;
         known.there.answer("/other", answer(&["a"]));
-        known.keys = RemoteKeys::new(&near().patient(Duration::from_secs(1)));
+        known.keys = RemoteKeys::new(&near().with_timeout(Duration::from_secs(1)));
         assert!(known.get(None).await.is_none(), "{what}");
         known.there.answer(PATH, answer(&["a"]));
         known.advance(59);
@@ -185,9 +185,9 @@ async fn published_keys_are_used_for_a_day_at_most() {
     assert!(known.has("a").await, "a second before");
     known.advance(1);
     let first = known.fetch(Some("a")).await;
-    assert!(matches!(first, Err(KeysError::Expired { first: true, .. })), "{first:?}");
+    assert!(matches!(first, Err(RemoteKeysError::Expired { first: true, .. })), "{first:?}");
     let again = known.fetch(None).await;
-    assert!(matches!(again, Err(KeysError::Expired { first: false, .. })), "{again:?}");
+    assert!(matches!(again, Err(RemoteKeysError::Expired { first: false, .. })), "{again:?}");
     known.there.answer(PATH, answer(&["a"]));
     known.advance(60);
     assert!(known.has("a").await, "and when it is mended, all is well");
@@ -198,11 +198,11 @@ async fn published_keys_are_used_for_a_day_at_most() {
 async fn a_fetch_outlives_the_request_that_began_it() {
     let known = Known::new(Answer::silence()).await;
     let (keys, url, now) = (known.keys.clone(), known.there.at(PATH), known.now);
-    let began = tokio::spawn(async move { keys.get(source("app", &url), Wanted::Any, now).await });
+    let began = tokio::spawn(async move { keys.get(source("app", &url), KeyQuery::Any, now).await });
     known.there.asked(PATH, 1).await;
     began.abort();
     assert!(began.await.unwrap_err().is_cancelled());
-    assert_eq!(known.fetch(None).await, Err(KeysError::Fetch(OutboundError::Slow)));
+    assert_eq!(known.fetch(None).await, Err(RemoteKeysError::Fetch(OutboundError::Slow)));
     assert_eq!(known.fetches(), 1);
 }
 
@@ -213,7 +213,7 @@ async fn known_keys_do_not_wait_for_unknown_ones() {
     assert!(known.has("a").await);
     known.there.answer(PATH, Answer::silence());
     let (keys, url, now) = (known.keys.clone(), known.there.at(PATH), known.now);
-    let made_up = tokio::spawn(async move { keys.get(source("app", &url), Wanted::Kid("made up"), now).await });
+    let made_up = tokio::spawn(async move { keys.get(source("app", &url), KeyQuery::Kid("made up"), now).await });
     known.there.asked(PATH, 2).await;
     assert!(known.has("a").await);
     assert!(!made_up.is_finished());
@@ -249,10 +249,12 @@ async fn a_slow_host_costs_its_own_client_alone() {
     let (keys, now) = (slow.keys.clone(), slow.now);
     let waiting = tokio::spawn({
         let (keys, url) = (keys.clone(), slow.there.at(PATH));
-        async move { join_all((0..50).map(|_| keys.get(source("slow", &url), Wanted::Any, now))).await }
+        async move { join_all((0..50).map(|_| keys.get(source("slow", &url), KeyQuery::Any, now))).await }
     });
     slow.there.asked(PATH, 1).await;
-    assert!(keys.get(source("quick", &quick.at(PATH)), Wanted::Kid("a"), now).await.is_ok_and(|keys| keys.has("a")));
+    assert!(
+        keys.get(source("quick", &quick.at(PATH)), KeyQuery::Kid("a"), now).await.is_ok_and(|keys| keys.has_kid("a"))
+    );
     assert!(!waiting.is_finished());
     assert!(waiting.await.unwrap().iter().all(Result::is_err));
     assert_eq!(slow.fetches(), 1);

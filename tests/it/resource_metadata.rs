@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::support::{Server, nginx};
 
@@ -63,7 +63,7 @@ async fn each_registered_api_has_its_document() {
         json!({ "identifier": below }),
     ] {
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     let named = format!("{WELL_KNOWN}?resource=https%3A%2F%2Fmcp.example.com%2Fmcp");
     let expected = json!({
@@ -99,7 +99,7 @@ async fn api_is_named_by_an_equivalent_uri_in_the_query() {
     let server = Server::start().await;
     for identifier in ["https://mcp.example.com/mcp", "https://api.example.com"] {
         let api: Api = serde_json::from_value(json!({ "identifier": identifier })).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     for (asked, registered) in [
         ("HTTPS://MCP.example.com:443/mcp", Some("https://mcp.example.com/mcp")),
@@ -122,7 +122,9 @@ async fn api_is_named_by_an_equivalent_uri_in_the_query() {
 async fn documented_location_hands_the_document_on() {
     let server = Server::start().await;
     let api = json!({ "identifier": "https://api.example.com", "name": "Example", "scopes": ["read"] });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value::<Api>(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value::<Api>(api).unwrap())
+        .await
+        .unwrap();
     let guide = include_str!("../../docs/integrating.md");
     let mut blocks = guide.split("```").filter_map(|block| block.strip_prefix("nginx\n"));
     let block = blocks.find(|block| block.contains(WELL_KNOWN)).expect("docs/integrating.md has the block");

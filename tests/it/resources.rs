@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::user::Profile;
-use signet::manage::people::PersonEdit;
-use signet::manage::{By, apis, consents, people};
+use signet::manage::users::UserEdit;
+use signet::manage::{AuditContext, apis, consents, users};
 
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
 use crate::token::claims;
@@ -22,7 +22,7 @@ pub async fn with_apis() -> Server {
         json!({ "identifier": STOCK, "name": "Stock", "scopes": ["count"], "access_token_lifetime": 60 }),
     ] {
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     server
 }
@@ -79,7 +79,7 @@ async fn naming_an_api_alone_asks_for_what_the_client_may_have_of_it() {
 async fn naming_an_api_without_any_of_its_scopes_opens_nothing() {
     let server = with_apis().await;
     let nameless: Api = serde_json::from_value(json!({ "identifier": "https://plain.example.com" })).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), nameless).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), nameless).await.unwrap();
     server.client("asks", json!({ "scope": "openid read" })).await;
     let browser = server.browser();
     for (client, scope, resource, refused) in [
@@ -242,7 +242,7 @@ async fn each_scope_gives_away_its_own_claims() {
     let server = Server::start().await;
     server.user("alice").await;
     server.client("web", json!({ "scope": "openid profile email address phone groups", "consent": "trusted" })).await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let alice = server.person("alice").await;
     let profile: Profile = serde_json::from_value(json!({
         "name": "Alice Example", "given_name": "Alice", "website": "https://alice.example.com",
@@ -250,9 +250,9 @@ async fn each_scope_gives_away_its_own_claims() {
         "address": { "locality": "Springfield", "country": "US" },
     }))
     .unwrap();
-    let edit = PersonEdit { username: "alice".into(), profile, admin: false };
-    people::update(&manager, &by, alice.id, edit).await.unwrap();
-    people::set_groups(&manager, &by, alice.id, vec!["staff".to_owned()]).await.unwrap();
+    let edit = UserEdit { username: "alice".into(), profile, admin: false };
+    users::update(&manager, &by, alice.id, edit).await.unwrap();
+    users::set_groups(&manager, &by, alice.id, vec!["staff".to_owned()]).await.unwrap();
     for (scope, expected) in [
         ("openid", vec!["sub"]),
         ("openid profile", vec!["given_name", "name", "preferred_username", "sub", "updated_at", "website"]),

@@ -5,13 +5,13 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, DbBackend};
-use signet::domain::version::Fingerprint;
+use signet::domain::version::RevocationKey;
 use signet::env::Timestamp;
 
 use crate::support::Server;
 
-fn jti(number: u64) -> Fingerprint {
-    Fingerprint::of_bytes(format!("{number:016}").as_bytes()).unwrap()
+fn jti(number: u64) -> RevocationKey {
+    RevocationKey::from_bytes(format!("{number:016}").as_bytes()).unwrap()
 }
 
 /// Revokes the tokens of these numbers as `store::revoked_tokens` does, in two statements.
@@ -48,8 +48,8 @@ async fn a_node_starts_in_seconds_with_many_revoked_tokens() {
     println!("{number} revoked tokens: a node starts in {took:?}");
     assert!(took < Duration::from_secs(15 + number / 20_000), "{took:?}");
     let revocations = second.app.store().authority().revocations();
-    assert!((1..=number).all(|at| revocations.has_token(jti(at), end)), "each is refused");
-    assert!(!revocations.has_token(jti(number + 1), end));
+    assert!((1..=number).all(|at| revocations.is_token_revoked(jti(at), end)), "each is refused");
+    assert!(!revocations.is_token_revoked(jti(number + 1), end));
     // What is revoked from now on arrives by the feed.
     let (new, ends) = (jti(number + 1), end);
     let revoke = server
@@ -58,5 +58,5 @@ async fn a_node_starts_in_seconds_with_many_revoked_tokens() {
         .write(move |tx| Box::pin(async move { signet::store::revoked_tokens::insert(tx, new, ends).await }));
     revoke.await.unwrap();
     second.app.store().authority().catch_up(second.app.store()).await.unwrap();
-    assert!(revocations.has_token(new, end));
+    assert!(revocations.is_token_revoked(new, end));
 }

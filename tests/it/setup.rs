@@ -1,8 +1,8 @@
 //! The first administrator: one link, one use, whoever is quicker; and the front page that comes after it.
 
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 use signet::web::pages::setup;
 
 use crate::support::{PASSWORD, Server};
@@ -97,8 +97,8 @@ async fn the_link_ends_with_an_administrator_made_another_way() {
     let server = Server::start().await;
     let link = link(&server).await.unwrap();
     let document = r#"{ "users": [{ "username": "root", "admin": true }] }"#;
-    let document = Document::parse(document, Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(document, DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     let page = server.browser().page(&link).await;
     assert_eq!((page.status, page.name().as_str()), (400, "error"));
 }

@@ -2,15 +2,15 @@
 //! with, in whatever spelling, and not by coming at the same moment.
 
 use serde_json::{Value, json};
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 use signet::domain::ids::UserId;
 use signet::domain::secret::Secret;
 use signet::domain::user::Profile;
-use signet::manage::apply::{Options, Plan, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::people::{self, Adoption, NewPerson, PersonEdit};
-use signet::manage::{By, FieldError, ManageError};
-use signet::store::people as stored;
+use signet::manage::apply::{ApplyOptions, ApplyPlan, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::users::{self, Adoption, NewUser, UserEdit};
+use signet::manage::{AuditContext, FieldError, ManageError};
+use signet::store::users as stored;
 
 use crate::console::make_admin;
 use crate::support::program::Program;
@@ -20,22 +20,24 @@ fn email(address: &str) -> Profile {
     Profile { email: Some(address.to_owned()), ..Profile::default() }
 }
 
-fn new(username: &str, profile: Profile) -> NewPerson {
-    NewPerson { username: username.to_owned(), profile, groups: Vec::new(), password: None, admin: false }
+fn new(username: &str, profile: Profile) -> NewUser {
+    NewUser { username: username.to_owned(), profile, groups: Vec::new(), password: None, admin: false }
 }
 
 async fn create(server: &Server, username: &str, profile: Profile) -> Result<UserId, ManageError> {
-    people::create(&server.app.manager(), &By::command_line(), new(username, profile)).await.map(|user| user.id)
+    users::create(&server.app.manager(), &AuditContext::command_line(), new(username, profile))
+        .await
+        .map(|user| user.id)
 }
 
 async fn put(server: &Server, users: Value) -> Result<(), ManageError> {
     put_with(server, &users, false).await.map(drop)
 }
 
-async fn put_with(server: &Server, users: &Value, dry_run: bool) -> Result<Plan, ManageError> {
-    let document = Document::parse(&json!({ "users": users }).to_string(), Format::Json).unwrap();
-    let options = Options { dry_run, ..Options::default() };
-    apply(&server.app.manager(), &By::command_line(), document, options).await
+async fn put_with(server: &Server, users: &Value, dry_run: bool) -> Result<ApplyPlan, ManageError> {
+    let document = Document::parse(&json!({ "users": users }).to_string(), DocumentFormat::Json).unwrap();
+    let options = ApplyOptions { dry_run, ..ApplyOptions::default() };
+    apply(&server.app.manager(), &AuditContext::command_line(), document, options).await
 }
 
 /// More users than one transaction takes, each with an address.
@@ -57,7 +59,7 @@ async fn assert_refused<T: std::fmt::Debug>(server: &Server, done: Result<T, Man
 
 /// alice, who signs in with `alice@example.com` too, and a user whose username is `carol@example.com`.
 async fn with_names() -> Server {
-    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = SignUpMode::Open).await;
     server.user("alice").await;
     create(&server, "carol@example.com", Profile::default()).await.unwrap();
     server
@@ -66,18 +68,18 @@ async fn with_names() -> Server {
 #[tokio::test]
 async fn a_username_and_an_email_of_two_users_never_agree() {
     let server = with_names().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let bob = create(&server, "bob", email("bob@example.com")).await.unwrap();
     for spelling in ["alice@example.com", "ALICE@Example.com", "\u{ff41}lice@example.com", " alice@example.com "] {
         assert_refused(&server, create(&server, spelling, Profile::default()).await, "username").await;
-        let edit = PersonEdit { username: spelling.to_owned(), profile: Profile::default(), admin: false };
-        assert_refused(&server, people::update(&manager, &by, bob, edit).await, "username").await;
+        let edit = UserEdit { username: spelling.to_owned(), profile: Profile::default(), admin: false };
+        assert_refused(&server, users::update(&manager, &by, bob, edit).await, "username").await;
         assert_refused(&server, put(&server, json!([{ "username": spelling }])).await, "username").await;
     }
     for spelling in ["carol@example.com", "Carol@EXAMPLE.com", "\u{ff23}arol@example.com", "alice@example.com"] {
         assert_refused(&server, create(&server, "dora", email(spelling)).await, "email").await;
-        let edit = PersonEdit { username: "bob".to_owned(), profile: email(spelling), admin: false };
-        assert_refused(&server, people::update(&manager, &by, bob, edit).await, "email").await;
+        let edit = UserEdit { username: "bob".to_owned(), profile: email(spelling), admin: false };
+        assert_refused(&server, users::update(&manager, &by, bob, edit).await, "email").await;
         let row = json!([{ "username": "bob", "email": spelling }]);
         assert_refused(&server, put(&server, row).await, "email").await;
     }
@@ -90,23 +92,23 @@ async fn a_username_and_an_email_of_two_users_never_agree() {
 #[tokio::test]
 async fn one_user_may_have_both_and_what_is_given_up_is_free() {
     let server = with_names().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let erin = create(&server, "erin@example.com", email("Erin@example.com")).await.unwrap();
     assert_refused(&server, create(&server, "dora", email("erin@example.com")).await, "email").await;
-    let edit = PersonEdit { username: "erin".to_owned(), profile: email("erin@example.com"), admin: false };
-    people::update(&manager, &by, erin, edit).await.unwrap();
+    let edit = UserEdit { username: "erin".to_owned(), profile: email("erin@example.com"), admin: false };
+    users::update(&manager, &by, erin, edit).await.unwrap();
     assert_refused(&server, create(&server, "erin@example.com", Profile::default()).await, "username").await;
-    let edit = PersonEdit { username: "erin".to_owned(), profile: Profile::default(), admin: false };
-    people::update(&manager, &by, erin, edit).await.unwrap();
+    let edit = UserEdit { username: "erin".to_owned(), profile: Profile::default(), admin: false };
+    users::update(&manager, &by, erin, edit).await.unwrap();
     let dora = create(&server, "dora", email("erin@example.com")).await.unwrap();
-    people::delete(&manager, &by, dora).await.unwrap();
+    users::delete(&manager, &by, dora).await.unwrap();
     create(&server, "erin@example.com", Profile::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_address_that_was_only_typed_takes_no_name() {
     let server = with_names().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let browser = server.browser();
     let page = browser.page("/signup").await;
     let fields = [("username", "stranger"), ("password", PASSWORD), ("email", "carol@example.com")];
@@ -116,19 +118,19 @@ async fn an_address_that_was_only_typed_takes_no_name() {
     assert_eq!(server.browser().submit(&refused, &fields).await.ok().unwrap().path, "/signup");
     // Whoever makes the address theirs meets its owner.
     let stranger = server.person("stranger").await.id;
-    let edit = PersonEdit {
+    let edit = UserEdit {
         username: "stranger".to_owned(),
         profile: Profile { email_verified: true, ..email("carol@example.com") },
         admin: false,
     };
-    let updated = people::update(&manager, &by, stranger, edit.clone()).await;
+    let updated = users::update(&manager, &by, stranger, edit.clone()).await;
     assert!(matches!(updated, Err(ManageError::NeedsAdoption { .. })), "{updated:?}");
     let adoption = Adoption {
         profile: Some(edit.profile.into()),
         password: Some(Secret::new(PASSWORD.to_owned())),
         ..Adoption::default()
     };
-    assert_refused(&server, people::adopt(&manager, &by, stranger, adoption).await, "email").await;
+    assert_refused(&server, users::adopt(&manager, &by, stranger, adoption).await, "email").await;
     let row = json!([{ "username": "stranger", "email": "carol@example.com", "email_verified": true, "adopt": true }]);
     assert_refused(&server, put(&server, row).await, "email").await;
 }
@@ -189,11 +191,11 @@ async fn of_two_at_once_one_gets_the_name() {
         let first = create(&server, &format!("first{round}"), Profile::default()).await.unwrap();
         let second = create(&server, &format!("second{round}"), Profile::default()).await.unwrap();
         let name = format!("wanted{round}@example.com");
-        let (manager, by) = (server.app.manager(), By::command_line());
-        let edit = |username: String, profile| PersonEdit { username, profile, admin: false };
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
+        let edit = |username: String, profile| UserEdit { username, profile, admin: false };
         let (one, two) = tokio::join!(
-            people::update(&manager, &by, first, edit(name.clone(), Profile::default())),
-            people::update(&manager, &by, second, edit(format!("second{round}"), email(&name)))
+            users::update(&manager, &by, first, edit(name.clone(), Profile::default())),
+            users::update(&manager, &by, second, edit(format!("second{round}"), email(&name)))
         );
         assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
         let refused = one.err().or(two.err()).unwrap();
@@ -215,13 +217,13 @@ async fn every_taken_name_is_named_at_once() {
     let wrong_too = Profile { name: Some("a\u{1}".into()), ..email("carol@example.com") };
     assert_eq!(fields(create(&server, "alice", wrong_too.clone()).await.unwrap_err()), ["name", "username", "email"]);
     let bob = create(&server, "bob", email("bob@example.com")).await.unwrap();
-    let edit = PersonEdit { username: "alice".into(), profile: wrong_too, admin: false };
-    let refused = people::update(&server.app.manager(), &By::command_line(), bob, edit).await.unwrap_err();
+    let edit = UserEdit { username: "alice".into(), profile: wrong_too, admin: false };
+    let refused = users::update(&server.app.manager(), &AuditContext::command_line(), bob, edit).await.unwrap_err();
     assert_eq!(fields(refused), ["name", "username", "email"]);
     // Their own names are not taken.
     let own = Profile { name: Some("a\u{1}".into()), ..email("bob@example.com") };
-    let edit = PersonEdit { username: "bob".into(), profile: own, admin: false };
-    let refused = people::update(&server.app.manager(), &By::command_line(), bob, edit).await.unwrap_err();
+    let edit = UserEdit { username: "bob".into(), profile: own, admin: false };
+    let refused = users::update(&server.app.manager(), &AuditContext::command_line(), bob, edit).await.unwrap_err();
     assert_eq!(fields(refused), ["name"]);
     // New users of one document: those whose names clash with one another's and those whose names others have.
     let rows = json!([

@@ -4,7 +4,7 @@
 mod twice;
 
 use serde_json::{Value, json};
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 use signet::domain::event::Actor;
 use signet::store::events;
 
@@ -12,7 +12,7 @@ use crate::support::{Browser, PASSWORD, Page, Server};
 
 /// One where anybody may sign up, with alice and `web`.
 async fn open() -> Server {
-    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = SignUpMode::Open).await;
     server.user("alice").await;
     server.client("web", json!({})).await;
     server
@@ -53,7 +53,7 @@ async fn an_app_asks_for_an_account_and_gets_a_code_for_it() {
     assert_eq!((&claims["email"], &claims["email_verified"]), (&json!("carol@example.com"), &json!(false)));
     let carol = server.person("carol").await;
     assert!(!carol.admin);
-    let filter = events::Filter { most: 10, ..Default::default() };
+    let filter = events::EventFilter { most: 10, ..Default::default() };
     let events = events::list(server.app.store().read(), &filter).await.unwrap();
     let made = events.iter().find(|event| event.kind.name() == "user.created").unwrap();
     assert_eq!((made.user, &made.actor), (Some(carol.id), &Actor::User(carol.id)));
@@ -219,9 +219,9 @@ async fn an_address_typed_by_a_stranger_takes_nothing_from_its_owner() {
 /// What was signed up with goes through a document and back as it was, and an administrator's word makes it theirs.
 #[tokio::test]
 async fn an_unproven_address_stays_so_until_an_administrator_writes_it() {
-    use signet::manage::apply::{Options, apply};
-    use signet::manage::document::{Document, Format};
-    use signet::manage::{By, export};
+    use signet::manage::apply::{ApplyOptions, apply};
+    use signet::manage::document::{Document, DocumentFormat};
+    use signet::manage::{AuditContext, export};
     let server = open().await;
     let browser = server.browser();
     let page = browser.page("/signup").await;
@@ -231,15 +231,18 @@ async fn an_unproven_address_stays_so_until_an_administrator_writes_it() {
     let text = serde_json::to_string(&export::export(&manager).await.unwrap()).unwrap();
     assert!(text.contains("\"email_unproven\":true"), "{text}");
     let other = Server::start().await;
-    let document = Document::parse(&text, Format::Json).unwrap();
-    apply(&other.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
-    assert!(other.person("carol").await.email_unproven && !other.person("alice").await.email_unproven);
+    let document = Document::parse(&text, DocumentFormat::Json).unwrap();
+    apply(&other.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
+    assert!(other.person("carol").await.email_unconfirmed && !other.person("alice").await.email_unconfirmed);
     let change = async |row: Value| {
-        let document = Document::parse(&json!({ "users": [row] }).to_string(), Format::Json).unwrap();
-        apply(&manager, &By::command_line(), document, Options::default()).await.map(drop).map_err(|e| e.to_string())
+        let document = Document::parse(&json!({ "users": [row] }).to_string(), DocumentFormat::Json).unwrap();
+        apply(&manager, &AuditContext::command_line(), document, ApplyOptions::default())
+            .await
+            .map(drop)
+            .map_err(|e| e.to_string())
     };
     change(json!({ "username": "carol", "email": "alice@example.com", "name": "Carol" })).await.unwrap();
-    assert!(server.person("carol").await.email_unproven, "the same address");
+    assert!(server.person("carol").await.email_unconfirmed, "the same address");
     let verified = json!({ "username": "carol", "email": "alice@example.com", "email_verified": true });
     assert!(change(verified.clone()).await.unwrap_err().contains("adopt"), "not by a row that may mean another user");
     let known = |mut row: Value| {
@@ -249,14 +252,14 @@ async fn an_unproven_address_stays_so_until_an_administrator_writes_it() {
     let taken = change(known(verified)).await;
     assert!(taken.unwrap_err().contains("email: another user has"));
     change(known(json!({ "username": "carol", "email": "carol@example.com" }))).await.unwrap();
-    assert!(!server.person("carol").await.email_unproven);
+    assert!(!server.person("carol").await.email_unconfirmed);
 }
 
 /// That a username is taken is told, so it is not told often; other addresses go on.
 #[tokio::test]
 async fn asking_for_names_is_throttled_by_address() {
     let server = Server::start_with(|config| {
-        config.sign_up = SignUp::Open;
+        config.sign_up = SignUpMode::Open;
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1,::1")).unwrap();
     })
     .await;
@@ -314,7 +317,7 @@ async fn another_browser_or_site_signs_nobody_up() {
         assert_eq!(request.send().await.unwrap().status(), 400, "{name}: {value}");
     }
     let user = signet::domain::user::Username::parse("carol").unwrap();
-    assert_eq!(signet::store::people::by_username(server.app.store().read(), &user).await.unwrap(), None);
+    assert_eq!(signet::store::users::by_username(server.app.store().read(), &user).await.unwrap(), None);
     assert_eq!(hers.submit(&page, &fields).await.ok().unwrap().name(), "consent");
 }
 

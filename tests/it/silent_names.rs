@@ -138,8 +138,8 @@ async fn silent_names_delay_no_sign_out() {
     browser.sign_in(&server.authorize(&[])).await;
     let alice = server.person("alice").await.id;
     let _strangers = Strangers::ask(&server, &names, MANY).await;
-    let by = signet::manage::By::command_line();
-    signet::manage::people::end_sessions(&server.app.manager(), &by, alice, None).await.unwrap();
+    let by = signet::manage::AuditContext::command_line();
+    signet::manage::users::end_sessions(&server.app.manager(), &by, alice, None).await.unwrap();
     soon(server.deliver()).await;
     assert_eq!(receiver.requests("/told").len(), 1);
 }
@@ -212,7 +212,7 @@ async fn keys_older_than_a_day_are_refused_with_an_event() {
     register(&server, "robot", &receiver.at("/jwks")).await;
     let events = || async {
         let kinds = vec![EventKind::ClientKeysExpired];
-        let filter = events::Filter { kinds, most: 10, ..Default::default() };
+        let filter = events::EventFilter { kinds, most: 10, ..Default::default() };
         events::list(server.app.store().read(), &filter).await.unwrap().len()
     };
     assert_eq!(assert_client(&server, "robot", &key).await.status, 200);

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::domain::delivery::{Claimed, Places};
+use signet::domain::delivery::{ClaimedDelivery, DeliverySlots};
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Digest;
-use signet::manage::{By, apis, clients};
-use signet::store::{deliveries, sweep, throttle, used_once};
+use signet::manage::{AuditContext, apis, clients};
+use signet::store::{deliveries, replay, sweep, throttle};
 
 use crate::deliveries::{claim_for, logout, to};
 use crate::device::{ask, decide, poll, question, refused, text, with_tv};
@@ -40,7 +40,7 @@ async fn a_fast_nodes_sweep_lets_nothing_be_replayed() {
     }
     server.advance(1_300);
     sweep(&slow).await;
-    assert!(!used_once::was_claimed(server.app.store().read(), &Digest([0; 32])).await.unwrap(), "kept no longer");
+    assert!(!replay::is_claimed(server.app.store().read(), &Digest([0; 32])).await.unwrap(), "kept no longer");
 }
 
 #[tokio::test]
@@ -142,8 +142,8 @@ async fn pushed_requests_are_good_for_a_minute_on_all_nodes() {
     }
 }
 
-async fn claim(node: &Server) -> Vec<Claimed> {
-    claim_for(node, true, &Places::new(10)).await
+async fn claim(node: &Server) -> Vec<ClaimedDelivery> {
+    claim_for(node, true, &DeliverySlots::new(10)).await
 }
 
 /// A node that dies after it claimed a delivery delays it by seconds, however fast its clock is.
@@ -182,7 +182,7 @@ async fn with_orders(format: &str) -> Server {
     server.user("alice").await;
     let api = json!({ "identifier": ORDERS, "scopes": ["read"], "access_token_format": format });
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     server.client("web", json!({ "scope": "openid read" })).await;
     server.client("other", json!({})).await;
     server
@@ -213,7 +213,7 @@ async fn a_fast_node_revokes_what_it_takes_for_expired() {
 async fn set_scope(server: &Server, scope: &str) {
     let meta = json!({ "redirect_uris": [CALLBACK], "scope": scope, "grant_types": ["authorization_code", "client_credentials"] });
     let (web, meta) = (ClientId::parse("web").unwrap(), serde_json::from_value(meta).unwrap());
-    clients::update(&server.app.manager(), &By::command_line(), &web, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &web, meta).await.unwrap();
 }
 
 #[tokio::test]

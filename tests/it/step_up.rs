@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::passkey::{add, finish, signed};
 use crate::support::authenticator::Authenticator;
@@ -47,7 +47,7 @@ async fn with_bank() -> (Server, Browser, Authenticator) {
     let server = Server::start().await;
     server.user("alice").await;
     let api: Api = serde_json::from_value(json!({ "identifier": BANK, "scopes": ["transfer"] })).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     server.client("web", json!({ "scope": "openid transfer" })).await;
     server.client(BANK, json!({ "grant_types": [], "redirect_uris": [], "scope": "" })).await;
     let browser = server.browser();

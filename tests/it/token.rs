@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Secret;
-use signet::manage::{By, consents, people};
-use signet::server::upkeep::Upkeep;
+use signet::manage::{AuditContext, consents, users};
+use signet::server::background::Maintenance;
 
 use crate::support::{CALLBACK, PASSWORD, SECRET, Server, VERIFIER};
 
@@ -93,7 +93,7 @@ async fn a_code_replayed_weeks_later_ends_its_refresh_tokens() {
     let server = Server::with_alice().await;
     let (used, _unused) = (server.code("openid offline_access").await, server.code("openid").await);
     let (_, mut tokens) = server.redeem(&used).await;
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     let refresh = async |tokens: &Value| {
         let token = tokens["refresh_token"].as_str().unwrap();
         server.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
@@ -165,7 +165,7 @@ async fn a_code_is_bound_to_client_address_verifier_and_time() {
 /// T5: what a code hangs on may end in the minute before it is redeemed.
 #[tokio::test]
 async fn a_code_is_worth_nothing_once_its_person_session_or_consent_is_gone() {
-    let (server, by) = (Server::with_alice().await, By::command_line());
+    let (server, by) = (Server::with_alice().await, AuditContext::command_line());
     let (alice, manager) = (server.person("alice").await.id, server.app.manager());
     let web = ClientId::parse("web").unwrap();
     for what in ["disabled", "signed out", "consent", "password"] {
@@ -173,12 +173,12 @@ async fn a_code_is_worth_nothing_once_its_person_session_or_consent_is_gone() {
         server.advance(1);
         match what {
             "disabled" => {
-                people::disable(&manager, &by, alice).await.unwrap();
-                people::enable(&manager, &by, alice).await.unwrap();
+                users::disable(&manager, &by, alice).await.unwrap();
+                users::enable(&manager, &by, alice).await.unwrap();
             }
-            "signed out" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+            "signed out" => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
             "consent" => consents::revoke(&manager, &by, alice, web.clone()).await.unwrap(),
-            _ => drop(people::set_password(&manager, &by, alice, Secret::new(PASSWORD.into()), None).await.unwrap()),
+            _ => drop(users::set_password(&manager, &by, alice, Secret::new(PASSWORD.into()), None).await.unwrap()),
         }
         assert_eq!(server.redeem(&code).await.1["error"], "invalid_grant", "{what}");
     }

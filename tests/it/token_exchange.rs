@@ -6,7 +6,7 @@ mod id_tokens;
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::support::{SECRET, Server};
 use crate::token::claims;
@@ -28,7 +28,7 @@ async fn with_services() -> Server {
         json!({ "identifier": STOCK, "scopes": ["count"] }),
     ] {
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     let acts = json!([{ "client": "web", "delegation": true }]);
     let both = json!([

@@ -2,16 +2,16 @@
 
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
-use signet::domain::event::{Actor, Event, EventKind, Origin};
+use signet::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use signet::domain::ids::EventId;
 use signet::domain::secret::Digest;
 use signet::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use signet::keys::rotation;
-use signet::manage::keys::Rotated;
-use signet::manage::{By, keys};
+use signet::manage::keys::RotationOutcome;
+use signet::manage::{AuditContext, keys};
+use signet::server::background::Maintenance;
 use signet::server::follow_keys;
-use signet::server::upkeep::Upkeep;
-use signet::store::{Change, signing_keys, throttle, used_once};
+use signet::store::{ChangeEvent, replay, signing_keys, throttle};
 
 use crate::budgets::Statements;
 use crate::support::program::within;
@@ -48,7 +48,7 @@ async fn leave_traces(server: &Server, round: u8) {
     let write = server.app.store().write(move |tx| {
         Box::pin(async move {
             throttle::add(tx, &Digest([round; 32]), 60).await?;
-            used_once::claim(tx, &Digest([round; 32]), until).await
+            replay::claim(tx, &Digest([round; 32]), until).await
         })
     });
     assert!(write.await.unwrap());
@@ -61,8 +61,8 @@ async fn what_has_expired_is_swept_and_what_lives_stays() {
     server.client("web", json!({ "scope": "openid offline_access read", "redirect_uris": [CALLBACK] })).await;
     let api = json!({ "identifier": "https://api.example.com", "name": "API", "scopes": ["read"], "access_token_format": "opaque" });
     let api = serde_json::from_value(api).unwrap();
-    signet::manage::apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
-    let mut upkeep = Upkeep::default();
+    signet::manage::apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
+    let mut upkeep = Maintenance::default();
     // Makes the keys that the start left for later.
     upkeep.once(&server.app).await;
     leave_traces(&server, 1).await;
@@ -90,14 +90,14 @@ async fn what_has_expired_is_swept_and_what_lives_stays() {
 async fn more_than_one_batch_goes_in_small_transactions() {
     let server = Server::start().await;
     // Makes the keys that the start left for later.
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     let until = server.app.env().now().plus_seconds(60);
     let write = server.app.store().write(move |tx| {
         Box::pin(async move {
             for n in 0..450_u16 {
                 let mut digest = [0; 32];
                 digest[..2].copy_from_slice(&n.to_be_bytes());
-                used_once::claim(tx, &Digest(digest), until).await?;
+                replay::claim(tx, &Digest(digest), until).await?;
             }
             Ok(())
         })
@@ -105,7 +105,7 @@ async fn more_than_one_batch_goes_in_small_transactions() {
     write.await.unwrap();
     server.advance(DAY);
     let before = server.app.store().written();
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     assert_eq!(counts(&server).await[6], 0);
     assert_eq!(server.app.store().written() - before, 4, "200, 200, 50, and one that found nothing");
 }
@@ -113,7 +113,7 @@ async fn more_than_one_batch_goes_in_small_transactions() {
 #[tokio::test]
 async fn an_idle_node_asks_the_database_nothing() {
     let server = Server::with_alice().await;
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     upkeep.once(&server.app).await;
     let (statements, _guard) = Statements::record();
     for _ in 0..5 {
@@ -161,7 +161,7 @@ async fn a_key_is_next_then_active_then_retired_then_gone() {
     server.user("alice").await;
     server.client("web", json!({})).await;
     tokio::spawn(follow_keys(server.app.clone()));
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     upkeep.once(&server.app).await;
     let at_first = published(&server).await;
     assert_eq!(at_first.len(), 10, "an active and a next one of each signing kind, and an active one of both others");
@@ -192,7 +192,7 @@ async fn signing_keys_that_could_not_be_read_are_read_again() {
     db.execute_unprepared("ALTER TABLE signing_key RENAME TO hidden").await.unwrap();
     let generation = || server.app.provider.keys.generation();
     let before = generation();
-    server.app.store().write(|tx| Box::pin(async move { tx.tell(Change::Keys).await })).await.unwrap();
+    server.app.store().write(|tx| Box::pin(async move { tx.publish(ChangeEvent::Keys).await })).await.unwrap();
     within(20, async || log::all().contains("the signing keys cannot be read again")).await;
     assert_eq!(generation(), before);
     db.execute_unprepared("ALTER TABLE hidden RENAME TO signing_key").await.unwrap();
@@ -213,7 +213,7 @@ async fn two_nodes_that_find_a_key_due_rotate_it_once() {
             actor: Actor::System,
             user: None,
             client: None,
-            origin: Origin::default(),
+            origin: RequestOrigin::default(),
             detail: String::new(),
         };
         async move {
@@ -231,7 +231,7 @@ async fn a_key_taken_out_is_gone_at_once_with_what_it_signed() {
     tokio::spawn(follow_keys(server.app.clone()));
     let token = access_token(&server).await;
     assert_eq!(userinfo(&server, &token).await, 200);
-    keys::retire(&server.app.manager(), &By::command_line(), &kid(&token)).await.unwrap();
+    keys::retire(&server.app.manager(), &AuditContext::command_line(), &kid(&token)).await.unwrap();
     within(5, || async { userinfo(&server, &token).await == 401 }).await;
     let now = published(&server).await;
     assert!(now.len() == 9 && !now.contains(&kid(&token)));
@@ -253,7 +253,7 @@ fn states(keys: &[StoredKey]) -> Vec<KeyState> {
 async fn what_a_first_start_leaves_for_later_is_made_by_upkeep() {
     let server = Server::start().await;
     assert_eq!(states(&keys_of(&server, KeyAlg::PS256).await), [KeyState::Active]);
-    let (mut upkeep, mut other) = (Upkeep::default(), Upkeep::default());
+    let (mut upkeep, mut other) = (Maintenance::default(), Maintenance::default());
     tokio::join!(upkeep.once(&server.app), other.once(&server.app));
     let mut made = states(&keys_of(&server, KeyAlg::PS256).await);
     made.sort_by_key(|state| *state == KeyState::Next);
@@ -271,24 +271,29 @@ async fn what_a_first_start_leaves_for_later_is_made_by_upkeep() {
 #[tokio::test]
 async fn a_rotation_waits_until_the_next_key_is_known() {
     let server = Server::start().await;
-    let (manager, by, alg) = (server.app.manager(), By::command_line(), KeyAlg::ES256);
+    let (manager, by, alg) = (server.app.manager(), AuditContext::command_line(), KeyAlg::ES256);
     let active = async || {
         server.app.provider.keys.reload(server.app.store()).await.unwrap();
         keys_of(&server, alg).await.into_iter().find(|key| key.state == KeyState::Active).unwrap().kid
     };
     let first = active().await;
-    let Rotated::Now(second) = keys::rotate(&manager, &by, alg, false).await.unwrap() else { panic!() };
+    let RotationOutcome::Now(second) = keys::rotate(&manager, &by, alg, false).await.unwrap() else { panic!() };
     assert_ne!(first, second, "the next key was there from the beginning");
     server.advance(61);
-    let Rotated::Now(third) = keys::rotate(&manager, &by, alg, true).await.unwrap() else { panic!() };
+    let RotationOutcome::Now(third) = keys::rotate(&manager, &by, alg, true).await.unwrap() else { panic!() };
     server.advance(1);
-    let Rotated::From(fourth, from) = keys::rotate(&manager, &by, alg, false).await.unwrap() else { panic!() };
+    let RotationOutcome::Scheduled(fourth, from) = keys::rotate(&manager, &by, alg, false).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(active().await, third);
     for _ in 0..5 {
-        assert_eq!(keys::rotate(&manager, &by, alg, false).await.unwrap(), Rotated::From(fourth.clone(), from));
+        assert_eq!(
+            keys::rotate(&manager, &by, alg, false).await.unwrap(),
+            RotationOutcome::Scheduled(fourth.clone(), from)
+        );
     }
     assert_eq!(keys_of(&server, alg).await.len(), 5, "no more than one beyond the next");
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     server.advance(3598);
     upkeep.once(&server.app).await;
     assert_eq!(active().await, third);
@@ -303,11 +308,13 @@ async fn a_rotation_waits_until_the_next_key_is_known() {
 #[tokio::test]
 async fn a_kind_without_a_next_key_is_rotated_and_withdrawn_too() {
     let server = Server::start().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     for alg in [KeyAlg::PS256, KeyAlg::RsaOaep256, KeyAlg::EcdhEs] {
         let first = keys_of(&server, alg).await.remove(0);
         assert_eq!(first.state, KeyState::Active);
-        let Rotated::Now(second) = keys::rotate(&manager, &by, alg, true).await.unwrap() else { panic!("{alg}") };
+        let RotationOutcome::Now(second) = keys::rotate(&manager, &by, alg, true).await.unwrap() else {
+            panic!("{alg}")
+        };
         let state = |kid: &str, keys: &[StoredKey]| keys.iter().find(|key| key.kid == kid).map(|key| key.state);
         let rotated = keys_of(&server, alg).await;
         assert_eq!(rotated.len(), 2);
@@ -318,7 +325,7 @@ async fn a_kind_without_a_next_key_is_rotated_and_withdrawn_too() {
         server.app.provider.keys.reload(server.app.store()).await.unwrap();
         let now = published(&server).await;
         // Nothing new is encrypted to a retired key; what it signed is still verified.
-        assert!(now.contains(&second) && now.contains(&first.kid) == alg.signs().is_some(), "{alg}");
+        assert!(now.contains(&second) && now.contains(&first.kid) == alg.signing_alg().is_some(), "{alg}");
         keys::retire(&manager, &by, &second).await.unwrap();
         let withdrawn = keys_of(&server, alg).await;
         assert!(state(&second, &withdrawn).is_none(), "{alg}");

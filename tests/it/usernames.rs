@@ -2,17 +2,17 @@
 //! looks like one of these (Unicode Technical Standard #39).
 
 use serde_json::json;
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 use signet::domain::user::{Profile, Username};
-use signet::manage::people::{self, PersonEdit};
-use signet::manage::{By, ManageError};
-use signet::store::people as stored;
+use signet::manage::users::{self, UserEdit};
+use signet::manage::{AuditContext, ManageError};
+use signet::store::users as stored;
 
 use crate::support::{PASSWORD, Page, Server};
 
 async fn open() -> Server {
     let server = Server::start_with(|config| {
-        config.sign_up = SignUp::Open;
+        config.sign_up = SignUpMode::Open;
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1,::1")).unwrap();
     })
     .await;
@@ -73,17 +73,17 @@ async fn reserved_usernames_and_non_names_are_not_for_sign_up() {
 #[tokio::test]
 async fn administrators_may_take_reserved_usernames_but_no_non_names() {
     let server = open().await;
-    let new = |name: &str| people::NewPerson {
+    let new = |name: &str| users::NewUser {
         username: name.to_owned(),
         profile: Profile::default(),
         groups: Vec::new(),
         password: None,
         admin: true,
     };
-    let (manager, by) = (server.app.manager(), By::command_line());
-    people::create(&manager, &by, new("root")).await.unwrap();
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
+    users::create(&manager, &by, new("root")).await.unwrap();
     for name in ["..", "-rf", "@"] {
-        assert!(matches!(people::create(&manager, &by, new(name)).await, Err(ManageError::Invalid(_))), "{name}");
+        assert!(matches!(users::create(&manager, &by, new(name)).await, Err(ManageError::Invalid(_))), "{name}");
     }
 }
 
@@ -91,20 +91,20 @@ async fn administrators_may_take_reserved_usernames_but_no_non_names() {
 #[tokio::test]
 async fn a_username_once_held_is_not_for_sign_up() {
     let server = open().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let alice = server.person("alice").await;
-    people::delete(&manager, &by, alice.id).await.unwrap();
+    users::delete(&manager, &by, alice.id).await.unwrap();
     assert_refused(&server, 1, "alice").await;
     assert_refused(&server, 2, "ALICE").await;
     // Renamed: both the old name and the new one.
     let bob = server.user("bob").await;
-    let edit = PersonEdit { username: "robert".to_owned(), profile: Profile::default(), admin: false };
-    people::update(&manager, &by, bob, edit).await.unwrap();
+    let edit = UserEdit { username: "robert".to_owned(), profile: Profile::default(), admin: false };
+    users::update(&manager, &by, bob, edit).await.unwrap();
     assert_refused(&server, 3, "bob").await;
     assert_refused(&server, 4, "robert").await;
     // One that signed up and was deleted.
     assert_eq!(sign_up(&server, 5, "carol").await.path, "/");
-    people::delete(&manager, &by, server.person("carol").await.id).await.unwrap();
+    users::delete(&manager, &by, server.person("carol").await.id).await.unwrap();
     assert_refused(&server, 6, "carol").await;
     // An administrator may give it to somebody again.
     server.user("alice").await;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
-use signet_guard::{Answer, Caller, Guard, MemoryNonces, Nonces, NoncesUnavailable, SettingError};
+use signet_guard::{BoxFuture, Caller, Guard, MemoryNonces, Nonces, NoncesUnavailable, SettingError};
 use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parameters, Policy, SigningKey};
 
 use crate::support::{self, Clock, Issuer, Key, NOW, api, get_with, guard, send};
@@ -265,7 +265,7 @@ async fn what_cannot_be_read_is_400() {
 struct Gone(AtomicUsize);
 
 impl Nonces for Gone {
-    fn take<'a>(&'a self, _: &'a str, _: &'a str, _: i64, _: i64) -> Answer<'a, Result<bool, NoncesUnavailable>> {
+    fn take<'a>(&'a self, _: &'a str, _: &'a str, _: i64, _: i64) -> BoxFuture<'a, Result<bool, NoncesUnavailable>> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Err(NoncesUnavailable) })
     }

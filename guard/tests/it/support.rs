@@ -18,7 +18,7 @@ use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use signet_guard::{Guard, Identity, Way, group, scope};
+use signet_guard::{CredentialKind, Guard, Identity, group, scope};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -216,7 +216,7 @@ pub fn api(guard: &Guard) -> Router {
 }
 
 async fn who(Extension(who): Extension<Identity>) -> Json<Value> {
-    let way = if who.way() == Way::Token { "token" } else { "signature" };
+    let way = if who.credential_kind() == CredentialKind::Token { "token" } else { "signature" };
     Json(json!({
         "way": way, "subject": who.subject(), "client": who.client(), "scopes": who.scopes(), "groups": who.groups(),
         "jti": who.claims().get("jti"),

@@ -1,6 +1,6 @@
 //! `Content-Digest` (RFC 9530): the examples of its text, and what is no digest.
 
-use signet_signatures::{ContentDigest, DigestAlgorithm, Error, Kind, Request};
+use signet_signatures::{ContentDigest, DigestAlgorithm, Error, ErrorKind, Request};
 
 const BODY: &[u8] = b"{\"hello\": \"world\"}\n";
 const SHA256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
@@ -37,7 +37,7 @@ fn every_known_digest_has_to_fit() {
 fn what_is_no_digest_is_refused_by_its_own_error() {
     let own = |value: &str| {
         let error = ContentDigest::parse(value.as_bytes()).expect_err(value);
-        assert_eq!(error.kind(), Kind::Malformed, "{value}");
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{value}");
         error
     };
     for value in ["", "md5=:AAAA:", "SHA=:AA==:".to_ascii_lowercase().as_str(), "sha-384=:AA==:"] {

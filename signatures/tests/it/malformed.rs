@@ -1,6 +1,6 @@
 //! What cannot be read: each kind by its own error, and none of them a panic.
 
-use signet_signatures::{Error, Kind, Request, Signatures};
+use signet_signatures::{Error, ErrorKind, Request, Signatures};
 
 use crate::support;
 
@@ -8,7 +8,7 @@ const GOOD: &str = r#"("@method");created=1;keyid="k""#;
 
 fn own(signature_input: &str, signature: &str) -> Error {
     let error = support::read(signature_input, signature).expect_err(signature_input);
-    assert_eq!(error.kind(), Kind::Malformed, "{signature_input}");
+    assert_eq!(error.kind(), ErrorKind::Malformed, "{signature_input}");
     error
 }
 

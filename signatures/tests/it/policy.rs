@@ -1,6 +1,6 @@
 //! What has to be said and covered, and when.
 
-use signet_signatures::{Error, Kind, Parameters, Policy, Request};
+use signet_signatures::{Error, ErrorKind, Parameters, Policy, Request};
 
 use crate::support::{NOW, input, said, unsigned};
 
@@ -18,7 +18,7 @@ fn check(method: &str, covered: &[&str], said: Parameters, now: i64) -> Result<i
 
 fn refused(method: &str, covered: &[&str], said: Parameters, now: i64) -> Error {
     let error = check(method, covered, said, now).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotProven);
+    assert_eq!(error.kind(), ErrorKind::Unverified);
     error
 }
 
@@ -80,18 +80,18 @@ fn expires_shortens_and_never_lengthens() {
 
 #[test]
 fn method_target_and_body_have_to_be_covered() {
-    assert_eq!(refused("GET", &["@target-uri"], said(), NOW), Error::HasToCover("@method"));
+    assert_eq!(refused("GET", &["@target-uri"], said(), NOW), Error::ComponentNotCovered("@method"));
     for less in
         [&["@method"][..], &["@method", "@path", "@query", "@authority", "@scheme"], &["@method", "@request-target"]]
     {
-        assert_eq!(refused("GET", less, said(), NOW), Error::HasToCover("@target-uri"));
+        assert_eq!(refused("GET", less, said(), NOW), Error::ComponentNotCovered("@target-uri"));
     }
     for method in ["POST", "PUT", "PATCH"] {
-        assert_eq!(refused(method, &ALL, said(), NOW), Error::HasToCover("content-digest"), "{method}");
+        assert_eq!(refused(method, &ALL, said(), NOW), Error::ComponentNotCovered("content-digest"), "{method}");
         assert!(check(method, &[ALL[0], ALL[1], "content-digest"], said(), NOW).is_ok(), "{method}");
         assert!(check(method, &[ALL[0], ALL[1], r#""content-digest";bs"#], said(), NOW).is_ok(), "{method}");
         let part = [ALL[0], ALL[1], r#""content-digest";key="sha-256""#];
-        assert_eq!(refused(method, &part, said(), NOW), Error::HasToCover("content-digest"), "{method}");
+        assert_eq!(refused(method, &part, said(), NOW), Error::ComponentNotCovered("content-digest"), "{method}");
     }
     for method in ["GET", "HEAD", "DELETE", "OPTIONS", "QUERY", "post"] {
         assert!(check(method, &ALL, said(), NOW).is_ok(), "{method}");
@@ -104,6 +104,6 @@ fn a_digest_that_was_sent_has_to_be_covered_whatever_the_method() {
     let request =
         Request::to("DELETE", "https://api.example/").unwrap().with_field("content-digest", b"x=:AA==:").unwrap();
     let checked = Policy::default().check(signatures.only().unwrap().unwrap(), &request, NOW);
-    assert_eq!(checked.unwrap_err(), Error::HasToCover("content-digest"));
+    assert_eq!(checked.unwrap_err(), Error::ComponentNotCovered("content-digest"));
     assert_eq!(Policy::components(&request), ["@method", "@target-uri", "content-digest"]);
 }

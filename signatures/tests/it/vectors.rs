@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use signet_signatures::{Component, ContentDigest, Error, Kind, Policy, Request, Signatures};
+use signet_signatures::{Component, ContentDigest, Error, ErrorKind, Policy, Request, Signatures};
 
 use crate::support;
 
@@ -127,6 +127,6 @@ fn several_labels_are_told_apart() {
     let base = signatures.get("proxy_sig").unwrap().input().base(&request).unwrap();
     assert!(base.contains("\"signature\";key=\"sig1\": :AQ==:\n"), "{base}");
     let error = signatures.only().unwrap_err();
-    assert_eq!((error.kind(), error), (Kind::Malformed, Error::Several));
+    assert_eq!((error.kind(), error), (ErrorKind::Malformed, Error::Several));
     assert!(Component::new("@method").is_ok());
 }

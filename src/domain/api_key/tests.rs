@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{ApiKey, ApiKeySecret, Holder, Owner, Unfit, checksum, key_name, network};
+use super::{ApiKey, ApiKeyError, ApiKeySecret, Owner, ResolvedOwner, checksum, network, parse_key_name};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApiKeyId, ClientId};
@@ -20,7 +20,7 @@ const KNOWN: [&str; 3] = [
 ];
 
 #[test]
-fn a_key_is_told_by_its_checksum() {
+fn parse_verifies_form_and_checksum() {
     for key in KNOWN {
         assert_eq!(ApiKeySecret::parse(key).expect(key).expose(), key);
     }
@@ -46,7 +46,7 @@ fn a_key_is_told_by_its_checksum() {
 }
 
 #[test]
-fn keys_are_made_of_all_letters_and_shown_to_nobody() {
+fn minted_keys_are_uniform_and_hidden_from_debug() {
     let env = Env::system();
     let keys: Vec<_> = (0..500).map(|_| ApiKeySecret::mint(&env)).collect();
     let mut counts = [0_u32; 128];
@@ -68,7 +68,7 @@ fn keys_are_made_of_all_letters_and_shown_to_nobody() {
 }
 
 #[test]
-fn its_digest_is_no_other_kinds() {
+fn digest_differs_from_other_secret_kinds() {
     let key = ApiKeySecret::parse(KNOWN[0]).unwrap();
     assert_ne!(key.digest(), SecretKind::AccessToken.digest(key.expose()));
     assert_ne!(key.digest(), SecretKind::ClientSecret.digest(key.expose()));
@@ -100,48 +100,48 @@ fn key(networks: &[&str]) -> ApiKey {
 }
 
 #[test]
-fn a_key_fits_its_gate_its_time_and_its_networks() {
+fn key_is_limited_to_gate_expiry_and_networks() {
     let orders = api("https://orders.example", "orders");
-    let fits = |key: &ApiKey, api: &Api, from: &str, now| key.fits(api, from.parse().ok(), Timestamp(now));
+    let fits = |key: &ApiKey, api: &Api, from: &str, now| key.check_usable(api, from.parse().ok(), Timestamp(now));
     assert_eq!(fits(&key(&[]), &orders, "203.0.113.9", 999), Ok(()));
-    assert_eq!(fits(&key(&[]), &orders, "203.0.113.9", 1000), Err(Unfit::Expired));
+    assert_eq!(fits(&key(&[]), &orders, "203.0.113.9", 1000), Err(ApiKeyError::Expired));
     for other in [api("https://orders.example", "other"), api("https://other.example", "orders")] {
-        assert_eq!(fits(&key(&[]), &other, "203.0.113.9", 0), Err(Unfit::AnotherGate));
+        assert_eq!(fits(&key(&[]), &other, "203.0.113.9", 0), Err(ApiKeyError::WrongGate));
     }
     let few = key(&["10.1.2.3/8", "203.0.113.7", "2001:db8::/32", "::ffff:192.0.2.0/120"]);
     for inside in ["10.255.0.1", "203.0.113.7", "::ffff:10.0.0.1", "2001:db8:1::1", "192.0.2.200", "::ffff:192.0.2.1"] {
         assert_eq!(fits(&few, &orders, inside, 0), Ok(()), "{inside}");
     }
     for outside in ["11.0.0.1", "203.0.113.8", "::ffff:11.0.0.1", "2001:db9::1", "192.0.3.1", "::10.0.0.1", "::1"] {
-        assert_eq!(fits(&few, &orders, outside, 0), Err(Unfit::Network), "{outside}");
+        assert_eq!(fits(&few, &orders, outside, 0), Err(ApiKeyError::NetworkNotAllowed), "{outside}");
     }
     let endless = ApiKey { expires_at: None, ..key(&[]) };
     assert_eq!(fits(&endless, &orders, "203.0.113.9", i64::MAX), Ok(()));
 }
 
 #[test]
-fn a_key_can_do_what_its_api_and_its_client_still_can() {
+fn effective_scopes_follow_api_and_client() {
     let client = |scope: &str| {
         let scopes: Vec<&str> = scope.split(' ').collect();
         let elsewhere = ["read", "write"];
         let api_scopes = json!({ "https://orders.example": scopes, "https://stock.example": elsewhere });
         let meta = serde_json::from_value(json!({ "scope": "openid read", "api_scopes": api_scopes })).unwrap();
-        let client = Client::of_document(ClientId::parse("web").unwrap(), meta, Timestamp(0));
-        Holder::Client(std::sync::Arc::new(client))
+        let client = Client::from_document(ClientId::parse("web").unwrap(), meta, Timestamp(0));
+        ResolvedOwner::Client(std::sync::Arc::new(client))
     };
     let orders = api("https://orders.example", "orders");
-    assert_eq!(key(&[]).scopes_now(&orders, &client("read write")).to_string(), "read write");
-    assert_eq!(key(&[]).scopes_now(&orders, &client("write")).to_string(), "write");
+    assert_eq!(key(&[]).effective_scopes(&orders, &client("read write")).to_string(), "read write");
+    assert_eq!(key(&[]).effective_scopes(&orders, &client("write")).to_string(), "write");
     let fewer = Api { scopes: "read".split(' ').collect(), ..orders };
-    assert_eq!(key(&[]).scopes_now(&fewer, &client("read write")).to_string(), "read");
+    assert_eq!(key(&[]).effective_scopes(&fewer, &client("read write")).to_string(), "read");
 }
 
 #[test]
-fn names_and_networks_are_kept_as_they_are_compared() {
-    assert_eq!(key_name("  my laptop ").unwrap(), "my laptop");
-    assert_eq!(key_name(&"ä".repeat(100)).unwrap().chars().count(), 100);
+fn key_names_and_networks_are_normalized() {
+    assert_eq!(parse_key_name("  my laptop ").unwrap(), "my laptop");
+    assert_eq!(parse_key_name(&"ä".repeat(100)).unwrap().chars().count(), 100);
     for bad in ["", "  ", "a\nb", "a\u{7f}b", &"a".repeat(101)] {
-        assert!(key_name(bad).is_err(), "{bad:?}");
+        assert!(parse_key_name(bad).is_err(), "{bad:?}");
     }
     for (typed, kept) in [
         ("10.1.2.3/8", "10.0.0.0/8"),
@@ -161,7 +161,7 @@ fn names_and_networks_are_kept_as_they_are_compared() {
 proptest! {
     /// One wrong character, or two that have changed places, never make another key.
     #[test]
-    fn a_slip_is_seen(at in 4_usize..42, letter in "[0-9A-Za-z]") {
+    fn checksum_detects_typos_and_swaps(at in 4_usize..42, letter in "[0-9A-Za-z]") {
         let key = KNOWN[1];
         let mut slipped = key.to_owned();
         slipped.replace_range(at..=at, &letter);
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(text in "(sgk_)?.{0,60}") {
+    fn parse_never_panics(text in "(sgk_)?.{0,60}") {
         if let Some(key) = ApiKeySecret::parse(&text) {
             prop_assert_eq!(key.expose(), text.as_str());
         }

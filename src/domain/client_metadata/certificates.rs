@@ -11,17 +11,17 @@ impl ClientMetadata {
     #[must_use]
     pub fn certificate_names(&self) -> Vec<CertificateName> {
         match self.token_endpoint_auth_method {
-            ClientAuthMethod::TlsClientAuth => self.named_in_certificate(),
+            ClientAuthMethod::TlsClientAuth => self.registered_certificate_names(),
             ClientAuthMethod::SelfSignedTlsClientAuth => {
                 let own = self.jwks.iter().flat_map(JwkSet::certificates);
-                own.map(CertificateName::Itself).collect()
+                own.map(CertificateName::Thumbprint).collect()
             }
             _ => Vec::new(),
         }
     }
 
     /// The names by which it says its certificate knows it; one of them is what `rules` lets it have.
-    fn named_in_certificate(&self) -> Vec<CertificateName> {
+    fn registered_certificate_names(&self) -> Vec<CertificateName> {
         let text = |name: &Option<String>, kind: fn(String) -> CertificateName| name.clone().map(kind);
         let all = [
             self.tls_client_auth_subject_dn.clone().map(CertificateName::Subject),
@@ -36,7 +36,7 @@ impl ClientMetadata {
     /// RFC 8705 §2.1.2, §2.2.2, §3.4.
     pub(super) fn certificates(&self, wrong: &mut impl FnMut(&'static str, &str)) {
         let method = self.token_endpoint_auth_method;
-        let named = self.named_in_certificate().len();
+        let named = self.registered_certificate_names().len();
         match method {
             ClientAuthMethod::TlsClientAuth if named != 1 => {
                 let text = "tls_client_auth needs one name of its certificate: tls_client_auth_subject_dn, or one of \
@@ -71,7 +71,7 @@ impl ClientMetadata {
                 wrong(field, "has 1 to 500 printable ASCII characters, as a certificate has it (RFC 5280)");
             }
         }
-        let in_front = |it: &ResponseType| it.token();
+        let in_front = |it: &ResponseType| it.has_token();
         if self.tls_client_certificate_bound_access_tokens && self.response_types().iter().any(in_front) {
             let text = "a token that comes through the browser cannot be bound to a certificate";
             wrong("response_types", text);

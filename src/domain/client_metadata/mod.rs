@@ -2,23 +2,23 @@
 //!
 //! One struct serves `apply`, dynamic registration, the console and (as one JSON column) the database. `values` holds
 //! what members may be, `rules` what they must be together, `people` those that say who may use the client and what it is
-//! told of them, `certificates` and `redirects` those that are about TLS certificates and redirect URIs, `administrators`
+//! told of them, `certificates` and `redirects` those that are about TLS certificates and redirect URIs, `admin_only`
 //! whose each member is. Next door: [`super::client`], what a client is beside what
 //! it says of itself.
 
-mod administrators;
+mod admin_only;
 mod certificates;
-mod key_loss;
-mod people;
 mod redirects;
 mod rules;
+mod trust_withdrawal;
+mod user_access;
 mod values;
 
-pub use administrators::ADMINISTRATORS_MEMBERS;
-pub use people::GroupName;
-pub use rules::FieldError;
+pub use admin_only::ADMIN_ONLY_MEMBERS;
+pub use rules::MemberError;
+pub use user_access::GroupName;
 pub use values::{
-    ApplicationType, ClientAuthMethod, Consent, ExchangePolicy, GrantType, RefreshTokenRotation, ResponseType,
+    ApplicationType, ClientAuthMethod, ConsentPolicy, ExchangePolicy, GrantType, RefreshTokenRotation, ResponseType,
     SubjectType, TokenFormat, TrustedIssuer,
 };
 
@@ -82,7 +82,7 @@ pub struct ClientMetadata {
     /// The APIs whose tokens it may introspect, as a gateway before them does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub introspection_apis: Vec<ApiId>,
-    pub consent: Consent,
+    pub consent: ConsentPolicy,
     /// The groups of the users who may use it; every user where there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_groups: Vec<GroupName>,
@@ -200,7 +200,7 @@ impl Default for ClientMetadata {
             scope: [OPENID, "profile", "email"].into_iter().collect(),
             api_scopes: ApiScopes::default(),
             introspection_apis: Vec::new(),
-            consent: Consent::Required,
+            consent: ConsentPolicy::Required,
             allowed_groups: Vec::new(),
             id_token_claims: Vec::new(),
             require_pkce: false,
@@ -255,13 +255,13 @@ impl ClientMetadata {
 
     /// Whether people come to it through the authorization endpoint.
     #[must_use]
-    pub fn begins_in_a_browser(&self) -> bool {
+    pub fn has_redirect_flow(&self) -> bool {
         self.allows(GrantType::AuthorizationCode) || self.allows(GrantType::Implicit)
     }
 
     /// Whether it has an address to be told of a session's end.
     #[must_use]
-    pub const fn is_told_of_sign_outs(&self) -> bool {
+    pub const fn has_logout_uri(&self) -> bool {
         self.backchannel_logout_uri.is_some() || self.frontchannel_logout_uri.is_some()
     }
 
@@ -281,12 +281,12 @@ impl ClientMetadata {
         let grant_types = &self.grant_types;
         let Some(stated) = &mut self.response_types else { return true };
         let was_empty = stated.is_empty();
-        stated.retain(|stated| stated.needs().iter().all(|grant| grant_types.contains(grant)));
+        stated.retain(|stated| stated.required_grant_types().iter().all(|grant| grant_types.contains(grant)));
         was_empty || !stated.is_empty()
     }
 
     #[must_use]
-    pub fn allows_response(&self, response_type: ResponseType) -> bool {
+    pub fn allows_response_type(&self, response_type: ResponseType) -> bool {
         self.response_types().contains(&response_type)
     }
 
@@ -313,19 +313,19 @@ impl ClientMetadata {
             ClientAuthMethod::None => false,
             ClientAuthMethod::PrivateKeyJwt
             | ClientAuthMethod::TlsClientAuth
-            | ClientAuthMethod::SelfSignedTlsClientAuth => self.needs_secret_back(),
+            | ClientAuthMethod::SelfSignedTlsClientAuth => self.needs_plaintext_secret(),
             _ => true,
         }
     }
 
     /// Whether a MAC is computed under its secret, so that a hash of it would not do (OpenID Connect Core §10.1).
     #[must_use]
-    pub fn needs_secret_back(&self) -> bool {
+    pub fn needs_plaintext_secret(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt
-            || self.mac_algs().any(|(_, alg)| alg == SigningAlg::HS256)
+            || self.signing_algs().any(|(_, alg)| alg == SigningAlg::HS256)
     }
 
-    fn mac_algs(&self) -> impl Iterator<Item = (&'static str, SigningAlg)> {
+    fn signing_algs(&self) -> impl Iterator<Item = (&'static str, SigningAlg)> {
         [
             ("id_token_signed_response_alg", Some(self.id_token_signed_response_alg)),
             ("userinfo_signed_response_alg", self.userinfo_signed_response_alg),

@@ -48,7 +48,7 @@ impl ClientMetadata {
             (RedirectKind::PrivateUse, ApplicationType::Web) => {
                 Some("must begin with https: a scheme of its own is for application_type native")
             }
-            (RedirectKind::Https, ApplicationType::Native) if uri.is_at_loopback() => {
+            (RedirectKind::Https, ApplicationType::Native) if uri.has_loopback_host() => {
                 Some("must begin with http at the loopback address, as of every native client")
             }
             _ => None,
@@ -68,7 +68,7 @@ impl ClientMetadata {
                 wrong(field, &format!("{uri} {problem}"));
             }
         }
-        if self.begins_in_a_browser() && self.redirect_uris.is_empty() {
+        if self.has_redirect_flow() && self.redirect_uris.is_empty() {
             wrong("redirect_uris", "at least one return address is needed for authorization_code and implicit");
         }
         if self.http_redirect_hosts.len() > MAX_HTTP_HOSTS {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_uris_tell_what_kind_of_app_it_is() {
+    fn application_type_is_inferred_from_redirect_uris() {
         for (members, native) in [
             (json!({ "redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": "none" }), false),
             (json!({ "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none" }), true),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_uri_fits_the_kind_of_app_and_the_named_hosts() {
+    fn redirect_uris_must_fit_application_type_and_hosts() {
         for (members, problem) in [
             (json!({ "redirect_uris": ["cursor://cb"] }), None),
             (json!({ "redirect_uris": ["cursor://cb"], "application_type": "web" }), Some("native")),

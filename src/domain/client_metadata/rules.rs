@@ -7,12 +7,12 @@ use crate::domain::scope::OFFLINE_ACCESS;
 
 /// A member that is wrong, and the sentence that says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
+pub struct MemberError {
     pub field: &'static str,
     pub message: String,
 }
 
-impl FieldError {
+impl MemberError {
     pub fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self { field, message: message.into() }
     }
@@ -26,20 +26,20 @@ const fn turns_text(c: char) -> bool {
 impl ClientMetadata {
     /// What is wrong, member by member.
     #[must_use]
-    pub fn problems(&self) -> Vec<FieldError> {
+    pub fn problems(&self) -> Vec<MemberError> {
         let mut problems = Vec::new();
-        let mut wrong = |field, message: &str| problems.push(FieldError::new(field, message));
+        let mut wrong = |field, message: &str| problems.push(MemberError::new(field, message));
         self.texts(&mut wrong);
         self.redirects(&mut wrong);
         self.grants(&mut wrong);
-        self.introspecting(&mut wrong);
+        self.check_introspection(&mut wrong);
         self.refreshing(&mut wrong);
         self.responses(&mut wrong);
         self.keys(&mut wrong);
         self.certificates(&mut wrong);
         self.encryption(&mut wrong);
         self.addresses(&mut wrong);
-        self.people(&mut wrong);
+        self.check_user_access(&mut wrong);
         problems
     }
 
@@ -112,7 +112,7 @@ impl ClientMetadata {
         }
     }
 
-    fn introspecting(&self, wrong: &mut impl FnMut(&'static str, &str)) {
+    fn check_introspection(&self, wrong: &mut impl FnMut(&'static str, &str)) {
         if self.introspection_apis.len() > 50 {
             wrong("introspection_apis", "has more than 50 APIs");
         }
@@ -135,9 +135,13 @@ impl ClientMetadata {
 
     fn responses(&self, wrong: &mut impl FnMut(&'static str, &str)) {
         for response_type in self.response_types.iter().flatten() {
-            if !response_type.needs().into_iter().all(|grant| self.allows(grant)) {
-                let needs = if response_type.code() { "authorization_code" } else { "implicit" };
-                let needs = if response_type.needs().len() == 2 { "authorization_code and implicit" } else { needs };
+            if !response_type.required_grant_types().into_iter().all(|grant| self.allows(grant)) {
+                let needs = if response_type.has_code() { "authorization_code" } else { "implicit" };
+                let needs = if response_type.required_grant_types().len() == 2 {
+                    "authorization_code and implicit"
+                } else {
+                    needs
+                };
                 wrong("response_types", &format!("{response_type} needs the grant types {needs}"));
             }
         }
@@ -172,7 +176,7 @@ impl ClientMetadata {
             }
             _ => {}
         }
-        for (field, alg) in self.mac_algs() {
+        for (field, alg) in self.signing_algs() {
             if self.is_public() && alg == SigningAlg::HS256 {
                 wrong(field, "HS256 needs a client that has a secret");
             }
@@ -360,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn public_client_introspects_for_no_api() {
+    fn public_client_cannot_introspect() {
         let meta = json!({ "token_endpoint_auth_method": "none", "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
                     "introspection_apis": ["https://api.example"] });
         let meta: ClientMetadata = serde_json::from_value(meta).unwrap();

@@ -77,25 +77,25 @@ impl ResponseType {
     }
 
     #[must_use]
-    pub const fn code(self) -> bool {
+    pub const fn has_code(self) -> bool {
         matches!(self, Self::Code | Self::CodeIdToken | Self::CodeToken | Self::CodeIdTokenToken)
     }
 
     #[must_use]
-    pub const fn id_token(self) -> bool {
+    pub const fn has_id_token(self) -> bool {
         matches!(self, Self::IdToken | Self::IdTokenToken | Self::CodeIdToken | Self::CodeIdTokenToken)
     }
 
     #[must_use]
-    pub const fn token(self) -> bool {
+    pub const fn has_token(self) -> bool {
         matches!(self, Self::IdTokenToken | Self::CodeToken | Self::CodeIdTokenToken)
     }
 
     /// The grant types that go with it (OpenID Connect Registration §2, `grant_types`).
     #[must_use]
-    pub fn needs(self) -> Vec<GrantType> {
-        let code = self.code().then_some(GrantType::AuthorizationCode);
-        let implicit = (self.id_token() || self.token()).then_some(GrantType::Implicit);
+    pub fn required_grant_types(self) -> Vec<GrantType> {
+        let code = self.has_code().then_some(GrantType::AuthorizationCode);
+        let implicit = (self.has_id_token() || self.has_token()).then_some(GrantType::Implicit);
         code.into_iter().chain(implicit).collect()
     }
 }
@@ -162,7 +162,7 @@ impl ClientAuthMethod {
 
     /// Whether it is known by the certificate of its TLS connection.
     #[must_use]
-    pub const fn is_by_certificate(self) -> bool {
+    pub const fn is_mutual_tls(self) -> bool {
         matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 }
@@ -190,7 +190,7 @@ impl SubjectType {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Consent {
+pub enum ConsentPolicy {
     /// The person is asked, once for each set of scopes.
     Required,
     /// A first-party client: nobody is asked.
@@ -238,7 +238,7 @@ pub struct ExchangePolicy {
 impl TrustedIssuer {
     /// Whether `subject` is the one that it names.
     #[must_use]
-    pub fn trusts(&self, subject: &str) -> bool {
+    pub fn allows_subject(&self, subject: &str) -> bool {
         match self.subject.strip_suffix('*') {
             Some(start) => subject.starts_with(start),
             None => subject == self.subject,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::secret::base64url;
 use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
-use crate::keys::samples::{fresh, key, master, published};
+use crate::keys::test_keys::{fresh, key, master, published};
 
 const ALL: &[SigningAlg] = SigningAlg::ALL;
 const SECRET: &str = "a secret of more than thirty-two octets: é";
@@ -14,7 +14,7 @@ const SECRET: &str = "a secret of more than thirty-two octets: é";
 /// A token with any header, signed by that key.
 fn signed(by: &StoredKey, header: &Value) -> String {
     let input = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(br#"{"iss":"web"}"#));
-    let signer = pair::signer(&master(), by, by.alg.signs().unwrap()).unwrap();
+    let signer = key_pair::signer(&master(), by, by.alg.signing_alg().unwrap()).unwrap();
     let signature = signer.sign(input.as_bytes()).unwrap();
     format!("{input}.{}", base64url(&signature))
 }
@@ -29,13 +29,13 @@ fn set(keys: &Value) -> JwkSet {
     JwkSet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
-fn refused(result: &Result<Verified, Unverified>) -> bool {
-    matches!(result, Err(Unverified::Refused(_)))
+fn refused(result: &Result<VerifiedJws, JwsError>) -> bool {
+    matches!(result, Err(JwsError::Invalid(_)))
 }
 
 /// RFC 7515 A.2 and A.3, RFC 8037 A.4.
 #[test]
-fn the_examples_of_the_specifications_verify() {
+fn specification_examples_verify() {
     let rsa = json!([{ "kty": "RSA", "e": "AQAB", "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ" }]);
     let ec = json!([{ "kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" }]);
     let ed = json!([{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }]);
@@ -46,7 +46,7 @@ fn the_examples_of_the_specifications_verify() {
             (SigningAlg::EdDSA, ed, "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg".to_owned()),
         ] {
             let verified = verify(&token, &[alg], &set(&keys)).unwrap();
-            assert_eq!(verified.header, Header { alg, kid: None, typ: None, cty: None });
+            assert_eq!(verified.header, VerifiedHeader { alg, kid: None, typ: None, cty: None });
             // One bit of what is signed, and one of the signature.
             let wrong = token.replacen("eyJpc3", "eyJpc2", 1).replacen("RXhh", "RXhi", 1);
             assert!(refused(&verify(&wrong, &[alg], &set(&keys))), "{alg}");
@@ -62,11 +62,11 @@ fn every_algorithm_verifies_by_its_own_key_only() {
     let keys: Vec<_> = SigningAlg::ASYMMETRIC.iter().map(|alg| key(KeyAlg::parse(alg.as_str()).unwrap())).collect();
     let all = published(&keys);
     for by in &keys {
-        let alg = by.alg.signs().unwrap();
+        let alg = by.alg.signing_alg().unwrap();
         let header = json!({ "alg": alg, "kid": by.kid, "typ": "oauth-authz-req+jwt", "cty": "x" });
         let verified = verify(&signed(by, &header), ALL, &all).unwrap();
         let text = |text: &str| Some(text.to_owned());
-        let read = Header { alg, kid: text(&by.kid), typ: text("oauth-authz-req+jwt"), cty: text("x") };
+        let read = VerifiedHeader { alg, kid: text(&by.kid), typ: text("oauth-authz-req+jwt"), cty: text("x") };
         assert_eq!((verified.header, verified.payload), (read, br#"{"iss":"web"}"#.to_vec()));
         assert!(
             verify(&signed(by, &json!({ "alg": alg })), ALL, &all).is_ok(),
@@ -84,10 +84,10 @@ fn every_algorithm_verifies_by_its_own_key_only() {
 }
 
 #[test]
-fn a_key_that_is_not_in_the_set_is_unknown_and_anything_else_is_refused() {
+fn unknown_key_is_distinct_from_a_bad_signature() {
     let (mine, other) = (key(KeyAlg::ES256), fresh(KeyAlg::ES256, KeyState::Active));
     let token = signed(&mine, &json!({ "alg": "ES256", "kid": mine.kid }));
-    let unknown = Err(Unverified::UnknownKey);
+    let unknown = Err(JwsError::UnknownKey);
     assert_eq!(verify(&token, ALL, &published(std::slice::from_ref(&other))), unknown);
     assert_eq!(verify(&token, ALL, &published(&[])), unknown);
     // The name is right, the key is for something else.
@@ -108,7 +108,7 @@ fn a_key_that_is_not_in_the_set_is_unknown_and_anything_else_is_refused() {
 }
 
 #[test]
-fn a_header_decides_nothing() {
+fn header_cannot_choose_key_or_algorithm() {
     let mine = key(KeyAlg::ES256);
     let attacker = fresh(KeyAlg::ES256, KeyState::Active);
     let theirs: Value = serde_json::from_str(&attacker.public_jwk).unwrap();
@@ -155,7 +155,7 @@ fn a_header_decides_nothing() {
 }
 
 #[test]
-fn the_form_is_strict_and_bounded() {
+fn compact_form_is_strict_and_bounded() {
     let mine = key(KeyAlg::ES256);
     let keys = published(std::slice::from_ref(&mine));
     let token = signed(&mine, &json!({ "alg": "ES256" }));
@@ -182,11 +182,11 @@ fn the_form_is_strict_and_bounded() {
         assert!(refused(&verify(bad, ALL, &keys)), "{bad}");
     }
     let wide = format!("{}.{}.AAAA", base64url(br#"{"alg":"ES256"}"#), "A".repeat(MAX_BYTES));
-    assert_eq!(verify(&wide, ALL, &keys), Err(Unverified::Refused("not three parts, or too long")));
+    assert_eq!(verify(&wide, ALL, &keys), Err(JwsError::Invalid("not three parts, or too long")));
 }
 
 #[test]
-fn a_mac_is_under_the_octets_of_the_secret() {
+fn mac_uses_the_octets_of_the_secret() {
     // Made by another program.
     let token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJ3ZWIifQ.872XahNU9fjN9NNo_QgguisDjIttg7m8VhFMs8c03aQ";
     let secret = Secret::new(SECRET.to_owned());
@@ -228,7 +228,7 @@ fn peeking_reads_and_verifies_nothing() {
 
 proptest! {
     #[test]
-    fn anything_at_all_is_refused(
+    fn arbitrary_input_is_rejected(
         any in any::<String>(), parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..6),
         alg in prop::sample::select(ALL), set in any::<String>(),
     ) {
@@ -247,7 +247,7 @@ proptest! {
 
     /// Keys of any shape end in an answer as well.
     #[test]
-    fn any_key_is_good_or_not(
+    fn arbitrary_keys_never_panic(
         kty in prop::sample::select(vec!["RSA", "EC", "OKP", "oct", ""]), crv in prop::sample::select(vec!["P-256", "P-521", "Ed25519", "X25519", ""]),
         x in prop::collection::vec(any::<u8>(), 0..70), y in prop::collection::vec(any::<u8>(), 0..70), n in prop::collection::vec(any::<u8>(), 250..260),
     ) {

@@ -9,8 +9,8 @@ use super::*;
 use crate::domain::secret::base64url;
 use crate::domain::signing_key::{KeyAlg, KeyState, StoredKey};
 use crate::env::Timestamp;
-use crate::keys::samples::{fresh, key, master, published, ring};
-use crate::keys::{client_jws, pair, seal};
+use crate::keys::test_keys::{fresh, key, master, published, ring};
+use crate::keys::{client_jws, key_pair, seal};
 
 const SIGNED: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
 
@@ -33,14 +33,14 @@ fn with_header(parts: &[String; 5], change: impl Fn(&mut Value)) -> String {
 }
 
 #[test]
-fn what_is_encrypted_to_a_key_is_read_with_it() {
+fn encryption_round_trips_for_every_algorithm() {
     let ring = ring(ours());
     for alg in KeyManagementAlg::ALL {
         for enc in ContentEncryption::ALL {
             let token = encrypt_to_client(SIGNED, &published(&ours()), *alg, *enc).unwrap();
             assert!(is_encrypted(&token) && !is_encrypted(SIGNED));
             let header = client_jws::peek_header(&token).unwrap();
-            let to = ours().into_iter().find(|key| key.alg.decrypts().contains(alg)).unwrap();
+            let to = ours().into_iter().find(|key| key.alg.key_management_algs().contains(alg)).unwrap();
             assert_eq!(
                 (&header["alg"], &header["enc"], &header["cty"], &header["kid"]),
                 (&json!(alg), &json!(enc), &json!("JWT"), &json!(to.kid))
@@ -48,14 +48,14 @@ fn what_is_encrypted_to_a_key_is_read_with_it() {
             assert_eq!(decrypt(&ring, &token).as_deref(), Some(SIGNED.as_bytes()), "{alg} {enc}");
             let another = encrypt_to_client(SIGNED, &published(&ours()), *alg, *enc).unwrap();
             assert_ne!(token, another);
-            assert_eq!(decrypt(&super::super::samples::ring(vec![key(KeyAlg::ES256)]), &token), None);
+            assert_eq!(decrypt(&super::super::test_keys::ring(vec![key(KeyAlg::ES256)]), &token), None);
         }
     }
 }
 
 /// RFC 7520 §5.5.
 #[test]
-fn the_example_of_the_cookbook_is_read() {
+fn rfc7520_example_decrypts() {
     let jwk = br#"{"kty":"EC","kid":"meriadoc.brandybuck@buckland.example","use":"enc","crv":"P-256","x":"Ze2loSV3wrroKUN_4zhwGhCqo3Xhu1td4QjeQ5wIVR0","y":"HlLtdXARY_f55A3fnzQbPcm6hgr34Mp8p-nuzQCE0Zw","d":"r_kHyZ-a06rmxM3yESK84r1otSg-aQcVStkRhA-iCM8"}"#;
     let pair = EcKeyPair::from_jwk(&Jwk::from_bytes(jwk).unwrap()).unwrap();
     let key = StoredKey {
@@ -63,7 +63,7 @@ fn the_example_of_the_cookbook_is_read() {
         alg: KeyAlg::EcdhEs,
         state: KeyState::Active,
         public_jwk: pair.to_jwk_public_key().to_string(),
-        sealed: seal::seal(&master(), pair::USAGE, &pair.to_der_private_key()).unwrap(),
+        sealed: seal::seal(&master(), key_pair::USAGE, &pair.to_der_private_key()).unwrap(),
         created_at: Timestamp(0),
         activated_at: None,
         retired_at: None,
@@ -74,7 +74,7 @@ fn the_example_of_the_cookbook_is_read() {
 }
 
 #[test]
-fn any_curve_of_a_client_is_encrypted_to() {
+fn every_client_curve_can_be_encrypted_to() {
     use josekit::jwk::alg::{ec::EcCurve, ecx::EcxCurve};
     let mut keys = Vec::new();
     for curve in [EcCurve::P256, EcCurve::P384, EcCurve::P521] {
@@ -95,7 +95,7 @@ fn any_curve_of_a_client_is_encrypted_to() {
 }
 
 #[test]
-fn the_key_that_is_meant_for_it_is_taken() {
+fn key_with_use_enc_is_preferred() {
     let encrypt = |keys: &Value| {
         let set = JwkSet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         let token = encrypt_to_client(SIGNED, &set, KeyManagementAlg::EcdhEs, ContentEncryption::A256Gcm)?;
@@ -114,16 +114,16 @@ fn the_key_that_is_meant_for_it_is_taken() {
     let (plain, signs, reads) = (named("plain", None), named("signs", Some("sig")), named("reads", Some("enc")));
     assert_eq!(encrypt(&json!([signs, plain, reads])), Ok("reads".to_owned()));
     assert_eq!(encrypt(&json!([signs, plain])), Ok("plain".to_owned()));
-    assert_eq!(encrypt(&json!([signs])), Err(Unencrypted::NoKey));
-    assert_eq!(encrypt(&json!([])), Err(Unencrypted::NoKey));
+    assert_eq!(encrypt(&json!([signs])), Err(EncryptionError::NoKey));
+    assert_eq!(encrypt(&json!([])), Err(EncryptionError::NoKey));
     // Its numbers are of the right length, but are no point of the curve.
     let mut off = reads;
     off["x"] = json!(base64url(&[7; 32]));
-    assert!(matches!(encrypt(&json!([off])), Err(Unencrypted::Failed(_))));
+    assert!(matches!(encrypt(&json!([off])), Err(EncryptionError::Failed(_))));
 }
 
 #[test]
-fn retired_keys_still_read_and_a_name_chooses() {
+fn retired_keys_decrypt_and_kid_selects() {
     let (old, new) = (key(KeyAlg::EcdhEs), fresh(KeyAlg::EcdhEs, KeyState::Active));
     let retired = StoredKey { state: KeyState::Retired, ..old.clone() };
     let both = ring(vec![retired, new.clone()]);
@@ -150,7 +150,7 @@ fn retired_keys_still_read_and_a_name_chooses() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_read() {
+fn tampered_tokens_are_not_decrypted() {
     let ring = ring(ours());
     for alg in KeyManagementAlg::ALL {
         for enc in ContentEncryption::ALL {
@@ -207,7 +207,7 @@ fn what_does_not_fit_is_not_read() {
 
 /// The sender's point has to be on the curve, or each answer would tell something of our key.
 #[test]
-fn a_point_beside_the_curve_is_no_key() {
+fn off_curve_point_is_rejected() {
     let parts = parts(KeyManagementAlg::EcdhEsA256Kw, ContentEncryption::A256Gcm);
     for (crv, x, y) in [("P-256", [7; 32], [9; 32]), ("P-256", [0; 32], [0; 32]), ("X25519", [0; 32], [0; 32])] {
         let epk = json!({ "kty": "EC", "crv": crv, "x": base64url(&x), "y": base64url(&y) });
@@ -218,7 +218,7 @@ fn a_point_beside_the_curve_is_no_key() {
 
 proptest! {
     #[test]
-    fn anything_at_all_is_read_as_nothing(
+    fn arbitrary_input_is_not_decrypted(
         any in any::<String>(), bytes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..70), 4),
         alg in prop::sample::select(KeyManagementAlg::ALL), enc in prop::sample::select(ContentEncryption::ALL),
     ) {

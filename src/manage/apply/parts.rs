@@ -7,20 +7,20 @@
 use std::collections::BTreeMap;
 
 use super::Surplus;
-use super::names::Exchanges;
+use super::sign_in_names::LinkedRows;
 use crate::domain::api::Api;
 use crate::manage::document::{ClientRow, Document, UserRow};
 use crate::manage::{Result, groups};
 
 /// A document of so many rows is applied in one transaction.
-pub(super) const MAX_ROWS_AT_ONCE: usize = 500;
+pub(super) const MAX_ROWS_PER_TRANSACTION: usize = 500;
 /// The rows of each part of a longer one. Its transaction keeps sign-ins waiting for a fraction of a second. Only users who
 /// exchange their addresses may be more, since that cannot be divided.
-const ROWS_OF_A_PART: usize = 250;
+const ROWS_PER_PART: usize = 250;
 
 /// What one transaction applies; each row with its place in the document.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Part {
+pub(super) struct DocumentPart {
     pub groups: Vec<String>,
     pub users: Vec<(usize, UserRow)>,
     pub apis: Vec<(usize, Api)>,
@@ -30,7 +30,7 @@ pub(super) struct Part {
     pub is_basis: bool,
 }
 
-impl Part {
+impl DocumentPart {
     pub fn rows(&self) -> usize {
         let Surplus { users, clients, apis, groups } = &self.surplus;
         let deleted = users.len() + clients.len() + apis.len() + groups.len();
@@ -45,9 +45,9 @@ type Unit = Vec<(usize, UserRow)>;
 ///
 /// # Errors
 /// Where a user is in a group whose name is none.
-pub(super) fn divide(document: Document, surplus: Surplus, exchanges: Exchanges) -> Result<Vec<Part>> {
+pub(super) fn divide(document: Document, surplus: Surplus, exchanges: LinkedRows) -> Result<Vec<DocumentPart>> {
     let mut users: Unit = document.users.into_iter().enumerate().collect();
-    let whole = Part {
+    let whole = DocumentPart {
         groups: document.groups.into_iter().map(|row| row.name).collect(),
         users: Vec::new(),
         apis: document.apis.into_iter().enumerate().collect(),
@@ -55,25 +55,29 @@ pub(super) fn divide(document: Document, surplus: Surplus, exchanges: Exchanges)
         surplus,
         is_basis: false,
     };
-    if whole.rows() + users.len() <= MAX_ROWS_AT_ONCE {
+    if whole.rows() + users.len() <= MAX_ROWS_PER_TRANSACTION {
         administrators_first(&mut users);
-        return Ok(vec![Part { users, ..whole }]);
+        return Ok(vec![DocumentPart { users, ..whole }]);
     }
     let mut names = whole.groups;
     names.extend(users.iter().flat_map(|(_, row)| row.groups.iter().cloned()));
     let [admins, mixed, others] = units(users, exchanges);
-    let (is_basis, none) = (true, Part::default);
+    let (is_basis, none) = (true, DocumentPart::default);
     let mut parts = Vec::new();
-    parts.extend(chunks(groups::checked(&names)?).map(|groups| Part { groups, is_basis, ..none() }));
-    parts.extend(packed(admins).into_iter().chain(packed(mixed)).map(|users| Part { users, is_basis, ..none() }));
-    parts.extend(packed(others).into_iter().map(|users| Part { users, ..none() }));
+    parts.extend(chunks(groups::checked(&names)?).map(|groups| DocumentPart { groups, is_basis, ..none() }));
+    parts.extend(packed(admins).into_iter().chain(packed(mixed)).map(|users| DocumentPart {
+        users,
+        is_basis,
+        ..none()
+    }));
+    parts.extend(packed(others).into_iter().map(|users| DocumentPart { users, ..none() }));
     // In one, because the rules of one API may be about another.
     if !whole.apis.is_empty() {
-        parts.push(Part { apis: whole.apis, is_basis, ..none() });
+        parts.push(DocumentPart { apis: whole.apis, is_basis, ..none() });
     }
-    parts.extend(chunks(whole.clients).map(|clients| Part { clients, ..none() }));
+    parts.extend(chunks(whole.clients).map(|clients| DocumentPart { clients, ..none() }));
     let Surplus { users, clients, apis, groups } = whole.surplus;
-    let deleting = |surplus| Part { surplus, ..none() };
+    let deleting = |surplus| DocumentPart { surplus, ..none() };
     parts.extend(chunks(users).map(|users| deleting(Surplus { users, ..Surplus::default() })));
     parts.extend(chunks(clients).map(|clients| deleting(Surplus { clients, ..Surplus::default() })));
     parts.extend(chunks(apis).map(|apis| deleting(Surplus { apis, ..Surplus::default() })));
@@ -82,7 +86,7 @@ pub(super) fn divide(document: Document, surplus: Surplus, exchanges: Exchanges)
 }
 
 /// Returns the units of administrators alone, those with administrators among others, and those without any.
-fn units(users: Unit, mut exchanges: Exchanges) -> [Vec<Unit>; 3] {
+fn units(users: Unit, mut exchanges: LinkedRows) -> [Vec<Unit>; 3] {
     let mut units: BTreeMap<usize, Unit> = BTreeMap::new();
     for (at, row) in users {
         units.entry(exchanges.first(at)).or_default().push((at, row));
@@ -105,7 +109,7 @@ fn packed(units: Vec<Unit>) -> Vec<Unit> {
     let mut parts: Vec<Unit> = Vec::new();
     for unit in units {
         match parts.last_mut() {
-            Some(part) if part.len() + unit.len() <= ROWS_OF_A_PART => part.extend(unit),
+            Some(part) if part.len() + unit.len() <= ROWS_PER_PART => part.extend(unit),
             _ => parts.push(unit),
         }
     }
@@ -124,6 +128,6 @@ fn chunks<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let mut rows = rows.into_iter().peekable();
     std::iter::from_fn(move || {
         rows.peek()?;
-        Some(rows.by_ref().take(ROWS_OF_A_PART).collect())
+        Some(rows.by_ref().take(ROWS_PER_PART).collect())
     })
 }

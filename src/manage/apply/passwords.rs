@@ -8,21 +8,21 @@ use crate::domain::user::{PasswordHash, Username};
 use crate::identity::hash;
 use crate::manage::document::UserRow;
 use crate::manage::{ManageError, Manager, Result};
-use crate::store::people;
+use crate::store::users;
 
 /// Rows whose passwords are hashed at the same time; each is one of the hasher's queue.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT_HASHES: usize = 4;
 
 pub(super) async fn hashes(manager: &Manager, users: &[(usize, UserRow)]) -> Result<HashMap<Username, PasswordHash>> {
     let has_password = |row: &UserRow| row.password.is_some() || row.password_hash.is_some();
     let rows: Vec<&(usize, UserRow)> = users.iter().filter(|(_, row)| has_password(row)).collect();
     let names: Vec<&Username> = rows.iter().map(|(_, row)| &row.username).collect();
-    let known = people::by_usernames(manager.store.read(), &names).await?;
+    let known = users::by_usernames(manager.store.read(), &names).await?;
     let hashing = rows.into_iter().map(|(at, row)| {
         let present = known.get(&row.username).and_then(|user| user.password.clone());
         of_row(manager, *at, row, present)
     });
-    stream::iter(hashing).buffer_unordered(AT_ONCE).try_collect().await
+    stream::iter(hashing).buffer_unordered(MAX_CONCURRENT_HASHES).try_collect().await
 }
 
 async fn of_row(

@@ -11,18 +11,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::parts::{Part, divide};
-use super::{Options, Plan, Surplus, Work, names, passwords, surplus};
+use super::parts::{DocumentPart, divide};
+use super::{ApplyOptions, ApplyPlan, ApplyTransaction, Surplus, passwords, sign_in_names, surplus};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Username};
 use crate::env::Monotonic;
 use crate::manage::document::Document;
-use crate::manage::{By, ManageError, Manager, Needs, Result};
+use crate::manage::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::store::{StoreError, TransactionError, clients};
 
 /// How long it waits before each repetition of a transaction.
-const DELAYS: [Duration; 6] = [
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -30,30 +30,30 @@ const DELAYS: [Duration; 6] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
-const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MIN_PART_INTERVAL: Duration = Duration::from_millis(10);
 /// The machine may have been suspended during a part.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PART_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is told of each part.
-type Report<'a> = dyn FnMut(Progress) -> Then + Send + 'a;
+type ProgressCallback<'a> = dyn FnMut(ApplyProgress) -> ApplyControl + Send + 'a;
 
 /// How far it has come.
 #[derive(Debug)]
-pub enum Progress {
+pub enum ApplyProgress {
     /// A part was applied, or would be.
     Done {
-        plan: Plan,
+        plan: ApplyPlan,
         /// Rows so far.
         rows: usize,
         of: usize,
     },
     /// Whether a part was applied is not known. [`StoreError::OutcomeUnknown`] follows. The secrets are those of all tries.
-    Unknown { plan: Plan },
+    Unknown { plan: ApplyPlan },
 }
 
 /// What a report says to the parts that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum ApplyControl {
     GoOn,
     /// Nothing more is applied.
     Stop,
@@ -61,7 +61,7 @@ pub enum Then {
 
 /// How applying came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ApplyEnd {
     Complete,
     /// A report stopped it before the last part.
     Stopped,
@@ -73,14 +73,14 @@ pub enum Ended {
 /// As [`super::apply`].
 pub async fn apply_parts(
     manager: &Manager,
-    by: &By,
+    by: &AuditContext,
     document: Document,
-    options: Options,
-    report: &mut Report<'_>,
-) -> Result<Ended> {
+    options: ApplyOptions,
+    report: &mut ProgressCallback<'_>,
+) -> Result<ApplyEnd> {
     let mut problems = document.problems();
-    problems.extend(document.secrets_of_another_key(&manager.master));
-    let names = names::compared(manager, &document.users).await?;
+    problems.extend(document.foreign_secrets(&manager.master));
+    let names = sign_in_names::compared(manager, &document.users).await?;
     if !problems.is_empty() {
         problems.extend(names.taken);
         return Err(ManageError::Invalid(problems));
@@ -89,110 +89,110 @@ pub async fn apply_parts(
         return Err(ManageError::Taken(names.taken));
     }
     let surplus = if options.prune { surplus(manager, &document).await? } else { Surplus::default() };
-    let parts: Vec<Arc<Part>> = divide(document, surplus, names.exchanges)?.into_iter().map(Arc::new).collect();
+    let parts: Vec<Arc<DocumentPart>> = divide(document, surplus, names.exchanges)?.into_iter().map(Arc::new).collect();
     let of = parts.iter().map(|part| part.rows()).sum();
     let (mut rows, mut basis) = (0, Vec::new());
     for (at, part) in parts.iter().enumerate() {
         let began = manager.store.env().uptime();
         let hashes = Arc::new(passwords::hashes(manager, &part.users).await?);
-        let one = One { manager, by, part, hashes, rehearsal: options.dry_run.then(|| basis.clone()) };
+        let one = PartRun { manager, by, part, hashes, rehearsal: options.dry_run.then(|| basis.clone()) };
         let plan = one.run(report).await?;
         rows += part.rows();
-        let then = report(Progress::Done { plan, rows, of });
+        let then = report(ApplyProgress::Done { plan, rows, of });
         if part.is_basis {
             basis.push((part.clone(), one.hashes));
         }
         if at + 1 < parts.len() {
-            if then == Then::Stop {
-                return Ok(Ended::Stopped);
+            if then == ApplyControl::Stop {
+                return Ok(ApplyEnd::Stopped);
             }
             tokio::time::sleep(pause(began, manager.store.env().uptime())).await;
         }
     }
-    Ok(Ended::Complete)
+    Ok(ApplyEnd::Complete)
 }
 
 /// A quarter of the time that the part took.
 fn pause(began: Monotonic, ended: Monotonic) -> Duration {
     let took = u64::try_from(ended.0 - began.0).unwrap_or_default();
-    Duration::from_millis(took / 4).clamp(MIN_PAUSE, MAX_PAUSE)
+    Duration::from_millis(took / 4).clamp(MIN_PART_INTERVAL, MAX_PART_INTERVAL)
 }
 
 type Hashes = Arc<HashMap<Username, PasswordHash>>;
 
 /// One part, until it is durable.
-struct One<'a> {
+struct PartRun<'a> {
     manager: &'a Manager,
-    by: &'a By,
-    part: &'a Arc<Part>,
+    by: &'a AuditContext,
+    part: &'a Arc<DocumentPart>,
     hashes: Hashes,
     /// In a rehearsal: the parts before it that it builds on.
-    rehearsal: Option<Vec<(Arc<Part>, Hashes)>>,
+    rehearsal: Option<Vec<(Arc<DocumentPart>, Hashes)>>,
 }
 
 /// Why a transaction was rolled back.
-enum RolledBack {
-    Refused(ManageError),
+enum PartRollback {
+    Failed(ManageError),
     /// A dry run is the real transaction rolled back: it refuses whatever that would refuse.
-    Rehearsed(Plan),
+    Rehearsed(ApplyPlan),
 }
 
-impl<E: Into<ManageError>> From<E> for RolledBack {
+impl<E: Into<ManageError>> From<E> for PartRollback {
     fn from(error: E) -> Self {
-        Self::Refused(error.into())
+        Self::Failed(error.into())
     }
 }
 
-impl TransactionError for RolledBack {
+impl TransactionError for PartRollback {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
-            Self::Refused(error) => error.as_store_error(),
+            Self::Failed(error) => error.as_store_error(),
             Self::Rehearsed(_) => None,
         }
     }
 }
 
 /// How one try ended.
-enum Tried {
-    Done(Plan),
+enum AttemptResult {
+    Done(ApplyPlan),
     /// The plan of a transaction that was committed or not.
-    Unknown(Plan),
+    Unknown(ApplyPlan),
     Failed(ManageError),
 }
 
 /// Ends the tries of a part. Where one of them may have been committed, its plan is reported, and whatever stopped the
 /// others, the outcome is not known.
-fn given_up(unknown: Option<Plan>, error: ManageError, report: &mut Report<'_>) -> ManageError {
+fn given_up(unknown: Option<ApplyPlan>, error: ManageError, report: &mut ProgressCallback<'_>) -> ManageError {
     let Some(plan) = unknown else { return error };
     if !matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) {
         tracing::warn!(%error, "a try after one of unknown outcome has failed");
     }
-    report(Progress::Unknown { plan });
+    report(ApplyProgress::Unknown { plan });
     ManageError::Store(StoreError::OutcomeUnknown)
 }
 
 /// The plan of two tries of which at most one was committed: the changes of the later one, if it found anything to change,
 /// and the secrets of both.
-fn merged(mut earlier: Plan, mut later: Plan) -> Plan {
+fn merged(mut earlier: ApplyPlan, mut later: ApplyPlan) -> ApplyPlan {
     earlier.secrets.append(&mut later.secrets);
-    if later.changes.is_empty() { earlier } else { Plan { secrets: earlier.secrets, ..later } }
+    if later.changes.is_empty() { earlier } else { ApplyPlan { secrets: earlier.secrets, ..later } }
 }
 
-impl One<'_> {
-    async fn run(&self, report: &mut Report<'_>) -> Result<Plan> {
-        let mut unknown: Option<Plan> = None;
-        let mut delays = DELAYS.into_iter();
+impl PartRun<'_> {
+    async fn run(&self, report: &mut ProgressCallback<'_>) -> Result<ApplyPlan> {
+        let mut unknown: Option<ApplyPlan> = None;
+        let mut delays = RETRY_DELAYS.into_iter();
         loop {
             let error = match self.attempt().await {
-                Tried::Done(plan) => {
+                AttemptResult::Done(plan) => {
                     let Some(earlier) = unknown else { return Ok(plan) };
-                    return self.agreed(earlier, plan, report).await;
+                    return self.merge_attempts(earlier, plan, report).await;
                 }
-                Tried::Unknown(plan) => {
+                AttemptResult::Unknown(plan) => {
                     unknown = Some(merged(unknown.take().unwrap_or_default(), plan));
                     ManageError::Store(StoreError::OutcomeUnknown)
                 }
-                Tried::Failed(error) => {
+                AttemptResult::Failed(error) => {
                     let again = matches!(error, ManageError::Store(StoreError::Unavailable(_)))
                         || unknown.is_some() && matches!(error, ManageError::Taken(_) | ManageError::Conflict(_));
                     if !again {
@@ -207,9 +207,14 @@ impl One<'_> {
     }
 
     /// Returns what was done, after tries of unknown outcome and one that succeeded.
-    async fn agreed(&self, unknown: Plan, done: Plan, report: &mut Report<'_>) -> Result<Plan> {
+    async fn merge_attempts(
+        &self,
+        unknown: ApplyPlan,
+        done: ApplyPlan,
+        report: &mut ProgressCallback<'_>,
+    ) -> Result<ApplyPlan> {
         match self.in_force(&unknown.secrets).await {
-            Ok(secrets) => Ok(merged(Plan { secrets, ..unknown }, done)),
+            Ok(secrets) => Ok(merged(ApplyPlan { secrets, ..unknown }, done)),
             Err(error) => Err(given_up(Some(merged(unknown, done)), error, report)),
         }
     }
@@ -226,33 +231,33 @@ impl One<'_> {
         Ok(in_force)
     }
 
-    async fn attempt(&self) -> Tried {
+    async fn attempt(&self) -> AttemptResult {
         // A commit that is not answered loses what the work returned.
-        let planned: Arc<Mutex<Option<Plan>>> = Arc::default();
+        let planned: Arc<Mutex<Option<ApplyPlan>>> = Arc::default();
         let (slot, own, part) = (planned.clone(), self.manager.clone(), self.part.clone());
         let (hashes, rehearsal) = (self.hashes.clone(), self.rehearsal.clone());
-        let done = self.manager.transact(self.by, Needs::Administrator, move |tx, recorder| {
+        let done = self.manager.transact(self.by, RequiredRole::Administrator, move |tx, recorder| {
             Box::pin(async move {
-                let mut work = Work { manager: own, recorder, plan: Plan::default() };
+                let mut work = ApplyTransaction { manager: own, recorder, plan: ApplyPlan::default() };
                 for (part, hashes) in rehearsal.iter().flatten() {
                     work.part(tx, part, hashes).await?;
                 }
-                work.plan = Plan::default();
+                work.plan = ApplyPlan::default();
                 work.part(tx, &part, &hashes).await?;
                 if rehearsal.is_some() {
-                    return Err(RolledBack::Rehearsed(Plan { secrets: Vec::new(), ..work.plan }));
+                    return Err(PartRollback::Rehearsed(ApplyPlan { secrets: Vec::new(), ..work.plan }));
                 }
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(work.plan.clone());
                 Ok(work.plan)
             })
         });
         match done.await {
-            Ok(plan) | Err(RolledBack::Rehearsed(plan)) => Tried::Done(plan),
-            Err(RolledBack::Refused(ManageError::Store(StoreError::OutcomeUnknown))) => {
+            Ok(plan) | Err(PartRollback::Rehearsed(plan)) => AttemptResult::Done(plan),
+            Err(PartRollback::Failed(ManageError::Store(StoreError::OutcomeUnknown))) => {
                 let plan = planned.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Tried::Unknown(plan.unwrap_or_default())
+                AttemptResult::Unknown(plan.unwrap_or_default())
             }
-            Err(RolledBack::Refused(error)) => Tried::Failed(error),
+            Err(PartRollback::Failed(error)) => AttemptResult::Failed(error),
         }
     }
 }

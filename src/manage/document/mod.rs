@@ -34,7 +34,7 @@ pub struct Document {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum DocumentFormat {
     Json,
     Toml,
 }
@@ -42,15 +42,15 @@ pub enum Format {
 impl Document {
     /// # Errors
     /// One line: the field, what is wrong with it, and where it stands.
-    pub fn parse(text: &str, format: Format) -> Result<Self, String> {
+    pub fn parse(text: &str, format: DocumentFormat) -> Result<Self, String> {
         match format {
             // serde would take an array for a table whose names were left out, and an empty one for a document.
-            Format::Json if text.trim_start().starts_with('[') => {
+            DocumentFormat::Json if text.trim_start().starts_with('[') => {
                 let line = text.split('[').next().unwrap_or_default().matches('\n').count() + 1;
                 Err(format!("a document is an object, not an array, at line {line}"))
             }
-            Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
-            Format::Toml => toml::from_str(text).map_err(|error| {
+            DocumentFormat::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
+            DocumentFormat::Toml => toml::from_str(text).map_err(|error| {
                 let message = error.message().trim().replace('\n', " ");
                 let before = error.span().and_then(|span| text.get(..span.start));
                 before.map_or_else(
@@ -100,9 +100,9 @@ impl Document {
     }
 
     /// Secrets that were made under another master key: they would be kept and never match.
-    pub fn secrets_of_another_key(&self, master: &MasterKey) -> Vec<FieldError> {
+    pub fn foreign_secrets(&self, master: &MasterKey) -> Vec<FieldError> {
         let foreign = |row: &ClientRow| {
-            row.client_secret_hash.as_ref().is_some_and(|kept| !master.is_client_secret_of_ours(kept))
+            row.client_secret_hash.as_ref().is_some_and(|kept| !master.can_verify_client_secret(kept))
         };
         let problem = || {
             let text = "was made under another master key: set master_key to that one, or say client_secret instead, or leave \
@@ -111,7 +111,7 @@ impl Document {
         };
         let of_row = |row: &ClientRow| {
             let keys = row.signature_keys.as_deref().unwrap_or_default();
-            foreign(row).then(problem).into_iter().chain(signature_keys::sealed_elsewhere(keys, master))
+            foreign(row).then(problem).into_iter().chain(signature_keys::foreign_sealed_secrets(keys, master))
         };
         let rows = self.clients.iter().enumerate();
         rows.flat_map(|(at, row)| of_row(row).map(move |problem| below("clients", at, problem))).collect()
@@ -130,44 +130,51 @@ fn below(section: &str, at: usize, problem: FieldError) -> FieldError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, Format};
+    use super::{Document, DocumentFormat};
 
     #[test]
     fn a_bad_document_names_the_field_and_the_line() {
         for (text, format, field, line) in [
             (
                 "{\"clients\": [{\"client_id\": \"a\",\n \"nonsense\": 1}]}",
-                Format::Json,
+                DocumentFormat::Json,
                 "clients[0].nonsense",
                 "line 2",
             ),
             (
                 "{\"clients\": [{\"client_id\": \"a\",\n \"redirect_uris\": [\"https://a@x.example\"]}]}",
-                Format::Json,
+                DocumentFormat::Json,
                 "clients[0].redirect_uris",
                 "line 2",
             ),
             (
                 "{\"users\": [{\"username\": \"a\"},\n {\"username\": \"b\",\n\"admin\": 1}]}",
-                Format::Json,
+                DocumentFormat::Json,
                 "users[1].admin",
                 "line 3",
             ),
-            ("[[users]]\nusername = \"a\"\nnonsense = 1\n", Format::Toml, "users[0].nonsense", "line 3"),
-            ("[[users]]\nusername = \"a\"\nemail_verified = 1\n", Format::Toml, "users[0].email_verified", "line 3"),
-            ("[[clients]]\nclient_id = \"a b\"\n", Format::Toml, "clients[0].client_id", "line 2"),
+            ("[[users]]\nusername = \"a\"\nnonsense = 1\n", DocumentFormat::Toml, "users[0].nonsense", "line 3"),
+            (
+                "[[users]]\nusername = \"a\"\nemail_verified = 1\n",
+                DocumentFormat::Toml,
+                "users[0].email_verified",
+                "line 3",
+            ),
+            ("[[clients]]\nclient_id = \"a b\"\n", DocumentFormat::Toml, "clients[0].client_id", "line 2"),
         ] {
             let error = Document::parse(text, format).unwrap_err();
             assert!(error.contains(field) && error.contains(line), "{error}");
         }
-        assert!(Document::parse("{\"clients\": [{}]}", Format::Json).unwrap_err().contains("clients[0].client_id"));
+        assert!(
+            Document::parse("{\"clients\": [{}]}", DocumentFormat::Json).unwrap_err().contains("clients[0].client_id")
+        );
     }
 
     #[test]
     fn rules_between_members_and_rows_name_their_place() {
         let text = r#"{"users": [{"username": "a"}, {"username": "A"}],
             "clients": [{"client_id": "a", "client_secret": "short", "redirect_uris": ["https://a.example/cb"]}]}"#;
-        let problems = Document::parse(text, Format::Json).unwrap().problems();
+        let problems = Document::parse(text, DocumentFormat::Json).unwrap().problems();
         let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
         assert_eq!(fields, ["users[1].username", "clients[0].client_secret"]);
     }

@@ -12,7 +12,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, Username, group_name};
 use crate::identity::foreign_hash;
-use crate::manage::sieve::{Own, Row, hidden, rows};
+use crate::manage::row_reader::{OwnMembers, SplitRow, hidden, rows};
 use crate::manage::signature_keys::{self, SignatureKeyRow};
 use crate::manage::{FieldError, clients, profile};
 
@@ -32,7 +32,7 @@ pub struct UserRow {
     pub preferred_username: Option<String>,
     #[serde(skip)]
     pub password: Option<Secret>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_hash")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_hash")]
     pub password_hash: Option<PasswordHash>,
     #[serde(flatten)]
     pub profile: Profile,
@@ -119,7 +119,7 @@ impl ClientRow {
             if !self.meta.has_secret() {
                 problems.push(FieldError::new("client_secret_hash", "is there, but this client has no secret"));
             }
-            if !hash.has_our_form() {
+            if !hash.is_well_formed() {
                 problems.push(FieldError::new("client_secret_hash", "is not of the form that export prints"));
             }
         }
@@ -128,12 +128,12 @@ impl ClientRow {
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
-fn shown_hash<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_hash<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
     hash.as_ref().map(|hash| hash.0.as_str()).serialize(serializer)
 }
 
 #[derive(Default)]
-struct OwnOfUser {
+struct UserOwnMembers {
     username: Option<Username>,
     preferred_username: Option<String>,
     password: Option<Secret>,
@@ -146,7 +146,7 @@ struct OwnOfUser {
     adopt: bool,
 }
 
-impl Own for OwnOfUser {
+impl OwnMembers for UserOwnMembers {
     const NAMES: &'static [&'static str] = &[
         "username",
         "preferred_username",
@@ -178,7 +178,7 @@ impl Own for OwnOfUser {
 }
 
 #[derive(Default)]
-struct OwnOfClient {
+struct ClientOwnMembers {
     client_id: Option<ClientId>,
     client_secret: Option<Secret>,
     client_secret_hash: Option<ClientSecretAtRest>,
@@ -188,7 +188,7 @@ struct OwnOfClient {
     self_registered: Option<bool>,
 }
 
-impl Own for OwnOfClient {
+impl OwnMembers for ClientOwnMembers {
     const NAMES: &'static [&'static str] = &[
         "client_id",
         "client_secret",
@@ -218,16 +218,16 @@ fn missing<E: serde::de::Error>(section: &str, at: usize, field: &str) -> E {
 }
 
 pub(super) fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<GroupRow>, D::Error> {
-    Ok(rows(deserializer, "groups")?.into_iter().map(|row: Row<(), _>| row.flat).collect())
+    Ok(rows(deserializer, "groups")?.into_iter().map(|row: SplitRow<(), _>| row.flat).collect())
 }
 
 pub(super) fn apis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Api>, D::Error> {
-    Ok(rows(deserializer, "apis")?.into_iter().map(|row: Row<(), _>| row.flat).collect())
+    Ok(rows(deserializer, "apis")?.into_iter().map(|row: SplitRow<(), _>| row.flat).collect())
 }
 
 pub(super) fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserRow>, D::Error> {
-    let rows: Vec<Row<OwnOfUser, Profile>> = rows(deserializer, "users")?;
-    let users = rows.into_iter().enumerate().map(|(at, Row { own, flat })| {
+    let rows: Vec<SplitRow<UserOwnMembers, Profile>> = rows(deserializer, "users")?;
+    let users = rows.into_iter().enumerate().map(|(at, SplitRow { own, flat })| {
         Ok(UserRow {
             username: own.username.ok_or_else(|| missing("users", at, "username"))?,
             preferred_username: own.preferred_username,
@@ -246,8 +246,8 @@ pub(super) fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Us
 }
 
 pub(super) fn client_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ClientRow>, D::Error> {
-    let rows: Vec<Row<OwnOfClient, ClientMetadata>> = rows(deserializer, "clients")?;
-    let clients = rows.into_iter().enumerate().map(|(at, Row { own, flat })| {
+    let rows: Vec<SplitRow<ClientOwnMembers, ClientMetadata>> = rows(deserializer, "clients")?;
+    let clients = rows.into_iter().enumerate().map(|(at, SplitRow { own, flat })| {
         Ok(ClientRow {
             client_id: own.client_id.ok_or_else(|| missing("clients", at, "client_id"))?,
             client_secret: own.client_secret,

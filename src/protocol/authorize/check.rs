@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use super::request::{acr, claims, hinted, max_age, permissions, prompt};
-use super::request_object::URN;
+use super::request_object::REQUEST_URI_PREFIX;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ResponseType;
 use crate::domain::ids::ClientId;
 use crate::domain::interaction::{AuthorizationRequest, ReplyTo, ResponseMode};
 use crate::domain::permissions::Permissions;
-use crate::domain::redirect_difference::difference;
+use crate::domain::redirect_mismatch::difference;
 use crate::domain::scope::OPENID;
 use crate::domain::secret::Digest;
 use crate::protocol::Provider;
@@ -25,11 +25,11 @@ use crate::protocol::resource::known_versions;
 
 /// How a request is refused.
 #[derive(Debug)]
-pub enum Refused {
+pub enum AuthorizeError {
     /// Before there is an address to trust: a page, never a redirect.
     Shown(OAuthError),
     /// After: the app is told.
-    Returned(Box<ReplyTo>, OAuthError),
+    Redirect(Box<ReplyTo>, OAuthError),
 }
 
 /// Bytes of values that are kept while a person is asked; longer ones are refused, not cut. Software puts whole addresses,
@@ -51,7 +51,7 @@ pub(super) fn invalid(text: &'static str) -> OAuthError {
 
 impl Provider {
     /// The client that asks, where it is known here and turned on.
-    pub(super) async fn asking_client(&self, parameters: &Parameters) -> Result<Arc<Client>> {
+    pub(super) async fn requesting_client(&self, parameters: &Parameters) -> Result<Arc<Client>> {
         let unknown =
             || OAuthError::new(ErrorCode::InvalidClient, "The app that sent you here is not known to this server.");
         let id = parameters
@@ -59,7 +59,7 @@ impl Provider {
             .ok_or_else(|| invalid("The app did not say who it is: client_id is missing."))?;
         let id = ClientId::parse(id).map_err(|_| unknown())?;
         // What was pushed on another node names the client's version, which that node may have known a moment earlier.
-        let pushed = parameters.one("request_uri")?.is_some_and(|uri| uri.starts_with(URN));
+        let pushed = parameters.one("request_uri")?.is_some_and(|uri| uri.starts_with(REQUEST_URI_PREFIX));
         let client = if pushed { self.current_client(&id).await? } else { self.client(&id).await? };
         client.filter(|client| !client.disabled).ok_or_else(unknown)
     }
@@ -84,7 +84,7 @@ impl Provider {
         let apis = self.store.authority().apis(&self.store).await?;
         let permissions = permissions(parameters, client, response_type, &apis)?;
         let nonce = parameters.one("nonce")?.map(ToOwned::to_owned);
-        if response_type.id_token() {
+        if response_type.has_id_token() {
             check_id_token(&permissions, nonce.as_deref())?;
         }
         let asked = claims(parameters)?;
@@ -95,14 +95,14 @@ impl Provider {
             response_type,
             reply_to: reply_to.clone(),
             nonce,
-            challenge: pkce::challenge(parameters, client.needs_pkce() && response_type.code())?,
+            challenge: pkce::challenge(parameters, client.needs_pkce() && response_type.has_code())?,
             prompt: prompt(parameters, self.sign_up)?,
             max_age: max_age(parameters)?.or(client.meta.default_max_age),
             login_hint: parameters.one("login_hint")?.map(ToOwned::to_owned),
             hinted: hinted(self, parameters, client, asked.sub.as_deref()).await?,
             acr,
             // What the client may not ask for by a scope it does not get one by one.
-            claims: asked.claims.within(&client.meta.scope),
+            claims: asked.claims.restricted_to(&client.meta.scope),
             permissions,
             pushed,
         })
@@ -113,10 +113,10 @@ impl Provider {
 pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<ReplyTo> {
     let sent = parameters.one("redirect_uri")?;
     let redirect_uri = match (sent, client.meta.redirect_uris.as_slice()) {
-        (Some(sent), _) if client.redirects_to(sent) => sent.to_owned(),
+        (Some(sent), _) if client.has_redirect_uri(sent) => sent.to_owned(),
         (Some(sent), _) => {
             let text = "The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe.";
-            return Err(invalid(text).because(difference(&client.meta.redirect_uris, sent)));
+            return Err(invalid(text).with_cause(difference(&client.meta.redirect_uris, sent)));
         }
         // RFC 6749 §3.1.2.3 lets a client with a single address leave it out; OpenID Connect does not.
         (None, [only]) if !is_openid(parameters) => only.as_str().to_owned(),
@@ -140,7 +140,7 @@ fn mode(parameters: &Parameters) -> ResponseMode {
         .ok()
         .flatten()
         .and_then(ResponseType::parse)
-        .is_some_and(|response_type| response_type.id_token() || response_type.token());
+        .is_some_and(|response_type| response_type.has_id_token() || response_type.has_token());
     match parameters.one("response_mode").ok().flatten().and_then(ResponseMode::parse) {
         Some(mode) if mode != ResponseMode::Query || !tokens => mode,
         _ if tokens => ResponseMode::Fragment,
@@ -171,7 +171,7 @@ fn response_type(parameters: &Parameters, client: &Client) -> Result<ResponseTyp
         let text = "This response type is not known here.";
         return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, text));
     };
-    if client.meta.allows_response(response_type) {
+    if client.meta.allows_response_type(response_type) {
         return Ok(response_type);
     }
     let text = format!("This client may not use the response type {response_type}.");
@@ -181,7 +181,7 @@ fn response_type(parameters: &Parameters, client: &Client) -> Result<ResponseTyp
 fn check_mode(parameters: &Parameters, response_type: ResponseType) -> Result<()> {
     match parameters.one("response_mode")?.map(ResponseMode::parse) {
         Some(None) => Err(invalid("response_mode is query, fragment or form_post.")),
-        Some(Some(ResponseMode::Query)) if response_type.id_token() || response_type.token() => {
+        Some(Some(ResponseMode::Query)) if response_type.has_id_token() || response_type.has_token() => {
             Err(invalid("Tokens are never answered in a query: use fragment or form_post."))
         }
         _ => Ok(()),

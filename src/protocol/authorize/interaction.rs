@@ -1,14 +1,14 @@
 //! What is next for an authorization request: one pure function, so that prompt, `max_age`, hints, classes and consent are
 //! a table (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4, §5.5.1.1; RFC 9470 §5).
 
-use crate::domain::interaction::{AuthorizationRequest, Progress};
+use crate::domain::interaction::{AuthorizationRequest, InteractionProgress};
 use crate::domain::permissions::Permissions;
 use crate::domain::session::Session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// What is to be done. `S` is the session that the answer is for.
 #[derive(Clone, Debug)]
-pub enum Step<S = ()> {
+pub enum InteractionStep<S = ()> {
     /// Somebody has to sign in, again where there is a session.
     Login,
     /// Somebody has to make an account, or to say that they have one.
@@ -18,27 +18,27 @@ pub enum Step<S = ()> {
     /// The user may not use the client (`allowed_groups`).
     NotAdmitted,
     Issue(S),
-    Refuse(OAuthError),
+    Reject(OAuthError),
 }
 
-impl<S> Step<S> {
+impl<S> InteractionStep<S> {
     /// The step alone.
-    pub fn forget(self) -> Step {
+    pub fn forget(self) -> InteractionStep {
         match self {
-            Self::Login => Step::Login,
-            Self::SignUp => Step::SignUp,
-            Self::SelectAccount => Step::SelectAccount,
-            Self::Consent => Step::Consent,
-            Self::NotAdmitted => Step::NotAdmitted,
-            Self::Issue(_) => Step::Issue(()),
-            Self::Refuse(error) => Step::Refuse(error),
+            Self::Login => InteractionStep::Login,
+            Self::SignUp => InteractionStep::SignUp,
+            Self::SelectAccount => InteractionStep::SelectAccount,
+            Self::Consent => InteractionStep::Consent,
+            Self::NotAdmitted => InteractionStep::NotAdmitted,
+            Self::Issue(_) => InteractionStep::Issue(()),
+            Self::Reject(error) => InteractionStep::Reject(error),
         }
     }
 }
 
 /// What may go on without asking the user again.
 #[derive(Clone, Debug)]
-pub enum Prior {
+pub enum PriorConsent {
     /// Everything: a first-party client. Where the redirect does not identify it, the user has to have done something for
     /// this very request (RFC 8252 §8.6: not "without user consent or interaction").
     Trusted {
@@ -55,30 +55,32 @@ pub enum Prior {
 pub fn next_step<'s>(
     request: &AuthorizationRequest,
     session: Option<&'s Session>,
-    progress: &Progress,
-    prior: &Prior,
-) -> Step<&'s Session> {
+    progress: &InteractionProgress,
+    prior: &PriorConsent,
+) -> InteractionStep<&'s Session> {
     let silent = request.prompt.none;
-    let ask = |step, code, text: &'static str| if silent { Step::Refuse(OAuthError::new(code, text)) } else { step };
-    let first = || if request.prompt.create { Step::SignUp } else { Step::Login };
+    let ask = |step, code, text: &'static str| {
+        if silent { InteractionStep::Reject(OAuthError::new(code, text)) } else { step }
+    };
+    let first = || if request.prompt.create { InteractionStep::SignUp } else { InteractionStep::Login };
     let login = || ask(first(), ErrorCode::LoginRequired, "Nobody is signed in who fits the request.");
 
-    let Some(session) = session.filter(|session| session.is_alive(session.read_at)) else { return login() };
+    let Some(session) = session.filter(|session| session.is_active(session.read_at)) else { return login() };
     // A sign-in made for this request, on this session: the only one that prompt=login and an old session accept.
     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
-    let too_old = request.max_age.is_some_and(|age| !session.is_recent(age));
+    let too_old = request.max_age.is_some_and(|age| !session.has_recent_sign_in(age));
     let another = request.hinted.is_some_and(|hinted| hinted != session.user);
     if another && fresh {
         // They signed in as somebody else than the app named: it must not get that person's tokens for the one it knows.
-        return Step::Refuse(OAuthError::new(
+        return InteractionStep::Reject(OAuthError::new(
             ErrorCode::LoginRequired,
             "Another person signed in than id_token_hint names.",
         ));
     }
-    let met = request.acr.answered_by(session.method.acr()).is_some();
+    let met = request.acr.satisfied_by(session.method.acr()).is_some();
     if request.acr.essential && !met && (fresh || request.acr.values.is_empty()) {
         // OpenID Connect Core §5.5.1.1, OpenID Connect Unmet Authentication Requirements §2.
-        return Step::Refuse(OAuthError::new(
+        return InteractionStep::Reject(OAuthError::new(
             ErrorCode::UnmetAuthenticationRequirements,
             "The sign-in is not of a class that the app insists on.",
         ));
@@ -90,21 +92,23 @@ pub fn next_step<'s>(
         return login();
     }
     if request.prompt.select_account && !fresh && progress.selected != Some(session.user) {
-        return Step::SelectAccount;
+        return InteractionStep::SelectAccount;
     }
-    if matches!(prior, Prior::NotAdmitted) {
-        return Step::NotAdmitted;
+    if matches!(prior, PriorConsent::NotAdmitted) {
+        return InteractionStep::NotAdmitted;
     }
     let asked_now = progress.consented == Some(session.user);
     let allowed_before = match prior {
-        Prior::Trusted { identified } => *identified || fresh || progress.selected == Some(session.user),
-        Prior::Remembered(permissions) => !request.prompt.consent && request.to_be_allowed().within(permissions),
-        Prior::Nothing | Prior::NotAdmitted => false,
+        PriorConsent::Trusted { identified } => *identified || fresh || progress.selected == Some(session.user),
+        PriorConsent::Remembered(permissions) => {
+            !request.prompt.consent && request.required_consent().is_subset(permissions)
+        }
+        PriorConsent::Nothing | PriorConsent::NotAdmitted => false,
     };
     if !asked_now && !allowed_before {
-        return ask(Step::Consent, ErrorCode::ConsentRequired, "The person has not allowed this yet.");
+        return ask(InteractionStep::Consent, ErrorCode::ConsentRequired, "The person has not allowed this yet.");
     }
-    Step::Issue(session)
+    InteractionStep::Issue(session)
 }
 
 #[cfg(test)]
@@ -112,12 +116,12 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::TestCaseError;
 
-    use super::{Prior, Step, next_step};
+    use super::{InteractionStep, PriorConsent, next_step};
     use crate::domain::authorization::{Acr, SignInMethod};
-    use crate::domain::claims_request::{AcrRequest, RequestedClaims};
+    use crate::domain::claims_request::{RequestedAcr, RequestedClaims};
     use crate::domain::client_metadata::ResponseType;
     use crate::domain::ids::{ClientId, SessionId, UserId};
-    use crate::domain::interaction::{AuthorizationRequest, Progress, Prompt, ReplyTo, ResponseMode};
+    use crate::domain::interaction::{AuthorizationRequest, InteractionProgress, Prompt, ReplyTo, ResponseMode};
     use crate::domain::permissions::Permissions;
     use crate::domain::scope::Scopes;
     use crate::domain::secret::Digest;
@@ -145,7 +149,7 @@ mod tests {
             max_age: None,
             login_hint: None,
             hinted: None,
-            acr: AcrRequest::default(),
+            acr: RequestedAcr::default(),
             claims: RequestedClaims::default(),
             versions: crate::domain::version::Versions::default(),
             pushed: None,
@@ -164,7 +168,7 @@ mod tests {
             auth_time: then,
             method: SignInMethod::Password,
             passkey: None,
-            strongest: true,
+            used_strongest_method: true,
             remembered: false,
             created_at: then,
             last_seen: then,
@@ -181,45 +185,50 @@ mod tests {
         Permissions::general(Scopes::parse(scopes).unwrap())
     }
 
-    fn prior(allowed: &str) -> Prior {
+    fn prior(allowed: &str) -> PriorConsent {
         match allowed {
-            "trusted" => Prior::Trusted { identified: true },
-            "trusted on a device" => Prior::Trusted { identified: false },
-            "nothing" => Prior::Nothing,
-            "not admitted" => Prior::NotAdmitted,
-            remembered => Prior::Remembered(general(remembered)),
+            "trusted" => PriorConsent::Trusted { identified: true },
+            "trusted on a device" => PriorConsent::Trusted { identified: false },
+            "nothing" => PriorConsent::Nothing,
+            "not admitted" => PriorConsent::NotAdmitted,
+            remembered => PriorConsent::Remembered(general(remembered)),
         }
     }
 
-    fn step(request: &AuthorizationRequest, session: Option<&Session>, progress: &Progress, allowed: &str) -> String {
+    fn step(
+        request: &AuthorizationRequest,
+        session: Option<&Session>,
+        progress: &InteractionProgress,
+        allowed: &str,
+    ) -> String {
         match next_step(request, session, progress, &prior(allowed)) {
-            Step::Login => "login".into(),
-            Step::SignUp => "sign up".into(),
-            Step::SelectAccount => "select".into(),
-            Step::Consent => "consent".into(),
-            Step::NotAdmitted => "not admitted".into(),
-            Step::Issue(_) => "issue".into(),
-            Step::Refuse(error) => error.code.as_str().into(),
+            InteractionStep::Login => "login".into(),
+            InteractionStep::SignUp => "sign up".into(),
+            InteractionStep::SelectAccount => "select".into(),
+            InteractionStep::Consent => "consent".into(),
+            InteractionStep::NotAdmitted => "not admitted".into(),
+            InteractionStep::Issue(_) => "issue".into(),
+            InteractionStep::Reject(error) => error.code.as_str().into(),
         }
     }
 
     /// OpenID Connect Core §3.1.2.1 and §3.1.2.3, row by row.
     #[test]
-    fn each_prompt_age_and_hint_asks_for_its_page() {
+    fn next_step_follows_prompt_max_age_and_hints() {
         let (none, fresh, old) = (None, Some(session(0)), Some(session(100)));
-        let signed_in = Progress { signed_in_at: Some(NOW), ..Progress::default() };
-        let nothing = Progress::default();
-        let consented = Progress { consented: Some(ALICE), ..Progress::default() };
-        let by_bob = Progress { consented: Some(BOB), ..Progress::default() };
-        let chosen = Progress { selected: Some(ALICE), ..Progress::default() };
-        let another = Progress { use_another_account: true, ..Progress::default() };
+        let signed_in = InteractionProgress { signed_in_at: Some(NOW), ..InteractionProgress::default() };
+        let nothing = InteractionProgress::default();
+        let consented = InteractionProgress { consented: Some(ALICE), ..InteractionProgress::default() };
+        let by_bob = InteractionProgress { consented: Some(BOB), ..InteractionProgress::default() };
+        let chosen = InteractionProgress { selected: Some(ALICE), ..InteractionProgress::default() };
+        let another = InteractionProgress { use_another_account: true, ..InteractionProgress::default() };
         let all = "openid email profile";
         let prompt = |set: fn(&mut Prompt)| request(|request| set(&mut request.prompt));
         let plain = request(|_| {});
         let aged = |age| request(move |request| request.max_age = Some(age));
         let hinted = |user| request(move |request| request.hinted = Some(user));
         let asking = |values: &[Acr], essential| {
-            let acr = AcrRequest { values: values.to_vec(), essential };
+            let acr = RequestedAcr { values: values.to_vec(), essential };
             request(move |request| request.acr = acr)
         };
         for (row, request, session, progress, allowed, expected) in [
@@ -291,16 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_has_ended_is_none() {
+    fn ended_session_requires_login() {
         let mut ended = session(10);
         ended.idle_until = NOW;
-        assert_eq!(step(&request(|_| {}), Some(&ended), &Progress::default(), "trusted"), "login");
+        assert_eq!(step(&request(|_| {}), Some(&ended), &InteractionProgress::default(), "trusted"), "login");
     }
 
-    fn progress() -> impl Strategy<Value = Progress> {
+    fn progress() -> impl Strategy<Value = InteractionProgress> {
         let user = || prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))];
         (proptest::option::of(-200i64..10), user(), user(), any::<bool>()).prop_map(
-            |(signed_in, selected, consented, use_another_account)| Progress {
+            |(signed_in, selected, consented, use_another_account)| InteractionProgress {
                 signed_in_at: signed_in.map(|seconds| NOW.plus_seconds(seconds)),
                 selected,
                 consented,
@@ -313,7 +322,7 @@ mod tests {
     proptest! {
         /// T17: whatever pages were gone through, tokens are issued only where each promise of the request holds.
         #[test]
-        fn nothing_is_issued_against_the_request(
+        fn issuing_respects_every_request_constraint(
             (none, login, consent, select, create) in any::<(bool, bool, bool, bool, bool)>(),
             max_age in proptest::option::of(0i64..300),
             hinted in prop_oneof![Just(None), Just(Some(ALICE)), Just(Some(BOB))],
@@ -332,7 +341,7 @@ mod tests {
             });
             let session = session(age);
             match next_step(&request, Some(&session), &progress, &prior(allowed)) {
-                Step::Issue(for_whom) => {
+                InteractionStep::Issue(for_whom) => {
                     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
                     prop_assert_eq!(for_whom.user, ALICE);
                     prop_assert!(hinted.is_none_or(|hinted| hinted == ALICE));
@@ -340,15 +349,15 @@ mod tests {
                     prop_assert!(fresh || !(login || create));
                     let asked = progress.consented == Some(ALICE);
                     let allowed_before = match prior(allowed) {
-                        Prior::Trusted { identified } => identified || fresh || progress.selected == Some(ALICE),
-                        Prior::Remembered(allowed) => request.permissions.within(&allowed) && !consent,
-                        Prior::Nothing => false,
-                        Prior::NotAdmitted => return Err(TestCaseError::fail("issued to a user who is not admitted")),
+                        PriorConsent::Trusted { identified } => identified || fresh || progress.selected == Some(ALICE),
+                        PriorConsent::Remembered(allowed) => request.permissions.is_subset(&allowed) && !consent,
+                        PriorConsent::Nothing => false,
+                        PriorConsent::NotAdmitted => return Err(TestCaseError::fail("issued to a user who is not admitted")),
                     };
                     prop_assert!(asked || allowed_before);
                 }
-                Step::Refuse(_) => prop_assert!(none || hinted == Some(BOB)),
-                Step::NotAdmitted => prop_assert_eq!(allowed, "not admitted"),
+                InteractionStep::Reject(_) => prop_assert!(none || hinted == Some(BOB)),
+                InteractionStep::NotAdmitted => prop_assert_eq!(allowed, "not admitted"),
                 _ => prop_assert!(!none, "prompt=none shows no page"),
             }
         }

@@ -1,40 +1,39 @@
 //! Issuing what the response type asks for: a code, tokens, or both (RFC 6749 §4.1.2, OpenID Connect Core §3.2.2.5,
 //! §3.3.2.5). The code is the only thing written where nobody had to be asked; signing happens after the transaction.
 
-use super::response::Reply;
+use super::response::AuthorizationResponse;
 use crate::domain::authorization::{Authorization, SignIn, Subject};
+use crate::domain::authorization_code::AuthorizationCode;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::ResponseType;
-use crate::domain::code::Code;
 use crate::domain::ids::{ClientId, GrantId, InteractionId};
 use crate::domain::interaction::{AuthorizationRequest, Interaction};
 use crate::domain::participant::Participant;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::{Digest, Secret, SecretKind};
 use crate::domain::session::Session;
-use crate::domain::version::{Versioned, Versions};
+use crate::domain::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
-use crate::protocol::access_token::Plan;
-use crate::protocol::claims::in_id_token;
+use crate::protocol::access_token::TokenPlan;
+use crate::protocol::claims::configured_id_token_claims;
 use crate::protocol::client_access::is_admitted;
 use crate::protocol::error::Result;
-use crate::protocol::id_token::Beside;
+use crate::protocol::id_token::AccompanyingTokens;
 use crate::protocol::resource::is_allowed_by_apis;
-use crate::store::authorizations::{self, Lock};
+use crate::store::authorizations::{self, RowLock};
 use crate::store::{
-    StoreError, Tx, answered_interactions, codes, consents, interactions, quotas, session_clients, session_uses,
-    used_once,
+    StoreError, Tx, answered_interactions, codes, consents, interactions, quotas, replay, session_clients, session_uses,
 };
 
 /// What the transaction left to be signed.
-struct Begun {
+struct UnsignedResponse {
     at: Timestamp,
     authorization: Authorization,
     code: Option<Secret>,
     opaque: Option<Secret>,
     /// The whole answer, where nothing has to be signed for it.
-    reply: Option<Reply>,
+    reply: Option<AuthorizationResponse>,
 }
 
 /// What is answered.
@@ -46,16 +45,16 @@ pub(super) enum AnswerTo {
 }
 
 /// What an answer has used up.
-pub(super) struct Claimed {
+pub(super) struct ConsumedRequest {
     /// What is kept with the answer: an interaction, or a new request that was pushed.
     pub interaction: Option<Interaction>,
 }
 
 /// What issuing came to.
-pub(super) enum Issued {
-    Reply(Reply),
+pub(super) enum IssueOutcome {
+    Reply(AuthorizationResponse),
     /// The interaction or the pushed request has been answered already.
-    Ended,
+    AlreadyAnswered,
     /// The session has just ended.
     SignedOut,
     /// The client, its settings or an API are not those that were decided about any more, the consent was withdrawn, or the
@@ -71,9 +70,9 @@ impl Provider {
         request: &AuthorizationRequest,
         session: &Session,
         to: AnswerTo,
-    ) -> Result<Issued> {
+    ) -> Result<IssueOutcome> {
         let authorization = self.authorization(request, session);
-        let plan = if request.response_type.token() {
+        let plan = if request.response_type.has_token() {
             let apis = self.store.authority().apis(&self.store).await?;
             Some(self.plan_access_token(client, &authorization.permissions.apis, &apis))
         } else {
@@ -84,18 +83,18 @@ impl Provider {
             AnswerTo::Waiting(id) => Some(*id),
         };
         match self.begin(client, request, authorization, session, to, plan.clone()).await? {
-            Ok(Begun { reply: Some(reply), .. }) => Ok(Issued::Reply(reply)),
+            Ok(UnsignedResponse { reply: Some(reply), .. }) => Ok(IssueOutcome::Reply(reply)),
             Ok(begun) => {
                 let issued = begun.authorization.clone();
-                let reply = self.complete(client, request, plan, begun).await?;
+                let reply = self.sign_response(client, request, plan, begun).await?;
                 if let Some(id) = kept {
-                    self.keep_signed_answer(id, &client.id, &reply, issued).await?;
+                    self.store_signed_response(id, &client.id, &reply, issued).await?;
                 }
-                Ok(Issued::Reply(reply))
+                Ok(IssueOutcome::Reply(reply))
             }
-            Err(Issued::Reply(reply)) => Ok(Issued::Reply(reply)),
+            Err(IssueOutcome::Reply(reply)) => Ok(IssueOutcome::Reply(reply)),
             Err(refused) => {
-                self.store.authority().distrust(&client.id);
+                self.store.authority().invalidate_client_and_apis(&client.id);
                 Ok(refused)
             }
         }
@@ -110,7 +109,7 @@ impl Provider {
                 auth_time: session.auth_time,
                 method: session.method,
                 passkey: session.passkey,
-                told_acr: request.acr.answered_by(session.method.acr()),
+                told_acr: request.acr.satisfied_by(session.method.acr()),
                 session_ends: Some(session.expires_at),
             }),
             grant: Some(GrantId(self.env.uuid())),
@@ -132,14 +131,15 @@ impl Provider {
         authorization: Authorization,
         session: &Session,
         to: AnswerTo,
-        plan: Option<Plan>,
-    ) -> Result<std::result::Result<Begun, Issued>> {
-        let code = request.response_type.code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
+        plan: Option<TokenPlan>,
+    ) -> Result<std::result::Result<UnsignedResponse, IssueOutcome>> {
+        let code = request.response_type.has_code().then(|| SecretKind::AuthorizationCode.mint(self.env.random()));
         let (provider, request, asking) = (self.clone(), request.clone(), client.clone());
         let asks = !client.is_trusted();
-        let (settings, settings_version) = (Versioned::ClientSettings(client.id.clone()), client.settings_version);
+        let (settings, settings_version) =
+            (VersionedEntity::ClientSettings(client.id.clone()), client.settings_version);
         let id = session.id;
-        let (participant, session_end) = (Participant::of(client, session), session.expires_at);
+        let (participant, session_end) = (Participant::for_client(client, session), session.expires_at);
         let pushed_until = self.pushed_until();
         let is_recorded = self.store.recorded_uses().has(id);
         let begun = self
@@ -147,45 +147,45 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
-                    let mut all = authorization.versioned();
+                    let mut all = authorization.versioned_entities();
                     all.push(settings.clone());
-                    let now =
-                        authorizations::versions(tx.conn(), &all, Some((id, tx.database_now())), Lock::Shared).await?;
-                    let Some(mut versions) = now else { return Ok(Err(Issued::SignedOut)) };
+                    let now = authorizations::versions(tx.conn(), &all, Some((id, tx.database_now())), RowLock::Shared)
+                        .await?;
+                    let Some(mut versions) = now else { return Ok(Err(IssueOutcome::SignedOut)) };
                     // By older settings the redirect URI and the scopes may be some that were removed since.
-                    let settings_are_current = versions.take(&settings) == Some(settings_version);
+                    let settings_are_current = versions.remove(&settings) == Some(settings_version);
                     let authorization = Authorization { versions, ..authorization };
                     if !settings_are_current
-                        || !authorization.versions.agree_on(&request.versions, &request.versioned())
+                        || !authorization.versions.has_same_versions(&request.versions, &request.versioned_entities())
                     {
-                        return Ok(Err(Issued::Stale));
+                        return Ok(Err(IssueOutcome::Stale));
                     }
                     // Decided again with the groups of now, and told.
                     if !is_allowed_by_apis(tx.conn(), &asking, &authorization.permissions).await?
                         // By the settings that were compared above.
                         || !asking.meta.allowed_groups.is_empty() && !is_admitted(tx.conn(), &authorization).await?
                     {
-                        return Ok(Err(Issued::Stale));
+                        return Ok(Err(IssueOutcome::Stale));
                     }
                     // After the version of the consent: one that is withdrawn from now on makes that old.
                     if asks && !is_allowed(tx, &authorization).await? {
-                        return Ok(Err(Issued::Stale));
+                        return Ok(Err(IssueOutcome::Stale));
                     }
-                    let Some(claimed) = provider.answer_once(tx, &to, request.pushed, pushed_until).await? else {
+                    let Some(claimed) = provider.consume_request(tx, &to, request.pushed, pushed_until).await? else {
                         let before = provider.answer_before(tx, &to, Some(id)).await?;
-                        return Ok(Err(before.map_or(Issued::Ended, Issued::Reply)));
+                        return Ok(Err(before.map_or(IssueOutcome::AlreadyAnswered, IssueOutcome::Reply)));
                     };
-                    let reply = provider.code_alone(&request, &authorization, code.as_ref());
+                    let reply = provider.code_response(&request, &authorization, code.as_ref());
                     if let Some(ended) = &claimed.interaction {
                         quotas::release(tx, ended.id.0).await?;
                         let answer = match &reply {
                             Some(reply) => {
-                                provider.sealed_answer(tx, &request.client, reply, Some(&authorization)).await?
+                                provider.seal_response(tx, &request.client, reply, Some(&authorization)).await?
                             }
                             None => None,
                         };
                         let code = code.as_ref().map(|code| SecretKind::AuthorizationCode.digest(code.expose()));
-                        provider.keep_answered(tx, ended, code, answer).await?;
+                        provider.store_answered(tx, ended, code, answer).await?;
                     }
                     if let Some(code) = &code {
                         codes::insert(tx, &provider.code(&request, authorization.clone(), code)).await?;
@@ -197,10 +197,14 @@ impl Provider {
                         session_clients::join(tx, participant, session_end).await?;
                     }
                     let opaque = match &plan {
-                        Some(plan) => provider.keep_opaque(tx, plan, &authorization.clone().until_sign_out()).await?,
+                        Some(plan) => {
+                            provider
+                                .insert_opaque_token(tx, plan, &authorization.clone().without_offline_access())
+                                .await?
+                        }
                         None => None,
                     };
-                    Ok(Ok(Begun { at: tx.now(), authorization, code, opaque, reply }))
+                    Ok(Ok(UnsignedResponse { at: tx.now(), authorization, code, opaque, reply }))
                 })
             })
             .await?;
@@ -211,30 +215,30 @@ impl Provider {
     }
 
     /// The answer that has a code and nothing that has to be signed.
-    fn code_alone(
+    fn code_response(
         &self,
         request: &AuthorizationRequest,
         authorization: &Authorization,
         code: Option<&Secret>,
-    ) -> Option<Reply> {
+    ) -> Option<AuthorizationResponse> {
         let code = code.filter(|_| request.response_type == ResponseType::Code)?;
         let mut parameters = vec![("code", code.expose().to_owned())];
         parameters.extend(self.session_state(request, authorization).map(|state| ("session_state", state)));
-        Some(Reply::new(&self.issuer, &request.reply_to, parameters))
+        Some(AuthorizationResponse::new(&self.issuer, &request.reply_to, parameters))
     }
 
     /// Keeps an answer whose tokens have been signed meanwhile.
-    async fn keep_signed_answer(
+    async fn store_signed_response(
         &self,
         id: InteractionId,
         client: &ClientId,
-        reply: &Reply,
+        reply: &AuthorizationResponse,
         issued: Authorization,
     ) -> Result<()> {
         let (provider, client, reply) = (self.clone(), client.clone(), reply.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                match provider.sealed_answer(tx, &client, &reply, Some(&issued)).await? {
+                match provider.seal_response(tx, &client, &reply, Some(&issued)).await? {
                     Some(answer) => answered_interactions::set_answer(tx, id, answer).await,
                     None => Ok(()),
                 }
@@ -245,13 +249,13 @@ impl Provider {
 
     /// Takes the interaction and the pushed request out; nothing where one of them had been taken before (RFC 9126 §4: used
     /// once).
-    pub(super) async fn answer_once(
+    pub(super) async fn consume_request(
         &self,
         tx: &Tx,
         to: &AnswerTo,
         pushed: Option<Digest>,
         until: Timestamp,
-    ) -> std::result::Result<Option<Claimed>, StoreError> {
+    ) -> std::result::Result<Option<ConsumedRequest>, StoreError> {
         let interaction = match to {
             AnswerTo::Waiting(id) => match interactions::consume(tx, *id).await? {
                 None => return Ok(None),
@@ -260,22 +264,22 @@ impl Provider {
             AnswerTo::New(new) => pushed.map(|_| Interaction::clone(new)),
         };
         let is_first = match &pushed {
-            Some(pushed) => used_once::claim(tx, pushed, until).await?,
+            Some(pushed) => replay::claim(tx, pushed, until).await?,
             None => true,
         };
         if is_first {
-            return Ok(Some(Claimed { interaction }));
+            return Ok(Some(ConsumedRequest { interaction }));
         }
         if let Some(ended) = interaction.filter(|_| matches!(to, AnswerTo::Waiting(_))) {
             quotas::release(tx, ended.id.0).await?;
-            self.keep_answered(tx, &ended, None, None).await?;
+            self.store_answered(tx, &ended, None, None).await?;
         }
         Ok(None)
     }
 
-    fn code(&self, request: &AuthorizationRequest, authorization: Authorization, code: &Secret) -> Code {
+    fn code(&self, request: &AuthorizationRequest, authorization: Authorization, code: &Secret) -> AuthorizationCode {
         let now = self.env.now();
-        Code {
+        AuthorizationCode {
             digest: SecretKind::AuthorizationCode.digest(code.expose()),
             authorization,
             redirect_uri: request.reply_to.redirect_uri.clone(),
@@ -286,13 +290,13 @@ impl Provider {
         }
     }
 
-    async fn complete(
+    async fn sign_response(
         &self,
         client: &Client,
         request: &AuthorizationRequest,
-        plan: Option<Plan>,
-        begun: Begun,
-    ) -> Result<Reply> {
+        plan: Option<TokenPlan>,
+        begun: UnsignedResponse,
+    ) -> Result<AuthorizationResponse> {
         let authorization = &begun.authorization;
         let mut parameters = Vec::new();
         if let Some(code) = &begun.code {
@@ -301,7 +305,7 @@ impl Provider {
         let access_token = match (begun.opaque, &plan) {
             (Some(token), _) => Some(token),
             (None, Some(plan)) => {
-                Some(self.jwt_access_token(client, plan, &authorization.clone().until_sign_out(), begun.at)?)
+                Some(self.sign_access_token(client, plan, &authorization.clone().without_offline_access(), begun.at)?)
             }
             (None, None) => None,
         };
@@ -309,26 +313,26 @@ impl Provider {
             parameters.push(("access_token", token.expose().to_owned()));
             parameters.push(("token_type", "Bearer".to_owned()));
             parameters.push(("expires_in", plan.lifetime.to_string()));
-            let carried = authorization.clone().until_sign_out().permissions.in_access_token();
+            let carried = authorization.clone().without_offline_access().permissions.for_access_token();
             parameters.push(("scope", carried.names().to_string()));
         }
-        if request.response_type.id_token() {
-            let beside = Beside {
+        if request.response_type.has_id_token() {
+            let beside = AccompanyingTokens {
                 access_token: access_token.as_ref().map(Secret::expose),
                 code: begun.code.as_ref().map(Secret::expose),
-                about: self.about_in_id_token(client, authorization, request.response_type).await?,
+                about: self.id_token_user_claims(client, authorization, request.response_type).await?,
             };
             let id_token = self.id_token(client, authorization, beside).await?;
             parameters.extend(id_token.map(|token| ("id_token", token)));
         }
         let session_state = self.session_state(request, authorization);
         parameters.extend(session_state.map(|state| ("session_state", state)));
-        Ok(Reply::new(&self.issuer, &request.reply_to, parameters))
+        Ok(AuthorizationResponse::new(&self.issuer, &request.reply_to, parameters))
     }
 
     /// The claims of the scopes stand in the ID token only where no access token will ever fetch them (OpenID Connect
     /// Core §5.4), or where the client's settings say so; those that were asked for in it always do.
-    async fn about_in_id_token(
+    async fn id_token_user_claims(
         &self,
         client: &Client,
         authorization: &Authorization,
@@ -341,8 +345,9 @@ impl Provider {
         };
         // Of two ID tokens the one from the token endpoint has them: this one passes through the browser (OpenID Connect
         // Core §3.3.3.6).
-        let configured = if response_type.code() { Vec::new() } else { in_id_token(client, authorization) };
-        self.claims_in_id_token(authorization, &scopes, configured).await
+        let configured =
+            if response_type.has_code() { Vec::new() } else { configured_id_token_claims(client, authorization) };
+        self.id_token_claims(authorization, &scopes, configured).await
     }
 }
 
@@ -350,5 +355,5 @@ impl Provider {
 async fn is_allowed(tx: &Tx, authorization: &Authorization) -> std::result::Result<bool, StoreError> {
     let Some(user) = authorization.user() else { return Ok(false) };
     let given = consents::find(tx.conn(), user, &authorization.client).await?;
-    Ok(given.is_some_and(|given| authorization.permissions.within(&given.allowed)))
+    Ok(given.is_some_and(|given| authorization.permissions.is_subset(&given.allowed)))
 }

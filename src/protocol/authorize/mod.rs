@@ -5,60 +5,60 @@
 //! [`request`] the single parameters, [`waiting`] what is kept meanwhile, [`interaction`] the one function that decides what is next, [`issue`] code and
 //! tokens, [`refuse`] errors, [`response`] the answer, [`again`] the same answer once more. A page never routes to another page: it records what was done and comes back here.
 
-mod again;
 pub mod check;
+mod error_response;
 pub mod interaction;
 mod issue;
+mod pending;
 pub mod pushed;
-mod refuse;
+mod repeat_response;
 pub(in crate::protocol) mod request;
 pub mod request_object;
 pub mod response;
-mod waiting;
 
-pub use again::{Found, Over};
-pub use check::Refused;
-pub use interaction::Step;
-pub use response::Reply;
-pub use waiting::Browser;
+pub use check::AuthorizeError;
+pub use interaction::InteractionStep;
+pub use pending::BrowserContext;
+pub use repeat_response::{EndedInteraction, InteractionState};
+pub use response::AuthorizationResponse;
 
 use std::sync::Arc;
 
-use interaction::Prior;
+use interaction::PriorConsent;
 
 use super::Provider;
 use super::client_access::AccessPoint;
 use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::client::Client;
-use crate::domain::event::Origin;
+use crate::domain::event::RequestOrigin;
 use crate::domain::ids::InteractionId;
-use crate::domain::interaction::{AuthorizationRequest, Interaction, Progress};
-use crate::domain::narrowing::NoLonger;
+use crate::domain::interaction::{AuthorizationRequest, Interaction, InteractionProgress};
+use crate::domain::narrowing::RevalidationError;
 use crate::domain::permissions::Permissions;
 use crate::domain::session::Session;
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::env::Timestamp;
 use crate::store::consents;
-use issue::{AnswerTo, Issued};
-use refuse::refusal;
-use request_object::Resolved;
-use waiting::Waits;
+use error_response::no_longer_allowed;
+use issue::{AnswerTo, IssueOutcome};
+use pending::StoreInteractionOutcome;
+use request_object::ResolvedParameters;
 
 /// What is to be done now.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum AuthorizeOutcome {
     /// Go back to the app.
-    Reply(Reply),
+    Reply(AuthorizationResponse),
     /// Show this page for that interaction.
-    Ask(Step, InteractionId),
+    ShowPage(InteractionStep, InteractionId),
     /// Lead the user back to the app: the request has been answered.
-    Over(Over),
+    Over(EndedInteraction),
 }
 
 /// What one attempt to answer a request came to.
-enum Attempt {
-    Done(Outcome),
+enum AttemptOutcome {
+    Done(AuthorizeOutcome),
     /// This node's memory of the client or of an API is older than the database.
     Stale,
     /// The session has just ended: the request is decided without one.
@@ -69,7 +69,7 @@ enum Attempt {
 enum Accepted {
     New(Arc<Client>, Box<AuthorizationRequest>),
     /// A pushed one that this browser has got an answer to, which is still good.
-    Before(Reply),
+    Before(AuthorizationResponse),
 }
 
 impl Provider {
@@ -77,70 +77,80 @@ impl Provider {
     pub async fn authorize(
         &self,
         parameters: &Parameters,
-        browser: Browser<'_>,
-    ) -> std::result::Result<Outcome, Refused> {
-        let answer = self.answer(parameters, browser).await;
-        let Err(Refused::Returned(to, error)) = answer else { return answer };
-        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
-        if self.may_redirect_without_page(&client).await.map_err(Refused::Shown)? {
-            return Err(Refused::Returned(to, error));
+        browser: BrowserContext<'_>,
+    ) -> std::result::Result<AuthorizeOutcome, AuthorizeError> {
+        let answer = self.authorize_with_retry(parameters, browser).await;
+        let Err(AuthorizeError::Redirect(to, error)) = answer else { return answer };
+        let client = self.requesting_client(parameters).await.map_err(AuthorizeError::Shown)?;
+        if self.can_redirect_without_page(&client).await.map_err(AuthorizeError::Shown)? {
+            return Err(AuthorizeError::Redirect(to, error));
         }
-        Err(Refused::Shown(error))
+        Err(AuthorizeError::Shown(error))
     }
 
-    async fn answer(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Outcome, Refused> {
+    async fn authorize_with_retry(
+        &self,
+        parameters: &Parameters,
+        browser: BrowserContext<'_>,
+    ) -> std::result::Result<AuthorizeOutcome, AuthorizeError> {
         let session = match self.attempt(parameters, browser).await? {
-            Attempt::Done(outcome) => return Ok(outcome),
+            AttemptOutcome::Done(outcome) => return Ok(outcome),
             // Decided by a client or an API that another node has changed a moment ago: they are read again.
-            Attempt::Stale => browser.session,
-            Attempt::SignedOut => None,
+            AttemptOutcome::Stale => browser.session,
+            AttemptOutcome::SignedOut => None,
         };
-        match self.attempt(parameters, Browser { session, ..browser }).await? {
-            Attempt::Done(outcome) => Ok(outcome),
-            Attempt::Stale | Attempt::SignedOut => Err(Refused::Shown(changed())),
+        match self.attempt(parameters, BrowserContext { session, ..browser }).await? {
+            AttemptOutcome::Done(outcome) => Ok(outcome),
+            AttemptOutcome::Stale | AttemptOutcome::SignedOut => Err(AuthorizeError::Shown(changed())),
         }
     }
 
-    async fn attempt(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Attempt, Refused> {
+    async fn attempt(
+        &self,
+        parameters: &Parameters,
+        browser: BrowserContext<'_>,
+    ) -> std::result::Result<AttemptOutcome, AuthorizeError> {
         let (client, request) = match self.accept(parameters, browser).await? {
             Accepted::New(client, request) => (client, *request),
-            Accepted::Before(reply) => return Ok(Attempt::Done(Outcome::Reply(reply))),
+            Accepted::Before(reply) => return Ok(AttemptOutcome::Done(AuthorizeOutcome::Reply(reply))),
         };
-        let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
-        let progress = Progress::default();
+        let returned = |error| AuthorizeError::Redirect(Box::new(request.reply_to.clone()), error);
+        let progress = InteractionProgress::default();
         match self.decide(&client, &request, browser.session, &progress).await.map_err(returned)? {
-            Step::Issue(session) => {
+            InteractionStep::Issue(session) => {
                 let new = AnswerTo::New(Box::new(self.begun(&request, browser, self.lifetimes.code)));
                 match self.issue(&client, &request, session, new).await.map_err(returned)? {
-                    Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
-                    Issued::Ended => Err(returned(answered())),
-                    Issued::SignedOut => Ok(Attempt::SignedOut),
-                    Issued::Stale => Ok(Attempt::Stale),
+                    IssueOutcome::Reply(reply) => Ok(AttemptOutcome::Done(AuthorizeOutcome::Reply(reply))),
+                    IssueOutcome::AlreadyAnswered => Err(returned(already_answered())),
+                    IssueOutcome::SignedOut => Ok(AttemptOutcome::SignedOut),
+                    IssueOutcome::Stale => Ok(AttemptOutcome::Stale),
                 }
             }
-            Step::Refuse(error) => Err(returned(self.use_up(&client, &request, browser, error).await)),
-            Step::NotAdmitted if request.prompt.none => {
-                self.note_not_admitted(&client, browser.session, AccessPoint::SilentSignIn, browser.origin).await;
+            InteractionStep::Reject(error) => Err(returned(self.use_up(&client, &request, browser, error).await)),
+            InteractionStep::NotAdmitted if request.prompt.none => {
+                self.record_not_admitted(&client, browser.session, AccessPoint::SilentSignIn, browser.origin).await;
                 let refusal = match browser.session {
-                    Some(session) => AccessPoint::SilentSignIn.refusal_of(session.user, &client.id),
-                    None => AccessPoint::SilentSignIn.refusal(),
+                    Some(session) => AccessPoint::SilentSignIn.error_for(session.user, &client.id),
+                    None => AccessPoint::SilentSignIn.error(),
                 };
                 Err(returned(self.use_up(&client, &request, browser, refusal).await))
             }
             step => {
-                if matches!(step, Step::NotAdmitted) {
-                    self.note_not_admitted(&client, browser.session, AccessPoint::SignIn, browser.origin).await;
+                if matches!(step, InteractionStep::NotAdmitted) {
+                    self.record_not_admitted(&client, browser.session, AccessPoint::SignIn, browser.origin).await;
                 }
                 let interaction = self.begun(&request, browser, self.lifetimes.interaction);
                 let id = interaction.id;
                 match self.wait(interaction, &browser.origin.address).await? {
-                    Waits::Yes => Ok(Attempt::Done(Outcome::Ask(step.forget(), id))),
-                    Waits::TooMany => Err(Refused::Shown(OAuthError::too_many(
+                    StoreInteractionOutcome::Yes => {
+                        Ok(AttemptOutcome::Done(AuthorizeOutcome::ShowPage(step.forget(), id)))
+                    }
+                    StoreInteractionOutcome::TooMany => Err(AuthorizeError::Shown(OAuthError::too_many(
                         "Too many sign-ins are open in this network. Try again in a minute.",
                     ))),
-                    Waits::Stale => {
-                        self.store.authority().distrust(&client.id);
-                        Ok(Attempt::Stale)
+                    StoreInteractionOutcome::Stale => {
+                        self.store.authority().invalidate_client_and_apis(&client.id);
+                        Ok(AttemptOutcome::Stale)
                     }
                 }
             }
@@ -148,12 +158,12 @@ impl Provider {
     }
 
     /// A request that a browser has just brought, to be kept for so many seconds.
-    fn begun(&self, request: &AuthorizationRequest, browser: Browser<'_>, seconds: i64) -> Interaction {
+    fn begun(&self, request: &AuthorizationRequest, browser: BrowserContext<'_>, seconds: i64) -> Interaction {
         let now = self.env.now();
         Interaction {
             id: InteractionId(self.env.uuid()),
             request: request.clone(),
-            progress: Progress::default(),
+            progress: InteractionProgress::default(),
             browser: browser.digest,
             created_at: now,
             expires_at: now.plus_seconds(seconds),
@@ -161,13 +171,17 @@ impl Provider {
     }
 
     /// The request in `parameters`, where every check lets it through, or the answer that it has got before.
-    async fn accept(&self, parameters: &Parameters, browser: Browser<'_>) -> std::result::Result<Accepted, Refused> {
-        let client = self.asking_client(parameters).await.map_err(Refused::Shown)?;
+    async fn accept(
+        &self,
+        parameters: &Parameters,
+        browser: BrowserContext<'_>,
+    ) -> std::result::Result<Accepted, AuthorizeError> {
+        let client = self.requesting_client(parameters).await.map_err(AuthorizeError::Shown)?;
         let mut resolved = self.resolve(parameters, &client).await;
-        if let Ok(Resolved { pushed: Some(pushed), was_answered: true, .. }) = &resolved {
+        if let Ok(ResolvedParameters { pushed: Some(pushed), was_answered: true, .. }) = &resolved {
             match self.repeat_pushed(*pushed, browser).await {
                 Ok(Some(reply)) => return Ok(Accepted::Before(reply)),
-                Ok(None) => resolved = Err(request_object::unknown()),
+                Ok(None) => resolved = Err(request_object::unknown_pushed_request()),
                 Err(error) => resolved = Err(error),
             }
         }
@@ -176,24 +190,24 @@ impl Provider {
             // An address that is sent outside and is the client's own is good enough to say that what was inside is not.
             Err(error) => {
                 return Err(match check::reply_to(parameters, &client) {
-                    Ok(to) if to.redirect_uri_sent => Refused::Returned(Box::new(to), error),
-                    _ => Refused::Shown(error),
+                    Ok(to) if to.redirect_uri_sent => AuthorizeError::Redirect(Box::new(to), error),
+                    _ => AuthorizeError::Shown(error),
                 });
             }
         };
-        let reply_to = check::reply_to(&resolved.parameters, &client).map_err(Refused::Shown)?;
+        let reply_to = check::reply_to(&resolved.parameters, &client).map_err(AuthorizeError::Shown)?;
         match self.judge(&resolved.parameters, &client, &reply_to, resolved.pushed).await {
             // An API that was made anew under its identifier was not asked for.
             Ok(request)
                 if resolved
                     .versions
                     .as_ref()
-                    .is_none_or(|pushed| request.versions.agree_on(pushed, &request.versioned())) =>
+                    .is_none_or(|pushed| request.versions.has_same_versions(pushed, &request.versioned_entities())) =>
             {
                 Ok(Accepted::New(client, Box::new(request)))
             }
-            Ok(_) => Err(Refused::Returned(Box::new(reply_to), request_object::unknown())),
-            Err(error) => Err(Refused::Returned(Box::new(reply_to), error)),
+            Ok(_) => Err(AuthorizeError::Redirect(Box::new(reply_to), request_object::unknown_pushed_request())),
+            Err(error) => Err(AuthorizeError::Redirect(Box::new(reply_to), error)),
         }
     }
 
@@ -203,7 +217,13 @@ impl Provider {
     }
 
     /// Records that the user of `session` came to a client that they may not use. They are told so in any case.
-    async fn note_not_admitted(&self, client: &Client, session: Option<&Session>, at: AccessPoint, origin: &Origin) {
+    async fn record_not_admitted(
+        &self,
+        client: &Client,
+        session: Option<&Session>,
+        at: AccessPoint,
+        origin: &RequestOrigin,
+    ) {
         let Some(session) = session else { return };
         if let Err(error) = self.record_access_refused(session.user, &client.id, at, origin).await {
             tracing::error!(error = error.code.as_str(), cause = error.cause, "a refusal was not recorded");
@@ -215,69 +235,77 @@ impl Provider {
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
-        origin: &Origin,
-    ) -> std::result::Result<Outcome, Refused> {
+        origin: &RequestOrigin,
+    ) -> std::result::Result<AuthorizeOutcome, AuthorizeError> {
         // As in `answer`.
-        let session = match self.attempt_to_resume(waiting, session, origin).await? {
-            Attempt::Done(outcome) => return Ok(outcome),
-            Attempt::Stale => session,
-            Attempt::SignedOut => None,
+        let session = match self.try_resume(waiting, session, origin).await? {
+            AttemptOutcome::Done(outcome) => return Ok(outcome),
+            AttemptOutcome::Stale => session,
+            AttemptOutcome::SignedOut => None,
         };
-        match self.attempt_to_resume(waiting, session, origin).await? {
-            Attempt::Done(outcome) => Ok(outcome),
-            Attempt::Stale | Attempt::SignedOut => Err(Refused::Shown(changed())),
+        match self.try_resume(waiting, session, origin).await? {
+            AttemptOutcome::Done(outcome) => Ok(outcome),
+            AttemptOutcome::Stale | AttemptOutcome::SignedOut => Err(AuthorizeError::Shown(changed())),
         }
     }
 
-    async fn attempt_to_resume(
+    async fn try_resume(
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
-        origin: &Origin,
-    ) -> std::result::Result<Attempt, Refused> {
-        let client = self.waiting_client(waiting).await.map_err(Refused::Shown)?;
-        let request = match self.narrowed(&waiting.request, &client).await.map_err(Refused::Shown)? {
+        origin: &RequestOrigin,
+    ) -> std::result::Result<AttemptOutcome, AuthorizeError> {
+        let client = self.waiting_client(waiting).await.map_err(AuthorizeError::Shown)?;
+        let request = match self.narrowed(&waiting.request, &client).await.map_err(AuthorizeError::Shown)? {
             Ok(request) => request,
-            Err(NoLonger::RedirectUri) => return Err(Refused::Shown(refusal(NoLonger::RedirectUri))),
-            Err(lost) => return self.refuse(waiting, session, refusal(lost)).await.map(Attempt::Done),
+            Err(RevalidationError::RedirectUri) => {
+                return Err(AuthorizeError::Shown(no_longer_allowed(RevalidationError::RedirectUri)));
+            }
+            Err(lost) => {
+                return self.end_with_error(waiting, session, no_longer_allowed(lost)).await.map(AttemptOutcome::Done);
+            }
         };
-        let returned = |error| Refused::Returned(Box::new(request.reply_to.clone()), error);
+        let returned = |error| AuthorizeError::Redirect(Box::new(request.reply_to.clone()), error);
         match self.decide(&client, &request, session, &waiting.progress).await.map_err(returned)? {
-            Step::Issue(session) => {
+            InteractionStep::Issue(session) => {
                 let to = AnswerTo::Waiting(waiting.id);
                 match self.issue(&client, &request, session, to).await.map_err(returned)? {
-                    Issued::Reply(reply) => Ok(Attempt::Done(Outcome::Reply(reply))),
+                    IssueOutcome::Reply(reply) => Ok(AttemptOutcome::Done(AuthorizeOutcome::Reply(reply))),
                     // Another tab was quicker: its answer is the app's, this one has none to give.
-                    Issued::Ended => Ok(Attempt::Done(Outcome::Over(over(waiting, client)))),
-                    Issued::SignedOut => Ok(Attempt::SignedOut),
-                    Issued::Stale => Ok(Attempt::Stale),
+                    IssueOutcome::AlreadyAnswered => {
+                        Ok(AttemptOutcome::Done(AuthorizeOutcome::Over(ended_interaction(waiting, client))))
+                    }
+                    IssueOutcome::SignedOut => Ok(AttemptOutcome::SignedOut),
+                    IssueOutcome::Stale => Ok(AttemptOutcome::Stale),
                 }
             }
-            Step::Refuse(error) => self.refuse(waiting, session, error).await.map(Attempt::Done),
+            InteractionStep::Reject(error) => {
+                self.end_with_error(waiting, session, error).await.map(AttemptOutcome::Done)
+            }
             step => {
-                if matches!(step, Step::NotAdmitted) {
-                    self.note_not_admitted(&client, session, AccessPoint::SignIn, origin).await;
+                if matches!(step, InteractionStep::NotAdmitted) {
+                    self.record_not_admitted(&client, session, AccessPoint::SignIn, origin).await;
                 }
-                Ok(Attempt::Done(Outcome::Ask(step.forget(), waiting.id)))
+                Ok(AttemptOutcome::Done(AuthorizeOutcome::ShowPage(step.forget(), waiting.id)))
             }
         }
     }
 
     /// Decides whether an interaction still asks for a sign-in: not where somebody signed in in another tab meanwhile.
-    pub async fn asks_for_sign_in(&self, waiting: &Interaction, session: Option<&Session>) -> Result<bool> {
+    pub async fn needs_sign_in(&self, waiting: &Interaction, session: Option<&Session>) -> Result<bool> {
         let Some(session) = session else { return Ok(true) };
         let client = self.waiting_client(waiting).await?;
         let step = self.decide(&client, &waiting.request, Some(session), &waiting.progress).await?;
-        Ok(matches!(step, Step::Login | Step::SignUp))
+        Ok(matches!(step, InteractionStep::Login | InteractionStep::SignUp))
     }
 
     /// An interaction as far as its request is allowed now. Where nothing of it is, it has no permissions, and
     /// [`Self::resume`] refuses it.
-    async fn as_allowed_now(&self, waiting: Interaction) -> Result<Interaction> {
+    async fn narrow_interaction(&self, waiting: Interaction) -> Result<Interaction> {
         let client = self.waiting_client(&waiting).await?;
         let request = match self.narrowed(&waiting.request, &client).await? {
             Ok(request) => request,
-            Err(NoLonger::RedirectUri) => return Err(refusal(NoLonger::RedirectUri)),
+            Err(RevalidationError::RedirectUri) => return Err(no_longer_allowed(RevalidationError::RedirectUri)),
             Err(_) => AuthorizationRequest { permissions: Permissions::default(), ..waiting.request },
         };
         Ok(Interaction { request, ..waiting })
@@ -287,7 +315,7 @@ impl Provider {
         &self,
         request: &AuthorizationRequest,
         client: &Client,
-    ) -> Result<std::result::Result<AuthorizationRequest, NoLonger>> {
+    ) -> Result<std::result::Result<AuthorizationRequest, RevalidationError>> {
         let apis = self.store.authority().apis(&self.store).await?;
         Ok(request.narrowed(client, &apis))
     }
@@ -295,15 +323,16 @@ impl Provider {
     /// The client that waits, while it is turned on.
     pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
         let request = &waiting.request;
-        let asked =
-            |client: &Arc<Client>| request.versions.get(&Versioned::Client(client.id.clone())) == Some(client.version);
+        let asked = |client: &Arc<Client>| {
+            request.versions.get(&VersionedEntity::Client(client.id.clone())) == Some(client.version)
+        };
         let mut client = self.client(&request.client).await?;
         if !client.as_ref().is_some_and(asked) {
             client = self.current_client(&request.client).await?;
         }
         if let Some(client) = client.as_ref().filter(|client| client.disabled) {
             let text = "The app is turned off.";
-            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).because(client.id.to_string()));
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).with_cause(client.id.to_string()));
         }
         // One made anew under its identifier asked for nothing, and what was asked for before a revocation has ended.
         client.filter(asked).ok_or_else(changed)
@@ -314,27 +343,27 @@ impl Provider {
         client: &Client,
         request: &AuthorizationRequest,
         session: Option<&'s Session>,
-        progress: &Progress,
-    ) -> Result<Step<&'s Session>> {
-        let identified = client.identified_by(&request.reply_to.redirect_uri, request.response_type);
+        progress: &InteractionProgress,
+    ) -> Result<InteractionStep<&'s Session>> {
+        let identified = client.redirect_assurances(&request.reply_to.redirect_uri, request.response_type);
         let prior = match session {
-            Some(session) if !self.is_client_open_to(client, session.user).await? => Prior::NotAdmitted,
-            _ if client.is_trusted() => Prior::Trusted { identified: !identified.is_empty() },
+            Some(session) if !self.is_client_open_to(client, session.user).await? => PriorConsent::NotAdmitted,
+            _ if client.is_trusted() => PriorConsent::Trusted { identified: !identified.is_empty() },
             Some(session) if !identified.is_empty() => {
                 let given = consents::find(self.store.read(), session.user, &client.id).await?;
-                Prior::Remembered(given.map(|given| given.remembered(&identified)).unwrap_or_default())
+                PriorConsent::Remembered(given.map(|given| given.remembered(&identified)).unwrap_or_default())
             }
-            _ => Prior::Nothing,
+            _ => PriorConsent::Nothing,
         };
         Ok(interaction::next_step(request, session, progress, &prior))
     }
 }
 
-fn over(waiting: &Interaction, client: Arc<Client>) -> Over {
-    Over { id: waiting.id, client: Some(client), was_answered: true }
+fn ended_interaction(waiting: &Interaction, client: Arc<Client>) -> EndedInteraction {
+    EndedInteraction { id: waiting.id, client: Some(client), was_answered: true }
 }
 
-fn answered() -> OAuthError {
+fn already_answered() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "This request has been answered before. Begin a new one.")
 }
 

@@ -6,23 +6,23 @@
 //! the same one again while it is good ([`super::again`]), and any other one an error.
 
 use super::check;
-use super::request_object::{SINGLE, URN};
+use super::request_object::{REQUEST_URI_PREFIX, SINGLE_VALUED};
 use crate::domain::client::Client;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::store::pushed_requests::{self, PushedRequest};
-use crate::store::quotas::{self, Kind};
+use crate::store::quotas::{self, QuotaKind};
 
 /// Seconds that the address lives.
-pub const LIFETIME: i64 = 60;
+pub const REQUEST_URI_TTL_SECONDS: i64 = 60;
 /// What is kept of one request: as much as the query of another may have (`web::limits`).
 const MAX_BYTES: usize = 48 * 1024;
 
 /// RFC 9126 §2.2.
 #[derive(Debug, serde::Serialize)]
-pub struct Pushed {
+pub struct PushedAuthorizationResponse {
     pub request_uri: String,
     pub expires_in: i64,
 }
@@ -30,7 +30,7 @@ pub struct Pushed {
 impl Provider {
     /// Checks the request of an authenticated client and keeps what is known of it for a minute. Of clients that anybody
     /// can be, only so many are kept for `address` and in all.
-    pub async fn push(&self, client: &Client, sent: &Parameters, address: &str) -> Result<Pushed> {
+    pub async fn push(&self, client: &Client, sent: &Parameters, address: &str) -> Result<PushedAuthorizationResponse> {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
         if sent.one("request_uri")?.is_some() {
             return Err(invalid("A pushed request has no request_uri (RFC 9126 section 2.1)."));
@@ -40,11 +40,11 @@ impl Provider {
         }
         // The client's own proof is no part of what it asks for.
         let asked = sent.without(&["client_secret", "client_assertion", "client_assertion_type"]);
-        let parameters = self.opened(&asked, client).await?.with("client_id", client.id.as_str());
+        let parameters = self.apply_request_object(&asked, client).await?.with("client_id", client.id.as_str());
         let reply_to = check::reply_to(&parameters, client)?;
         let request = self.judge(&parameters, client, &reply_to, None).await?;
         // All parameters are checked; only those that the server knows are stored.
-        let kept = parameters.only(|name| name == "resource" || SINGLE.contains(&name)).encoded();
+        let kept = parameters.only(|name| name == "resource" || SINGLE_VALUED.contains(&name)).encoded();
         if kept.len() > MAX_BYTES {
             return Err(invalid("The request is too large."));
         }
@@ -55,10 +55,10 @@ impl Provider {
             versions: request.versions,
             parameters: kept,
         };
-        let expires_at = self.env.now().plus_seconds(LIFETIME);
+        let expires_at = self.env.now().plus_seconds(REQUEST_URI_TTL_SECONDS);
         let entry = client
-            .is_stranger()
-            .then(|| self.store.quota_entry(Kind::PushedRequest, self.env.uuid(), address, expires_at));
+            .is_quota_limited()
+            .then(|| self.store.quota_entry(QuotaKind::PushedRequest, self.env.uuid(), address, expires_at));
         let keep = self.store.write(move |tx| {
             Box::pin(async move {
                 if let Some(entry) = &entry
@@ -66,7 +66,7 @@ impl Provider {
                 {
                     return Ok(false);
                 }
-                pushed_requests::insert(tx, &row, LIFETIME).await.map(|()| true)
+                pushed_requests::insert(tx, &row, REQUEST_URI_TTL_SECONDS).await.map(|()| true)
             })
         });
         if !keep.await? {
@@ -74,6 +74,9 @@ impl Provider {
                 "Too many requests were pushed from this network. Try again in a minute.",
             ));
         }
-        Ok(Pushed { request_uri: format!("{URN}{}", secret.expose()), expires_in: LIFETIME })
+        Ok(PushedAuthorizationResponse {
+            request_uri: format!("{REQUEST_URI_PREFIX}{}", secret.expose()),
+            expires_in: REQUEST_URI_TTL_SECONDS,
+        })
     }
 }

@@ -4,11 +4,11 @@
 //! language, and no claim is kept in several; all three are wishes (§3.1.2.1, §5.2).
 
 use super::check::invalid;
-use crate::config::SignUp;
+use crate::config::SignUpMode;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
-use crate::domain::claims_request::{AcrRequest, ClaimsRequest};
-use crate::domain::client::{Client, Registered};
+use crate::domain::claims_request::{ClaimsRequest, RequestedAcr};
+use crate::domain::client::{Client, RegistrationKind};
 use crate::domain::client_metadata::{GrantType, ResponseType};
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Prompt;
@@ -17,7 +17,7 @@ use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::protocol::Provider;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::{Judging, one_meaning};
+use crate::protocol::resource::{ScopeResolver, check_unambiguous_scopes};
 
 /// The permissions that are asked for, of those that the client may have.
 pub(in crate::protocol) fn permissions(
@@ -30,42 +30,42 @@ pub(in crate::protocol) fn permissions(
     let allowed = client.permissions(apis);
     // Client libraries ask for every scope of `scopes_supported` unless they are configured otherwise. A client that registers
     // itself has no administrator who could correct that.
-    let narrows = client.registered != Registered::ByAdmin;
-    let judging = Judging { allowed: &allowed, apis, narrows };
+    let narrows = client.registration_kind != RegistrationKind::Admin;
+    let judging = ScopeResolver { allowed: &allowed, apis, narrows };
     let resources = judging.resources(parameters);
     let asked = match parameters.scope()? {
         Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has."))?,
-        None => unstated(&judging, resources.as_deref().map_err(Clone::clone)?).map_err(refused)?,
+        None => default_scopes(&judging, resources.as_deref().map_err(Clone::clone)?).map_err(refused)?,
     };
     // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
     // passed over (OpenID Connect Core §11).
-    let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.code();
+    let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.has_code();
     let asked = asked.filtered(|scope| scope != OFFLINE_ACCESS || renewable);
-    let permissions = judging.asked(&asked, &resources?)?;
+    let permissions = judging.resolve_permissions(&asked, &resources?)?;
     if permissions.is_empty() {
         return Err(refused("None of the scopes asked for means anything here."));
     }
-    if response_type.token() {
-        one_meaning(&permissions, apis)?;
+    if response_type.has_token() {
+        check_unambiguous_scopes(&permissions, apis)?;
     }
     Ok(permissions)
 }
 
 /// RFC 6749 §3.3, a default: all that the client may have at the APIs that it names. Without any there is none: a user would
 /// be asked for nothing, and so not be asked at all.
-fn unstated(judging: &Judging<'_>, named: &[&Api]) -> std::result::Result<Scopes, &'static str> {
+fn default_scopes(judging: &ScopeResolver<'_>, named: &[&Api]) -> std::result::Result<Scopes, &'static str> {
     let all = judging.at(named);
     if named.is_empty() {
         return Err("The parameter scope is missing.");
     }
-    if all.is_empty() && !named.iter().any(|api| judging.may_access(api)) {
+    if all.is_empty() && !named.iter().any(|api| judging.can_access(api)) {
         return Err("The parameter scope is missing, and this client may ask for no scope of that API.");
     }
     Ok(all)
 }
 
 /// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).
-pub(super) fn prompt(parameters: &Parameters, sign_up: SignUp) -> Result<Prompt> {
+pub(super) fn prompt(parameters: &Parameters, sign_up: SignUpMode) -> Result<Prompt> {
     let mut prompt = Prompt::default();
     for value in parameters.one("prompt")?.unwrap_or_default().split(' ').filter(|value| !value.is_empty()) {
         match value {
@@ -73,7 +73,7 @@ pub(super) fn prompt(parameters: &Parameters, sign_up: SignUp) -> Result<Prompt>
             "login" => prompt.login = true,
             "consent" => prompt.consent = true,
             "select_account" => prompt.select_account = true,
-            Prompt::CREATE if sign_up == SignUp::Open => prompt.create = true,
+            Prompt::CREATE if sign_up == SignUpMode::Open => prompt.create = true,
             _ => return Err(invalid("prompt has a value that is not supported.")),
         }
     }
@@ -99,9 +99,9 @@ pub(super) fn claims(parameters: &Parameters) -> Result<ClaimsRequest> {
 }
 
 /// The classes asked for: by the claim where it names some, by `acr_values`, or by the client's default.
-pub(super) fn acr(parameters: &Parameters, client: &Client, claim: Option<AcrRequest>) -> Result<AcrRequest> {
-    let asked = parameters.one("acr_values")?.map(AcrRequest::voluntary);
-    let default = || AcrRequest {
+pub(super) fn acr(parameters: &Parameters, client: &Client, claim: Option<RequestedAcr>) -> Result<RequestedAcr> {
+    let asked = parameters.one("acr_values")?.map(RequestedAcr::from_acr_values);
+    let default = || RequestedAcr {
         values: client.meta.default_acr_values.iter().filter_map(|acr| Acr::parse(acr)).collect(),
         essential: false,
     };
@@ -120,7 +120,7 @@ pub(super) async fn hinted(
         Some(sub) => {
             let unknown =
                 || OAuthError::new(ErrorCode::LoginRequired, "There is no such person as the claim sub names.");
-            Some(provider.known_as(client, sub).ok_or_else(unknown)?)
+            Some(provider.user_by_subject(client, sub).ok_or_else(unknown)?)
         }
     };
     let Some(hint) = parameters.one("id_token_hint")? else { return Ok(named) };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::secret::{Digest, SecretKind};
-use crate::domain::version::{Versioned, Versions};
+use crate::domain::version::{VersionedEntity, Versions};
 use crate::keys::encryption;
 use crate::outbound::Purpose;
 use crate::protocol::Provider;
@@ -18,15 +18,15 @@ use crate::protocol::client_keys::SignatureError;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::store::pushed_requests::{self, PushedRequest};
-use crate::store::used_once;
+use crate::store::replay;
 
 /// What stands before the secret part of a `request_uri` of ours (RFC 9126 §2.2).
-pub const URN: &str = "urn:ietf:params:oauth:request_uri:";
+pub const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 /// Clocks differ by so many seconds.
-const SKEW: i64 = 10;
+const CLOCK_SKEW_SECONDS: i64 = 10;
 
 /// The parameters that count.
-pub struct Resolved {
+pub struct ResolvedParameters {
     pub parameters: Parameters,
     /// What is used up with the answer.
     pub pushed: Option<Digest>,
@@ -37,7 +37,7 @@ pub struct Resolved {
 }
 
 fn bad_object(cause: impl Into<String>) -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequestObject, "The request object is not valid.").because(cause)
+    OAuthError::new(ErrorCode::InvalidRequestObject, "The request object is not valid.").with_cause(cause)
 }
 
 fn bad_uri(text: &'static str) -> OAuthError {
@@ -45,25 +45,25 @@ fn bad_uri(text: &'static str) -> OAuthError {
 }
 
 /// Of a pushed request.
-pub(super) fn unknown() -> OAuthError {
+pub(super) fn unknown_pushed_request() -> OAuthError {
     bad_uri("The app’s pushed request has been used or has expired. Go back to the app and begin again.")
 }
 
 impl Provider {
     /// The parameters of a request that came to the authorization endpoint.
-    pub(super) async fn resolve(&self, outside: &Parameters, client: &Client) -> Result<Resolved> {
-        if let Some(secret) = outside.one("request_uri")?.and_then(|uri| uri.strip_prefix(URN)) {
+    pub(super) async fn resolve(&self, outside: &Parameters, client: &Client) -> Result<ResolvedParameters> {
+        if let Some(secret) = outside.one("request_uri")?.and_then(|uri| uri.strip_prefix(REQUEST_URI_PREFIX)) {
             if outside.one("request")?.is_some() {
-                return Err(two_at_once());
+                return Err(request_and_request_uri());
             }
-            return self.pushed_before(secret, client).await;
+            return self.load_pushed_request(secret, client).await;
         }
         if client.meta.require_pushed_authorization_requests {
             let text = "This client must push its requests (RFC 9126).";
             return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
         }
-        Ok(Resolved {
-            parameters: self.opened(outside, client).await?,
+        Ok(ResolvedParameters {
+            parameters: self.apply_request_object(outside, client).await?,
             pushed: None,
             was_answered: false,
             versions: None,
@@ -71,9 +71,9 @@ impl Provider {
     }
 
     /// The parameters with those of a request object over them, where there is one.
-    pub(super) async fn opened(&self, outside: &Parameters, client: &Client) -> Result<Parameters> {
+    pub(super) async fn apply_request_object(&self, outside: &Parameters, client: &Client) -> Result<Parameters> {
         let object = match (outside.one("request")?, outside.one("request_uri")?) {
-            (Some(_), Some(_)) => return Err(two_at_once()),
+            (Some(_), Some(_)) => return Err(request_and_request_uri()),
             (Some(object), None) => object.to_owned(),
             (None, Some(uri)) => self.fetched(uri, client).await?,
             (None, None) if client.meta.require_signed_request_object => {
@@ -89,15 +89,15 @@ impl Provider {
         Ok(outside.without(&["request", "request_uri"]).overridden_by(&inside))
     }
 
-    async fn pushed_before(&self, secret: &str, client: &Client) -> Result<Resolved> {
+    async fn load_pushed_request(&self, secret: &str, client: &Client) -> Result<ResolvedParameters> {
         let digest = SecretKind::PushedRequest.digest(secret);
         let row = pushed_requests::by_digest(&self.store, &digest).await?;
-        let version = |row: &PushedRequest| row.versions.get(&Versioned::Client(client.id.clone()));
+        let version = |row: &PushedRequest| row.versions.get(&VersionedEntity::Client(client.id.clone()));
         let of_client = |row: &PushedRequest| row.client == client.id && version(row) == Some(client.version);
-        let row = row.filter(of_client).ok_or_else(unknown)?;
-        let was_answered = used_once::was_claimed(self.store.read(), &digest).await?;
+        let row = row.filter(of_client).ok_or_else(unknown_pushed_request)?;
+        let was_answered = replay::is_claimed(self.store.read(), &digest).await?;
         let parameters = Parameters::parse(row.parameters.as_bytes())?;
-        Ok(Resolved { parameters, pushed: Some(digest), was_answered, versions: Some(row.versions) })
+        Ok(ResolvedParameters { parameters, pushed: Some(digest), was_answered, versions: Some(row.versions) })
     }
 
     /// RFC 9101 §5.2: by the guarded client, and only from an address that the client has registered, to the letter
@@ -115,7 +115,7 @@ impl Provider {
             } else {
                 bad_uri("The request object could not be fetched from request_uri.")
             };
-            refusal.because(error.to_string())
+            refusal.with_cause(error.to_string())
         })?;
         let text = String::from_utf8(fetched.body).map_err(|_| bad_object("what was fetched is no text"))?;
         Ok(text.trim().to_owned())
@@ -134,11 +134,11 @@ impl Provider {
         };
         let registered = client.meta.request_object_signing_alg;
         let allowed = registered.map_or_else(|| SigningAlg::ASYMMETRIC.to_vec(), |alg| vec![alg]);
-        let verified = self.verify_of_client(client, signed, &allowed).await.map_err(|error| match error {
-            SignatureError::Refused(why) => bad_object(why),
+        let verified = self.verify_client_jws(client, signed, &allowed).await.map_err(|error| match error {
+            SignatureError::Invalid(why) => bad_object(why),
             SignatureError::Unavailable(error) => error,
         })?;
-        if !verified.is_typed(&["oauth-authz-req+jwt"]) {
+        if !verified.has_acceptable_typ(&["oauth-authz-req+jwt"]) {
             return Err(bad_object("its typ is that of something else"));
         }
         let claims = verified.claims().ok_or_else(|| bad_object("its claims are no JSON object"))?;
@@ -169,10 +169,10 @@ impl Provider {
         let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
         #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
         let at = |seconds: i64| seconds as f64;
-        if time("exp").transpose()?.is_some_and(|exp| exp <= at(now - SKEW)) {
+        if time("exp").transpose()?.is_some_and(|exp| exp <= at(now - CLOCK_SKEW_SECONDS)) {
             return Err("it has expired");
         }
-        if time("nbf").transpose()?.is_some_and(|nbf| nbf > at(now + SKEW)) {
+        if time("nbf").transpose()?.is_some_and(|nbf| nbf > at(now + CLOCK_SKEW_SECONDS)) {
             return Err("it is not valid yet");
         }
         if claims.contains_key("request") || claims.contains_key("request_uri") {
@@ -189,7 +189,7 @@ impl Provider {
     }
 }
 
-fn two_at_once() -> OAuthError {
+fn request_and_request_uri() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "request and request_uri stand side by side.")
 }
 
@@ -203,9 +203,9 @@ pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
 }
 
 /// What the JWT says of itself (RFC 7519 §4.1), which is judged and no parameter.
-const OF_THE_JWT: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+const REGISTERED_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 /// The parameters that are read here and are never lists.
-pub(super) const SINGLE: [&str; 19] = [
+pub(super) const SINGLE_VALUED: [&str; 19] = [
     "acr_values",
     "claims",
     "claims_locales",
@@ -231,7 +231,7 @@ pub(super) const SINGLE: [&str; 19] = [
 /// of a list (RFC 9101 §4). A list by a name that nobody here knows is passed over, like any unknown parameter.
 pub fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
     let mut pairs = Vec::new();
-    for (name, value) in claims.iter().filter(|(name, _)| !OF_THE_JWT.contains(&name.as_str())) {
+    for (name, value) in claims.iter().filter(|(name, _)| !REGISTERED_CLAIMS.contains(&name.as_str())) {
         let mut push = |value: String| pairs.push((name.clone(), value));
         match value {
             Value::Null => {}
@@ -241,7 +241,9 @@ pub fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
             Value::Array(values) if name == "resource" => {
                 values.iter().filter_map(Value::as_str).for_each(|value| push(value.to_owned()));
             }
-            Value::Array(_) if SINGLE.contains(&name.as_str()) => return Err(bad_object(format!("{name} is a list"))),
+            Value::Array(_) if SINGLE_VALUED.contains(&name.as_str()) => {
+                return Err(bad_object(format!("{name} is a list")));
+            }
             Value::Array(_) => {}
         }
     }

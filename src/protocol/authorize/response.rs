@@ -12,13 +12,13 @@ use crate::protocol::error::OAuthError;
 
 /// An answer on its way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Reply {
+pub struct AuthorizationResponse {
     pub redirect_uri: String,
     pub mode: ResponseMode,
     pub parameters: Vec<(Cow<'static, str>, String)>,
 }
 
-impl Reply {
+impl AuthorizationResponse {
     /// RFC 6749 §4.1.2.1.
     pub fn error(issuer: &Issuer, to: &ReplyTo, error: &OAuthError) -> Self {
         let parameters =

@@ -11,7 +11,7 @@ use crate::domain::ids::ClientId;
 const ID: &str = "https://app.example.com/oauth/client.json";
 
 #[test]
-fn which_ids_are_addresses() {
+fn document_urls_are_recognized() {
     for (id, fits) in [
         (ID, true),
         ("https://app.example.com/", true),
@@ -38,7 +38,7 @@ fn which_ids_are_addresses() {
 }
 
 #[test]
-fn what_a_document_says() {
+fn document_metadata_is_validated() {
     let document = |changes: Value| {
         let mut all = json!({ "client_id": ID, "redirect_uris": ["https://app.example.com/cb"] });
         all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());

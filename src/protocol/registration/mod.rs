@@ -7,8 +7,8 @@
 pub mod policy;
 pub mod read;
 pub mod redirects;
+pub mod response;
 mod statement;
-pub mod told;
 
 pub use policy::Policy;
 
@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
 use crate::domain::api::Api;
-use crate::domain::client::{Client, Registered};
-use crate::domain::client_metadata::{ClientMetadata, FieldError};
+use crate::domain::client::{Client, RegistrationKind};
+use crate::domain::client_metadata::{ClientMetadata, MemberError};
 use crate::domain::ids::ClientId;
 use crate::domain::scope::Scopes;
 use crate::domain::secret::SecretKind;
-use crate::outbound::{NamedBy, Purpose};
+use crate::outbound::{Purpose, UrlSource};
 use std::sync::Arc;
 
 pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
@@ -30,7 +30,7 @@ pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
 }
 
 /// A rule that is broken, by the code that RFC 7591 §3.2.2 has for its member.
-pub fn broken(rule: &FieldError) -> OAuthError {
+pub fn broken(rule: &MemberError) -> OAuthError {
     let code =
         if rule.field == "redirect_uris" { ErrorCode::InvalidRedirectUri } else { ErrorCode::InvalidClientMetadata };
     OAuthError::new(code, format!("{}: {}.", rule.field, rule.message))
@@ -38,7 +38,7 @@ pub fn broken(rule: &FieldError) -> OAuthError {
 
 /// What a client asks to be.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct RegistrationRequest {
     pub meta: ClientMetadata,
     /// The scopes that it stated and that may be registered; `None` where it stated none.
     pub scopes: Option<Scopes>,
@@ -53,7 +53,7 @@ impl Provider {
         policy: &Policy,
         body: &[u8],
         had: Option<&ClientMetadata>,
-    ) -> Result<Wanted> {
+    ) -> Result<RegistrationRequest> {
         let mut said = read::members(body)?;
         let statement = said.remove("software_statement");
         if let Some(statement) = &statement {
@@ -68,7 +68,7 @@ impl Provider {
         let (meta, states_scope) = loop {
             let (meta, states_scope, problem) = self.held(policy, said.clone(), had, &apis)?;
             let Some(problem) = problem else { break (meta, states_scope) };
-            if !read::may_be_dropped(problem.field) || said.remove(problem.field).is_none() {
+            if !read::can_be_dropped(problem.field) || said.remove(problem.field).is_none() {
                 return Err(broken(&problem));
             }
         };
@@ -78,7 +78,7 @@ impl Provider {
             self.check_sector(&meta).await?;
         }
         let scopes = states_scope.then(|| meta.scope.clone());
-        Ok(Wanted { meta, scopes, statement })
+        Ok(RegistrationRequest { meta, scopes, statement })
     }
 
     /// The client whose registration `token` manages (RFC 7592 §2); whoever asks otherwise learns nothing.
@@ -86,7 +86,8 @@ impl Provider {
         let refused = || OAuthError::new(ErrorCode::InvalidToken, "The registration access token is missing or wrong.");
         let (id, token) = (ClientId::parse(id).map_err(|_| refused())?, token.ok_or_else(refused)?);
         let digest = SecretKind::Registration.digest(token);
-        let client = self.current_client(&id).await?.filter(|client| client.registered == Registered::Dynamically);
+        let client =
+            self.current_client(&id).await?.filter(|client| client.registration_kind == RegistrationKind::Dynamic);
         let owned = client.filter(|client| client.registration_token.is_some_and(|kept| kept == digest));
         owned.filter(|client| !client.disabled).ok_or_else(refused)
     }
@@ -99,24 +100,24 @@ impl Provider {
         mut said: Map<String, Value>,
         had: Option<&ClientMetadata>,
         apis: &[Api],
-    ) -> Result<(ClientMetadata, bool, Option<FieldError>)> {
+    ) -> Result<(ClientMetadata, bool, Option<MemberError>)> {
         let states_scope = said.contains_key("scope");
         let mut meta = read::metadata(std::mem::take(&mut said))?;
         if let Some(had) = had {
             // The rules judge the whole: a grant type may need a member that is an administrator's.
-            meta = meta.with_administrators_members(had);
+            meta = meta.with_admin_only_members(had);
         }
         if !states_scope {
             // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
             meta.scope = policy.scopes().clone();
         }
-        let keeps_scope = policy.hold(&mut meta, had, apis)?;
-        let problem = meta.problems().into_iter().next().or_else(|| self.address_problem(&meta));
+        let keeps_scope = policy.apply(&mut meta, had, apis)?;
+        let problem = meta.problems().into_iter().next().or_else(|| self.outbound_url_problem(&meta));
         Ok((meta, states_scope && keeps_scope, problem))
     }
 
     /// Addresses that we are to ask must be such that we would.
-    fn address_problem(&self, meta: &ClientMetadata) -> Option<FieldError> {
+    fn outbound_url_problem(&self, meta: &ClientMetadata) -> Option<MemberError> {
         let asked = [
             ("jwks_uri", meta.jwks_uri.as_ref()),
             ("sector_identifier_uri", meta.sector_identifier_uri.as_ref()),
@@ -125,7 +126,7 @@ impl Provider {
         let requests = meta.request_uris.iter().map(|uri| ("request_uris", Some(uri)));
         asked.into_iter().chain(requests).find_map(|(field, uri)| {
             let error = self.outbound.check(uri?.as_str()).err()?;
-            Some(FieldError::new(field, error.to_string().trim_end_matches('.')))
+            Some(MemberError::new(field, error.to_string().trim_end_matches('.')))
         })
     }
 
@@ -134,7 +135,7 @@ impl Provider {
     async fn check_sector(&self, meta: &ClientMetadata) -> Result<()> {
         let Some(uri) = &meta.sector_identifier_uri else { return Ok(()) };
         let field = "sector_identifier_uri";
-        let outbound = self.outbound.for_purpose(Purpose::SectorIdentifiers).named_by(NamedBy::SelfRegistered);
+        let outbound = self.outbound.for_purpose(Purpose::SectorIdentifiers).named_by(UrlSource::SelfRegistered);
         let fetched = outbound.get(uri.as_str(), "application/json").await;
         let fetched = fetched.map_err(|error| {
             let refusal = if error.is_temporary() {
@@ -143,7 +144,7 @@ impl Provider {
             } else {
                 wrong(field, "cannot be fetched.")
             };
-            refusal.because(error.to_string())
+            refusal.with_cause(error.to_string())
         })?;
         let listed: Vec<String> =
             serde_json::from_slice(&fetched.body).map_err(|_| wrong(field, "is not a JSON array of addresses."))?;

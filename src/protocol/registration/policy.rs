@@ -54,12 +54,12 @@ impl Policy {
     ///
     /// # Errors
     /// What RFC 7591 §3.2.2 answers, naming the member.
-    pub fn hold(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>, apis: &[Api]) -> Result<bool> {
+    pub fn apply(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>, apis: &[Api]) -> Result<bool> {
         self.narrow_grants(meta, had)?;
         if !self.certificates {
             // No client certificates come here (RFC 8705).
             meta.tls_client_certificate_bound_access_tokens = false;
-            if meta.token_endpoint_auth_method.is_by_certificate() {
+            if meta.token_endpoint_auth_method.is_mutual_tls() {
                 meta.token_endpoint_auth_method = ClientAuthMethod::ClientSecretBasic;
                 meta.tls_client_auth_subject_dn = None;
                 meta.tls_client_auth_san_dns = None;

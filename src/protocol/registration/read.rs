@@ -14,7 +14,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 /// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
 /// any unknown one: a stranger who sends them gets a client without them.
-const KNOWN: [&str; 49] = [
+const CLIENT_MEMBERS: [&str; 49] = [
     "application_type",
     "backchannel_logout_session_required",
     "backchannel_logout_uri",
@@ -68,7 +68,7 @@ const KNOWN: [&str; 49] = [
 
 /// Members whose value is refused if it is none: the client could not use what it got, or would get less protection than it
 /// asked for.
-const NEEDED: [&str; 19] = [
+const STRICT_MEMBERS: [&str; 19] = [
     "client_name",
     "grant_types",
     "id_token_encrypted_response_alg",
@@ -91,8 +91,8 @@ const NEEDED: [&str; 19] = [
 ];
 
 /// Whether the client can be registered without what it said of this.
-pub(in crate::protocol) fn may_be_dropped(field: &str) -> bool {
-    !NEEDED.contains(&field) && field != "token_endpoint_auth_method"
+pub(in crate::protocol) fn can_be_dropped(field: &str) -> bool {
+    !STRICT_MEMBERS.contains(&field) && field != "token_endpoint_auth_method"
 }
 
 /// The members that are there; one that is `null` is not (RFC 7591 §2 has no value for it), and one that stands there
@@ -108,7 +108,7 @@ pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
 
 /// Parses each member by itself first, so that it can be passed over, and a refusal names it.
 pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
-    said.retain(|name, value| !value.is_null() && KNOWN.contains(&name.as_str()));
+    said.retain(|name, value| !value.is_null() && CLIENT_MEMBERS.contains(&name.as_str()));
     redirect_uris(&mut said)?;
     known_values::<GrantType>(&mut said, "grant_types")?;
     known_values::<ResponseType>(&mut said, "response_types")?;
@@ -116,7 +116,7 @@ pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
     said.retain(|name, value| {
         let one: Map<String, Value> = [(name.clone(), value.clone())].into_iter().collect();
         let Err(error) = serde_json::from_value::<ClientMetadata>(one.into()) else { return true };
-        if NEEDED.contains(&name.as_str()) {
+        if STRICT_MEMBERS.contains(&name.as_str()) {
             refused.get_or_insert_with(|| wrong(name, &short(&error.to_string())));
         }
         false
@@ -135,7 +135,7 @@ pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
 fn derived(said: &Map<String, Value>) -> Option<(String, Value)> {
     let types: Vec<ResponseType> = serde_json::from_value(said.get("response_types")?.clone()).ok()?;
     let mut grants = Vec::new();
-    for grant in types.into_iter().flat_map(ResponseType::needs) {
+    for grant in types.into_iter().flat_map(ResponseType::required_grant_types) {
         if !grants.contains(&grant) {
             grants.push(grant);
         }
@@ -190,12 +190,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{KNOWN, members, metadata};
-    use crate::domain::client_metadata::{ADMINISTRATORS_MEMBERS, ClientMetadata};
+    use super::{CLIENT_MEMBERS, members, metadata};
+    use crate::domain::client_metadata::{ADMIN_ONLY_MEMBERS, ClientMetadata};
 
     #[test]
-    fn every_known_member_is_one_of_the_metadata() {
-        for name in KNOWN {
+    fn every_client_member_is_client_metadata() {
+        for name in CLIENT_MEMBERS {
             let odd = json!({ name: { "no": "such value" } });
             let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
             assert!(!error.contains("unknown field"), "{name}: {error}");
@@ -204,10 +204,10 @@ mod tests {
 
     /// Whoever adds a member decides whose it is.
     #[test]
-    fn every_member_is_the_clients_or_an_administrators() {
+    fn every_member_belongs_to_client_or_administrator() {
         let error = serde_json::from_value::<ClientMetadata>(json!({ "?": 1 })).unwrap_err().to_string();
         let mut all: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
-        let mut listed: Vec<&str> = KNOWN.into_iter().chain(ADMINISTRATORS_MEMBERS).collect();
+        let mut listed: Vec<&str> = CLIENT_MEMBERS.into_iter().chain(ADMIN_ONLY_MEMBERS).collect();
         all.sort_unstable();
         listed.sort_unstable();
         assert_eq!(all, listed);

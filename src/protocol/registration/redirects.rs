@@ -59,8 +59,10 @@ impl VouchedRedirects {
         }
         let mut first = None;
         // What nobody has vouched for first, whatever the client is: the rest may tell that it is another kind of app.
-        meta.redirect_uris.retain(|uri| note(&mut first, uri, self.unvouched(uri).filter(|_| !kept.contains(uri))));
-        meta.post_logout_redirect_uris.retain(|uri| self.unvouched(uri).is_none() || kept_after_logout.contains(uri));
+        meta.redirect_uris
+            .retain(|uri| note(&mut first, uri, self.unvouched_problem(uri).filter(|_| !kept.contains(uri))));
+        meta.post_logout_redirect_uris
+            .retain(|uri| self.unvouched_problem(uri).is_none() || kept_after_logout.contains(uri));
         let of = meta.clone();
         meta.redirect_uris
             .retain(|uri| note(&mut first, uri, of.redirect_problem(uri).or_else(|| of_implicit(&of, uri))));
@@ -74,7 +76,7 @@ impl VouchedRedirects {
     }
 
     /// What an administrator alone may register: an address whose scheme anybody could claim.
-    fn unvouched(&self, uri: &RedirectUri) -> Option<&'static str> {
+    fn unvouched_problem(&self, uri: &RedirectUri) -> Option<&'static str> {
         let is_vouched_for = || self.schemes.iter().any(|scheme| uri.has_scheme(scheme));
         (uri.kind() == RedirectKind::PrivateUse && !uri.has_domain_in_scheme() && !is_vouched_for()).then_some(
             "must begin with a scheme that has a domain name in it, such as com.example.app, unless an administrator \
@@ -94,7 +96,7 @@ fn note(first: &mut Option<String>, uri: &RedirectUri, problem: Option<&'static 
 /// OpenID Connect Registration §2, `application_type`.
 fn of_implicit(meta: &ClientMetadata, uri: &RedirectUri) -> Option<&'static str> {
     let is_web = meta.application_type() == ApplicationType::Web && meta.allows(GrantType::Implicit);
-    (is_web && (uri.kind() != RedirectKind::Https || uri.is_at_loopback()))
+    (is_web && (uri.kind() != RedirectKind::Https || uri.has_loopback_host()))
         .then_some("must begin with https and not be at localhost, since this is a web client of the implicit grant")
 }
 

@@ -7,16 +7,17 @@ use super::policy::Policy;
 use crate::domain::algorithms::SigningAlg;
 use crate::keys::client_jws;
 use crate::keys::remote::KeySource;
-use crate::outbound::NamedBy;
+use crate::outbound::UrlSource;
 use crate::protocol::Provider;
-use crate::protocol::client_keys::NoKeys;
+use crate::protocol::client_keys::ClientKeysError;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 impl Provider {
     /// The claims of a statement that is good now.
     pub(super) async fn read_statement(&self, policy: &Policy, statement: &Value) -> Result<Map<String, Value>> {
         let invalid = |cause: &str| {
-            OAuthError::new(ErrorCode::InvalidSoftwareStatement, "The software statement is not valid.").because(cause)
+            OAuthError::new(ErrorCode::InvalidSoftwareStatement, "The software statement is not valid.")
+                .with_cause(cause)
         };
         let token = statement.as_str().ok_or_else(|| invalid("it is no text"))?;
         let said = client_jws::peek_claims(token).ok_or_else(|| invalid("it is no signed JWT"))?;
@@ -28,10 +29,10 @@ impl Provider {
         let header = client_jws::peek_header(token).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
         let url = trusted.jwks_uri.as_str();
-        let source = KeySource { owner: "software statements", url, named_by: NamedBy::Administrator };
+        let source = KeySource { owner: "software statements", url, named_by: UrlSource::Administrator };
         let keys = self.published_keys(source, None, kid.into()).await.map_err(|error| match error {
-            NoKeys::Unavailable(error) => error,
-            NoKeys::Unusable(why) => invalid(&why),
+            ClientKeysError::Unavailable(error) => error,
+            ClientKeysError::Unusable(why) => invalid(&why),
         })?;
         let verified =
             client_jws::verify(token, &SigningAlg::ASYMMETRIC, &keys).map_err(|_| invalid("its signature"))?;

@@ -1,13 +1,13 @@
 //! Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6): consumed first, by one statement that can lose a race. A second
 //! use is an outcome, not an error path: what was issued from it is revoked in the transaction that refuses it (§4.1.2).
 
-use super::{Asking, TokenSet};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
+use crate::domain::authorization_code::AuthorizationCode;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
-use crate::domain::code::Code;
-use crate::domain::event::{Actor, Event, EventKind, Origin};
-use crate::domain::grant::{FamilySalt, Grant, Repeats};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
+use crate::domain::grant::{FamilySalt, Grant, RepeatTiming};
 use crate::domain::ids::EventId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::env::Timestamp;
@@ -16,29 +16,29 @@ use crate::protocol::Provider;
 use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::pkce;
-use crate::store::grants::Of;
-use crate::store::{Change, StoreError, Tx, codes, events, grants, revoked_tokens};
+use crate::store::grants::GrantSelector;
+use crate::store::{ChangeEvent, StoreError, Tx, codes, events, grants, revoked_tokens};
 
 fn invalid_grant(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, text)
 }
 
-pub(super) fn unknown() -> OAuthError {
+pub(super) fn unknown_code() -> OAuthError {
     invalid_grant("The code is unknown, used or expired.")
 }
 
 impl Provider {
     pub(super) async fn redeem_code(
         &self,
-        asking: Asking<'_>,
+        asking: TokenRequest<'_>,
         code: &str,
         redirect_uri: Option<&str>,
         verifier: Option<&str>,
-    ) -> Result<TokenSet> {
+    ) -> Result<TokenResponse> {
         let bound_to = asking.bound_to()?;
-        let Asking { client, parameters, origin, .. } = asking;
+        let TokenRequest { client, parameters, origin, .. } = asking;
         if !code.starts_with(SecretKind::AuthorizationCode.prefix()) {
-            return Err(unknown());
+            return Err(unknown_code());
         }
         let apis = self.store.authority().apis(&self.store).await?;
         let (provider, client_now) = (self.clone(), client.clone());
@@ -50,16 +50,20 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     let code = match codes::consume(tx, &digest).await? {
-                        codes::Consumed::Now(code) => code,
-                        codes::Consumed::Before(code) => {
-                            provider.end_copied(tx, &code.authorization, "a code was used twice", &origin).await?;
-                            return Ok(Err(unknown()));
+                        codes::ConsumeResult::Now(code) => code,
+                        codes::ConsumeResult::Before(code) => {
+                            provider
+                                .revoke_reused_grant(tx, &code.authorization, "a code was used twice", &origin)
+                                .await?;
+                            return Ok(Err(unknown_code()));
                         }
-                        codes::Consumed::Unknown => return Ok(Err(unknown())),
+                        codes::ConsumeResult::Unknown => return Ok(Err(unknown_code())),
                     };
                     if let Err(error) = matches(&code, &client_now, redirect_uri.as_deref(), verifier.as_deref()) {
                         // Whoever presents it wrongly is not who it was made for.
-                        provider.end_copied(tx, &code.authorization, "a code was presented wrongly", &origin).await?;
+                        provider
+                            .revoke_reused_grant(tx, &code.authorization, "a code was presented wrongly", &origin)
+                            .await?;
                         return Ok(Err(error));
                     }
                     let authorization = Authorization { bound_to, ..code.authorization };
@@ -71,8 +75,9 @@ impl Provider {
                         return Ok(Err(error));
                     }
                     let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
-                    Ok(granted
-                        .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
+                    Ok(granted.and_then(|granted| {
+                        granted.ok_or_else(|| unknown_code().with_cause("what it hangs on has ended"))
+                    }))
                 })
             })
             .await?;
@@ -101,7 +106,7 @@ impl Provider {
             previous: None,
             superseded: Vec::new(),
             rotated_at: tx.now(),
-            repeats: Repeats::None,
+            repeats: RepeatTiming::None,
             contested: 0,
             created_at: tx.now(),
             expires_at: self.refresh_token_end(tx.now(), ends_at),
@@ -117,7 +122,7 @@ impl Provider {
     fn family_end(&self, authorization: &Authorization, now: Timestamp) -> Timestamp {
         let longest = now.plus_seconds(self.lifetimes.grant);
         let session_ends = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.session_ends);
-        match session_ends.filter(|_| authorization.ends_with_session().is_some()) {
+        match session_ends.filter(|_| authorization.bound_session().is_some()) {
             Some(session_ends) => longest.min(session_ends),
             None => longest,
         }
@@ -129,26 +134,33 @@ impl Provider {
 
     /// Somebody has a copy of what only the client should have: everything of that grant ends. Once: whoever repeats it
     /// fills neither the feed nor the events.
-    pub(super) async fn end_copied(
+    pub(super) async fn revoke_reused_grant(
         &self,
         tx: &Tx,
         authorization: &Authorization,
         what: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> std::result::Result<(), StoreError> {
-        let Some(grant) = authorization.grant.filter(|grant| !self.store.authority().revocations().has_ended(*grant))
+        let Some(grant) =
+            authorization.grant.filter(|grant| !self.store.authority().revocations().is_grant_revoked(*grant))
         else {
             return Ok(());
         };
-        if grants::revoke(tx, Of::Grant(grant)).await? == 0 {
+        if grants::revoke(tx, GrantSelector::Grant(grant)).await? == 0 {
             revoked_tokens::insert_grant(tx, grant).await?;
         }
-        tx.tell(Change::Ended(grant.into())).await?;
-        events::insert(tx, &self.reused(tx, authorization, what, origin)).await
+        tx.publish(ChangeEvent::Ended(grant.into())).await?;
+        events::insert(tx, &self.reuse_event(tx, authorization, what, origin)).await
     }
 
     /// The event that tells of a code or token that was used again.
-    pub(super) fn reused(&self, tx: &Tx, authorization: &Authorization, what: &str, origin: &Origin) -> Event {
+    pub(super) fn reuse_event(
+        &self,
+        tx: &Tx,
+        authorization: &Authorization,
+        what: &str,
+        origin: &RequestOrigin,
+    ) -> Event {
         Event {
             id: EventId(self.env.uuid()),
             at: tx.now(),
@@ -163,11 +175,16 @@ impl Provider {
 }
 
 /// Whether the redemption is the one that the authorization was for.
-fn matches(code: &Code, client: &Client, redirect_uri: Option<&str>, verifier: Option<&str>) -> Result<()> {
+fn matches(
+    code: &AuthorizationCode,
+    client: &Client,
+    redirect_uri: Option<&str>,
+    verifier: Option<&str>,
+) -> Result<()> {
     if code.authorization.client != client.id {
-        return Err(unknown().because("another client's code"));
+        return Err(unknown_code().with_cause("another client's code"));
     }
-    if !client.redirects_to(&code.redirect_uri) {
+    if !client.has_redirect_uri(&code.redirect_uri) {
         return Err(invalid_grant("The redirect URI is not one of this client's any more."));
     }
     match redirect_uri {

@@ -3,50 +3,53 @@
 //!
 //! Next door: [`super::jwt_bearer`], where a client that proves who it is by somebody else's token gets the same.
 
-use super::{Asking, TokenSet};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
 use crate::domain::permissions::Permissions;
-use crate::domain::scope::{STANDARD, Scopes};
+use crate::domain::scope::{STANDARD_SCOPES, Scopes};
 use crate::protocol::Provider;
-use crate::protocol::access_token::Plan;
+use crate::protocol::access_token::TokenPlan;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::protocol::resource::{Judging, is_allowed_by_apis, known_version, one_meaning};
-use crate::store::authorizations::{self, Lock};
+use crate::protocol::resource::{ScopeResolver, check_unambiguous_scopes, is_allowed_by_apis, known_version};
+use crate::store::authorizations::{self, RowLock};
 
 impl Provider {
-    pub(super) async fn client_credentials(&self, asking: Asking<'_>) -> Result<TokenSet> {
+    pub(super) async fn client_credentials(&self, asking: TokenRequest<'_>) -> Result<TokenResponse> {
         let now = self.env.now();
-        let (authorization, plan) = self.for_itself(&asking).await?;
-        let opaque = self.keep_opaque_alone(&plan, &authorization).await?;
+        let (authorization, plan) = self.authorize_client(&asking).await?;
+        let opaque = self.commit_opaque_token(&plan, &authorization).await?;
         self.mint_access_token(asking.client, &authorization, &plan, now, opaque)
     }
 
     /// What a client gets for itself, by the APIs that there are now.
-    pub(super) async fn for_itself(&self, asking: &Asking<'_>) -> Result<(Authorization, Plan)> {
+    pub(super) async fn authorize_client(&self, asking: &TokenRequest<'_>) -> Result<(Authorization, TokenPlan)> {
         let conn = self.store.read();
-        if let Some((authorization, plan)) = self.for_itself_as_known(asking).await?
+        if let Some((authorization, plan)) = self.authorize_client_from_cache(asking).await?
             && (authorization.permissions.apis.is_empty()
-                || authorizations::is_current(conn, &authorization, self.store.database_now(), Lock::None).await?
+                || authorizations::is_current(conn, &authorization, self.store.database_now(), RowLock::None).await?
                     && is_allowed_by_apis(conn, asking.client, &authorization.permissions).await?)
         {
             return Ok((authorization, plan));
         }
         // Another node has changed the APIs a moment ago. What is issued by older ones is good nowhere.
-        self.store.authority().distrust(&asking.client.id);
-        let known = self.for_itself_as_known(asking).await?;
+        self.store.authority().invalidate_client_and_apis(&asking.client.id);
+        let known = self.authorize_client_from_cache(asking).await?;
         known.ok_or_else(|| {
             OAuthError::new(ErrorCode::InvalidScope, "None of the scopes asked for means anything here.")
         })
     }
 
     /// The same by the APIs in memory; nothing where none of the scopes asked for is of one of them.
-    async fn for_itself_as_known(&self, asking: &Asking<'_>) -> Result<Option<(Authorization, Plan)>> {
-        let Asking { client, parameters, .. } = asking;
+    async fn authorize_client_from_cache(
+        &self,
+        asking: &TokenRequest<'_>,
+    ) -> Result<Option<(Authorization, TokenPlan)>> {
+        let TokenRequest { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
         // §4.4.2: what says something about a user is not the client's own.
         let may = client.permissions(&apis);
-        let allowed = Permissions { general: may.general.filtered(|scope| !STANDARD.contains(&scope)), ..may };
-        let judging = Judging { allowed: &allowed, apis: &apis, narrows: false };
+        let allowed = Permissions { general: may.general.filtered(|scope| !STANDARD_SCOPES.contains(&scope)), ..may };
+        let judging = ScopeResolver { allowed: &allowed, apis: &apis, narrows: false };
         let resources = judging.resources(parameters)?;
         let asked = match parameters.scope()? {
             // §3.3: without a scope it gets what it may have.
@@ -54,21 +57,21 @@ impl Provider {
             None => judging.at(&resources),
             Some(asked) => {
                 let asked = Scopes::parse(asked).unwrap_or_default();
-                if asked.is_empty() || !asked.within(&allowed.names()) {
+                if asked.is_empty() || !asked.is_subset(&allowed.names()) {
                     let text = "This client may not have that scope.";
-                    return Err(OAuthError::new(ErrorCode::InvalidScope, text).because(asked.to_string()));
+                    return Err(OAuthError::new(ErrorCode::InvalidScope, text).with_cause(asked.to_string()));
                 }
                 asked
             }
         };
-        let permissions = judging.asked(&asked, &resources)?;
+        let permissions = judging.resolve_permissions(&asked, &resources)?;
         if permissions.is_empty() && !asked.is_empty() {
             return Ok(None);
         }
-        one_meaning(&permissions, &apis)?;
-        let permissions = permissions.in_access_token();
+        check_unambiguous_scopes(&permissions, &apis)?;
+        let permissions = permissions.for_access_token();
         let bound_to = asking.bound_to()?;
-        let authorization = Authorization { bound_to, ..Authorization::of_client(client.id.clone(), permissions) };
+        let authorization = Authorization { bound_to, ..Authorization::for_client(client.id.clone(), permissions) };
         let authorization = authorization.with_versions(|of| known_version(of, client, &apis));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         Ok(Some((authorization, plan)))

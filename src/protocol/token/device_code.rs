@@ -3,11 +3,11 @@
 //!
 //! Next door: `domain::device`, which judges; [`crate::protocol::device`], where a person decides.
 
-use super::{Asking, TokenSet};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
-use crate::domain::device::{Decision, DeviceRequest, Poll};
-use crate::domain::event::Origin;
+use crate::domain::device::{DeviceDecision, DeviceRequest, PollOutcome};
+use crate::domain::event::RequestOrigin;
 use crate::domain::participant::Participant;
 use crate::domain::secret::SecretKind;
 use crate::protocol::Provider;
@@ -15,16 +15,16 @@ use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::store::{StoreError, Tx, device_codes, session_clients, sessions};
 
-fn unknown() -> OAuthError {
+fn unknown_device_code() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The device code is unknown or used.")
 }
 
 impl Provider {
-    pub(super) async fn redeem_device_code(&self, asking: Asking<'_>, code: &str) -> Result<TokenSet> {
+    pub(super) async fn redeem_device_code(&self, asking: TokenRequest<'_>, code: &str) -> Result<TokenResponse> {
         let bound_to = asking.bound_to()?;
-        let Asking { client, parameters, origin, .. } = asking;
+        let TokenRequest { client, parameters, origin, .. } = asking;
         if !code.starts_with(SecretKind::DeviceCode.prefix()) {
-            return Err(unknown());
+            return Err(unknown_device_code());
         }
         let apis = self.store.authority().apis(&self.store).await?;
         let (provider, client_now, parameters) = (self.clone(), client.clone(), parameters.clone());
@@ -34,11 +34,11 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     let Some((request, database_now)) = device_codes::lock_for_update(tx, &digest).await? else {
-                        return Ok(Err(unknown()));
+                        return Ok(Err(unknown_device_code()));
                     };
-                    let authorization = match request.judge(&client_now.id, database_now) {
-                        Poll::Allowed(authorization) => *authorization,
-                        refused => return Ok(Err(provider.refuse_poll(tx, &request, refused, &origin).await?)),
+                    let authorization = match request.poll_outcome(&client_now.id, database_now) {
+                        PollOutcome::Allowed(authorization) => *authorization,
+                        refused => return Ok(Err(provider.poll_error(tx, &request, refused, &origin).await?)),
                     };
                     let authorization = Authorization { bound_to, ..authorization };
                     // Before the code is used up: a device that asks again is refused in the same way.
@@ -49,10 +49,11 @@ impl Provider {
                     device_codes::consume(tx, &digest).await?;
                     let granted = provider.grant(tx, &client_now, authorization, &parameters, &apis).await?;
                     if let Ok(Some(granted)) = &granted {
-                        take_part(tx, &client_now, &granted.authorization).await?;
+                        join_session(tx, &client_now, &granted.authorization).await?;
                     }
-                    Ok(granted
-                        .and_then(|granted| granted.ok_or_else(|| unknown().because("what it hangs on has ended"))))
+                    Ok(granted.and_then(|granted| {
+                        granted.ok_or_else(|| unknown_device_code().with_cause("what it hangs on has ended"))
+                    }))
                 })
             })
             .await?;
@@ -60,46 +61,50 @@ impl Provider {
     }
 
     /// The refusal of a poll, and what it leaves behind.
-    async fn refuse_poll(
+    async fn poll_error(
         &self,
         tx: &Tx,
         request: &DeviceRequest,
-        poll: Poll,
-        origin: &Origin,
+        poll: PollOutcome,
+        origin: &RequestOrigin,
     ) -> std::result::Result<OAuthError, StoreError> {
         Ok(match poll {
-            Poll::Pending => {
+            PollOutcome::Pending => {
                 device_codes::polled(tx, &request.digest, request.interval).await?;
                 OAuthError::new(ErrorCode::AuthorizationPending, "The person has not decided yet.")
             }
-            Poll::TooSoon { interval } => {
+            PollOutcome::SlowDown { interval } => {
                 device_codes::polled(tx, &request.digest, interval).await?;
                 OAuthError::new(ErrorCode::SlowDown, format!("Wait {interval} seconds between two polls from now on."))
             }
-            Poll::Denied => OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it."),
-            Poll::Expired => OAuthError::new(ErrorCode::ExpiredToken, "The device code has expired: begin again."),
-            Poll::Used => {
-                self.end_copied_device(tx, request, "a device code was used twice", origin).await?;
-                unknown()
+            PollOutcome::Denied => OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it."),
+            PollOutcome::Expired => {
+                OAuthError::new(ErrorCode::ExpiredToken, "The device code has expired: begin again.")
+            }
+            PollOutcome::Used => {
+                self.revoke_reused_device_grant(tx, request, "a device code was used twice", origin).await?;
+                unknown_device_code()
             }
             // Whoever presents it is not the device it was made for, nobody else gets anything for it either.
             _ => {
                 device_codes::consume(tx, &request.digest).await?;
-                self.end_copied_device(tx, request, "another client used a device code", origin).await?;
-                unknown().because("another client's device code")
+                self.revoke_reused_device_grant(tx, request, "another client used a device code", origin).await?;
+                unknown_device_code().with_cause("another client's device code")
             }
         })
     }
 
-    async fn end_copied_device(
+    async fn revoke_reused_device_grant(
         &self,
         tx: &Tx,
         request: &DeviceRequest,
         what: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> std::result::Result<(), StoreError> {
         match &request.decision {
-            Some(Decision::Allowed(authorization)) => self.end_copied(tx, authorization, what, origin).await,
+            Some(DeviceDecision::Allowed(authorization)) => {
+                self.revoke_reused_grant(tx, authorization, what, origin).await
+            }
             _ => Ok(()),
         }
     }
@@ -107,14 +112,14 @@ impl Provider {
 
 /// A device takes part in the session in which its person decided, like an app that was sent a code in it (OpenID Connect
 /// Back-Channel Logout §2.1).
-async fn take_part(tx: &Tx, client: &Client, authorization: &Authorization) -> std::result::Result<(), StoreError> {
-    let Some(id) = authorization.session().filter(|_| client.meta.is_told_of_sign_outs()) else { return Ok(()) };
+async fn join_session(tx: &Tx, client: &Client, authorization: &Authorization) -> std::result::Result<(), StoreError> {
+    let Some(id) = authorization.session().filter(|_| client.meta.has_logout_uri()) else { return Ok(()) };
     // Held, so that whoever ends it finds this one too.
-    if !sessions::hold(tx, id).await? {
+    if !sessions::lock_shared(tx, id).await? {
         return Ok(());
     }
     let Some(session) = sessions::by_id(tx.conn(), id).await? else { return Ok(()) };
-    match Participant::of(client, &session) {
+    match Participant::for_client(client, &session) {
         Some(participant) => session_clients::join(tx, &participant, session.expires_at).await,
         None => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! The one mint: an authorization becomes tokens. Signing happens after the transaction and outside of it.
 
-use super::TokenSet;
+use super::TokenResponse;
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::claims_request::RequestedClaims;
@@ -9,22 +9,22 @@ use crate::domain::scope::Scopes;
 use crate::domain::secret::Secret;
 use crate::env::Timestamp;
 use crate::protocol::Provider;
-use crate::protocol::access_token::Plan;
-use crate::protocol::claims::in_id_token;
+use crate::protocol::access_token::TokenPlan;
+use crate::protocol::claims::configured_id_token_claims;
 use crate::protocol::error::Result;
-use crate::protocol::id_token::Beside;
+use crate::protocol::id_token::AccompanyingTokens;
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::{for_token, present_apis};
-use crate::store::authorizations::{self, Lock};
+use crate::protocol::resource::{current_apis, permissions_for_token};
+use crate::store::authorizations::{self, RowLock};
 use crate::store::{StoreError, Tx, passkeys};
 
 /// What a transaction has let be issued; signing is left.
-pub(super) struct Granted {
+pub(super) struct GrantedTokens {
     /// What the ID token is made of.
     pub authorization: Authorization,
     /// What the access token is made of.
     pub access: Authorization,
-    pub plan: Plan,
+    pub plan: TokenPlan,
     pub at: Timestamp,
     /// An access token that the transaction has written already.
     pub opaque: Option<Secret>,
@@ -41,14 +41,14 @@ impl Provider {
         authorization: Authorization,
         parameters: &Parameters,
         apis: &[Api],
-    ) -> std::result::Result<Result<Option<Granted>>, StoreError> {
+    ) -> std::result::Result<Result<Option<GrantedTokens>>, StoreError> {
         // As it was granted: an API that has been deleted since would be left out of what is narrowed.
-        if !authorizations::is_current(tx.conn(), &authorization, tx.database_now(), Lock::Shared).await? {
+        if !authorizations::is_current(tx.conn(), &authorization, tx.database_now(), RowLock::Shared).await? {
             return Ok(Ok(None));
         }
-        let apis = &*present_apis(tx.conn(), client, &authorization.permissions, apis).await?;
+        let apis = &*current_apis(tx.conn(), client, &authorization.permissions, apis).await?;
         let Some(left) = authorization.narrowed(client, apis) else { return Ok(Ok(None)) };
-        if !authorizations::goes_on(tx.conn(), &authorization, &left, tx.database_now()).await? {
+        if !authorizations::is_current_after_narrowing(tx.conn(), &authorization, &left, tx.database_now()).await? {
             return Ok(Ok(None));
         }
         let authorization = left;
@@ -59,28 +59,28 @@ impl Provider {
             return Ok(Ok(None));
         }
         let asked: Vec<&str> = parameters.all("resource").collect();
-        let permissions = match for_token(&asked, &authorization.permissions, None, apis) {
+        let permissions = match permissions_for_token(&asked, &authorization.permissions, None, apis) {
             Ok(permissions) => permissions,
             Err(error) => return Ok(Err(error)),
         };
         // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
         let refresh = self.begin_family(tx, client, &authorization).await?;
-        let authorization = authorization.part(permissions);
+        let authorization = authorization.restricted_to(permissions);
         let access = in_access_token(&authorization, &asked);
         let plan = self.plan_access_token(client, &access.permissions.apis, apis);
-        let opaque = self.keep_opaque(tx, &plan, &access).await?;
-        Ok(Ok(Some(Granted { authorization, access, plan, at: tx.now(), opaque, refresh })))
+        let opaque = self.insert_opaque_token(tx, &plan, &access).await?;
+        Ok(Ok(Some(GrantedTokens { authorization, access, plan, at: tx.now(), opaque, refresh })))
     }
 
     /// Signs what was granted.
-    pub(super) async fn mint(&self, client: &Client, granted: Granted) -> Result<TokenSet> {
-        let Granted { authorization, access, plan, at, opaque, refresh } = granted;
+    pub(super) async fn mint(&self, client: &Client, granted: GrantedTokens) -> Result<TokenResponse> {
+        let GrantedTokens { authorization, access, plan, at, opaque, refresh } = granted;
         let mut tokens = self.mint_access_token(client, &access, &plan, at, opaque)?;
         if authorization.permissions.has_openid() {
             let about = self
-                .claims_in_id_token(&authorization, &Scopes::default(), in_id_token(client, &authorization))
+                .id_token_claims(&authorization, &Scopes::default(), configured_id_token_claims(client, &authorization))
                 .await?;
-            let beside = Beside { access_token: Some(&tokens.access_token), code: None, about };
+            let beside = AccompanyingTokens { access_token: Some(&tokens.access_token), code: None, about };
             tokens.id_token = self.id_token(client, &authorization, beside).await?;
         }
         tokens.refresh_token = refresh.map(|token| token.expose().to_owned());
@@ -92,15 +92,15 @@ impl Provider {
         &self,
         client: &Client,
         authorization: &Authorization,
-        plan: &Plan,
+        plan: &TokenPlan,
         issued_at: Timestamp,
         opaque: Option<Secret>,
-    ) -> Result<TokenSet> {
+    ) -> Result<TokenResponse> {
         let access_token = match opaque {
             Some(token) => token,
-            None => self.jwt_access_token(client, plan, authorization, issued_at)?,
+            None => self.sign_access_token(client, plan, authorization, issued_at)?,
         };
-        Ok(TokenSet {
+        Ok(TokenResponse {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer",
             issued_token_type: None,
@@ -119,5 +119,5 @@ pub(super) fn in_access_token(granted: &Authorization, asked: &[&str]) -> Author
         return granted.clone();
     }
     let claims = RequestedClaims { userinfo: Vec::new(), ..granted.claims.clone() };
-    Authorization { claims, ..granted.clone().part(granted.permissions.for_named_apis()) }
+    Authorization { claims, ..granted.clone().restricted_to(granted.permissions.api_scopes_only()) }
 }

@@ -7,51 +7,55 @@
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{Asking, TokenSet};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::TrustedIssuer;
 use crate::domain::secret::Digest;
-use crate::keys::client_jws::{self, Unverified, Verified};
+use crate::keys::client_jws::{self, JwsError, VerifiedJws};
 use crate::keys::remote::KeySource;
 use crate::protocol::Provider;
 use crate::protocol::authorize::request_object::names;
 use crate::protocol::client_assertion::{SKEW, good_until};
-use crate::protocol::client_keys::NoKeys;
+use crate::protocol::client_keys::ClientKeysError;
 use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
-use crate::store::used_once;
+use crate::store::replay;
 
 /// §3.1; the cause is for the log alone: what an issuer's tokens look like is no business of those who guess.
-fn refused(cause: impl Into<String>) -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidGrant, "The assertion is none that this client is known by.").because(cause)
+fn invalid_assertion(cause: impl Into<String>) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "The assertion is none that this client is known by.").with_cause(cause)
 }
 
 impl Provider {
-    pub(super) async fn assert_itself(&self, asking: Asking<'_>, assertion: &str) -> Result<TokenSet> {
+    pub(super) async fn redeem_jwt_assertion(
+        &self,
+        asking: TokenRequest<'_>,
+        assertion: &str,
+    ) -> Result<TokenResponse> {
         let client = asking.client;
         let now = self.env.now();
         let (trusted, verified) = self.vouched_for(client, assertion).await?;
-        let claims = verified.claims().ok_or_else(|| refused("its claims are no JSON object"))?;
-        let ends = good_until(&claims, now).map_err(refused)?;
-        let (authorization, plan) = self.for_itself(&asking).await?;
+        let claims = verified.claims().ok_or_else(|| invalid_assertion("its claims are no JSON object"))?;
+        let ends = good_until(&claims, now).map_err(invalid_assertion)?;
+        let (authorization, plan) = self.authorize_client(&asking).await?;
         // RFC 7521 §4.1: what comes of an assertion does not outlive it.
         let plan = plan.within(ends.plus_seconds(SKEW), now);
         if plan.lifetime < 1 {
-            return Err(refused("it ends in less than a second"));
+            return Err(invalid_assertion("it ends in less than a second"));
         }
         let opaque = if trusted.reusable {
-            self.keep_opaque_alone(&plan, &authorization).await?
+            self.commit_opaque_token(&plan, &authorization).await?
         } else {
             let once = once(trusted, &claims, &verified.payload);
             let until = ends.plus_seconds(SKEW + 1);
             let (provider, plan, authorization) = (self.clone(), plan.clone(), authorization.clone());
             let write = self.store.write(move |tx| {
                 Box::pin(async move {
-                    if !used_once::claim(tx, &once, until).await? {
-                        return Ok(Err(refused("it was used before")));
+                    if !replay::claim(tx, &once, until).await? {
+                        return Ok(Err(invalid_assertion("it was used before")));
                     }
-                    Ok(Ok(provider.keep_opaque(tx, &plan, &authorization).await?))
+                    Ok(Ok(provider.insert_opaque_token(tx, &plan, &authorization).await?))
                 })
             });
             write.await??
@@ -60,22 +64,22 @@ impl Provider {
     }
 
     /// Which of the client's trusted issuers vouches for it by that token.
-    async fn vouched_for<'c>(&self, client: &'c Client, assertion: &str) -> Result<(&'c TrustedIssuer, Verified)> {
+    async fn vouched_for<'c>(&self, client: &'c Client, assertion: &str) -> Result<(&'c TrustedIssuer, VerifiedJws)> {
         // Unverified, to know whose keys to ask; what is verified below are the same bytes.
-        let said = client_jws::peek_claims(assertion).ok_or_else(|| refused("it is no signed JWT"))?;
+        let said = client_jws::peek_claims(assertion).ok_or_else(|| invalid_assertion("it is no signed JWT"))?;
         let trusted = client.meta.jwt_bearer.iter().find(|trusted| self.is_of(trusted, &said));
-        let trusted = trusted.ok_or_else(|| refused("no trusted issuer fits its iss, sub and aud"))?;
+        let trusted = trusted.ok_or_else(|| invalid_assertion("no trusted issuer fits its iss, sub and aud"))?;
         let header = client_jws::peek_header(assertion).unwrap_or_default();
         let kid = header.get("kid").and_then(Value::as_str);
         let (owner, url, named_by) = (client.id.as_str(), trusted.jwks_uri.as_str(), client.named_by());
         let source = KeySource { owner, url, named_by };
         let keys = self.published_keys(source, Some(&client.id), kid.into()).await.map_err(|error| match error {
-            NoKeys::Unavailable(error) => error,
-            NoKeys::Unusable(why) => refused(why),
+            ClientKeysError::Unavailable(error) => error,
+            ClientKeysError::Unusable(why) => invalid_assertion(why),
         })?;
         let verified = client_jws::verify(assertion, &SigningAlg::ASYMMETRIC, &keys).map_err(|error| match error {
-            Unverified::UnknownKey => refused(format!("no key of {} fits", trusted.issuer)),
-            Unverified::Refused(why) => refused(why),
+            JwsError::UnknownKey => invalid_assertion(format!("no key of {} fits", trusted.issuer)),
+            JwsError::Invalid(why) => invalid_assertion(why),
         })?;
         Ok((trusted, verified))
     }
@@ -86,7 +90,7 @@ impl Provider {
         let ours = [self.issuer.as_str().to_owned(), self.issuer.join(ENDPOINTS.token)];
         let audiences = ours.iter().chain(&trusted.audience);
         text("iss") == Some(&trusted.issuer)
-            && text("sub").is_some_and(|subject| trusted.trusts(subject))
+            && text("sub").is_some_and(|subject| trusted.allows_subject(subject))
             // RFC 7519 §4.1.7: text, where it is there.
             && claims.get("jti").is_none_or(Value::is_string)
             && claims.get("aud").is_some_and(|aud| audiences.into_iter().any(|audience| names(aud, audience)))

@@ -8,7 +8,7 @@
 mod authorization_code;
 mod client_credentials;
 mod device_code;
-mod exchanged;
+mod exchange_check;
 mod issue;
 mod jwt_bearer;
 mod refresh_token;
@@ -24,13 +24,13 @@ use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::client::Client;
 use crate::domain::client_metadata::GrantType;
-use crate::domain::event::Origin;
+use crate::domain::event::RequestOrigin;
 use crate::domain::scope::Scopes;
 use crate::keys::certificate::ClientCertificate;
 
 /// A successful answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 #[derive(Serialize)]
-pub struct TokenSet {
+pub struct TokenResponse {
     pub access_token: String,
     pub token_type: &'static str,
     /// RFC 8693 §2.2.1.
@@ -46,16 +46,16 @@ pub struct TokenSet {
 }
 
 /// A request of a known kind.
-enum Grant<'a> {
+enum GrantRequest<'a> {
     AuthorizationCode { code: &'a str, redirect_uri: Option<&'a str>, verifier: Option<&'a str> },
     RefreshToken { token: &'a str, scope: Option<&'a str> },
     ClientCredentials,
     DeviceCode { device_code: &'a str },
-    TokenExchange(token_exchange::Exchange<'a>),
+    TokenExchange(token_exchange::ExchangeRequest<'a>),
     JwtBearer { assertion: &'a str },
 }
 
-impl<'a> Grant<'a> {
+impl<'a> GrantRequest<'a> {
     fn parse(parameters: &'a Parameters) -> Result<Self> {
         parameters.check_repetition()?;
         match parameters.required("grant_type")? {
@@ -72,14 +72,14 @@ impl<'a> Grant<'a> {
                 Ok(Self::DeviceCode { device_code: parameters.required("device_code")? })
             }
             "urn:ietf:params:oauth:grant-type:token-exchange" => {
-                Ok(Self::TokenExchange(token_exchange::Exchange::parse(parameters)?))
+                Ok(Self::TokenExchange(token_exchange::ExchangeRequest::parse(parameters)?))
             }
             "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
                 Ok(Self::JwtBearer { assertion: parameters.required("assertion")? })
             }
             other => {
                 let text = "This grant type is not supported.";
-                Err(OAuthError::new(ErrorCode::UnsupportedGrantType, text).because(other))
+                Err(OAuthError::new(ErrorCode::UnsupportedGrantType, text).with_cause(other))
             }
         }
     }
@@ -91,7 +91,7 @@ impl<'a> Grant<'a> {
             return Ok(grant);
         }
         let text = "This client may not use this grant type.";
-        Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).because(parameters.required("grant_type")?))
+        Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).with_cause(parameters.required("grant_type")?))
     }
 
     const fn grant_type(&self) -> GrantType {
@@ -107,27 +107,27 @@ impl<'a> Grant<'a> {
 }
 
 /// Who asks, once they are known.
-pub struct Asking<'a> {
+pub struct TokenRequest<'a> {
     pub client: &'a Arc<Client>,
     pub parameters: &'a Parameters,
     /// Of the connection by which they ask.
     pub certificate: Option<&'a ClientCertificate>,
-    pub origin: Origin,
+    pub origin: RequestOrigin,
 }
 
 impl Provider {
     /// Answers a token request of an authenticated client.
-    pub async fn token(&self, asking: Asking<'_>) -> Result<TokenSet> {
-        let Asking { client, parameters, .. } = asking;
-        match Grant::allowed(client, parameters)? {
-            Grant::AuthorizationCode { code, redirect_uri, verifier } => {
+    pub async fn token(&self, asking: TokenRequest<'_>) -> Result<TokenResponse> {
+        let TokenRequest { client, parameters, .. } = asking;
+        match GrantRequest::allowed(client, parameters)? {
+            GrantRequest::AuthorizationCode { code, redirect_uri, verifier } => {
                 self.redeem_code(asking, code, redirect_uri, verifier).await
             }
-            Grant::RefreshToken { token, scope } => self.refresh(asking, token, scope).await,
-            Grant::ClientCredentials => self.client_credentials(asking).await,
-            Grant::DeviceCode { device_code } => self.redeem_device_code(asking, device_code).await,
-            Grant::TokenExchange(exchange) => self.exchange_token(asking, exchange).await,
-            Grant::JwtBearer { assertion } => self.assert_itself(asking, assertion).await,
+            GrantRequest::RefreshToken { token, scope } => self.refresh(asking, token, scope).await,
+            GrantRequest::ClientCredentials => self.client_credentials(asking).await,
+            GrantRequest::DeviceCode { device_code } => self.redeem_device_code(asking, device_code).await,
+            GrantRequest::TokenExchange(exchange) => self.exchange_token(asking, exchange).await,
+            GrantRequest::JwtBearer { assertion } => self.redeem_jwt_assertion(asking, assertion).await,
         }
     }
 }

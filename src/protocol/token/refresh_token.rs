@@ -5,14 +5,14 @@
 //!
 //! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
 
-use super::issue::{Granted, in_access_token};
-use super::{Asking, TokenSet};
+use super::issue::{GrantedTokens, in_access_token};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::api::Api;
 use crate::domain::authorization::Authorization;
 use crate::domain::certificate::{Confirmation, Thumbprint};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::RefreshTokenRotation;
-use crate::domain::grant::{Grant, Presented};
+use crate::domain::grant::{Grant, RefreshTokenUse};
 use crate::domain::secret::{Digest, Secret};
 use crate::env::Timestamp;
 use crate::keys::refresh_token;
@@ -20,26 +20,31 @@ use crate::protocol::Provider;
 use crate::protocol::client_access::AccessPoint;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::{for_token, present_apis};
-use crate::store::authorizations::{self, Lock};
+use crate::protocol::resource::{current_apis, permissions_for_token};
+use crate::store::authorizations::{self, RowLock};
 use crate::store::{StoreError, Tx, events, grants};
 
 /// A token that does not rotate is written down as used at most this often.
 const EXTENSION_STEP_MILLIS: i64 = 60_000;
 
 /// What the audit event says where the family goes on.
-const STRAGGLER: &str = "an old refresh token was refused that parallel requests had just used";
+const SUPERSEDED_TOKEN_REFUSED: &str = "an old refresh token was refused that parallel requests had just used";
 
-pub(super) fn refused() -> OAuthError {
+pub(super) fn invalid_refresh_token() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The refresh token is unknown, used, expired or revoked.")
 }
 
 impl Provider {
-    pub(super) async fn refresh(&self, asking: Asking<'_>, token: &str, scope: Option<&str>) -> Result<TokenSet> {
-        let (arrived, bound_to) = (self.store.known_database_time(), asking.bound_to()?);
+    pub(super) async fn refresh(
+        &self,
+        asking: TokenRequest<'_>,
+        token: &str,
+        scope: Option<&str>,
+    ) -> Result<TokenResponse> {
+        let (arrived, bound_to) = (self.store.estimated_database_time(), asking.bound_to()?);
         let certificate = asking.certificate.map(|certificate| certificate.thumbprint);
-        let Asking { client, parameters, origin, .. } = asking;
-        let presented = refresh_token::parse(&self.master, token).ok_or_else(refused)?;
+        let TokenRequest { client, parameters, origin, .. } = asking;
+        let presented = refresh_token::parse(&self.master, token).ok_or_else(invalid_refresh_token)?;
         let apis = self.store.authority().apis(&self.store).await?;
         let (provider, client_now, parameters) = (self.clone(), client.clone(), parameters.clone());
         let scope = scope.map(ToOwned::to_owned);
@@ -48,32 +53,43 @@ impl Provider {
             .write(move |tx| {
                 Box::pin(async move {
                     let Some((grant, database_now)) = grants::lock_for_update(tx, presented.grant).await? else {
-                        return Ok(Err(refused()));
+                        return Ok(Err(invalid_refresh_token()));
                     };
                     if grant.authorization.client != client_now.id {
                         provider
-                            .end_copied(tx, &grant.authorization, "another client used a refresh token", &origin)
+                            .revoke_reused_grant(
+                                tx,
+                                &grant.authorization,
+                                "another client used a refresh token",
+                                &origin,
+                            )
                             .await?;
-                        return Ok(Err(refused().because("another client's refresh token")));
+                        return Ok(Err(invalid_refresh_token().with_cause("another client's refresh token")));
                     }
                     let is_current =
-                        authorizations::is_current(tx.conn(), &grant.authorization, tx.database_now(), Lock::None)
+                        authorizations::is_current(tx.conn(), &grant.authorization, tx.database_now(), RowLock::None)
                             .await?;
-                    if !provider.lives(&grant) || !is_current {
-                        return Ok(Err(refused()));
+                    if !provider.is_grant_active(&grant) || !is_current {
+                        return Ok(Err(invalid_refresh_token()));
                     }
                     if !is_the_same_public_client(&client_now, &grant, certificate) {
-                        return Ok(Err(refused().because("without the certificate that it is bound to")));
+                        return Ok(Err(
+                            invalid_refresh_token().with_cause("without the certificate that it is bound to")
+                        ));
                     }
                     let grace = client_now.meta.refresh_token_grace.unwrap_or(provider.lifetimes.refresh_token_grace);
-                    let judged = grant.judge(&presented.digest, arrived, database_now, grace);
-                    if judged == Presented::Superseded {
-                        events::insert(tx, &provider.reused(tx, &grant.authorization, STRAGGLER, &origin)).await?;
-                        return Ok(Err(refused().because(STRAGGLER)));
+                    let judged = grant.classify(&presented.digest, arrived, database_now, grace);
+                    if judged == RefreshTokenUse::Superseded {
+                        events::insert(
+                            tx,
+                            &provider.reuse_event(tx, &grant.authorization, SUPERSEDED_TOKEN_REFUSED, &origin),
+                        )
+                        .await?;
+                        return Ok(Err(invalid_refresh_token().with_cause(SUPERSEDED_TOKEN_REFUSED)));
                     }
                     if let Some(copied) = copied(judged) {
-                        provider.end_copied(tx, &grant.authorization, copied, &origin).await?;
-                        return Ok(Err(refused().because(copied)));
+                        provider.revoke_reused_grant(tx, &grant.authorization, copied, &origin).await?;
+                        return Ok(Err(invalid_refresh_token().with_cause(copied)));
                     }
                     // What cannot be granted is refused before the token is used up.
                     let of = &grant.authorization;
@@ -83,7 +99,7 @@ impl Provider {
                         return Ok(Err(error));
                     }
                     let Some(left) = provider.left_of(tx, &grant, &client_now, &apis).await? else {
-                        return Ok(Err(refused().because("nothing of it is allowed any more")));
+                        return Ok(Err(invalid_refresh_token().with_cause("nothing of it is allowed any more")));
                     };
                     let authorization = match narrow(left, &apis, scope.as_deref(), &parameters) {
                         Ok(authorization) => Authorization { bound_to, ..authorization },
@@ -93,8 +109,8 @@ impl Provider {
                     let secret = provider.renewed(tx, grant, judged, rotation, database_now).await?;
                     let access = in_access_token(&authorization, &parameters.all("resource").collect::<Vec<_>>());
                     let plan = provider.plan_access_token(&client_now, &access.permissions.apis, &apis);
-                    let opaque = provider.keep_opaque(tx, &plan, &access).await?;
-                    Ok(Ok(Granted { authorization, access, plan, at: tx.now(), opaque, refresh: Some(secret) }))
+                    let opaque = provider.insert_opaque_token(tx, &plan, &access).await?;
+                    Ok(Ok(GrantedTokens { authorization, access, plan, at: tx.now(), opaque, refresh: Some(secret) }))
                 })
             })
             .await?;
@@ -112,9 +128,11 @@ impl Provider {
         client: &Client,
         apis: &[Api],
     ) -> std::result::Result<Option<Authorization>, StoreError> {
-        let apis = present_apis(tx.conn(), client, &grant.authorization.permissions, apis).await?;
+        let apis = current_apis(tx.conn(), client, &grant.authorization.permissions, apis).await?;
         let Some(left) = grant.authorization.narrowed(client, &apis) else { return Ok(None) };
-        let goes_on = authorizations::goes_on(tx.conn(), &grant.authorization, &left, tx.database_now()).await?;
+        let goes_on =
+            authorizations::is_current_after_narrowing(tx.conn(), &grant.authorization, &left, tx.database_now())
+                .await?;
         Ok(goes_on.then_some(left))
     }
 
@@ -123,21 +141,21 @@ impl Provider {
         &self,
         tx: &Tx,
         mut grant: Grant,
-        judged: Presented,
+        judged: RefreshTokenUse,
         rotation: RefreshTokenRotation,
         database_now: Timestamp,
     ) -> std::result::Result<Secret, StoreError> {
         let ends_at = grant.ends_at.min(grant.created_at.plus_seconds(self.lifetimes.grant));
         let expires_at = self.refresh_token_end(tx.now(), ends_at);
         let changed = match (judged, rotation) {
-            (Presented::Repeated(repeats), _) => std::mem::replace(&mut grant.repeats, repeats) != repeats,
+            (RefreshTokenUse::Repeated(repeats), _) => std::mem::replace(&mut grant.repeats, repeats) != repeats,
             (_, RefreshTokenRotation::Never) => {
                 let is_extended = expires_at.since(grant.expires_at) >= EXTENSION_STEP_MILLIS;
                 grant.expires_at = if is_extended { expires_at } else { grant.expires_at };
                 is_extended
             }
             (_, RefreshTokenRotation::Always) => {
-                let (_, next) = self.token_of(&grant, grant.generation.saturating_add(1));
+                let (_, next) = self.derive_token(&grant, grant.generation.saturating_add(1));
                 grant = grant.rotated(next, database_now, expires_at);
                 true
             }
@@ -145,24 +163,24 @@ impl Provider {
         if changed {
             grants::update(tx, &grant).await?;
         }
-        Ok(self.token_of(&grant, grant.generation).0)
+        Ok(self.derive_token(&grant, grant.generation).0)
     }
 
-    fn token_of(&self, grant: &Grant, generation: i32) -> (Secret, Digest) {
+    fn derive_token(&self, grant: &Grant, generation: i32) -> (Secret, Digest) {
         refresh_token::derive(&self.master, grant.id, generation, &grant.salt)
     }
 
-    pub(super) fn lives(&self, grant: &Grant) -> bool {
+    pub(super) fn is_grant_active(&self, grant: &Grant) -> bool {
         !grant.revoked && self.env.now() < grant.expires_at
     }
 }
 
 /// What the audit event says where somebody has a copy of the token.
-const fn copied(judged: Presented) -> Option<&'static str> {
+const fn copied(judged: RefreshTokenUse) -> Option<&'static str> {
     match judged {
-        Presented::Current | Presented::Repeated(_) | Presented::Superseded => None,
-        Presented::Reused => Some("an old refresh token was used"),
-        Presented::Contested => Some("a refresh token was used from two places in turn"),
+        RefreshTokenUse::Current | RefreshTokenUse::Repeated(_) | RefreshTokenUse::Superseded => None,
+        RefreshTokenUse::Reused => Some("an old refresh token was used"),
+        RefreshTokenUse::Contested => Some("a refresh token was used from two places in turn"),
     }
 }
 
@@ -178,6 +196,6 @@ fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option
 /// §6: no more than the request asks for of what is left.
 fn narrow(left: Authorization, apis: &[Api], scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
     let asked: Vec<&str> = parameters.all("resource").collect();
-    let permissions = for_token(&asked, &left.permissions, scope, apis)?;
-    Ok(left.part(permissions))
+    let permissions = permissions_for_token(&asked, &left.permissions, scope, apis)?;
+    Ok(left.restricted_to(permissions))
 }

@@ -8,31 +8,31 @@
 
 use uuid::Uuid;
 
-use super::exchanged::settled;
+use super::exchange_check::settled;
 use super::issue::in_access_token;
-use super::{Asking, TokenSet};
+use super::{TokenRequest, TokenResponse};
 use crate::domain::api::Api;
-use crate::domain::authorization::{Act, Actor, Authorization, Subject};
+use crate::domain::authorization::{Act, ActingParty, Authorization, Subject};
 use crate::domain::claims_request::RequestedClaims;
 use crate::domain::client::Client;
 use crate::domain::permissions::Permissions;
 use crate::domain::scope::OFFLINE_ACCESS;
 use crate::domain::secret::Secret;
-use crate::domain::version::{Fingerprint, Versioned};
+use crate::domain::version::{RevocationKey, VersionedEntity};
 use crate::env::Timestamp;
 use crate::protocol::Provider;
-use crate::protocol::access_token::{Audience, Plan, Verified};
+use crate::protocol::access_token::{Audience, TokenPlan, VerifiedToken};
 use crate::protocol::client_access::{AccessPoint, is_admitted};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::resource::{for_token, known_version, named};
-use crate::store::authorizations::{self, Lock};
+use crate::protocol::resource::{known_version, named, permissions_for_token};
+use crate::store::authorizations::{self, RowLock};
 use crate::store::consents;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// How often a token may be traded on, and how many may act one for another: both are carried in each token.
-const MAX_STEPS: usize = 5;
+const MAX_CHAIN_LENGTH: usize = 5;
 
 fn invalid(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, text)
@@ -40,26 +40,26 @@ fn invalid(text: &'static str) -> OAuthError {
 
 /// Which kind of token is presented (§3).
 #[derive(Clone, Copy)]
-enum Kind {
+enum SubjectTokenType {
     Access,
     Id,
 }
 
 /// A request of §2.1.
-pub(super) struct Exchange<'a> {
+pub(super) struct ExchangeRequest<'a> {
     subject_token: &'a str,
-    subject_kind: Kind,
+    subject_kind: SubjectTokenType,
     actor_token: Option<&'a str>,
 }
 
-impl<'a> Exchange<'a> {
+impl<'a> ExchangeRequest<'a> {
     pub(super) fn parse(parameters: &'a Parameters) -> Result<Self> {
         if parameters.one("requested_token_type")?.is_some_and(|requested| requested != ACCESS_TOKEN) {
             return Err(invalid("requested_token_type is that of access tokens here."));
         }
         let subject_kind = match parameters.required("subject_token_type")? {
-            ACCESS_TOKEN => Kind::Access,
-            ID_TOKEN => Kind::Id,
+            ACCESS_TOKEN => SubjectTokenType::Access,
+            ID_TOKEN => SubjectTokenType::Id,
             _ => return Err(invalid("subject_token_type is that of access tokens or ID tokens.")),
         };
         let actor_token = match (parameters.one("actor_token")?, parameters.one("actor_token_type")?) {
@@ -73,7 +73,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// What was presented, and as much as it can become.
-struct Presented {
+struct PresentedToken {
     authorization: Authorization,
     /// Whom it is for; nothing where it says so for nobody (an ID token).
     audience: Option<Audience>,
@@ -84,31 +84,37 @@ struct Presented {
     jti: Option<String>,
 }
 
-impl Presented {
+impl PresentedToken {
     /// With the version of a user who acts: what is issued depends on it as well.
-    fn and_of_actor(mut self, version: Option<(Versioned, i64)>) -> Self {
+    fn with_actor_version(mut self, version: Option<(VersionedEntity, i64)>) -> Self {
         self.authorization.versions.extend(version);
         self
     }
 }
 
 /// Who is to be named as acting.
-struct Acting {
+struct ResolvedActor {
     act: Option<Act>,
     /// When the actor's token ends.
     ends: Option<Timestamp>,
     /// Of the user who acts, under which the actor's token was issued.
-    version: Option<(Versioned, i64)>,
+    version: Option<(VersionedEntity, i64)>,
 }
 
 impl Provider {
-    pub(super) async fn exchange_token(&self, asking: Asking<'_>, exchange: Exchange<'_>) -> Result<TokenSet> {
+    pub(super) async fn exchange_token(
+        &self,
+        asking: TokenRequest<'_>,
+        exchange: ExchangeRequest<'_>,
+    ) -> Result<TokenResponse> {
         let client = asking.client;
         let now = self.env.now();
         let apis = self.store.authority().apis(&self.store).await?;
         let subject = match exchange.subject_kind {
-            Kind::Access => self.presented_access_token(exchange.subject_token).await?,
-            Kind::Id => self.presented_id_token(exchange.subject_token, &asked_apis(asking.parameters), &apis).await?,
+            SubjectTokenType::Access => self.presented_access_token(exchange.subject_token).await?,
+            SubjectTokenType::Id => {
+                self.presented_id_token(exchange.subject_token, &requested_apis(asking.parameters), &apis).await?
+            }
         };
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
@@ -116,10 +122,10 @@ impl Provider {
             // Whoever stole it could be rid of what it, or an access token of its client, is bound to.
             return Err(invalid("The subject token is bound, and is traded only for one that is."));
         }
-        let Acting { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
-        let authorization = self.narrowed_for(&asking, &subject, act, &apis)?;
-        self.check_access_alone(&authorization, AccessPoint::Exchange, &asking.origin).await?;
-        let subject = subject.and_of_actor(version);
+        let ResolvedActor { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
+        let authorization = self.narrow_exchange(&asking, &subject, act, &apis)?;
+        self.check_access_without_tx(&authorization, AccessPoint::Exchange, &asking.origin).await?;
+        let subject = subject.with_actor_version(version);
         let expires_at = ends.map_or(subject.expires_at, |ends| ends.min(subject.expires_at));
         let plan = self.plan_access_token(client, &authorization.permissions.apis, &apis);
         let plan = plan.within(expires_at, now);
@@ -128,12 +134,12 @@ impl Provider {
         }
         let (authorization, opaque) = self.settle(&subject, authorization, client, &plan).await?.ok_or_else(ended)?;
         let tokens = self.mint_access_token(client, &authorization, &plan, now, opaque)?;
-        Ok(TokenSet { issued_token_type: Some(ACCESS_TOKEN), ..tokens })
+        Ok(TokenResponse { issued_token_type: Some(ACCESS_TOKEN), ..tokens })
     }
 
-    async fn presented_access_token(&self, token: &str) -> Result<Option<Presented>> {
+    async fn presented_access_token(&self, token: &str) -> Result<Option<PresentedToken>> {
         let Some(verified) = self.verify_access_token(token).await? else { return Ok(None) };
-        Ok(Some(Presented {
+        Ok(Some(PresentedToken {
             is_bound: verified.authorization.bound_to.is_some(),
             authorization: verified.authorization,
             audience: Some(verified.audience),
@@ -147,13 +153,13 @@ impl Provider {
     /// comes of it by exchange does not.
     async fn settle(
         &self,
-        subject: &Presented,
+        subject: &PresentedToken,
         authorization: Authorization,
         client: &Client,
-        plan: &Plan,
+        plan: &TokenPlan,
     ) -> Result<Option<(Authorization, Option<Secret>)>> {
         let (of, client) = (subject.authorization.clone(), client.clone());
-        let jti = subject.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
+        let jti = subject.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(RevocationKey::from);
         if !plan.is_opaque() {
             let settled =
                 settled(self.store.read(), (&of, jti), authorization, &client, self.store.database_now()).await?;
@@ -167,7 +173,7 @@ impl Provider {
                 else {
                     return Ok(None);
                 };
-                let opaque = provider.keep_opaque(tx, &plan, &authorization).await?;
+                let opaque = provider.insert_opaque_token(tx, &plan, &authorization).await?;
                 Ok(Some((authorization, opaque)))
             })
         });
@@ -176,7 +182,7 @@ impl Provider {
 
     /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
     /// or, where nobody is asked, what it is registered for, and the APIs without scopes that are `asked` for.
-    async fn presented_id_token(&self, token: &str, asked: &[&str], apis: &[Api]) -> Result<Option<Presented>> {
+    async fn presented_id_token(&self, token: &str, asked: &[&str], apis: &[Api]) -> Result<Option<PresentedToken>> {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
         let (Some(sign_in), Some(grant)) = (said.sign_in, said.grant) else { return Ok(None) };
@@ -184,7 +190,10 @@ impl Provider {
         let allowed = if client.is_trusted() {
             let Permissions { general, apis: all } = client.permissions(apis);
             let named = named(asked, all.apis()).unwrap_or_default();
-            Permissions { general, apis: all.of_apis(|api| !all.of(api).is_empty() || named.contains(&api)) }
+            Permissions {
+                general,
+                apis: all.filtered_apis(|api| !all.scopes_of(api).is_empty() || named.contains(&api)),
+            }
         } else {
             let given = consents::find(self.store.read(), said.user, &client.id).await?;
             given.map(|given| given.for_redirects()).unwrap_or_default()
@@ -193,37 +202,44 @@ impl Provider {
             subject: Subject::User(said.user),
             sign_in: Some(sign_in),
             grant: Some(grant),
-            ..Authorization::of_client(client.id.clone(), allowed.without(OFFLINE_ACCESS))
+            ..Authorization::for_client(client.id.clone(), allowed.without(OFFLINE_ACCESS))
         };
         let Some([user, of_client, consent]) = said.versions else { return Ok(None) };
         let Some(authorization) = authorization.narrowed(&client, apis) else { return Ok(None) };
         let authorization = authorization.with_versions(|of| match of {
-            Versioned::User(_) => user,
-            Versioned::Client(_) => of_client,
-            Versioned::Consent(..) => consent,
+            VersionedEntity::User(_) => user,
+            VersionedEntity::Client(_) => of_client,
+            VersionedEntity::Consent(..) => consent,
             of => known_version(of, &client, apis),
         });
         let is_active = self.store.authority().revocations().is_active(&authorization);
         // An ID token is bound to nothing by itself, and is no way around what its client's tokens are bound to.
         let is_bound = client.meta.tls_client_certificate_bound_access_tokens;
         let expires_at = said.expires_at;
-        Ok(is_active.then_some(Presented { authorization, audience: None, expires_at, is_bound, jti: None }))
+        Ok(is_active.then_some(PresentedToken { authorization, audience: None, expires_at, is_bound, jti: None }))
     }
 
     /// Who is to be named as acting for the subject, by the policy for this pair of clients.
-    async fn actor(&self, asking: &Asking<'_>, subject: &Presented, actor_token: Option<&str>) -> Result<Acting> {
+    async fn actor(
+        &self,
+        asking: &TokenRequest<'_>,
+        subject: &PresentedToken,
+        actor_token: Option<&str>,
+    ) -> Result<ResolvedActor> {
         let (client, of) = (asking.client, &subject.authorization);
         if of.user().is_none() {
             return Err(invalid("The subject token is about no person."));
         }
         let refused = |cause: &'static str| {
-            invalid("This client may not exchange that token this way.").because(format!("{cause} of {}", of.client))
+            invalid("This client may not exchange that token this way.").with_cause(format!("{cause} of {}", of.client))
         };
         let policy = client.meta.token_exchange.iter().find(|policy| policy.client == of.client);
         let policy = policy.ok_or_else(|| refused("no policy for tokens"))?;
         let (actor, ends, version) = match actor_token {
-            None if policy.impersonation => return Ok(Acting { act: of.act.clone(), ends: None, version: None }),
-            None => (Actor::Client(client.id.clone()), None, None),
+            None if policy.impersonation => {
+                return Ok(ResolvedActor { act: of.act.clone(), ends: None, version: None });
+            }
+            None => (ActingParty::Client(client.id.clone()), None, None),
             Some(token) => {
                 let actor = self.verify_access_token(token).await?;
                 // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
@@ -235,11 +251,11 @@ impl Provider {
                     return Err(invalid("The actor token is unknown, expired or revoked."));
                 }
                 let user = actor.authorization.user();
-                let version = user.map(Versioned::User).and_then(|user| {
+                let version = user.map(VersionedEntity::User).and_then(|user| {
                     let version = actor.authorization.version_of(&user)?;
                     Some((user, version))
                 });
-                let acting = user.map_or_else(|| Actor::Client(client.id.clone()), Actor::User);
+                let acting = user.map_or_else(|| ActingParty::Client(client.id.clone()), ActingParty::User);
                 (acting, Some(actor.expires_at), version)
             }
         };
@@ -247,37 +263,37 @@ impl Provider {
             return Err(refused("no delegation for tokens"));
         }
         let act = Act { actor, act: of.act.clone().map(Box::new) };
-        if act.depth() > MAX_STEPS {
+        if act.depth() > MAX_CHAIN_LENGTH {
             return Err(invalid("Too many act for one another already."));
         }
-        Ok(Acting { act: Some(act), ends, version })
+        Ok(ResolvedActor { act: Some(act), ends, version })
     }
 
     /// Whether nothing that a verified token depends on has been revoked, nor the token alone, by the database.
-    async fn is_current_by_database(&self, token: &Verified) -> Result<bool> {
+    async fn is_current_by_database(&self, token: &VerifiedToken) -> Result<bool> {
         let (of, conn) = (&token.authorization, self.store.read());
-        let jti = token.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(Fingerprint::from);
-        Ok(authorizations::is_current(conn, of, self.store.database_now(), Lock::None).await?
+        let jti = token.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(RevocationKey::from);
+        Ok(authorizations::is_current(conn, of, self.store.database_now(), RowLock::None).await?
             && is_admitted(conn, of).await?
-            && !authorizations::is_revoked_alone(conn, of.grant, jti).await?)
+            && !authorizations::is_grant_or_token_revoked(conn, of.grant, jti).await?)
     }
 
     /// What the new token is worth: what was asked for, within what the old one has and what the client may have.
-    fn narrowed_for(
+    fn narrow_exchange(
         &self,
-        asking: &Asking<'_>,
-        subject: &Presented,
+        asking: &TokenRequest<'_>,
+        subject: &PresentedToken,
         act: Option<Act>,
         apis: &[Api],
     ) -> Result<Authorization> {
-        let (Asking { client, parameters, .. }, of) = (asking, &subject.authorization);
-        if of.through.len() == MAX_STEPS {
+        let (TokenRequest { client, parameters, .. }, of) = (asking, &subject.authorization);
+        if of.through.len() == MAX_CHAIN_LENGTH {
             return Err(invalid("The token has been exchanged too often already."));
         }
         // A token that comes of another one ends with it.
         let both = of.permissions.intersection(&client.permissions(apis)).without(OFFLINE_ACCESS);
-        let asked = asked_apis(parameters);
-        let permissions = for_token(&asked, &both, parameters.scope()?, apis)?;
+        let asked = requested_apis(parameters);
+        let permissions = permissions_for_token(&asked, &both, parameters.scope()?, apis)?;
         if asked.is_empty() && permissions.apis.len() > 1 {
             // Another client asked for several, if any.
             let text = "The scopes are of more than one API: name the one that is meant with the parameter resource.";
@@ -315,6 +331,6 @@ impl Provider {
 }
 
 /// The APIs that are asked for (§2.1).
-fn asked_apis(parameters: &Parameters) -> Vec<&str> {
+fn requested_apis(parameters: &Parameters) -> Vec<&str> {
     parameters.all("resource").chain(parameters.all("audience")).collect()
 }

@@ -4,7 +4,7 @@
 //! (`golang.org/x/oauth2`). So an error that any method would meet comes before the one of the method, which hides nothing
 //! then. It is found by reading: no code or token is used up by a request that is refused here.
 
-use super::{Grant, authorization_code, refresh_token};
+use super::{GrantRequest, authorization_code, refresh_token};
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::SecretKind;
@@ -16,44 +16,45 @@ use crate::store::{codes, grants};
 
 impl Provider {
     /// Returns the error for a token request of `client`, which met `error` in its authentication.
-    pub async fn refuse_wrong_method(&self, client: &Client, parameters: &Parameters, error: OAuthError) -> OAuthError {
-        match self.would_refuse(client, parameters).await {
+    pub async fn wrong_method_error(&self, client: &Client, parameters: &Parameters, error: OAuthError) -> OAuthError {
+        match self.find_other_error(client, parameters).await {
             Ok(None) => error,
             // Of a public client nothing is known but that it named itself.
             Ok(Some(later)) | Err(later) if client.meta.is_public() && later.code != ErrorCode::InvalidGrant => error,
             Ok(Some(later)) | Err(later) => {
                 let both = format!("{} {}", later.description, error.description);
                 let cause = [later.cause, error.cause].into_iter().flatten().collect::<Vec<_>>().join("; ");
-                OAuthError::new(later.code, both).because(cause)
+                OAuthError::new(later.code, both).with_cause(cause)
             }
         }
     }
 
     /// The error that the request would meet by any method, as far as reading finds it: the request itself, and a code or
     /// refresh token that is of no use any more.
-    async fn would_refuse(&self, client: &Client, parameters: &Parameters) -> Result<Option<OAuthError>> {
-        Ok(match Grant::allowed(client, parameters)? {
-            Grant::AuthorizationCode { code, .. } => {
+    async fn find_other_error(&self, client: &Client, parameters: &Parameters) -> Result<Option<OAuthError>> {
+        Ok(match GrantRequest::allowed(client, parameters)? {
+            GrantRequest::AuthorizationCode { code, .. } => {
                 let digest = SecretKind::AuthorizationCode.digest(code);
                 let is_unused = codes::is_unused(self.store.read(), &digest, &client.id).await?;
-                (!is_unused).then(authorization_code::unknown)
+                (!is_unused).then(authorization_code::unknown_code)
             }
-            Grant::RefreshToken { token, .. } => {
-                (!self.is_of_living_grant(&client.id, token).await?).then(refresh_token::refused)
+            GrantRequest::RefreshToken { token, .. } => {
+                (!self.is_of_active_grant(&client.id, token).await?).then(refresh_token::invalid_refresh_token)
             }
-            Grant::ClientCredentials | Grant::DeviceCode { .. } | Grant::TokenExchange(_) | Grant::JwtBearer { .. } => {
-                None
-            }
+            GrantRequest::ClientCredentials
+            | GrantRequest::DeviceCode { .. }
+            | GrantRequest::TokenExchange(_)
+            | GrantRequest::JwtBearer { .. } => None,
         })
     }
 
-    async fn is_of_living_grant(&self, client: &ClientId, token: &str) -> Result<bool> {
+    async fn is_of_active_grant(&self, client: &ClientId, token: &str) -> Result<bool> {
         let Some(presented) = keys::refresh_token::parse(&self.master, token) else { return Ok(false) };
         let grant = grants::by_id(self.store.read(), presented.grant).await?;
         let is_latest = |digest| digest == presented.digest;
         Ok(grant.is_some_and(|grant| {
             grant.authorization.client == *client
-                && self.lives(&grant)
+                && self.is_grant_active(&grant)
                 && (is_latest(grant.current) || grant.previous.is_some_and(is_latest))
         }))
     }

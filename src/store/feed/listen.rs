@@ -11,12 +11,12 @@ use sea_orm::sqlx::{Error, Executor as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::CHANNEL;
+use super::NOTIFY_CHANNEL;
 
 /// After this time without a notification the connection is tried, since one that was cut off says nothing.
-const QUIET: Duration = Duration::from_secs(15);
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// A database that takes longer to answer is taken to be gone.
-const ANSWER: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts to connect.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -34,24 +34,24 @@ pub(crate) async fn run(pool: PgPool, changed: Arc<Notify>) {
 }
 
 async fn listen(pool: &PgPool, changed: &Notify, said: &mut bool) -> Result<(), Error> {
-    let mut listener = answered(PgListener::connect_with(pool)).await?;
+    let mut listener = with_timeout(PgListener::connect_with(pool)).await?;
     listener.eager_reconnect(false);
-    answered(listener.listen(CHANNEL)).await?;
+    with_timeout(listener.listen(NOTIFY_CHANNEL)).await?;
     *said = false;
     changed.notify_one();
     loop {
-        match timeout(QUIET, listener.try_recv()).await {
+        match timeout(IDLE_CHECK_INTERVAL, listener.try_recv()).await {
             Ok(Ok(Some(_))) => changed.notify_one(),
             // The connection has ended.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
             Err(_) => {
-                answered(listener.execute("SELECT 1")).await?;
+                with_timeout(listener.execute("SELECT 1")).await?;
             }
         }
     }
 }
 
-async fn answered<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(ANSWER, asked).await.unwrap_or(Err(Error::PoolTimedOut))
+async fn with_timeout<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(RESPONSE_TIMEOUT, asked).await.unwrap_or(Err(Error::PoolTimedOut))
 }

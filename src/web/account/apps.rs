@@ -2,20 +2,20 @@
 
 use axum::response::Response;
 
-use super::then;
+use super::redirect_with_flash;
 use super::views::{AppLine, AppsPage};
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::api::Api;
 use crate::domain::ids::ClientId;
 use crate::manage::ManageError;
-use crate::manage::consents::{self, Connected};
+use crate::manage::consents::{self, ConnectedClient};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{InPath, SignedIn, SignedInForm};
+use crate::web::extract::{PathParam, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::pages::{card, consent};
-use crate::web::view::{Chrome, When};
+use crate::web::pages::{app_card, consent};
+use crate::web::view::{Chrome, DisplayTime};
 
-const HERE: &str = "/account/apps";
+const PATH: &str = "/account/apps";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let apps = consents::connected(person.app().store(), person.user.id).await.map_err(|error| person.error(error))?;
@@ -30,12 +30,12 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     }))
 }
 
-fn line(here: &App, app: &Connected, apis: &[Api]) -> AppLine {
+fn line(here: &AppState, app: &ConnectedClient, apis: &[Api]) -> AppLine {
     AppLine {
         client_path: url::form_urlencoded::byte_serialize(app.client.id.as_str().as_bytes()).collect(),
-        app: card(&app.client),
-        scopes: consent::in_words(&app.permissions, apis),
-        since: app.since.map(|since| When::new(since.date())),
+        app: app_card(&app.client),
+        scopes: consent::describe_permissions(&app.permissions, apis),
+        since: app.since.map(|since| DisplayTime::new(since.date())),
         // OpenID Connect Core §4: the app begins, and finds the person signed in here.
         open: app
             .client
@@ -43,12 +43,12 @@ fn line(here: &App, app: &Connected, apis: &[Api]) -> AppLine {
             .initiate_login_uri
             .as_ref()
             .filter(|_| !app.client.disabled)
-            .map(|uri| uri.with(&[("iss", here.provider.issuer.as_str())])),
+            .map(|uri| uri.with_query_parameters(&[("iss", here.provider.issuer.as_str())])),
     }
 }
 
-pub async fn revoke(InPath(client): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn revoke(PathParam(client): PathParam<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let gone = Flash::bad("That app doesn’t use your account any more.");
     let flash = match ClientId::parse(&client) {
         Err(_) => gone,
@@ -58,5 +58,5 @@ pub async fn revoke(InPath(client): InPath<String>, form: SignedInForm) -> Resul
             Err(error) => return Err(person.error(error)),
         },
     };
-    Ok(then(person, flash, HERE))
+    Ok(redirect_with_flash(person, flash, PATH))
 }

@@ -5,20 +5,21 @@ use axum::response::Response;
 use super::views::{AccountHome, ActivityLine, Facts, LastSignIn};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::UserId;
-use crate::store::events::Filter;
+use crate::store::events::EventFilter;
 use crate::store::{events, passkeys};
 use crate::web::device;
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
 use crate::web::view::visible;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
-const RECENT: u64 = 8;
+const MAX_RECENT_EVENTS: u64 = 8;
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let (store, user) = (person.app().store(), &person.user);
-    let about = |kinds, most| Filter { user: Some(user.id), kinds, most, ..Filter::default() };
-    let recent = events::list(store.read(), &about(Vec::new(), RECENT)).await.map_err(|error| person.error(error))?;
+    let about = |kinds, most| EventFilter { user: Some(user.id), kinds, most, ..EventFilter::default() };
+    let recent =
+        events::list(store.read(), &about(Vec::new(), MAX_RECENT_EVENTS)).await.map_err(|error| person.error(error))?;
     // The newest is the sign-in that is looked at now.
     let sign_ins = events::list(store.read(), &about(vec![EventKind::SignedIn], 2)).await;
     let before = sign_ins.map_err(|error| person.error(error))?.into_iter().nth(1);
@@ -29,14 +30,17 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
         csrf: person.visitor.form_token(),
         notice: person.notice(),
         facts: Facts {
-            name: visible(user.shown_name()),
+            name: visible(user.display_name()),
             username: user.username.to_string(),
             email: user.profile.email.clone(),
             email_verified: user.profile.email_verified,
         },
-        last_sign_in: before.map(|event| LastSignIn { when: When::new(event.at.date()), how: how(&event) }),
+        last_sign_in: before.map(|event| LastSignIn { when: DisplayTime::new(event.at.date()), how: how(&event) }),
         passkey_count: passkeys.len(),
-        password_changed: user.password_changed_at.filter(|at| *at != user.created_at).map(|at| When::new(at.date())),
+        password_changed: user
+            .password_changed_at
+            .filter(|at| *at != user.created_at)
+            .map(|at| DisplayTime::new(at.date())),
         recent: recent.iter().map(|event| line(event, user.id)).collect(),
     }))
 }
@@ -68,26 +72,26 @@ fn line(event: &Event, user: UserId) -> ActivityLine {
     };
     let client = event.client.as_ref().map(ToString::to_string);
     let app = (event.kind == EventKind::AppEntered).then(|| event.detail.clone());
-    let detail: Vec<String> = [client, app].into_iter().flatten().chain(whence(event, user)).collect();
+    let detail: Vec<String> = [client, app].into_iter().flatten().chain(event_source(event, user)).collect();
     ActivityLine {
         icon,
         tone,
         title: title.to_owned(),
         detail: visible(&detail.join(" · ")),
-        when: When::new(event.at.date()),
+        when: DisplayTime::new(event.at.date()),
     }
 }
 
 /// Whence it came, as far as that is the user's to know: their own browser and address, and those of whoever tried to sign in
 /// as them. Of an administrator only that it was one.
-fn whence(event: &Event, user: UserId) -> Vec<String> {
+fn event_source(event: &Event, user: UserId) -> Vec<String> {
     let is_shown = match &event.actor {
         Actor::User(actor) if *actor == user => true,
         Actor::User(_) | Actor::CommandLine => return vec!["by an administrator".to_owned()],
         Actor::Anonymous => event.kind == EventKind::SignInFailed,
         Actor::System | Actor::Client(_) => false,
     };
-    let browser = Some(&event.origin.user_agent).filter(|agent| !agent.is_empty()).map(|agent| device::in_words(agent));
+    let browser = Some(&event.origin.user_agent).filter(|agent| !agent.is_empty()).map(|agent| device::describe(agent));
     let address = Some(event.origin.address.clone()).filter(|address| !address.is_empty());
     [browser, address].into_iter().flatten().filter(|_| is_shown).collect()
 }

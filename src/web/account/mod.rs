@@ -14,12 +14,12 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
 use crate::web::urls::{ACCOUNT, PASSKEYS, PASSWORD};
 
-pub fn routes() -> Router<App> {
+pub fn routes() -> Router<AppState> {
     Router::new()
         .route(ACCOUNT, get(home::show))
         .route(PASSKEYS, get(passkeys::show))
@@ -39,6 +39,6 @@ pub fn routes() -> Router<App> {
 }
 
 /// Back to a page of one's own, which says what was done.
-fn then(person: &SignedIn, flash: Flash, to: &str) -> Response {
-    flash.then(person.app(), &person.visitor.browser, to)
+fn redirect_with_flash(person: &SignedIn, flash: Flash, to: &str) -> Response {
+    flash.redirect(person.app(), &person.visitor.browser, to)
 }

@@ -5,23 +5,23 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::then;
+use super::redirect_with_flash;
 use super::views::{PasskeyForm, PasskeyLine, PasskeysPage};
 use crate::domain::ids::PasskeyId;
 use crate::domain::passkey::Passkey;
-use crate::identity::passkey::{MAX_PASSKEYS, PasskeyError, Reply};
+use crate::identity::passkey::{CeremonyResponse, MAX_PASSKEYS, PasskeyError};
 use crate::manage::ManageError;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::{passkeys, people};
-use crate::web::edit::{self, About, Edit, Editable, Field, Sent};
+use crate::store::{passkeys, users};
+use crate::web::edit::{self, EditState, EditTarget, Editable, FormField, SubmittedForm};
 use crate::web::error::{ApiError, PageError, render};
-use crate::web::extract::{InPath, RecentForm, ScriptAsk, SignedIn, SignedInForm, is_recent};
+use crate::web::extract::{PathParam, RecentForm, ScriptRequest, SignedIn, SignedInForm, is_recent};
 use crate::web::flash::Flash;
 use crate::web::pages::passkey;
-use crate::web::view::{Chrome, When, visible};
+use crate::web::view::{Chrome, DisplayTime, visible};
 use crate::web::{sign_in, urls};
 
-const HERE: &str = "/account/passkeys";
+const PATH: &str = "/account/passkeys";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     Ok(render(&page(&person, None).await?))
@@ -33,7 +33,7 @@ async fn page(person: &SignedIn, typed: Option<(PasskeyId, PasskeyForm)>) -> Res
     for passkey in own(person).await? {
         let form = match &typed {
             Some((id, form)) if *id == passkey.id => form.clone(),
-            _ => edit::begun(person, &About::Passkey(passkey.id), stored(&passkey))?,
+            _ => edit::begun(person, &EditTarget::Passkey(passkey.id), stored(&passkey))?,
         };
         lines.push(line(&passkey, person, form));
     }
@@ -45,7 +45,7 @@ async fn page(person: &SignedIn, typed: Option<(PasskeyId, PasskeyForm)>) -> Res
         full: lines.len() >= MAX_PASSKEYS,
         passkeys: lines,
         available: person.app().passkeys.available(),
-        again: urls::login_before(HERE),
+        again: urls::login_with_next(PATH),
     })
 }
 
@@ -55,19 +55,19 @@ async fn own(person: &SignedIn) -> Result<Vec<Passkey>, PageError> {
 }
 
 fn stored(passkey: &Passkey) -> PasskeyForm {
-    PasskeyForm { name: passkey.name.clone(), edit: Edit::default() }
+    PasskeyForm { name: passkey.name.clone(), edit: EditState::default() }
 }
 
 impl Editable for PasskeyForm {
-    fn fields(&self) -> Vec<Field> {
-        vec![Field::text("name", "Name", &self.name)]
+    fn fields(&self) -> Vec<FormField> {
+        vec![FormField::text("name", "Name", &self.name)]
     }
 
     fn take(&mut self, _: &str, other: &Self) {
         self.name.clone_from(&other.name);
     }
 
-    fn edit_mut(&mut self) -> &mut Edit {
+    fn edit_mut(&mut self) -> &mut EditState {
         &mut self.edit
     }
 }
@@ -76,15 +76,15 @@ fn line(passkey: &Passkey, person: &SignedIn, form: PasskeyForm) -> PasskeyLine 
     PasskeyLine {
         id: passkey.id.to_string(),
         name: visible(&passkey.name),
-        created: When::new(passkey.created_at.date()),
-        last_used: passkey.last_used_at.map(|at| When::new(at.date())),
+        created: DisplayTime::new(passkey.created_at.date()),
+        last_used: passkey.last_used_at.map(|at| DisplayTime::new(at.date())),
         here: person.session.passkey == Some(passkey.id),
         form,
     }
 }
 
 /// 403 says to the script: sign in once more.
-pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
+pub async fn options(ask: ScriptRequest) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
     if !ask.is_current() {
@@ -94,16 +94,17 @@ pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
     if !is_recent(app, session) {
         return Err(sign_in());
     }
-    let user = people::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
-    let user = user.map_err(passkey::refused)?.filter(|user| !user.disabled).ok_or_else(sign_in)?;
+    let user = users::by_id(app.store().read(), session.user).await.map_err(PasskeyError::from);
+    let user = user.map_err(passkey::api_error)?.filter(|user| !user.disabled).ok_or_else(sign_in)?;
     let browser = visitor.browser.digest(app);
-    let challenge = app.passkeys.begin_registration(app.store(), &user, browser).await.map_err(passkey::refused)?;
+    let challenge = app.passkeys.begin_registration(app.store(), &user, browser).await.map_err(passkey::api_error)?;
     Ok(Json(challenge).into_response())
 }
 
 pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
-    let (person, app) = (&form.person, form.person.app());
-    let reply = Reply { ticket: form.text("ticket"), credential: form.text("credential"), name: form.text("name") };
+    let (person, app) = (&form.signed_in, form.signed_in.app());
+    let reply =
+        CeremonyResponse { ticket: form.text("ticket"), credential: form.text("credential"), name: form.text("name") };
     let browser = person.visitor.browser.digest(app);
     let origin = person.visitor.origin.clone();
     let flash = match app.passkeys.finish_registration(app.store(), &person.session, &browser, reply, origin).await {
@@ -117,44 +118,48 @@ pub async fn finish(form: SignedInForm) -> Result<Response, PageError> {
             Flash::bad("That passkey didn’t work. Try again, or use another device.")
         }
     };
-    Ok(then(person, flash, HERE))
+    Ok(redirect_with_flash(person, flash, PATH))
 }
 
-pub async fn rename(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
-    let person = &form.person;
-    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(then(person, said(false, ""), HERE)) };
-    let sent = Sent::read(person, form.fields(), &About::Passkey(id), HERE)?;
+pub async fn rename(PathParam(id): PathParam<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
+    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(redirect_with_flash(person, result_flash(false, ""), PATH)) };
+    let sent = SubmittedForm::read(person, form.fields(), &EditTarget::Passkey(id), PATH)?;
     edit::save(person, || try_rename(&form, id, &sent)).await
 }
 
 /// Returns `None` if the passkey was renamed or removed meanwhile.
-async fn try_rename(form: &SignedInForm, id: PasskeyId, sent: &Sent<'_>) -> Result<Option<Response>, PageError> {
-    let (person, app) = (&form.person, form.person.app());
+async fn try_rename(
+    form: &SignedInForm,
+    id: PasskeyId,
+    sent: &SubmittedForm<'_>,
+) -> Result<Option<Response>, PageError> {
+    let (person, app) = (&form.signed_in, form.signed_in.app());
     let Some(passkey) = own(person).await?.into_iter().find(|passkey| passkey.id == id) else {
-        return Ok(Some(then(person, said(false, ""), HERE)));
+        return Ok(Some(redirect_with_flash(person, result_flash(false, ""), PATH)));
     };
-    let typed = PasskeyForm { name: form.text("name").to_owned(), edit: Edit::default() };
-    let typed = edit::merge(person, sent, &About::Passkey(id), &stored(&passkey), typed).await?;
+    let typed = PasskeyForm { name: form.text("name").to_owned(), edit: EditState::default() };
+    let typed = edit::merge(person, sent, &EditTarget::Passkey(id), &stored(&passkey), typed).await?;
     if typed.edit.is_conflict() {
         let page = page(person, Some((id, typed))).await?;
         return Ok(Some((StatusCode::CONFLICT, render(&page)).into_response()));
     }
     let renamed = app.passkeys.rename(app.store(), &person.session, id, &passkey.name, &typed.name).await;
     let renamed = renamed.map_err(|error| failed(person, error))?;
-    Ok(renamed.then(|| then(person, said(true, "The passkey has its new name."), HERE)))
+    Ok(renamed.then(|| redirect_with_flash(person, result_flash(true, "The passkey has its new name."), PATH)))
 }
 
 /// Signs out wherever the passkey was used, here too where the last sign-in was with it.
-pub async fn delete(InPath(id): InPath<String>, form: RecentForm) -> Result<Response, PageError> {
-    let (person, app) = (&form.person, form.person.app());
-    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(then(person, said(false, ""), HERE)) };
+pub async fn delete(PathParam(id): PathParam<String>, form: RecentForm) -> Result<Response, PageError> {
+    let (person, app) = (&form.signed_in, form.signed_in.app());
+    let Ok(id) = id.parse::<PasskeyId>() else { return Ok(redirect_with_flash(person, result_flash(false, ""), PATH)) };
     let removed = app.passkeys.remove(app.store(), &person.session, id, person.visitor.origin.clone()).await;
     let removed = removed.map_err(|error| failed(person, error))?;
     if removed && person.session.passkey == Some(id) {
         sign_in::forget(&person.visitor).await?;
     }
     let text = "The passkey is removed. It no longer signs you in, and what was signed in with it is signed out.";
-    Ok(then(person, said(removed, text), HERE))
+    Ok(redirect_with_flash(person, result_flash(removed, text), PATH))
 }
 
 /// What became of a passkey that could be neither renamed nor removed.
@@ -165,6 +170,6 @@ fn failed(person: &SignedIn, error: PasskeyError) -> PageError {
     }
 }
 
-fn said(done: bool, what: &str) -> Flash {
+fn result_flash(done: bool, what: &str) -> Flash {
     if done { Flash::ok(what) } else { Flash::bad("There is no such passkey any more.") }
 }

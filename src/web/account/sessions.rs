@@ -2,18 +2,18 @@
 
 use axum::response::Response;
 
-use super::then;
+use super::redirect_with_flash;
 use super::views::{SessionLine, SessionsPage};
 use crate::domain::ids::SessionId;
-use crate::manage::{ManageError, people};
+use crate::manage::{ManageError, users};
 use crate::store::sessions;
 use crate::web::device;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{InPath, SignedIn, SignedInForm};
+use crate::web::extract::{PathParam, SignedIn, SignedInForm};
 use crate::web::flash::Flash;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
-const HERE: &str = "/account/sessions";
+const PATH: &str = "/account/sessions";
 
 pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let (app, here) = (person.app(), person.session.id);
@@ -22,10 +22,10 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     found.sort_by_key(|session| session.id != here);
     let line = |session: &crate::domain::session::Session| SessionLine {
         id: session.id.to_string(),
-        device: device::in_words(&session.user_agent),
+        device: device::describe(&session.user_agent),
         address: session.address.clone(),
-        started: When::new(session.created_at.date()),
-        last_seen: When::new(session.last_seen.date()),
+        started: DisplayTime::new(session.created_at.date()),
+        last_seen: DisplayTime::new(session.last_seen.date()),
         current: session.id == here,
     };
     Ok(render(&SessionsPage {
@@ -37,29 +37,29 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     }))
 }
 
-pub async fn end(InPath(id): InPath<String>, form: SignedInForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn end(PathParam(id): PathParam<String>, form: SignedInForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let gone = Flash::bad("That device is signed out already.");
     let flash = match id.parse::<SessionId>() {
         Err(_) => gone,
         Ok(id) if id == person.session.id => Flash::bad("To sign out here, use your menu above."),
-        Ok(id) => match people::end_session(&person.app().manager(), &person.by(), person.user.id, id).await {
+        Ok(id) => match users::end_session(&person.app().manager(), &person.by(), person.user.id, id).await {
             Ok(()) => Flash::ok("That device is signed out."),
             Err(ManageError::NotFound(_)) => gone,
             Err(error) => return Err(person.error(error)),
         },
     };
-    Ok(then(person, flash, HERE))
+    Ok(redirect_with_flash(person, flash, PATH))
 }
 
 pub async fn end_others(form: SignedInForm) -> Result<Response, PageError> {
-    let person = &form.person;
+    let person = &form.signed_in;
     let keep = Some(person.session.id);
-    let ended = people::end_sessions(&person.app().manager(), &person.by(), person.user.id, keep).await;
+    let ended = users::end_sessions(&person.app().manager(), &person.by(), person.user.id, keep).await;
     let flash = match ended.map_err(|error| person.error(error))? {
         0 => Flash::ok("You weren’t signed in anywhere else."),
         1 => Flash::ok("The other device is signed out."),
         many => Flash::ok(format!("{many} other devices are signed out.")),
     };
-    Ok(then(person, flash, HERE))
+    Ok(redirect_with_flash(person, flash, PATH))
 }

@@ -4,8 +4,8 @@
 use askama::Template;
 
 use crate::web::api_keys::{KeyApi, KeyForm, KeyLine};
-use crate::web::edit::Edit;
-use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
+use crate::web::edit::EditState;
+use crate::web::view::{AppCard, Chrome, DisplayTime, Notice, Viewer};
 
 /// `/account`: who am I, how do I sign in, what happened lately.
 #[derive(Template)]
@@ -18,7 +18,7 @@ pub struct AccountHome {
     pub facts: Facts,
     pub last_sign_in: Option<LastSignIn>,
     pub passkey_count: usize,
-    pub password_changed: Option<When>,
+    pub password_changed: Option<DisplayTime>,
     pub recent: Vec<ActivityLine>,
 }
 
@@ -32,7 +32,7 @@ pub struct Facts {
 
 /// How and when the person came in the time before this.
 pub struct LastSignIn {
-    pub when: When,
+    pub when: DisplayTime,
     /// Completes the sentence: "with a passkey".
     pub how: &'static str,
 }
@@ -45,7 +45,7 @@ pub struct ActivityLine {
     pub tone: &'static str,
     pub title: String,
     pub detail: String,
-    pub when: When,
+    pub when: DisplayTime,
 }
 
 /// `/account/passkeys`.
@@ -69,8 +69,8 @@ pub struct PasskeyLine {
     /// Stands in addresses as it is.
     pub id: String,
     pub name: String,
-    pub created: When,
-    pub last_used: Option<When>,
+    pub created: DisplayTime,
+    pub last_used: Option<DisplayTime>,
     /// Whether the last sign-in in this browser was with it.
     pub here: bool,
     pub form: PasskeyForm,
@@ -80,7 +80,7 @@ pub struct PasskeyLine {
 #[derive(Clone, Default)]
 pub struct PasskeyForm {
     pub name: String,
-    pub edit: Edit,
+    pub edit: EditState,
 }
 
 /// `/account/password`.
@@ -114,8 +114,8 @@ pub struct SessionLine {
     /// "Firefox on Linux".
     pub device: String,
     pub address: String,
-    pub started: When,
-    pub last_seen: When,
+    pub started: DisplayTime,
+    pub last_seen: DisplayTime,
     pub current: bool,
 }
 
@@ -137,7 +137,7 @@ pub struct AppLine {
     /// Plain words, not scope names.
     pub scopes: Vec<String>,
     /// Nothing where it has nothing that could be removed.
-    pub since: Option<When>,
+    pub since: Option<DisplayTime>,
     /// Where the app begins to sign people in, if it says so.
     pub open: Option<String>,
 }

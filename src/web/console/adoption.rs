@@ -5,12 +5,12 @@
 
 use axum::response::Response;
 
-use super::person::{INVALID, found};
-use super::views::people::AdoptPage;
-use super::{again, refused, then};
+use super::user::{INVALID, found};
+use super::views::users::AdoptPage;
+use super::{form_errors, redirect_with_flash, rerender};
 use crate::domain::user::User;
 use crate::manage::ManageError;
-use crate::manage::people::{self as manage, Adoption};
+use crate::manage::users::{self as manage, Adoption};
 use crate::web::edit;
 use crate::web::error::PageError;
 use crate::web::extract::{AdminForm, SignedIn};
@@ -21,7 +21,7 @@ use crate::web::view::{Chrome, visible};
 /// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page, with the version
 /// that it was made from.
 pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&str]) -> Result<Response, PageError> {
-    let person = &form.person;
+    let person = &form.signed_in;
     let mut typed = Vec::new();
     for name in fields {
         let values = form.all(name);
@@ -31,22 +31,22 @@ pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&st
     }
     let edit = form.fields().pairs().filter(|(name, _)| name.starts_with(edit::PREFIX));
     typed.extend(edit.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Ok(again(INVALID, &question(person, user, part, typed, None)))
+    Ok(rerender(INVALID, &question(person, user, part, typed, None)))
 }
 
 /// Adopts `user`, as the question's answer says; returns `None` if the user was changed meanwhile.
 pub(super) async fn adopt(person: &SignedIn, user: &User, adoption: Adoption) -> Result<Option<Response>, PageError> {
     match manage::adopt(&person.app().manager(), &person.by(), user.id, adoption).await {
         Ok((user, removed)) => {
-            let text = format!("{} is adopted. Removed: {removed}. Set a password for them.", user.shown_name());
-            Ok(Some(then(person, Flash::ok(text), &urls::console_person(user.id))))
+            let text = format!("{} is adopted. Removed: {removed}. Set a password for them.", user.display_name());
+            Ok(Some(redirect_with_flash(person, Flash::ok(text), &urls::console_user(user.id))))
         }
         Err(ManageError::Changed) => Ok(None),
         Err(error) => {
-            let (status, errors) = refused(person, error)?;
+            let (status, errors) = form_errors(person, error)?;
             let text = errors.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ");
             let user = found(person, user.id).await?;
-            Ok(Some(again(status, &question(person, &user, "", Vec::new(), Some(text)))))
+            Ok(Some(rerender(status, &question(person, &user, "", Vec::new(), Some(text)))))
         }
     }
 }
@@ -58,13 +58,13 @@ fn question(
     typed: Vec<(String, String)>,
     refused: Option<String>,
 ) -> AdoptPage {
-    let back = urls::console_person(user.id);
+    let back = urls::console_user(user.id);
     AdoptPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: None,
-        name: visible(user.shown_name()),
+        name: visible(user.display_name()),
         username: user.username.to_string(),
         action: format!("{back}{part}"),
         back,

@@ -2,10 +2,10 @@
 //! first that fits a request decides, so that each stands for what it is among the others alone.
 
 use super::views::apis::{ApiForm, RuleRow};
-use crate::web::edit::{Edit, Editable, Field};
+use crate::web::edit::{EditState, Editable, FormField};
 
 impl Editable for ApiForm {
-    fn fields(&self) -> Vec<Field> {
+    fn fields(&self) -> Vec<FormField> {
         let format = Some(self.access_token_format.as_str()).filter(|format| !format.is_empty());
         let rate = if self.burst.is_empty() && self.per_second.is_empty() {
             "No limit".to_owned()
@@ -15,21 +15,21 @@ impl Editable for ApiForm {
         let scopes: Vec<&str> = self.scopes.split_whitespace().collect();
         let rules: Vec<String> = self.rules.iter().filter(|row| !row.remove && !row.is_blank()).map(rule).collect();
         vec![
-            Field::text("name", "Name", &self.name),
-            Field::set("scopes", "Scopes", &scopes),
-            Field::flag(
+            FormField::text("name", "Name", &self.name),
+            FormField::set("scopes", "Scopes", &scopes),
+            FormField::flag(
                 "self_registered_clients",
                 "Apps that registered themselves may ask for it",
                 self.self_registered_clients,
             ),
-            Field::text("access_token_format", "Its access tokens", format.unwrap_or("As the app has it, or JWT")),
-            Field::text("access_token_lifetime", "They live for", &self.access_token_lifetime),
-            Field::text("rate_limit", "Rate of requests", &rate),
-            Field::flag("upstream_token", "Hand on a JWT of the gate’s own", self.upstream_token),
-            Field::text("gate", "Name of the gate", &self.gate),
-            Field::set("accepts", "How callers prove who they are", &self.accepts),
-            Field::text("origins", "Where its browser apps are", &self.origins),
-            Field::text("rules", "Rules", &rules.join("\n")),
+            FormField::text("access_token_format", "Its access tokens", format.unwrap_or("As the app has it, or JWT")),
+            FormField::text("access_token_lifetime", "They live for", &self.access_token_lifetime),
+            FormField::text("rate_limit", "Rate of requests", &rate),
+            FormField::flag("upstream_token", "Hand on a JWT of the gate’s own", self.upstream_token),
+            FormField::text("gate", "Name of the gate", &self.gate),
+            FormField::set("accepts", "How callers prove who they are", &self.accepts),
+            FormField::text("origins", "Where its browser apps are", &self.origins),
+            FormField::text("rules", "Rules", &rules.join("\n")),
         ]
     }
 
@@ -52,7 +52,7 @@ impl Editable for ApiForm {
         }
     }
 
-    fn edit_mut(&mut self) -> &mut Edit {
+    fn edit_mut(&mut self) -> &mut EditState {
         &mut self.edit
     }
 }

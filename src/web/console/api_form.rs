@@ -16,7 +16,7 @@ use crate::domain::scope::Scopes;
 use crate::domain::web_address::AppOrigin;
 use crate::manage::FieldError;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::web::edit::Edit;
+use crate::web::edit::EditState;
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
@@ -48,7 +48,7 @@ pub fn shown(api: &Api) -> ApiForm {
         per_second: api.rate_limit.map(|limit| limit.per_second.to_string()).unwrap_or_default(),
         upstream_token: api.upstream_token,
         rules: api_rules::shown(&api.rules),
-        edit: Edit::default(),
+        edit: EditState::default(),
         errors: Vec::new(),
     }
 }
@@ -59,7 +59,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
     let text = |name| form.text(name).trim().to_owned();
     let rules = api_rules::typed(form).ok_or_else(|| {
         let text = "The form did not arrive as a whole. Go back, reload the page and try again.";
-        form.person.error(OAuthError::new(ErrorCode::InvalidRequest, text))
+        form.signed_in.error(OAuthError::new(ErrorCode::InvalidRequest, text))
     })?;
     Ok(ApiForm {
         name: text("name"),
@@ -74,7 +74,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
         per_second: text("per_second"),
         upstream_token: form.ticked("upstream_token"),
         rules,
-        edit: Edit::default(),
+        edit: EditState::default(),
         errors: Vec::new(),
     })
 }
@@ -159,7 +159,7 @@ mod tests {
     use crate::domain::api::Api;
 
     #[test]
-    fn what_is_shown_reads_as_what_is_stored() {
+    fn api_form_round_trips_every_member() {
         let full: Api = serde_json::from_value(json!({
             "identifier": "https://api.example.com", "name": "Orders", "scopes": ["read", "write"],
             "self_registered_clients": true, "access_token_format": "opaque", "access_token_lifetime": 300, "gate": "orders",
@@ -176,7 +176,7 @@ mod tests {
         .unwrap();
         for api in [full.clone(), Api::new(full.identifier.clone())] {
             let blank = Api::new(api.identifier.clone());
-            assert_eq!(read(&shown(&api).with_an_empty_row(), blank).unwrap(), api);
+            assert_eq!(read(&shown(&api).with_empty_row(), blank).unwrap(), api);
         }
         // Whatever member an API has stands above. serde tells which there are: "unknown field `odd`, expected one of `identifier`, …".
         let error = serde_json::from_value::<Api>(json!({ "odd": true })).unwrap_err().to_string();

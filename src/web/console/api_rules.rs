@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_say_the_order() {
+    fn rule_numbers_set_the_order() {
         for (numbers, order) in [
             (["1", "2", "3", "4"], "/a /b /c /d"),
             (["1", "2", "3", "1"], "/d /a /b /c"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_at_its_row() {
+    fn rule_errors_name_their_row() {
         let mut typed = rows(&["1", "x", "3", "4", "5", "6"]);
         typed[2].path = "orders".to_owned();
         typed[2].who = "somebody".to_owned();

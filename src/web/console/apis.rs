@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::views::apis::{ApiForm, ApiRow, ApisPage, NewApiPage, State};
-use super::{FieldErrors, again, api_form, refused, then};
+use super::views::apis::{ApiForm, ApiRow, ApisPage, GateState, NewApiPage};
+use super::{FieldErrors, api_form, form_errors, redirect_with_flash, rerender};
 use crate::domain::api::{Api, ApiId};
-use crate::domain::gate::Way;
+use crate::domain::gate::CredentialKind;
 use crate::manage::apis as manage;
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, AdminForm, SignedIn};
@@ -16,7 +16,7 @@ use crate::web::view::Chrome;
 use crate::web::view::visible;
 
 /// Stands for an identifier that cannot be read, while the rest of its form is.
-const UNNAMED: &str = "urn:signet:unnamed";
+const PLACEHOLDER_IDENTIFIER: &str = "urn:signet:unnamed";
 
 /// There are few: they are read whole, as the gate has them.
 pub async fn list(Admin(person): Admin) -> Result<Response, PageError> {
@@ -35,17 +35,18 @@ pub async fn show_new(Admin(person): Admin) -> Response {
 }
 
 pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+    let person = &form.signed_in;
     form.complete(&["identifier"])?;
     let (identifier, typed) = (form.text("identifier").trim(), api_form::typed(&form)?);
-    let refuse =
-        |status, errors: FieldErrors| again(status, &new_page(person, identifier, ApiForm { errors, ..typed.clone() }));
+    let refuse = |status, errors: FieldErrors| {
+        rerender(status, &new_page(person, identifier, ApiForm { errors, ..typed.clone() }))
+    };
     let api = match ApiId::parse(identifier) {
         Ok(id) => api_form::read(&typed, Api::new(id)),
         Err(problem) => {
             let mut errors = vec![api_form::wrong("identifier", problem)];
             // The rest is looked at as another API's, so that everything wrong is said at once.
-            let read = ApiId::parse(UNNAMED).map(|id| api_form::read(&typed, Api::new(id)));
+            let read = ApiId::parse(PLACEHOLDER_IDENTIFIER).map(|id| api_form::read(&typed, Api::new(id)));
             errors.extend(read.ok().and_then(Result::err).unwrap_or_default());
             Err(errors)
         }
@@ -56,32 +57,32 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
     };
     match manage::create(&person.app().manager(), &person.by(), api.clone()).await {
         Ok(()) => {
-            let flash = Flash::ok(format!("{} is added.", api.shown_name()));
-            Ok(then(person, flash, &urls::console_api(&api.identifier)))
+            let flash = Flash::ok(format!("{} is added.", api.display_name()));
+            Ok(redirect_with_flash(person, flash, &urls::console_api(&api.identifier)))
         }
         Err(error) => {
-            let (status, errors) = refused(person, error)?;
+            let (status, errors) = form_errors(person, error)?;
             Ok(refuse(status, errors))
         }
     }
 }
 
-pub(super) fn state(api: &Api) -> State {
+pub(super) fn state(api: &Api) -> GateState {
     match &api.gate {
-        None => State::NoGate,
-        Some(_) if api.rules.is_empty() => State::NoRules,
-        Some(_) => State::Guarded,
+        None => GateState::NoGate,
+        Some(_) if api.rules.is_empty() => GateState::NoRules,
+        Some(_) => GateState::Guarded,
     }
 }
 
 fn row(api: &Api) -> ApiRow {
-    let ways = Way::ALL.into_iter().filter(|way| api.gate.is_some() && api.takes(*way));
+    let ways = CredentialKind::ALL.into_iter().filter(|way| api.gate.is_some() && api.allows_credential(*way));
     ApiRow {
-        name: visible(api.shown_name()),
+        name: visible(api.display_name()),
         identifier: api.identifier.as_str().to_owned(),
         href: urls::console_api(&api.identifier),
         gate: api.gate.as_ref().map(|gate| gate.as_str().to_owned()),
-        ways: ways.map(Way::as_str).collect(),
+        credential_kinds: ways.map(CredentialKind::as_str).collect(),
         state: state(api),
     }
 }
@@ -93,6 +94,6 @@ fn new_page(person: &SignedIn, identifier: &str, form: ApiForm) -> NewApiPage {
         csrf: person.visitor.form_token(),
         notice: None,
         identifier: identifier.to_owned(),
-        form: form.with_an_empty_row(),
+        form: form.with_empty_row(),
     }
 }

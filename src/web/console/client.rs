@@ -7,32 +7,32 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::views::clients::{AllowedGroup, ClientForm, ClientPage, Member, Users};
+use super::views::clients::{AllowedGroup, ClientForm, ClientPage, ClientUsers, GroupMember};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{again, client_form, client_members, failed, groups, refused, then};
+use super::{client_form, client_members, failed, form_errors, groups, redirect_with_flash, rerender};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
 use crate::manage::{Conflict, ManageError, Revision, clients as manage};
-use crate::store::{StoreError, clients, people};
-use crate::web::edit::{self, About, Sent};
+use crate::store::{StoreError, clients, users};
+use crate::web::edit::{self, EditTarget, SubmittedForm};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::extract::{Admin, AdminForm, PathParam, SignedIn};
 use crate::web::flash::Flash;
-use crate::web::pages::card;
+use crate::web::pages::app_card;
 use crate::web::urls;
-use crate::web::view::{Chrome, When, visible};
+use crate::web::view::{Chrome, DisplayTime, visible};
 
 const LIST: &str = "/admin/clients";
 /// People whom the page names; it says how many more there are.
-const MEMBERS: u64 = 8;
+const MAX_LISTED_MEMBERS: u64 = 8;
 
-pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<Response, PageError> {
+pub async fn show(Admin(person): Admin, PathParam(id): PathParam<ClientId>) -> Result<Response, PageError> {
     let client = found(&person, &id).await?;
     let form = stored(&person, &client, &apis(&person).await?).await?;
-    let form = edit::begun(&person, &About::Client(id), form)?;
+    let form = edit::begun(&person, &EditTarget::Client(id), form)?;
     Ok(render(&page(&person, &client, form).await?))
 }
 
@@ -48,12 +48,12 @@ pub(super) async fn apis(person: &SignedIn) -> Result<Arc<Vec<Api>>, PageError> 
     store.authority().apis(store).await.map_err(|error| person.error(error))
 }
 
-pub async fn save(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn save(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     form.complete(&client_form::FIELDS)?;
     form.complete(&client_members::fields())?;
-    let about = About::Client(id.clone());
-    let sent = Sent::read(person, form.fields(), &about, &urls::console_client(&id))?;
+    let about = EditTarget::Client(id.clone());
+    let sent = SubmittedForm::read(person, form.fields(), &about, &urls::console_client(&id))?;
     edit::save(person, || try_save(&form, &id, &about, &sent)).await
 }
 
@@ -61,14 +61,14 @@ pub async fn save(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Respo
 async fn try_save(
     form: &AdminForm,
     id: &ClientId,
-    about: &About,
-    sent: &Sent<'_>,
+    about: &EditTarget,
+    sent: &SubmittedForm<'_>,
 ) -> Result<Option<Response>, PageError> {
-    let person = &form.person;
+    let person = &form.signed_in;
     let (client, apis) = (found(person, id).await?, apis(person).await?);
     let (stored, typed) = (stored(person, &client, &apis).await?, client_form::typed(form).await?);
     let typed = edit::merge(person, sent, about, &stored, typed).await?;
-    let again = async |status, form| Ok(Some(again(status, &page(person, &client, form).await?)));
+    let again = async |status, form| Ok(Some(rerender(status, &page(person, &client, form).await?)));
     if groups::is_search(form) {
         return again(StatusCode::OK, typed).await;
     }
@@ -80,65 +80,71 @@ async fn try_save(
         Err(errors) => return again(StatusCode::UNPROCESSABLE_ENTITY, ClientForm { errors, ..typed }).await,
     };
     match manage::revise(&person.app().manager(), &person.by(), id, meta).await {
-        Ok((_, None)) => Ok(Some(then(person, Flash::ok(typed.edit.saved()), &urls::console_client(id)))),
+        Ok((_, None)) => {
+            Ok(Some(redirect_with_flash(person, Flash::ok(typed.edit.saved()), &urls::console_client(id))))
+        }
         Ok((_, Some(secret))) => {
             Ok(Some(with_secret(person, &format!("{} It has a secret now.", typed.edit.saved()), id, &secret)))
         }
         Err(ManageError::Changed) => Ok(None),
         Err(error) => {
-            let (status, errors) = refused(person, error)?;
+            let (status, errors) = form_errors(person, error)?;
             again(status, ClientForm { errors, ..typed }).await
         }
     }
 }
 
-pub async fn rotate_secret(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn rotate_secret(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     match manage::rotate_secret(&person.app().manager(), &person.by(), &id, None).await {
         Ok(secret) => Ok(with_secret(person, "The old secret doesn’t work any more.", &id, &secret)),
         Err(ManageError::Conflict(Conflict::NoSecret(_))) => {
             let flash = Flash::bad("This app is public: it has no secret.");
-            Ok(then(person, flash, &urls::console_client(&id)))
+            Ok(redirect_with_flash(person, flash, &urls::console_client(&id)))
         }
         Err(error) => Err(failed(person, error)),
     }
 }
 
 fn with_secret(person: &SignedIn, text: &str, id: &ClientId, secret: &Secret) -> Response {
-    then(person, Flash::ok(text).with_secret(secret.expose().to_owned()), &urls::console_client(id))
+    redirect_with_flash(person, Flash::ok(text).with_secret(secret.expose().to_owned()), &urls::console_client(id))
 }
 
-pub async fn disable(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn disable(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let done = manage::disable(&person.app().manager(), &person.by(), &id).await;
     let client = done.map_err(|error| failed(person, error))?;
-    let flash = Flash::ok(format!("{} is off. Its tokens don’t work any more.", client.shown_name()));
-    Ok(then(person, flash, &urls::console_client(&id)))
+    let flash = Flash::ok(format!("{} is off. Its tokens don’t work any more.", client.display_name()));
+    Ok(redirect_with_flash(person, flash, &urls::console_client(&id)))
 }
 
-pub async fn enable(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn enable(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let done = manage::enable(&person.app().manager(), &person.by(), &id).await;
     let client = done.map_err(|error| failed(person, error))?;
-    Ok(then(person, Flash::ok(format!("{} is on again.", client.shown_name())), &urls::console_client(&id)))
+    Ok(redirect_with_flash(
+        person,
+        Flash::ok(format!("{} is on again.", client.display_name())),
+        &urls::console_client(&id),
+    ))
 }
 
-pub async fn ask_delete(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<Response, PageError> {
+pub async fn ask_delete(Admin(person): Admin, PathParam(id): PathParam<ClientId>) -> Result<Response, PageError> {
     let client = found(&person, &id).await?;
     Ok(render(&confirm(&person, &client, "", None)))
 }
 
-pub async fn delete(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn delete(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let client = found(person, &id).await?;
     let typed = form.text("confirm");
     if typed.trim() != id.as_str() {
         let page = confirm(person, &client, typed, Some("That isn’t the app’s client ID."));
-        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        return Ok(rerender(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
     let done = manage::delete(&person.app().manager(), &person.by(), &id).await;
     done.map_err(|error| failed(person, error))?;
-    Ok(then(person, Flash::ok(format!("{} is deleted.", client.shown_name())), LIST))
+    Ok(redirect_with_flash(person, Flash::ok(format!("{} is deleted.", client.display_name())), LIST))
 }
 
 pub(super) async fn found(person: &SignedIn, id: &ClientId) -> Result<Client, PageError> {
@@ -156,9 +162,9 @@ async fn page(person: &SignedIn, client: &Client, form: ClientForm) -> Result<Cl
         notice: person.notice(),
         client_id: client.id.to_string(),
         href: urls::console_client(&client.id),
-        app: card(client),
+        app: app_card(client),
         kind: client.kind(),
-        made: When::new(client.created_at.date()),
+        made: DisplayTime::new(client.created_at.date()),
         came: if client.is_verified() { "connected" } else { "registered itself, not verified," },
         on: !client.disabled,
         has_secret: client.secret.is_some(),
@@ -171,26 +177,26 @@ async fn page(person: &SignedIn, client: &Client, form: ClientForm) -> Result<Cl
 }
 
 /// Who may use an app, by the groups of now.
-async fn users(person: &SignedIn, client: &Client) -> Result<Users, StoreError> {
+async fn users(person: &SignedIn, client: &Client) -> Result<ClientUsers, StoreError> {
     let conn = person.app().store().read();
     let names: Vec<String> = client.meta.allowed_groups.iter().map(ToString::to_string).collect();
     if names.is_empty() {
-        let count = people::count(conn).await?.saturating_sub(people::count_disabled(conn).await?);
-        return Ok(Users { groups: Vec::new(), people: Vec::new(), count });
+        let count = users::count(conn).await?.saturating_sub(users::count_disabled(conn).await?);
+        return Ok(ClientUsers { groups: Vec::new(), members: Vec::new(), count });
     }
-    let (all, members) = (people::all_groups(conn).await?, people::member_counts(conn, &names).await?);
-    let (people, count) = people::in_groups(conn, &names, MEMBERS).await?;
+    let (all, members) = (users::all_groups(conn).await?, users::member_counts(conn, &names).await?);
+    let (users, count) = users::in_groups(conn, &names, MAX_LISTED_MEMBERS).await?;
     let group = |name: &String| AllowedGroup {
         name: visible(name),
         is_there: all.contains(name),
         members: members.get(name).copied().unwrap_or_default(),
     };
-    let member = |user: &User| Member { name: visible(user.shown_name()), href: urls::console_person(user.id) };
-    Ok(Users { groups: names.iter().map(group).collect(), people: people.iter().map(member).collect(), count })
+    let member = |user: &User| GroupMember { name: visible(user.display_name()), href: urls::console_user(user.id) };
+    Ok(ClientUsers { groups: names.iter().map(group).collect(), members: users.iter().map(member).collect(), count })
 }
 
 fn confirm(person: &SignedIn, client: &Client, typed: &str, error: Option<&str>) -> ConfirmPage {
-    let (name, href) = (visible(client.shown_name()), urls::console_client(&client.id));
+    let (name, href) = (visible(client.display_name()), urls::console_client(&client.id));
     ConfirmPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),

@@ -1,38 +1,42 @@
 //! The settings of an app as a form that others may have saved meanwhile ([`crate::web::edit`]): its fields, and taking one
 //! from what is there.
 
-use super::client_members::{Member, Shape, members};
+use super::client_members::{MemberInput, MetadataMember, members};
 use super::views::client_form::ClientForm;
 use super::views::clients::EVERYBODY;
-use crate::web::edit::{Edit, Editable, Field};
+use crate::web::edit::{EditState, Editable, FormField};
 
 impl Editable for ClientForm {
-    fn fields(&self) -> Vec<Field> {
+    fn fields(&self) -> Vec<FormField> {
         // Where the format is left open the page shows the usual one.
         let format = Some(self.access_token_format.as_str()).filter(|format| !format.is_empty()).unwrap_or("jwt");
         let consent = if self.consent == "trusted" { "No" } else { "Yes" };
         let groups: Vec<&str> = self.allowed_groups.ticked().collect();
         let scopes: Vec<&str> = self.scope.split_whitespace().collect();
         let mut all = vec![
-            Field::text("client_name", "Name", &self.client_name),
-            Field::text("redirect_uris", "Return addresses", &self.redirect_uris),
-            Field::text("post_logout_redirect_uris", "Sign-out return addresses", &self.post_logout_redirect_uris),
-            Field::text("consent", "Ask people before the first sign-in?", consent),
+            FormField::text("client_name", "Name", &self.client_name),
+            FormField::text("redirect_uris", "Return addresses", &self.redirect_uris),
+            FormField::text("post_logout_redirect_uris", "Sign-out return addresses", &self.post_logout_redirect_uris),
+            FormField::text("consent", "Ask people before the first sign-in?", consent),
             if self.access == EVERYBODY {
-                Field::text("allowed_groups", "Who may use it", "Everybody who can sign in here")
+                FormField::text("allowed_groups", "Who may use it", "Everybody who can sign in here")
             } else {
-                Field::set("allowed_groups", "Who may use it", &groups)
+                FormField::set("allowed_groups", "Who may use it", &groups)
             },
-            Field::set("scope", "It may ask for", &scopes).recorded(&["scope", "api_scopes"]),
-            Field::set("grant_types", "What it may do", &self.grant_types),
-            Field::set("response_types", "What the sign-in answers with", &self.response_types)
+            FormField::set("scope", "It may ask for", &scopes).recorded(&["scope", "api_scopes"]),
+            FormField::set("grant_types", "What it may do", &self.grant_types),
+            FormField::set("response_types", "What the sign-in answers with", &self.response_types)
                 .recorded(&["response_types", "grant_types"]),
-            Field::text("token_endpoint_auth_method", "How it proves who it is", &self.token_endpoint_auth_method),
-            Field::flag("require_pkce", "Require PKCE", self.require_pkce),
-            Field::text("access_token_format", "Access token", format),
-            Field::text("id_token_signed_response_alg", "ID token is signed with", &self.id_token_signed_response_alg),
-            Field::text("policy_uri", "Privacy policy", &self.policy_uri),
-            Field::text("tos_uri", "Terms", &self.tos_uri),
+            FormField::text("token_endpoint_auth_method", "How it proves who it is", &self.token_endpoint_auth_method),
+            FormField::flag("require_pkce", "Require PKCE", self.require_pkce),
+            FormField::text("access_token_format", "Access token", format),
+            FormField::text(
+                "id_token_signed_response_alg",
+                "ID token is signed with",
+                &self.id_token_signed_response_alg,
+            ),
+            FormField::text("policy_uri", "Privacy policy", &self.policy_uri),
+            FormField::text("tos_uri", "Terms", &self.tos_uri),
         ];
         all.extend(members().map(|member| of_member(member, self.members.get(member.name))));
         all
@@ -70,19 +74,21 @@ impl Editable for ClientForm {
         }
     }
 
-    fn edit_mut(&mut self) -> &mut Edit {
+    fn edit_mut(&mut self) -> &mut EditState {
         &mut self.edit
     }
 }
 
-fn of_member(member: &Member, text: &str) -> Field {
+fn of_member(member: &MetadataMember, text: &str) -> FormField {
     let (name, label) = (member.name, member.label);
     match member.shape {
-        Shape::Flag => Field::flag(name, label, text == "true"),
-        Shape::Words => Field::words(name, label, text),
+        MemberInput::Flag => FormField::flag(name, label, text == "true"),
+        MemberInput::Words => FormField::words(name, label, text),
         // What has no value shows the first one.
-        Shape::Always(values) if text.is_empty() => Field::text(name, label, values.first().unwrap_or(&"")),
-        _ => Field::text(name, label, text),
+        MemberInput::RequiredChoice(values) if text.is_empty() => {
+            FormField::text(name, label, values.first().unwrap_or(&""))
+        }
+        _ => FormField::text(name, label, text),
     }
 }
 
@@ -90,7 +96,7 @@ fn of_member(member: &Member, text: &str) -> Field {
 mod tests {
     use super::super::client_form;
     use super::*;
-    use crate::web::console::client_texts::Texts;
+    use crate::web::console::metadata_fields::FieldTexts;
     use crate::web::console::views::groups::GroupPicker;
     use crate::web::edit::assert_takes_every_field;
     use crate::web::view::Choice;
@@ -115,10 +121,11 @@ mod tests {
             policy_uri: text(),
             tos_uri: text(),
             response_types: vec![text()],
-            members: Texts::all(|member| if member.is_flag() { "true" } else { "other" }),
+            members: FieldTexts::all(|member| if member.is_flag() { "true" } else { "other" }),
             ..ClientForm::default()
         };
-        let form = ClientForm { access: EVERYBODY.to_owned(), members: Texts::all(|_| ""), ..ClientForm::default() };
+        let form =
+            ClientForm { access: EVERYBODY.to_owned(), members: FieldTexts::all(|_| ""), ..ClientForm::default() };
         assert_takes_every_field(&form, &other);
         // Whatever a browser sends of the form belongs to one of them.
         let fields = other.fields();

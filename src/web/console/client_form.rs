@@ -8,19 +8,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::client_texts::{ResponseTypes, Texts};
+use super::metadata_fields::{FieldTexts, ResponseTypes};
 use super::views::clients::{ClientForm, EVERYBODY, IN_GROUPS, Kind, NewClientForm};
 use super::views::groups::GroupPicker;
 use super::{FieldErrors, groups};
 use crate::domain::api::Api;
 use crate::domain::client::Client;
-use crate::domain::client_metadata::{ClientAuthMethod, ClientMetadata, Consent, GrantType, GroupName, TokenFormat};
+use crate::domain::client_metadata::{
+    ClientAuthMethod, ClientMetadata, ConsentPolicy, GrantType, GroupName, TokenFormat,
+};
 use crate::domain::http_host::HttpHost;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::Scopes;
 use crate::domain::web_address::WebPage;
 use crate::manage::FieldError;
-use crate::web::edit::Edit;
+use crate::web::edit::EditState;
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
@@ -44,7 +46,7 @@ pub const ALLOWED_GROUPS: &str = "allowed_groups";
 
 /// The settings of an app that was not changed yet, but for the boxes of its groups.
 pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
-    let meta = &client.meta.with_short_scopes(apis);
+    let meta = &client.meta.with_unqualified_scopes(apis);
     let page = |page: &Option<WebPage>| page.as_ref().map(|page| page.as_str().to_owned()).unwrap_or_default();
     ClientForm {
         client_name: meta.client_name.clone(),
@@ -63,8 +65,8 @@ pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
         policy_uri: page(&meta.policy_uri),
         tos_uri: page(&meta.tos_uri),
         response_types: meta.response_types().iter().map(name_of).collect(),
-        members: Texts::shown(meta),
-        edit: Edit::default(),
+        members: FieldTexts::shown(meta),
+        edit: EditState::default(),
         errors: Vec::new(),
     }
 }
@@ -89,13 +91,13 @@ pub async fn typed(form: &AdminForm) -> Result<ClientForm, PageError> {
         policy_uri: text("policy_uri"),
         tos_uri: text("tos_uri"),
         response_types: form.all("response_types"),
-        members: Texts::typed(form),
-        edit: Edit::default(),
+        members: FieldTexts::typed(form),
+        edit: EditState::default(),
         errors: Vec::new(),
     })
 }
 
-pub async fn typed_new(form: &AdminForm, kind: Kind) -> Result<NewClientForm, PageError> {
+pub async fn new_from_request(form: &AdminForm, kind: Kind) -> Result<NewClientForm, PageError> {
     let text = |name| form.text(name).to_owned();
     let signs_in = kind != Kind::Machine;
     Ok(NewClientForm {
@@ -105,7 +107,7 @@ pub async fn typed_new(form: &AdminForm, kind: Kind) -> Result<NewClientForm, Pa
         post_logout_redirect_uris: text("post_logout_redirect_uris"),
         scope: text("scope"),
         unknown_scopes: String::new(),
-        consent: if signs_in { text("consent") } else { name_of(&Consent::Required) },
+        consent: if signs_in { text("consent") } else { name_of(&ConsentPolicy::Required) },
         access: if signs_in { text("access") } else { EVERYBODY.to_owned() },
         allowed_groups: groups::typed(form, ALLOWED_GROUPS).await?,
         require_pkce: kind != Kind::Web || form.ticked("require_pkce"),
@@ -117,8 +119,8 @@ pub async fn typed_new(form: &AdminForm, kind: Kind) -> Result<NewClientForm, Pa
 }
 
 /// What a new app of that kind is.
-pub fn new_metadata(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
-    let mut read = Read::default();
+pub fn parse_new(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
+    let mut read = FieldReader::default();
     let mut meta = ClientMetadata::default();
     meta.client_name = read.name(&form.client_name);
     meta.redirect_uris = read.addresses("redirect_uris", &form.redirect_uris);
@@ -142,7 +144,7 @@ pub fn new_metadata(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<Cl
 
 /// `meta` with what the form says; every field that is wrong, whether by itself or beside others.
 pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
-    let mut read = Read::default();
+    let mut read = FieldReader::default();
     let shown_pkce = meta.is_public() || meta.require_pkce;
     let responses = ResponseTypes { before: meta.response_types(), ticked: &form.response_types };
     meta.client_name = read.name(&form.client_name);
@@ -178,9 +180,9 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Re
 
 /// Reads fields, and collects what is wrong with them.
 #[derive(Default)]
-struct Read(FieldErrors);
+struct FieldReader(FieldErrors);
 
-impl Read {
+impl FieldReader {
     fn wrong(&mut self, field: &str, message: String) {
         self.0.push((field.to_owned(), message));
     }

@@ -1,17 +1,17 @@
 //! The members of an app's metadata that few apps need, as one table: the page draws its fields from it, and what was typed
 //! goes back into the metadata by the same names (RFC 7591 §2, OpenID Connect Registration §2, RFC 9101 §10.5, RFC 9126 §6,
-//! RFC 9701 §6 and the logout specs). Next door: [`super::client_texts`], which reads and fills those fields;
+//! RFC 9701 §6 and the logout specs). Next door: [`super::metadata_fields`], which reads and fills those fields;
 //! [`super::client_form`], the members that every app has.
 
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 
 /// How a member is typed.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub enum MemberInput {
     /// One of these, or nothing.
     Choice(fn() -> Vec<&'static str>),
     /// One of these.
-    Always(&'static [&'static str]),
+    RequiredChoice(&'static [&'static str]),
     Flag,
     Text,
     Seconds,
@@ -22,175 +22,185 @@ pub enum Shape {
     Json,
 }
 
-pub struct Member {
+pub struct MetadataMember {
     pub name: &'static str,
     pub label: &'static str,
     pub hint: &'static str,
-    pub shape: Shape,
+    pub shape: MemberInput,
 }
 
-impl Member {
+impl MetadataMember {
     pub fn is_flag(&self) -> bool {
-        matches!(self.shape, Shape::Flag)
+        matches!(self.shape, MemberInput::Flag)
     }
 
     pub fn is_chosen(&self) -> bool {
-        matches!(self.shape, Shape::Choice(_) | Shape::Always(_))
+        matches!(self.shape, MemberInput::Choice(_) | MemberInput::RequiredChoice(_))
     }
 
     pub fn has_lines(&self) -> bool {
-        matches!(self.shape, Shape::Json | Shape::Lines)
+        matches!(self.shape, MemberInput::Json | MemberInput::Lines)
     }
 }
 
 /// Members under one heading that is folded in.
-pub struct Group {
+pub struct MemberGroup {
     pub title: &'static str,
-    pub members: &'static [Member],
+    pub members: &'static [MetadataMember],
 }
 
-const fn member(name: &'static str, label: &'static str, shape: Shape, hint: &'static str) -> Member {
-    Member { name, label, hint, shape }
+const fn member(name: &'static str, label: &'static str, shape: MemberInput, hint: &'static str) -> MetadataMember {
+    MetadataMember { name, label, hint, shape }
 }
 
 fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().copied().map(name).collect()
 }
 
-const SIGNING: Shape = Shape::Choice(|| names(SigningAlg::ALL, SigningAlg::as_str));
-const KEY_MANAGEMENT: Shape = Shape::Choice(|| names(KeyManagementAlg::ALL, KeyManagementAlg::as_str));
-const CONTENT: Shape = Shape::Choice(|| names(ContentEncryption::ALL, ContentEncryption::as_str));
+const SIGNING: MemberInput = MemberInput::Choice(|| names(SigningAlg::ALL, SigningAlg::as_str));
+const KEY_MANAGEMENT: MemberInput = MemberInput::Choice(|| names(KeyManagementAlg::ALL, KeyManagementAlg::as_str));
+const CONTENT: MemberInput = MemberInput::Choice(|| names(ContentEncryption::ALL, ContentEncryption::as_str));
 
 const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
-pub const GROUPS: [Group; 11] = [
-    Group {
+pub const GROUPS: [MemberGroup; 11] = [
+    MemberGroup {
         title: "What it is",
         members: &[
             member(
                 "application_type",
                 "Runs as",
-                Shape::Choice(|| vec!["web", "native"]),
+                MemberInput::Choice(|| vec!["web", "native"]),
                 "native: on a person’s own device. Left open, its return addresses tell: a scheme of its own, or loopback without a secret.",
             ),
             member(
                 "http_redirect_hosts",
                 "May be sent back without https to",
-                Shape::Words,
+                MemberInput::Words,
                 "Hosts in your own network, with spaces between them: nas.lan, *.home.arpa, 192.168.1.0/24. Who shares that network can read what is sent.",
             ),
-            member("logo_uri", "Logo", Shape::Text, "An https address of a picture. It is fetched and served by us."),
-            member("client_uri", "Home page", Shape::Text, "An https address."),
-            member("contacts", "Whom to ask", Shape::Words, "E-mail addresses, with spaces between them."),
-            member("software_id", "Software", Shape::Text, "What all installations of it have in common."),
-            member("software_version", "Version of the software", Shape::Text, "As its makers write it."),
+            member(
+                "logo_uri",
+                "Logo",
+                MemberInput::Text,
+                "An https address of a picture. It is fetched and served by us.",
+            ),
+            member("client_uri", "Home page", MemberInput::Text, "An https address."),
+            member("contacts", "Whom to ask", MemberInput::Words, "E-mail addresses, with spaces between them."),
+            member("software_id", "Software", MemberInput::Text, "What all installations of it have in common."),
+            member("software_version", "Version of the software", MemberInput::Text, "As its makers write it."),
         ],
     },
-    Group {
+    MemberGroup {
         title: "APIs",
         members: &[
             member(
                 "api_scopes",
                 "It may ask for, where several APIs have a scope of that name",
-                Shape::Json,
+                MemberInput::Json,
                 "JSON: {\"https://orders.example.com\": [\"read\"]}.",
             ),
             member(
                 "introspection_apis",
                 "It may introspect the tokens of",
-                Shape::Lines,
+                MemberInput::Lines,
                 "For a gateway before APIs: one API’s identifier a line.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Signing people in",
         members: &[
             member(
                 "initiate_login_uri",
                 "Opened at, from a person’s list of apps",
-                Shape::Text,
+                MemberInput::Text,
                 "An https address where the app begins a sign-in.",
             ),
             member(
                 "require_auth_time",
                 "Wants the time of the sign-in",
-                Shape::Flag,
+                MemberInput::Flag,
                 "Every ID token of ours has it, whether this is set or not.",
             ),
             member(
                 "default_max_age",
                 "Sign-in is at most so old",
-                Shape::Seconds,
+                MemberInput::Seconds,
                 "Seconds; older ones sign in again.",
             ),
-            member("default_acr_values", "Kinds of sign-in", Shape::Words, "The best first, with spaces between them."),
+            member(
+                "default_acr_values",
+                "Kinds of sign-in",
+                MemberInput::Words,
+                "The best first, with spaces between them.",
+            ),
             member(
                 "id_token_claims",
                 "Claims in the ID token",
-                Shape::Words,
+                MemberInput::Words,
                 "Such as groups email, with spaces between them. Each needs its scope. UserInfo has them anyway.",
             ),
             member(
                 "subject_type",
                 "Names people by",
-                Shape::Always(&["public", "pairwise"]),
+                MemberInput::RequiredChoice(&["public", "pairwise"]),
                 "pairwise: names no other app knows. A change makes everybody new to the app.",
             ),
             member(
                 "sector_identifier_uri",
                 "Shares its names with",
-                Shape::Text,
+                MemberInput::Text,
                 "An https document that lists the return addresses of all apps that share pairwise names.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Signing people out",
         members: &[
             member(
                 "backchannel_logout_uri",
                 "Told of a sign-out by this server",
-                Shape::Text,
+                MemberInput::Text,
                 "An address that is sent a logout token.",
             ),
             member(
                 "backchannel_logout_session_required",
                 "Told which session ended",
-                Shape::Flag,
+                MemberInput::Flag,
                 "Every logout token of ours says so, whether this is set or not.",
             ),
             member(
                 "frontchannel_logout_uri",
                 "Told of a sign-out in the browser",
-                Shape::Text,
+                MemberInput::Text,
                 "A page of the app that is opened in a frame.",
             ),
             member(
                 "frontchannel_logout_session_required",
                 "Told there which session ended",
-                Shape::Flag,
+                MemberInput::Flag,
                 "Its page is always opened with iss and sid, whether this is set or not.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Its secret",
         members: &[member(
             "strict_client_authentication",
             "Only as registered",
-            Shape::Flag,
+            MemberInput::Flag,
             "Its secret is taken by the registered method alone, not by client_secret_basic and client_secret_post alike.",
         )],
     },
-    Group {
+    MemberGroup {
         title: "Its own keys",
         members: &[
-            member("jwks", "Public keys", Shape::Json, "A JWK set, as JSON. The public halves only."),
+            member("jwks", "Public keys", MemberInput::Json, "A JWK set, as JSON. The public halves only."),
             member(
                 "jwks_uri",
                 "Public keys at",
-                Shape::Text,
+                MemberInput::Text,
                 "Instead of the set itself: an https address that is read when needed.",
             ),
             member(
@@ -201,28 +211,33 @@ pub const GROUPS: [Group; 11] = [
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Its TLS certificate",
         members: &[
             member(
                 "tls_client_auth_subject_dn",
                 "Subject of its certificate",
-                Shape::Text,
+                MemberInput::Text,
                 "Such as CN=reports,O=Example. With tls_client_auth, one of these five.",
             ),
-            member("tls_client_auth_san_dns", "Or its host name", Shape::Text, "As the certificate has it."),
-            member("tls_client_auth_san_uri", "Or its URI", Shape::Text, "As a workload is named: spiffe://…"),
-            member("tls_client_auth_san_ip", "Or its IP address", Shape::Text, "IPv4 or IPv6."),
-            member("tls_client_auth_san_email", "Or its e-mail address", Shape::Text, "As the certificate has it."),
+            member("tls_client_auth_san_dns", "Or its host name", MemberInput::Text, "As the certificate has it."),
+            member("tls_client_auth_san_uri", "Or its URI", MemberInput::Text, "As a workload is named: spiffe://…"),
+            member("tls_client_auth_san_ip", "Or its IP address", MemberInput::Text, "IPv4 or IPv6."),
+            member(
+                "tls_client_auth_san_email",
+                "Or its e-mail address",
+                MemberInput::Text,
+                "As the certificate has it.",
+            ),
             member(
                 "tls_client_certificate_bound_access_tokens",
                 "Tokens bound to the certificate",
-                Shape::Flag,
+                MemberInput::Flag,
                 "Its access tokens are good beside the certificate with which it got them, and alone they are nothing.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Signed and encrypted answers",
         members: &[
             member(
@@ -265,19 +280,19 @@ pub const GROUPS: [Group; 11] = [
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Requests it pushes or signs",
         members: &[
             member(
                 "require_pushed_authorization_requests",
                 "Pushed requests only",
-                Shape::Flag,
+                MemberInput::Flag,
                 "It hands requests to us directly, not through the browser.",
             ),
             member(
                 "require_signed_request_object",
                 "Signed requests only",
-                Shape::Flag,
+                MemberInput::Flag,
                 "Each request is a JWT under a key of its own.",
             ),
             member(
@@ -291,48 +306,48 @@ pub const GROUPS: [Group; 11] = [
             member(
                 "request_uris",
                 "Its requests lie at",
-                Shape::Lines,
+                MemberInput::Lines,
                 "One address a line, compared letter by letter.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Refresh tokens",
         members: &[
             member(
                 "refresh_token_rotation",
                 "Replaced at each use",
-                Shape::Always(&["always", "never"]),
+                MemberInput::RequiredChoice(&["always", "never"]),
                 "never: the same token until it expires. Only for apps that authenticate or bind tokens to a certificate.",
             ),
             member(
                 "refresh_token_grace",
                 "Repeats are answered for",
-                Shape::Seconds,
+                MemberInput::Seconds,
                 "Seconds, 0 to 600. A replaced token gets its successor again for so long; later its use ends the sign-in.",
             ),
         ],
     },
-    Group {
+    MemberGroup {
         title: "Tokens for tokens",
         members: &[
             member(
                 "token_exchange",
                 "Whose tokens it may exchange",
-                Shape::Json,
+                MemberInput::Json,
                 "A list, as JSON: client, and impersonation or delegation.",
             ),
             member(
                 "jwt_bearer",
                 "Whose JWTs get it tokens",
-                Shape::Json,
+                MemberInput::Json,
                 "A list, as JSON: issuer, jwks_uri, subject, and audience where it is not ours.",
             ),
         ],
     },
 ];
 
-pub fn members() -> impl Iterator<Item = &'static Member> {
+pub fn members() -> impl Iterator<Item = &'static MetadataMember> {
     GROUPS.iter().flat_map(|group| group.members)
 }
 

@@ -3,32 +3,32 @@
 use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::listing::{Asked, READ};
-use super::views::clients::{ClientRow, ClientsPage, Kind};
+use super::listing::{FETCH_LIMIT, ListParams};
+use super::views::clients::{ClientListRow, ClientsPage, Kind};
 use crate::domain::client::Client;
-use crate::store::clients::{self, Filter};
+use crate::store::clients::{self, ClientFilter};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
-use crate::web::pages::card;
+use crate::web::pages::app_card;
 use crate::web::urls;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
-const HERE: &str = "/admin/clients";
+const PATH: &str = "/admin/clients";
 /// The filter `state`, and whether its apps are turned off.
 const STATES: [(&str, &str, bool); 2] = [("on", "On", false), ("off", "Off", true)];
 
 pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
-    let asked = Asked::parse(&person, HERE, query)?;
+    let asked = ListParams::parse(&person, PATH, query)?;
     let state = |text: &str| STATES.into_iter().find(|(value, ..)| *value == text).map(|(.., disabled)| disabled);
-    let filter = Filter {
+    let filter = ClientFilter {
         text: asked.q(),
         kind: asked.filter("kind", Kind::parse)?,
         disabled: asked.filter("state", state)?,
         after: asked.after()?,
-        most: READ,
+        most: FETCH_LIMIT,
     };
     let mut found = clients::list(person.app().store().read(), &filter).await.map_err(|error| person.error(error))?;
-    let pager = asked.page(&mut found, |client| (client.shown_name().to_owned(), client.id.clone()));
+    let pager = asked.page(&mut found, |client| (client.display_name().to_owned(), client.id.clone()));
     Ok(render(&ClientsPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
@@ -43,13 +43,13 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
     }))
 }
 
-fn row(client: &Client) -> ClientRow {
-    ClientRow {
+fn row(client: &Client) -> ClientListRow {
+    ClientListRow {
         client_id: client.id.to_string(),
         href: urls::console_client(&client.id),
-        app: card(client),
+        app: app_card(client),
         kind: client.kind(),
-        made: When::new(client.created_at.date()),
+        made: DisplayTime::new(client.created_at.date()),
         on: !client.disabled,
         has_short_secret: client.has_short_secret(),
     }

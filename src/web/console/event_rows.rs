@@ -3,28 +3,28 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::views::events::{EventRow, Subject};
+use super::views::events::{EventRow, LinkedName};
 use crate::domain::client::Client;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::user::User;
-use crate::store::{Store, StoreError, clients, people};
+use crate::store::{Store, StoreError, clients, users};
 use crate::web::device;
 use crate::web::urls;
-use crate::web::view::When;
+use crate::web::view::DisplayTime;
 use crate::web::view::visible;
 
 pub async fn of(store: &Store, events: Vec<Event>) -> Result<Vec<EventRow>, StoreError> {
-    let names = Names::read(store, &events).await?;
+    let names = DisplayNames::read(store, &events).await?;
     Ok(events.into_iter().map(|event| names.row(event)).collect())
 }
 
-struct Names {
-    people: HashMap<UserId, String>,
+struct DisplayNames {
+    users: HashMap<UserId, String>,
     clients: HashMap<ClientId, String>,
 }
 
-impl Names {
+impl DisplayNames {
     async fn read(store: &Store, events: &[Event]) -> Result<Self, StoreError> {
         let (mut users, mut apps) = (HashSet::new(), HashSet::new());
         for event in events {
@@ -37,33 +37,33 @@ impl Names {
             }
         }
         let (users, apps): (Vec<UserId>, Vec<ClientId>) = (users.into_iter().collect(), apps.into_iter().collect());
-        let person = |user: User| (user.id, visible(user.shown_name()));
-        let client = |client: Client| (client.id.clone(), visible(client.shown_name()));
+        let person = |user: User| (user.id, visible(user.display_name()));
+        let client = |client: Client| (client.id.clone(), visible(client.display_name()));
         Ok(Self {
-            people: people::by_ids(store.read(), &users).await?.into_iter().map(person).collect(),
+            users: users::by_ids(store.read(), &users).await?.into_iter().map(person).collect(),
             clients: clients::by_ids(store.read(), &apps).await?.into_iter().map(client).collect(),
         })
     }
 
-    fn person(&self, id: UserId) -> Subject {
-        match self.people.get(&id) {
-            Some(name) => Subject { name: name.clone(), href: Some(urls::console_person(id)) },
-            None => Subject { name: id.to_string(), href: None },
+    fn user(&self, id: UserId) -> LinkedName {
+        match self.users.get(&id) {
+            Some(name) => LinkedName { name: name.clone(), href: Some(urls::console_user(id)) },
+            None => LinkedName { name: id.to_string(), href: None },
         }
     }
 
-    fn client(&self, id: &ClientId) -> Subject {
+    fn client(&self, id: &ClientId) -> LinkedName {
         match self.clients.get(id) {
-            Some(name) => Subject { name: name.clone(), href: Some(urls::console_client(id)) },
-            None => Subject { name: id.to_string(), href: None },
+            Some(name) => LinkedName { name: name.clone(), href: Some(urls::console_client(id)) },
+            None => LinkedName { name: id.to_string(), href: None },
         }
     }
 
-    fn who(&self, actor: &Actor) -> Option<Subject> {
+    fn actor(&self, actor: &Actor) -> Option<LinkedName> {
         match actor {
-            Actor::System => Some(Subject { name: "Signet".to_owned(), href: None }),
-            Actor::CommandLine => Some(Subject { name: "Command line".to_owned(), href: None }),
-            Actor::User(id) => Some(self.person(*id)),
+            Actor::System => Some(LinkedName { name: "Signet".to_owned(), href: None }),
+            Actor::CommandLine => Some(LinkedName { name: "Command line".to_owned(), href: None }),
+            Actor::User(id) => Some(self.user(*id)),
             Actor::Client(id) => Some(self.client(id)),
             Actor::Anonymous => None,
         }
@@ -81,28 +81,28 @@ impl Names {
         let about = match (somebody_else, &event.client) {
             (Some(user), client) => {
                 detail("App", client.as_ref().map(ToString::to_string).unwrap_or_default());
-                Some(self.person(user))
+                Some(self.user(user))
             }
             (None, Some(client)) => Some(self.client(client)),
             // A key, a group, an API: the detail is its name.
             (None, None) if event.user.is_none() && !event.detail.is_empty() => {
-                Some(Subject { name: visible(&event.detail), href: None })
+                Some(LinkedName { name: visible(&event.detail), href: None })
             }
             (None, None) => None,
         };
-        let what = visible(&in_words(&event));
+        let what = visible(&describe(&event));
         detail("Detail", event.detail);
         if !event.origin.user_agent.is_empty() {
-            detail("Browser", device::in_words(&event.origin.user_agent));
+            detail("Browser", device::describe(&event.origin.user_agent));
         }
         let filled = |text: String| Some(visible(&text)).filter(|text| !text.is_empty());
         EventRow {
             id: event.id.to_string(),
-            at: When::new(event.at.date()),
+            at: DisplayTime::new(event.at.date()),
             what,
             kind: event.kind.name().to_owned(),
-            failed: event.kind.is_refusal(),
-            who: self.who(&event.actor),
+            failed: event.kind.is_failure(),
+            actor: self.actor(&event.actor),
             about,
             address: filled(event.origin.address),
             request_id: filled(event.origin.request_id),
@@ -112,11 +112,11 @@ impl Names {
 }
 
 /// What happened; of a sign-in also how or where, and of a refusal why.
-fn in_words(event: &Event) -> String {
+fn describe(event: &Event) -> String {
     match (event.kind.words(), event.detail.as_str()) {
         (words, "") => words.to_owned(),
         (words, how) if event.kind == EventKind::SignedIn => format!("{words} {how}"),
-        (words, more) if event.kind.is_refusal() || event.kind == EventKind::AppEntered => format!("{words}: {more}"),
+        (words, more) if event.kind.is_failure() || event.kind == EventKind::AppEntered => format!("{words}: {more}"),
         (words, _) => words.to_owned(),
     }
 }

@@ -7,21 +7,21 @@ use axum::response::Response;
 use time::Date;
 use time::macros::format_description;
 
-use super::listing::{Asked, READ};
+use super::listing::{FETCH_LIMIT, ListParams};
 use super::views::Pager;
 use super::views::events::EventsPage;
 use super::{event_rows, refusals};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::ClientId;
 use crate::env::Timestamp;
-use crate::store::event_search::{self, Named};
-use crate::store::events::{self, Filter};
-use crate::store::{Store, StoreError, clients, people};
+use crate::store::event_search::{self, SearchTerms};
+use crate::store::events::{self, EventFilter};
+use crate::store::{Store, StoreError, clients, users};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
 use crate::web::view::Chrome;
 
-const HERE: &str = "/admin/events";
+const PATH: &str = "/admin/events";
 const DAY_SECONDS: i64 = 86_400;
 const DEFAULT_DAYS: i64 = 7;
 /// Without a range of time, all events are listed, and text is looked for in those of the last days.
@@ -30,16 +30,16 @@ const DAYS: [(&str, &str); 4] =
     [("1", "The last day"), ("7", "The last 7 days"), ("30", "The last 30 days"), ("all", "Any time, text too")];
 
 pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
-    let asked = Asked::parse(&person, HERE, query)?;
+    let asked = ListParams::parse(&person, PATH, query)?;
     let (q, store) = (asked.q(), person.app().store());
-    let range = Range::of(&asked, store.env().now())?;
-    let filter = Filter {
+    let range = TimeRange::of(&asked, store.env().now())?;
+    let filter = EventFilter {
         kinds: asked.filter("kind", EventKind::parse)?.into_iter().collect(),
         since: range.since,
         until: range.until,
         before: asked.after()?,
-        most: READ,
-        ..Filter::default()
+        most: FETCH_LIMIT,
+        ..EventFilter::default()
     };
     let found = find(store, &asked, &filter, &q, range.is_set).await.map_err(|error| person.error(error))?;
     Ok(render(&EventsPage {
@@ -51,25 +51,25 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
         days: asked.choices("days", ANY_TIME, DAYS),
         from: asked.text("from").to_owned(),
         until: asked.text("until").to_owned(),
-        refusal: refusals::page_of_request(person.app(), &q).await.map_err(|error| person.error(error))?,
+        refusal: refusals::url_for_request(person.app(), &q).await.map_err(|error| person.error(error))?,
         q,
         filtered: asked.is_filtered(),
         is_by_text: found.is_by_text,
-        goes_on: found.goes_on,
+        has_more: found.has_more,
         events: event_rows::of(store, found.events).await.map_err(|error| person.error(error))?,
         pager: found.pager,
     }))
 }
 
 /// The range of time that was asked for.
-struct Range {
+struct TimeRange {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     is_set: bool,
 }
 
-impl Range {
-    fn of(asked: &Asked<'_>, now: Timestamp) -> Result<Self, PageError> {
+impl TimeRange {
+    fn of(asked: &ListParams<'_>, now: Timestamp) -> Result<Self, PageError> {
         let days =
             asked.filter("days", |text| DAYS.iter().find(|(known, _)| *known == text).map(|(known, _)| *known))?;
         let (from, until) = (asked.filter("from", midnight)?, asked.filter("until", midnight)?);
@@ -89,22 +89,22 @@ fn midnight(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_seconds(day.midnight().assume_utc().unix_timestamp()))
 }
 
-struct Found {
+struct EventSearchResult {
     events: Vec<Event>,
     pager: Pager,
     /// The text was looked for, and no more than some days were searched.
     is_by_text: bool,
     /// The search has stopped before its end, and goes on with the next page.
-    goes_on: bool,
+    has_more: bool,
 }
 
 async fn find(
     store: &Store,
-    asked: &Asked<'_>,
-    filter: &Filter,
+    asked: &ListParams<'_>,
+    filter: &EventFilter,
     q: &str,
     has_range: bool,
-) -> Result<Found, StoreError> {
+) -> Result<EventSearchResult, StoreError> {
     let mut events = if q.is_empty() {
         events::list(store.read(), filter).await?
     } else {
@@ -113,26 +113,26 @@ async fn find(
     let is_by_text = !q.is_empty() && events.is_empty();
     if !is_by_text {
         let pager = asked.page(&mut events, |event: &Event| event.id);
-        return Ok(Found { events, pager, is_by_text, goes_on: false });
+        return Ok(EventSearchResult { events, pager, is_by_text, has_more: false });
     }
     let usual = (!has_range).then(|| store.env().now().plus_seconds(-DEFAULT_DAYS * DAY_SECONDS));
-    let filter = Filter { since: filter.since.or(usual), ..filter.clone() };
+    let filter = EventFilter { since: filter.since.or(usual), ..filter.clone() };
     let scanned = event_search::containing(store.read(), &filter, q).await?;
     events = scanned.events;
     let mut pager = asked.page(&mut events, |event: &Event| event.id);
     if let Some(until) = &scanned.until {
         pager.next = asked.link_after(until);
     }
-    Ok(Found { events, pager, is_by_text, goes_on: scanned.until.is_some() })
+    Ok(EventSearchResult { events, pager, is_by_text, has_more: scanned.until.is_some() })
 }
 
 /// Whom and what a search names: a username or address, an app's name, or the id of somebody who may be deleted by now.
-async fn named(store: &Store, q: &str) -> Result<Named, StoreError> {
+async fn named(store: &Store, q: &str) -> Result<SearchTerms, StoreError> {
     let user = match q.parse() {
         Ok(id) => Some(id),
-        Err(_) => people::by_login(store.read(), q).await?.map(|user| user.id),
+        Err(_) => users::by_login(store.read(), q).await?.map(|user| user.id),
     };
     let mut clients = clients::by_name(store.read(), q).await?;
     clients.extend(ClientId::parse(q).ok());
-    Ok(Named { text: q.to_owned(), user, clients })
+    Ok(SearchTerms { text: q.to_owned(), user, clients })
 }

@@ -4,7 +4,7 @@
 use super::views::Choice;
 use super::views::groups::GroupPicker;
 use crate::domain::user::group_name;
-use crate::store::people;
+use crate::store::users;
 use crate::web::error::PageError;
 use crate::web::extract::{AdminForm, SignedIn};
 use crate::web::view::visible;
@@ -37,7 +37,7 @@ pub fn is_search(form: &AdminForm) -> bool {
 
 /// The picker of a form that was sent.
 pub async fn typed(form: &AdminForm, field: &'static str) -> Result<GroupPicker, PageError> {
-    let picker = picker(&form.person, field, &form.all(field), form.text(QUERY).trim()).await?;
+    let picker = picker(&form.signed_in, field, &form.all(field), form.text(QUERY).trim()).await?;
     Ok(GroupPicker { was_searched: is_search(form), ..picker })
 }
 
@@ -48,7 +48,7 @@ pub async fn picker(
     ticked: &[String],
     query: &str,
 ) -> Result<GroupPicker, PageError> {
-    let all = people::all_groups(person.app().store().read()).await.map_err(|error| person.error(error))?;
+    let all = users::all_groups(person.app().store().read()).await.map_err(|error| person.error(error))?;
     let has_search = all.len() > MAX_BOXES;
     let needle = query.to_lowercase();
     let is_found = |name: &String| !query.is_empty() && name.to_lowercase().contains(&needle);

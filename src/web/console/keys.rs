@@ -3,21 +3,21 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::views::keys::{Algorithm, KeyLife, KeyRow, KeyState, KeysPage};
+use super::views::keys::{Algorithm, KeyLife, KeyRow, KeyStateView, KeysPage};
 use super::views::{ConfirmPage, Crumb, Section};
-use super::{again, failed, then};
+use super::{failed, redirect_with_flash, rerender};
 use crate::domain::signing_key::{KeyAlg, KeyState as State, StoredKey};
 use crate::env::Timestamp;
 use crate::keys::rotation;
 use crate::manage::keys as manage;
-use crate::manage::keys::Rotated;
+use crate::manage::keys::RotationOutcome;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::extract::{Admin, AdminForm, PathParam, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls::ENDPOINTS;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
-const HERE: &str = "/admin/keys";
+const PATH: &str = "/admin/keys";
 
 pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     let app = person.app();
@@ -30,49 +30,52 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
         notice: person.notice(),
         algorithms: KeyAlg::ALL.iter().map(|alg| algorithm(&person, *alg, &keys)).collect(),
         life: KeyLife {
-            next: format!("at least {}", in_words(lifetimes.signing_key_overlap)),
-            active: in_words(lifetimes.signing_key),
-            retired: in_words(rotation::PUBLISHED_AFTER_RETIREMENT),
+            next: format!("at least {}", format_duration(lifetimes.signing_key_overlap)),
+            active: format_duration(lifetimes.signing_key),
+            retired: format_duration(rotation::RETIRED_KEY_TTL),
         },
         jwks_uri: app.config.issuer.join(ENDPOINTS.jwks),
         discovery_uri: app.config.issuer.join("/.well-known/openid-configuration"),
     }))
 }
 
-pub async fn rotate(InPath(alg): InPath<KeyAlg>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn rotate(PathParam(alg): PathParam<KeyAlg>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let done = manage::rotate(&person.app().manager(), &person.by(), alg, false).await;
     let done = done.map_err(|error| failed(person, error))?;
     reload(person).await?;
-    let old = if alg.signs().is_some() { "stays published" } else { "still decrypts" };
+    let old = if alg.signing_alg().is_some() { "stays published" } else { "still decrypts" };
     let text = match done {
-        Rotated::Now(_) => format!("{alg} has a new active key. The old one {old} for a while."),
-        Rotated::From(_, from) => {
+        RotationOutcome::Now(_) => format!("{alg} has a new active key. The old one {old} for a while."),
+        RotationOutcome::Scheduled(_, from) => {
             format!("The next {alg} key signs from {} on, when every app can know it.", when(from).text)
         }
     };
-    Ok(then(person, Flash::ok(text), HERE))
+    Ok(redirect_with_flash(person, Flash::ok(text), PATH))
 }
 
-pub async fn ask_retire(Admin(person): Admin, InPath(kid): InPath<String>) -> Result<Response, PageError> {
+pub async fn ask_retire(Admin(person): Admin, PathParam(kid): PathParam<String>) -> Result<Response, PageError> {
     let key = found(&person, &kid).await?;
     Ok(render(&confirm(&person, &key, "", None)))
 }
 
-pub async fn retire(InPath(kid): InPath<String>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn retire(PathParam(kid): PathParam<String>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     let key = found(person, &kid).await?;
     let typed = form.text("confirm");
     if typed.trim() != key.alg.as_str() {
         let page = confirm(person, &key, typed, Some("That isn’t the key’s algorithm."));
-        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        return Ok(rerender(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
     let done = manage::retire(&person.app().manager(), &person.by(), &kid).await;
     done.map_err(|error| failed(person, error))?;
     reload(person).await?;
-    let void =
-        if key.alg.signs().is_some() { "What it signed is void." } else { "What was encrypted to it can’t be read." };
-    Ok(then(person, Flash::ok(format!("The key is withdrawn. {void}")), HERE))
+    let void = if key.alg.signing_alg().is_some() {
+        "What it signed is void."
+    } else {
+        "What was encrypted to it can’t be read."
+    };
+    Ok(redirect_with_flash(person, Flash::ok(format!("The key is withdrawn. {void}")), PATH))
 }
 
 /// The feed would wake this node too; whoever pressed the button sees it done when the page comes.
@@ -93,13 +96,13 @@ fn algorithm(person: &SignedIn, alg: KeyAlg, keys: &[StoredKey]) -> Algorithm {
     let active = of(State::Active).next().and_then(|key| key.activated_at);
     // `rotation::due`: an active key of that age, and a next one that has been published long enough.
     let due = active.map(|at| at.plus_seconds(lifetimes.signing_key));
-    let change = if alg.signs().is_some() { due.zip(next).map(|(due, known)| due.max(known)) } else { due };
+    let change = if alg.signing_alg().is_some() { due.zip(next).map(|(due, known)| due.max(known)) } else { due };
     let row = |key: &StoredKey| KeyRow {
         kid: key.kid.clone(),
         state: match key.state {
-            State::Next => KeyState::Next,
-            State::Active => KeyState::Active,
-            State::Retired => KeyState::Retired,
+            State::Next => KeyStateView::Next,
+            State::Active => KeyStateView::Active,
+            State::Retired => KeyStateView::Retired,
         },
         made: when(key.created_at),
         active_from: if key.state == State::Next { change } else { key.activated_at }.map(when),
@@ -119,11 +122,11 @@ fn algorithm(person: &SignedIn, alg: KeyAlg, keys: &[StoredKey]) -> Algorithm {
     }
 }
 
-fn when(at: Timestamp) -> When {
-    When::new(at.date())
+fn when(at: Timestamp) -> DisplayTime {
+    DisplayTime::new(at.date())
 }
 
-fn in_words(seconds: i64) -> String {
+fn format_duration(seconds: i64) -> String {
     match (seconds / 86_400, seconds / 3600) {
         (0, 1) => "1 hour".to_owned(),
         (0, hours) => format!("{hours} hours"),
@@ -135,7 +138,7 @@ fn in_words(seconds: i64) -> String {
 fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>) -> ConfirmPage {
     let alg = key.alg.as_str();
     let consequences: &[&str] = match key.state {
-        _ if key.alg.signs().is_none() => &["what was encrypted to it can’t be read; apps read the keys again"],
+        _ if key.alg.signing_alg().is_none() => &["what was encrypted to it can’t be read; apps read the keys again"],
         State::Next => &["another next key takes its place"],
         State::Active => &[
             "everything it signed is void: people sign in again, and apps ask for new tokens",
@@ -149,7 +152,7 @@ fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>)
         csrf: person.visitor.form_token(),
         notice: None,
         section: Section::Keys,
-        crumbs: vec![Crumb { label: "Keys".to_owned(), href: HERE.to_owned() }],
+        crumbs: vec![Crumb { label: "Keys".to_owned(), href: PATH.to_owned() }],
         step: "Withdraw".to_owned(),
         title: format!("Withdraw the {} {alg} key?", key.state.as_str()),
         warning: "This can’t be undone.".to_owned(),
@@ -160,9 +163,9 @@ fn confirm(person: &SignedIn, key: &StoredKey, typed: &str, error: Option<&str>)
         word: alg.to_owned(),
         typed: typed.to_owned(),
         error: error.map(ToOwned::to_owned),
-        action: format!("{HERE}/{}/retire", key.kid),
+        action: format!("{PATH}/{}/retire", key.kid),
         button: "Withdraw this key".to_owned(),
-        back: HERE.to_owned(),
+        back: PATH.to_owned(),
         instead: None,
     }
 }

@@ -14,23 +14,23 @@ use crate::web::error::PageError;
 use crate::web::extract::SignedIn;
 
 /// Rows of one page. One more is read, to know whether there is a next page.
-const ROWS: usize = 50;
-pub const READ: u64 = ROWS as u64 + 1;
-const MAX_SEARCHED: usize = 200;
+const PAGE_SIZE: usize = 50;
+pub const FETCH_LIMIT: u64 = PAGE_SIZE as u64 + 1;
+const MAX_SEARCH_LENGTH: usize = 200;
 const FILTERS: [&str; 6] = ["q", "kind", "state", "days", "from", "until"];
 
 /// What was asked of a table.
-pub struct Asked<'a> {
+pub struct ListParams<'a> {
     person: &'a SignedIn,
     query: Parameters,
     /// The table's own address.
     path: &'static str,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ListParams<'a> {
     pub fn parse(person: &'a SignedIn, path: &'static str, query: Option<String>) -> Result<Self, PageError> {
         let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
-        query.check_repetition_but(&[]).map_err(|error| person.error(error))?;
+        query.check_repetition_except(&[]).map_err(|error| person.error(error))?;
         Ok(Self { person, query, path })
     }
 
@@ -39,20 +39,20 @@ impl<'a> Asked<'a> {
         self.query.one(name).ok().flatten().unwrap_or_default()
     }
 
-    fn refused(&self, text: &'static str) -> PageError {
+    fn invalid_request(&self, text: &'static str) -> PageError {
         self.person.error(OAuthError::new(ErrorCode::InvalidRequest, text))
     }
 
     /// What was searched for.
     pub fn q(&self) -> String {
-        self.text("q").trim().chars().take(MAX_SEARCHED).collect()
+        self.text("q").trim().chars().take(MAX_SEARCH_LENGTH).collect()
     }
 
     /// A filter's value, where it is set.
     pub fn filter<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, PageError> {
         match self.text(name) {
             "" => Ok(None),
-            text => parse(text).map(Some).ok_or_else(|| self.refused("There is no such filter.")),
+            text => parse(text).map(Some).ok_or_else(|| self.invalid_request("There is no such filter.")),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Asked<'a> {
                 .and_then(|json| serde_json::from_slice::<(String, T)>(&json).ok())
                 .filter(|(path, _)| path == self.path)
                 .map(|(_, key)| Some(key))
-                .ok_or_else(|| self.refused("There is no such page. Go back to the first one.")),
+                .ok_or_else(|| self.invalid_request("There is no such page. Go back to the first one.")),
         }
     }
 
@@ -87,18 +87,18 @@ impl<'a> Asked<'a> {
         FILTERS.into_iter().any(|name| !self.text(name).is_empty())
     }
 
-    fn is_later(&self) -> bool {
+    fn is_later_page(&self) -> bool {
         !self.text("after").is_empty()
     }
 
     /// Cuts the rows that were read to a page; `key` makes the cursor of its last row.
     pub fn page<T, K: Serialize>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> Pager {
-        let more = rows.len() > ROWS;
-        rows.truncate(ROWS);
+        let more = rows.len() > PAGE_SIZE;
+        rows.truncate(PAGE_SIZE);
         let next = rows.last().filter(|_| more).and_then(|last| self.link_after(&key(last)));
-        let whole = !more && !self.is_later();
+        let whole = !more && !self.is_later_page();
         let shown = format!("{} {}", rows.len(), if whole { "in all" } else { "on this page" });
-        Pager { shown, first: self.is_later().then(|| self.link(None)), next }
+        Pager { shown, first: self.is_later_page().then(|| self.link(None)), next }
     }
 
     /// The page that begins after that key.

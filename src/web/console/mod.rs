@@ -2,10 +2,10 @@
 //! `Admin` or `AdminForm`, who let nobody else in.
 //!
 //! [`overview`], [`start`] what to do after set-up; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] and [`signature_keys`] its keys, [`client_form`] what its forms mean, [`client_edit`] how what was typed is merged with what is there,
-//! [`client_members`] those of its settings that few apps need, and [`client_texts`] what stands in them;
+//! [`client_members`] those of its settings that few apps need, and [`metadata_fields`] what stands in them;
 //! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
-//! its form means, [`api_rules`] the rules in it and [`api_edit`] how it is merged; [`refusals`] what the gates refused and [`refusal_words`] why;
-//! [`people`] the table and somebody new, [`person`] one of them, [`person_access`] how they get in, [`person_edit`] how what was typed of them is merged, [`adoption`] the question
+//! its form means, [`api_rules`] the rules in it and [`api_edit`] how it is merged; [`refusals`] what the gates refused and [`reason_texts`] why;
+//! [`people`] the table and somebody new, [`person`] one of them, [`user_access`] how they get in, [`user_edit`] how what was typed of them is merged, [`adoption`] the question
 //! before an account that a stranger made gets rights, [`groups`] the choice of groups in forms; [`keys`]; [`events`] the record and [`event_rows`] how
 //! it reads; [`listing`] what all tables share; [`views`] what the templates show.
 
@@ -20,24 +20,24 @@ pub mod client;
 mod client_edit;
 mod client_form;
 mod client_members;
-mod client_texts;
 pub mod clients;
 pub mod event_rows;
 pub mod events;
 mod groups;
 pub mod keys;
 mod listing;
+mod metadata_fields;
 pub mod new_client;
 pub mod overview;
-pub mod people;
-pub mod person;
-pub mod person_access;
-mod person_edit;
-mod refusal_words;
+mod reason_texts;
 pub mod refusals;
 pub mod registration;
 pub mod signature_keys;
 pub mod start;
+pub mod user;
+pub mod user_access;
+mod user_edit;
+pub mod users;
 pub mod views;
 
 use axum::Router;
@@ -45,14 +45,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::manage::{Conflict, ManageError};
 use crate::web::error::{PageError, render};
 use crate::web::extract::SignedIn;
 use crate::web::flash::Flash;
 use crate::web::urls::{APIS, CONSOLE, START};
 
-pub fn routes() -> Router<App> {
+pub fn routes() -> Router<AppState> {
     Router::new()
         .route(CONSOLE, get(overview::show))
         .route(START, get(start::show))
@@ -75,18 +75,18 @@ pub fn routes() -> Router<App> {
         .route("/admin/apis/new", get(apis::show_new).post(apis::submit_new))
         .route("/admin/apis/{id}", get(api::show).post(api::save))
         .route("/admin/apis/{id}/delete", get(api::ask_delete).post(api::delete))
-        .route("/admin/people", get(people::list))
-        .route("/admin/people/new", get(people::show_new).post(people::submit_new))
-        .route("/admin/people/{id}", get(person::show).post(person_edit::save))
-        .route("/admin/people/{id}/groups", post(person_edit::set_groups))
-        .route("/admin/people/{id}/password", post(person_access::set_password))
-        .route("/admin/people/{id}/api-keys/revoke", post(api_keys::revoke_persons))
-        .route("/admin/people/{id}/passkeys/remove", post(person_access::remove_passkey))
-        .route("/admin/people/{id}/sessions/end", post(person_access::end_session))
-        .route("/admin/people/{id}/sessions/end-all", post(person_access::end_sessions))
-        .route("/admin/people/{id}/disable", post(person::disable))
-        .route("/admin/people/{id}/enable", post(person::enable))
-        .route("/admin/people/{id}/delete", get(person::ask_delete).post(person::delete))
+        .route("/admin/people", get(users::list))
+        .route("/admin/people/new", get(users::show_new).post(users::submit_new))
+        .route("/admin/people/{id}", get(user::show).post(user_edit::save))
+        .route("/admin/people/{id}/groups", post(user_edit::set_groups))
+        .route("/admin/people/{id}/password", post(user_access::set_password))
+        .route("/admin/people/{id}/api-keys/revoke", post(api_keys::revoke_for_user))
+        .route("/admin/people/{id}/passkeys/remove", post(user_access::remove_passkey))
+        .route("/admin/people/{id}/sessions/end", post(user_access::end_session))
+        .route("/admin/people/{id}/sessions/end-all", post(user_access::end_sessions))
+        .route("/admin/people/{id}/disable", post(user::disable))
+        .route("/admin/people/{id}/enable", post(user::enable))
+        .route("/admin/people/{id}/delete", get(user::ask_delete).post(user::delete))
         .route("/admin/refusals", get(refusals::show))
         .route("/admin/events", get(events::list))
         .route("/admin/keys", get(keys::show))
@@ -95,12 +95,12 @@ pub fn routes() -> Router<App> {
 }
 
 /// On to a page, which says what was done.
-fn then(person: &SignedIn, flash: Flash, to: &str) -> Response {
-    flash.then(person.app(), &person.visitor.browser, to)
+fn redirect_with_flash(user: &SignedIn, flash: Flash, to: &str) -> Response {
+    flash.redirect(user.app(), &user.visitor.browser, to)
 }
 
 /// A form again, with what was typed and what is wrong with it.
-fn again(status: StatusCode, page: &impl askama::Template) -> Response {
+fn rerender(status: StatusCode, page: &impl askama::Template) -> Response {
     (status, render(page)).into_response()
 }
 
@@ -112,7 +112,7 @@ fn at(field: &str, text: &str) -> FieldErrors {
 }
 
 /// What was refused, as the form says it; what no form can mend is a page.
-pub(super) fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
+pub(super) fn form_errors(user: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
     let errors = match error {
         ManageError::Invalid(problems) | ManageError::Taken(problems) => {
             problems.into_iter().map(|problem| (problem.field.clone(), problem.sentence())).collect()
@@ -124,15 +124,15 @@ pub(super) fn refused(person: &SignedIn, error: ManageError) -> Result<(StatusCo
             let text = "Many people are signing in right now. Try again in a moment.";
             return Ok((StatusCode::SERVICE_UNAVAILABLE, at("", text)));
         }
-        other => return Err(failed(person, other)),
+        other => return Err(failed(user, other)),
     };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, errors))
 }
 
 /// What was not done and is not the form's fault.
-fn failed(person: &SignedIn, error: ManageError) -> PageError {
+fn failed(user: &SignedIn, error: ManageError) -> PageError {
     match error {
-        ManageError::NotFound(_) => person.not_found("What this page was about is gone: somebody has deleted it."),
-        other => person.error(other),
+        ManageError::NotFound(_) => user.not_found("What this page was about is gone: somebody has deleted it."),
+        other => user.error(other),
     }
 }

@@ -3,27 +3,27 @@
 use axum::response::Response;
 
 use super::event_rows;
-use super::views::chart::{BarChart, Column, Words};
-use super::views::overview::{Counts, OverviewPage};
+use super::views::chart::{BarChart, ChartColumn, ChartLabels};
+use super::views::overview::{OverviewCounts, OverviewPage};
 use crate::domain::event::EventKind;
 use crate::env::Timestamp;
-use crate::store::events::{self, Filter};
-use crate::store::{Store, StoreError, clients, people, sessions};
+use crate::store::events::{self, EventFilter};
+use crate::store::{Store, StoreError, clients, sessions, users};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
 const DAYS: i64 = 14;
 const DAY_SECONDS: i64 = 86_400;
-const RECENT: u64 = 8;
+const MAX_RECENT_EVENTS: u64 = 8;
 const REFUSALS: u64 = 6;
-const SIGN_INS: Words = Words { what: "Sign-ins a day", of: "Day", good: "Signed in", bad: "Failed" };
+const SIGN_INS: ChartLabels = ChartLabels { what: "Sign-ins a day", of: "Day", good: "Signed in", bad: "Failed" };
 
 pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
     let store = person.app().store();
-    let newest = |kinds, most| Filter { kinds, most, ..Filter::default() };
+    let newest = |kinds, most| EventFilter { kinds, most, ..EventFilter::default() };
     let rows = async |filter| event_rows::of(store, events::list(store.read(), &filter).await?).await;
-    let refusals = newest(EventKind::REFUSALS.to_vec(), REFUSALS);
+    let refusals = newest(EventKind::FAILURES.to_vec(), REFUSALS);
     Ok(render(&OverviewPage {
         chrome: Chrome::of(person.app()),
         viewer: person.viewer(),
@@ -31,19 +31,19 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
         notice: person.notice(),
         counts: counts(store).await.map_err(|error| person.error(error))?,
         chart: chart(store).await.map_err(|error| person.error(error))?,
-        events: rows(newest(Vec::new(), RECENT)).await.map_err(|error: StoreError| person.error(error))?,
+        events: rows(newest(Vec::new(), MAX_RECENT_EVENTS)).await.map_err(|error: StoreError| person.error(error))?,
         failures: rows(refusals).await.map_err(|error| person.error(error))?,
     }))
 }
 
-async fn counts(store: &Store) -> Result<Counts, StoreError> {
+async fn counts(store: &Store) -> Result<OverviewCounts, StoreError> {
     let conn = store.read();
-    Ok(Counts {
+    Ok(OverviewCounts {
         apps: clients::count(conn).await?,
-        apps_off: clients::count_disabled(conn).await?,
-        people: people::count(conn).await?,
-        people_disabled: people::count_disabled(conn).await?,
-        sessions: sessions::count_alive(conn, store.database_time().await?).await?,
+        apps_disabled: clients::count_disabled(conn).await?,
+        users: users::count(conn).await?,
+        users_disabled: users::count_disabled(conn).await?,
+        sessions: sessions::count_active(conn, store.database_time().await?).await?,
     })
 }
 
@@ -56,9 +56,9 @@ async fn chart(store: &Store) -> Result<BarChart, StoreError> {
     let counted = store.events_per_day(&kinds, first..=today).await?;
     let number = |of: EventKind, on: i64| counted.get(&(on, of.name())).copied().unwrap_or_default();
     let column = |day: i64| {
-        let label = When::day(start(day).date());
+        let label = DisplayTime::day(start(day).date());
         let sign = label.clone();
-        Column { label, sign, good: number(EventKind::SignedIn, day), bad: number(EventKind::SignInFailed, day) }
+        ChartColumn { label, sign, good: number(EventKind::SignedIn, day), bad: number(EventKind::SignInFailed, day) }
     };
     Ok(BarChart::new(SIGN_INS, &(first..=today).map(column).collect::<Vec<_>>()))
 }

@@ -8,33 +8,34 @@ use std::collections::BTreeMap;
 use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::views::chart::{BarChart, Column, Words};
-use super::views::events::Subject;
+use super::views::chart::{BarChart, ChartColumn, ChartLabels};
+use super::views::events::LinkedName;
 use super::views::refusals::{
-    Number, ReasonRow, Record, Refusal, RefusalHere, RefusalRow, RefusalsPage, RowHere, WayRow,
+    CredentialKindRow, DayWeekCount, EndpointRefusal, EndpointRefusalRow, GateRecord, GateRefusal, GateRefusalRow,
+    ReasonRow, RefusalsPage,
 };
-use super::{event_rows, refusal_words};
-use crate::app::App;
+use super::{event_rows, reason_texts};
+use crate::app::AppState;
 use crate::domain::api::Api;
 use crate::domain::ids::{ClientId, UserId};
 use crate::env::Timestamp;
-use crate::gate::verdict::Reason;
+use crate::gate::decision::Reason;
 use crate::protocol::parameters::Parameters;
-use crate::store::event_search::{self, Named};
-use crate::store::events::Filter;
-use crate::store::gate_record::{self, Counted, Refused};
-use crate::store::{StoreError, clients, people, refusals};
+use crate::store::event_search::{self, SearchTerms};
+use crate::store::events::EventFilter;
+use crate::store::gate_record::{self, DeniedRequest, GateCount};
+use crate::store::{StoreError, clients, rejected_requests, users};
 use crate::web::error::{PageError, render};
 use crate::web::extract::{Admin, SignedIn};
 use crate::web::urls;
 use crate::web::view::visible;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
-const LATEST: u64 = 50;
-const LATEST_OF_ONE: u64 = 10;
-const EVENTS: u64 = 20;
+const MAX_LATEST: u64 = 50;
+const MAX_LATEST_PER_GATE: u64 = 10;
+const MAX_EVENTS: u64 = 20;
 const DAY_HOURS: i64 = 24;
-const REQUESTS: Words = Words { what: "Requests an hour", of: "Hour", good: "Let in", bad: "Refused" };
+const REQUESTS: ChartLabels = ChartLabels { what: "Requests an hour", of: "Hour", good: "Let in", bad: "Refused" };
 
 pub async fn show(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| person.error(error))?;
@@ -46,21 +47,22 @@ pub async fn show(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
 async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError> {
     let app = person.app();
     let store = app.store();
-    write_what_waits(app).await;
+    flush_records(app).await;
     let (mut found, mut found_here, mut events) = (None, None, Vec::new());
     let (mut latest, mut latest_here) = (Vec::new(), Vec::new());
     if id.is_empty() {
-        latest_here = refusals::latest(store.read(), LATEST).await?.into_iter().map(row_here).collect();
-        latest = gate_record::latest(store.read(), None, LATEST).await?.into_iter().map(row).collect();
+        latest_here =
+            rejected_requests::latest(store.read(), MAX_LATEST).await?.into_iter().map(endpoint_row).collect();
+        latest = gate_record::latest(store.read(), None, MAX_LATEST).await?.into_iter().map(row).collect();
     } else {
-        if let Some(refused) = refusals::by_request(store.read(), &id).await? {
-            found_here = Some(here_in_words(app, refused).await?);
+        if let Some(refused) = rejected_requests::by_request(store.read(), &id).await? {
+            found_here = Some(endpoint_refusal(app, refused).await?);
         }
         if let Some(refused) = gate_record::by_request(store.read(), &id).await? {
-            found = Some(in_words(app, refused).await?);
+            found = Some(gate_refusal(app, refused).await?);
         }
-        let filter = Filter { most: EVENTS, ..Filter::default() };
-        let named = Named { text: id.clone(), ..Named::default() };
+        let filter = EventFilter { most: MAX_EVENTS, ..EventFilter::default() };
+        let named = SearchTerms { text: id.clone(), ..SearchTerms::default() };
         events = event_rows::of(store, event_search::naming(store.read(), &filter, &named).await?).await?;
     }
     Ok(RefusalsPage {
@@ -78,39 +80,39 @@ async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError>
 }
 
 /// Where a refusal of that request is told of, if there is one.
-pub(super) async fn page_of_request(app: &App, id: &str) -> Result<Option<String>, StoreError> {
+pub(super) async fn url_for_request(app: &AppState, id: &str) -> Result<Option<String>, StoreError> {
     // Ours are so long and no longer: no search for a name asks for one.
     if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(None);
     }
-    write_what_waits(app).await;
+    flush_records(app).await;
     let store = app.store();
     let found = gate_record::by_request(store.read(), id).await?.map(|refused| refused.request_id);
     let found = match found {
-        None => refusals::by_request(store.read(), id).await?.map(|refused| refused.request_id),
+        None => rejected_requests::by_request(store.read(), id).await?.map(|refused| refused.request_id),
         found => found,
     };
     Ok(found.map(|id| urls::refusal(&id)))
 }
 
 /// What came to an API's gate in the last day and week.
-pub(super) async fn record(app: &App, gate: &str) -> Result<Record, StoreError> {
-    write_what_waits(app).await;
+pub(super) async fn record(app: &AppState, gate: &str) -> Result<GateRecord, StoreError> {
+    flush_records(app).await;
     let store = app.store();
     let now = app.env().now().seconds().div_euclid(3600);
-    let counts = gate_record::since(store.read(), gate, now - 7 * DAY_HOURS + 1).await?;
+    let counts = gate_record::counts_since(store.read(), gate, now - 7 * DAY_HOURS + 1).await?;
     let since = now - DAY_HOURS + 1;
-    let latest = gate_record::latest(store.read(), Some(gate), LATEST_OF_ONE).await?;
-    Ok(Record {
+    let latest = gate_record::latest(store.read(), Some(gate), MAX_LATEST_PER_GATE).await?;
+    Ok(GateRecord {
         chart: chart(&counts, since, now),
-        ways: ways(&counts, since),
+        credential_kinds: counts_by_credential_kind(&counts, since),
         reasons: reasons(&counts, since),
         latest: latest.into_iter().map(row).collect(),
     })
 }
 
-async fn write_what_waits(app: &App) {
-    if let Err(error) = app.gate.tally.flush(app.store()).await {
+async fn flush_records(app: &AppState) {
+    if let Err(error) = app.gate.metrics.flush(app.store()).await {
         tracing::warn!(%error, "what came to the gates cannot be written yet");
     }
     if let Err(error) = app.refusals.flush(app.store()).await {
@@ -118,11 +120,11 @@ async fn write_what_waits(app: &App) {
     }
 }
 
-fn row_here(refused: refusals::Refusal) -> RowHere {
+fn endpoint_row(refused: rejected_requests::RejectedRequest) -> EndpointRefusalRow {
     let why = if refused.cause.is_empty() { &refused.description } else { &refused.cause };
-    RowHere {
+    EndpointRefusalRow {
         href: urls::refusal(&refused.request_id),
-        at: When::new(refused.at.date()),
+        at: DisplayTime::new(refused.at.date()),
         why: visible(why),
         request: visible(&format!("{} {}", refused.method, refused.path)),
         client: visible(&refused.client),
@@ -131,9 +133,12 @@ fn row_here(refused: refusals::Refusal) -> RowHere {
     }
 }
 
-async fn here_in_words(app: &App, refused: refusals::Refusal) -> Result<RefusalHere, StoreError> {
-    Ok(RefusalHere {
-        at: When::new(refused.at.date()),
+async fn endpoint_refusal(
+    app: &AppState,
+    refused: rejected_requests::RejectedRequest,
+) -> Result<EndpointRefusal, StoreError> {
+    Ok(EndpointRefusal {
+        at: DisplayTime::new(refused.at.date()),
         description: visible(&refused.description),
         cause: visible(&refused.cause),
         request: visible(&format!("{} {}", refused.method, refused.path)),
@@ -143,37 +148,41 @@ async fn here_in_words(app: &App, refused: refusals::Refusal) -> Result<RefusalH
     })
 }
 
-fn chart(counts: &[Counted], since: i64, now: i64) -> BarChart {
+fn chart(counts: &[GateCount], since: i64, now: i64) -> BarChart {
     let column = |hour: i64| {
         let of_hour = || counts.iter().filter(|counted| counted.hour == hour);
         let sum = |let_in: bool| of_hour().filter(|it| it.reason.is_empty() == let_in).map(|it| it.number).sum();
         let at = Timestamp::from_seconds(hour * 3600).date();
-        let label = format!("{}, {:02}:00", When::day(at), at.hour());
+        let label = format!("{}, {:02}:00", DisplayTime::day(at), at.hour());
         // Five of them, from edge to edge.
         let has_sign = (hour - since) % 6 == 0 || hour == now;
         let sign = if has_sign { format!("{:02}:00", at.hour()) } else { String::new() };
-        Column { label, sign, good: sum(true), bad: sum(false) }
+        ChartColumn { label, sign, good: sum(true), bad: sum(false) }
     };
     BarChart::new(REQUESTS, &(since..=now).map(column).collect::<Vec<_>>())
 }
 
-fn ways(counts: &[Counted], since: i64) -> Vec<WayRow> {
-    let mut rows: BTreeMap<&str, (Number, Number)> = BTreeMap::new();
+fn counts_by_credential_kind(counts: &[GateCount], since: i64) -> Vec<CredentialKindRow> {
+    let mut rows: BTreeMap<&str, (DayWeekCount, DayWeekCount)> = BTreeMap::new();
     for counted in counts {
-        let (let_in, refused) = rows.entry(&counted.way).or_default();
+        let (let_in, refused) = rows.entry(&counted.credential_kind).or_default();
         add(if counted.reason.is_empty() { let_in } else { refused }, counted, since);
     }
-    let row = |(way, (let_in, refused)): (&str, (Number, Number))| WayRow { way: way.to_owned(), let_in, refused };
+    let row = |(way, (let_in, refused)): (&str, (DayWeekCount, DayWeekCount))| CredentialKindRow {
+        credential_kind: way.to_owned(),
+        let_in,
+        refused,
+    };
     rows.into_iter().map(row).collect()
 }
 
-fn reasons(counts: &[Counted], since: i64) -> Vec<ReasonRow> {
-    let mut rows: BTreeMap<&str, Number> = BTreeMap::new();
+fn reasons(counts: &[GateCount], since: i64) -> Vec<ReasonRow> {
+    let mut rows: BTreeMap<&str, DayWeekCount> = BTreeMap::new();
     for counted in counts.iter().filter(|counted| !counted.reason.is_empty()) {
         add(rows.entry(&counted.reason).or_default(), counted, since);
     }
-    let row = |(reason, refused): (&str, Number)| ReasonRow {
-        what: refusal_words::named(reason).0,
+    let row = |(reason, refused): (&str, DayWeekCount)| ReasonRow {
+        what: reason_texts::named(reason).0,
         reason: reason.to_owned(),
         refused,
     };
@@ -182,18 +191,18 @@ fn reasons(counts: &[Counted], since: i64) -> Vec<ReasonRow> {
     rows
 }
 
-fn add(number: &mut Number, counted: &Counted, since: i64) {
+fn add(number: &mut DayWeekCount, counted: &GateCount, since: i64) {
     number.week += counted.number;
     if counted.hour >= since {
         number.day += counted.number;
     }
 }
 
-fn row(refused: Refused) -> RefusalRow {
-    RefusalRow {
+fn row(refused: DeniedRequest) -> GateRefusalRow {
+    GateRefusalRow {
         href: urls::refusal(&refused.request_id),
-        at: When::new(refused.at.date()),
-        what: refusal_words::named(&refused.reason).0,
+        at: DisplayTime::new(refused.at.date()),
+        what: reason_texts::named(&refused.reason).0,
         request: visible(&format!("{} {}", refused.method, refused.path)),
         reason: refused.reason,
         gate: refused.gate,
@@ -201,48 +210,51 @@ fn row(refused: Refused) -> RefusalRow {
     }
 }
 
-async fn in_words(app: &App, refused: Refused) -> Result<Refusal, StoreError> {
-    let (what, mend) = refusal_words::named(&refused.reason);
+async fn gate_refusal(app: &AppState, refused: DeniedRequest) -> Result<GateRefusal, StoreError> {
+    let (what, mend) = reason_texts::named(&refused.reason);
     let apis = app.store().authority().apis(app.store()).await?;
     let is_named = |api: &&Api| api.gate.as_ref().is_some_and(|gate| gate.as_str() == refused.gate);
     let api = apis.iter().find(is_named);
     let tried = |api: &Api| urls::api_trial(&api.identifier, &refused.method, &refused.path);
-    Ok(Refusal {
-        at: When::new(refused.at.date()),
+    Ok(GateRefusal {
+        at: DisplayTime::new(refused.at.date()),
         status: Reason::parse(&refused.reason).map_or(503, Reason::status),
         what,
-        mend,
+        remedy: mend,
         request: visible(&format!("{} {}", refused.method, refused.path)),
         trial: api.filter(|_| !refused.path.is_empty()).map(tried),
-        api: api.map(|api| Subject { name: visible(api.shown_name()), href: Some(urls::console_api(&api.identifier)) }),
+        api: api.map(|api| LinkedName {
+            name: visible(api.display_name()),
+            href: Some(urls::console_api(&api.identifier)),
+        }),
         client: client(app, &refused.client).await?,
         subject: subject(app, &refused).await?,
         reason: refused.reason,
-        way: refused.way,
+        credential_kind: refused.credential_kind,
         address: visible(&refused.address),
     })
 }
 
-async fn client(app: &App, id: &str) -> Result<Option<Subject>, StoreError> {
+async fn client(app: &AppState, id: &str) -> Result<Option<LinkedName>, StoreError> {
     let Ok(id) = ClientId::parse(id) else { return Ok(None) };
     let found = clients::by_id(app.store().read(), &id).await?;
     let href = found.as_ref().map(|_| urls::console_client(&id));
-    let name = found.map_or_else(|| id.to_string(), |client| visible(client.shown_name()));
-    Ok(Some(Subject { name, href }))
+    let name = found.map_or_else(|| id.to_string(), |client| visible(client.display_name()));
+    Ok(Some(LinkedName { name, href }))
 }
 
 /// A person by their id; a name that only one app knows them by stays as it is, and an app that acts for itself is named
 /// already.
-async fn subject(app: &App, refused: &Refused) -> Result<Option<Subject>, StoreError> {
+async fn subject(app: &AppState, refused: &DeniedRequest) -> Result<Option<LinkedName>, StoreError> {
     if refused.subject.is_empty() || refused.subject == refused.client {
         return Ok(None);
     }
     let found = match refused.subject.parse::<UserId>() {
-        Ok(id) => people::by_id(app.store().read(), id).await?,
+        Ok(id) => users::by_id(app.store().read(), id).await?,
         Err(_) => None,
     };
     Ok(Some(match found {
-        Some(user) => Subject { name: visible(user.shown_name()), href: Some(urls::console_person(user.id)) },
-        None => Subject { name: visible(&refused.subject), href: None },
+        Some(user) => LinkedName { name: visible(user.display_name()), href: Some(urls::console_user(user.id)) },
+        None => LinkedName { name: visible(&refused.subject), href: None },
     }))
 }

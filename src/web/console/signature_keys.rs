@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client::found;
 use super::views::signature_keys::{SignatureKeyForm, SignatureKeyLine, SignatureKeysPage, algorithms};
-use super::{again, failed, refused, then};
+use super::{failed, form_errors, redirect_with_flash, rerender};
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
@@ -15,7 +15,7 @@ use crate::domain::signature_key::{KeyId, SignatureAlg};
 use crate::manage::signature_keys::SignatureKeyRow;
 use crate::manage::{ManageError, clients};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Admin, AdminForm, InPath, SignedIn};
+use crate::web::extract::{Admin, AdminForm, PathParam, SignedIn};
 use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::Chrome;
@@ -23,18 +23,18 @@ use crate::web::view::visible;
 
 const FIELDS: [&str; 3] = ["keyid", "alg", "jwk"];
 
-fn here(id: &ClientId) -> String {
+fn page_path(id: &ClientId) -> String {
     format!("{}/signature-keys", urls::console_client(id))
 }
 
-pub async fn show(Admin(person): Admin, InPath(id): InPath<ClientId>) -> Result<Response, PageError> {
+pub async fn show(Admin(person): Admin, PathParam(id): PathParam<ClientId>) -> Result<Response, PageError> {
     let client = found(&person, &id).await?;
     let form = SignatureKeyForm { algs: algorithms(SignatureAlg::Ed25519.as_str()), ..SignatureKeyForm::default() };
     Ok(render(&page(&person, &client, form)))
 }
 
-pub async fn add(InPath(id): InPath<ClientId>, sent: AdminForm) -> Result<Response, PageError> {
-    let person = &sent.person;
+pub async fn add(PathParam(id): PathParam<ClientId>, sent: AdminForm) -> Result<Response, PageError> {
+    let person = &sent.signed_in;
     sent.complete(&FIELDS)?;
     let client = found(person, &id).await?;
     let form = |errors| SignatureKeyForm {
@@ -47,7 +47,7 @@ pub async fn add(InPath(id): InPath<ClientId>, sent: AdminForm) -> Result<Respon
         Ok(row) => row,
         Err((field, text)) => {
             let form = form(vec![(field.to_owned(), text)]);
-            return Ok(again(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page(person, &client, form)));
+            return Ok(rerender(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page(person, &client, form)));
         }
     };
     let secret = row.secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -58,10 +58,10 @@ pub async fn add(InPath(id): InPath<ClientId>, sent: AdminForm) -> Result<Respon
                 Some(secret) => flash.with_secret(secret),
                 None => flash,
             };
-            Ok(then(person, flash, &here(&id)))
+            Ok(redirect_with_flash(person, flash, &page_path(&id)))
         }
         Err(error) => {
-            let (status, errors) = refused(person, error)?;
+            let (status, errors) = form_errors(person, error)?;
             // "signature_keys[0].jwk" is the field `jwk` here.
             let named = |field: String| match field.rsplit(['.', ']']).next() {
                 Some(last) if FIELDS.contains(&last) => last.to_owned(),
@@ -69,17 +69,17 @@ pub async fn add(InPath(id): InPath<ClientId>, sent: AdminForm) -> Result<Respon
                 _ => String::new(),
             };
             let errors = errors.into_iter().map(|(field, text)| (named(field), text)).collect();
-            Ok(again(status, &page(person, &client, form(errors))))
+            Ok(rerender(status, &page(person, &client, form(errors))))
         }
     }
 }
 
-pub async fn remove(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Response, PageError> {
-    let person = &form.person;
+pub async fn remove(PathParam(id): PathParam<ClientId>, form: AdminForm) -> Result<Response, PageError> {
+    let person = &form.signed_in;
     form.complete(&["keyid"])?;
     let gone = || Flash::bad("There is no such key any more.");
     let Ok(keyid) = KeyId::try_from(form.text("keyid").to_owned()) else {
-        return Ok(then(person, gone(), &here(&id)));
+        return Ok(redirect_with_flash(person, gone(), &page_path(&id)));
     };
     let done = clients::remove_signature_key(&person.app().manager(), &person.by(), &id, keyid.clone()).await;
     let flash = match done {
@@ -87,7 +87,7 @@ pub async fn remove(InPath(id): InPath<ClientId>, form: AdminForm) -> Result<Res
         Err(ManageError::NotFound(_)) => gone(),
         Err(error) => return Err(failed(person, error)),
     };
-    Ok(then(person, flash, &here(&id)))
+    Ok(redirect_with_flash(person, flash, &page_path(&id)))
 }
 
 fn read(person: &SignedIn, sent: &AdminForm) -> Result<SignatureKeyRow, (&'static str, String)> {
@@ -118,7 +118,7 @@ fn page(person: &SignedIn, client: &Client, form: SignatureKeyForm) -> Signature
         viewer: person.viewer(),
         csrf: person.visitor.form_token(),
         notice: person.notice(),
-        app: visible(client.shown_name()),
+        app: visible(client.display_name()),
         href: urls::console_client(&client.id),
         secret: person.flash.as_ref().and_then(|flash| flash.secret.clone()),
         keys: client.signature_keys.iter().map(line).collect(),

@@ -4,7 +4,7 @@
 use axum::response::Response;
 
 use super::views::start::StartPage;
-use crate::store::{StoreError, clients, people};
+use crate::store::{StoreError, clients, users};
 use crate::web::error::{PageError, render};
 use crate::web::extract::Admin;
 use crate::web::view::Chrome;
@@ -21,6 +21,6 @@ pub async fn show(Admin(person): Admin) -> Result<Response, PageError> {
         discovery: issuer.join("/.well-known/openid-configuration"),
         is_public: issuer.is_https(),
         apps: clients::count(conn).await.map_err(failed)?,
-        people: people::count(conn).await.map_err(failed)?,
+        users: users::count(conn).await.map_err(failed)?,
     }))
 }

@@ -6,41 +6,41 @@
 //! both sides is asked about, with both values beside each other, and nothing is saved before the choice. What is
 //! saved then is a `manage::Revision` of the state that it was merged with, so that of two saves at once one begins again.
 //!
-//! A form's struct is [`Editable`] and has an [`Edit`], which `templates/edit.html` draws; [`About`] says what it edits, and
+//! A form's struct is [`Editable`] and has an [`EditState`], which `templates/edit.html` draws; [`EditTarget`] says what it edits, and
 //! who has changed that.
 
-mod about;
+mod edit_target;
 mod merge;
 mod version;
 
-pub use about::About;
-pub use merge::{Sent, begun, merge};
+pub use edit_target::EditTarget;
+pub use merge::{SubmittedForm, begun, merge};
 pub use version::PREFIX;
 
 use axum::response::Response;
 
 use super::error::PageError;
 use super::extract::SignedIn;
-use super::view::When;
+use super::view::DisplayTime;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// How often a save is tried while others change the same thing in between.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// A form as it is shown, or as it was typed.
 pub trait Editable {
     /// All that it edits, in the order of the page.
-    fn fields(&self) -> Vec<Field>;
+    fn fields(&self) -> Vec<FormField>;
 
     /// Makes one of the fields be as it is in `other`.
     fn take(&mut self, field: &str, other: &Self);
 
-    fn edit_mut(&mut self) -> &mut Edit;
+    fn edit_mut(&mut self) -> &mut EditState;
 }
 
 /// What is decided as one: mostly one control of the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct FormField {
     pub name: &'static str,
     /// What people read beside it.
     pub label: &'static str,
@@ -50,7 +50,7 @@ pub struct Field {
     recorded: &'static [&'static str],
 }
 
-impl Field {
+impl FormField {
     /// A text. Line ends and spaces around it are no difference: a browser changes them.
     pub fn text(name: &'static str, label: &'static str, value: &str) -> Self {
         let lines: Vec<&str> = value.lines().map(str::trim_end).collect();
@@ -89,18 +89,18 @@ impl Field {
 
 /// What a form carries beside its fields.
 #[derive(Clone, Debug, Default)]
-pub struct Edit {
+pub struct EditState {
     /// What the form was rendered from, sealed.
     pub version: String,
     /// What has to be decided before anything is saved.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<FieldConflict>,
     /// The labels of the fields that others have changed and this form has not.
     pub taken: Vec<&'static str>,
     /// The last change that is on record, where there is a conflict.
-    pub last: Option<Changed>,
+    pub last: Option<LastChange>,
 }
 
-impl Edit {
+impl EditState {
     pub fn is_conflict(&self) -> bool {
         !self.conflicts.is_empty()
     }
@@ -120,7 +120,7 @@ impl Edit {
 
 /// A field that was changed on both sides.
 #[derive(Clone, Debug)]
-pub struct Conflict {
+pub struct FieldConflict {
     pub label: &'static str,
     /// The name of the buttons that decide.
     pub decision: String,
@@ -128,16 +128,16 @@ pub struct Conflict {
     pub stored: Vec<String>,
     pub typed: Vec<String>,
     /// Who has changed it, where an event tells.
-    pub changed: Option<Changed>,
+    pub changed: Option<LastChange>,
     /// Whether the form came back undecided.
     pub was_left_open: bool,
 }
 
 /// Who has changed something, and when.
 #[derive(Clone, Debug)]
-pub struct Changed {
-    pub who: Option<String>,
-    pub at: When,
+pub struct LastChange {
+    pub actor: Option<String>,
+    pub at: DisplayTime,
 }
 
 /// Saves a form by `attempt`, which returns `None` if the object was changed while the form was being saved.
@@ -148,7 +148,7 @@ pub async fn save<F>(person: &SignedIn, attempt: impl Fn() -> F + Sync) -> Resul
 where
     F: Future<Output = Result<Option<Response>, PageError>> + Send,
 {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         if let Some(response) = Box::pin(attempt()).await? {
             return Ok(response);
         }

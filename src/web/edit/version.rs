@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Field;
+use super::FormField;
 use crate::domain::secret::base64url;
 use crate::keys::{KeyError, MasterKey, seal};
 
@@ -17,15 +17,15 @@ pub const PREFIX: &str = "version";
 const DIGEST_BYTES: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Version {
+pub(super) struct FormVersion {
     of: String,
     fields: BTreeMap<String, String>,
     /// The fields that the form asks about.
     undecided: BTreeSet<String>,
 }
 
-impl Version {
-    pub fn new(of: &str, fields: &[Field], undecided: &[&str]) -> Self {
+impl FormVersion {
+    pub fn new(of: &str, fields: &[FormField], undecided: &[&str]) -> Self {
         Self {
             of: of.to_owned(),
             fields: fields.iter().map(|field| (field.name.to_owned(), digest(field))).collect(),
@@ -44,16 +44,16 @@ impl Version {
     }
 
     /// Whether the form was rendered from this value; false for a field that it did not have.
-    pub fn has(&self, field: &Field) -> bool {
+    pub fn has(&self, field: &FormField) -> bool {
         self.fields.get(field.name).is_some_and(|known| *known == digest(field))
     }
 
-    pub fn asks_about(&self, field: &Field) -> bool {
+    pub fn is_undecided(&self, field: &FormField) -> bool {
         self.undecided.contains(field.name)
     }
 }
 
-fn digest(field: &Field) -> String {
+fn digest(field: &FormField) -> String {
     let digest: [u8; 32] = Sha256::digest(&field.value).into();
     base64url(digest.split_at(DIGEST_BYTES).0)
 }

@@ -40,7 +40,7 @@ fn read(text: &str) -> Option<ClientCertificate> {
     if let Some(item) = text.strip_prefix(':') {
         return der(item.strip_suffix(':')?);
     }
-    let text = if text.contains(';') { in_forwarded(text)? } else { text };
+    let text = if text.contains(';') { certificate_in_xfcc(text)? } else { text };
     let text = percent_decode_str(text).decode_utf8().ok()?;
     match text.trim_start().strip_prefix(BEGIN) {
         Some(rest) => der(rest.split_once(END)?.0),
@@ -51,14 +51,14 @@ fn read(text: &str) -> Option<ClientCertificate> {
 
 /// Of Envoy's list the last element, which is the one that the nearest proxy wrote; nothing where that one has no
 /// certificate.
-fn in_forwarded(text: &str) -> Option<&str> {
-    let last = unquoted(text, ',').pop()?;
-    let member = unquoted(last, ';').into_iter().find_map(|pair| pair.trim().strip_prefix("Cert="));
+fn certificate_in_xfcc(text: &str) -> Option<&str> {
+    let last = split_unquoted(text, ',').pop()?;
+    let member = split_unquoted(last, ';').into_iter().find_map(|pair| pair.trim().strip_prefix("Cert="));
     member.map(|value| value.trim_matches('"'))
 }
 
 /// Parted at each `at` that stands outside of quotes: what is inside of them, a subject, its owner may have chosen.
-fn unquoted(text: &str, at: char) -> Vec<&str> {
+fn split_unquoted(text: &str, at: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let part = |c: char| {
         match c {
@@ -86,7 +86,7 @@ mod tests {
     use crate::domain::certificate::Thumbprint;
 
     #[test]
-    fn every_proxys_way_of_handing_it_on_is_read() {
+    fn certificate_headers_of_all_proxies_are_read() {
         let bytes: Vec<u8> = (0..200).collect();
         let base64 = STANDARD.encode(&bytes);
         let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -105,7 +105,7 @@ mod tests {
             format!("Hash=ab;Cert=\"{}\";Subject=\"CN=a,Cert=AAAA;O=\\\",Hash=b;Cert=AAAA\"", escaped(&pem)),
         ] {
             let read = read(&text).map(|certificate| certificate.thumbprint);
-            assert_eq!(read, Some(Thumbprint::of(&bytes)), "{text}");
+            assert_eq!(read, Some(Thumbprint::from_der(&bytes)), "{text}");
         }
         for text in [
             ":",

@@ -30,28 +30,28 @@ pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
 /// trusted proxy; the last one where all are (a client inside of the trusted networks). The proxy's own where the proxy
 /// names none; `None` where what it says cannot be read.
 pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
-    caller_of(&parts.extensions, &parts.headers, trusted)
+    client_address_of(&parts.extensions, &parts.headers, trusted)
 }
 
 /// The same of a request that has not been taken apart.
-pub fn caller_of(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
+pub fn client_address_of(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
     let peer = peer(extensions);
     if !peer.is_some_and(|peer| trusted.contains(peer)) {
         return peer;
     }
     match client(headers, trusted) {
-        Client::Named(address) => Some(address),
-        Client::NotSaid => peer,
-        Client::Unreadable(_) => None,
+        ForwardedClient::Named(address) => Some(address),
+        ForwardedClient::Absent => peer,
+        ForwardedClient::Unreadable(_) => None,
     }
 }
 
 /// Returns the client's address in a proxy's question to the gate: `None` where the proxy does not say or cannot be
 /// understood, since the question is never about the proxy itself.
-pub fn forwarded_caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
+pub fn forwarded_client_address(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     match client(&parts.headers, trusted) {
-        Client::Named(address) => Some(address),
-        Client::NotSaid | Client::Unreadable(_) => None,
+        ForwardedClient::Named(address) => Some(address),
+        ForwardedClient::Absent | ForwardedClient::Unreadable(_) => None,
     }
 }
 
@@ -59,34 +59,34 @@ pub fn forwarded_caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> 
 pub fn unreadable(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<(IpAddr, String)> {
     let peer = peer(extensions).filter(|peer| trusted.contains(*peer))?;
     match client(headers, trusted) {
-        Client::Unreadable(value) => Some((peer, value)),
-        Client::Named(_) | Client::NotSaid => None,
+        ForwardedClient::Unreadable(value) => Some((peer, value)),
+        ForwardedClient::Named(_) | ForwardedClient::Absent => None,
     }
 }
 
 /// What proxies say of the client.
-enum Client {
-    NotSaid,
+enum ForwardedClient {
+    Absent,
     /// The nearest address that is not a trusted proxy, or the nearest of all: any before it may be the client's own word.
     Named(IpAddr),
     /// What stands before it may have been written by anybody.
     Unreadable(String),
 }
 
-fn client(headers: &HeaderMap, trusted: &NetworkList) -> Client {
-    let mut nearest = Client::NotSaid;
+fn client(headers: &HeaderMap, trusted: &NetworkList) -> ForwardedClient {
+    let mut nearest = ForwardedClient::Absent;
     // The nearest proxy wrote the end of the last line.
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         let line = String::from_utf8_lossy(line.as_bytes());
         for value in line.rsplit(',') {
             let Some(address) = parse(value) else {
-                return Client::Unreadable(value.trim().chars().take(100).collect());
+                return ForwardedClient::Unreadable(value.trim().chars().take(100).collect());
             };
             if !trusted.contains(address) {
-                return Client::Named(address);
+                return ForwardedClient::Named(address);
             }
-            if matches!(nearest, Client::NotSaid) {
-                nearest = Client::Named(address);
+            if matches!(nearest, ForwardedClient::Absent) {
+                nearest = ForwardedClient::Named(address);
             }
         }
     }

@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::signed_in::SignedIn;
 use super::stale;
 use super::visitor::MAX_FIELDS;
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
 use crate::domain::user::Username;
 use crate::env::Timestamp;
-use crate::identity::login::{self, Refused};
-use crate::identity::passkey::{PasskeyError, Reply};
+use crate::identity::login::{self, LoginError};
+use crate::identity::passkey::{CeremonyResponse, PasskeyError};
 use crate::keys::seal;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
@@ -32,13 +32,13 @@ const USAGE: &str = "interrupted-form";
 /// The field in which the sealed form comes back.
 pub(super) const CONTINUE: &str = "continue";
 /// How long the form that was interrupted waits for the sign-in.
-const WAIT_SECONDS: i64 = 15 * 60;
+const FORM_TTL_SECONDS: i64 = 15 * 60;
 /// A form that can be interrupted; sealed, it is half as long again.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
 
 /// A form that waits for a recent sign-in. It may hold a password, so it has no `Debug`.
 #[derive(Serialize, Deserialize)]
-struct Interrupted {
+struct InterruptedForm {
     session: SessionId,
     user: UserId,
     /// Path and query that it was sent to.
@@ -60,7 +60,7 @@ struct ConfirmSignInPage<'a> {
     username: &'a str,
     /// Whether a passkey is asked for instead of the password.
     passkey: bool,
-    problem: Option<Problem>,
+    problem: Option<SignInProblem>,
 }
 
 impl ConfirmSignInPage<'_> {
@@ -70,14 +70,14 @@ impl ConfirmSignInPage<'_> {
 }
 
 /// Why the sign-in was not accepted.
-struct Problem {
+struct SignInProblem {
     status: StatusCode,
     lead: &'static str,
     text: String,
     at_fields: bool,
 }
 
-impl Problem {
+impl SignInProblem {
     fn new(lead: &'static str, text: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, lead, text: text.into(), at_fields: false }
     }
@@ -85,12 +85,13 @@ impl Problem {
 
 /// Returns whether the session's sign-in is recent and by the strongest method that the account has. A passkey that was added
 /// in this session is asked for at the next sign-in.
-pub fn is_recent(app: &App, session: &Session) -> bool {
-    session.is_recent(app.config.lifetimes.recent_sign_in) && (session.strongest || !app.passkeys.available())
+pub fn is_recent(app: &AppState, session: &Session) -> bool {
+    session.has_recent_sign_in(app.config.lifetimes.recent_sign_in)
+        && (session.used_strongest_method || !app.passkeys.available())
 }
 
 /// Whether the user has a passkey that works at this address.
-async fn has_passkey(app: &App, user: UserId) -> Result<bool, StoreError> {
+async fn has_passkey(app: &AppState, user: UserId) -> Result<bool, StoreError> {
     Ok(app.passkeys.available() && passkeys::count(app.store().read(), user).await? > 0)
 }
 
@@ -116,16 +117,16 @@ pub(super) async fn settle(
         return Err(page(&person, to, &sealed, passkey, None));
     };
     let fields = match resume(&person, sealed, to) {
-        Some(Resumed::Waiting(fields)) => fields,
+        Some(ResumedForm::Waiting(fields)) => fields,
         // It is shown again with what was typed, and asks for the sign-in once more.
-        Some(Resumed::Late(fields)) => return Err(stale::page(&person, &fields, to)),
+        Some(ResumedForm::Late(fields)) => return Err(stale::page(&person, &fields, to)),
         None => {
             let text = "The page is another account’s. Nothing was changed: go back and start again.";
             return Err(invalid(&person, text));
         }
     };
     let passkey = has_passkey(person.app(), person.user.id).await.map_err(failed)?;
-    let proved = if passkey { by_passkey(&person, &form).await } else { by_password(&person, &form).await };
+    let proved = if passkey { by_passkey(&person, &form).await } else { verify_password(&person, &form).await };
     let proof = match proved.map_err(IntoResponse::into_response)? {
         Ok(proof) => proof,
         Err(problem) => return Err(page(&person, to, sealed, passkey, problem)),
@@ -142,93 +143,95 @@ fn invalid(person: &SignedIn, text: &'static str) -> Response {
 }
 
 fn interrupt(person: &SignedIn, fields: String, to: &str) -> Result<String, PageError> {
-    let until = person.session.read_at.plus_seconds(WAIT_SECONDS);
+    let until = person.session.read_at.plus_seconds(FORM_TTL_SECONDS);
     let interrupted =
-        Interrupted { session: person.session.id, user: person.user.id, to: to.to_owned(), fields, until };
+        InterruptedForm { session: person.session.id, user: person.user.id, to: to.to_owned(), fields, until };
     let plain = serde_json::to_vec(&interrupted).ok();
     let sealed = plain.and_then(|plain| seal::seal(&person.app().provider.master, USAGE, &plain).ok());
     sealed.ok_or_else(|| person.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.")))
 }
 
 /// A form that was interrupted, for its user and address.
-enum Resumed {
+enum ResumedForm {
     /// In its session, and in time.
     Waiting(Parameters),
-    /// In another session, or after [`WAIT_SECONDS`].
+    /// In another session, or after [`FORM_TTL_SECONDS`].
     Late(Parameters),
 }
 
-fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<Resumed> {
-    let form = opened(person.app(), sealed)?;
+fn resume(person: &SignedIn, sealed: &str, to: &str) -> Option<ResumedForm> {
+    let form = open_sealed(person.app(), sealed)?;
     if form.user != person.user.id || form.to != to {
         return None;
     }
     let fields = Parameters::parse_at_most(MAX_FIELDS, form.fields.as_bytes()).ok()?;
     let is_waiting = form.session == person.session.id && form.until > person.session.read_at;
-    Some(if is_waiting { Resumed::Waiting(fields) } else { Resumed::Late(fields) })
+    Some(if is_waiting { ResumedForm::Waiting(fields) } else { ResumedForm::Late(fields) })
 }
 
-fn opened(app: &App, sealed: &str) -> Option<Interrupted> {
+fn open_sealed(app: &AppState, sealed: &str) -> Option<InterruptedForm> {
     let plain = seal::open(&app.provider.master, USAGE, sealed).ok()?;
     serde_json::from_slice(&plain).ok()
 }
 
 /// Returns the fields of an interrupted form that `user` sent to `to`, whatever the session.
-pub(super) fn fields_of(app: &App, sealed: &str, user: UserId, to: &str) -> Option<Parameters> {
-    let form = opened(app, sealed).filter(|form| form.user == user && form.to == to)?;
+pub(super) fn interrupted_fields(app: &AppState, sealed: &str, user: UserId, to: &str) -> Option<Parameters> {
+    let form = open_sealed(app, sealed).filter(|form| form.user == user && form.to == to)?;
     Parameters::parse_at_most(MAX_FIELDS, form.fields.as_bytes()).ok()
 }
 
-type Proved = Result<Result<Proof, Option<Problem>>, PageError>;
+type ProofResult = Result<Result<Proof, Option<SignInProblem>>, PageError>;
 
-async fn by_passkey(person: &SignedIn, form: &Parameters) -> Proved {
+async fn by_passkey(person: &SignedIn, form: &Parameters) -> ProofResult {
     let (Some(ticket), Some(credential)) = (text(form, "ticket"), text(form, "credential")) else {
         return Ok(Err(None));
     };
     let visitor = &person.visitor;
     let (app, browser) = (&visitor.app, visitor.browser.digest(&visitor.app));
-    let reply = Reply { ticket, credential, name: "" };
+    let reply = CeremonyResponse { ticket, credential, name: "" };
     Ok(match app.passkeys.finish_sign_in(app.store(), &browser, reply, &visitor.origin).await {
         Ok((user, id)) if user.id == person.user.id => Ok(Proof::Passkey(id)),
-        Ok(_) => Err(Some(Problem::new("That passkey is another account’s.", "Use one of your own."))),
+        Ok(_) => Err(Some(SignInProblem::new("That passkey is another account’s.", "Use one of your own."))),
         Err(PasskeyError::Store(error)) => return Err(person.error(error)),
-        Err(PasskeyError::Stale) => Err(Some(Problem::new("This page was open too long.", "Try once more."))),
+        Err(PasskeyError::Stale) => Err(Some(SignInProblem::new("This page was open too long.", "Try once more."))),
         Err(error) => {
             tracing::warn!(%error, "a passkey was refused");
-            Err(Some(Problem::new("That passkey didn’t work.", "Try again, or use another device.")))
+            Err(Some(SignInProblem::new("That passkey didn’t work.", "Try again, or use another device.")))
         }
     })
 }
 
-async fn by_password(person: &SignedIn, form: &Parameters) -> Proved {
+async fn verify_password(person: &SignedIn, form: &Parameters) -> ProofResult {
     let Some(password) = text(form, "password") else { return Ok(Err(None)) };
-    let wrong =
-        || Problem { at_fields: true, ..Problem::new("That didn’t match.", "Check the password, then try again.") };
+    let wrong = || SignInProblem {
+        at_fields: true,
+        ..SignInProblem::new("That didn’t match.", "Check the password, then try again.")
+    };
     let typed = Username::folded(text(form, "username").unwrap_or_default());
-    let own_email = person.user.own_email().map(Username::folded);
+    let own_email = person.user.sign_in_email().map(Username::folded);
     if !typed.is_empty() && typed != person.user.username.as_str() && Some(&typed) != own_email.as_ref() {
         let text = "To use another account, sign out first.";
-        return Ok(Err(Some(Problem::new("You’re signed in with another account.", text))));
+        return Ok(Err(Some(SignInProblem::new("You’re signed in with another account.", text))));
     }
     let app = person.app();
-    let knows = |user| person.visitor.browser.knows(app, user);
+    let knows = |user| person.visitor.browser.is_known_user(app, user);
     let typed = person.visitor.typed(person.user.username.as_str(), Secret::new(password.to_owned()), &knows);
     Ok(match login::confirm(app.store(), &app.hasher, &person.user, typed).await {
         Ok(()) => Ok(Proof::Password),
-        Err(Refused::NoMatch) => Err(Some(wrong())),
-        Err(Refused::TooMany(too_many)) => {
+        Err(LoginError::NoMatch) => Err(Some(wrong())),
+        Err(LoginError::TooMany(too_many)) => {
             let text = format!("Wait {}, then try again.", too_many.wait(app.env().now()));
             let status = StatusCode::TOO_MANY_REQUESTS;
-            Err(Some(Problem { status, ..Problem::new("Too many tries.", text) }))
+            Err(Some(SignInProblem { status, ..SignInProblem::new("Too many tries.", text) }))
         }
-        Err(Refused::Busy) => {
+        Err(LoginError::Busy) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(Some(Problem {
+            Err(Some(SignInProblem {
                 status,
-                ..Problem::new("Many people are signing in right now.", "Try again in a moment.")
+                ..SignInProblem::new("Many people are signing in right now.", "Try again in a moment.")
             }))
         }
-        Err(Refused::Store(error)) => return Err(person.error(error)),
+        Err(LoginError::Store(error)) => return Err(person.error(error)),
     })
 }
 
@@ -236,9 +239,9 @@ fn text<'a>(form: &'a Parameters, name: &str) -> Option<&'a str> {
     form.one(name).ok().flatten()
 }
 
-fn page(person: &SignedIn, to: &str, sealed: &str, passkey: bool, problem: Option<Problem>) -> Response {
+fn page(person: &SignedIn, to: &str, sealed: &str, passkey: bool, problem: Option<SignInProblem>) -> Response {
     let status = problem.as_ref().map_or(StatusCode::FORBIDDEN, |problem| problem.status);
-    let name = visible(person.user.shown_name());
+    let name = visible(person.user.display_name());
     let page = ConfirmSignInPage {
         chrome: Chrome::of(person.app()),
         csrf: person.visitor.form_token(),

@@ -8,36 +8,36 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::asked::body as body_of;
+use super::request::body as body_of;
 use super::visitor::Visitor;
-use crate::app::App;
+use crate::app::AppState;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::web::browser::FormToken;
+use crate::web::browser::FormTokenStatus;
 use crate::web::error::ApiError;
 use crate::web::origin::may_be_own;
 
 /// A browser whose page asks.
-pub struct ScriptAsk {
+pub struct ScriptRequest {
     pub visitor: Visitor,
-    token: FormToken,
+    token: FormTokenStatus,
 }
 
-impl ScriptAsk {
+impl ScriptRequest {
     /// Whether the page that asks was shown in the session that the browser has now.
     pub fn is_current(&self) -> bool {
-        self.token == FormToken::Current
+        self.token == FormTokenStatus::Current
     }
 }
 
 #[derive(Deserialize)]
-struct Question {
+struct ScriptBody {
     csrf: String,
 }
 
-impl FromRequest<App> for ScriptAsk {
+impl FromRequest<AppState> for ScriptRequest {
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await.map_err(IntoResponse::into_response)?;
         let refused =
@@ -48,10 +48,10 @@ impl FromRequest<App> for ScriptAsk {
         }
         let body = body_of(app, Request::from_parts(parts, body)).await;
         let body = body.map_err(|error| ApiError::from(error).into_response())?;
-        let question: Question =
+        let question: ScriptBody =
             serde_json::from_slice(&body).map_err(|_| refused("The question is not as our script asks it."))?;
         let token = visitor.browser.judge(app, visitor.session_id(), &question.csrf);
-        if token == FormToken::Unknown {
+        if token == FormTokenStatus::Unknown {
             return Err(refused("The page was open too long."));
         }
         Ok(Self { visitor, token })

@@ -19,13 +19,13 @@ use crate::web::urls;
 use crate::web::view::{Chrome, visible};
 
 /// Typed by nobody, and good for nothing a second time.
-const LEFT_OUT: [&str; 3] = ["csrf", "ticket", "credential"];
+const OMITTED_FIELDS: [&str; 3] = ["csrf", "ticket", "credential"];
 /// The button that searches.
 const FIND_GROUPS: &str = "find_groups";
 /// Typed once more.
 const PASSWORDS: [&str; 2] = ["password", "current"];
 /// A longer text gets a box of several lines.
-const MAX_LINE: usize = 60;
+const MAX_LINE_LENGTH: usize = 60;
 
 #[derive(Template)]
 #[template(path = "pages/stale_form.html")]
@@ -34,20 +34,20 @@ struct StaleFormPage<'a> {
     csrf: String,
     action: &'a str,
     /// The signed-in user.
-    person: Option<&'a str>,
+    user: Option<&'a str>,
     sign_in: String,
-    fields: Vec<Field<'a>>,
+    fields: Vec<StaleField<'a>>,
 }
 
-struct Field<'a> {
+struct StaleField<'a> {
     name: &'a str,
     label: String,
     value: &'a str,
-    kind: Kind,
+    kind: StaleFieldKind,
 }
 
 #[derive(PartialEq, Eq)]
-enum Kind {
+enum StaleFieldKind {
     Line,
     Lines,
     Password,
@@ -55,17 +55,17 @@ enum Kind {
     Hidden,
 }
 
-impl Field<'_> {
+impl StaleField<'_> {
     fn is_password(&self) -> bool {
-        self.kind == Kind::Password
+        self.kind == StaleFieldKind::Password
     }
 
     fn has_lines(&self) -> bool {
-        self.kind == Kind::Lines
+        self.kind == StaleFieldKind::Lines
     }
 
     fn is_hidden(&self) -> bool {
-        self.kind == Kind::Hidden
+        self.kind == StaleFieldKind::Hidden
     }
 }
 
@@ -73,7 +73,7 @@ impl Field<'_> {
 pub(super) fn page(person: &SignedIn, form: &Parameters, to: &str) -> Response {
     let interrupted = match form.one(CONTINUE).ok().flatten() {
         Some(sealed) => {
-            let Some(fields) = recent::fields_of(person.app(), sealed, person.user.id, to) else {
+            let Some(fields) = recent::interrupted_fields(person.app(), sealed, person.user.id, to) else {
                 let text = "Another account sent the form of this page. Nothing was done: go back and start again.";
                 let error = person.error(OAuthError::new(ErrorCode::InvalidRequest, text));
                 return error.titled("This page is out of date").into_response();
@@ -84,7 +84,7 @@ pub(super) fn page(person: &SignedIn, form: &Parameters, to: &str) -> Response {
     };
     let form = interrupted.as_ref().unwrap_or(form);
     tracing::warn!("a form of another session was shown again");
-    let name = visible(person.user.shown_name());
+    let name = visible(person.user.display_name());
     (StatusCode::CONFLICT, render(&shown(&person.visitor, Some(&name), form, to, ""))).into_response()
 }
 
@@ -92,7 +92,7 @@ pub(super) fn page(person: &SignedIn, form: &Parameters, to: &str) -> Response {
 /// `next` is where the user goes after signing in.
 pub(super) fn signed_out(visitor: &Visitor, form: &Parameters, to: &str, next: &str) -> Option<Response> {
     let page = shown(visitor, None, form, to, next);
-    let is_typed = |field: &Field<'_>| !field.is_hidden() && !field.value.is_empty();
+    let is_typed = |field: &StaleField<'_>| !field.is_hidden() && !field.value.is_empty();
     if form.has(CONTINUE) || !page.fields.iter().any(is_typed) {
         return None;
     }
@@ -107,19 +107,19 @@ fn shown<'a>(
     to: &'a str,
     next: &str,
 ) -> StaleFormPage<'a> {
-    let fields = form.pairs().filter(|(name, _)| !LEFT_OUT.contains(name));
+    let fields = form.pairs().filter(|(name, _)| !OMITTED_FIELDS.contains(name));
     StaleFormPage {
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         action: to,
-        person,
-        sign_in: urls::login_before(next),
+        user: person,
+        sign_in: urls::login_with_next(next),
         fields: fields.map(|(name, value)| field(name, value)).collect(),
     }
 }
 
 /// The page for a form that no page of this browser has.
-pub(super) fn unknown(person: &SignedIn) -> Response {
+pub(super) fn unknown_form(person: &SignedIn) -> Response {
     let text = if person.visitor.browser.is_new {
         "Your browser sent a part of our cookies only. Allow cookies for this site, then open the page again."
     } else {
@@ -129,17 +129,17 @@ pub(super) fn unknown(person: &SignedIn) -> Response {
     error.titled("The form wasn’t accepted").into_response()
 }
 
-fn field<'a>(name: &'a str, value: &'a str) -> Field<'a> {
+fn field<'a>(name: &'a str, value: &'a str) -> StaleField<'a> {
     let is_password = PASSWORDS.contains(&name);
     let kind = match value {
-        _ if is_password => Kind::Password,
-        _ if name.starts_with(edit::PREFIX) || name == FIND_GROUPS => Kind::Hidden,
-        value if value.contains('\n') || value.chars().count() > MAX_LINE => Kind::Lines,
-        _ => Kind::Line,
+        _ if is_password => StaleFieldKind::Password,
+        _ if name.starts_with(edit::PREFIX) || name == FIND_GROUPS => StaleFieldKind::Hidden,
+        value if value.contains('\n') || value.chars().count() > MAX_LINE_LENGTH => StaleFieldKind::Lines,
+        _ => StaleFieldKind::Line,
     };
     let mut label = name.replace(['_', '-'], " ");
     if let Some(first) = label.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    Field { name, label, value: if is_password { "" } else { value }, kind }
+    StaleField { name, label, value: if is_password { "" } else { value }, kind }
 }

@@ -5,29 +5,29 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 
-use super::asked::{body as body_of, is_form, origin};
-use crate::app::App;
-use crate::domain::event::Origin;
+use super::request::{body as body_of, is_form, origin};
+use crate::app::AppState;
+use crate::domain::event::RequestOrigin;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::identity::login::Typed;
+use crate::identity::login::LoginInput;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::web::browser::{Browser, FormToken};
-use crate::web::error::{PageError, Way};
+use crate::web::browser::{Browser, FormTokenStatus};
+use crate::web::error::{PageError, PageLink};
+use crate::web::error_report::NamedClient;
 use crate::web::origin::{Provenance, provenance};
-use crate::web::refused::NamedClient;
-use crate::web::sessions::{self, Carried};
+use crate::web::sessions::{self, SessionData};
 use crate::web::urls;
 
 pub struct Visitor {
-    pub app: App,
+    pub app: AppState,
     pub browser: Browser,
     /// Who is signed in here.
     pub session: Option<Session>,
     pub tower: tower_sessions::Session,
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// Where the client that the request is about is noted.
     pub named: NamedClient,
 }
@@ -47,8 +47,14 @@ impl Visitor {
         login: &'a str,
         password: Secret,
         knows: &'a (dyn Fn(UserId) -> bool + Send + Sync),
-    ) -> Typed<'a> {
-        Typed { login, password, browser: self.browser.name(), knows, origin: self.origin.clone() }
+    ) -> LoginInput<'a> {
+        LoginInput {
+            login,
+            password,
+            browser: self.browser.name(),
+            is_known_browser: knows,
+            origin: self.origin.clone(),
+        }
     }
 
     /// The page that says so, with ways on for whoever is signed in here.
@@ -56,32 +62,32 @@ impl Visitor {
         let error = error.into();
         let is_denied = error.code == ErrorCode::AccessDenied;
         let page = PageError::new(&self.app, &self.origin, error);
-        let another = Way::new("Use another account", urls::switch_account("/"));
+        let another = PageLink::new("Use another account", urls::switch_account("/"));
         match &self.session {
-            None => page.with_way(Way::new("Sign in", urls::LOGIN)),
-            Some(_) if is_denied => page.with_way(another).with_way(Way::new("Your account", urls::ACCOUNT)),
-            Some(_) => page.with_way(Way::new("Your account", urls::ACCOUNT)).with_way(another),
+            None => page.with_link(PageLink::new("Sign in", urls::LOGIN)),
+            Some(_) if is_denied => page.with_link(another).with_link(PageLink::new("Your account", urls::ACCOUNT)),
+            Some(_) => page.with_link(PageLink::new("Your account", urls::ACCOUNT)).with_link(another),
         }
     }
 }
 
-impl FromRequestParts<App> for Visitor {
+impl FromRequestParts<AppState> for Visitor {
     type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, PageError> {
         let origin = origin(parts, &app.config.trusted_proxies);
         let broken = |what: &'static str| {
             PageError::new(
                 app,
                 &origin,
-                OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").because(what),
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.").with_cause(what),
             )
         };
         let browser = parts.extensions.get::<Browser>().cloned().ok_or_else(|| broken("no browser layer"))?;
         let tower =
             parts.extensions.get::<tower_sessions::Session>().cloned().ok_or_else(|| broken("no session layer"))?;
-        let carried: Option<Carried> =
-            tower.get(sessions::KEY).await.map_err(|_| broken("the session cannot be read"))?;
+        let carried: Option<SessionData> =
+            tower.get(sessions::SESSION_KEY).await.map_err(|_| broken("the session cannot be read"))?;
         let carried = match carried {
             Some(carried) => Some(sessions::seen(app, &tower, carried).await.map_err(|_| broken("not kept alive"))?),
             None => None,
@@ -93,7 +99,7 @@ impl FromRequestParts<App> for Visitor {
 }
 
 /// The fields of our own forms that are boxes to tick, several of one name.
-const LISTS: [&str; 5] = ["groups", "allowed_groups", "grant_types", "response_types", "accepts"];
+const REPEATABLE_FIELDS: [&str; 5] = ["groups", "allowed_groups", "grant_types", "response_types", "accepts"];
 /// Those of one form of ours; a list of rules has several for each. The body's own limit stands in `web`.
 pub(super) const MAX_FIELDS: usize = 2000;
 
@@ -102,18 +108,18 @@ pub(super) const MAX_FIELDS: usize = 2000;
 pub struct Form {
     pub visitor: Visitor,
     pub fields: Parameters,
-    token: FormToken,
+    token: FormTokenStatus,
 }
 
 impl Form {
     /// Whether the page was shown in this browser, whoever was signed in there.
     pub fn is_of_browser(&self) -> bool {
-        self.token != FormToken::Unknown
+        self.token != FormTokenStatus::Unknown
     }
 
     /// Whether the page was shown in this browser and in the session that it has now.
     pub fn is_current(&self) -> bool {
-        self.token == FormToken::Current
+        self.token == FormTokenStatus::Current
     }
 
     /// A field's text, empty where it is missing.
@@ -126,15 +132,15 @@ impl Form {
 fn at_other_address(visitor: &Visitor, parts: &Parts) -> PageError {
     let issuer = &visitor.app.config.issuer;
     let text = format!("This server’s address is {}. Open the page there and send it again.", issuer.as_str());
-    let there = Way::new("Open it there", issuer.join(parts.uri.path()));
+    let there = PageLink::new("Open it there", issuer.join(parts.uri.path()));
     let error = visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
-    error.titled("This isn’t the server’s address").with_ways(vec![there])
+    error.titled("This isn’t the server’s address").with_links(vec![there])
 }
 
-impl FromRequest<App> for Form {
+impl FromRequest<AppState> for Form {
     type Rejection = PageError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, PageError> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let refused = |text: &'static str| {
@@ -152,7 +158,7 @@ impl FromRequest<App> for Form {
         }
         let body = body_of(app, Request::from_parts(parts, body)).await.map_err(|error| visitor.error(error))?;
         let fields = Parameters::parse_at_most(MAX_FIELDS, &body).map_err(|error| visitor.error(error))?;
-        fields.check_repetition_but(&LISTS).map_err(|error| visitor.error(error))?;
+        fields.check_repetition_except(&REPEATABLE_FIELDS).map_err(|error| visitor.error(error))?;
         let Some(token) = fields.one("csrf").map_err(|error| visitor.error(error))? else {
             return Err(refused("The form was made by no page of ours. Open the page here and send it from there."));
         };

@@ -9,76 +9,76 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::api::Api;
 use crate::domain::authorization::Acr;
-use crate::domain::event::Origin;
+use crate::domain::event::RequestOrigin;
 use crate::domain::gate::GateName;
 use crate::domain::web_address::AppOrigin;
 use crate::env::Timestamp;
-use crate::gate::app_address::{Back, encoded};
+use crate::gate::app_urls::{ReturnTarget, encoded};
 use crate::gate::session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::web::error::{PageError, Way};
-use crate::web::extract::{InPath, Visitor, from_proxy, origin};
+use crate::web::error::{PageError, PageLink};
+use crate::web::extract::{PathParam, Visitor, from_proxy, origin};
 use crate::web::pages::consent::signed_in;
 use crate::web::urls::{self, ENDPOINTS, GATE_SIGN_IN};
 
 /// Somebody may take their time at the sign-in page.
-const STATE_SECONDS: i64 = 3600;
+const STATE_TTL_SECONDS: i64 = 3600;
 
 /// `/gate/sign-in/{gate}?rd=…&state=…`: whoever is signed in goes on to the app, anybody else to the sign-in page.
 pub async fn show(
     visitor: Visitor,
-    InPath(gate): InPath<String>,
+    PathParam(gate): PathParam<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let app = visitor.app.clone();
     let found = app.gate.for_browsers(&gate).await.map_err(|error| visitor.error(error))?;
-    let (gate, api) = found.ok_or_else(|| visitor.error(no_gate()))?;
-    let wish = Wish::read(&api, query.as_deref()).map_err(|(error, back)| {
+    let (gate, api) = found.ok_or_else(|| visitor.error(unknown_gate()))?;
+    let wish = GateSignInRequest::read(&api, query.as_deref()).map_err(|(error, back)| {
         let page = visitor.error(error).titled("This sign-in wasn’t begun by the app");
-        back.into_iter().fold(page, |page, back| page.with_ways(vec![Way::new("Open the app", back.address())]))
+        back.into_iter().fold(page, |page, back| page.with_links(vec![PageLink::new("Open the app", back.address())]))
     })?;
     let (Some(session), Some(_)) = (&visitor.session, signed_in(&visitor).await?) else {
-        return Ok(Redirect::to(&urls::login_before(&wish.here(&gate, None))).into_response());
+        return Ok(Redirect::to(&urls::login_with_next(&wish.return_path(&gate, None))).into_response());
     };
     if wish.acr.is_some_and(|acr| session.method.acr() < acr) {
         // RFC 9470 §5: a stronger sign-in is asked for once.
         if wish.asked_at.is_some_and(|asked_at| session.auth_time >= asked_at) {
             let text = "This page needs a stronger sign-in, with a passkey. Open it again to try once more.";
             let ways = vec![
-                Way::new("Try again", wish.back.address()),
-                Way::new("Use another account", urls::switch_account(&wish.here(&gate, None))),
+                PageLink::new("Try again", wish.back.address()),
+                PageLink::new("Use another account", urls::switch_account(&wish.return_path(&gate, None))),
             ];
             let error = OAuthError::new(ErrorCode::UnmetAuthenticationRequirements, text);
-            return Err(visitor.error(error).with_ways(ways));
+            return Err(visitor.error(error).with_links(ways));
         }
-        let here = wish.here(&gate, Some(session.read_at));
-        return Ok(Redirect::to(&urls::login_before(&here)).into_response());
+        let here = wish.return_path(&gate, Some(session.read_at));
+        return Ok(Redirect::to(&urls::login_with_next(&here)).into_response());
     }
     let to = app.gate.callback(&api, &wish.back, &wish.state, session).await.map_err(|error| visitor.error(error))?;
-    let to = to.unwrap_or_else(|| urls::login_before(&wish.here(&gate, None)));
+    let to = to.unwrap_or_else(|| urls::login_with_next(&wish.return_path(&gate, None)));
     Ok(Redirect::to(&to).into_response())
 }
 
 /// What a browser wishes that comes from an app's host.
-struct Wish {
-    back: Back,
+struct GateSignInRequest {
+    back: ReturnTarget,
     state: String,
     acr: Option<Acr>,
     /// Since when the stronger sign-in has been asked for. Whoever changes it is only asked once more or not at all.
     asked_at: Option<Timestamp>,
 }
 
-impl Wish {
+impl GateSignInRequest {
     /// Beside the error, where the browser would go back to if that is the app's.
-    fn read(api: &Api, query: Option<&str>) -> Result<Self, (OAuthError, Option<Back>)> {
+    fn read(api: &Api, query: Option<&str>) -> Result<Self, (OAuthError, Option<ReturnTarget>)> {
         let alone = |error| (error, None);
         let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(alone)?;
         let one = |name| parameters.one(name).map(Option::unwrap_or_default);
-        let back = Back::read(api, one("rd").map_err(alone)?).ok_or_else(|| alone(elsewhere()))?;
+        let back = ReturnTarget::read(api, one("rd").map_err(alone)?).ok_or_else(|| alone(foreign_return_address()))?;
         let read = || {
             let state = Some(one("state")?).filter(|state| session::is_state(state)).ok_or_else(|| {
                 OAuthError::new(ErrorCode::InvalidRequest, "This sign-in was not begun by the app. Open the app again.")
@@ -92,13 +92,13 @@ impl Wish {
     }
 
     /// The same wish as a return path.
-    fn here(&self, gate: &GateName, asked_at: Option<Timestamp>) -> String {
+    fn return_path(&self, gate: &GateName, asked_at: Option<Timestamp>) -> String {
         let asked_at = asked_at.map(|at| format!("&asked_at={}", at.0)).unwrap_or_default();
         format!("{}{asked_at}", sign_in_path(gate, &self.back, &self.state, self.acr))
     }
 }
 
-fn sign_in_path(gate: &GateName, back: &Back, state: &str, acr: Option<Acr>) -> String {
+fn sign_in_path(gate: &GateName, back: &ReturnTarget, state: &str, acr: Option<Acr>) -> String {
     let acr = acr.map(|acr| format!("&acr_values={}", encoded(acr.as_str()))).unwrap_or_default();
     format!("{GATE_SIGN_IN}/{}?rd={}&state={}{acr}", gate.as_str(), encoded(&back.address()), encoded(state))
 }
@@ -111,28 +111,28 @@ fn acr(text: &str) -> Result<Option<Acr>, OAuthError> {
     Acr::ALL.into_iter().find(|acr| acr.as_str() == text).map(Some).ok_or_else(unknown)
 }
 
-fn no_gate() -> OAuthError {
+fn unknown_gate() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "There is no gate of that name that people sign in for.")
 }
 
-fn elsewhere() -> OAuthError {
+fn foreign_return_address() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "The address to go back to is none of this app’s.")
 }
 
 /// A request on an app's host, passed on by its proxy.
-pub struct OnAppsHost {
-    app: App,
+pub struct AppHostRequest {
+    app: AppState,
     gate: GateName,
     api: Api,
     origin: AppOrigin,
     parameters: Parameters,
     headers: HeaderMap,
-    asker: Origin,
+    caller: RequestOrigin,
 }
 
-impl OnAppsHost {
+impl AppHostRequest {
     fn error(&self, error: impl Into<OAuthError>) -> PageError {
-        PageError::new(&self.app, &self.asker, error.into()).on_apps_host()
+        PageError::new(&self.app, &self.caller, error.into()).on_apps_host()
     }
 
     fn one(&self, name: &str) -> Result<&str, PageError> {
@@ -155,20 +155,20 @@ impl OnAppsHost {
     }
 }
 
-impl FromRequestParts<App> for OnAppsHost {
+impl FromRequestParts<AppState> for AppHostRequest {
     type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        let asker = origin(parts, &app.config.trusted_proxies);
-        let refused = |error: OAuthError| PageError::new(app, &asker, error).on_apps_host();
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, PageError> {
+        let caller = origin(parts, &app.config.trusted_proxies);
+        let refused = |error: OAuthError| PageError::new(app, &caller, error).on_apps_host();
         if !from_proxy(parts, &app.config.trusted_proxies) {
             let text = "Only proxies named in the settings may ask.";
             return Err(refused(OAuthError::new(ErrorCode::AccessDenied, text)));
         }
-        let named = InPath::<String>::from_request_parts(parts, app).await;
-        let InPath(gate) = named.map_err(PageError::on_apps_host)?;
+        let named = PathParam::<String>::from_request_parts(parts, app).await;
+        let PathParam(gate) = named.map_err(PageError::on_apps_host)?;
         let found = app.gate.for_browsers(&gate).await.map_err(refused)?;
-        let (gate, api) = found.ok_or_else(|| refused(no_gate()))?;
+        let (gate, api) = found.ok_or_else(|| refused(unknown_gate()))?;
         let made_at = made_at(&parts.headers);
         let origin = api.origins.iter().find(|origin| Some(origin.as_str()) == made_at.as_deref()).cloned();
         let origin = origin.ok_or_else(|| {
@@ -176,7 +176,7 @@ impl FromRequestParts<App> for OnAppsHost {
         })?;
         let query = parts.uri.query().unwrap_or_default();
         let parameters = Parameters::parse(query.as_bytes()).map_err(refused)?;
-        Ok(Self { app: app.clone(), gate, api, origin, parameters, headers: parts.headers.clone(), asker })
+        Ok(Self { app: app.clone(), gate, api, origin, parameters, headers: parts.headers.clone(), caller })
     }
 }
 
@@ -193,22 +193,22 @@ fn made_at(headers: &HeaderMap) -> Option<String> {
 
 /// `/.signet/sign-in?rd=/…` on the app's host. The state that the browser gets comes back with its ticket: nobody can make
 /// another browser use one of theirs. Several tabs share it.
-pub async fn begin(here: OnAppsHost) -> Result<Response, PageError> {
+pub async fn begin(here: AppHostRequest) -> Result<Response, PageError> {
     let rd = format!("{}{}", here.origin.as_str(), here.one("rd")?);
-    let back = Back::read(&here.api, &rd).ok_or_else(|| here.error(elsewhere()))?;
+    let back = ReturnTarget::read(&here.api, &rd).ok_or_else(|| here.error(foreign_return_address()))?;
     let acr = acr(here.one("acr_values")?).map_err(|error| here.error(error))?;
     let new = || session::new_state(here.app.env().random());
     let state = here.state().map_or_else(new, ToOwned::to_owned);
     let to = here.app.config.issuer.join(&sign_in_path(&here.gate, &back, &state, acr));
-    let cookie = here.cookie(&session::state_cookie_name(&here.gate, &here.origin), &state, STATE_SECONDS);
+    let cookie = here.cookie(&session::state_cookie_name(&here.gate, &here.origin), &state, STATE_TTL_SECONDS);
     Ok(with_cookies(Redirect::to(&to), [cookie]))
 }
 
 /// `/.signet/callback?ticket=…` on the app's host.
-pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
+pub async fn finish(here: AppHostRequest) -> Result<Response, PageError> {
     let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
-    let redeemed = here.app.gate.redeem((&here.gate, &here.api), &here.origin, state, ticket, &here.asker).await;
-    let Some(admitted) = redeemed.map_err(|error| here.error(error))? else { return begin_again(&here, state, ticket) };
+    let redeemed = here.app.gate.redeem((&here.gate, &here.api), &here.origin, state, ticket, &here.caller).await;
+    let Some(admitted) = redeemed.map_err(|error| here.error(error))? else { return restart(&here, state, ticket) };
     let cookie = here.cookie(&session::cookie_name(&here.gate, &here.origin), &admitted.pass, admitted.seconds);
     Ok(with_cookies(Redirect::to(&admitted.to), [cookie]))
 }
@@ -216,8 +216,8 @@ pub async fn finish(here: OnAppsHost) -> Result<Response, PageError> {
 /// The way on for a ticket that is spent or too old: the app once more, at the page that the ticket was for. The gate lets in
 /// a browser that has its cookie by then, and sends any other one through a new sign-in. Without the state's cookie that
 /// would go round for ever.
-fn begin_again(here: &OnAppsHost, state: &str, ticket: &str) -> Result<Response, PageError> {
-    let target = here.app.gate.target_of((&here.gate, &here.api), &here.origin, state, ticket);
+fn restart(here: &AppHostRequest, state: &str, ticket: &str) -> Result<Response, PageError> {
+    let target = here.app.gate.ticket_target((&here.gate, &here.api), &here.origin, state, ticket);
     if let Some(target) = target {
         return Ok(Redirect::to(&format!("{}{target}", here.origin.as_str())).into_response());
     }
@@ -228,11 +228,11 @@ fn begin_again(here: &OnAppsHost, state: &str, ticket: &str) -> Result<Response,
     } else {
         error("It took too long, or began in another browser. Open the app again.").titled("This sign-in is over")
     };
-    Err(page.with_way(Way::new("Open the app", "/")))
+    Err(page.with_link(PageLink::new("Open the app", "/")))
 }
 
 /// `/.signet/sign-out` on the app's host: the cookie goes, and the sign-out page asks about the rest.
-pub async fn sign_out(here: OnAppsHost) -> Response {
+pub async fn sign_out(here: AppHostRequest) -> Response {
     let names = [session::cookie_name(&here.gate, &here.origin), session::state_cookie_name(&here.gate, &here.origin)];
     let to = here.app.config.issuer.join(ENDPOINTS.end_session);
     with_cookies(Redirect::to(&to), names.map(|name| here.cookie(&name, "", 0)))

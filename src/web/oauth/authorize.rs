@@ -6,22 +6,25 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::domain::ids::{ClientId, InteractionId};
 use crate::domain::interaction::ResponseMode;
-use crate::protocol::authorize::{Browser, Found, Outcome, Refused as NotIssued, Reply, Step};
+use crate::protocol::authorize::{
+    AuthorizationResponse, AuthorizeError as NotIssued, AuthorizeOutcome, BrowserContext, InteractionState,
+    InteractionStep,
+};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{InPath, Visitor, form};
+use crate::web::error_report::ReportedError;
+use crate::web::extract::{PathParam, Visitor, form};
 use crate::web::origin::is_own;
 use crate::web::pages::views::FormPostPage;
-use crate::web::pages::{CARRIED_APP, find, gone, refused_request, too_late};
-use crate::web::refused::Refused;
+use crate::web::pages::{CARRIED_APP, find, interaction_gone, request_error_page, too_late};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
 /// The longest query that a redirect of ours has: proxies hold a response's headers in buffers.
 const MAX_QUERY_BYTES: usize = 12 * 1024;
-/// The field that marks the form of [`sent_again`].
-pub const SENT_AGAIN: &str = "sent_again";
+/// The field that marks the form of [`resubmit_page`].
+pub const RESUBMITTED: &str = "sent_again";
 
 pub async fn get(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
@@ -33,7 +36,7 @@ async fn decide(visitor: Visitor, parameters: &Parameters) -> Result<Response, P
     if let Some(id) = &named {
         visitor.named.set(id);
     }
-    let browser = Browser {
+    let browser = BrowserContext {
         digest: visitor.browser.digest(&visitor.app),
         session: visitor.session.as_ref(),
         origin: &visitor.origin,
@@ -41,15 +44,15 @@ async fn decide(visitor: Visitor, parameters: &Parameters) -> Result<Response, P
     match Box::pin(visitor.app.provider.authorize(parameters, browser)).await {
         Err(NotIssued::Shown(error)) => {
             let is_invalid = error.code.status() == 400 && error.code != ErrorCode::UnauthorizedClient;
-            let page = about_the_app(&visitor, named.as_ref(), visitor.error(error)).await;
+            let page = with_client_link(&visitor, named.as_ref(), visitor.error(error)).await;
             Err(if is_invalid { page.titled("The app’s request isn’t valid") } else { page })
         }
-        outcome => answer(&visitor, outcome).await,
+        outcome => render_outcome(&visitor, outcome).await,
     }
 }
 
 /// The page for a request that cannot be answered at the app's address, with a way back to the app where it is known.
-pub async fn about_the_app(visitor: &Visitor, named: Option<&ClientId>, page: PageError) -> PageError {
+pub async fn with_client_link(visitor: &Visitor, named: Option<&ClientId>, page: PageError) -> PageError {
     let Some(id) = named else { return page };
     match visitor.app.provider.client(id).await {
         Ok(Some(client)) => page.about(&client),
@@ -62,20 +65,20 @@ pub async fn about_the_app(visitor: &Visitor, named: Option<&ClientId>, page: Pa
 pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let is_own = is_own(request.headers(), &visitor.app);
     let parameters = form(&visitor.app, request).await.map_err(|error| visitor.error(error))?;
-    if is_own || parameters.has(SENT_AGAIN) {
+    if is_own || parameters.has(RESUBMITTED) {
         return decide(visitor, &parameters).await;
     }
     let (endpoint, encoded) = (urls::ENDPOINTS.authorization, parameters.encoded());
     if encoded.len() > MAX_QUERY_BYTES {
-        return Ok(sent_again(&visitor, endpoint, &parameters));
+        return Ok(resubmit_page(&visitor, endpoint, &parameters));
     }
     Ok(Redirect::to(&format!("{endpoint}?{encoded}")).into_response())
 }
 
 /// A page that sends the fields of another site's form again, as a form of ours and so with the browser's cookies. They are
 /// marked: a browser that does not say where a form comes from sends them again once.
-pub fn sent_again(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Response {
-    let parameters = parameters.with(SENT_AGAIN, "1");
+pub fn resubmit_page(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Response {
+    let parameters = parameters.with(RESUBMITTED, "1");
     render(&FormPostPage {
         chrome: Chrome::of(&visitor.app),
         heading: "One moment",
@@ -86,22 +89,24 @@ pub fn sent_again(visitor: &Visitor, endpoint: &str, parameters: &Parameters) ->
 
 pub async fn resume(
     visitor: Visitor,
-    InPath(id): InPath<String>,
+    PathParam(id): PathParam<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let carried = query.one(CARRIED_APP).map_err(|error| visitor.error(error))?.unwrap_or_default();
     let session = visitor.session.as_ref();
     match find(&visitor, &id, carried).await? {
-        None => gone(&visitor).await,
-        Some(Found::Waiting(waiting)) => match visitor.app.provider.resume(&waiting, session, &visitor.origin).await {
-            Err(NotIssued::Shown(error)) => {
-                let page = refused_request(&visitor, error);
-                Err(about_the_app(&visitor, Some(&waiting.request.client), page).await)
+        None => interaction_gone(&visitor).await,
+        Some(InteractionState::Waiting(waiting)) => {
+            match visitor.app.provider.resume(&waiting, session, &visitor.origin).await {
+                Err(NotIssued::Shown(error)) => {
+                    let page = request_error_page(&visitor, error);
+                    Err(with_client_link(&visitor, Some(&waiting.request.client), page).await)
+                }
+                outcome => render_outcome(&visitor, outcome).await,
             }
-            outcome => answer(&visitor, outcome).await,
-        },
-        Some(Found::Over(over)) => {
+        }
+        Some(InteractionState::Ended(over)) => {
             let before = visitor.app.provider.repeat(&over, session).await.map_err(|error| visitor.error(error))?;
             match before {
                 Some(reply) => Ok(send(&visitor, reply)),
@@ -112,33 +117,36 @@ pub async fn resume(
 }
 
 /// Renders whatever was decided.
-pub async fn answer(visitor: &Visitor, outcome: Result<Outcome, NotIssued>) -> Result<Response, PageError> {
+pub async fn render_outcome(
+    visitor: &Visitor,
+    outcome: Result<AuthorizeOutcome, NotIssued>,
+) -> Result<Response, PageError> {
     match outcome {
-        Ok(Outcome::Reply(reply)) => Ok(send(visitor, reply)),
-        Ok(Outcome::Ask(step, id)) => Ok(Redirect::to(&page(&step, id)).into_response()),
-        Ok(Outcome::Over(over)) => too_late(visitor, &over).await,
+        Ok(AuthorizeOutcome::Reply(reply)) => Ok(send(visitor, reply)),
+        Ok(AuthorizeOutcome::ShowPage(step, id)) => Ok(Redirect::to(&page(&step, id)).into_response()),
+        Ok(AuthorizeOutcome::Over(over)) => too_late(visitor, &over).await,
         Err(NotIssued::Shown(error)) => Err(visitor.error(error)),
-        Err(NotIssued::Returned(to, error)) => {
-            let mut response = send(visitor, Reply::error(&visitor.app.provider.issuer, &to, &error));
-            response.extensions_mut().insert(Refused { error, returned: true });
+        Err(NotIssued::Redirect(to, error)) => {
+            let mut response = send(visitor, AuthorizationResponse::error(&visitor.app.provider.issuer, &to, &error));
+            response.extensions_mut().insert(ReportedError { error, sent_to_client: true });
             Ok(response)
         }
     }
 }
 
-fn page(step: &Step, id: InteractionId) -> String {
+fn page(step: &InteractionStep, id: InteractionId) -> String {
     match step {
-        Step::Login => urls::login(id),
-        Step::SignUp => urls::sign_up(id),
-        Step::SelectAccount => urls::select_account(id),
-        Step::Consent => urls::consent(id),
-        Step::NotAdmitted => urls::not_admitted(id),
+        InteractionStep::Login => urls::login(id),
+        InteractionStep::SignUp => urls::sign_up(id),
+        InteractionStep::SelectAccount => urls::select_account(id),
+        InteractionStep::Consent => urls::consent(id),
+        InteractionStep::NotAdmitted => urls::not_admitted(id),
         // Both have been answered before a page is chosen.
-        Step::Issue(()) | Step::Refuse(_) => urls::resume(id),
+        InteractionStep::Issue(()) | InteractionStep::Reject(_) => urls::resume(id),
     }
 }
 
-fn send(visitor: &Visitor, reply: Reply) -> Response {
+fn send(visitor: &Visitor, reply: AuthorizationResponse) -> Response {
     if reply.mode != ResponseMode::FormPost {
         // 303: whatever the browser did to get here, it goes on with a GET and sends no form along (RFC 9700 §4.12).
         return Redirect::to(&reply.location()).into_response();

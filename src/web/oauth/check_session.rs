@@ -5,9 +5,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::web::error::render;
-use crate::web::layers::Framed;
+use crate::web::layers::AllowFraming;
 use crate::web::{session_state, statics};
 
 #[derive(Template)]
@@ -18,7 +18,7 @@ struct CheckSessionPage {
     version: &'static str,
 }
 
-pub async fn show(State(app): State<App>) -> Response {
+pub async fn show(State(app): State<AppState>) -> Response {
     let page = CheckSessionPage { cookie: session_state::cookie_name(&app), version: statics::version() };
-    (axum::Extension(Framed), render(&page)).into_response()
+    (axum::Extension(AllowFraming), render(&page)).into_response()
 }

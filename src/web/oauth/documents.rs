@@ -10,43 +10,46 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use crate::app::App;
-use crate::config::Registration;
-use crate::protocol::discovery::{ENDPOINTS, Offered};
+use crate::app::AppState;
+use crate::config::RegistrationMode;
+use crate::protocol::discovery::{ENDPOINTS, OptionalFeatures};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
 use crate::web::urls::PROTECTED_RESOURCE;
 
 /// The discovery document as it was made for one state of the APIs, whose scopes it lists.
 #[derive(Clone, Default)]
-pub struct Prepared(Arc<RwLock<Option<(u64, Bytes)>>>);
+pub struct DiscoveryCache(Arc<RwLock<Option<(u64, Bytes)>>>);
 
-impl Prepared {
+impl DiscoveryCache {
     fn of(&self, epoch: u64) -> Option<Bytes> {
         let kept = self.0.read().ok()?;
         kept.as_ref().filter(|(of, _)| *of == epoch).map(|(_, bytes)| bytes.clone())
     }
 
-    fn keep(&self, epoch: u64, bytes: &Bytes) {
+    fn store(&self, epoch: u64, bytes: &Bytes) {
         if let Ok(mut kept) = self.0.write() {
             *kept = Some((epoch, bytes.clone()));
         }
     }
 }
 
-pub async fn discovery(State(app): State<App>, prepared: axum::Extension<Prepared>) -> Result<Response, ApiError> {
+pub async fn discovery(
+    State(app): State<AppState>,
+    prepared: axum::Extension<DiscoveryCache>,
+) -> Result<Response, ApiError> {
     // The number from before the reading: a change that comes in between makes these bytes old at once.
     let epoch = app.store().authority().api_epoch();
     let bytes = if let Some(bytes) = prepared.of(epoch) {
         bytes
     } else {
-        let offered = Offered {
-            registration: app.config.registration != Registration::Off,
+        let offered = OptionalFeatures {
+            registration: app.config.registration != RegistrationMode::Off,
             certificates: app.config.client_certificate_header.is_some(),
         };
         let document = app.provider.discovery(&ENDPOINTS, offered).await?;
         let bytes = Bytes::from(document.to_string());
-        prepared.keep(epoch, &bytes);
+        prepared.store(epoch, &bytes);
         bytes
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
@@ -58,7 +61,7 @@ fn published(document: Value) -> Response {
 }
 
 /// Of our own endpoints; with `resource`, of the API of that identifier, which serves it at its own host.
-pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+pub async fn protected_resource(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
     match query.one("resource")? {
         None => {
@@ -70,7 +73,7 @@ pub async fn protected_resource(State(app): State<App>, RawQuery(query): RawQuer
 }
 
 /// §3.1: of an API below the issuer, at the address that its path makes.
-pub async fn protected_resource_below(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn protected_resource_below(State(app): State<AppState>, uri: Uri) -> Result<Response, ApiError> {
     // As it stands in the request: identifiers are compared to the letter (§3.3).
     let path = uri.path().strip_prefix(PROTECTED_RESOURCE).unwrap_or_default();
     if path == ENDPOINTS.userinfo {
@@ -80,13 +83,13 @@ pub async fn protected_resource_below(State(app): State<App>, uri: Uri) -> Resul
     of_api(&app, &app.config.issuer.join(path)).await
 }
 
-async fn of_api(app: &App, identifier: &str) -> Result<Response, ApiError> {
+async fn of_api(app: &AppState, identifier: &str) -> Result<Response, ApiError> {
     let document = app.provider.resource_metadata(identifier).await?;
     let unknown = || ApiError::with_status(StatusCode::NOT_FOUND, "There is no such API here.");
     document.map(published).ok_or_else(unknown)
 }
 
-pub async fn jwks(State(app): State<App>) -> Response {
+pub async fn jwks(State(app): State<AppState>) -> Response {
     let ring = app.provider.keys.current();
     // Shorter than a key is published before it signs: nobody who obeys it ever meets an unknown key.
     let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=3600")];

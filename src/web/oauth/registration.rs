@@ -9,62 +9,70 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::app::App;
-use crate::config::Registration;
+use crate::app::AppState;
+use crate::config::RegistrationMode;
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::{Secret, SecretKind};
 use crate::identity::throttle::{self, Requester};
-use crate::manage::registration::{self, Refused};
+use crate::manage::registration::{self, RegistrationError};
 use crate::protocol::bearer;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::registration::Wanted;
+use crate::protocol::registration::RegistrationRequest;
 use crate::web::error::{ApiError, Challenge};
-use crate::web::extract::{InPath, authorization, body, is_json, origin};
-use crate::web::refused::NamedClient;
+use crate::web::error_report::NamedClient;
+use crate::web::extract::{PathParam, authorization, body, is_json, origin};
 
-pub async fn register(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+pub async fn register(State(app): State<AppState>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
     let access = match app.config.registration {
-        Registration::Off => return Err(off()),
-        Registration::Open => None,
-        Registration::Token => Some(SecretKind::InitialAccess.digest(token(&parts)?.ok_or_else(bare)?.expose())),
+        RegistrationMode::Off => return Err(off()),
+        RegistrationMode::Open => None,
+        RegistrationMode::Token => Some(SecretKind::InitialAccess.digest(token(&parts)?.ok_or_else(bare)?.expose())),
     };
     let origin = origin(&parts, &app.config.trusted_proxies);
     let policy = &app.registration;
     match access {
         // Before anything is read or fetched on a stranger's word; a use of it is counted where the client is made.
-        Some(access) if !registration::may_register(app.store(), &access).await.map_err(OAuthError::from)? => {
+        Some(access)
+            if !registration::is_initial_access_token_active(app.store(), &access)
+                .await
+                .map_err(OAuthError::from)? =>
+        {
             count(&app, Requester::Address(&origin.address)).await?;
             return Err(spent());
         }
         Some(access) => count(&app, Requester::Token(access)).await?,
         None => count(&app, Requester::Address(&origin.address)).await?,
     }
-    let Wanted { meta, scopes, statement } = app.provider.read_registration(policy, &body, None).await?;
+    let RegistrationRequest { meta, scopes, statement } = app.provider.read_registration(policy, &body, None).await?;
     let made = registration::register(&app.manager(), origin, meta, access, policy).await;
     match made.map_err(OAuthError::from)? {
         Ok((client, token)) => {
-            let told = app.provider.registration_told(&client, &token, scopes.as_ref(), statement).await?;
+            let told = app.provider.registration_response(&client, &token, scopes.as_ref(), statement).await?;
             Ok((StatusCode::CREATED, Json(told)).into_response())
         }
-        Err(Refused::Token) => Err(spent()),
-        Err(Refused::Policy(error)) => Err(error.into()),
-        Err(Refused::Full) => {
+        Err(RegistrationError::Token) => Err(spent()),
+        Err(RegistrationError::Policy(error)) => Err(error.into()),
+        Err(RegistrationError::Full) => {
             Err(ApiError::with_status(StatusCode::FORBIDDEN, "No further clients may be registered here."))
         }
     }
 }
 
-pub async fn show(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn show(
+    State(app): State<AppState>,
+    PathParam(id): PathParam<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (client, token) = managed(&app, &id, &request.into_parts().0).await?;
-    Ok(Json(app.provider.registration_told(&client, &token, None, None).await?).into_response())
+    Ok(Json(app.provider.registration_response(&client, &token, None, None).await?).into_response())
 }
 
 pub async fn replace(
-    State(app): State<App>,
-    InPath(id): InPath<String>,
+    State(app): State<AppState>,
+    PathParam(id): PathParam<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = read(&app, request).await?;
@@ -78,38 +86,42 @@ pub async fn replace(
     let policy = &app.registration;
     let replaced = registration::replace(&app.manager(), origin, &client.id, own, wanted.meta, policy).await;
     let client = replaced.map_err(OAuthError::from)?.map_err(|refused| match refused {
-        Refused::Policy(error) => error.into(),
-        Refused::Token | Refused::Full => gone(),
+        RegistrationError::Policy(error) => error.into(),
+        RegistrationError::Token | RegistrationError::Full => registration_ended(),
     })?;
-    let told = app.provider.registration_told(&client, &token, wanted.scopes.as_ref(), wanted.statement).await?;
+    let told = app.provider.registration_response(&client, &token, wanted.scopes.as_ref(), wanted.statement).await?;
     Ok(Json(told).into_response())
 }
 
-pub async fn end(State(app): State<App>, InPath(id): InPath<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn end(
+    State(app): State<AppState>,
+    PathParam(id): PathParam<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let parts = request.into_parts().0;
     let (client, token) = managed(&app, &id, &parts).await?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
     count_change(&app, &origin.address).await?;
     let ended = registration::end(&app.manager(), origin, &client.id, own).await.map_err(OAuthError::from)?;
-    ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(gone)
+    ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(registration_ended)
 }
 
 /// Registrations and changes are counted, since they make us ask others (RFC 7591 §5).
-async fn count(app: &App, requester: Requester<'_>) -> Result<(), ApiError> {
+async fn count(app: &AppState, requester: Requester<'_>) -> Result<(), ApiError> {
     let counted = throttle::count_registration(app.store(), requester, app.registration.per_address).await;
     let text = "Too many registrations from this address or by this token.";
     counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 
 /// The same for what clients at one address change of their registrations.
-async fn count_change(app: &App, address: &str) -> Result<(), ApiError> {
+async fn count_change(app: &AppState, address: &str) -> Result<(), ApiError> {
     let counted = throttle::count_registration_change(app.store(), address, app.registration.per_address).await;
     let text = "Too many changes of registrations from this address.";
     counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 
 /// RFC 7592 §2.2: an update names the client, and its secret only as it is.
-fn repeats(app: &App, client: &Client, body: &[u8]) -> Result<(), ApiError> {
+fn repeats(app: &AppState, client: &Client, body: &[u8]) -> Result<(), ApiError> {
     let said: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let invalid = |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidClientMetadata, text));
     if said.get("client_id").and_then(Value::as_str) != Some(client.id.as_str()) {
@@ -121,8 +133,8 @@ fn repeats(app: &App, client: &Client, body: &[u8]) -> Result<(), ApiError> {
     same.then_some(()).ok_or_else(|| invalid("client_secret: is another than was issued."))
 }
 
-async fn managed(app: &App, id: &str, parts: &Parts) -> Result<(Arc<Client>, Secret), ApiError> {
-    if app.config.registration == Registration::Off {
+async fn managed(app: &AppState, id: &str, parts: &Parts) -> Result<(Arc<Client>, Secret), ApiError> {
+    if app.config.registration == RegistrationMode::Off {
         return Err(off());
     }
     if let (Some(named), Ok(id)) = (parts.extensions.get::<NamedClient>(), ClientId::parse(id)) {
@@ -134,8 +146,8 @@ async fn managed(app: &App, id: &str, parts: &Parts) -> Result<(Arc<Client>, Sec
     token.map(|token| (client, token)).ok_or_else(bare)
 }
 
-async fn read(app: &App, request: Request) -> Result<(Parts, Vec<u8>), ApiError> {
-    if app.config.registration == Registration::Off {
+async fn read(app: &AppState, request: Request) -> Result<(Parts, Vec<u8>), ApiError> {
+    if app.config.registration == RegistrationMode::Off {
         return Err(off());
     }
     if !is_json(request.headers()) {
@@ -159,7 +171,7 @@ fn spent() -> ApiError {
 }
 
 /// Somebody else's request was there first.
-fn gone() -> ApiError {
+fn registration_ended() -> ApiError {
     let error = OAuthError::new(ErrorCode::InvalidToken, "This registration has ended.");
     ApiError::new(error, Challenge::Bearer)
 }

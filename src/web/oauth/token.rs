@@ -8,27 +8,27 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::client::Client;
 use crate::identity::throttle::{self, Requester};
-use crate::protocol::client_auth::{ClientAuthError, Presented, named_client};
+use crate::protocol::client_auth::{ClientAuthError, PresentedCredentials, named_client};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::introspection;
-use crate::protocol::token::Asking;
+use crate::protocol::token::TokenRequest;
 use crate::web::error::{ApiError, Challenge};
-use crate::web::extract::Asked;
+use crate::web::extract::ProtocolRequest;
 use crate::web::urls::DEVICE;
 
-pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
+pub async fn token(State(app): State<AppState>, asked: ProtocolRequest) -> Result<Response, ApiError> {
     let client = match authenticate(&app, &asked).await {
         Ok(client) => client,
         Err(ClientAuthError::WrongMethod { client, error }) => {
-            let refused = app.provider.refuse_wrong_method(&client, &asked.parameters, error).await;
+            let refused = app.provider.wrong_method_error(&client, &asked.parameters, error).await;
             return Err(with_challenge(&asked, refused));
         }
         Err(ClientAuthError::Failed(error)) => return Err(with_challenge(&asked, error)),
     };
-    let asking = Asking {
+    let asking = TokenRequest {
         client: &client,
         parameters: &asked.parameters,
         certificate: asked.certificate.as_ref(),
@@ -46,10 +46,13 @@ pub async fn token(State(app): State<App>, asked: Asked) -> Result<Response, Api
     }
 }
 
-pub async fn device_authorization(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let client = authenticated(&app, &asked).await?;
-    let requester =
-        if client.is_stranger() { Requester::Address(&asked.origin.address) } else { Requester::Client(&client.id) };
+pub async fn device_authorization(State(app): State<AppState>, asked: ProtocolRequest) -> Result<Response, ApiError> {
+    let client = require_client(&app, &asked).await?;
+    let requester = if client.is_quota_limited() {
+        Requester::Address(&asked.origin.address)
+    } else {
+        Requester::Client(&client.id)
+    };
     let counted = throttle::count_device(app.store(), requester).await.map_err(OAuthError::from)?;
     counted.map_err(|many| {
         ApiError::too_many(many, app.env().now(), "Too many devices are being connected by this client or address.")
@@ -58,30 +61,34 @@ pub async fn device_authorization(State(app): State<App>, asked: Asked) -> Resul
     Ok(Json(answer).into_response())
 }
 
-pub async fn introspect(State(app): State<App>, headers: HeaderMap, asked: Asked) -> Result<Response, ApiError> {
-    let client = authenticated(&app, &asked).await?;
+pub async fn introspect(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    asked: ProtocolRequest,
+) -> Result<Response, ApiError> {
+    let client = require_client(&app, &asked).await?;
     if client.meta.is_public() {
         // RFC 7662 §2.1: the endpoint must not answer those who prove nothing.
         let error = OAuthError::new(ErrorCode::InvalidClient, "Introspection needs a client that can keep a secret.");
         return Err(error.into());
     }
     let token = asked.parameters.required("token")?;
-    if accepts(&headers, introspection::JWT) {
+    if accepts(&headers, introspection::JWT_MEDIA_TYPE) {
         let jwt = app.provider.introspect_as_jwt(&client, token).await?;
-        return Ok(([(header::CONTENT_TYPE, introspection::JWT)], jwt).into_response());
+        return Ok(([(header::CONTENT_TYPE, introspection::JWT_MEDIA_TYPE)], jwt).into_response());
     }
     Ok(Json(app.provider.introspect(&client, token).await?).into_response())
 }
 
-pub async fn revoke(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let client = authenticated(&app, &asked).await?;
+pub async fn revoke(State(app): State<AppState>, asked: ProtocolRequest) -> Result<Response, ApiError> {
+    let client = require_client(&app, &asked).await?;
     app.provider.revoke(&client, asked.parameters.required("token")?).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// RFC 9126 §2.1 and §2.2.
-pub async fn push(State(app): State<App>, asked: Asked) -> Result<Response, ApiError> {
-    let client = authenticated(&app, &asked).await?;
+pub async fn push(State(app): State<AppState>, asked: ProtocolRequest) -> Result<Response, ApiError> {
+    let client = require_client(&app, &asked).await?;
     let pushed = app.provider.push(&client, &asked.parameters, &asked.origin.address).await?;
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }
@@ -97,20 +104,20 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     })
 }
 
-async fn authenticate(app: &App, asked: &Asked) -> Result<Arc<Client>, ClientAuthError> {
+async fn authenticate(app: &AppState, asked: &ProtocolRequest) -> Result<Arc<Client>, ClientAuthError> {
     if let Some(client) = named_client(asked.authorization.as_deref(), &asked.parameters) {
         asked.named.set(&client);
     }
-    let presented = Presented::parse(asked.authorization.as_deref(), &asked.parameters)?;
+    let presented = PresentedCredentials::parse(asked.authorization.as_deref(), &asked.parameters)?;
     app.provider.authenticate_client(presented, asked.certificate.as_ref(), &asked.origin.address).await
 }
 
-async fn authenticated(app: &App, asked: &Asked) -> Result<Arc<Client>, ApiError> {
+async fn require_client(app: &AppState, asked: &ProtocolRequest) -> Result<Arc<Client>, ApiError> {
     authenticate(app, asked).await.map_err(|error| with_challenge(asked, error.into()))
 }
 
 /// RFC 6749 §5.2: challenges a client that tried the Authorization header.
-fn with_challenge(asked: &Asked, error: OAuthError) -> ApiError {
+fn with_challenge(asked: &ProtocolRequest, error: OAuthError) -> ApiError {
     let is_challenged = error.code == ErrorCode::InvalidClient && asked.authorization.is_some();
     ApiError::new(error, if is_challenged { Challenge::Basic } else { Challenge::None })
 }

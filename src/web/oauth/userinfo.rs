@@ -5,16 +5,20 @@ use axum::extract::State;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::protocol::bearer;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::userinfo::UserInfo;
 use crate::web::error::{ApiError, Challenge};
-use crate::web::extract::Asked;
+use crate::web::extract::ProtocolRequest;
 use crate::web::urls::{ENDPOINTS, PROTECTED_RESOURCE};
 
-pub async fn userinfo(State(app): State<App>, method: Method, asked: Asked) -> Result<Response, ApiError> {
+pub async fn userinfo(
+    State(app): State<AppState>,
+    method: Method,
+    asked: ProtocolRequest,
+) -> Result<Response, ApiError> {
     // RFC 9728 §5.1: where a client that knows nothing of us yet learns whose tokens are taken here.
     let refusal = |error, challenge| {
         ApiError::new(error, challenge).with_parameter(

@@ -3,27 +3,30 @@
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::views::{ConsentPage, ScopeLine};
-use super::{CARRIED_APP, CHANGED, SHOWN_AGAIN, asking, carried_app, person, resumed, waiting, waiting_client};
+use super::{
+    APP_CHANGED_TITLE, CARRIED_APP, SESSION_CHANGED_NOTICE, carried_app, requesting_app_card, resumed, user_card,
+    waiting, waiting_client,
+};
 use crate::domain::api::{Api, ApiId};
 use crate::domain::client::place;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::EventId;
-use crate::domain::interaction::{Interaction, Progress};
+use crate::domain::interaction::{Interaction, InteractionProgress};
 use crate::domain::permissions::Permissions;
 use crate::domain::user::User;
-use crate::domain::version::Versioned;
+use crate::domain::version::VersionedEntity;
 use crate::protocol::authorize::changed;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::store::authorizations::{self, Lock};
-use crate::store::{consents, events, interactions, people, versions};
+use crate::store::authorizations::{self, RowLock};
+use crate::store::{consents, events, interactions, users, versions};
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, InPath, Visitor};
-use crate::web::oauth::authorize::answer;
+use crate::web::extract::{Form, PathParam, Visitor};
+use crate::web::oauth::authorize::render_outcome;
 use crate::web::urls;
 use crate::web::view::Chrome;
 use crate::web::view::visible;
 
-pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
+pub async fn show(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<Response, PageError> {
     match waiting(&visitor, &id, "").await? {
         Ok(waiting) => page(&visitor, &waiting, None).await,
         Err(goes_on) => Ok(goes_on),
@@ -40,15 +43,15 @@ async fn page(visitor: &Visitor, waiting: &Interaction, notice: Option<&'static 
         csrf: visitor.form_token(),
         carried_app: carried_app(visitor, &client),
         action: urls::consent(waiting.id),
-        app: asking(&client, waiting),
-        person: person(&user),
-        scopes: lines(&waiting.request.to_be_allowed(), &user, &apis),
+        app: requesting_app_card(&client, waiting),
+        user: user_card(&user),
+        scopes: lines(&waiting.request.required_consent(), &user, &apis),
         switch_account: urls::select_account(waiting.id),
-        redirect_host: place(&waiting.request.reply_to.redirect_uri).unwrap_or_else(|| visible(client.shown_name())),
+        redirect_host: place(&waiting.request.reply_to.redirect_uri).unwrap_or_else(|| visible(client.display_name())),
     }))
 }
 
-pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit(PathParam(id): PathParam<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let waiting = match waiting(visitor, &id, form.text(CARRIED_APP)?).await? {
         Ok(waiting) => waiting,
@@ -57,7 +60,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     };
     let Some(session) = &visitor.session else { return Ok(resumed(waiting.id)) };
     if !form.is_current() {
-        return page(visitor, &waiting, Some(SHOWN_AGAIN)).await;
+        return page(visitor, &waiting, Some(SESSION_CHANGED_NOTICE)).await;
     }
     let (user, client) = (session.user, waiting.request.client.clone());
     let event = |kind, detail: String| Event {
@@ -72,23 +75,23 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     };
     match form.text("decision")? {
         "allow" => {
-            let asking = waiting_client(visitor, &waiting).await?;
+            let client_now = waiting_client(visitor, &waiting).await?;
             let reply_to = &waiting.request.reply_to;
-            let identified = asking.identified_by(&reply_to.redirect_uri, waiting.request.response_type);
-            let permissions = waiting.request.to_be_allowed();
+            let identified = client_now.redirect_assurances(&reply_to.redirect_uri, waiting.request.response_type);
+            let permissions = waiting.request.required_consent();
             let (event, client) = (event(EventKind::ConsentGiven, permissions.to_string()), client.clone());
-            let progress = Progress { consented: Some(user), ..waiting.progress.clone() };
+            let progress = InteractionProgress { consented: Some(user), ..waiting.progress.clone() };
             let (id, request, session) = (waiting.id, waiting.request.clone(), session.id);
             let write = visitor.app.store().write(move |tx| {
                 Box::pin(async move {
                     // A sign-out, a reset or an adoption from now on waits, and then finds this consent.
-                    let of_user = [Versioned::User(user)];
+                    let of_user = [VersionedEntity::User(user)];
                     let session = Some((session, tx.database_now()));
-                    if authorizations::versions(tx.conn(), &of_user, session, Lock::Shared).await?.is_none() {
+                    if authorizations::versions(tx.conn(), &of_user, session, RowLock::Shared).await?.is_none() {
                         return Ok(true);
                     }
                     // What was asked for by a client that has been deleted is not allowed to its namesake.
-                    versions::lock_client(tx, &client).await?;
+                    versions::lock_client_shared(tx, &client).await?;
                     if !authorizations::is_request_current(tx.conn(), &request).await? {
                         return Ok(false);
                     }
@@ -104,7 +107,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
             if is_current {
                 Ok(resumed(waiting.id))
             } else {
-                Err(visitor.error(changed()).titled(CHANGED).about(&asking))
+                Err(visitor.error(changed()).titled(APP_CHANGED_TITLE).about(&client_now))
             }
         }
         "deny" => {
@@ -112,7 +115,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
             let write = visitor.app.store().write(move |tx| Box::pin(async move { events::insert(tx, &event).await }));
             write.await.map_err(|error| visitor.error(error))?;
             let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
-            answer(visitor, visitor.app.provider.refuse(&waiting, Some(session), denied).await).await
+            render_outcome(visitor, visitor.app.provider.end_with_error(&waiting, Some(session), denied).await).await
         }
         _ => Ok(Redirect::to(&urls::consent(waiting.id)).into_response()),
     }
@@ -120,7 +123,7 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
 
 pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
     let Some(session) = &visitor.session else { return Ok(None) };
-    let user = people::by_id(visitor.app.store().read(), session.user).await.map_err(|error| visitor.error(error))?;
+    let user = users::by_id(visitor.app.store().read(), session.user).await.map_err(|error| visitor.error(error))?;
     Ok(user.filter(|user| !user.disabled))
 }
 
@@ -151,7 +154,7 @@ fn line(scope: &str, user: &User) -> ScopeLine {
     let profile = &user.profile;
     let (icon, detail) = match scope {
         "openid" => ("user", "The same private number each time you sign in.".to_owned()),
-        "profile" => ("info", visible(user.shown_name())),
+        "profile" => ("info", visible(user.display_name())),
         "email" => ("mail", profile.email.as_deref().map(visible).unwrap_or_default()),
         "address" => ("home", String::new()),
         "phone" => ("phone", profile.phone_number.as_deref().map(visible).unwrap_or_default()),
@@ -159,16 +162,16 @@ fn line(scope: &str, user: &User) -> ScopeLine {
         "offline_access" => ("clock", "Until you remove it in your account.".to_owned()),
         _ => ("note", String::new()),
     };
-    ScopeLine { scope: scope.to_owned(), icon, title: scope_in_words(scope), detail }
+    ScopeLine { scope: scope.to_owned(), icon, title: describe_scope(scope), detail }
 }
 
 fn api_name<'a>(id: &'a ApiId, apis: &'a [Api]) -> &'a str {
-    apis.iter().find(|api| api.identifier == *id).map_or(id.as_str(), Api::shown_name)
+    apis.iter().find(|api| api.identifier == *id).map_or(id.as_str(), Api::display_name)
 }
 
 /// What permissions let an app do, as a list; an API's own scopes have only their names.
-pub fn in_words(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
-    let mut words: Vec<String> = permissions.general.iter().map(scope_in_words).collect();
+pub fn describe_permissions(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
+    let mut words: Vec<String> = permissions.general.iter().map(describe_scope).collect();
     for (id, scopes) in permissions.apis.iter() {
         let name = visible(api_name(id, apis));
         words.extend(scopes.is_empty().then(|| access_to(&name)));
@@ -177,7 +180,7 @@ pub fn in_words(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
     words
 }
 
-fn scope_in_words(scope: &str) -> String {
+fn describe_scope(scope: &str) -> String {
     match scope {
         "openid" => "Know that it’s you",
         "profile" => "See your name and profile",

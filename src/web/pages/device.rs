@@ -11,36 +11,36 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
 use super::consent::{lines, signed_in};
-use super::not_admitted::{self, Ways};
+use super::not_admitted::{self, NotAdmittedLinks};
 use super::views::{DeviceConfirmPage, DeviceDonePage, DevicePage};
-use super::{SHOWN_AGAIN, card, login, person};
+use super::{SESSION_CHANGED_NOTICE, app_card, login, user_card};
 use crate::domain::device::UserCode;
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::ids::{EventId, UserId};
 use crate::domain::secret::Digest;
 use crate::domain::user::User;
-use crate::identity::throttle::{self, CodeAttempt};
+use crate::identity::throttle::{self, UserCodeAttempt};
 use crate::keys::seal;
 use crate::protocol::client_access::AccessPoint;
-use crate::protocol::device::{Answered, Waiting};
+use crate::protocol::device::{DeviceAnswerOutcome, PendingDevice};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::store::events;
-use crate::web::device::in_words;
-use crate::web::error::{PageError, Way, render};
-use crate::web::extract::{Form, InPath, Visitor};
+use crate::web::device::describe;
+use crate::web::error::{PageError, PageLink, render};
+use crate::web::extract::{Form, PathParam, Visitor};
 use crate::web::flash::Flash;
 use crate::web::urls;
-use crate::web::view::{Chrome, When};
+use crate::web::view::{Chrome, DisplayTime};
 
 const USAGE: &str = "device";
 /// Under this id, which is no user's, a browser knows that a right code was typed in it.
-const CONNECTED: UserId = UserId(uuid::Uuid::nil());
+const CODE_ENTERED_MARKER: UserId = UserId(uuid::Uuid::nil());
 /// One answer for what is unknown, expired, decided and used.
 const NO_MATCH: &str = "No device shows this code now. Check it, or let the device show a new one.";
 
 #[derive(Serialize, Deserialize)]
-struct Ticket {
+struct DeviceTicket {
     user_code: String,
     browser: Digest,
 }
@@ -66,23 +66,23 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let typed = form.text("user_code")?;
     if !form.is_of_browser() {
-        let error = login::unsent(&form).1;
+        let error = login::form_rejection(&form).1;
         let page = page(visitor, shown(typed), Some(format!("{} {}", error.lead, error.text)));
         return Ok((StatusCode::BAD_REQUEST, render(&page)).into_response());
     }
     let store = visitor.app.store();
-    let attempt = CodeAttempt {
+    let attempt = UserCodeAttempt {
         browser: visitor.browser.name(),
         address: visitor.origin.address.clone(),
         user: visitor.session.as_ref().map(|session| session.user),
-        known_browser: visitor.browser.knows(&visitor.app, CONNECTED),
+        is_known_browser: visitor.browser.is_known_user(&visitor.app, CODE_ENTERED_MARKER),
     };
-    let counted = throttle::count_code(store, &attempt).await;
+    let counted = throttle::count_user_code(store, &attempt).await;
     let counted = match counted.map_err(|error| visitor.error(error))? {
         Ok(counted) => counted,
         Err(too_many) => {
             if too_many.first {
-                note_guessing(visitor).await?;
+                record_code_guessing(visitor).await?;
             }
             let wait = too_many.wait(visitor.app.env().now());
             let page = page(visitor, shown(typed), Some(format!("Too many tries. Wait {wait}, then try again.")));
@@ -95,26 +95,26 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
         return Ok(render(&page(visitor, shown(typed), Some(NO_MATCH.to_owned()))));
     };
     throttle::take_back(store, counted).await.map_err(|error| visitor.error(error))?;
-    let ticket = Ticket { user_code: code.to_string(), browser: visitor.browser.digest(&visitor.app) };
+    let ticket = DeviceTicket { user_code: code.to_string(), browser: visitor.browser.digest(&visitor.app) };
     let broken = |cause: String| {
-        visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.").because(cause))
+        visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.").with_cause(cause))
     };
     let plain = serde_json::to_vec(&ticket).map_err(|error| broken(error.to_string()))?;
     let sealed = seal::seal(&visitor.app.provider.master, USAGE, &plain).map_err(|error| broken(error.to_string()))?;
     let mut response = Redirect::to(&urls::device(&sealed)).into_response();
-    if let Some(cookie) = visitor.browser.remember(&visitor.app, CONNECTED) {
+    if let Some(cookie) = visitor.browser.remember(&visitor.app, CODE_ENTERED_MARKER) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
 }
 
 /// The question.
-pub async fn confirm(visitor: Visitor, InPath(ticket): InPath<String>) -> Result<Response, PageError> {
-    let opened = opened(&visitor, &ticket).await?;
+pub async fn confirm(visitor: Visitor, PathParam(ticket): PathParam<String>) -> Result<Response, PageError> {
+    let opened = open_ticket(&visitor, &ticket).await?;
     let Some(user) = signed_in(&visitor).await? else { return Ok(to_sign_in(&ticket)) };
     let (code, waiting) = match opened {
-        Opened::Waiting(code, waiting) => (code, waiting),
-        Opened::Over(code) => return over(&visitor, &code).await,
+        OpenedTicket::Waiting(code, waiting) => (code, waiting),
+        OpenedTicket::Finished(code) => return finished(&visitor, &code).await,
     };
     let is_open = visitor.app.provider.is_client_open_to(&waiting.client, user.id).await;
     if !is_open.map_err(|error| visitor.error(error))? {
@@ -128,51 +128,51 @@ pub async fn confirm(visitor: Visitor, InPath(ticket): InPath<String>) -> Result
 }
 
 /// The device is not connected to this account; another one may connect it.
-fn not_admitted(visitor: &Visitor, ticket: &str, waiting: &Waiting, user: &User) -> Response {
+fn not_admitted(visitor: &Visitor, ticket: &str, waiting: &PendingDevice, user: &User) -> Response {
     let here = urls::device(ticket);
-    let ways = Ways { switch: urls::login_before(&here), leave: here };
-    not_admitted::page(visitor, card(&waiting.client), user, ways)
+    let ways = NotAdmittedLinks { switch: urls::login_with_next(&here), leave: here };
+    not_admitted::page(visitor, app_card(&waiting.client), user, ways)
 }
 
 /// The answer.
-pub async fn decide(InPath(ticket): InPath<String>, form: Form) -> Result<Response, PageError> {
+pub async fn decide(PathParam(ticket): PathParam<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
-    let opened = opened(visitor, &ticket).await?;
+    let opened = open_ticket(visitor, &ticket).await?;
     let (Some(session), Some(user)) = (&visitor.session, signed_in(visitor).await?) else {
         return Ok(to_sign_in(&ticket));
     };
     let (code, waiting) = match opened {
-        Opened::Waiting(code, waiting) => (code, waiting),
+        OpenedTicket::Waiting(code, waiting) => (code, waiting),
         // Decided before: a second click leads where the first one led.
-        Opened::Over(code) => return over(visitor, &code).await,
+        OpenedTicket::Finished(code) => return finished(visitor, &code).await,
     };
     if !form.is_current() {
-        return Ok(render(&question(visitor, &ticket, &code, &waiting, &user, Some(SHOWN_AGAIN)).await?));
+        return Ok(render(&question(visitor, &ticket, &code, &waiting, &user, Some(SESSION_CHANGED_NOTICE)).await?));
     }
     let allow = match form.text("decision")? {
         "allow" => true,
         "deny" => false,
         _ => return Ok(Redirect::to(&urls::device(&ticket)).into_response()),
     };
-    let answered = visitor.app.provider.answer_device(&waiting, session, allow, visitor.origin.clone()).await;
+    let answered = visitor.app.provider.decide_device(&waiting, session, allow, visitor.origin.clone()).await;
     match answered.map_err(|error| visitor.error(error))? {
-        Answered::Done => Ok(decided(visitor, allow)),
-        Answered::TooLate => over(visitor, &code).await,
-        Answered::SignedOut => Ok(to_sign_in(&ticket)),
-        Answered::NotAdmitted => Ok(not_admitted(visitor, &ticket, &waiting, &user)),
+        DeviceAnswerOutcome::Done => Ok(decided(visitor, allow)),
+        DeviceAnswerOutcome::TooLate => finished(visitor, &code).await,
+        DeviceAnswerOutcome::SignedOut => Ok(to_sign_in(&ticket)),
+        DeviceAnswerOutcome::NotAdmitted => Ok(not_admitted(visitor, &ticket, &waiting, &user)),
     }
 }
 
 /// On to the page that says what was decided.
 fn decided(visitor: &Visitor, allowed: bool) -> Response {
     let said = if allowed { Flash::ok("The device is connected.") } else { Flash::bad("The device is not connected.") };
-    said.then(&visitor.app, &visitor.browser, urls::DEVICE)
+    said.redirect(&visitor.app, &visitor.browser, urls::DEVICE)
 }
 
 /// What became of a device whose code was typed in this browser and that waits no more: what was decided in this session, again.
-async fn over(visitor: &Visitor, code: &UserCode) -> Result<Response, PageError> {
+async fn finished(visitor: &Visitor, code: &UserCode) -> Result<Response, PageError> {
     let decided_before = match &visitor.session {
-        Some(session) => visitor.app.provider.decided_device(code, session.id).await,
+        Some(session) => visitor.app.provider.device_decision(code, session.id).await,
         None => Ok(None),
     };
     Ok(match decided_before.map_err(|error| visitor.error(error))? {
@@ -182,7 +182,7 @@ async fn over(visitor: &Visitor, code: &UserCode) -> Result<Response, PageError>
 }
 
 fn to_sign_in(ticket: &str) -> Response {
-    Redirect::to(&urls::login_before(&urls::device(ticket))).into_response()
+    Redirect::to(&urls::login_with_next(&urls::device(ticket))).into_response()
 }
 
 fn too_late(visitor: &Visitor) -> Response {
@@ -204,41 +204,41 @@ fn page(visitor: &Visitor, user_code: String, error: Option<String>) -> DevicePa
     }
 }
 
-async fn waiting(visitor: &Visitor, typed: &str) -> Result<Option<(UserCode, Waiting)>, PageError> {
+async fn waiting(visitor: &Visitor, typed: &str) -> Result<Option<(UserCode, PendingDevice)>, PageError> {
     let Some(code) = UserCode::parse(typed) else { return Ok(None) };
-    let found = visitor.app.provider.waiting_device(&code).await.map_err(|error| visitor.error(error))?;
+    let found = visitor.app.provider.pending_device(&code).await.map_err(|error| visitor.error(error))?;
     Ok(found.map(|waiting| (code, waiting)))
 }
 
 /// What is under a code that was typed in this browser.
-enum Opened {
-    Waiting(UserCode, Box<Waiting>),
-    Over(UserCode),
+enum OpenedTicket {
+    Waiting(UserCode, Box<PendingDevice>),
+    Finished(UserCode),
 }
 
-async fn opened(visitor: &Visitor, sealed: &str) -> Result<Opened, PageError> {
+async fn open_ticket(visitor: &Visitor, sealed: &str) -> Result<OpenedTicket, PageError> {
     let ticket = seal::open(&visitor.app.provider.master, USAGE, sealed).ok();
-    let ticket = ticket.and_then(|plain| serde_json::from_slice::<Ticket>(&plain).ok());
+    let ticket = ticket.and_then(|plain| serde_json::from_slice::<DeviceTicket>(&plain).ok());
     let ours = ticket.filter(|ticket| ticket.browser == visitor.browser.digest(&visitor.app));
     let Some(ticket) = ours else {
         let text = "There is no such question. Type the code that the device shows.";
         let error = visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text));
-        let ways = vec![Way::new("Type a code", urls::DEVICE)];
-        return Err(error.titled("This question isn’t for this browser").with_ways(ways));
+        let ways = vec![PageLink::new("Type a code", urls::DEVICE)];
+        return Err(error.titled("This question isn’t for this browser").with_links(ways));
     };
     // Whether it has expired the row of the request says, by the database's clock.
     if let Some((code, waiting)) = waiting(visitor, &ticket.user_code).await? {
-        return Ok(Opened::Waiting(code, Box::new(waiting)));
+        return Ok(OpenedTicket::Waiting(code, Box::new(waiting)));
     }
     let broken = || visitor.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here."));
-    UserCode::parse(&ticket.user_code).map(Opened::Over).ok_or_else(broken)
+    UserCode::parse(&ticket.user_code).map(OpenedTicket::Finished).ok_or_else(broken)
 }
 
 async fn question(
     visitor: &Visitor,
     ticket: &str,
     code: &UserCode,
-    waiting: &Waiting,
+    waiting: &PendingDevice,
     user: &User,
     notice: Option<&'static str>,
 ) -> Result<DeviceConfirmPage, PageError> {
@@ -249,18 +249,18 @@ async fn question(
         notice,
         csrf: visitor.form_token(),
         action: urls::device(ticket),
-        app: card(&waiting.client),
-        person: person(user),
+        app: app_card(&waiting.client),
+        user: user_card(user),
         user_code: code.to_string(),
-        device: in_words(&request.user_agent),
+        device: describe(&request.user_agent),
         address: request.address.clone(),
-        asked: When::new(request.issued_at.date()),
+        asked: DisplayTime::new(request.issued_at.date()),
         scopes: lines(&request.permissions, user, &apis),
         switch_account: urls::switch_account(&urls::device(ticket)),
     })
 }
 
-async fn note_guessing(visitor: &Visitor) -> Result<(), PageError> {
+async fn record_code_guessing(visitor: &Visitor) -> Result<(), PageError> {
     let event = Event {
         id: EventId(visitor.app.env().uuid()),
         at: visitor.app.env().now(),
@@ -271,5 +271,5 @@ async fn note_guessing(visitor: &Visitor) -> Result<(), PageError> {
         origin: visitor.origin.clone(),
         detail: "too many codes of devices were tried".to_owned(),
     };
-    events::insert_end_of_budget(visitor.app.store(), event).await.map_err(|error| visitor.error(error))
+    events::record_budget_exhausted(visitor.app.store(), event).await.map_err(|error| visitor.error(error))
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use qrcode::QrCode;
 use qrcode::render::svg;
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
@@ -17,13 +17,14 @@ use crate::web::urls::DEVICE;
 /// CSS pixels of the whole picture, at least.
 const PIXELS: u32 = 256;
 
-pub async fn show(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+pub async fn show(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
     let code = UserCode::parse(query.required("user_code")?)
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "user_code is not a code of ours."))?;
     let address = format!("{}?user_code={code}", app.config.issuer.join(DEVICE));
-    let qr = QrCode::new(address)
-        .map_err(|error| OAuthError::new(ErrorCode::ServerError, "There is no picture.").because(error.to_string()))?;
+    let qr = QrCode::new(address).map_err(|error| {
+        OAuthError::new(ErrorCode::ServerError, "There is no picture.").with_cause(error.to_string())
+    })?;
     let picture = qr.render::<svg::Color<'_>>().min_dimensions(PIXELS, PIXELS).build();
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
 }

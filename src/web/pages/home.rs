@@ -11,8 +11,8 @@ use crate::web::view::{Chrome, Viewer, initials};
 
 pub async fn show(visitor: Visitor) -> Result<Response, PageError> {
     let viewer = signed_in(&visitor).await?.map(|user| Viewer {
-        name: visible(user.shown_name()),
-        initials: initials(user.shown_name()),
+        name: visible(user.display_name()),
+        initials: initials(user.display_name()),
         admin: user.admin,
         api_keys: false,
     });

@@ -10,30 +10,32 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in as signed_in_here;
-use super::views::{LoginError, LoginPage};
-use super::{CARRIED_APP, SignInFor, asking, card, find, gone, resumed, waiting_client};
-use crate::config::SignUp;
+use super::views::{LoginMessage, LoginPage};
+use super::{
+    CARRIED_APP, SignInTarget, app_card, find, interaction_gone, requesting_app_card, resumed, waiting_client,
+};
+use crate::config::SignUpMode;
 use crate::domain::client::Client;
 use crate::domain::interaction::Interaction;
 use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::User;
-use crate::identity::login::{self, Refused};
-use crate::protocol::authorize::Found;
+use crate::identity::login::{self, LoginError};
+use crate::protocol::authorize::InteractionState;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::store::passkeys;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, InPath, Visitor};
-use crate::web::oauth::authorize::answer;
+use crate::web::extract::{Form, PathParam, Visitor};
+use crate::web::oauth::authorize::render_outcome;
 use crate::web::sign_in::{self, Proof};
 use crate::web::urls;
 use crate::web::view::{AppCard, Chrome, visible};
 
-const TOO_LATE: &str =
+const REQUEST_EXPIRED: &str =
     "The app’s request took too long, or was answered in another tab. Sign in, then go back to the app.";
 
-pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
-    let target = match asked_for(&visitor, &id).await? {
+pub async fn for_app(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<Response, PageError> {
+    let target = match sign_in_target(&visitor, &id).await? {
         Ok(target) => target,
         Err(goes_on) => return Ok(goes_on),
     };
@@ -42,79 +44,79 @@ pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Res
 
 /// What a page of an interaction asks somebody to sign in for; where it asks for no sign-in any more, such as after one in
 /// another tab, the way on.
-pub(super) async fn asked_for(visitor: &Visitor, id: &str) -> Result<Result<SignInFor, Response>, PageError> {
+pub(super) async fn sign_in_target(visitor: &Visitor, id: &str) -> Result<Result<SignInTarget, Response>, PageError> {
     let found = find(visitor, id, "").await?;
     let (id, asks) = match &found {
-        None if signed_in_here(visitor).await?.is_some() => return Ok(Err(gone(visitor).await?)),
-        None => return Ok(Ok(SignInFor::Oneself)),
-        Some(Found::Waiting(waiting)) => {
-            let asks = visitor.app.provider.asks_for_sign_in(waiting, visitor.session.as_ref()).await;
+        None if signed_in_here(visitor).await?.is_some() => return Ok(Err(interaction_gone(visitor).await?)),
+        None => return Ok(Ok(SignInTarget::Oneself)),
+        Some(InteractionState::Waiting(waiting)) => {
+            let asks = visitor.app.provider.needs_sign_in(waiting, visitor.session.as_ref()).await;
             (waiting.id, asks.map_err(|error| visitor.error(error))?)
         }
-        Some(Found::Over(over)) => (over.id, signed_in_here(visitor).await?.is_none()),
+        Some(InteractionState::Ended(over)) => (over.id, signed_in_here(visitor).await?.is_none()),
     };
     Ok(if asks { Ok(found.into()) } else { Err(resumed(id)) })
 }
 
 pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
-    let mut page = page(&visitor, &SignInFor::Oneself, "").await?;
-    page.lead_on_to(local(query.one("next").ok().flatten().unwrap_or_default()));
+    let mut page = page(&visitor, &SignInTarget::Oneself, "").await?;
+    page.set_next(local(query.one("next").ok().flatten().unwrap_or_default()));
     if query.one("another").ok().flatten().is_some() {
-        page.ask_another();
+        page.clear_user();
     }
     Ok(render(&page))
 }
 
-pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
-    let target: SignInFor = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
+pub async fn submit_for_app(PathParam(id): PathParam<String>, form: Form) -> Result<Response, PageError> {
+    let target: SignInTarget = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
     if form.text("decision")? == "deny" {
-        return cancelled(&form, &target).await;
+        return cancel(&form, &target).await;
     }
     submit(&form, &target).await
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
-    submit(&form, &SignInFor::Oneself).await
+    submit(&form, &SignInTarget::Oneself).await
 }
 
-async fn submit(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+async fn submit(form: &Form, target: &SignInTarget) -> Result<Response, PageError> {
     if !form.is_of_browser() {
-        return again(form, target, unsent(form)).await;
+        return rerender(form, target, form_rejection(form)).await;
     }
     match check(form).await? {
         Ok(user) => signed_in(form, target, &user, Proof::Password).await,
-        Err(error) => again(form, target, error).await,
+        Err(error) => rerender(form, target, error).await,
     }
 }
 
 /// Why a form that is of no page of this browser was not looked at.
-pub(super) fn unsent(form: &Form) -> (StatusCode, LoginError) {
+pub(super) fn form_rejection(form: &Form) -> (StatusCode, LoginMessage) {
     let visitor = &form.visitor;
     let host = visitor.app.config.issuer.host();
-    let error = if visitor.browser.is_new { LoginError::no_cookie(&host) } else { LoginError::stale() };
+    let error = if visitor.browser.is_new { LoginMessage::no_cookie(&host) } else { LoginMessage::stale() };
     (StatusCode::BAD_REQUEST, error)
 }
 
 /// The way back to the app without signing in.
-pub(super) async fn cancelled(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+pub(super) async fn cancel(form: &Form, target: &SignInTarget) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     match target {
-        SignInFor::App(waiting) if form.is_of_browser() => {
+        SignInTarget::App(waiting) if form.is_of_browser() => {
             let denied = OAuthError::new(ErrorCode::AccessDenied, "The person did not sign in.");
-            let outcome = visitor.app.provider.refuse(waiting, visitor.session.as_ref(), denied).await;
-            answer(visitor, outcome).await
+            let outcome = visitor.app.provider.end_with_error(waiting, visitor.session.as_ref(), denied).await;
+            render_outcome(visitor, outcome).await
         }
-        SignInFor::App(waiting) => Ok(resumed(waiting.id)),
-        SignInFor::TooLate(over) => Ok(resumed(over.id)),
-        SignInFor::Oneself => Ok(Redirect::to("/").into_response()),
+        SignInTarget::App(waiting) => Ok(resumed(waiting.id)),
+        SignInTarget::TooLate(over) => Ok(resumed(over.id)),
+        SignInTarget::Oneself => Ok(Redirect::to("/").into_response()),
     }
 }
 
 /// Begins the session and goes on: back to the app's request where there is one, in a browser that knows `user` from now on.
 pub(super) async fn signed_in(
     form: &Form,
-    target: &SignInFor,
+    target: &SignInTarget,
     user: &User,
     proof: Proof,
 ) -> Result<Response, PageError> {
@@ -123,7 +125,7 @@ pub(super) async fn signed_in(
     let to = if let Some(id) = target.interaction() {
         sign_in::begin_for(visitor, user, proof, remember, id).await?;
         match (target, form.text(CARRIED_APP)?) {
-            (SignInFor::TooLate(_), carried) if !carried.is_empty() => urls::resume_carrying(id, carried),
+            (SignInTarget::TooLate(_), carried) if !carried.is_empty() => urls::resume_with_app(id, carried),
             _ => urls::resume(id),
         }
     } else {
@@ -146,48 +148,48 @@ pub(super) fn local(next: &str) -> &str {
     if safe { next } else { "/" }
 }
 
-async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginError)>, PageError> {
+async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginMessage)>, PageError> {
     let visitor = &form.visitor;
     let (username, password) = (form.text("username")?, form.text("password")?);
     if username.is_empty() || password.is_empty() {
-        return Ok(Err((StatusCode::OK, LoginError::no_match())));
+        return Ok(Err((StatusCode::OK, LoginMessage::no_match())));
     }
-    let knows = |user| visitor.browser.knows(&visitor.app, user);
+    let knows = |user| visitor.browser.is_known_user(&visitor.app, user);
     let typed = visitor.typed(username, Secret::new(password.to_owned()), &knows);
-    match login::with_password(visitor.app.store(), &visitor.app.hasher, typed).await {
+    match login::authenticate(visitor.app.store(), &visitor.app.hasher, typed).await {
         Ok(user) => Ok(Ok(user)),
-        Err(Refused::NoMatch) => Ok(Err((StatusCode::OK, LoginError::no_match()))),
-        Err(Refused::TooMany(too_many)) => {
+        Err(LoginError::NoMatch) => Ok(Err((StatusCode::OK, LoginMessage::no_match()))),
+        Err(LoginError::TooMany(too_many)) => {
             let wait = too_many.wait(visitor.app.env().now());
-            Ok(Err((StatusCode::TOO_MANY_REQUESTS, LoginError::too_many(&wait))))
+            Ok(Err((StatusCode::TOO_MANY_REQUESTS, LoginMessage::too_many(&wait))))
         }
-        Err(Refused::Busy) => Ok(Err((StatusCode::SERVICE_UNAVAILABLE, LoginError::too_many("a moment")))),
-        Err(Refused::Store(error)) => Err(visitor.error(error)),
+        Err(LoginError::Busy) => Ok(Err((StatusCode::SERVICE_UNAVAILABLE, LoginMessage::too_many("a moment")))),
+        Err(LoginError::Store(error)) => Err(visitor.error(error)),
     }
 }
 
 /// Returns the user whom the form created when it arrived for the first time ([`login::just_created`]).
 pub(super) async fn just_created(form: &Form, creation: &Digest) -> Result<Option<User>, PageError> {
     let visitor = &form.visitor;
-    let knows = |user| visitor.browser.knows(&visitor.app, user);
+    let knows = |user| visitor.browser.is_known_user(&visitor.app, user);
     let typed = visitor.typed(form.text("username")?, Secret::new(form.text("password")?.to_owned()), &knows);
     match login::just_created(visitor.app.store(), &visitor.app.hasher, typed, creation).await {
         Ok(user) => Ok(user),
-        Err(Refused::Store(error)) => Err(visitor.error(error)),
-        Err(Refused::NoMatch | Refused::TooMany(_) | Refused::Busy) => Ok(None),
+        Err(LoginError::Store(error)) => Err(visitor.error(error)),
+        Err(LoginError::NoMatch | LoginError::TooMany(_) | LoginError::Busy) => Ok(None),
     }
 }
 
 /// The page again, with what was typed but the password.
-pub(super) async fn again(
+pub(super) async fn rerender(
     form: &Form,
-    target: &SignInFor,
-    error: (StatusCode, LoginError),
+    target: &SignInTarget,
+    error: (StatusCode, LoginMessage),
 ) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, target, form.text("username")?).await?;
     page.remember = form.text("remember")? == "1";
-    if matches!(target, SignInFor::Oneself) {
-        page.lead_on_to(local(form.text("next")?));
+    if matches!(target, SignInTarget::Oneself) {
+        page.set_next(local(form.text("next")?));
     }
     page.error = Some(error.1);
     let mut response = (error.0, render(&page)).into_response();
@@ -200,16 +202,16 @@ pub(super) async fn again(
     Ok(response)
 }
 
-async fn page(visitor: &Visitor, target: &SignInFor, username: &str) -> Result<LoginPage, PageError> {
+async fn page(visitor: &Visitor, target: &SignInTarget, username: &str) -> Result<LoginPage, PageError> {
     let waiting = target.waiting();
     let (client, app) = client_of(visitor, target).await?;
     let hint = waiting.and_then(|waiting| waiting.request.login_hint.as_deref()).filter(|_| username.is_empty());
-    let again = asked_again(visitor, waiting).await?;
+    let again = reauthentication_user(visitor, waiting).await?;
     let known = again.as_ref().filter(|_| username.is_empty()).map(|user| user.username.as_str());
     let id = target.interaction();
     let heading_line = match (&again, target) {
-        (_, SignInFor::TooLate(_)) => Some(TOO_LATE.to_owned()),
-        (Some(user), _) => Some(once_more(visitor, user, waiting.is_none()).await?),
+        (_, SignInTarget::TooLate(_)) => Some(REQUEST_EXPIRED.to_owned()),
+        (Some(user), _) => Some(reauthentication_heading(visitor, user, waiting.is_none()).await?),
         (None, _) => None,
     };
     Ok(LoginPage {
@@ -226,7 +228,7 @@ async fn page(visitor: &Visitor, target: &SignInFor, username: &str) -> Result<L
         error: None,
         passkeys: visitor.app.passkeys.available(),
         next: String::new(),
-        sign_up: (visitor.app.config.sign_up == SignUp::Open)
+        sign_up: (visitor.app.config.sign_up == SignUpMode::Open)
             .then(|| id.map_or_else(|| urls::SIGN_UP.to_owned(), urls::sign_up)),
     })
 }
@@ -234,31 +236,31 @@ async fn page(visitor: &Visitor, target: &SignInFor, username: &str) -> Result<L
 /// The app that somebody signs in for, and what the page shows of it.
 pub(super) async fn client_of(
     visitor: &Visitor,
-    target: &SignInFor,
+    target: &SignInTarget,
 ) -> Result<(Option<Arc<Client>>, Option<AppCard>), PageError> {
     Ok(match target {
-        SignInFor::App(waiting) => {
+        SignInTarget::App(waiting) => {
             let client = waiting_client(visitor, waiting).await?;
-            let app = asking(&client, waiting);
+            let app = requesting_app_card(&client, waiting);
             (Some(client), Some(app))
         }
-        SignInFor::TooLate(over) => (over.client.clone(), over.client.as_deref().map(card)),
-        SignInFor::Oneself => (None, None),
+        SignInTarget::TooLate(over) => (over.client.clone(), over.client.as_deref().map(app_card)),
+        SignInTarget::Oneself => (None, None),
     })
 }
 
 /// Says to `user` why they are asked once more, and with what where it is for themselves.
-async fn once_more(visitor: &Visitor, user: &User, for_oneself: bool) -> Result<String, PageError> {
+async fn reauthentication_heading(visitor: &Visitor, user: &User, for_oneself: bool) -> Result<String, PageError> {
     let strongest_is_passkey = for_oneself
         && visitor.app.passkeys.available()
         && passkeys::count(visitor.app.store().read(), user.id).await.map_err(|error| visitor.error(error))? > 0;
     let how = if strongest_is_passkey { " with a passkey" } else { "" };
-    let name = visible(user.shown_name());
+    let name = visible(user.display_name());
     Ok(format!("You’re signed in as {name}. Sign in once more{how}, so that it’s certain that it’s you."))
 }
 
 /// Who is signed in and asked to prove it again; nobody where it is somebody else that is looked for.
-async fn asked_again(visitor: &Visitor, waiting: Option<&Interaction>) -> Result<Option<User>, PageError> {
+async fn reauthentication_user(visitor: &Visitor, waiting: Option<&Interaction>) -> Result<Option<User>, PageError> {
     let another = waiting.is_some_and(|waiting| {
         let hinted =
             waiting.request.hinted.is_some_and(|hinted| Some(hinted) != visitor.session.as_ref().map(|s| s.user));

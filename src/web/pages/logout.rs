@@ -9,17 +9,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::{LogoutPage, SignedOutPage};
-use super::{card, person};
+use super::{app_card, user_card};
 use crate::domain::ids::ClientId;
-use crate::protocol::frontchannel_logout::Frame;
+use crate::protocol::frontchannel_logout::LogoutFrame;
 use crate::protocol::logout::LogoutRequest;
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
+use crate::web::error_report::ReportedError;
 use crate::web::extract::{Form, Visitor, form};
 use crate::web::layers;
-use crate::web::oauth::authorize::{SENT_AGAIN, sent_again};
+use crate::web::oauth::authorize::{RESUBMITTED, resubmit_page};
 use crate::web::origin::is_own;
-use crate::web::refused::Refused;
 use crate::web::sign_in;
 use crate::web::urls::ENDPOINTS;
 use crate::web::view::Chrome;
@@ -43,7 +43,7 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
         question(&visitor, &request, parameters).await?
     };
     if let Some(error) = dropped {
-        response.extensions_mut().insert(Refused { error, returned: false });
+        response.extensions_mut().insert(ReportedError { error, sent_to_client: false });
     }
     Ok(response)
 }
@@ -66,8 +66,8 @@ async fn question(visitor: &Visitor, request: &LogoutRequest, parameters: &Param
         csrf: visitor.form_token(),
         action: ENDPOINTS.end_session.to_owned(),
         fields: fields.collect(),
-        person: signed_in(visitor).await?.as_ref().map(person),
-        app: client.as_deref().map(card),
+        user: signed_in(visitor).await?.as_ref().map(user_card),
+        app: client.as_deref().map(app_card),
     }))
 }
 
@@ -80,8 +80,12 @@ pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, Page
     let parameters = read.map_err(|error| visitor.error(error))?;
     if parameters.one("decision").map_err(|error| visitor.error(error))?.is_none() {
         let may_lack_cookies = visitor.session.is_none() && !is_own(&parts.headers, &app);
-        if may_lack_cookies && !parameters.has(SENT_AGAIN) {
-            return Ok(sent_again(&visitor, ENDPOINTS.end_session, &parameters.only(|name| REQUEST.contains(&name))));
+        if may_lack_cookies && !parameters.has(RESUBMITTED) {
+            return Ok(resubmit_page(
+                &visitor,
+                ENDPOINTS.end_session,
+                &parameters.only(|name| REQUEST.contains(&name)),
+            ));
         }
         return ask(visitor, &parameters).await;
     }
@@ -108,10 +112,10 @@ async fn finish(visitor: &Visitor, request: LogoutRequest) -> Result<Response, P
     }
 }
 
-fn signed_out(visitor: &Visitor, frames: Vec<Frame>, next: Option<String>, link: Option<String>) -> Response {
+fn signed_out(visitor: &Visitor, frames: Vec<LogoutFrame>, next: Option<String>, link: Option<String>) -> Response {
     let origins: BTreeSet<String> = frames.iter().map(|frame| frame.origin.clone()).collect();
     let frames: Vec<String> = frames.into_iter().map(|frame| frame.address).collect();
-    let policy = (!origins.is_empty()).then(|| layers::with_frames(&origins)).flatten();
+    let policy = (!origins.is_empty()).then(|| layers::csp_with_frames(&origins)).flatten();
     let mut response = render(&SignedOutPage { chrome: Chrome::of(&visitor.app), frames, next, link });
     response.headers_mut().extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
     response

@@ -20,39 +20,40 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::error::{PageError, Way, render};
+use super::error::{PageError, PageLink, render};
 use super::extract::Visitor;
-use super::oauth::authorize::about_the_app;
+use super::oauth::authorize::with_client_link;
 use super::urls;
 use super::view::{AppCard, Chrome, initials, visible};
 use crate::domain::client::Client;
 use crate::domain::ids::InteractionId;
-use crate::domain::interaction::{Interaction, Progress};
+use crate::domain::interaction::{Interaction, InteractionProgress};
 use crate::domain::user::User;
-use crate::protocol::authorize::{Found, Over};
+use crate::protocol::authorize::{EndedInteraction, InteractionState};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::interactions;
-use views::{Person, SignedInPage};
+use views::{SignedInPage, UserCard};
 
 /// Said where a form was sent that another session's page had.
-pub const SHOWN_AGAIN: &str = "Who is signed in here has changed since this page was opened, so nothing was done yet.";
+pub const SESSION_CHANGED_NOTICE: &str =
+    "Who is signed in here has changed since this page was opened, so nothing was done yet.";
 
 /// The field, and the parameter, that leads back to an app whose interaction has been swept.
 pub const CARRIED_APP: &str = "app";
 
 /// The heading where an app's request cannot go on because the app was changed.
-pub const CHANGED: &str = "The app was changed meanwhile";
+pub const APP_CHANGED_TITLE: &str = "The app was changed meanwhile";
 
 /// What somebody signs in for.
-pub enum SignInFor {
+pub enum SignInTarget {
     Oneself,
     /// An app's request that waits.
     App(Box<Interaction>),
     /// An app's request that is over.
-    TooLate(Over),
+    TooLate(EndedInteraction),
 }
 
-impl SignInFor {
+impl SignInTarget {
     pub const fn interaction(&self) -> Option<InteractionId> {
         match self {
             Self::Oneself => None,
@@ -75,11 +76,11 @@ impl SignInFor {
     }
 }
 
-impl From<Option<Found>> for SignInFor {
-    fn from(found: Option<Found>) -> Self {
+impl From<Option<InteractionState>> for SignInTarget {
+    fn from(found: Option<InteractionState>) -> Self {
         match found {
-            Some(Found::Waiting(waiting)) => Self::App(waiting),
-            Some(Found::Over(over)) => Self::TooLate(over),
+            Some(InteractionState::Waiting(waiting)) => Self::App(waiting),
+            Some(InteractionState::Ended(over)) => Self::TooLate(over),
             None => Self::Oneself,
         }
     }
@@ -96,23 +97,23 @@ pub fn carried_app(visitor: &Visitor, client: &Client) -> String {
 /// # Errors
 /// A page for an address that never was one, for another browser's interaction, for a browser without cookies, and for an app
 /// that was changed meanwhile.
-pub async fn find(visitor: &Visitor, id: &str, carried: &str) -> Result<Option<Found>, PageError> {
-    let id = id.parse().map_err(|_| unknown(visitor))?;
+pub async fn find(visitor: &Visitor, id: &str, carried: &str) -> Result<Option<InteractionState>, PageError> {
+    let id = id.parse().map_err(|_| unknown_interaction(visitor))?;
     let (provider, browser) = (&visitor.app.provider, visitor.browser.digest(&visitor.app));
     let whose = async || provider.client_and_browser(id).await.map_err(|error| visitor.error(error));
-    let found = match provider.find_or_carried(id, &browser, carried).await {
+    let found = match provider.find_interaction_or_app(id, &browser, carried).await {
         Ok(found) => found,
         Err(error) => {
-            let page = refused_request(visitor, error);
+            let page = request_error_page(visitor, error);
             let client = whose().await?.filter(|(_, of)| *of == browser).map(|(client, _)| client);
-            return Err(about_the_app(visitor, client.as_ref(), page).await);
+            return Err(with_client_link(visitor, client.as_ref(), page).await);
         }
     };
     match &found {
-        None if visitor.browser.is_new || whose().await?.is_some() => return Err(unknown(visitor)),
+        None if visitor.browser.is_new || whose().await?.is_some() => return Err(unknown_interaction(visitor)),
         None => {}
-        Some(Found::Waiting(waiting)) => visitor.named.set(&waiting.request.client),
-        Some(Found::Over(over)) => over.client.iter().for_each(|client| visitor.named.set(&client.id)),
+        Some(InteractionState::Waiting(waiting)) => visitor.named.set(&waiting.request.client),
+        Some(InteractionState::Ended(over)) => over.client.iter().for_each(|client| visitor.named.set(&client.id)),
     }
     Ok(found)
 }
@@ -124,15 +125,17 @@ pub async fn waiting(
     carried: &str,
 ) -> Result<Result<Box<Interaction>, Response>, PageError> {
     Ok(match find(visitor, id, carried).await? {
-        Some(Found::Waiting(waiting)) => Ok(waiting),
-        Some(Found::Over(over)) if carried.is_empty() => Err(resumed(over.id)),
-        Some(Found::Over(over)) => Err(Redirect::to(&urls::resume_carrying(over.id, carried)).into_response()),
-        None => Err(gone(visitor).await?),
+        Some(InteractionState::Waiting(waiting)) => Ok(waiting),
+        Some(InteractionState::Ended(over)) if carried.is_empty() => Err(resumed(over.id)),
+        Some(InteractionState::Ended(over)) => {
+            Err(Redirect::to(&urls::resume_with_app(over.id, carried)).into_response())
+        }
+        None => Err(interaction_gone(visitor).await?),
     })
 }
 
 /// The way on for an app's request that has been swept: a signed-in user is told that they are, another one signs in.
-pub async fn gone(visitor: &Visitor) -> Result<Response, PageError> {
+pub async fn interaction_gone(visitor: &Visitor) -> Result<Response, PageError> {
     match consent::signed_in(visitor).await? {
         Some(user) => Ok(signed_in_page(visitor, &user, None)),
         None => Ok(Redirect::to(urls::LOGIN).into_response()),
@@ -140,10 +143,10 @@ pub async fn gone(visitor: &Visitor) -> Result<Response, PageError> {
 }
 
 /// The page for a request that waited and cannot go on. What is no fault of the request keeps its own title.
-pub fn refused_request(visitor: &Visitor, error: OAuthError) -> PageError {
+pub fn request_error_page(visitor: &Visitor, error: OAuthError) -> PageError {
     let is_of_request = error.code.status() == 400;
     let page = visitor.error(error);
-    if is_of_request { page.titled(CHANGED) } else { page }
+    if is_of_request { page.titled(APP_CHANGED_TITLE) } else { page }
 }
 
 /// The client of a waiting request, as it is now.
@@ -154,8 +157,8 @@ pub async fn waiting_client(visitor: &Visitor, waiting: &Interaction) -> Result<
     match visitor.app.provider.waiting_client(waiting).await {
         Ok(client) => Ok(client),
         Err(error) => {
-            let page = refused_request(visitor, error);
-            Err(about_the_app(visitor, Some(&waiting.request.client), page).await)
+            let page = request_error_page(visitor, error);
+            Err(with_client_link(visitor, Some(&waiting.request.client), page).await)
         }
     }
 }
@@ -165,7 +168,7 @@ pub fn resumed(id: InteractionId) -> Response {
     Redirect::to(&urls::resume(id)).into_response()
 }
 
-fn unknown(visitor: &Visitor) -> PageError {
+fn unknown_interaction(visitor: &Visitor) -> PageError {
     let (title, text) = if visitor.browser.is_new {
         (
             "This browser sent no cookie",
@@ -183,7 +186,7 @@ fn unknown(visitor: &Visitor) -> PageError {
 
 /// The page for whoever comes too late for an app's request: they are signed in, and shown the way back to the app. Whoever
 /// is not signed in does that first.
-pub async fn too_late(visitor: &Visitor, over: &Over) -> Result<Response, PageError> {
+pub async fn too_late(visitor: &Visitor, over: &EndedInteraction) -> Result<Response, PageError> {
     let Some(user) = consent::signed_in(visitor).await? else {
         return Ok(Redirect::to(&urls::login(over.id)).into_response());
     };
@@ -193,15 +196,15 @@ pub async fn too_late(visitor: &Visitor, over: &Over) -> Result<Response, PageEr
 fn signed_in_page(visitor: &Visitor, user: &User, client: Option<&Client>) -> Response {
     render(&SignedInPage {
         chrome: Chrome::of(&visitor.app),
-        person: person(user),
-        app: client.map(card),
-        back: client.and_then(|client| Way::to_app(client, &visitor.app.config.issuer)),
+        user: user_card(user),
+        app: client.map(app_card),
+        back: client.and_then(|client| PageLink::to_app(client, &visitor.app.config.issuer)),
         switch_account: urls::switch_account("/"),
     })
 }
 
 /// Writes down what was done for an interaction. Where it is over meanwhile, the authorization endpoint knows what is next.
-pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress) -> Result<(), PageError> {
+pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: InteractionProgress) -> Result<(), PageError> {
     let id = waiting.id;
     let write =
         visitor.app.store().write(move |tx| Box::pin(async move { interactions::record(tx, id, &progress).await }));
@@ -209,25 +212,25 @@ pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Progress
 }
 
 /// An app as people see it. Its logo is at an address of ours: a page loads nothing from elsewhere.
-pub fn card(client: &Client) -> AppCard {
+pub fn app_card(client: &Client) -> AppCard {
     AppCard {
-        name: visible(client.shown_name()),
+        name: visible(client.display_name()),
         logo: client.meta.logo_uri.as_ref().map(|_| urls::logo(&client.id)),
         policy: client.meta.policy_uri.as_ref().map(|page| page.as_str().to_owned()),
         tos: client.meta.tos_uri.as_ref().map(|page| page.as_str().to_owned()),
-        unverified: client.unverified_place(None),
+        unverified: client.unverified_host(None),
     }
 }
 
 /// The app of a request.
-pub fn asking(client: &Client, waiting: &Interaction) -> AppCard {
-    AppCard { unverified: client.unverified_place(Some(&waiting.request.reply_to.redirect_uri)), ..card(client) }
+pub fn requesting_app_card(client: &Client, waiting: &Interaction) -> AppCard {
+    AppCard { unverified: client.unverified_host(Some(&waiting.request.reply_to.redirect_uri)), ..app_card(client) }
 }
 
-pub fn person(user: &User) -> Person {
-    Person {
-        name: visible(user.shown_name()),
-        detail: visible(user.shown_detail()),
-        initials: initials(user.shown_name()),
+pub fn user_card(user: &User) -> UserCard {
+    UserCard {
+        name: visible(user.display_name()),
+        detail: visible(user.email_or_username()),
+        initials: initials(user.display_name()),
     }
 }

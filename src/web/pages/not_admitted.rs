@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::consent::signed_in;
 use super::views::NotAdmittedPage;
-use super::{asking, person, waiting, waiting_client};
+use super::{requesting_app_card, user_card, waiting, waiting_client};
 use crate::domain::user::User;
 use crate::protocol::client_access::AccessPoint;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, InPath, Visitor};
-use crate::web::oauth::authorize::answer;
-use crate::web::refused::Refused;
+use crate::web::error_report::ReportedError;
+use crate::web::extract::{Form, PathParam, Visitor};
+use crate::web::oauth::authorize::render_outcome;
 use crate::web::urls;
-use crate::web::view::{AppCard, Chrome, When};
+use crate::web::view::{AppCard, Chrome, DisplayTime};
 
-pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
+pub async fn show(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<Response, PageError> {
     let waiting = match waiting(&visitor, &id, "").await? {
         Ok(waiting) => waiting,
         Err(goes_on) => return Ok(goes_on),
@@ -30,14 +30,14 @@ pub async fn show(visitor: Visitor, InPath(id): InPath<String>) -> Result<Respon
     if provider.is_client_open_to(&client, user.id).await.map_err(|error| visitor.error(error))? {
         return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
     }
-    let ways = Ways { switch: urls::select_account(waiting.id), leave: urls::not_admitted(waiting.id) };
-    let mut response = page(&visitor, asking(&client, &waiting), &user, ways);
-    let error = AccessPoint::SignIn.refusal_of(user.id, &client.id);
-    response.extensions_mut().insert(Refused { error, returned: false });
+    let ways = NotAdmittedLinks { switch: urls::select_account(waiting.id), leave: urls::not_admitted(waiting.id) };
+    let mut response = page(&visitor, requesting_app_card(&client, &waiting), &user, ways);
+    let error = AccessPoint::SignIn.error_for(user.id, &client.id);
+    response.extensions_mut().insert(ReportedError { error, sent_to_client: false });
     Ok(response)
 }
 
-pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit(PathParam(id): PathParam<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let waiting = match waiting(visitor, &id, "").await? {
         Ok(waiting) => waiting,
@@ -48,31 +48,35 @@ pub async fn submit(InPath(id): InPath<String>, form: Form) -> Result<Response, 
     }
     match form.text("decision")? {
         "deny" => {
-            let refusal = AccessPoint::SignIn.refusal();
-            answer(visitor, visitor.app.provider.refuse(&waiting, visitor.session.as_ref(), refusal).await).await
+            let refusal = AccessPoint::SignIn.error();
+            render_outcome(
+                visitor,
+                visitor.app.provider.end_with_error(&waiting, visitor.session.as_ref(), refusal).await,
+            )
+            .await
         }
         _ => Ok(Redirect::to(&urls::not_admitted(waiting.id)).into_response()),
     }
 }
 
 /// Where the page leads.
-pub struct Ways {
+pub struct NotAdmittedLinks {
     /// The address at which another account is chosen.
     pub switch: String,
     /// Where the form is posted that gives the answer no.
     pub leave: String,
 }
 
-pub fn page(visitor: &Visitor, app: AppCard, user: &User, ways: Ways) -> Response {
+pub fn page(visitor: &Visitor, app: AppCard, user: &User, ways: NotAdmittedLinks) -> Response {
     let page = NotAdmittedPage {
         chrome: Chrome::of(&visitor.app),
         csrf: visitor.form_token(),
         app,
-        person: person(user),
+        user: user_card(user),
         switch_account: ways.switch,
         action: ways.leave,
         request_id: visitor.origin.request_id.clone(),
-        time: When::new(visitor.app.env().now().date()),
+        time: DisplayTime::new(visitor.app.env().now().date()),
     };
     (StatusCode::FORBIDDEN, render(&page)).into_response()
 }

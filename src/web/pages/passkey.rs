@@ -7,45 +7,45 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::views::LoginError;
-use super::{CARRIED_APP, SignInFor, find, login};
-use crate::identity::passkey::{PasskeyError, Reply};
+use super::views::LoginMessage;
+use super::{CARRIED_APP, SignInTarget, find, login};
+use crate::identity::passkey::{CeremonyResponse, PasskeyError};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::web::error::{ApiError, PageError};
-use crate::web::extract::{Form, ScriptAsk};
+use crate::web::extract::{Form, ScriptRequest};
 use crate::web::sign_in::Proof;
 
-pub async fn options(ask: ScriptAsk) -> Result<Response, ApiError> {
+pub async fn options(ask: ScriptRequest) -> Result<Response, ApiError> {
     let (app, browser) = (&ask.visitor.app, ask.visitor.browser.digest(&ask.visitor.app));
-    let challenge = app.passkeys.begin_sign_in(app.store(), browser).await.map_err(refused)?;
+    let challenge = app.passkeys.begin_sign_in(app.store(), browser).await.map_err(api_error)?;
     Ok(Json(challenge).into_response())
 }
 
 pub async fn finish(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let target = match form.text("flow")? {
-        "" => SignInFor::Oneself,
+        "" => SignInTarget::Oneself,
         id => find(visitor, id, form.text(CARRIED_APP)?).await?.into(),
     };
     if !form.is_of_browser() {
-        return login::again(&form, &target, login::unsent(&form)).await;
+        return login::rerender(&form, &target, login::form_rejection(&form)).await;
     }
-    let reply = Reply { ticket: form.text("ticket")?, credential: form.text("credential")?, name: "" };
+    let reply = CeremonyResponse { ticket: form.text("ticket")?, credential: form.text("credential")?, name: "" };
     let browser = visitor.browser.digest(&visitor.app);
     let found = visitor.app.passkeys.finish_sign_in(visitor.app.store(), &browser, reply, &visitor.origin).await;
     match found {
         Ok((user, id)) => login::signed_in(&form, &target, &user, Proof::Passkey(id)).await,
         Err(PasskeyError::Store(error)) => Err(visitor.error(error)),
-        Err(PasskeyError::Stale) => login::again(&form, &target, (StatusCode::OK, LoginError::stale())).await,
+        Err(PasskeyError::Stale) => login::rerender(&form, &target, (StatusCode::OK, LoginMessage::stale())).await,
         Err(error) => {
             tracing::warn!(%error, "a passkey was refused");
-            login::again(&form, &target, (StatusCode::OK, LoginError::passkey())).await
+            login::rerender(&form, &target, (StatusCode::OK, LoginMessage::passkey())).await
         }
     }
 }
 
 /// The script knows by the status what to say: 409 there are enough, 404 not at this address, 400 the page is too old.
-pub fn refused(error: PasskeyError) -> ApiError {
+pub fn api_error(error: PasskeyError) -> ApiError {
     let (code, text) = match error {
         PasskeyError::Store(error) => return OAuthError::from(error).into(),
         PasskeyError::TooMany => return ApiError::with_status(StatusCode::CONFLICT, "There are enough passkeys."),

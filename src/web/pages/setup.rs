@@ -5,12 +5,12 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::login::{just_created, unsent};
+use super::login::{form_rejection, just_created};
 use super::views::SetupPage;
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::{Profile, User};
-use crate::manage::people::NewPerson;
+use crate::manage::users::NewUser;
 use crate::manage::{FieldError, ManageError, setup};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
@@ -22,7 +22,7 @@ use crate::web::urls;
 use crate::web::view::Chrome;
 
 /// A new link, while there is no administrator; older ones stop working.
-pub async fn link(app: &App) -> Result<Option<Secret>, StoreError> {
+pub async fn link(app: &AppState) -> Result<Option<Secret>, StoreError> {
     let token = setup::token(app.store()).await?;
     let address = |token: Secret| app.config.issuer.join(&format!("{}?token={}", urls::SETUP, token.expose()));
     Ok(token.map(|token| Secret::new(address(token))))
@@ -41,15 +41,15 @@ pub async fn submit(form: Form) -> Result<Response, PageError> {
         return repeated(&form).await?.ok_or(refused);
     }
     if !form.is_of_browser() {
-        let error = unsent(&form).1;
-        return again(&form, vec![FieldError::new("form", format!("{} {}", error.lead, error.text))]);
+        let error = form_rejection(&form).1;
+        return rerender(&form, vec![FieldError::new("form", format!("{} {}", error.lead, error.text))]);
     }
     let creation = creation(&form)?;
     let made = setup::finish(&visitor.app.manager(), visitor.origin.clone(), token, typed(&form)?, creation).await;
     match made {
         Ok(user) => signed_in(visitor, &user).await,
-        Err(ManageError::Invalid(problems) | ManageError::Taken(problems)) => again(&form, problems),
-        Err(ManageError::NotFound(_)) => repeated(&form).await?.ok_or_else(|| gone(visitor)),
+        Err(ManageError::Invalid(problems) | ManageError::Taken(problems)) => rerender(&form, problems),
+        Err(ManageError::NotFound(_)) => repeated(&form).await?.ok_or_else(|| link_used(visitor)),
         Err(error) => Err(visitor.error(error)),
     }
 }
@@ -75,7 +75,7 @@ async fn repeated(form: &Form) -> Result<Option<Response>, PageError> {
 }
 
 /// The page again, with what was typed but the password.
-fn again(form: &Form, errors: Vec<FieldError>) -> Result<Response, PageError> {
+fn rerender(form: &Form, errors: Vec<FieldError>) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, form.text("token")?);
     (page.name, page.email, page.username) =
         (form.text("name")?.to_owned(), form.text("email")?.to_owned(), form.text("username")?.to_owned());
@@ -83,9 +83,9 @@ fn again(form: &Form, errors: Vec<FieldError>) -> Result<Response, PageError> {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)).into_response())
 }
 
-fn typed(form: &Form) -> Result<NewPerson, PageError> {
+fn typed(form: &Form) -> Result<NewUser, PageError> {
     let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    Ok(NewPerson {
+    Ok(NewUser {
         username: form.text("username")?.to_owned(),
         profile: Profile { name: filled(form.text("name")?), email: filled(form.text("email")?), ..Profile::default() },
         groups: Vec::new(),
@@ -94,7 +94,7 @@ fn typed(form: &Form) -> Result<NewPerson, PageError> {
     })
 }
 
-fn gone(visitor: &Visitor) -> PageError {
+fn link_used(visitor: &Visitor) -> PageError {
     let text = "This set-up link has been used or replaced. The newest one stands in the server's log.";
     visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)).titled("This set-up link doesn’t work any more")
 }
@@ -102,7 +102,7 @@ fn gone(visitor: &Visitor) -> PageError {
 async fn check(visitor: &Visitor, token: &str) -> Result<(), PageError> {
     match setup::stands(visitor.app.store(), token).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(gone(visitor)),
+        Ok(false) => Err(link_used(visitor)),
         Err(error) => Err(visitor.error(error)),
     }
 }
@@ -118,6 +118,6 @@ fn page(visitor: &Visitor, token: &str) -> SetupPage {
         username: String::new(),
         errors: Vec::new(),
         address: visitor.app.config.issuer.as_str().to_owned(),
-        data: visitor.app.config.database().shown(),
+        data: visitor.app.config.database().redacted(),
     }
 }

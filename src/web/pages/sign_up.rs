@@ -6,28 +6,28 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::login::{asked_for, cancelled, client_of, just_created, local, signed_in, unsent};
+use super::login::{cancel, client_of, form_rejection, just_created, local, sign_in_target, signed_in};
 use super::views::SignUpPage;
-use super::{CARRIED_APP, SignInFor, find};
-use crate::config::SignUp;
+use super::{CARRIED_APP, SignInTarget, find};
+use crate::config::SignUpMode;
 use crate::domain::secret::Secret;
 use crate::domain::user::User;
 use crate::identity::throttle;
-use crate::manage::sign_up::{Typed, sign_up};
+use crate::manage::sign_up::{SignUpRequest, sign_up};
 use crate::manage::{FieldError, ManageError};
 use crate::protocol::parameters::Parameters;
 use crate::web::error::{PageError, render};
-use crate::web::extract::{Form, InPath, Visitor};
+use crate::web::extract::{Form, PathParam, Visitor};
 use crate::web::sign_in::Proof;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
 /// The status of the page that is shown again, and what is said on it.
-type Refusal = (StatusCode, Vec<FieldError>);
+type SignUpRejection = (StatusCode, Vec<FieldError>);
 
-pub async fn for_app(visitor: Visitor, InPath(id): InPath<String>) -> Result<Response, PageError> {
+pub async fn for_app(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<Response, PageError> {
     check_open(&visitor)?;
-    let target = match asked_for(&visitor, &id).await? {
+    let target = match sign_in_target(&visitor, &id).await? {
         Ok(target) => target,
         Err(goes_on) => return Ok(goes_on),
     };
@@ -38,46 +38,46 @@ pub async fn for_oneself(visitor: Visitor, RawQuery(query): RawQuery) -> Result<
     check_open(&visitor)?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let next = local(query.one("next").ok().flatten().unwrap_or_default());
-    Ok(render(&page(&visitor, &SignInFor::Oneself, next).await?))
+    Ok(render(&page(&visitor, &SignInTarget::Oneself, next).await?))
 }
 
-pub async fn submit_for_app(InPath(id): InPath<String>, form: Form) -> Result<Response, PageError> {
+pub async fn submit_for_app(PathParam(id): PathParam<String>, form: Form) -> Result<Response, PageError> {
     check_open(&form.visitor)?;
-    let target: SignInFor = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
+    let target: SignInTarget = find(&form.visitor, &id, form.text(CARRIED_APP)?).await?.into();
     if form.text("decision")? == "deny" {
-        return cancelled(&form, &target).await;
+        return cancel(&form, &target).await;
     }
     submit(&form, &target).await
 }
 
 pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
     check_open(&form.visitor)?;
-    submit(&form, &SignInFor::Oneself).await
+    submit(&form, &SignInTarget::Oneself).await
 }
 
 /// Where nobody may sign up there is no page, as if it did not exist.
 fn check_open(visitor: &Visitor) -> Result<(), PageError> {
     match visitor.app.config.sign_up {
-        SignUp::Open => Ok(()),
-        SignUp::Off => {
+        SignUpMode::Open => Ok(()),
+        SignUpMode::Off => {
             Err(PageError::not_found(&visitor.app, &visitor.origin, "Nobody can make an account of their own here."))
         }
     }
 }
 
-async fn submit(form: &Form, target: &SignInFor) -> Result<Response, PageError> {
+async fn submit(form: &Form, target: &SignInTarget) -> Result<Response, PageError> {
     if !form.is_of_browser() {
-        let (status, error) = unsent(form);
+        let (status, error) = form_rejection(form);
         let text = format!("{} {}", error.lead, error.text);
-        return again(form, target, (status, vec![FieldError::new("form", text)])).await;
+        return rerender(form, target, (status, vec![FieldError::new("form", text)])).await;
     }
     match made(form).await? {
         Ok(user) => signed_in(form, target, &user, Proof::Password).await,
-        Err(refusal) => again(form, target, refusal).await,
+        Err(refusal) => rerender(form, target, refusal).await,
     }
 }
 
-async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
+async fn made(form: &Form) -> Result<Result<User, SignUpRejection>, PageError> {
     let visitor = &form.visitor;
     let creation = visitor.browser.creation(&visitor.app, urls::SIGN_UP, form.text("username")?);
     if let Some(user) = just_created(form, &creation).await? {
@@ -89,7 +89,7 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
         return Ok(Err((StatusCode::TOO_MANY_REQUESTS, vec![FieldError::new("form", wait)])));
     }
     let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let typed = Typed {
+    let typed = SignUpRequest {
         username: form.text("username")?.to_owned(),
         name: filled(form.text("name")?),
         email: filled(form.text("email")?),
@@ -120,7 +120,7 @@ async fn made(form: &Form) -> Result<Result<User, Refusal>, PageError> {
 }
 
 /// The page again, with what was typed but the password.
-async fn again(form: &Form, target: &SignInFor, refusal: Refusal) -> Result<Response, PageError> {
+async fn rerender(form: &Form, target: &SignInTarget, refusal: SignUpRejection) -> Result<Response, PageError> {
     let (status, problems) = refusal;
     let mut page = page(&form.visitor, target, local(form.text("next")?)).await?;
     (page.name, page.email, page.username) =
@@ -136,7 +136,7 @@ async fn again(form: &Form, target: &SignInFor, refusal: Refusal) -> Result<Resp
     Ok(response)
 }
 
-async fn page(visitor: &Visitor, target: &SignInFor, next: &str) -> Result<SignUpPage, PageError> {
+async fn page(visitor: &Visitor, target: &SignInTarget, next: &str) -> Result<SignUpPage, PageError> {
     let (client, app) = client_of(visitor, target).await?;
     let id = target.interaction();
     Ok(SignUpPage {
@@ -151,6 +151,6 @@ async fn page(visitor: &Visitor, target: &SignInFor, next: &str) -> Result<SignU
         username: String::new(),
         errors: Vec::new(),
         next: next.to_owned(),
-        login: id.map_or_else(|| urls::login_before(next), urls::login),
+        login: id.map_or_else(|| urls::login_with_next(next), urls::login),
     })
 }

@@ -4,9 +4,9 @@
 
 use askama::Template;
 
-use crate::web::error::Way;
+use crate::web::error::PageLink;
 use crate::web::urls;
-use crate::web::view::{AppCard, Chrome, Viewer, When};
+use crate::web::view::{AppCard, Chrome, DisplayTime, Viewer};
 
 /// `/login`. Asked to sign in again, the person finds the username typed already, and may change it.
 #[derive(Template)]
@@ -26,7 +26,7 @@ pub struct LoginPage {
     pub heading_line: Option<String>,
     pub username: String,
     pub remember: bool,
-    pub error: Option<LoginError>,
+    pub error: Option<LoginMessage>,
     /// Whether passkeys work at this server's address.
     pub passkeys: bool,
     /// Where to go afterwards when no app waits, or empty.
@@ -36,14 +36,14 @@ pub struct LoginPage {
 }
 
 /// Why nobody was signed in. The words never tell which half was wrong.
-pub struct LoginError {
+pub struct LoginMessage {
     pub lead: String,
     pub text: String,
     /// Whether what was typed is to blame.
     pub at_fields: bool,
 }
 
-impl LoginError {
+impl LoginMessage {
     pub fn no_match() -> Self {
         Self {
             lead: "That didn’t match.".to_owned(),
@@ -84,13 +84,13 @@ impl LoginError {
 
 impl LoginPage {
     /// Goes on to `next`, a path of ours, whoever signs in or up from here.
-    pub fn lead_on_to(&mut self, next: &str) {
+    pub fn set_next(&mut self, next: &str) {
         next.clone_into(&mut self.next);
-        self.sign_up = self.sign_up.take().map(|_| urls::sign_up_before(next));
+        self.sign_up = self.sign_up.take().map(|_| urls::sign_up_with_next(next));
     }
 
     /// Asks somebody who is signed in for another account.
-    pub fn ask_another(&mut self) {
+    pub fn clear_user(&mut self) {
         self.heading_line = None;
         self.username.clear();
     }
@@ -101,7 +101,7 @@ impl LoginPage {
 }
 
 /// The person that a page is about.
-pub struct Person {
+pub struct UserCard {
     pub name: String,
     /// What tells two of the same name apart: the email address or the username. May be empty.
     pub detail: String,
@@ -113,9 +113,9 @@ pub struct Person {
 #[template(path = "pages/signed_in.html")]
 pub struct SignedInPage {
     pub chrome: Chrome,
-    pub person: Person,
+    pub user: UserCard,
     pub app: Option<AppCard>,
-    pub back: Option<Way>,
+    pub back: Option<PageLink>,
     pub switch_account: String,
 }
 
@@ -131,7 +131,7 @@ pub struct ConsentPage {
     pub carried_app: String,
     pub action: String,
     pub app: AppCard,
-    pub person: Person,
+    pub user: UserCard,
     pub scopes: Vec<ScopeLine>,
     /// The address that lets the person choose another account for this request.
     pub switch_account: String,
@@ -146,13 +146,13 @@ pub struct NotAdmittedPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub app: AppCard,
-    pub person: Person,
+    pub user: UserCard,
     /// The address at which another account is chosen.
     pub switch_account: String,
     /// Where `decision=deny` is posted, which tells the app.
     pub action: String,
     pub request_id: String,
-    pub time: When,
+    pub time: DisplayTime,
 }
 
 /// What one scope lets the app do, in words.
@@ -188,13 +188,13 @@ pub struct DeviceConfirmPage {
     pub csrf: String,
     pub action: String,
     pub app: AppCard,
-    pub person: Person,
+    pub user: UserCard,
     /// As the device shows it.
     pub user_code: String,
     /// "Firefox on Linux".
     pub device: String,
     pub address: String,
-    pub asked: When,
+    pub asked: DisplayTime,
     pub scopes: Vec<ScopeLine>,
     pub switch_account: String,
 }
@@ -240,7 +240,7 @@ pub struct LogoutPage {
     pub action: String,
     /// The request's own parameters, sent again with the answer.
     pub fields: Vec<(String, String)>,
-    pub person: Option<Person>,
+    pub user: Option<UserCard>,
     pub app: Option<AppCard>,
 }
 
@@ -268,9 +268,9 @@ pub struct ErrorPage {
     /// The app that it is about.
     pub about: Option<String>,
     /// The first one is the best; there is at least one.
-    pub ways: Vec<Way>,
+    pub links: Vec<PageLink>,
     pub request_id: String,
-    pub time: When,
+    pub time: DisplayTime,
     /// What the person can do now.
     pub hint: Option<&'static str>,
 }

@@ -6,11 +6,11 @@ use serde_json::json;
 use signet::domain::api_key::Owner;
 use signet::domain::event::EventKind;
 use signet::domain::ids::{ApiKeyId, ClientId};
-use signet::manage::api_keys::{NewKey, revoke};
-use signet::manage::people::PersonEdit;
-use signet::manage::{By, apis, clients, groups, people};
-use signet::server::upkeep::Upkeep;
-use signet::store::api_keys::{Filter, list};
+use signet::manage::api_keys::{NewApiKey, revoke};
+use signet::manage::users::UserEdit;
+use signet::manage::{AuditContext, apis, clients, groups, users};
+use signet::server::background::Maintenance;
+use signet::store::api_keys::{ApiKeyFilter, list};
 
 use super::{alice, is_good, made, make, new_key, put_api, reads, recorded, web, with_apis};
 use crate::budgets::Statements;
@@ -23,7 +23,7 @@ async fn catch_up(server: &Server) {
 }
 
 async fn left(server: &Server) -> usize {
-    list(server.app.store().read(), &Filter { most: 1000, ..Filter::default() }).await.unwrap().len()
+    list(server.app.store().read(), &ApiKeyFilter { most: 1000, ..ApiKeyFilter::default() }).await.unwrap().len()
 }
 
 /// Issue 4, Figures: a key already seen costs no statement; nor do its owner, and that it was used.
@@ -56,12 +56,13 @@ async fn each_end_of_a_key_reaches_every_node() {
             let (secret, key) = made(&server, owner.clone()).await;
             let (bystander, _) = make(&server, new_key(owner.clone(), "stock")).await.unwrap();
             assert!(is_good(&server, &secret).await && is_good(&other, &secret).await);
-            let (manager, by, id) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+            let (manager, by, id) =
+                (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
             match (deed, &owner) {
                 ("revoke", _) => drop(revoke(&manager, &by, key.id, None).await.unwrap()),
-                ("disable the owner", Owner::User(id)) => drop(people::disable(&manager, &by, *id).await.unwrap()),
+                ("disable the owner", Owner::User(id)) => drop(users::disable(&manager, &by, *id).await.unwrap()),
                 ("disable the owner", _) => drop(clients::disable(&manager, &by, &id).await.unwrap()),
-                ("delete the owner", Owner::User(id)) => people::delete(&manager, &by, *id).await.unwrap(),
+                ("delete the owner", Owner::User(id)) => users::delete(&manager, &by, *id).await.unwrap(),
                 ("delete the owner", _) => clients::delete(&manager, &by, &id).await.unwrap(),
                 ("delete the api", _) => apis::delete(&manager, &by, key.api.clone()).await.unwrap(),
                 _ => {
@@ -92,19 +93,19 @@ async fn each_end_of_a_key_reaches_every_node() {
 #[tokio::test]
 async fn turned_off_is_off_for_as_long_as_it_is() {
     let server = with_apis().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let (secret, _) = made(&server, alice(&server).await).await;
     let id = server.person("alice").await.id;
     assert!(is_good(&server, &secret).await);
-    people::disable(&manager, &by, id).await.unwrap();
+    users::disable(&manager, &by, id).await.unwrap();
     server.advance(3 * DAY);
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     assert!(!is_good(&server, &secret).await);
-    people::enable(&manager, &by, id).await.unwrap();
+    users::enable(&manager, &by, id).await.unwrap();
     assert!(is_good(&server, &secret).await);
     // A new password is no reason to stop a program that never knew the old one.
     let password = signet::domain::secret::Secret::new("another long password of hers".to_owned());
-    people::set_password(&manager, &by, id, password, None).await.unwrap();
+    users::set_password(&manager, &by, id, password, None).await.unwrap();
     assert!(is_good(&server, &secret).await);
 }
 
@@ -114,7 +115,7 @@ async fn turned_off_is_off_for_as_long_as_it_is() {
 async fn a_namesake_inherits_no_key() {
     let server = with_apis().await;
     let other = server.node().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let (of_web, _) = made(&server, web()).await;
     let (for_orders, key) = made(&server, alice(&server).await).await;
     assert!(is_good(&other, &of_web).await && is_good(&other, &for_orders).await);
@@ -155,7 +156,7 @@ async fn a_key_in_use_is_void_when_its_revocation_is_answered() {
         };
         let ends = async {
             assert!(is_good(&server, &secret).await);
-            revoke(&server.app.manager(), &By::command_line(), key.id, None).await.unwrap();
+            revoke(&server.app.manager(), &AuditContext::command_line(), key.id, None).await.unwrap();
             for _ in 0..20 {
                 assert!(!is_good(&server, &secret).await);
                 tokio::task::yield_now().await;
@@ -172,7 +173,7 @@ async fn a_key_ends_once_and_for_its_owner_alone() {
     let nodes = with_apis().await.nodes().await;
     let server = &nodes[0];
     let (_, key) = made(server, alice(server).await).await;
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     let not_theirs = revoke(&server.app.manager(), &by, key.id, Some(web())).await.unwrap_err();
     assert_eq!(not_theirs.to_string(), format!("there is no API key {}", key.id));
     let managers: Vec<_> = (0..8).map(|at| nodes[at % nodes.len()].app.manager()).collect();
@@ -189,10 +190,10 @@ async fn no_key_outlives_its_owner() {
         let (server, last) = (&nodes[0], &nodes[nodes.len() - 1]);
         let owner = if of_a_client { web() } else { alice(server).await };
         let makes = futures::future::join_all((0..6).map(|_| make(last, new_key(owner.clone(), "orders"))));
-        let (manager, by) = (server.app.manager(), By::command_line());
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
         let ends = async {
             match &owner {
-                Owner::User(id) => people::delete(&manager, &by, *id).await.unwrap(),
+                Owner::User(id) => users::delete(&manager, &by, *id).await.unwrap(),
                 Owner::Client(id) => clients::delete(&manager, &by, id).await.unwrap(),
             }
         };
@@ -206,10 +207,10 @@ async fn no_key_outlives_its_owner() {
 async fn a_change_of_a_person_reaches_every_node() {
     let server = with_apis().await;
     let other = server.node().await;
-    let (manager, by, user) = (server.app.manager(), By::command_line(), server.person("alice").await);
+    let (manager, by, user) = (server.app.manager(), AuditContext::command_line(), server.person("alice").await);
     let seen = async |node: &Server| {
         let store = node.app.store();
-        let person = store.authority().person(store, user.id).await.unwrap().unwrap();
+        let person = store.authority().user(store, user.id).await.unwrap().unwrap();
         (person.name.clone().unwrap(), person.groups.join(","))
     };
     let both = async |name: &str, joined: &str| {
@@ -218,19 +219,19 @@ async fn a_change_of_a_person_reaches_every_node() {
         assert_eq!(seen(&other).await, (name.to_owned(), joined.to_owned()));
     };
     both("Alice Example", "").await;
-    people::set_groups(&manager, &by, user.id, vec!["staff".to_owned(), "night".to_owned()]).await.unwrap();
+    users::set_groups(&manager, &by, user.id, vec!["staff".to_owned(), "night".to_owned()]).await.unwrap();
     both("Alice Example", "night,staff").await;
     groups::delete(&manager, &by, "night").await.unwrap();
     both("Alice Example", "staff").await;
     let mut profile = user.profile.clone();
     profile.name = Some("Alice Other".to_owned());
-    let edit = PersonEdit { username: user.username.to_string(), profile, admin: false };
-    people::update(&manager, &by, user.id, edit).await.unwrap();
+    let edit = UserEdit { username: user.username.to_string(), profile, admin: false };
+    users::update(&manager, &by, user.id, edit).await.unwrap();
     both("Alice Other", "staff").await;
-    people::delete(&manager, &by, user.id).await.unwrap();
+    users::delete(&manager, &by, user.id).await.unwrap();
     catch_up(&other).await;
     for node in [&server, &other] {
-        assert!(node.app.store().authority().person(node.app.store(), user.id).await.unwrap().is_none());
+        assert!(node.app.store().authority().user(node.app.store(), user.id).await.unwrap().is_none());
     }
 }
 
@@ -242,7 +243,7 @@ async fn uses_are_written_some_minutes_apart() {
     let start = server.app.env().now();
     let uses = server.app.store().authority().key_uses();
     let last_used = async || {
-        let all = list(server.app.store().read(), &Filter { most: 9, ..Filter::default() }).await.unwrap();
+        let all = list(server.app.store().read(), &ApiKeyFilter { most: 9, ..ApiKeyFilter::default() }).await.unwrap();
         assert!(all.iter().any(|key| key.id == unused.id && key.last_used_at.is_none()));
         let used = all.into_iter().find(|other| other.id == key.id).unwrap().last_used_at;
         used.map(|at| at.since(start) / 1000)
@@ -262,7 +263,7 @@ async fn uses_are_written_some_minutes_apart() {
     }
     uses.note(key.id, start.plus_seconds(1000));
     let (statements, guard) = Statements::record();
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     let written = statements.take().1.into_iter().filter(|sql| sql.contains("UPDATE \"api_key\"")).count();
     assert_eq!((written, last_used().await), (3, Some(1000)));
     statements.take();
@@ -275,7 +276,7 @@ async fn uses_are_written_some_minutes_apart() {
 async fn a_key_that_has_run_out_is_listed_for_a_month() {
     let server = with_apis().await;
     let until = Some(server.app.env().now().plus_seconds(DAY));
-    let (secret, _) = make(&server, NewKey { expires_at: until, ..new_key(web(), "orders") }).await.unwrap();
+    let (secret, _) = make(&server, NewApiKey { expires_at: until, ..new_key(web(), "orders") }).await.unwrap();
     made(&server, web()).await;
     server.advance(DAY - 1);
     assert!(is_good(&server, &secret).await);
@@ -283,7 +284,7 @@ async fn a_key_that_has_run_out_is_listed_for_a_month() {
     assert!(!is_good(&server, &secret).await);
     for (days, rows) in [(30, 2), (1, 1)] {
         server.advance(days * DAY);
-        Upkeep::default().once(&server.app).await;
+        Maintenance::default().once(&server.app).await;
         assert_eq!(left(&server).await, rows);
     }
 }

@@ -5,26 +5,26 @@ use signet::domain::api_key::{ApiKeySecret, Owner, network};
 use signet::domain::event::EventKind;
 use signet::domain::ids::{ApiKeyId, ClientId, UserId};
 use signet::domain::scope::Scopes;
-use signet::manage::api_keys::{MAX_KEYS, NewKey};
-use signet::manage::{By, ManageError, clients, people};
-use signet::store::api_keys::{Filter, list};
+use signet::manage::api_keys::{MAX_KEYS, NewApiKey};
+use signet::manage::{AuditContext, ManageError, clients, users};
+use signet::store::api_keys::{ApiKeyFilter, list};
 
 use super::{alice, is_good, made, make, new_key, recorded, web, with_apis};
 use crate::support::Server;
 
-async fn refused(server: &Server, new: NewKey) -> String {
+async fn refused(server: &Server, new: NewApiKey) -> String {
     make(server, new).await.unwrap_err().to_string()
 }
 
-async fn all(server: &Server, filter: Filter) -> Vec<String> {
-    let filter = Filter { most: 1000, ..filter };
+async fn all(server: &Server, filter: ApiKeyFilter) -> Vec<String> {
+    let filter = ApiKeyFilter { most: 1000, ..filter };
     list(server.app.store().read(), &filter).await.unwrap().into_iter().map(|key| key.name).collect()
 }
 
 #[tokio::test]
 async fn a_key_is_made_kept_by_its_digest_and_recorded() {
     let server = with_apis().await;
-    let new = NewKey {
+    let new = NewApiKey {
         name: "  my laptop ".to_owned(),
         scopes: "write read".split(' ').collect(),
         expires_at: Some(server.app.env().now().plus_seconds(366 * 86_400)),
@@ -60,33 +60,33 @@ async fn what_nobody_may_have_is_refused_in_a_sentence() {
     for (new, said) in [
         (new_key(alice.clone(), "closed"), "api: has no gate \"closed\""),
         (new_key(alice.clone(), "nowhere"), "api: has no gate \"nowhere\""),
-        (NewKey { scopes: scopes("read delete"), ..of(&alice) }, "scope: has delete"),
-        (NewKey { scopes: scopes("openid"), ..of(&alice) }, "scope: has openid"),
-        (NewKey { scopes: scopes("read write"), ..of(&web) }, "scope: has write"),
-        (NewKey { name: "a\u{0}b".to_owned(), ..of(&alice) }, "name: has 1 to 100"),
-        (NewKey { expires_at: Some(now), ..of(&alice) }, "expires: must lie ahead"),
-        (NewKey { expires_at: year(1), ..of(&alice) }, "expires: must lie ahead"),
-        (NewKey { networks: networks(21), ..of(&alice) }, "allow: has more than 20"),
+        (NewApiKey { scopes: scopes("read delete"), ..of(&alice) }, "scope: has delete"),
+        (NewApiKey { scopes: scopes("openid"), ..of(&alice) }, "scope: has openid"),
+        (NewApiKey { scopes: scopes("read write"), ..of(&web) }, "scope: has write"),
+        (NewApiKey { name: "a\u{0}b".to_owned(), ..of(&alice) }, "name: has 1 to 100"),
+        (NewApiKey { expires_at: Some(now), ..of(&alice) }, "expires: must lie ahead"),
+        (NewApiKey { expires_at: year(1), ..of(&alice) }, "expires: must lie ahead"),
+        (NewApiKey { networks: networks(21), ..of(&alice) }, "allow: has more than 20"),
         (new_key(Owner::Client(ClientId::parse("gone").unwrap()), "orders"), "there is no client gone"),
         (new_key(Owner::User(UserId(uuid::Uuid::nil())), "orders"), "there is no user 0000"),
     ] {
         assert!(refused(&server, new.clone()).await.starts_with(said), "{said}: {}", refused(&server, new).await);
     }
-    let several = NewKey { name: String::new(), expires_at: year(1), ..of(&alice) };
+    let several = NewApiKey { name: String::new(), expires_at: year(1), ..of(&alice) };
     assert!(matches!(make(&server, several).await, Err(ManageError::Invalid(problems)) if problems.len() == 2));
     for fine in [
-        NewKey { expires_at: year(0), networks: networks(20), ..of(&alice) },
-        NewKey { scopes: Scopes::default(), ..of(&alice) },
+        NewApiKey { expires_at: year(0), networks: networks(20), ..of(&alice) },
+        NewApiKey { scopes: Scopes::default(), ..of(&alice) },
         new_key(web.clone(), "stock"),
     ] {
         make(&server, fine).await.unwrap();
     }
-    let (manager, by) = (server.app.manager(), By::command_line());
-    people::disable(&manager, &by, server.person("alice").await.id).await.unwrap();
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
+    users::disable(&manager, &by, server.person("alice").await.id).await.unwrap();
     clients::disable(&manager, &by, &ClientId::parse("web").unwrap()).await.unwrap();
     assert_eq!(refused(&server, of(&alice)).await, "alice is disabled");
     assert_eq!(refused(&server, of(&web)).await, "web is disabled");
-    assert_eq!(all(&server, Filter::default()).await.len(), 3, "nothing else was made");
+    assert_eq!(all(&server, ApiKeyFilter::default()).await.len(), 3, "nothing else was made");
 }
 
 /// Counted one after the other, whatever comes at once and on whichever node.
@@ -114,16 +114,19 @@ async fn keys_are_listed_by_owner_and_by_gate_page_by_page() {
         (alice(&server).await, "stock", "a2"),
         (web(), "stock", "w2"),
     ] {
-        make(&server, NewKey { name: name.to_owned(), ..new_key(owner, gate) }).await.unwrap();
+        make(&server, NewApiKey { name: name.to_owned(), ..new_key(owner, gate) }).await.unwrap();
         server.advance(1);
     }
     let gate = Some(new_key(web(), "stock").gate);
-    assert_eq!(all(&server, Filter::default()).await, ["w2", "a2", "w1", "a1"]);
-    assert_eq!(all(&server, Filter { owner: Some(alice(&server).await), ..Filter::default() }).await, ["a2", "a1"]);
-    assert_eq!(all(&server, Filter { gate: gate.clone(), ..Filter::default() }).await, ["w2", "a2"]);
-    assert_eq!(all(&server, Filter { gate, owner: Some(web()), ..Filter::default() }).await, ["w2"]);
+    assert_eq!(all(&server, ApiKeyFilter::default()).await, ["w2", "a2", "w1", "a1"]);
+    assert_eq!(
+        all(&server, ApiKeyFilter { owner: Some(alice(&server).await), ..ApiKeyFilter::default() }).await,
+        ["a2", "a1"]
+    );
+    assert_eq!(all(&server, ApiKeyFilter { gate: gate.clone(), ..ApiKeyFilter::default() }).await, ["w2", "a2"]);
+    assert_eq!(all(&server, ApiKeyFilter { gate, owner: Some(web()), ..ApiKeyFilter::default() }).await, ["w2"]);
     let page = async |before: Option<ApiKeyId>| {
-        list(server.app.store().read(), &Filter { before, most: 3, ..Filter::default() }).await.unwrap()
+        list(server.app.store().read(), &ApiKeyFilter { before, most: 3, ..ApiKeyFilter::default() }).await.unwrap()
     };
     let first = page(None).await;
     assert_eq!(first.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["w2", "a2", "w1"]);

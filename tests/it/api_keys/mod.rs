@@ -12,8 +12,8 @@ use signet::domain::api_key::{ApiKey, ApiKeySecret, Owner};
 use signet::domain::event::EventKind;
 use signet::domain::gate::GateName;
 use signet::domain::ids::ClientId;
-use signet::manage::api_keys::{self as manage, NewKey};
-use signet::manage::{By, ManageError, apis};
+use signet::manage::api_keys::{self as manage, NewApiKey};
+use signet::manage::{AuditContext, ManageError, apis};
 use signet::store::events;
 
 use crate::support::Server;
@@ -37,7 +37,9 @@ pub fn reads() -> Value {
 pub async fn put_api(server: &Server, gate: &str, accepts: &[&str]) {
     let api = json!({ "identifier": format!("https://{gate}.example"), "name": format!("The {gate}"),
                       "scopes": ["read", "write"], "gate": gate, "accepts": accepts });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
 }
 
 pub async fn alice(server: &Server) -> Owner {
@@ -48,8 +50,8 @@ pub fn web() -> Owner {
     Owner::Client(ClientId::parse("web").unwrap())
 }
 
-pub fn new_key(owner: Owner, gate: &str) -> NewKey {
-    NewKey {
+pub fn new_key(owner: Owner, gate: &str) -> NewApiKey {
+    NewApiKey {
         owner,
         gate: GateName::try_from(gate.to_owned()).unwrap(),
         name: "ci".to_owned(),
@@ -59,8 +61,8 @@ pub fn new_key(owner: Owner, gate: &str) -> NewKey {
     }
 }
 
-pub async fn make(server: &Server, new: NewKey) -> Result<(ApiKeySecret, ApiKey), ManageError> {
-    manage::create(&server.app.manager(), &By::command_line(), new).await
+pub async fn make(server: &Server, new: NewApiKey) -> Result<(ApiKeySecret, ApiKey), ManageError> {
+    manage::create(&server.app.manager(), &AuditContext::command_line(), new).await
 }
 
 /// A key for `orders`.
@@ -74,7 +76,7 @@ async fn recorded(server: &Server, kind: EventKind, owner: &Owner) -> Vec<String
         Owner::User(id) => (Some(*id), None),
         Owner::Client(id) => (None, Some(id.clone())),
     };
-    let filter = events::Filter { kinds: vec![kind], user, client, most: 9, ..events::Filter::default() };
+    let filter = events::EventFilter { kinds: vec![kind], user, client, most: 9, ..events::EventFilter::default() };
     let found = events::list(server.app.store().read(), &filter).await.unwrap();
     found.into_iter().map(|event| event.detail).collect()
 }
@@ -85,6 +87,6 @@ pub async fn is_good(server: &Server, secret: &ApiKeySecret) -> bool {
     let Some(key) = store.authority().api_key(store, &secret.digest()).await.unwrap() else { return false };
     let apis = store.authority().apis(store).await.unwrap();
     let api: Option<&Api> = apis.iter().find(|api| api.gate.as_ref() == Some(&key.gate));
-    let fits = api.is_some_and(|api| key.fits(api, Some([192, 0, 2, 1].into()), now).is_ok());
-    fits && store.authority().holder(store, &key.owner).await.unwrap().is_some()
+    let fits = api.is_some_and(|api| key.check_usable(api, Some([192, 0, 2, 1].into()), now).is_ok());
+    fits && store.authority().enabled_owner(store, &key.owner).await.unwrap().is_some()
 }

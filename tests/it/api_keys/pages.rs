@@ -1,8 +1,8 @@
 //! Keys on a person's own pages and in the console.
 
 use signet::domain::api_key::{ApiKeySecret, network};
-use signet::manage::api_keys::NewKey;
-use signet::manage::{By, apis};
+use signet::manage::api_keys::NewApiKey;
+use signet::manage::{AuditContext, apis};
 
 use super::{alice, is_good, made, make, new_key, put_api, reads, web, with_apis};
 use crate::console::make_admin;
@@ -153,7 +153,7 @@ async fn the_way_there_is_shown_where_an_api_takes_keys() {
     assert!(browser.page("/account").await.has(&way));
     assert_eq!(browser.page(HERE).await.attribute("nav [aria-current]", "href").unwrap(), HERE);
     let id = signet::domain::api::ApiId::parse("https://orders.example").unwrap();
-    apis::delete(&server.app.manager(), &By::command_line(), id).await.unwrap();
+    apis::delete(&server.app.manager(), &AuditContext::command_line(), id).await.unwrap();
     assert!(!browser.page("/account").await.has(&way));
 }
 
@@ -211,7 +211,7 @@ async fn an_administrator_sees_and_ends_a_persons_keys() {
     let admin = signed_in(&server, "bob").await;
     let until = Some(server.app.env().now().plus_seconds(3600));
     let networks = vec![network("10.0.0.0/8").unwrap()];
-    let new = NewKey { expires_at: until, networks, ..new_key(alice(&server).await, "orders") };
+    let new = NewApiKey { expires_at: until, networks, ..new_key(alice(&server).await, "orders") };
     let (secret, key) = make(&server, new).await.unwrap();
     let here = format!("/admin/people/{}", server.person("alice").await.id);
     let page = admin.page(&here).await;

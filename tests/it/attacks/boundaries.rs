@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::ids::ApiId;
 use signet::domain::scope::Scopes;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::device;
 use crate::gate::{ORDERS, nginx, put_api, with_gate};
@@ -21,7 +21,7 @@ async fn with_two_apis() -> Server {
         "rules": [{ "methods": ["GET"], "path": "/orders/**", "scopes": ["read"] }], "upstream_token": true,
     }))
     .unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), stock).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), stock).await.unwrap();
     let both = json!({ ORDERS: ["read"], STOCK: ["read"] });
     server.client("both", json!({ "scope": "openid email offline_access", "api_scopes": both })).await;
     let asks = json!({ "scope": "openid email offline_access count", "api_scopes": both });
@@ -231,7 +231,7 @@ async fn permissions_do_not_follow_a_scope_to_another_api() {
     let server = with_two_apis().await;
     let counts = tokens(&server, "asks", &[("scope", "openid offline_access count")]).await;
     let token = counts["access_token"].as_str().unwrap().to_owned();
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let change = |id: &'static str, scopes: &'static str| {
         let (manager, by) = (manager.clone(), by.clone());
         async move {

@@ -8,8 +8,8 @@ use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Secret;
 use signet::manage::clients::NewClient;
-use signet::manage::{By, apis, clients, consents, people};
-use signet::store::authorizations::{self, Lock};
+use signet::manage::{AuditContext, apis, clients, consents, users};
+use signet::store::authorizations::{self, RowLock};
 use signet::store::{grants, sessions};
 
 use super::{http, text, userinfo};
@@ -62,7 +62,7 @@ async fn start() -> Server {
     let server = Server::start().await;
     server.user("alice").await;
     server.client("web", web()).await;
-    apis::put(&server.app.manager(), &By::command_line(), orders()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), orders()).await.unwrap();
     server.client("service", service()).await;
     server
 }
@@ -75,17 +75,17 @@ fn service() -> Value {
 
 /// Does it on `server`; the secret of `web` from then on.
 async fn happen(server: &Server, event: Event) -> &'static str {
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let (alice, web_id) = (server.person("alice").await.id, ClientId::parse("web").unwrap());
     let secret = |text: &str| Some(Secret::new(text.to_owned()));
     match event {
         Event::NewPassword => {
             let password = Secret::new(crate::support::PASSWORD.to_owned());
-            people::set_password(&manager, &by, alice, password, None).await.unwrap();
+            users::set_password(&manager, &by, alice, password, None).await.unwrap();
         }
         Event::UserOffAndOn => {
-            people::disable(&manager, &by, alice).await.unwrap();
-            people::enable(&manager, &by, alice).await.unwrap();
+            users::disable(&manager, &by, alice).await.unwrap();
+            users::enable(&manager, &by, alice).await.unwrap();
         }
         Event::NewSecret => {
             clients::rotate_secret(&manager, &by, &web_id, secret(NEW_SECRET)).await.unwrap();
@@ -111,7 +111,7 @@ async fn happen(server: &Server, event: Event) -> &'static str {
             clients::update(&manager, &by, &web_id, serde_json::from_value(web()).unwrap()).await.unwrap();
         }
         Event::Withdrawal => consents::revoke(&manager, &by, alice, web_id).await.unwrap(),
-        Event::SignOut => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+        Event::SignOut => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
     }
     SECRET
 }
@@ -166,12 +166,12 @@ async fn device(node: &Server, secret: &str, scope: &str) -> String {
     let asked: Value = ask.form(&[("scope", scope)]).send().await.unwrap().json().await.unwrap();
     let user_code = signet::domain::device::UserCode::parse(asked["user_code"].as_str().unwrap()).unwrap();
     let (store, provider) = (node.app.store(), &node.app.provider);
-    let waiting = provider.waiting_device(&user_code).await.unwrap().expect("a waiting device");
+    let waiting = provider.pending_device(&user_code).await.unwrap().expect("a waiting device");
     let alice = node.person("alice").await.id;
     let session = sessions::of_user(store.read(), alice, node.app.env().now()).await.unwrap().remove(0);
-    let origin = signet::domain::event::Origin::default();
-    let answered = provider.answer_device(&waiting, &session, true, origin).await.unwrap();
-    assert_eq!(answered, signet::protocol::device::Answered::Done);
+    let origin = signet::domain::event::RequestOrigin::default();
+    let answered = provider.decide_device(&waiting, &session, true, origin).await.unwrap();
+    assert_eq!(answered, signet::protocol::device::DeviceAnswerOutcome::Done);
     text(&asked, "device_code")
 }
 
@@ -298,7 +298,8 @@ async fn redemptions_that_race_a_revocation_leave_nothing_alive() {
         let store = server.app.store();
         for grant in grants::of_user(store.read(), alice, server.app.env().now()).await.unwrap() {
             let current =
-                authorizations::is_current(store.read(), &grant.authorization, store.database_now(), Lock::None).await;
+                authorizations::is_current(store.read(), &grant.authorization, store.database_now(), RowLock::None)
+                    .await;
             assert!(!current.unwrap(), "{event:?}: a grant is alive");
         }
         server.advance(25 * 3600);
@@ -319,7 +320,7 @@ async fn a_replaced_secret_fails_at_once_on_every_node() {
     happen(&server, Event::NewSecret).await;
     assert_eq!(token_as(&other, "web", SECRET, &own).await.0, 401);
     assert_eq!(token_as(&other, "web", NEW_SECRET, &own).await.0, 200);
-    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    let (manager, by, web) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
     clients::disable(&manager, &by, &web).await.unwrap();
     for endpoint in ["token", "introspect", "revoke", "par", "device_authorization"] {
         let ask = http().post(format!("{}/oauth2/{endpoint}", other.url)).basic_auth("web", Some(NEW_SECRET));

@@ -3,16 +3,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signet::domain::event::Origin;
+use signet::domain::event::RequestOrigin;
 use signet::domain::ids::UserId;
 use signet::domain::secret::{Digest, Secret};
 use signet::domain::session::Session;
 use signet::domain::user::User;
-use signet::identity::session::{self, Proof, SessionError, SignIn};
-use signet::manage::access::Keep;
-use signet::manage::people::{self, Adoption};
-use signet::manage::{By, Manager};
-use signet::store::{people as rows, sessions};
+use signet::identity::session::{self, Proof, SessionError, SignInRequest};
+use signet::manage::access::KeepOptions;
+use signet::manage::users::{self, Adoption};
+use signet::manage::{AuditContext, Manager};
+use signet::store::{sessions, users as rows};
 
 use super::{refresh, text};
 use crate::console;
@@ -33,17 +33,17 @@ const ALL: [Ending; 5] = [Ending::SignOut, Ending::EndAll, Ending::Reset, Ending
 
 impl Ending {
     async fn run(self, manager: &Manager, user: UserId, session: &Session) {
-        let (by, password) = (By::command_line(), || Secret::new(NEW.to_owned()));
+        let (by, password) = (AuditContext::command_line(), || Secret::new(NEW.to_owned()));
         match self {
-            Self::SignOut => people::end_session(manager, &by, user, session.id).await.unwrap(),
-            Self::EndAll => people::end_sessions(manager, &by, user, None).await.map(drop).unwrap(),
+            Self::SignOut => users::end_session(manager, &by, user, session.id).await.unwrap(),
+            Self::EndAll => users::end_sessions(manager, &by, user, None).await.map(drop).unwrap(),
             Self::Reset => {
-                people::reset(manager, &by, user, password(), Keep::default(), None).await.map(drop).unwrap();
+                users::reset(manager, &by, user, password(), KeepOptions::default(), None).await.map(drop).unwrap();
             }
-            Self::Disable => people::disable(manager, &by, user).await.map(drop).unwrap(),
+            Self::Disable => users::disable(manager, &by, user).await.map(drop).unwrap(),
             Self::Adopt => {
                 let adoption = Adoption { password: Some(password()), ..Adoption::default() };
-                people::adopt(manager, &by, user, adoption).await.map(drop).unwrap();
+                users::adopt(manager, &by, user, adoption).await.map(drop).unwrap();
             }
         }
     }
@@ -71,12 +71,12 @@ async fn signed_in(server: &Server, name: &str) -> (Browser, User, Session) {
 }
 
 async fn sign_in_over(server: &Server, user: &User, before: &Session) -> Result<Session, SessionError> {
-    let sign_in = SignIn {
+    let sign_in = SignInRequest {
         proof: Proof::Password,
         digest: Digest(server.app.env().random()),
         before: Some(before.clone()),
         remembered: false,
-        origin: Origin::default(),
+        origin: RequestOrigin::default(),
     };
     session::begin(server.app.store(), &server.app.config.lifetimes, user, sign_in).await
 }

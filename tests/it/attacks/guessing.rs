@@ -3,9 +3,9 @@
 use futures::stream::{StreamExt as _, iter};
 use serde_json::json;
 use signet::domain::event::EventKind;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, people};
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, users};
 use signet::store::events;
 
 use super::http;
@@ -41,12 +41,12 @@ async fn try_to_sign_in(browser: &Browser, name: &str, password: &str) -> reqwes
 async fn known_and_unknown_people_look_the_same() {
     let server = Server::with_alice().await;
     let off = server.user("bruno").await;
-    people::disable(&server.app.manager(), &By::command_line(), off).await.unwrap();
+    users::disable(&server.app.manager(), &AuditContext::command_line(), off).await.unwrap();
     let id = server.user("carla").await;
-    let mut carla = signet::store::people::by_id(server.app.store().read(), id).await.unwrap().unwrap();
+    let mut carla = signet::store::users::by_id(server.app.store().read(), id).await.unwrap().unwrap();
     carla.password = None;
     let write =
-        server.app.store().write(move |tx| Box::pin(async move { signet::store::people::update(tx, &carla).await }));
+        server.app.store().write(move |tx| Box::pin(async move { signet::store::users::update(tx, &carla).await }));
     write.await.unwrap();
     for attempt in 0..12 {
         let mut answers = Vec::new();
@@ -104,8 +104,8 @@ const IMPORTED: [(&str, &str); 4] = [
 async fn imported_hashes_and_unknown_users_take_as_long() {
     let server = Server::with_alice().await;
     let rows: Vec<_> = IMPORTED.iter().map(|(name, hash)| json!({ "username": name, "password_hash": hash })).collect();
-    let document = Document::parse(&json!({ "users": rows }).to_string(), Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&json!({ "users": rows }).to_string(), DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     let names = ["alice", "nobody", "argon", "pbkdf", "bcrypt", "scrypt"];
     let samples = std::env::var("TEST_TIMING_SAMPLES").map_or(60, |text| text.parse().expect("a number"));
     let exact = samples >= 10_000;
@@ -150,9 +150,9 @@ async fn the_costliest_of_many_kinds_of_hash_counts() {
     for (n, hash) in [IMPORTED[0].1.replace("m=8192", "m=65536"), IMPORTED[1].1.to_owned()].into_iter().enumerate() {
         rows.push(row(100 + n, hash));
     }
-    let document = Document::parse(&json!({ "users": rows }).to_string(), Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
-    let found = signet::store::people::hash_of_each_work(server.app.store().read()).await.unwrap();
+    let document = Document::parse(&json!({ "users": rows }).to_string(), DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
+    let found = signet::store::users::one_hash_per_work_factor(server.app.store().read()).await.unwrap();
     assert!(found[0].0.contains("m=65536"), "{}", found[0].0);
     assert!(found.len() >= 32 && found.iter().any(|hash| hash.0.contains("m=19456")), "ours is among them");
 }
@@ -274,7 +274,7 @@ async fn one_address_that_tries_many_names_is_stopped() {
     assert_eq!(all.iter().filter(|status| **status == 429).count(), 30);
     let elsewhere = fail_from(&server, &browser, &form, "name1", "2001:db8:1:3::1").await;
     assert_eq!(elsewhere.status(), 200, "another network");
-    let filter = events::Filter { kinds: vec![EventKind::SignInFailed], most: 500, ..Default::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::SignInFailed], most: 500, ..Default::default() };
     let written = events::list(server.app.store().read(), &filter).await.unwrap();
     assert_eq!(written.len(), 102, "a hundred, that it was too many, and the other network's");
 }

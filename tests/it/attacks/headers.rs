@@ -131,6 +131,6 @@ async fn seen_address(server: &Server, header: &str) -> String {
         client.post(format!("{url}/login")).header("x-forwarded-for", header).form(&form).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let kinds = vec![signet::domain::event::EventKind::SignInFailed];
-    let newest = signet::store::events::Filter { kinds, most: 1, ..Default::default() };
+    let newest = signet::store::events::EventFilter { kinds, most: 1, ..Default::default() };
     signet::store::events::list(server.app.store().read(), &newest).await.unwrap()[0].origin.address.clone()
 }

@@ -184,11 +184,11 @@ async fn no_name_comes_out_as_markup() {
     for (at, payload) in PAYLOADS.into_iter().filter(|payload| !payload.contains(['\r', '\u{202e}'])).enumerate() {
         let (name, client) = (format!("person{at}"), format!("client{at}"));
         let id = server.user(&name).await;
-        let mut user = signet::store::people::by_id(server.app.store().read(), id).await.unwrap().unwrap();
+        let mut user = signet::store::users::by_id(server.app.store().read(), id).await.unwrap().unwrap();
         user.profile.name = Some(payload.to_owned());
         user.profile.email = Some(format!("{payload}@{at}.example"));
         let write =
-            server.app.store().write(move |tx| Box::pin(async move { signet::store::people::update(tx, &user).await }));
+            server.app.store().write(move |tx| Box::pin(async move { signet::store::users::update(tx, &user).await }));
         write.await.unwrap();
         server
             .client(&client, json!({ "client_name": payload, "policy_uri": "https://app.example.com/#\"><script>alert(1)</script>" }))
@@ -222,18 +222,18 @@ async fn hidden_characters_are_shown_escaped_in_the_console() {
     let bob = server.user("bob").await;
     let write = server.app.store().write(move |tx| {
         Box::pin(async move {
-            let mut user = signet::store::people::by_id(tx.conn(), bob).await?.unwrap();
+            let mut user = signet::store::users::by_id(tx.conn(), bob).await?.unwrap();
             user.profile.name = Some(HIDDEN.to_owned());
             user.profile.email = Some(format!("{HIDDEN}@bob.example"));
             user.self_registered = true;
-            signet::store::people::update(tx, &user).await?;
+            signet::store::users::update(tx, &user).await?;
             let mut client =
                 signet::store::clients::lock_for_update(tx, &signet::domain::ids::ClientId::parse("web2").unwrap())
                     .await?
                     .unwrap();
             // No name of a group has such characters now; one of an older version may.
-            signet::store::people::insert_group(tx, HIDDEN).await?;
-            signet::store::people::join(tx, &[(bob, HIDDEN.to_owned())]).await?;
+            signet::store::users::insert_group(tx, HIDDEN).await?;
+            signet::store::users::join(tx, &[(bob, HIDDEN.to_owned())]).await?;
             client.meta.client_name = HIDDEN.to_owned();
             signet::store::clients::update(tx, &client).await
         })
@@ -272,7 +272,7 @@ async fn hidden_characters_are_shown_escaped_on_the_consent_page() {
     alice.profile.phone_number = Some("+49\u{202e}1".to_owned());
     alice.profile.email = Some("a\u{202e}b@example.com".to_owned());
     let write =
-        server.app.store().write(move |tx| Box::pin(async move { signet::store::people::update(tx, &alice).await }));
+        server.app.store().write(move |tx| Box::pin(async move { signet::store::users::update(tx, &alice).await }));
     write.await.unwrap();
     let browser = server.browser();
     browser.sign_in_as("alice").await;
@@ -288,7 +288,8 @@ async fn group_names_have_no_hidden_characters() {
     let server = Server::with_alice().await;
     for name in ["x\u{202e}y", "x\u{200b}y", "\u{2066}staff", "a\u{feff}b"] {
         let done =
-            signet::manage::groups::create(&server.app.manager(), &signet::manage::By::command_line(), name).await;
+            signet::manage::groups::create(&server.app.manager(), &signet::manage::AuditContext::command_line(), name)
+                .await;
         assert!(matches!(done, Err(signet::manage::ManageError::Invalid(_))), "{name:?}: {done:?}");
     }
 }

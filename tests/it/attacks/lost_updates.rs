@@ -7,8 +7,8 @@ use serde_json::json;
 use signet::domain::client::Client;
 use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::{ApiId, ClientId};
-use signet::manage::apply::{self, Options};
-use signet::manage::{By, ManageError, Manager, apis, clients, consents, people};
+use signet::manage::apply::{self, ApplyOptions};
+use signet::manage::{AuditContext, ManageError, Manager, apis, clients, consents, users};
 use signet::store::{self, StoreError};
 
 use super::{text, userinfo};
@@ -25,7 +25,9 @@ async fn web(server: &Server) -> Client {
 
 async fn put_orders(server: &Server) {
     let api = json!({ "identifier": ORDERS, "scopes": ["read"] });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
 }
 
 fn named(meta: &ClientMetadata, name: &str) -> ClientMetadata {
@@ -34,8 +36,8 @@ fn named(meta: &ClientMetadata, name: &str) -> ClientMetadata {
     meta
 }
 
-fn parts() -> (By, ClientId) {
-    (By::command_line(), ClientId::parse("web").unwrap())
+fn parts() -> (AuditContext, ClientId) {
+    (AuditContext::command_line(), ClientId::parse("web").unwrap())
 }
 
 /// A settings form, a document and a deleted scope write the whole row; what disables the client or replaces its secret at the
@@ -61,7 +63,7 @@ async fn concurrent_changes_of_a_client_all_hold() {
                 let mut row = json!(named(&before.meta, &name));
                 row["client_id"] = json!("web");
                 let document = serde_json::from_value(json!({ "clients": [row] })).unwrap();
-                apply::apply(&here, &by, document, Options::default()).await.map(drop)
+                apply::apply(&here, &by, document, ApplyOptions::default()).await.map(drop)
             }
         };
         let others = join(clients::disable(&there, &by, &id), clients::rotate_secret(&there, &by, &id, None));
@@ -103,17 +105,17 @@ async fn a_client_that_was_not_locked_cannot_be_written() {
         let store = server.app.store().clone();
         async move { store.write(move |tx| Box::pin(async move { store::clients::update(tx, &client).await })).await }
     };
-    assert!(matches!(write(stale).await, Err(StoreError::Changed)));
+    assert!(matches!(write(stale).await, Err(StoreError::Conflict)));
     // Read with its version, and changed by somebody else since.
     let read: Arc<Client> = server.app.provider.client(&ClientId::parse("web").unwrap()).await.unwrap().unwrap();
     let (by, id) = parts();
     clients::disable(&server.app.manager(), &by, &id).await.unwrap();
-    assert!(matches!(write(read.as_ref().clone()).await, Err(StoreError::Changed)));
+    assert!(matches!(write(read.as_ref().clone()).await, Err(StoreError::Conflict)));
     assert!(web(&server).await.disabled);
 }
 
 async fn delete_orders(manager: &Manager, round: usize) -> Result<(), ManageError> {
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     if round.is_multiple_of(2) {
         return apis::delete(manager, &by, ApiId::parse(ORDERS).unwrap()).await;
     }
@@ -121,7 +123,7 @@ async fn delete_orders(manager: &Manager, round: usize) -> Result<(), ManageErro
     let alice = json!({ "username": "alice", "email": "alice@example.com", "email_verified": true });
     let web = json!({ "client_id": "other", "redirect_uris": ["https://other.example/cb"], "client_secret": SECRET });
     let document = serde_json::from_value(json!({ "users": [alice], "clients": [web] })).unwrap();
-    apply::apply(manager, &by, document, Options { prune: true, dry_run: false }).await.map(drop)
+    apply::apply(manager, &by, document, ApplyOptions { prune: true, dry_run: false }).await.map(drop)
 }
 
 /// A client that is saved while its API is deleted keeps no scope of it, which an API of that name would inherit.
@@ -160,7 +162,7 @@ async fn a_client_saved_while_its_api_is_deleted_keeps_no_scope() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn consent_for_a_device_does_not_outlive_its_client() {
     let server = device::with_tv().await;
-    let (by, tv) = (By::command_line(), ClientId::parse("tv").unwrap());
+    let (by, tv) = (AuditContext::command_line(), ClientId::parse("tv").unwrap());
     let alice = server.person("alice").await.id;
     for round in 0..ROUNDS {
         let asked = device::ask(&server, "openid").await;
@@ -231,14 +233,14 @@ async fn administrators_who_change_each_other_do_not_deadlock() {
         let now = server.app.env().now();
         let session = store::sessions::of_user(server.app.store().read(), id, now).await.unwrap()[0].id;
         ids.push(id);
-        actors.push(By::user(id, session, signet::domain::event::Origin::default()));
+        actors.push(AuditContext::user(id, session, signet::domain::event::RequestOrigin::default()));
     }
     let manager = server.app.manager();
     for round in 0..ROUNDS {
         let groups = [format!("group{round}")];
         let (one, other) = join(
-            people::set_groups(&manager, &actors[0], ids[1], groups.to_vec()),
-            people::set_groups(&manager, &actors[1], ids[0], groups.to_vec()),
+            users::set_groups(&manager, &actors[0], ids[1], groups.to_vec()),
+            users::set_groups(&manager, &actors[1], ids[0], groups.to_vec()),
         )
         .await;
         assert!(one.is_ok() || other.is_ok(), "round {round}: {one:?} {other:?}");

@@ -42,7 +42,7 @@ mod steps;
 
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 
 use crate::support::{SECRET, Server};
 
@@ -53,7 +53,7 @@ fn http() -> Client {
 
 /// One with alice and `web`, where every page is there.
 async fn open_server() -> Server {
-    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = SignUpMode::Open).await;
     server.user("alice").await;
     server.client("web", json!({})).await;
     server

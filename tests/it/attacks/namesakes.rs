@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 
 use signet::domain::client_metadata::ClientMetadata;
-use signet::domain::delivery::Outcome;
+use signet::domain::delivery::DeliveryOutcome;
 use signet::domain::ids::{ApiId, ClientId, DeliveryId, SessionId};
 use signet::domain::participant::Participant;
 use signet::domain::secret::Secret;
 use signet::manage::clients::NewClient;
-use signet::manage::{By, apis, clients};
+use signet::manage::{AuditContext, apis, clients};
 
 use super::http;
 use crate::gate::{ORDERS, put_api};
@@ -23,7 +23,7 @@ async fn make_anew(server: &Server) {
 }
 
 async fn make_anew_with(server: &Server, changes: Value) {
-    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    let (manager, by, web) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
     clients::delete(&manager, &by, &web).await.unwrap();
     let mut meta = json!({ "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "refresh_token"],
                            "scope": "openid profile email offline_access" });
@@ -99,7 +99,7 @@ async fn a_pending_sign_out_is_not_the_namesakes() {
     let claimed = Participant { client: web.clone(), incarnation: client.incarnation, user, session };
     for node in [&server, &other] {
         let id = DeliveryId(server.app.env().uuid());
-        assert_eq!(node.app.provider.tell_of_logout(id, &claimed).await.unwrap(), Outcome::Done);
+        assert_eq!(node.app.provider.send_logout_token(id, &claimed).await.unwrap(), DeliveryOutcome::Done);
         server.advance(3600);
         node.deliver().await;
     }
@@ -178,7 +178,7 @@ async fn what_is_for_a_deleted_api_ends_with_it() {
     let waiting = browser.open(&asked).await.err().unwrap()["code"].clone();
     let (_, tokens) = server.redeem(&code).await;
     assert_eq!(introspect(&server, &tokens["access_token"]).await["active"], true);
-    apis::delete(&server.app.manager(), &By::command_line(), api.clone()).await.unwrap();
+    apis::delete(&server.app.manager(), &AuditContext::command_line(), api.clone()).await.unwrap();
     let other = server.node().await;
     for node in [&server, &other] {
         assert_eq!(introspect(node, &tokens["access_token"]).await, json!({ "active": false }));
@@ -201,13 +201,13 @@ async fn a_pushed_request_is_not_for_the_namesake_of_an_api() {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let push = http().post(format!("{}/oauth2/par", server.url)).basic_auth("web", Some(SECRET)).form(&form);
     let pushed: Value = push.send().await.unwrap().json().await.unwrap();
-    apis::delete(&server.app.manager(), &By::command_line(), api.clone()).await.unwrap();
+    apis::delete(&server.app.manager(), &AuditContext::command_line(), api.clone()).await.unwrap();
     put_api(&server, json!({})).await;
     let meta = json!({ "redirect_uris": [CALLBACK], "consent": "trusted", "scope": "openid",
                        "api_scopes": { (ORDERS): ["read"] } });
     let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
     let web = ClientId::parse("web").unwrap();
-    clients::update(&server.app.manager(), &By::command_line(), &web, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &web, meta).await.unwrap();
     let path = url::form_urlencoded::Serializer::new("/oauth2/authorize?".to_owned())
         .extend_pairs([("client_id", "web"), ("request_uri", pushed["request_uri"].as_str().unwrap())])
         .finish();
@@ -237,7 +237,7 @@ async fn a_refresh_token_of_a_client_that_may_not_refresh_is_inactive() {
     let meta = json!({ "redirect_uris": [CALLBACK], "scope": "openid" });
     let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
     let web = ClientId::parse("web").unwrap();
-    clients::update(&server.app.manager(), &By::command_line(), &web, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &web, meta).await.unwrap();
     assert_eq!(introspect(&server, &tokens["refresh_token"]).await, json!({ "active": false }));
 }
 
@@ -246,13 +246,13 @@ async fn a_refresh_token_of_a_client_that_may_not_refresh_is_inactive() {
 async fn a_late_consent_is_not_for_the_namesake_of_an_api() {
     use signet::domain::permissions::{ApiScopes, Permissions};
     use signet::domain::scope::Scopes;
-    use signet::domain::version::{Versioned, Versions};
+    use signet::domain::version::{VersionedEntity, Versions};
     use signet::store::{consents, versions};
     let (server, api) = with_api().await;
     let (store, alice, web) = (server.app.store(), server.person("alice").await.id, ClientId::parse("web").unwrap());
-    let of_api = Versioned::Api(api.clone());
+    let of_api = VersionedEntity::Api(api.clone());
     let asked: Versions = [(of_api.clone(), versions::one(store.read(), &of_api).await.unwrap())].into_iter().collect();
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let before = apis::one(&manager, &api).await.unwrap();
     let scope = before.scopes.iter().next().unwrap().to_owned();
     let mut scopes = ApiScopes::default();

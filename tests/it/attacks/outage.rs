@@ -152,8 +152,8 @@ async fn a_node_out_of_touch_says_neither_yes_nor_no() {
     assert_eq!(refresh(&other, &text(&held, "refresh_token")).await.0, 503);
     away.end().await;
     let alice = server.person("alice").await.id;
-    let by = signet::manage::By::command_line();
-    signet::manage::people::disable(&server.app.manager(), &by, alice).await.unwrap();
+    let by = signet::manage::AuditContext::command_line();
+    signet::manage::users::disable(&server.app.manager(), &by, alice).await.unwrap();
     server.advance(5);
     assert_eq!(userinfo(&other, &access).await, 401, "it reads the feed before it answers");
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 use url::Url;
 
 use crate::gate::nginx::address;
@@ -232,7 +232,7 @@ async fn an_answer_is_for_its_own_question_alone() {
         "accepts": ["bearer"], "rules": [{ "methods": ["GET"], "path": "/orders/**", "scopes": ["count"] }],
     });
     let second: Api = serde_json::from_value(second).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), second).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), second).await.unwrap();
     server.client("both", json!({ "scope": "openid read write count", "consent": "trusted" })).await;
     let form = |scope| [("grant_type", "client_credentials"), ("scope", scope)];
     let bearer = async |scope: &'static str| {

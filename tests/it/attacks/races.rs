@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use signet::domain::event::EventKind;
-use signet::manage::{By, people};
-use signet::store::{events, people as rows, sessions};
+use signet::manage::{AuditContext, users};
+use signet::store::{events, sessions, users as rows};
 use signet::web::pages::setup;
 
 use super::{http, refresh, text, tokens, userinfo};
@@ -57,7 +57,7 @@ async fn repeating_a_replay_fills_nothing() {
     for _ in 0..5 {
         assert_eq!(server.redeem(&code).await.0, 400);
     }
-    let filter = events::Filter { kinds: vec![EventKind::TokenReused], most: 100, ..Default::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::TokenReused], most: 100, ..Default::default() };
     let events = events::list(server.app.store().read(), &filter).await.unwrap();
     assert_eq!(events.len(), 1);
 }
@@ -105,7 +105,7 @@ async fn of_two_browsers_one_makes_the_first_administrator() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_sign_in_on_its_way_does_not_outlive_what_ends_it() {
     let server = Server::with_alice().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     for round in 0..6 {
         let id = server.user(&format!("person{round}")).await;
         let browser = server.browser();
@@ -117,7 +117,7 @@ async fn a_sign_in_on_its_way_does_not_outlive_what_ends_it() {
             for _ in 0..round * 40 {
                 rows::by_id(server.app.store().read(), id).await.unwrap();
             }
-            people::disable(&manager, &by, id).await.unwrap();
+            users::disable(&manager, &by, id).await.unwrap();
         };
         let (signed_in, ()) = futures::future::join(browser.submit(&login, &fields), change).await;
         assert!(signed_in.is_ok(), "a page, whichever it is");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::ClientId;
 use signet::domain::scope::Scopes;
-use signet::manage::{By, apis, clients};
+use signet::manage::{AuditContext, apis, clients};
 use signet::store;
 
 use crate::device;
@@ -34,7 +34,7 @@ pub async fn change_client(server: &Server, id: &str, edit: impl FnOnce(&mut Val
     let mut meta = serde_json::to_value(&client.meta).unwrap();
     edit(&mut meta);
     let meta: ClientMetadata = serde_json::from_value(meta).unwrap();
-    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, meta).await.unwrap();
 }
 
 fn asked(server: &Server) -> String {
@@ -82,7 +82,7 @@ const REMOVALS: [(&str, &str, bool); 5] = [
 ];
 
 async fn remove(server: &Server, what: &str) {
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let orders = signet::domain::ids::ApiId::parse(ORDERS).unwrap();
     match what {
         "the scope email" => change(server, |meta| meta["scope"] = json!("openid profile phone offline_access")).await,
@@ -298,7 +298,7 @@ async fn device_gets_no_scope_lost_after_approval() {
     device::tv(&server, "tv", json!({ "scope": "openid email read" })).await;
     let answer = device::ask(&server, "openid email read").await;
     device::decide(&server, &answer, "allow").await;
-    let (by, manager) = (By::command_line(), server.app.manager());
+    let (by, manager) = (AuditContext::command_line(), server.app.manager());
     let tv = ClientId::parse("tv").unwrap();
     let client = store::clients::by_id(server.app.store().read(), &tv).await.unwrap().unwrap();
     let mut meta = client.meta.clone();

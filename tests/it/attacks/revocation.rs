@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients, consents, people};
+use signet::manage::{AuditContext, clients, consents, users};
 
 use super::{active, refresh, text, tokens, userinfo};
 use crate::support::{Browser, Server};
@@ -23,15 +23,15 @@ const DEEDS: [(&str, bool); 9] = [
 ];
 
 async fn do_it(server: &Server, deed: &str) {
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let (alice, web) = (server.person("alice").await.id, ClientId::parse("web").unwrap());
     match deed {
-        "disable the person" => drop(people::disable(&manager, &by, alice).await.unwrap()),
+        "disable the person" => drop(users::disable(&manager, &by, alice).await.unwrap()),
         "disable and enable the person" => {
-            people::disable(&manager, &by, alice).await.unwrap();
-            people::enable(&manager, &by, alice).await.unwrap();
+            users::disable(&manager, &by, alice).await.unwrap();
+            users::enable(&manager, &by, alice).await.unwrap();
         }
-        "delete the person" => people::delete(&manager, &by, alice).await.unwrap(),
+        "delete the person" => users::delete(&manager, &by, alice).await.unwrap(),
         "take back the consent" => consents::revoke(&manager, &by, alice, web).await.unwrap(),
         "disable the client" => drop(clients::disable(&manager, &by, &web).await.unwrap()),
         "disable and enable the client" => {
@@ -41,9 +41,9 @@ async fn do_it(server: &Server, deed: &str) {
         "delete the client" => clients::delete(&manager, &by, &web).await.unwrap(),
         "change the password" => {
             let password = signet::domain::secret::Secret::new("another long password of hers".to_owned());
-            people::set_password(&manager, &by, alice, password, None).await.unwrap();
+            users::set_password(&manager, &by, alice, password, None).await.unwrap();
         }
-        "end the session" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+        "end the session" => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
         other => panic!("{other}"),
     }
 }
@@ -104,7 +104,7 @@ async fn a_code_ends_with_what_it_hangs_on() {
 #[tokio::test]
 async fn a_client_has_what_it_is_registered_for_now() {
     let server = Server::with_alice().await;
-    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    let (manager, by, web) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
     let held = tokens(&server, "openid email offline_access").await;
     let client = server.app.store().authority().client(server.app.store(), &web).await.unwrap().unwrap();
     let mut meta = client.meta.clone();
@@ -209,7 +209,7 @@ impl World {
     async fn step(&mut self, step: &Step) {
         // Each at a time of its own: what is revoked and what is issued in one millisecond has no order.
         self.server.advance(1);
-        let (manager, by) = (self.server.app.manager(), By::command_line());
+        let (manager, by) = (self.server.app.manager(), AuditContext::command_line());
         let at = |at: usize| if self.grants.is_empty() { None } else { Some(at % self.grants.len()) };
         let end = self.server.app.env().now().seconds() + self.server.app.config.lifetimes.access_token;
         match step {
@@ -267,13 +267,13 @@ impl World {
             }
             Step::TurnPersonOffAndOn => {
                 let alice = self.server.person("alice").await.id;
-                people::disable(&manager, &by, alice).await.unwrap();
-                people::enable(&manager, &by, alice).await.unwrap();
+                users::disable(&manager, &by, alice).await.unwrap();
+                users::enable(&manager, &by, alice).await.unwrap();
                 self.end(|_| true);
             }
             Step::SignOut => {
                 let alice = self.server.person("alice").await.id;
-                people::end_sessions(&manager, &by, alice, None).await.unwrap();
+                users::end_sessions(&manager, &by, alice, None).await.unwrap();
                 self.end(|grant| !grant.offline);
             }
             Step::Wait(seconds) => self.server.advance(*seconds),

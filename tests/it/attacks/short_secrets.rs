@@ -2,9 +2,9 @@
 //! also of many requests at once. A secret of ours cannot be guessed, and no stranger locks its client out.
 
 use serde_json::json;
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 
 use super::http;
 use crate::support::{SECRET, Server};
@@ -18,8 +18,8 @@ async fn with_short_secrets() -> Server {
     .await;
     let client = |id: &str| json!({ "client_id": id, "client_secret": SHORT, "grant_types": ["client_credentials"] });
     let document = json!({ "imported": true, "clients": [client("old"), client("other")] }).to_string();
-    let document = Document::parse(&document, Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&document, DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     server.client("web", json!({})).await;
     server
 }

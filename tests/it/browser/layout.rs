@@ -7,10 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use signet::config::SignUp;
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::config::SignUpMode;
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 use signet::web::pages::setup;
 
 use super::landing;
@@ -101,14 +101,14 @@ impl<'a> Look<'a> {
 
 #[tokio::test]
 async fn long_names_fit_every_page_at_every_width() {
-    let server = Server::start_with(|config| config.sign_up = SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = SignUpMode::Open).await;
     let browser = Chromium::start().await;
     let mut look = Look::new(&browser);
     browser.open(setup::link(&server.app).await.unwrap().unwrap().expose()).await;
     look.at_page("setup").await;
     let redirect = landing::address().await;
-    let document = Document::parse(&document(&redirect).to_string(), Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&document(&redirect).to_string(), DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     sign_in_pages(&server, &redirect, &mut look).await;
     device_pages(&server, &mut look).await;
     console_and_account(&server, &redirect, &mut look).await;

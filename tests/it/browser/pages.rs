@@ -2,10 +2,10 @@
 //! narrow phone.
 
 use serde_json::json;
-use signet::gate::verdict::Reason;
-use signet::manage::{By, apis, groups};
-use signet::store::gate_record::Refused;
-use signet::store::people;
+use signet::gate::decision::Reason;
+use signet::manage::{AuditContext, apis, groups};
+use signet::store::gate_record::DeniedRequest;
+use signet::store::users;
 
 use super::landing;
 use crate::support::chromium::Chromium;
@@ -80,7 +80,7 @@ async fn signing_in_works_without_javascript() {
 
 #[tokio::test]
 async fn nothing_has_to_be_scrolled_sideways_at_320_pixels() {
-    let server = Server::start_with(|config| config.sign_up = signet::config::SignUp::Open).await;
+    let server = Server::start_with(|config| config.sign_up = signet::config::SignUpMode::Open).await;
     let setup = signet::web::pages::setup::link(&server.app).await.unwrap().unwrap();
     server.user("alice").await;
     let long = "Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsverordnung";
@@ -131,7 +131,7 @@ async fn narrow_console() -> (Server, Chromium) {
     server.user("alice").await;
     let mut user = server.person("alice").await;
     user.admin = true;
-    let write = server.app.store().write(move |tx| Box::pin(async move { people::update(tx, &user).await }));
+    let write = server.app.store().write(move |tx| Box::pin(async move { users::update(tx, &user).await }));
     write.await.unwrap();
     let browser = Chromium::start().await;
     browser.open(&format!("{}/login", server.url)).await;
@@ -166,24 +166,26 @@ async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
         "origins": [format!("https://{long}.example")],
         "rules": [{ "methods": ["GET", "POST", "DELETE"], "path": format!("/{long}/**"), "scopes": [long], "groups": [long] }],
     });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
     let page = format!("{}/admin/apis/https%3A%2F%2F{long}.example%2F{long}", server.url);
-    let refused = Refused {
+    let refused = DeniedRequest {
         request_id: "0".repeat(32),
         at: server.app.env().now(),
         gate: "orders".to_owned(),
         method: "POST".to_owned(),
         path: format!("/{long}/{long}"),
-        way: "message_signature".to_owned(),
+        credential_kind: "message_signature".to_owned(),
         reason: Reason::InsufficientAuthentication.as_str().to_owned(),
         subject: long.repeat(3),
         client: long.to_owned(),
         address: "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".to_owned(),
     };
     for number in 0..12 {
-        let one = Refused { request_id: format!("{number:032}"), ..refused.clone() };
-        server.app.gate.tally.refuse("message_signature", Reason::InsufficientAuthentication, one);
-        server.app.gate.tally.count(refused.at, "orders", "api_key", "");
+        let one = DeniedRequest { request_id: format!("{number:032}"), ..refused.clone() };
+        server.app.gate.metrics.record_denial("message_signature", Reason::InsufficientAuthentication, one);
+        server.app.gate.metrics.count(refused.at, "orders", "api_key", "");
     }
     browser.without_javascript().await;
     for path in
@@ -213,7 +215,9 @@ async fn an_apis_rules_fit_320_pixels_and_are_edited_without_javascript() {
 async fn enter_finds_groups_and_save_saves_without_javascript() {
     let (server, browser) = narrow_console().await;
     for number in 0..20 {
-        groups::create(&server.app.manager(), &By::command_line(), &format!("team-{number:02}")).await.unwrap();
+        groups::create(&server.app.manager(), &AuditContext::command_line(), &format!("team-{number:02}"))
+            .await
+            .unwrap();
     }
     let bob = server.user("bob").await;
     browser.without_javascript().await;
@@ -225,5 +229,5 @@ async fn enter_finds_groups_and_save_saves_without_javascript() {
     browser.fill("#groups-q", "team-08").await;
     browser.click("form[action$='/groups'] .actions button").await;
     browser.wait_for("[name=groups][value=team-07][checked]").await;
-    assert_eq!(people::groups_of(server.app.store().read(), bob).await.unwrap(), ["team-07"]);
+    assert_eq!(users::groups_of(server.app.store().read(), bob).await.unwrap(), ["team-07"]);
 }

@@ -1,7 +1,7 @@
 //! `id_token_claims`: claims where consumers read them, such as Kubernetes and Argo CD the groups.
 
 use serde_json::{Value, json};
-use signet::manage::{By, people};
+use signet::manage::{AuditContext, users};
 
 use crate::support::{Server, VERIFIER};
 use crate::token::claims;
@@ -11,7 +11,7 @@ async fn with_claims(configured: Value) -> Server {
     let server = Server::start().await;
     let alice = server.user("alice").await;
     let names = ["dev", "staff"].map(ToOwned::to_owned);
-    people::set_groups(&server.app.manager(), &By::command_line(), alice, names.to_vec()).await.unwrap();
+    users::set_groups(&server.app.manager(), &AuditContext::command_line(), alice, names.to_vec()).await.unwrap();
     let meta = json!({ "scope": "openid profile email groups offline_access", "id_token_claims": configured });
     server.client("web", meta).await;
     server
@@ -33,7 +33,9 @@ async fn configured_claims_stand_in_the_id_token() {
     assert!(told["name"].is_null(), "not configured: {told}");
     // A refresh tells what is so then.
     let alice = server.person("alice").await.id;
-    people::set_groups(&server.app.manager(), &By::command_line(), alice, vec!["ops".to_owned()]).await.unwrap();
+    users::set_groups(&server.app.manager(), &AuditContext::command_line(), alice, vec!["ops".to_owned()])
+        .await
+        .unwrap();
     let refresh = tokens["refresh_token"].as_str().unwrap();
     let (_, renewed) = server.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
     assert_eq!(claims(renewed["id_token"].as_str().unwrap())["groups"], json!(["ops"]));

@@ -9,7 +9,7 @@ mod tokens;
 use serde_json::{Value, json};
 use signet::domain::event::{Event, EventKind};
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients, groups, people};
+use signet::manage::{AuditContext, clients, groups, users};
 use signet::store::events;
 
 use crate::support::{Browser, CALLBACK, Server, VERIFIER};
@@ -28,7 +28,7 @@ async fn with_staff() -> Server {
 async fn put_into(server: &Server, name: &str, groups: &[&str]) {
     let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
     let id = server.person(name).await.id;
-    people::set_groups(&server.app.manager(), &By::command_line(), id, names).await.unwrap();
+    users::set_groups(&server.app.manager(), &AuditContext::command_line(), id, names).await.unwrap();
 }
 
 /// Makes `web` a client for these groups.
@@ -38,17 +38,18 @@ async fn open_to(server: &Server, client: &str, groups: Value) {
     let mut meta = serde_json::to_value(known.meta).unwrap();
     meta["allowed_groups"] = groups;
     let meta = serde_json::from_value(meta).unwrap();
-    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, meta).await.unwrap();
 }
 
 async fn delete_group(server: &Server, name: &str) {
-    groups::delete(&server.app.manager(), &By::command_line(), name).await.unwrap();
+    groups::delete(&server.app.manager(), &AuditContext::command_line(), name).await.unwrap();
 }
 
 /// What happened to that user that was refused for their groups, the newest first.
 async fn refusals(server: &Server, name: &str) -> Vec<Event> {
     let user = Some(server.person(name).await.id);
-    let filter = events::Filter { user, kinds: vec![EventKind::AccessRefused], most: 20, ..events::Filter::default() };
+    let filter =
+        events::EventFilter { user, kinds: vec![EventKind::AccessRefused], most: 20, ..events::EventFilter::default() };
     events::list(server.app.store().read(), &filter).await.unwrap()
 }
 

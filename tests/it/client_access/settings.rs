@@ -2,7 +2,7 @@
 //! that registers itself.
 
 use serde_json::{Value, json};
-use signet::store::people;
+use signet::store::users;
 
 use super::{put_into, signed_in, with_staff};
 use crate::console::{connect, make_admin, stored};
@@ -123,12 +123,12 @@ async fn many_groups_are_searched() {
         assert_eq!((other.status, other.count("[name=groups]")), (200, 2), "{path}");
         assert!(other.has("#groups-unsaved"), "{path}");
     }
-    assert!(people::groups_of(server.app.store().read(), bob).await.unwrap().is_empty());
+    assert!(users::groups_of(server.app.store().read(), bob).await.unwrap().is_empty());
     let page = admin.page(&path).await;
     let form = format!("form[action='{path}/groups']");
     let found = admin.fill(&page, &form, &[("group_q", "team-41"), ("find_groups", "true")]).await;
     admin.fill(&found, &form, &[("groups", "team-41")]).await;
-    assert_eq!(people::groups_of(server.app.store().read(), bob).await.unwrap(), ["team-41"]);
+    assert_eq!(users::groups_of(server.app.store().read(), bob).await.unwrap(), ["team-41"]);
     let page = admin.page(&path).await;
     assert!(page.has("[name=groups][value=team-41][checked]"), "those of the user are shown");
     // The same in an app's settings.
@@ -136,7 +136,7 @@ async fn many_groups_are_searched() {
     assert_eq!(page.count("[name=allowed_groups]"), 1);
     let found = admin.fill(&page, "#settings", &[("group_q", "team-4"), ("client_name", "Other"), ENTER]).await;
     assert_eq!((found.status, found.count("[name=allowed_groups]")), (200, 11));
-    assert_eq!((found.value("#client_name").as_str(), stored(&server, "web").await.shown_name()), ("Other", "Web"));
+    assert_eq!((found.value("#client_name").as_str(), stored(&server, "web").await.display_name()), ("Other", "Web"));
 }
 
 /// Neither the button that saves nor Enter in another field is taken for a search that was carried out already.
@@ -152,7 +152,7 @@ async fn save_with_text_in_the_group_search_saves() {
     let page = admin.page(&path).await;
     let saved = admin.fill(&page, &form, &[("group_q", "team"), ("groups", "team-01")]).await;
     assert!(saved.html.contains("The groups are saved."), "{}", saved.text("main"));
-    let of_bob = async || people::groups_of(server.app.store().read(), bob).await.unwrap();
+    let of_bob = async || users::groups_of(server.app.store().read(), bob).await.unwrap();
     assert_eq!(of_bob().await, ["team-01"]);
     let found = admin.fill(&saved, &form, &[("group_q", "team-02"), ENTER]).await;
     assert!(found.has("#groups-unsaved") && of_bob().await == ["team-01"]);
@@ -163,7 +163,7 @@ async fn save_with_text_in_the_group_search_saves() {
     let page = admin.page("/admin/clients/web").await;
     let saved = admin.fill(&page, "#settings", &[("group_q", "team-1"), ("client_name", "Other")]).await;
     assert!(saved.html.contains("Saved."), "{}", saved.text("main"));
-    assert_eq!(stored(&server, "web").await.shown_name(), "Other");
+    assert_eq!(stored(&server, "web").await.display_name(), "Other");
     let new = [("client_name", "New"), ("redirect_uris", CALLBACK), ("client_id", "other"), ("group_q", "team-1")];
     assert_eq!(connect(&admin, "web", &new).await.path, "/admin/clients/other");
     let page = admin.page("/admin/people/new").await;
@@ -181,7 +181,7 @@ async fn a_stale_form_keeps_the_group_search() {
     put_into(&server, "root", &names).await;
     let bob = server.person("bob").await.id;
     let (path, of_bob) =
-        (format!("/admin/people/{bob}"), async || people::groups_of(server.app.store().read(), bob).await.unwrap());
+        (format!("/admin/people/{bob}"), async || users::groups_of(server.app.store().read(), bob).await.unwrap());
     let form = format!("form[action='{path}/groups']");
     let searched = admin.fill(&admin.page(&path).await, &form, &[("group_q", "team-0"), ("find_groups", "true")]).await;
     let ticked = [("group_q", "team-1"), ("groups", "team-03"), ("new_groups", "night-shift")];

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use super::{code, delete_group, open_to, put_into, refusals, signed_in, tokens, with_staff};
 use crate::device;
@@ -128,7 +128,7 @@ async fn device_is_not_connected_to_a_user_outside() {
 async fn exchange_for_a_user_outside_is_refused() {
     let server = with_staff().await;
     let api: Api = serde_json::from_value(json!({ "identifier": ORDERS, "scopes": ["read"] })).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     server.client("open", json!({ "scope": "openid read", "consent": "trusted" })).await;
     for (id, format) in [("batch", "jwt"), ("sealed", "opaque")] {
         let policy = json!([{ "client": "open", "impersonation": true }]);
@@ -210,7 +210,9 @@ async fn gate_refuses_a_token_of_a_user_who_left_the_group() {
     put_into(&server, "alice", &["staff"]).await;
     let api = json!({ "identifier": ORDERS, "scopes": ["read"], "gate": "orders", "accepts": ["bearer"],
         "rules": [{ "methods": ["GET"], "path": "/**", "scopes": ["read"] }] });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
     let meta = json!({ "scope": "openid read", "consent": "trusted", "allowed_groups": ["staff"] });
     server.client("web", meta).await;
     let asked = server.authorize(&[("scope", "openid read"), ("resource", ORDERS)]);

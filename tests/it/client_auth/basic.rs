@@ -1,9 +1,9 @@
 //! Basic credentials of clients (RFC 7617), form-encoded and raw, with colons wherever they may be.
 
 use serde_json::json;
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 
 use super::{answer, basic};
 use crate::support::{CALLBACK, SECRET, Server, VERIFIER};
@@ -17,8 +17,8 @@ async fn machine(server: &Server, client: &str, secret: &str) {
     let document = json!({ "clients": [{
         "client_id": client, "client_secret": secret, "grant_types": ["client_credentials"],
     }] });
-    let document = Document::parse(&document.to_string(), Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&document.to_string(), DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
 }
 
 /// RFC 6749 §2.3.1 form-encodes both halves; `curl -u` and others send them as they are.

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use signet::domain::ids::ClientId;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, clients};
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, clients};
 use signet::store::consents;
 
 use super::Place;
@@ -55,7 +55,7 @@ async fn an_administrator_keeps_one_out() {
     assert_eq!(place.userinfo(&tokens).await, 200);
     place.server.client(&id, json!({})).await;
     let client = ClientId::parse(&id).unwrap();
-    clients::disable(&place.server.app.manager(), &By::command_line(), &client).await.unwrap();
+    clients::disable(&place.server.app.manager(), &AuditContext::command_line(), &client).await.unwrap();
     assert!(!place.known(&id).await);
     assert_eq!(place.refresh(&id, &tokens).await.0, 401);
     assert_eq!(place.userinfo(&tokens).await, 401);
@@ -71,8 +71,10 @@ async fn a_client_registered_under_its_address_inherits_nothing() {
         assert_eq!(place.userinfo(&tokens).await, 200);
         let row = json!({ "client_id": id, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
                           "scope": "openid profile email", "disabled": disabled });
-        let document = Document::parse(&json!({ "clients": [row] }).to_string(), Format::Json).unwrap();
-        apply(&place.server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+        let document = Document::parse(&json!({ "clients": [row] }).to_string(), DocumentFormat::Json).unwrap();
+        apply(&place.server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default())
+            .await
+            .unwrap();
         assert_eq!(place.userinfo(&tokens).await, 401);
         let alice = place.server.person("alice").await.id;
         let client = ClientId::parse(&id).unwrap();

@@ -72,7 +72,8 @@ async fn an_unreadable_forwarded_address_is_recorded_once_an_hour() {
     .await;
     let address: SocketAddr = server.url.replace("http://localhost", "127.0.0.1").parse().unwrap();
     let recorded = async || {
-        let filter = events::Filter { kinds: vec![EventKind::ProxyAddressUnreadable], most: 9, ..Default::default() };
+        let filter =
+            events::EventFilter { kinds: vec![EventKind::ProxyAddressUnreadable], most: 9, ..Default::default() };
         events::list(server.app.store().read(), &filter).await.unwrap()
     };
     for (seconds, count) in [(0, 1), (1, 1), (3_700, 2)] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use signet::manage::export::export;
-use signet::manage::{By, apis, registration};
+use signet::manage::{AuditContext, apis, registration};
 use signet::store::api_keys as rows;
 use signet::store::signing_keys;
 
@@ -23,11 +23,12 @@ pub struct Route {
 pub async fn routes(server: &Server) -> Vec<Route> {
     let kid = signing_keys::all(server.app.store().read()).await.unwrap().remove(0).kid;
     let bob = server.person("bob").await.id.to_string();
-    let (manager, by) = (server.app.manager(), By::command_line());
-    let keys =
-        rows::list(server.app.store().read(), &rows::Filter { most: 9, ..rows::Filter::default() }).await.unwrap();
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
+    let keys = rows::list(server.app.store().read(), &rows::ApiKeyFilter { most: 9, ..rows::ApiKeyFilter::default() })
+        .await
+        .unwrap();
     let key = keys.into_iter().find(|key| key.owner == api_keys::web()).unwrap().id.to_string();
-    let (_, access) = registration::create_access(&manager, &by, None, 60).await.unwrap();
+    let (_, access) = registration::create_initial_access_token(&manager, &by, None, 60).await.unwrap();
     let access = access.id.to_string();
     let source = include_str!("../../../src/web/console/mod.rs");
     let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split_once(", "));
@@ -59,7 +60,9 @@ pub async fn with_bob_and_web() -> (Server, Browser) {
     api_keys::made(&server, api_keys::web()).await;
     api_keys::made(&server, api_keys::alice(&server).await).await;
     let api = serde_json::json!({ "identifier": "https://api.example.com", "gate": "billing" });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
     (server, admin)
 }
 
@@ -67,7 +70,7 @@ pub async fn with_bob_and_web() -> (Server, Browser) {
 pub async fn state(server: &Server) -> Value {
     let keys = signing_keys::all(server.app.store().read()).await.unwrap();
     let keys: BTreeSet<String> = keys.iter().map(|key| format!("{key:?}")).collect();
-    let filter = rows::Filter { most: 9, ..rows::Filter::default() };
+    let filter = rows::ApiKeyFilter { most: 9, ..rows::ApiKeyFilter::default() };
     let api_keys = rows::list(server.app.store().read(), &filter).await.unwrap();
     let api_keys: Vec<String> = api_keys.iter().map(|key| format!("{key:?}")).collect();
     serde_json::json!([export(&server.app.manager()).await.unwrap(), keys, api_keys])

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use super::clients::connect;
 use super::with_admin;
@@ -12,7 +12,7 @@ const FORM: &str = "main form[method=post]";
 
 async fn put_api(server: &Server, api: serde_json::Value) {
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 fn names(page: &Page, fields: &[&str]) {
@@ -30,7 +30,7 @@ async fn form_for_a_person_names_every_bad_field() {
     names(&admin.fill(&page, FORM, &fields).await, &["username", "email", "password", "new_groups"]);
     let taken = [("username", "alice"), ("email", "nonsense"), ("password", "short")];
     names(&admin.fill(&page, FORM, &taken).await, &["username", "email", "password"]);
-    assert_eq!(signet::store::people::count(server.app.store().read()).await.unwrap(), 1);
+    assert_eq!(signet::store::users::count(server.app.store().read()).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::manage::export::export;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use super::with_admin;
 use crate::support::{Browser, Page, Server};
@@ -22,7 +22,7 @@ async fn put(server: &Server, changes: Value) {
     });
     api.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 /// The APIs as `export` has them.

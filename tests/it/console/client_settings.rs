@@ -106,7 +106,7 @@ async fn a_change_keeps_what_the_form_does_not_show() {
         (after.meta.default_max_age, after.meta.client_uri.is_some(), after.is_native()),
         (Some(600), true, true)
     );
-    assert!(after.is_trusted() && after.meta.policy_uri.is_none() && after.shown_name() == "Other");
+    assert!(after.is_trusted() && after.meta.policy_uri.is_none() && after.display_name() == "Other");
     // From confidential to public and back: the new secret is shown.
     let page = admin.page("/admin/clients/web").await;
     let public = [("token_endpoint_auth_method", "none"), ("grant_types", "authorization_code"), ("scope", "openid")];
@@ -143,7 +143,7 @@ async fn rare_members_are_shown_and_survive_an_edit() {
         "jwt_bearer": [{ "issuer": "https://ci.example", "jwks_uri": "https://ci.example/jwks", "subject": "repo:*" }],
     });
     let api = serde_json::from_value(json!({ "identifier": "https://orders.example" })).unwrap();
-    signet::manage::apis::put(&server.app.manager(), &signet::manage::By::command_line(), api).await.unwrap();
+    signet::manage::apis::put(&server.app.manager(), &signet::manage::AuditContext::command_line(), api).await.unwrap();
     server.client("web", rare).await;
     let before = stored(&server, "web").await;
     let page = admin.page("/admin/clients/web").await;

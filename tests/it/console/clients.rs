@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use signet::domain::client::Client;
 use signet::domain::client_metadata::ApplicationType;
 use signet::domain::ids::ClientId;
-use signet::manage::By;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
+use signet::manage::AuditContext;
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
 use signet::store::clients;
 
 use super::with_admin;
@@ -214,8 +214,8 @@ async fn an_imported_short_secret_is_marked_until_it_is_replaced() {
         |id: &str, secret: &str| json!({ "client_id": id, "client_secret": secret, "redirect_uris": [CALLBACK] });
     let document =
         json!({ "imported": true, "clients": [client("old", "hunter2"), client("new", SECRET)] }).to_string();
-    let document = Document::parse(&document, Format::Json).unwrap();
-    apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    let document = Document::parse(&document, DocumentFormat::Json).unwrap();
+    apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
     let marks = async || {
         let list = admin.page("/admin/clients").await;
         let page = async |id: &str| admin.page(&format!("/admin/clients/{id}")).await.has("#short-secret");

@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait as _, Database, DbBackend};
 use signet::domain::event::{Event, EventKind};
 use signet::domain::ids::{ClientId, UserId};
 use signet::env::Timestamp;
-use signet::manage::{By, groups};
-use signet::store::event_search::{MAX_SCANNED, Named, containing, naming};
-use signet::store::events::{self, Filter};
+use signet::manage::{AuditContext, groups};
+use signet::store::event_search::{MAX_SCANNED, SearchTerms, containing, naming};
+use signet::store::events::{self, EventFilter};
 
 use super::with_admin;
 use crate::support::Server;
@@ -76,12 +76,12 @@ async fn every_exact_search_is_fast_among_many_events() {
     let (server, _admin) = with_admin().await;
     fill(&server).await;
     let (conn, most) = (server.app.store().read(), 51);
-    let all = Filter { most, ..Filter::default() };
-    let of_kind = Filter { kinds: vec![EventKind::KeyRotated], ..all.clone() };
-    let refusals = Filter { kinds: EventKind::REFUSALS.to_vec(), ..all.clone() };
+    let all = EventFilter { most, ..EventFilter::default() };
+    let of_kind = EventFilter { kinds: vec![EventKind::KeyRotated], ..all.clone() };
+    let refusals = EventFilter { kinds: EventKind::FAILURES.to_vec(), ..all.clone() };
     let user: UserId = USER.parse().unwrap();
-    let of_user = Filter { user: Some(user), ..all.clone() };
-    let of_client = Filter { client: Some(ClientId::parse("web").unwrap()), ..all.clone() };
+    let of_user = EventFilter { user: Some(user), ..all.clone() };
+    let of_client = EventFilter { client: Some(ClientId::parse("web").unwrap()), ..all.clone() };
     let enough = usize::try_from(rows() / 1000).unwrap().min(51);
     for (what, filter, found) in
         [("newest", &all, 51), ("kind", &of_kind, enough), ("user", &of_user, enough), ("client", &of_client, enough)]
@@ -89,7 +89,7 @@ async fn every_exact_search_is_fast_among_many_events() {
         assert_eq!(fast(what, || events::list(conn, filter)).await.unwrap().len(), found, "{what}");
     }
     fast("refusals", || events::list(conn, &refusals)).await.unwrap();
-    let text = |text: &str| Named { text: text.to_owned(), ..Named::default() };
+    let text = |text: &str| SearchTerms { text: text.to_owned(), ..SearchTerms::default() };
     let request = format!("{:032x}", rows());
     let by_request = text(&request);
     let oldest = fast("request", || naming(conn, &all, &by_request)).await.unwrap();
@@ -98,7 +98,10 @@ async fn every_exact_search_is_fast_among_many_events() {
         ("event id", text(&id)),
         ("address", text("203.0.113.9")),
         ("nothing", text("198.51.100.1")),
-        ("user and clients", Named { user: Some(user), clients: vec![ClientId::parse("web").unwrap()], ..text("x") }),
+        (
+            "user and clients",
+            SearchTerms { user: Some(user), clients: vec![ClientId::parse("web").unwrap()], ..text("x") },
+        ),
     ] {
         let found = fast(what, || naming(conn, &all, &named)).await.unwrap();
         let ids: Vec<String> = found.iter().map(|event| event.id.to_string()).collect();
@@ -106,7 +109,7 @@ async fn every_exact_search_is_fast_among_many_events() {
         assert_eq!(ids.contains(&id), ["event id", "address"].contains(&what), "{what}");
     }
     // A kind beside what has no index with it: no event of the kind is read that the text does not name.
-    let signed_in = Filter { kinds: vec![EventKind::SignedIn], ..all.clone() };
+    let signed_in = EventFilter { kinds: vec![EventKind::SignedIn], ..all.clone() };
     for (what, named) in [("request of a kind", by_request), ("nothing of a kind", text("198.51.100.1"))] {
         let found = fast(what, || naming(conn, &signed_in, &named)).await.unwrap();
         assert_eq!(found.len(), usize::from(what.starts_with("request")), "{what}");
@@ -115,7 +118,7 @@ async fn every_exact_search_is_fast_among_many_events() {
     // Free text goes through the events in steps that take no longer.
     let (mut before, mut steps) = (None, 1);
     let needle = loop {
-        let filter = Filter { before, ..all.clone() };
+        let filter = EventFilter { before, ..all.clone() };
         let scanned = fast("text", || containing(conn, &filter, "needle")).await.unwrap();
         if !scanned.events.is_empty() {
             break scanned.events;
@@ -135,12 +138,12 @@ async fn every_exact_search_is_fast_among_many_events() {
 }
 
 /// The same in a range of time far back, for which the newer events are passed over.
-async fn ranges_are_fast(server: &Server, all: &Filter, user: UserId) {
+async fn ranges_are_fast(server: &Server, all: &EventFilter, user: UserId) {
     let conn = server.app.store().read();
     let end = server.app.env().now().plus_seconds(-(rows() - 50_000));
-    let range = Filter { since: Some(end.plus_seconds(-10_000)), until: Some(end), ..all.clone() };
-    let of_kind = Filter { kinds: vec![EventKind::KeyRotated], ..range.clone() };
-    let of_user = Filter { user: Some(user), ..range.clone() };
+    let range = EventFilter { since: Some(end.plus_seconds(-10_000)), until: Some(end), ..all.clone() };
+    let of_kind = EventFilter { kinds: vec![EventKind::KeyRotated], ..range.clone() };
+    let of_user = EventFilter { user: Some(user), ..range.clone() };
     let within = |what: &str, found: &[Event], number: usize| {
         assert_eq!(found.len(), number, "{what}");
         let is_inside = |event: &Event| Some(event.at) >= range.since && Some(event.at) < range.until;
@@ -149,15 +152,15 @@ async fn ranges_are_fast(server: &Server, all: &Filter, user: UserId) {
     for (what, filter, number) in [("newest", &range, 51), ("kind", &of_kind, 10), ("user", &of_user, 10)] {
         within(what, &fast(what, || events::list(conn, filter)).await.unwrap(), number);
     }
-    let named = Named { user: Some(user), ..Named::default() };
+    let named = SearchTerms { user: Some(user), ..SearchTerms::default() };
     within("named", &fast("named", || naming(conn, &range, &named)).await.unwrap(), 10);
-    let of_oldest = Named { text: "203.0.113.9".to_owned(), ..Named::default() };
+    let of_oldest = SearchTerms { text: "203.0.113.9".to_owned(), ..SearchTerms::default() };
     within("outside", &fast("outside", || naming(conn, &range, &of_oldest)).await.unwrap(), 0);
     let text = fast("text", || containing(conn, &range, "needle")).await.unwrap();
     assert!(text.events.is_empty() && text.until.is_none(), "the range has fewer events than one step");
     // A page in the range: of both ends the cursor is the nearer one.
     let first = events::list(conn, &range).await.unwrap();
-    let page = Filter { before: first.last().map(|last| last.id), ..range.clone() };
+    let page = EventFilter { before: first.last().map(|last| last.id), ..range.clone() };
     let second = fast("page", || events::list(conn, &page)).await.unwrap();
     within("page", &second, 51);
     assert!(second[0].id.0 < first[50].id.0);
@@ -172,7 +175,8 @@ fn day(at: Timestamp) -> String {
 #[tokio::test]
 async fn events_are_found_by_their_time() {
     let (server, admin) = with_admin().await;
-    let create = async |name: &str| groups::create(&server.app.manager(), &By::command_line(), name).await.unwrap();
+    let create =
+        async |name: &str| groups::create(&server.app.manager(), &AuditContext::command_line(), name).await.unwrap();
     let old = server.app.env().now();
     for number in 0..60 {
         create(&format!("old-{number}")).await;
@@ -216,7 +220,7 @@ async fn events_are_found_by_their_time() {
 #[tokio::test]
 async fn a_search_for_text_goes_back_as_far_as_is_asked() {
     let (server, admin) = with_admin().await;
-    groups::create(&server.app.manager(), &By::command_line(), "an-old-name").await.unwrap();
+    groups::create(&server.app.manager(), &AuditContext::command_line(), "an-old-name").await.unwrap();
     server.advance(8 * 86_400);
     admin.sign_in_as("alice").await;
     for (query, rows) in [("q=old-na", 0), ("q=old-na&days=1", 0), ("q=old-na&days=30", 1), ("q=old-na&days=all", 1)] {

@@ -7,11 +7,11 @@ use serde_json::json;
 use signet::domain::ids::{ClientId, SessionId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::signing_key::KeyAlg;
-use signet::manage::access::Keep;
-use signet::manage::apply::{self, Options};
-use signet::manage::people::{NewPerson, PersonEdit};
+use signet::manage::access::KeepOptions;
+use signet::manage::apply::{self, ApplyOptions};
+use signet::manage::users::{NewUser, UserEdit};
 use signet::manage::{
-    By, ManageError, api_keys, apis, clients, consents, groups, keys, passkeys, people, registration,
+    AuditContext, ManageError, api_keys, apis, clients, consents, groups, keys, passkeys, registration, users,
 };
 use signet::store::sessions;
 
@@ -51,8 +51,8 @@ async fn session_of(server: &Server, user: UserId) -> SessionId {
 
 async fn demote(server: &Server, user: UserId) {
     let now = server.person("alice").await;
-    let edit = PersonEdit { username: "alice".to_owned(), profile: now.profile, admin: false };
-    people::update(&server.app.manager(), &By::command_line(), user, edit).await.unwrap();
+    let edit = UserEdit { username: "alice".to_owned(), profile: now.profile, admin: false };
+    users::update(&server.app.manager(), &AuditContext::command_line(), user, edit).await.unwrap();
 }
 
 /// Every route of the console that changes something, read from the router.
@@ -60,7 +60,8 @@ async fn demote(server: &Server, user: UserId) {
 async fn console_forms_are_decided_after_their_body() {
     for what in ["demoted", "disabled", "reset", "deleted"] {
         let (server, admin) = with_bob_and_web().await;
-        let (manager, by, alice) = (server.app.manager(), By::command_line(), server.person("alice").await.id);
+        let (manager, by, alice) =
+            (server.app.manager(), AuditContext::command_line(), server.person("alice").await.id);
         server.user("carol").await;
         super::make_admin(&server, "carol").await;
         let token = csrf(&admin, "/admin").await;
@@ -80,12 +81,12 @@ async fn console_forms_are_decided_after_their_body() {
         assert!(waiting.len() > 20, "the router was read");
         match what {
             "demoted" => demote(&server, alice).await,
-            "disabled" => drop(people::disable(&manager, &by, alice).await.unwrap()),
+            "disabled" => drop(users::disable(&manager, &by, alice).await.unwrap()),
             "reset" => {
                 let password = Secret::new(NEW.to_owned());
-                people::reset(&manager, &by, alice, password, Keep::default(), None).await.unwrap();
+                users::reset(&manager, &by, alice, password, KeepOptions::default(), None).await.unwrap();
             }
-            _ => people::delete(&manager, &by, alice).await.unwrap(),
+            _ => users::delete(&manager, &by, alice).await.unwrap(),
         }
         let before = state(&server).await;
         for (path, mut wire) in waiting {
@@ -116,37 +117,38 @@ async fn each_write_checks_its_actor() {
         server.user("carol").await;
         super::make_admin(&server, "carol").await;
         let session = session_of(&server, alice.id).await;
-        let by = By::user(alice.id, session, signet::domain::event::Origin::default());
+        let by = AuditContext::user(alice.id, session, signet::domain::event::RequestOrigin::default());
         let web = ClientId::parse("web").unwrap();
         let meta = server.app.provider.client(&web).await.unwrap().unwrap().meta.clone();
         let api = apis::all(&manager).await.unwrap().remove(0);
-        let (_, access) = registration::create_access(&manager, &By::command_line(), None, 60).await.unwrap();
+        let (_, access) =
+            registration::create_initial_access_token(&manager, &AuditContext::command_line(), None, 60).await.unwrap();
         if demoted {
             demote(&server, alice.id).await;
         } else {
-            people::end_sessions(&manager, &By::command_line(), alice.id, None).await.unwrap();
+            users::end_sessions(&manager, &AuditContext::command_line(), alice.id, None).await.unwrap();
         }
         let before = state(&server).await;
         let secret = || Secret::new(NEW.to_owned());
-        let person = NewPerson {
+        let person = NewUser {
             username: "dave".to_owned(),
             profile: alice.profile.clone(),
             groups: Vec::new(),
             password: Some(secret()),
             admin: true,
         };
-        let raised = PersonEdit { username: "alice".to_owned(), profile: alice.profile.clone(), admin: true };
-        is_refused("create", people::create(&manager, &by, person).await, demoted);
-        is_refused("raise oneself", people::update(&manager, &by, alice.id, raised).await, demoted);
-        is_refused("groups", people::set_groups(&manager, &by, alice.id, vec!["staff".to_owned()]).await, demoted);
-        let reset = people::reset(&manager, &by, bob.id, secret(), Keep::default(), None).await;
+        let raised = UserEdit { username: "alice".to_owned(), profile: alice.profile.clone(), admin: true };
+        is_refused("create", users::create(&manager, &by, person).await, demoted);
+        is_refused("raise oneself", users::update(&manager, &by, alice.id, raised).await, demoted);
+        is_refused("groups", users::set_groups(&manager, &by, alice.id, vec!["staff".to_owned()]).await, demoted);
+        let reset = users::reset(&manager, &by, bob.id, secret(), KeepOptions::default(), None).await;
         is_refused("reset", reset, demoted);
-        is_refused("password", people::set_password(&manager, &by, bob.id, secret(), None).await, demoted);
-        is_refused("disable", people::disable(&manager, &by, bob.id).await, demoted);
-        is_refused("enable", people::enable(&manager, &by, bob.id).await, demoted);
-        is_refused("delete", people::delete(&manager, &by, bob.id).await, demoted);
-        is_refused("adopt", people::adopt(&manager, &by, bob.id, people::Adoption::default()).await, demoted);
-        is_refused("sessions", people::end_sessions(&manager, &by, bob.id, None).await, demoted);
+        is_refused("password", users::set_password(&manager, &by, bob.id, secret(), None).await, demoted);
+        is_refused("disable", users::disable(&manager, &by, bob.id).await, demoted);
+        is_refused("enable", users::enable(&manager, &by, bob.id).await, demoted);
+        is_refused("delete", users::delete(&manager, &by, bob.id).await, demoted);
+        is_refused("adopt", users::adopt(&manager, &by, bob.id, users::Adoption::default()).await, demoted);
+        is_refused("sessions", users::end_sessions(&manager, &by, bob.id, None).await, demoted);
         let passkey = signet::domain::ids::PasskeyId(server.app.env().uuid());
         is_refused("passkey", passkeys::remove(&manager, &by, bob.id, passkey).await, demoted);
         is_refused("consent", consents::revoke(&manager, &by, bob.id, web.clone()).await, demoted);
@@ -169,13 +171,13 @@ async fn each_write_checks_its_actor() {
         is_refused("key", keys::rotate(&manager, &by, KeyAlg::ES256, true).await, demoted);
         let kid = keys::list(&manager).await.unwrap().remove(0).kid;
         is_refused("key", keys::retire(&manager, &by, &kid).await, demoted);
-        is_refused("token", registration::create_access(&manager, &by, None, 60).await, demoted);
+        is_refused("token", registration::create_initial_access_token(&manager, &by, None, 60).await, demoted);
         is_refused("token", registration::revoke_access(&manager, &by, access.id).await, demoted);
         let document = serde_json::from_value(json!({ "groups": [{ "name": "staff" }] })).unwrap();
-        is_refused("apply", apply::apply(&manager, &by, document, Options::default()).await, demoted);
+        is_refused("apply", apply::apply(&manager, &by, document, ApplyOptions::default()).await, demoted);
         assert_eq!(state(&server).await, before, "nothing was done");
         // One's own needs no administrator, and a session that is there.
-        let own = people::end_sessions(&manager, &by, alice.id, Some(session)).await;
+        let own = users::end_sessions(&manager, &by, alice.id, Some(session)).await;
         assert_eq!(own.is_ok(), demoted, "{own:?}");
     }
 }
@@ -185,7 +187,7 @@ async fn each_write_checks_its_actor() {
 async fn account_forms_are_decided_after_their_body() {
     let server = Server::with_alice().await;
     crate::api_keys::put_api(&server, "orders", &["api_key"]).await;
-    let (manager, by, alice) = (server.app.manager(), By::command_line(), server.person("alice").await);
+    let (manager, by, alice) = (server.app.manager(), AuditContext::command_line(), server.person("alice").await);
     let browser = server.browser();
     browser.sign_in(&server.authorize(&[])).await;
     let mut device = Authenticator::new(&server.url);
@@ -224,7 +226,7 @@ async fn account_forms_are_decided_after_their_body() {
     }
     let session = sessions::of_user(server.app.store().read(), alice.id, server.app.env().now()).await.unwrap();
     let theirs = session.iter().min_by_key(|session| session.created_at).unwrap().id;
-    people::end_session(&manager, &by, alice.id, theirs).await.unwrap();
+    users::end_session(&manager, &by, alice.id, theirs).await.unwrap();
     let store = server.app.store();
     let look = async || {
         let passkeys = signet::store::passkeys::of_user(store.read(), alice.id).await.unwrap();

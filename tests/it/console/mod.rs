@@ -18,7 +18,7 @@ mod registration;
 mod signature_keys;
 mod versions;
 
-use signet::store::people as stored;
+use signet::store::users as stored;
 
 use crate::support::{Browser, Server};
 

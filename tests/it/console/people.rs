@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use signet::domain::ids::UserId;
-use signet::store::people as stored;
+use signet::store::users as stored;
 
 use super::{make_admin, with_admin};
 use crate::passkey::{add, finish, signed};
@@ -84,7 +84,7 @@ async fn a_refused_form_keeps_what_was_typed_but_no_password() {
     let refused = change(&admin, bob, "/password", &[("password", "short")]).await;
     assert!(refused.status == 422 && refused.has("#password-error"));
     assert_eq!(stored::count(server.app.store().read()).await.unwrap(), 2);
-    assert_eq!(server.person("bob").await.shown_name(), "Alice Example");
+    assert_eq!(server.person("bob").await.display_name(), "Alice Example");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use reqwest::{Client as Http, Response};
 use serde_json::json;
-use signet::store::refusals as stored;
+use signet::store::rejected_requests as stored;
 
 use super::with_admin;
 use crate::support::{Browser, CALLBACK, SECRET, Server, VERIFIER};
@@ -147,6 +147,6 @@ async fn a_flood_of_refusals_leaves_room_for_others() {
     let kept = stored::latest(server.app.store().read(), 1000).await.unwrap();
     assert_eq!(kept.len(), 100);
     server.advance(8 * 86_400);
-    signet::server::upkeep::Upkeep::default().once(&server.app).await;
+    signet::server::background::Maintenance::default().once(&server.app).await;
     assert!(stored::latest(server.app.store().read(), 1000).await.unwrap().is_empty());
 }

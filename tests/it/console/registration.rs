@@ -1,14 +1,14 @@
 //! Apps that connect themselves: what the page says of the settings, and its initial access tokens (RFC 7591 §3).
 
 use serde_json::json;
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 
 use super::make_admin;
 use crate::support::{Browser, Page, Server};
 
 const PAGE: &str = "/admin/registration";
 
-async fn with_admin(registration: Registration) -> (Server, Browser) {
+async fn with_admin(registration: RegistrationMode) -> (Server, Browser) {
     let server = Server::start_with(|config| config.registration = registration).await;
     server.user("alice").await;
     make_admin(&server, "alice").await;
@@ -30,7 +30,7 @@ async fn register(server: &Server, token: &str) -> u16 {
 
 #[tokio::test]
 async fn a_token_is_made_shown_once_used_and_revoked() {
-    let (server, admin) = with_admin(Registration::Token).await;
+    let (server, admin) = with_admin(RegistrationMode::Token).await;
     assert!(admin.page("/admin/clients").await.has(&format!("a[href='{PAGE}']")));
     assert!(admin.page(PAGE).await.html.contains(&format!("{}/oauth2/register", server.url)));
     let page = make(&admin, &[("uses", "1")]).await;
@@ -52,7 +52,7 @@ async fn a_token_is_made_shown_once_used_and_revoked() {
 
 #[tokio::test]
 async fn what_is_no_token_is_refused_at_its_field() {
-    let (_server, admin) = with_admin(Registration::Token).await;
+    let (_server, admin) = with_admin(RegistrationMode::Token).await;
     for (field, typed) in [
         ("uses", "0"),
         ("uses", "-1"),
@@ -72,9 +72,11 @@ async fn what_is_no_token_is_refused_at_its_field() {
 
 #[tokio::test]
 async fn the_page_says_who_may_register() {
-    for (registration, said) in
-        [(Registration::Off, "Nobody"), (Registration::Token, "Who has a token"), (Registration::Open, "Anybody")]
-    {
+    for (registration, said) in [
+        (RegistrationMode::Off, "Nobody"),
+        (RegistrationMode::Token, "Who has a token"),
+        (RegistrationMode::Open, "Anybody"),
+    ] {
         let (_server, admin) = with_admin(registration).await;
         assert_eq!(admin.page(PAGE).await.text("aside .badge"), said);
     }
@@ -82,7 +84,7 @@ async fn the_page_says_who_may_register() {
 
 #[tokio::test]
 async fn a_token_that_has_run_out_says_so() {
-    let (server, admin) = with_admin(Registration::Token).await;
+    let (server, admin) = with_admin(RegistrationMode::Token).await;
     make(&admin, &[("expires_in", "86400")]).await;
     assert!(!admin.page(PAGE).await.html.contains("Expired"));
     server.advance(86_400);

@@ -8,9 +8,9 @@ mod interrupted;
 mod templates;
 
 use serde_json::{Value, json};
-use signet::manage::apply::{self, Options};
-use signet::manage::people::PersonEdit;
-use signet::manage::{By, apis, people};
+use signet::manage::apply::{self, ApplyOptions};
+use signet::manage::users::UserEdit;
+use signet::manage::{AuditContext, apis, users};
 
 use super::access::state;
 use super::make_admin;
@@ -78,15 +78,17 @@ async fn server() -> (Server, Browser, Browser) {
         }
     }
     let user = server.person("bob").await;
-    let mut edit = PersonEdit::present(&user);
+    let mut edit = UserEdit::present(&user);
     edit.profile.name = Some("Bob Builder".to_owned());
-    people::update(&server.app.manager(), &By::command_line(), user.id, edit).await.unwrap();
+    users::update(&server.app.manager(), &AuditContext::command_line(), user.id, edit).await.unwrap();
     let api = json!({
         "identifier": "https://orders.example.com", "name": "Orders", "scopes": ["read", "write"], "gate": "orders",
         "accepts": ["bearer"], "rules": [{ "methods": ["GET"], "path": "/public/**", "allow": "anonymous" }],
         "rate_limit": { "burst": 5, "per_second": 0.5 },
     });
-    apis::put(&server.app.manager(), &By::command_line(), serde_json::from_value(api).unwrap()).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), serde_json::from_value(api).unwrap())
+        .await
+        .unwrap();
     server.client("web", json!({ "scope": "openid profile" })).await;
     let (bob, alice) = (browsers.pop().unwrap(), browsers.pop().unwrap());
     (server, alice, bob)
@@ -238,7 +240,9 @@ async fn an_untouched_form_undoes_nothing() {
         "users": [{ "username": "carol", "name": "New", "email": "new@example.com", "phone_number": "+1 555" }],
     });
     let document = serde_json::from_value(document).unwrap();
-    apply::apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+    apply::apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default())
+        .await
+        .unwrap();
     let before = state(&server).await;
     for page in old {
         let sent = alice.fill(&page, &format!("form[action='{}']", page.path), &[]).await;
@@ -255,10 +259,10 @@ async fn what_a_form_does_not_show_stays_and_a_verified_address_is_one_value() {
     let page = format!("/admin/people/{}", carol.id);
     let form = format!("form[action='{page}']");
     let old = alice.page(&page).await;
-    let mut edit = PersonEdit::present(&carol);
+    let mut edit = UserEdit::present(&carol);
     edit.profile.phone_number = Some("+1 555".to_owned());
     (edit.profile.email, edit.profile.email_verified) = (Some("new@example.com".to_owned()), false);
-    people::update(&server.app.manager(), &By::command_line(), carol.id, edit).await.unwrap();
+    users::update(&server.app.manager(), &AuditContext::command_line(), carol.id, edit).await.unwrap();
     assert_eq!(alice.fill(&old, &form, &[("name", "Carol")]).await.status, 200);
     let now = server.person("carol").await.profile;
     assert_eq!((now.name.as_deref(), now.phone_number.as_deref()), (Some("Carol"), Some("+1 555")));

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use signet::domain::api::Api;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, apis, clients, consents, people};
+use signet::manage::{AuditContext, apis, clients, consents, users};
 
 use super::{GRANT, ask, decide, poll, post, question, refused, text, tv, with_tv};
 use crate::support::{PASSWORD, SECRET, Server};
@@ -111,7 +111,7 @@ async fn what_a_device_may_not_ask_for_is_refused_at_once() {
     )
     .await;
     let api: Api = serde_json::from_value(json!({ "identifier": "https://a.example", "scopes": ["read"] })).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     for (form, status, error) in [
         (vec![("scope", "openid")], 401, "invalid_client"),
         (vec![("client_id", "nobody"), ("scope", "openid")], 401, "invalid_client"),
@@ -217,7 +217,7 @@ async fn a_device_code_is_its_clients_alone() {
 /// may not have it does not get this way.
 #[tokio::test]
 async fn every_policy_holds_for_devices() {
-    let (server, by) = (with_tv().await, By::command_line());
+    let (server, by) = (with_tv().await, AuditContext::command_line());
     let (alice, manager) = (server.person("alice").await.id, server.app.manager());
     let client = ClientId::parse("tv").unwrap();
     for what in ["disabled", "signed out", "consent", "client"] {
@@ -226,10 +226,10 @@ async fn every_policy_holds_for_devices() {
         server.advance(1);
         match what {
             "disabled" => {
-                people::disable(&manager, &by, alice).await.unwrap();
-                people::enable(&manager, &by, alice).await.unwrap();
+                users::disable(&manager, &by, alice).await.unwrap();
+                users::enable(&manager, &by, alice).await.unwrap();
             }
-            "signed out" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+            "signed out" => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
             "consent" => consents::revoke(&manager, &by, alice, client.clone()).await.unwrap(),
             _ => {
                 clients::disable(&manager, &by, &client).await.unwrap();
@@ -247,11 +247,11 @@ async fn every_policy_holds_for_devices() {
     clients::disable(&manager, &by, &client).await.unwrap();
     assert!(browser.submit(&page, &[("decision", "allow")]).await.ok().unwrap().has("#user_code-error"));
     clients::enable(&manager, &by, &client).await.unwrap();
-    people::disable(&manager, &by, alice).await.unwrap();
+    users::disable(&manager, &by, alice).await.unwrap();
     let page = browser.submit(&page, &[("decision", "allow")]).await.ok().unwrap();
     assert_ne!(page.name(), "device");
     assert_eq!(refused(&server, &device).await, "authorization_pending");
-    people::enable(&manager, &by, alice).await.unwrap();
+    users::enable(&manager, &by, alice).await.unwrap();
     server.advance(1);
 
     // offline_access for a client that has no use for it is passed over, as at the authorization endpoint.
@@ -285,7 +285,7 @@ async fn a_devices_token_is_for_the_api_that_was_asked_for() {
     for name in ["a", "b"] {
         let api = json!({ "identifier": format!("https://{name}.example"), "scopes": [format!("read:{name}")] });
         let api: Api = serde_json::from_value(api).unwrap();
-        apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+        apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
     }
     tv(&server, "tv", json!({ "scope": "read:a read:b" })).await;
     let (status, refused) =

@@ -121,7 +121,7 @@ async fn a_read_under_way_has_ten_seconds() {
     })
     .await;
     put_api(&server, json!({})).await;
-    server.app.store().authority().distrust(&ClientId::parse("web").unwrap());
+    server.app.store().authority().invalidate_client_and_apis(&ClientId::parse("web").unwrap());
     let other = Database::connect(&direct).await.unwrap();
     let lock = other.begin().await.unwrap();
     lock.execute_unprepared("LOCK TABLE api IN ACCESS EXCLUSIVE MODE").await.unwrap();

@@ -93,7 +93,7 @@ async fn a_held_migration_lock_does_not_stop_a_start() {
     drop(locking);
 }
 
-/// The locks of `store::exclusive`, all of them held by a node that has fallen silent: its transaction has the time limits
+/// The locks of `store::advisory_locks`, all of them held by a node that has fallen silent: its transaction has the time limits
 /// that nodes give theirs, so the database ends it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_silent_holder_of_locks_delays_nobody_for_long() {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement, TransactionTrait as _};
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
-use signet::store::{Authority, Change};
+use signet::manage::{AuditContext, clients};
+use signet::store::{ChangeEvent, NodeCache};
 
 use super::{http, postgres, token, with_client};
 use crate::support::database::refuse_connections;
@@ -38,7 +38,7 @@ async fn an_open_transaction_delays_no_change_and_is_not_missed() {
     open.execute_unprepared(entry).await.unwrap();
 
     let epoch = second.app.store().authority().api_epoch();
-    let told = first.app.store().write(|tx| Box::pin(async move { tx.tell(Change::Apis).await }));
+    let told = first.app.store().write(|tx| Box::pin(async move { tx.publish(ChangeEvent::Apis).await }));
     tokio::time::timeout(Duration::from_secs(2), told).await.expect("nobody waits").unwrap();
     catch_up(&second).await;
     assert_eq!(second.app.store().authority().api_epoch(), epoch + 1, "later entries are read meanwhile");
@@ -58,7 +58,7 @@ async fn a_restored_dump_with_foreign_transaction_ids_is_read() {
     db.execute_unprepared("UPDATE change_feed SET xid = 4000000000000000").await.unwrap();
     let second = first.node().await;
     let epoch = second.app.store().authority().api_epoch();
-    first.app.store().write(|tx| Box::pin(async move { tx.tell(Change::Apis).await })).await.unwrap();
+    first.app.store().write(|tx| Box::pin(async move { tx.publish(ChangeEvent::Apis).await })).await.unwrap();
     for _ in 0..3 {
         catch_up(&second).await;
     }
@@ -74,7 +74,7 @@ async fn a_restored_dump_with_foreign_transaction_ids_is_read() {
 async fn an_entry_with_another_tag_makes_a_node_start_over() {
     let server = Server::with_alice().await;
     let web = ClientId::parse("web").unwrap();
-    clients::disable(&server.app.manager(), &By::command_line(), &web).await.unwrap();
+    clients::disable(&server.app.manager(), &AuditContext::command_line(), &web).await.unwrap();
     catch_up(&server).await;
     assert!(is_disabled(&server).await);
     let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_node_that_fails_to_start_over_tries_again() {
     let store = server.app.store();
     assert!(store.authority().catch_up(store).await.is_err());
     // What it remembers is another database's, however recently it was read.
-    assert!(!store.authority().is_in_touch(store).await);
+    assert!(!store.authority().is_fresh(store).await);
     let introspect = http().post(format!("{}/oauth2/introspect", server.url)).basic_auth("web", Some(SECRET));
     let answer = introspect.form(&[("token", "a")]).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
@@ -212,10 +212,10 @@ async fn notifications_carry_changes_in_milliseconds() {
     let first = Server::with_alice().await;
     let second = first.node().await;
     let store = second.app.store().clone();
-    tokio::spawn(Authority::follow(store.clone()));
+    tokio::spawn(NodeCache::follow(store.clone()));
     let tell = async || {
         let before = store.authority().api_epoch();
-        first.app.store().write(|tx| Box::pin(async move { tx.tell(Change::Apis).await })).await.unwrap();
+        first.app.store().write(|tx| Box::pin(async move { tx.publish(ChangeEvent::Apis).await })).await.unwrap();
         let since = Instant::now();
         while store.authority().api_epoch() == before {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -2,8 +2,8 @@
 //! not be mistaken for that. Next door: [`super::history`], what is read after such a change.
 
 use sea_orm::{ConnectionTrait as _, Database};
-use signet::domain::version::Versioned;
-use signet::server::upkeep::Upkeep;
+use signet::domain::version::VersionedEntity;
+use signet::server::background::Maintenance;
 use signet::store::{sqlite_path, versions};
 
 use super::{http, postgres};
@@ -20,7 +20,7 @@ async fn status(server: &Server, path: &str, form: &[(&str, &str)]) -> u16 {
 #[tokio::test]
 async fn sweep_after_quiet_days_makes_no_node_start_over() {
     let first = Server::with_alice().await;
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     upkeep.once(&first.app).await;
     first.code("openid").await;
     let second = first.node().await;
@@ -45,7 +45,7 @@ async fn sweep_after_quiet_days_makes_no_node_start_over() {
 #[tokio::test]
 async fn version_given_after_a_restore_was_never_given_before() {
     let server = Server::with_alice().await;
-    let (store, alice) = (server.app.store(), Versioned::User(server.person("alice").await.id));
+    let (store, alice) = (server.app.store(), VersionedEntity::User(server.person("alice").await.id));
     let revoke = || {
         let alice = alice.clone();
         store.write(move |tx| Box::pin(async move { versions::revoke(tx, &alice).await }))
@@ -56,7 +56,7 @@ async fn version_given_after_a_restore_was_never_given_before() {
     let (_, tokens) = server.redeem(&server.code("openid offline_access").await).await;
     let token = tokens["access_token"].as_str().unwrap();
     let db = Database::connect(server.app.config.database().as_str()).await.unwrap();
-    let back = format!("UPDATE version SET version = {before} WHERE subject = '{}'", alice.key());
+    let back = format!("UPDATE version SET version = {before} WHERE subject = '{}'", alice.counter_key());
     db.execute_unprepared(&(back + "; UPDATE change_feed SET tag = tag + 1")).await.unwrap();
     store.authority().catch_up(store).await.unwrap();
     server.advance(1);

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::SanType;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::manage::{AuditContext, clients};
 
 use super::session::{APP, alice, asked as at_app, cookie_of};
 use super::signatures::apply_clients;
@@ -113,9 +113,9 @@ async fn what_a_client_is_registered_with_holds_at_once() {
     apply_clients(&server, json!([subject("double", "CN=new,O=Example")])).await.unwrap();
     assert_eq!(asked(&server, &[("client-cert", &new)]).await, refused);
     let manager = server.app.manager();
-    clients::delete(&manager, &By::command_line(), &ClientId::parse("double").unwrap()).await.unwrap();
+    clients::delete(&manager, &AuditContext::command_line(), &ClientId::parse("double").unwrap()).await.unwrap();
     assert_eq!(asked(&server, &[("client-cert", &new)]).await, passed);
-    clients::disable(&manager, &By::command_line(), &ClientId::parse("reports").unwrap()).await.unwrap();
+    clients::disable(&manager, &AuditContext::command_line(), &ClientId::parse("reports").unwrap()).await.unwrap();
     assert_eq!(asked(&server, &[("client-cert", &new)]).await, refused);
     // What the API does not take is not looked at.
     put_api(&server, json!({ "accepts": ["bearer"] })).await;
@@ -158,7 +158,7 @@ async fn whoever_registered_itself_is_nobody_by_a_certificate() {
         receiver::reachable(config);
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
         config.client_certificate_header = Some("Client-Cert".to_owned().try_into().unwrap());
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
     })
     .await;
     put_api(&server, json!({ "accepts": ["mtls"] })).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use signet::domain::secret::Secret;
-use signet::manage::{By, clients, consents, people};
+use signet::manage::{AuditContext, clients, consents, users};
 
 use super::{ORDERS, alices_token, ask, basic, bearer, nginx, put_api, webs_secret, with_gate};
 use crate::budgets::Statements;
@@ -88,17 +88,18 @@ async fn what_ends_a_token_ends_it_at_the_gate() {
         for node in [&server, &other] {
             assert_eq!(at_orders(node, &token).await.0, 200, "{what}");
         }
-        let (manager, by, alice) = (server.app.manager(), By::command_line(), server.person("alice").await.id);
+        let (manager, by, alice) =
+            (server.app.manager(), AuditContext::command_line(), server.person("alice").await.id);
         let web = signet::domain::ids::ClientId::parse("web").unwrap();
         match what {
-            "disable the person" => drop(people::disable(&manager, &by, alice).await.unwrap()),
-            "delete the person" => people::delete(&manager, &by, alice).await.unwrap(),
+            "disable the person" => drop(users::disable(&manager, &by, alice).await.unwrap()),
+            "delete the person" => users::delete(&manager, &by, alice).await.unwrap(),
             "disable the client" => drop(clients::disable(&manager, &by, &web).await.unwrap()),
             "delete the client" => clients::delete(&manager, &by, &web).await.unwrap(),
             "replace its secret" => drop(clients::rotate_secret(&manager, &by, &web, None).await.unwrap()),
             "change the password" => {
                 let new = Secret::new("another correct horse battery".to_owned());
-                drop(people::set_password(&manager, &by, alice, new, None).await.unwrap());
+                drop(users::set_password(&manager, &by, alice, new, None).await.unwrap());
             }
             "take the consent back" => consents::revoke(&manager, &by, alice, web).await.unwrap(),
             "sign out" => {
@@ -162,9 +163,13 @@ async fn basic_is_a_clients_secret_and_never_a_persons_password() {
         let refused = at_orders(&server, &basic(user, password)).await;
         assert_eq!(refused, (401, "invalid_credential".into()), "{user} {password}");
     }
-    clients::disable(&server.app.manager(), &By::command_line(), &signet::domain::ids::ClientId::parse("web").unwrap())
-        .await
-        .unwrap();
+    clients::disable(
+        &server.app.manager(),
+        &AuditContext::command_line(),
+        &signet::domain::ids::ClientId::parse("web").unwrap(),
+    )
+    .await
+    .unwrap();
     assert_eq!(at_orders(&server, &webs_secret()).await.0, 401);
 }
 
@@ -230,7 +235,7 @@ async fn two_credentials_and_unreadable_ones_are_refused() {
 #[tokio::test]
 async fn a_replaced_secret_is_void_at_once() {
     let server = with_gate(json!({})).await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     assert_eq!(at_orders(&server, &webs_secret()).await.0, 200);
     let web = signet::domain::ids::ClientId::parse("web").unwrap();
     let new = clients::rotate_secret(&manager, &by, &web, None).await.unwrap();
@@ -296,7 +301,7 @@ async fn the_rules_hold_whatever_grant_a_token_came_by() {
         assert_eq!(post(&reads).await, (403, "insufficient_scope".to_owned()));
         for (groups, expected) in [(json!([]), (403, "missing_group")), (json!(["staff"]), (200, ""))] {
             let names: Vec<String> = serde_json::from_value(groups.clone()).unwrap();
-            people::set_groups(&server.app.manager(), &By::command_line(), alice, names).await.unwrap();
+            users::set_groups(&server.app.manager(), &AuditContext::command_line(), alice, names).await.unwrap();
             assert_eq!(post(&writes).await, (expected.0, expected.1.to_owned()), "{groups}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Secret;
-use signet::manage::{By, clients, people};
+use signet::manage::{AuditContext, clients, users};
 
 use super::session::{alice, asked, cookie_of, for_browsers};
 use super::signatures::{Signed, apply_clients, registered, row, with_keys};
@@ -37,7 +37,7 @@ async fn ends(is_good: impl AsyncFn() -> bool, revoke: impl AsyncFnOnce()) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_secret_in_use_is_void_when_its_rotation_is_answered() {
     let server = with_gate(json!({})).await;
-    let (manager, by, web) = (server.app.manager(), By::command_line(), ClientId::parse("web").unwrap());
+    let (manager, by, web) = (server.app.manager(), AuditContext::command_line(), ClientId::parse("web").unwrap());
     let mut secret = crate::support::SECRET.to_owned();
     for round in 0..10 {
         let credential = basic("web", &secret);
@@ -62,11 +62,11 @@ async fn a_signature_key_in_use_is_void_when_its_removal_is_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_gate_session_in_use_ends_when_its_end_is_answered() {
     let server = with_gate(for_browsers()).await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let user = server.person("alice").await.id;
     for _ in 0..5 {
         let cookie = cookie_of(&server, &alice(&server).await).await;
         let is_good = async || asked(&server, "GET", &[("cookie", &cookie)]).await.status == 200;
-        ends(is_good, async || assert_eq!(people::end_sessions(&manager, &by, user, None).await.unwrap(), 1)).await;
+        ends(is_good, async || assert_eq!(users::end_sessions(&manager, &by, user, None).await.unwrap(), 1)).await;
     }
 }

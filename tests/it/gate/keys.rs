@@ -4,8 +4,8 @@
 use ipnet::IpNet;
 use serde_json::json;
 use signet::domain::api_key::{ApiKeySecret, Owner};
-use signet::manage::{By, api_keys as manage, clients, people};
-use signet::server::upkeep::Upkeep;
+use signet::manage::{AuditContext, api_keys as manage, clients, users};
+use signet::server::background::Maintenance;
 
 use super::{Answer, basic, nginx, put_api, with_gate};
 use signet::store::api_keys as rows;
@@ -107,7 +107,7 @@ async fn from_its_networks_alone() {
     let server = with_keys().await;
     let networks: Vec<IpNet> =
         vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap(), "127.0.0.0/8".parse().unwrap()];
-    let new = manage::NewKey { networks, ..new_key(alice(&server).await, "orders") };
+    let new = manage::NewApiKey { networks, ..new_key(alice(&server).await, "orders") };
     let (hers, _) = make(&server, new).await.unwrap();
     for (from, status) in [
         ("192.0.2.7", 200),
@@ -143,14 +143,14 @@ async fn what_ends_a_key_ends_it_at_once() {
             (answer.status, answer.reason().to_owned())
         };
         assert_eq!(again().await.0, 200, "{what}");
-        let (manager, by) = (server.app.manager(), By::command_line());
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
         let person = server.person("alice").await.id;
         let mut expected = (401, "invalid_credential".to_owned());
         match what {
             "revoke" => manage::revoke(&manager, &by, key.id, None).await.map(drop).unwrap(),
             "expire" => server.advance(3600),
-            "disable alice" => people::disable(&manager, &by, person).await.map(drop).unwrap(),
-            "delete alice" => people::delete(&manager, &by, person).await.unwrap(),
+            "disable alice" => users::disable(&manager, &by, person).await.map(drop).unwrap(),
+            "delete alice" => users::delete(&manager, &by, person).await.unwrap(),
             _ => {
                 put_api(
                     &server,
@@ -167,7 +167,7 @@ async fn what_ends_a_key_ends_it_at_once() {
     // A client that is turned off, and on again.
     let server = with_keys().await;
     let its = key(&server, web()).await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let id = signet::domain::ids::ClientId::parse("web").unwrap();
     for (off, status) in [(true, 401), (false, 200)] {
         let done =
@@ -188,8 +188,8 @@ async fn a_key_seen_before_costs_no_statement_and_its_use_is_written_later() {
     }
     assert_eq!(statements.take(), (vec![], vec![]));
     drop(guard);
-    Upkeep::default().once(&server.app).await;
-    let filter = rows::Filter { most: 9, ..rows::Filter::default() };
+    Maintenance::default().once(&server.app).await;
+    let filter = rows::ApiKeyFilter { most: 9, ..rows::ApiKeyFilter::default() };
     let rows = rows::list(server.app.store().read(), &filter).await.unwrap();
     let row = rows.into_iter().find(|row| row.id == kept.id).unwrap();
     assert_eq!(row.last_used_at, Some(server.app.env().now()));

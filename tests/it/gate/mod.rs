@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use serde_json::{Value, json};
 use signet::domain::api::Api;
-use signet::manage::{By, apis};
+use signet::manage::{AuditContext, apis};
 
 use crate::support::{SECRET, Server};
 
@@ -109,7 +109,7 @@ pub async fn put_api(server: &Server, changes: Value) {
         api[name] = value.clone();
     }
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 /// nginx asks.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use signet::gate::Asked;
-use signet::gate::fields::Fields;
-use signet::gate::original::Original;
+use signet::gate::GateRequest;
+use signet::gate::forwarded_request::ForwardedRequest;
+use signet::gate::headers::Headers;
 
 use super::nginx::address;
 use super::with_gate;
@@ -167,9 +167,10 @@ async fn telling_nginx() -> Proxy {
 
 /// The gate's path, asked as nginx asks; nothing where it refuses.
 fn at_the_gate(url: &[u8]) -> Option<String> {
-    let fields = Fields(vec![("x-original-method", b"GET"), ("x-original-url", url)]);
-    let asked = Asked { gate: "orders", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
-    Original::read(&asked).ok().map(|original| original.path)
+    let fields = Headers(vec![("x-original-method", b"GET"), ("x-original-url", url)]);
+    let asked =
+        GateRequest { gate: "orders", method: "GET", behind: None, fields: &fields, certificate: None, caller: None };
+    ForwardedRequest::read(&asked).ok().map(|original| original.path)
 }
 
 #[derive(Default)]

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use signet::gate::tally::Tally;
-use signet::gate::verdict::Reason;
-use signet::server::upkeep::Upkeep;
-use signet::store::gate_record::{self, Counted, Refused};
+use signet::gate::decision::Reason;
+use signet::gate::metrics::Metrics;
+use signet::server::background::Maintenance;
+use signet::store::gate_record::{self, DeniedRequest, GateCount};
 
 use super::{Answer, alices_token, ask, bearer, nginx, put_api, webs_secret, with_gate};
 use crate::budgets::Statements;
@@ -17,23 +17,25 @@ use crate::support::{Browser, Server};
 const DAY: i64 = 86_400;
 
 async fn flush(server: &Server) {
-    server.app.gate.tally.flush(server.app.store()).await.unwrap();
+    server.app.gate.metrics.flush(server.app.store()).await.unwrap();
 }
 
 /// What is written of a gate: by way and reason.
 async fn counts(server: &Server, gate: &str) -> BTreeMap<(String, String), u64> {
     let mut sums = BTreeMap::new();
-    for Counted { way, reason, number, .. } in gate_record::since(server.app.store().read(), gate, 0).await.unwrap() {
+    for GateCount { credential_kind: way, reason, number, .. } in
+        gate_record::counts_since(server.app.store().read(), gate, 0).await.unwrap()
+    {
         *sums.entry((way, reason)).or_default() += number;
     }
     sums
 }
 
-async fn kept(server: &Server, answer: &Answer) -> Option<Refused> {
+async fn kept(server: &Server, answer: &Answer) -> Option<DeniedRequest> {
     gate_record::by_request(server.app.store().read(), answer.header("x-request-id")).await.unwrap()
 }
 
-async fn kept_in_all(server: &Server) -> Vec<Refused> {
+async fn kept_in_all(server: &Server) -> Vec<DeniedRequest> {
     gate_record::latest(server.app.store().read(), None, 1_000_000).await.unwrap()
 }
 
@@ -70,7 +72,7 @@ async fn what_was_refused_is_found_by_its_id_with_nothing_secret_in_it() {
         let refused = kept(&server, &answer).await.unwrap();
         let path = target.split(['?', '#']).next().unwrap();
         assert_eq!((refused.method.as_str(), refused.path.as_str(), refused.gate.as_str()), (method, path, "orders"));
-        assert_eq!((refused.way.as_str(), refused.reason.as_str()), (way, reason), "{target} {credential}");
+        assert_eq!((refused.credential_kind.as_str(), refused.reason.as_str()), (way, reason), "{target} {credential}");
         assert_eq!((refused.subject.as_str(), refused.client.as_str()), (subject, client), "{target} {credential}");
         assert_eq!((refused.address.as_str(), refused.at), ("192.0.2.7", server.app.env().now()));
     }
@@ -171,18 +173,22 @@ async fn all_nodes_add_to_the_same_numbers() {
     server.advance(3600);
     nginx(&server, "GET", "/public/a", &[]).await;
     flush(&server).await;
-    let hours = gate_record::since(server.app.store().read(), "orders", 0).await.unwrap();
-    assert_eq!(hours.iter().filter(|counted| counted.way == "anonymous").count(), 2, "each hour has a row of its own");
+    let hours = gate_record::counts_since(server.app.store().read(), "orders", 0).await.unwrap();
+    assert_eq!(
+        hours.iter().filter(|counted| counted.credential_kind == "anonymous").count(),
+        2,
+        "each hour has a row of its own"
+    );
 }
 
-fn refused(server: &Server, number: usize, reason: Reason) -> Refused {
-    Refused {
+fn refused(server: &Server, number: usize, reason: Reason) -> DeniedRequest {
+    DeniedRequest {
         request_id: format!("{number:032x}"),
         at: server.app.env().now(),
         gate: "orders".to_owned(),
         method: "GET".to_owned(),
         path: "/".to_owned(),
-        way: String::new(),
+        credential_kind: String::new(),
         reason: reason.as_str().to_owned(),
         subject: String::new(),
         client: String::new(),
@@ -193,15 +199,15 @@ fn refused(server: &Server, number: usize, reason: Reason) -> Refused {
 #[tokio::test]
 async fn of_very_many_the_latest_are_kept_and_all_are_counted() {
     let server = Server::start().await;
-    let tally = Tally::default();
+    let tally = Metrics::default();
     for number in 0..500 {
-        tally.refuse("", Reason::UntrustedProxy, refused(&server, 10_000 + number, Reason::UntrustedProxy));
+        tally.record_denial("", Reason::UntrustedProxy, refused(&server, 10_000 + number, Reason::UntrustedProxy));
     }
     for number in 0..1300 {
-        tally.refuse("", Reason::NoRule, refused(&server, number, Reason::NoRule));
+        tally.record_denial("", Reason::NoRule, refused(&server, number, Reason::NoRule));
     }
     for number in 500..1000 {
-        tally.refuse("", Reason::UntrustedProxy, refused(&server, 10_000 + number, Reason::UntrustedProxy));
+        tally.record_denial("", Reason::UntrustedProxy, refused(&server, 10_000 + number, Reason::UntrustedProxy));
     }
     tally.flush(server.app.store()).await.unwrap();
     let sums = counts(&server, "orders").await;
@@ -219,11 +225,11 @@ async fn of_very_many_the_latest_are_kept_and_all_are_counted() {
 async fn what_could_not_be_written_is_written_later() {
     let (server, gone) = (Server::start().await, Server::start().await);
     gone.app.store().close().await;
-    let tally = Tally::default();
-    tally.refuse("", Reason::NoRule, refused(&server, 1, Reason::NoRule));
+    let tally = Metrics::default();
+    tally.record_denial("", Reason::NoRule, refused(&server, 1, Reason::NoRule));
     for number in 2..5 {
         assert!(tally.flush(gone.app.store()).await.is_err());
-        tally.refuse("", Reason::NoRule, refused(&server, number, Reason::NoRule));
+        tally.record_denial("", Reason::NoRule, refused(&server, number, Reason::NoRule));
     }
     tally.flush(server.app.store()).await.unwrap();
     assert_eq!(counts(&server, "orders").await.values().sum::<u64>(), 4);
@@ -234,11 +240,11 @@ async fn what_could_not_be_written_is_written_later() {
 async fn the_record_is_swept_by_age() {
     let server = with_gate(json!({})).await;
     for number in 0..450 {
-        server.app.gate.tally.refuse("", Reason::NoRule, refused(&server, number, Reason::NoRule));
+        server.app.gate.metrics.record_denial("", Reason::NoRule, refused(&server, number, Reason::NoRule));
     }
     flush(&server).await;
     let rows = async || (kept_in_all(&server).await.len(), counts(&server, "orders").await.len());
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     for (days, left) in [(6, (450, 1)), (2, (0, 1)), (81, (0, 1)), (2, (0, 0))] {
         server.advance(days * DAY);
         upkeep.once(&server.app).await;

@@ -1,7 +1,7 @@
 //! Who may do what (docs/gate.md): the first rule that fits decides, and without one nobody gets through.
 
 use serde_json::json;
-use signet::manage::{By, people};
+use signet::manage::{AuditContext, users};
 
 use super::{alices_token, bearer, nginx, put_api, webs_secret, with_gate};
 use crate::support::Server;
@@ -9,7 +9,7 @@ use crate::support::Server;
 async fn staff(server: &Server, groups: &[&str]) {
     let id = server.person("alice").await.id;
     let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-    people::set_groups(&server.app.manager(), &By::command_line(), id, groups).await.unwrap();
+    users::set_groups(&server.app.manager(), &AuditContext::command_line(), id, groups).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! [`super::session`], how a browser gets it.
 
 use serde_json::json;
-use signet::manage::{By, apis, people};
+use signet::manage::{AuditContext, apis, users};
 
 use super::session::{APP, alice, asked, at_app, cookie_of, for_browsers, with_app};
 use super::{Answer, ask, put_api, with_gate};
@@ -73,7 +73,7 @@ async fn it_is_not_for_another_api_at_the_same_gate() {
     let server = with_app().await;
     let cookie = cookie_of(&server, &alice(&server).await).await;
     let orders = signet::domain::api::ApiId::parse(super::ORDERS).unwrap();
-    apis::delete(&server.app.manager(), &By::command_line(), orders).await.unwrap();
+    apis::delete(&server.app.manager(), &AuditContext::command_line(), orders).await.unwrap();
     let namesake = json!({ "identifier": "https://others.example.com", "gate": "orders", "accepts": ["session"],
                            "origins": [APP] });
     put_api(&server, namesake).await;
@@ -213,18 +213,19 @@ async fn what_ends_a_session_ends_it_at_the_gate() {
             assert_eq!(asked(node, "GET", &[("cookie", &cookie)]).await.status, 200, "{what}");
         }
         server.advance(1);
-        let (manager, by, alice) = (server.app.manager(), By::command_line(), server.person("alice").await.id);
+        let (manager, by, alice) =
+            (server.app.manager(), AuditContext::command_line(), server.person("alice").await.id);
         match what {
             "sign out" => {
                 let page = browser.page("/oauth2/logout").await;
                 browser.submit(&page, &[("decision", "allow")]).await.unwrap();
             }
-            "end it" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
-            "disable" => drop(people::disable(&manager, &by, alice).await.unwrap()),
-            "delete" => people::delete(&manager, &by, alice).await.unwrap(),
+            "end it" => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
+            "disable" => drop(users::disable(&manager, &by, alice).await.unwrap()),
+            "delete" => users::delete(&manager, &by, alice).await.unwrap(),
             "new password" => {
                 let new = signet::domain::secret::Secret::new("another horse battery staple".into());
-                people::set_password(&manager, &by, alice, new, None).await.unwrap();
+                users::set_password(&manager, &by, alice, new, None).await.unwrap();
             }
             "an hour" => server.advance(3599),
             _ => {}

@@ -2,9 +2,9 @@
 //! door: [`super::signatures`], the signatures.
 
 use serde_json::{Value, json};
-use signet::config::Registration;
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, ManageError, clients};
+use signet::config::RegistrationMode;
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, ManageError, clients};
 
 use super::signatures::{ALGORITHMS, Signed, apply_clients, jwk, registered, row, with_keys};
 use super::{put_api, with_gate};
@@ -19,7 +19,7 @@ async fn a_key_ends_with_its_row_and_its_client() {
         let server = with_keys(json!({})).await;
         let send = async || Signed::new(&server, "ed25519").send(&server).await.status;
         assert_eq!(send().await, 200, "{what}");
-        let (manager, by) = (server.app.manager(), By::command_line());
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
         let web = signet::domain::ids::ClientId::parse("web").unwrap();
         match what {
             "the key is taken out" => drop(apply_clients(&server, json!([row("web", json!([]))])).await.unwrap()),
@@ -73,7 +73,7 @@ async fn a_key_at_a_clients_address_counts_for_who_acts_for_itself() {
     let server = Server::start_with(|config| {
         receiver::reachable(config);
         config.trusted_proxies = serde_json::from_value(json!("127.0.0.1")).unwrap();
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
     })
     .await;
     put_api(&server, json!({ "accepts": ["message_signature"] })).await;
@@ -137,7 +137,7 @@ async fn documents_name_what_is_wrong_and_come_back_from_export() {
         json!([{ "keyid": "k", "alg": "hmac-sha256", "odd": 1 }]),
     ] {
         let text = json!({ "clients": [row("web", bad)] }).to_string();
-        let error = Document::parse(&text, Format::Json).unwrap_err();
+        let error = Document::parse(&text, DocumentFormat::Json).unwrap_err();
         assert!(error.contains("clients[0].signature_keys") && !error.contains("7654321"), "{error}");
     }
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use signet::manage::apply::{self, Options};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, ManageError};
+use signet::manage::apply::{self, ApplyOptions};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, ManageError};
 use signet_signatures::{Component, ContentDigest, DigestAlgorithm, Input, Parameters, Policy, Request, SigningKey};
 
 use super::{Answer, nginx, put_api, with_gate};
@@ -37,8 +37,9 @@ pub fn registered(alg: &str, keyid: &str) -> Value {
 }
 
 pub async fn apply_clients(server: &Server, rows: Value) -> Result<Vec<String>, ManageError> {
-    let document = Document::parse(&json!({ "clients": rows }).to_string(), Format::Json).unwrap();
-    let plan = apply::apply(&server.app.manager(), &By::command_line(), document, Options::default()).await?;
+    let document = Document::parse(&json!({ "clients": rows }).to_string(), DocumentFormat::Json).unwrap();
+    let plan =
+        apply::apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await?;
     Ok(plan.changes.iter().map(|change| format!("{change:?}")).collect())
 }
 
@@ -162,7 +163,7 @@ async fn a_nonce_is_good_once_on_any_node_and_only_after_the_proof() {
     assert_eq!(other.send(server).await.status, 200);
     // To the last second of the window, in which it is swept no sooner.
     server.advance(299);
-    signet::server::upkeep::Upkeep::default().once(&server.app).await;
+    signet::server::background::Maintenance::default().once(&server.app).await;
     assert!(send(server, "GET", request.target, &headers).await.body["detail"].as_str().unwrap().contains("nonce"));
     server.advance(2);
     assert!(!send(server, "GET", request.target, &headers).await.body["detail"].as_str().unwrap().contains("nonce"));

@@ -16,7 +16,7 @@ mod visits;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use signet::server::upkeep::Upkeep;
+use signet::server::background::Maintenance;
 
 use super::action::{APPS, Action, NODES, Request, Step, USERS};
 use super::model::{Access, Code, Device, Expect, Family, Key, Model, SKEW, Settings, Token, Visit, Waiting};
@@ -177,7 +177,7 @@ impl World {
             Action::Race { node, change } => self.race(node, change).await,
             Action::SignOut { node, user } => self.sign_out(node, user).await,
             Action::Restart { node } => self.restart(node).await,
-            Action::Sweep { node } => Upkeep::default().once(&self.nodes[node].app).await,
+            Action::Sweep { node } => Maintenance::default().once(&self.nodes[node].app).await,
             Action::Wait { seconds } => self.wait(seconds),
             Action::CompareSome => self.compare(4).await,
         }

@@ -124,7 +124,7 @@ async fn nobody_is_led_back_to_a_client_that_is_gone() {
     let browser = server.browser();
     let login = browser.page(&server.authorize(&[("client_id", "home")])).await;
     expire(&server).await;
-    let (manager, by) = (server.app.manager(), signet::manage::By::command_line());
+    let (manager, by) = (server.app.manager(), signet::manage::AuditContext::command_line());
     let id = signet::domain::ids::ClientId::parse("home").unwrap();
     signet::manage::clients::delete(&manager, &by, &id).await.unwrap();
     server.client("home", json!({ "client_uri": "https://evil.example/" })).await;

@@ -91,7 +91,7 @@ async fn a_form_keeps_what_was_typed_but_no_password() {
     }
     assert_eq!(again.form(&[]).0, page.form(&[]).0);
     let name = signet::domain::user::Username::parse("carol").unwrap();
-    let found = async || signet::store::people::by_username(server.app.store().read(), &name).await.unwrap();
+    let found = async || signet::store::users::by_username(server.app.store().read(), &name).await.unwrap();
     assert!(found().await.is_none(), "nothing was done");
     let done = browser.fill(&again, "main form", &[("password", PASSWORD)]).await;
     assert!(found().await.is_some(), "{} {}", done.status, done.html);

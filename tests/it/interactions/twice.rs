@@ -87,7 +87,7 @@ async fn a_sign_in_sent_twice_is_one_session() {
     }
     let alice = server.person("alice").await.id;
     let alive = sessions::of_user(server.app.store().read(), alice, server.app.env().now()).await.unwrap();
-    let filter = events::Filter { kinds: vec![EventKind::SignedIn], most: 10, ..Default::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::SignedIn], most: 10, ..Default::default() };
     let sign_ins = events::list(server.app.store().read(), &filter).await.unwrap();
     assert_eq!((alive.len(), sign_ins.len()), (1, 1));
     // A minute later it is a sign-in like any other: the cookie changes.

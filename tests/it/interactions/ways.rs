@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::manage::{AuditContext, clients};
 
 use super::server;
 use crate::support::database::Aside;
@@ -62,7 +62,7 @@ async fn every_error_page_has_a_title_and_a_button() {
 #[tokio::test]
 async fn a_request_of_a_changed_app_says_what_happened() {
     let server = server().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     for (id, back) in
         [("home", Some("https://app.example/start")), ("site", Some("https://site.example/")), ("bare", None)]
     {
@@ -89,7 +89,7 @@ async fn a_request_of_a_changed_app_says_what_happened() {
 #[tokio::test]
 async fn error_pages_lead_back_to_verified_apps_alone() {
     let server = Server::start_with(|config| {
-        config.registration = signet::config::Registration::Open;
+        config.registration = signet::config::RegistrationMode::Open;
         reachable(config);
     })
     .await;
@@ -118,7 +118,7 @@ async fn error_pages_lead_back_to_verified_apps_alone() {
         let mut pages = vec![browser.page(&server.authorize(&bad)).await];
         // Of a document nothing is stored here that could be changed.
         if id.as_str() != document {
-            let (manager, by) = (server.app.manager(), By::command_line());
+            let (manager, by) = (server.app.manager(), AuditContext::command_line());
             clients::disable(&manager, &by, &id).await.unwrap();
             let disabled = browser.page(&consent.path).await;
             assert!(!disabled.html.contains("app.example"), "{id}: nothing is there while it is disabled");
@@ -145,7 +145,7 @@ async fn titles_say_what_happened_and_not_that_the_app_changed() {
     let open = login.page(&server.authorize(&[])).await;
     let resume = consent.path.replace("/consent/", "/oauth2/authorize/");
     let aside = Aside::rename(&server, "client").await;
-    server.app.store().authority().distrust(&ClientId::parse("web").unwrap());
+    server.app.store().authority().invalidate_client_and_apis(&ClientId::parse("web").unwrap());
     for (who, path) in [(&browser, &consent.path), (&browser, &resume), (&login, &open.path)] {
         let page = who.page(path).await;
         assert_eq!((page.status, page.text("h1").as_str()), (503, "Not available right now"), "{path}: {}", page.html);

@@ -1,7 +1,7 @@
 //! The absolute end of a session that is in use until then (OpenID Connect Back-Channel Logout §2.7).
 
 use serde_json::json;
-use signet::server::upkeep::Upkeep;
+use signet::server::background::Maintenance;
 
 use super::backchannel::{arrived, with_receiver};
 use super::is_signed_in;
@@ -30,7 +30,7 @@ async fn a_session_in_use_ends_at_its_absolute_end() {
     let token = tokens["access_token"].as_str().unwrap();
     assert!(is_active(&server, token).await);
     server.advance(121);
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     server.deliver().await;
     assert!(!is_active(&server, token).await);
     let userinfo = reqwest::Client::new().get(format!("{}/oauth2/userinfo", server.url)).bearer_auth(token);

@@ -7,9 +7,9 @@ use signet::domain::algorithms::SigningAlg;
 use signet::domain::ids::ClientId;
 use signet::domain::jwks::JwkSet;
 use signet::domain::secret::Secret;
-use signet::keys::client_jws::{self, Verified};
-use signet::manage::{By, clients, people};
-use signet::server::upkeep::Upkeep;
+use signet::keys::client_jws::{self, VerifiedJws};
+use signet::manage::{AuditContext, clients, users};
+use signet::server::background::Maintenance;
 
 use super::{address, signed_in, tokens_in_a_browser};
 use crate::device;
@@ -83,7 +83,7 @@ async fn a_logout_token_is_exact() {
     assert_eq!(request.form().keys().collect::<Vec<_>>(), ["logout_token"]);
     assert!(request.headers.get("cookie").is_none() && request.headers.get("authorization").is_none());
     let token = &request.form()["logout_token"];
-    let Verified { header, .. } = &client_jws::verify(token, &[SigningAlg::RS256], &jwks(&server).await).unwrap();
+    let VerifiedJws { header, .. } = &client_jws::verify(token, &[SigningAlg::RS256], &jwks(&server).await).unwrap();
     assert_eq!(header.typ.as_deref(), Some("logout+jwt"));
     let told = client_jws::peek_claims(token).unwrap();
     assert_eq!(names(&told), ["aud", "events", "exp", "iat", "iss", "jti", "sid", "sub"], "and no nonce");
@@ -134,7 +134,7 @@ async fn a_client_whose_id_tokens_have_a_mac_gets_one() {
     let write = server.app.store().write(move |tx| {
         Box::pin(async move {
             signet::store::clients::update(tx, &mac).await?;
-            tx.tell(signet::store::Change::Client(mac.id.clone())).await
+            tx.publish(signet::store::ChangeEvent::Client(mac.id.clone())).await
         })
     });
     write.await.unwrap();
@@ -150,7 +150,7 @@ async fn a_client_whose_id_tokens_have_a_mac_gets_one() {
 
 /// What ends alice's session in `here`; she is signed in elsewhere too.
 async fn end(server: &Server, how: &str, here: &Browser, hint: &str) {
-    let (manager, by, alice) = (server.app.manager(), By::command_line(), server.person("alice").await.id);
+    let (manager, by, alice) = (server.app.manager(), AuditContext::command_line(), server.person("alice").await.id);
     let elsewhere = || async {
         let other = server.browser();
         other.sign_in_as("alice").await;
@@ -183,7 +183,7 @@ async fn end(server: &Server, how: &str, here: &Browser, hint: &str) {
             let write = server
                 .app
                 .store()
-                .write(move |tx| Box::pin(async move { signet::store::people::update(tx, &root).await }));
+                .write(move |tx| Box::pin(async move { signet::store::users::update(tx, &root).await }));
             write.await.unwrap();
             let admin = server.browser();
             admin.sign_in_as("root").await;
@@ -192,11 +192,11 @@ async fn end(server: &Server, how: &str, here: &Browser, hint: &str) {
             let form = format!("form[action='{page}/sessions/end']");
             admin.fill(&shown, &form, &[("session", &sid(hint))]).await;
         }
-        "being disabled" => drop(people::disable(&manager, &by, alice).await.unwrap()),
-        "being deleted" => people::delete(&manager, &by, alice).await.unwrap(),
+        "being disabled" => drop(users::disable(&manager, &by, alice).await.unwrap()),
+        "being deleted" => users::delete(&manager, &by, alice).await.unwrap(),
         "idleness" => {
             server.advance(30 * DAY);
-            Upkeep::default().once(&server.app).await;
+            Maintenance::default().once(&server.app).await;
         }
         other => panic!("{other}"),
     }
@@ -264,7 +264,7 @@ async fn signing_in_again_ends_nothing() {
 #[tokio::test]
 async fn nobody_else_is_told() {
     let (server, receiver) = with_receiver(json!({})).await;
-    let by = By::command_line();
+    let by = AuditContext::command_line();
     for id in ["absent", "off", "gone", "silent"] {
         client(&server, &receiver, id, json!({})).await;
     }

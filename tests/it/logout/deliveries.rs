@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::event::EventKind;
 use signet::domain::ids::{ClientId, SessionId};
 use signet::domain::participant::Participant;
-use signet::manage::{By, people};
+use signet::manage::{AuditContext, users};
 use signet::server::deliveries;
 use signet::store::{events, session_clients};
 
@@ -21,7 +21,7 @@ use crate::token::claims;
 
 async fn undelivered(server: &Server) -> usize {
     let kinds = vec![EventKind::LogoutUndelivered];
-    let filter = events::Filter { kinds, most: 10, ..Default::default() };
+    let filter = events::EventFilter { kinds, most: 10, ..Default::default() };
     events::list(server.app.store().read(), &filter).await.unwrap().len()
 }
 
@@ -142,7 +142,7 @@ async fn end_sessions_of(server: &Server, user: &str, client: &str, number: usiz
         })
     });
     join.await.unwrap();
-    people::end_sessions(&server.app.manager(), &By::command_line(), user, None).await.unwrap();
+    users::end_sessions(&server.app.manager(), &AuditContext::command_line(), user, None).await.unwrap();
 }
 
 /// T51: a client that registered itself and whose host is silent takes no place of what an administrator registered, however
@@ -155,7 +155,7 @@ async fn silent_hosts_delay_no_other_clients_sign_out() {
         receiver.answer(TOLD, Answer::status(204));
         let server = Server::start_with(|config| {
             reachable(config);
-            config.registration = Registration::Open;
+            config.registration = RegistrationMode::Open;
         })
         .await;
         server.user("alice").await;
@@ -265,13 +265,13 @@ async fn an_app_that_gets_a_code_at_the_last_moment_is_told() {
     for round in 0..40_u32 {
         let browser = server.browser();
         browser.sign_in_as("alice").await;
-        let (manager, by, path) = (server.app.manager(), By::command_line(), server.authorize(&[]));
+        let (manager, by, path) = (server.app.manager(), AuditContext::command_line(), server.authorize(&[]));
         // Later each time by some turns of the machine, so that sometimes the one comes first and sometimes the other.
         let ended = async {
             for _ in 0..round * 50 {
                 tokio::task::yield_now().await;
             }
-            people::end_sessions(&manager, &by, alice, None).await
+            users::end_sessions(&manager, &by, alice, None).await
         };
         let (response, ended) = tokio::join!(browser.raw(&path), ended);
         assert_eq!(ended.unwrap(), 1);

@@ -83,7 +83,7 @@ async fn no_other_app_is_framed() {
     // Two apps of one session; the one that is turned off is left out.
     let (browser, hint) = signed_in(&server).await;
     browser.sign_in(&server.authorize(&[("client_id", "other")])).await;
-    let by = signet::manage::By::command_line();
+    let by = signet::manage::AuditContext::command_line();
     let other = signet::domain::ids::ClientId::parse("other").unwrap();
     signet::manage::clients::disable(&server.app.manager(), &by, &other).await.unwrap();
     let (page, policy) = page(&browser, &address(&[("id_token_hint", hint.as_str())])).await;

@@ -92,7 +92,9 @@ async fn what_does_not_validate_is_dropped_and_the_rest_done() {
     server.client("other", serde_json::json!({ "post_logout_redirect_uris": ["https://other.example/bye"] })).await;
     server.client("off", serde_json::json!({})).await;
     let off = signet::domain::ids::ClientId::parse("off").unwrap();
-    signet::manage::clients::disable(&server.app.manager(), &signet::manage::By::command_line(), &off).await.unwrap();
+    signet::manage::clients::disable(&server.app.manager(), &signet::manage::AuditContext::command_line(), &off)
+        .await
+        .unwrap();
     for (what, parameters, is_asked) in [
         ("an unregistered address", vec![("hint", ""), ("post_logout_redirect_uri", "https://evil.example/")], false),
         (

@@ -1,12 +1,12 @@
 //! Which APIs a client may ask for that registered itself, and what becomes of it when that changes.
 
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::api::Api;
 use signet::domain::ids::{ApiId, ClientId};
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, apis, clients};
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, apis, clients};
 use signet::store;
 
 use super::{apply_client, open, register};
@@ -18,7 +18,7 @@ const NOTES: &str = "https://notes.example.com";
 
 async fn put(server: &Server, api: Value) {
     let api: Api = serde_json::from_value(api).unwrap();
-    apis::put(&server.app.manager(), &By::command_line(), api).await.unwrap();
+    apis::put(&server.app.manager(), &AuditContext::command_line(), api).await.unwrap();
 }
 
 /// Where a self-registered client and one of a document may get a token for the API, by the error otherwise.
@@ -52,7 +52,7 @@ async fn reach(server: &Server, clients: &[String], scope: &str) -> Vec<String> 
 #[tokio::test]
 async fn apis_take_self_registered_clients_exactly_when_they_say_so() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         // Of an API's scopes the policy decides nothing.
         config.registration_policy.scope = "openid note".to_owned();
         reachable(config);
@@ -146,7 +146,7 @@ async fn api_that_takes_no_self_registered_clients_any_more() {
     let id = ClientId::parse(id).unwrap();
     let mut meta = store::clients::by_id(server.app.store().read(), &id).await.unwrap().unwrap().meta;
     meta.api_scopes.add(&ApiId::parse(NOTES).unwrap(), &["note"].into_iter().collect());
-    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, meta).await.unwrap();
     assert!(browser.sign_in(&asked).await.contains_key("code"));
 }
 
@@ -169,8 +169,8 @@ async fn an_exported_client_stays_self_registered() {
             exported
         }),
     ] {
-        let document = Document::parse(&exported.to_string(), Format::Json).unwrap();
-        apply(&server.app.manager(), &By::command_line(), document, Options::default()).await.unwrap();
+        let document = Document::parse(&exported.to_string(), DocumentFormat::Json).unwrap();
+        apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await.unwrap();
         let client = stored::by_id(server.app.store().read(), &id).await.unwrap().unwrap();
         assert!(!client.is_verified(), "as before");
     }

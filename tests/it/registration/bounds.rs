@@ -4,12 +4,12 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::api_key::Owner;
 use signet::domain::scope::Scopes;
-use signet::manage::api_keys::NewKey;
+use signet::manage::api_keys::NewApiKey;
 use signet::manage::registration;
-use signet::server::upkeep::Upkeep;
+use signet::server::background::Maintenance;
 use signet::store;
 
 use super::{access, ask, managed, open, register};
@@ -41,7 +41,7 @@ async fn a_stranger_gets_no_more_than_the_policy_has() {
 #[tokio::test]
 async fn an_open_endpoint_is_not_for_flooding() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         config.registration_policy.per_address = 3;
         config.registration_policy.clients = 4;
     })
@@ -60,7 +60,7 @@ async fn an_open_endpoint_is_not_for_flooding() {
 #[tokio::test]
 async fn guesses_do_not_use_up_the_budget_of_a_valid_token() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Token;
+        config.registration = RegistrationMode::Token;
         config.registration_policy.per_address = 3;
     })
     .await;
@@ -84,7 +84,7 @@ async fn guesses_do_not_use_up_the_budget_of_a_valid_token() {
 #[tokio::test]
 async fn changes_are_counted_by_address_too() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         config.registration_policy.per_address = 3;
     })
     .await;
@@ -110,14 +110,14 @@ async fn changes_are_counted_by_address_too() {
 #[tokio::test]
 async fn events_of_registrations_are_limited() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         config.quotas.registration_events_per_address = 3;
     })
     .await;
     let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
     let (path, token) = managed(&made);
     let recorded = async || {
-        let filter = store::events::Filter { most: 100, ..store::events::Filter::default() };
+        let filter = store::events::EventFilter { most: 100, ..store::events::EventFilter::default() };
         let found = store::events::list(server.app.store().read(), &filter).await.unwrap();
         found.iter().filter(|event| event.client.is_some()).count()
     };
@@ -131,7 +131,7 @@ async fn events_of_registrations_are_limited() {
     assert_eq!(read["client_name"], "Name 5");
     // What an administrator does is always recorded.
     let id: signet::domain::ids::ClientId = made["client_id"].as_str().unwrap().to_owned().try_into().unwrap();
-    let (manager, by) = (server.app.manager(), signet::manage::By::command_line());
+    let (manager, by) = (server.app.manager(), signet::manage::AuditContext::command_line());
     signet::manage::clients::disable(&manager, &by, &id).await.unwrap();
     assert_eq!(recorded().await, 4);
     server.advance(86_400 + 600);
@@ -146,7 +146,7 @@ async fn events_of_registrations_are_limited() {
 #[tokio::test]
 async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         config.registration_policy.unused = 600;
     })
     .await;
@@ -158,7 +158,7 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
         (register(&server, &body).await, register(&server, &body).await, register(&server, &body).await);
     let (_, keyed) = register(&server, &body).await;
     let owner = Owner::Client(keyed["client_id"].as_str().unwrap().to_owned().try_into().unwrap());
-    let new = NewKey { scopes: Scopes::default(), ..api_keys::new_key(owner, "orders") };
+    let new = NewApiKey { scopes: Scopes::default(), ..api_keys::new_key(owner, "orders") };
     api_keys::make(&server, new).await.unwrap();
     server.browser().sign_in(&server.authorize(&[("client_id", used["client_id"].as_str().unwrap())])).await;
     server.advance(599);
@@ -167,7 +167,7 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
     update["client_name"] = json!("Still here");
     assert_eq!(ask(&server, Method::PUT, &path, Some(token), Some(&update)).await.status(), 200);
     server.advance(2);
-    let mut upkeep = Upkeep::default();
+    let mut upkeep = Maintenance::default();
     upkeep.once(&server.app).await;
     for (client, status) in [(&used, 200), (&unused, 401), (&managed_one, 200), (&keyed, 200)] {
         let (path, token) = managed(client);
@@ -184,7 +184,7 @@ async fn a_client_that_signs_nobody_in_is_removed_after_a_while() {
 #[tokio::test]
 async fn many_at_once_make_no_more_clients_than_there_may_be() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Token;
+        config.registration = RegistrationMode::Token;
         config.registration_policy.clients = 3;
     })
     .await;
@@ -194,7 +194,7 @@ async fn many_at_once_make_no_more_clients_than_there_may_be() {
     let all = join_all((0..8).map(|_| send())).await;
     let with = |status: u16| all.iter().filter(|answer| answer.status() == status).count();
     assert_eq!((with(201), with(403)), (3, 5));
-    assert_eq!(registration::accesses(server.app.store()).await.unwrap()[0].uses_left, Some(1));
+    assert_eq!(registration::list_initial_access_tokens(server.app.store()).await.unwrap()[0].uses_left, Some(1));
 }
 
 /// RFC 6749 §3.3. The SDKs of MCP ask for every scope of the discovery document where a resource names none, and do not read

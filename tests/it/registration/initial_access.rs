@@ -3,10 +3,10 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::config::{Config, Registration};
+use signet::config::{Config, RegistrationMode};
 use signet::domain::event::EventKind;
-use signet::manage::{By, registration};
-use signet::server::upkeep::Upkeep;
+use signet::manage::{AuditContext, registration};
+use signet::server::background::Maintenance;
 use signet::store::events;
 
 use super::{access, ask, managed};
@@ -26,7 +26,7 @@ async fn registration_is_off_or_by_token_or_open() {
     assert_eq!(ask(&off, Method::POST, "", None, Some(&body)).await.status(), 404);
     assert_eq!(ask(&off, Method::GET, "/x", Some("t"), None).await.status(), 404);
     assert_eq!(listed(&off).await, None);
-    let by_token = Server::start_with(|config: &mut Config| config.registration = Registration::Token).await;
+    let by_token = Server::start_with(|config: &mut Config| config.registration = RegistrationMode::Token).await;
     assert!(listed(&by_token).await.is_some());
     let bare = ask(&by_token, Method::POST, "", None, Some(&body)).await;
     assert_eq!((bare.status().as_u16(), bare.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
@@ -47,7 +47,7 @@ async fn registration_is_off_or_by_token_or_open() {
 async fn an_initial_access_token_is_looked_at_first_and_used_last() {
     let there = Receiver::start().await;
     let server = Server::start_with(|config| {
-        config.registration = Registration::Token;
+        config.registration = RegistrationMode::Token;
         receiver::reachable(config);
     })
     .await;
@@ -69,26 +69,29 @@ async fn an_initial_access_token_is_looked_at_first_and_used_last() {
 
 #[tokio::test]
 async fn initial_access_tokens_are_listed_revoked_and_swept() {
-    let server = Server::start_with(|config| config.registration = Registration::Token).await;
-    let (manager, by) = (server.app.manager(), By::command_line());
-    let (token, made) = registration::create_access(&manager, &by, None, 600).await.unwrap();
-    let listed = registration::accesses(server.app.store()).await.unwrap();
+    let server = Server::start_with(|config| config.registration = RegistrationMode::Token).await;
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
+    let (token, made) = registration::create_initial_access_token(&manager, &by, None, 600).await.unwrap();
+    let listed = registration::list_initial_access_tokens(server.app.store()).await.unwrap();
     assert!(listed.len() == 1 && listed[0].id == made.id && !format!("{listed:?}").contains(token.expose()));
     registration::revoke_access(&manager, &by, made.id).await.unwrap();
     let body = json!({ "redirect_uris": ["https://app.example/cb"] });
     assert_eq!(ask(&server, Method::POST, "", Some(token.expose()), Some(&body)).await.status(), 401);
     assert!(registration::revoke_access(&manager, &by, made.id).await.is_err(), "it is gone");
-    let record = events::list(server.app.store().read(), &events::Filter { most: 9, ..Default::default() }).await;
+    let record = events::list(server.app.store().read(), &events::EventFilter { most: 9, ..Default::default() }).await;
     let kinds: Vec<EventKind> = record.unwrap().iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&EventKind::InitialAccessCreated) && kinds.contains(&EventKind::InitialAccessRevoked));
     for (uses, seconds) in [(Some(0), 600), (Some(-1), 600), (None, 0), (None, -1), (None, i64::MAX)] {
-        assert!(registration::create_access(&manager, &by, uses, seconds).await.is_err(), "{uses:?} {seconds}");
+        assert!(
+            registration::create_initial_access_token(&manager, &by, uses, seconds).await.is_err(),
+            "{uses:?} {seconds}"
+        );
     }
     access(&server, None).await;
     // Nodes may have clocks that are ten minutes apart.
     server.advance(1_201);
-    Upkeep::default().once(&server.app).await;
-    assert!(registration::accesses(server.app.store()).await.unwrap().is_empty());
+    Maintenance::default().once(&server.app).await;
+    assert!(registration::list_initial_access_tokens(server.app.store()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::domain::client_metadata::ADMINISTRATORS_MEMBERS;
-use signet::domain::event::Origin;
+use signet::domain::client_metadata::ADMIN_ONLY_MEMBERS;
+use signet::domain::event::RequestOrigin;
 use signet::domain::ids::ClientId;
 use signet::domain::secret::SecretKind;
-use signet::manage::registration::{self, Refused};
-use signet::manage::{By, apis, clients};
+use signet::manage::registration::{self, RegistrationError};
+use signet::manage::{AuditContext, apis, clients};
 use signet::store;
 
 use super::{ask, managed, open, register};
@@ -69,7 +69,7 @@ async fn what_an_administrator_gave_stays() {
     meta["token_exchange"] = json!([{ "client": "web", "delegation": true }]);
     meta["require_pkce"] = json!(true);
     let meta = serde_json::from_value(meta).unwrap();
-    clients::update(&server.app.manager(), &By::command_line(), &id, meta).await.unwrap();
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, meta).await.unwrap();
     let put = async |body: &Value| -> Value {
         let response = ask(&server, Method::PUT, &path, Some(token), Some(body)).await;
         assert_eq!(response.status(), 200, "{body}");
@@ -84,7 +84,7 @@ async fn what_an_administrator_gave_stays() {
     read["grant_types"] = json!(["authorization_code"]);
     put(&read).await;
     assert!(kept().await.meta.token_exchange.is_empty(), "what it gives up is gone");
-    clients::disable(&server.app.manager(), &By::command_line(), &id).await.unwrap();
+    clients::disable(&server.app.manager(), &AuditContext::command_line(), &id).await.unwrap();
     assert_eq!(ask(&server, Method::GET, &path, Some(token), None).await.status(), 401);
 }
 
@@ -93,7 +93,7 @@ async fn what_an_administrator_gave_stays() {
 #[tokio::test]
 async fn a_late_change_does_not_take_back_what_was_removed() {
     let server = open().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let api = json!({ "identifier": "https://orders.example", "scopes": ["orders:read"] });
     apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
     let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
@@ -116,7 +116,7 @@ async fn a_late_change_does_not_take_back_what_was_removed() {
     };
     let scopes = change(json!(["authorization_code"])).await;
     let grants = change(json!(["authorization_code", "client_credentials"])).await;
-    let replace = |meta| registration::replace(&manager, Origin::default(), &id, own, meta, policy);
+    let replace = |meta| registration::replace(&manager, RequestOrigin::default(), &id, own, meta, policy);
     assert!(replace(grants.clone()).await.unwrap().is_ok(), "what it has it keeps");
     clients::update(&manager, &by, &id, plain.clone()).await.unwrap();
     let late = replace(grants).await.unwrap().unwrap();
@@ -128,15 +128,15 @@ async fn a_late_change_does_not_take_back_what_was_removed() {
     // Nor does a disabled one change or end itself.
     give().await;
     clients::disable(&manager, &by, &id).await.unwrap();
-    assert!(matches!(replace(scopes).await.unwrap(), Err(Refused::Token)));
-    assert!(!registration::end(&manager, Origin::default(), &id, own).await.unwrap());
+    assert!(matches!(replace(scopes).await.unwrap(), Err(RegistrationError::Token)));
+    assert!(!registration::end(&manager, RequestOrigin::default(), &id, own).await.unwrap());
 }
 
 /// By pairs: a name of no API that it had, and that an API has defined since, is not that API's scope.
 #[tokio::test]
 async fn a_name_that_an_api_defines_later_is_not_given_by_a_change() {
     let server = open().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
     let (path, token) = managed(&made);
     let id = ClientId::parse(made["client_id"].as_str().unwrap()).unwrap();
@@ -155,7 +155,7 @@ async fn a_name_that_an_api_defines_later_is_not_given_by_a_change() {
 #[tokio::test]
 async fn each_administrators_member_survives_a_change() {
     let server = open().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let api = json!({ "identifier": "https://orders.example", "scopes": ["orders:read"] });
     apis::put(&manager, &by, serde_json::from_value(api).unwrap()).await.unwrap();
     server.client("web", json!({})).await;
@@ -176,7 +176,7 @@ async fn each_administrators_member_survives_a_change() {
         "refresh_token_rotation": "never",
         "refresh_token_grace": 5,
     });
-    for name in ADMINISTRATORS_MEMBERS {
+    for name in ADMIN_ONLY_MEMBERS {
         let value = values.get(name).unwrap_or_else(|| panic!("{name} has no value here"));
         let (_, made) = register(&server, &json!({ "redirect_uris": ["https://app.example/cb"] })).await;
         let (path, token) = managed(&made);

@@ -2,7 +2,7 @@
 //! its member, vouched for by others; and that such a client works.
 
 use serde_json::{Value, json};
-use signet::config::{Registration, SoftwareIssuer};
+use signet::config::{RegistrationMode, SoftwareIssuer};
 use signet::domain::event::EventKind;
 use signet::store::events;
 
@@ -195,10 +195,10 @@ async fn a_sector_is_believed_when_its_file_lists_every_address() {
     assert_eq!(register(&server, &body).await.1["error"], "invalid_client_metadata", "several hosts need the file");
 }
 
-/// One that trusts software statements of `https://vouches.example`.
+/// One that trusts software statements of `https://requires_adoption.example`.
 async fn trusting_keys_at(jwks_uri: String) -> Server {
     Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         receiver::reachable(config);
         let issuer = "https://vouches.example".to_owned();
         config.registration_policy.software_issuers = vec![SoftwareIssuer { issuer, jwks_uri }];
@@ -220,7 +220,7 @@ async fn expired_keys_of_a_statement_issuer_are_recorded() {
     for _ in 0..2 {
         assert_eq!(register(&server, &body).await.0, 503);
     }
-    let filter = events::Filter { kinds: vec![EventKind::ClientKeysExpired], most: 9, ..Default::default() };
+    let filter = events::EventFilter { kinds: vec![EventKind::ClientKeysExpired], most: 9, ..Default::default() };
     let recorded = events::list(server.app.store().read(), &filter).await.unwrap();
     assert_eq!(recorded.len(), 1);
     assert!(recorded[0].client.is_none() && recorded[0].detail.contains(&there.at("/jwks")), "{}", recorded[0].detail);

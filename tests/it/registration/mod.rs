@@ -14,18 +14,18 @@ mod vouched;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::secret::Secret;
-use signet::manage::apply::{Options, apply};
-use signet::manage::document::{Document, Format};
-use signet::manage::{By, registration};
+use signet::manage::apply::{ApplyOptions, apply};
+use signet::manage::document::{Document, DocumentFormat};
+use signet::manage::{AuditContext, registration};
 
 use crate::support::Server;
 use crate::support::receiver;
 
 async fn open() -> Server {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         receiver::reachable(config);
     })
     .await;
@@ -52,7 +52,10 @@ async fn register(server: &Server, body: &Value) -> (u16, Value) {
 
 /// An initial access token for ten minutes.
 async fn access(server: &Server, uses: Option<i32>) -> Secret {
-    registration::create_access(&server.app.manager(), &By::command_line(), uses, 600).await.unwrap().0
+    registration::create_initial_access_token(&server.app.manager(), &AuditContext::command_line(), uses, 600)
+        .await
+        .unwrap()
+        .0
 }
 
 /// The path of a registration, and its token.
@@ -64,7 +67,7 @@ fn managed(answer: &Value) -> (String, &str) {
 
 /// Registers a client by a document, as an administrator.
 async fn apply_client(server: &Server, row: Value) -> Result<(), String> {
-    let document = Document::parse(&json!({ "clients": [row] }).to_string(), Format::Json)?;
-    let done = apply(&server.app.manager(), &By::command_line(), document, Options::default()).await;
+    let document = Document::parse(&json!({ "clients": [row] }).to_string(), DocumentFormat::Json)?;
+    let done = apply(&server.app.manager(), &AuditContext::command_line(), document, ApplyOptions::default()).await;
     done.map(drop).map_err(|error| error.to_string())
 }

@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
+use signet::manage::{AuditContext, clients};
 
 use super::{apply_client, ask, managed, open, register};
 use crate::support::receiver::{Answer, Receiver, reachable};
@@ -21,7 +21,7 @@ async fn redirect_uris_of_an_administrator_stay() {
     let given = json!(["https://app.example/cb", "cursor://callback", "http://nas.lan/cb"]);
     meta["redirect_uris"] = given.clone();
     meta["http_redirect_hosts"] = json!(["nas.lan"]);
-    clients::update(&server.app.manager(), &By::command_line(), &id, serde_json::from_value(meta).unwrap())
+    clients::update(&server.app.manager(), &AuditContext::command_line(), &id, serde_json::from_value(meta).unwrap())
         .await
         .unwrap();
     let mut read: Value = ask(&server, Method::GET, &path, Some(token), None).await.json().await.unwrap();
@@ -35,7 +35,7 @@ async fn redirect_uris_of_an_administrator_stay() {
 #[tokio::test]
 async fn loopback_port_varies_however_a_client_came() {
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         reachable(config);
     })
     .await;

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use signet::config::Registration;
+use signet::config::RegistrationMode;
 use signet::domain::http_host::HttpHost;
 use signet::domain::ids::ClientId;
 
@@ -17,7 +17,7 @@ const GOOD: &str = "https://app.example/cb";
 async fn vouching(schemes: &[&str], hosts: &[&str]) -> Server {
     let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect();
     let server = Server::start_with(|config| {
-        config.registration = Registration::Open;
+        config.registration = RegistrationMode::Open;
         config.registration_policy.redirect_schemes = texts(schemes);
         config.registration_policy.http_redirect_hosts = texts(hosts);
         reachable(config);

@@ -1,7 +1,7 @@
 //! A sign-up form that is sent again: it signs in to the account that it has made, and is no new sign-up.
 
 use reqwest::Method;
-use signet::config::SignUp;
+use signet::config::SignUpMode;
 
 use super::open;
 use crate::support::{PASSWORD, Server};
@@ -35,7 +35,7 @@ async fn a_sign_up_form_sent_twice_signs_in_twice() {
 #[tokio::test]
 async fn a_form_sent_twice_is_known_before_limits() {
     let server = Server::start_with(|config| {
-        config.sign_up = SignUp::Open;
+        config.sign_up = SignUpMode::Open;
         config.quotas.self_registered_users = 1;
         config.trusted_proxies = serde_json::from_value(serde_json::json!("127.0.0.1,::1")).unwrap();
     })

@@ -2,9 +2,9 @@
 
 use futures::future::join_all;
 use reqwest::{Method, Response};
-use signet::config::{Quotas, SignUp};
+use signet::config::{Quotas, SignUpMode};
 use signet::domain::ids::UserId;
-use signet::manage::{By, people};
+use signet::manage::{AuditContext, users};
 use signet::store::sessions;
 
 use super::{NEIGHBOUR, ONE, OTHER, rows, server, server_with};
@@ -20,7 +20,7 @@ async fn sign_up(server: &Server, name: &str) -> Response {
 #[tokio::test]
 async fn accounts_made_by_signing_up_are_limited_in_all() {
     let quotas = Quotas { self_registered_users: 2, ..Quotas::default() };
-    let server = server_with(quotas, |config| config.sign_up = SignUp::Open).await;
+    let server = server_with(quotas, |config| config.sign_up = SignUpMode::Open).await;
     for name in ["carol", "dave"] {
         assert_eq!(sign_up(&server, name).await.status(), 303);
     }
@@ -125,7 +125,7 @@ async fn sign_ins_at_once_are_counted_one_by_one() {
 }
 
 async fn end_all(server: &Server, user: UserId) -> usize {
-    people::end_sessions(&server.app.manager(), &By::command_line(), user, None).await.unwrap()
+    users::end_sessions(&server.app.manager(), &AuditContext::command_line(), user, None).await.unwrap()
 }
 
 /// Every node remembers the end of a session for a day, but only of one that a token can name.

@@ -6,8 +6,8 @@ use futures::future::join_all;
 use reqwest::{Method, Response};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
-use signet::config::{Quotas, Registration};
-use signet::server::upkeep::Upkeep;
+use signet::config::{Quotas, RegistrationMode};
+use signet::server::background::Maintenance;
 
 use super::{NEIGHBOUR, ONE, OTHER, form, is_too_many, number, post, rows, server, server_with};
 use crate::support::signer::ClientKey;
@@ -37,7 +37,7 @@ async fn pushed_requests_of_public_clients_are_limited_by_address() {
     // Until they have expired and been swept.
     server.advance(60 + 301);
     assert_eq!(push(&server, "native", ONE).await.status(), 201);
-    Upkeep::default().once(&server.app).await;
+    Maintenance::default().once(&server.app).await;
     assert_eq!((rows(&server, "pushed_request").await, rows(&server, "quota").await), (1, 1));
 }
 
@@ -241,7 +241,7 @@ async fn revoke(server: &Server, client: &str, key: &ClientKey, jti: &str, addre
 #[tokio::test]
 async fn assertions_of_self_registered_clients_are_limited() {
     let quotas = Quotas { client_assertions_per_address: 2, client_assertions: 3, ..Quotas::default() };
-    let server = server_with(quotas, |config| config.registration = Registration::Open).await;
+    let server = server_with(quotas, |config| config.registration = RegistrationMode::Open).await;
     let key = ClientKey::new("k1", "ES256");
     let meta =
         json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt", "jwks": key.jwks() });

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use signet::app::App;
+use signet::app::AppState;
 use signet::config::Config;
 use signet::env::Env;
 use tokio::sync::OnceCell;
@@ -47,7 +47,7 @@ async fn install() -> Installed {
         database_url: database.as_ref().map(Template::url),
         ..Config::default()
     };
-    let app = App::open(config, Env::system()).await.unwrap();
+    let app = AppState::open(config, Env::system()).await.unwrap();
     app.store().close().await;
     let files = fs::read_dir(folder.path()).unwrap().map(|file| {
         let file = file.unwrap();

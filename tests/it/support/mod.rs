@@ -32,13 +32,13 @@ use reqwest::{Client as Http, Response, redirect};
 use scraper::{Html, Selector};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use signet::app::App;
-use signet::domain::client::{Client, Registered};
+use signet::app::AppState;
+use signet::domain::client::{Client, RegistrationKind};
 use signet::domain::client_metadata::ClientMetadata;
 use signet::domain::ids::{ClientId, UserId};
 use signet::domain::secret::Secret;
 use signet::domain::user::{Profile, User, Username};
-use signet::store::{Change, clients, people};
+use signet::store::{ChangeEvent, clients, users};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const SECRET: &str = "kY3v9QpT7mXw2LzR8sBn4HcD6fGj1VaE";
@@ -47,7 +47,7 @@ pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 pub struct Server {
     pub url: String,
-    pub app: App,
+    pub app: AppState,
     pub clock: Arc<AtomicI64>,
     home: Arc<nodes::Home>,
     /// When it is dropped, the server stops, and its memory is free for the next one.
@@ -87,7 +87,7 @@ impl Server {
                 email_verified: true,
                 ..Profile::default()
             },
-            email_unproven: false,
+            email_unconfirmed: false,
             password: Some(self.app.hasher.hash(Secret::new(PASSWORD.into())).await.unwrap()),
             password_changed_at: Some(now),
             admin: false,
@@ -97,13 +97,13 @@ impl Server {
             updated_at: now,
         };
         let id = user.id;
-        self.app.store().write(move |tx| Box::pin(async move { people::insert(tx, &[user]).await })).await.unwrap();
+        self.app.store().write(move |tx| Box::pin(async move { users::insert(tx, &[user]).await })).await.unwrap();
         id
     }
 
     pub async fn person(&self, name: &str) -> User {
         let name = Username::parse(name).unwrap();
-        people::by_username(self.app.store().read(), &name).await.unwrap().unwrap()
+        users::by_username(self.app.store().read(), &name).await.unwrap().unwrap()
     }
 
     /// A client with the metadata of a usual web app, `changes` made to it.
@@ -126,14 +126,14 @@ impl Server {
         let apis = self.app.store().authority().apis(self.app.store()).await.unwrap();
         assert_eq!(meta.resolve_scopes(&apis), []);
         let (master, env) = (&self.app.provider.master, self.app.env());
-        let kept = || master.keep_client_secret(env, &secret, meta.needs_secret_back()).unwrap();
+        let kept = || master.protect_client_secret(env, &secret, meta.needs_plaintext_secret()).unwrap();
         let client = Client {
             id: ClientId::parse(id).unwrap(),
             secret: meta.has_secret().then(kept),
             signature_keys: Vec::new(),
             meta,
             disabled: false,
-            registered: Registered::ByAdmin,
+            registration_kind: RegistrationKind::Admin,
             registration_token: None,
             created_at: now,
             updated_at: now,
@@ -145,7 +145,7 @@ impl Server {
         let write = self.app.store().write(move |tx| {
             Box::pin(async move {
                 clients::insert(tx, &client).await?;
-                tx.tell(Change::Client(client.id.clone())).await
+                tx.publish(ChangeEvent::Client(client.id.clone())).await
             })
         });
         write.await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use futures::FutureExt as _;
-use signet::app::App;
+use signet::app::AppState;
 use signet::config::{Config, Issuer};
 use signet::env::{Clock, Env};
 use signet::server::listen;
@@ -59,7 +59,7 @@ impl Server {
     ) -> Self {
         log::keep();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let app = App::open(config, Env::with(own)).await.unwrap();
+        let app = AppState::open(config, Env::with_clock(own)).await.unwrap();
         let served = app.clone();
         let (in_use, dropped) = oneshot::channel::<()>();
         let until_dropped = dropped.map(drop);

@@ -105,7 +105,7 @@ impl Program {
     }
 
     pub async fn database(&self) -> DatabaseConnection {
-        let file = DatabaseUrl::of_file(&self.data().join("signet.db")).as_str().to_owned();
+        let file = DatabaseUrl::from_file(&self.data().join("signet.db")).as_str().to_owned();
         Database::connect(self.environment.get("SIGNET_DATABASE_URL").unwrap_or(&file)).await.unwrap()
     }
 

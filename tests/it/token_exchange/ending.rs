@@ -3,7 +3,7 @@
 use serde_json::json;
 use signet::domain::api::Api;
 use signet::domain::ids::{ClientId, GrantId};
-use signet::manage::{By, apis, clients, consents, people};
+use signet::manage::{AuditContext, apis, clients, consents, users};
 use signet::store::revoked_tokens;
 
 use super::{ACCESS, GRANT, ORDERS, active, service, text, tokens, trade, with_services};
@@ -14,7 +14,7 @@ use crate::token::claims;
 #[tokio::test]
 async fn a_revocation_reaches_what_came_by_exchange() {
     for opaque in [false, true] {
-        let (server, by) = (with_services().await, By::command_line());
+        let (server, by) = (with_services().await, AuditContext::command_line());
         if opaque {
             let api = json!({ "identifier": ORDERS, "scopes": ["read", "write"], "access_token_format": "opaque" });
             apis::put(&server.app.manager(), &by, serde_json::from_value::<Api>(api).unwrap()).await.unwrap();
@@ -36,10 +36,10 @@ async fn a_revocation_reaches_what_came_by_exchange() {
                     request.basic_auth("web", Some(SECRET)).form(&form).send().await.unwrap();
                 }
                 "consent" => consents::revoke(&manager, &by, alice, web.clone()).await.unwrap(),
-                "signed out" => drop(people::end_sessions(&manager, &by, alice, None).await.unwrap()),
+                "signed out" => drop(users::end_sessions(&manager, &by, alice, None).await.unwrap()),
                 "person" => {
-                    people::disable(&manager, &by, alice).await.unwrap();
-                    people::enable(&manager, &by, alice).await.unwrap();
+                    users::disable(&manager, &by, alice).await.unwrap();
+                    users::enable(&manager, &by, alice).await.unwrap();
                 }
                 "app" => {
                     clients::disable(&manager, &by, &web).await.unwrap();
@@ -98,10 +98,10 @@ async fn a_delegation_ends_with_the_user_who_acts() {
         let bob = server.person("bob").await.id;
         assert_eq!(claims(token)["act"]["sub"], bob.to_string());
         assert!(active(&server, "helpdesk", token).await);
-        let (manager, by) = (server.app.manager(), By::command_line());
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
         match deed {
-            "disabled" => drop(people::disable(&manager, &by, bob).await.unwrap()),
-            _ => people::delete(&manager, &by, bob).await.unwrap(),
+            "disabled" => drop(users::disable(&manager, &by, bob).await.unwrap()),
+            _ => users::delete(&manager, &by, bob).await.unwrap(),
         }
         assert!(!active(&server, "helpdesk", token).await, "{deed}");
         assert_eq!(trade(&server, "helpdesk", text(&app, "access_token"), &acting).await.0, 400, "{deed}");
@@ -131,7 +131,7 @@ async fn a_traded_token_never_outlives_the_session() {
     let (_, before) = trade(&server, "both", text(&app, "access_token"), &[]).await;
     server.advance(1);
     let alice = server.person("alice").await.id;
-    people::end_sessions(&server.app.manager(), &By::command_line(), alice, None).await.unwrap();
+    users::end_sessions(&server.app.manager(), &AuditContext::command_line(), alice, None).await.unwrap();
     assert!(active(&server, "web", text(&app, "access_token")).await);
     assert!(!active(&server, "both", text(&before, "access_token")).await);
     assert_eq!(trade(&server, "both", text(&app, "access_token"), &[]).await.1["error"], "invalid_request");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use signet::domain::ids::ClientId;
-use signet::manage::{By, people};
+use signet::manage::{AuditContext, users};
 
 use super::{GRANT, ID, active, service, text, tokens, trade, with_services};
 use crate::support::SECRET;
@@ -44,7 +44,7 @@ async fn an_id_token_is_traded_for_what_its_client_may_have() {
     assert_eq!(refused["error"], "invalid_scope");
     server.advance(1);
     let alice = server.person("alice").await.id;
-    people::end_sessions(&server.app.manager(), &By::command_line(), alice, None).await.unwrap();
+    users::end_sessions(&server.app.manager(), &AuditContext::command_line(), alice, None).await.unwrap();
     assert_eq!(server.token_as("both", &form).await.1["error"], "invalid_request");
     let app = tokens(&server, "openid").await;
     server.advance(3600);

@@ -5,11 +5,11 @@
 
 use askama::Template;
 
-use super::refusals::Record;
+use super::refusals::GateRecord;
 use super::{Choice, errors_of};
 use crate::domain::authorization::Acr;
-use crate::domain::gate::Way;
-use crate::web::edit::Edit;
+use crate::domain::gate::CredentialKind;
+use crate::web::edit::EditState;
 use crate::web::view::{Chrome, Notice, Viewer};
 
 #[derive(Template)]
@@ -28,19 +28,19 @@ pub struct ApiRow {
     pub href: String,
     pub gate: Option<String>,
     /// What its gate takes, as documents have it.
-    pub ways: Vec<&'static str>,
-    pub state: State,
+    pub credential_kinds: Vec<&'static str>,
+    pub state: GateState,
 }
 
 /// Whether its gate lets anybody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum GateState {
     NoGate,
     NoRules,
     Guarded,
 }
 
-impl State {
+impl GateState {
     /// Tone and words of its badge.
     fn badge(self) -> (&'static str, &'static str) {
         match self {
@@ -75,12 +75,12 @@ pub struct ApiPage {
     pub identifier: String,
     /// This page, below which its actions are.
     pub href: String,
-    pub state: State,
+    pub state: GateState,
     /// Where proxies ask, in full.
-    pub asked_at: Option<String>,
+    pub verify_url: Option<String>,
     /// What came to its gate.
-    pub record: Option<Record>,
-    pub trial: Trial,
+    pub record: Option<GateRecord>,
+    pub trial: RuleTrial,
     pub form: ApiForm,
 }
 
@@ -103,7 +103,7 @@ pub struct ApiForm {
     pub upstream_token: bool,
     pub rules: Vec<RuleRow>,
     /// Of a new one it is empty.
-    pub edit: Edit,
+    pub edit: EditState,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
@@ -113,27 +113,27 @@ impl ApiForm {
         errors_of(&self.errors, field)
     }
 
-    pub fn ways(&self) -> Vec<Choice> {
+    pub fn accept_choices(&self) -> Vec<Choice> {
         let words = |way| match way {
-            Way::Bearer => "Access tokens from here: bearer",
-            Way::ApiKey => "API keys: api_key",
-            Way::Basic => "An app’s ID and secret: basic",
-            Way::MessageSignature => "Signed requests, RFC 9421: message_signature",
-            Way::Session => "People’s browsers, by their session here: session",
-            Way::Oauth1 => "Signed requests of old, OAuth 1.0: oauth1",
-            Way::Mtls => "An app’s TLS certificate: mtls",
+            CredentialKind::Bearer => "Access tokens from here: bearer",
+            CredentialKind::ApiKey => "API keys: api_key",
+            CredentialKind::Basic => "An app’s ID and secret: basic",
+            CredentialKind::MessageSignature => "Signed requests, RFC 9421: message_signature",
+            CredentialKind::Session => "People’s browsers, by their session here: session",
+            CredentialKind::Oauth1 => "Signed requests of old, OAuth 1.0: oauth1",
+            CredentialKind::Mtls => "An app’s TLS certificate: mtls",
         };
-        let choice = |way: Way| Choice {
+        let choice = |way: CredentialKind| Choice {
             value: way.as_str().to_owned(),
             label: words(way).to_owned(),
             selected: self.accepts.iter().any(|ticked| ticked == way.as_str()),
         };
-        Way::ALL.map(choice).to_vec()
+        CredentialKind::ALL.map(choice).to_vec()
     }
 
     /// With a row at the end to add a rule in.
     #[must_use]
-    pub fn with_an_empty_row(mut self) -> Self {
+    pub fn with_empty_row(mut self) -> Self {
         if self.rules.last().is_none_or(|row| !row.is_blank()) {
             let index = self.rules.len();
             self.rules.push(RuleRow { index, at: (index + 1).to_string(), ..RuleRow::default() });
@@ -205,23 +205,23 @@ pub fn rule_name(index: usize) -> String {
 
 /// A request that somebody wants to try on the rules.
 #[derive(Clone, Default)]
-pub struct Trial {
+pub struct RuleTrial {
     pub method: String,
     pub path: String,
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<TrialOutcome>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TrialOutcome {
     /// No proxy's question: the sentence says why.
-    Unreadable(String),
+    Invalid(String),
     /// Which rule decides, from 1, what it is for and what it asks for.
     Rule {
         number: usize,
         shown: String,
         asks: String,
     },
-    Nothing,
+    NoRule,
 }
 
 super::in_section!(Apis: ApisPage, NewApiPage, ApiPage);

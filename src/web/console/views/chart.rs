@@ -8,7 +8,7 @@ use super::grouped;
 /// What one bar is of. The label is short: "21 Nov". The sign stands below the picture; where not all bars have room for
 /// one it is empty, and the others stand as far apart from each other.
 #[derive(Clone, Debug)]
-pub struct Column {
+pub struct ChartColumn {
     pub label: String,
     pub sign: String,
     pub good: u64,
@@ -17,7 +17,7 @@ pub struct Column {
 
 /// What people read around the numbers.
 #[derive(Clone, Copy, Debug)]
-pub struct Words {
+pub struct ChartLabels {
     /// "Sign-ins a day".
     pub what: &'static str,
     /// "Day": the heading above the labels.
@@ -29,8 +29,8 @@ pub struct Words {
 /// Bars and a scale, ready to be written down.
 #[derive(Clone, Debug)]
 pub struct BarChart {
-    pub(super) words: Words,
-    pub(super) bars: Vec<Bar>,
+    pub(super) words: ChartLabels,
+    pub(super) bars: Vec<ChartBar>,
     pub(super) scale: Vec<String>,
     good: u64,
     bad: u64,
@@ -39,7 +39,7 @@ pub struct BarChart {
 
 /// What went well from the ground up, the rest on top of it.
 #[derive(Clone, Debug)]
-pub(super) struct Bar {
+pub(super) struct ChartBar {
     pub(super) label: String,
     pub(super) sign: String,
     pub(super) good: String,
@@ -59,7 +59,7 @@ const LINES: u64 = 4;
 
 impl BarChart {
     /// The oldest first.
-    pub fn new(words: Words, columns: &[Column]) -> Self {
+    pub fn new(words: ChartLabels, columns: &[ChartColumn]) -> Self {
         let busiest = columns.iter().max_by_key(|column| column.good + column.bad);
         let step = step(busiest.map_or(0, |column| column.good + column.bad));
         let top = step * LINES;
@@ -69,7 +69,7 @@ impl BarChart {
             .map(|(index, column)| {
                 let good = column.good * HEIGHT * 10 / top;
                 let bad = column.bad * HEIGHT * 10 / top;
-                Bar {
+                ChartBar {
                     label: column.label.clone(),
                     sign: column.sign.clone(),
                     good: grouped(column.good),
@@ -156,9 +156,9 @@ fn tenths(value: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BarChart, Column, Words, step, tenths};
+    use super::{BarChart, ChartColumn, ChartLabels, step, tenths};
 
-    const WORDS: Words = Words { what: "Sign-ins a day", of: "Day", good: "Signed in", bad: "Failed" };
+    const WORDS: ChartLabels = ChartLabels { what: "Sign-ins a day", of: "Day", good: "Signed in", bad: "Failed" };
 
     #[test]
     fn the_scale_is_round_and_high_enough() {
@@ -169,9 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn bars_stand_on_the_ground_and_failures_on_top() {
+    fn bars_stack_failures_on_successes() {
         let label = || "21 Nov".to_owned();
-        let days = [(30, 10), (0, 0), (5, 0)].map(|(good, bad)| Column { label: label(), sign: label(), good, bad });
+        let days =
+            [(30, 10), (0, 0), (5, 0)].map(|(good, bad)| ChartColumn { label: label(), sign: label(), good, bad });
         let chart = BarChart::new(WORDS, &days);
         assert_eq!(chart.scale, ["40", "30", "20", "10", "0"]);
         let bar = &chart.bars[0];
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn no_day_at_all_is_an_empty_picture() {
+    fn chart_without_columns_is_empty() {
         let chart = BarChart::new(WORDS, &[]);
         assert!(chart.is_empty());
         assert_eq!(chart.bad_share(), "0%");

@@ -6,9 +6,9 @@ use super::{Choice, errors_of};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::client_metadata::{ClientAuthMethod, GrantType, ResponseType};
 use crate::web::console::client_form::name_of;
-use crate::web::console::client_members::{GROUPS, Group, Member, Shape};
-use crate::web::console::client_texts::Texts;
-use crate::web::edit::Edit;
+use crate::web::console::client_members::{GROUPS, MemberGroup, MemberInput, MetadataMember};
+use crate::web::console::metadata_fields::FieldTexts;
+use crate::web::edit::EditState;
 
 /// The settings of one app, as typed or as stored.
 #[derive(Clone, Default)]
@@ -37,8 +37,8 @@ pub struct ClientForm {
     /// The values of `response_types` that are ticked.
     pub response_types: Vec<String>,
     /// The members that few apps need.
-    pub members: Texts,
-    pub edit: Edit,
+    pub members: FieldTexts,
+    pub edit: EditState,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
@@ -98,26 +98,26 @@ impl ClientForm {
     }
 
     /// What can be chosen for a member of the table; the first is nothing where that may be.
-    pub fn choices(&self, member: &Member) -> Vec<Choice> {
+    pub fn choices(&self, member: &MetadataMember) -> Vec<Choice> {
         let present = self.members.get(member.name);
         match member.shape {
-            Shape::Choice(names) => {
+            MemberInput::Choice(names) => {
                 let open = Choice { value: String::new(), label: "Left open".to_owned(), selected: present.is_empty() };
                 let mut all = vec![open];
                 all.extend(chosen(names().into_iter(), present));
                 all
             }
-            Shape::Always(names) => chosen(names.iter().copied(), present),
+            MemberInput::RequiredChoice(names) => chosen(names.iter().copied(), present),
             _ => Vec::new(),
         }
     }
 
     /// Whether something is refused below that heading.
-    pub fn refused_in(&self, group: &Group) -> bool {
+    pub fn refused_in(&self, group: &MemberGroup) -> bool {
         group.members.iter().any(|member| self.error(member.name).is_some())
     }
 
-    pub fn groups(&self) -> &'static [Group] {
+    pub fn groups(&self) -> &'static [MemberGroup] {
         &GROUPS
     }
 

@@ -8,7 +8,7 @@ use askama::Template;
 pub use super::client_form::ClientForm;
 use super::groups::GroupPicker;
 use super::{Choice, Pager, errors_of};
-use crate::web::view::{AppCard, Chrome, Notice, Viewer, When};
+use crate::web::view::{AppCard, Chrome, DisplayTime, Notice, Viewer};
 
 #[derive(Template)]
 #[template(path = "console/clients.html")]
@@ -25,17 +25,17 @@ pub struct ClientsPage {
     pub states: Vec<Choice>,
     /// Whether a filter is set, so that an empty table can say why it is empty.
     pub filtered: bool,
-    pub clients: Vec<ClientRow>,
+    pub clients: Vec<ClientListRow>,
     pub pager: Pager,
 }
 
-pub struct ClientRow {
+pub struct ClientListRow {
     pub client_id: String,
     /// Its page.
     pub href: String,
     pub app: AppCard,
     pub kind: Kind,
-    pub made: When,
+    pub made: DisplayTime,
     pub on: bool,
     /// Whether its secret was imported and can be guessed.
     pub has_short_secret: bool,
@@ -180,7 +180,7 @@ pub struct ClientPage {
     pub href: String,
     pub app: AppCard,
     pub kind: Kind,
-    pub made: When,
+    pub made: DisplayTime,
     /// How it came to be here, as it stands before that moment.
     pub came: &'static str,
     pub on: bool,
@@ -195,22 +195,22 @@ pub struct ClientPage {
     /// The issuer, exactly as it stands in tokens.
     pub issuer: String,
     /// Who may use it.
-    pub users: Users,
+    pub users: ClientUsers,
     pub form: ClientForm,
 }
 
 /// Who may use an app, as it is now.
-pub struct Users {
+pub struct ClientUsers {
     /// The groups it is open to; none where it is open to everybody.
     pub groups: Vec<AllowedGroup>,
     /// The first of their members by username, and how many there are.
-    pub people: Vec<Member>,
+    pub members: Vec<GroupMember>,
     pub count: u64,
 }
 
-impl Users {
+impl ClientUsers {
     fn more(&self) -> u64 {
-        self.count.saturating_sub(self.people.len() as u64)
+        self.count.saturating_sub(self.members.len() as u64)
     }
 }
 
@@ -220,7 +220,7 @@ pub struct AllowedGroup {
     pub members: u64,
 }
 
-pub struct Member {
+pub struct GroupMember {
     pub name: String,
     pub href: String,
 }

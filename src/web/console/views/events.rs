@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{Choice, Pager};
-use crate::web::view::{Chrome, Notice, Viewer, When};
+use crate::web::view::{Chrome, DisplayTime, Notice, Viewer};
 
 #[derive(Template)]
 #[template(path = "console/events.html")]
@@ -24,7 +24,7 @@ pub struct EventsPage {
     /// The search named nothing, and its text was looked for.
     pub is_by_text: bool,
     /// Older events are still to be searched for the text.
-    pub goes_on: bool,
+    pub has_more: bool,
     /// Whether a filter is set, so that an empty table can say why it is empty.
     pub filtered: bool,
     /// Where it is told why the request that was searched for was refused.
@@ -37,16 +37,16 @@ pub struct EventsPage {
 #[derive(Clone, Debug)]
 pub struct EventRow {
     pub id: String,
-    pub at: When,
+    pub at: DisplayTime,
     /// In plain words: "Signed in with a passkey".
     pub what: String,
     /// As the record names it: `session.started`.
     pub kind: String,
     pub failed: bool,
     /// Who did it; without an address of its own page it is shown as text.
-    pub who: Option<Subject>,
+    pub actor: Option<LinkedName>,
     /// What it was done to.
-    pub about: Option<Subject>,
+    pub about: Option<LinkedName>,
     /// Network address it came from.
     pub address: Option<String>,
     pub request_id: Option<String>,
@@ -56,7 +56,7 @@ pub struct EventRow {
 
 /// A person, an app, a key: its name, and its page where it has one.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct LinkedName {
     pub name: String,
     pub href: Option<String>,
 }

@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use crate::web::view::{Chrome, Notice, Viewer, When};
+use crate::web::view::{Chrome, DisplayTime, Notice, Viewer};
 
 #[derive(Template)]
 #[template(path = "console/keys.html")]
@@ -28,29 +28,29 @@ pub struct Algorithm {
     /// What it is for: "Signs ID tokens, unless an app asks otherwise".
     pub used_for: String,
     /// When the next key takes over by itself.
-    pub next_change: Option<When>,
+    pub next_change: Option<DisplayTime>,
     pub keys: Vec<KeyRow>,
 }
 
 #[derive(Clone, Debug)]
 pub struct KeyRow {
     pub kid: String,
-    pub state: KeyState,
-    pub made: When,
+    pub state: KeyStateView,
+    pub made: DisplayTime,
     /// When it became the active one, or will.
-    pub active_from: Option<When>,
+    pub active_from: Option<DisplayTime>,
     /// Until when it stays published, or goes on decrypting, once that is known.
-    pub kept_until: Option<When>,
+    pub kept_until: Option<DisplayTime>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
+pub enum KeyStateView {
     Next,
     Active,
     Retired,
 }
 
-impl KeyState {
+impl KeyStateView {
     fn label(self) -> &'static str {
         match self {
             Self::Next => "Next",

@@ -15,11 +15,11 @@ pub mod events;
 pub mod groups;
 pub mod keys;
 pub mod overview;
-pub mod people;
 pub mod refusals;
 pub mod registration;
 pub mod signature_keys;
 pub mod start;
+pub mod users;
 
 use askama::Template;
 

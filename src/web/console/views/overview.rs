@@ -15,7 +15,7 @@ pub struct OverviewPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    pub counts: Counts,
+    pub counts: OverviewCounts,
     pub chart: BarChart,
     /// The newest events, newest first.
     pub events: Vec<EventRow>,
@@ -24,21 +24,21 @@ pub struct OverviewPage {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct OverviewCounts {
     pub apps: u64,
-    pub apps_off: u64,
-    pub people: u64,
-    pub people_disabled: u64,
+    pub apps_disabled: u64,
+    pub users: u64,
+    pub users_disabled: u64,
     pub sessions: u64,
 }
 
-impl Counts {
+impl OverviewCounts {
     fn apps(&self) -> String {
         grouped(self.apps)
     }
 
-    fn people(&self) -> String {
-        grouped(self.people)
+    fn users(&self) -> String {
+        grouped(self.users)
     }
 
     fn sessions(&self) -> String {

@@ -4,7 +4,7 @@
 use askama::Template;
 
 use super::{Choice, errors_of};
-use crate::web::view::{Chrome, Notice, Viewer, When};
+use crate::web::view::{Chrome, DisplayTime, Notice, Viewer};
 
 #[derive(Template)]
 #[template(path = "console/registration.html")]
@@ -13,7 +13,7 @@ pub struct RegistrationPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    pub who: Who,
+    pub access: RegistrationAccess,
     /// Full address of the registration endpoint.
     pub endpoint: String,
     /// What a client may have that registers itself, names with spaces between them.
@@ -28,18 +28,18 @@ pub struct RegistrationPage {
 
 /// The setting `registration`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    Nobody,
-    Holders,
-    Anybody,
+pub enum RegistrationAccess {
+    Disabled,
+    WithToken,
+    Open,
 }
 
 pub struct TokenRow {
     pub id: String,
     /// "3", or "Any number".
     pub uses_left: String,
-    pub made: When,
-    pub until: When,
+    pub made: DisplayTime,
+    pub until: DisplayTime,
     pub expired: bool,
 }
 

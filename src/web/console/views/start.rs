@@ -19,7 +19,7 @@ pub struct StartPage {
     pub is_public: bool,
     pub apps: u64,
     /// The administrator too.
-    pub people: u64,
+    pub users: u64,
 }
 
 super::in_section!(Overview: StartPage);

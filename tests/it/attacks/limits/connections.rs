@@ -96,7 +96,7 @@ async fn a_slow_hand_is_cut_off() {
 async fn a_slow_body_gets_408() {
     let server = Server::start_with(|config| {
         config.connections.body_timeout = 1;
-        config.registration = signet::config::Registration::Open;
+        config.registration = signet::config::RegistrationMode::Open;
     })
     .await;
     let host = server.url.strip_prefix("http://").unwrap().to_owned();

@@ -2,8 +2,8 @@
 
 use futures::future::join;
 use signet::domain::ids::ClientId;
-use signet::manage::people::PersonEdit;
-use signet::manage::{By, ManageError, Revision, apis, clients, people};
+use signet::manage::users::UserEdit;
+use signet::manage::{AuditContext, ManageError, Revision, apis, clients, users};
 
 use super::{API, ROUNDS, WEB, editing, server};
 use crate::passkey::add;
@@ -75,15 +75,15 @@ async fn saves_of_different_fields_at_once_both_hold() {
 #[tokio::test]
 async fn a_revision_of_another_state_is_refused() {
     let (server, ..) = server().await;
-    let (manager, by) = (server.app.manager(), By::command_line());
+    let (manager, by) = (server.app.manager(), AuditContext::command_line());
     let is_changed = |error: ManageError| matches!(error, ManageError::Changed);
     let carol = server.person("carol").await;
-    let present = PersonEdit::present(&carol);
-    let seen = PersonEdit { admin: true, ..present.clone() };
-    let done = people::update(&manager, &by, carol.id, Revision::of(seen, present.clone())).await;
+    let present = UserEdit::present(&carol);
+    let seen = UserEdit { admin: true, ..present.clone() };
+    let done = users::update(&manager, &by, carol.id, Revision::of(seen, present.clone())).await;
     assert!(is_changed(done.unwrap_err()));
     let groups = Revision::of(vec!["gone".to_owned()], vec!["new".to_owned()]);
-    assert!(is_changed(people::set_groups(&manager, &by, carol.id, groups).await.unwrap_err()));
+    assert!(is_changed(users::set_groups(&manager, &by, carol.id, groups).await.unwrap_err()));
     let id = ClientId::parse("web").unwrap();
     let meta = server.app.provider.client(&id).await.unwrap().unwrap().meta.clone();
     let mut seen = meta.clone();

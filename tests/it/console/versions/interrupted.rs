@@ -1,8 +1,8 @@
 //! The version of a form that is interrupted: by a sign-in, by another session, by a question or by a refusal.
 
 use signet::domain::ids::ClientId;
-use signet::manage::{By, clients};
-use signet::store::people as rows;
+use signet::manage::{AuditContext, clients};
+use signet::store::users as rows;
 
 use super::{WEB, server};
 use crate::support::PASSWORD;
@@ -98,6 +98,6 @@ async fn a_refused_form_goes_on_from_what_is_there() {
     let now = alice.page(WEB).await;
     assert_eq!(now.value("[name=policy_uri]"), "https://theirs.example/");
     assert_eq!(now.value("[name=redirect_uris]"), "https://mine.example/cb");
-    clients::delete(&server.app.manager(), &By::command_line(), &id).await.unwrap();
+    clients::delete(&server.app.manager(), &AuditContext::command_line(), &id).await.unwrap();
     assert_eq!(alice.fill(&now, "#settings", &[("client_name", "Mine")]).await.status, 404);
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 use signet::domain::api::ApiId;
 use signet::domain::ids::ClientId;
 use signet::domain::secret::Secret;
-use signet::manage::access::Keep;
-use signet::manage::{By, ManageError, apis, clients, consents, people};
+use signet::manage::access::KeepOptions;
+use signet::manage::{AuditContext, ManageError, apis, clients, consents, users};
 
 use super::registered::{API, APP_IDS, SERVICE, service};
 use super::{APPS, Family, NAMES, NODES, Settings, World, newest};
@@ -93,7 +93,7 @@ impl World {
 
     async fn update(&self, node: usize, id: &str, meta: Value) -> Result<(), ManageError> {
         let (id, meta) = (ClientId::parse(id).unwrap(), serde_json::from_value(meta).unwrap());
-        clients::update(&self.nodes[node].app.manager(), &By::command_line(), &id, meta).await.map(drop)
+        clients::update(&self.nodes[node].app.manager(), &AuditContext::command_line(), &id, meta).await.map(drop)
     }
 
     /// Makes an app be registered as `settings` say.
@@ -104,28 +104,28 @@ impl World {
     /// The new secret of a client whose secret is rotated.
     pub(super) async fn change(&self, node: usize, change: Change) -> Result<Option<String>, ManageError> {
         let server = &self.nodes[node];
-        let (manager, by) = (server.app.manager(), By::command_line());
+        let (manager, by) = (server.app.manager(), AuditContext::command_line());
         let settings = self.model.settings().after(change);
         match change {
             Change::DisableUser(user) => {
-                drop(people::disable(&manager, &by, server.person(NAMES[user]).await.id).await?);
+                drop(users::disable(&manager, &by, server.person(NAMES[user]).await.id).await?);
             }
             Change::EnableUser(user) => {
-                drop(people::enable(&manager, &by, server.person(NAMES[user]).await.id).await?);
+                drop(users::enable(&manager, &by, server.person(NAMES[user]).await.id).await?);
             }
             Change::ReplacePassword(user) => {
                 let password = Secret::new(PASSWORD.to_owned());
-                people::set_password(&manager, &by, server.person(NAMES[user]).await.id, password, None).await?;
+                users::set_password(&manager, &by, server.person(NAMES[user]).await.id, password, None).await?;
             }
             Change::ResetUser(user) => {
                 let (id, password) = (server.person(NAMES[user]).await.id, Secret::new(PASSWORD.to_owned()));
-                people::reset(&manager, &by, id, password, Keep::default(), None).await?;
+                users::reset(&manager, &by, id, password, KeepOptions::default(), None).await?;
             }
             Change::EndSessions(user) => {
-                people::end_sessions(&manager, &by, server.person(NAMES[user]).await.id, None).await?;
+                users::end_sessions(&manager, &by, server.person(NAMES[user]).await.id, None).await?;
             }
             Change::RecreateUser(user) => {
-                people::delete(&manager, &by, server.person(NAMES[user]).await.id).await?;
+                users::delete(&manager, &by, server.person(NAMES[user]).await.id).await?;
                 server.user(NAMES[user]).await;
             }
             Change::DisableClient(app) => drop(clients::disable(&manager, &by, &client_id(app)).await?),

@@ -3,8 +3,8 @@
 use signet::domain::api_key::Owner as KeyOwner;
 use signet::domain::gate::GateName;
 use signet::domain::ids::ClientId;
-use signet::manage::api_keys::{self, NewKey};
-use signet::manage::{By, ManageError};
+use signet::manage::api_keys::{self, NewApiKey};
+use signet::manage::{AuditContext, ManageError};
 
 use super::registered::{APP_IDS, GATE};
 use super::{Expect, NAMES, NODES, World, agree, newest, remember};
@@ -14,7 +14,7 @@ use crate::histories::model::KEY_LIFETIME;
 impl World {
     pub(super) async fn create_key(&mut self, node: usize, owner: Owner, expires: bool) {
         let app = &self.nodes[node].app;
-        let new = NewKey {
+        let new = NewApiKey {
             owner: match owner {
                 Owner::User(user) => KeyOwner::User(self.nodes[node].person(NAMES[user]).await.id),
                 Owner::App(app) => KeyOwner::Client(ClientId::parse(APP_IDS[app]).unwrap()),
@@ -25,7 +25,7 @@ impl World {
             expires_at: expires.then(|| app.env().now().plus_seconds(KEY_LIFETIME)),
             networks: Vec::new(),
         };
-        let made = match api_keys::create(&app.manager(), &By::command_line(), new).await {
+        let made = match api_keys::create(&app.manager(), &AuditContext::command_line(), new).await {
             Ok((secret, key)) => Some((key.id, secret.expose().to_owned())),
             Err(ManageError::Conflict(_) | ManageError::Invalid(_)) => None,
             Err(error) => panic!("{owner:?}: {error}"),
@@ -47,7 +47,7 @@ impl World {
     pub(super) async fn revoke_key(&mut self, node: usize, index: usize) {
         let Some(at) = newest(&self.keys, index) else { return };
         let manager = self.nodes[node].app.manager();
-        let revoked = match api_keys::revoke(&manager, &By::command_line(), self.keys[at].id, None).await {
+        let revoked = match api_keys::revoke(&manager, &AuditContext::command_line(), self.keys[at].id, None).await {
             Ok(_) => true,
             Err(ManageError::NotFound(_)) => false,
             Err(error) => panic!("{error}"),

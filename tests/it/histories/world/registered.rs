@@ -1,7 +1,7 @@
 //! The clients of a history and its API, as they are registered.
 
 use serde_json::{Value, json};
-use signet::manage::{By, ManageError, apis};
+use signet::manage::{AuditContext, ManageError, apis};
 
 use super::requests::{CLIENT_CREDENTIALS, DEVICE, EXCHANGE, JWT_BEARER};
 use super::{APPS, Settings, World};
@@ -62,7 +62,7 @@ impl World {
             "rules": [{ "methods": ["GET"], "path": "/orders/**", "scopes": [scope] }],
         });
         let api = serde_json::from_value(api).unwrap();
-        apis::put(&self.nodes[node].app.manager(), &By::command_line(), api).await
+        apis::put(&self.nodes[node].app.manager(), &AuditContext::command_line(), api).await
     }
 }
 

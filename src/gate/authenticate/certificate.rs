@@ -1,0 +1,64 @@
+//! A client's TLS certificate (RFC 8705 §2), which the proxy has verified and hands on: the one client that is registered
+//! with what it says. Where two are, nobody can say which of them it is.
+
+use std::sync::Arc;
+
+use super::{AuthenticationError, AuthenticationResult, acts_for_itself, client_identity};
+use crate::domain::api::Api;
+use crate::domain::client::Client;
+use crate::domain::gate::CredentialKind;
+use crate::gate::Gate;
+use crate::gate::decision::{Denial, Reason};
+use crate::gate::headers::Headers;
+use crate::keys::certificate::ClientCertificate;
+use crate::protocol::error::Result;
+
+impl Gate {
+    pub(super) async fn by_certificate(
+        &self,
+        api: &Api,
+        fields: &Headers<'_>,
+        certificate: &ClientCertificate,
+    ) -> Result<AuthenticationResult> {
+        if is_cross_origin(fields) {
+            let text = "A browser's certificate counts only for what a page of the same origin asks.";
+            return Ok(Err(denied(text)));
+        }
+        let (provider, store) = (&self.provider, &self.provider.store);
+        let mut clients: Vec<Arc<Client>> = Vec::new();
+        for name in certificate.identifier_digests() {
+            let owners = store.authority().certificate_owners(store, name).await?;
+            for owner in owners.iter().flat_map(|owners| owners.iter()) {
+                let client = store.authority().client(store, owner).await?.filter(|client| acts_for_itself(client));
+                let Some(client) = client.filter(|client| clients.iter().all(|known| known.id != client.id)) else {
+                    continue;
+                };
+                match provider.is_client_certificate(&client, certificate).await {
+                    Ok(true) => clients.push(client),
+                    Ok(false) => {}
+                    Err(error) => return Ok(Err(AuthenticationError::Unavailable(error))),
+                }
+            }
+        }
+        if let [client] = clients.as_slice() {
+            return Ok(Ok(client_identity(CredentialKind::Mtls, api, client)));
+        }
+        Ok(Err(denied("The certificate is no client's of this server, or several have it.")))
+    }
+}
+
+fn denied(text: &str) -> AuthenticationError {
+    AuthenticationError::Denied(Denial {
+        tried: Some(CredentialKind::Mtls),
+        ..Denial::new(Reason::InvalidCredential, text)
+    })
+}
+
+/// Browsers show a certificate whoever makes them ask, and say who did (Fetch Metadata, `Sec-Fetch-Site`); programs say
+/// nothing.
+fn is_cross_origin(fields: &Headers<'_>) -> bool {
+    match fields.once("sec-fetch-site") {
+        Ok(None | Some("same-origin" | "none")) => false,
+        Ok(Some(_)) | Err(_) => true,
+    }
+}

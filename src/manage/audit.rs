@@ -1,0 +1,212 @@
+//! Who acts, and the one place that checks that they may: inside the transaction that writes.
+//!
+//! Between the arrival of a request and its transaction lie a form's body, a password's hash and waits for locks. In that
+//! time somebody may have disabled, demoted, reset or deleted the user who asks. [`Manager::transact`] therefore locks
+//! the session and the user at the beginning of each transaction and asks again. What writes needs a [`AuditRecorder`], and
+//! no other module can make one.
+
+use futures::future::BoxFuture;
+
+use super::{ManageError, Manager, Result};
+use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
+use crate::domain::ids::{ClientId, EventId, SessionId, UserId};
+use crate::domain::user::User;
+use crate::env::Env;
+use crate::store::{Store, TransactionError, Tx, events, sessions, users};
+
+/// Who asks, and from where. It says nothing about what they may do.
+#[derive(Clone, Debug)]
+pub struct AuditContext {
+    kind: ActorKind,
+    origin: RequestOrigin,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ActorKind {
+    CommandLine,
+    User(UserId, SessionId),
+}
+
+impl AuditContext {
+    /// Somebody at the server's command line, who has the database and may do everything.
+    #[must_use]
+    pub fn command_line() -> Self {
+        Self { kind: ActorKind::CommandLine, origin: RequestOrigin::default() }
+    }
+
+    /// A user in a browser session.
+    #[must_use]
+    pub const fn user(user: UserId, session: SessionId, origin: RequestOrigin) -> Self {
+        Self { kind: ActorKind::User(user, session), origin }
+    }
+
+    const fn actor(&self) -> Actor {
+        match self.kind {
+            ActorKind::CommandLine => Actor::CommandLine,
+            ActorKind::User(user, _) => Actor::User(user),
+        }
+    }
+}
+
+/// Who may do it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RequiredRole {
+    Administrator,
+    /// An administrator, for a change of this user, whose row is locked in the same order as the administrator's.
+    AdministratorFor(UserId),
+    /// This user, or an administrator.
+    UserOrAdministrator(UserId),
+}
+
+impl RequiredRole {
+    const fn about(self) -> Option<UserId> {
+        match self {
+            Self::Administrator => None,
+            Self::AdministratorFor(user) | Self::UserOrAdministrator(user) => Some(user),
+        }
+    }
+
+    fn is_met_by(self, user: UserId, admin: bool) -> bool {
+        admin || matches!(self, Self::UserOrAdministrator(own) if own == user)
+    }
+}
+
+impl Manager {
+    /// One transaction of an actor who may do what it `needs` when it begins, and until it ends. Any error rolls it back.
+    pub(super) async fn transact<T, E, F>(
+        &self,
+        by: &AuditContext,
+        needs: RequiredRole,
+        work: F,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: TransactionError + From<ManageError>,
+        F: for<'c> FnOnce(&'c Tx, AuditRecorder) -> BoxFuture<'c, std::result::Result<T, E>> + Send + 'static,
+    {
+        let recorder = AuditRecorder::new(self, by.actor(), by.origin.clone());
+        let who = by.kind;
+        self.store
+            .try_write(move |tx| {
+                Box::pin(async move {
+                    check(tx, who, needs).await?;
+                    work(tx, recorder).await
+                })
+            })
+            .await
+    }
+
+    /// One transaction of an actor who has no session: `work` itself checks the link or token by which they act.
+    pub(super) async fn transact_as<T, F>(&self, actor: Actor, origin: RequestOrigin, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c Tx, AuditRecorder) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let recorder = AuditRecorder::new(self, actor, origin);
+        self.store.try_write(move |tx| work(tx, recorder)).await
+    }
+}
+
+/// Locks the actor and the user it is about, then the actor's session, and checks that the actor may do it now.
+async fn check(tx: &Tx, who: ActorKind, needs: RequiredRole) -> Result<()> {
+    let actor = match who {
+        ActorKind::CommandLine => None,
+        ActorKind::User(user, session) => Some((user, session)),
+    };
+    let ids: Vec<UserId> = actor.map(|(user, _)| user).into_iter().chain(needs.about()).collect();
+    let users = users::lock_all_for_update(tx, &ids).await?;
+    let Some((id, session)) = actor else { return Ok(()) };
+    let user = users.into_iter().find(|user| user.id == id && !user.disabled);
+    let (Some(user), true) = (user, sessions::lock_shared(tx, session).await?) else {
+        return Err(ManageError::SessionEnded);
+    };
+    if needs.is_met_by(id, user.admin) { Ok(()) } else { Err(ManageError::NotAdministrator) }
+}
+
+/// Writes the audit events of an actor who may act: proof that [`Manager::transact`] has checked it, or that the caller
+/// of [`Manager::transact_as`] does.
+#[derive(Clone)]
+pub(super) struct AuditRecorder {
+    env: Env,
+    actor: Actor,
+    origin: RequestOrigin,
+    /// Where the actor is a stranger, whose events are counted.
+    counted: Option<Store>,
+}
+
+impl AuditRecorder {
+    fn new(manager: &Manager, actor: Actor, origin: RequestOrigin) -> Self {
+        Self { env: manager.store.env().clone(), actor, origin, counted: None }
+    }
+
+    /// The same for a stranger: it keeps as many events in a day as `quotas.registration_events` allows.
+    pub(super) fn with_daily_quota(self, store: &Store) -> Self {
+        Self { counted: Some(store.clone()), ..self }
+    }
+
+    async fn insert(&self, tx: &Tx, event: Event) -> Result<()> {
+        match &self.counted {
+            Some(store) => events::insert_registration_event(tx, store, &event).await?,
+            None => events::insert(tx, &event).await?,
+        }
+        Ok(())
+    }
+
+    fn event(&self, kind: EventKind, user: Option<UserId>, client: Option<&ClientId>, detail: String) -> Event {
+        Event {
+            id: EventId(self.env.uuid()),
+            at: self.env.now(),
+            kind,
+            actor: self.actor.clone(),
+            user,
+            client: client.cloned(),
+            origin: self.origin.clone(),
+            detail,
+        }
+    }
+
+    /// An event about a user and a client, or either.
+    pub(super) async fn about(
+        &self,
+        tx: &Tx,
+        kind: EventKind,
+        (user, client): (Option<UserId>, Option<&ClientId>),
+        detail: String,
+    ) -> Result<()> {
+        self.insert(tx, self.event(kind, user, client, detail)).await
+    }
+
+    /// The events of new users.
+    pub(super) async fn record_users_created(&self, tx: &Tx, users: &[User]) -> Result<()> {
+        let event =
+            |user: &User| self.event(EventKind::UserCreated, Some(user.id), None, user.username.as_str().to_owned());
+        let all: Vec<Event> = users.iter().map(event).collect();
+        match &self.counted {
+            None => events::insert_all(tx, &all).await?,
+            Some(store) => {
+                for event in &all {
+                    events::insert_registration_event(tx, store, event).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn user(&self, tx: &Tx, kind: EventKind, user: UserId, detail: impl Into<String>) -> Result<()> {
+        self.about(tx, kind, (Some(user), None), detail.into()).await
+    }
+
+    pub(super) async fn client(
+        &self,
+        tx: &Tx,
+        kind: EventKind,
+        client: &ClientId,
+        detail: impl Into<String>,
+    ) -> Result<()> {
+        self.about(tx, kind, (None, Some(client)), detail.into()).await
+    }
+
+    pub(super) async fn other(&self, tx: &Tx, kind: EventKind, detail: impl Into<String>) -> Result<()> {
+        self.about(tx, kind, (None, None), detail.into()).await
+    }
+}

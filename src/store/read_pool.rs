@@ -1,0 +1,56 @@
+//! A pool for reading, with a deadline on this side: TCP takes a quarter of an hour to notice that the database is gone
+//! while a statement is under way. Next door: [`super::connect`], which bounds the rest.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+
+/// What the read functions of this module take, as they take a transaction's connection.
+#[derive(Clone, Debug)]
+pub struct ReadPool {
+    pool: DatabaseConnection,
+    /// Of one statement; none for commands, which may read whole tables.
+    timeout: Option<Duration>,
+}
+
+impl ReadPool {
+    pub(super) fn new(pool: DatabaseConnection, timeout: Option<Duration>) -> Self {
+        Self { pool, timeout }
+    }
+
+    pub(super) fn pool(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+
+    /// The connection of a statement that is given up is tried before it is used again.
+    async fn with_timeout<T>(&self, answer: impl Future<Output = Result<T, DbErr>> + Send) -> Result<T, DbErr> {
+        let Some(timeout) = self.timeout else { return answer.await };
+        let late = |_| Err(DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())));
+        tokio::time::timeout(timeout, answer).await.unwrap_or_else(late)
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for ReadPool {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.with_timeout(self.pool.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.with_timeout(self.pool.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.with_timeout(self.pool.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.with_timeout(self.pool.query_all_raw(statement)).await
+    }
+}

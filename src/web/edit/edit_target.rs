@@ -1,0 +1,76 @@
+//! What a form edits, and who has changed it, as far as events tell.
+
+use super::{FormField, LastChange};
+use crate::domain::event::EventKind;
+use crate::domain::ids::{ApiId, ClientId, PasskeyId, UserId};
+use crate::store::StoreError;
+use crate::store::events::{self, EventFilter};
+use crate::web::console::event_rows;
+use crate::web::console::views::events::EventRow;
+use crate::web::error::PageError;
+use crate::web::extract::SignedIn;
+
+/// Changes that are looked through.
+const MAX_CHANGES: u64 = 50;
+
+/// What a form edits.
+#[derive(Clone, Debug)]
+pub enum EditTarget {
+    Client(ClientId),
+    User(UserId),
+    Api(ApiId),
+    Passkey(PasskeyId),
+}
+
+impl EditTarget {
+    /// What its versions are sealed for.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Client(id) => format!("client:{id}"),
+            Self::User(id) => format!("user:{id}"),
+            Self::Api(id) => format!("api:{}", id.as_str()),
+            Self::Passkey(id) => format!("passkey:{id}"),
+        }
+    }
+
+    /// The newest changes of it first.
+    pub(super) async fn changes(&self, person: &SignedIn) -> Result<ChangeHistory, PageError> {
+        self.recorded(person).await.map(ChangeHistory).map_err(|error| person.error(error))
+    }
+
+    async fn recorded(&self, person: &SignedIn) -> Result<Vec<(String, EventRow)>, StoreError> {
+        let of = |kind| EventFilter { kinds: vec![kind], most: MAX_CHANGES, ..EventFilter::default() };
+        let filter = match self {
+            Self::Client(id) => EventFilter { client: Some(id.clone()), ..of(EventKind::ClientUpdated) },
+            Self::User(id) => EventFilter { user: Some(*id), ..of(EventKind::UserUpdated) },
+            Self::Api(_) => of(EventKind::ApiUpdated),
+            Self::Passkey(_) => return Ok(Vec::new()),
+        };
+        let store = person.app().store();
+        let mut found = events::list(store.read(), &filter).await?;
+        if let Self::Api(id) = self {
+            // The event says which API it was, not what of it.
+            found.retain(|event| event.detail == id.as_str());
+        }
+        let details: Vec<String> = found.iter().map(|event| event.detail.clone()).collect();
+        Ok(details.into_iter().zip(event_rows::of(store, found).await?).collect())
+    }
+}
+
+/// The details of events, which name what was changed, and how the events read.
+pub(super) struct ChangeHistory(Vec<(String, EventRow)>);
+
+impl ChangeHistory {
+    pub fn last(&self) -> Option<LastChange> {
+        self.0.first().map(|(_, row)| changed(row))
+    }
+
+    /// The last change of one field.
+    pub fn of(&self, field: &FormField) -> Option<LastChange> {
+        self.0.iter().find(|(detail, _)| field.is_named_in(detail)).map(|(_, row)| changed(row))
+    }
+}
+
+fn changed(row: &EventRow) -> LastChange {
+    LastChange { actor: row.actor.as_ref().map(|who| who.name.clone()), at: row.at.clone() }
+}
