@@ -1,4 +1,4 @@
-//! Every shared part, built once from the settings.
+//! The shared server state, built once from the settings.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use crate::protocol::registration::Policy;
 use crate::protocol::token_cache::TokenCache;
 use crate::store::Store;
 
-/// What handlers get. One pointer, because axum copies its state for every layer of every request: with the parts each
-/// behind pointers of their own, that was half of what an empty answer cost.
+/// The state of all handlers. It is one pointer, because axum copies its state for every layer of every request. With a
+/// separate pointer for each part, the copies were half of the cost of an empty response.
 #[derive(Clone)]
 pub struct AppState(Arc<AppStateInner>);
 
@@ -37,19 +37,19 @@ pub struct AppStateInner {
     pub provider: Provider,
     pub hasher: Hasher,
     pub passkeys: Passkeys,
-    /// What clients may have that register themselves.
+    /// What self-registered clients may have.
     pub registration: Policy,
-    /// Apps' logos.
+    /// Clients' logos.
     pub images: ImageCache,
     pub gate: Gate,
     pub unreadable_addresses: UnreadableAddresses,
-    /// What waits to be written of refused requests.
+    /// Rejected requests that are yet to be written to the database.
     pub refusals: RefusalLog,
     is_stopping: AtomicBool,
 }
 
 impl AppState {
-    /// Opens the database and makes the first keys where there are none.
+    /// Opens the database and creates the initial keys if there are none.
     pub async fn open(config: Config, env: Env) -> Result<Self, String> {
         let store = Store::open(&config, env.clone()).await.map_err(|error| error.to_string())?;
         let master = MasterKey::open(&config, &store).await.map_err(|error| error.to_string())?;
@@ -99,13 +99,13 @@ impl AppState {
         })))
     }
 
-    /// What administration works with.
+    /// Returns what administrative operations need.
     pub fn manager(&self) -> Manager {
         let provider = &self.provider;
         Manager { store: provider.store.clone(), master: provider.master.clone(), hasher: self.hasher.clone() }
     }
 
-    /// From now on `/readyz` says that no further requests are to come here.
+    /// Makes `/readyz` report from now on that this node is to get no further requests.
     pub fn begin_shutdown(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }

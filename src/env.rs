@@ -1,8 +1,7 @@
-//! The world outside that decisions depend on: what time it is and what is random.
+//! The sources of time and randomness.
 //!
-//! Everything that needs either takes an [`Env`], so that a test can hold the clock in its hand
-//! (clippy's `disallowed-methods` keeps the rest of the house from going around it).
-//! Next door: `config` (settings), `domain` (the values that carry these times).
+//! Code that needs either takes an [`Env`], so that tests can control the clock. Clippy's `disallowed-methods` prevents
+//! other sources. See also `config` (settings) and `domain` (the values that carry these times).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,14 +10,14 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Kept as an integer in the database on both engines, because SQLite would
-/// keep a time as text and compare it as text.
+/// Milliseconds since 1970-01-01T00:00:00Z. Both databases store an integer, because SQLite would store and compare a
+/// time as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Whole seconds, as JWT's `NumericDate` wants them (RFC 7519 §2).
+    /// Returns whole seconds, the unit of JWT's `NumericDate` (RFC 7519 §2).
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
@@ -34,13 +33,13 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// Milliseconds from `earlier` to here; negative where `earlier` is later.
+    /// Returns the milliseconds from `earlier` to this time, negative if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The calendar's form of it; a time outside the calendar's range is shown as its nearest end.
+    /// Returns the calendar date and time, or the Unix epoch if the time is out of range.
     #[must_use]
     pub fn date(self) -> time::OffsetDateTime {
         time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
@@ -58,20 +57,20 @@ impl Monotonic {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// Milliseconds from `earlier` to here.
+    /// Returns the milliseconds from `earlier` to this time.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// What time it is.
+/// A source of the current time.
 #[derive(Clone, Debug)]
 pub enum Clock {
     System,
-    /// A clock that stands still until it is moved, in milliseconds since the epoch.
+    /// A clock that only moves when it is set, in milliseconds since the epoch. For tests.
     Manual(Arc<AtomicI64>),
-    /// The same on a machine whose clock is off by that many milliseconds.
+    /// A manual clock as read on a machine whose clock is off by this many milliseconds.
     Skewed(Arc<AtomicI64>, i64),
 }
 
@@ -89,8 +88,8 @@ impl Clock {
         }
     }
 
-    /// The time by the database's clock, where the database has none of its own: SQLite has the machine's, and with a
-    /// clock in a test's hand that clock is the database's, however far this node is off.
+    /// Returns the time of the database's clock, for a database that has no clock of its own. SQLite uses the machine's
+    /// clock. In tests, the manual clock is the database's clock, whatever this node's skew.
     #[must_use]
     pub fn database_now(&self) -> Timestamp {
         match self {
@@ -100,11 +99,11 @@ impl Clock {
     }
 }
 
-/// Milliseconds by which a node's clock is corrected; shared by all clones.
+/// The correction of a node's clock in milliseconds, shared by all clones.
 #[derive(Clone, Debug, Default)]
 pub struct ClockCorrection(Arc<AtomicI64>);
 
-/// The correction does not follow smaller differences: they are within what a measurement can tell.
+/// Smaller differences are not corrected, because they are within the error of measurement.
 const MIN_CORRECTION_MILLIS: i64 = 100;
 
 /// The clock and the operating system's randomness.
@@ -131,13 +130,13 @@ impl Env {
         Timestamp(self.clock.now().0.saturating_add(self.correction.0.load(Ordering::Relaxed)))
     }
 
-    /// Corrects the clock to a reading of the database's, made between `asked` and `answered` by this machine's clock.
-    /// Returns the new difference in milliseconds if it has changed.
+    /// Corrects the clock to a `reading` of the database's clock, made between `asked` and `answered` by this machine's
+    /// clock. Returns the new difference in milliseconds if it has changed.
     pub fn correct_clock(&self, reading: Timestamp, asked: Timestamp, answered: Timestamp) -> Option<i64> {
         let uncertain = answered.since(asked).div_euclid(2);
         let difference = reading.since(Timestamp(asked.0.saturating_add(uncertain)));
         let known = self.correction.0.load(Ordering::Relaxed);
-        // A clock that was set in between tells nothing.
+        // If the clock was set meanwhile, the reading is not usable.
         if uncertain < 0 || (difference - known).abs() <= uncertain + MIN_CORRECTION_MILLIS {
             return None;
         }
@@ -145,8 +144,8 @@ impl Env {
         Some(difference)
     }
 
-    /// How long the machine has been running, the time included in which it was suspended: a node that wakes up has heard of
-    /// nothing meanwhile. In tests it is the manual clock's own time.
+    /// Returns the time since boot, including time in which the machine was suspended: a node that wakes up has missed
+    /// all changes meanwhile. In tests it is the manual clock's time.
     #[must_use]
     pub fn uptime(&self) -> Monotonic {
         match &self.clock {
@@ -155,7 +154,7 @@ impl Env {
         }
     }
 
-    /// Bytes that nobody can guess: a cryptographic generator seeded by the operating system.
+    /// Returns unpredictable bytes from a cryptographic generator that the operating system seeds.
     #[must_use]
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -164,13 +163,14 @@ impl Env {
         bytes
     }
 
-    /// A UUID whose first 48 bits are the time (RFC 9562 §5.7), so that rows made together lie together in an index.
+    /// Returns a UUID whose first 48 bits are the time (RFC 9562 §5.7), so that rows created together are adjacent in
+    /// an index.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
         self.uuid_at(self.now())
     }
 
-    /// One of that time.
+    /// Returns a UUID with the time `at`.
     #[must_use]
     pub fn uuid_at(&self, at: Timestamp) -> Uuid {
         let millis = u64::try_from(at.0).unwrap_or(0);
@@ -184,7 +184,7 @@ fn since_boot() -> Monotonic {
     Monotonic(time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000))
 }
 
-/// Elsewhere the clock of the standard library decides whether it stands still.
+/// On other systems, the standard library determines whether the clock runs while the machine is suspended.
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Monotonic {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
@@ -206,7 +206,7 @@ mod tests {
         for (reading, asked, answered, corrected, now) in [
             (1_000_050, 1_000_000, 1_000_000, None, 1_000_000),
             (1_300_000, 1_000_000, 1_000_010, Some(299_995), 1_299_995),
-            // Within what the measurement can tell.
+            // Within the error of measurement.
             (1_300_090, 1_000_000, 1_000_000, None, 1_299_995),
             (1_302_000, 1_000_000, 1_005_000, None, 1_299_995),
             (700_000, 1_000_000, 1_000_000, Some(-300_000), 700_000),

@@ -1,19 +1,19 @@
-//! Signet: an OpenID Connect provider in one binary. This page is the map.
+//! Signet: an OpenID Connect provider in one binary. This page lists its modules.
 //!
-//! Imports point down only (`tests/it/layers.rs` reads them):
+//! Modules import only from layers below (checked by `tests/it/layers.rs`):
 //!
 //! | layer | what it does |
 //! | --- | --- |
-//! | [`cli`], [`server`] | run one command; start, serve, stop |
-//! | [`web`] | HTTP: parse, call, render; alone with askama and tower-sessions, and with axum but for [`server`], which runs the router |
-//! | [`app`] | every shared part, built once from the settings |
-//! | [`manage`] | what an administrator does: the console, the commands and `apply` call it and nothing else |
-//! | [`protocol`], [`identity`], [`gate`] | what is decided: OAuth and OpenID Connect, how a person proves who they are, what passes to other people's APIs; no HTTP, no SQL |
-//! | [`store`], [`keys`], [`outbound`] | what is kept (the only SQL), what is signed (alone with josekit), what is sent out |
-//! | [`domain`] | values and their rules, no I/O |
+//! | [`cli`], [`server`] | the commands; start, serve, shut down |
+//! | [`web`] | HTTP: parses requests, calls the layers below, renders responses. Only this module uses askama and tower-sessions, and only this module and [`server`], which runs the router, use axum |
+//! | [`app`] | the shared server state, built once from the settings |
+//! | [`manage`] | administrative operations: the console, the commands and `apply` use only this module |
+//! | [`protocol`], [`identity`], [`gate`] | decisions: OAuth and OpenID Connect, user authentication, access to the APIs behind the gate; no HTTP, no SQL |
+//! | [`store`], [`keys`], [`outbound`] | the database (the only SQL), keys and signatures (the only use of josekit), outgoing requests |
+//! | [`domain`] | values and their rules; no I/O |
 //! | [`config`], [`env`] | settings; clock and randomness |
 //!
-//! One spec, one room (`docs/conformance.md` goes through each of them, section by section):
+//! The module that implements each specification (`docs/conformance.md` covers them section by section):
 //!
 //! | spec | room | tests in `tests/it/` |
 //! | --- | --- | --- |
@@ -34,7 +34,7 @@
 //! | RFC 8707 (resource indicators), RFC 9068 (JWT access tokens) | [`protocol::access_token`] | `resources` |
 //! | RFC 9101, OpenID Connect Core §6 (request objects) | [`protocol::authorize::request_object`] | `request_object`, `fuzz` |
 //! | RFC 9126 (pushed authorization requests) | [`protocol::authorize::pushed`] | `par` |
-//! | RFC 9207 (`iss` in the answer), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::pages` |
+//! | RFC 9207 (`iss` in the response), Form Post Response Mode | [`protocol::authorize::response`] | `authorize`, `browser::pages` |
 //! | RFC 9421 (message signatures), RFC 9530 | [`gate`], [`cli`], `signatures/`, `guard/` | `gate::signatures`, `commands::request`, `callers` |
 //! | RFC 9470 (step-up) | [`protocol::authorize::interaction`], [`gate::session`] | `step_up`, `gate::session` |
 //! | RFC 9700 §4.14.2 (refresh token rotation) | [`domain::grant`], [`keys::refresh_token`] | `refresh_tokens`, `durability` |
@@ -42,7 +42,7 @@
 //! | RFC 9728 (protected resource metadata) | [`protocol::resource_metadata`] | `resource_metadata` |
 //! | OAuth 2.0 Multiple Response Types, OpenID Connect Core §3.2, §3.3 | [`protocol::authorize::check`], [`protocol::authorize::response`] | `response_types` |
 //! | OpenID Connect Core §2 (ID tokens), §5.4 (claims) | [`protocol::id_token`], [`protocol::claims`] | `relying_party`, `resources` |
-//! | OpenID Connect Core §4 (login begun by us) | [`web::account::apps`] | `account` |
+//! | OpenID Connect Core §4 (third-party-initiated login) | [`web::account::apps`] | `account` |
 //! | OpenID Connect Core §5.5 (`claims`) | [`domain::claims_request`] | `claims_parameter`, `fuzz` |
 //! | OpenID Connect RP-Initiated Logout | [`protocol::logout`] | `logout::rp_initiated` |
 //! | OpenID Connect Back-Channel Logout | [`protocol::backchannel_logout`], [`store::session_end`] | `logout::backchannel` |
@@ -50,7 +50,7 @@
 //! | OpenID Connect Session Management | [`protocol::session_management`], [`web::session_state`] | `logout::session_management`, `browser::sessions` |
 //! | Initiating User Registration via OpenID Connect (`prompt=create`) | [`protocol::authorize::interaction`], [`manage::sign_up`] | `signup` |
 //! | OpenID Connect Core §8.1 (pairwise subjects) | [`keys::pairwise`] | its own |
-//! | OpenID Connect Core §10 (clients' signatures, encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |
+//! | OpenID Connect Core §10 (clients' signatures and encryption) | [`keys::client_jws`], [`keys::encryption`] | their own |
 //! | RFC 7515 to RFC 7519 (JOSE), RFC 7517 §5 (JWKS) | [`keys`] | `documents`, `upkeep` |
 //! | WebAuthn Level 3 (passkeys) | [`identity::passkey`] | `passkey`, `browser::passkeys` |
 //! | NIST SP 800-63B-4 (passwords, throttling) | [`identity::password`], [`identity::throttle`] | `attacks::guessing` |

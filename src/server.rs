@@ -1,8 +1,8 @@
-//! Running the service: listen, serve, work in the background, stop gracefully.
+//! Runs the service: listen, serve, background work, graceful shutdown.
 //!
-//! [`listen`] takes connections, with `admission`, `connection`, `deadline_stream`, `activity`, `requests`, `streams` and `files` what each of
-//! them gets, `drain` how they end; [`upkeep`] what is done from time to time, [`deliveries`] what is sent out, `tls` the
-//! certificate that is read again when it changes.
+//! [`listen`] accepts connections. `admission`, `connection`, `deadline_stream`, `activity`, `service`,
+//! `streams` and `file_limit` limit and serve each of them, and `drain` ends them. [`background`] does periodic
+//! work, [`deliveries`] sends queued requests, and `tls` reloads the certificate when it changes.
 
 mod activity;
 mod admission;
@@ -32,15 +32,15 @@ use crate::web::pages::setup;
 use background::Maintenance;
 use tls::Certificate;
 
-/// Between two attempts to read the signing keys.
+/// The time between two attempts to read the signing keys.
 const RELOAD_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Serves until the process is asked to stop.
+/// Serves until the process receives a stop signal.
 pub async fn run(config: Config) -> Result<(), String> {
-    // Asked for before anybody is told that the server is there, so that being told to stop is never missed.
+    // Registered before the server is announced, so that no stop signal is missed.
     let stop = StopSignals::listen()?;
     file_limit::raise_limit();
-    // Whatever the settings get wrong is found before the database is touched.
+    // Errors in the settings are found before the database is accessed.
     let certificate = match (&config.tls.cert_file, &config.tls.key_file) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key).await?),
         _ => None,
@@ -73,8 +73,8 @@ pub async fn run(config: Config) -> Result<(), String> {
     served.map_err(error_text)
 }
 
-/// Listens on the first address that this machine has. One that is in use is not passed over for another one, at which
-/// nobody would look for the server.
+/// Listens on the first address that this machine has. If that address is in use, the next one is not tried,
+/// because nobody would expect the server there.
 fn bind(listen: &ListenAddress) -> Result<TcpListener, String> {
     let failed = |error| format!("cannot listen on {listen}: {error}; set SIGNET_LISTEN to a free address");
     let mut first = None;
@@ -92,13 +92,13 @@ fn error_text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// The one line for whoever started it: not a log line, since it may hold the set-up link.
+/// Prints one line for the operator. It is not a log line, because it may contain the setup link.
 #[expect(clippy::print_stdout, reason = "the first start tells its address and the set-up link on the terminal")]
 fn announce(line: &str) {
     println!("{line}");
 }
 
-/// The signals that end the service: SIGTERM, and SIGINT from a terminal.
+/// The signals that stop the service: SIGTERM, and SIGINT from a terminal.
 struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -118,14 +118,14 @@ impl StopSignals {
     }
 }
 
-/// Reads the signing keys again whenever this node or another one has changed them, and every second until that succeeds:
-/// with the old ones this node would sign by a key that was taken out.
+/// Reloads the signing keys whenever this node or another one has changed them, and retries every second after
+/// an error: with the old keys, this node would sign with a key that has been retired.
 pub async fn follow_keys(app: AppState) {
     let mut changed = app.store().authority().keys_changed();
     while changed.changed().await.is_ok() {
         let mut has_failed = false;
         while let Err(error) = app.provider.keys.reload(app.store()).await {
-            // Said once, not every second.
+            // Logged once, not every second.
             if !std::mem::replace(&mut has_failed, true) {
                 tracing::error!(%error, "the signing keys cannot be read again");
             }

@@ -1,4 +1,4 @@
-//! `signet api …`: APIs, and the rules by which their gates let somebody in.
+//! `signet api …`: APIs, and the rules of their gates.
 
 use std::path::{Path, PathBuf};
 
@@ -25,9 +25,9 @@ pub(super) enum Command {
     },
     /// Show one API with its rules.
     Show(ApiSelector),
-    /// Change what is named of an API, and take away what --unset names; the rest stays.
+    /// Change the named members of an API and remove those that --unset names; the others stay.
     Update(Box<UpdateApiArgs>),
-    /// Delete an API: no token is for it any more, and its gate lets nobody in.
+    /// Delete an API: its tokens end, and its gate denies every request.
     Delete(ApiSelector),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct CreateApiArgs {
 pub(super) struct UpdateApiArgs {
     #[arg(value_parser = member::<ApiId>)]
     identifier: ApiId,
-    /// Take a member away, before any other is set; may be repeated.
+    /// Remove a member before others are set; may be repeated.
     #[arg(long, value_name = "MEMBER", value_enum)]
     unset: Vec<UnsettableMember>,
     #[command(flatten)]
@@ -106,10 +106,10 @@ impl UnsettableMember {
 
 #[derive(Debug, clap::Args)]
 struct ApiMemberArgs {
-    /// What people read.
+    /// The name that users see.
     #[arg(long)]
     name: Option<String>,
-    /// A scope of its own; may be repeated. Those named are all that it has.
+    /// A scope of the API; may be repeated. The scopes named are all that it has.
     #[arg(long = "scope", value_name = "SCOPE", value_parser = one_scope)]
     scopes: Vec<String>,
     /// Whether clients that registered themselves, or are known by their metadata document, may ask for it.
@@ -118,29 +118,29 @@ struct ApiMemberArgs {
     /// The last part of the address at which proxies ask, `/gate/verify/GATE`.
     #[arg(long, value_parser = member::<GateName>)]
     gate: Option<GateName>,
-    /// `bearer` (what a gate takes where nothing is said), `api_key`, `basic`, `message_signature`, `session`, `oauth1`,
+    /// A kind of credential: `bearer` (the default), `api_key`, `basic`, `message_signature`, `session`, `oauth1`,
     /// `mtls`; may be repeated.
     #[arg(long = "accept", value_name = "WAY", value_parser = member::<CredentialKind>)]
     accepts: Vec<CredentialKind>,
-    /// Where a browser app of its own is, such as `https://app.example.com`; for `--accept session`, may be repeated.
+    /// The origin of a browser app, such as `https://app.example.com`; for `--accept session`, may be repeated.
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = member::<AppOrigin>)]
     origins: Vec<AppOrigin>,
-    /// A file of the rules, in order: a JSON array as in `apply`; - reads it from stdin.
+    /// A file with the rules in order: a JSON array as in `apply`; - reads it from stdin.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// How long its access tokens live.
+    /// The lifetime of its access tokens, in seconds.
     #[arg(long, value_name = "SECONDS")]
     lifetime: Option<i64>,
     /// `jwt` or `opaque`.
     #[arg(long, value_parser = member::<TokenFormat>)]
     format: Option<TokenFormat>,
-    /// For each owner of a credential: so many requests at once.
+    /// The burst: requests at once, for each owner of a credential.
     #[arg(long, value_name = "REQUESTS", requires = "rate")]
     burst: Option<u32>,
-    /// And so many a second after that; may have a decimal point.
+    /// The rate: requests per second after the burst; may have a decimal point.
     #[arg(long, value_name = "PER_SECOND", requires = "burst")]
     rate: Option<f64>,
-    /// Whether its gate hands on a token of its own for the API.
+    /// Whether its gate passes a signed token to the API.
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     upstream_token: Option<bool>,
 }
@@ -153,7 +153,7 @@ fn one_scope(text: &str) -> Result<String, String> {
 }
 
 impl ApiMemberArgs {
-    /// What is named, on `api`.
+    /// Sets the given members of `api`.
     fn apply_to(self, rules: Option<Vec<Rule>>, api: &mut Api) {
         if let Some(name) = self.name {
             api.name = name;

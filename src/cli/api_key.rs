@@ -1,4 +1,4 @@
-//! `signet api-key …`: keys that let programs through the gate before an API.
+//! `signet api-key …`: keys with which programs authenticate at the gate of an API.
 
 use std::collections::HashMap;
 
@@ -20,23 +20,23 @@ use crate::manage::{AuditContext, ManageError, Manager, apis};
 use crate::store::api_keys::{self as rows, ApiKeyFilter};
 use crate::store::{StoreError, users};
 
-/// Rows that are read at once.
+/// The number of rows that are read at once.
 const PAGE_SIZE: u64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a key; it is printed only now.
+    /// Create a key; it is printed only once.
     Create(CreateApiKeyArgs),
-    /// List the keys there are, without the keys themselves, the newest first.
+    /// List the keys without their secrets, the newest first.
     List {
         #[command(flatten)]
         of: OwnerArgs,
         #[arg(long)]
         json: bool,
     },
-    /// End a key: it opens nothing any more within a second.
+    /// Revoke a key; it stops working within a second.
     Revoke {
-        /// As the list shows it.
+        /// The id, as the list shows it.
         id: ApiKeyId,
         #[arg(long)]
         json: bool,
@@ -47,10 +47,10 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct OwnerArgs {
-    /// A person's.
+    /// The user who owns the key.
     #[arg(long, value_name = "USERNAME")]
     user: Option<String>,
-    /// A client's.
+    /// The client that owns the key.
     #[arg(long, value_name = "CLIENT_ID", value_parser = ClientId::parse)]
     client: Option<ClientId>,
 }
@@ -66,14 +66,14 @@ pub(super) struct CreateApiKeyArgs {
     /// One of the API's scopes; may be repeated.
     #[arg(long = "scope", value_parser = Scopes::parse, action = ArgAction::Append)]
     scopes: Vec<Scopes>,
-    /// What it is for, so that people know it in a list.
+    /// A description that lists show.
     #[arg(long, default_value = "made at the command line")]
     name: String,
-    /// When it ends: a number of seconds from now, a day (2027-01-31, its beginning in UTC) or a time (RFC 3339); never
-    /// where this is left out.
+    /// When it expires: a number of seconds from now, a day (2027-01-31, its beginning in UTC) or a time (RFC 3339);
+    /// without this it does not expire.
     #[arg(long, value_name = "WHEN", value_parser = ApiKeyExpiry::parse)]
     expires: Option<ApiKeyExpiry>,
-    /// A network (CIDR) or address that it may be used from; may be repeated; anywhere where this is left out.
+    /// A network (CIDR) or address from which it may be used; may be repeated; without this, any address.
     #[arg(long = "allow", value_name = "CIDR", value_parser = network)]
     networks: Vec<IpNet>,
     #[arg(long)]
@@ -153,7 +153,8 @@ fn not_created(error: &ManageError) -> String {
     format!("{}{hint}", error_line(error))
 }
 
-/// Returns whether the key has no scope although its API has some. The key is there: an error here must not hide it.
+/// Returns whether the key has no scope although its API has some. The key exists already, so an error here
+/// must not hide it.
 async fn lacks_scopes(manager: &Manager, key: &ApiKey) -> bool {
     key.scopes.is_empty() && apis::one(manager, &key.api).await.is_ok_and(|api| !api.scopes.is_empty())
 }

@@ -1,4 +1,4 @@
-//! `signet apply FILE`: reads a document and makes everything be as it says.
+//! `signet apply FILE`: reads a document and makes the database match it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,8 @@ pub(super) async fn run(manager: &Manager, args: ApplyArgs) -> Result<(), String
     refused.map_or(Ok(()), Err)
 }
 
-/// Set by SIGINT, SIGTERM and SIGHUP, which let the part that is being applied come to its end.
+/// Returns a flag that SIGINT, SIGTERM and SIGHUP set. The part that is being applied completes before the
+/// command stops.
 fn interrupted() -> std::io::Result<Arc<AtomicBool>> {
     let is_set = Arc::new(AtomicBool::new(false));
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
@@ -76,17 +77,17 @@ fn interrupted() -> std::io::Result<Arc<AtomicBool>> {
     Ok(is_set)
 }
 
-/// What is printed: each part as soon as it is durable, so that no generated secret is lost by what follows. JSON is one
-/// value, of which the secrets come first; where stdout takes nothing any more, they go to stderr.
+/// Prints each part as soon as it is durable, so that no later error loses a generated secret. JSON output is
+/// one value that begins with the secrets. If stdout cannot be written any more, the secrets go to stderr.
 struct ApplyOutput {
     json: bool,
     dry_run: bool,
     interrupted: Arc<AtomicBool>,
     bar: ProgressBar,
-    /// For JSON, and for the count.
+    /// All changes, for JSON and for the summary.
     all: ApplyPlan,
     rows: usize,
-    /// Secrets that JSON has so far.
+    /// The number of secrets that the JSON output has so far.
     secrets: usize,
     write_error: Option<std::io::Error>,
 }
@@ -155,7 +156,7 @@ impl ApplyOutput {
         }
     }
 
-    /// Names, addresses and the like were chosen by others.
+    /// Names, addresses and similar values are untrusted.
     fn print(&mut self, text: &str) {
         if self.write_error.is_none() {
             let text = if self.json { escaped_json(text) } else { escaped_lines(text) };
@@ -163,7 +164,7 @@ impl ApplyOutput {
         }
     }
 
-    /// What is said beside the error.
+    /// Returns what is printed in addition to the error.
     fn applied_hint(&self, error: &ManageError) -> String {
         let rows = self.rows;
         match error {
@@ -185,6 +186,8 @@ impl ApplyOutput {
         } else if complete {
             self.print(&match (self.all.changes.len(), self.dry_run) {
                 (0, _) => "nothing to change".to_owned(),
+                (1, true) => "would make 1 change; this was a dry run".to_owned(),
+                (1, false) => "made 1 change".to_owned(),
                 (count, true) => format!("would make {count} changes; this was a dry run"),
                 (count, false) => format!("made {count} changes"),
             });
@@ -221,7 +224,7 @@ fn print_secret_to_stderr(text: &str) {
     eprintln!("{}", escaped_lines(text));
 }
 
-/// A progress bar, on a terminal alone.
+/// A progress bar, shown only on a terminal.
 #[derive(Default)]
 struct ProgressBar {
     shown: bool,
@@ -248,7 +251,7 @@ impl ProgressBar {
     }
 }
 
-/// What was refused, with the line of each member that is named.
+/// Returns an error with the line of each field that it names.
 fn error_with_lines(error: ManageError, text: &str, format: DocumentFormat) -> String {
     let line = |field: &str| line_of(text, format, field).map(|line| format!(" at line {line}")).unwrap_or_default();
     match error {
@@ -272,7 +275,7 @@ fn error_with_lines(error: ManageError, text: &str, format: DocumentFormat) -> S
     }
 }
 
-/// What is on stdin is JSON.
+/// Returns the format of a file. Stdin is JSON.
 fn format(file: &Path) -> Result<DocumentFormat, String> {
     match file.extension().and_then(|extension| extension.to_str()) {
         _ if file.as_os_str() == "-" => Ok(DocumentFormat::Json),

@@ -1,4 +1,4 @@
-//! `signet client …`: apps.
+//! `signet client …`: clients.
 
 use clap::{ArgAction, Subcommand};
 use serde_json::{Value, json};
@@ -23,14 +23,14 @@ use crate::store::StoreError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Add a client; a confidential one gets a secret, printed only now.
+    /// Create a client; a confidential one gets a secret, which is printed only once.
     Create(Box<CreateClientArgs>),
     /// List every client.
     List {
         #[arg(long)]
         json: bool,
     },
-    /// Replace a client's secret; the new one is printed only now.
+    /// Replace a client's secret; the new one is printed only once.
     RotateSecret {
         #[command(flatten)]
         named: ClientSelector,
@@ -38,29 +38,29 @@ pub(super) enum Command {
         #[arg(long)]
         secret_stdin: bool,
     },
-    /// Turn a client off: everything issued to it is void.
+    /// Disable a client; everything issued to it ends.
     Disable(ClientSelector),
-    /// Turn a client on again.
+    /// Enable a client.
     Enable(ClientSelector),
     /// Delete a client, with everything issued to it.
     Delete(ClientSelector),
-    /// Make an initial access token, with which somebody may register clients (RFC 7591); it is printed only now.
+    /// Create an initial access token for client registration (RFC 7591); it is printed only once.
     RegistrationToken(registration::CreateRegistrationTokenArgs),
-    /// List the initial access tokens there are, without the tokens themselves.
+    /// List the initial access tokens without their secrets.
     RegistrationTokens {
         #[arg(long)]
         json: bool,
     },
-    /// Make an initial access token useless.
+    /// Revoke an initial access token.
     RevokeRegistrationToken(registration::RegistrationTokenSelector),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateClientArgs {
-    /// One is generated where there is none.
+    /// The client id; generated if it is left out.
     #[arg(long = "id", value_name = "CLIENT_ID")]
     id: Option<String>,
-    /// What people read.
+    /// The name that users see.
     #[arg(long)]
     name: Option<String>,
     /// May be repeated.
@@ -72,7 +72,7 @@ pub(super) struct CreateClientArgs {
     /// `authorization_code` (the default), `refresh_token`, `client_credentials`; may be repeated.
     #[arg(long = "grant-type", value_parser = member::<GrantType>)]
     grant_types: Vec<GrantType>,
-    /// What it may ask for, with spaces between.
+    /// The scopes that it may request, separated by spaces.
     #[arg(long, default_value = "openid profile email", value_parser = Scopes::parse)]
     scope: Scopes,
     /// Scopes of one API, where another API has a scope of the same name: `"https://orders.example.com read write"`. May be
@@ -92,25 +92,25 @@ pub(super) struct CreateClientArgs {
     /// With `tls_client_auth`: the subject of its certificate, as `CN=reports,O=Example` (RFC 4514).
     #[arg(long, value_name = "DN", value_parser = distinguished_name)]
     tls_client_auth_subject_dn: Option<DistinguishedName>,
-    /// Its access tokens are good beside the TLS certificate with which it got them alone (RFC 8705).
+    /// Its access tokens are bound to its TLS certificate (RFC 8705).
     #[arg(long)]
     certificate_bound_tokens: bool,
-    /// It cannot keep a secret: the same as `--auth-method none`.
+    /// A public client: the same as `--auth-method none`.
     #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
     public: bool,
-    /// An app on a device, whose loopback redirect may use any port; told by the redirect URIs where nothing is said.
+    /// A native app, whose loopback redirect may use any port; without this the redirect URIs decide.
     #[arg(long)]
     native: bool,
-    /// A first-party app: nobody is asked for consent.
+    /// A first-party client: users are not asked for consent.
     #[arg(long)]
     trusted: bool,
-    /// Only users in this group may use it; may be repeated. Everybody may where there is none. A new group is made.
+    /// Only users in this group may use it; may be repeated; without this every user may. A missing group is created.
     #[arg(long = "allowed-group", value_name = "GROUP", value_parser = GroupName::parse)]
     allowed_groups: Vec<GroupName>,
-    /// A claim that its ID tokens have beside UserInfo, as far as the granted scopes allow it; may be repeated.
+    /// A claim that its ID tokens have as UserInfo does, if the granted scopes allow it; may be repeated.
     #[arg(long = "id-token-claim", value_name = "CLAIM")]
     id_token_claims: Vec<String>,
-    /// PKCE is needed although it keeps a secret.
+    /// Require PKCE although the client is confidential.
     #[arg(long)]
     require_pkce: bool,
     /// Read the secret (32 characters or more) from stdin instead of generating one.
@@ -211,7 +211,8 @@ async fn create(manager: &Manager, by: &AuditContext, args: CreateClientArgs) ->
     handed_out(&client.id, generated.as_ref().map(Secret::expose), args.json, "is added")
 }
 
-/// Returns why a command failed. Where its outcome is not known, a generated secret is told: it may be the client's now.
+/// Returns why a command failed. If its outcome is unknown, a generated secret is included, because it may be
+/// valid now.
 fn failed(error: &ManageError, id: &str, generated: Option<&Secret>) -> String {
     match generated {
         Some(secret) if matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) => {
@@ -221,7 +222,7 @@ fn failed(error: &ManageError, id: &str, generated: Option<&Secret>) -> String {
     }
 }
 
-/// The one time that a generated secret is shown.
+/// Prints a generated secret. It is shown only this once.
 fn handed_out(id: &ClientId, secret: Option<&str>, json: bool, what: &str) -> Result<(), String> {
     if json {
         return print_json(&match secret {
@@ -263,7 +264,7 @@ async fn print_result(manager: &Manager, client: &Client, json: bool, what: &str
     Ok(())
 }
 
-/// The metadata, and beside it what is ours.
+/// Returns the client's metadata together with Signet's own members.
 fn shown(client: &Client, apis: &[Api]) -> Value {
     let mut shown = json!(client.meta.with_unqualified_scopes(apis));
     if let Some(members) = shown.as_object_mut() {

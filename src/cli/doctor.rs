@@ -1,7 +1,7 @@
-//! `signet doctor`: looks at everything a start depends on, and says of each what is wrong and how to mend it.
+//! `signet doctor`: checks everything that a start depends on, and reports each problem and how to fix it.
 //!
-//! It changes nothing but for a row and a file that it writes and deletes: an older schema is left as it is, and a folder, a
-//! database or a master key that is not there yet is not made.
+//! It changes nothing except a row and a file that it writes and deletes: it does not migrate an older schema,
+//! and does not create a missing folder, database or master key.
 
 mod file_modes;
 
@@ -16,7 +16,7 @@ use crate::manage::client_addresses::newest_unreadable;
 use crate::outbound::OutboundClient;
 use crate::store::{self, Store, StoreError, events};
 
-/// How many things are wrong.
+/// The number of problems found.
 #[derive(Default)]
 struct Findings {
     problems: usize,
@@ -33,7 +33,7 @@ fn good(what: &str, text: &str) {
     print(&format!("ok     {what}: {text}"));
 }
 
-/// Not wrong for certain, but often.
+/// Prints a possible problem.
 fn note(what: &str, text: &str) {
     print(&format!("note   {what}: {text}"));
 }
@@ -61,7 +61,8 @@ pub(super) async fn run(file: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Whether the folder can be used; it is tried, since permissions alone do not tell (read-only mounts, full disks).
+/// Checks whether the folder can be used. It writes a file, because permissions alone do not show read-only
+/// mounts or full disks.
 fn data_dir(config: &Config, findings: &mut Findings) -> bool {
     let folder = &config.data_dir;
     let tried = try_to_write(folder);
@@ -85,7 +86,7 @@ fn data_dir(config: &Config, findings: &mut Findings) -> bool {
     }
 }
 
-/// Writes a file and deletes it: in the folder, or where it does not exist in the nearest one above that does.
+/// Writes a file and deletes it: in the folder or, if it does not exist, in its nearest existing ancestor.
 fn try_to_write(folder: &Path) -> std::io::Result<()> {
     let folder = std::path::absolute(folder)?;
     let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
@@ -154,7 +155,7 @@ fn tls(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Every certificate in the file is read, as a start does.
+/// Reads every certificate in the file, as a start does.
 fn outbound(config: &Config, findings: &mut Findings) {
     let Some(file) = &config.outbound.ca_file else { return };
     match OutboundClient::new(config) {
@@ -165,7 +166,7 @@ fn outbound(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// The master key, the database, and whether they belong together.
+/// Checks the master key, the database, and whether they belong together.
 async fn check_stored_data(config: &Config, findings: &mut Findings) {
     let env = Env::system();
     let master = MasterKey::load(config);
@@ -217,7 +218,7 @@ async fn check_stored_data(config: &Config, findings: &mut Findings) {
     store.close().await;
 }
 
-/// Whether running nodes could read which client a proxy forwards for.
+/// Checks whether running nodes could read the client address that a proxy sends.
 async fn client_addresses(store: &Store, findings: &mut Findings) {
     if let Ok(Some((proxy, value))) = newest_unreadable(store).await {
         findings.report_problem(
@@ -230,7 +231,7 @@ async fn client_addresses(store: &Store, findings: &mut Findings) {
     }
 }
 
-/// Whether the master key is the one under which the database's keys were sealed.
+/// Checks whether the database's keys were sealed with this master key.
 async fn check_keys_match(config: &Config, store: &Store, master: Option<MasterKey>, findings: &mut Findings) {
     let master = match master {
         Some(master) => master,
@@ -253,7 +254,7 @@ async fn check_keys_match(config: &Config, store: &Store, master: Option<MasterK
     }
 }
 
-/// The master key opens every secret in the database.
+/// Checks file modes, because the master key opens every secret in the database.
 fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
     if file_modes::is_writable_by_others(config) {
         let path = config.data_dir.display();
@@ -271,9 +272,9 @@ fn modes(config: &Config, file: Option<&Path>, findings: &mut Findings) {
     );
 }
 
-/// A minute is what relying parties commonly forgive in `iat` and `exp`.
+/// Relying parties commonly tolerate a minute in `iat` and `exp`.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
-/// 2025-01-01: a clock before it was never set.
+/// 2025-01-01. A clock that shows an earlier time was never set.
 const MIN_PLAUSIBLE_TIME: Timestamp = Timestamp::from_seconds(1_735_689_600);
 
 fn clock(now: Timestamp, newest: Option<Timestamp>, findings: &mut Findings) {

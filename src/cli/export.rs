@@ -1,4 +1,4 @@
-//! `signet export`: the present state as the JSON that `apply` reads.
+//! `signet export`: prints the present state as the JSON that `apply` reads.
 
 use super::{error_line, print_json};
 use crate::manage::{Manager, export};

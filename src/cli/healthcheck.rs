@@ -1,4 +1,4 @@
-//! `signet healthcheck`: asks the server on this machine for `/readyz`, for a container's health check.
+//! `signet healthcheck`: requests `/readyz` from the server on this machine, for a container's health check.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,8 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
 
 async fn probe(config: &Config, at: SocketAddr) -> Result<(), String> {
     let ca = config.tls.cert_file.as_deref();
-    // The certificate is for the issuer's name: that is asked for, at the address where the server listens.
+    // The certificate is valid for the issuer's host name, so that name is requested from the server's listen
+    // address.
     let (scheme, name) = if ca.is_some() { ("https", config.issuer.domain()) } else { ("http", None) };
     let host = name.map_or_else(|| at.to_string(), |name| format!("{name}:{}", at.port()));
     let url = format!("{scheme}://{host}/readyz");

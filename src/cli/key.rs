@@ -1,4 +1,4 @@
-//! `signet key …`: the keys that sign, and those that others encrypt to.
+//! `signet key …`: the keys for signing, and those to which others encrypt.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -18,22 +18,22 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make the next key the active one; the old one verifies (or decrypts) until nothing of it is alive.
+    /// Make the next key the active one; the old one verifies (or decrypts) until nothing depends on it.
     Rotate {
         /// RS256, PS256, ES256, EdDSA, RSA-OAEP-256 or ECDH-ES; without it RS256 and ES256, which sign where nobody asks
         /// for anything else.
         #[arg(long, value_parser = algorithm, conflicts_with = "all")]
         alg: Option<KeyAlg>,
-        /// Each of them.
+        /// All algorithms.
         #[arg(long)]
         all: bool,
-        /// Also where relying parties that keep the JWKS for the hour they may do not know the next key yet.
+        /// Rotate even if relying parties may not know the next key yet (they may cache the JWKS for an hour).
         #[arg(long)]
         now: bool,
         #[arg(long)]
         json: bool,
     },
-    /// Take a key out at once: everything it signed is void, and nothing encrypted to it can be read.
+    /// Remove a key at once: everything it signed becomes invalid, and nothing encrypted to it can be read.
     Retire {
         #[arg(allow_hyphen_values = true)]
         kid: String,
@@ -50,7 +50,7 @@ fn algorithm(text: &str) -> Result<KeyAlg, String> {
 
 pub(super) async fn run(manager: &Manager, command: Command) -> Result<(), String> {
     let by = AuditContext::command_line();
-    // On a database that no server has opened yet there are none.
+    // A database that no server has opened yet has no keys.
     rotation::ensure_initial_keys(&manager.store, &manager.master).await.map_err(error_line)?;
     match command {
         Command::List { json } => list(&keys::list(manager).await.map_err(error_line)?, json),

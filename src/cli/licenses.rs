@@ -1,6 +1,7 @@
-//! `signet licenses`: prints the licences of the libraries that the program contains, as these ask for.
+//! `signet licenses`: prints the licences of the libraries that the program contains, as those licences
+//! require.
 //!
-//! `tests/it/licenses.rs` makes the text from Cargo.lock and fails if it is out of date.
+//! `tests/it/licenses.rs` generates the text from Cargo.lock and fails if it is out of date.
 
 use super::print;
 

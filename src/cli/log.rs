@@ -1,5 +1,5 @@
-//! The log on stderr, as text for people or as one JSON object a line. What others sent is in it only with hidden characters
-//! escaped ([`crate::domain::printable`]): nobody writes a line of their own, or moves a terminal's cursor.
+//! The log on stderr, as text or as one JSON object a line. Hidden characters in untrusted data are escaped
+//! ([`crate::domain::printable`]), so that it cannot forge a line or move the cursor of a terminal.
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
@@ -12,18 +12,18 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use crate::config::{Config, LogFormat};
 use crate::domain::printable::{escaped, escaped_json};
 
-/// Starts the log. A server tells what it does; a command only what goes wrong.
+/// Starts the log. A server logs its activity, a command only problems.
 pub(super) fn start(config: &Config, serves: bool) -> Result<(), String> {
     let level = if serves { config.log.level.as_str() } else { "warn" };
-    // PostgreSQL's notices say at each start that a table is there already; sqlx warns when a connection takes two seconds,
-    // which a request that fails says anyway; rustls warns of how browsers end their
-    // connections, tower-sessions of cookies whose session has ended, and the verifier of others' certificates says once
-    // more what the request fails with. The setting comes later and may ask for them.
+    // At each start, PostgreSQL sends notices that a table exists already. sqlx warns when a connection takes
+    // two seconds, which the failed request reports anyway. rustls warns about how browsers close connections,
+    // tower-sessions about cookies of expired sessions, and the certificate verifier repeats the error of the
+    // failed request. The setting is applied later and can enable these messages.
     let quiet = "sqlx::postgres::notice=warn,sqlx::pool::acquire=error,rustls=error,rustls_platform_verifier=off,\
                  tower_sessions_core=error";
     let filter = EnvFilter::try_new(format!("{quiet},{level}")).map_err(|error| format!("log.level: {error}"))?;
-    // Where nobody takes the log (a full disk, a closed pipe) the service goes on: the layer would say so on the same
-    // stderr, and panic over that.
+    // If the log cannot be written (a full disk, a closed pipe), the service continues. The layer would report
+    // the error on the same stderr, and panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match config.log.format {
         LogFormat::Text => {
@@ -35,8 +35,8 @@ pub(super) fn start(config: &Config, serves: bool) -> Result<(), String> {
             log.json().flatten_event(true).with_span_list(false).init();
         }
     }
-    // A panic is a line of the log like any other, not text that no machine reads.
-    // One in the log itself is not: it would end the process.
+    // A panic is logged like any other event, so that machines can parse it. A panic in the log itself is not
+    // logged, because that would abort the process.
     std::panic::set_hook(Box::new(|panic| {
         if panic.location().is_some_and(|at| at.file().contains("tracing")) {
             return;
@@ -55,7 +55,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Resu
     }
 }
 
-/// Writes lines of JSON, which escapes C0 controls by itself and leaves everything else as it is.
+/// Writes lines of JSON. JSON itself escapes only the C0 controls.
 struct EscapedJson<W>(W);
 
 impl<W: Write> Write for EscapedJson<W> {

@@ -1,8 +1,8 @@
-//! The command line: what there is to type, and what every command needs. One file a command.
+//! The command line: its arguments, and what all commands share. There is one file for each command.
 //!
-//! A command prints its result on stdout, and where it is refused one line on stderr that says why. Warnings go to stderr,
-//! too, so that they reach the user beside JSON. Secrets come from a prompt or from stdin, never from an argument, which every
-//! user of the machine could read.
+//! A command prints its result on stdout. If it fails, it prints one line on stderr that says why. Warnings go
+//! to stderr, too, so that they reach the user beside JSON. Secrets come from a prompt or from stdin, never
+//! from an argument, because every user of the machine could read it.
 
 mod api;
 mod api_key;
@@ -42,7 +42,7 @@ use crate::store::Store;
 #[derive(Debug, Parser)]
 #[command(name = "signet", version, about)]
 pub struct Cli {
-    /// The settings file; without it `signet.toml` in the working directory, where there is one.
+    /// The settings file; without it `signet.toml` in the working directory, if there is one.
     #[arg(long, env = "SIGNET_CONFIG", global = true, value_name = "FILE", value_parser = settings_file())]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -53,30 +53,30 @@ pub struct Cli {
 enum Command {
     /// Run the provider (the default).
     Serve,
-    /// Make users, groups, clients and APIs be as a file says.
+    /// Create and update users, groups, clients and APIs to match a file.
     Apply(apply::ApplyArgs),
-    /// Print the present state in the form that `apply` reads, secrets only as hashes.
+    /// Print the current state in the format that `apply` reads; secrets only as hashes.
     Export,
-    /// Create, list and change people.
+    /// Create, list and change users.
     #[command(subcommand)]
     User(user::Command),
     /// Create, list and change clients.
     #[command(subcommand)]
     Client(client::Command),
-    /// Create, show and change APIs, and who their gates let in.
+    /// Create, show and change APIs and the rules of their gates.
     #[command(subcommand)]
     Api(api::Command),
-    /// Make, list and revoke API keys, which let programs through the gate.
+    /// Create, list and revoke API keys for programs at the gate.
     #[command(subcommand)]
     ApiKey(api_key::Command),
     /// List and replace signing keys.
     #[command(subcommand)]
     Key(key::Command),
-    /// Sign a request by HTTP Message Signatures (RFC 9421) and send it; no server or database is needed here.
+    /// Sign a request with HTTP Message Signatures (RFC 9421) and send it; needs no server or database.
     Request(request::RequestArgs),
-    /// Apply pending migrations and stop.
+    /// Apply pending migrations and exit.
     Migrate,
-    /// Check the configuration and say what is wrong and how to mend it.
+    /// Check the configuration, report problems and say how to fix them.
     Doctor,
     /// Ask a running server on this machine whether it is ready.
     Healthcheck,
@@ -84,7 +84,7 @@ enum Command {
     Licenses,
 }
 
-/// Any path, and the empty one: an environment variable without a value counts as not set.
+/// Accepts any path, including an empty one: an environment variable without a value counts as not set.
 fn settings_file() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
@@ -92,11 +92,11 @@ fn settings_file() -> impl TypedValueParser<Value = PathBuf> {
 /// Runs the command.
 ///
 /// # Errors
-/// One line for the person: what was refused, and what to do.
+/// Returns one line for the user: what failed, and what to do.
 pub async fn run(cli: Cli) -> Result<(), String> {
     let file = cli.config.as_deref().filter(|file| !file.as_os_str().is_empty());
     match cli.command {
-        // It has its own words for a configuration that cannot be read.
+        // It reports an unreadable configuration itself.
         Some(Command::Doctor) => return doctor::run(file).await,
         Some(Command::Licenses) => {
             licenses::run();
@@ -148,7 +148,7 @@ async fn manager(config: &Config) -> Result<Manager, String> {
     let env = Env::system();
     let store = Store::open_without_migrating(config, env).await.map_err(error_line)?;
     let master = MasterKey::open(config, &store).await.map_err(error_line)?;
-    // What is written under another master key than the rest would be of no use to the server.
+    // The server could not read what is sealed with another master key than the rest.
     Keyring::open(&store, master.clone()).await.map_err(error_line)?;
     let hasher = Hasher::new(1);
     Ok(Manager { store, master, hasher })
@@ -159,28 +159,29 @@ async fn finish(manager: &Manager, done: Result<(), String>) -> Result<(), Strin
     done
 }
 
-/// An error as the one line that stderr gets.
+/// Returns an error as one line for stderr.
 fn error_line(error: impl std::fmt::Display) -> String {
     escaped(&error.to_string().replace('\n', " ")).into_owned()
 }
 
-/// A value by its name in documents.
+/// Parses a value by its name in documents.
 fn member<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(text.to_owned())).map_err(error_line)
 }
 
-/// A line of a command's output, which is its result: where nobody takes it (`| head`, a full disk) the command has failed,
-/// and ends.
+/// Prints a line of a command's result. If stdout cannot be written (`| head`, a full disk), the command has
+/// failed and exits.
 #[expect(clippy::print_stderr, reason = "what went wrong is said where `main` says it")]
 fn print(text: &str) {
-    // Names, addresses and the like were chosen by others.
+    // Names, addresses and similar values are untrusted.
     if let Err(error) = writeln!(std::io::stdout(), "{}", escaped_lines(text)) {
         eprintln!("signet: the output cannot be written: {error}");
         std::process::exit(1);
     }
 }
 
-/// A line on stderr, beside the result of a command that succeeds. A failure to write it does not fail the command.
+/// Prints a line on stderr, beside the result of a successful command. An error in writing it does not fail the
+/// command.
 fn note(line: &str) {
     writeln!(std::io::stderr(), "{}", escaped_lines(line)).ok();
 }
@@ -190,7 +191,7 @@ fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
     Ok(())
 }
 
-/// Rows under a heading, each column as wide as its widest value.
+/// Prints rows under a heading. Each column is as wide as its widest value.
 fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| escaped(cell).into_owned())).collect();
     let mut widths = heading.map(|title| title.chars().count());
@@ -209,7 +210,7 @@ fn print_table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
     }
 }
 
-/// Reads a text file, or stdin where it is called `-`, without the byte order mark that some editors put in front.
+/// Reads a text file, or stdin for `-`, without the byte order mark that some editors write.
 fn read_text(file: &Path) -> Result<String, String> {
     let read = if file.as_os_str() == "-" {
         let mut text = String::new();
@@ -221,12 +222,13 @@ fn read_text(file: &Path) -> Result<String, String> {
     Ok(without_bom(&text).to_owned())
 }
 
-/// What a file is called in messages.
+/// Returns the name of a file for messages.
 fn shown(file: &Path) -> String {
     if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() }
 }
 
-/// A new secret: the first line of stdin, or typed twice at a prompt. `flag` is what asks for the former.
+/// Reads a new secret: the first line of stdin, or typed twice at a prompt. `flag` is the option that selects
+/// stdin.
 fn read_secret(what: &str, from_stdin: bool, flag: &str) -> Result<Secret, String> {
     if from_stdin {
         let mut line = String::new();

@@ -1,4 +1,5 @@
-//! `signet client registration-token…`: initial access tokens (RFC 7591 §3), by which apps register themselves.
+//! `signet client registration-token…`: initial access tokens (RFC 7591 §3), with which clients register
+//! themselves.
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -12,10 +13,10 @@ use crate::store::initial_access::InitialAccess;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateRegistrationTokenArgs {
-    /// How many clients it registers at most; any number where it is left out.
+    /// How many clients it may register; without this, any number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     uses: Option<i32>,
-    /// For how long it may be used; a week where this is left out.
+    /// How long it is valid; a week without this.
     #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
     expires_in: i64,
     #[arg(long)]
@@ -24,7 +25,7 @@ pub(super) struct CreateRegistrationTokenArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RegistrationTokenSelector {
-    /// As the list shows it.
+    /// The id, as the list shows it.
     id: InitialAccessId,
     #[arg(long)]
     json: bool,

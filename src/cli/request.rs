@@ -1,6 +1,7 @@
-//! `signet request`: a request signed by HTTP Message Signatures (RFC 9421), for who calls an API whose gate, or whose
-//! guard, takes `message_signature`. It covers what these ask for (docs/gate.md), and says `created`, `nonce` and
-//! `keyid`. The signature itself is made by `signet-signatures`, the request sent by [`outbound::send`](mod@outbound::send).
+//! `signet request`: sends a request that is signed with HTTP Message Signatures (RFC 9421), for callers of an
+//! API whose gate or guard accepts `message_signature`. The signature covers the required components
+//! (docs/gate.md) and has the parameters `created`, `nonce` and `keyid`. `signet-signatures` makes the
+//! signature, [`outbound::send`](mod@outbound::send) sends the request.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,24 +25,24 @@ use crate::domain::secret::base64url;
 use crate::env::Env;
 use crate::outbound::send::{IncomingResponse, OutgoingRequest, send};
 
-/// What `--json` keeps of an answer; without it nothing is kept.
+/// The maximum response body that `--json` buffers. Without that option nothing is buffered.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
-/// Of what an answer says of its refusal, so much fits into a line.
+/// The maximum number of characters that are shown of the error in a response.
 const MAX_SHOWN_CHARACTERS: usize = 300;
-/// These are made here: of another value they would be of another request than the one that is signed.
+/// The headers that are set here. With another value, the request that is sent would differ from the signed one.
 const RESERVED_HEADERS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "content-digest", "signature-input", "signature"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestArgs {
-    /// GET, POST and so on.
+    /// The method: GET, POST and so on.
     method: String,
-    /// Where to, with its query; http or https.
+    /// The URL with its query; http or https.
     url: String,
     /// The key: a file with a private JWK (Ed25519, P-256 or RSA) or a symmetric one (`oct`); `-` reads it from stdin.
     #[arg(long, value_name = "FILE")]
     sign: PathBuf,
-    /// By which name the other side knows the key; the JWK's `kid` where this is left out.
+    /// The key id that the receiver knows; without this the JWK's `kid`.
     #[arg(long, value_name = "ID")]
     keyid: Option<String>,
     /// A header, `Name: value`; may be repeated.
@@ -50,23 +51,23 @@ pub(super) struct RequestArgs {
     /// The body: the text itself, `@FILE`, or `@-` for stdin.
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
-    /// What the signature covers besides method, target and body: the name of a header, or a component as it stands in
+    /// What the signature covers besides method, target and body: the name of a header, or a component as in
     /// `Signature-Input` (`"@query-param";name="id"`); may be repeated.
     #[arg(long = "cover", value_name = "COMPONENT", value_parser = component, action = ArgAction::Append)]
     cover: Vec<Component>,
-    /// Seconds after which the signature is void; without it that is for the other side to say.
+    /// Seconds until the signature expires; without this the receiver decides.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     expires: Option<u32>,
-    /// Seconds to wait for the whole answer.
+    /// Seconds to wait for the whole response.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Print the request, signed, and send nothing.
+    /// Print the signed request and send nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The answer's status and headers on stderr, whatever it is.
+    /// Print the response's status and headers on stderr.
     #[arg(long, short, conflicts_with = "json")]
     verbose: bool,
-    /// Status, headers and body of the answer as one object.
+    /// Print status, headers and body of the response as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -80,7 +81,7 @@ fn header(text: &str) -> Result<(String, String), String> {
     if value.contains(|letter: char| letter.is_control() && letter != '\t') {
         return Err("has a control character in its value".to_owned());
     }
-    // The name is looked at where all that is signed is.
+    // The name is validated together with everything else that is signed.
     Request::to("GET", "http://localhost/")
         .and_then(|probe| probe.with_field(name, b"").map(|_| ()))
         .map_err(error_line)?;
@@ -120,7 +121,8 @@ pub(super) async fn run(config: &Config, args: RequestArgs) -> Result<(), String
     refused.map_or(Ok(()), |why| Err(format!("{shown}: {why}")))
 }
 
-/// The key in a file, and its `kid`. Nothing of it is told, whatever is wrong; nor is the argument, should it be the key.
+/// Returns the key in a file, and its `kid`. Errors contain neither the file's content nor the argument, which
+/// might be the key itself.
 fn key(path: &Path) -> Result<(SigningKey, Option<String>), String> {
     let name = path.display().to_string();
     if name.trim_start().starts_with('{') {
@@ -140,7 +142,7 @@ fn key(path: &Path) -> Result<(SigningKey, Option<String>), String> {
     Ok((key, jwk.get("kid").and_then(Value::as_str).map(str::to_owned)))
 }
 
-/// A file, or stdin.
+/// Reads a file, or stdin.
 fn read(name: &str) -> std::io::Result<Vec<u8>> {
     if name != "-" {
         return fs::read(name);
@@ -161,7 +163,7 @@ fn others_may_read(_: &Path) -> bool {
     false
 }
 
-/// The request with every header that it will have, before it is signed.
+/// Returns the unsigned request with all of its headers.
 fn build_request(
     method: &str,
     url: &str,
@@ -176,7 +178,7 @@ fn build_request(
         return Err("the URL has a user name or password in it: a request has one credential, its signature".into());
     }
     url.set_fragment(None);
-    // Letter case counts in a method, and no method that is in use has small letters.
+    // Methods are case-sensitive, and all methods in use are upper-case.
     let method = method.to_ascii_uppercase();
     let always = matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let body = match data {
@@ -267,7 +269,7 @@ async fn response_json(answer: &mut IncomingResponse) -> Result<Value, String> {
     Ok(Value::Object(shown))
 }
 
-/// Names in lower case, each with all its values.
+/// Groups the values of headers by lower-case name.
 fn by_name<'a>(headers: impl Iterator<Item = (&'a str, String)>) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
     for (name, value) in headers {
@@ -302,7 +304,7 @@ async fn copy_body(answer: &mut IncomingResponse) -> Result<(), String> {
     Ok(())
 }
 
-/// Why this is no success, with what the other side says of it.
+/// Returns why the response is not a success, with the reason that the server gives.
 fn failure_reason(answer: &IncomingResponse) -> Option<String> {
     let (status, reason) = answer.status();
     if (200..300).contains(&status) {
@@ -318,13 +320,13 @@ fn failure_reason(answer: &IncomingResponse) -> Option<String> {
     Some(format!("the answer is {status} {reason}{}", told.collect::<String>()))
 }
 
-/// What another server wrote, with escapes for what a terminal would obey or hide, or by which it would reorder the line.
+/// Returns text of another server, with escapes for control, hidden and bidirectional characters.
 fn printable(text: &str) -> String {
     let start: String = text.chars().take(MAX_SHOWN_CHARACTERS).collect();
     escaped(&start).into_owned()
 }
 
-/// Bytes as they are, on stdout.
+/// Writes raw bytes to stdout.
 fn put(bytes: &[u8]) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());

@@ -15,34 +15,34 @@ use crate::store::users as rows;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Add somebody; the password is asked for.
+    /// Create a user; asks for the password.
     Create(CreateUserArgs),
-    /// List everybody.
+    /// List all users.
     List {
         #[arg(long)]
         json: bool,
     },
-    /// Turn somebody off: no sign-in, and everything they are signed in to ends.
+    /// Disable a user; all sessions and tokens end.
     Disable(UserSelector),
-    /// Turn somebody on again.
+    /// Enable a user.
     Enable(UserSelector),
-    /// Delete somebody, with everything that is theirs.
+    /// Delete a user with all sessions, keys and grants.
     Delete(UserSelector),
     /// List a user's passkeys.
     Passkeys(UserSelector),
-    /// Remove one of a user's passkeys, and end the sessions and grants that began with it.
+    /// Remove one of a user's passkeys and end the sessions and grants that began with it.
     RemovePasskey {
         #[command(flatten)]
         named: UserSelector,
-        /// As `user passkeys` prints it.
+        /// The id, as `user passkeys` prints it.
         id: String,
     },
     /// Give a user a new password and remove their passkeys, sessions, grants, API keys and consents.
     Reset {
         #[command(flatten)]
         named: UserSelector,
-        /// What to leave as it is, separated by commas. Sessions and grants that began with a passkey which is removed end
-        /// all the same.
+        /// What to keep, separated by commas. Sessions and grants that began with a removed passkey end
+        /// anyway.
         #[arg(long, value_delimiter = ',', value_name = "WHAT")]
         keep: Vec<KeepOption>,
         /// Read the password from stdin instead of asking.
@@ -56,16 +56,16 @@ pub(super) struct CreateUserArgs {
     username: String,
     #[arg(long)]
     email: Option<String>,
-    /// The whole name.
+    /// The full name.
     #[arg(long)]
     name: Option<String>,
-    /// A group to be in; may be repeated.
+    /// A group of the user; may be repeated.
     #[arg(long = "group")]
     groups: Vec<String>,
-    /// May administer.
+    /// Make the user an administrator.
     #[arg(long)]
     admin: bool,
-    /// Take over the account of that name that somebody made by signing up: its passkeys, password, API keys, sessions and
+    /// Adopt the self-registered account of that name: its passkeys, password, API keys, sessions and
     /// grants are removed.
     #[arg(long)]
     adopt: bool,
@@ -246,7 +246,7 @@ async fn print_result(manager: &Manager, user: &User, named: &UserSelector, what
     Ok(())
 }
 
-/// The same where something was removed, which is said.
+/// Prints the result of an operation, and what it removed.
 async fn print_result_with_removed(
     manager: &Manager,
     user: &User,

@@ -1,6 +1,6 @@
-//! Limits of connections: how many there may be, how long each step may take, and how a node stops.
+//! Limits of connections: their number, the timeout of each step, and how a node shuts down.
 //!
-//! Next door: `server::listen`, which obeys them; [`super::network`], who a trusted proxy is.
+//! See also `server::listen`, which enforces them, and [`super::network`], the list of trusted proxies.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl ConnectionLimits {
             ("per_address", self.per_address, 1, 1_000_000),
             ("handshake_timeout", self.handshake_timeout, 1, HOUR),
             ("header_timeout", self.header_timeout, 1, HOUR),
-            // A request has 30 seconds as a whole (`web::limits`).
+            // The timeout of a whole request is 30 seconds (`web::limits`).
             ("body_timeout", self.body_timeout, 1, 25),
             ("idle_timeout", self.idle_timeout, 1, HOUR),
             ("write_timeout", self.write_timeout, 1, HOUR),

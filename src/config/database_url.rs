@@ -1,4 +1,4 @@
-//! The database's address.
+//! The URL of the database.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -6,20 +6,20 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 
-/// What stands for itself in the path of a `sqlite:` address. Everything else is percent-encoded, since such an address is
-/// decoded, and ends at a question mark.
+/// The characters to encode in the path of a `sqlite:` URL. All others stand for themselves. Such a URL is
+/// percent-decoded, and its path ends at a question mark.
 const PATH_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
-/// It may hold a password, so it never shows itself.
+/// The URL of the database. It may contain a password, so `Debug` does not show it.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The address of the `SQLite` database in that file, whatever characters its path has.
+    /// Returns the URL of the `SQLite` database in that file, whatever characters its path has.
     #[must_use]
     pub fn from_file(path: &Path) -> Self {
-        // SQLite takes `file:…` for an address of its own.
+        // SQLite interprets `file:…` as a URI.
         let may_be_one = path.is_relative() && !path.starts_with(".");
         let path = if may_be_one { Path::new(".").join(path) } else { path.to_owned() };
         Self(format!("sqlite://{}", percent_encode(path.as_os_str().as_bytes(), PATH_ENCODE_SET)))
@@ -35,7 +35,7 @@ impl DatabaseUrl {
         self.0.starts_with("sqlite:")
     }
 
-    /// The address without user, password and parameters, for people.
+    /// Returns the URL without user, password and parameters, for display.
     #[must_use]
     pub fn redacted(&self) -> String {
         match url::Url::parse(&self.0) {

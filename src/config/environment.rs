@@ -1,7 +1,8 @@
-//! The settings in environment variables: `SIGNET_<SESSION_KEY>`, with `__` between levels.
+//! The settings in environment variables: `SIGNET_<KEY>`, with `__` between levels.
 //!
-//! A value is text, and the setting that takes it says what the text means: a number, a boolean or a list is read out of
-//! it only where the setting is one, so that `SIGNET_NAME=2024` is a name. Next door: [`super::list`], lists in one text.
+//! A value is text, and the type of the setting determines how it is parsed: as a number, a boolean or a list
+//! only if the setting is one, so that `SIGNET_NAME=2024` is a name. See also [`super::list`], lists in one
+//! text.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,7 +19,7 @@ impl Environment {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// A sentence that names the variable whose value is not UTF-8.
+    /// Returns a sentence that names the variable whose value is not UTF-8.
     pub(super) fn read() -> Result<Self, String> {
         Self::from_variables(std::env::vars_os())
     }
@@ -34,12 +35,12 @@ impl Environment {
         let links = ServiceLinks::from_variables(&named);
         let mut settings = Dict::new();
         for (key, value) in &named {
-            // SIGNET_CONFIG names the settings file and is no key in it.
+            // `SIGNET_CONFIG` names the settings file and is not a setting in it.
             if key == "CONFIG" || links.is_injected(key, value) {
                 continue;
             }
             let value = value.to_str().ok_or_else(|| format!("{PREFIX}{key} is not UTF-8"))?.trim();
-            // Compose and Helm set what has no value to the empty text.
+            // Compose and Helm set a variable without a value to the empty string.
             if value.is_empty() {
                 continue;
             }
@@ -62,7 +63,7 @@ impl Provider for Environment {
     }
 }
 
-/// A key that is a value and a table at once stays the value, which is then refused.
+/// Inserts a setting. A key that is both a value and a table stays a value, which is rejected later.
 fn put(settings: &mut Dict, path: &[&str], text: &str) {
     match path {
         [] => {}
@@ -76,13 +77,13 @@ fn put(settings: &mut Dict, path: &[&str], text: &str) {
     }
 }
 
-/// Services and containers whose names begin with `signet`. Kubernetes and Docker describe each by variables that begin with
-/// its name in capitals, in every container beside it: `SIGNET_SERVICE_HOST`, `SIGNET_PORT_8080_TCP_ADDR`, or
-/// `SIGNET_DB_PORT=tcp://…` for one called `signet-db`.
+/// Services and containers whose names begin with `signet`. In every container beside such a service,
+/// Kubernetes and Docker set variables that begin with its upper-case name: `SIGNET_SERVICE_HOST`,
+/// `SIGNET_PORT_8080_TCP_ADDR`, or `SIGNET_DB_PORT=tcp://…` for a service named `signet-db`.
 struct ServiceLinks {
-    /// What stands between the prefix and the rest, as `DB_`; nothing for one that is called `signet` itself.
+    /// The part after the prefix, such as `DB_`; empty for a service named `signet` itself.
     names: Vec<String>,
-    /// Whether Docker describes one that is called `signet`: then `SIGNET_NAME` may be a container's name.
+    /// Whether Docker describes a container named `signet`: then `SIGNET_NAME` may be the name of a container.
     is_linked: bool,
 }
 
@@ -138,7 +139,7 @@ mod tests {
             ("SIGNET_PORT_8080_TCP_ADDR", "10.0.0.1"),
             ("SIGNET_NAME", "/web/signet"),
             ("SIGNET_ENV_SIGNET_ISSUER", "https://id.example.com"),
-            // Of services called signet-db and signet-metrics, and a container linked as signet-cache.
+            // For services named signet-db and signet-metrics, and a container linked as signet-cache.
             ("SIGNET_DB_SERVICE_HOST", "10.0.0.2"),
             ("SIGNET_DB_SERVICE_PORT_POSTGRES", "5432"),
             ("SIGNET_DB_PORT", "tcp://10.0.0.2:5432"),

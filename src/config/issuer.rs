@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::{Host, Url};
 
-/// The issuer URL, byte for byte as relying parties compare it. Every request's handlers clone it several times.
+/// The issuer URL, in the exact bytes that relying parties compare. The handlers of every request clone it
+/// several times.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Issuer {
@@ -22,8 +23,10 @@ impl Default for Issuer {
 }
 
 impl Issuer {
+    /// Parses and validates an issuer URL.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong with `text`.
+    /// Returns a sentence that says what is wrong with `text`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|e| format!("the issuer {text:?} is no URL: {e}"))?;
         let problem = match (url.scheme(), is_loopback(&url)) {
@@ -35,7 +38,7 @@ impl Issuer {
             .or_else(|| (url.query().is_some() || url.fragment().is_some()).then_some("has no query or fragment"))
             .or_else(|| (!url.username().is_empty() || url.password().is_some()).then_some("has no user or password"))
             .or_else(|| (url.path() != "/").then_some("has no path: Signet serves a host of its own"))
-            // `http://LOCALHOST:80` would come back as another string than what tokens carry.
+            // `http://LOCALHOST:80` would be normalized, and then differ from the issuer in tokens.
             .or_else(|| {
                 (url.as_str().trim_end_matches('/') != text.trim_end_matches('/'))
                     .then_some("is written in lower case, without a default port")
@@ -51,13 +54,13 @@ impl Issuer {
         &self.text
     }
 
-    /// An absolute URL below the issuer; `path` begins with a slash.
+    /// Returns an absolute URL below the issuer; `path` begins with a slash.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text.trim_end_matches('/'))
     }
 
-    /// Scheme, host and port, as a browser's `Origin` header has them.
+    /// Returns scheme, host and port, in the format of a browser's `Origin` header.
     #[must_use]
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
@@ -73,20 +76,21 @@ impl Issuer {
         self.url.scheme() == "https"
     }
 
-    /// Host and port as people read them.
+    /// Returns host and port for display.
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// The port, unless it is the scheme's own.
+    /// Returns the port, unless it is the default of the scheme.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.url.port()
     }
 
-    /// The host where it is a name, which is what `WebAuthn` can bind a passkey to (an IP address is refused by browsers).
+    /// Returns the host if it is a domain name, to which `WebAuthn` can bind a passkey. Browsers reject IP
+    /// addresses.
     #[must_use]
     pub fn domain(&self) -> Option<&str> {
         self.url.domain()
@@ -101,7 +105,7 @@ impl TryFrom<String> for Issuer {
     }
 }
 
-/// Whether a URL's host is this machine itself (RFC 8252 §7.3 and §8.3).
+/// Returns whether a URL's host is this machine itself (RFC 8252 §7.3 and §8.3).
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

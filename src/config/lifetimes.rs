@@ -1,4 +1,4 @@
-//! How long things live, in seconds. The defaults are what the design argues for; every key may be set.
+//! Lifetimes in seconds. docs/configuration.md lists the defaults, and each of them can be set.
 
 use serde::Deserialize;
 
@@ -43,7 +43,7 @@ pub struct Lifetimes {
     pub events: i64,
 }
 
-/// The longest grace window, of the setting and of a client.
+/// The maximum grace window, for the setting and for a client.
 pub const MAX_REFRESH_TOKEN_GRACE: i64 = 10 * MINUTE;
 
 const MINUTE: i64 = 60;
@@ -90,7 +90,7 @@ impl Lifetimes {
             ("recent_sign_in", self.recent_sign_in, MINUTE, DAY),
             ("interaction", self.interaction, MINUTE, DAY),
             ("signing_key", self.signing_key, DAY, 3_650 * DAY),
-            // Longer than anybody may keep the JWKS (`web::oauth::documents` says an hour).
+            // Longer than the JWKS may be cached (an hour, see `web::oauth::documents`).
             ("signing_key_overlap", self.signing_key_overlap, 2 * HOUR, 30 * DAY),
             ("events", self.events, DAY, 3_650 * DAY),
         ];

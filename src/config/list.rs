@@ -1,5 +1,5 @@
-//! Settings that are lists: a TOML array, or one text, as an environment variable has it. The text has commas between its
-//! items, or is an array itself.
+//! Settings that are lists: a TOML array, or one string as in an environment variable. The string has commas
+//! between its items, or is an array itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
 
-/// Texts, such as names and addresses.
+/// A list of strings, such as names and addresses.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Texts(#[serde(deserialize_with = "texts")] pub(super) Vec<String>);
@@ -18,7 +18,7 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     deserializer.deserialize_any(ListVisitor { parse_text: |text| Ok(items(text)), marker: PhantomData })
 }
 
-/// Tables, such as `[{ issuer = "…", jwks_uri = "…" }]`.
+/// Reads a list of tables, such as `[{ issuer = "…", jwks_uri = "…" }]`.
 pub(super) fn tables<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(ListVisitor { parse_text: array, marker: PhantomData })
 }

@@ -1,4 +1,4 @@
-//! Where the server listens: an address and a port, a host name and a port, or a port alone.
+//! The listen address: an address and a port, a host name and a port, or a port alone.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use url::Host;
 #[serde(try_from = "String")]
 pub enum ListenAddress {
     Address(SocketAddr),
-    /// `localhost:8080`: the first address of the host that can be listened on.
+    /// `localhost:8080`: the first usable address of the host.
     Host(String, u16),
     /// `:8080`: every address of this machine.
     AllInterfaces(u16),
@@ -26,7 +26,7 @@ impl ListenAddress {
         }
     }
 
-    /// Whether only this machine can reach it.
+    /// Returns whether only this machine can reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -36,14 +36,14 @@ impl ListenAddress {
         }
     }
 
-    /// Returns the addresses to listen on, of which the first possible one is taken.
+    /// Returns the addresses to listen on. The first usable one is taken.
     ///
     /// # Errors
-    /// Where the host name has no address.
+    /// Returns an error if the host name has no address.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         Ok(match self {
             Self::Address(address) => vec![*address],
-            // On Linux a listener on `::` takes IPv4 too; the other is for machines without IPv6.
+            // On Linux, a listener on `::` also accepts IPv4. The second address is for machines without IPv6.
             Self::AllInterfaces(port) => {
                 vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()]
             }
@@ -58,7 +58,7 @@ impl ListenAddress {
     /// Returns the addresses at which a program on this machine may reach the server.
     ///
     /// # Errors
-    /// Where the host name has no address.
+    /// Returns an error if the host name has no address.
     pub fn local_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let local = |address: SocketAddr| {
             let ip = match address.ip() {

@@ -1,11 +1,12 @@
-//! Settings: `signet.toml`, each key overridable by `SIGNET_<SESSION_KEY>` (`__` between levels), nothing required.
+//! Settings: `signet.toml`, each key overridable by `SIGNET_<KEY>` (`__` between levels). All settings are
+//! optional.
 //!
-//! [`Config::load`] parses everything once into types that cannot be wrong; an unknown key or a bad value is an error
-//! that names it. Next door: [`environment`] (which variables are settings), [`issuer`] (the issuer URL's rules), [`listen`]
-//! (addresses to listen on), [`database_url`], [`network`] (CIDR lists), [`lifetimes`] (how long things live),
-//! [`registration`] (who may register clients), [`connections`] (limits of connections), [`quotas`] (limits of what
-//! strangers store), [`security_txt`] (whom to tell of a weakness), `reference` (a test that writes docs/configuration.md
-//! from the comments and defaults here).
+//! [`Config::load`] parses and validates everything once. An error for an unknown key or an invalid value names
+//! the key. See also [`environment`] (which variables are settings), [`issuer`] (the rules for the issuer URL),
+//! [`listen`] (the listen address), [`database_url`], [`network`] (CIDR lists), [`lifetimes`], [`registration`]
+//! (dynamic client registration), [`connections`] (limits of connections), [`quotas`] (limits of what
+//! unauthenticated callers store), [`security_txt`] (where to report a vulnerability) and `reference` (a test
+//! that writes docs/configuration.md from the comments and defaults here).
 
 mod connections;
 mod database_url;
@@ -187,7 +188,7 @@ pub enum SignUpMode {
     Open,
 }
 
-/// The master key as it is written in a setting; `keys` decodes it.
+/// The master key as written in a setting; `keys` decodes it.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct EncodedMasterKey(pub String);
@@ -198,7 +199,7 @@ impl std::fmt::Debug for EncodedMasterKey {
     }
 }
 
-/// Why the settings cannot be used; the text names the key and where it came from.
+/// Why the settings cannot be used. The text names the key and its source.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{0}")]
@@ -208,10 +209,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads `file` (or `signet.toml` where it exists), then the environment over it.
+    /// Reads `file` (or `signet.toml` if it exists), then the environment, which overrides it.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the key that is unknown or wrong.
+    /// Returns a [`ConfigError`] that names the unknown or invalid key.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         if let Some(path) = file.filter(|path| !path.is_file()) {
             return Err(ConfigError::Missing(path.to_owned()));
@@ -221,12 +222,13 @@ impl Config {
     }
 
     fn from_figment(settings: &Figment) -> Result<Self, ConfigError> {
-        // Numbers and booleans may be text, which is all that an environment variable can be.
+        // Numbers and booleans may be strings, because environment variables contain only strings.
         let config: Self = settings.extract_lossy().map_err(|e| ConfigError::Invalid(one_line(&e)))?;
         config.check()
     }
 
-    /// Returns the file that [`Self::load`] reads if a secret stands in it: `master_key`, or a password in `database_url`.
+    /// Returns the file that [`Self::load`] reads if it contains a secret: `master_key`, or a password in
+    /// `database_url`.
     #[must_use]
     pub fn file_with_secrets(file: Option<&Path>) -> Option<PathBuf> {
         let figment = file_figment(file);
@@ -266,25 +268,26 @@ impl Config {
         Ok(self)
     }
 
-    /// The database's address, the default filled in.
+    /// Returns the URL of the database, or the default.
     #[must_use]
     pub fn database(&self) -> DatabaseUrl {
         self.database_url.clone().unwrap_or_else(|| DatabaseUrl::from_file(&self.data_dir.join("signet.db")))
     }
 
-    /// Whether people's browsers reach this server by https: decides Secure cookies and the `__Host-` prefix.
+    /// Returns whether browsers reach this server with https. This determines `Secure` cookies and the
+    /// `__Host-` prefix.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.issuer.is_https()
     }
 }
 
-/// The settings of the file alone.
+/// Returns the settings of the file, without those of the environment.
 fn file_figment(file: Option<&Path>) -> Figment {
     Figment::new().merge(file.map_or_else(|| Toml::file("signet.toml"), Toml::file_exact))
 }
 
-/// figment's several errors as one line: at which key, from where, what.
+/// Returns figment's errors as one line: the key, the source and the problem of each.
 fn one_line(error: &figment::Error) -> String {
     let all: Vec<String> = error.clone().into_iter().map(|error| describe_error(&error)).collect();
     all.join("; ").replace('\n', " ")
@@ -300,7 +303,7 @@ fn describe_error(error: &figment::Error) -> String {
             format!("there is no such key, only {}", known.join(", "))
         }
         Kind::Message(text) => text.clone(),
-        // Any other kind repeats the value, and these two are secrets.
+        // All other kinds of error repeat the value, and these two are secrets.
         _ if ["master_key", "database_url"].iter().any(|key| path.iter().any(|part| part == key)) => {
             "must be text".to_owned()
         }

@@ -1,4 +1,4 @@
-//! What settings say of the network: the name of a header, and lists of networks, hosts and name servers.
+//! The types of network settings: the name of a header, and lists of networks, hosts and name servers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,12 +25,12 @@ impl NetworkList {
     }
 
     pub(super) fn has_every_address(&self) -> bool {
-        // In halves, too.
+        // Aggregated, because two halves also cover everything.
         IpNet::aggregate(&self.0).iter().any(|net| net.prefix_len() == 0)
     }
 }
 
-/// Destinations that requests sent out may reach although private: networks and host names.
+/// Destinations that outgoing requests may reach although they are private: networks and host names.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "Texts")]
 pub struct OutboundAllow {
@@ -50,7 +50,7 @@ impl NameServers {
     }
 }
 
-/// The name of a header, in small letters.
+/// The lower-case name of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(try_from = "String")]
@@ -75,7 +75,7 @@ impl TryFrom<String> for HeaderName {
     }
 }
 
-/// A CIDR, or one address as the network of itself alone.
+/// Parses a CIDR, or a single address as a network of its own.
 #[must_use]
 pub fn parse_network(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))

@@ -1,6 +1,7 @@
-//! Limits of what callers who have not authenticated make the server store.
+//! Limits of what unauthenticated callers can make the server store.
 //!
-//! Next door: `store::quotas`, which counts; docs/security.md, "What a stranger can store", what it comes to in bytes.
+//! See also `store::quotas`, which counts the rows, and docs/security.md, "What a stranger can store", their
+//! size in bytes.
 
 use serde::Deserialize;
 

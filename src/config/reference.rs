@@ -1,5 +1,5 @@
-//! docs/configuration.md, made from the comments and defaults of this folder, so that it cannot disagree with them.
-//! The test fails where the file is not what they say; `UPDATE_DOCS=1 cargo test configuration_reference` writes it.
+//! Generates docs/configuration.md from the comments and defaults of this folder, so that they always agree.
+//! The test fails if the file is out of date; `UPDATE_DOCS=1 cargo test configuration_reference` writes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ impl Serialize for ListenAddress {
     }
 }
 
-/// These have no default to show.
+/// These settings have no default value to show.
 macro_rules! without_default {
     ($($name:ident)+) => {$(
         impl Serialize for $name {
@@ -66,7 +66,7 @@ struct SettingSection {
     fields: Vec<SettingField>,
 }
 
-/// Every `pub struct` with named fields, by its name. rustfmt keeps the form that this relies on.
+/// Returns every `pub struct` with named fields, by name. It relies on the formatting of rustfmt.
 fn sections() -> BTreeMap<String, SettingSection> {
     let mut found = BTreeMap::new();
     for source in SOURCES {
@@ -111,7 +111,7 @@ fn row(path: &[&str], field: &SettingField, default: &Value) -> String {
         }
         other @ Value::Object(_) => panic!("{key} has the default {other}: say here how it is shown"),
     };
-    // The hedges that rustdoc's lint wants around names are no code.
+    // The backticks that a rustdoc lint requires around some names are not code.
     let comment = field.comment.replace("`SQLite`", "SQLite").replace('|', "\\|");
     format!("| `{key}` | `SIGNET_{}` | {default} | {comment} |\n", path.join("__").to_uppercase())
 }

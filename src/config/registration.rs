@@ -1,4 +1,4 @@
-//! Dynamic client registration: who may register a client, and what a stranger may have.
+//! Dynamic client registration: who may register a client, and what a self-registered client may have.
 
 use serde::Deserialize;
 
@@ -58,13 +58,13 @@ impl Default for RegistrationPolicy {
     }
 }
 
-/// Somebody who vouches for software.
+/// An issuer of software statements.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct SoftwareIssuer {
-    /// `iss`, to the letter.
+    /// The `iss` claim, compared exactly.
     pub issuer: String,
-    /// Where its keys are.
+    /// The URL of its keys.
     pub jwks_uri: String,
 }

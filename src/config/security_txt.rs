@@ -1,4 +1,5 @@
-//! What people who have found a weakness are told (RFC 9116). Next door: `web::well_known`, which serves it.
+//! The contents of `security.txt`, for reporters of vulnerabilities (RFC 9116). See also `web::well_known`,
+//! which serves it.
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ pub struct SecurityTxt {
     pub preferred_languages: LanguageList,
 }
 
-/// URIs that may stand in a line of the file: web addresses begin with https (RFC 9116 §2.5).
+/// URIs that are allowed in the file: web addresses must begin with https (RFC 9116 §2.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Texts")]
 pub struct UriList(Vec<String>);
@@ -64,7 +65,7 @@ impl TryFrom<Texts> for UriList {
 pub struct LanguageList(Vec<String>);
 
 impl LanguageList {
-    /// The tags with commas between them; `None` if there is none.
+    /// Returns the tags, separated by commas; `None` if there are none.
     #[must_use]
     pub fn joined(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| self.0.join(", "))
@@ -87,7 +88,7 @@ impl TryFrom<Texts> for LanguageList {
     }
 }
 
-/// A time as RFC 3339 has it.
+/// A time in the format of RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rfc3339Time(pub OffsetDateTime);

@@ -1,4 +1,4 @@
-//! The algorithms of JOSE that Signet speaks (RFC 7518, RFC 8037), each by its registered name. `none` is not one.
+//! The supported JOSE algorithms (RFC 7518, RFC 8037), each by its registered name. `none` is not supported.
 
 use std::fmt;
 
@@ -39,18 +39,18 @@ algorithms! {
         PS256 = "PS256",
         ES256 = "ES256",
         EdDSA = "EdDSA",
-        /// Under the client's secret.
+        /// A MAC whose key is the client secret.
         HS256 = "HS256",
     }
 
-    /// How the key of an encrypted JWT reaches its reader (RFC 7518 §4.1).
+    /// Key management of encrypted JWTs (RFC 7518 §4.1).
     KeyManagementAlg {
         RsaOaep256 = "RSA-OAEP-256",
         EcdhEs = "ECDH-ES",
         EcdhEsA256Kw = "ECDH-ES+A256KW",
     }
 
-    /// How its content is encrypted (RFC 7518 §5.1).
+    /// Content encryption of encrypted JWTs (RFC 7518 §5.1).
     ContentEncryption {
         A128CbcHs256 = "A128CBC-HS256",
         A256Gcm = "A256GCM",
@@ -60,6 +60,6 @@ algorithms! {
 pub(super) use algorithms;
 
 impl SigningAlg {
-    /// Those that have key pairs, ours or a client's.
+    /// The algorithms that have key pairs, the server's or a client's.
     pub const ASYMMETRIC: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
 }

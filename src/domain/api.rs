@@ -1,6 +1,6 @@
-//! A registered API: what tokens may be for (`resource`, RFC 8707) and which scopes it has.
+//! A registered API: an audience of tokens (`resource`, RFC 8707) with its scopes.
 //!
-//! Next door: [`super::scope`], the scopes that need no API.
+//! See also [`super::scope`], the scopes of no API.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,39 +19,39 @@ pub struct Api {
     pub identifier: ApiId,
     #[serde(default)]
     pub name: String,
-    /// None for an API that asks for no more than a token for it.
+    /// Empty for an API that requires only a token for it.
     #[serde(default, with = "scope_list")]
     pub scopes: Scopes,
-    /// Whether clients that registered themselves, or are known by their metadata document, may ask for it.
+    /// Whether clients that are self-registered or known by their metadata document may request it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub self_registered_clients: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<TokenFormat>,
-    /// Seconds.
+    /// In seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepts: Vec<CredentialKind>,
-    /// Of its apps in browsers: where a session counts.
+    /// The origins of the API's browser apps, whose requests may authenticate with a session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<AppOrigin>,
-    /// The first that fits a request decides.
+    /// The first rule that matches a request decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
-    /// Whether the gate hands on a token of its own for the API.
+    /// Whether the gate forwards a token of its own to the API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upstream_token: bool,
-    /// Tells it from one that had the same identifier before.
+    /// Distinguishes the API from an earlier one with the same identifier.
     #[serde(skip)]
     pub version: i64,
 }
 
 impl Api {
-    /// One that nothing is said of but its name.
+    /// Returns an API with only an identifier.
     #[must_use]
     pub fn new(identifier: ApiId) -> Self {
         Self {
@@ -76,20 +76,20 @@ impl Api {
         if self.name.is_empty() { self.identifier.as_str() } else { &self.name }
     }
 
-    /// Whether its gate takes credentials of that kind: our own tokens where nothing is said.
+    /// Returns whether the API's gate accepts credentials of that kind. The default is Signet's own tokens.
     #[must_use]
     pub fn allows_credential(&self, way: CredentialKind) -> bool {
         if self.accepts.is_empty() { way == CredentialKind::Bearer } else { self.accepts.contains(&way) }
     }
 
-    /// Whether its gate lets anybody in by an API key: in a header of its own or, where Basic is accepted, as the password.
+    /// Returns whether the API's gate accepts API keys: in their own header or, with Basic, as the password.
     #[must_use]
     pub fn allows_api_keys(&self) -> bool {
         self.gate.is_some()
             && (self.allows_credential(CredentialKind::ApiKey) || self.allows_credential(CredentialKind::Basic))
     }
 
-    /// The rules between members; the members' own rules held when they were parsed.
+    /// Returns the violations of the rules between members. Parsing has checked the members themselves.
     #[must_use]
     pub fn problems(&self) -> Vec<MemberError> {
         let mut problems = Vec::new();
@@ -121,7 +121,7 @@ impl Api {
     }
 }
 
-/// `"scopes": ["read", "write"]` in documents, one space-joined value everywhere else.
+/// Serializes scopes as a list: `"scopes": ["read", "write"]`. Elsewhere scopes are one space-separated string.
 mod scope_list {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};

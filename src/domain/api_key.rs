@@ -1,9 +1,10 @@
-//! API keys: what one looks like, what is kept of it, and for what it is good.
+//! API keys: their format, their stored form and where each may be used.
 //!
-//! A key is `sgk_`, 32 base62 characters (190 random bits), and six more that are the CRC32 (IEEE) of all that: scanners
-//! find one that leaked, and tell it from text that only looks like one. No specification has such keys.
+//! A key is `sgk_`, 32 base62 characters (190 random bits) and six characters with the CRC32 (IEEE) of that text. The
+//! prefix and the checksum let secret scanners find a leaked key and tell it from similar text. No specification covers
+//! such keys.
 //!
-//! Next door: [`super::gate`], where they are shown; [`super::secret`], the other kinds of secrets.
+//! See also [`super::gate`], which accepts them, and [`super::secret`], the other kinds of secrets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,19 +26,19 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const RANDOM_LENGTH: usize = 32;
 const CHECKSUM_LENGTH: usize = 6;
 
-/// Networks that one key may be used from, at most.
+/// The maximum number of networks from which one key may be used.
 pub const MAX_NETWORKS: usize = 20;
 const MAX_NAME_LENGTH: usize = 100;
 
-/// A whole key, with its checksum right. It is handed out once; only its digest is kept.
+/// A complete key with a valid checksum. It is shown once. Only its digest is stored.
 #[derive(Clone, Debug)]
 pub struct ApiKeySecret(Secret);
 
 impl ApiKeySecret {
     #[must_use]
     pub fn mint(env: &Env) -> Self {
-        // Four times 62 is the most of them that a byte has room for: a byte beyond is drawn again, so that each
-        // character is as likely as any other.
+        // 248 is the largest multiple of 62 in a byte. Bytes from there on are drawn again, so that all characters are
+        // equally likely.
         let letters = std::iter::repeat_with(|| env.random::<RANDOM_LENGTH>()).flatten().filter(|byte| *byte < 248);
         let text: String = SecretKind::ApiKey
             .prefix()
@@ -48,7 +49,7 @@ impl ApiKeySecret {
         Self(Secret::new(text + &check))
     }
 
-    /// Nothing where `text` is no key, whatever the database has: guesses are told so without asking it.
+    /// Returns `None` if `text` has no valid format and checksum. This rejects guesses without a database query.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let letters = text.strip_prefix(SecretKind::ApiKey.prefix())?;
@@ -60,13 +61,13 @@ impl ApiKeySecret {
         (checksum(said) == check).then(|| Self(Secret::new(text.to_owned())))
     }
 
-    /// For the one place that hands it out.
+    /// Returns the text, only for showing it once.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// What is kept of it.
+    /// Returns the stored form.
     #[must_use]
     pub fn digest(&self) -> Digest {
         SecretKind::ApiKey.digest(self.0.expose())
@@ -77,7 +78,8 @@ fn base62_digit(number: u32) -> char {
     BASE62.get((number % 62) as usize).map_or('0', |byte| char::from(*byte))
 }
 
-/// CRC32 in base62, the most significant character first. It holds typing errors off, nobody who means it.
+/// Returns the CRC32 in base62, the most significant character first. It detects typing errors. It is no protection
+/// against attackers.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut letters = [0; CHECKSUM_LENGTH].map(|_: u8| {
@@ -89,37 +91,37 @@ fn checksum(text: &str) -> String {
     letters.into_iter().collect()
 }
 
-/// Whose a key is: it ends with them, and can do no more than they.
+/// The owner of a key. The key is deleted with its owner and never grants more than the owner has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     User(UserId),
     Client(ClientId),
 }
 
-/// One key as it is kept.
+/// A key as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     pub id: ApiKeyId,
     pub digest: Digest,
     pub owner: Owner,
-    /// The API that it is for: another one that later has the same gate is not opened by it.
+    /// The API that the key is for. It does not open another API that later has the same gate.
     pub api: ApiId,
-    /// Of the API when it was made: one made anew under its identifier is another API.
+    /// The version of the API when the key was made. A new API with the same identifier is a different API.
     pub api_version: i64,
     pub gate: GateName,
-    /// By which its owner knows it.
+    /// The label by which the owner recognizes the key.
     pub name: String,
     pub scopes: Scopes,
-    /// From where it may be used; from anywhere where there is none.
+    /// The networks from which the key may be used; all if empty.
     pub networks: Vec<IpNet>,
     pub created_at: Timestamp,
-    /// For ever where there is none.
+    /// `None` if the key does not expire.
     pub expires_at: Option<Timestamp>,
-    /// Give or take some minutes.
+    /// Accurate to some minutes.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Why a key that there is opens nothing.
+/// Why an existing key is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyError {
     WrongGate,
@@ -133,11 +135,11 @@ impl ApiKey {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether it may be used at the gate of `api`, from there and now. Whether its owner is there and turned on is
-    /// `store::authority`'s to say.
+    /// Checks that the key may be used at the gate of `api`, from this address and now. It does not check that the
+    /// owner exists and is enabled.
     ///
     /// # Errors
-    /// Why not; for the log alone.
+    /// Returns the reason, for the log only.
     pub fn check_usable(&self, api: &Api, from: Option<IpAddr>, now: Timestamp) -> Result<(), ApiKeyError> {
         if self.api != api.identifier || self.api_version != api.version || api.gate.as_ref() != Some(&self.gate) {
             return Err(ApiKeyError::WrongGate);
@@ -145,7 +147,7 @@ impl ApiKey {
         if self.is_expired(now) {
             return Err(ApiKeyError::Expired);
         }
-        // Whose address nobody knows comes from none of them.
+        // A request whose address is unknown is in none of the networks.
         let is_in = |from: IpAddr| self.networks.iter().any(|network| network.contains(&from.to_canonical()));
         if !self.networks.is_empty() && !from.is_some_and(is_in) {
             return Err(ApiKeyError::NetworkNotAllowed);
@@ -153,14 +155,14 @@ impl ApiKey {
         Ok(())
     }
 
-    /// What it may do there now: what it was made for, of which the API or the client may have lost something since.
+    /// Returns the scopes of the key that the API still defines and its owner may still have.
     #[must_use]
     pub fn effective_scopes(&self, api: &Api, holder: &ResolvedOwner) -> Scopes {
         self.scopes.filtered(|scope| api.scopes.contains(scope) && holder.can_have_scope(api, scope))
     }
 }
 
-/// Whoever a key is of, as they are now.
+/// The current state of a key's owner.
 #[derive(Clone, Debug)]
 pub enum ResolvedOwner {
     User(Arc<UserSummary>),
@@ -168,7 +170,7 @@ pub enum ResolvedOwner {
 }
 
 impl ResolvedOwner {
-    /// A client has the scopes it is registered for. A person has no list of them: the gate's rules look at groups.
+    /// A client has the scopes it is registered for. A user has no list of scopes: the gate's rules check groups.
     #[must_use]
     pub fn can_have_scope(&self, api: &Api, scope: &str) -> bool {
         match self {
@@ -178,10 +180,10 @@ impl ResolvedOwner {
     }
 }
 
-/// A key's name, as it is kept.
+/// Parses a key's name and trims it.
 ///
 /// # Errors
-/// A sentence that says what a name may be.
+/// Returns a sentence that says what a name may be.
 pub fn parse_key_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(is_hidden) {
@@ -190,10 +192,11 @@ pub fn parse_key_name(text: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// A network as it is compared: its first address, and IPv4 where it is that in the clothes of IPv6 (RFC 4291 §2.5.5.2).
+/// Parses a network into its canonical form: its first address, with IPv4-mapped IPv6 addresses as IPv4 (RFC 4291
+/// §2.5.5.2).
 ///
 /// # Errors
-/// A sentence that names what is no network.
+/// Returns a sentence that names the invalid network.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let network =
         parse_network(text.trim()).ok_or_else(|| format!("{:?} is neither an address nor a CIDR", text.trim()))?;

@@ -1,6 +1,6 @@
-//! What an authorization came to: who let which client have what, and how they had signed in.
+//! An authorization: which client may act for which subject, with which permissions, and how the user signed in.
 //!
-//! One value that every grant produces and the mint turns into tokens; it is stored with codes, grants and opaque tokens.
+//! Every grant type produces one and tokens are issued from it. It is stored with codes, grants and opaque tokens.
 
 use std::fmt;
 
@@ -14,16 +14,16 @@ use super::scope::OFFLINE_ACCESS;
 use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
-/// Whose authority a token carries.
+/// The subject of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     User(UserId),
-    /// The client for itself (RFC 6749 §4.4).
+    /// The client itself (RFC 6749 §4.4).
     Client,
 }
 
-/// One way in which a person proved who they are (RFC 8176).
+/// A method by which a user authenticated (RFC 8176).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInMethod {
@@ -32,8 +32,8 @@ pub enum SignInMethod {
 }
 
 impl SignInMethod {
-    /// Authentication method references (RFC 8176 §2). A passkey with user verification is possession of a key and,
-    /// on the device, knowledge or a body: two factors.
+    /// Returns the authentication method references (RFC 8176 §2). A passkey with user verification proves possession
+    /// of a key and, on the device, knowledge or a biometric: two factors.
     #[must_use]
     pub const fn amr(self) -> &'static [&'static str] {
         match self {
@@ -42,14 +42,14 @@ impl SignInMethod {
         }
     }
 
-    /// The method of which a token of ours tells these references.
+    /// Returns the method that the `amr` of one of Signet's own tokens describes.
     #[must_use]
     pub fn from_amr<'a>(amr: impl Iterator<Item = &'a String>) -> Self {
         let mut amr = amr;
         if amr.any(|reference| reference == "hwk") { Self::Passkey } else { Self::Password }
     }
 
-    /// The class that the sign-in reaches.
+    /// Returns the authentication context class of the method.
     #[must_use]
     pub const fn acr(self) -> Acr {
         match self {
@@ -92,19 +92,21 @@ impl fmt::Display for Acr {
     }
 }
 
-/// When and how the person of a token signed in.
+/// When and how the user of a token signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     pub session: SessionId,
     pub auth_time: Timestamp,
     pub method: SignInMethod,
-    /// The passkey it was made with, known while the authorization is made: what comes of it ends with the passkey.
+    /// The passkey of the sign-in, set only while the authorization is made. What is issued is revoked with the
+    /// passkey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkey: Option<PasskeyId>,
-    /// The class to tell where the app asked for some and the sign-in meets one; the method's own otherwise.
+    /// The requested class that the sign-in satisfies. `None` if the client requested none or it is not satisfied.
+    /// [`Self::acr`] is then the method's own class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_acr: Option<Acr>,
-    /// The absolute end of the session, known while the authorization is made.
+    /// The absolute end of the session, set only while the authorization is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_ends: Option<Timestamp>,
 }
@@ -124,7 +126,7 @@ pub enum ActingParty {
     Client(ClientId),
 }
 
-/// Who acts for the subject (RFC 8693 §4.1), and for whom they acted themselves.
+/// The current actor (RFC 8693 §4.1) and the prior actors it acts for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     pub actor: ActingParty,
@@ -133,12 +135,12 @@ pub struct Act {
 }
 
 impl Act {
-    /// Those who act, the last one first.
+    /// Returns the actors, the current one first.
     pub fn actors(&self) -> impl Iterator<Item = &ActingParty> {
         std::iter::successors(Some(self), |act| act.act.as_deref()).map(|act| &act.actor)
     }
 
-    /// How many act one for another.
+    /// Returns the length of the delegation chain.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.actors().count()
@@ -149,36 +151,38 @@ impl Act {
 pub struct Authorization {
     pub subject: Subject,
     pub client: ClientId,
-    /// Absent where no person signed in.
+    /// `None` if no user signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
-    /// The scopes, each with its API; the APIs are the audience (RFC 8707), and without any it is our own endpoints.
+    /// The scopes, each with its API. The APIs are the audience (RFC 8707). Without any, the audience is the server's
+    /// own endpoints.
     pub permissions: Permissions,
-    /// That the grant has offline access, of which this is a part without that scope.
+    /// Whether the grant has offline access although [`Self::permissions`], which are a part of the grant's, do not
+    /// include that scope.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub part_of_offline: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// Single claims beside what the scopes say.
+    /// Individual claims requested beside the scopes.
     #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
     pub claims: RequestedClaims,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
-    /// The clients through which it came by token exchange (RFC 8693), the last one first: what ends their access ends
-    /// this.
+    /// The clients through which the authorization came by token exchange (RFC 8693), the last one first. Revoking the
+    /// access of any of them revokes this authorization.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub through: Vec<ClientId>,
-    /// What has to be proved beside a token that comes of it.
+    /// The proof of possession that tokens issued from this require.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<Confirmation>,
-    /// Of everything in [`Self::versioned`], as it was when this was made. A revocation increments one of them.
+    /// The versions of [`Self::versioned_entities`] when this was made. A revocation increments one of them.
     pub versions: Versions,
 }
 
 impl Authorization {
-    /// What a client gets by its own credentials alone.
+    /// Returns the authorization of a client that acts with its own credentials.
     #[must_use]
     pub fn for_client(client: ClientId, permissions: Permissions) -> Self {
         Self {
@@ -197,26 +201,26 @@ impl Authorization {
         }
     }
 
-    /// The part of it with these permissions.
+    /// Returns this authorization with only these permissions.
     #[must_use]
     pub fn restricted_to(self, permissions: Permissions) -> Self {
         Self { part_of_offline: self.has_offline_access() && !permissions.has_offline_access(), permissions, ..self }
     }
 
-    /// The same without offline access: it ends with its session.
+    /// Returns this authorization without offline access, so that it ends with its session.
     #[must_use]
     pub fn without_offline_access(self) -> Self {
         Self { part_of_offline: false, permissions: self.permissions.without(OFFLINE_ACCESS), ..self }
     }
 
-    /// Whether it goes on without its session (OpenID Connect Core §11).
+    /// Returns whether it stays valid without its session (OpenID Connect Core §11).
     #[must_use]
     pub fn has_offline_access(&self) -> bool {
         self.part_of_offline || self.permissions.has_offline_access()
     }
 
-    /// What it depends on: the user, the client, what the user has allowed it, the same for each client through which it
-    /// came, the APIs, and the users who act. The order is that of the versions in tokens.
+    /// Returns the entities it depends on: the user, the client, the consent of the user to it, the same for each
+    /// client in [`Self::through`], the APIs, and the users who act. Tokens list versions in this order.
     #[must_use]
     pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
         let user = self.user();
@@ -237,13 +241,13 @@ impl Authorization {
         all
     }
 
-    /// The version it was made under of one thing it depends on.
+    /// Returns the version of an entity when this was made.
     #[must_use]
     pub fn version_of(&self, of: &VersionedEntity) -> Option<i64> {
         self.versions.get(of)
     }
 
-    /// The same with the versions that `version` says.
+    /// Returns this authorization with the versions that `version` returns.
     #[must_use]
     pub fn with_versions(mut self, version: impl Fn(&VersionedEntity) -> i64) -> Self {
         let all = self.versioned_entities().into_iter();
@@ -256,7 +260,7 @@ impl Authorization {
         self
     }
 
-    /// The session whose end ends it.
+    /// Returns the session whose end revokes this authorization.
     #[must_use]
     pub fn bound_session(&self) -> Option<SessionId> {
         self.session().filter(|_| !self.has_offline_access())

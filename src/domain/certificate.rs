@@ -1,7 +1,8 @@
-//! What a TLS client certificate says of whoever has its key (RFC 8705): its thumbprint (§3.1), and the names by which a
-//! client is registered (§2.1.2), each in the form in which two are compared.
+//! Properties of TLS client certificates (RFC 8705): the thumbprint (§3.1), and the names by which a client can be
+//! registered (§2.1.2), each in a form that can be compared.
 //!
-//! Next door: `keys::certificate`, which reads certificates; [`super::client_metadata`], whose members these are.
+//! See also `keys::certificate`, which reads certificates, and [`super::client_metadata`], which has these names as
+//! members.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,8 +17,8 @@ use x509_cert::name::RdnSequence;
 
 use super::secret::Digest;
 
-/// SHA-256 of a certificate's DER, in JSON as base64url (`x5t#S256`, RFC 7517 §4.9). No secret: everybody whom the
-/// certificate was shown has it.
+/// The SHA-256 digest of a certificate's DER, in JSON as base64url (`x5t#S256`, RFC 7517 §4.9). It is not a secret:
+/// every party that saw the certificate can compute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Thumbprint([u8; 32]);
@@ -44,7 +45,7 @@ impl From<Thumbprint> for String {
     }
 }
 
-/// `cnf` (RFC 7800 §3.1): what whoever presents a token has to prove beside it.
+/// `cnf` (RFC 7800 §3.1): the proof of possession that a token requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Confirmation {
     /// RFC 8705 §3.1.
@@ -52,7 +53,7 @@ pub enum Confirmation {
     Certificate(Thumbprint),
 }
 
-/// A distinguished name in the text form of RFC 4514, as it was written.
+/// A distinguished name in the text form of RFC 4514, in its original spelling.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DistinguishedName {
@@ -61,14 +62,14 @@ pub struct DistinguishedName {
 }
 
 impl DistinguishedName {
-    /// Of a certificate.
+    /// Returns the name in a certificate.
     #[must_use]
     pub fn from_rdn_sequence(name: &RdnSequence) -> Self {
         Self { original: name.to_string(), normalized: compared(name) }
     }
 
-    /// In the form in which two are compared (RFC 4517 §4.2.15): the attributes by their numbers, values without regard
-    /// to letter case and to how many spaces there are.
+    /// Returns the comparable form (RFC 4517 §4.2.15): attribute types as OIDs, values case-folded and with runs of
+    /// spaces collapsed.
     #[must_use]
     pub fn normalized(&self) -> &str {
         &self.normalized
@@ -107,7 +108,7 @@ fn compared(name: &RdnSequence) -> String {
             let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
             words.join(" ")
         });
-        // Of another form than text: to the letter.
+        // Values that are not strings are compared exactly.
         let value = text.unwrap_or_else(|| format!("#{}", URL_SAFE_NO_PAD.encode(attribute.value.value())));
         format!("{}={:?}", attribute.oid, value.as_bytes())
     };
@@ -119,32 +120,32 @@ fn compared(name: &RdnSequence) -> String {
     each.collect::<Vec<_>>().join(",")
 }
 
-/// RFC 5280 §4.1.2.4: the forms of text that are UTF-8 or part of it.
+/// Returns the text of an attribute whose string type is UTF-8 or a subset of it (RFC 5280 §4.1.2.4).
 fn text(attribute: &AttributeTypeAndValue) -> Option<&str> {
     use x509_cert::der::{Tag, Tagged as _};
     let is_text = matches!(attribute.value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
     std::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)
 }
 
-/// Something that a certificate says, by which one client is known.
+/// A property of a certificate by which it is matched to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateName {
     /// `tls_client_auth_subject_dn`.
     Subject(DistinguishedName),
-    /// `tls_client_auth_san_dns`; letter case does not count.
+    /// `tls_client_auth_san_dns`, case-insensitive.
     Dns(String),
     /// `tls_client_auth_san_uri`.
     Uri(String),
     /// `tls_client_auth_san_ip`.
     Ip(IpAddr),
-    /// `tls_client_auth_san_email`; letter case counts before the @ (RFC 5280 §7.5).
+    /// `tls_client_auth_san_email`, case-sensitive before the @ (RFC 5280 §7.5).
     Email(String),
-    /// The certificate itself, where it is one of the client's own (§2.2).
+    /// The certificate itself, if the client registered it (§2.2).
     Thumbprint(Thumbprint),
 }
 
 impl CertificateName {
-    /// Two names are the same where these are; what an index has of them.
+    /// Returns the digest of the comparable form, which the index stores. Equal names have equal digests.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let (kind, value) = match self {

@@ -1,8 +1,8 @@
-//! The `claims` parameter (OpenID Connect Core §5.5): single claims that an app asks for, beside what its scopes say.
+//! The `claims` parameter (OpenID Connect Core §5.5): individual claims that a client requests beside its scopes.
 //!
-//! Parsed once into what is done about it: names to hand out where they are known, the subject that must be the one who
-//! signs in, and the authentication classes asked for. What nobody here knows is passed over (§5.5: the members are
-//! voluntary unless essential, and even an essential one that is not there is no error).
+//! The parser extracts the claims to return, the required subject (`sub`) and the requested authentication context
+//! classes. Unknown claims are ignored: §5.5 makes members voluntary unless essential, and even a missing essential
+//! claim is not an error.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use super::authorization::Acr;
 use super::scope::{Scopes, scope_of_claim};
 
-/// Longer ones are refused before they are parsed.
+/// Longer values are rejected before they are parsed.
 const MAX_BYTES: usize = 8 * 1024;
-/// Claims in one member.
+/// The maximum number of claims in one member.
 const MAX_CLAIMS: usize = 100;
 
-/// The claims to hand out, by where.
+/// The claims to return, by where they are returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedClaims {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -25,7 +25,7 @@ pub struct RequestedClaims {
 }
 
 impl RequestedClaims {
-    /// Those that `scopes` would have said anyway, or could have been asked to.
+    /// Returns the claims that belong to one of the `allowed` scopes.
     #[must_use]
     pub fn restricted_to(self, allowed: &Scopes) -> Self {
         let keep = |names: Vec<String>| -> Vec<String> {
@@ -34,7 +34,7 @@ impl RequestedClaims {
         Self { userinfo: keep(self.userinfo), id_token: keep(self.id_token) }
     }
 
-    /// The scopes that say them: what a person has to allow.
+    /// Returns the scopes that these claims belong to, which the user has to allow.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.userinfo.iter().chain(&self.id_token).filter_map(|name| scope_of_claim(name)).collect()
@@ -46,40 +46,43 @@ impl RequestedClaims {
     }
 }
 
-/// The authentication context classes asked for, in order of preference; unknown ones have been left out.
+/// The requested authentication context classes, in order of preference, without unknown ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedAcr {
     pub values: Vec<Acr>,
-    /// Nothing else will do (OpenID Connect Core §5.5.1.1); without it another class is told as what it is.
+    /// Whether only these classes are accepted (OpenID Connect Core §5.5.1.1). If not, the `acr` claim names the class
+    /// that was reached.
     pub essential: bool,
 }
 
 impl RequestedAcr {
-    /// Voluntary ones, as `acr_values` lists them.
+    /// Parses `acr_values`, whose classes are voluntary.
     #[must_use]
     pub fn from_acr_values(text: &str) -> Self {
         Self { values: text.split(' ').filter_map(Acr::parse).collect(), essential: false }
     }
 
-    /// The class to tell of somebody who reached `reached`: the first one asked for that they meet.
+    /// Returns the first requested class that a sign-in of class `reached` satisfies.
     #[must_use]
     pub fn satisfied_by(&self, reached: Acr) -> Option<Acr> {
         self.values.iter().copied().find(|asked| *asked <= reached)
     }
 }
 
-/// What the parameter comes to.
+/// A parsed `claims` parameter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimsRequest {
     pub claims: RequestedClaims,
-    /// The person that must be the one who signs in (§5.5.1, `sub` with a value).
+    /// The user that has to sign in (§5.5.1, `sub` with a value).
     pub sub: Option<String>,
     pub acr: Option<RequestedAcr>,
 }
 
 impl ClaimsRequest {
+    /// Parses the value of `claims`.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > MAX_BYTES {
             return Err("claims is too long.");
@@ -95,7 +98,7 @@ impl ClaimsRequest {
     }
 }
 
-/// A member's claims, each `null` or an object (§5.5.1).
+/// Returns the claims of a member, each `null` or an object (§5.5.1).
 fn member(all: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, &'static str> {
     let claims = match all.get(name) {
         None | Some(Value::Null) => return Ok(Map::new()),
@@ -118,8 +121,8 @@ fn names(claims: &Map<String, Value>) -> Vec<String> {
     names.into_iter().cloned().collect()
 }
 
-/// The one that the person must be: what both members ask for, where they ask. Several names for one person are of no
-/// use, and two who disagree would let everybody or nobody through.
+/// Returns the user that has to sign in, according to both members. Several values in one `sub` are an error, because
+/// they are of no use. So are two members that disagree, because either choice would ignore one of them.
 fn required_sub(id_token: &Map<String, Value>, userinfo: &Map<String, Value>) -> Result<Option<String>, &'static str> {
     let mut only = None;
     for claim in [id_token, userinfo].into_iter().filter_map(|member| member.get("sub")) {
@@ -137,7 +140,8 @@ fn required_sub(id_token: &Map<String, Value>, userinfo: &Map<String, Value>) ->
     Ok(only.map(ToOwned::to_owned))
 }
 
-/// §5.5.1: `value`, `values`, or both; what is neither is a wish that would be lost.
+/// Returns the strings in `value` and `values` (§5.5.1). Other types are an error, because ignoring them would drop the
+/// restriction.
 fn values(claim: &Value) -> Result<Vec<&str>, &'static str> {
     let text = |value: &'_ Value| value.as_str().is_some();
     match (claim.get("value"), claim.get("values")) {
@@ -152,14 +156,14 @@ fn values(claim: &Value) -> Result<Vec<&str>, &'static str> {
     }
 }
 
-/// §5.5.1.1.
+/// Parses the `acr` claim (§5.5.1.1).
 fn acr(claim: &Value) -> Result<RequestedAcr, &'static str> {
     let values = values(claim)?;
     let essential = match claim.get("essential") {
         None => false,
         Some(essential) => essential.as_bool().ok_or("An essential in claims is neither true nor false.")?,
     };
-    // An essential `acr` that names no class is answered by whichever it is.
+    // Any class satisfies an essential `acr` that names no class.
     let essential = essential && !values.is_empty();
     Ok(RequestedAcr { values: values.into_iter().filter_map(Acr::parse).collect(), essential })
 }
@@ -199,7 +203,7 @@ mod tests {
             r#"{"userinfo": []}"#,
             r#"{"id_token": {"a": 1}}"#,
             r#"{"id_token": {"a": "essential"}}"#,
-            // What would be lost if it were passed over.
+            // Ignoring these would drop a restriction.
             r#"{"id_token": {"sub": {"value": 123}}}"#,
             r#"{"id_token": {"sub": {"values": ["a", "b"]}}}"#,
             r#"{"id_token": {"sub": {"value": "a"}}, "userinfo": {"sub": {"value": "b"}}}"#,

@@ -1,4 +1,4 @@
-//! A client (an app): its id, what it says of itself, and what is kept of its secret.
+//! A client: its id, its metadata and its stored secret.
 
 use std::net::IpAddr;
 
@@ -11,35 +11,35 @@ use super::secret::{Digest, from_base64url};
 use super::signature_key::SignatureKey;
 use crate::env::Timestamp;
 
-/// Characters of a client secret, unless it was imported: shorter ones are chosen by people, and a keyed hash alone would
-/// not guard those.
+/// The minimum length of a client secret in characters, except for imported ones. Shorter secrets are chosen by users,
+/// and a keyed hash alone does not protect those.
 pub const MIN_SECRET_LENGTH: usize = 32;
 
-/// What is kept of a client's secret, as `keys::client_secret` makes it: a salted, keyed hash behind the name of its key, or
-/// the secret sealed.
+/// A client's secret as stored. `keys::client_secret` makes it: a salted, keyed hash prefixed with the id of its key,
+/// or the sealed secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientSecretAtRest(pub String);
 
 impl ClientSecretAtRest {
     pub const HASHED: &str = "hmac-sha256$";
-    /// Of an imported secret with fewer than [`MIN_SECRET_LENGTH`] characters.
+    /// The prefix for an imported secret with fewer than [`MIN_SECRET_LENGTH`] characters.
     pub const HASHED_SHORT: &str = "short-hmac-sha256$";
     pub const SEALED: &str = "sealed$";
 
-    /// Whether the master key gets the secret back.
+    /// Returns whether the master key can recover the secret.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.0.starts_with(Self::SEALED)
     }
 
-    /// Whether the secret can be guessed, and is to be replaced.
+    /// Returns whether the secret is short enough to be guessed and should be replaced.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.starts_with(Self::HASHED_SHORT)
     }
 
-    /// Returns the name of the key, the salt and the hash, where it is one.
+    /// Returns the key id, the salt and the hash, or `None` if this is not a hash.
     #[must_use]
     pub fn hash_parts(&self) -> Option<(&str, Vec<u8>, Vec<u8>)> {
         let hashed = self.0.strip_prefix(Self::HASHED).or_else(|| self.0.strip_prefix(Self::HASHED_SHORT))?;
@@ -48,7 +48,7 @@ impl ClientSecretAtRest {
         Some((key, from_base64url(salt)?, from_base64url(hash)?))
     }
 
-    /// Whether it has one of the forms; anything else would be kept and never match.
+    /// Returns whether the text has one of the known forms. Any other text would be stored and never match.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
         if let Some(jwe) = self.0.strip_prefix(Self::SEALED) {
@@ -64,15 +64,15 @@ impl std::fmt::Debug for ClientSecretAtRest {
     }
 }
 
-/// What a client is to people, as its metadata says.
+/// The kind of a client as shown to administrators, derived from its metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientKind {
     /// Runs on a server and can keep a secret.
     Web,
-    /// Runs in a browser, on a phone or on a desk: public, PKCE always (RFC 8252 §8.1).
+    /// Runs in a browser or as a native app. It is a public client and always uses PKCE (RFC 8252 §8.1).
     Browser,
-    /// Acts for itself, nobody signs in.
+    /// Acts for itself, without a user.
     Machine,
 }
 
@@ -94,14 +94,14 @@ impl ClientKind {
     }
 }
 
-/// How a client came to be here.
+/// How a client was registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationKind {
-    /// An administrator made it.
+    /// An administrator registered it.
     Admin,
-    /// It registered itself (RFC 7591): nobody here has checked what it says of itself.
+    /// It registered itself (RFC 7591). No administrator has verified its metadata.
     Dynamic,
-    /// Its id is the address of its metadata document (OAuth Client ID Metadata Document): it is not kept.
+    /// Its id is the URL of its metadata document (OAuth Client ID Metadata Document). It is not stored.
     MetadataDocument,
 }
 
@@ -126,30 +126,31 @@ pub struct Client {
     pub id: ClientId,
     pub meta: ClientMetadata,
     pub secret: Option<ClientSecretAtRest>,
-    /// By which it signs requests to other people's APIs.
+    /// The keys with which the client signs requests to APIs behind the gate.
     pub signature_keys: Vec<SignatureKey>,
     pub disabled: bool,
     pub registration_kind: RegistrationKind,
-    /// Of the token with which it manages its own registration (RFC 7592 §3).
+    /// The digest of the registration access token (RFC 7592 §3).
     pub registration_token: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// The version with which it was made: no client of the same id before or after it has the same. 0 where it is not kept.
+    /// The `version` at creation, unique among all clients of the same id. 0 if the client is not stored.
     pub incarnation: i64,
-    /// Incremented by what ends its access; 0 where it was not read to authenticate it, and nothing is issued to it.
+    /// Incremented by every change that revokes the client's access. 0 if the client was not read for authentication,
+    /// in which case no tokens are issued to it.
     pub version: i64,
     /// Incremented by every change of its settings.
     pub settings_version: i64,
 }
 
 impl Client {
-    /// Whether its secret was imported, can be guessed, and is to be replaced.
+    /// Returns whether the secret was imported, is short enough to be guessed and should be replaced.
     #[must_use]
     pub fn has_short_secret(&self) -> bool {
         self.secret.as_ref().is_some_and(ClientSecretAtRest::is_short)
     }
 
-    /// The client that its metadata document, read at that time, speaks of.
+    /// Returns the client that a metadata document describes. `read_at` is the time at which the document was read.
     #[must_use]
     pub fn from_document(id: ClientId, meta: ClientMetadata, read_at: Timestamp) -> Self {
         Self {
@@ -168,15 +169,18 @@ impl Client {
         }
     }
 
-    /// A client of which only its address is known, its document not being at hand.
+    /// Returns a client of which only the id, the URL of its metadata document, is known.
     #[must_use]
     pub fn from_address(id: ClientId) -> Self {
         Self::from_document(id, ClientMetadata::default(), Timestamp(0))
     }
 
-    /// What people can judge it by where nobody here vouches for its name: the host of its document, or the place to
-    /// which answers go. That is `redirect_uri` where something was asked for, since a client that lists somebody else's
-    /// address beside its own must not be shown by that one; without a request its only one, or its id.
+    /// Returns the host by which users can judge a client whose name no administrator has verified, or `None` for a
+    /// verified client. It is the host of the metadata document or of the redirect URI.
+    ///
+    /// A dynamically registered client is shown by the requested `redirect_uri`, so that it cannot be shown by another
+    /// party's URI that it lists beside its own. Without a request, it is shown by its only redirect URI or else by its
+    /// id.
     #[must_use]
     pub fn unverified_host(&self, redirect_uri: Option<&str>) -> Option<String> {
         let of_the_only_one = || match self.meta.redirect_uris.as_slice() {
@@ -193,7 +197,7 @@ impl Client {
         }
     }
 
-    /// What people read; the id where it has no name.
+    /// Returns the client's name, or its id if it has no name.
     #[must_use]
     pub fn display_name(&self) -> &str {
         if self.meta.client_name.is_empty() { self.id.as_str() } else { &self.meta.client_name }
@@ -220,40 +224,41 @@ impl Client {
         self.meta.consent == ConsentPolicy::Trusted && self.is_verified()
     }
 
-    /// Whether it is one of our own that anybody may open from here (OpenID Connect Core §4).
+    /// Returns whether users may start the client from their account page (OpenID Connect Core §4).
     #[must_use]
     pub fn is_launchable(&self) -> bool {
         self.is_trusted() && !self.disabled && self.meta.initiate_login_uri.is_some()
     }
 
-    /// Whether somebody here has vouched for what it says of itself.
+    /// Returns whether an administrator has verified the client's metadata.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.registration_kind == RegistrationKind::Admin
     }
 
-    /// Whether anybody could send requests as this client, or make it: it does not authenticate, or no administrator
-    /// registered it. What a stranger makes the server store is limited (`store::quotas`).
+    /// Returns whether anonymous parties could send requests as this client or register it: it does not authenticate,
+    /// or no administrator registered it. What such clients can store is limited (`store::quotas`).
     #[must_use]
     pub fn is_quota_limited(&self) -> bool {
         self.meta.is_public() || !self.is_verified()
     }
 
-    /// RFC 9700 §2.1.1: always for public clients, for confidential ones where they ask for it.
+    /// Returns whether PKCE is required: always for public clients, and for confidential ones that opt in (RFC 9700
+    /// §2.1.1).
     #[must_use]
     pub fn needs_pkce(&self) -> bool {
         self.meta.is_public() || self.meta.require_pkce
     }
 
-    /// Whether `sent` is one of its redirect URIs.
+    /// Returns whether `sent` matches one of the client's redirect URIs.
     #[must_use]
     pub fn has_redirect_uri(&self, sent: &str) -> bool {
         self.meta.redirect_uris.iter().any(|uri| uri.matches(sent, self.is_native()))
     }
 
-    /// Whether only the client can have an answer sent to `redirect_uri` (RFC 8252 §8.6, RFC 9700 §2.6): by an https
-    /// address of its own, or because it authenticates when it redeems the code. Any program on a device can listen on a
-    /// loopback port or claim a private-use scheme.
+    /// Returns the reasons why only this client can receive a response at `redirect_uri` (RFC 8252 §8.6, RFC 9700
+    /// §2.6): an https URI of its own, or client authentication when it redeems the code. Any program on a device can
+    /// listen on a loopback port or claim a private-use scheme.
     #[must_use]
     pub fn redirect_assurances(&self, redirect_uri: &str, response_type: ResponseType) -> Vec<RedirectAssurance> {
         let authenticates = !self.meta.is_public() && response_type == ResponseType::Code;
@@ -269,12 +274,12 @@ impl Client {
     }
 }
 
-/// Whether an address is https at a host that is not the device's own.
+/// Returns whether the URI is https and its host is not the local device.
 fn is_remote_https(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| url.scheme() == "https" && !url.host().is_none_or(|host| is_own_device(&host)))
 }
 
-/// Whether every device takes the host for itself, in whatever way that is written.
+/// Returns whether the host denotes the local device, in any spelling.
 fn is_own_device(host: &Host<&str>) -> bool {
     let address = match host {
         Host::Domain(name) => {
@@ -285,20 +290,20 @@ fn is_own_device(host: &Host<&str>) -> bool {
         // `::ffff:127.0.0.1`, and `::127.0.0.1`.
         Host::Ipv6(address) => address.to_ipv4().map_or(IpAddr::V6(*address), IpAddr::V4),
     };
-    // 0.0.0.0 and `::` lead to the device, too; `::1` reads as 0.0.0.1 here.
+    // 0.0.0.0 and `::` denote the local device, too; `::1` is read as 0.0.0.1 here.
     matches!(address, IpAddr::V4(address) if address.is_loopback() || address.octets()[0] == 0)
 }
 
-/// By what a redirect is known to lead to its client.
+/// A reason why a redirect can reach only its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedirectAssurance {
-    /// The client authenticates for what the redirect brings it.
+    /// The client authenticates when it redeems the code.
     ClientAuthentication,
-    /// The host with its port, https.
+    /// The host of an https URI, with its port.
     HttpsHost(String),
 }
 
-/// An address's host with its port, or the scheme of an app on a device, behind which any host may be written.
+/// Returns the host of a URI with its port, or the scheme of a private-use URI, whose host can be any text.
 #[must_use]
 pub fn place(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
@@ -375,7 +380,7 @@ mod tests {
                     .contains(&RedirectAssurance::ClientAuthentication),
                 "{uri}"
             );
-            // Nobody authenticates for tokens that the browser brings along.
+            // A front-channel response does not involve client authentication.
             assert_eq!(!confidential.redirect_assurances(uri, ResponseType::IdToken).is_empty(), by_address, "{uri}");
         }
     }

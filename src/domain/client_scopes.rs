@@ -1,9 +1,9 @@
-//! Whose scopes the names in a client's `scope` are. In documents, forms and registrations a scope of an API may stand in
-//! `scope` where one API alone defines it; `api_scopes` names the others. Kept are pairs: every name of an API is in
-//! `api_scopes`, and `scope` has the names that no API defined at that time. They stay so when APIs change, so that a
-//! permission never moves to another API by itself.
+//! Resolves the names in a client's `scope` to APIs. In documents, forms and registrations, `scope` may name a scope of
+//! an API if exactly one API defines it. `api_scopes` names all other API scopes. The stored form has pairs of API and
+//! scope: every API scope is in `api_scopes`, and `scope` has the names that no API defined at that time. The pairs do
+//! not change when APIs change, so that a permission never moves to another API implicitly.
 //!
-//! Next door: [`super::permissions`], the pairs; [`super::client_metadata`], where the two members are.
+//! See also [`super::permissions`] (the pairs) and [`super::client_metadata`] (the two members).
 
 use super::api::Api;
 use super::client::Client;
@@ -14,7 +14,7 @@ use super::scope::{STANDARD_SCOPES, Scopes};
 use super::uri::normalized;
 
 impl Client {
-    /// What the client may ask for at these APIs.
+    /// Returns the permissions that the client may request at these APIs.
     #[must_use]
     pub fn permissions(&self, apis: &[Api]) -> Permissions {
         let mut all = self.meta.api_scopes.clone();
@@ -24,21 +24,22 @@ impl Client {
         Permissions { general: self.meta.scope.clone(), apis: all }
     }
 
-    /// Whether the client may ask for that scope of `api`: an administrator has registered it for the scope, or it has
-    /// registered itself and the API takes such clients.
+    /// Returns whether the client may request `scope` of `api`: an administrator registered it for that scope, or it is
+    /// self-registered and the API accepts self-registered clients.
     #[must_use]
     pub fn can_request_scope(&self, api: &Api, scope: &str) -> bool {
         api.scopes.contains(scope)
             && (self.meta.api_scopes.contains(&api.identifier, scope) || self.is_self_registered_at(api))
     }
 
-    /// Whether the client may ask for tokens for `api`, which has no scopes. A user allows it, where one is asked.
+    /// Returns whether the client may request tokens for an `api` without scopes. User consent, where required, is
+    /// separate.
     #[must_use]
     pub fn can_access_api(&self, api: &Api) -> bool {
         api.scopes.is_empty() && (self.is_verified() || self.is_self_registered_at(api))
     }
 
-    /// Whether what it may ask for follows from the settings of an API, and from nothing that is kept with the client.
+    /// Returns whether these permissions depend on an API's settings and not only on what is stored with the client.
     #[must_use]
     pub fn depends_on_api_settings(&self, permissions: &Permissions) -> bool {
         permissions.apis.iter().any(|(_, scopes)| !self.is_verified() || scopes.is_empty())
@@ -50,7 +51,7 @@ impl Client {
 }
 
 impl ClientMetadata {
-    /// Moves each API scope named in `scope` to `api_scopes`; what is wrong with the members that name APIs.
+    /// Moves each API scope named in `scope` to `api_scopes`. Returns the errors of the members that name APIs.
     #[must_use]
     pub fn resolve_scopes(&mut self, apis: &[Api]) -> Vec<MemberError> {
         let mut problems: Vec<MemberError> = Vec::new();
@@ -73,7 +74,7 @@ impl ClientMetadata {
             }
         }
         for named in &mut self.introspection_apis {
-            // As it is registered, where that is an equivalent URI (RFC 3986 §6.2).
+            // Use the registered spelling of an equivalent URI (RFC 3986 §6.2).
             let is_same = |api: &&Api| normalized(api.identifier.as_str()) == normalized(named.as_str());
             if let Some(api) = apis.iter().find(is_same) {
                 *named = api.identifier.clone();
@@ -87,9 +88,10 @@ impl ClientMetadata {
         problems
     }
 
-    /// The same for a client that registers itself: it keeps the pairs of API and scope that an administrator gave it and
-    /// that it still names. Beside them `scope` has names of no API: those of `policy`, and those that it `had`, even if
-    /// an API has defined one since. The APIs that take such clients are not written down ([`Client::permissions`]).
+    /// Resolves the scopes of a self-registered client. It keeps the pairs of API and scope that an administrator gave
+    /// it, if its new `scope` still names them. Other names stay in `scope` if `policy` allows them and no API defines
+    /// them, or if the client `had` them, even if an API has defined them since. The APIs that accept self-registered
+    /// clients are not stored with the client ([`Client::permissions`]).
     pub fn resolve_self_registered_scopes(&mut self, had: Option<&Self>, policy: &Scopes, apis: &[Api]) {
         let said = self.scope.clone();
         let pairs = had.map(|had| had.api_scopes.filtered(|_, scope| said.contains(scope))).unwrap_or_default();
@@ -101,18 +103,18 @@ impl ClientMetadata {
         });
     }
 
-    /// Takes the scopes of one API out of what the client may ask for, but for those that it `keeps`.
+    /// Removes the scopes of `api` from the client, except those in `keeps`.
     pub fn remove_api_scopes(&mut self, api: &ApiId, keeps: &Scopes) {
         self.api_scopes = self.api_scopes.filtered(|id, scope| id != api || keeps.contains(scope));
     }
 
-    /// Takes an API that is deleted out of all that names it: one made anew under its identifier is another one.
+    /// Removes a deleted API from every member that names it. A new API with the same identifier is a different API.
     pub fn remove_api(&mut self, api: &ApiId) {
         self.remove_api_scopes(api, &Scopes::default());
         self.introspection_apis.retain(|named| named != api);
     }
 
-    /// As documents and forms show it: a name that one API alone defines stands in `scope`.
+    /// Returns the form for documents and forms: `scope` includes each API scope that exactly one API defines.
     #[must_use]
     pub fn with_unqualified_scopes(&self, apis: &[Api]) -> Self {
         let is_short = |name: &str| owners(apis, name).len() == 1;
@@ -123,14 +125,14 @@ impl ClientMetadata {
         shown
     }
 
-    /// The names in `scope`, once that is resolved, that neither the standard nor one API defines: a mistyped one, or one
-    /// that an API is still to define.
+    /// Returns the names in a resolved `scope` that are neither standard scopes nor scopes of an API: typing errors, or
+    /// scopes that an API is yet to define.
     #[must_use]
     pub fn unknown_scopes(&self) -> Scopes {
         self.scope.filtered(|scope| !STANDARD_SCOPES.contains(&scope))
     }
 
-    /// Moves the names in `scope` that one API alone defines to `api_scopes`.
+    /// Moves the names in `scope` that exactly one API defines to `api_scopes`.
     pub fn move_unambiguous_scopes(&mut self, apis: &[Api]) {
         let mut pairs: ApiScopes = self.api_scopes.filtered_apis(|api| !self.api_scopes.scopes_of(api).is_empty());
         for name in self.scope.iter() {

@@ -1,4 +1,4 @@
-//! What has to arrive elsewhere, though whoever should get it may not be there now.
+//! Outgoing messages that must be delivered even if the recipient is unreachable now.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::participant::Participant;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "of")]
 pub enum Delivery {
-    /// A client learns of the end of a session (OpenID Connect Back-Channel Logout).
+    /// Informs a client of the end of a session (OpenID Connect Back-Channel Logout).
     Logout(Participant),
 }
 
@@ -25,12 +25,12 @@ impl Delivery {
     }
 }
 
-/// Where a delivery goes, by which it gets its place.
+/// The destination of a delivery, which determines its slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// Scheme, host and port.
     pub origin: String,
-    /// Whether an administrator named it, and not a client that registered itself.
+    /// Whether an administrator registered the destination. If not, a self-registered client named it.
     pub by_admin: bool,
 }
 
@@ -43,17 +43,17 @@ impl Destination {
     }
 }
 
-/// One that is to be tried now, by the node that has it and no other.
+/// A delivery that is due and claimed by one node.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
     pub id: DeliveryId,
     pub delivery: Delivery,
     pub destination: Destination,
-    /// The first is 1.
+    /// Starts at 1.
     pub attempt: i32,
 }
 
-/// The tries that one node has under way at once, of what administrators named or of the rest, by origin.
+/// The concurrent attempts of one node by origin, either to destinations registered by administrators or to the others.
 #[derive(Clone, Debug)]
 pub struct DeliverySlots {
     max: usize,
@@ -61,7 +61,7 @@ pub struct DeliverySlots {
 }
 
 impl DeliverySlots {
-    /// So few of them are one origin's that hosts which are silent leave places to those that answer.
+    /// A low limit per origin, so that unresponsive hosts leave slots to responsive ones.
     pub const MAX_PER_ORIGIN: usize = 4;
 
     #[must_use]
@@ -74,7 +74,7 @@ impl DeliverySlots {
         self.max.saturating_sub(self.in_use.values().sum())
     }
 
-    /// Takes a place for `origin`; whether there was one.
+    /// Takes a slot for `origin`. Returns whether one was available.
     pub fn try_acquire(&mut self, origin: &str) -> bool {
         if self.available() == 0 || self.in_use.get(origin).is_some_and(|taken| *taken >= Self::MAX_PER_ORIGIN) {
             return false;
@@ -90,30 +90,30 @@ impl DeliverySlots {
         self.in_use.retain(|_, taken| *taken > 0);
     }
 
-    /// The origins that get no more.
+    /// Returns the origins that have all their slots in use.
     pub fn full_origins(&self) -> impl Iterator<Item = &str> {
         self.in_use.iter().filter(|(_, taken)| **taken >= Self::MAX_PER_ORIGIN).map(|(origin, _)| origin.as_str())
     }
 }
 
-/// For one try: fetching the keys of the client, sending, and reading the status. Shorter than a claim
-/// (`store::deliveries`), so that no other node sends it meanwhile.
+/// The timeout of one attempt: fetching the client's keys, sending and reading the status. It is shorter than a claim
+/// (`store::deliveries`), so that no other node sends the message meanwhile.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What a try came to.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// It has arrived, or there is nobody any more whom it is for.
+    /// The message was delivered, or its recipient no longer exists.
     Done,
-    /// Trying again would change nothing.
+    /// Retrying cannot succeed.
     Failed(String),
     RetryLater(String),
 }
 
-/// Seconds between one try and the next, about three days in all: a restart, a bad night, a weekend.
+/// Seconds between attempts, about three days in total, to cover a restart, an outage at night or over a weekend.
 const RETRY_INTERVALS: [i64; 9] = [10, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400];
 
-/// How long to wait after that try; nothing where it was the last.
+/// Returns the delay in seconds after this attempt, or `None` after the last one.
 #[must_use]
 pub fn pause_after(attempt: i32) -> Option<i64> {
     usize::try_from(attempt - 1).ok().and_then(|at| RETRY_INTERVALS.get(at)).copied()

@@ -1,7 +1,6 @@
-//! A device's request to act for somebody who has a browser elsewhere (RFC 8628): the code that a person types, and what
-//! a poll of the device comes to.
+//! A device authorization request (RFC 8628): the user code, and the outcomes of polling.
 //!
-//! Next door: [`super::code`], the code of the authorization endpoint.
+//! See also [`super::authorization_code`], the code of the authorization endpoint.
 
 use std::fmt;
 
@@ -12,20 +11,20 @@ use super::secret::{Digest, SecretKind};
 use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
-/// RFC 8628 §6.1: no vowels, so that no words come out, and nothing that looks like another one. 20 letters in 8 places
-/// are 34 bits: enough for ten minutes under a throttle.
+/// The alphabet of user codes (RFC 8628 §6.1): no vowels, so that no words appear, and no characters that look alike.
+/// 20 letters in 8 positions are 34 bits, enough for ten minutes with throttling.
 const USER_CODE_ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const USER_CODE_LENGTH: usize = 8;
 
-/// Seconds between two polls (RFC 8628 §3.2), and what each one that comes sooner adds to them (§3.5).
+/// Seconds between two polls (RFC 8628 §3.2), also added to the interval by each poll that comes too soon (§3.5).
 pub const POLL_INTERVAL_SECONDS: i64 = 5;
 
-/// The code that a device shows and a person types, in capitals and without its dash.
+/// The user code, in capitals and without its dash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserCode(String);
 
 impl UserCode {
-    /// Draws one. Bytes that would make some letters likelier than others are passed over.
+    /// Generates a code. Bytes that would make some letters more likely are skipped.
     #[must_use]
     pub fn generate(mut random: impl FnMut() -> [u8; 32]) -> Self {
         let mut code = String::with_capacity(USER_CODE_LENGTH);
@@ -41,7 +40,7 @@ impl UserCode {
         Self(code)
     }
 
-    /// What somebody typed: small letters or capitals, with dashes and spaces wherever they like (§6.1).
+    /// Parses user input: any case, with dashes and spaces anywhere (§6.1).
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
         if typed.len() > 64 {
@@ -53,15 +52,15 @@ impl UserCode {
             .then_some(Self(code))
     }
 
-    /// What is kept of it. It is short, so the digest hides it from a glance only; it is good for ten minutes, and for
-    /// nothing without a person who is signed in.
+    /// Returns the stored form. The code is short, so its digest does not withstand a search. It is valid for ten
+    /// minutes and requires a signed-in user.
     #[must_use]
     pub fn digest(&self) -> Digest {
         SecretKind::UserCode.digest(&self.0)
     }
 }
 
-/// As it is shown: two groups of four.
+/// Displays the code as two groups of four letters.
 impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, second) = self.0.split_at(USER_CODE_LENGTH / 2);
@@ -75,7 +74,7 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// What a person said.
+/// The user's decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceDecision {
     Allowed(Box<Authorization>),
@@ -84,46 +83,46 @@ pub enum DeviceDecision {
 
 #[derive(Clone, Debug)]
 pub struct DeviceRequest {
-    /// Of the code that the device polls with.
+    /// The digest of the device code.
     pub digest: Digest,
-    /// Of the code that a person types.
+    /// The digest of the user code.
     pub user_code: Digest,
     pub client: ClientId,
     pub permissions: Permissions,
-    /// Of the client and the APIs when it asked.
+    /// The versions of the client and the APIs at the time of the request.
     pub versions: Versions,
-    /// From where the device asked, for the person to recognise.
+    /// The device's address, shown to the user for recognition.
     pub address: String,
     pub user_agent: String,
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Seconds that the device has to wait between two polls by now.
+    /// The current minimum number of seconds between two polls.
     pub interval: i64,
     pub polled_at: Option<Timestamp>,
     pub decision: Option<DeviceDecision>,
     pub used_at: Option<Timestamp>,
 }
 
-/// What a poll comes to (RFC 8628 §3.5).
+/// The outcome of a poll (RFC 8628 §3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollOutcome {
-    /// Nobody has decided yet.
+    /// The user has not decided yet.
     Pending,
-    /// Nobody has, and the device asks too often: it has to wait this many seconds from now on.
+    /// The user has not decided yet and the device polls too often. The new interval is in seconds.
     SlowDown {
         interval: i64,
     },
     Denied,
     Expired,
-    /// It was redeemed before: somebody has a copy.
+    /// The code was redeemed before, so a copy of it exists.
     Used,
-    /// Another client's.
+    /// The code was issued to another client.
     WrongClient,
     Allowed(Box<Authorization>),
 }
 
 impl DeviceRequest {
-    /// What it depends on.
+    /// Returns the entities it depends on.
     #[must_use]
     pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
         let apis = self.permissions.apis.apis().cloned().map(VersionedEntity::Api);
@@ -191,7 +190,7 @@ mod tests {
             }
         }
         assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-        // Bytes from 240 on would favour the first letters: they are passed over, however many there are.
+        // Bytes from 240 on would favour the first letters. They are skipped, however many there are.
         let mut calls = 0;
         let code = UserCode::generate(|| {
             calls += 1;
@@ -209,7 +208,7 @@ mod tests {
         }
     }
 
-    /// RFC 8628 §3.5, row by row.
+    /// The cases of RFC 8628 §3.5.
     #[test]
     fn poll_outcomes_follow_rfc8628() {
         let then = Timestamp::from_seconds(1000);

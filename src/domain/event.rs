@@ -1,4 +1,4 @@
-//! Audit events: what happened, who did it, to what. Written in the transaction of the change they tell of.
+//! Audit events: what happened, the actor and the target. Each is written in the transaction of the change it records.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::env::Timestamp;
 
 macro_rules! event_kinds {
     ($($variant:ident => $name:literal, $words:literal;)+) => {
-        /// What happened.
+        /// The kind of an event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum EventKind {
             $(#[serde(rename = $name)] $variant,)+
@@ -16,13 +16,13 @@ macro_rules! event_kinds {
         impl EventKind {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Its stable name, as `export` and filters have it.
+            /// Returns the stable name used by `export` and filters.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// What people read.
+            /// Returns the text shown to users.
             #[must_use]
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$variant => $words,)+ }
@@ -81,7 +81,7 @@ event_kinds! {
 }
 
 impl EventKind {
-    /// Those that tell of something refused.
+    /// The kinds that record a rejection or a failure.
     pub const FAILURES: &'static [Self] = &[
         Self::SignInFailed,
         Self::TokenReused,
@@ -98,21 +98,21 @@ impl EventKind {
     }
 }
 
-/// Who did it.
+/// The actor of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Signet itself, on its schedule.
+    /// Signet itself, in a scheduled job.
     System,
-    /// Somebody at the server's command line.
+    /// An operator at the server's command line.
     CommandLine,
     User(UserId),
     Client(ClientId),
-    /// Somebody who has not said who they are.
+    /// An unauthenticated requester.
     Anonymous,
 }
 
 impl Actor {
-    /// `system`, `cli`, `user:…`, `client:…` or `anonymous`.
+    /// Returns `system`, `cli`, `user:…`, `client:…` or `anonymous`.
     #[must_use]
     pub fn to_stored(&self) -> String {
         match self {
@@ -124,7 +124,7 @@ impl Actor {
         }
     }
 
-    /// The other way round; what fits nothing was not written by us.
+    /// Parses the form of [`Self::to_stored`]. Unknown text, which Signet did not write, becomes [`Self::Anonymous`].
     #[must_use]
     pub fn from_stored(text: &str) -> Self {
         match text.split_once(':') {
@@ -137,7 +137,7 @@ impl Actor {
     }
 }
 
-/// From where a request came, as far as it is known.
+/// The origin of a request, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOrigin {
     pub address: String,
@@ -151,10 +151,10 @@ pub struct Event {
     pub at: Timestamp,
     pub kind: EventKind,
     pub actor: Actor,
-    /// The person it is about.
+    /// The user that the event concerns.
     pub user: Option<UserId>,
     pub client: Option<ClientId>,
     pub origin: RequestOrigin,
-    /// Further facts in words, never a secret.
+    /// Further details as text, never a secret.
     pub detail: String,
 }

@@ -1,7 +1,7 @@
-//! What a document says of the gate before an API (docs/gate.md): its name, which credentials it accepts, and the
-//! rules, the first of which that fits a request decides. Values and their rules; nothing here judges a request.
+//! The gate settings of an API (docs/gate.md): the gate's name, the accepted kinds of credentials, and the rules, of
+//! which the first match decides. This module has the values and their validation. It does not evaluate requests.
 //!
-//! Next door: [`super::api`], the API that this belongs to; [`super::gate_path`], the patterns of paths.
+//! See also [`super::api`], the API with these settings, and [`super::gate_path`], the path patterns.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::gate_path::PathPattern;
 use super::scope::Scopes;
 use super::user::group_name;
 
-/// The last part of `/gate/verify/{gate}`.
+/// The last segment of `/gate/verify/{gate}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GateName(String);
@@ -41,7 +41,7 @@ impl From<GateName> for String {
     }
 }
 
-/// In which way a caller may prove who they are.
+/// The kinds of credentials with which a caller may authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
@@ -50,11 +50,11 @@ pub enum CredentialKind {
     Basic,
     /// RFC 9421.
     MessageSignature,
-    /// The browser session of somebody who is signed in here.
+    /// The browser session of a signed-in user.
     Session,
     /// RFC 5849.
     Oauth1,
-    /// RFC 8705 §2: the certificate of the TLS connection, which the proxy hands on.
+    /// RFC 8705 §2: the certificate of the TLS connection, which the proxy forwards.
     Mtls,
 }
 
@@ -62,7 +62,7 @@ impl CredentialKind {
     pub const ALL: [Self; 7] =
         [Self::Bearer, Self::ApiKey, Self::Basic, Self::MessageSignature, Self::Session, Self::Oauth1, Self::Mtls];
 
-    /// As documents and the header `X-Gate-Way` have it.
+    /// The name in documents and in the header `X-Gate-Way`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,14 +77,15 @@ impl CredentialKind {
     }
 }
 
-/// Who needs no credential.
+/// Callers that need no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Allow {
     Anonymous,
 }
 
-/// Who may do what where. A request needs every scope, one of the groups and as strong a sign-in, where they are named.
+/// A rule for requests with one of `methods` at `path`. A request needs every scope, one of the groups and at least the
+/// `acr`, each if the rule names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -101,7 +102,7 @@ pub struct Rule {
     pub acr: Option<Acr>,
 }
 
-/// For each owner of a credential.
+/// The rate limit of each credential owner.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
@@ -116,7 +117,7 @@ impl RateLimit {
 }
 
 impl Rule {
-    /// What it asks of a caller, in words that go on after "it asks for".
+    /// Returns what the rule requires of a caller, as text that follows "it asks for".
     #[must_use]
     pub fn requirements(&self) -> String {
         if self.allow.is_some() {
@@ -136,7 +137,7 @@ impl Rule {
         if parts.is_empty() { "a credential, whoever it is".to_owned() } else { parts.join(", and ") }
     }
 
-    /// Returns everything that is wrong with it, as the member `rules` of an API with `scopes`.
+    /// Returns the violations in this rule, reported for the member `rules` of an API with `scopes`.
     #[must_use]
     pub fn problems(&self, scopes: &Scopes) -> Vec<MemberError> {
         let path = self.path.as_str();

@@ -1,12 +1,14 @@
-//! Paths at the gate, decoded, as people read them: what one may have, so that everybody behind the gate reads it in the
-//! same way (RFC 3986 §3.3, §6.2.2), and the patterns of rules, which are written so, too: `/my files/**`, `/straße/*`.
+//! Decoded paths at the gate: which ones are unambiguous, so that every program behind the gate reads them in the same
+//! way (RFC 3986 §3.3, §6.2.2), and the patterns in rules, which are written decoded, too: `/my files/**`, `/straße/*`.
 //!
-//! Next door: [`super::gate`], the rules that these stand in; `gate::path`, which decodes what a request is for.
+//! See also [`super::gate`], the rules with these patterns, and `gate::path`, which decodes the path of a request.
 
 use serde::{Deserialize, Serialize};
 
+/// Checks that a decoded path is unambiguous.
+///
 /// # Errors
-/// What about a decoded path could be read in two ways.
+/// Returns what could be read in two ways.
 pub fn plain(path: &str) -> Result<(), &'static str> {
     if path.chars().any(char::is_control) || path.contains('\u{fffd}') {
         return Err("has a control character, or bytes that are no characters");
@@ -26,7 +28,7 @@ pub fn plain(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A path of whole segments: `*` stands for one, `**` for any number.
+/// A pattern of whole path segments: `*` matches one segment, `**` any number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathPattern(String);
@@ -55,7 +57,7 @@ impl TryFrom<String> for PathPattern {
         if has_percent_encoding(&text) {
             return wrong("is encoded: it is written as people read it, such as /my files for /my%20files");
         }
-        // Forms and editors take it away, and the rule would be another one.
+        // Forms and editors trim trailing spaces, which would change the rule.
         if text.ends_with(char::is_whitespace) {
             return wrong("ends with a space");
         }
@@ -75,8 +77,8 @@ impl From<PathPattern> for String {
     }
 }
 
-/// Whether some of it reads as `%XX`. Taken to the letter it would match a path that was encoded twice, and nearly nothing
-/// else; whoever writes it means the other one.
+/// Returns whether the text contains `%XX`. Read literally, such a pattern would match little but paths that were
+/// encoded twice. Its author probably meant the encoded character.
 fn has_percent_encoding(text: &str) -> bool {
     text.split('%').skip(1).any(|after| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }

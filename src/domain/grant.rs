@@ -1,9 +1,9 @@
-//! A grant: one authorization that may be renewed, and the state of its family of refresh tokens (RFC 9700 §4.14.2).
+//! A grant: one authorization that the client may renew, and the state of its refresh token family (RFC 9700 §4.14.2).
 //!
 //! The family is one row. Each generation has exactly one refresh token, which `keys::refresh_token` derives from the
 //! grant, the generation and the family's salt, so that every repeat of a refresh gets the same successor. The digests
-//! of the current and the previous token decide; the generation that a token names decides nothing.
-//! Next door: `store::grants`, the row; `protocol::token`, the refresh itself.
+//! of the current and the previous token decide whether a token is accepted. The generation named in a token is not
+//! trusted. See also `store::grants` (the row) and `protocol::token` (the refresh).
 
 use std::fmt;
 
@@ -12,23 +12,23 @@ use super::ids::GrantId;
 use super::secret::Digest;
 use crate::env::Timestamp;
 
-/// Repeats that come this soon after the rotation overlap with it: parallel requests of one client, however often it
-/// refreshes.
+/// Repeats within this time after the rotation overlap with it. They are parallel requests of one client, however often
+/// it refreshes.
 const OVERLAP_SECONDS: i64 = 2;
-/// Repeats that come this soon after the rotation may be slow requests of one client that refreshes seldom.
+/// Repeats within this time after the rotation may be slow requests of one client that seldom refreshes.
 const PROMPT_REPEAT_SECONDS: i64 = 10;
-/// How many such tokens are known.
+/// The maximum number of superseded tokens that a family remembers.
 const MAX_SUPERSEDED: usize = 8;
-/// A rotation that follows the one before within this time comes sooner than access tokens expire.
+/// A rotation is quick if it follows the previous one within this time, which is sooner than access tokens expire.
 const QUICK_ROTATION_SECONDS: i64 = 30;
-/// The family ends after this many contested generations in a row ([`Grant::judge`]).
+/// The family is revoked after this many contested generations in a row ([`Grant::classify`]).
 const MAX_CONTESTED_GENERATIONS: i32 = 7;
 const OVERLAP_MILLIS: i64 = OVERLAP_SECONDS * 1000;
 const PROMPT_REPEAT_MILLIS: i64 = PROMPT_REPEAT_SECONDS * 1000;
-/// How far the database's clock may be set back, for instance when a standby takes over, without ending families.
+/// How far the database's clock may step back, for instance on a failover to a standby, without revoking families.
 const MAX_CLOCK_STEP_SECONDS: i64 = 300;
 
-/// Random bytes of one family, without which the master key alone derives none of its tokens.
+/// Random bytes of one family. Without them, the master key alone cannot derive the family's tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FamilySalt(pub [u8; 16]);
 
@@ -38,23 +38,23 @@ impl fmt::Debug for FamilySalt {
     }
 }
 
-/// A token older than the previous one that parallel requests used, and when its successor was first used, by the
-/// database's clock.
+/// A token older than the previous one that parallel requests used. `at` is the time of the first use of its successor,
+/// by the database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupersededToken {
     pub digest: Digest,
     pub at: Timestamp,
 }
 
-/// How the predecessor of the current token was repeated.
+/// When the previous token was repeated, relative to the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepeatTiming {
     None,
-    /// All within [`OVERLAP_SECONDS`] of the rotation: by parallel requests.
+    /// All repeats came within [`OVERLAP_SECONDS`] of the rotation: parallel requests.
     Overlapping,
-    /// All within [`PROMPT_REPEAT_SECONDS`] of the rotation.
+    /// All repeats came within [`PROMPT_REPEAT_SECONDS`] of the rotation.
     Prompt,
-    /// At least one came later.
+    /// At least one repeat came later.
     Late,
 }
 
@@ -62,23 +62,24 @@ pub enum RepeatTiming {
 pub struct Grant {
     pub id: GrantId,
     pub authorization: Authorization,
-    /// The generation of the current refresh token, from 1 on.
+    /// The generation of the current refresh token, starting at 1.
     pub generation: i32,
     pub salt: FamilySalt,
     pub current: Digest,
     /// The token that the current one replaced.
     pub previous: Option<Digest>,
-    /// Tokens before the previous one that may still come with a straggling parallel request.
+    /// Tokens before the previous one that a delayed parallel request may still present.
     pub superseded: Vec<SupersededToken>,
-    /// When the current token was derived, by the database's clock.
+    /// The time at which the current token was derived, by the database's clock.
     pub rotated_at: Timestamp,
     pub repeats: RepeatTiming,
-    /// How many generations in a row were contested.
+    /// The number of contested generations in a row.
     pub contested: i32,
     pub created_at: Timestamp,
-    /// When the current token expires.
+    /// The time at which the current token expires.
     pub expires_at: Timestamp,
-    /// When the family ends however often it is used: without `offline_access` at the latest with its session.
+    /// The absolute end of the family, regardless of use. Without `offline_access` it is no later than the end of the
+    /// session.
     pub ends_at: Timestamp,
     pub revoked: bool,
 }
@@ -88,29 +89,30 @@ pub struct Grant {
 pub enum RefreshTokenUse {
     /// The current token.
     Current,
-    /// The previous token within the grace window: the answer is the current token again.
+    /// The previous token within the grace window. The response repeats the current token.
     Repeated(RepeatTiming),
-    /// A token that parallel requests used and whose successor was first used a moment ago, so that this may be one of them
-    /// that came late. It is refused, and the family goes on.
+    /// A token that parallel requests used and whose successor was first used a moment ago. This request may be one of
+    /// those parallel requests, delayed. The token is rejected and the family stays active.
     Superseded,
-    /// Any other token: a copy exists. The family ends.
+    /// Any other token: a copy of it exists. The family is revoked.
     Reused,
-    /// Two parties use the family in turn. The family ends.
+    /// Two parties use the family alternately. The family is revoked.
     Contested,
 }
 
 impl Grant {
-    /// Judges an authentic token of this grant by its digest. `arrived`, when the request came, and `now` are by the
-    /// database's clock, like `rotated_at`; `grace` is in seconds.
+    /// Classifies an authentic token of this grant by its digest. `arrived` (the arrival of the request) and `now` are
+    /// by the database's clock, like `rotated_at`. `grace` is in seconds.
     ///
-    /// Within the window a thief's use of a stolen token looks like a repeat. Two parties that hold the family in turn
-    /// still differ from parallel requests of one client, which overlap with the rotation: either their repeats come
-    /// late, or they come some seconds after rotations that follow one another quickly. A generation of either kind is
-    /// contested, and several of them in a row end the family.
+    /// Within the grace window, the use of a stolen token looks like a repeat. Two parties that share a family still
+    /// differ from parallel requests of one client, which overlap with the rotation: either their repeats come late, or
+    /// they come some seconds after rotations that follow each other quickly. Either pattern makes a generation
+    /// contested. Several contested generations in a row revoke the family.
     ///
-    /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It ends the family: its successor has been
-    /// used, so the sender has not lost a reply. One exception: parallel requests used the token, and this one had arrived
-    /// before its successor was used, a moment ago; it waited for the others. A request that arrives afterwards is reuse.
+    /// A token older than the previous one is never accepted (RFC 9700 §4.14.2). It revokes the family: its successor
+    /// has been used, so the sender has not lost a response. The exception is a request that arrived before the first
+    /// use of the successor, if parallel requests used the token and that first use was a moment ago. Such a request
+    /// waited for the others. A request that arrives afterwards is reuse.
     #[must_use]
     pub fn classify(&self, presented: &Digest, arrived: Timestamp, now: Timestamp, grace: i64) -> RefreshTokenUse {
         let age = now.since(self.rotated_at);
@@ -142,7 +144,7 @@ impl Grant {
         self.superseded.iter().any(|old| old.digest == *presented && is_recent(old.at) && arrived <= old.at)
     }
 
-    /// The family after the rotation from the current token to that of digest `next`.
+    /// Returns the family after the rotation from the current token to the token with the digest `next`.
     #[must_use]
     pub fn rotated(mut self, next: Digest, now: Timestamp, expires_at: Timestamp) -> Self {
         let contested = self.contested_generations(now);
@@ -164,7 +166,7 @@ impl Grant {
         }
     }
 
-    /// How many generations in a row are contested if the current one is rotated now.
+    /// Returns the number of contested generations in a row if the current one is rotated now.
     #[must_use]
     pub fn contested_generations(&self, now: Timestamp) -> i32 {
         let is_quick = now.since(self.rotated_at) <= QUICK_ROTATION_SECONDS * 1000;
@@ -235,7 +237,7 @@ mod tests {
             (3, 1, 1, RefreshTokenUse::Reused),
             (3, 0, 0, RefreshTokenUse::Reused),
             (2, 0, 60, RefreshTokenUse::Reused),
-            // A token of the right generation that is not the family's own.
+            // A token that does not belong to the family.
             (9, 0, 60, RefreshTokenUse::Reused),
         ] {
             let now = grant.rotated_at.plus_seconds(seconds);

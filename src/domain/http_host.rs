@@ -1,7 +1,7 @@
-//! Hosts to whose redirect URIs plain http is spoken because an administrator says so: devices in a LAN without a
-//! certificate. A client names them in `http_redirect_hosts`.
+//! Hosts whose redirect URIs may use plain http with an administrator's permission: devices in a LAN without a
+//! certificate. A client lists them in `http_redirect_hosts`.
 //!
-//! Next door: [`super::redirect_uri`], the addresses; `client_metadata::redirects`, the rule.
+//! See also [`super::redirect_uri`], the URIs, and `client_metadata::redirects`, the rule.
 
 use std::net::IpAddr;
 
@@ -10,15 +10,17 @@ use url::Host;
 
 use crate::config::parse_network;
 
-/// A host name (`nas.lan`), every name below one (`*.home.arpa`), an address or a network of addresses
-/// (`192.168.1.0/24`), as it was written.
+/// A host name (`nas.lan`), every name below one (`*.home.arpa`), an IP address or a network (`192.168.1.0/24`), in its
+/// original spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HttpHost(String);
 
 impl HttpHost {
+    /// Parses a host.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > 253 {
             return Err("is longer than 253 characters");
@@ -27,7 +29,7 @@ impl HttpHost {
             return if network.prefix_len() == 0 { Err("names every address") } else { Ok(Self(text.to_owned())) };
         }
         match Host::parse(text.strip_prefix("*.").unwrap_or(text)) {
-            // As browsers read it, so that it is compared as it stands.
+            // Only the normalized spelling of browsers is accepted, so that it can be compared directly.
             Ok(Host::Domain(name)) if text.strip_prefix("*.").unwrap_or(text) == name && !name.contains('*') => {
                 Ok(Self(text.to_owned()))
             }
@@ -42,7 +44,7 @@ impl HttpHost {
         &self.0
     }
 
-    /// Whether `host` is this one, or one of these.
+    /// Returns whether this entry includes `host`.
     #[must_use]
     pub fn covers(&self, host: &Host<&str>) -> bool {
         let in_network = |address: IpAddr| parse_network(&self.0).is_some_and(|network| network.contains(&address));

@@ -1,4 +1,4 @@
-//! Identifiers, each kind a type of its own, so that a session's id can never be handed in as a user's.
+//! Identifiers. Each kind has its own type, so that a session's id cannot be passed as a user's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,37 +30,39 @@ macro_rules! uuid_ids {
 }
 
 uuid_ids! {
-    /// A person; the public `sub` too.
+    /// A user, also the public `sub`.
     UserId,
-    /// What one authorization came to: a family of refresh tokens and the access tokens beside it.
+    /// A grant: one authorization with its refresh token family and access tokens.
     GrantId,
-    /// A browser session as relying parties know it (`sid`); never the value of the cookie.
+    /// A browser session as relying parties see it (`sid`). It is never the value of the cookie.
     SessionId,
-    /// An accepted authorization request that waits for a person.
+    /// An accepted authorization request that waits for the user.
     InteractionId,
-    /// A passkey, for its own pages; its credential id is another thing.
+    /// A passkey, in this server's pages. It is not the credential id.
     PasskeyId,
     /// An audit event.
     EventId,
-    /// An initial access token (RFC 7591 §3) in lists; never the token.
+    /// An initial access token (RFC 7591 §3) in lists. It is not the token itself.
     InitialAccessId,
-    /// An API key in lists; never the key.
+    /// An API key in lists. It is not the key itself.
     ApiKeyId,
-    /// Something that has to arrive elsewhere.
+    /// An outgoing message that must be delivered.
     DeliveryId,
 }
 
-/// `client_id` (RFC 6749 §2.2): printable ASCII without what would have to be escaped in Basic credentials.
+/// `client_id` (RFC 6749 §2.2): printable ASCII without characters that need escaping in Basic credentials.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientId(String);
 
 impl ClientId {
+    /// Parses a client id.
+    ///
     /// # Errors
-    /// A sentence that says what a client id may be.
+    /// Returns a sentence that says what a client id may be.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/".contains(&b);
-        // No browser asks for an address whose last part is one of these.
+        // Browsers remove these segments from a URL, so the id could not be its last segment.
         if matches!(text, "" | "." | "..") || text.len() > 255 || !text.bytes().all(allowed) {
             return Err("client_id has 1 to 255 characters out of A-Z a-z 0-9 - . _ ~ : /");
         }
@@ -72,7 +74,7 @@ impl ClientId {
         &self.0
     }
 
-    /// Whether it may be the address of a metadata document.
+    /// Returns whether the id may be the URL of a metadata document.
     #[must_use]
     pub fn is_web_address(&self) -> bool {
         self.0.starts_with("https://") || self.0.starts_with("http://")
@@ -99,14 +101,16 @@ impl From<ClientId> for String {
     }
 }
 
-/// The absolute URI that names an API in `resource` and in a token's `aud`.
+/// The absolute URI that identifies an API in `resource` and in a token's `aud`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApiId(String);
 
 impl ApiId {
+    /// Parses an identifier.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong (RFC 8707 §2: absolute, no fragment).
+    /// Returns a sentence that describes the problem (RFC 8707 §2: absolute, no fragment).
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > 500 || !text.bytes().all(|b| matches!(b, 0x21..=0x7e)) {
             return Err("is a URI of at most 500 characters");

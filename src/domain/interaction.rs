@@ -1,7 +1,8 @@
-//! An accepted authorization request, and its row while a person is asked (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1).
+//! An accepted authorization request, and its row while the user is asked (RFC 6749 §4.1.1, OpenID Connect Core
+//! §3.1.2.1).
 //!
 //! A request of this type has passed every check: its client exists, its redirect URI is the client's, its scopes are
-//! allowed. Next door: [`super::authorization`], what it becomes.
+//! allowed. See also [`super::authorization`], the result.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use super::secret::Digest;
 use super::version::{VersionedEntity, Versions};
 use crate::env::Timestamp;
 
-/// How the answer travels (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
+/// The response mode (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseMode {
@@ -42,7 +43,8 @@ impl ResponseMode {
     }
 }
 
-/// Where answers go once the redirect URI is trusted: success and error leave through the same value.
+/// The destination of the response after the redirect URI was validated. Success and error responses use the same
+/// value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyTo {
     pub redirect_uri: String,
@@ -52,7 +54,7 @@ pub struct ReplyTo {
     pub state: Option<String>,
 }
 
-/// The values of `prompt` (OpenID Connect Core §3.1.2.1). `none` stands alone, which the parser has seen to.
+/// The values of `prompt` (OpenID Connect Core §3.1.2.1). The parser ensures that `none` is not combined with others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a set of flags is what the parameter is")]
 pub struct Prompt {
@@ -67,7 +69,7 @@ pub struct Prompt {
 
 impl Prompt {
     pub const VALUES: [&str; 4] = ["none", "login", "consent", "select_account"];
-    /// Beside them where people may sign up.
+    /// Also supported if sign-up is enabled.
     pub const CREATE: &str = "create";
 }
 
@@ -80,65 +82,66 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
     pub prompt: Prompt,
-    /// Seconds.
+    /// In seconds.
     pub max_age: Option<i64>,
     pub login_hint: Option<String>,
-    /// The person that `id_token_hint` names.
+    /// The user in `id_token_hint`.
     pub hinted: Option<UserId>,
     pub acr: RequestedAcr,
     #[serde(default, skip_serializing_if = "RequestedClaims::is_empty")]
     pub claims: RequestedClaims,
-    /// The pushed request it was (RFC 9126), which is used up when the person is done.
+    /// The pushed request this came from (RFC 9126), consumed when the user has finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Digest>,
-    /// Of the client and the APIs when the request was accepted: one made anew under an identifier is another one.
+    /// The versions of the client and the APIs when the request was accepted. They detect a new client or API with the
+    /// same identifier.
     pub versions: Versions,
 }
 
 impl AuthorizationRequest {
-    /// What it depends on.
+    /// Returns the entities it depends on.
     #[must_use]
     pub fn versioned_entities(&self) -> Vec<VersionedEntity> {
         let apis = self.permissions.apis.apis().cloned().map(VersionedEntity::Api);
         std::iter::once(VersionedEntity::Client(self.client.clone())).chain(apis).collect()
     }
 
-    /// What a person has to allow: the scopes, and those of the single claims asked for.
+    /// Returns what the user has to allow: the scopes, and the scopes of the individual claims requested.
     #[must_use]
     pub fn required_consent(&self) -> Permissions {
         self.permissions.union(&Permissions::general(self.claims.scopes()))
     }
 }
 
-/// What a person has done for one interaction so far. Each is a fact with a time, recorded by the page that saw it;
-/// what they are enough for is decided by `protocol::authorize::interaction` alone.
+/// What a user has done in an interaction so far. The page that observed an action records it. Only
+/// `protocol::authorize::interaction` decides what the actions suffice for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InteractionProgress {
-    /// When somebody signed in for this request.
+    /// When a user signed in for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in_at: Option<Timestamp>,
-    /// Whom they chose on the account page.
+    /// The user chosen on the account page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<UserId>,
-    /// Who allowed it on the consent page: another person's answer does not count.
+    /// The user who allowed the request on the consent page. It does not count for another user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consented: Option<UserId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_another_account: bool,
-    /// What that sign-in began.
+    /// The session created by that sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<InteractionSession>,
 }
 
-/// The session that a sign-in for an interaction began. The same form sent twice leads to it again, under the same cookie:
-/// whichever of the two answers the browser keeps, it is signed in.
+/// The session that a sign-in for an interaction created. Sending the same form twice leads to the same session with
+/// the same cookie, so that the browser is signed in whichever of the two responses it keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InteractionSession {
     pub session: SessionId,
     pub user: UserId,
-    /// Of the cookie, which changes when the session is renewed.
+    /// The digest of the cookie, which changes when the session is renewed.
     pub cookie: Digest,
-    /// From which the cookie is made, under the master key.
+    /// The nonce from which the master key derives the cookie.
     pub nonce: Uuid,
 }
 
@@ -147,27 +150,27 @@ pub struct Interaction {
     pub id: InteractionId,
     pub request: AuthorizationRequest,
     pub progress: InteractionProgress,
-    /// Of the browser's own cookie: the id alone is of no use in another browser.
+    /// The digest of the browser's cookie. The id alone is of no use in another browser.
     pub browser: Digest,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
-/// An interaction that has been answered, kept so that an answer which the browser gave up is given to it again, and so that
-/// its pages lead back to the app. A pushed request that was answered at once, without an interaction, is kept in the same
-/// way under an id that nobody knows.
+/// An answered interaction. It is stored so that the response can be repeated if the browser aborted it, and so that
+/// its pages lead back to the client. A pushed request that was answered at once, without an interaction, is stored in
+/// the same way under an unguessable id.
 #[derive(Clone, Debug)]
 pub struct AnsweredInteraction {
     pub id: InteractionId,
     pub browser: Digest,
     pub client: ClientId,
     pub client_version: i64,
-    /// The pushed request that it was (RFC 9126).
+    /// The pushed request this came from (RFC 9126).
     pub pushed: Option<Digest>,
     pub sign_in: Option<InteractionSession>,
-    /// The code in the answer.
+    /// The digest of the code in the response.
     pub code: Option<Digest>,
-    /// Sealed; absent where it cannot be given again.
+    /// The sealed response, or `None` if it cannot be repeated.
     pub answer: Option<String>,
     /// By the database's clock.
     pub repeatable_until: Timestamp,

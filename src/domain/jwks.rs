@@ -1,5 +1,5 @@
-//! A client's public keys as it publishes them (RFC 7517 §5). What each key is good for is found out where it is used
-//! (`keys`); here a set is held to its shape, so that what is kept or fetched is bounded and holds no secret.
+//! A client's published public keys (RFC 7517 §5). `keys` determines what each key can be used for. This module
+//! validates the shape of the set, so that what is stored or fetched is bounded and contains no secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 
 use super::certificate::Thumbprint;
 
-/// More keys than anybody rotates through.
+/// More keys than any rotation needs.
 const MAX_KEYS: usize = 50;
-/// Members that only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+/// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
 const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// What a public key says of itself in text (RFC 7517 §4, RFC 7518 §6.2, §6.3, RFC 8037 §2).
+/// The string members of a public key that are used (RFC 7517 §4, RFC 7518 §6.2, §6.3, RFC 8037 §2).
 const USED_MEMBERS: [&str; 10] = ["kty", "use", "alg", "kid", "crv", "x", "y", "n", "e", THUMBPRINT_MEMBER];
 const THUMBPRINT_MEMBER: &str = "x5t#S256";
 
@@ -21,7 +21,7 @@ fn is_short_list(value: &Value) -> bool {
     value.as_array().is_some_and(|values| values.len() <= 10 && values.iter().all(Value::is_string))
 }
 
-/// The certificate of a key: the first of the chain, or its thumbprint where there is no chain.
+/// Returns the certificate of a key: the first of the chain, or its thumbprint if there is no chain.
 fn certificate(key: &Map<String, Value>) -> Option<Thumbprint> {
     match key.get("x5c") {
         // RFC 7517 §4.7: base64, not base64url.
@@ -30,7 +30,7 @@ fn certificate(key: &Map<String, Value>) -> Option<Thumbprint> {
     }
 }
 
-/// Public keys, in the order in which they were published.
+/// Public keys, in the order of their publication.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "JwksDocument")]
 pub struct JwkSet {
@@ -43,8 +43,10 @@ struct JwksDocument {
 }
 
 impl JwkSet {
+    /// Parses a key set.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|error| error.to_string())
     }
@@ -53,25 +55,25 @@ impl JwkSet {
         self.keys.iter()
     }
 
-    /// Whether two keys are one, whatever they are called and said to be for (RFC 7638 §3.2).
+    /// Returns whether two keys have the same key material, regardless of their `kid` and use (RFC 7638 §3.2).
     #[must_use]
     pub fn is_same_key(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
         ["kty", "crv", "x", "y", "n", "e"].iter().all(|member| one.get(*member) == other.get(*member))
     }
 
-    /// Whether a key says that it encrypts (RFC 7517 §4.2), and so proves nothing.
+    /// Returns whether a key is declared for encryption (RFC 7517 §4.2) and therefore authenticates nothing.
     #[must_use]
     pub fn is_for_encryption(key: &Map<String, Value>) -> bool {
         key.get("use").and_then(Value::as_str) == Some("enc")
     }
 
-    /// The certificates of these keys, by their thumbprints (RFC 7517 §4.7, §4.9).
+    /// Returns the thumbprints of these keys' certificates (RFC 7517 §4.7, §4.9).
     pub fn certificates(&self) -> impl Iterator<Item = Thumbprint> {
         self.keys.iter().filter_map(certificate)
     }
 
-    /// With nothing but what a key is and is for: certificates, of which the thumbprint is enough, and whatever else stands
-    /// in a key that somebody publishes take memory and are never looked at.
+    /// Returns the keys with only the members that are used. Certificates are reduced to their thumbprints. Other
+    /// members that a client publishes would take memory and are never read.
     #[must_use]
     pub fn without_unused_members(mut self) -> Self {
         for key in &mut self.keys {
@@ -86,7 +88,7 @@ impl JwkSet {
         self
     }
 
-    /// About how much memory it takes, in bytes.
+    /// Returns the approximate memory use in bytes.
     #[must_use]
     pub fn weight(&self) -> u32 {
         let members = self.keys.iter().flat_map(Map::iter);
@@ -115,7 +117,7 @@ impl TryFrom<JwksDocument> for JwkSet {
         if document.keys.iter().any(|key| SECRET_MEMBERS.iter().any(|member| key.contains_key(*member))) {
             return Err("a key set holds a private or symmetric key: publish the public halves only");
         }
-        // RFC 7517 §5: what is no key that anybody could use is passed over.
+        // RFC 7517 §5: keys that cannot be understood are ignored.
         let mut keys = document.keys;
         keys.retain(|key| key.get("kty").is_some_and(Value::is_string));
         Ok(Self { keys })

@@ -1,16 +1,16 @@
-//! A message that anybody can cause is let through once a period, with the number of times since then.
+//! Limits a message that external parties can trigger to one per period, with the number of occurrences since the last.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::env::Timestamp;
 
-/// Lets one message a period through.
+/// Limits a message to one per period.
 #[derive(Debug)]
 pub struct LogLimiter {
     period_ms: i64,
-    /// When the last one was let through, in milliseconds since the epoch; 0 before the first.
+    /// The time of the last message, in milliseconds since the epoch; 0 before the first.
     last: AtomicI64,
-    /// How many there were since then.
+    /// The number of occurrences since then.
     count: AtomicU64,
 }
 
@@ -20,11 +20,12 @@ impl LogLimiter {
         Self { period_ms: period_seconds * 1000, last: AtomicI64::new(0), count: AtomicU64::new(0) }
     }
 
-    /// Counts one; returns how many there were since the last that was let through, this one included, if it may pass.
+    /// Counts an occurrence. If a message is due, returns the number of occurrences since the last one, including this
+    /// one.
     pub fn pass(&self, now: Timestamp) -> Option<u64> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let last = self.last.load(Ordering::Relaxed);
-        // A clock that was set back must not silence it.
+        // A clock that was set back must not suppress messages.
         let due = last == 0 || now.0 < last || now.0 - last >= self.period_ms;
         let passed = due && self.last.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         passed.then(|| self.count.swap(0, Ordering::Relaxed))

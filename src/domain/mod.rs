@@ -1,7 +1,8 @@
-//! The values that everything is about, and their rules. No I/O, no clock, no SQL, no HTTP.
+//! Domain values and their rules. No I/O, no clock, no SQL, no HTTP.
 //!
-//! A value that exists is valid: constructors parse (scopes, redirect URIs, usernames, client metadata), and what they
-//! refuse they refuse with a sentence. Next door: `store` keeps these, `protocol` and `identity` decide about them.
+//! A value that exists is valid: constructors parse their input (scopes, redirect URIs, usernames, client metadata) and
+//! return a sentence for invalid input. `store` persists these values. `protocol` and `identity` make decisions about
+//! them.
 
 pub mod algorithms;
 pub mod api;

@@ -1,8 +1,8 @@
-//! What is left of something granted: [`still_allowed`] takes away what its client may not ask for any more and what its
-//! APIs do not define any more. Whatever goes on with a permission calls it: resuming a sign-in, redeeming a code or a
-//! device code, refreshing, exchanging, UserInfo, introspection and the gate.
+//! Narrows what was granted: [`still_allowed`] removes what the client may no longer request and what the APIs no
+//! longer define. It is called wherever a permission is used again: resuming a sign-in, redeeming a code or a device
+//! code, refreshing, token exchange, UserInfo, introspection and the gate.
 //!
-//! A permission never grows here. Whether it was revoked is another question (`store::authority`).
+//! Narrowing never adds a permission. Revocation is checked elsewhere (`store::authorizations`).
 
 use super::api::Api;
 use super::authorization::Authorization;
@@ -13,8 +13,8 @@ use super::interaction::AuthorizationRequest;
 use super::permissions::Permissions;
 use super::scope::OFFLINE_ACCESS;
 
-/// The part of `granted` that `client` may still have at `apis`. An API that lost every scope that was granted is left
-/// out; one without scopes stays while it has none.
+/// Returns the part of `granted` that `client` may still have at `apis`. An API that lost every granted scope is
+/// removed. An entry for access without scopes stays while the API has none.
 #[must_use]
 pub fn still_allowed(granted: &Permissions, client: &Client, apis: &[Api]) -> Permissions {
     let find = |id: &_| apis.iter().find(|api| api.identifier == *id);
@@ -28,18 +28,18 @@ pub fn still_allowed(granted: &Permissions, client: &Client, apis: &[Api]) -> Pe
     }
 }
 
-/// Whether the client may ask for a scope of no API.
+/// Returns whether the client may request a scope of no API.
 fn can_request_general_scope(client: &Client, scope: &str) -> bool {
     client.meta.scope.contains(scope) && (scope != OFFLINE_ACCESS || client.meta.allows(GrantType::RefreshToken))
 }
 
 impl Authorization {
-    /// What is left of it; nothing where it has lost all that it was good for.
+    /// Returns what is left of the authorization, or `None` if nothing useful is.
     #[must_use]
     pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Option<Self> {
         let permissions = still_allowed(&self.permissions, client, apis);
         let lost_all = permissions.is_empty() && !self.permissions.is_empty();
-        // A token for APIs alone does not become one for UserInfo.
+        // A token for APIs only must not become one for UserInfo.
         let lost_apis = permissions.apis.is_empty() && !self.permissions.apis.is_empty();
         if lost_all || lost_apis && !permissions.has_openid() {
             return None;
@@ -50,22 +50,23 @@ impl Authorization {
     }
 }
 
-/// Why a request that was accepted before is refused now.
+/// Why a request that was accepted earlier is rejected now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevalidationError {
-    /// Nothing may be sent there.
+    /// The redirect URI is no longer the client's. Nothing may be sent there.
     RedirectUri,
     ResponseType,
-    /// The client needs PKCE by now.
+    /// The client requires PKCE now.
     PkceRequired,
     Scopes,
 }
 
 impl AuthorizationRequest {
-    /// What is left of it.
+    /// Returns what is left of the request.
     ///
     /// # Errors
-    /// What the client may not do any more, the redirect URI first: other errors are sent there.
+    /// Returns what the client may no longer do. The redirect URI is checked first, because other errors are sent
+    /// there.
     pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Result<Self, RevalidationError> {
         if !client.has_redirect_uri(&self.reply_to.redirect_uri) {
             return Err(RevalidationError::RedirectUri);
@@ -85,7 +86,7 @@ impl AuthorizationRequest {
 }
 
 impl DeviceRequest {
-    /// What is left of it; nothing where no scope is.
+    /// Returns what is left of the request, or `None` if no scope is.
     #[must_use]
     pub fn narrowed(&self, client: &Client, apis: &[Api]) -> Option<Self> {
         let permissions = still_allowed(&self.permissions, client, apis);

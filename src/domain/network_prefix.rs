@@ -1,9 +1,9 @@
-//! What is counted of an address: an IPv4 address as it is, of an IPv6 address a part.
+//! The part of an address by which limits count: an IPv4 address, or a prefix of an IPv6 address.
 
 use std::net::IpAddr;
 
-/// Returns what all addresses of one subscriber have in common: the /64 of an IPv6 address (RFC 6177 §2, the rest is its
-/// owner's to choose), any other text as it is.
+/// Returns the prefix that all addresses of one subscriber share: the /64 of an IPv6 address (RFC 6177 §2), of which
+/// the subscriber chooses the rest. Any other text is returned unchanged.
 #[must_use]
 pub fn network_prefix(address: &str) -> String {
     match address.parse() {
@@ -15,8 +15,8 @@ pub fn network_prefix(address: &str) -> String {
     }
 }
 
-/// Returns what all networks of one site have in common: the /48 of an IPv6 address, the largest that one customer usually
-/// gets; any other text as it is.
+/// Returns the prefix that all networks of one site share: the /48 of an IPv6 address, the largest that one customer
+/// usually gets. Any other text is returned unchanged.
 #[must_use]
 pub fn site_prefix(address: &str) -> String {
     match address.parse() {

@@ -1,5 +1,5 @@
-//! A client that takes part in a browser session: one that got something in it, and has an address to be told of its end
-//! (OpenID Connect Back-Channel Logout §2.1, Front-Channel Logout §2).
+//! A client that takes part in a browser session: it was issued something in it and has a logout URI (OpenID Connect
+//! Back-Channel Logout §2.1, Front-Channel Logout §2).
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use super::session::Session;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     pub client: ClientId,
-    /// Of the client: one made anew under its id has taken part in nothing.
+    /// The incarnation of the client. A new client with the same id has not taken part.
     pub incarnation: i64,
     pub user: UserId,
     pub session: SessionId,
 }
 
 impl Participant {
-    /// Nothing for a client that nobody can tell.
+    /// Returns `None` for a client without a logout URI.
     #[must_use]
     pub fn for_client(client: &Client, session: &Session) -> Option<Self> {
         client.meta.has_logout_uri().then(|| Self {
@@ -28,7 +28,7 @@ impl Participant {
         })
     }
 
-    /// Whether this enabled client is the one that took part.
+    /// Returns whether this enabled client is the one that took part.
     #[must_use]
     pub fn is_same_client(&self, client: &Client) -> bool {
         client.id == self.client && client.incarnation == self.incarnation && !client.disabled

@@ -1,4 +1,4 @@
-//! A passkey as it is kept (WebAuthn Level 3 §4, credential record); `identity::passkey` alone understands its inside.
+//! A passkey as stored (WebAuthn Level 3 §4, credential record). Only `identity::passkey` interprets its credential.
 
 use super::ids::{PasskeyId, UserId};
 use crate::env::Timestamp;

@@ -1,8 +1,8 @@
-//! Permissions: scopes of no API, and scopes of APIs, each together with its API (RFC 6749 §3.3, RFC 8707).
+//! Permissions: scopes of no API, and scopes of APIs, each paired with its API (RFC 6749 §3.3, RFC 8707).
 //!
-//! Two APIs may both define a scope `read`, so a bare name permits nothing at an API. Clients, requests, consents, grants
-//! and tokens carry this type; names are resolved once, where they come in: [`super::client_scopes`] for documents,
-//! `protocol::resource` for requests. Next door: [`super::narrowing`], what is left of them later.
+//! Two APIs may both define a scope `read`, so a bare name grants nothing at an API. Clients, requests, consents,
+//! grants and tokens carry this type. Names are resolved once, on input: in [`super::client_scopes`] for documents and
+//! in `protocol::resource` for requests. See also [`super::narrowing`], which removes what is no longer allowed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::ApiId;
 use super::scope::{OFFLINE_ACCESS, OPENID, STANDARD_SCOPES, Scopes};
 
-/// Scopes by the API that they are of. An entry without scopes names an API that defines none.
+/// Scopes by API. An entry without scopes grants access to an API that defines none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<ApiId, Vec<String>>", into = "BTreeMap<ApiId, Vec<String>>")]
 pub struct ApiScopes(BTreeMap<ApiId, Scopes>);
@@ -41,7 +41,7 @@ impl ApiScopes {
         self.0.contains_key(api)
     }
 
-    /// The scopes at `api`; none where it is not among these.
+    /// Returns the scopes at `api`, empty if it has no entry.
     #[must_use]
     pub fn scopes_of(&self, api: &ApiId) -> Scopes {
         self.0.get(api).cloned().unwrap_or_default()
@@ -52,19 +52,21 @@ impl ApiScopes {
         self.0.get(api).is_some_and(|scopes| scopes.contains(scope))
     }
 
-    /// Adds to what is here for `api`.
+    /// Adds `scopes` to the entry of `api`.
     pub fn add(&mut self, api: &ApiId, scopes: &Scopes) {
         self.0.entry(api.clone()).or_default().add(scopes);
     }
 
-    /// Access to an API that has no scopes is another permission than any scope that the API had or will have.
+    /// Returns whether `other` includes all of these. Access to an API without scopes is a different permission from
+    /// any scope of it.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         let has = |others: &Scopes, scopes: &Scopes| scopes.is_subset(others) && scopes.is_empty() == others.is_empty();
         self.0.iter().all(|(api, scopes)| other.0.get(api).is_some_and(|others| has(others, scopes)))
     }
 
-    /// These and, of each API that gives other kinds of permission since (scopes or none), what is `given` alone.
+    /// Returns the union with `given`. If an API has changed between having scopes and having none, only the entry in
+    /// `given` counts.
     #[must_use]
     pub fn extended_by(&self, given: &Self) -> Self {
         let same_kind =
@@ -81,7 +83,8 @@ impl ApiScopes {
         all
     }
 
-    /// The pairs for which `keep` holds. An API that loses all its scopes is left out; one that had none stays.
+    /// Returns the pairs for which `keep` holds. An API that loses all its scopes is removed. An entry without scopes
+    /// stays.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&ApiId, &str) -> bool) -> Self {
         let left = self.0.iter().map(|(api, scopes)| (api, scopes, scopes.filtered(|scope| keep(api, scope))));
@@ -89,13 +92,14 @@ impl ApiScopes {
         Self(left.map(|(api, _, after)| (api.clone(), after)).collect())
     }
 
-    /// The entries of APIs for which `keep` holds.
+    /// Returns the entries of the APIs for which `keep` holds.
     #[must_use]
     pub fn filtered_apis(&self, keep: impl Fn(&ApiId) -> bool) -> Self {
         Self(self.0.iter().filter(|(api, _)| keep(api)).map(|(api, scopes)| (api.clone(), scopes.clone())).collect())
     }
 
-    /// The bare names. They permit nothing: for texts, and for `scope` beside an audience that says whose they are.
+    /// Returns the bare names, which grant nothing: for display, and for `scope` beside an audience that identifies the
+    /// API.
     #[must_use]
     pub fn names(&self) -> Scopes {
         self.0.values().flat_map(Scopes::iter).collect()
@@ -137,7 +141,7 @@ impl FromIterator<(ApiId, Scopes)> for ApiScopes {
     }
 }
 
-/// What a client may ask for, what a user has allowed, or what a token carries. Its APIs are the token's audience.
+/// The permissions that a client may request, a user has allowed or a token carries. Its APIs are the token's audience.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
     /// Scopes of no API: the standard ones, and names that no API defined when the client was registered.
@@ -148,7 +152,7 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Scopes of no API.
+    /// Returns permissions with only these scopes of no API.
     #[must_use]
     pub fn general(scopes: Scopes) -> Self {
         Self { general: scopes, apis: ApiScopes::default() }
@@ -179,13 +183,13 @@ impl Permissions {
         Self { general: self.general.union(&other.general), apis: self.apis.union(&other.apis) }
     }
 
-    /// What a user has allowed after `given`, too, was allowed ([`ApiScopes::extended_by`]).
+    /// Returns the permissions of a user's consent after `given` was allowed, too ([`ApiScopes::extended_by`]).
     #[must_use]
     pub fn extended_by(&self, given: &Self) -> Self {
         Self { general: self.general.union(&given.general), apis: self.apis.extended_by(&given.apis) }
     }
 
-    /// What is in both.
+    /// Returns the permissions that are in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let same_kind = |api: &ApiId| self.apis.scopes_of(api).is_empty() == other.apis.scopes_of(api).is_empty();
@@ -196,14 +200,15 @@ impl Permissions {
         }
     }
 
-    /// The bare names, those of no API first: the value of `scope`.
+    /// Returns the bare names, those of no API first, as the value of `scope`.
     #[must_use]
     pub fn names(&self) -> Scopes {
         self.general.union(&self.apis.names())
     }
 
-    /// What an access token carries of these. One for an API has that API's scopes; the standard scopes stand beside them
-    /// only with `openid`, which opens UserInfo. `offline_access` always stays: the token's end depends on it.
+    /// Returns the permissions that an access token carries. A token for an API has that API's scopes. It has the
+    /// standard scopes only with `openid`, which allows UserInfo. It always keeps `offline_access`, because the expiry
+    /// of the token depends on it.
     #[must_use]
     pub fn for_access_token(&self) -> Self {
         if self.apis.is_empty() {
@@ -214,20 +219,20 @@ impl Permissions {
         Self { general: self.general.filtered(keep), apis: self.apis.clone() }
     }
 
-    /// What a token carries that was asked for by naming its APIs: it opens nothing beside them.
+    /// Returns the permissions of a token that was requested by API: the API scopes only.
     #[must_use]
     pub fn api_scopes_only(&self) -> Self {
         Self { general: Scopes::default(), apis: self.apis.clone() }
     }
 
-    /// The same without one of the scopes of no API.
+    /// Returns these permissions without one scope of no API.
     #[must_use]
     pub fn without(self, scope: &str) -> Self {
         Self { general: self.general.filtered(|name| name != scope), ..self }
     }
 }
 
-/// For events and lists: `openid email, read of https://api.example.com, access to https://mcp.example.com`.
+/// The form for events and lists: `openid email, read of https://api.example.com, access to https://mcp.example.com`.
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.general.fmt(f)?;
@@ -301,7 +306,7 @@ mod tests {
         assert_eq!(access.to_string(), "access to https://a.example");
     }
 
-    /// Of APIs with scopes, and of one without.
+    /// Permissions at APIs with scopes and at one without.
     fn permissions() -> impl Strategy<Value = Permissions> {
         let scopes = |least: usize| proptest::collection::vec("[a-d]", least..4);
         let apis = proptest::collection::btree_map("https://[ab]\\.example", scopes(1), 0..3);

@@ -1,22 +1,22 @@
-//! Text that others chose, made visible for logs, terminals and lists: nothing in it ends a line, hides, or reorders what
-//! stands around it.
+//! Makes text from external parties visible for logs, terminals and lists: it cannot end a line, hide, or reorder the
+//! text around it.
 //!
-//! One place for all sinks: `cli::log` (the log), `cli::print` (output of commands) and the lists of the console call it.
+//! All sinks share this module: `cli::log` (the log), `cli` (output of commands) and the lists of the console.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Returns whether a character is not shown as itself: controls (C0, DEL, C1), bidirectional formatting (UAX #9 §2), line and
-/// paragraph separators, and characters that have no width.
+/// Returns whether a character is not displayed as itself: controls (C0, DEL, C1), bidirectional formatting (UAX #9
+/// §2), line and paragraph separators, and zero-width characters.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Bidirectional: marks, embeddings and overrides, isolates.
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Separators of lines and paragraphs.
+            // Line and paragraph separators.
             | '\u{2028}' | '\u{2029}'
-            // Without width: spaces, joiners, fillers, deprecated format characters, annotations, tags.
+            // Zero-width: spaces, joiners, fillers, deprecated format characters, annotations, tags.
             | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
@@ -28,17 +28,17 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, is_hidden, |out, c| out.extend(c.escape_unicode()))
 }
 
-/// The same for text of several lines, whose ends stay.
+/// Returns text of several lines with each hidden character as `\u{…}`, except line ends.
 #[must_use]
 pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c != '\n' && is_hidden(c), |out, c| out.extend(c.escape_unicode()))
 }
 
-/// Returns JSON text with each hidden character inside of its strings as `\u….` (RFC 8259 §7), which means the same. Its own
-/// line ends stay.
+/// Returns JSON text with each hidden character in its strings as `\u…` (RFC 8259 §7), which does not change its value.
+/// Line ends outside of strings stay.
 #[must_use]
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
-    // In JSON a control character stands outside of strings only.
+    // In JSON, control characters are allowed only outside of strings.
     let is_hidden = |c: char| !matches!(c, '\n' | '\r' | '\t') && is_hidden(c);
     replaced(json, is_hidden, |out, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -48,13 +48,14 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns the text without the byte order mark that some editors put in front. RFC 8259 §8.1 lets a reader of JSON ignore it.
+/// Returns the text without a leading byte order mark, which some editors write. RFC 8259 §8.1 allows JSON parsers to
+/// ignore it.
 #[must_use]
 pub fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The same for UTF-8 that has not been looked at yet.
+/// Returns unvalidated UTF-8 without a leading byte order mark.
 #[must_use]
 pub fn bytes_without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)

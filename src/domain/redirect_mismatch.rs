@@ -1,11 +1,11 @@
-//! How a redirect URI that was sent differs from those that are registered: what an administrator reads where a request was
-//! refused for it. Next door: [`super::redirect_uri`], which decides that it is none of them.
+//! Explains to administrators how a rejected redirect URI differs from the registered ones. See also
+//! [`super::redirect_uri`], which compares them.
 
 use url::Url;
 
 use super::redirect_uri::RedirectUri;
 
-/// Says how a redirect URI differs from the nearest one of those that are registered, for administrators.
+/// Describes how a redirect URI differs from the most similar registered one.
 #[must_use]
 pub fn difference(registered: &[RedirectUri], sent: &str) -> String {
     let nearest = registered.iter().map(|uri| (first_mismatch(uri.as_str(), sent), uri)).max_by_key(|(part, _)| *part);
@@ -15,7 +15,7 @@ pub fn difference(registered: &[RedirectUri], sent: &str) -> String {
     }
 }
 
-/// Where two URIs differ first; the later, the nearer they are.
+/// The first part in which two URIs differ. A later part means more similar URIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum UriMismatch {
     Everything,

@@ -1,10 +1,10 @@
-//! Redirect URIs: what may be registered, and when one that was sent is the one that was registered.
+//! Redirect URIs: which ones may be registered, and when a URI in a request matches a registered one.
 //!
 //! RFC 6749 §3.1.2 (absolute, no fragment), RFC 9700 §4.1.3 (exact string comparison), RFC 8252 §7.1 (private-use
-//! schemes) and §7.3 (a native app's loopback port may vary). Nothing here normalises: a URI is its bytes.
+//! schemes) and §7.3 (a native app's loopback port may vary). URIs are never normalized: they are compared as bytes.
 //!
-//! Which client may have which [`RedirectKind`] is said elsewhere: `client_metadata::redirects` for every client,
-//! `protocol::registration` for those that register themselves.
+//! Which client may have which [`RedirectKind`] is decided elsewhere: `client_metadata::redirects` for every client,
+//! `protocol::registration` for self-registered ones.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// How an answer gets to a redirect URI.
+/// How a response reaches a redirect URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectKind {
     Https,
@@ -24,8 +24,8 @@ pub enum RedirectKind {
     PrivateUse,
 }
 
-/// Schemes that browsers and operating systems give a meaning to which is no program's own callback: they run scripts, read
-/// files or begin another protocol.
+/// Schemes with a meaning in browsers and operating systems other than an application's callback: they run scripts,
+/// read files or start another protocol.
 const RESERVED_SCHEMES: [&str; 34] = [
     "about",
     "blob",
@@ -63,19 +63,22 @@ const RESERVED_SCHEMES: [&str; 34] = [
     "wss",
 ];
 
-/// A registered redirect URI (or post-logout redirect URI), exactly as it was written.
+/// A registered redirect URI (or post-logout redirect URI), in its original spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
+    /// Parses a redirect URI.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > 2048 {
             return Err("is longer than 2048 characters");
         }
-        // What the WHATWG parser would silently drop or turn round is where two readers of one URI come to differ.
+        // The WHATWG parser silently drops or converts these characters, so that two parsers may read the URI
+        // differently.
         if !text.bytes().all(|b| matches!(b, 0x21..=0x7e))
             || text.contains(['\\', '"', '<', '>', '^', '`', '{', '|', '}'])
         {
@@ -99,7 +102,7 @@ impl RedirectUri {
                 "must begin with https or, for an app on a device, with a scheme of its own such as com.example.app",
             ),
             scheme if scheme.contains('.') => Ok(Self(text.to_owned())),
-            // A host with a port, a drive: what else may have been meant has no slash there.
+            // Anything without a slash here may be a host with a port or a drive letter.
             scheme if scheme.len() > 1 && text.get(scheme.len()..).is_some_and(|rest| rest.starts_with(":/")) => {
                 Ok(Self(text.to_owned()))
             }
@@ -123,13 +126,13 @@ impl RedirectUri {
         }
     }
 
-    /// Whether a program on the user's own device gets the answer.
+    /// Returns whether a program on the user's own device receives the response.
     #[must_use]
     pub fn is_native(&self) -> bool {
         matches!(self.kind(), RedirectKind::Loopback | RedirectKind::PrivateUse)
     }
 
-    /// The front page of its site: an https origin that is not the user's own device.
+    /// Returns the root URL of the site, or `None` if the URI is not https or its host is the user's own device.
     #[must_use]
     pub fn site_url(&self) -> Option<String> {
         let is_site = self.kind() == RedirectKind::Https && !self.has_loopback_host();
@@ -142,14 +145,14 @@ impl RedirectUri {
         self.0.split(':').next().is_some_and(|own| own == scheme)
     }
 
-    /// Whether its private-use scheme is a name that the app's maker owns, turned round, so that no other app claims it by
-    /// accident (RFC 8252 §7.1).
+    /// Returns whether the private-use scheme is a reversed domain name, so that no other app claims it by accident
+    /// (RFC 8252 §7.1).
     #[must_use]
     pub fn has_domain_in_scheme(&self) -> bool {
         self.0.split(':').next().is_some_and(|scheme| scheme.contains('.'))
     }
 
-    /// Whether its host is the user's own device, whatever the scheme.
+    /// Returns whether the host is the user's own device, for any scheme.
     #[must_use]
     pub fn has_loopback_host(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| loopback(&url))
@@ -160,13 +163,14 @@ impl RedirectUri {
         &self.0
     }
 
-    /// Whether `sent` is this URI: byte for byte, or, for a native app on http loopback, but for the port.
+    /// Returns whether `sent` matches this URI: byte for byte or, for a native app on http loopback, except for the
+    /// port.
     #[must_use]
     pub fn matches(&self, sent: &str, native: bool) -> bool {
         self.0 == sent || (native && is_same_except_port(&self.0, sent))
     }
 
-    /// The host as people read it; `None` for a private-use scheme, behind which any host may be written.
+    /// Returns the host for display, or `None` for a private-use scheme, whose host can be any text.
     #[must_use]
     pub fn host(&self) -> Option<String> {
         let url = Url::parse(&self.0).ok().filter(|_| self.kind() != RedirectKind::PrivateUse)?;
@@ -183,7 +187,8 @@ fn loopback(url: &Url) -> bool {
     }
 }
 
-/// RFC 8252 §7.3, on the text itself: `http://` + a loopback literal + an optional port + the identical rest.
+/// Returns whether two loopback URIs are equal except for the port (RFC 8252 §7.3). The comparison is on the text:
+/// `http://`, a loopback literal, an optional port and the identical rest.
 fn is_same_except_port(registered: &str, sent: &str) -> bool {
     fn split(uri: &str) -> Option<(&str, &str)> {
         let rest = uri.strip_prefix("http://")?;

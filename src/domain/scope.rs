@@ -1,18 +1,18 @@
-//! Scopes (RFC 6749 §3.3) and what the standard ones say about a person (OpenID Connect Core §5.4).
+//! Scopes (RFC 6749 §3.3) and the claims that the standard ones grant (OpenID Connect Core §5.4).
 
 use std::fmt;
 
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
-/// `openid`: this is an OpenID Connect request.
+/// `openid`: marks an OpenID Connect request.
 pub const OPENID: &str = "openid";
-/// A refresh token that outlives the browser session (OpenID Connect Core §11).
+/// Requests a refresh token that outlives the browser session (OpenID Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
-/// The scopes that need no API: the identity ones, all of which discovery publishes.
+/// The identity scopes, which need no API. Discovery publishes all of them.
 pub const STANDARD_SCOPES: [&str; 7] = [OPENID, "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
 
-/// What each identity scope says about a person (OpenID Connect Core §5.4; `groups` is ours).
+/// The claims of each identity scope (OpenID Connect Core §5.4). `groups` is an extension of Signet.
 pub const CLAIMS: [(&str, &[&str]); 5] = [
     (
         "profile",
@@ -39,20 +39,22 @@ pub const CLAIMS: [(&str, &[&str]); 5] = [
     ("groups", &["groups"]),
 ];
 
-/// The scope that a claim belongs to: asking for the claim alone needs the same permission.
+/// Returns the scope that a claim belongs to. Requesting the claim alone needs the same permission.
 #[must_use]
 pub fn scope_of_claim(claim: &str) -> Option<&'static str> {
     CLAIMS.iter().find(|(_, claims)| claims.contains(&claim)).map(|(scope, _)| *scope)
 }
 
-/// Scope values, in the order they were asked for, each once. Parsing and comparing take linear time.
+/// Unique scope values in the order of the request. Parsing and comparing take linear time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Scopes(IndexSet<String>);
 
 impl Scopes {
+    /// Parses space-separated scopes.
+    ///
     /// # Errors
-    /// Where a value has a character outside of `scope-token` (RFC 6749 §3.3).
+    /// Returns an error if a value has a character outside of `scope-token` (RFC 6749 §3.3).
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut scopes = IndexSet::new();
         for value in text.split(' ').filter(|value| !value.is_empty()) {
@@ -80,24 +82,24 @@ impl Scopes {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether every value here is in `other` too.
+    /// Returns whether `other` has every value of this set.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// The values here for which `keep` holds.
+    /// Returns the values for which `keep` holds.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|scope| keep(scope)).cloned().collect())
     }
 
-    /// Adds those that are not here yet.
+    /// Adds the values that are missing here.
     pub fn add(&mut self, other: &Self) {
         self.0.extend(other.0.iter().cloned());
     }
 
-    /// These and those, each once.
+    /// Returns the values of both sets without duplicates.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self(self.0.union(&other.0).cloned().collect())
@@ -142,7 +144,7 @@ mod tests {
 
     use super::Scopes;
 
-    /// A quadratic parser needs minutes for this; ten seconds leave room for a slow machine.
+    /// A quadratic parser needs minutes for this. Ten seconds leave room for a slow machine.
     #[test]
     fn scope_parsing_takes_linear_time() {
         let text: Vec<String> = (0..200_000).map(|n| format!("s{n}")).collect();

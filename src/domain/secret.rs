@@ -1,7 +1,7 @@
-//! Secrets that we hand out, and how they are told apart and kept.
+//! Secrets that the server issues, their kinds and their stored form.
 //!
-//! Each kind has its own prefix (secret scanners and people recognise it) and its own hash domain, so that a code can
-//! never be taken for a refresh token, whatever table it is looked up in. Only the digest of one is stored.
+//! Each kind has its own prefix, which secret scanners and users recognize, and its own hash domain, so that a code can
+//! never be accepted as a refresh token, whatever table it is looked up in. Only the digest of a secret is stored.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What a secret is for.
+/// The kinds of secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
     AuthorizationCode,
@@ -21,17 +21,17 @@ pub enum SecretKind {
     Setup,
     /// The browser session's cookie.
     Session,
-    /// The last part of a `request_uri` that we handed out (RFC 9126 §2.2).
+    /// The last part of an issued `request_uri` (RFC 9126 §2.2).
     PushedRequest,
     /// RFC 8628 §3.2.
     DeviceCode,
-    /// What a person types; it stands without its prefix.
+    /// A user code, which has no prefix because users type it.
     UserCode,
-    /// RFC 7591 §3: lets somebody register clients.
+    /// RFC 7591 §3: allows a caller to register clients.
     InitialAccess,
-    /// RFC 7592 §3: lets a client manage its own registration.
+    /// RFC 7592 §3: allows a client to manage its own registration.
     Registration,
-    /// What opens a gate for a program; it has a form of its own ([`super::api_key`]).
+    /// A program's credential at a gate. It has its own format ([`super::api_key`]).
     ApiKey,
 }
 
@@ -54,13 +54,14 @@ impl SecretKind {
         }
     }
 
-    /// A new secret of this kind around 256 random bits.
+    /// Generates a secret of this kind with 256 random bits.
     #[must_use]
     pub fn mint(self, random: [u8; 32]) -> Secret {
         Secret::new(format!("{}{}", self.prefix(), base64url(&random)))
     }
 
-    /// What is stored of `text`: SHA-256 over the kind and the text. A slow hash would add nothing to 256 random bits.
+    /// Returns the stored form of `text`: SHA-256 over the kind and the text. A slow hash adds nothing to 256 random
+    /// bits.
     #[must_use]
     pub fn digest(self, text: &str) -> Digest {
         let mut hash = Sha256::new();
@@ -71,7 +72,7 @@ impl SecretKind {
     }
 }
 
-/// A secret in memory: never shown by `Debug`, wiped when dropped.
+/// A secret in memory. `Debug` does not show it, and it is wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -81,7 +82,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself, for the one place that hands it out or checks it.
+    /// Returns the text, only for sending or checking it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -100,7 +101,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// SHA-256 of a secret. Equality takes as long whatever differs.
+/// The SHA-256 digest of a secret. Equality takes constant time.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
@@ -124,14 +125,14 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// base64url without padding (RFC 4648 §5), as everything in JOSE and OAuth writes bytes.
+/// Encodes base64url without padding (RFC 4648 §5), the encoding of bytes in JOSE and OAuth.
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of unpadded base64url text; nothing where it is not that.
+/// Decodes unpadded base64url, or returns `None` if it is malformed.
 #[must_use]
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;

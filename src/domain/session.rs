@@ -1,14 +1,14 @@
-//! A browser session of a person who signed in.
+//! A browser session of a signed-in user.
 
 use super::authorization::SignInMethod;
 use super::ids::{PasskeyId, SessionId, UserId};
 use super::secret::Digest;
 use crate::env::Timestamp;
 
-/// All times are by the database's clock: nodes whose clocks differ judge a session alike.
+/// A session. All times are by the database's clock, so that nodes with different clocks agree on whether it is active.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Of the cookie's value.
+    /// The digest of the cookie's value.
     pub digest: Digest,
     pub id: SessionId,
     pub user: UserId,
@@ -16,22 +16,23 @@ pub struct Session {
     pub method: SignInMethod,
     /// The passkey of the last sign-in. The session ends when the passkey is removed.
     pub passkey: Option<PasskeyId>,
-    /// Whether the last sign-in was by the strongest method that the account has. Not what a passkey that another session
-    /// added since makes a weaker one.
+    /// Whether the last sign-in used the strongest method that the account had then. A passkey that another session
+    /// adds later does not change this.
     pub used_strongest_method: bool,
-    /// Whether the person asked to stay signed in on this browser.
+    /// Whether the user chose to stay signed in on this browser.
     pub remembered: bool,
     pub created_at: Timestamp,
     pub last_seen: Timestamp,
-    /// Its end if nothing more happens.
+    /// The end of the session without further activity.
     pub idle_until: Timestamp,
-    /// Its end whatever happens.
+    /// The absolute end of the session.
     pub expires_at: Timestamp,
     pub address: String,
     pub user_agent: String,
-    /// What the pages keep in it between two requests, as JSON.
+    /// State that the pages keep between requests, as JSON.
     pub data: String,
-    /// When it was read for the request that it is judged in; not kept. [`Self::last_seen`] in a list.
+    /// The time at which the session was read for the current request, not stored. In lists it equals
+    /// [`Self::last_seen`].
     pub read_at: Timestamp,
 }
 
@@ -41,8 +42,8 @@ impl Session {
         now < self.idle_until && now < self.expires_at
     }
 
-    /// Whether the user signed in within the last `seconds`: what outlives the session is not given to somebody who only
-    /// found the browser open.
+    /// Returns whether the user signed in within the last `seconds`. This is required for credentials that outlive the
+    /// session, so that another person at an unattended browser does not get them.
     #[must_use]
     pub fn has_recent_sign_in(&self, seconds: i64) -> bool {
         self.read_at.since(self.auth_time) <= seconds.saturating_mul(1000)

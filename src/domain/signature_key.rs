@@ -1,15 +1,17 @@
-//! Keys by which a client signs its requests (RFC 9421; docs/gate.md): public ones as JWKs, shared secrets sealed
-//! under the master key. An administrator registers them; what a client publishes itself is its `jwks` or `jwks_uri`.
+//! Keys with which a client signs its requests (RFC 9421; docs/gate.md): public keys as JWKs, and shared secrets sealed
+//! under the master key. An administrator registers them. They are separate from the `jwks` or `jwks_uri` that a client
+//! publishes.
 //!
-//! Next door: `keys::signature_key`, which seals and makes keys of these; [`super::jwks`], a client's own key set.
+//! See also `keys::signature_key`, which seals secrets and builds keys from these, and [`super::jwks`], a client's own
+//! key set.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Keys of one client.
+/// The maximum number of keys of one client.
 pub const MAX_KEYS: usize = 20;
 
-/// A key's name, its own among those of all clients: the `keyid` of a signature (RFC 9421 §2.3), or the
+/// A key id, unique among the keys of all clients: the `keyid` of a signature (RFC 9421 §2.3), or the
 /// `oauth_consumer_key` of OAuth 1.0 (RFC 5849 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -40,7 +42,7 @@ impl From<KeyId> for String {
     }
 }
 
-/// RFC 9421 §3.3. Each key is of one of them, so that nobody chooses how it is read.
+/// The algorithms of RFC 9421 §3.3. Each key has exactly one, so that a sender cannot choose how a key is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignatureAlg {
     #[serde(rename = "hmac-sha256")]
@@ -51,7 +53,7 @@ pub enum SignatureAlg {
     EcdsaP256Sha256,
     #[serde(rename = "rsa-pss-sha512")]
     RsaPssSha512,
-    /// For the RSA-SHA256 of OAuth 1.0 alone: for a message signature it is not offered.
+    /// Only for RSA-SHA256 of OAuth 1.0. It is not available for message signatures.
     #[serde(rename = "rsa-v1_5-sha256")]
     RsaV15Sha256,
 }
@@ -72,7 +74,7 @@ impl SignatureAlg {
     }
 }
 
-/// A shared secret as only the master key reads it.
+/// A shared secret, sealed under the master key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SealedSecret(pub String);
@@ -90,7 +92,7 @@ pub enum KeyMaterial {
     Jwk(Map<String, Value>),
 }
 
-/// One key as it is kept, and as `export` prints it.
+/// A key in the form that is stored and that `export` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureKey {
     pub keyid: KeyId,

@@ -1,7 +1,7 @@
-//! Our own key pairs: what each kind is for, and the states of one.
+//! The server's own key pairs: the purpose of each kind, and its states.
 //!
-//! A signing key is next (published, not used yet), active (signs), retired (published until nothing signed by it lives).
-//! A key that others encrypt to needs no time as next: they take what they find, and a retired one still decrypts.
+//! A signing key is next (published, not used yet), active (signs) or retired (published until everything it signed has
+//! expired). Encryption keys skip the state next: senders use the key that they find, and a retired key still decrypts.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::algorithms::{KeyManagementAlg, SigningAlg, algorithms};
 use crate::env::Timestamp;
 
 algorithms! {
-    /// The kinds of our key pairs. A MAC has none, so HS256 is not one of them.
+    /// The kinds of the server's key pairs. HS256 is a MAC without a key pair, so it is not one of them.
     KeyAlg {
         RS256 = "RS256",
         PS256 = "PS256",
@@ -24,7 +24,7 @@ algorithms! {
 }
 
 impl KeyAlg {
-    /// What it signs with; nothing where others encrypt to it.
+    /// Returns the algorithm with which the key signs, or `None` for an encryption key.
     #[must_use]
     pub const fn signing_alg(self) -> Option<SigningAlg> {
         match self {
@@ -36,7 +36,7 @@ impl KeyAlg {
         }
     }
 
-    /// What may be encrypted to it.
+    /// Returns the algorithms with which others may encrypt to the key.
     #[must_use]
     pub const fn key_management_algs(self) -> &'static [KeyManagementAlg] {
         match self {
@@ -71,7 +71,7 @@ impl KeyState {
     }
 }
 
-/// A key pair as it is kept: the private half sealed under the master key.
+/// A key pair as stored, with the private half sealed under the master key.
 #[derive(Clone)]
 pub struct StoredKey {
     pub kid: String,
@@ -87,7 +87,8 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
-    /// Whether it stands in the JWKS: signatures are verified by any of our keys, but encrypted is to the active one only.
+    /// Returns whether the JWKS includes the key. Signatures may be verified with any key, but only the active one is
+    /// for encryption.
     #[must_use]
     pub fn is_published(&self) -> bool {
         self.alg.signing_alg().is_some() || self.state == KeyState::Active

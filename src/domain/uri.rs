@@ -1,13 +1,13 @@
-//! When two URIs are equivalent: case, percent-encoding and dot segments (RFC 3986 §6.2.2), default ports and empty paths
-//! (§6.2.3). Nothing is decided by more than the text, so that no reader of addresses has to be believed.
+//! Equivalence of URIs: case, percent-encoding and dot segments (RFC 3986 §6.2.2), default ports and empty paths
+//! (§6.2.3). Only the text is compared, so that the result does not depend on the behaviour of a URL parser.
 //!
-//! Next door: [`super::ids::ApiId`], which is written as it was registered; [`super::redirect_uri`], which is compared
+//! See also [`super::ids::ApiId`], which keeps its registered spelling, and [`super::redirect_uri`], which is compared
 //! byte by byte.
 
 use std::fmt::Write as _;
 
-/// Returns the normalized form, or `None` if `uri` has no scheme, a fragment (RFC 8707 §2 has none) or a character that
-/// no URI has.
+/// Returns the normalized form, or `None` if `uri` has no scheme, a fragment (not allowed by RFC 8707 §2) or a
+/// character that no URI has.
 #[must_use]
 pub fn normalized(uri: &str) -> Option<String> {
     let (scheme, rest) = uri.split_once(':')?;
@@ -29,7 +29,7 @@ pub fn normalized(uri: &str) -> Option<String> {
     let path = decoded(path, false)?;
     let path = if path.starts_with('/') { without_dot_segments(&path) } else { path };
     if !hierarchy.starts_with("//") && path.starts_with("//") {
-        // It would read as an authority (§3.3).
+        // The path would be read as an authority (§3.3).
         return None;
     }
     normal.push_str(&path);
@@ -40,7 +40,7 @@ pub fn normalized(uri: &str) -> Option<String> {
     Some(normal)
 }
 
-/// §3.1.
+/// Returns whether the text is a scheme (§3.1).
 #[must_use]
 pub fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -49,7 +49,7 @@ pub fn is_scheme(text: &str) -> bool {
 
 fn normalized_authority(scheme: &str, authority: &str) -> Option<String> {
     let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
-    // In brackets colons are of the address (§3.2.2).
+    // Colons in brackets belong to the address (§3.2.2).
     let (host, port) = match place.rfind(':').filter(|at| !place.ends_with(']') && place.rfind(']') < Some(*at)) {
         Some(at) => (place.get(..at)?, place.get(at + 1..)?),
         None => (place, ""),
@@ -66,14 +66,14 @@ fn normalized_authority(scheme: &str, authority: &str) -> Option<String> {
     Some(if is_default { format!("{user}{host}") } else { format!("{user}{host}:{port}") })
 }
 
-/// An address in brackets, or a name or address without colons and brackets (§3.2.2).
+/// Returns whether the text is an address in brackets, or a name or address without colons and brackets (§3.2.2).
 fn is_host(text: &str) -> bool {
     let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inside.map_or_else(|| !text.contains([':', '[', ']']), |address| !address.contains(['[', ']']))
 }
 
-/// With the characters decoded that need no encoding (§6.2.2.2), in small letters where `lower` says so; `None` where a
-/// percent sign encodes nothing.
+/// Decodes the characters that need no encoding (§6.2.2.2), in lower case if `lower` is set. Returns `None` if a
+/// percent sign is not followed by two hex digits.
 fn decoded(text: &str, lower: bool) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -97,7 +97,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// §5.2.4, of a path that begins with a slash.
+/// Removes dot segments (§5.2.4) from a path that begins with a slash.
 fn without_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();

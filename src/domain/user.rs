@@ -1,4 +1,4 @@
-//! A person: the username they sign in with and the standard claims of OpenID Connect Core §5.1.
+//! A user: the username for sign-in and the standard claims of OpenID Connect Core §5.1.
 
 use std::fmt;
 
@@ -9,14 +9,16 @@ use super::ids::UserId;
 use super::printable::is_hidden;
 use crate::env::Timestamp;
 
-/// What a person types to sign in: NFKC, lower case, without what looks like something else.
+/// A username for sign-in: NFKC, lower case, without invisible characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Username(String);
 
 impl Username {
+    /// Parses and folds a username.
+    ///
     /// # Errors
-    /// A sentence that says what a username may be.
+    /// Returns a sentence that says what a username may be.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let name = Self::folded(text);
         let allowed = |c: char| c.is_alphanumeric() || "-._@+".contains(c);
@@ -26,14 +28,14 @@ impl Username {
         if !name.chars().all(allowed) || name.chars().any(is_invisible_letter) {
             return Err("may have letters, digits and - . _ @ + only; leave out spaces");
         }
-        // Programs behind a gate use it as a file name and on command lines.
+        // Programs behind a gate use the username as a file name and on command lines.
         if name.starts_with(['-', '.']) || !name.chars().any(char::is_alphanumeric) {
             return Err("must begin with neither - nor . and have a letter or a digit");
         }
         Ok(Self(name))
     }
 
-    /// The form in which two spellings of one username are the same.
+    /// Returns the canonical form, which is equal for equivalent spellings.
     #[must_use]
     pub fn folded(text: &str) -> String {
         text.trim().nfkc().collect::<String>().to_lowercase()
@@ -45,7 +47,7 @@ impl Username {
     }
 }
 
-/// Fillers of Hangul, the only characters without a shape that count as letters and remain after NFKC.
+/// Hangul fillers, the only invisible characters that count as letters and remain after NFKC.
 const fn is_invisible_letter(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}')
 }
@@ -70,7 +72,7 @@ impl From<Username> for String {
     }
 }
 
-/// The standard claims that a person has (OpenID Connect Core §5.1), as UserInfo hands them out.
+/// The standard claims of a user (OpenID Connect Core §5.1), as UserInfo returns them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
@@ -128,11 +130,11 @@ pub struct Address {
     pub country: Option<String>,
 }
 
-/// A group's name. Without commas, since headers carry groups joined by commas, and without characters that hide or reorder
-/// what is read.
+/// Parses a group's name. It has no commas, since headers join groups by commas, and no hidden or reordering
+/// characters.
 ///
 /// # Errors
-/// A sentence that says what a group's name may be.
+/// Returns a sentence that says what a group's name may be.
 pub fn group_name(text: &str) -> Result<String, &'static str> {
     let name: String = text.trim().nfkc().collect();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(|c| c == ',' || is_hidden(c)) {
@@ -141,14 +143,14 @@ pub fn group_name(text: &str) -> Result<String, &'static str> {
     Ok(name)
 }
 
-/// A PHC string (`$argon2id$…`). Never shown.
+/// A PHC string (`$argon2id$…`). `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 
 impl PasswordHash {
-    /// Returns what the cost of verifying it depends on: the estimated cost in twelve digits, then the algorithm, its
-    /// parameters and the length of the output, without salt and hash. Hashes with the same text take the same time, and
-    /// the texts sort by cost.
+    /// Returns what the cost of verifying the hash depends on: the estimated cost in twelve digits, then the algorithm,
+    /// its parameters and the length of the output, without salt and hash. Hashes with equal texts take the same time,
+    /// and the texts sort by cost.
     #[must_use]
     pub fn cost_class(&self) -> String {
         let parts: Vec<&str> = self.0.split('$').skip(1).collect();
@@ -156,7 +158,7 @@ impl PasswordHash {
             // bcrypt: $2b$12$, then salt and hash in one.
             [version, cost, _] if version.starts_with('2') => format!("{version}${cost}"),
             [known @ .., _, hash] => {
-                // argon2's associated data and key id are the user's own.
+                // Argon2's associated data and key id differ per user.
                 let own = |part: &&str| !part.starts_with("data=") && !part.starts_with("keyid=");
                 let known: Vec<String> =
                     known.iter().map(|part| part.split(',').filter(own).collect::<Vec<_>>().join(",")).collect();
@@ -167,8 +169,8 @@ impl PasswordHash {
         format!("{:012}${kind}", self.estimated_cost().min(999_999_999_999))
     }
 
-    /// Returns about how many nanoseconds verifying it takes on a core of 2020. It orders kinds of hashes; how long each
-    /// takes is measured.
+    /// Returns the approximate nanoseconds for verifying the hash on a core of 2020. The estimate orders kinds of
+    /// hashes. How long each takes is measured.
     fn estimated_cost(&self) -> u64 {
         let mut parts = self.0.split('$').skip(1);
         let algorithm = parts.next().unwrap_or_default();
@@ -222,52 +224,52 @@ pub struct User {
     pub id: UserId,
     pub username: Username,
     pub profile: Profile,
-    /// The address was typed by a stranger who signed up, and nobody has vouched for it since: it signs nobody in and is
-    /// kept from nobody who comes with the same one.
+    /// Whether the email address was entered at sign-up and never confirmed. The user cannot sign in with it, and
+    /// another user may have the same address.
     pub email_unconfirmed: bool,
     pub password: Option<PasswordHash>,
     pub password_changed_at: Option<Timestamp>,
     pub admin: bool,
     pub disabled: bool,
-    /// The user signed up and no administrator has adopted the account: whoever holds its credentials is a stranger, so
-    /// that it gets no rights and no groups.
+    /// Whether the user signed up and no administrator has adopted the account. The holder of its credentials is
+    /// unknown, so the account gets no rights and no groups.
     pub self_registered: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl User {
-    /// What people read: the name, or the username where there is none.
+    /// Returns the display name, or the username if there is none.
     #[must_use]
     pub fn display_name(&self) -> &str {
         self.profile.name.as_deref().unwrap_or_else(|| self.username.as_str())
     }
 
-    /// The address that is theirs alone: they sign in with it, and nobody else may have it.
+    /// Returns the email address that is unique to the user, with which the user can sign in.
     #[must_use]
     pub fn sign_in_email(&self) -> Option<&str> {
         let vouched_for = !self.email_unconfirmed || self.profile.email_verified;
         self.profile.email.as_deref().filter(|_| vouched_for)
     }
 
-    /// The names that the user signs in with: the username and the email address that no other user has.
+    /// Returns the names with which the user signs in: the username and the unique email address.
     pub fn sign_in_names(&self) -> impl Iterator<Item = String> {
         self.sign_in_email().map(Username::folded).into_iter().chain([self.username.as_str().to_owned()])
     }
 
-    /// What tells two people of one name apart.
+    /// Returns the text that distinguishes users with the same name.
     #[must_use]
     pub fn email_or_username(&self) -> &str {
         self.profile.email.as_deref().unwrap_or_else(|| self.username.as_str())
     }
 }
 
-/// What others are told of somebody, by the gate.
+/// The claims about a user that the gate forwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSummary {
     pub username: Username,
     pub name: Option<String>,
-    /// One that is theirs alone.
+    /// Only an address that is unique to the user.
     pub email: Option<String>,
     pub groups: Vec<String>,
 }

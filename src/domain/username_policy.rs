@@ -1,17 +1,18 @@
-//! Which usernames a stranger may take by signing up: none that operators or mail need, none that is confusable with one
-//! that is or was taken, one script, nothing invisible (Unicode Technical Standard #39). Administrators may take any
-//! username that [`Username::parse`] accepts.
+//! The usernames that users may choose at sign-up: none that operators or mail need, none that is confusable with a
+//! present or former username, only one script, no invisible characters (Unicode Technical Standard #39).
+//! Administrators may assign any username that [`Username::parse`] accepts.
 //!
-//! The tables of UTS #39 come from `unicode-security`, which the Rust compiler uses for its own lints on identifiers;
-//! ICU4X has no skeletons. Next door: [`super::user`], what a username is at all; `store::usernames`, which were taken.
+//! The tables of UTS #39 come from `unicode-security`, which the Rust compiler uses for its own lints on identifiers.
+//! ICU4X has no skeletons. See also [`super::user`], the rules for all usernames, and `store::taken_usernames`, the
+//! usernames in use and formerly in use.
 
 use unicode_security::{GeneralSecurityProfile as _, MixedScript as _};
 
 use super::user::Username;
 
-/// Usernames that a stranger would be trusted for: of administrators, of services, of mailboxes (RFC 2142), of this
-/// program's paths, and words that programs print where there is no name. Compared without punctuation, with and without
-/// digits at the end (`admin1`), by skeleton.
+/// Usernames that would make others trust their holder: those of administrators, services and mailboxes (RFC 2142),
+/// paths of this program, and words that programs print for a missing name. They are compared by skeleton, without
+/// punctuation, with and without trailing digits (`admin1`).
 const RESERVED_USERNAMES: &[&str] = &[
     "abuse",
     "account",
@@ -159,7 +160,7 @@ const RESERVED_USERNAMES: &[&str] = &[
     "wwwdata",
 ];
 
-/// Why a stranger may not take a username, as a sentence about it.
+/// Returns why a user may not choose this username at sign-up, as a sentence without its subject.
 #[must_use]
 pub fn sign_up_problem(name: &Username) -> Option<&'static str> {
     let name = name.as_str();
@@ -178,7 +179,7 @@ pub fn sign_up_problem(name: &Username) -> Option<&'static str> {
     None
 }
 
-/// What two usernames have in common that look alike (UTS #39 §4), without regard to letter case.
+/// Returns the skeleton, which is equal for usernames that look alike (UTS #39 §4), ignoring letter case.
 #[must_use]
 pub fn skeleton(name: &str) -> String {
     // The table maps some letters to capitals: `0` to `O`.
@@ -188,7 +189,7 @@ pub fn skeleton(name: &str) -> String {
 
 fn is_reserved(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-    // Any script's digits: NFKC leaves those of other scripts as they are.
+    // Digits of any script: NFKC does not convert those of other scripts.
     let without_number = plain.trim_end_matches(char::is_numeric);
     let looks = [skeleton(&plain), skeleton(without_number)];
     RESERVED_USERNAMES.iter().any(|word| looks.contains(&skeleton(word)))
@@ -264,7 +265,8 @@ mod tests {
 
     #[test]
     fn mixed_scripts_and_restricted_characters_are_refused() {
-        // Cyrillic а in Latin; Cherokee beside Latin; a letter of a script out of use; a mathematical sign that NFKC leaves.
+        // Cyrillic а in Latin; Cherokee beside Latin; a letter of a historic script; a mathematical sign that NFKC
+        // keeps.
         for name in ["p\u{430}ypal", "\u{13a0}lice", "\u{10330}\u{10331}", "a\u{2c71}b"] {
             let parsed = Username::parse(name);
             assert!(parsed.is_err() || sign_up_problem(&parsed.unwrap()).is_some(), "{name:?}");

@@ -1,9 +1,12 @@
-//! Versions: counters that a revocation increments, so that everything issued before it is older than what is stored.
+//! Versions: counters that a revocation increments, so that everything issued before has an older version than the
+//! stored one.
 //!
-//! A version never goes back. A deleted client or API leaves its counter behind, and a namesake made anew starts above it:
-//! what was issued for the old one is not good for the new one. No time is compared, so clocks may differ.
+//! A version never decreases. The counter of a deleted client or API is kept, and a new one with the same id starts
+//! above it, so that nothing issued for the old one is valid for the new one. No times are compared, so clocks may
+//! differ.
 //!
-//! Next door: [`super::authorization`], which carries the versions it was made under; `store::versions`, the counters.
+//! See also [`super::authorization`], which carries the versions it was made under, and `store::versions`, the
+//! counters.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +17,20 @@ use uuid::Uuid;
 use super::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
 use super::secret::{base64url, from_base64url};
 
-/// What has a version.
+/// An entity that has a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VersionedEntity {
     User(UserId),
     Client(ClientId),
-    /// What one user has allowed one client.
+    /// The consent of a user to a client.
     Consent(UserId, ClientId),
     Api(ApiId),
-    /// A client's settings: incremented by every change of them, by those too that revoke nothing.
+    /// The settings of a client. Every change increments the version, including changes that revoke nothing.
     ClientSettings(ClientId),
 }
 
 impl VersionedEntity {
-    /// The primary key of its counter.
+    /// Returns the primary key of the entity's counter.
     #[must_use]
     pub fn counter_key(&self) -> String {
         match self {
@@ -39,7 +42,7 @@ impl VersionedEntity {
         }
     }
 
-    /// The user with whom its counter is deleted. User ids never come back.
+    /// Returns the user with whom the counter is deleted. User ids are never reused.
     #[must_use]
     pub const fn user(&self) -> Option<UserId> {
         match self {
@@ -49,7 +52,7 @@ impl VersionedEntity {
     }
 }
 
-/// Sixteen bytes that stand for something that can be revoked, in the change feed and in a node's memory.
+/// A 16-byte key for something that can be revoked, in the change feed and in a node's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RevocationKey([u8; 16]);
@@ -76,7 +79,7 @@ impl RevocationKey {
 impl From<&VersionedEntity> for RevocationKey {
     fn from(of: &VersionedEntity) -> Self {
         match of {
-            // Random bits enough.
+            // The id has enough random bits.
             VersionedEntity::User(user) => Self(user.0.into_bytes()),
             of => Self::from_text(&of.counter_key()),
         }
@@ -95,7 +98,7 @@ impl From<GrantId> for RevocationKey {
     }
 }
 
-/// Of one access token, by its `jti`.
+/// The key of one access token, from its `jti`.
 impl From<Uuid> for RevocationKey {
     fn from(jti: Uuid) -> Self {
         Self(jti.into_bytes())
@@ -117,7 +120,7 @@ impl TryFrom<String> for RevocationKey {
     }
 }
 
-/// The versions that an authorization or a request was made under, by [`Versioned::key`].
+/// The versions that an authorization or a request was made under, by [`VersionedEntity::counter_key`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Versions(BTreeMap<String, i64>);
@@ -128,19 +131,19 @@ impl Versions {
         self.0.get(&of.counter_key()).copied()
     }
 
-    /// Removes one, and returns what it was.
+    /// Removes the version of an entity and returns it.
     pub fn remove(&mut self, of: &VersionedEntity) -> Option<i64> {
         self.0.remove(&of.counter_key())
     }
 
-    /// Whether these and `other` know the same version of each of `all`.
+    /// Returns whether these and `other` have equal versions of each entity in `all`.
     #[must_use]
     pub fn has_same_versions(&self, other: &Self, all: &[VersionedEntity]) -> bool {
         all.iter().all(|of| self.get(of).is_some_and(|version| other.get(of) == Some(version)))
     }
 }
 
-/// What has a version already keeps it: two that differ cannot both be current.
+/// Keeps the version of an entity that already has one: two different versions cannot both be current.
 impl Extend<(VersionedEntity, i64)> for Versions {
     fn extend<I: IntoIterator<Item = (VersionedEntity, i64)>>(&mut self, all: I) {
         for (of, version) in all {

@@ -1,20 +1,22 @@
-//! Addresses of the web in metadata: pages that people's browsers open, and documents that we fetch or post to.
+//! Web addresses in metadata: pages that users' browsers open, and URLs that the server fetches or posts to.
 //!
-//! Next door: [`super::redirect_uri`], where answers go; `outbound`, which decides what may really be reached.
+//! See also [`super::redirect_uri`], the destinations of responses, and `outbound`, which decides what may be reached.
 
 use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
 use super::redirect_uri::{RedirectKind, RedirectUri};
 
-/// An https (or loopback http) address that people or their browsers open.
+/// An https (or loopback http) URL that a browser opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WebPage(String);
 
 impl WebPage {
+    /// Parses a URL.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         RedirectUri::parse(text.split('#').next().unwrap_or_default())
             .ok()
@@ -31,7 +33,8 @@ impl WebPage {
         &self.0
     }
 
-    /// With `parameters` behind the query that it has, to the letter (OpenID Connect Front-Channel Logout §2).
+    /// Returns the URL with `parameters` appended to its query, otherwise unchanged (OpenID Connect Front-Channel
+    /// Logout §2).
     #[must_use]
     pub fn with_query_parameters(&self, parameters: &[(&str, &str)]) -> String {
         let added = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
@@ -41,8 +44,8 @@ impl WebPage {
         format!("{address}{sign}{added}{fragment}")
     }
 
-    /// Scheme, host and port, where a Content-Security-Policy can name them: some signs that a host may have would end
-    /// its list of sources (CSP Level 3 §2.3.1).
+    /// Returns scheme, host and port, or `None` if a Content-Security-Policy cannot name them: some characters that are
+    /// valid in a host would end its list of sources (CSP Level 3 §2.3.1).
     #[must_use]
     pub fn origin(&self) -> Option<String> {
         let origin = Url::parse(&self.0).ok()?.origin().ascii_serialization();
@@ -55,15 +58,16 @@ impl WebPage {
     }
 }
 
-/// Scheme, host and port of an app in browsers, exactly as these write it in `Origin` (RFC 6454 §6.2): https, or http on
-/// loopback.
+/// The origin of a browser app, spelled as browsers send it in `Origin` (RFC 6454 §6.2): https, or http on loopback.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AppOrigin(String);
 
 impl AppOrigin {
+    /// Parses an origin.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         WebPage::parse(text)
             .ok()
@@ -83,30 +87,32 @@ impl AppOrigin {
         self.0.starts_with("https://")
     }
 
-    /// The port, unless it is the scheme's own.
+    /// Returns the port, or `None` if it is the scheme's default.
     #[must_use]
     pub fn port(&self) -> Option<&str> {
         let (_, host) = self.0.split_once("://")?;
         host.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
-    /// What stands behind this origin in `address`, from the slash on; nothing where it is an address of another one.
-    /// On the bytes, so that no reader of addresses has to be believed: behind a slash there is no more of an authority
-    /// (RFC 3986 §3.2).
+    /// Returns the part of `address` after this origin, starting with the slash, or `None` for another origin. The
+    /// comparison is on bytes, so that it does not depend on a URL parser: the authority ends at the slash (RFC 3986
+    /// §3.2).
     #[must_use]
     pub fn strip_origin<'a>(&self, address: &'a str) -> Option<&'a str> {
         address.strip_prefix(&self.0).filter(|target| target.starts_with('/'))
     }
 }
 
-/// An address that this server asks: https, or http where the setting `outbound.allow` lets it.
+/// A URL that the server requests: https, or http if the setting `outbound.allow` permits it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FetchUri(String);
 
 impl FetchUri {
+    /// Parses a URL.
+    ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let wrong = "must be an https address without user name";
         let url = Url::parse(text).map_err(|_| wrong)?;
@@ -121,7 +127,7 @@ impl FetchUri {
         &self.0
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
         Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()

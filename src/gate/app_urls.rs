@@ -1,7 +1,7 @@
-//! The addresses between an app's host and ours, where people use an API by their session: where a browser is sent that has
-//! to sign in, and what it may come back to. It is led to the origins of the API and nowhere else.
+//! The URLs that lead a browser from an app's host to the sign-in page and back, for APIs that accept the browser
+//! session. A browser is redirected only to the origins of the API.
 //!
-//! Next door: [`super::session`], the ticket and the cookie that it gets on the way.
+//! See also [`super::session`], which issues the ticket and the cookie.
 
 use url::form_urlencoded::byte_serialize;
 
@@ -14,39 +14,39 @@ use crate::domain::api::Api;
 use crate::domain::gate::CredentialKind;
 use crate::domain::web_address::AppOrigin;
 
-/// On the app's host, below which its proxy passes on to us.
+/// The path prefix on the app's host that its proxy forwards to this server.
 pub const APP_PATH_PREFIX: &str = "/.signet/";
-/// Of a target that a browser comes back to: it stands in addresses, encoded and encoded again.
+/// The maximum length in bytes of a return target, which is encoded twice in URLs.
 const MAX_TARGET_BYTES: usize = 2000;
 
-/// Where a browser is to go when it is signed in.
+/// The URL to which a browser returns after sign-in.
 #[derive(Debug)]
 pub struct ReturnTarget {
     pub origin: AppOrigin,
     pub(super) target: String,
 }
 
-/// A value as it stands in a query, in the characters that a return path of ours has (`web::pages::login`).
+/// Encodes a value for a query, using only the characters that a return path allows (`web::pages::login`).
 #[must_use]
 pub fn encoded(text: &str) -> String {
     byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20").replace('*', "%2A")
 }
 
-/// A target that a browser may come back to: one that the gate reads in one way, and none of our own.
+/// Returns whether a browser may return to the target: its path must be unambiguous and outside [`APP_PATH_PREFIX`].
 #[must_use]
 pub fn is_target(target: &str) -> bool {
     let plain = target.len() <= MAX_TARGET_BYTES && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     plain && path::decoded(target).is_ok_and(|path| !path.starts_with(APP_PATH_PREFIX))
 }
 
-/// An address on the app's host at which its proxy passes on to us.
+/// Returns the URL of a page on the app's host that its proxy forwards to this server.
 #[must_use]
 pub fn app_url(origin: &AppOrigin, page: &str) -> String {
     format!("{}{APP_PATH_PREFIX}{page}", origin.as_str())
 }
 
-/// The address in full that a browser is sent to when the gate does not know who it is; nothing for a program, or where
-/// a sign-in would change nothing.
+/// Returns the complete URL at which a browser signs in after a denial; `None` for other programs, or if a sign-in
+/// would not help.
 pub(super) fn sign_in_url(api: &Api, asked: &GateRequest<'_>, refusal: &Denial) -> Option<String> {
     let unknown =
         matches!(refusal.reason, Reason::NoCredential | Reason::InvalidCredential | Reason::InsufficientAuthentication);
@@ -58,7 +58,7 @@ pub(super) fn sign_in_url(api: &Api, asked: &GateRequest<'_>, refusal: &Denial) 
     }
     let original = ForwardedRequest::read(asked).ok()?;
     let origin = request_origin(api, &original)?;
-    // A proxy that asks about our own pages there does not pass them on: it would go round for ever.
+    // If the proxy asks the gate about this prefix, it does not forward it, and the redirect would loop.
     let lost = original.path.starts_with(APP_PATH_PREFIX);
     if lost || original.method != "GET" || !is_navigation(asked.fields) {
         return None;
@@ -69,28 +69,28 @@ pub(super) fn sign_in_url(api: &Api, asked: &GateRequest<'_>, refusal: &Denial) 
     Some(app_url(origin, &format!("sign-in?rd={}{stronger}", encoded(target))))
 }
 
-/// Somebody who looks at a page (Fetch Metadata §2.2), not a script that waits for data.
+/// Returns whether the request is a navigation (Fetch Metadata §2.2), not a script that fetches data.
 fn is_navigation(fields: &Headers<'_>) -> bool {
     let mode = fields.all("sec-fetch-mode").next();
     let html = |line: &[u8]| line.windows(9).any(|word| word.eq_ignore_ascii_case(b"text/html"));
     mode.map_or_else(|| fields.all("accept").any(html), |mode| mode == b"navigate")
 }
 
-/// The API's own origin at which a request was made.
+/// Returns the origin of the API to which the request was made.
 pub(super) fn request_origin<'a>(api: &'a Api, original: &ForwardedRequest) -> Option<&'a AppOrigin> {
     let made_at = format!("{}://{}", original.scheme, original.host);
     api.origins.iter().find(|origin| origin.as_str() == made_at)
 }
 
 impl ReturnTarget {
-    /// `rd`: an address at one of the API's origins, to the byte.
+    /// Parses `rd`: a URL that starts with exactly one of the API's origins.
     #[must_use]
     pub fn read(api: &Api, rd: &str) -> Option<Self> {
         let (origin, target) = api.origins.iter().find_map(|origin| Some((origin, origin.strip_origin(rd)?)))?;
         is_target(target).then(|| Self { origin: origin.clone(), target: target.to_owned() })
     }
 
-    /// In full.
+    /// Returns the complete URL.
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}{}", self.origin.as_str(), self.target)

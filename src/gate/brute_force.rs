@@ -1,10 +1,11 @@
-//! Guessing secrets and API keys at a gate: so many wrong ones of one address and, until its window is over, only
-//! credentials count from there that have been right here before. A client that is in use is not locked out by whoever is
-//! behind the same address, and anybody elsewhere notices nothing.
+//! Limits guessing of secrets and API keys at the gate. Once an address has sent too many wrong credentials, only
+//! credentials that were right before are accepted from there until its window ends. So a client in use is not locked
+//! out by other callers behind the same address, and other addresses are not affected.
 //!
-//! Kept in the database are the counts (`identity::throttle`), which nodes share: a statement for each new wrong one below
-//! the bound. What has been right, what was wrong already and who is over the bound are known in memory, and cost none.
-//! Next door: [`super::credential`], whose credentials are judged; [`super::limits`], how often anybody may ask at all.
+//! The counts are kept in the database (`identity::throttle`), shared by all nodes, at one statement for each new wrong
+//! credential below the limit. Right credentials, known wrong credentials and addresses over the limit are cached in
+//! memory and cost no statement. See also [`super::authenticate`], which checks the credentials;
+//! [`super::rate_limits`], the limit on all requests.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -28,20 +29,20 @@ use crate::env::Timestamp;
 use crate::identity::throttle;
 use crate::protocol::error::Result;
 
-/// Of each kind in memory. What is forgotten is found out again, by one statement.
+/// The maximum number of entries of each cache. An evicted entry costs one statement to restore.
 const MAX_ENTRIES: u64 = 100_000;
 
-/// How many addresses can be judged at the same time: one for each value of a byte.
+/// The number of locks, one for each value of a byte: as many addresses can be checked at the same time.
 const LOCK_COUNT: usize = 256;
 
 #[derive(Clone)]
 pub struct BruteForceLimits {
-    /// Credentials that were right, and when first.
+    /// Credentials that were right, with the time of their first use.
     right: Cache<Digest, Timestamp>,
-    /// Until when: wrong ones by address, which need not be counted again, since a script that goes on with one is no
-    /// guesser; and addresses over the bound.
+    /// The end of the window for wrong credentials of an address and for addresses over the limit. A repeated wrong
+    /// credential is not counted again, because a script that repeats one is not guessing.
     until: Cache<Digest, Timestamp>,
-    /// Held while one of an address is judged: of many at once, none is looked at past the bound.
+    /// Held while a credential from an address is checked, so that concurrent guesses cannot exceed the limit.
     turns: Arc<[Mutex<()>; LOCK_COUNT]>,
 }
 
@@ -57,7 +58,8 @@ impl BruteForceLimits {
         self.until.get(what).filter(|until| now < *until)
     }
 
-    /// Held while a guess is judged, where it is one; or until when its address is stopped.
+    /// Returns the lock to hold while a guess is checked, or `None` if the credential is no new guess. The error is the
+    /// time until which the address is blocked.
     async fn turn(
         &self,
         guess: &GuessableCredential,
@@ -68,7 +70,7 @@ impl BruteForceLimits {
         }
         let not_stopped = || self.until(&guess.neighbourhood, now).map_or(Ok(()), Err);
         not_stopped()?;
-        // No new guess: who repeats a wrong one keeps nobody else waiting.
+        // A repeated wrong credential is no new guess and does not make other requests wait.
         if self.until(&guess.credential_and_network(), now).is_some() {
             return Ok(None);
         }
@@ -87,8 +89,8 @@ struct GuessableCredential {
 }
 
 impl GuessableCredential {
-    /// Nothing for what is not looked at: a way that the API does not take, a key whose checksum is wrong; and nothing for
-    /// a caller without an address.
+    /// Returns `None` for a credential that is not checked (a kind that the API does not accept, or a key with a wrong
+    /// checksum) and for a caller without an address.
     fn of(api: &Api, presented: &PresentedCredential<'_>, caller: Option<IpAddr>) -> Option<Self> {
         presented.kind().filter(|way| api.allows_credential(*way))?;
         let (user, secret) = match presented {
@@ -99,22 +101,23 @@ impl GuessableCredential {
             }
             _ => return None,
         };
-        // Callers whose address the proxy does not say readably are not counted together: one would lock out the others.
+        // Callers whose address the proxy does not report are not counted together, because one of them would lock out
+        // the others.
         let address = network_prefix(&caller?.to_string());
-        // No username has this byte.
+        // The zero byte separates the parts; no username contains it.
         let credential = Sha256::new().chain_update(user).chain_update([0]).chain_update(secret.expose());
         let neighbourhood = Digest(Sha256::digest(&address).into());
         Some(Self { address, neighbourhood, credential: Digest(credential.finalize().into()) })
     }
 
-    /// The credential as it comes from there.
+    /// Returns the digest of the credential together with the caller's network.
     fn credential_and_network(&self) -> Digest {
         Digest(Sha256::new().chain_update(self.credential.0).chain_update(self.neighbourhood.0).finalize().into())
     }
 }
 
 impl Gate {
-    /// Whose the credential is, where it is looked at.
+    /// Authenticates the credential, unless the address is blocked.
     pub(super) async fn authenticate(
         &self,
         api: &Api,
@@ -141,7 +144,7 @@ impl Gate {
         }
     }
 
-    /// Until when the address is stopped, where this was one too many.
+    /// Counts a wrong credential. Returns the time until which the address is blocked, if this one exceeded the limit.
     async fn count_failure(&self, guess: &GuessableCredential, now: Timestamp) -> Result<Option<Timestamp>> {
         let (guesses, here) = (&self.brute_force, guess.credential_and_network());
         if guesses.until(&here, now).is_some() {

@@ -1,21 +1,21 @@
-//! `WWW-Authenticate` (RFC 9110 §11.6.1): every way that the API takes, in one line, since older nginx hands on one.
-//! Bearer as RFC 6750 §3, RFC 9470 §3 and RFC 9728 §5.1 have it, Basic as RFC 7617 §2, OAuth as RFC 5849 §3.5.1. There is
-//! no registered scheme for keys, message signatures and certificates: those of the first two name the header that carries
-//! them.
+//! `WWW-Authenticate` (RFC 9110 §11.6.1): the challenges for every kind of credential that the API accepts, in one
+//! line, because older nginx forwards only one. Bearer follows RFC 6750 §3, RFC 9470 §3 and RFC 9728 §5.1, Basic RFC
+//! 7617 §2, OAuth RFC 5849 §3.5.1. There is no registered scheme for API keys, message signatures and certificates. The
+//! schemes used for the first two name the header field that carries the credential.
 
 use super::decision::{Denial, Reason};
 use crate::domain::api::Api;
 use crate::domain::gate::CredentialKind;
 use crate::protocol::resource_metadata;
 
-/// The challenges that go with a refusal; nothing where none would help.
+/// Returns the challenges for a denial; `None` if no other credential would help.
 pub(super) fn of(api: &Api, refusal: &Denial) -> Option<String> {
     let realm = quoted(api.display_name());
     let bearer = || {
         let mut all = vec![format!("realm={realm}")];
         let error = match refusal.reason {
             Reason::MalformedCredential | Reason::TwoCredentials => Some("invalid_request"),
-            // None where no token came (RFC 6750 §3.1).
+            // No error code if no token was presented (RFC 6750 §3.1).
             Reason::InvalidCredential if refusal.tried == Some(CredentialKind::Bearer) => Some("invalid_token"),
             Reason::InsufficientScope | Reason::MissingGroup | Reason::NoRule => Some("insufficient_scope"),
             Reason::InsufficientAuthentication => Some("insufficient_user_authentication"),
@@ -42,7 +42,7 @@ pub(super) fn of(api: &Api, refusal: &Denial) -> Option<String> {
         CredentialKind::MessageSignature => Some(format!("Signature realm={realm}, header=\"Signature-Input\"")),
         CredentialKind::Oauth1 => Some(format!("OAuth realm={realm}")),
         CredentialKind::Mtls => Some(format!("Certificate realm={realm}")),
-        // A browser is sent to the sign-in page instead.
+        // A browser is redirected to the sign-in page instead.
         CredentialKind::Session => None,
     };
     match refusal.reason.status() {
@@ -51,13 +51,14 @@ pub(super) fn of(api: &Api, refusal: &Denial) -> Option<String> {
                 CredentialKind::ALL.into_iter().filter(|way| api.allows_credential(*way)).filter_map(one).collect();
             Some(all.join(", ")).filter(|all| !all.is_empty())
         }
-        // Who is known and may not: one challenge for all of these, with what is needed where a scope is.
+        // The caller is authenticated but not authorized: one bearer challenge, with the required scope if there is
+        // one.
         403 => Some(bearer()),
         _ => None,
     }
 }
 
-/// RFC 9110 §5.6.4, of what a header may have.
+/// Returns a quoted string (RFC 9110 §5.6.4) of the characters that a header value may contain.
 fn quoted(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').filter(|c| !matches!(c, '"' | '\\'));
     format!("\"{}\"", kept.collect::<String>())

@@ -1,10 +1,10 @@
-//! The credential that a request came with, unjudged: in `Authorization` (RFC 9110 §11.6.2) as a bearer token (RFC 6750
-//! §2.1), an API key, Basic (RFC 7617) or OAuth 1.0 (RFC 5849 §3.5.1), in `X-API-Key`, or as a message signature (RFC
-//! 9421 §4). One of them: of two, nobody could say which the API will believe. The browser session's cookie comes along
-//! with everything that a browser sends, and a certificate with everything on its connection, so they count only where
-//! there is nothing else, the certificate first.
+//! Reads the credential of a request, without verifying it: in `Authorization` (RFC 9110 §11.6.2) a bearer token (RFC
+//! 6750 §2.1), an API key, Basic (RFC 7617) or OAuth 1.0 (RFC 5849 §3.5.1); in `X-API-Key`; or a message signature (RFC
+//! 9421 §4). A request with two of them is rejected, because the API might use the other one. A browser sends its
+//! session cookie with every request, and a certificate applies to every request of its connection. So these two count
+//! only if there is no other credential, the certificate first.
 //!
-//! Next door: [`super::credential`], whose they are.
+//! See also [`super::authenticate`], which verifies the credential.
 
 use base64::Engine as _;
 
@@ -13,7 +13,7 @@ use super::headers::Headers;
 use crate::domain::gate::CredentialKind;
 use crate::domain::secret::Secret;
 
-/// Longer ones are none of ours.
+/// The maximum length in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 const API_KEY_PREFIX: &str = "sgk_";
 
@@ -23,7 +23,7 @@ pub enum PresentedCredential<'a> {
     Bearer(&'a str),
     ApiKey {
         key: Secret,
-        /// Beside it, where it is the password of Basic; may be empty.
+        /// The username of Basic if the key is its password; may be empty.
         user: Option<String>,
     },
     Basic {
@@ -32,13 +32,15 @@ pub enum PresentedCredential<'a> {
     },
     Signature,
     OAuth1(&'a str),
-    /// A scheme that no API here takes.
+    /// A scheme that no API accepts.
     Other,
 }
 
 impl<'a> PresentedCredential<'a> {
+    /// Reads the credential from the header fields.
+    ///
     /// # Errors
-    /// Where there are two, or one that cannot be read.
+    /// Returns a denial if there are two credentials, or one that cannot be parsed.
     pub fn read(fields: &Headers<'a>) -> Result<Self, Denial> {
         let once = |name: &'static str| {
             let value = fields.once(name).map_err(|_| malformed(format!("{name} is repeated, or is not ASCII.")))?;
@@ -62,7 +64,7 @@ impl<'a> PresentedCredential<'a> {
         }
     }
 
-    /// The way by which it would prove who somebody is.
+    /// Returns the kind of the credential; `None` if there is none or no API accepts it.
     #[must_use]
     pub const fn kind(&self) -> Option<CredentialKind> {
         match self {
@@ -81,7 +83,7 @@ impl<'a> PresentedCredential<'a> {
         match scheme.to_ascii_lowercase().as_str() {
             "" => Err(malformed("The Authorization header is empty.")),
             "bearer" => {
-                // RFC 6750 §2.1: b64token.
+                // RFC 6750 §2.1: `b64token`.
                 let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
                 if rest.is_empty() || !rest.bytes().all(allowed) {
                     return Err(malformed("The Authorization header has no bearer token."));
@@ -97,7 +99,7 @@ impl<'a> PresentedCredential<'a> {
         }
     }
 
-    /// RFC 7617 §2, in UTF-8: no form-encoding, which is the token endpoint's.
+    /// Parses Basic (RFC 7617 §2) in UTF-8. The form-encoding of credentials applies to the token endpoint only.
     fn basic(encoded: &str) -> Option<Self> {
         let bytes = zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(encoded).ok()?);
         let (user, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;

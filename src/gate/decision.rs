@@ -1,7 +1,8 @@
-//! What the gate answers: who it is, or why not, in words that the caller can act on. Why in a word (`X-Gate-Reason`) is
-//! for the proxy's log and the console; nothing of it says which part of a secret was wrong.
+//! The decision of the gate: the authenticated identity, or the reason for the denial in words that the caller can act
+//! on. The reason code (`X-Gate-Reason`) is meant for the proxy's log and the console. It never says which part of a
+//! secret was wrong.
 //!
-//! Next door: [`super::challenge`], what a caller is told to send instead.
+//! See also [`super::challenge`], the `WWW-Authenticate` value of a denial.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,21 +18,21 @@ use crate::env::Timestamp;
 
 #[derive(Debug)]
 pub enum Decision {
-    /// Let in: somebody, or nobody in particular where the rule says anybody.
+    /// The request is allowed. `None` where the rule allows anonymous requests and the request is not authenticated.
     Pass(Option<Box<Identity>>),
     Deny(Denial),
 }
 
-/// Who asks, however they proved it.
+/// The authenticated caller, independent of the kind of credential.
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub credential_kind: CredentialKind,
-    /// As the client knows them; a client that acts for itself by its `client_id`.
+    /// The subject as the client sees it; the `client_id` for a client that acts on its own behalf.
     pub subject: String,
     pub client: Option<ClientId>,
     pub user: Option<UserId>,
     pub user_summary: Option<Arc<UserSummary>>,
-    /// Of this API.
+    /// The granted scopes of this API.
     pub scopes: Scopes,
     pub acr: Option<Acr>,
     pub auth_time: Option<Timestamp>,
@@ -46,7 +47,7 @@ impl Identity {
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident => $name:literal, $status:literal;)+) => {
-        /// Why a request is refused.
+        /// The reason for a denial.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[$doc])* $variant,)+
@@ -55,13 +56,13 @@ macro_rules! reasons {
         impl Reason {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// As `X-Gate-Reason` and the record have it.
+            /// Returns the reason code used in `X-Gate-Reason` and in the metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// RFC 6750 §3.1; a stronger sign-in is 401 (RFC 9470 §3).
+            /// Returns the HTTP status (RFC 6750 §3.1). An insufficient authentication level is 401 (RFC 9470 §3).
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)+ }
@@ -92,7 +93,7 @@ reasons! {
     InsufficientAuthentication => "insufficient_authentication", 401;
     /// RFC 6585 §4.
     TooManyRequests => "too_many_requests", 429;
-    /// So many wrong credentials that no further one is looked at.
+    /// The address has sent so many wrong credentials that further ones are not checked.
     TooManyFailures => "too_many_failures", 429;
 }
 
@@ -101,18 +102,18 @@ pub struct Denial {
     pub reason: Reason,
     /// A sentence for the caller.
     pub text: String,
-    /// The value of `WWW-Authenticate`; nothing where no other credential would help.
+    /// The value of `WWW-Authenticate`; `None` if no other credential would help.
     pub challenge: Option<String>,
-    /// Where a browser goes to sign in.
+    /// The URL at which a browser signs in.
     pub sign_in: Option<String>,
-    /// What the rule asks for.
+    /// The scopes that the rule requires.
     pub scopes: Box<Scopes>,
     pub acr: Option<Acr>,
     /// Seconds (RFC 9110 §10.2.3).
     pub retry_after: Option<NonZeroU32>,
-    /// How the caller tried to prove who they are, where that is known.
+    /// The kind of credential that the caller presented, if known.
     pub tried: Option<CredentialKind>,
-    /// Who it was, where that was found out.
+    /// The authenticated identity, if authentication succeeded.
     pub identity: Option<Box<Identity>>,
 }
 
@@ -139,7 +140,7 @@ impl Denial {
         Self { acr: Some(acr), ..self }
     }
 
-    /// With what this API would take instead.
+    /// Adds the challenge with the kinds of credentials that this API accepts.
     #[must_use]
     pub(super) fn for_api(mut self, api: &Api) -> Self {
         self.challenge = challenge::of(api, &self);

@@ -1,42 +1,42 @@
-//! The request that a proxy asks about, from what the proxy says of it (docs/gate.md): nginx by
-//! `X-ForwardedRequest-Method` and `X-ForwardedRequest-URL`, Traefik and Caddy by `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`,
-//! Envoy by asking in its place. What is incomplete, said twice or in two ways is refused: one of the two would be
-//! somebody else's word.
+//! Reads the original request from the header fields that the proxy adds (docs/gate.md): nginx sends
+//! `X-Original-Method` and `X-Original-URL`, Traefik and Caddy `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`;
+//! Envoy uses the method and target of its own request. A description that is incomplete, repeated or given in two ways
+//! is rejected, because one of the two could come from the client.
 //!
-//! Next door: [`super::path`], how the path is read.
+//! See also [`super::path`], which decodes the path.
 
 use super::decision::{Denial, Reason};
 use super::headers::Headers;
 use super::{GateRequest, path};
 
-/// Characters of a path in the record.
+/// The maximum number of characters of a path in the metrics.
 const MAX_RECORDED_PATH_CHARS: usize = 200;
 
-/// Who asks, by how they ask.
+/// The kind of proxy, recognized by its header fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
-    /// Understands 2xx, 401 and 403 alone.
+    /// nginx accepts only 2xx, 401 and 403.
     Nginx,
-    /// Traefik and Caddy hand our answer on.
+    /// Traefik and Caddy forward the gate's response to the client.
     Forwarding,
     Envoy,
 }
 
-/// The request itself, as far as rules and signatures speak of it.
+/// The parts of the original request that rules and signatures refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardedRequest {
     pub method: String,
     /// `http` or `https`.
     pub scheme: String,
     pub host: String,
-    /// Path and query as they were sent.
+    /// Path and query as sent.
     pub target: String,
-    /// The path decoded.
+    /// The decoded path.
     pub path: String,
 }
 
 impl ProxyKind {
-    /// Nothing where it asks in none of the ways.
+    /// Returns the kind of proxy; `None` if the header fields of no proxy are present.
     #[must_use]
     pub fn of(fields: &Headers<'_>) -> Option<Self> {
         if fields.has("x-original-url") || fields.has("x-original-method") {
@@ -50,8 +50,10 @@ impl ProxyKind {
 }
 
 impl ForwardedRequest {
+    /// Reads the original request.
+    ///
     /// # Errors
-    /// Where it cannot be told which request it is, or how its path will be read.
+    /// Returns a denial if the request is not described unambiguously, or if its path is ambiguous.
     pub fn read(asked: &GateRequest<'_>) -> Result<Self, Denial> {
         let fields = asked.fields;
         let one = |name: &'static str| {
@@ -62,7 +64,7 @@ impl ForwardedRequest {
         match (ProxyKind::of(fields), asked.behind) {
             (Some(ProxyKind::Forwarding), behind) => {
                 let target = one("x-forwarded-uri")?;
-                // Caddy leaves the original's query at the address by which it asks.
+                // Caddy appends the original query to the URL of the gate.
                 let query = target.find('?').and_then(|at| target.get(at..));
                 if behind.is_some() && behind != query {
                     return Err(at_once());
@@ -86,8 +88,8 @@ impl ForwardedRequest {
         }
     }
 
-    /// Method and path as the proxy sent them, whatever they are, for the record of what was refused: without the query,
-    /// which may have secrets in it, and what does not read as a path left out.
+    /// Returns method and path as the proxy sent them, even if invalid, for the list of denied requests. The query is
+    /// omitted because it may contain secrets. A path that does not parse is empty.
     #[must_use]
     pub fn raw_method_and_path(asked: &GateRequest<'_>) -> (String, String) {
         let text = |name: &str| String::from_utf8_lossy(asked.fields.all(name).next().unwrap_or_default());
@@ -119,7 +121,7 @@ impl ForwardedRequest {
         }
         let path = path::decoded(target)
             .map_err(|problem| Denial::new(Reason::AmbiguousPath, format!("The path {problem}.")))?;
-        // The query is nobody's business here but a signature's, which is over it as it was sent.
+        // Only signatures use the query; they cover it as it was sent.
         if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err(malformed("The address has a character that none has."));
         }
@@ -127,7 +129,7 @@ impl ForwardedRequest {
         Ok(Self { method: own(method), scheme: own(scheme), host: own(host), target: own(target), path })
     }
 
-    /// The address in full (RFC 9110 §7.1).
+    /// Returns the complete URL (RFC 9110 §7.1).
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}{}", self.scheme, self.host, self.target)
@@ -138,7 +140,8 @@ fn malformed(text: impl Into<String>) -> Denial {
     Denial::new(Reason::MalformedRequest, text)
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets, with an optional port (RFC 3986 §3.2.2).
+/// Returns whether the text is a name, an IPv4 address, or an IPv6 address in brackets, with an optional port (RFC 3986
+/// §3.2.2).
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((address, rest))) if address.parse::<std::net::Ipv6Addr>().is_ok() => match rest.strip_prefix(':') {

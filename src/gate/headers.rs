@@ -1,10 +1,11 @@
-//! The header fields of a question as the proxy sent them, several of one name in their order (RFC 9110 §5.3).
+//! The header fields of a gate request as the proxy sent them. Fields of the same name keep their order (RFC 9110
+//! §5.3).
 
-/// Names are lower case.
+/// The header fields. Names are lower case.
 #[derive(Debug, Default)]
 pub struct Headers<'a>(pub Vec<(&'a str, &'a [u8])>);
 
-/// A field that has to stand once, and does not; or whose value is not ASCII.
+/// A single-valued field is repeated, or its value is not ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderError;
 
@@ -18,8 +19,8 @@ impl<'a> Headers<'a> {
         self.all(name).next().is_some()
     }
 
-    /// The value of a field that stands once, if at all: two that disagree would be read by us in one way and by somebody
-    /// else in another.
+    /// Returns the value of a single-valued field, if present. A repeated field is an error, because different readers
+    /// could pick different values.
     pub fn once(&self, name: &str) -> Result<Option<&'a str>, HeaderError> {
         let mut all = self.all(name);
         let first = all.next();

@@ -1,11 +1,11 @@
-//! The gate's record: how many requests came to each gate, in which way and with what outcome, and the latest that were
-//! refused, each by its request id, so that "why was this refused?" has an answer.
+//! The metrics of the gate: the number of requests for each gate, credential kind and outcome, and the latest denied
+//! requests with their request ids, so that an administrator can find the reason for a denial.
 //!
-//! Counted in memory, so that no request costs a statement, and written in batches (`server::upkeep`). What a node that is
-//! killed had not written is lost; what it wrote is added to what other nodes wrote. Nothing secret is kept: no
-//! credential, no query.
+//! Requests are counted in memory, so that they cost no statement, and written in batches (`server::background`). If a
+//! node is killed, its unwritten counts are lost. Counts of several nodes are added up. No secrets are kept: no
+//! credentials and no queries.
 //!
-//! Next door: `store::gate_record`, where it is kept; [`super::decision`], the reasons.
+//! See also `store::gate_record`, the stored metrics; [`super::decision`], the reasons.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,30 +15,30 @@ use crate::env::Timestamp;
 use crate::store::gate_record::{self, DeniedRequest, GateCount};
 use crate::store::{Result, Store};
 
-/// Refusals that wait to be written at most; of more the latest are kept. All are counted.
+/// The maximum number of denials waiting to be written. The latest are kept; all are counted.
 const MAX_PENDING_DENIALS: usize = 1000;
-/// Of these at most so many are of callers that are no proxy of ours: strangers must not push out the rest.
+/// The maximum number of these that come from untrusted proxies, so that strangers cannot displace the others.
 const MAX_PENDING_UNTRUSTED: usize = 100;
 
-/// Under this name stands what came to no gate there is.
+/// The name under which requests for an unknown gate are counted.
 pub const NO_GATE: &str = "";
-/// Under this name stands that nothing could be decided.
+/// The reason under which requests are counted that could not be decided.
 pub const UNAVAILABLE: &str = "unavailable";
 
-/// Cheap to clone; all clones count together.
+/// A handle; cheap to clone. All clones share their counts.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<MetricsInner>);
 
 #[derive(Default)]
 struct MetricsInner {
     waiting: Mutex<PendingRecords>,
-    /// One batch at a time, so that whoever writes last finds all before it written.
+    /// Held while a batch is written, so that the last flush returns after every earlier one is written.
     writes: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct PendingRecords {
-    /// By gate; then by hour, way and reason.
+    /// By gate; then by hour, credential kind and reason.
     counts: HashMap<String, HashMap<(i64, &'static str, &'static str), u64>>,
     denials: VecDeque<DeniedRequest>,
     untrusted: usize,
@@ -71,25 +71,25 @@ fn is_untrusted(refused: &DeniedRequest) -> bool {
 }
 
 impl Metrics {
-    /// One that was let in, or could not be decided; `gate` is one that there is, or [`NO_GATE`].
+    /// Counts a request that was allowed or could not be decided. `gate` is an existing gate or [`NO_GATE`].
     pub fn count(&self, now: Timestamp, gate: &str, way: &'static str, reason: &'static str) {
         self.waiting().count(gate, (hour(now), way, reason), 1);
     }
 
-    /// One that was refused.
+    /// Counts and records a request that was denied.
     pub fn record_denial(&self, way: &'static str, reason: Reason, refused: DeniedRequest) {
         let mut waiting = self.waiting();
         waiting.count(&refused.gate, (hour(refused.at), way, reason.as_str()), 1);
         waiting.push_denial(refused);
     }
 
-    /// Writes what has come together; nothing is asked of the database where nothing has.
+    /// Writes the pending records. Makes no query if there are none.
     ///
     /// # Errors
-    /// Where the database does not answer: it waits for the next time.
+    /// Returns an error if the database does not respond. The records then wait for the next flush.
     pub async fn flush(&self, store: &Store) -> Result<()> {
         let (this, store) = (self.clone(), store.clone());
-        // On its own, so that a caller who goes away takes nothing along that is not written.
+        // A separate task, so that the cancellation of the caller does not lose records that are not yet written.
         let done = tokio::spawn(async move { this.write(&store).await }).await;
         done.unwrap_or_else(|error| Err(crate::store::StoreError::Unavailable(error.to_string())))
     }
@@ -136,12 +136,12 @@ impl Metrics {
     }
 
     fn waiting(&self) -> MutexGuard<'_, PendingRecords> {
-        // Counts that somebody panicked over are still counts.
+        // A panic leaves the counts consistent.
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Since 1970.
+/// Returns the hours since 1970.
 fn hour(at: Timestamp) -> i64 {
     at.seconds().div_euclid(3600)
 }

@@ -1,12 +1,13 @@
-//! The gate before other people's APIs (docs/gate.md): what a request presented → who it is → may it pass.
-//! A proxy asks about a request; nothing of the request itself comes by here.
+//! The gate in front of protected APIs (docs/gate.md): it reads the presented credential, authenticates it and
+//! authorizes the request. The proxy forwards the header fields of a request; the request itself does not pass through
+//! the gate.
 //!
-//! In order: [`original`] which request it is about, from what the proxy says; [`path`] how its path is read; [`rules`]
-//! the rule that decides; [`presented`] the credential it came with, unjudged ([`oauth1`] how one of them reads);
-//! [`credential`] whose that is, [`session`] how a browser gets its own and [`app_urls`] by which way; [`guesses`] how
-//! often they may be wrong; [`limits`] how often they may ask; [`decision`] what is answered; [`upstream`] the token that the
-//! API gets instead; [`tally`] the record of it all. Next door: `web::gate`, which is asked
-//! and answers; `domain::gate`, the settings of an API.
+//! In order: [`forwarded_request`] reads which request the proxy describes; [`path`] decodes its path; [`rules`] finds
+//! the rule that applies; [`credentials`] reads the credential without verifying it ([`oauth1`] parses one kind);
+//! [`authenticate`] verifies it; [`session`] issues the cookie of a browser, over the URLs in [`app_urls`];
+//! [`brute_force`] limits wrong credentials; [`rate_limits`] limits requests; [`decision`] is the result; [`upstream`]
+//! issues the token that the API gets instead; [`metrics`] counts decisions. See also `web::gate`, the HTTP endpoints;
+//! `domain::gate`, the settings of an API.
 
 pub mod app_urls;
 mod authenticate;
@@ -43,7 +44,7 @@ use headers::Headers;
 use metrics::Metrics;
 use rate_limits::{Caller, RateLimitStatus, RateLimits};
 
-/// What the gate decides with; cheap to clone.
+/// The state that decisions need; cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
     pub provider: Provider,
@@ -53,39 +54,41 @@ pub struct Gate {
     pub metrics: Metrics,
 }
 
-/// A proxy's question.
+/// A request from a proxy for a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct GateRequest<'a> {
     /// The last part of `/gate/verify/{gate}`.
     pub gate: &'a str,
-    /// The method of the question itself, which with Envoy is the original's.
+    /// The method of the proxy's request, which with Envoy is that of the original request.
     pub method: &'a str,
-    /// What stands behind the gate's own address, the query included; Envoy appends the original target.
+    /// The rest of the target after the gate's own path, with the query; Envoy appends the original target.
     pub behind: Option<&'a str>,
     pub fields: &'a Headers<'a>,
-    /// Of the TLS connection on which it came, where the proxy hands that on.
+    /// The client certificate of the original TLS connection, if the proxy forwards it.
     pub certificate: Option<&'a ClientCertificate>,
-    /// From where the original request came; nothing where the proxy does not say.
+    /// The client address of the original request; `None` if the proxy does not report it.
     pub caller: Option<IpAddr>,
 }
 
-/// What is decided about a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub struct GateDecision {
     pub decision: Decision,
-    /// What is left to the caller, where the API has a limit.
+    /// The caller's remaining quota, if the API has a limit.
     pub allowance: Option<RateLimitStatus>,
 }
 
-/// The API behind the gate of that name.
+/// Returns the API with that gate name.
 #[must_use]
 pub fn named<'a>(apis: &'a [Api], gate: &str) -> Option<&'a Api> {
     apis.iter().find(|api| api.gate.as_ref().is_some_and(|name| name.as_str() == gate))
 }
 
 impl Gate {
+    /// Decides about a request.
+    ///
     /// # Errors
-    /// Where something has to be looked up and the database does not answer: nobody is let in.
+    /// Returns an error if the database is needed and does not respond; the request is then not allowed.
     pub async fn judge(&self, api: &Api, asked: GateRequest<'_>) -> Result<GateDecision> {
         self.provider.check_revocations_fresh().await?;
         let mut allowance = None;
@@ -113,14 +116,14 @@ impl Gate {
         let anonymous = rule.is_some_and(|rule| rule.allow.is_some());
         let credentials = match PresentedCredential::read(asked.fields) {
             Ok(credentials) => credentials,
-            // Of two, an API could believe the other one.
+            // If there are two credentials, the API could use either one, so neither counts.
             Err(refusal) if anonymous && refusal.reason == Reason::MalformedCredential => PresentedCredential::Nothing,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let tried = credentials.kind();
         let (identity, failed) = match self.authenticate(api, asked, &forwarded_request, credentials).await? {
             Ok(identity) => (Some(identity), None),
-            // A credential that nobody asked for is no reason to refuse; it is not believed either.
+            // The rule requires no credential, so an invalid one is ignored and is no reason to deny the request.
             Err(_) if anonymous => (None, None),
             Err(AuthenticationError::Nothing) => {
                 return Ok(Err(Denial::new(Reason::NoCredential, "Say who you are.")));
@@ -151,9 +154,9 @@ impl Gate {
         .map_err(|refusal| Denial { tried, ..refusal }))
     }
 
-    /// Counts the request: to its owner where it has one, however many credentials they have; to its address otherwise,
-    /// where that is known.
-    /// Authenticated callers have their own bucket; anonymous requests from the same address cannot exhaust it.
+    /// Counts the request against its caller: the owner of the credential, however many credentials they have, or else
+    /// the client address, if known. Authenticated callers have their own bucket; anonymous requests from the same
+    /// address cannot exhaust it.
     async fn allow(
         &self,
         api: &Api,
@@ -170,7 +173,7 @@ impl Gate {
     }
 }
 
-/// Whether somebody who is known may do what the rule is for.
+/// Returns a denial if the rule does not allow an authenticated caller.
 fn check_rule(rule: &Rule, who: &Identity) -> std::result::Result<(), Denial> {
     let missing: Vec<&String> = rule.scopes.iter().filter(|scope| !who.scopes.contains(scope)).collect();
     if !missing.is_empty() {

@@ -1,8 +1,9 @@
-//! OAuth 1.0 (RFC 5849): the parameters in `Authorization` (§3.5.1) and the base string that is signed (§3.4.1). Pure; whose
-//! signature it is stands in [`super::credential`].
+//! Parses OAuth 1.0 requests (RFC 5849): the parameters in `Authorization` (§3.5.1) and the signature base string
+//! (§3.4.1). Does no I/O; [`super::authenticate`] verifies the signature.
 //!
-//! Of one party, without a token: a client signs for itself. What a body of the type `application/x-www-form-urlencoded`
-//! would add to the base string is not seen at the gate, so that such a request cannot be verified here.
+//! Only requests without a token are supported: a client signs on its own behalf. The parameters of a body of the type
+//! `application/x-www-form-urlencoded` belong to the base string, but the gate does not see the body. Such a request
+//! cannot be verified here.
 
 use std::borrow::Cow;
 
@@ -10,11 +11,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use super::forwarded_request::ForwardedRequest;
 
-/// §3.6: everything but the unreserved characters of RFC 3986 §2.3.
+/// The encoding of §3.6: every character except the unreserved ones of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What stands in the header, and nowhere else (§3.1). The base string does not say where a parameter stood: one of the
-/// request's own in the header could be moved into the query, and the API would take what nobody meant for it.
+/// The parameters that must be in the header and nowhere else (§3.1). The base string does not record where a parameter
+/// was. If the header could contain a request parameter, an attacker could move it into the query, where the API would
+/// use it.
 const HEADER_PARAMETERS: [&str; 8] = [
     "realm",
     "oauth_consumer_key",
@@ -32,7 +34,7 @@ pub(super) fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, ENCODED).to_string()
 }
 
-/// §3.2: what a server has to know of a request.
+/// The OAuth parameters of a request (§3.2).
 #[derive(Debug, PartialEq, Eq)]
 pub struct OAuth1Parameters {
     pub consumer_key: String,
@@ -40,15 +42,15 @@ pub struct OAuth1Parameters {
     pub signature: String,
     pub timestamp: i64,
     pub nonce: String,
-    /// All that is signed: without `realm` and the signature.
+    /// The signed parameters: all except `realm` and the signature.
     signed: Vec<(String, String)>,
 }
 
 impl OAuth1Parameters {
-    /// What stands behind `OAuth `.
+    /// Parses the header value after `OAuth `.
     ///
     /// # Errors
-    /// A sentence for the caller.
+    /// Returns a sentence for the caller.
     pub fn read(header: &str) -> Result<Self, &'static str> {
         let mut all: Vec<(String, String)> = Vec::new();
         for part in header.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -93,7 +95,7 @@ impl OAuth1Parameters {
         })
     }
 
-    /// Whether the query has a parameter whose name is reserved for the header.
+    /// Returns whether the query has a parameter whose name is reserved for the header.
     #[must_use]
     pub fn has_reserved_in_query(original: &ForwardedRequest) -> bool {
         let query = original.target.split_once('?').map_or("", |(_, query)| query);
@@ -104,17 +106,17 @@ impl OAuth1Parameters {
         })
     }
 
-    /// §3.4.1: method, address and parameters, each encoded, with an ampersand between.
+    /// Returns the signature base string (§3.4.1): method, URL and parameters, each encoded, joined with `&`.
     #[must_use]
     pub fn base_string(&self, original: &ForwardedRequest) -> String {
         let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
         let scheme = original.scheme.to_ascii_lowercase();
         let host = original.host.to_ascii_lowercase();
-        // §3.4.1.2: the port that the scheme has anyway is left out.
+        // §3.4.1.2: the default port of the scheme is left out.
         let usual = if scheme == "http" { ":80" } else { ":443" };
         let host = host.strip_suffix(usual).unwrap_or(&host);
         let address = format!("{scheme}://{host}{path}");
-        // §3.4.1.3.1: the query as a form's (a plus is a space), and what stands in the header.
+        // §3.4.1.3.1: the query parsed as a form (a plus is a space), and the parameters of the header.
         let in_query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (form_decoded(name), form_decoded(value))
@@ -122,7 +124,7 @@ impl OAuth1Parameters {
         let in_header = self.signed.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
         let mut pairs: Vec<(String, String)> =
             in_query.chain(in_header).map(|(name, value)| (encoded(&name), encoded(&value))).collect();
-        // §3.4.1.3.2: by the encoded bytes, name before value.
+        // §3.4.1.3.2: sorted by encoded bytes, by name and then by value.
         pairs.sort_unstable();
         let parameters: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let method = original.method.to_ascii_uppercase();
@@ -159,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The example of §3.4.1.1, but for its body and its token, which are not taken here, with the parameters of the header.
+    /// The example of §3.4.1.1 without body and token, which are not supported, and with the parameters of the header.
     #[test]
     fn base_string_matches_the_rfc_example() {
         let header = r#"realm="Example", oauth_consumer_key="9djdj82h48djs9d2", oauth_signature_method="HMAC-SHA256",
@@ -180,7 +182,7 @@ mod tests {
         );
     }
 
-    /// §3.4.1.2: its two examples.
+    /// The two examples of §3.4.1.2.
     #[test]
     fn default_port_is_left_out() {
         let read = OAuth1Parameters::read(

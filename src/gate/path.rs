@@ -1,20 +1,20 @@
-//! The path of a request as the proxy before the API will use it: decoded once, like nginx's `$uri`. Whatever the proxy,
-//! the API or a framework in between could read in another way is refused (RFC 3986 §3.3, §6.2.2; attacks of the kind
-//! "the decision was made on another path"): dot segments, empty segments, encoded slashes, backslashes, semicolons,
-//! control characters, bytes that are no UTF-8, and all of these encoded twice.
+//! Decodes the path of a request as the proxy before the API will use it: once, like nginx's `$uri`. A path is rejected
+//! if the proxy, the API or a framework in between could read it in another way (RFC 3986 §3.3, §6.2.2), because the
+//! decision would then be made on a different path than the one served. These are dot segments, empty segments, encoded
+//! slashes, backslashes, semicolons, control characters, bytes that are not UTF-8, and all of these encoded twice.
 //!
-//! Next door: [`super::original`], which has the path from the proxy's headers; [`super::rules`], which decides on it;
-//! `domain::gate_path`, what a decoded path may have.
+//! See also [`super::forwarded_request`], which reads the path from the proxy's headers; [`super::rules`], which
+//! matches it; `domain::gate_path`, the characters that a decoded path may contain.
 
 use crate::domain::gate_path::plain;
 
-/// Longer ones are nobody's.
+/// The maximum length of a path in bytes.
 const MAX_BYTES: usize = 8192;
 
-/// The decoded path of a request target in origin-form (RFC 9112 §3.2.1), its query left out.
+/// Returns the decoded path of a request target in origin-form (RFC 9112 §3.2.1), without its query.
 ///
 /// # Errors
-/// What about it could be read in two ways.
+/// Returns a description of the part that is ambiguous.
 pub fn decoded(target: &str) -> Result<String, &'static str> {
     let raw = target.split('?').next().unwrap_or_default();
     if raw.len() > MAX_BYTES {
@@ -23,13 +23,13 @@ pub fn decoded(target: &str) -> Result<String, &'static str> {
     if !raw.starts_with('/') {
         return Err("does not begin with a slash");
     }
-    // A `#` ends the path for nginx, and stays in it for others.
+    // nginx ends the path at a `#`; other servers keep it.
     if !raw.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err("has a character that no path has");
     }
     let once = decode(raw)?;
     plain(&once)?;
-    // Somebody behind us may decode again.
+    // A server behind the gate may decode the path a second time.
     let twice = decode_leniently(&once);
     if twice != once {
         plain(&twice)?;
@@ -62,7 +62,7 @@ fn decode(raw: &str) -> Result<String, &'static str> {
     String::from_utf8(bytes).map_err(|_| "is not UTF-8")
 }
 
-/// What is left of `%XX` decoded, and everything else as it is.
+/// Decodes each valid `%XX` that is left and keeps everything else unchanged.
 fn decode_leniently(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

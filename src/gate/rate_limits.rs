@@ -1,10 +1,12 @@
-//! How often one caller may ask one API: a token bucket for each owner of a credential, whichever credential it is, and for
-//! each address of requests without a valid one. Such requests have no bucket if their address is unknown: in a shared
-//! one, each caller would keep out the others. What is left is told in the fields `RateLimit` and `RateLimit-Policy`
-//! (draft-ietf-httpapi-ratelimit-headers), and whoever has nothing left gets 429 with `Retry-After` (RFC 6585 §4).
+//! The rate limit of an API: one token bucket for each owner of credentials, whatever credentials they use, and one for
+//! each client address of requests without a valid credential. Such requests have no bucket if their address is
+//! unknown, because in a shared bucket each caller could block the others. The remaining quota is sent in the fields
+//! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). A caller over the limit gets 429 with
+//! `Retry-After` (RFC 6585 §4).
 //!
-//! On one node the buckets are in memory. Where several share a database, so are they (`store::gate_buckets`), exactly; a
-//! node that has heard that a bucket is empty does not ask again before there can be something in it.
+//! On a single node the buckets are kept in memory. Nodes that share a database share exact buckets there
+//! (`store::gate_buckets`). A node that knows a bucket to be empty does not query the database again before a token can
+//! be available.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,12 +25,12 @@ use crate::env::Timestamp;
 use crate::protocol::error::Result;
 use crate::store::gate_buckets;
 
-/// Buckets in memory; one that is forgotten is full.
+/// The maximum number of buckets in memory. An evicted bucket counts as full.
 const MAX_BUCKETS: u64 = 100_000;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_SECOND_F64: f64 = 1e6;
 
-/// When each bucket will be full again, as far as this node knows.
+/// The time at which each bucket will be full again, as far as this node knows.
 #[derive(Clone)]
 pub struct RateLimits(Cache<Digest, Arc<AtomicI64>>);
 
@@ -38,7 +40,7 @@ impl Default for RateLimits {
     }
 }
 
-/// Whom a bucket is for.
+/// The owner of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller<'a> {
     User(UserId),
@@ -46,22 +48,22 @@ pub(super) enum Caller<'a> {
     Address(IpAddr),
 }
 
-/// What a caller may do now.
+/// The caller's remaining quota after this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// How many requests at once, and in how many seconds as many again.
+    /// The burst in requests, and the seconds in which as many requests become available again.
     pub quota: (u32, i64),
     pub remaining: i64,
-    /// Seconds until nothing is taken any more.
+    /// Seconds until the bucket is full again.
     pub reset: i64,
-    /// Seconds, where this request is one too many.
+    /// Seconds to wait; `Some` only if this request exceeds the limit.
     pub retry_after: Option<i64>,
 }
 
-/// The generic cell rate algorithm: a bucket is one number, the time at which it will be full again.
+/// A token bucket as the generic cell rate algorithm: its state is one number, the time at which it will be full again.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// Microseconds in which one token comes back, and all of them.
+    /// Microseconds in which one token becomes available, and microseconds in which the whole burst does.
     cost: i64,
     depth: i64,
     burst: u32,
@@ -74,7 +76,7 @@ impl Rate {
         Self { cost, depth: cost.saturating_mul(i64::from(limit.burst)), burst: limit.burst }
     }
 
-    /// When it is full again after one more, where there is one.
+    /// Returns the time at which the bucket is full again after taking one token; `None` if no token is available.
     fn taken(self, full_at: i64, now: i64) -> Option<i64> {
         let after = full_at.max(now).saturating_add(self.cost);
         (after <= now.saturating_add(self.depth)).then_some(after)
@@ -92,13 +94,13 @@ impl Rate {
     }
 }
 
-/// Rounded up: whoever comes back then is not too early.
+/// Converts microseconds to seconds, rounded up, so that a retry after that time is not too early.
 fn seconds(micros: i64) -> i64 {
     micros.saturating_add(MICROS_PER_SECOND - 1).div_euclid(MICROS_PER_SECOND)
 }
 
 impl Gate {
-    /// Counts a request of that caller; nothing where the API has no limit.
+    /// Counts a request of that caller. Returns `None` if the API has no limit.
     pub(super) async fn count(&self, api: &Api, caller: Caller<'_>) -> Result<Option<RateLimitStatus>> {
         let Some(limit) = api.rate_limit else { return Ok(None) };
         let (rate, store) = (Rate::of(limit), &self.provider.store);
@@ -126,7 +128,7 @@ fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
 }
 
-/// Under another limit it is another one, and full.
+/// Returns the bucket's key. It includes the limit, so a changed limit starts with a full bucket.
 fn bucket(api: &Api, limit: RateLimit, caller: Caller<'_>) -> Digest {
     let (kind, name) = match caller {
         Caller::User(id) => ("user", id.to_string()),
@@ -136,7 +138,7 @@ fn bucket(api: &Api, limit: RateLimit, caller: Caller<'_>) -> Digest {
     let mut hash = Sha256::new();
     for part in ["gate bucket", api.identifier.as_str(), kind, &name, &format!("{limit:?}")] {
         hash.update(part);
-        // None of them has this byte.
+        // The zero byte separates the parts; none of them contains it.
         hash.update([0]);
     }
     Digest(hash.finalize().into())
@@ -172,7 +174,7 @@ mod tests {
     }
 
     proptest! {
-        /// Over any time, no more are let in than the burst and what has come back since.
+        /// Over any period, the allowed requests do not exceed the burst plus the tokens that became available.
         #[test]
         fn taken_never_exceeds_burst_plus_rate(
             burst in 1..50_u32, per_second in 0.00001..1000.0_f64, steps in prop::collection::vec(0..3_000_000_i64, 1..200),

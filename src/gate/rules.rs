@@ -1,18 +1,19 @@
-//! The rules of an API (docs/gate.md): the first one that fits a method and a path decides. Patterns match whole
-//! segments, `*` one and `**` any number; letter case counts; `GET` covers `HEAD` (RFC 9110 §9.3.2).
+//! Matches the rules of an API (docs/gate.md): the first rule that matches method and path decides. Patterns match
+//! whole segments: `*` matches one and `**` any number. Matching is case-sensitive. `GET` covers `HEAD` (RFC 9110
+//! §9.3.2).
 //!
-//! Next door: [`super::path`], whose paths these are; `domain::gate` and `domain::gate_path`, the rules as documents have
-//! them.
+//! See also [`super::path`], which decodes the paths; `domain::gate` and `domain::gate_path`, the document format of
+//! the rules.
 
 use crate::domain::gate::Rule;
 
-/// The first rule for such a request.
+/// Returns the first rule that matches.
 #[must_use]
 pub fn first<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<&'a Rule> {
     matching_rule_with_number(rules, method, path).map(|(_, rule)| rule)
 }
 
-/// The same with its number, from 1.
+/// Returns the first rule that matches, with its number, counted from 1.
 #[must_use]
 pub fn matching_rule_with_number<'a>(rules: &'a [Rule], method: &str, path: &str) -> Option<(usize, &'a Rule)> {
     (1..).zip(rules).find(|(_, rule)| has_method(&rule.methods, method) && fits(rule.path.as_str(), path))
@@ -23,8 +24,8 @@ fn has_method(methods: &[String], method: &str) -> bool {
     methods.iter().any(|known| known == method || known == asked)
 }
 
-/// Both begin with a slash. Where a `**` has been passed, it takes one segment more each time that what follows does not
-/// fit: no more steps than pattern times path.
+/// Returns whether the path matches; both begin with a slash. After a `**`, each mismatch makes it take one segment
+/// more. The number of steps is at most the product of both lengths.
 fn fits(pattern: &str, path: &str) -> bool {
     let (mut pattern, mut path) = (Segments::of(pattern), Segments::of(path));
     let mut again: Option<(Segments<'_>, Segments<'_>)> = None;
@@ -54,7 +55,7 @@ fn fits(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// What stands between slashes, the first one left out.
+/// The segments between slashes, without the leading slash.
 #[derive(Clone, Copy)]
 struct Segments<'a>(Option<&'a str>);
 
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// The plain way, which takes every possibility.
+    /// A reference implementation that tries every possibility.
     fn by_the_book(pattern: &[&str], path: &[&str]) -> bool {
         match (pattern, path) {
             ([], []) => true,

@@ -1,11 +1,12 @@
 //! The browser session at the gate (docs/gate.md).
-//! An app's host never gets our own cookie, so its browser comes by: from the gate's 401 to `/.signet/sign-in` of the
-//! app's host, which gives it a state; to our sign-in page; back to `/.signet/callback` with a [`Ticket`] of a minute, good
-//! once, for that origin, gate and state; and from then on it has a [`Pass`] in a cookie. Both are sealed, and neither is
-//! good for longer than the session that they stand for.
 //!
-//! Next door: [`super::app_urls`], where a browser is sent and comes back to; `credential::session`, which lets in by
-//! the cookie; `web::gate::sign_in`, the pages and redirects.
+//! An app's host never receives the cookie of this server, so the browser is redirected. The gate's 401 leads to
+//! `/.signet/sign-in` on the app's host, which sets a state; then to the sign-in page; then to `/.signet/callback` with
+//! a `GateTicket`. The ticket is valid for a minute, for one use, and for that origin, gate and state. From then on the
+//! browser has a `GateSession` in a cookie. Both are sealed, and neither outlives the user's session.
+//!
+//! See also [`super::app_urls`], the URLs of these redirects; `gate::authenticate::session`, which accepts the cookie;
+//! `web::gate::sign_in`, the pages and redirects.
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ const SESSION_USAGE: &str = "gate-session";
 const TICKET_TTL_SECONDS: i64 = 60;
 const MAX_SESSION_SECONDS: i64 = 8 * 3600;
 const STATE_BYTES: usize = 16;
-/// Who is signed in, as the cookie on an app's host has it.
+/// The content of the cookie on an app's host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct GateSession {
     pub api: ApiId,
@@ -48,7 +49,8 @@ pub(super) struct GateSession {
     pub user: UserId,
     pub acr: Acr,
     pub auth_time: Timestamp,
-    /// When the session was seen to be there: revoking the user's access ends it, and so does deleting the API.
+    /// The versions at issue: they change when the user's access is revoked and when the API is deleted, which ends the
+    /// session.
     pub user_version: i64,
     pub api_version: i64,
     pub ends_at: Timestamp,
@@ -56,39 +58,39 @@ pub(super) struct GateSession {
 
 #[derive(Serialize, Deserialize)]
 struct GateTicket {
-    /// What is used up: the text around it could be written in more than one way.
+    /// The value that is claimed on use. The sealed text is no unique key, because it has several encodings.
     id: Uuid,
-    /// Of the browser that began.
+    /// The state of the browser that started the sign-in.
     state: String,
     target: String,
-    /// By the database's clock.
+    /// By the clock of the database.
     until: Timestamp,
     session_ends_at: Timestamp,
     pass: GateSession,
 }
 
-/// What a browser on an app's host gets for its ticket.
+/// The result of redeeming a ticket.
 #[derive(Debug)]
 pub struct RedeemedTicket {
-    /// The cookie's value.
+    /// The value of the cookie.
     pub pass: String,
     pub seconds: i64,
-    /// In full, on the app's host.
+    /// The complete URL on the app's host.
     pub to: String,
 }
 
 impl GateSession {
-    /// The one in a cookie of ours.
+    /// Opens the session in a cookie.
     pub(super) fn open(gate: &Gate, sealed: &str) -> Option<Self> {
         open(gate, SESSION_USAGE, sealed)
     }
 
-    /// Names the session and the app together.
+    /// Returns a digest of the session and the app together.
     fn app(&self) -> Digest {
         let mut hash = Sha256::new();
         for part in ["app entered", &self.session.to_string(), self.gate.as_str(), self.origin.as_str()] {
             hash.update(part);
-            // None of them has this byte.
+            // The zero byte separates the parts; none of them contains it.
             hash.update([0]);
         }
         Digest(hash.finalize().into())
@@ -104,23 +106,24 @@ fn sealed(gate: &Gate, usage: &str, plain: &impl Serialize) -> Result<String> {
     Ok(seal::seal(&gate.provider.master, usage, &plain)?)
 }
 
-/// The cookie of a gate on an app's host: for this host alone, and for no neighbour of it to set.
+/// Returns the name of a gate's cookie on an app's host. The `__Host-` prefix restricts it to this host, and a sibling
+/// host cannot set it.
 #[must_use]
 pub fn cookie_name(gate: &GateName, origin: &AppOrigin) -> String {
-    // Browsers take the prefix over https alone; on loopback there is http too. Cookies have no ports (RFC 6265 §8.5): apps on
-    // several ports of one host have one each. No name of a gate has a dot.
+    // Browsers accept the prefix over HTTPS only; on loopback, HTTP is allowed too. Cookies do not distinguish ports
+    // (RFC 6265 §8.5), so apps on several ports of one host need one name each. A gate name contains no dot.
     let prefix = if origin.is_https() { "__Host-" } else { "" };
     let port = origin.port().map(|port| format!(".{port}")).unwrap_or_default();
     format!("{prefix}signet-gate-{}{port}", gate.as_str())
 }
 
-/// Beside it while somebody signs in. No name of a gate has a dot.
+/// Returns the name of the cookie that holds the state during a sign-in. A gate name contains no dot.
 #[must_use]
 pub fn state_cookie_name(gate: &GateName, origin: &AppOrigin) -> String {
     format!("{}.state", cookie_name(gate, origin))
 }
 
-/// The values of a cookie, in whatever way the browser and the proxy have put them into lines.
+/// Returns the values of a cookie, however the browser and the proxy distribute cookies over header lines.
 pub fn cookies<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> impl Iterator<Item = &'a str> {
     lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(move |pair| {
         let (known, value) = std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('=')?;
@@ -133,14 +136,14 @@ pub fn new_state(random: [u8; STATE_BYTES]) -> String {
     base64url(&random)
 }
 
-/// Whether it is one of ours, as far as that can be seen.
+/// Returns whether the text has the form of a state.
 #[must_use]
 pub fn is_state(text: &str) -> bool {
     from_base64url(text).is_some_and(|bytes| bytes.len() == STATE_BYTES)
 }
 
 impl Gate {
-    /// The API of a gate that lets people in by their session.
+    /// Returns the API of a gate that accepts the browser session.
     pub async fn for_browsers(&self, gate: &str) -> Result<Option<(GateName, Api)>> {
         let apis = self.provider.store.authority().apis(&self.provider.store).await?;
         let named = apis.iter().filter(|api| api.allows_credential(CredentialKind::Session)).find_map(|api| {
@@ -150,8 +153,8 @@ impl Gate {
         Ok(named)
     }
 
-    /// The address on the app's host at which a browser in which somebody is signed in gets its cookie; nothing where the
-    /// session has just ended.
+    /// Returns the URL on the app's host at which a signed-in browser gets its cookie; `None` if the session has just
+    /// ended.
     pub async fn callback(
         &self,
         api: &Api,
@@ -168,7 +171,7 @@ impl Gate {
         let Some(now) = now else { return Ok(None) };
         let (user_version, api_version) = (now.get(user).unwrap_or_default(), now.get(of_api).unwrap_or_default());
         let (env, now) = (&self.provider.env, session.read_at);
-        // Half of the idle time: whoever still uses the app comes by again, which keeps their session alive.
+        // Half of the idle time: an app in use renews its cookie here before then, which keeps the session active.
         let idle = now.plus_seconds(session.idle_until.since(now).div_euclid(2000));
         let pass = GateSession {
             api: api.identifier.clone(),
@@ -194,7 +197,7 @@ impl Gate {
         Ok(Some(app_url(&back.origin, &format!("callback?ticket={}", encoded(&ticket)))))
     }
 
-    /// What a ticket is good for, in the browser that has that state, at that origin; nothing where it is good for nothing.
+    /// Redeems a ticket; `None` if it is not valid for that state, origin and gate, or has been used.
     pub async fn redeem(
         &self,
         (gate, api): (&GateName, &Api),
@@ -218,7 +221,7 @@ impl Gate {
         Ok(Some(RedeemedTicket { pass: sealed(self, SESSION_USAGE, pass)?, seconds, to }))
     }
 
-    /// Where a ticket of that browser, gate and origin leads to, whether it can still be used or not.
+    /// Returns the target of a ticket of that browser, gate and origin, even if the ticket can no longer be used.
     #[must_use]
     pub fn ticket_target(
         &self,
@@ -234,8 +237,8 @@ impl Gate {
         (same_browser && is_here).then_some(ticket.target)
     }
 
-    /// Returns whether this was the ticket's first use, within its minute. The sign-in is audited once for each session and
-    /// app; hourly silent renewals are not.
+    /// Returns whether this was the first use of the ticket, within its minute. The sign-in is audited once for each
+    /// session and app; hourly silent renewals are not.
     async fn use_up(&self, ticket: &GateTicket, api: &Api, asker: &RequestOrigin) -> Result<bool> {
         let env = &self.provider.env;
         let GateTicket { id, until, session_ends_at, ref pass, .. } = *ticket;
@@ -275,7 +278,8 @@ impl Gate {
         Ok(write.await?)
     }
 
-    /// Whose it is; nobody where their session does not go on, as far as this node has heard, or they are gone.
+    /// Returns the user of the session; `None` if the session is revoked, as far as this node knows, or the user is
+    /// deleted.
     pub(super) async fn session_user(&self, pass: &GateSession, api: &Api) -> Result<Option<Arc<UserSummary>>> {
         let (store, now) = (&self.provider.store, self.provider.env.now());
         let revocations = store.authority().revocations();

@@ -1,6 +1,7 @@
-//! `X-Gate-Token`: what the gate has found out, as a JWT that the API verifies by our published keys like any access token
-//! (RFC 9068). It makes opaque tokens, keys and signatures verifiable there. For one API and a minute, and for nobody
-//! else: we do not take it back (`protocol::access_token` refuses what has the claim `gate`).
+//! `X-Gate-Token`: the authenticated identity as a JWT, which the API verifies with the published keys like any access
+//! token (RFC 9068). With it an API can verify callers that use opaque tokens, keys or signatures. It is issued for one
+//! API and is valid for a minute. This server does not accept it (`protocol::access_token` rejects tokens with the
+//! claim `gate`).
 
 use serde::Serialize;
 
@@ -24,8 +25,9 @@ struct GateTokenClaims<'a> {
     exp: i64,
     iat: i64,
     jti: String,
-    /// The gate's own where a person has a key or a session and no client is between: a reader takes a subject that is the
-    /// client for one that acts for itself (RFC 9068 §5).
+    /// The client, or the gate's own id if a user has presented a key or session and there is no client. It must differ
+    /// from the subject, because a subject equal to the client denotes a client that acts on its own behalf (RFC 9068
+    /// §5).
     client_id: String,
     scope: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -34,14 +36,14 @@ struct GateTokenClaims<'a> {
     acr: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
-    /// Ours: by which gate.
+    /// A claim of this server: the gate that issued the token.
     gate: &'a str,
-    /// Ours: how they proved who they are.
+    /// A claim of this server: the kind of credential that the caller presented.
     way: &'static str,
 }
 
 impl Gate {
-    /// The token for the API behind the gate.
+    /// Returns the token for the API behind the gate.
     pub fn upstream_token(&self, api: &Api, who: &Identity) -> Result<String> {
         let provider = &self.provider;
         let now = provider.env.now().seconds();

@@ -1,7 +1,7 @@
-//! Password hashes that people bring along from elsewhere: argon2, scrypt, PBKDF2, bcrypt and SHA-crypt, as PHC strings and
-//! as passlib, Django, Authelia and LDAP directories write them. What one of them may cost is bounded: a document must not
-//! be able to fill the memory or occupy a core at each sign-in. Next door: [`super::hash`], which replaces them by hashes of
-//! ours.
+//! Verifies imported password hashes: argon2, scrypt, PBKDF2, bcrypt and SHA-crypt, as PHC strings and in the formats
+//! of passlib, Django, Authelia and LDAP directories. Their cost is limited, so that an imported document cannot
+//! exhaust the memory or occupy a core at each sign-in. See also [`super::hash`], which replaces them with hashes of
+//! this server.
 
 use argon2::Params as Argon2Params;
 use argon2::password_hash::phc::{Output, PasswordHash as Phc};
@@ -19,28 +19,31 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
 use crate::domain::user::PasswordHash;
 
-/// Memory in KiB, and memory times passes: OWASP's strongest advice for scrypt (N=2^17, r=8) needs 128 MiB.
+/// Memory in KiB, and memory multiplied by passes. OWASP's strongest recommendation for scrypt (N=2^17, r=8) needs 128
+/// MiB.
 const MAX_MEMORY: u64 = 128 * 1024;
 const MAX_WORK: u64 = 512 * 1024;
 const MAX_LANES: u32 = 16;
-/// PBKDF2, for each block of output. OWASP advises 600,000 for SHA-256; Django 6.0 has 1,200,000.
+/// PBKDF2 iterations, for each block of output. OWASP recommends 600,000 for SHA-256; Django 6.0 uses 1,200,000.
 const MAX_ROUNDS: u64 = 2_000_000;
-/// Each step doubles the work; this one takes about a second.
+/// bcrypt cost. Each step doubles the work; the maximum takes about a second.
 const BCRYPT_COST: std::ops::RangeInclusive<u32> = 4..=14;
-/// SHA-crypt's own least; passlib has 656,000 for SHA-512, Authelia 1,000,000 at most.
+/// Starts at SHA-crypt's own minimum. passlib uses 656,000 for SHA-512, Authelia at most 1,000,000.
 const SHA_CRYPT_ROUNDS: std::ops::RangeInclusive<u32> = 1_000..=1_000_000;
-/// A shorter one is met by accident, or by somebody who only needs any password that fits.
+/// The minimum length of a hash in bytes. A shorter one could be matched by chance or by searching for any password
+/// that fits.
 const MIN_BYTES: usize = 16;
-/// SHA-crypt's work grows with the password, unlike that of the others. A longer one matches no hash of this kind.
+/// The maximum length in bytes of a password for SHA-crypt, whose work grows with the password. A longer one does not
+/// match.
 const MAX_SHA_CRYPT_PASSWORD: usize = 256;
 
-/// Django pads, passlib does not.
+/// Base64 with optional padding: Django pads, passlib does not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The hash in the form that is kept: a PHC string where there is one for its algorithm, and as it was otherwise.
+/// Returns the hash in the form that is stored: a PHC string if there is one for its algorithm, otherwise unchanged.
 pub fn canonical(text: &str) -> PasswordHash {
     let known = text.strip_prefix("argon2").filter(|rest| rest.starts_with("$argon2")).map(str::to_owned);
     let known = known.or_else(|| text.strip_prefix("bcrypt$").map(str::to_owned));
@@ -48,7 +51,7 @@ pub fn canonical(text: &str) -> PasswordHash {
     PasswordHash(known.unwrap_or_else(|| text.to_owned()))
 }
 
-/// `{CRYPT}$6$SALT$HASH`: what crypt(3) made, behind the name of a scheme that is written in any case (RFC 2307 §5.3).
+/// Parses `{CRYPT}$6$SALT$HASH`: the output of crypt(3) after a scheme name in any letter case (RFC 2307 §5.3).
 fn from_ldap(text: &str) -> Option<String> {
     const SCHEME: &str = "{CRYPT}";
     let (scheme, hash) = text.split_at_checked(SCHEME.len())?;
@@ -56,8 +59,8 @@ fn from_ldap(text: &str) -> Option<String> {
     is_known.then(|| hash.to_owned())
 }
 
-/// `pbkdf2_sha256$1000000$SALT$HASH` and `scrypt$16384$SALT$8$5$HASH`: the salt is text, the hash base64; and
-/// `bcrypt_sha256$$2b$12$…`, which has no other form yet.
+/// Parses `pbkdf2_sha256$1000000$SALT$HASH` and `scrypt$16384$SALT$8$5$HASH`, whose salt is text and whose hash is
+/// base64, and `bcrypt_sha256$$2b$12$…`, which has no PHC form.
 fn from_django(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('$').collect();
     match parts.as_slice() {
@@ -78,7 +81,7 @@ fn from_django(text: &str) -> Option<String> {
     }
 }
 
-/// `$pbkdf2-sha512$310000$SALT$HASH`, which Authelia has too: base64 with `.` for `+` and no padding.
+/// Parses `$pbkdf2-sha512$310000$SALT$HASH`, which Authelia uses too: base64 with `.` for `+` and no padding.
 fn from_passlib(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('$').collect();
     let ["", algorithm, rounds, salt, hash] = parts.as_slice() else { return None };
@@ -90,7 +93,7 @@ fn from_passlib(text: &str) -> Option<String> {
 
 fn pbkdf2(algorithm: &str, rounds: &str, salt: &[u8], hash: &[u8]) -> Option<String> {
     let rounds: u32 = rounds.parse().ok()?;
-    // What the algorithm takes for granted.
+    // The default length of the algorithm is omitted.
     let length = if hash.len() == 32 { String::new() } else { format!(",l={}", hash.len()) };
     let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     Some(format!("${algorithm}$i={rounds}{length}${salt}${hash}"))
@@ -118,7 +121,7 @@ impl Prf {
         })
     }
 
-    /// Bytes that one run gives.
+    /// Returns the output bytes of one block.
     const fn block(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -141,7 +144,7 @@ impl Prf {
         let mut derived = [0; Output::MAX_LENGTH];
         let derived = derived.get_mut(..kept.len())?;
         derive(password, salt, rounds, derived);
-        // Output compares in constant time.
+        // Comparing `Output` takes constant time.
         Some(Output::new(derived).ok()? == kept)
     }
 }
@@ -181,7 +184,7 @@ impl HashKind {
         }
     }
 
-    /// Nothing where the parameters are not those of the algorithm.
+    /// Returns whether the cost is within the limits; `None` if the parameters are invalid for the algorithm.
     fn is_affordable(&self) -> Option<bool> {
         Some(match self {
             Self::Argon2(phc) => {
@@ -224,18 +227,18 @@ fn is_affordable_bcrypt(text: &str) -> Option<bool> {
     (cost >= *BCRYPT_COST.start()).then(|| BCRYPT_COST.contains(&cost))
 }
 
-/// bcrypt of a digest, so that all of a long password counts.
+/// bcrypt over a digest of the password, so that every byte of a long password counts.
 struct BcryptSha256 {
     bcrypt: String,
     digest: PrehashFn,
 }
 
-/// Of a password, and a salt where it is keyed by that.
+/// Computes the digest of a password; some formats use the salt as a key.
 type PrehashFn = fn(&[u8], &str) -> String;
 
 impl BcryptSha256 {
-    /// passlib's and Authelia's `$bcrypt-sha256$v=2,t=2b,r=12$SALT$HASH`, passlib's older `$bcrypt-sha256$2b,12$SALT$HASH`, and
-    /// what [`from_django`] makes of Django's.
+    /// Parses `$bcrypt-sha256$v=2,t=2b,r=12$SALT$HASH` of passlib and Authelia, passlib's older
+    /// `$bcrypt-sha256$2b,12$SALT$HASH`, and the form that [`from_django`] produces.
     fn of(text: &str) -> Option<Self> {
         let forms: [(&str, &str, PrehashFn); 3] = [
             ("$django-bcrypt-sha256$t=", ",r=", |password, _| hex(&Sha256::digest(password))),
@@ -266,13 +269,13 @@ fn keyed(salt: &str, password: &[u8]) -> Vec<u8> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a `String` does not fail.
         write!(text, "{byte:02x}").unwrap_or_default();
         text
     })
 }
 
-/// `$6$rounds=5000$SALT$HASH`, where the rounds may be left out.
+/// Returns the rounds of `$6$rounds=5000$SALT$HASH`, which may be omitted.
 fn sha_crypt_rounds(text: &str) -> Option<u32> {
     let parts: Vec<&str> = text.split('$').collect();
     let (algorithm, rounds, salt, hash) = match parts.as_slice() {
@@ -286,12 +289,12 @@ fn sha_crypt_rounds(text: &str) -> Option<u32> {
     fits.then_some(rounds)
 }
 
-/// Whether `password` is the one of a hash that is not argon2.
+/// Returns whether `password` matches a hash of another algorithm than argon2.
 pub(super) fn matches(password: &[u8], hash: &PasswordHash) -> bool {
     match HashKind::of(&hash.0) {
         Some(HashKind::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
         Some(HashKind::Pbkdf2(prf, phc)) => prf.matches(password, &phc).unwrap_or(false),
-        // Like all who use it, only the first 72 bytes are looked at.
+        // bcrypt uses only the first 72 bytes, as in other implementations.
         Some(HashKind::Bcrypt(text)) => bcrypt::verify(password, &text).unwrap_or(false),
         Some(HashKind::BcryptSha256(known)) => known.matches(password),
         Some(HashKind::ShaCrypt { .. }) => {
@@ -305,15 +308,15 @@ pub(super) fn matches(password: &[u8], hash: &PasswordHash) -> bool {
     }
 }
 
-/// Returns the length in bytes, rounded up, by which a password counts where the time to verify it depends on its length;
-/// nothing where it does not.
+/// Returns the class of password lengths, as a length in bytes, that determines the verification time; `None` if the
+/// time does not depend on the length.
 pub(super) fn length_class(hash: &PasswordHash, bytes: usize) -> Option<usize> {
     const STEP: usize = 64;
     let depends = matches!(HashKind::of(&hash.0), Some(HashKind::ShaCrypt { .. }));
     depends.then(|| bytes.clamp(1, MAX_SHA_CRYPT_PASSWORD).next_multiple_of(STEP))
 }
 
-/// Whether a hash that a document brings along can be verified here, at a cost that can be borne.
+/// Checks that an imported hash can be verified here at an acceptable cost.
 pub fn check(hash: &PasswordHash) -> Result<(), &'static str> {
     const FORM: &str = "is no hash that can be verified: argon2, scrypt, PBKDF2, bcrypt or SHA-crypt ($5$, $6$), as a PHC \
                         string or as passlib, Django, Authelia or LDAP ({CRYPT}) write it";

@@ -1,6 +1,6 @@
-//! Password hashes of ours: argon2id with OWASP's parameters. One that people bring along from elsewhere is verified once
-//! more and then replaced by one of these. Next door: [`super::foreign_hash`], what others may be; [`super::password`],
-//! which runs this off the threads that serve.
+//! Password hashes of this server: argon2id with OWASP's parameters. An imported hash is verified once and then
+//! replaced by one of these. See also [`super::foreign_hash`], the imported hashes; [`super::password`], which runs
+//! this on the blocking pool.
 
 use argon2::password_hash::phc::{Output, PasswordHash as Phc, Salt};
 use argon2::password_hash::try_generate_salt;
@@ -13,18 +13,18 @@ use crate::domain::user::PasswordHash;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 
-/// Verified where there is no such person, so that both answers take as long: of today's parameters, and no password's.
-/// It stands here because making one would take each start a moment, and nineteen megabytes.
+/// A hash of no password, with the current parameters. It is verified if there is no such user, so that both cases take
+/// the same time. It is a constant because computing it would cost time and 19 MiB at each start.
 pub(super) const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$9ynljr3qs6eA3Ic4ZMqaNg$erHQBtRZ0SgQVxGy2anHTC/U0U0w5iaQBboRxGekDcc";
 
-/// argon2id's memory, kept from one hash to the next. Freed each time, it would stay with the thread that had it, and
-/// forty sign-ins would hold 400 MB; and the system's zeroing of fresh pages is a tenth of the work.
+/// The memory of argon2id, reused between hashes. If it were freed each time, the allocator would keep it for each
+/// thread, and forty sign-ins would hold 400 MB. Having the system zero new pages is a tenth of the work.
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
 
 impl Memory {
-    /// As much as `params` ask for, up to what our own hashes do.
+    /// Returns the blocks that `params` need; `None` if they need more than this server's own hashes.
     fn blocks(&mut self, params: &Params) -> Option<&mut [Block]> {
         let needed = params.block_count();
         if needed <= MEMORY_KIB as usize {
@@ -34,8 +34,8 @@ impl Memory {
     }
 }
 
-/// A hash of ours. One that replaces another carries that one's digest as associated data, so that a document with the
-/// old one is known to speak of the same password.
+/// Hashes a password. A hash that replaces another one carries the digest of the old one as associated data. A document
+/// with the old hash is thereby known to refer to the same password.
 pub(super) fn make(password: &[u8], replaces: Option<&PasswordHash>, memory: &mut Memory) -> Option<PasswordHash> {
     let mut params = ParamsBuilder::new();
     params.m_cost(MEMORY_KIB).t_cost(PASSES).p_cost(1);
@@ -51,7 +51,7 @@ pub(super) fn make(password: &[u8], replaces: Option<&PasswordHash>, memory: &mu
     Some(PasswordHash(phc.to_string()))
 }
 
-/// The hash itself; nothing where the memory is not for so much.
+/// Computes argon2; `None` if it needs more memory than is kept.
 fn argon2(
     algorithm: Algorithm,
     version: Version,
@@ -67,25 +67,25 @@ fn argon2(
     Output::new(hash).ok()
 }
 
-/// Whether `password` is the one of `hash`.
+/// Returns whether `password` matches `hash`.
 pub(super) fn matches(password: &[u8], hash: &PasswordHash, memory: &mut Memory) -> bool {
     let argon2 = |phc: &Phc| Algorithm::try_from(phc.algorithm.as_str()).is_ok();
     let Some(phc) = Phc::new(&hash.0).ok().filter(argon2) else { return foreign_hash::matches(password, hash) };
     if let Some(ours) = recompute_argon2(password, &phc, memory) {
-        // Output compares in constant time.
+        // Comparing `Output` takes constant time.
         return phc.hash.is_some_and(|kept| kept == ours);
     }
     Argon2::default().verify_password(password, &phc).is_ok()
 }
 
-/// What `password` hashes to in the way of `phc`, in the kept memory; nothing where that is too small.
+/// Hashes `password` with the parameters of `phc` in the reused memory; `None` if that is too small.
 fn recompute_argon2(password: &[u8], phc: &Phc, memory: &mut Memory) -> Option<Output> {
     let algorithm = Algorithm::try_from(phc.algorithm.as_str()).ok()?;
     let version = Version::try_from(phc.version?).ok()?;
     argon2(algorithm, version, Params::try_from(phc).ok()?, password, phc.salt.as_ref()?, memory)
 }
 
-/// Whether a hash was made elsewhere or with other parameters than today's, and is replaced at the next sign-in.
+/// Returns whether a hash was imported or has outdated parameters. It is then replaced at the next sign-in.
 pub fn is_outdated(hash: &PasswordHash) -> bool {
     let ours = |phc: Phc| {
         phc.algorithm.as_str() == "argon2id"
@@ -94,12 +94,12 @@ pub fn is_outdated(hash: &PasswordHash) -> bool {
     !Phc::new(&hash.0).is_ok_and(ours)
 }
 
-/// Whether `present` is `given`, or what `given` became when its owner signed in.
+/// Returns whether `present` is `given` or the hash that replaced it at a sign-in.
 pub fn succeeds(present: &PasswordHash, given: &PasswordHash) -> bool {
     present == given || origin(present).is_some_and(|origin| origin == Sha256::digest(&given.0).as_slice())
 }
 
-/// The digest of the hash that this one came from.
+/// Returns the digest of the hash that this one replaced.
 fn origin(hash: &PasswordHash) -> Option<Vec<u8>> {
     let params = Params::try_from(&Phc::new(&hash.0).ok()?).ok()?;
     Some(params.data().to_vec()).filter(|data| !data.is_empty())
@@ -113,7 +113,7 @@ mod tests {
 
     const PASSWORD: &[u8] = b"correct horse battery staple";
 
-    /// Of that password, made by Python's argon2-cffi, hashlib and bcrypt.
+    /// Hashes of the test password, made by Python's `argon2-cffi`, `hashlib` and `bcrypt`.
     const PHC_HASHES: [&str; 11] = [
         "$argon2id$v=19$m=8192,t=2,p=2$AAECAwQFBgcICQoLDA0ODw$2zVoi0Aym5ac2GxgMx/Nx40Ih25M/0+prK2PHUy10e0",
         "$argon2i$v=19$m=8192,t=2,p=2$AAECAwQFBgcICQoLDA0ODw$LvrKnqYx6jJ0Ee2ht7scqUxSyictugi/RCEhUGe3Xbw",
@@ -128,8 +128,8 @@ mod tests {
         "$2y$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
     ];
 
-    /// Of that password, made by passlib 1.7.4 and Django 5.2. Authelia writes PBKDF2, SHA-crypt and bcrypt-sha256 as passlib
-    /// does.
+    /// Hashes of the test password, made by passlib 1.7.4 and Django 5.2. Authelia writes PBKDF2, SHA-crypt and
+    /// `bcrypt-sha256` like passlib.
     const PASSLIB_AND_DJANGO_HASHES: [&str; 17] = [
         "$pbkdf2$1000$./8CAwQFBgcICQoLDA0ODw$k85m3m5N9Y.xToTrTYISCv0V9Nk",
         "$pbkdf2-sha224$1000$./8CAwQFBgcICQoLDA0ODw$6PT8kCubjILAOwvdstbsu/M.btBwTrmQsG4LtA",
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// Its work grows with the password, unlike that of the others.
+    /// SHA-crypt's work grows with the password, unlike that of the other algorithms.
     #[test]
     fn sha_crypt_password_is_limited_to_256_bytes() {
         const X256: &str = "$6$rounds=1000$AbC./9xY$4uu3AiFm3NvjHilzpX38P61tKCVMWSVuMY0./UsTptYWKB83PlGq/foZWPrFNe9tTWBrAHo6K.V1pCHfVXUPy/";

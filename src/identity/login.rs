@@ -1,5 +1,6 @@
-//! Signing in with a password, from what was typed to who it is. Whatever is wrong, the answer and the time it takes are
-//! the same: nobody learns which names exist. Next door: [`super::password`], [`super::throttle`], [`super::passkey`].
+//! The sign-in with a password, from the form input to the authenticated user. Every failure has the same response and
+//! the same timing, so that they do not reveal which users exist. See also [`super::password`], [`super::throttle`],
+//! [`super::passkey`].
 
 use super::hash;
 use super::password::{Hasher, PasswordError};
@@ -10,13 +11,13 @@ use crate::domain::secret::{Digest, Secret};
 use crate::domain::user::{User, Username};
 use crate::store::{Store, StoreError, events, replay, users};
 
-/// How long after the creation of an account the form that created it counts as a repeat.
+/// Seconds after the creation of a user within which a repeated sign-up form counts as a duplicate.
 pub const RESUBMIT_WINDOW_SECONDS: i64 = 60;
 
-/// Why nobody was signed in.
+/// The reason why the user is not authenticated.
 #[derive(Debug)]
 pub enum LoginError {
-    /// Unknown name, wrong password, no password, turned off: one answer.
+    /// Unknown username, wrong password, no password or disabled user. The response does not distinguish them.
     NoMatch,
     TooMany(ThrottleError),
     Busy,
@@ -29,26 +30,26 @@ impl From<StoreError> for LoginError {
     }
 }
 
-/// What was typed, and where.
+/// The form input and its origin.
 pub struct LoginInput<'a> {
     pub login: &'a str,
     pub password: Secret,
     pub browser: String,
-    /// Whether this browser has signed in as that person before.
+    /// Returns whether this browser has signed in as that user before.
     pub is_known_browser: &'a (dyn Fn(UserId) -> bool + Send + Sync),
     pub origin: RequestOrigin,
 }
 
-/// Who that is.
+/// Returns the authenticated user.
 pub async fn authenticate(store: &Store, hasher: &Hasher, typed: LoginInput<'_>) -> Result<User, LoginError> {
-    // No username or address is longer; the database is not asked for what cannot be.
+    // No username or email address is longer, so the query is skipped.
     let found = if typed.login.len() <= 400 { users::by_login(store.read(), typed.login).await? } else { None };
     judge(store, hasher, found, typed, EventKind::SignInFailed).await
 }
 
-/// Returns the user whom the same form created less than a minute ago: an impatient second click sends it twice, and the
-/// browser shows the second answer. `creation` is what the transaction that created the user claimed. Guesses count as at
-/// a sign-in.
+/// Returns the user that the same form created less than a minute ago. A double click submits the form twice, and the
+/// browser shows the second response. `creation` is the digest that the transaction that created the user claimed.
+/// Wrong passwords count as failed sign-ins.
 pub async fn just_created(
     store: &Store,
     hasher: &Hasher,
@@ -72,8 +73,8 @@ pub async fn just_created(
     }
 }
 
-/// Whether the signed-in user knows their password, under the same throttle as signing in. A wrong one is not recorded as a
-/// refused sign-in: nobody tried to sign in.
+/// Verifies the password of the signed-in user, under the same throttle as a sign-in. A wrong password is not audited
+/// as a failed sign-in, because it is none.
 pub async fn confirm(store: &Store, hasher: &Hasher, user: &User, typed: LoginInput<'_>) -> Result<(), LoginError> {
     judge(store, hasher, Some(user.clone()), typed, EventKind::PasswordRefused).await.map(drop)
 }
@@ -134,10 +135,10 @@ async fn judge(
     }
 }
 
-/// Replaces a hash of yesterday's parameters, or one from elsewhere, while the password is at hand.
+/// Replaces an imported hash, or one with outdated parameters, while the password is available.
 async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secret) -> Result<(), LoginError> {
     let Some(old) = user.password.clone().filter(hash::is_outdated) else { return Ok(()) };
-    // An old password that today's rules refuse stays as it is until its owner changes it.
+    // A password that violates the current rules keeps its old hash until the user changes it.
     if let Ok(new) = hasher.renew(password, old.clone()).await {
         let id = user.id;
         store.write(move |tx| Box::pin(async move { users::replace_password_hash(tx, id, &old, &new).await })).await?;
@@ -146,7 +147,7 @@ async fn renew_hash(store: &Store, hasher: &Hasher, user: &User, password: Secre
 }
 
 fn failure(store: &Store, kind: EventKind, user: Option<&User>, origin: RequestOrigin, why: &str) -> Event {
-    // Who changes a password is signed in.
+    // A user who changes a password is signed in.
     let signed_in = user.filter(|_| kind == EventKind::PasswordRefused);
     Event {
         id: EventId(store.env().uuid()),
@@ -156,7 +157,7 @@ fn failure(store: &Store, kind: EventKind, user: Option<&User>, origin: RequestO
         user: user.map(|user| user.id),
         client: None,
         origin,
-        // Never what was typed: people type passwords into the wrong field.
+        // Excludes the input, because users sometimes type a password into the wrong field.
         detail: why.to_owned(),
     }
 }

@@ -1,8 +1,8 @@
-//! How a person proves who they are. No HTTP and no SQL here: `web` asks, `store` keeps.
+//! User authentication. There is no HTTP and no SQL in this module: `web` calls it, and `store` persists the results.
 //!
-//! [`password`] the rules of NIST SP 800-63B-4, [`hash`] their hashes, [`foreign_hash`] those of other programs,
-//! [`throttle`] how many failures are too many,
-//! [`login`] a sign-in by password from beginning to end, [`passkey`] WebAuthn, [`session`] what a proof begins.
+//! [`password`] has the rules of NIST SP 800-63B-4, [`hash`] this server's password hashes, [`foreign_hash`] those of
+//! other programs, [`throttle`] the limits on failures, [`login`] the whole sign-in with a password, [`passkey`]
+//! WebAuthn, [`session`] the browser sessions that a sign-in starts.
 
 pub mod foreign_hash;
 pub mod hash;

@@ -1,7 +1,7 @@
-//! Passkeys (WebAuthn Level 3 §7.1 and §7.2): discoverable, user verification required. A ceremony's state travels sealed
-//! in a ticket, so that nothing is written for a visitor; finishing one uses the ticket up.
+//! Passkeys (WebAuthn Level 3 §7.1 and §7.2): discoverable credentials, with user verification required. The state of a
+//! ceremony is sealed in a ticket, so that nothing is stored for a visitor. Finishing the ceremony claims the ticket.
 //!
-//! Next door: [`super::login`], signing in with a password.
+//! See also [`super::login`], the sign-in with a password.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -25,19 +25,20 @@ use crate::env::Timestamp;
 use crate::keys::{MasterKey, seal};
 use crate::store::{Store, StoreError, Tx, events, passkey_removal, passkeys, replay, sessions, users};
 
-/// A page may lie open: the autofill of the sign-in page asks again before this is over.
+/// Seconds. A page may stay open for longer; the autofill of the sign-in page requests a new ticket before this one
+/// expires.
 const TICKET_TTL_SECONDS: i64 = 600;
 const TICKET_USAGE: &str = "passkey-ticket";
-/// For one person.
+/// The maximum number of passkeys of one user.
 pub const MAX_PASSKEYS: usize = 30;
 const MAX_NAME_CHARACTERS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasskeyError {
-    /// Passkeys need a host that is a name, not an address.
+    /// Passkeys require that the issuer's host is a name, not an IP address.
     #[error("passkeys do not work at this address")]
     Unavailable,
-    /// The ticket is another browser's, old, used, or not ours.
+    /// The ticket belongs to another browser, has expired, was used before, or is not authentic.
     #[error("the ceremony is over")]
     Stale,
     #[error("the passkey was not accepted: {0}")]
@@ -46,14 +47,14 @@ pub enum PasskeyError {
     Taken,
     #[error("there are too many passkeys")]
     TooMany,
-    /// Of a change that needs it.
+    /// A change that requires a session found it ended.
     #[error("the session has ended")]
     SessionEnded,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What a browser is handed: options for its authenticator, and the sealed state of the ceremony.
+/// The response that starts a ceremony: options for the authenticator, and the sealed state.
 #[derive(Debug, Serialize)]
 pub struct PasskeyChallenge {
     #[serde(rename = "publicKey")]
@@ -69,7 +70,7 @@ enum CeremonyState {
 
 #[derive(Serialize, Deserialize)]
 struct CeremonyTicket {
-    /// What is used up: the text around it could be written in more than one way.
+    /// The value that is claimed on use. The sealed text is no unique key, because it has several encodings.
     id: Uuid,
     state: CeremonyState,
     browser: Digest,
@@ -87,7 +88,7 @@ fn rejected(error: impl std::fmt::Display) -> PasskeyError {
 }
 
 impl Passkeys {
-    /// For the issuer's host; without passkeys where that is an address.
+    /// Returns a service for the issuer's host. Passkeys are unavailable if the host is an IP address.
     pub fn new(config: &Config, master: MasterKey) -> Self {
         let build = |domain: &str| {
             let origin = Url::parse(&config.issuer.origin()).ok()?;
@@ -104,7 +105,7 @@ impl Passkeys {
         self.webauthn.as_deref().ok_or(PasskeyError::Unavailable)
     }
 
-    /// Begins adding a passkey to `user`.
+    /// Starts the registration of a passkey for `user`.
     pub async fn begin_registration(
         &self,
         store: &Store,
@@ -123,7 +124,7 @@ impl Passkeys {
             Some(exclude),
         );
         let (mut options, state) = begun.map_err(rejected)?;
-        // The library asks for "discouraged"; only a discoverable credential signs in without a username.
+        // The library sets "discouraged", but only a discoverable credential allows a sign-in without a username.
         if let Some(selection) = options.public_key.authenticator_selection.as_mut() {
             selection.resident_key = Some(ResidentKeyRequirement::Required);
             selection.require_resident_key = true;
@@ -132,7 +133,7 @@ impl Passkeys {
         self.challenge(store, options, CeremonyState::Registration { user: user.id, state }, browser).await
     }
 
-    /// Begins signing in with whatever passkey the browser offers.
+    /// Starts a sign-in with any passkey that the browser offers.
     pub async fn begin_sign_in(&self, store: &Store, browser: Digest) -> Result<PasskeyChallenge, PasskeyError> {
         let (options, state) = self.webauthn()?.start_discoverable_authentication().map_err(rejected)?;
         let options = serde_json::to_value(options.public_key).map_err(rejected)?;
@@ -166,7 +167,7 @@ impl Passkeys {
         Ok((opened.state, Digest(Sha256::digest(opened.id).into()), opened.expires_at))
     }
 
-    /// Adds what the authenticator made to the user of `session`; its name is the user's own word for it.
+    /// Adds the new credential to the user of `session`, under the name that the user entered.
     pub async fn finish_registration(
         &self,
         store: &Store,
@@ -199,12 +200,13 @@ impl Passkeys {
         let event = event(store, EventKind::PasskeyAdded, Some(user), user, origin, passkey.name.clone());
         let write = store.write(move |tx| {
             Box::pin(async move {
-                // One after the other for each user: tickets that were drawn together are counted together, and a session
-                // that has been ended meanwhile adds nothing.
+                // The lock serializes the registrations of one user, so that concurrent ones count against the maximum,
+                // and an ended session cannot add a passkey.
                 if !lock_active_session(tx, user, session).await? || !replay::claim(tx, &used, until).await? {
                     return Ok(RegistrationOutcome::Stale);
                 }
-                // Another session has added a passkey since the ticket was drawn, and this one has not signed in with it.
+                // Another session has added a passkey since the ticket was issued, and this session did not sign in
+                // with it.
                 if !sessions::by_id(tx.conn(), session).await?.is_some_and(|session| session.used_strongest_method) {
                     return Ok(RegistrationOutcome::Stale);
                 }
@@ -226,7 +228,7 @@ impl Passkeys {
         }
     }
 
-    /// Returns whose passkey signed and which one, if it is one of ours and its user is enabled.
+    /// Returns the user and the passkey that signed, if the passkey is registered and its user is enabled.
     pub async fn finish_sign_in(
         &self,
         store: &Store,
@@ -268,7 +270,7 @@ impl Passkeys {
         if write.await? { Ok((user, passkey)) } else { Err(PasskeyError::Stale) }
     }
 
-    /// The credential as it is after this use, where its signature is right and its person was verified.
+    /// Returns the updated credential if the signature is valid and the authenticator verified the user.
     fn verify(
         &self,
         reply: &PublicKeyCredential,
@@ -285,7 +287,8 @@ impl Passkeys {
         serde_json::to_string(&kept).map_err(rejected)
     }
 
-    /// Removes one of the passkeys of the user of `session`, and ends what it opened; whether it was theirs.
+    /// Removes a passkey of the user of `session` and ends the sessions that it started. Returns whether the user had
+    /// that passkey.
     pub async fn remove(
         &self,
         store: &Store,
@@ -310,7 +313,7 @@ impl Passkeys {
         remove.await?.ok_or(PasskeyError::SessionEnded)
     }
 
-    /// Renames one of the passkeys of the user of `session` that is still called `seen`; whether there was one.
+    /// Renames a passkey of the user of `session` if it still has the name `seen`. Returns whether it was renamed.
     pub async fn rename(
         &self,
         store: &Store,
@@ -332,34 +335,34 @@ impl Passkeys {
     }
 }
 
-/// Whether the user is enabled and signed in by that session, and so until the transaction ends.
+/// Returns whether the user is enabled and the session is active. Both remain so until the transaction ends.
 async fn lock_active_session(tx: &Tx, user: UserId, session: SessionId) -> Result<bool, StoreError> {
     Ok(users::lock_if_enabled(tx, user, None).await? && sessions::lock_shared(tx, session).await?)
 }
 
-/// What became of a new passkey.
+/// The result of adding a passkey.
 enum RegistrationOutcome {
     Done,
     Stale,
     TooMany,
 }
 
-/// What a browser sends back.
+/// The response of a browser that finishes a ceremony.
 #[derive(Clone, Copy)]
 pub struct CeremonyResponse<'a> {
     pub ticket: &'a str,
-    /// The credential, as JSON.
+    /// The credential as JSON.
     pub credential: &'a str,
     pub name: &'a str,
 }
 
-/// What was typed, cut to a length, and a word where that is nothing.
+/// Returns the entered name, truncated, or a default if it is empty.
 fn name(typed: &str) -> String {
     let name: String = typed.trim().chars().filter(|c| !is_hidden(*c)).take(MAX_NAME_CHARACTERS).collect();
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 
-/// An event about `user`, done by themself unless nobody knows who it was.
+/// Returns an event about `user`. The actor is anonymous if `actor` is `None`.
 fn event(
     store: &Store,
     kind: EventKind,

@@ -1,11 +1,12 @@
-//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, and equal time whoever asks.
+//! Passwords: the rules of NIST SP 800-63B-4 §3.1.1.2, with response times that do not reveal whether a user exists.
 //!
-//! Hashes that were imported (bcrypt, scrypt, PBKDF2, SHA-crypt) cost another time than ours. While a deployment has some, a refused
-//! sign-in is answered no earlier than [`Hasher::budget`] after its work began: half as long again as the costliest kind
-//! takes on this machine, whatever the user has or whether there is one. The wait occupies no place in the queue.
+//! Verifying an imported hash (bcrypt, scrypt, PBKDF2, SHA-crypt) takes a different time than verifying one of this
+//! server. While a deployment has imported hashes, a failed sign-in is answered no earlier than [`Hasher::budget`]
+//! after its work began, whether the user exists or not. The budget is 1.5 times the time of the slowest kind on this
+//! machine. Waiting for it does not occupy a place in the queue.
 //!
-//! Hashing runs on the blocking pool behind a semaphore with a bounded queue: a flood of sign-ins gets "busy" and
-//! everything else keeps serving. Next door: [`super::hash`] the hashes themselves, [`super::login`].
+//! Hashing runs on the blocking pool behind a semaphore with a bounded queue. A flood of sign-ins gets "busy", and all
+//! other requests are still served. See also [`super::hash`], the hashes themselves; [`super::login`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,10 +25,11 @@ use crate::domain::user::PasswordHash;
 
 const MIN_CHARACTERS: usize = 8;
 const MAX_CHARACTERS: usize = 256;
-/// Waiting beyond those that are hashed; past it the answer is "busy".
+/// The maximum number of waiting requests, in addition to those being hashed. Beyond it the error is
+/// [`PasswordError::Busy`].
 const MAX_QUEUED: usize = 32;
 
-/// Why a password is not taken. The texts are for the person.
+/// The reason why a password is not accepted. The texts are shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     #[error("Use at least {MIN_CHARACTERS} characters.")]
@@ -42,41 +44,42 @@ pub enum PasswordError {
     Broken,
 }
 
-/// Hashes and verifies passwords, a few at a time.
+/// Hashes and verifies a limited number of passwords at a time.
 #[derive(Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
-    /// Of the hashes that are not being made now: at most as many as there are places.
+    /// The memory of idle hash operations; at most one for each permit.
     memories: Arc<Mutex<Vec<Memory>>>,
-    /// How long verifying a hash of each kind took here (`PasswordHash::work`); for a password of that length where it counts.
+    /// The verification time on this machine by kind of hash (`PasswordHash::cost_class`) and, where it matters,
+    /// password length.
     measured: Arc<tokio::sync::Mutex<MeasuredTimes>>,
 }
 
 type MeasuredTimes = HashMap<(String, Option<usize>), Duration>;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordVerification {
     pub right: bool,
     began: Instant,
     took: Duration,
-    /// How often a password like this is tried at most.
+    /// The maximum number of attempts for such a password.
     tries: u32,
 }
 
 impl PasswordVerification {
-    /// The moment before which a refusal is not answered, where each try has that `budget`.
+    /// Returns the time before which a failure must not be answered, given a `budget` for each attempt.
     pub fn end(&self, budget: Duration) -> Instant {
         let budget = budget.saturating_mul(self.tries).max(Duration::from_millis(1));
-        // What took longer, since the machine was busy, ends at the next multiple.
+        // If a busy machine took longer than the budget, the response waits for the next multiple.
         let times = self.took.as_micros().div_ceil(budget.as_micros()).max(1);
         self.began + budget.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
     }
 }
 
 impl Hasher {
-    /// One that hashes `at_once` passwords at a time: each takes a core and 19 MiB.
+    /// Returns a hasher that processes `at_once` passwords at a time. Each needs a core and 19 MiB.
     pub fn new(at_once: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_once.max(1))),
@@ -86,18 +89,18 @@ impl Hasher {
         }
     }
 
-    /// Hashes a new password that keeps the rules.
+    /// Hashes a new password that satisfies the rules.
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, PasswordError> {
         self.hash_replacing(password, None).await
     }
 
-    /// Whether a new password keeps the rules, without the work of hashing it.
+    /// Checks that a new password satisfies the rules, without hashing it.
     pub async fn check(&self, password: &Secret) -> Result<(), PasswordError> {
         let password = check_length(password)?;
         self.run(move |_| if is_common(&password) { Err(PasswordError::Common) } else { Ok(()) }).await?
     }
 
-    /// Hashes a password anew whose `old` hash is outdated, where it keeps the rules.
+    /// Hashes a password whose `old` hash is outdated, if it satisfies the rules.
     pub async fn renew(&self, password: Secret, old: PasswordHash) -> Result<PasswordHash, PasswordError> {
         self.hash_replacing(password, Some(old)).await
     }
@@ -113,7 +116,7 @@ impl Hasher {
         .await?
     }
 
-    /// Whether `password` is the one of `hash`; as much work as for one of ours where there is none.
+    /// Returns whether `password` matches `hash`. Without a hash it does the work for one of this server's hashes.
     pub async fn verify(&self, password: Secret, hash: Option<&PasswordHash>) -> Result<bool, PasswordError> {
         match self.judge(password, hash).await {
             Ok((right, ..)) => Ok(right),
@@ -122,18 +125,18 @@ impl Hasher {
         }
     }
 
-    /// Whether it is, when the work began and how long it took, without the time in the queue.
+    /// Returns whether the password matches, when the work began and how long it took, excluding the time in the queue.
     async fn judge(
         &self,
         password: Secret,
         hash: Option<&PasswordHash>,
     ) -> Result<(bool, Instant, Duration), PasswordError> {
-        // Longer than any password can be: refused before any work is spent on it.
+        // A password above the maximum length is rejected before any work is spent on it.
         let normal = normalised(&password)?;
         let known = hash.is_some();
         let hash = hash.cloned().unwrap_or_else(|| PasswordHash(hash::DUMMY_HASH.to_owned()));
         self.run(move |memory| {
-            // Who made a hash elsewhere may have hashed what was typed as it was.
+            // The program that created an imported hash may not have normalized the password.
             let matches = || {
                 hash::matches(normal.as_bytes(), &hash, memory)
                     || (*normal != password.expose()
@@ -146,9 +149,9 @@ impl Hasher {
         .await
     }
 
-    /// The time that every refused sign-in with this password takes at least, where there are hashes like these: `samples` has
-    /// one of each kind. Nothing where all are ours, since then all take the same time anyhow. A kind that is met for the first
-    /// time is measured.
+    /// Returns the minimum time of every failed sign-in with this password; `None` if all hashes are this server's,
+    /// which take equal time. `samples` has one stored hash of each kind. A kind without a measurement is measured
+    /// first.
     pub async fn budget(
         &self,
         samples: Vec<PasswordHash>,
@@ -158,17 +161,17 @@ impl Hasher {
         if foreign.is_empty() {
             return Ok(None);
         }
-        // NFKC may make it longer or shorter, and both are tried.
+        // NFKC may change the length, and both forms are tried.
         let bytes = normalised(password).map_or(0, |normal| normal.len()).max(password.expose().len());
-        // In a task of its own, so that what has been measured stays known where the request goes away meanwhile.
+        // A separate task, so that the measurement is kept if the request is cancelled.
         let hasher = self.clone();
         let longest = tokio::spawn(async move { hasher.longest(foreign, bytes).await });
         Ok(Some(longest.await.map_err(|_| PasswordError::Broken)?? * 3 / 2))
     }
 
-    /// The longest time that one of these hashes or one of ours takes, for a password of so many bytes.
+    /// Returns the longest verification time of these hashes and this server's, for a password of that length in bytes.
     async fn longest(&self, foreign: Vec<PasswordHash>, bytes: usize) -> Result<Duration, PasswordError> {
-        // Held while one is measured, so that sign-ins at once measure it once.
+        // Held during a measurement, so that concurrent sign-ins measure each kind once.
         let mut measured = self.measured.lock().await;
         let mut longest = Duration::ZERO;
         for hash in std::iter::once(PasswordHash(hash::DUMMY_HASH.to_owned())).chain(foreign) {
@@ -187,13 +190,13 @@ impl Hasher {
         Ok(longest)
     }
 
-    /// The same as [`Self::verify`], with what a refusal has to know of the time it took.
+    /// Verifies like [`Self::verify`], and returns the times that a failed sign-in needs.
     pub async fn verify_timed(
         &self,
         password: Secret,
         hash: Option<&PasswordHash>,
     ) -> Result<PasswordVerification, PasswordError> {
-        // A password that NFKC changes is tried twice where the hash is from elsewhere.
+        // A password that NFKC changes is tried in both forms against an imported hash.
         let tries = if *normalised(&password)? == password.expose() { 1 } else { 2 };
         let (right, began, took) = self.judge(password, hash).await?;
         Ok(PasswordVerification { right, began, took, tries })
@@ -208,7 +211,7 @@ impl Hasher {
         drop(waiting);
         let memories = self.memories.clone();
         tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even where the request has been cancelled.
+            // Held until the work ends, even if the request is cancelled.
             let _place = place;
             let lock = || memories.lock().unwrap_or_else(PoisonError::into_inner);
             let mut memory = lock().pop().unwrap_or_default();
@@ -228,7 +231,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Instant, Duration) {
     (done, began, began.elapsed())
 }
 
-/// A place in the queue, given back when the request goes away too.
+/// A place in the queue, released on drop, also if the request is cancelled.
 struct QueueSlot<'a>(&'a AtomicUsize);
 
 impl<'a> QueueSlot<'a> {
@@ -244,9 +247,9 @@ impl Drop for QueueSlot<'_> {
     }
 }
 
-/// NFKC (SP 800-63B-4 §3.1.1.2), so that one password typed on two keyboards is one.
+/// Normalizes to NFKC (SP 800-63B-4 §3.1.1.2), so that a password is the same from different keyboards.
 fn normalised(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
-    // A character has at most four bytes: no need to normalise what is too long anyhow.
+    // A character has at most four bytes, so a longer password is above the maximum without normalizing it.
     if password.expose().len() > MAX_CHARACTERS * 4 {
         return Err(PasswordError::TooLong);
     }
@@ -259,7 +262,7 @@ fn check_length(password: &Secret) -> Result<Zeroizing<String>, PasswordError> {
     if password.chars().count() < MIN_CHARACTERS { Err(PasswordError::TooShort) } else { Ok(password) }
 }
 
-/// Whether the whole of it is one entry of zxcvbn's lists of common passwords, names and words.
+/// Returns whether the whole password is one entry of zxcvbn's lists of common passwords, names and words.
 fn is_common(password: &str) -> bool {
     let entropy = zxcvbn::zxcvbn(password, &[]);
     entropy.sequence().len() == 1 && entropy.guesses() < 1_000_000

@@ -1,7 +1,7 @@
-//! Beginning, renewing and ending a browser session, each in one transaction. Only a fresh proof begins one: a session that
-//! has ended meanwhile comes back under no cookie and no id.
+//! Starts, renews and ends browser sessions, each in one transaction. Only a new authentication starts a session. An
+//! ended session is never resumed, neither by its cookie nor by its id.
 //!
-//! Next door: [`super::login`] and [`super::passkey`], which prove; `web::sign_in`, which sets the cookie.
+//! See also [`super::login`] and [`super::passkey`], which authenticate; `web::sign_in`, which sets the cookie.
 
 use uuid::Uuid;
 
@@ -17,9 +17,9 @@ use crate::env::Timestamp;
 use crate::store::session_end::{self, EndedSession};
 use crate::store::{Store, StoreError, Tx, answered_interactions, events, interactions, passkeys, sessions, users};
 
-/// In which a user has `quotas.sign_ins_per_user`.
+/// The window in seconds of `quotas.sign_ins_per_user`.
 const SIGN_IN_WINDOW_SECONDS: i64 = 3600;
-/// Within which two sign-ins for one interaction are one form sent twice.
+/// The time in seconds within which two sign-ins for one interaction count as a form submitted twice.
 const RESUBMIT_WINDOW_SECONDS: i64 = 60;
 
 /// How the user authenticated.
@@ -45,36 +45,36 @@ impl Proof {
     }
 }
 
-/// A sign-in, and the browser it is made in.
+/// A sign-in and the browser in which it happens.
 #[derive(Clone, Debug)]
 pub struct SignInRequest {
     pub proof: Proof,
-    /// Of the cookie that the browser gets.
+    /// The digest of the new cookie.
     pub digest: Digest,
-    /// The session that the browser has had so far.
+    /// The previous session of the browser.
     pub before: Option<Session>,
     pub remembered: bool,
     pub origin: RequestOrigin,
 }
 
-/// An interaction of the browser for which a sign-in is made, and what the cookie is made from.
+/// The interaction for which the sign-in happens, and the nonce from which the cookie is derived.
 #[derive(Clone, Copy, Debug)]
 pub struct InteractionSignIn {
     pub id: InteractionId,
     pub nonce: Uuid,
 }
 
-/// A session that goes on from here, and what its cookie is made from.
+/// A started session, and the nonce from which its cookie is derived.
 #[derive(Clone, Debug)]
 pub struct StartedSession {
     pub session: Session,
     pub nonce: Uuid,
 }
 
-/// Why no session began.
+/// The reason why no session was started.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The user was disabled or has another password, or the passkey was removed, while the proof was checked.
+    /// During the authentication the user was disabled, the password was changed, or the passkey was removed.
     #[error("the account has been changed meanwhile")]
     Changed,
     /// The user has signed in `quotas.sign_ins_per_user` times within the hour.
@@ -84,18 +84,20 @@ pub enum SessionError {
     Store(#[from] StoreError),
 }
 
-/// When the idle time ends that begins now: at the absolute end at the latest, at which the sweep ends the session.
+/// Returns the end of an idle time that starts now, limited by the absolute end, at which the sweep removes the
+/// session.
 pub fn idle_end(lifetimes: &Lifetimes, remembered: bool, now: Timestamp, expires_at: Timestamp) -> Timestamp {
     now.plus_seconds(idle_seconds(lifetimes, remembered)).min(expires_at)
 }
 
-/// How long a session goes on without any request.
+/// Returns the idle timeout in seconds.
 pub const fn idle_seconds(lifetimes: &Lifetimes, remembered: bool) -> i64 {
     if remembered { lifetimes.remembered_idle } else { lifetimes.session_idle }
 }
 
-/// Begins a session of `user`. The session that the same user had in this browser goes on under the new cookie, with the id
-/// that apps know; where it has ended, the new one has an id of its own. Somebody else's session in the browser ends.
+/// Starts a session of `user`. A previous session of the same user in this browser continues under the new cookie and
+/// keeps the id that clients know. If it has ended, the new session gets a new id. Another user's session in the
+/// browser ends.
 pub async fn begin(
     store: &Store,
     lifetimes: &Lifetimes,
@@ -105,7 +107,7 @@ pub async fn begin(
     Ok(begin_session(store, lifetimes, user, sign_in, None).await?.0)
 }
 
-/// The same for an interaction, which notes that it was signed in for. A form that is sent twice begins one session
+/// Starts a session for an interaction, which records the sign-in. A form submitted twice starts one session
 /// ([`find_duplicate_sign_in`]).
 pub async fn begin_for(
     store: &Store,
@@ -118,7 +120,7 @@ pub async fn begin_for(
     Ok(StartedSession { session, nonce: nonce.unwrap_or(interaction.nonce) })
 }
 
-/// The session, and what its cookie is made from where it began before.
+/// Returns the session, and the nonce of its cookie if a duplicate request has started it before.
 async fn begin_session(
     store: &Store,
     lifetimes: &Lifetimes,
@@ -138,8 +140,8 @@ async fn begin_session(
             {
                 return Ok(Ok((begun.session, Some(begun.nonce))));
             }
-            // Each session that goes leaves something behind, and a program with a passkey could begin one after another.
-            // The user is locked, so that sign-ins at once are counted one by one.
+            // Each ended session leaves rows behind, and a program with a passkey could start sessions in a loop. The
+            // user is locked, so that concurrent sign-ins are counted one by one.
             let since = tx.database_time().await?.plus_seconds(-SIGN_IN_WINDOW_SECONDS);
             if let Some(oldest) = events::nth_newest_sign_in(tx, user, per_hour, since).await? {
                 return Ok(Err(SessionError::TooMany { until: oldest.plus_seconds(SIGN_IN_WINDOW_SECONDS) }));
@@ -151,7 +153,7 @@ async fn begin_session(
             let goes_on = match sign_in.before.as_ref().filter(|session| session.user == user) {
                 Some(before) => {
                     (session.id, session.created_at) = (before.id, before.created_at);
-                    // What the passkey opened in this session ends with the passkey, whatever it goes on by.
+                    // The session ends when the passkey is removed, even if a later sign-in used another method.
                     session.passkey = session.passkey.or(before.passkey);
                     sessions::replace(tx, &session).await?
                 }
@@ -163,7 +165,7 @@ async fn begin_session(
                 sessions::insert(tx, &session).await?;
             }
             session_end::beyond(tx, user, session.id, most).await?;
-            // Dated like the session: the sign-ins of an hour are counted by it.
+            // The event has the time of the session, because the sign-ins per hour are counted by it.
             let event = Event { at: session.auth_time, ..event(tx, EventKind::SignedIn, &session, sign_in.origin) };
             events::insert(tx, &event).await?;
             if let Some(interaction) = interaction {
@@ -175,8 +177,9 @@ async fn begin_session(
     write.await?
 }
 
-/// The session that a sign-in in the same way, for the same interaction, began a moment ago: somebody has sent the form
-/// twice, and one of the two answers is lost. The user is locked, so that the second one finds what the first one wrote.
+/// Returns the session that a sign-in with the same method, for the same interaction, started a moment ago. The form
+/// was submitted twice, and the browser shows only one of the two responses. The user is locked, so the second request
+/// sees what the first one wrote.
 async fn find_duplicate_sign_in(
     tx: &Tx,
     user: UserId,
@@ -202,7 +205,7 @@ async fn find_duplicate_sign_in(
     Ok(session.map(|session| StartedSession { session: Session { read_at: now, ..session }, nonce: begun.nonce }))
 }
 
-/// Writes down for an interaction that somebody has signed in, where it still waits.
+/// Records the sign-in in the interaction, if that is still pending.
 async fn note(tx: &Tx, interaction: InteractionSignIn, session: &Session) -> Result<(), StoreError> {
     let InteractionSignIn { id, nonce } = interaction;
     let Some(waiting) = interactions::lock_for_update(tx, id).await? else { return Ok(()) };
@@ -213,8 +216,8 @@ async fn note(tx: &Tx, interaction: InteractionSignIn, session: &Session) -> Res
     Ok(())
 }
 
-/// Locks the user; whether the proof still holds. Checking it takes its time: the user may have been disabled or have a new
-/// password, and the passkey may have been removed.
+/// Locks the user and returns whether the authentication is still valid. While it was checked, the user may have been
+/// disabled, the password changed or the passkey removed.
 async fn lock_and_verify_proof(
     tx: &Tx,
     user: UserId,
@@ -229,7 +232,8 @@ async fn lock_and_verify_proof(
     }
 }
 
-/// The session of a sign-in of now, by the database's clock, of a user who is locked: nobody adds or removes a passkey.
+/// Returns a new session with the time of the database. The user is locked, so that no passkey is added or removed
+/// meanwhile.
 async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignInRequest) -> Result<Session, StoreError> {
     let (now, remembered) = (tx.database_time().await?, sign_in.remembered);
     let passkey = sign_in.proof.passkey();
@@ -254,14 +258,14 @@ async fn new(tx: &Tx, lifetimes: &Lifetimes, user: UserId, sign_in: &SignInReque
     })
 }
 
-/// Gives a session the cookie of another digest: whoever has a copy of the old one has nothing. Returns false, and begins
-/// nothing, where the session has ended or has another cookie already.
+/// Replaces the digest of the session's cookie, which invalidates the old cookie. Returns false and changes nothing if
+/// the session has ended or has another cookie already.
 pub async fn renew(store: &Store, session: &Session, digest: Digest) -> Result<bool, StoreError> {
     let (id, old) = (session.id, session.digest);
     store.write(move |tx| Box::pin(async move { sessions::replace_digest(tx, id, &old, &digest).await })).await
 }
 
-/// Ends a session at its user's wish, and what hangs on it.
+/// Ends a session at the user's request, with everything that depends on it.
 pub async fn end(store: &Store, session: &Session, origin: RequestOrigin) -> Result<EndedSession, StoreError> {
     let session = session.clone();
     let write = store.write(move |tx| {

@@ -1,13 +1,13 @@
-//! How many failures are too many (NIST SP 800-63B-4 §3.2.2): counted before the work is done, so that attempts made at
-//! once cannot pass the budget together; a success is taken back.
+//! Limits failed attempts (NIST SP 800-63B-4 §3.2.2). An attempt is counted before the work is done, so that concurrent
+//! attempts cannot exceed the limit together. A success is subtracted again.
 //!
-//! Each kind of secret has budgets of its own: wrong passwords at an address stop passwords there, not device codes, and
-//! the other way round. What was right before has a budget apart from strangers': a browser that has signed in to the
-//! account, a signed-in user or a browser that has connected a device. Neither an address nor a stranger can use it up.
+//! Each kind of secret has its own budgets: wrong passwords from an address block passwords there, but not device
+//! codes, and vice versa. A browser that has signed in to the account, a signed-in user and a browser that has
+//! connected a device have a separate budget, which neither an address nor a stranger can exhaust.
 //!
-//! Sign-ins are counted by what was typed, not by whose it is: the username and the address of one account run out
-//! apart from each other, so that nobody learns that they belong together. By either an account can be tried
-//! [`MAX_FAILURES_PER_ACCOUNT`] times.
+//! Sign-ins are counted by the typed login, not by the account. The username and the email address of one account have
+//! separate counters, so that the counters do not reveal that they belong together. Each of them allows
+//! [`MAX_FAILURES_PER_ACCOUNT`] attempts.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,66 +18,67 @@ use crate::env::Timestamp;
 use crate::store::{Store, StoreError, throttle};
 
 pub const WINDOW_SECONDS: i64 = 15 * 60;
-/// Seconds to wait where there are as many counters as there may be (`quotas.failure_counters`).
+/// Seconds to wait when the number of counters has reached `quotas.failure_counters`.
 const FULL_RETRY_SECONDS: i64 = 60;
 const MAX_FAILURES_PER_ACCOUNT: i32 = 10;
 const MAX_FAILURES_PER_ADDRESS: i32 = 100;
-/// Accounts asked for, made or not: each answer tells whether a username is taken.
+/// Sign-up requests, successful or not, because each response reveals whether a username is taken.
 const MAX_SIGN_UPS_PER_ADDRESS: i32 = 20;
-/// Secrets and keys that are wrong at a gate, each counted once; and secrets of one client that are wrong at the token
-/// endpoint, where its own is short.
+/// Wrong secrets and keys at the gate, each counted once; and wrong secrets at the token endpoint for a client whose
+/// own secret is short.
 const MAX_WRONG_SECRETS_PER_ADDRESS: i32 = 100;
-/// Clients whose address a proxy does not say readably share the budget of so many addresses.
+/// Clients whose address the proxy does not report share the budget of this many addresses.
 const UNKNOWN_ADDRESS_FACTOR: i32 = 50;
-/// A building full of screens behind one address.
+/// Allows for a building full of screens behind one address.
 const MAX_DEVICES_PER_ADDRESS: i32 = 300;
 
-/// Who is counted for a sign-in.
+/// The counters of a sign-in attempt.
 #[derive(Clone, Debug)]
 pub struct LoginAttempt {
-    /// What was typed as the account, folded, whether there is one or not.
+    /// The typed login, case-folded, whether the account exists or not.
     pub typed: String,
     pub address: String,
     /// The browser, if it has signed in to that account before.
     pub known_browser: Option<(String, UserId)>,
 }
 
-/// Who is counted for a device's code that is typed in.
+/// The counters of an attempt to enter a device's user code.
 #[derive(Clone, Debug)]
 pub struct UserCodeAttempt {
     pub browser: String,
     pub address: String,
-    /// The user who is signed in.
+    /// The signed-in user.
     pub user: Option<UserId>,
-    /// Whether a right code was typed in this browser before.
+    /// Whether a correct code was entered in this browser before.
     pub is_known_browser: bool,
 }
 
-/// Who is counted for something that is stored. Whoever has authenticated has a budget apart from the address's, which
-/// strangers there could use up.
+/// The party that is counted for a request that stores something. Authenticated parties have their own budget;
+/// strangers at the same address cannot exhaust it.
 #[derive(Clone, Copy, Debug)]
 pub enum Requester<'a> {
-    /// Empty where a proxy does not say it readably.
+    /// Empty if the proxy does not report a valid address.
     Address(&'a str),
     Client(&'a ClientId),
     /// A valid initial access token.
     Token(Digest),
 }
 
-/// What was counted, for taking it back.
+/// The counters that an attempt incremented, so that it can be taken back.
 #[derive(Clone, Debug)]
 pub struct CountedAttempt(Vec<Digest>);
 
-/// Refused.
+/// The attempt exceeds a budget.
 #[derive(Clone, Copy, Debug)]
 pub struct ThrottleError {
     pub until: Timestamp,
-    /// Whether it is the first one refused in its window: the others would only fill the events.
+    /// Whether this is the first refused attempt of its window. Only that one is audited, so that refusals do not fill
+    /// the events.
     pub first: bool,
 }
 
 impl ThrottleError {
-    /// How long that is, in words that complete "Wait …".
+    /// Returns the waiting time in words that complete "Wait …".
     pub fn wait(self, now: Timestamp) -> String {
         match self.until.since(now).max(0) / 60_000 + 1 {
             1 => "a minute".to_owned(),
@@ -95,7 +96,7 @@ fn digest(kind: &str, parts: &[&str]) -> Digest {
     Digest(hash.finalize().into())
 }
 
-/// Counts an attempt as failed until it is taken back; refuses it where it is one too many.
+/// Counts an attempt as failed until it is taken back. Returns the error if it exceeds a budget.
 pub async fn count(store: &Store, attempt: &LoginAttempt) -> Result<Result<CountedAttempt, ThrottleError>, StoreError> {
     let own = match &attempt.known_browser {
         Some((browser, user)) => digest("browser", &[browser, &user.to_string(), &attempt.typed]),
@@ -104,7 +105,7 @@ pub async fn count(store: &Store, attempt: &LoginAttempt) -> Result<Result<Count
     count_at_address(store, "address", &attempt.address, own, attempt.known_browser.is_some()).await
 }
 
-/// The same for a code of a device.
+/// Counts an attempt to enter a user code of a device.
 pub async fn count_user_code(
     store: &Store,
     attempt: &UserCodeAttempt,
@@ -117,7 +118,7 @@ pub async fn count_user_code(
     count_at_address(store, "user code address", &attempt.address, own, known).await
 }
 
-/// What is `known` counts at its address too, and is not stopped there.
+/// Counts by address and by `own`. A `known` party counts at its address too, but is not blocked there.
 async fn count_at_address(
     store: &Store,
     kind: &str,
@@ -126,18 +127,18 @@ async fn count_at_address(
     known: bool,
 ) -> Result<Result<CountedAttempt, ThrottleError>, StoreError> {
     let most = if known { i32::MAX } else { MAX_FAILURES_PER_ADDRESS };
-    // The address first: past its budget it leaves no further trace, whatever names it goes on to try. Clients whose
-    // address a proxy does not say readably have no budget together: one of them would lock out all the others.
+    // The address is counted first: beyond its budget it creates no further counters, whatever logins it tries. Clients
+    // whose address the proxy does not report share no budget, because one of them would lock out all the others.
     let by_address = (!address.is_empty()).then(|| (digest(kind, &[&network_prefix(address)]), most));
     count_each(store, by_address.into_iter().chain([(own, MAX_FAILURES_PER_ACCOUNT)]).collect(), known).await
 }
 
-/// Counts an account that somebody at `address` asks for. It is never taken back.
+/// Counts a sign-up request from `address`. It is never taken back.
 pub async fn count_sign_up(store: &Store, address: &str) -> Result<Result<CountedAttempt, ThrottleError>, StoreError> {
     count_request(store, "sign-up", Requester::Address(address), MAX_SIGN_UPS_PER_ADDRESS).await
 }
 
-/// Counts a device that is about to be connected: each is a row until it has expired (RFC 8628 §3.2).
+/// Counts a device authorization request, which stores a row until it expires (RFC 8628 §3.2).
 pub async fn count_device(
     store: &Store,
     requester: Requester<'_>,
@@ -145,7 +146,7 @@ pub async fn count_device(
     count_request(store, "device", requester, MAX_DEVICES_PER_ADDRESS).await
 }
 
-/// Counts a registration of a client (RFC 7591 §5: an open endpoint is not for flooding).
+/// Counts a client registration, because an open endpoint can be flooded (RFC 7591 §5).
 pub async fn count_registration(
     store: &Store,
     requester: Requester<'_>,
@@ -154,7 +155,7 @@ pub async fn count_registration(
     count_request(store, "registration", requester, most).await
 }
 
-/// Counts a change of a registration (RFC 7592) by its address, apart from registrations there.
+/// Counts a change of a registration (RFC 7592) by address, separately from registrations.
 pub async fn count_registration_change(
     store: &Store,
     address: &str,
@@ -178,7 +179,7 @@ async fn count_request(
     count_each(store, vec![(counter, most)], known).await
 }
 
-/// Counts a secret or key that was wrong at a gate. It is never taken back, and no budget of anybody who signs in.
+/// Counts a wrong secret or key at the gate. It is never taken back and does not affect the budgets of sign-ins.
 pub async fn count_wrong_secret(
     store: &Store,
     address: &str,
@@ -186,7 +187,7 @@ pub async fn count_wrong_secret(
     count_each(store, vec![(digest("guess", &[&network_prefix(address)]), MAX_WRONG_SECRETS_PER_ADDRESS)], false).await
 }
 
-/// Counts a secret for a client whose own is short enough to be guessed, until it is taken back.
+/// Counts a secret presented for a client whose own is short enough to be guessed, until it is taken back.
 pub async fn count_client_secret(
     store: &Store,
     client: &ClientId,
@@ -201,7 +202,8 @@ pub async fn count_client_secret(
     count_each(store, vec![(counter, most)], false).await
 }
 
-/// Counts with each of `counters`, up to its budget. Where very many counters run, only for those who are `known`.
+/// Increments each of `counters`, up to its budget. When the maximum number of counters exists, only `known` parties
+/// get new ones.
 async fn count_each(
     store: &Store,
     counters: Vec<(Digest, i32)>,
@@ -227,7 +229,7 @@ async fn count_each(
         .await
 }
 
-/// The attempt was right after all.
+/// Takes back an attempt that succeeded.
 pub async fn take_back(store: &Store, counted: CountedAttempt) -> Result<(), StoreError> {
     store
         .write(move |tx| {

@@ -1,7 +1,7 @@
-//! Certificates that a client showed in a TLS handshake (RFC 5280). What they say is read here; that whoever showed one has
-//! its key, and that its issuer is one to believe, was found out where the handshake was.
+//! Certificates that clients present in a TLS handshake (RFC 5280). This module only reads them. The proof of
+//! possession of the key and the trust in the issuer were verified where the handshake took place.
 //!
-//! Next door: `web::extract`, where they come from; `protocol::mtls`, whose they are.
+//! See also `web::extract`, which receives them; `protocol::mtls`, which matches them to clients.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -16,10 +16,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use crate::domain::certificate::{CertificateName, DistinguishedName, Thumbprint};
 use crate::domain::secret::Digest;
 
-/// Alternative names beyond these are not looked at: each one may be looked up.
+/// The maximum number of alternative names that are used, because each one may cost a lookup.
 const MAX_NAMES: usize = 16;
 
-/// Bytes that were handed on as one. Only their names need them to be one.
+/// The bytes of a certificate as received. They are parsed only to read the names.
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
     pub thumbprint: Thumbprint,
@@ -33,8 +33,8 @@ impl ClientCertificate {
         Self { thumbprint: Thumbprint::from_der(&der), der, names: OnceLock::new() }
     }
 
-    /// Everything by which a client may be known (RFC 8705 §2.1.2, §2.2), as an index has it: the certificate itself, and
-    /// what its issuer says of it.
+    /// Returns the digests of everything that may identify a client (RFC 8705 §2.1.2, §2.2), as they are indexed: the
+    /// certificate itself and the names that its issuer asserts.
     pub fn identifier_digests(&self) -> &[Digest] {
         self.names.get_or_init(|| {
             let issued = if self.is_issued_by_another() { self.issued_names() } else { Vec::new() };
@@ -45,8 +45,9 @@ impl ClientCertificate {
         })
     }
 
-    /// Whether it is not its own issuer, as whoever verified it compares names (RFC 5280 §7.1). What one that is says of
-    /// itself is what its owner chose; and of one that OpenSSL cannot read nobody knows.
+    /// Returns whether subject and issuer differ, by the name comparison that TLS verification uses (RFC 5280 §7.1).
+    /// The owner of a self-issued certificate chose its names, so they prove nothing. The same applies to a certificate
+    /// that OpenSSL cannot parse.
     fn is_issued_by_another(&self) -> bool {
         X509::from_der(&self.der).is_ok_and(|certificate| {
             certificate.subject_name().try_cmp(certificate.issuer_name()).is_ok_and(Ordering::is_ne)
@@ -58,7 +59,7 @@ impl ClientCertificate {
         let subject = certificate.tbs_certificate().subject().as_ref();
         let alternative = certificate.tbs_certificate().get_extension::<SubjectAltName>();
         let alternative = alternative.ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
-        // RFC 5280 §4.1.2.6: the subject may be empty where there are alternative names.
+        // RFC 5280 §4.1.2.6: the subject may be empty if there are alternative names.
         let subject = Some(subject).filter(|name| !name.as_ref().is_empty());
         let subject = subject.map(|name| CertificateName::Subject(DistinguishedName::from_rdn_sequence(name)));
         subject.into_iter().chain(alternative.iter().filter_map(named).take(MAX_NAMES)).collect()

@@ -1,8 +1,9 @@
-//! What clients sign (RFC 7515): request objects, client assertions, by their published keys or under their secret.
+//! Verifies what clients sign (RFC 7515): request objects and client assertions, with their published keys or their
+//! secret.
 //!
-//! The algorithm is one that the caller allows, never what a header likes (RFC 8725 §3.1); keys come from the client's
-//! set and from nowhere else (`jwk`, `jku`, `x5u` and `x5c` are not looked at, §3.10). The claims are the caller's to
-//! judge. Next door: [`super::jwt`] what we sign, [`super::public_jwk`] which key is good for what.
+//! The algorithm must be one that the caller allows, whatever the header says (RFC 8725 §3.1). Keys come only from the
+//! client's set; `jwk`, `jku`, `x5u` and `x5c` are ignored (§3.10). The caller must check the claims. See also
+//! [`super::jwt`], which signs this server's tokens; [`super::public_jwk`], which decides what a key may be used for.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value};
@@ -13,14 +14,14 @@ use crate::domain::algorithms::SigningAlg;
 use crate::domain::jwks::JwkSet;
 use crate::domain::secret::{Secret, from_base64url};
 
-/// Longer ones are not looked at.
+/// The maximum length of a token in bytes.
 pub const MAX_BYTES: usize = 32 * 1024;
-/// How many keys are tried for one signature.
+/// The maximum number of keys that are tried for one signature.
 const MAX_KEYS: usize = 4;
-/// A key shorter than the hash is weak (RFC 7518 §3.2).
+/// The minimum length of a secret in bytes. A key shorter than the hash is weak (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// What a header says that was verified with the rest.
+/// The members of a verified header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHeader {
     pub alg: SigningAlg,
@@ -36,12 +37,13 @@ pub struct VerifiedJws {
 }
 
 impl VerifiedJws {
-    /// The payload as the claims of a JWT (RFC 7519 §4: no name stands twice).
+    /// Returns the payload as the claims of a JWT, which must not have duplicate names (RFC 7519 §4).
     pub fn claims(&self) -> Option<Map<String, Value>> {
         compact::members(&self.payload)
     }
 
-    /// Whether it does not say that it is something else (RFC 8725 §3.11): no `typ`, the one of any JWT, or one of these.
+    /// Returns whether `typ` is absent, `JWT` or one of `kinds`. Any other type is a different kind of token (RFC 8725
+    /// §3.11).
     pub fn has_acceptable_typ(&self, kinds: &[&str]) -> bool {
         self.header.typ.as_deref().is_none_or(|typ| {
             let typ = typ.to_ascii_lowercase();
@@ -51,25 +53,25 @@ impl VerifiedJws {
     }
 }
 
-/// Why nothing was verified.
+/// The reason why verification failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwsError {
-    /// The set has no fitting key of that name: it may be older than the key.
+    /// The set contains no suitable key with that `kid`; it may be older than the key.
     UnknownKey,
-    /// Anything else; the cause is for the log.
+    /// Any other failure; the cause is for the log.
     Invalid(&'static str),
 }
 
-/// A token in its parts, with a header that asks for nothing we do not know.
+/// The parts of a token whose header requires no unsupported extension.
 struct ParsedJws<'a> {
     header: VerifiedHeader,
-    /// What is signed (RFC 7515 §5.1).
+    /// The JWS signing input (RFC 7515 §5.1).
     signing_input: &'a str,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }
 
-/// Verifies a signature by one of the client's public keys.
+/// Verifies a signature with the client's public keys.
 pub fn verify(token: &str, allowed: &[SigningAlg], keys: &JwkSet) -> Result<VerifiedJws, JwsError> {
     let ParsedJws { header, signing_input: input, payload, signature } = read(token)?;
     if header.alg == SigningAlg::HS256 {
@@ -93,7 +95,7 @@ pub fn verify(token: &str, allowed: &[SigningAlg], keys: &JwkSet) -> Result<Veri
     Err(if known { JwsError::Invalid("the signature is wrong") } else { JwsError::UnknownKey })
 }
 
-/// Verifies an HS256 under the octets of the client's secret (OpenID Connect Core §10.1).
+/// Verifies HS256 under the octets of the client secret (OpenID Connect Core §10.1).
 pub fn verify_mac(token: &str, secret: &Secret) -> Result<VerifiedJws, JwsError> {
     let ParsedJws { header, signing_input: input, payload, signature } = read(token)?;
     if header.alg != SigningAlg::HS256 {
@@ -104,20 +106,20 @@ pub fn verify_mac(token: &str, secret: &Secret) -> Result<VerifiedJws, JwsError>
         return Err(JwsError::Invalid("the secret is too short for HS256"));
     }
     let mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| JwsError::Invalid("the secret cannot be a key"))?;
-    // In a time that does not depend on where it differs.
+    // Compares in constant time.
     let right = mac.chain_update(input).verify_slice(&signature);
     right.map_err(|_| JwsError::Invalid("the MAC is wrong"))?;
     Ok(VerifiedJws { header, payload })
 }
 
-/// The header of a token in compact form, signed or encrypted, **as it stands**: nothing of it is verified.
+/// Returns the header of a compact token, signed or encrypted, **without verification**.
 pub fn peek_header(token: &str) -> Option<Map<String, Value>> {
     let signed = compact::parts(token, MAX_BYTES).map(|[header, _, _]| header);
     let encrypted = || compact::parts(token, encryption::MAX_BYTES).map(|[header, _, _, _, _]| header);
     compact::object(signed.or_else(encrypted)?)
 }
 
-/// The claims of a signed token **as they stand**, to learn whose keys verify it: nothing of them is verified.
+/// Returns the claims of a signed token **without verification**, to find the client whose keys verify it.
 pub fn peek_claims(token: &str) -> Option<Map<String, Value>> {
     let [_, claims, _] = compact::parts(token, MAX_BYTES)?;
     compact::object(claims)
@@ -128,7 +130,7 @@ fn read(token: &str) -> Result<ParsedJws<'_>, JwsError> {
     let [header, payload, signature] =
         compact::parts(token, MAX_BYTES).ok_or(refused("not three parts, or too long"))?;
     let members = compact::object(header).ok_or(refused("the header is no JSON object"))?;
-    // Extensions that must be understood; we know none (RFC 7515 §4.1.11).
+    // No critical extension is supported (RFC 7515 §4.1.11).
     if members.contains_key("crit") {
         return Err(refused("the header has crit"));
     }

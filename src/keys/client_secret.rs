@@ -1,6 +1,6 @@
-//! What is kept of a client's secret: a keyed, salted hash; or, where HMAC needs the secret back (`client_secret_jwt`,
-//! HS256: OpenID Connect Core §9, §10.1), the secret itself, sealed under the master key. A hash names its key, so that one
-//! of another master key is recognized and refused, not kept in vain.
+//! The stored form of a client secret: a keyed and salted hash or, if HMAC needs the secret itself
+//! (`client_secret_jwt`, HS256: OpenID Connect Core §9, §10.1), the secret sealed under the master key. A hash contains
+//! its key id, so that a hash of another master key is recognized and rejected instead of stored to no purpose.
 
 use subtle::ConstantTimeEq as _;
 
@@ -13,7 +13,7 @@ use crate::env::Env;
 const USAGE: &str = "client-secret";
 
 impl MasterKey {
-    /// The form to keep: sealed where the client `needs_it_back`, else hashed.
+    /// Returns the form to store: sealed if the client `needs_it_back`, otherwise hashed.
     pub fn protect_client_secret(
         &self,
         env: &Env,
@@ -23,8 +23,9 @@ impl MasterKey {
         if needs_it_back { self.seal_client_secret(secret) } else { Ok(self.hash_client_secret(env, secret)) }
     }
 
-    /// A random salt and a keyed hash. Secrets have at least 32 characters, so a slow hash would only slow every token
-    /// request; wrong ones for a short one that was imported are counted (`protocol::client_secret_throttle`).
+    /// Returns a keyed hash with a random salt. Secrets have at least 32 characters, so a slow hash would only slow
+    /// down every token request. Wrong secrets for an imported short one are counted
+    /// (`protocol::client_secret_throttle`).
     pub fn hash_client_secret(&self, env: &Env, secret: &Secret) -> ClientSecretAtRest {
         let salt = env.random::<16>();
         let hash = self.mac(MacPurpose::ClientSecret, &[&salt, secret.expose().as_bytes()]);
@@ -34,13 +35,13 @@ impl MasterKey {
         ClientSecretAtRest(format!("{form}{key}${salt}${hash}"))
     }
 
-    /// The name of the key of these hashes. It says nothing of the key.
+    /// Returns the id of the key of these hashes. It reveals nothing about the key.
     fn client_secret_key_id(&self) -> String {
         let mac = self.mac(MacPurpose::ClientSecret, &[b"key"]);
         base64url(mac.first_chunk::<6>().unwrap_or(&[0; 6]))
     }
 
-    /// Whether it was made under this master key. One of another would never match.
+    /// Returns whether the stored form was created under this master key. Any other would never match.
     pub fn can_verify_client_secret(&self, kept: &ClientSecretAtRest) -> bool {
         match kept.hash_parts() {
             Some((key, ..)) => key == self.client_secret_key_id(),
@@ -48,20 +49,21 @@ impl MasterKey {
         }
     }
 
-    /// The secret, so that only this master key gets it back.
+    /// Seals the secret, so that only this master key can open it.
     pub fn seal_client_secret(&self, secret: &Secret) -> Result<ClientSecretAtRest, KeyError> {
         let sealed = seal::seal(self, USAGE, secret.expose().as_bytes())?;
         Ok(ClientSecretAtRest(format!("{}{sealed}", ClientSecretAtRest::SEALED)))
     }
 
-    /// Whether `presented` is the secret, in a time that does not depend on where it differs, nor on whether there is one.
+    /// Returns whether `presented` is the secret. The time does not depend on the position of a difference, nor on
+    /// whether a secret is stored.
     pub fn verify_client_secret(&self, kept: Option<&ClientSecretAtRest>, presented: &str) -> bool {
         let Some(kept) = kept else {
             std::hint::black_box(self.mac(MacPurpose::ClientSecret, &[&[0; 16], presented.as_bytes()]));
             return false;
         };
         if let Some(secret) = self.open_client_secret(kept) {
-            // Hashes have one length, whatever the secrets have.
+            // The comparison is over hashes, which have one length whatever the length of the secrets.
             let hash = |text: &str| self.mac(MacPurpose::ClientSecret, &[text.as_bytes()]);
             return hash(secret.expose()).ct_eq(&hash(presented)).into();
         }
@@ -69,7 +71,7 @@ impl MasterKey {
         self.mac(MacPurpose::ClientSecret, &[&salt, presented.as_bytes()]).ct_eq(kept.as_slice()).into()
     }
 
-    /// The secret itself, where it was sealed by this master key.
+    /// Returns the secret if it was sealed under this master key.
     pub fn open_client_secret(&self, kept: &ClientSecretAtRest) -> Option<Secret> {
         let plain = seal::open(self, USAGE, kept.0.strip_prefix(ClientSecretAtRest::SEALED)?).ok()?;
         String::from_utf8(plain).ok().map(Secret::new)

@@ -1,8 +1,8 @@
-//! The compact serializations of JOSE (RFC 7515 §3.1, RFC 7516 §3.1), taken apart before anything is computed: how many
-//! parts, how long, and JSON objects in which no name stands twice (RFC 7515 §4).
+//! Parses the compact serializations of JOSE (RFC 7515 §3.1, RFC 7516 §3.1) before any cryptographic operation. It
+//! checks the number and length of the parts, and that no JSON object has duplicate names (RFC 7515 §4).
 //!
-//! josekit takes tokens apart as well, but takes for granted what a stranger may leave out (an initialization vector, a
-//! whole authentication tag). What comes from outside is held to its shape here first.
+//! josekit parses tokens as well, but does not handle missing parts (an initialization vector, or a complete
+//! authentication tag). Untrusted tokens are therefore validated here first.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::secret::from_base64url;
 
-/// Exactly `N` parts in at most `most` bytes.
+/// Splits a token of at most `most` bytes into exactly `N` parts.
 pub(super) fn parts<const N: usize>(token: &str, most: usize) -> Option<[&str; N]> {
     if token.len() > most {
         return None;
@@ -20,17 +20,17 @@ pub(super) fn parts<const N: usize>(token: &str, most: usize) -> Option<[&str; N
     parts.try_into().ok()
 }
 
-/// The JSON object that a part encodes.
+/// Decodes the JSON object of a part.
 pub(super) fn object(part: &str) -> Option<Map<String, Value>> {
     members(&from_base64url(part)?)
 }
 
-/// The members of a JSON object, each name once. `serde_json` stops at 128 levels.
+/// Parses a JSON object without duplicate names. `serde_json` limits the nesting to 128 levels.
 pub fn members(json: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice::<UniqueNamesObject>(json).ok().map(|object| object.0)
 }
 
-/// A member that has to be text where it is there.
+/// Returns a member that must be a string, if present.
 pub(super) fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, NotText> {
     match header.get(name) {
         None => Ok(None),
@@ -39,11 +39,11 @@ pub(super) fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Opt
     }
 }
 
-/// A member is there and is no text.
+/// The member is present but is not a string.
 #[derive(Debug)]
 pub(super) struct NotText;
 
-/// An object whose names are all different.
+/// An object without duplicate names.
 struct UniqueNamesObject(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueNamesObject {

@@ -1,9 +1,10 @@
-//! Encrypted JWTs (RFC 7516): what we encrypt to a client's key (nested, RFC 7519 §5.2) and what clients encrypt to ours
-//! (OpenID Connect Core §6.1, RFC 9101 §6.1).
+//! Encrypted JWTs (RFC 7516): tokens encrypted to a client's key (nested, RFC 7519 §5.2), and tokens that clients
+//! encrypt to this server's keys (OpenID Connect Core §6.1, RFC 9101 §6.1).
 //!
-//! Few algorithms, each asymmetric: no `dir`, no passwords, no `RSA1_5`, and no compression, since a short token that
-//! unpacks to a long one costs its sender nothing (RFC 8725 §3.6). Next door: [`super::public_jwk`] which of a client's
-//! keys is good for what, [`super::seal`] what we encrypt to ourselves.
+//! The algorithms are few and asymmetric: no `dir`, no passwords and no `RSA1_5`. Compression is not supported, because
+//! a short token that decompresses to a long one costs its sender nothing (RFC 8725 §3.6). See also
+//! [`super::public_jwk`], which selects a client's key; [`super::seal`], which encrypts data that only this server
+//! reads.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use josekit::jwe::enc::{A128CBC_HS256, A256GCM};
@@ -18,16 +19,16 @@ use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg};
 use crate::domain::jwks::JwkSet;
 use crate::domain::secret::from_base64url;
 
-/// Longer ones are not looked at: a request object as long as may be signed, and what encrypting adds.
+/// The maximum length in bytes: that of a signed request object plus the overhead of encryption.
 pub const MAX_BYTES: usize = super::client_jws::MAX_BYTES * 4 / 3 + 2048;
-/// How many of our keys are tried where a token names none.
+/// The maximum number of keys that are tried if a token has no `kid`.
 const MAX_KEYS: usize = 4;
-/// The tag of both content encryptions (RFC 7518 §5.2.3, §5.3).
+/// The length of the tag of both content encryptions (RFC 7518 §5.2.3, §5.3).
 pub(super) const TAG_BYTES: usize = 16;
-/// The initialization vector of AES-GCM (RFC 7518 §5.3).
+/// The length of the initialization vector of AES-GCM (RFC 7518 §5.3).
 pub(super) const GCM_IV_BYTES: usize = 12;
 
-/// Why nothing could be encrypted to a client.
+/// The reason why a token could not be encrypted to a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptionError {
     #[error("the client publishes no key that fits: the set may be older than the key")]
@@ -51,8 +52,8 @@ impl ContentEncryption {
     }
 }
 
-/// A JWE around `signed_jwt` that only the client can open: under the first key of its set that says it is for
-/// encryption, or else under the first that fits.
+/// Returns a JWE with `signed_jwt` that only the client can decrypt. The key is the first of the client's set that is
+/// marked for encryption, or else the first that is suitable.
 pub fn encrypt_to_client(
     signed_jwt: &str,
     keys: &JwkSet,
@@ -79,12 +80,12 @@ fn encrypter(key: &Jwk, alg: KeyManagementAlg) -> Result<Box<dyn JweEncrypter>, 
     })
 }
 
-/// Whether a token has the form of an encrypted one.
+/// Returns whether a token has the form of an encrypted one.
 pub fn is_encrypted(token: &str) -> bool {
     compact::parts::<5>(token, MAX_BYTES).is_some()
 }
 
-/// What is inside a token that was encrypted to one of our keys.
+/// Decrypts a token that was encrypted to one of this server's keys.
 pub fn decrypt(ring: &KeySet, token: &str) -> Option<Vec<u8>> {
     let [head, key, iv, content, tag] = compact::parts(token, MAX_BYTES)?;
     let members = compact::object(head)?;
@@ -99,7 +100,7 @@ pub fn decrypt(ring: &KeySet, token: &str) -> Option<Vec<u8>> {
     let key = match alg {
         KeyManagementAlg::RsaOaep256 => Some(key.as_slice()),
         KeyManagementAlg::EcdhEs => key.is_empty().then_some(None)?,
-        // Both content encryptions have 32 bytes of key; wrapped they are 40 (RFC 3394 §2.2).
+        // Both content encryptions have keys of 32 bytes, which are 40 bytes wrapped (RFC 3394 §2.2).
         KeyManagementAlg::EcdhEsA256Kw => (key.len() == 40).then_some(Some(key.as_slice()))?,
     };
     let header = JweHeader::from_map(members.clone()).ok()?;
@@ -109,10 +110,10 @@ pub fn decrypt(ring: &KeySet, token: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// An encrypted content whose parts have the lengths that its algorithm gives them.
+/// Encrypted content whose parts have the lengths that the algorithm requires.
 struct EncryptedContent<'a> {
     enc: ContentEncryption,
-    /// The protected header as it was sent, which the tag covers (RFC 7516 §5.1).
+    /// The protected header as sent, which the tag authenticates (RFC 7516 §5.1).
     head: &'a str,
     iv: Vec<u8>,
     content: Vec<u8>,
@@ -126,7 +127,7 @@ impl<'a> EncryptedContent<'a> {
             ContentEncryption::A256Gcm => GCM_IV_BYTES,
         };
         let iv = from_base64url(iv).filter(|iv| iv.len() == iv_bytes)?;
-        // A shorter one is not a weaker tag but a guess.
+        // A truncated tag is rejected, because it could be guessed.
         let tag = from_base64url(tag)?.try_into().ok()?;
         Some(Self { enc, head, iv, content: from_base64url(content)?, tag })
     }
@@ -139,7 +140,8 @@ impl<'a> EncryptedContent<'a> {
         enc.decrypt(key, Some(&self.iv), &self.content, head, Some(&self.tag)).ok()
     }
 
-    /// RFC 7518 §5.2.2.2: the tag is judged before anything is decrypted, so that the padding tells a forger nothing.
+    /// Verifies the tag (RFC 7518 §5.2.2.2). This happens before decryption, so that the padding is no oracle for a
+    /// forger.
     fn is_authentic(&self, key: &[u8]) -> bool {
         let Some((mac_key, _)) = key.split_at_checked(16).filter(|_| key.len() == 32) else { return false };
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(mac_key) else { return false };

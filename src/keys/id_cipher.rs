@@ -1,8 +1,8 @@
-//! An id as one block of AES-256: a UUID has 16 bytes, which is the size of a block. Equal ids become equal blocks and
-//! different ones different blocks, from which an id cannot be read without the key.
+//! Encrypts an id as one block of AES-256: a UUID has 16 bytes, the size of a block. Equal ids produce equal blocks and
+//! different ids different blocks. Without the key, the id cannot be derived from the block.
 //!
-//! The key is derived by HMAC-SHA-256 from the master key, the purpose and the sector (its length goes before it). Next door:
-//! [`super::pairwise`] and [`super::refresh_token`], which name ids so.
+//! The key is derived with HMAC-SHA-256 from the master key, the purpose and the sector, which is prefixed with its
+//! length. See also [`super::pairwise`] and [`super::refresh_token`], which use such ids.
 
 use openssl::symm::{Cipher, Crypter, Mode};
 use uuid::Uuid;
@@ -12,14 +12,16 @@ use super::master::{MacPurpose, MasterKey};
 
 pub(super) const BLOCK_BYTES: usize = 16;
 
+/// Encrypts the id.
+///
 /// # Panics
-/// Where OpenSSL has no AES-256 at all.
+/// Panics if OpenSSL does not support AES-256.
 pub(super) fn encrypted(master: &MasterKey, purpose: MacPurpose, sector: &str, id: Uuid) -> [u8; BLOCK_BYTES] {
     #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as key and any 16 as block")]
     aes(master, purpose, sector, Mode::Encrypt, *id.as_bytes()).expect("a key and a block of AES")
 }
 
-/// The id that `block` is of; another one where it was encrypted under another key.
+/// Decrypts a block. A block that was encrypted under another key decrypts to a random id.
 pub(super) fn decrypted(
     master: &MasterKey,
     purpose: MacPurpose,

@@ -1,5 +1,5 @@
-//! Signing and verifying our own JWTs (RFC 7515, RFC 7519). The algorithm is the key's, never the header's; a verified
-//! token's claims are the caller's to judge (issuer, audience, expiry, type).
+//! Signs and verifies this server's JWTs (RFC 7515, RFC 7519). The algorithm is determined by the key, never by the
+//! header. The caller must check the claims of a verified token (issuer, audience, expiry).
 
 use josekit::jws::{self, JwsHeader, JwsSigner};
 use serde::Serialize;
@@ -10,10 +10,10 @@ use super::{KeyError, Keyring};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::secret::{Secret, base64url, from_base64url};
 
-/// Nothing we sign is longer, not an ID token with the longest `nonce`; what is, is not looked at.
+/// The maximum length in bytes. No token of this server is longer, not even an ID token with the longest `nonce`.
 const MAX_BYTES: usize = 24 * 1024;
 
-/// The kinds of our tokens, as `typ` tells them apart (RFC 8725 §3.11).
+/// The types of tokens, distinguished by `typ` (RFC 8725 §3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwtType {
     IdToken,
@@ -23,7 +23,7 @@ pub enum JwtType {
     LogoutToken,
     /// RFC 9701 §5.
     Introspection,
-    /// OpenID Connect Core §5.3.2, which asks for no type of its own.
+    /// OpenID Connect Core §5.3.2, which requires no `typ`.
     UserInfo,
 }
 
@@ -38,15 +38,15 @@ impl JwtType {
     }
 }
 
-/// A compact JWT over `claims`.
+/// Returns a compact JWT with `claims`.
 pub fn sign(keys: &Keyring, alg: SigningAlg, typ: JwtType, claims: &impl Serialize) -> Result<String, KeyError> {
     let ring = keys.current();
     let signer = ring.signer(alg).ok_or_else(|| KeyError::Crypto(format!("there is no {} key", alg.as_str())))?;
     serialize(typ, claims, signer)
 }
 
-/// A compact JWT over `claims` for a client that chose how it is signed: by our key of that algorithm, or with HS256
-/// under the octets of its own secret, which has no `kid` (OpenID Connect Core §10.1).
+/// Returns a compact JWT with `claims`, signed as the client has registered: with this server's key of that algorithm,
+/// or with HS256 under the octets of the client secret, without a `kid` (OpenID Connect Core §10.1).
 pub fn sign_for_client(
     keys: &Keyring,
     alg: SigningAlg,
@@ -68,8 +68,8 @@ fn serialize(typ: JwtType, claims: &impl Serialize, signer: &dyn JwsSigner) -> R
     Ok(jws::serialize_compact(&payload, &header, signer)?)
 }
 
-/// The left half of the hash that goes with the signature, for `at_hash`, `c_hash` and `s_hash` (OpenID Connect Core
-/// §3.1.3.6, §3.3.2.11; Ed25519 hashes with SHA-512).
+/// Returns the left half of the hash that belongs to the signature algorithm, for `at_hash`, `c_hash` and `s_hash`
+/// (OpenID Connect Core §3.1.3.6, §3.3.2.11; Ed25519 uses SHA-512).
 pub fn half_hash(alg: SigningAlg, value: &str) -> String {
     let hash = match alg {
         SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 | SigningAlg::HS256 => Sha256::digest(value).to_vec(),
@@ -78,13 +78,13 @@ pub fn half_hash(alg: SigningAlg, value: &str) -> String {
     base64url(hash.split_at(hash.len() / 2).0)
 }
 
-/// The claims of a token that one of our keys signed as `typ`; nothing where it is anything else.
+/// Returns the claims of a token that one of this server's keys signed as `typ`; `None` for any other token.
 pub fn verify<T: DeserializeOwned>(keys: &Keyring, typ: JwtType, token: &str) -> Option<T> {
     #[derive(serde::Deserialize)]
     struct Header {
         kid: String,
         typ: String,
-        // A header parameter that must be understood, and none is (RFC 7515 §4.1.11).
+        // No critical header parameter is supported (RFC 7515 §4.1.11).
         crit: Option<serde_json::Value>,
     }
     if token.len() > MAX_BYTES {

@@ -1,5 +1,5 @@
-//! One key pair: made, kept as sealed PKCS#8, named by its RFC 7638 thumbprint, and read back as what signs and verifies,
-//! or as what decrypts.
+//! One key pair: created, stored as sealed PKCS#8, named by its RFC 7638 thumbprint, and loaded as a signer, verifier
+//! or decrypter.
 
 use josekit::jwe::{self, JweDecrypter};
 use josekit::jwk::alg::ec::EcCurve;
@@ -17,7 +17,7 @@ use crate::env::Timestamp;
 
 pub(super) const USAGE: &str = "signing-key";
 
-/// Makes a key pair. Slow for RSA: not on a thread that serves requests.
+/// Generates a key pair. This is slow for RSA and must not run on a thread that serves requests.
 pub(super) fn generate(
     master: &MasterKey,
     alg: KeyAlg,
@@ -28,14 +28,14 @@ pub(super) fn generate(
         let pair = random(alg)?;
         let public = pair.to_jwk_public_key();
         let kid = thumbprint(&public)?;
-        // A name that begins like an option is a trap for whoever gives it to a command.
+        // A `kid` that starts with `-` could be mistaken for an option on a command line.
         if !kid.starts_with('-') {
             break (pair, public, kid);
         }
     };
     public.set_key_id(&kid);
     public.set_key_use(if alg.signing_alg().is_some() { "sig" } else { "enc" });
-    // A key that serves two algorithms names none (RFC 7517 §4.4).
+    // A key for two algorithms has no `alg` (RFC 7517 §4.4).
     let only = if alg == KeyAlg::EcdhEs { None } else { Some(alg.as_str().into()) };
     public.set_parameter("alg", only)?;
     Ok(StoredKey {
@@ -61,7 +61,7 @@ fn random(alg: KeyAlg) -> Result<Box<dyn KeyPair>, KeyError> {
     })
 }
 
-/// The signer of a key that signs with `alg`.
+/// Returns the signer of a key that signs with `alg`.
 pub(super) fn signer(master: &MasterKey, key: &StoredKey, alg: SigningAlg) -> Result<Box<dyn JwsSigner>, KeyError> {
     macro_rules! of {
         ($alg:expr) => {{
@@ -79,7 +79,7 @@ pub(super) fn signer(master: &MasterKey, key: &StoredKey, alg: SigningAlg) -> Re
     })
 }
 
-/// What verifies signatures with `alg` by a public key, ours or a client's.
+/// Returns the verifier of signatures with `alg` by a public key of this server or a client.
 pub(super) fn verifier(jwk: &Jwk, alg: SigningAlg) -> Result<Box<dyn JwsVerifier>, KeyError> {
     Ok(match alg {
         SigningAlg::RS256 => Box::new(jws::RS256.verifier_from_jwk(jwk)?),
@@ -90,7 +90,7 @@ pub(super) fn verifier(jwk: &Jwk, alg: SigningAlg) -> Result<Box<dyn JwsVerifier
     })
 }
 
-/// What opens the content keys that were encrypted to `key` with `alg`.
+/// Returns the decrypter of content keys that were encrypted to `key` with `alg`.
 pub(super) fn decrypter(
     master: &MasterKey,
     key: &StoredKey,
@@ -108,7 +108,7 @@ fn private(master: &MasterKey, key: &StoredKey) -> Result<zeroize::Zeroizing<Vec
     seal::open(master, USAGE, &key.sealed).map(zeroize::Zeroizing::new)
 }
 
-/// RFC 7638 §3: SHA-256 over the required members in the order of their names.
+/// Returns the RFC 7638 §3 thumbprint: SHA-256 over the required members in the order of their names.
 fn thumbprint(jwk: &Jwk) -> Result<String, KeyError> {
     let names: &[&str] = match jwk.key_type() {
         "RSA" => &["e", "kty", "n"],
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn kid_never_starts_with_a_hyphen() {
         let master = crate::keys::test_keys::master();
-        // One in 64 would.
+        // One random `kid` in 64 starts with `-`.
         for _ in 0..600 {
             let key = generate(&master, KeyAlg::EdDSA, KeyState::Next, Timestamp(0)).unwrap();
             assert!(!key.kid.starts_with('-'));

@@ -1,4 +1,4 @@
-//! The keys in use on this node: what signs, what verifies, what decrypts, and the JWKS that is published (RFC 7517 §5).
+//! The keys in use on this node: signers, verifiers, decrypters, and the published JWKS (RFC 7517 §5).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,22 +13,22 @@ use crate::domain::algorithms::{KeyManagementAlg, SigningAlg};
 use crate::domain::signing_key::{KeyState, StoredKey};
 use crate::store::{Store, signing_keys};
 
-/// A handle; cheap to clone, and replaced as a whole when keys change.
+/// A handle to the current [`KeySet`]; cheap to clone. The set is replaced as a whole when keys change.
 #[derive(Clone)]
 pub struct Keyring {
     key_set: Arc<RwLock<Arc<KeySet>>>,
-    /// How often the keys have changed since the start.
+    /// The number of changes of the keys since the start.
     generation: Arc<AtomicU64>,
     master: MasterKey,
 }
 
-/// One state of the keys.
+/// An immutable snapshot of the keys.
 pub struct KeySet {
     signers: HashMap<SigningAlg, Box<dyn JwsSigner>>,
     verifiers: HashMap<String, Box<dyn JwsVerifier>>,
     /// Newest first.
     decrypters: Vec<DecryptionKey>,
-    /// The published document, made once.
+    /// The published document, serialized once.
     pub jwks: Arc<[u8]>,
     pub keys: Vec<StoredKey>,
 }
@@ -63,17 +63,17 @@ impl KeySet {
         Ok(Self { signers, verifiers, decrypters, jwks: jwks.into_bytes().into(), keys })
     }
 
-    /// What signs with `alg`.
+    /// Returns the signer for `alg`.
     pub(super) fn signer(&self, alg: SigningAlg) -> Option<&dyn JwsSigner> {
         self.signers.get(&alg).map(AsRef::as_ref)
     }
 
-    /// What verifies signatures of the key `kid`, with that key's own algorithm whatever a token's header says.
+    /// Returns the verifier of the key `kid`. It uses that key's own algorithm, whatever a token's header says.
     pub(super) fn verifier(&self, kid: &str) -> Option<&dyn JwsVerifier> {
         self.verifiers.get(kid).map(AsRef::as_ref)
     }
 
-    /// What may open something encrypted with `alg`: the key `kid`, or where none is named each, the newest first.
+    /// Returns the decrypters for `alg`: that of the key `kid` or, without a `kid`, all of them, newest first.
     pub(super) fn decrypters<'a>(
         &'a self,
         alg: KeyManagementAlg,
@@ -85,7 +85,7 @@ impl KeySet {
 }
 
 impl Keyring {
-    /// Reads the keys of the database, which `rotation::ensure_initial_keys` has made.
+    /// Loads the keys from the database, which `rotation::ensure_initial_keys` has created.
     pub async fn open(store: &Store, master: MasterKey) -> Result<Self, KeyError> {
         let keys = signing_keys::all(store.read()).await?;
         Ok(Self::from_key_set(KeySet::from_stored(&master, keys)?, master))
@@ -95,7 +95,7 @@ impl Keyring {
         Self { key_set: Arc::new(RwLock::new(Arc::new(ring))), generation: Arc::default(), master }
     }
 
-    /// Reads them again.
+    /// Reloads the keys from the database.
     pub async fn reload(&self, store: &Store) -> Result<(), KeyError> {
         let ring = Arc::new(KeySet::from_stored(&self.master, signing_keys::all(store.read()).await?)?);
         *self.key_set.write().unwrap_or_else(std::sync::PoisonError::into_inner) = ring;
@@ -103,8 +103,8 @@ impl Keyring {
         Ok(())
     }
 
-    /// Another number once the keys have changed: what was verified while it was the same may have been by a key that is
-    /// gone now.
+    /// Returns a number that changes with the keys. If it has changed since a token was verified, the key that verified
+    /// it may have been removed.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! The master key: 32 bytes from the setting or a file made on first start (0600). Keys for each purpose are derived
-//! from it, so that what is made for one purpose is worth nothing for another.
+//! The master key: 32 bytes from the configuration, or from a file created on first start (mode 0600). A separate key
+//! is derived for each purpose, so that a value created for one purpose is not valid for another.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -19,10 +19,10 @@ use crate::domain::printable::without_bom;
 use crate::env::Env;
 use crate::store::Store;
 
-/// In the data directory.
+/// The name of the file in the data directory.
 pub const FILE: &str = "master.key";
 
-/// The keys that come from it, derived once; cheap to clone.
+/// The keys derived from the master key, computed once; cheap to clone.
 #[derive(Clone)]
 pub struct MasterKey(Arc<DerivedKeys>);
 
@@ -41,7 +41,7 @@ struct DerivedKeys {
 }
 
 impl DerivedKeys {
-    /// HKDF's expand step (RFC 5869 §2.3).
+    /// Derives the keys with the expand step of HKDF (RFC 5869 §2.3).
     fn from_master(master: &[u8; 32]) -> Self {
         let derive = |label: &[u8]| -> Zeroizing<[u8; 32]> {
             let mut mac = keyed(master);
@@ -70,16 +70,16 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
-/// What a MAC is for.
+/// The purpose of a MAC, which has its own derived key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacPurpose {
     ClientSecret,
     RefreshToken,
-    /// The key of the grants' ids in refresh tokens.
+    /// The key of the encrypted grant ids in refresh tokens.
     RefreshTokenGrant,
     /// The cookies of browsers that have not signed in.
     Browser,
-    /// Tokens in forms.
+    /// The tokens in forms.
     Form,
     /// The keys of pairwise subjects, one for each sector.
     Pairwise,
@@ -89,18 +89,19 @@ pub enum MacPurpose {
     PairwiseGrant,
     /// The versions in tokens of pairwise clients, under a key of each token.
     PairwiseVersions,
-    /// What scripts may see of a browser session.
+    /// The browser session state that is readable by scripts.
     BrowserState,
 }
 
 impl MasterKey {
-    /// Loads the key of the setting, or of the file in the data directory, which is made for a database that holds nothing
-    /// yet.
+    /// Loads the key from the configuration or the file in the data directory. The file is created if the database is
+    /// empty.
     ///
     /// # Errors
-    /// [`KeyError::Master`] where it cannot be read, or is missing although data depend on it.
+    /// Returns [`KeyError::Master`] if the key cannot be read, or is missing although stored data depend on it.
     pub async fn open(config: &Config, store: &Store) -> Result<Self, KeyError> {
-        // Before the file is looked for: another node that starts at this moment makes the file first, and then data.
+        // Checked before the file: another node that starts at the same time creates the file first and writes data
+        // afterwards.
         let is_empty = config.master_key.is_some() || store.is_empty().await?;
         match Self::load(config)? {
             Some(key) => Ok(key),
@@ -117,10 +118,10 @@ impl MasterKey {
         }
     }
 
-    /// Loads the key of the setting or of the file in the data directory; `None` where there is neither.
+    /// Loads the key from the configuration or the file in the data directory; `None` if there is neither.
     ///
     /// # Errors
-    /// [`KeyError::Master`] where it cannot be read.
+    /// Returns [`KeyError::Master`] if the key cannot be read.
     pub fn load(config: &Config) -> Result<Option<Self>, KeyError> {
         let path = config.data_dir.join(FILE);
         match &config.master_key {
@@ -133,21 +134,21 @@ impl MasterKey {
         }
     }
 
-    /// 32 bytes in base64.
+    /// Parses a key of 32 bytes in base64.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(STANDARD.decode(without_bom(text).trim()).map_err(|_| wrong("is not base64"))?);
         let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("does not have 32 bytes"))?;
         Ok(Self(Arc::new(DerivedKeys::from_master(bytes))))
     }
 
-    /// Makes the file, unless another node has made it meanwhile.
+    /// Creates the file, unless another node has created it meanwhile.
     fn create(folder: &Path, env: &Env) -> Result<Self, KeyError> {
         let path = folder.join(FILE);
         let failed = |error: std::io::Error| unusable(&path, &error);
         std::fs::create_dir_all(folder).map_err(failed)?;
         let made = Zeroizing::new(STANDARD.encode(env.random::<32>()));
-        // Written under a name of its own and then linked: whoever comes first has made it, and a second node that starts
-        // at the same moment finds it whole or not at all.
+        // The key is written to a temporary file and then linked. The first node to link it wins, and a node that
+        // starts at the same time finds either the complete file or none.
         let draft = folder.join(format!("master.key.{}", env.uuid().simple()));
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
         let written = written.and_then(|mut file| file.write_all(made.as_bytes()).and_then(|()| file.sync_all()));
@@ -159,7 +160,7 @@ impl MasterKey {
         }
     }
 
-    /// HMAC-SHA-256 under the key of that purpose (RFC 2104).
+    /// Computes HMAC-SHA-256 under the key of that purpose (RFC 2104).
     pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = match purpose {
             MacPurpose::ClientSecret => &self.0.client_secret,
@@ -175,14 +176,14 @@ impl MasterKey {
         }
         .clone();
         for part in parts {
-            // The length before each part: no two lists of parts are the same bytes.
+            // Each part is preceded by its length, so that different lists of parts are different bytes.
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
     }
 
-    /// For encrypting what is kept or handed out sealed.
+    /// Returns the key that encrypts sealed values.
     pub(super) fn seal_key(&self) -> &[u8; 32] {
         &self.0.seal
     }

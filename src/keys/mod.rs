@@ -1,12 +1,16 @@
-//! What is signed, sealed and encrypted. The only place that knows josekit, so that a faster backend for one algorithm is
-//! one file.
+//! Cryptographic keys: signing, sealing and encryption. Only this module uses josekit, so replacing its backend for one
+//! algorithm changes one file.
 //!
-//! [`master`] the key that everything at rest hangs on, [`seal`] encrypting under it, [`client_secret`] what is kept of a
-//! client's secret, [`pairwise`] subjects that differ by sector, [`signature_key`] by what clients sign requests; [`pair`] one key pair, [`keyring`] those in use (next,
-//! active, retired), [`rotation`] how they come and go; [`jwt`] signing and verifying ours, [`refresh_token`] the form of
-//! a refresh token. What comes from strangers: [`compact`] the shape of a token, [`public_jwk`] what a client's key is
-//! good for, [`client_jws`] what clients sign, [`certificate`] what they show in a TLS handshake, [`encryption`] what is
-//! encrypted to them and to us.
+//! [`master`] is the key that protects all data at rest, [`seal`] encrypts under it, [`client_secret`] stores client
+//! secrets, [`pairwise`] derives subjects that differ by sector, [`id_cipher`] encrypts the ids in them,
+//! [`signature_key`] loads the keys with which clients sign requests. [`key_pair`] is one key pair, [`keyring`] holds
+//! those in use (next, active, retired), [`rotation`] creates and retires them. [`jwt`] signs and verifies this
+//! server's tokens, [`refresh_token`] is the format of a refresh token.
+//!
+//! The rest handles untrusted input: [`compact`] parses the shape of a token, [`public_jwk`] decides what a client's
+//! key may be used for, [`client_jws`] verifies what clients sign, [`certificate`] reads the certificates that they
+//! present in a TLS handshake, [`remote`] fetches their published keys, [`encryption`] encrypts to clients and decrypts
+//! what they send.
 
 pub mod certificate;
 pub mod client_jws;
@@ -33,7 +37,7 @@ pub use master::MasterKey;
 
 use crate::store::StoreError;
 
-/// Why a key cannot be used.
+/// The reason why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     #[error("the master key {0}")]

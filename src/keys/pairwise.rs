@@ -1,20 +1,21 @@
-//! Pairwise identifiers (OpenID Connect Core §8.1): a `sub` that is one person's to one sector and says nothing to another,
-//! and in the same way a `sid` and a grant id.
+//! Pairwise identifiers (OpenID Connect Core §8.1): a `sub` that identifies a user to one sector and cannot be linked
+//! to another sector's, and likewise a `sid` and a grant id.
 //!
-//! The person's id is encrypted as one block ([`super::block`]) under a key of the sector. Why that is enough:
+//! The user id is encrypted as one block ([`super::id_cipher`]) under a key of the sector. This is sufficient for these
+//! reasons:
 //!
-//! - *Stable, and nothing to store*: the same id under the same key is the same block.
-//! - *No two people share one*: a block cipher under one key is a permutation of the blocks.
-//! - *Not reversible, not comparable*: without the key the blocks of a sector cannot be told from random ones that are
-//!   all different, and the keys of two sectors cannot be told from random and independent ones; so neither a sector, nor
-//!   two together, learn from a `sub` whose it is or whether two of them are one person's. Encrypting single blocks shows
-//!   only that equal ones are equal, which here is the purpose.
-//! - *We get the person back*: with the key it is decrypted, so an `id_token_hint` names somebody. Under another sector's
-//!   key it becomes a random block, which is nobody's id; and a made-up one becomes another random block.
+//! - *Stable, without storage*: the same id under the same key is the same block.
+//! - *Unique*: a block cipher under one key is a permutation of the blocks.
+//! - *Not reversible, not linkable*: without the key, the blocks of a sector are indistinguishable from distinct random
+//!   ones, and the keys of two sectors from independent random ones. So neither one sector nor two together learn from
+//!   a `sub` which user it is, or whether two of them are the same user. Encrypting single blocks reveals only that
+//!   equal ids are equal, which is the purpose here.
+//! - *Reversible with the key*: the server decrypts it, so an `id_token_hint` identifies a user. Under another sector's
+//!   key it decrypts to a random block, which is no user's id; an invented `sub` decrypts to another random block.
 //!
-//! Sessions and grants are encrypted in the same way under keys of their own, so that two sectors cannot compare them
-//! either. Their ids are version 7 UUIDs, which a random block almost never is. The versions in a token, small counters,
-//! are encrypted with a stream that no other token has, so that equal ones cannot be told to be equal.
+//! Sessions and grants are encrypted in the same way under separate keys, so that two sectors cannot link them either.
+//! Their ids are version 7 UUIDs, which a random block almost never is. The versions in a token are small counters.
+//! They are encrypted with a keystream that no other token uses, so equal counters cannot be recognized.
 
 use uuid::{Uuid, Variant, Version};
 
@@ -23,47 +24,47 @@ use super::master::{MacPurpose, MasterKey};
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::secret::{base64url, from_base64url};
 
-/// What the sector knows the person as: 22 characters of base64url.
+/// Returns the user's `sub` in the sector: 22 characters of base64url.
 ///
 /// # Panics
-/// Like [`sid`] and [`grant_name`], where OpenSSL has no AES-256 at all.
+/// Panics, like [`sid`] and [`grant_name`], if OpenSSL does not support AES-256.
 pub fn sub(master: &MasterKey, sector: &str, user: UserId) -> String {
     encrypted(master, MacPurpose::Pairwise, sector, user.0)
 }
 
-/// Whom the sector means by it; whether there is such a person is the caller's to see.
+/// Decrypts a `sub` of the sector. The caller must check that the user exists.
 pub fn user(master: &MasterKey, sector: &str, sub: &str) -> Option<UserId> {
     decrypted(master, MacPurpose::Pairwise, sector, sub).map(UserId)
 }
 
-/// The `sid` by which the sector knows a session: 22 characters of base64url.
+/// Returns the `sid` of a session in the sector: 22 characters of base64url.
 pub fn sid(master: &MasterKey, sector: &str, session: SessionId) -> String {
     encrypted(master, MacPurpose::PairwiseSession, sector, session.0)
 }
 
-/// The session of the sector's `sid`; `None` if it is another sector's or invented.
+/// Decrypts a `sid` of the sector; `None` if it is another sector's or invented.
 pub fn session(master: &MasterKey, sector: &str, sid: &str) -> Option<SessionId> {
     decrypted(master, MacPurpose::PairwiseSession, sector, sid).filter(is_ours).map(SessionId)
 }
 
-/// The id by which tokens of the sector name a grant: 22 characters of base64url.
+/// Returns the id of a grant in tokens of the sector: 22 characters of base64url.
 pub fn grant_name(master: &MasterKey, sector: &str, grant: GrantId) -> String {
     encrypted(master, MacPurpose::PairwiseGrant, sector, grant.0)
 }
 
-/// The grant of that name; `None` if it is another sector's or invented.
+/// Decrypts the id of a grant; `None` if it is another sector's or invented.
 pub fn grant(master: &MasterKey, sector: &str, name: &str) -> Option<GrantId> {
     decrypted(master, MacPurpose::PairwiseGrant, sector, name).filter(is_ours).map(GrantId)
 }
 
-/// Versions as a token of the sector carries them, encrypted under a key of the sector and of `nonce`, which no other token
-/// may have. The token's signature says that they are genuine.
+/// Encrypts the versions for a token of the sector, under a key of the sector and of `nonce`, which must be unique to
+/// the token. The token's signature authenticates them.
 pub fn versions(master: &MasterKey, sector: &str, nonce: [u8; BLOCK], versions: &[i64]) -> String {
     let plain: Vec<u8> = versions.iter().flat_map(|version| version.to_be_bytes()).collect();
     base64url(&[&nonce[..], &apply_keystream(master, sector, &nonce, &plain)].concat())
 }
 
-/// The versions of that text; `None` if it has not the form. Those of another sector are random numbers.
+/// Decrypts the versions; `None` if the text is malformed. The versions of another sector decrypt to random numbers.
 pub fn versions_of(master: &MasterKey, sector: &str, text: &str) -> Option<Vec<i64>> {
     let bytes = from_base64url(text)?;
     let (nonce, encrypted) = bytes.split_first_chunk::<BLOCK>()?;
@@ -72,7 +73,7 @@ pub fn versions_of(master: &MasterKey, sector: &str, text: &str) -> Option<Vec<i
     Some(versions.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
 }
 
-/// XOR with HMAC-SHA-256 over the sector, the nonce and a counter.
+/// XORs the bytes with HMAC-SHA-256 over the sector, the nonce and a counter.
 fn apply_keystream(master: &MasterKey, sector: &str, nonce: &[u8; BLOCK], bytes: &[u8]) -> Vec<u8> {
     let block = |at: usize| master.mac(MacPurpose::PairwiseVersions, &[sector.as_bytes(), nonce, &at.to_be_bytes()]);
     let chunks = bytes.chunks(32).enumerate();
@@ -81,7 +82,7 @@ fn apply_keystream(master: &MasterKey, sector: &str, nonce: &[u8; BLOCK], bytes:
         .collect()
 }
 
-/// Whether the id has the form of those that [`crate::env::Env::uuid`] makes.
+/// Returns whether the id has the form of those that [`crate::env::Env::uuid`] creates.
 fn is_ours(id: &Uuid) -> bool {
     id.get_version() == Some(Version::SortRand) && id.get_variant() == Variant::RFC4122
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::keys::test_keys::{master, other_master};
 
-    /// What relying parties have stored must never change.
+    /// Relying parties store these values, so they must never change.
     #[test]
     fn pairwise_sub_is_stable() {
         let alice = UserId(Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8091_a2b3_c4d5_e6f7));
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(grant(&master(), here, &names[2]), Some(GrantId(id)));
         assert_ne!(session(&master(), there, &names[1]), Some(SessionId(id)));
         assert_ne!(grant(&master(), there, &names[2]), Some(GrantId(id)));
-        // Another version of UUID is none that was made here.
+        // A UUID of another version was not created by this server.
         let other = Uuid::from_u128(0x0190_a1b2_c3d4_4e5f_8091_a2b3_c4d5_e6f7);
         assert_eq!(session(&master(), here, &sid(&master(), here, SessionId(other))), None);
     }
@@ -139,7 +140,7 @@ mod tests {
             let all: Vec<i64> = (0..count).collect();
             let text = versions(&master(), here, [7; 16], &all);
             assert_eq!(versions_of(&master(), here, &text), Some(all.clone()));
-            // After the nonce.
+            // Skips the nonce.
             let encrypted = |text: String| text.chars().skip(22).collect::<String>();
             assert_ne!(encrypted(versions(&master(), here, [8; 16], &all)), encrypted(text.clone()));
             assert_ne!(versions_of(&master(), there, &text), Some(all));

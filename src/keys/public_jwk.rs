@@ -1,7 +1,7 @@
-//! What a client's public key is good for (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+//! Decides what a client's public key may be used for (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 //!
-//! A key is taken only where everything it says of itself fits, and only its numbers go on from here: nothing else that
-//! stands in a JWK (`x5c`, `x5u`) is ever looked at. The set's shape is `domain::jwks`'s.
+//! A key is accepted only if all of its members are consistent with the use. Only its public key parameters are passed
+//! on; other members of the JWK (`x5c`, `x5u`) are ignored. `domain::jwks` defines the format of the set.
 
 use josekit::jwk::Jwk;
 use serde_json::{Map, Value};
@@ -11,10 +11,10 @@ use crate::domain::secret::from_base64url;
 
 type JwkMembers = Map<String, Value>;
 
-/// Shorter is weak (RFC 7518 §3.3), longer is work for whoever has to verify.
+/// The length of the modulus in bits. A shorter one is weak (RFC 7518 §3.3), a longer one makes verification expensive.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// The key, where it verifies signatures with `alg`.
+/// Returns the key if it verifies signatures with `alg`.
 pub(super) fn verifying(key: &JwkMembers, alg: SigningAlg) -> Option<Jwk> {
     if !is_absent_or_one_of(key, "use", &["sig"])
         || !is_absent_or_one_of(key, "alg", &[alg.as_str()])
@@ -30,7 +30,7 @@ pub(super) fn verifying(key: &JwkMembers, alg: SigningAlg) -> Option<Jwk> {
     }
 }
 
-/// The key, where something can be encrypted to it with `alg`.
+/// Returns the key if `alg` can encrypt to it.
 pub(super) fn encrypting(key: &JwkMembers, alg: KeyManagementAlg) -> Option<Jwk> {
     if !is_absent_or_one_of(key, "use", &["enc"]) || !is_absent_or_one_of(key, "alg", &[alg.as_str()]) {
         return None;
@@ -38,7 +38,7 @@ pub(super) fn encrypting(key: &JwkMembers, alg: KeyManagementAlg) -> Option<Jwk>
     match alg {
         KeyManagementAlg::RsaOaep256 => allows_operation(key, &["wrapKey", "encrypt"]).then(|| rsa(key))?,
         KeyManagementAlg::EcdhEs | KeyManagementAlg::EcdhEsA256Kw => {
-            // The public half of a key agreement has no operation of its own: Web Cryptography exports an empty list.
+            // The public key of a key agreement has no operation of its own; Web Cryptography exports an empty list.
             if !allows_operation(key, &["deriveKey", "deriveBits"])
                 && key.get("key_ops") != Some(&Value::Array(Vec::new()))
             {
@@ -50,7 +50,7 @@ pub(super) fn encrypting(key: &JwkMembers, alg: KeyManagementAlg) -> Option<Jwk>
     }
 }
 
-/// Whether a member is one of `values`, or absent.
+/// Returns whether a member is absent or one of `values`.
 fn is_absent_or_one_of(key: &JwkMembers, name: &str, values: &[&str]) -> bool {
     key.get(name).is_none_or(|said| said.as_str().is_some_and(|said| values.contains(&said)))
 }
@@ -72,7 +72,8 @@ fn rsa(key: &JwkMembers) -> Option<Jwk> {
         Some((bits, bytes.last().is_some_and(|last| last % 2 == 1)))
     };
     let (modulus, exponent) = (number("n")?, number("e")?);
-    // An exponent is odd and not 1; no key in use has more than 33 bits there, and each costs a squaring.
+    // An exponent must be odd and not 1. No key in use has an exponent of more than 33 bits, and each bit costs a
+    // squaring.
     let sound = RSA_BITS.contains(&modulus.0) && modulus.1 && (2..=33).contains(&exponent.0) && exponent.1;
     if sound { only(key, &["kty", "n", "e"]) } else { None }
 }

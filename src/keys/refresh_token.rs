@@ -1,12 +1,12 @@
-//! The form of a refresh token: the grant's id, encrypted, its generation, 128 derived bits, and a MAC over all of it.
+//! The format of a refresh token: the encrypted grant id, the generation, 128 derived bits, and a MAC over all of it.
 //!
-//! The id is encrypted because other clients may know it from tokens that came by token exchange: it would tell two pairwise
-//! clients that they have the same user.
+//! The grant id is encrypted because other clients may know it from tokens issued by token exchange. In plain text it
+//! would reveal to two pairwise clients that they have the same user.
 //!
-//! The derived bits are a MAC over the grant, the generation and the family's salt. So each generation has one token, and
-//! every node derives the same one. The outer MAC tells an old token of a family from an invented one (reuse, RFC 9700
-//! §4.14.2) without a row for every token and without a look-up for invented ones. What is accepted is decided by the
-//! digests in the family's row (`domain::grant`).
+//! The derived bits are a MAC over the grant, the generation and the family's salt. So each generation has one token,
+//! and every node derives the same one. The outer MAC distinguishes an old token of a family from an invented one
+//! (reuse, RFC 9700 §4.14.2) without a row for every token and without a query for invented ones. The digests in the
+//! family's row decide which token is accepted (`domain::grant`).
 
 use subtle::ConstantTimeEq as _;
 
@@ -16,14 +16,14 @@ use crate::domain::grant::FamilySalt;
 use crate::domain::ids::GrantId;
 use crate::domain::secret::{Digest, Secret, SecretKind, base64url, from_base64url};
 
-/// An authentic refresh token.
+/// The content of an authentic refresh token.
 #[derive(Debug)]
 pub struct RefreshToken {
     pub grant: GrantId,
     pub digest: Digest,
 }
 
-/// The one token of that generation, and the digest that is stored of it.
+/// Returns the token of that generation and the digest that is stored of it.
 pub fn derive(master: &MasterKey, grant: GrantId, generation: i32, salt: &FamilySalt) -> (Secret, Digest) {
     let generation = generation.to_be_bytes();
     let derived = master.mac(MacPurpose::RefreshToken, &[grant.0.as_bytes(), &generation, &salt.0]);
@@ -38,7 +38,7 @@ pub fn derive(master: &MasterKey, grant: GrantId, generation: i32, salt: &Family
     (Secret::new(text), digest)
 }
 
-/// The grant that a token of ours names; `None` for any other text.
+/// Parses a token of this server and verifies its MAC; `None` for any other text.
 pub fn parse(master: &MasterKey, text: &str) -> Option<RefreshToken> {
     let encoded = text.strip_prefix(SecretKind::RefreshToken.prefix()).filter(|rest| rest.len() <= 96)?;
     let bytes = from_base64url(encoded)?;
@@ -61,7 +61,7 @@ mod tests {
     use crate::domain::secret::from_base64url;
     use crate::keys::test_keys::{master, other_master};
 
-    /// Deployed clients hold these tokens: the derivation must never change.
+    /// Deployed clients hold these tokens, so the derivation must never change.
     #[test]
     fn token_is_derived_from_grant_and_generation() {
         let (grant, salt) = (GrantId(Uuid::from_u128(7)), FamilySalt([1; 16]));

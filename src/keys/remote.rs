@@ -1,17 +1,17 @@
-//! Key sets that are published at an address (`jwks_uri`): fetched when first needed, kept as long as the answer says
-//! (within bounds), fetched again for a key id that is not in them, every five seconds at most: anybody can make up a key id,
-//! and a client that has just changed its keys waits no longer than that.
+//! Key sets published at a URL (`jwks_uri`). A set is fetched when first needed and cached as long as the response
+//! allows, within limits. It is fetched again for a key id that it does not contain, at most every five seconds: key
+//! ids can be invented, and a client that has just changed its keys does not wait longer than that.
 //!
-//! One fetch at a time a client and address. Its result, a failure too, answers every request that waited for it, and a
-//! failure is remembered for a minute: a slow host costs its own client's requests some seconds once, and nobody else
-//! anything.
+//! There is one fetch at a time for each client and URL. Its result, including a failure, answers every request that
+//! waited for it, and a failure is remembered for a minute. So a slow host delays its own client's requests once by
+//! some seconds, and no other requests.
 //!
-//! A set is used until [`MAX_AGE`] after it was fetched and no longer, so that a key that its owner has removed does not
-//! count for ever while the address is silent. Where it is no longer fresh and has the key that is wanted, it is fetched
-//! again beside the requests: the one that begins the fetch gives the host [`REFRESH_WAIT_TIMEOUT`] and then goes on with what is
-//! known, and so do all others at once.
+//! A set is used for at most [`MAX_AGE`] after it was fetched, so that a key that its owner has removed does not remain
+//! valid indefinitely while the host does not respond. If the set is stale but contains the required key, it is fetched
+//! in the background. The request that starts the fetch waits for at most [`REFRESH_WAIT_TIMEOUT`] and then continues
+//! with the cached set; all other requests continue with it at once.
 //!
-//! Next door: `protocol::client_keys`, which decides what a failure means for the request.
+//! See also `protocol::client_keys`, which decides what a failure means for the request.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,68 +25,68 @@ use crate::domain::jwks::JwkSet;
 use crate::env::Timestamp;
 use crate::outbound::{OutboundClient, OutboundError, Purpose, UrlSource};
 
-/// Memory for the sets of one origin, in bytes, and for how long one is remembered that nobody asks for.
+/// The maximum memory in bytes for the sets of one origin; and the time after which an unused set is evicted.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const IDLE_TTL: Duration = Duration::from_hours(24);
-/// Bytes that an address takes whose keys could not be fetched.
+/// The weight in bytes of a URL whose keys could not be fetched.
 const EMPTY_WEIGHT: u32 = 500;
-/// Seconds that a set is kept where its answer does not say, and at most. Then it is fetched again.
+/// The lifetime of a set in seconds if its response does not state one; and the maximum lifetime.
 const DEFAULT_TTL: i64 = 3600;
 const MAX_TTL: i64 = 43_200;
-/// Seconds after the last successful fetch until which a set may be used.
+/// The maximum age in seconds at which a set may be used, since the last successful fetch.
 pub const MAX_AGE: i64 = 86_400;
-/// A host that answers within this time is waited for, so that a key that it no longer has is refused.
+/// The time to wait for a background fetch. If the host responds within it, a removed key is rejected at once.
 pub const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_millis(300);
-/// Seconds between two fetches of one address after one that failed, or of a set that is not fresh.
+/// The minimum seconds between two fetches of one URL after a failure, or of a stale set.
 const RETRY_INTERVAL: i64 = 60;
-/// Seconds between two fetches for keys that are not in a fresh set.
+/// The minimum seconds between two fetches for keys that are not in a fresh set.
 const MISSING_KEY_RETRY_INTERVAL: i64 = 5;
 
-/// Cheap to clone.
+/// A client for published key sets; cheap to clone.
 #[derive(Clone)]
 pub struct RemoteKeys {
     outbound: OutboundClient,
-    /// By origin, so that addresses which strangers name cannot evict those which an administrator registered.
+    /// By origin of the URL, so that URLs from strangers cannot evict those that an administrator registered.
     caches: [Cache<String, Arc<KeySetEntry>>; UrlSource::COUNT],
 }
 
-/// Where a set is published, for whom, and who named the address.
+/// The URL of a set, its owner, and the origin of the URL.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySource<'a> {
-    /// The client, or the purpose. Each has its own copy of a set: what one asks for keeps no other one waiting.
+    /// The client, or the purpose. Each owner has its own copy of a set, so that its fetches do not delay other owners.
     pub owner: &'a str,
     pub url: &'a str,
     pub named_by: UrlSource,
 }
 
-/// One address. Its weight stands beside what is known, so that the cache can ask for it at any time.
+/// The cache entry of one URL. The weight is outside the mutex, so that the cache can read it at any time.
 #[derive(Default)]
 struct KeySetEntry {
     cached: Mutex<CachedKeySet>,
     weight: AtomicU32,
-    /// Held while the address is asked. Requests whose keys are known do not wait for it.
+    /// Held during a fetch. Requests whose keys are cached do not wait for it.
     fetch_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What is known of one address.
+/// The cached state of one URL.
 #[derive(Default)]
 struct CachedKeySet {
-    /// How often the address was asked.
+    /// The number of fetches.
     fetches: u64,
     keys: Option<Arc<JwkSet>>,
     fetched_at: Option<Timestamp>,
     requested_at: Option<Timestamp>,
-    /// When it was asked for a key that the set did not have.
+    /// The time of the last fetch for a key that a fresh set did not contain.
     missing_key_requested_at: Option<Timestamp>,
     fresh_until: Option<Timestamp>,
-    /// Why the last fetch failed.
+    /// The reason why the last fetch failed.
     fetch_error: Option<OutboundError>,
-    /// The answer was no key set.
+    /// The reason why the response was not a key set.
     parse_error: Option<String>,
     expiry_reported: bool,
 }
 
-/// Why there are no keys.
+/// The reason why no keys are available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteKeysError {
     #[error("the keys cannot be fetched: {0}")]
@@ -98,7 +98,7 @@ pub enum RemoteKeysError {
     Expired { fetched_at: Timestamp, problem: String, first: bool },
 }
 
-/// What a set is asked for; one that has it not is fetched again.
+/// The key that a request needs. A set that does not contain it is fetched again.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyQuery<'a> {
     Any,
@@ -132,7 +132,8 @@ impl RemoteKeys {
         Self { outbound: outbound.for_purpose(Purpose::ClientKeys), caches: [known(), known(), known()] }
     }
 
-    /// The set of `source`, with what is wanted in it if it can be fetched. Never one older than [`MAX_AGE`].
+    /// Returns the set of `source`, which contains the wanted key if that can be fetched. Never returns a set older
+    /// than [`MAX_AGE`].
     pub async fn get(
         &self,
         source: KeySource<'_>,
@@ -142,7 +143,7 @@ impl RemoteKeys {
         let Some(known) = self.caches.get(source.named_by.index()) else {
             return Err(RemoteKeysError::Fetch(OutboundError::Busy));
         };
-        // No client id has a space.
+        // The space separates the parts; no client id contains one.
         let name = format!("{} {}", source.owner, source.url);
         let slot = known.get_with_by_ref(&name, Arc::default);
         let (arrived_at, is_known) = {
@@ -165,10 +166,10 @@ impl RemoteKeys {
         if ask {
             let outbound = self.outbound.named_by(source.named_by);
             let (url, known, refreshed) = (source.url.to_owned(), known.clone(), slot.clone());
-            // In a task of its own: a caller that goes away does not end it, for the others wait for it too.
+            // A separate task, so that the fetch continues for the other waiting requests if the caller is cancelled.
             let fetch = tokio::spawn(async move {
                 refresh(outbound, url, refreshed.clone(), turn, now).await;
-                // Put back, so that it is weighed again.
+                // Inserted again, so that the cache updates its weight.
                 known.insert(name, refreshed);
             });
             if is_known {
@@ -182,13 +183,13 @@ impl RemoteKeys {
 }
 
 impl KeySetEntry {
-    /// A panic leaves nothing half written in it.
+    /// A poisoned lock is used, because a panic leaves no partial update.
     fn lock_cached(&self) -> MutexGuard<'_, CachedKeySet> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Fetches the set once and keeps what came of it.
+/// Fetches the set once and stores the result.
 async fn refresh(
     outbound: OutboundClient,
     url: String,
@@ -218,7 +219,7 @@ async fn refresh(
         Err(problem) => {
             tracing::warn!(url, %problem, "published keys cannot be fetched");
             if problem == OutboundError::Busy {
-                // Our own fault: its host was not asked, and may be at once.
+                // The failure is local and the host was not contacted, so the next request may retry at once.
                 (kept.requested_at, kept.missing_key_requested_at) = (None, None);
             }
             (kept.fetch_error, kept.parse_error) = (Some(problem), None);
@@ -236,7 +237,7 @@ impl CachedKeySet {
             && self.keys.as_ref().is_some_and(|keys| wanted.is_in(keys))
     }
 
-    /// Whether to ask the address now; notes that it is asked.
+    /// Returns whether to fetch the URL now, and records the fetch.
     fn needs_fetch(&mut self, wanted: KeyQuery<'_>, now: Timestamp) -> bool {
         if self.has_fresh(wanted, now) {
             return false;
@@ -258,7 +259,7 @@ impl CachedKeySet {
         true
     }
 
-    /// A host that is away for some hours locks nobody out; one that is silent for a day does.
+    /// Returns the cached set. It remains usable while the host is unavailable for some hours, but not for a day.
     fn current(&mut self, now: Timestamp) -> Result<Arc<JwkSet>, RemoteKeysError> {
         match (&self.keys, self.fetched_at) {
             (Some(keys), Some(fetched_at)) if now < fetched_at.plus_seconds(MAX_AGE) => Ok(keys.clone()),

@@ -1,8 +1,10 @@
-//! How keys come and go: next (published, so that relying parties know it) → active (signs) → retired (still
-//! published) → gone. On a schedule and by command; on many nodes, a lock makes it happen once.
+//! The life cycle of keys: next (published, so that relying parties know it) → active (signs) → retired (still
+//! published) → deleted. Keys rotate on a schedule and by command. A lock ensures that only one of several nodes
+//! rotates a key.
 //!
-//! RSA keys take a tenth of a second each, so a first start makes what it needs to answer and to rotate by the default
-//! algorithms, all at once; the rest is made by the node's upkeep a little later ([`complete`]).
+//! An RSA key takes a tenth of a second to generate. The first start therefore generates concurrently only the keys
+//! that it needs to serve requests and to rotate the default algorithms. A background job creates the others a little
+//! later ([`create_missing_keys`]).
 
 use futures::future::try_join_all;
 
@@ -15,24 +17,26 @@ use crate::store::{ChangeEvent, Store, Tx, events, signing_keys};
 
 use super::{KeyError, MasterKey, key_pair};
 
-/// Nothing signed lives longer than a day (`config::lifetimes`), but an expired ID token is still good as a hint.
-/// The same time is left to what was encrypted to a key before its sender read the JWKS again.
+/// Seconds for which a retired key is kept. No signed token is valid for more than a day (`config::lifetimes`), but an
+/// expired ID token is still accepted as a hint. The same time applies to tokens that were encrypted to a key before
+/// their sender fetched the new JWKS.
 pub const RETIRED_KEY_TTL: i64 = 8 * 86_400;
 
-/// Until when a key that has been retired is of use: published where it signed, else able to decrypt.
+/// Returns the time until which a retired key is kept: it stays published if it signed, and can decrypt otherwise.
 pub fn published_until(key: &StoredKey) -> Option<Timestamp> {
     key.retired_at.map(|at| at.plus_seconds(RETIRED_KEY_TTL))
 }
 
-/// Makes what a server must have before it answers: an active key of each kind, and the next of those in daily use.
+/// Creates the keys that a server needs before it serves requests: an active key of each kind, and the next key of
+/// those in daily use.
 pub async fn ensure_initial_keys(store: &Store, master: &MasterKey) -> Result<(), KeyError> {
     let keys = signing_keys::all(store.read()).await?;
     let due = missing(&keys, |alg| !matches!(alg, KeyAlg::PS256));
     make(store, master, due).await
 }
 
-/// Makes the keys that [`ensure_initial_keys`] left for later; judged from memory, so that an idle node asks the database nothing.
-/// Whether it had to make any.
+/// Creates the keys that [`ensure_initial_keys`] has left out, and returns whether any were missing. The check uses the
+/// keys in memory, so an idle node makes no queries.
 pub async fn create_missing_keys(store: &Store, master: &MasterKey, keys: &[StoredKey]) -> Result<bool, KeyError> {
     let due = missing(keys, |_| true);
     let any = !due.is_empty();
@@ -40,7 +44,8 @@ pub async fn create_missing_keys(store: &Store, master: &MasterKey, keys: &[Stor
     Ok(any)
 }
 
-/// What is not there: an active key of each kind, and a next one of the signing kinds that `ahead` names.
+/// Returns the missing keys: an active key of each kind, and a next key of the signing kinds for which `ahead` returns
+/// true.
 fn missing(keys: &[StoredKey], ahead: impl Fn(KeyAlg) -> bool) -> Vec<(KeyAlg, KeyState)> {
     let wanted = KeyAlg::ALL.iter().flat_map(|alg| {
         let next = (alg.signing_alg().is_some() && ahead(*alg)).then_some((*alg, KeyState::Next));
@@ -61,7 +66,7 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
     store
         .write(move |tx| {
             Box::pin(async move {
-                // What is read after it is what the other node has written.
+                // Reading after the lock returns the keys that another node has written.
                 advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
                 tx.publish(ChangeEvent::Keys).await?;
                 let keys = signing_keys::all(tx.conn()).await?;
@@ -75,28 +80,28 @@ async fn make(store: &Store, master: &MasterKey, wanted: Vec<(KeyAlg, KeyState)>
     Ok(())
 }
 
-/// Since when a key must have been published before it signs: the JWKS says that it may be kept for so long.
+/// Seconds for which a key must have been published before it signs: the time for which the JWKS may be cached.
 pub const JWKS_CACHE_TTL: i64 = 3600;
 
-/// The keys of a first start are made within so many milliseconds.
+/// The keys of a first start are created within this many milliseconds.
 const INITIAL_KEYS_WINDOW_MS: i64 = 60_000;
 
-/// What a rotation came to.
+/// The result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RotationOutcome {
-    /// That key is the active one now.
+    /// The key with this id is active now.
     Now(String),
-    /// That key will be, from then on: relying parties that keep the JWKS as long as they may do not know it yet.
+    /// The key with this id becomes active at that time. Relying parties that cache the JWKS may not know it earlier.
     Scheduled(String, Timestamp),
 }
 
-/// A new key that may come next, made before the transaction that needs it.
+/// Generates a next key. It is called before the transaction that needs the key.
 pub async fn successor(store: &Store, master: &MasterKey, alg: KeyAlg) -> Result<StoredKey, KeyError> {
     generate(store, master, alg, KeyState::Next).await
 }
 
-/// Makes the next key of an algorithm the active one, and `fresh` the next. Where somebody who has kept the JWKS would not
-/// know it yet, it is left to [`due`], unless it must be `at_once`.
+/// Makes the next key of an algorithm active, and `fresh` the next one. If cached JWKS may not contain the next key
+/// yet, [`rotate_due`] activates it later, unless `at_once` is set.
 pub async fn rotate_in_transaction(tx: &Tx, fresh: StoredKey, at_once: bool) -> crate::store::Result<RotationOutcome> {
     let alg = fresh.alg;
     advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
@@ -114,7 +119,7 @@ pub async fn rotate_in_transaction(tx: &Tx, fresh: StoredKey, at_once: bool) -> 
     }
 }
 
-/// Those that wait, oldest first.
+/// Returns the next keys of an algorithm, oldest first.
 fn next_keys(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey> {
     let mut waiting: Vec<&StoredKey> =
         keys.iter().filter(|key| key.alg == alg && key.state == KeyState::Next).collect();
@@ -122,23 +127,23 @@ fn next_keys(keys: &[StoredKey], alg: KeyAlg) -> impl Iterator<Item = &StoredKey
     waiting.into_iter()
 }
 
-/// A successor, where there is not one beyond the next already: more would only make the document longer.
+/// Returns `fresh` unless there are two next keys already; more would only enlarge the JWKS.
 fn successor_if_needed(keys: &[StoredKey], fresh: StoredKey) -> Option<StoredKey> {
     (next_keys(keys, fresh.alg).count() < 2).then_some(fresh)
 }
 
-/// From when the next key (`fresh`, where there is none) may sign without surprising anybody; nothing where nobody has to
-/// know it first.
+/// Returns the time from which the next key (`fresh` if there is none) may sign because relying parties know it; `None`
+/// if it may sign at once.
 fn can_sign_from(keys: &[StoredKey], fresh: &StoredKey) -> Option<Timestamp> {
     fresh.alg.signing_alg()?;
     let next = next_keys(keys, fresh.alg).next().unwrap_or(fresh);
-    // One that stood in the first document there was is known to everybody who knows any.
+    // A key of the first published document is in every cached JWKS.
     let first = keys.iter().map(|key| key.created_at).min()?;
     (next.created_at.since(first) > INITIAL_KEYS_WINDOW_MS).then(|| next.created_at.plus_seconds(JWKS_CACHE_TTL))
 }
 
-/// Rotates where the schedule still asks for it: another node that judged so at the same moment may have been first, and
-/// the successor it published a moment ago must not sign before relying parties know it. The new active key's id.
+/// Rotates the keys of an algorithm if that is still due, and returns the id of the new active key. Another node may
+/// have rotated them at the same time; the next key it has just published must not sign before relying parties know it.
 pub async fn rotate_due(
     store: &Store,
     master: &MasterKey,
@@ -165,8 +170,8 @@ pub async fn rotate_due(
     Ok(kid)
 }
 
-/// Takes a key out at once: nothing verifies or decrypts by it any more. An active one is succeeded first, and `fresh` is
-/// the new next one. Whether there was such a key.
+/// Deletes a key at once, so that it no longer verifies or decrypts. An active key is replaced by the next one, and
+/// `fresh` becomes the next. Returns whether the key existed.
 pub async fn retire_in_transaction(tx: &Tx, kid: &str, fresh: StoredKey) -> crate::store::Result<bool> {
     advisory_locks::lock(tx, AdvisoryLock::SigningKeys).await?;
     tx.publish(ChangeEvent::Keys).await?;
@@ -181,12 +186,12 @@ pub async fn retire_in_transaction(tx: &Tx, kid: &str, fresh: StoredKey) -> crat
     Ok(true)
 }
 
-/// What the schedule asks for now; judged from memory, so that an idle node asks the database nothing.
+/// Returns the algorithms whose rotation is due. The check uses the keys in memory, so an idle node makes no queries.
 pub fn due_algorithms(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp) -> Vec<KeyAlg> {
     let of = |alg, state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
     let old = |key: &StoredKey| key.activated_at.is_some_and(|at| now >= at.plus_seconds(lifetimes.signing_key));
     let known = |key: &StoredKey| now >= key.created_at.plus_seconds(lifetimes.signing_key_overlap);
-    // A rotation that was asked for waits until the key is known.
+    // A requested rotation waits until relying parties know the key.
     let asked = |alg: KeyAlg| {
         let mut waiting = next_keys(keys, alg);
         let next = waiting.next().filter(|next| now >= next.created_at.plus_seconds(JWKS_CACHE_TTL));
@@ -200,7 +205,7 @@ pub fn due_algorithms(keys: &[StoredKey], lifetimes: &Lifetimes, now: Timestamp)
     KeyAlg::ALL.iter().copied().filter(due).collect()
 }
 
-/// Deletes retired keys by which nothing can be verified any more.
+/// Deletes retired keys that are no longer needed for verification or decryption.
 pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result<(), KeyError> {
     let old: Vec<String> = keys
         .iter()
@@ -223,8 +228,8 @@ pub async fn forget(store: &Store, keys: &[StoredKey], now: Timestamp) -> Result
     Ok(())
 }
 
-/// The oldest next key becomes the active one, and `fresh` is next; where there is no next one, `fresh` itself is made
-/// active. The active one's id.
+/// Makes the oldest next key active and inserts `fresh` as a next key. If there is no next key, `fresh` itself becomes
+/// active. Returns the id of the active key.
 async fn advance(tx: &Tx, alg: KeyAlg, fresh: Option<StoredKey>) -> crate::store::Result<String> {
     let keys = signing_keys::all(tx.conn()).await?;
     let active = keys.iter().find(|key| key.alg == alg && key.state == KeyState::Active).cloned();
@@ -250,7 +255,7 @@ async fn advance(tx: &Tx, alg: KeyAlg, fresh: Option<StoredKey>) -> crate::store
     Ok(succeeds.kid)
 }
 
-/// Away from the threads that serve requests.
+/// Generates a key on the blocking pool, because RSA keys take long.
 async fn generate(store: &Store, master: &MasterKey, alg: KeyAlg, state: KeyState) -> Result<StoredKey, KeyError> {
     let (master, now) = (master.clone(), store.env().now());
     tokio::task::spawn_blocking(move || key_pair::generate(&master, alg, state, now))

@@ -1,6 +1,8 @@
-//! Sealing: a compact JWE with `dir` and A256GCM (RFC 7516, RFC 7518 §4.5 and §5.3) under a key of the master key's.
+//! Sealing: a compact JWE with `dir` and A256GCM (RFC 7516, RFC 7518 §4.5 and §5.3) under a key derived from the master
+//! key.
 //!
-//! Each seal says what it is for, and only that opens it: a sealed signing key is no passkey ticket.
+//! The usage is bound into each seal, and a seal opens only for that usage: a sealed signing key is not accepted as a
+//! passkey ticket.
 
 use josekit::jwe::{self, JweHeader};
 
@@ -18,7 +20,7 @@ pub fn seal(master: &MasterKey, usage: &str, plain: &[u8]) -> Result<String, Key
     Ok(jwe::serialize_compact(plain, &header, &encrypter)?)
 }
 
-/// The plain bytes, where `sealed` was sealed here for `usage`.
+/// Returns the plaintext if `sealed` was sealed here for `usage`.
 pub fn open(master: &MasterKey, usage: &str, sealed: &str) -> Result<Vec<u8>, KeyError> {
     if !has_our_form(usage, sealed) {
         return Err(KeyError::WrongMasterKey);
@@ -28,8 +30,9 @@ pub fn open(master: &MasterKey, usage: &str, sealed: &str) -> Result<Vec<u8>, Ke
     Ok(plain)
 }
 
-/// Some seals go through browsers. josekit would take a tag of a single byte, which is guessed in 256 tries, and ends the
-/// request in a panic where there is no initialization vector.
+/// Returns whether a token has exactly the form that [`seal`] produces. Some seals pass through browsers. josekit would
+/// accept a tag of a single byte, which can be guessed in 256 attempts, and panics if there is no initialization
+/// vector.
 fn has_our_form(usage: &str, sealed: &str) -> bool {
     let Some([head, "", iv, _, tag]) = compact::parts(sealed, sealed.len()) else { return false };
     let Some(header) = compact::object(head) else { return false };
@@ -59,7 +62,7 @@ mod tests {
         assert!(open(&other_master(), "ticket", &sealed).is_err());
     }
 
-    /// One tag in 256 of a single byte is right; none may open anything.
+    /// One in 256 one-byte tags is right; none of them may open a seal.
     #[test]
     fn shortened_tag_is_rejected() {
         let sealed = seal(&master(), "ticket", b"plain").unwrap();

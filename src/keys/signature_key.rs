@@ -1,7 +1,7 @@
-//! Keys that verify clients' requests, made of what is kept of them (`domain::signature_key`): secrets are opened and JWKs
-//! read once, not at each request.
+//! The keys that verify clients' request signatures, loaded from their stored form (`domain::signature_key`). Secrets
+//! are unsealed and JWKs parsed once, not for each request.
 //!
-//! Next door: [`super::seal`]; the package `signet-signatures`, whose keys these are (RFC 9421 §3.3).
+//! See also [`super::seal`]; the package `signet-signatures`, which defines the key types (RFC 9421 §3.3).
 
 use moka::sync::Cache;
 use serde_json::{Map, Value};
@@ -13,10 +13,10 @@ use super::{KeyError, key_pair, public_jwk, seal};
 use crate::domain::algorithms::SigningAlg;
 use crate::domain::signature_key::{KeyId, KeyMaterial, SealedSecret, SignatureAlg};
 
-/// Keys that are kept ready.
+/// The maximum number of cached keys.
 const MAX_CACHED: u64 = 10_000;
 
-/// Bound to its name: the sealed secret of one key is none under another name.
+/// Returns the usage of the seal. It includes the key id, so a sealed secret cannot be moved to another key.
 fn usage(keyid: &KeyId) -> String {
     format!("signature-key {}", keyid.as_str())
 }
@@ -26,13 +26,13 @@ impl MasterKey {
         seal::seal(self, &usage(keyid), secret).map(SealedSecret)
     }
 
-    /// The secret, where it was sealed by this master key for that name.
+    /// Returns the secret if it was sealed under this master key for that key id.
     pub fn open_shared_secret(&self, keyid: &KeyId, sealed: &SealedSecret) -> Option<Zeroizing<Vec<u8>>> {
         seal::open(self, &usage(keyid), &sealed.0).ok().map(Zeroizing::new)
     }
 }
 
-/// Keys by what they are made of, which says all about them: nothing here ever has to be forgotten.
+/// A cache of keys by their complete stored form. The form determines the key, so entries never become stale.
 #[derive(Clone)]
 pub struct SignatureKeyCache(Cache<String, VerifyingKey>);
 
@@ -43,7 +43,7 @@ impl Default for SignatureKeyCache {
 }
 
 impl SignatureKeyCache {
-    /// The key; nothing where it is of another algorithm or cannot be read.
+    /// Returns the key; `None` if it has another algorithm or cannot be parsed.
     pub fn verifying_key(
         &self,
         master: &MasterKey,
@@ -72,10 +72,10 @@ impl SignatureKeyCache {
     }
 }
 
-/// What is wrong with a public key of that algorithm, in words.
+/// Checks that a JWK is a valid public key for that algorithm.
 ///
 /// # Errors
-/// A sentence.
+/// Returns a sentence that describes the problem.
 pub fn check_jwk(alg: SignatureAlg, jwk: &Map<String, Value>) -> Result<(), String> {
     if alg == SignatureAlg::RsaV15Sha256 {
         let key = public_jwk::verifying(jwk, SigningAlg::RS256);
@@ -88,7 +88,8 @@ pub fn check_jwk(alg: SignatureAlg, jwk: &Map<String, Value>) -> Result<(), Stri
     Ok(())
 }
 
-/// RSA-SHA256 of OAuth 1.0: RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) over the signature base string (RFC 5849 §3.4.3).
+/// Verifies RSA-SHA256 of OAuth 1.0: RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) over the signature base string (RFC 5849
+/// §3.4.3).
 pub fn verify_rsa_sha256(jwk: &Map<String, Value>, base: &[u8], signature: &[u8]) -> bool {
     let key = public_jwk::verifying(jwk, SigningAlg::RS256);
     let verifier = key.and_then(|key| key_pair::verifier(&key, SigningAlg::RS256).ok());

@@ -1,4 +1,4 @@
-//! Keys for the tests of this room: one pair of each kind, made once.
+//! Keys for the tests of this module: one pair of each kind, generated once.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,12 +22,12 @@ pub(super) fn other_master() -> MasterKey {
     MasterKey::parse("//ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap()
 }
 
-/// The active key of that kind.
+/// Returns the active key of that kind.
 pub(super) fn key(alg: KeyAlg) -> StoredKey {
     PAIRS[&alg].clone()
 }
 
-/// Another one.
+/// Generates another key.
 pub(super) fn fresh(alg: KeyAlg, state: KeyState) -> StoredKey {
     key_pair::generate(&master(), alg, state, Timestamp(1)).unwrap()
 }
@@ -36,12 +36,12 @@ pub(super) fn ring(keys: Vec<StoredKey>) -> KeySet {
     KeySet::from_stored(&master(), keys).unwrap()
 }
 
-/// All of them.
+/// Returns a keyring with all test keys.
 pub(super) fn keyring() -> Keyring {
     Keyring::from_key_set(ring(KeyAlg::ALL.iter().map(|alg| key(*alg)).collect()), master())
 }
 
-/// A client's set that has these for its keys.
+/// Returns a client's JWK set with these keys.
 pub(super) fn published(keys: &[StoredKey]) -> JwkSet {
     let keys: Vec<&str> = keys.iter().map(|key| key.public_jwk.as_str()).collect();
     JwkSet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes()).unwrap()

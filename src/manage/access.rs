@@ -1,8 +1,9 @@
-//! Taking an account's access away: the reset of a user, and the adoption of an account that a stranger made by signing up.
+//! Removes the access to an account: the reset of a user, and the adoption of a self-registered account.
 //!
-//! A self-registered account gets rights and groups from an administrator only when that administrator adopts it. The
-//! adoption removes in the same transaction all by which the stranger could go on using the account: what is left is
-//! what the administrator sets. Next door: [`super::people`], whose `save_in` refuses rights without an adoption.
+//! A self-registered account gets rights and groups from an administrator only when that administrator adopts
+//! it. The adoption removes, in the same transaction, everything through which the person who signed up could
+//! keep using the account. Only what the administrator sets remains. See also [`super::users`], whose `save_in`
+//! rejects rights without an adoption.
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ use crate::store::{
     ChangeEvent, Stripes, Tx, api_keys, consents, grants, passkey_removal, session_end, users, versions,
 };
 
-/// What a reset leaves as it is.
+/// What a reset keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepOptions {
     pub passkeys: bool,
@@ -29,12 +30,12 @@ pub struct KeepOptions {
 }
 
 impl KeepOptions {
-    /// What a new password leaves, where nobody asks for a reset.
+    /// What a new password keeps if no reset was requested.
     pub(super) const CREDENTIALS: Self =
         Self { passkeys: true, api_keys: true, sessions: false, grants: false, consents: true };
 }
 
-/// What has been removed from an account.
+/// What was removed from an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RemovalSummary {
     pub password: bool,
@@ -46,7 +47,7 @@ pub struct RemovalSummary {
 }
 
 impl fmt::Display for RemovalSummary {
-    /// `2 passkeys, 1 session`, or `nothing`.
+    /// Writes `2 passkeys, 1 session`, or `nothing`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = [
             (self.passkeys, "passkey"),
@@ -63,7 +64,7 @@ impl fmt::Display for RemovalSummary {
     }
 }
 
-/// Removes a user's credentials and ends their access, but for what `keep` names and the session `but`.
+/// Removes a user's credentials and ends their access, except what `keep` names and the session `but`.
 pub(super) async fn remove_in(
     tx: &Tx,
     user: UserId,
@@ -71,10 +72,10 @@ pub(super) async fn remove_in(
     but: Option<SessionId>,
 ) -> Result<RemovalSummary> {
     let mut removed = RemovalSummary::default();
-    // First: it locks the user, behind whom a passkey, key or session on its way into its table waits.
+    // First, because it locks the user: a concurrent insert of a passkey, key or session waits for that lock.
     (removed.sessions, removed.grants) = end_access(tx, user, keep, but).await?;
     if !keep.passkeys {
-        // The sessions and grants that began with them, also where the others stay.
+        // Also ends the sessions and grants that began with a passkey, even if the other ones are kept.
         let ended = passkey_removal::of_user(tx, user).await?;
         removed.passkeys = ended.passkeys;
         removed.sessions += ended.sessions;
@@ -84,29 +85,30 @@ pub(super) async fn remove_in(
         removed.api_keys = api_keys::delete_of_owner(tx, &Owner::User(user)).await?;
     }
     if !keep.consents {
-        // An app that an intruder has allowed in the user's name would get new tokens without asking.
+        // A client that an intruder has consented to in the user's name would get new tokens without asking.
         removed.consents = consents::delete_of_user(tx, user).await?;
     }
     Ok(removed)
 }
 
-/// Ends what a user is signed in to, but for what `keep` names and the session `but`; how many sessions and grants.
+/// Ends a user's sessions and grants, except what `keep` names and the session `but`. Returns the number of
+/// sessions and of grants that ended.
 async fn end_access(tx: &Tx, user: UserId, keep: KeepOptions, but: Option<SessionId>) -> Result<(u64, u64)> {
-    // The user's version first: what is being issued comes to its end, and is found below.
+    // The user's version first: this waits for grants that are being issued, so that they are found below.
     if keep.grants {
         tx.publish(ChangeEvent::People(Stripes::from_iter(&[user]))).await?;
     } else {
         versions::revoke(tx, &VersionedEntity::User(user)).await?;
     }
-    // Before the sessions are looked for: a sign-in on its way comes to its end first, or sees what has changed.
+    // Before the sessions are read: a concurrent sign-in completes first, or sees the change.
     users::lock_if_enabled(tx, user, None).await?;
     let sessions = if keep.sessions { 0 } else { session_end::of_user(tx, user, but).await?.len() as u64 };
     let grants = if keep.grants { 0 } else { grants::revoke(tx, grants::GrantSelector::User(user)).await? };
     Ok((sessions, grants))
 }
 
-/// Makes `after` an account of the administrator's: nothing stays of what the stranger set up, and the password is the
-/// one in `after`, if any.
+/// Turns `after` into an account of the administrator: removes everything that the person who signed up has
+/// set, and sets the password in `after`, if any.
 pub(super) async fn adopt_in(
     tx: &Tx,
     recorder: &AuditRecorder,

@@ -1,7 +1,7 @@
-//! API keys: make and revoke. A key is a person's or a client's, for the gate of one API, and can do no more than either
-//! when it is made; `domain::api_key` sees to it that this stays so.
+//! API keys: create and revoke. A key belongs to a user or a client and is valid at the gate of one API. It
+//! cannot do more than its owner when it is created; `domain::api_key` ensures that this remains true.
 //!
-//! They end with their owner ([`super::people`], [`super::clients`]) and with their API ([`super::apis`]).
+//! Keys end with their owner ([`super::users`], [`super::clients`]) and with their API ([`super::apis`]).
 
 use ipnet::IpNet;
 
@@ -16,7 +16,7 @@ use crate::domain::scope::Scopes;
 use crate::env::Timestamp;
 use crate::store::{Tx, api_keys, apis, clients, users};
 
-/// Of one owner, expired ones among them until they are swept.
+/// The maximum number of keys of one owner, including expired ones that have not been swept yet.
 pub const MAX_KEYS: usize = 100;
 const MAX_LIFETIME_SECONDS: i64 = 366 * 86_400;
 
@@ -26,13 +26,13 @@ pub struct NewApiKey {
     pub gate: GateName,
     pub name: String,
     pub scopes: Scopes,
-    /// For ever where there is none.
+    /// `None` if the key does not expire.
     pub expires_at: Option<Timestamp>,
-    /// From anywhere where there is none.
+    /// Empty if the key may be used from any address.
     pub networks: Vec<IpNet>,
 }
 
-/// Makes a key, told this once.
+/// Creates a key and returns its secret, which is shown only this once.
 pub async fn create(manager: &Manager, by: &AuditContext, new: NewApiKey) -> Result<(ApiKeySecret, ApiKey)> {
     let env = manager.store.env();
     let secret = ApiKeySecret::mint(env);
@@ -40,9 +40,11 @@ pub async fn create(manager: &Manager, by: &AuditContext, new: NewApiKey) -> Res
     let key = manager
         .transact(by, needs(&new.owner), move |tx, recorder| {
             Box::pin(async move {
-                // Before the owner (`store::advisory_locks`): the API is there for as long as the key is being made.
+                // Before the owner (see `store::advisory_locks`): the API cannot be deleted while the key is
+                // created.
                 apis::lock_shared(tx).await?;
-                // Held until the end, so that keys are counted one after the other and none outlives its owner.
+                // Locked until the end, so that keys are counted one after the other and no key outlives its
+                // owner.
                 let may_have = lock_owner(tx, &new.owner).await?;
                 let api = api_for_gate(tx, &new.gate).await?;
                 let mut problems = scope_problem(&new.scopes, &api, may_have.as_ref());
@@ -83,7 +85,7 @@ pub async fn create(manager: &Manager, by: &AuditContext, new: NewApiKey) -> Res
     Ok((secret, key))
 }
 
-/// Ends a key on every node, where it is `owner`'s if one is named.
+/// Revokes a key on every node. If `owner` is set, the key must belong to that owner.
 pub async fn revoke(manager: &Manager, by: &AuditContext, id: ApiKeyId, owner: Option<Owner>) -> Result<ApiKey> {
     let needs = owner.as_ref().map_or(RequiredRole::Administrator, needs);
     manager
@@ -98,7 +100,7 @@ pub async fn revoke(manager: &Manager, by: &AuditContext, id: ApiKeyId, owner: O
         .await
 }
 
-/// A user's keys are the user's own; all others are an administrator's.
+/// Returns the required role: users manage their own keys, administrators all others.
 const fn needs(owner: &Owner) -> RequiredRole {
     match owner {
         Owner::User(id) => RequiredRole::UserOrAdministrator(*id),
@@ -106,7 +108,7 @@ const fn needs(owner: &Owner) -> RequiredRole {
     }
 }
 
-/// Keeps the owner as they are until the transaction ends; a client's scopes, which its keys do not exceed.
+/// Locks the owner until the transaction ends. Returns a client's scopes, which its keys must not exceed.
 async fn lock_owner(tx: &Tx, owner: &Owner) -> Result<Option<ApiScopes>> {
     match owner {
         Owner::User(id) => {

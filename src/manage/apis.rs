@@ -1,4 +1,5 @@
-//! APIs: what tokens may be for (RFC 8707), and what the gate before each of them lets in.
+//! APIs: the resources that tokens are issued for (RFC 8707), and the rules of the gate in front of each of
+//! them.
 
 use super::{
     AuditContext, AuditRecorder, ManageError, Manager, RequiredRole, Result, Revision, changed_members, clients,
@@ -8,7 +9,7 @@ use crate::domain::event::EventKind;
 use crate::domain::uri::normalized;
 use crate::store::{ChangeEvent, Tx, api_keys, apis};
 
-/// Every API, by identifier.
+/// Returns all APIs, ordered by identifier.
 pub async fn all(manager: &Manager) -> Result<Vec<Api>> {
     Ok(apis::all(manager.store.read()).await?)
 }
@@ -18,7 +19,7 @@ pub async fn one(manager: &Manager, id: &ApiId) -> Result<Api> {
     found.ok_or_else(|| missing(id))
 }
 
-/// Makes an API that there is none of yet.
+/// Creates an API. The identifier must not exist yet.
 pub async fn create(manager: &Manager, by: &AuditContext, api: Api) -> Result<()> {
     check(&api)?;
     manager
@@ -36,7 +37,7 @@ pub async fn create(manager: &Manager, by: &AuditContext, api: Api) -> Result<()
         .await
 }
 
-/// Makes an API that there is be as `edit` leaves it; what it has become.
+/// Changes an existing API with `edit` and returns its new state.
 pub async fn update(
     manager: &Manager,
     by: &AuditContext,
@@ -59,7 +60,7 @@ pub async fn update(
         .await
 }
 
-/// Replaces an API that is still as the author of the revision saw it.
+/// Replaces an API if it is still in the state that the author of the revision saw.
 pub async fn replace(manager: &Manager, by: &AuditContext, revision: Revision<Api>) -> Result<()> {
     check(&revision.to)?;
     manager
@@ -74,7 +75,7 @@ pub async fn replace(manager: &Manager, by: &AuditContext, revision: Revision<Ap
         .await
 }
 
-/// Makes an API be as `api` says, new or not.
+/// Creates or replaces an API.
 pub async fn put(manager: &Manager, by: &AuditContext, api: Api) -> Result<()> {
     check(&api)?;
     manager
@@ -118,7 +119,8 @@ fn missing(id: &ApiId) -> ManageError {
     ManageError::NotFound(format!("API {}", id.as_str()))
 }
 
-/// What changed; nothing is written otherwise. The caller holds [`apis::lock`]: no two APIs have one gate.
+/// Saves an API and returns the names of the changed members. Writes nothing if nothing changed. The caller
+/// holds [`apis::lock`], so that no two APIs get the same gate.
 pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: Option<&Api>, api: &Api) -> Result<Vec<String>> {
     let (kind, fields) = match before {
         Some(before) => (EventKind::ApiUpdated, changed_members(before, api)),
@@ -146,7 +148,8 @@ pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: Option<&A
     Ok(fields)
 }
 
-/// Two APIs of equivalent identifiers would be one to `resource` (RFC 3986 §6.2).
+/// Rejects an identifier that is equivalent to that of another API, because `resource` could not tell them
+/// apart (RFC 3986 §6.2).
 async fn check_no_equivalent(tx: &Tx, id: &ApiId) -> Result<()> {
     let normal = normalized(id.as_str());
     let all = apis::all(tx.conn()).await?;

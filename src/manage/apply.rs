@@ -1,10 +1,11 @@
-//! `apply`: makes everything be as a document says. Up to 500 rows are all applied or none; a longer document is applied
-//! in parts, each of which is one transaction.
+//! `apply`: makes the database match a document. Up to 500 rows are applied in one transaction. A longer
+//! document is applied in parts, each of which is one transaction.
 //!
-//! What a row comes to is compared with what is there; where nothing differs, nothing is written and no event recorded.
-//! [`names`] compares what its users sign in with, [`parts`] divides a document, [`run`] applies the parts one after
-//! another, [`passwords`] hashes before a transaction begins, because argon2id in it would keep everybody waiting; `Work`,
-//! here and in [`users`], is what one transaction does.
+//! Each row is compared with the stored state. If nothing differs, nothing is written and no event is recorded.
+//! [`sign_in_names`] compares the names that its users sign in with, [`parts`] divides a document, [`run`]
+//! applies the parts one after another, and [`passwords`] hashes before a transaction begins, because argon2id
+//! inside a transaction would block other writers. `ApplyTransaction`, here and in [`user_rows`], is the work
+//! of one transaction.
 
 mod parts;
 mod passwords;
@@ -39,7 +40,7 @@ use crate::store::{Tx, apis, clients, users};
 pub struct ApplyOptions {
     /// Deletes what the document does not name.
     pub prune: bool,
-    /// Finds out what would be done, and what would be refused, and does nothing.
+    /// Reports what would be done or rejected, and changes nothing.
     pub dry_run: bool,
 }
 
@@ -57,9 +58,9 @@ pub struct PlannedChange {
     /// `group`, `user`, `api` or `client`.
     pub kind: &'static str,
     pub name: String,
-    /// What differs, in an update.
+    /// The names of the members that differ, in an update.
     pub fields: Vec<String>,
-    /// What the adoption of an account removed that a stranger had made.
+    /// What the adoption of a self-registered account removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<RemovalSummary>,
 }
@@ -67,9 +68,9 @@ pub struct PlannedChange {
 #[derive(Clone, Debug, Default)]
 pub struct ApplyPlan {
     pub changes: Vec<PlannedChange>,
-    /// What was generated for confidential clients without a secret; empty in a dry run.
+    /// The secrets that were generated for confidential clients without one; empty in a dry run.
     pub secrets: Vec<(ClientId, Secret)>,
-    /// What was done and is perhaps not what was meant.
+    /// Changes that were made but may be unintended.
     pub warnings: Vec<String>,
 }
 
@@ -79,11 +80,12 @@ impl ApplyPlan {
     }
 }
 
-/// Applies a document and returns what was done, or what would be.
+/// Applies a document and returns what was done, or what would be done.
 ///
 /// # Errors
-/// What is wrong with the document, or with what is there. A document of up to [`parts::MAX_ROWS_PER_TRANSACTION`] rows is one
-/// transaction; of a longer one the parts before the refusal stay.
+/// Returns an error if the document is invalid or conflicts with the stored state. A document of up to
+/// [`parts::MAX_ROWS_PER_TRANSACTION`] rows is one transaction. In a longer one, the parts before the error
+/// remain applied.
 pub async fn apply(
     manager: &Manager,
     by: &AuditContext,
@@ -102,7 +104,7 @@ pub async fn apply(
     Ok(all)
 }
 
-/// What is there and not named.
+/// The stored objects that the document does not name.
 #[derive(Clone, Debug, Default)]
 struct Surplus {
     users: Vec<User>,
@@ -116,7 +118,7 @@ async fn surplus(manager: &Manager, document: &Document) -> Result<Surplus> {
     let users: HashSet<&Username> = document.users.iter().map(|row| &row.username).collect();
     let clients: HashSet<&ClientId> = document.clients.iter().map(|row| &row.client_id).collect();
     let apis: HashSet<_> = document.apis.iter().map(|api| &api.identifier).collect();
-    // A group that somebody is put into, or to which a client is open, is named too.
+    // A group also counts as named if a user is a member of it or a client is open to it.
     let in_users = document.users.iter().flat_map(|row| row.groups.iter().cloned());
     let of_clients = document.clients.iter().flat_map(ClientRow::allowed_groups);
     let in_groups = document.groups.iter().map(|row| row.name.clone());
@@ -132,12 +134,12 @@ async fn surplus(manager: &Manager, document: &Document) -> Result<Surplus> {
     surplus.clients.retain(|client| !clients.contains(&client.id));
     surplus.apis.retain(|api| !apis.contains(&api.identifier));
     surplus.groups.retain(|name| !named.contains(name));
-    // The one who has administered longest comes last, and stays where nobody else would be left.
+    // The longest-standing administrator comes last, and is kept if there would be no other administrator.
     surplus.users.sort_by_key(|user| std::cmp::Reverse(user.created_at));
     Ok(surplus)
 }
 
-/// What one transaction does.
+/// The work of one transaction.
 struct ApplyTransaction {
     manager: Manager,
     recorder: AuditRecorder,
@@ -145,7 +147,7 @@ struct ApplyTransaction {
 }
 
 impl ApplyTransaction {
-    /// Applies a part of a document; `passwords` has the hash that each row with a password sets.
+    /// Applies a part of a document; `passwords` maps each row with a password to the hash that it sets.
     async fn part(&mut self, tx: &Tx, part: &DocumentPart, passwords: &HashMap<Username, PasswordHash>) -> Result<()> {
         self.groups(tx, &part.groups).await?;
         self.users(tx, &part.users, passwords).await?;
@@ -228,7 +230,7 @@ impl ApplyTransaction {
 
     async fn prune(&mut self, tx: &Tx, surplus: &Surplus) -> Result<()> {
         for user in &surplus.users {
-            // As it is now: somebody may have renamed or deleted the user since the surplus was found.
+            // Read again: the user may have been renamed or deleted since the surplus was determined.
             let now = users::lock_for_update(tx, user.id).await?;
             let Some(user) = now.as_ref().filter(|now| now.username == user.username) else { continue };
             if user_writes::is_active_admin(user) && users::count_other_admins(tx.conn(), user.id).await? == 0 {
@@ -257,7 +259,7 @@ impl ApplyTransaction {
     }
 }
 
-/// Whether what was to be deleted was still there.
+/// Returns whether the object to delete still existed.
 fn was_deleted(removed: Result<()>) -> Result<bool> {
     match removed {
         Ok(()) => Ok(true),
@@ -266,7 +268,8 @@ fn was_deleted(removed: Result<()>) -> Result<bool> {
     }
 }
 
-/// Takes the locks that come before those of clients (`store::advisory_locks`), each in the strongest form that is needed.
+/// Takes the locks that come before those of clients (`store::advisory_locks`), each in the strongest mode that
+/// is needed.
 async fn lock(tx: &Tx, part: &DocumentPart) -> Result<()> {
     let surplus = &part.surplus;
     let deletes_clients = !surplus.clients.is_empty();
@@ -283,7 +286,7 @@ async fn lock(tx: &Tx, part: &DocumentPart) -> Result<()> {
     Ok(())
 }
 
-/// Members that are wrong or taken, named with their row.
+/// Prefixes the fields of an error with the row that they belong to.
 fn in_row(section: &str, at: usize, error: ManageError) -> ManageError {
     let placed = |error: FieldError| {
         if error.field.contains('[') {

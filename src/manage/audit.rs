@@ -1,9 +1,9 @@
-//! Who acts, and the one place that checks that they may: inside the transaction that writes.
+//! The actor of an operation, and the one place that authorizes the actor: inside the transaction that writes.
 //!
-//! Between the arrival of a request and its transaction lie a form's body, a password's hash and waits for locks. In that
-//! time somebody may have disabled, demoted, reset or deleted the user who asks. [`Manager::transact`] therefore locks
-//! the session and the user at the beginning of each transaction and asks again. What writes needs a [`AuditRecorder`], and
-//! no other module can make one.
+//! Between the arrival of a request and its transaction, the server reads a form's body, hashes a password and
+//! waits for locks. In that time the acting user may have been disabled, demoted, reset or deleted.
+//! [`Manager::transact`] therefore locks the session and the user at the beginning of each transaction and
+//! checks again. Functions that write need an [`AuditRecorder`], and no other module can create one.
 
 use futures::future::BoxFuture;
 
@@ -14,7 +14,7 @@ use crate::domain::user::User;
 use crate::env::Env;
 use crate::store::{Store, TransactionError, Tx, events, sessions, users};
 
-/// Who asks, and from where. It says nothing about what they may do.
+/// The actor and the origin of the request. It does not say what the actor is allowed to do.
 #[derive(Clone, Debug)]
 pub struct AuditContext {
     kind: ActorKind,
@@ -28,7 +28,7 @@ enum ActorKind {
 }
 
 impl AuditContext {
-    /// Somebody at the server's command line, who has the database and may do everything.
+    /// The operator at the server's command line, who has access to the database and may do everything.
     #[must_use]
     pub fn command_line() -> Self {
         Self { kind: ActorKind::CommandLine, origin: RequestOrigin::default() }
@@ -48,11 +48,11 @@ impl AuditContext {
     }
 }
 
-/// Who may do it.
+/// The role that an operation requires.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RequiredRole {
     Administrator,
-    /// An administrator, for a change of this user, whose row is locked in the same order as the administrator's.
+    /// An administrator who changes this user. The two user rows are locked in a fixed order.
     AdministratorFor(UserId),
     /// This user, or an administrator.
     UserOrAdministrator(UserId),
@@ -72,7 +72,8 @@ impl RequiredRole {
 }
 
 impl Manager {
-    /// One transaction of an actor who may do what it `needs` when it begins, and until it ends. Any error rolls it back.
+    /// Runs one transaction of an actor who has the role that it `needs`, from its beginning to its end. Any
+    /// error rolls it back.
     pub(super) async fn transact<T, E, F>(
         &self,
         by: &AuditContext,
@@ -96,7 +97,8 @@ impl Manager {
             .await
     }
 
-    /// One transaction of an actor who has no session: `work` itself checks the link or token by which they act.
+    /// Runs one transaction of an actor without a session: `work` itself checks the link or token that
+    /// authorizes it.
     pub(super) async fn transact_as<T, F>(&self, actor: Actor, origin: RequestOrigin, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -107,7 +109,8 @@ impl Manager {
     }
 }
 
-/// Locks the actor and the user it is about, then the actor's session, and checks that the actor may do it now.
+/// Locks the actor and the affected user, then the actor's session, and checks that the actor is allowed to
+/// act.
 async fn check(tx: &Tx, who: ActorKind, needs: RequiredRole) -> Result<()> {
     let actor = match who {
         ActorKind::CommandLine => None,
@@ -123,14 +126,14 @@ async fn check(tx: &Tx, who: ActorKind, needs: RequiredRole) -> Result<()> {
     if needs.is_met_by(id, user.admin) { Ok(()) } else { Err(ManageError::NotAdministrator) }
 }
 
-/// Writes the audit events of an actor who may act: proof that [`Manager::transact`] has checked it, or that the caller
-/// of [`Manager::transact_as`] does.
+/// Writes the audit events of an authorized actor. It proves that [`Manager::transact`] has checked the actor,
+/// or that the caller of [`Manager::transact_as`] does.
 #[derive(Clone)]
 pub(super) struct AuditRecorder {
     env: Env,
     actor: Actor,
     origin: RequestOrigin,
-    /// Where the actor is a stranger, whose events are counted.
+    /// Set if the actor is anonymous. The events of anonymous actors are counted.
     counted: Option<Store>,
 }
 
@@ -139,7 +142,8 @@ impl AuditRecorder {
         Self { env: manager.store.env().clone(), actor, origin, counted: None }
     }
 
-    /// The same for a stranger: it keeps as many events in a day as `quotas.registration_events` allows.
+    /// Returns the same recorder for an anonymous actor: it stores at most `quotas.registration_events` events
+    /// a day.
     pub(super) fn with_daily_quota(self, store: &Store) -> Self {
         Self { counted: Some(store.clone()), ..self }
     }
@@ -165,7 +169,7 @@ impl AuditRecorder {
         }
     }
 
-    /// An event about a user and a client, or either.
+    /// Records an event about a user, a client, or both.
     pub(super) async fn about(
         &self,
         tx: &Tx,
@@ -176,7 +180,7 @@ impl AuditRecorder {
         self.insert(tx, self.event(kind, user, client, detail)).await
     }
 
-    /// The events of new users.
+    /// Records the events of new users.
     pub(super) async fn record_users_created(&self, tx: &Tx, users: &[User]) -> Result<()> {
         let event =
             |user: &User| self.event(EventKind::UserCreated, Some(user.id), None, user.username.as_str().to_owned());

@@ -1,7 +1,7 @@
-//! Values of `X-Forwarded-For` that a trusted proxy sent and that cannot be read as an address: in the log once a minute, in the
-//! events once an hour, where `signet doctor` finds them.
+//! Values of `X-Forwarded-For` from a trusted proxy that cannot be parsed as an address. They are logged once a
+//! minute and recorded as an event once an hour, where `signet doctor` finds them.
 //!
-//! Next door: `web::extract::client_address`, which reads the header.
+//! See also `web::extract::client_address`, which reads the header.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError, events};
 
 const LOG_INTERVAL: i64 = 60;
 const EVENT_INTERVAL: i64 = 3_600;
-/// How long `signet doctor` calls it wrong; a proxy that was mended is not complained of for longer.
+/// Seconds for which `signet doctor` reports the problem after its last occurrence.
 const REPORT_WINDOW: i64 = 86_400;
 
 /// What one node has reported.
@@ -30,7 +30,7 @@ impl Default for UnreadableAddresses {
 }
 
 impl UnreadableAddresses {
-    /// Reports a value that `proxy` sent; the database is written to in the background.
+    /// Reports a value that `proxy` sent. The database is written to in the background.
     pub fn report(&self, store: &Store, proxy: IpAddr, value: &str) {
         let now = store.env().now();
         if let Some(times) = self.logged.pass(now) {
@@ -59,7 +59,7 @@ impl UnreadableAddresses {
     }
 }
 
-/// Returns the newest report of the last day: the proxy, and what it wrote.
+/// Returns the newest report of the last day: the proxy and the value that it sent.
 pub async fn newest_unreadable(store: &Store) -> Result<Option<(String, String)>, StoreError> {
     let kinds = vec![EventKind::ProxyAddressUnreadable];
     let newest =

@@ -1,7 +1,8 @@
-//! The index of the names by which certificates are known as clients' (RFC 8705 §2): kept with each client that is added,
-//! changed or removed. One that registered itself is in none: it could name itself by the certificate of another.
+//! The index of the names in certificates that identify clients (RFC 8705 §2). It is updated with each client
+//! that is added, changed or removed. Self-registered clients are not in the index, because such a client could
+//! claim the name in the certificate of another one.
 //!
-//! Next door: [`super::clients`], which calls this; `gate::credential`, which asks it.
+//! See also [`super::clients`], which calls this, and `gate::authenticate`, which queries the index.
 
 use super::Result;
 use crate::domain::certificate::CertificateName;
@@ -19,7 +20,7 @@ fn names(client: &Client) -> Vec<Digest> {
     names
 }
 
-/// Writes down what has changed between the two, of which one may not be there.
+/// Writes the difference between the two states, either of which may be absent.
 pub(super) async fn name_in(tx: &Tx, before: Option<&Client>, after: Option<&Client>) -> Result<()> {
     let (old, new) = (before.map(names).unwrap_or_default(), after.map(names).unwrap_or_default());
     let Some(client) = before.or(after).filter(|_| old != new) else { return Ok(()) };

@@ -1,7 +1,9 @@
-//! What clients name: the APIs of their scopes, and the clients whose tokens they exchange. An API or a client that is
-//! deleted is named by nobody any more, so that one made anew under its identifier inherits nothing.
+//! References from clients to other objects: the APIs of their scopes, and the clients whose tokens they
+//! exchange. The deletion of an API or client removes all references to it, so that a later one with the same
+//! identifier inherits nothing.
 //!
-//! Next door: [`super::client_rows`], what every change of a client writes; `store::advisory_locks`, the order of locks.
+//! See also [`super::client_rows`], what every change of a client writes, and `store::advisory_locks`, the
+//! order of locks.
 
 use super::client_rows::{delete_in, save_in};
 use super::{AuditRecorder, ManageError, Result};
@@ -12,7 +14,8 @@ use crate::domain::scope::Scopes;
 use crate::store::advisory_locks::{self, AdvisoryLock};
 use crate::store::{Tx, apis, clients};
 
-/// Keeps the APIs and clients that metadata names as they are until the transaction ends. Before the client is locked.
+/// Locks the APIs and clients that the metadata references until the transaction ends. Call it before the
+/// client is locked.
 pub(super) async fn lock_referenced(tx: &Tx, meta: &ClientMetadata) -> Result<()> {
     apis::lock_shared(tx).await?;
     if !meta.token_exchange.is_empty() {
@@ -21,7 +24,7 @@ pub(super) async fn lock_referenced(tx: &Tx, meta: &ClientMetadata) -> Result<()
     Ok(())
 }
 
-/// Finds out whose scopes the metadata names. The caller holds [`lock_referenced`].
+/// Resolves which API each scope of the metadata belongs to. The caller holds [`lock_referenced`].
 pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result<()> {
     let problems = meta.resolve_scopes(&apis::all(tx.conn()).await?);
     if problems.is_empty() {
@@ -30,8 +33,9 @@ pub(super) async fn resolve_scopes(tx: &Tx, meta: &mut ClientMetadata) -> Result
     Err(ManageError::Invalid(problems.into_iter().map(Into::into).collect()))
 }
 
-/// A client that an administrator registered for a name before an API defined it gets that scope with the API, as if both
-/// had come in the other order. A name that another API defines too stays without meaning.
+/// Gives the scopes of a new API to the clients that an administrator registered for these names before the API
+/// existed, as if both had been created in the other order. A name that another API defines too stays
+/// unresolved.
 pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &AuditRecorder, new: &Scopes) -> Result<()> {
     if new.is_empty() {
         return Ok(());
@@ -50,7 +54,7 @@ pub(super) async fn resolve_new_scopes(tx: &Tx, recorder: &AuditRecorder, new: &
     Ok(())
 }
 
-/// Changes a client by the row that nobody else changes; nothing where it has been deleted meanwhile.
+/// Changes a client in its locked row. Does nothing if the client has been deleted in the meantime.
 async fn revise(tx: &Tx, recorder: &AuditRecorder, id: &ClientId, edit: impl FnOnce(&mut Client)) -> Result<()> {
     let Some(before) = clients::lock_for_update(tx, id).await? else { return Ok(()) };
     let mut after = before.clone();
@@ -58,8 +62,8 @@ async fn revise(tx: &Tx, recorder: &AuditRecorder, id: &ClientId, edit: impl FnO
     save_in(tx, recorder, &before, &after).await.map(drop)
 }
 
-/// Takes the scopes that an API does not keep out of what clients may ask for: neither another API that takes the name nor
-/// one made anew under the same identifier has them.
+/// Removes the scopes that an API no longer defines from all clients. Neither another API that takes the name
+/// nor a new API with the same identifier is then granted to them.
 pub(super) async fn remove_api_scopes(tx: &Tx, recorder: &AuditRecorder, api: &ApiId, keeps: &Scopes) -> Result<()> {
     for id in clients::with_api_scopes(tx, api).await? {
         revise(tx, recorder, &id, |client| client.meta.remove_api_scopes(api, keeps)).await?;
@@ -67,7 +71,7 @@ pub(super) async fn remove_api_scopes(tx: &Tx, recorder: &AuditRecorder, api: &A
     Ok(())
 }
 
-/// Takes an API that is deleted out of every client that names it.
+/// Removes an API that is deleted from every client that references it.
 pub(super) async fn remove_api(tx: &Tx, recorder: &AuditRecorder, api: &ApiId) -> Result<()> {
     for id in clients::referencing_api(tx, api).await? {
         revise(tx, recorder, &id, |client| client.meta.remove_api(api)).await?;
@@ -75,15 +79,15 @@ pub(super) async fn remove_api(tx: &Tx, recorder: &AuditRecorder, api: &ApiId) -
     Ok(())
 }
 
-/// Deletes the client of that id where there is one that is `meant`; whether it was. Others lose their policies for its
-/// tokens, which would be for those of a namesake.
+/// Deletes the client with that id if there is one and it is `meant`, and returns whether it was deleted. Other
+/// clients lose their policies for its tokens, which would otherwise apply to a later client with the same id.
 pub(super) async fn remove_in(
     tx: &Tx,
     recorder: &AuditRecorder,
     id: &ClientId,
     meant: impl FnOnce(&Client) -> bool,
 ) -> Result<bool> {
-    // Nobody changes several clients at once, or gets a policy for its tokens, meanwhile.
+    // Prevents other transactions from changing several clients at once or adding a policy for its tokens.
     apis::lock_shared(tx).await?;
     advisory_locks::lock(tx, AdvisoryLock::Clients).await?;
     let others = clients::with_exchange_policy_for(tx, id).await?;

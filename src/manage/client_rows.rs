@@ -1,7 +1,8 @@
-//! What is written with a client: its row, the indexes of its keys and certificates, events, and the end of its access
-//! where a secret or key goes.
+//! What is written with a client: its row, the indexes of its keys and certificates, events, and the end of its
+//! access when a secret or key is removed.
 //!
-//! Next door: [`super::clients`], the operations; [`super::client_references`], who else names it.
+//! See also [`super::clients`], the operations, and [`super::client_references`], the references between
+//! clients and APIs.
 
 use super::client_certificates;
 use super::signature_keys;
@@ -24,7 +25,7 @@ pub(super) async fn add_in(tx: &Tx, recorder: &AuditRecorder, client: &Client) -
         error => error.into(),
     })?;
     if client.id.is_web_address() {
-        // Until now a client of that identifier may have been known by its metadata document.
+        // The identifier may have belonged to a client with a metadata document before.
         consents::delete_of_client(tx, &client.id).await?;
         versions::revoke(tx, &VersionedEntity::Client(client.id.clone())).await?;
     }
@@ -34,7 +35,8 @@ pub(super) async fn add_in(tx: &Tx, recorder: &AuditRecorder, client: &Client) -
     recorder.client(tx, EventKind::ClientCreated, &client.id, client.display_name()).await
 }
 
-/// Makes a client be as `after` says. What changed; nothing is written otherwise.
+/// Changes a client to the state `after` and returns the names of the changed members. Writes nothing if
+/// nothing changed.
 pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: &Client, after: &Client) -> Result<Vec<String>> {
     let id = &before.id;
     let mut fields = changed_members(&before.meta, &after.meta);
@@ -56,7 +58,8 @@ pub(super) async fn save_in(tx: &Tx, recorder: &AuditRecorder, before: &Client, 
     client_certificates::name_in(tx, Some(before), Some(after)).await?;
     tx.publish(ChangeEvent::Client(id.clone())).await?;
     if new_secret || (turned && after.disabled) || before.meta.withdraws_trust(&after.meta) {
-        // An intruder may have used the old secret or key, and trust spared the users a consent that is needed now.
+        // An intruder may have used the old secret or key, and users may have skipped a consent that is needed
+        // now.
         end_access(tx, id).await?;
     }
     if !fields.is_empty() {
@@ -79,7 +82,7 @@ pub(super) async fn delete_in(tx: &Tx, recorder: &AuditRecorder, client: &Client
     consents::delete_of_client(tx, &client.id).await?;
     codes::delete_of_client(tx, client.id.as_str()).await?;
     session_clients::delete_of_client(tx, &client.id).await?;
-    // After the sessions: one that ends at this moment has put its rows into the queue before.
+    // After the sessions: a session that ends concurrently has queued its deliveries before.
     deliveries::delete_of_client(tx, &client.id).await?;
     device_codes::delete_of_client(tx, &client.id).await?;
     signature_keys::name_in(tx, &client.id, &client.signature_keys, &[]).await?;

@@ -1,9 +1,10 @@
-//! Clients: create, change, replace the secret, turn off and on, delete.
+//! Clients: create, update, rotate the secret, disable and enable, delete.
 //!
-//! A confidential client always has a secret: one is generated where none is given, and handed out this once. Each change is
-//! made from the row that the transaction has locked, so that it undoes nothing that was written a moment before.
+//! A confidential client always has a secret. If none is given, one is generated and returned only once. Each
+//! change is made to the row that the transaction has locked, so that it does not undo a concurrent write.
 //!
-//! Next door: [`super::client_rows`], what every change writes; [`super::client_references`], the APIs and clients it names.
+//! See also [`super::client_rows`], what every change writes, and [`super::client_references`], the APIs and
+//! clients that a client references.
 
 pub(super) use super::client_references::{
     lock_referenced, remove_api, remove_api_scopes, remove_in, resolve_new_scopes, resolve_scopes,
@@ -20,18 +21,18 @@ use crate::env::Env;
 use crate::keys::MasterKey;
 use crate::store::{Tx, apis, clients};
 
-/// Long enough for anybody's; it is hashed at every token request.
+/// The maximum length in bytes. The secret is hashed at every token request.
 const MAX_SECRET_LENGTH: usize = 512;
 
 #[derive(Debug)]
 pub struct NewClient {
-    /// One is generated where there is none.
+    /// `None` to generate one.
     pub id: Option<String>,
     pub meta: ClientMetadata,
     pub secret: Option<Secret>,
 }
 
-/// The client, and its secret where one was generated.
+/// Creates a client. Returns it, and its secret if one was generated.
 pub async fn create(manager: &Manager, by: &AuditContext, new: NewClient) -> Result<(Client, Option<Secret>)> {
     let env = manager.store.env();
     let mut problems: Vec<FieldError> = new.meta.problems().into_iter().map(Into::into).collect();
@@ -72,7 +73,8 @@ pub async fn create(manager: &Manager, by: &AuditContext, new: NewClient) -> Res
         .await
 }
 
-/// Replaces the metadata, whatever they are by now. A secret comes back where a public client has become a confidential one.
+/// Replaces the metadata whatever their present state. Returns a secret if a public client has become a
+/// confidential one.
 pub async fn update(
     manager: &Manager,
     by: &AuditContext,
@@ -82,7 +84,7 @@ pub async fn update(
     Box::pin(revise(manager, by, id, meta.into())).await
 }
 
-/// The same for metadata that are still as the author of the revision saw them.
+/// Replaces the metadata if they are still in the state that the author of the revision saw.
 pub async fn revise(
     manager: &Manager,
     by: &AuditContext,
@@ -114,7 +116,7 @@ pub async fn revise(
         .await
 }
 
-/// `problems`, and beside them what is wrong with the scopes: all is said at once.
+/// Returns `problems` together with those of the scopes, so that all of them are reported at once.
 async fn with_scope_problems(
     manager: &Manager,
     mut meta: ClientMetadata,
@@ -125,7 +127,7 @@ async fn with_scope_problems(
     Ok(ManageError::Invalid(problems))
 }
 
-/// Gives a confidential client a new secret, generated unless `given`; the old one is void at once.
+/// Gives a confidential client a new secret: `given`, or a generated one. The old one is invalid at once.
 pub async fn rotate_secret(
     manager: &Manager,
     by: &AuditContext,
@@ -171,7 +173,7 @@ pub async fn delete(manager: &Manager, by: &AuditContext, id: &ClientId) -> Resu
         .await
 }
 
-/// Gives a client one more key by which it signs requests.
+/// Adds a key with which the client signs requests.
 pub async fn add_signature_key(
     manager: &Manager,
     by: &AuditContext,
@@ -194,7 +196,7 @@ pub async fn add_signature_key(
     Ok(client)
 }
 
-/// What is signed by that key is refused from now on.
+/// Removes a key. Requests signed with it are rejected from now on.
 pub async fn remove_signature_key(manager: &Manager, by: &AuditContext, id: &ClientId, keyid: KeyId) -> Result<Client> {
     let (client, _) = change(manager, by, id, move |client| {
         let before = client.signature_keys.len();
@@ -237,7 +239,7 @@ async fn change(
         .await
 }
 
-/// What an administrator is told where a client may ask for names that nothing here defines.
+/// Returns a warning for administrators if a client may request scopes that no API defines.
 #[must_use]
 pub fn unknown_scopes_warning(client: &Client) -> Option<String> {
     let unknown = client.meta.unknown_scopes();
@@ -267,8 +269,8 @@ pub(super) fn blank(env: &Env, id: ClientId, meta: ClientMetadata) -> Client {
     }
 }
 
-/// Takes the secret from a client that has no use for one, and gives a new one to a client that has none, or of whose
-/// secret only a hash is kept although MACs are computed under it from now on; the one it gave.
+/// Removes the secret of a client that does not use one. Generates one for a client that needs a secret and has
+/// none, or has only a hash of it although MACs are now computed with it. Returns the generated secret.
 pub(super) fn ensure_secret(env: &Env, master: &MasterKey, client: &mut Client) -> Result<Option<Secret>> {
     if !client.meta.has_secret() {
         client.secret = None;
@@ -283,8 +285,8 @@ pub(super) fn ensure_secret(env: &Env, master: &MasterKey, client: &mut Client) 
     Ok(Some(secret))
 }
 
-/// What is wrong with a secret that somebody brings along. `imported` is what a document says of it: one from another system
-/// may be short.
+/// Returns what is wrong with a given secret. `imported` is the flag in the document: a secret from another
+/// system may be short.
 pub(super) fn secret_problem(
     meta: &ClientMetadata,
     secret: Option<&Secret>,
@@ -296,7 +298,7 @@ pub(super) fn secret_problem(
     } else if length == 0 {
         "is empty; leave it out and one is generated".to_owned()
     } else if length < MIN_SECRET_LENGTH && meta.needs_plaintext_secret() {
-        // RFC 7518 §3.2. Whoever has one of the MACs could try secrets without asking anybody.
+        // RFC 7518 §3.2. An attacker with one of the MACs could try secrets offline.
         format!(
             "has fewer than {MIN_SECRET_LENGTH} characters, and this client computes MACs with it; leave it out and \
                  one is generated"

@@ -1,4 +1,5 @@
-//! What one person has allowed which client, and taking it back: the app has to ask again, and what it holds is void.
+//! The consents of a user to clients, and their revocation: the client has to ask again, and its tokens are
+//! revoked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use crate::domain::version::VersionedEntity;
 use crate::env::Timestamp;
 use crate::store::{Store, StoreError, clients, consents, grants, versions};
 
-/// A client that may use somebody's account, or one of ours that they may open.
+/// A client that has access to a user's account, or a first-party client that the user may open.
 pub struct ConnectedClient {
     pub client: Arc<Client>,
     pub permissions: Permissions,
-    /// Nothing where it holds nothing that could be taken back.
+    /// `None` if the client has no access that could be revoked.
     pub since: Option<Timestamp>,
 }
 
-/// Apps that a list shows without their having anything.
+/// The maximum number of listed clients without access.
 const MAX_APPS_WITHOUT_ACCESS: u64 = 100;
 
-/// What was allowed on the consent page, what apps of our own, for which nobody is asked, hold on to, and those of them
-/// that are opened from here.
+/// Returns the clients that the user consented to, the first-party clients (which need no consent) with active
+/// grants, and the first-party clients that the user can open.
 pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<ConnectedClient>, StoreError> {
     let mut allowed: BTreeMap<ClientId, (Permissions, Timestamp)> = consents::of_user(store.read(), user)
         .await?
@@ -41,7 +42,8 @@ pub async fn connected(store: &Store, user: UserId) -> std::result::Result<Vec<C
     for (id, (permissions, since)) in allowed {
         let client = match store.authority().client(store, &id).await? {
             Some(client) => client,
-            // Its document is not needed to take back what it has; a client that was deleted has nothing any more.
+            // The client's metadata document is not needed to revoke its access. A deleted client has no
+            // access.
             None if id.is_web_address() => Arc::new(Client::from_address(id)),
             None => continue,
         };
@@ -59,7 +61,7 @@ pub async fn revoke(manager: &Manager, by: &AuditContext, user: UserId, client: 
     manager
         .transact(by, RequiredRole::UserOrAdministrator(user), move |tx, recorder| {
             Box::pin(async move {
-                // What is being issued to the client comes to its end first, and its grant is found below.
+                // This waits for a grant that is being issued to the client, so that it is found below.
                 versions::lock_user_for_update(tx, user).await?;
                 versions::revoke(tx, &VersionedEntity::Consent(user, client.clone())).await?;
                 let allowed = consents::delete(tx, user, &client).await?;

@@ -1,5 +1,6 @@
-//! At which line of a document a member stands, for what is found wrong only after all of it has been read: the text is
-//! read once more as far as that member. Next door: [`super::document`], which names members by path (`users[0].email`).
+//! Finds the line of a member in a document, for errors that are found only after the whole document was read:
+//! the text is parsed again up to that member. See also [`super::document`], which names members by path
+//! (`users[0].email`).
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ enum PathSegment<'a> {
     At(usize),
 }
 
-/// The line on which `field` stands, or, where it does not, some member of the row that lacks it.
+/// Returns the line of `field` or, if the field is absent, of a member of the row that lacks it.
 pub fn line_of(text: &str, format: DocumentFormat, field: &str) -> Option<usize> {
     let path = steps(field);
     (1..=path.len()).rev().filter_map(|length| path.get(..length)).find_map(|path| found(text, format, path))
@@ -33,7 +34,7 @@ fn steps(field: &str) -> Vec<PathSegment<'_>> {
         .collect()
 }
 
-/// Where reading stops when it is told to stop at that path.
+/// Returns the line at which parsing stops at that path.
 fn found(text: &str, format: DocumentFormat, path: &[PathSegment<'_>]) -> Option<usize> {
     match format {
         DocumentFormat::Json => {
@@ -47,7 +48,7 @@ fn found(text: &str, format: DocumentFormat, path: &[PathSegment<'_>]) -> Option
     }
 }
 
-/// Fails where the path ends, so that the reader says where that is; succeeds where there is no such path.
+/// Fails at the end of the path, so that the parser reports its position. Succeeds if the path does not exist.
 struct PathSeed<'p>(&'p [PathSegment<'p>]);
 
 impl<'de> DeserializeSeed<'de> for PathSeed<'_> {
@@ -65,11 +66,11 @@ impl<'de> Visitor<'de> for PathSeed<'_> {
         f.write_str("a table or an array")
     }
 
-    // Whatever else stands here: the default of every other visit is to fail, which is what is wanted at the path's end,
-    // and a text or a number in the middle of a path is as near as one gets.
+    // All other visits keep their default, which fails. That is intended at the end of the path, and a string
+    // or number in the middle of a path is the closest position available.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         if self.0.is_empty() {
-            // TOML knows the line of a value, and not of a table.
+            // TOML reports the line of a value, but not that of a table.
             return if map.next_key::<IgnoredAny>()?.is_some() { map.next_value_seed(StopSeed) } else { Ok(()) };
         }
         while let Some(key) = map.next_key::<String>()? {

@@ -1,4 +1,4 @@
-//! Why an operation was not done. Next door: the operations; `web::console` and `cli`, which show the errors.
+//! The errors of operations. See also `web::console` and `cli`, which show them.
 
 use crate::domain::client_metadata;
 use crate::domain::ids::ClientId;
@@ -7,7 +7,7 @@ use crate::identity::password::PasswordError;
 use crate::keys::KeyError;
 use crate::store::{StoreError, TransactionError};
 
-/// A field that is wrong, and the sentence that says why.
+/// An invalid field, and the sentence that says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     pub field: String,
@@ -19,12 +19,12 @@ impl FieldError {
         Self { field: field.into(), message: message.into() }
     }
 
-    /// As it is read beside the field itself: "is too long" becomes "It is too long."
+    /// Returns the problem as a sentence beside the field itself: "is too long" becomes "It is too long."
     pub fn sentence(&self) -> String {
         let problem = &self.message;
         let begun = match problem.split(' ').next().unwrap_or_default() {
             "is" | "has" | "must" | "may" | "needs" => format!("It {problem}"),
-            // The name of a parameter stays as it is written.
+            // The name of a parameter is not capitalized.
             name if name.contains('_') => problem.clone(),
             _ => {
                 let mut letters = problem.chars();
@@ -41,29 +41,29 @@ impl From<client_metadata::MemberError> for FieldError {
     }
 }
 
-/// What stands in the way of an operation beside its own fields.
+/// A conflict of an operation with something other than its own fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     #[error("{0} is the last administrator: make another user one first")]
     LastAdministrator(Username),
     #[error("{0} did not sign up, so there is nothing to adopt")]
     NothingToAdopt(Username),
-    /// A user or client was changed between being read and being written.
+    /// A user or client was changed between reading and writing.
     #[error("{0} is being changed at the same time: try again")]
     ChangedMeanwhile(String),
     #[error("{0} is disabled")]
     Disabled(String),
     #[error("{0} authenticates without a secret: it has none")]
     NoSecret(ClientId),
-    /// Of keys that sign requests, or of API keys.
+    /// The limit of request signing keys or API keys is reached.
     #[error("there are {0} keys already: remove one that is no longer needed")]
     TooManyKeys(usize),
 }
 
-/// Why an operation was not done; nothing was written.
+/// The error of an operation. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
-    /// What there is none of, such as `user alice`.
+    /// The missing object, such as `user alice`.
     #[error("there is no {0}")]
     NotFound(String),
     #[error("{}", listed(.0))]
@@ -73,16 +73,16 @@ pub enum ManageError {
     Taken(Vec<FieldError>),
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// It is not as the author of a [`Revision`] saw it.
+    /// The object is not in the state that the author of a [`Revision`] saw.
     #[error("it was changed meanwhile, and nothing was saved: look at it again")]
     Changed,
-    /// The session in which it was asked for has ended, or its user is disabled or gone.
+    /// The actor's session has ended, or its user is disabled or deleted.
     #[error("your session has ended, and nothing was changed: sign in again")]
     SessionEnded,
-    /// Who asked for it is no administrator, or is one no longer.
+    /// The actor is not an administrator, or no longer one.
     #[error("you are not an administrator any more, and nothing was changed: ask an administrator to do it")]
     NotAdministrator,
-    /// The account was made by signing up, and the change would give it rights or groups.
+    /// The account is self-registered, and the change would give it rights or groups.
     #[error(
         "{}{username} was created by signing up. It gets no rights, no groups and, by a document, no password and no verified \
          address unless you adopt it, which removes everything that its creator signs in with",
@@ -90,10 +90,10 @@ pub enum ManageError {
     )]
     NeedsAdoption {
         username: String,
-        /// Its place in a document.
+        /// The index of the row in a document.
         row: Option<usize>,
     },
-    /// Of `quotas.self_registered_users` there are as many as there may be.
+    /// The limit `quotas.self_registered_users` is reached.
     #[error("no more accounts can be made by signing up here")]
     Full,
     #[error("many passwords are being checked right now: try again in a moment")]

@@ -1,4 +1,4 @@
-//! The present state in the form that `apply` reads, secrets only as hashes.
+//! Exports the present state in the format that `apply` reads. Secrets are exported only as hashes.
 //!
 //! [`all_users`] and [`all_clients`] read in pages; `apply --prune` uses them too.
 

@@ -1,7 +1,7 @@
-//! Groups: names that people are in, that relying parties read in the claim `groups`, and to which a client may be open alone
-//! (`allowed_groups`).
+//! Groups: names that users are members of. Relying parties read them in the claim `groups`, and a client may
+//! be open to some groups only (`allowed_groups`).
 //!
-//! Who is in which is set with the person, in [`super::people`].
+//! The members of a group are set with the user, in [`super::users`].
 
 use super::{AuditContext, AuditRecorder, ManageError, Manager, RequiredRole, Result};
 use crate::domain::client_metadata::ClientMetadata;
@@ -21,7 +21,7 @@ pub async fn create(manager: &Manager, by: &AuditContext, name: &str) -> Result<
         .await
 }
 
-/// Deletes a group; whoever was in it is in it no more.
+/// Deletes a group and removes all its members from it.
 pub async fn delete(manager: &Manager, by: &AuditContext, name: &str) -> Result<()> {
     let name = name.to_owned();
     manager
@@ -31,7 +31,7 @@ pub async fn delete(manager: &Manager, by: &AuditContext, name: &str) -> Result<
         .await
 }
 
-/// The names in their stored form, each once and in order.
+/// Returns the names in their stored form, sorted and without duplicates.
 pub(super) fn checked(names: &[String]) -> Result<Vec<String>> {
     let mut checked = names
         .iter()
@@ -64,7 +64,7 @@ pub(super) async fn create_missing_in(tx: &Tx, recorder: &AuditRecorder, names: 
     Ok(())
 }
 
-/// Makes the groups that a client names from now on, and that there are not yet.
+/// Creates the groups that a client names and that do not exist yet.
 pub(super) async fn create_allowed_groups_in(
     tx: &Tx,
     recorder: &AuditRecorder,
@@ -76,7 +76,7 @@ pub(super) async fn create_allowed_groups_in(
     create_missing_in(tx, recorder, &new.map(ToString::to_string).collect::<Vec<_>>()).await
 }
 
-/// Deletes a group. Clients that name it stay closed to everybody else (`store::client_groups`).
+/// Deletes a group. Clients that name it remain closed to all other users (`store::client_groups`).
 pub(super) async fn remove_in(tx: &Tx, recorder: &AuditRecorder, name: &str) -> Result<()> {
     if !users::delete_group(tx, name).await? {
         return Err(ManageError::NotFound(format!("group {name}")));

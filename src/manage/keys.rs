@@ -1,4 +1,4 @@
-//! Our keys by command; the schedule and the states are `keys::rotation`'s.
+//! The server's signing keys, managed by command. See `keys::rotation` for the schedule and the states.
 
 use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::event::EventKind;
@@ -7,7 +7,7 @@ use crate::keys::rotation;
 pub use crate::keys::rotation::RotationOutcome;
 use crate::store::signing_keys;
 
-/// Oldest first.
+/// Returns all keys, the oldest first.
 pub async fn list(manager: &Manager) -> Result<Vec<StoredKey>> {
     Ok(signing_keys::all(manager.store.read()).await?)
 }
@@ -26,7 +26,8 @@ pub async fn rotate(manager: &Manager, by: &AuditContext, alg: KeyAlg, at_once: 
         .await
 }
 
-/// Takes a key out at once: what it signed is void, and what was encrypted to it stays closed.
+/// Retires a key at once. What it signed becomes invalid, and what was encrypted to it cannot be decrypted any
+/// more.
 pub async fn retire(manager: &Manager, by: &AuditContext, kid: &str) -> Result<()> {
     let missing = |kid: &str| ManageError::NotFound(format!("key {kid}"));
     let alg = list(manager).await?.into_iter().find(|key| key.kid == kid).map(|key| key.alg);

@@ -1,11 +1,14 @@
-//! What an administrator does, one function an operation: validate, write, record the event, in one transaction.
+//! The operations of administrators. Each operation is one function that validates, writes and records the
+//! event in one transaction.
 //!
-//! The console, the command line and `apply` call these and nothing else. [`people`], [`groups`], [`clients`], [`apis`],
-//! [`access`], [`sessions`], [`passkeys`], [`api_keys`], [`consents`], [`keys`], [`registration`], [`setup`] and [`sign_up`] have the operations, [`refusals`] collects what was refused, [`document`] (with
-//! [`signature_keys`]) the file that [`apply`] reads and [`export`] prints, [`place`] where in it something stands.
-//! The functions named `*_in` work inside a transaction somebody else has begun; `apply` puts many of them into one.
-//! Each transaction begins in [`acting`], which checks there that the actor still may do it; a change of what its author has
-//! looked at is a [`Revision`].
+//! The console, the command line and `apply` call these functions and nothing else. [`users`], [`groups`],
+//! [`clients`], [`apis`], [`access`], [`sessions`], [`passkeys`], [`api_keys`], [`consents`], [`keys`],
+//! [`registration`], [`setup`] and [`sign_up`] have the operations. [`refusals`] collects rejected requests.
+//! [`document`] (with [`signature_keys`]) is the file that [`apply`] reads and [`export`] prints, and
+//! [`document_position`] finds the line of a member in it. Functions named `*_in` work inside a transaction
+//! that the caller has begun; `apply` combines many of them in one. Each transaction begins in [`audit`], which
+//! checks there that the actor is still allowed to act. A change of an object that its author has seen is a
+//! [`Revision`].
 
 pub mod access;
 pub mod api_keys;
@@ -47,7 +50,7 @@ use crate::identity::password::Hasher;
 use crate::keys::MasterKey;
 use crate::store::Store;
 
-/// What operations need; cheap to clone.
+/// The dependencies of operations. Cheap to clone.
 #[derive(Clone)]
 pub struct Manager {
     pub store: Store,
@@ -55,7 +58,7 @@ pub struct Manager {
     pub hasher: Hasher,
 }
 
-/// The names of the members in which two documents differ.
+/// Returns the names of the members in which two documents differ.
 fn changed_members<T: Serialize>(before: &T, after: &T) -> Vec<String> {
     let members = |value: &T| match serde_json::to_value(value) {
         Ok(serde_json::Value::Object(members)) => members,

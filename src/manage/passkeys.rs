@@ -1,5 +1,5 @@
-//! A user's passkeys, as administrators see them: a list, and removing one. Next door: `identity::passkey`, where users add
-//! and use them; [`super::access`], which removes all of them.
+//! A user's passkeys, as administrators see them: list and remove. See also `identity::passkey`, where users
+//! add and use them, and [`super::access`], which removes all of them.
 
 use super::access::RemovalSummary;
 use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
@@ -13,7 +13,7 @@ pub async fn list(manager: &Manager, user: UserId) -> Result<Vec<Passkey>> {
     Ok(passkeys::of_user(manager.store.read(), user).await?)
 }
 
-/// Removes one of a user's passkeys and ends what it opened; returns the sessions and grants that ended.
+/// Removes one of a user's passkeys, and the sessions and grants that began with it. Returns what was removed.
 pub async fn remove(manager: &Manager, by: &AuditContext, user: UserId, id: PasskeyId) -> Result<RemovalSummary> {
     manager
         .transact(by, RequiredRole::AdministratorFor(user), move |tx, recorder| {

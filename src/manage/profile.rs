@@ -1,4 +1,5 @@
-//! The rules for the standard claims (OpenID Connect Core §5.1) that an administrator or a document gives a person.
+//! The rules for the standard claims (OpenID Connect Core §5.1) that an administrator or a document sets for a
+//! user.
 
 use serde_json::Value;
 
@@ -8,7 +9,8 @@ use crate::domain::user::Profile;
 
 const MAX_CHARACTERS: usize = 500;
 
-/// What is wrong with a profile. Relying parties show these claims, so addresses are ones that a browser may open.
+/// Returns what is wrong with a profile. Relying parties show these claims, so its URLs must be safe to open in
+/// a browser.
 pub(super) fn problems(profile: &Profile) -> Vec<FieldError> {
     let mut problems = Vec::new();
     if let Ok(Value::Object(claims)) = serde_json::to_value(profile) {
@@ -56,7 +58,8 @@ fn text_problem(name: &str, text: &str, lines: bool) -> Option<FieldError> {
     Some(FieldError::new(name, message))
 }
 
-/// Whether it can be delivered is for a message to find out; this much has every address (RFC 5321 §4.1.2, §4.5.3.1).
+/// Returns whether a text has the form of an email address (RFC 5321 §4.1.2, §4.5.3.1). Only a message can show
+/// whether it can be delivered.
 fn is_email(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     text.len() <= 254

@@ -1,7 +1,9 @@
-//! Collects what was refused, and writes it in batches: no refused request costs a statement, and a stranger who is refused
-//! all the time neither fills the memory nor pushes out what others were refused.
+//! Collects rejected requests and writes them in batches. A rejected request costs no statement of its own, and
+//! one address that is rejected all the time can neither exhaust memory nor displace the entries of other
+//! addresses.
 //!
-//! Next door: [`crate::store::refusals`], where it is kept for some days; `web::refused`, which reports it.
+//! See also [`crate::store::rejected_requests`], which stores them for some days, and `web::error_report`,
+//! which reports them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,19 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::store::rejected_requests::{self, RejectedRequest};
 use crate::store::{Result, Store, StoreError};
 
-/// Refusals that wait to be written at most; of more the latest are kept.
+/// The maximum number of entries that wait to be written. The oldest ones are dropped.
 const MAX_PENDING: usize = 1000;
-/// Of these, from one address; of more its latest are kept.
+/// The maximum number of these from one address. Its oldest ones are dropped.
 const MAX_PENDING_PER_ADDRESS: usize = 100;
 
-/// Cheap to clone; all clones collect together.
+/// The queue of rejected requests. Cheap to clone; all clones share one queue.
 #[derive(Clone, Default)]
 pub struct RefusalLog(Arc<RefusalQueue>);
 
 #[derive(Default)]
 struct RefusalQueue {
     waiting: Mutex<PendingRefusals>,
-    /// One batch at a time, so that whoever writes last finds all before it written.
+    /// Allows one batch at a time, so that a flush returns only after all earlier entries are written.
     writes: tokio::sync::Mutex<()>,
 }
 
@@ -32,8 +34,8 @@ struct PendingRefusals {
 }
 
 impl PendingRefusals {
-    /// Adds the newest refusal, in place of the oldest one of its address or of all where there are too many: its id is the
-    /// one that a user has just been shown.
+    /// Adds a rejected request. If there are too many, it replaces the oldest entry of its address or of all
+    /// addresses: the newest one has the id that a user has just been shown.
     fn add(&mut self, refusal: RejectedRequest) {
         let of_address = self.of_address.get(&refusal.address).copied().unwrap_or_default();
         let replaced = if of_address >= MAX_PENDING_PER_ADDRESS {
@@ -65,13 +67,13 @@ impl RefusalLog {
         self.lock().add(refusal);
     }
 
-    /// Writes what has come together; nothing is asked of the database where nothing has.
+    /// Writes the collected entries. Does not access the database if there are none.
     ///
     /// # Errors
-    /// Where the database does not answer: it waits for the next time.
+    /// Returns an error if the database does not respond. The entries stay in the queue until the next flush.
     pub async fn flush(&self, store: &Store) -> Result<()> {
         let (this, store) = (self.clone(), store.clone());
-        // On its own, so that a caller who goes away takes nothing along that is not written.
+        // In its own task, so that entries are not lost if the caller is cancelled.
         let done = tokio::spawn(async move { this.write(&store).await }).await;
         done.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }

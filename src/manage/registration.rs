@@ -1,8 +1,9 @@
-//! What clients that register themselves do to what is kept (RFC 7591 §3, RFC 7592 §2), and the initial access tokens that
-//! let somebody register. Their secrets are kept sealed, not hashed: the client may ask for its registration again
-//! (RFC 7592 §2.1).
+//! The stored state of clients that register themselves (RFC 7591 §3, RFC 7592 §2), and the initial access
+//! tokens that allow a registration. The secrets of these clients are sealed, not hashed, because the client
+//! may read its registration again (RFC 7592 §2.1).
 //!
-//! Next door: [`super::clients`], what an administrator does; `protocol::registration`, what may be registered.
+//! See also [`super::clients`], the operations of administrators, and `protocol::registration`, what may be
+//! registered.
 
 use super::clients::{add_in, blank, lock_referenced, remove_in, save_in};
 use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
@@ -17,28 +18,28 @@ use crate::store::advisory_locks::{self, AdvisoryLock};
 use crate::store::initial_access::{self, InitialAccess};
 use crate::store::{Store, StoreError, Tx, apis, clients, settings};
 
-/// The row at which registrations wait for each other, so that the number of clients is counted, not guessed.
+/// The row that serializes registrations, so that the number of clients is counted exactly.
 const REGISTRATION_LOCK: &str = "registration";
-/// Longer than anybody prepares for; nothing here lives for ever.
+/// The maximum lifetime of an initial access token. No token is valid without limit.
 const MAX_TOKEN_SECONDS: i64 = 366 * 86_400;
-/// As many tokens are listed.
+/// The maximum number of tokens that are listed.
 const MAX_LISTED: u64 = 1000;
-/// Clients that are removed in one transaction.
+/// The maximum number of clients that one transaction removes.
 const SWEEP_BATCH_SIZE: u64 = 50;
 
-/// Why a registration was not taken.
+/// Why a registration was rejected.
 #[derive(Debug)]
 pub enum RegistrationError {
     /// The initial access token is unknown, used up or expired.
     Token,
-    /// There are as many clients of this kind as the settings allow.
+    /// The limit of self-registered clients in the settings is reached.
     Full,
-    /// The policy does not allow it to the client as it is now.
+    /// The policy does not allow it for the client in its present state.
     Policy(OAuthError),
 }
 
-/// Makes a client out of what it said, and the token of its registration. `access` is the initial access token's digest
-/// where one is needed: a use of it goes with the same transaction.
+/// Registers a client with the given metadata and registration token. `access` is the digest of the initial
+/// access token if one is required; its use is counted in the same transaction.
 pub async fn register(
     manager: &Manager,
     origin: RequestOrigin,
@@ -76,9 +77,9 @@ pub async fn register(
         .await
 }
 
-/// Replaces what a client says of itself (RFC 7592 §2.2); what an administrator has given it is not its to lose. The policy
-/// decides by the client as it is in this transaction: what an administrator has taken away since the request came does
-/// not come back.
+/// Replaces the metadata that a client has registered (RFC 7592 §2.2), but not what an administrator has given
+/// it. The policy is evaluated for the client as it is in this transaction, so a permission that an
+/// administrator has removed since the request arrived is not restored.
 pub async fn replace(
     manager: &Manager,
     origin: RequestOrigin,
@@ -91,7 +92,7 @@ pub async fn replace(
     manager
         .transact_as(Actor::Client(id.clone()), origin, move |tx, recorder| {
             Box::pin(async move {
-                // Before the client, whose policies for tokens of others stay as they are.
+                // Before the client, whose policies for tokens of other clients must not change.
                 apis::lock_shared(tx).await?;
                 let Some(before) = own(tx, &id, &token).await? else { return Ok(Err(RegistrationError::Token)) };
                 let mut after = before.clone();
@@ -100,7 +101,7 @@ pub async fn replace(
                 if let Err(error) = policy.apply(&mut after.meta, Some(&before.meta), &apis) {
                     return Ok(Err(RegistrationError::Policy(error)));
                 }
-                // Together with what an administrator has changed meanwhile.
+                // Checked together with what an administrator has changed in the meantime.
                 if let Some(problem) = after.meta.problems().first() {
                     return Ok(Err(RegistrationError::Policy(broken(problem))));
                 }
@@ -113,7 +114,8 @@ pub async fn replace(
         .await
 }
 
-/// Ends a client and everything issued to it (RFC 7592 §2.3); whether the token was its own.
+/// Deletes a client and revokes everything issued to it (RFC 7592 §2.3). Returns whether the token was valid
+/// for it.
 pub async fn end(manager: &Manager, origin: RequestOrigin, id: &ClientId, token: Digest) -> Result<bool> {
     let (id, store) = (id.clone(), manager.store.clone());
     manager
@@ -129,7 +131,7 @@ async fn own(tx: &Tx, id: &ClientId, token: &Digest) -> Result<Option<Client>> {
     Ok(clients::lock_for_update(tx, id).await?.filter(|client| is_own(client, token)))
 }
 
-/// Whether `token` manages the client, which an administrator may have disabled.
+/// Returns whether `token` manages the client, which must not have been disabled by an administrator.
 fn is_own(client: &Client, token: &Digest) -> bool {
     !client.disabled && client.registration_token == Some(*token)
 }
@@ -144,18 +146,19 @@ fn ensure_secret(manager: &Manager, client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Removes some of the clients that registered themselves, did not come back for `seconds` and have nobody's consent and no API key;
-/// how many.
+/// Removes some of the self-registered clients that have not been used for `seconds` and have neither a consent
+/// nor an API key. Returns their number.
 pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
     let before = manager.store.env().now().plus_seconds(-seconds);
-    // Mostly there are none, and an idle node writes nothing.
+    // Checked first, because there are usually none and an idle node should not write.
     if clients::unused(manager.store.read(), before, 1).await?.is_empty() {
         return Ok(0);
     }
     manager
         .transact_as(Actor::System, RequestOrigin::default(), move |tx, recorder| {
             Box::pin(async move {
-                // Nobody locks several clients meanwhile; one that is used or changed by now stays.
+                // Prevents other transactions from locking several clients. A client that has been used or
+                // changed since is kept.
                 apis::lock_shared(tx).await?;
                 advisory_locks::lock(tx, AdvisoryLock::Clients).await?;
                 let unused = clients::unused(tx.conn(), before, SWEEP_BATCH_SIZE).await?;
@@ -172,12 +175,13 @@ pub async fn sweep_unused(manager: &Manager, seconds: i64) -> Result<usize> {
         .await
 }
 
-/// Whether that initial access token could be used now.
+/// Returns whether the initial access token could be used now.
 pub async fn is_initial_access_token_active(store: &Store, access: &Digest) -> std::result::Result<bool, StoreError> {
     initial_access::is_good(store.read(), access, store.env().now()).await
 }
 
-/// A new initial access token, good for `seconds` and, where `uses` says so, so many times; told this once.
+/// Creates an initial access token that is valid for `seconds` and, if `uses` is set, for that many uses. The
+/// token is shown only this once.
 pub async fn create_initial_access_token(
     manager: &Manager,
     by: &AuditContext,
@@ -210,7 +214,7 @@ pub async fn create_initial_access_token(
     Ok((token, access))
 }
 
-/// Those that are kept, the newest first.
+/// Returns the stored tokens, the newest first.
 pub async fn list_initial_access_tokens(store: &Store) -> std::result::Result<Vec<InitialAccess>, StoreError> {
     initial_access::list(store.read(), MAX_LISTED).await
 }

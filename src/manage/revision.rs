@@ -1,8 +1,8 @@
-//! A change of an object that others may change, too: its new state, and the state that the author of the change saw. The
-//! transaction that writes compares the latter with the row that it has locked, so that no change undoes another one that
-//! its author has not seen.
+//! A change of an object that others may change, too: its new state, and the state that the author of the
+//! change saw. The transaction that writes compares the latter with the locked row, so that no change
+//! overwrites another one that its author has not seen.
 //!
-//! Next door: `web::edit`, whose forms are merged with what is there before they come here.
+//! See also `web::edit`, whose forms are merged with the present state before they come here.
 
 use super::{ManageError, Result};
 

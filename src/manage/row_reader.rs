@@ -1,7 +1,8 @@
-//! Reading one flat table into two structs, and errors that say in which member of which row they are.
+//! Reads one flat table into two structs, with errors that name the row and the member.
 //!
-//! serde's `flatten` cannot be used with `deny_unknown_fields`, and would forget where in the file it was: here a row's
-//! own members are taken out while it streams past, and the rest goes to a struct that refuses what it does not know.
+//! serde's `flatten` cannot be combined with `deny_unknown_fields`, and would lose the position in the file.
+//! Therefore a row's own members are taken out while it is read, and the rest goes to a struct that rejects
+//! unknown members.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-/// The members of a row that stand beside those of its flat part.
+/// The members of a row beside those of its flat part.
 pub(super) trait OwnMembers: Default {
     const NAMES: &'static [&'static str];
 
@@ -18,7 +19,7 @@ pub(super) trait OwnMembers: Default {
     fn take<'de, D: Deserializer<'de>>(&mut self, name: &str, value: D) -> Result<(), D::Error>;
 }
 
-/// A row that is flat all through.
+/// A row without members of its own.
 impl OwnMembers for () {
     const NAMES: &'static [&'static str] = &[];
 
@@ -33,7 +34,7 @@ pub(super) struct SplitRow<O, F> {
     pub flat: F,
 }
 
-/// An array of rows; `at` is its name in the document.
+/// Reads an array of rows; `at` is its name in the document.
 pub(super) fn rows<'de, D, O, F>(deserializer: D, at: &'static str) -> Result<Vec<SplitRow<O, F>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -89,9 +90,9 @@ impl<'de, O: OwnMembers, F: Deserialize<'de>> Visitor<'de> for RowSeed<O, F> {
 struct RowReader<'a, A, O> {
     map: A,
     own: &'a mut O,
-    /// Which row this is.
+    /// The row that is being read.
     at: &'a str,
-    /// The member whose value comes next.
+    /// The name of the member whose value comes next.
     name: String,
     taken: Vec<String>,
 }
@@ -123,7 +124,7 @@ impl<'de, A: MapAccess<'de>, O: OwnMembers> MapAccess<'de> for RowReader<'_, A, 
     }
 }
 
-/// A key for the flat part, or nothing where it is one of the row's own.
+/// Reads a key of the flat part; `None` if it is one of the row's own members.
 struct KeySeed<'s, K> {
     seed: &'s mut Option<K>,
     known: &'static [&'static str],
@@ -134,7 +135,7 @@ struct KeySeed<'s, K> {
 impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, K> {
     type Value = Option<K::Value>;
 
-    // Errors arise in here, not around it: only so do both formats know at which line.
+    // Errors must be created in here: only then do both formats know their line.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         *self.name = String::deserialize(deserializer)?;
         if self.known.contains(&self.name.as_str()) {
@@ -162,7 +163,7 @@ impl<'de, O: OwnMembers> DeserializeSeed<'de> for OwnSeed<'_, O> {
     }
 }
 
-/// A value whose error names the member.
+/// Reads a value and names the member in its errors.
 struct MemberSeed<'s, V> {
     seed: V,
     at: &'s str,
@@ -174,18 +175,18 @@ impl<'de, V: DeserializeSeed<'de>> DeserializeSeed<'de> for MemberSeed<'_, V> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.seed.deserialize(deserializer).map_err(|error| {
-            // serde_json reads the place back out of the end of this text, so nothing may follow it.
+            // serde_json parses the position at the end of this text, so nothing may follow it.
             D::Error::custom(format!("{}.{}: {}", self.at, self.name, error.to_string().trim_end()))
         })
     }
 }
 
-/// A secret; serde's own error would repeat a value that is no text.
+/// Reads a secret. serde's own error would repeat a value that is not a string.
 pub(super) fn hidden<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<T, D::Error> {
     T::deserialize(value).map_err(|_| serde::de::Error::custom("must be text in quotation marks"))
 }
 
-/// The same where it need not be there.
+/// Reads a secret that may be absent.
 pub(super) fn deserialize_optional_secret<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {

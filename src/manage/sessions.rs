@@ -1,11 +1,12 @@
-//! Ending a user's sessions: one, or all, or all but one. Next door: [`super::access`], which ends everything of a user.
+//! Ends a user's sessions: one, all, or all but one. See also [`super::access`], which ends all access of a
+//! user.
 
 use super::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{SessionId, UserId};
 use crate::store::session_end;
 
-/// Ends somebody's sessions, all or all but one; how many.
+/// Ends a user's sessions, all or all but one. Returns their number.
 pub async fn end_sessions(manager: &Manager, by: &AuditContext, id: UserId, but: Option<SessionId>) -> Result<usize> {
     manager
         .transact(by, RequiredRole::UserOrAdministrator(id), move |tx, recorder| {
@@ -21,7 +22,7 @@ pub async fn end_sessions(manager: &Manager, by: &AuditContext, id: UserId, but:
         .await
 }
 
-/// Ends one session, where it is `id`'s.
+/// Ends one session if it belongs to the user `id`.
 pub async fn end_session(manager: &Manager, by: &AuditContext, id: UserId, session: SessionId) -> Result<()> {
     manager
         .transact(by, RequiredRole::UserOrAdministrator(id), move |tx, recorder| {

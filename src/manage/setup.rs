@@ -1,5 +1,6 @@
-//! The first administrator, by the one-time link that a start without one prints. The link is used up by the statement
-//! that makes the administrator, so that of two browsers with it one wins. Next door: `web::pages::setup`, its page.
+//! Creates the first administrator, with the one-time link that the server prints when it starts without one.
+//! The statement that creates the administrator also consumes the link, so that only one of two concurrent
+//! browsers succeeds. See also `web::pages::setup`, its page.
 
 use super::users::{self, NewUser};
 use super::{ManageError, Manager, Result};
@@ -15,7 +16,7 @@ fn token_digest(token: &str) -> String {
     base64url(&SecretKind::Setup.digest(token).0)
 }
 
-/// A new link's token, while there is no administrator; older ones stop working.
+/// Returns the token of a new link if there is no administrator yet. Older links become invalid.
 pub async fn token(store: &Store) -> std::result::Result<Option<Secret>, StoreError> {
     if rows::has_admin(store.read()).await? {
         return Ok(None);
@@ -26,14 +27,15 @@ pub async fn token(store: &Store) -> std::result::Result<Option<Secret>, StoreEr
     Ok(Some(token))
 }
 
-/// Whether `token` is the newest link's, unused, and there is no administrator by another way.
+/// Returns whether `token` is that of the newest link, is unused, and no administrator has been created in
+/// another way.
 pub async fn stands(store: &Store, token: &str) -> std::result::Result<bool, StoreError> {
     let newest = settings::value(store.read(), SETTING).await?.is_some_and(|value| value == token_digest(token));
     Ok(newest && !rows::has_admin(store.read()).await?)
 }
 
-/// Creates the first administrator and uses the link up; `NotFound` if it is used up. `creation` is claimed for
-/// [`login::just_created`].
+/// Creates the first administrator and consumes the link; `NotFound` if it is consumed already. `creation` is
+/// claimed for [`login::just_created`].
 pub async fn finish(
     manager: &Manager,
     origin: RequestOrigin,

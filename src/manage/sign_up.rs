@@ -1,10 +1,11 @@
-//! Somebody makes an account for themself. Next door: [`super::people`], whose rules hold here too; `web::pages::sign_up`,
-//! the page.
+//! Self-registration of users. See also [`super::users`], whose rules apply here too, and
+//! `web::pages::sign_up`, the page.
 //!
-//! What a stranger types proves nothing. Their address is kept unproven (`domain::user`): whoever has it already is not
-//! told of, keeps it, and signs in with it as before; whoever it belongs to can still be given it. A username cannot look
-//! like an address, since people sign in with either, and what else it may be says `domain::username_policy`. The account is
-//! marked as self-registered, so that no administrator gives it rights without knowing ([`super::access`]).
+//! What an anonymous visitor enters is not verified. The email address is stored as unproven (`domain::user`):
+//! the user who already has it keeps it and signs in with it as before, its existence is not disclosed, and its
+//! real owner can still be given it. A username cannot look like an email address, because users sign in with
+//! either; `domain::username_policy` has the other rules. The account is marked as self-registered, so that no
+//! administrator gives it rights unknowingly ([`super::access`]).
 
 use super::users::{self, NewUser};
 use super::{FieldError, ManageError, Manager, Result};
@@ -15,7 +16,7 @@ use crate::domain::username_policy::sign_up_problem;
 use crate::identity::login;
 use crate::store::{replay, taken_usernames, users as rows};
 
-/// What they typed.
+/// The input of the form.
 #[derive(Debug)]
 pub struct SignUpRequest {
     pub username: String,
@@ -24,8 +25,8 @@ pub struct SignUpRequest {
     pub password: Secret,
 }
 
-/// Creates the account, and claims `creation` for [`login::just_created`]. That a username is taken is said, as it has to be:
-/// a caller counts how often that is asked.
+/// Creates the account, and claims `creation` for [`login::just_created`]. The error inevitably discloses that
+/// a username is taken, so the caller limits how often this is asked.
 pub async fn sign_up(manager: &Manager, origin: RequestOrigin, typed: SignUpRequest, creation: Digest) -> Result<User> {
     let profile = Profile { name: typed.name, email: typed.email, ..Profile::default() };
     let (username, mut problems) = match users::checked(&typed.username, &profile) {
@@ -38,7 +39,7 @@ pub async fn sign_up(manager: &Manager, origin: RequestOrigin, typed: SignUpRequ
     };
     problems.extend(users::password_problem(manager, &typed.password).await?);
     let most = manager.store.quotas().self_registered_users;
-    // Before the work of hashing; what counts is the transaction.
+    // Checked before the expensive hashing; the check in the transaction is the decisive one.
     if rows::has_self_registered_at_least(manager.store.read(), most).await? {
         return Err(ManageError::Full);
     }
@@ -67,7 +68,7 @@ pub async fn sign_up(manager: &Manager, origin: RequestOrigin, typed: SignUpRequ
                 if rows::has_self_registered_at_least(tx.conn(), most).await? {
                     return Err(ManageError::Full);
                 }
-                // Names that somebody had, too: apps may still know that person by it.
+                // Former usernames count as taken, too: clients may still identify the earlier user by them.
                 if !taken_usernames::take(tx, &user.username).await? {
                     return Err(ManageError::Taken(vec![users::taken_username_error(&user.username)]));
                 }

@@ -1,7 +1,7 @@
-//! The keys by which a client signs requests, as a document has them: `secret` in base64 where it is new, `sealed_secret`
-//! where `export` printed it, `jwk` for a public key (docs/gate.md).
+//! The keys with which a client signs requests, as they are written in a document: `secret` in base64 for a new
+//! one, `sealed_secret` for one that `export` printed, `jwk` for a public key (docs/gate.md).
 //!
-//! Next door: [`super::document`], whose rows have these; [`super::clients`], which saves them.
+//! See also [`super::document`], whose rows contain them, and [`super::clients`], which saves them.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -18,10 +18,10 @@ use crate::domain::signature_key::{KeyId, KeyMaterial, MAX_KEYS, SealedSecret, S
 use crate::keys::{MasterKey, signature_key};
 use crate::store::{ChangeEvent, StoreError, Tx, signature_keys};
 
-/// Bytes of a shared secret: no shorter than the hash (RFC 2104 §3).
+/// The length of a shared secret in bytes. It must not be shorter than the hash (RFC 2104 §3).
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 32..=512;
 
-/// RFC 4648 §4; whether there is padding says nothing.
+/// The standard alphabet (RFC 4648 §4), with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -41,7 +41,7 @@ pub struct SignatureKeyRow {
 }
 
 impl SignatureKeyRow {
-    /// As `export` prints it.
+    /// Returns the row as `export` prints it.
     pub(super) fn of(key: SignatureKey) -> Self {
         let (sealed_secret, jwk) = match key.material {
             KeyMaterial::SealedSecret(sealed) => (Some(sealed), None),
@@ -76,7 +76,7 @@ fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     BASE64.decode(secret.expose()).ok().map(Zeroizing::new)
 }
 
-/// What is wrong with a client's keys, by the member at fault.
+/// Returns what is wrong with a client's keys, by member.
 pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
     if rows.len() > MAX_KEYS {
         return vec![FieldError::new("signature_keys", format!("has more than {MAX_KEYS} keys"))];
@@ -87,7 +87,7 @@ pub(super) fn problems(rows: &[SignatureKeyRow]) -> Vec<FieldError> {
     rows.iter().enumerate().filter_map(|(at, row)| row.problem().map(|problem| below((at, problem)))).collect()
 }
 
-/// Those that another master key has sealed.
+/// Returns an error for each secret that was sealed with another master key.
 pub(super) fn foreign_sealed_secrets(rows: &[SignatureKeyRow], master: &MasterKey) -> Vec<FieldError> {
     let foreign = |row: &SignatureKeyRow| {
         row.sealed_secret.as_ref().is_some_and(|sealed| master.open_shared_secret(&row.keyid, sealed).is_none())
@@ -99,7 +99,7 @@ pub(super) fn foreign_sealed_secrets(rows: &[SignatureKeyRow], master: &MasterKe
     rows.iter().enumerate().filter(|(_, row)| foreign(row)).map(|(at, _)| problem(at)).collect()
 }
 
-/// The keys to keep: a secret that is the present one stays as it is sealed.
+/// Converts the rows to stored keys. A secret that equals the present one keeps its present seal.
 pub(super) fn to_stored_keys(
     rows: Vec<SignatureKeyRow>,
     before: &[SignatureKey],
@@ -127,7 +127,7 @@ pub(super) fn to_stored_keys(
     rows.into_iter().map(one).collect()
 }
 
-/// Writes down whose the keys' names are, where they have changed.
+/// Updates the index of key ids to clients, if the keys have changed.
 pub(super) async fn name_in(tx: &Tx, client: &ClientId, before: &[SignatureKey], after: &[SignatureKey]) -> Result<()> {
     let names = |keys: &'_ [SignatureKey]| keys.iter().map(|key| key.keyid.clone()).collect::<Vec<_>>();
     let (old, new) = (names(before), names(after));

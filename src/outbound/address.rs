@@ -1,7 +1,8 @@
-//! Which addresses belong to the public internet (RFC 6890, the IANA special-purpose address registries).
+//! Determines which addresses belong to the public internet (RFC 6890, the IANA special-purpose address
+//! registries).
 //!
-//! Everything else is somebody's inside: this machine, the network around it, the cloud's metadata service. What is sent
-//! to an address that a stranger named must not get there.
+//! Every other address is internal to some network: this machine, the network around it, the cloud's metadata
+//! service. A request to an address that an untrusted party named must not get there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,14 +17,14 @@ const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
 }
 
 const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
-    v4(0, 0, 0, 0, 8),          // "this network" (RFC 791): Linux takes 0.0.0.0 for itself
+    v4(0, 0, 0, 0, 8),          // "this network" (RFC 791); Linux connects 0.0.0.0 to itself
     v4(10, 0, 0, 0, 8),         // private (RFC 1918)
-    v4(100, 64, 0, 0, 10),      // shared by a carrier's customers (RFC 6598); a metadata service too
+    v4(100, 64, 0, 0, 10),      // carrier-grade NAT (RFC 6598); also a metadata service
     v4(127, 0, 0, 0, 8),        // loopback (RFC 1122)
-    v4(168, 63, 129, 16, 32),   // public by its number, but it is Azure's host to each machine in it
-    v4(169, 254, 0, 0, 16),     // link-local (RFC 3927), and with it most clouds' metadata
+    v4(168, 63, 129, 16, 32),   // a public address, but Azure's host service in every virtual machine
+    v4(169, 254, 0, 0, 16),     // link-local (RFC 3927), includes most clouds' metadata services
     v4(172, 16, 0, 0, 12),      // private
-    v4(192, 0, 0, 0, 24),       // protocol assignments (RFC 6890); a metadata service too
+    v4(192, 0, 0, 0, 24),       // protocol assignments (RFC 6890); also a metadata service
     v4(192, 0, 2, 0, 24),       // documentation (RFC 5737)
     v4(192, 88, 99, 0, 24),     // 6to4 relays, deprecated (RFC 7526)
     v4(192, 168, 0, 0, 16),     // private
@@ -35,11 +36,11 @@ const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(255, 255, 255, 255, 32), // broadcast (RFC 8190)
 ];
 
-/// All that has been given to the public internet (RFC 4291 §2.4). Outside it lie loopback, IPv4-compatible, unique
-/// local, link-local and multicast addresses.
+/// The global unicast range (RFC 4291 §2.4). Loopback, IPv4-compatible, unique local, link-local and multicast
+/// addresses are outside of it.
 const GLOBAL_UNICAST: Ipv6Net = v6(0x2000, 0, 0, 3);
 
-/// What of it is not public, or leads back to an IPv4 address that the sender chose.
+/// The parts of it that are not public, or that lead back to an IPv4 address that the sender chose.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6(0x2001, 0, 0, 23),     // protocol assignments (RFC 2928): Teredo, benchmarks, ORCHID
     v6(0x2001, 0xdb8, 0, 32), // documentation (RFC 3849)
@@ -47,12 +48,12 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6(0x3fff, 0, 0, 20),     // documentation (RFC 9637)
 ];
 
-/// IPv4 behind a translator (RFC 6052 §2.1): all there is of IPv4 to a machine that has IPv6 alone.
+/// IPv4 behind a translator (RFC 6052 §2.1): the only way to IPv4 for a machine that has only IPv6.
 const NAT64_PREFIX: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
-    // The canonical form of ::ffff:a.b.c.d is the IPv4 address that it is.
+    // The canonical form of ::ffff:a.b.c.d is its IPv4 address.
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) if NAT64_PREFIX.contains(&address) => {
@@ -184,8 +185,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the standard library calls special is refused, and no way of writing an IPv4 address into an IPv6 one
-        /// reaches what the IPv4 address does not.
+        /// Every address that the standard library classifies as special is rejected, and an IPv4 address
+        /// embedded in an IPv6 address reaches nothing that the IPv4 address itself does not reach.
         #[test]
         fn embedded_special_ipv4_address_is_not_public(number in any::<u32>()) {
             let plain = Ipv4Addr::from(number);

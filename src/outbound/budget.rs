@@ -1,11 +1,11 @@
-//! How many requests go out at once. Each purpose has a budget of its own for each origin of the names that it asks, so
-//! that hosts which strangers name cannot delay what an administrator registered.
+//! Limits the number of concurrent outgoing requests. There is one budget for each purpose and URL source, so
+//! that hosts that untrusted parties name cannot delay requests to those that an administrator registered.
 //!
-//! In a full budget a request that has taken longer than [`GRACE`] makes room for one that waits, and so it does among the
-//! hosts of one site, of which somebody may own any number. A host that answers is therefore asked within about a second,
-//! however many silent hosts others have named.
+//! If a budget is full, a request that has taken longer than [`PREEMPTION_DELAY`] is cancelled for one that
+//! waits. The same applies among the hosts of one site, because an attacker may own any number of them. A host
+//! that responds is therefore reached within about a second, however many unresponsive hosts others have named.
 //!
-//! Next door: [`super::client`], which sends the requests; [`super::dns`], the name servers' side of it.
+//! See also [`super::client`], which sends the requests, and [`super::dns`], which limits lookups.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,20 +16,21 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::OutboundError;
 
-/// Requests of one budget at a time.
+/// The maximum number of concurrent requests of one budget.
 const MAX_REQUESTS: usize = 64;
 const MAX_ANONYMOUS_REQUESTS: usize = 256;
-/// Requests of one budget to one site at a time.
+/// The maximum number of concurrent requests of one budget to one site.
 const MAX_REQUESTS_PER_SITE: usize = 32;
-/// Requests of one budget to one host at a time; of an administrator's to one port of it.
+/// The maximum number of concurrent requests of one budget to one host, or to one port of a host that an
+/// administrator named.
 const MAX_REQUESTS_PER_HOST: usize = 4;
-/// After this a request makes room for one that waits.
+/// The time after which a request is cancelled for one that waits.
 const PREEMPTION_DELAY: Duration = Duration::from_secs(1);
-/// Hosts and sites whose requests are counted, for a minute after the last one.
+/// The maximum number of hosts and sites that are tracked, each for a minute after its last request.
 const MAX_HOSTS: u64 = 10_000;
 const HOST_TTL: Duration = Duration::from_mins(1);
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// `jwks_uri` of clients, of trusted issuers and of software statements.
@@ -49,33 +50,33 @@ pub enum Purpose {
 impl Purpose {
     const COUNT: usize = 6;
 
-    /// The longest body that is read.
+    /// Returns the maximum length of a response body in bytes.
     pub(super) const fn max_bytes(self) -> usize {
         match self {
-            // Three times what the draft recommends (OAuth Client ID Metadata Document §6.6).
+            // Three times the recommended size (OAuth Client ID Metadata Document §6.6).
             Self::ClientDocuments => 16 * 1024,
-            // More than a set of fifty keys has.
+            // Enough for a set of fifty keys.
             Self::ClientKeys => 64 * 1024,
             Self::RequestObjects | Self::SectorIdentifiers | Self::Logos | Self::Logouts => 256 * 1024,
         }
     }
 }
 
-/// Who named the host of a request.
+/// The party that named the host of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlSource {
     /// An administrator registered it, or a setting names it.
     Administrator,
     /// A client that registered itself (RFC 7591).
     SelfRegistered,
-    /// The request that is being answered.
+    /// The request that is being processed.
     Anonymous,
 }
 
 impl UrlSource {
     pub const COUNT: usize = 3;
 
-    /// The index of its own in an array of [`Self::COUNT`].
+    /// Returns the index in an array of [`Self::COUNT`] elements.
     #[must_use]
     pub const fn index(self) -> usize {
         match self {
@@ -86,7 +87,7 @@ impl UrlSource {
     }
 }
 
-/// One budget for each purpose and origin.
+/// One budget for each purpose and URL source.
 pub(super) struct RequestBudgets(Vec<RequestBudget>);
 
 impl RequestBudgets {
@@ -101,7 +102,7 @@ impl RequestBudgets {
     }
 }
 
-/// The requests of one purpose and origin.
+/// The budget of one purpose and URL source.
 pub(super) struct RequestBudget {
     all: SlotPool,
     sites: Cache<String, Arc<SlotPool>>,
@@ -117,8 +118,9 @@ impl RequestBudget {
         }
     }
 
-    /// Runs `request` to `host` when there is room. [`OutboundError::Busy`] if there is none within `timeout`, or if the
-    /// request was slow and had to make room; [`OutboundError::Slow`] if it is not done within `timeout`.
+    /// Runs `request` to `host` when there is a free slot. Returns [`OutboundError::Busy`] if there is none
+    /// within `timeout`, or if the request was slow and was cancelled for another one, and
+    /// [`OutboundError::Slow`] if it does not complete within `timeout`.
     pub(super) async fn run<T>(
         &self,
         host: &str,
@@ -144,7 +146,7 @@ impl RequestBudget {
     }
 }
 
-/// The last two labels of a name, or the whole of an address; without a port.
+/// Returns the last two labels of a name, or a whole IP address; without a port.
 fn site(host: &str) -> &str {
     let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let host = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
@@ -156,10 +158,10 @@ fn site(host: &str) -> &str {
     host.get(start..).unwrap_or(host)
 }
 
-/// Slots for requests, and what waits for one.
+/// A limited number of slots, and the requests that wait for one.
 struct SlotPool {
     slots: Semaphore,
-    /// A permit for each request that waits and that no other one has made room for yet.
+    /// One permit for each waiting request for which no running request has been cancelled yet.
     waiting: Semaphore,
 }
 
@@ -175,12 +177,12 @@ impl SlotPool {
         self.waiting.add_permits(1);
         let waiting = SlotWait(self);
         let permit = self.slots.acquire().await.map_err(|_| OutboundError::Busy)?;
-        // Whoever gave the slot back has taken its permit.
+        // The request that released the slot has taken its permit.
         std::mem::forget(waiting);
         Ok(RequestSlot { room: self, made_room: false, _permit: permit })
     }
 
-    /// One fewer waits.
+    /// Removes one waiting request.
     fn remove_waiter(&self) {
         if let Ok(waiting) = self.waiting.try_acquire() {
             waiting.forget();
@@ -188,7 +190,7 @@ impl SlotPool {
     }
 }
 
-/// The place of a request that is under way.
+/// The slot of a running request.
 struct RequestSlot<'a> {
     room: &'a SlotPool,
     made_room: bool,
@@ -196,12 +198,12 @@ struct RequestSlot<'a> {
 }
 
 impl RequestSlot<'_> {
-    /// Ends when this request is slow and another one waits.
+    /// Completes when this request is slow and another one waits.
     async fn make_room(&mut self) {
         tokio::time::sleep(PREEMPTION_DELAY).await;
         match self.room.waiting.acquire().await {
             Ok(waiting) => waiting.forget(),
-            // Nobody closes it.
+            // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
         self.made_room = true;
@@ -216,7 +218,7 @@ impl Drop for RequestSlot<'_> {
     }
 }
 
-/// A request that waits for a slot, until it has one or is given up.
+/// A request that waits for a slot, until it gets one or is cancelled.
 struct SlotWait<'a>(&'a SlotPool);
 
 impl Drop for SlotWait<'_> {

@@ -1,13 +1,14 @@
-//! For how long an answer may be kept (RFC 9111 §4.2.1).
+//! The freshness lifetime of a response (RFC 9111 §4.2.1).
 
 use reqwest::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderName};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// More than anybody means; a number too large to read means it (§1.2.2).
+/// The largest accepted value. A number that overflows counts as this one (§1.2.2).
 const MAX_AGE_SECONDS: i64 = 1 << 31;
 
-/// Seconds from now; none where the answer does not say. What is not understood is stale (§4.2.1).
+/// Returns the freshness lifetime in seconds from now; `None` if the response has none. An invalid value makes
+/// the response stale (§4.2.1).
 pub(super) fn max_age(headers: &HeaderMap) -> Option<i64> {
     let mut given = None;
     for directive in headers.get_all(CACHE_CONTROL).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
@@ -39,7 +40,7 @@ fn parse_delta_seconds(text: &str) -> Option<i64> {
     digits.then(|| text.parse().unwrap_or(MAX_AGE_SECONDS).min(MAX_AGE_SECONDS))
 }
 
-/// The one form of a date that is sent today (RFC 9110 §5.6.7).
+/// Parses the only date format that senders may generate (RFC 9110 §5.6.7).
 fn date(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc2822).ok()
 }

@@ -1,6 +1,7 @@
-//! The client for addresses that strangers name, which must neither reach what only this machine can reach nor keep it
-//! busy: https to the public internet (the rules are `super::resolve`'s), no redirects, no proxy, no cookies, nothing
-//! unpacked, few seconds, few bytes, few requests at once and fewer to one host (`super::budget`).
+//! The client for URLs that untrusted parties name. Such a request must not reach what only this machine can
+//! reach, and must not exhaust it: https to the public internet only (see `super::resolve`), no redirects, no
+//! proxy, no cookies, no decompression, a short timeout, a size limit, and few concurrent requests in total and
+//! to one host (`super::budget`).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,12 +16,12 @@ use super::{authorities, cache_control, causes};
 use crate::config::Config;
 use crate::domain::printable::bytes_without_bom;
 
-/// For everything: waiting for one's turn, looking up the name, connecting, asking and reading.
+/// The timeout for everything: waiting for a slot, resolving the name, connecting, sending and reading.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of what a failed connection says, so much goes to the log.
+/// The maximum length of a connection error in the log.
 const MAX_ERROR_LENGTH: usize = 200;
 
-/// Why nothing was fetched. Says which rule, never what was answered.
+/// Why nothing was fetched. It names the violated rule, and never contains data from the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutboundError {
     #[error("that is no URL with a host")]
@@ -52,7 +53,8 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
-    /// Whether the same request may succeed in a moment: nothing is wrong with the URL or with what stands there.
+    /// Returns whether the same request may succeed in a moment, because neither the URL nor the response is at
+    /// fault.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         match self {
@@ -74,16 +76,16 @@ impl OutboundError {
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub content_type: Option<String>,
     pub body: Vec<u8>,
-    /// Seconds for which it may be kept, where it says so (RFC 9111); 0 where it may not.
+    /// The seconds for which the response is fresh, if it says so (RFC 9111); 0 if it must not be cached.
     pub max_age: Option<i64>,
 }
 
-/// The client for one purpose and one origin of the names. Cheap to clone.
+/// The client for one purpose and one URL source. Cheap to clone.
 #[derive(Clone)]
 pub struct OutboundClient {
     inner: Arc<OutboundInner>,
@@ -96,11 +98,12 @@ struct OutboundInner {
     rules: AddressPolicy,
     authorities: Vec<Certificate>,
     budgets: RequestBudgets,
-    /// By origin, so that the look-ups of one are not those of another.
+    /// One for each URL source, so that the lookups of one do not delay those of another.
     clients: [HttpClients; UrlSource::COUNT],
 }
 
-/// Made when first needed: reading the system's authorities takes time and memory, and many a deployment sends nothing.
+/// Created on first use: reading the system's certificate authorities takes time and memory, and many
+/// deployments send no requests.
 struct HttpClients {
     names: Arc<DnsResolver>,
     https: OnceLock<Client>,
@@ -108,8 +111,10 @@ struct HttpClients {
 }
 
 impl OutboundClient {
+    /// Creates the client.
+    ///
     /// # Errors
-    /// Where `outbound.ca_file` holds no certificates.
+    /// Returns an error if `outbound.ca_file` contains no certificates.
     pub fn new(config: &Config) -> Result<Self, String> {
         let settings = &config.outbound;
         let authorities = match &settings.ca_file {
@@ -131,30 +136,30 @@ impl OutboundClient {
         Ok(Self { inner: Arc::new(inner), purpose, named_by, patience: REQUEST_TIMEOUT })
     }
 
-    /// The same one, with another patience than five seconds.
+    /// Returns the same client with another timeout than five seconds.
     #[must_use]
     pub fn with_timeout(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
     }
 
-    /// The same one with the budget of that purpose.
+    /// Returns the same client with the budget of that purpose.
     #[must_use]
     pub fn for_purpose(&self, purpose: Purpose) -> Self {
         Self { purpose, ..self.clone() }
     }
 
-    /// The same one with the budget and the name look-ups of that origin.
+    /// Returns the same client with the budget and the resolver of that URL source.
     #[must_use]
     pub fn named_by(&self, named_by: UrlSource) -> Self {
         Self { named_by, ..self.clone() }
     }
 
-    /// Whether `url` is one that may be asked, as far as it shows by itself: its name is looked up when it is.
+    /// Returns an error if `url` is not allowed, as far as this can be decided without a lookup of its name.
     pub fn check(&self, url: &str) -> Result<(), OutboundError> {
         self.inner.rules.target(url).map(|_| ())
     }
 
-    /// What stands there, where the answer is 200.
+    /// Fetches the URL. Any status other than 200 is an error.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Fetched, OutboundError> {
         let target = self.inner.rules.target(url)?;
         let host = self.budget_host(&target);
@@ -163,7 +168,7 @@ impl OutboundClient {
         self.run_within_budget(&host, async { fetched(ask.send().await.map_err(failed)?, max_bytes).await }).await
     }
 
-    /// The status with which a form is answered; the rest of the answer is not read.
+    /// Posts a form and returns the status of the response. The body is not read.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<u16, OutboundError> {
         let target = self.inner.rules.target(url)?;
         let host = self.budget_host(&target);
@@ -171,8 +176,9 @@ impl OutboundClient {
         self.run_within_budget(&host, async { Ok(ask.send().await.map_err(failed)?.status().as_u16()) }).await
     }
 
-    /// Whose requests are counted together. Services at several ports of one host are independent of one another where an
-    /// administrator named them; a stranger could name every port of somebody else's host.
+    /// Returns the host whose requests are counted together. Services at several ports of one host count
+    /// separately if an administrator named them. An untrusted party could name every port of a host that it
+    /// does not own.
     fn budget_host(&self, target: &Target) -> String {
         let port = target.url.port_or_known_default().filter(|_| self.named_by == UrlSource::Administrator);
         port.map_or_else(|| target.host.clone(), |port| format!("{}:{port}", target.host))
@@ -218,7 +224,7 @@ impl OutboundInner {
             .no_deflate()
             // An HTTP/2 server may fill a window of megabytes before anything of it is read here.
             .http1_only()
-            // A connection is checked when it is made, and made for one request.
+            // The address is checked when the connection is made, and each connection serves one request.
             .pool_max_idle_per_host(0)
             .user_agent("Signet")
     }
@@ -230,7 +236,7 @@ async fn fetched(mut answer: Response, max_bytes: usize) -> Result<Fetched, Outb
         return Err(OutboundError::Status(status));
     }
     let headers = answer.headers();
-    // A small answer that unpacks to a large one has no way in.
+    // Prevents a small response from decompressing to a large one.
     if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(OutboundError::Packed);
     }
@@ -247,12 +253,12 @@ async fn fetched(mut answer: Response, max_bytes: usize) -> Result<Fetched, Outb
         }
         body.extend_from_slice(&chunk);
     }
-    // Some editors put one in front of JSON (RFC 8259 §8.1).
+    // Some editors write a byte order mark in front of JSON (RFC 8259 §8.1).
     body.drain(..body.len() - bytes_without_bom(&body).len());
     Ok(Fetched { content_type, body, max_age })
 }
 
-/// A refusal of ours that the connection failed with, or what else it failed with.
+/// Returns the policy error that the connection failed with, or else a general error.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: reqwest::Error) -> OutboundError {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
@@ -265,7 +271,8 @@ fn failed(error: reqwest::Error) -> OutboundError {
     OutboundError::Unreachable(error_summary(&error))
 }
 
-/// What lies under a client's error, without the URL and on one short line: a certificate's names are a stranger's text.
+/// Returns the causes of a client's error, without the URL, on one short line: the names in a certificate are
+/// untrusted text.
 fn error_summary(error: &reqwest::Error) -> String {
     let text = std::error::Error::source(error).map_or_else(|| "no reason given".to_owned(), causes);
     text.chars().filter(|letter| !letter.is_control()).take(MAX_ERROR_LENGTH).collect()

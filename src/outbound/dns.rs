@@ -1,10 +1,11 @@
-//! Looks up host names: in /etc/hosts, then from the name servers of /etc/resolv.conf or of the setting
-//! `outbound.resolver`. A look-up blocks no thread, has a deadline, and ends with the request that needs it.
+//! Resolves host names: from `/etc/hosts`, then with the name servers of `/etc/resolv.conf` or of the setting
+//! `outbound.resolver`. A lookup blocks no thread, has a timeout, and is cancelled with the request that needs
+//! it.
 //!
-//! Each origin of names ([`super::UrlSource`]) has a resolver of its own, because a resolver shares connections and memory
-//! between its look-ups.
+//! Each [`super::UrlSource`] has a resolver of its own, because a resolver shares connections and memory
+//! between its lookups.
 //!
-//! Next door: [`super::resolve`], which decides which of the addresses may be reached.
+//! See also [`super::resolve`], which decides which of the addresses may be reached.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,25 +22,26 @@ use super::OutboundError;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
-/// For one name with its search list, both address families and repeats; less than a request has.
+/// The timeout for one name with its search list, both address families and retries. It is shorter than that of
+/// a request.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
-/// For one answer of a name server.
+/// The timeout for one response of a name server.
 const MAX_ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
-/// After the first one.
+/// The number of retries after the first query.
 const MAX_RETRIES: usize = 1;
-/// Answers that are remembered, and for how long at most.
+/// The maximum number of cached responses, and their maximum lifetime.
 const MAX_CACHED_ANSWERS: u64 = 500;
 const MAX_ANSWER_TTL: Duration = Duration::from_mins(5);
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
-/// The names that one origin asks for.
+/// Resolves the names of one source of URLs.
 pub(super) struct DnsResolver {
-    /// Of the setting; those of the system if there are none.
+    /// The name servers of the setting; those of the system if empty.
     servers: Vec<SocketAddr>,
     system: Mutex<Option<SystemResolver>>,
 }
 
-/// What the system's files said when they were last read.
+/// The resolver built from the system's files, and the state of these files.
 #[derive(Clone)]
 struct SystemResolver {
     changed_at: [Option<SystemTime>; 2],
@@ -52,8 +54,8 @@ impl DnsResolver {
         Self { servers, system: Mutex::new(None) }
     }
 
-    /// The addresses of `host`, at least one. [`OutboundError::Unknown`] if there is no such name;
-    /// [`OutboundError::Lookup`] if no name server says so or otherwise in time.
+    /// Returns the addresses of `host`, at least one. Returns [`OutboundError::UnknownHost`] if the name does not
+    /// exist, and [`OutboundError::Lookup`] if no name server gives a usable response in time.
     pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, OutboundError> {
         let name = Name::from_str_relaxed(host).map_err(|_| OutboundError::UnknownHost)?;
         let SystemResolver { hosts, resolver, .. } = self.system().map_err(|error| lookup_error(&error))?;
@@ -71,10 +73,10 @@ impl DnsResolver {
         if found.is_empty() { Err(OutboundError::UnknownHost) } else { Ok(found) }
     }
 
-    /// The resolver, made anew when one of the system's files has changed.
+    /// Returns the resolver, rebuilt if one of the system's files has changed.
     fn system(&self) -> Result<SystemResolver, NetError> {
         let changed_at = [RESOLV_CONF, HOSTS].map(|file| std::fs::metadata(file).and_then(|of| of.modified()).ok());
-        // A look-up that panicked left what it found.
+        // A lookup that panicked has left the state unchanged.
         let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = system.as_ref().filter(|known| known.changed_at == changed_at) {
             return Ok(known.clone());
@@ -86,7 +88,7 @@ impl DnsResolver {
 
     fn resolver(&self) -> Result<TokioResolver, NetError> {
         let (config, options) = if self.servers.is_empty() {
-            // As the C library does where no name server is set.
+            // The C library does the same if no name server is configured.
             hickory_resolver::system_conf::read_system_conf()
                 .unwrap_or_else(|_| (servers(&[SocketAddr::from(([127, 0, 0, 1], 53))]), ResolverOpts::default()))
         } else {
@@ -116,7 +118,8 @@ fn servers(addresses: &[SocketAddr]) -> ResolverConfig {
     ResolverConfig::from_parts(None, Vec::new(), addresses.iter().map(server).collect())
 }
 
-/// A name that /etc/hosts has is not asked for elsewhere, in neither address family.
+/// Returns the addresses in `/etc/hosts`. A name listed there is not queried elsewhere, in either address
+/// family.
 fn listed(hosts: &Hosts, name: &Name) -> Vec<IpAddr> {
     [RecordType::A, RecordType::AAAA]
         .into_iter()

@@ -1,7 +1,8 @@
-//! Logos of apps: fetched from where the app says, kept for a while, and only what is a small raster image. What they say
-//! they are is not believed: an SVG can hold script, and a page can call itself an image.
+//! The logos of clients: fetched from the `logo_uri`, cached for a while, and accepted only if they are small
+//! raster images. The declared media type is not trusted: an SVG can contain script, and a page can be labelled
+//! as an image.
 //!
-//! One fetch at a time an address, and a failure is remembered for a minute.
+//! There is one fetch at a time for each URL, and a failure is cached for a minute.
 
 use std::sync::Arc;
 
@@ -12,19 +13,19 @@ use super::budget::{Purpose, UrlSource};
 use super::client::{OutboundClient, OutboundError};
 use crate::env::Timestamp;
 
-/// Bytes of all images that are kept.
+/// The maximum size of the cache in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// What an image weighs beside its bytes, and an address without one.
+/// The weight of an image in addition to its bytes, and of a cached failure.
 const MIN_WEIGHT: u32 = 1024;
-/// Addresses whose turns are remembered.
+/// The maximum number of URLs with a fetch lock.
 const MAX_FETCH_LOCKS: u64 = 1_000;
-/// Seconds that an image is kept where its answer does not say.
+/// The seconds for which an image is cached if its response does not say.
 const DEFAULT_TTL: i64 = 86_400;
 const MIN_TTL: i64 = 3600;
 const MAX_TTL: i64 = 7 * 86_400;
-/// And until what failed is tried again.
+/// The seconds until a failed fetch is tried again.
 const RETRY_INTERVAL: i64 = 60;
-/// And where there was no room for one more request.
+/// The seconds until a fetch is tried again for which there was no free slot.
 const BUSY_RETRY_INTERVAL: i64 = 2;
 
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub struct Image {
     pub bytes: Vec<u8>,
 }
 
-/// Cheap to clone.
+/// A cache of images. Cheap to clone.
 #[derive(Clone)]
 pub struct ImageCache {
     outbound: OutboundClient,
@@ -59,7 +60,7 @@ impl ImageCache {
         }
     }
 
-    /// The image at `url`, where there is one.
+    /// Returns the image at `url`, if there is one.
     pub async fn get(&self, url: &str, named_by: UrlSource, now: Timestamp) -> Option<Arc<Image>> {
         let fresh = || self.cached.get(url).filter(|kept| now < kept.until);
         if let Some(kept) = fresh() {
@@ -82,7 +83,8 @@ impl ImageCache {
         image
     }
 
-    /// The image and for how many seconds it may be kept; or why there is none, and when to try again.
+    /// Returns the image and the seconds for which it may be cached, or the error and the seconds until the
+    /// next attempt.
     async fn fetch(&self, url: &str, named_by: UrlSource) -> Result<(Image, i64), (String, i64)> {
         let outbound = self.outbound.named_by(named_by);
         let fetched = outbound.get(url, "image/png, image/webp, image/jpeg, image/gif").await;
@@ -97,7 +99,7 @@ impl ImageCache {
     }
 }
 
-/// By the first bytes (WHATWG MIME Sniffing §6.1).
+/// Returns the media type by the first bytes (WHATWG MIME Sniffing §6.1).
 fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => Some("image/png"),

@@ -1,10 +1,11 @@
-//! What leaves this machine. The only place with reqwest.
+//! Outgoing requests. This is the only module that uses reqwest.
 //!
-//! [`client`] is for addresses that strangers name (a client's `jwks_uri`, `request_uri`, its logout address): https only,
-//! nothing private, little time, few bytes. [`budget`] bounds how many requests go out at once, for each purpose and each
-//! origin of the names. `dns` looks names up, [`address`] says what is private, `resolve` lets only checked addresses
-//! through, `cache_control` reads how long an answer may be kept, [`images`] are apps' logos. [`probe`] is
-//! what `signet healthcheck` asks of this machine itself, [`send`](mod@send) what `signet request` sends for a person.
+//! [`client`] is for URLs that untrusted parties name (a client's `jwks_uri`, `request_uri` or logout URI):
+//! https only, public addresses only, with a short timeout and a size limit. [`budget`] limits the concurrent
+//! requests of each purpose and URL source. `dns` resolves names, [`address`] decides which addresses are
+//! public, `resolve` allows only checked addresses, `cache_control` reads how long a response is fresh, and
+//! [`images`] caches the logos of clients. [`probe`] is the request of `signet healthcheck` to this machine,
+//! and [`send`](mod@send) sends the request of `signet request`.
 
 pub mod address;
 pub mod budget;
@@ -28,7 +29,7 @@ pub use client::{Fetched, OutboundClient, OutboundError};
 pub use probe::probe;
 pub use send::send;
 
-/// The certificates in a PEM file, each of which can be trusted as an authority.
+/// Returns the certificates in a PEM file, each of which can be trusted as an authority.
 fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
     let shown = path.display();
     let pem = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
@@ -45,7 +46,7 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
     Ok(found)
 }
 
-/// An error with what lies under it, on one line: "error sending request" alone says nothing.
+/// Returns an error with its causes on one line, because "error sending request" alone does not help.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

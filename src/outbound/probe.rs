@@ -1,5 +1,5 @@
-//! One answer's status and nothing of its body, for `signet healthcheck`. It asks this machine, where `super::client` may
-//! not go.
+//! Requests only the status of a response, for `signet healthcheck`. The request goes to this machine, which
+//! `super::client` must not reach.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::{authorities, causes};
 
-/// A container's health check gives up after some seconds; this gives up before and says why.
+/// Shorter than the timeout of a container's health check, so that this can report the reason.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The status with which `url` answers. A host name in it is looked up as `at` says; `ca` is a PEM file with certificates
-/// to trust beside the system's own.
+/// Returns the status of the response from `url`. A host name in it resolves to the address in `at`; `ca` is a
+/// PEM file with certificates to trust in addition to those of the system.
 pub async fn probe(url: &str, at: Option<(&str, SocketAddr)>, ca: Option<&Path>) -> Result<u16, String> {
     let mut client =
         reqwest::Client::builder().timeout(PROBE_TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();

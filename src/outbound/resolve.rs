@@ -1,5 +1,6 @@
-//! From a URL to addresses that may be reached. The name is looked up once, each address is checked, and the connection
-//! goes to what was checked: a name server that answers otherwise the second time (DNS rebinding) is not asked again.
+//! Resolves a URL to addresses that may be reached. The name is looked up once, each address is checked, and
+//! the connection goes to a checked address. A name server that responds differently the second time (DNS
+//! rebinding) is not asked again.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +15,13 @@ use super::address::is_public;
 use super::dns::DnsResolver;
 use crate::config::OutboundAllow;
 
-/// What may be reached: the public internet by https, and what the settings name.
+/// The allowed destinations: the public internet with https, and the exceptions in the settings.
 #[derive(Clone)]
 pub(super) struct AddressPolicy {
     allow: Arc<OutboundAllow>,
 }
 
-/// A URL that keeps the rules as far as it shows by itself; its name is still to be looked up.
+/// A URL that passed all checks that need no lookup of its name.
 pub(super) struct Target {
     pub url: Url,
     pub host: String,
@@ -32,8 +33,8 @@ impl AddressPolicy {
         Self { allow: Arc::new(allow) }
     }
 
-    /// Every port is as good as another: what is sent is TLS, which no other protocol takes for its own, and whoever
-    /// publishes keys at port 8443 has reasons.
+    /// Checks a URL without a lookup. All ports are allowed: the request uses TLS, which no other protocol
+    /// accepts as its own, and there are reasons to publish keys at a port such as 8443.
     pub(super) fn target(&self, url: &str) -> Result<Target, OutboundError> {
         let url = Url::parse(url).map_err(|_| OutboundError::NotAUrl)?;
         let plain = match url.scheme() {
@@ -44,7 +45,7 @@ impl AddressPolicy {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(OutboundError::Userinfo);
         }
-        // The parser has made an address of every spelling that means one (0x7f.1, 017700000001, ①27.0.0.1).
+        // The parser has normalized every spelling of an IP address (0x7f.1, 017700000001, ①27.0.0.1).
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -65,7 +66,8 @@ impl AddressPolicy {
         self.allow.hosts.iter().any(|allowed| allowed == host)
     }
 
-    /// Where networks are allowed, a name may lead to one of them.
+    /// Returns whether plain http is allowed to this host. If networks are allowed, any name may resolve into
+    /// one of them.
     fn allows_plain_http(&self, host: &str) -> bool {
         self.names(host) || !self.allow.networks.is_empty()
     }
@@ -81,12 +83,12 @@ impl AddressPolicy {
         if permitted.is_empty() {
             return Err(OutboundError::Address);
         }
-        // The client puts the URL's port in.
+        // The client sets the port of the URL.
         Ok(permitted.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
     }
 }
 
-/// What the client of one origin and scheme asks; it is never asked about addresses.
+/// The resolver of the HTTP client for one URL source and scheme. It is never called for IP addresses.
 pub(super) struct PolicyResolver {
     pub rules: AddressPolicy,
     pub names: Arc<DnsResolver>,

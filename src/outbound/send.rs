@@ -1,6 +1,6 @@
-//! A request of the person at the terminal, for `signet request`: to any address, since it is theirs to say which. What
-//! was signed is what goes out: nothing is added to it but how it is framed, and no redirect is followed, because a
-//! signature is for one address. `super::client` is for what strangers name.
+//! Sends the request of `signet request`, to any address, because the user at the terminal chooses it. The
+//! signed request is sent unchanged except for its framing, and no redirect is followed, because a signature is
+//! valid for one URL. `super::client` is for URLs that untrusted parties name.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use reqwest::{Client, Method, Response, Url, redirect};
 
 use super::{authorities, causes};
 
-/// What goes out.
+/// A request to send.
 pub struct OutgoingRequest {
     pub method: String,
     pub url: Url,
-    /// In their order, a name as often as it stands there.
+    /// The header lines in order. A name may occur several times.
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
-/// What comes back; its body follows by and by.
+/// A response whose body is read in pieces.
 pub struct IncomingResponse(Response);
 
-/// `patience` is for all of it, `ca` a PEM file with certificates to trust beside the system's own. Proxies are those of
-/// the environment.
+/// Sends a request. `patience` is the timeout of the whole exchange, `ca` a PEM file with certificates to trust
+/// in addition to those of the system. Proxies are taken from the environment.
 pub async fn send(request: OutgoingRequest, patience: Duration, ca: Option<&Path>) -> Result<IncomingResponse, String> {
     let mut client = Client::builder().timeout(patience).redirect(redirect::Policy::none());
     if let Some(path) = ca {
@@ -46,24 +46,24 @@ pub async fn send(request: OutgoingRequest, patience: Duration, ca: Option<&Path
 }
 
 impl IncomingResponse {
-    /// 403, and the standard's word for it where it has one.
+    /// Returns the status code and its standard reason phrase, if it has one.
     pub fn status(&self) -> (u16, &'static str) {
         let status = self.0.status();
         (status.as_u16(), status.canonical_reason().unwrap_or_default())
     }
 
-    /// `HTTP/1.1`, `HTTP/2.0`.
+    /// Returns the version, such as `HTTP/1.1` or `HTTP/2.0`.
     pub fn version(&self) -> String {
         format!("{:?}", self.0.version())
     }
 
-    /// Each line by itself, names in lower case.
+    /// Returns each header line, with names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, String)> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         self.0.headers().iter().map(move |(name, value)| (name.as_str(), text(value)))
     }
 
-    /// The next piece of the body; nothing at its end.
+    /// Returns the next piece of the body; `None` at its end.
     pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
         let piece = self.0.chunk().await.map_err(|error| causes(&error.without_url()))?;
         Ok(piece.map(|bytes| bytes.to_vec()))

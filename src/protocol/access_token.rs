@@ -1,5 +1,5 @@
-//! Access tokens: JWTs (RFC 9068), or opaque where the API or the client asks. Verifying one says what it stands for,
-//! revocation included.
+//! Access tokens: JWTs (RFC 9068), or opaque tokens if the API or the client requires them. Verification includes the
+//! revocation state.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::keys::{KeyError, seal};
 use crate::store::access_tokens::{self, OpaqueToken};
 use crate::store::{StoreError, Tx, authorizations};
 
-/// `aud`: one value is written as a string (RFC 7519 §4.1.3).
+/// The claim `aud`. A single value is serialized as a string (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
@@ -54,8 +54,8 @@ impl Audience {
     }
 }
 
-/// What only this server reads of a token that came by token exchange. It is sealed: an actor who is a user and the
-/// clients on the way are no business of the sectors behind them.
+/// The parts of a token issued by token exchange that only this server reads. They are sealed: a client or API in
+/// another sector must not learn the id of an acting user or the intermediate clients.
 #[derive(Serialize, Deserialize)]
 struct ExchangeChain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,8 +65,10 @@ struct ExchangeChain {
 
 const CHAIN_USAGE: &str = "token chain";
 
-/// RFC 9068 §2.2. `grant` is ours: it ties the token to what can be revoked. `sub`, `sid`, `grant` and `act` name things as
-/// the token's client knows them (`protocol::subject`).
+/// The claims of a JWT access token (RFC 9068 §2.2).
+///
+/// The private claim `grant` ties the token to what can be revoked. `sub`, `sid`, `grant` and `act` use the identifiers
+/// that the token's client sees ([`super::subject`]).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AccessTokenClaims {
     iss: String,
@@ -78,7 +80,7 @@ struct AccessTokenClaims {
     client_id: ClientId,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
     scope: Scopes,
-    /// Ours: which scope is which API's, where the token is for several.
+    /// Private claim: the scopes of each API, if the token is for several APIs.
     #[serde(default, skip_serializing_if = "ApiScopes::is_empty")]
     api_scopes: ApiScopes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,33 +93,36 @@ struct AccessTokenClaims {
     sid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
-    /// RFC 8693 §4.1.
+    /// The actor (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     act: Option<ActClaim>,
-    /// Ours: that it is a part, without the scope `offline_access`, of a grant that goes on without its session.
+    /// Private claim: whether the token belongs to a grant that outlives its session, although the token itself lacks
+    /// the scope `offline_access`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     offline: bool,
-    /// Ours: [`ExchangeChain`], sealed.
+    /// Private claim: the sealed [`ExchangeChain`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
-    /// Ours: what the `claims` parameter asked UserInfo for.
+    /// Private claim: the UserInfo claims requested by the `claims` parameter.
     #[serde(rename = "userinfo_claims", default, skip_serializing_if = "Vec::is_empty")]
     in_userinfo: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
-    /// Ours: the versions it was issued under (`Authorization::versioned`). Without them a token is none of ours.
+    /// Private claim: the versions under which the token was issued (`Authorization::versioned_entities`). A token
+    /// without it is rejected.
     ver: String,
-    /// Ours: the gate that made it for the API behind it. Good there and nowhere here.
+    /// Private claim: the gate that issued the token for the API behind it. Such a token is not accepted by this
+    /// server.
     #[serde(default, skip_serializing)]
     gate: Option<String>,
 }
 
-/// The versions of an authorization as an access token carries them.
+/// Returns the versions of an authorization in the order in which an access token carries them.
 fn versions_in_order(of: &Authorization) -> Vec<i64> {
     of.versioned_entities().iter().map(|what| of.version_of(what).unwrap_or_default()).collect()
 }
 
-/// What an access token is to be.
+/// The format and lifetime of an access token to be issued.
 #[derive(Clone, Debug)]
 pub struct TokenPlan {
     format: TokenFormat,
@@ -130,7 +135,7 @@ impl TokenPlan {
         self.format == TokenFormat::Opaque
     }
 
-    /// The same for a token that comes from another one and ends no later than that.
+    /// Limits the lifetime: a token derived from another one expires no later than that one.
     #[must_use]
     pub fn within(self, expires_at: Timestamp, now: Timestamp) -> Self {
         let left = expires_at.since(now).div_euclid(1000);
@@ -138,7 +143,7 @@ impl TokenPlan {
     }
 }
 
-/// A token that is good now, and what it stands for.
+/// A verified, active token and its authorization.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     pub authorization: Authorization,
@@ -149,7 +154,8 @@ pub struct VerifiedToken {
 }
 
 impl Provider {
-    /// The shortest life among the APIs asked for, and opaque where one of them or the client wants that.
+    /// Returns the plan for a token: the shortest lifetime of the requested APIs, and opaque if one of them or the
+    /// client requires it.
     pub fn plan_access_token(&self, client: &Client, asked: &ApiScopes, apis: &[Api]) -> TokenPlan {
         let asked = || apis.iter().filter(|api| asked.has_api(&api.identifier));
         let opaque = asked()
@@ -162,7 +168,7 @@ impl Provider {
         }
     }
 
-    /// An opaque token, its row written in the transaction that lets it be issued; nothing where the plan is a JWT.
+    /// Inserts the row of an opaque token in the issuing transaction. Returns `None` if the plan is a JWT.
     pub async fn insert_opaque_token(
         &self,
         tx: &Tx,
@@ -183,7 +189,7 @@ impl Provider {
         Ok(Some(secret))
     }
 
-    /// The same where nothing else is written; nothing is, for a JWT.
+    /// Inserts the row of an opaque token in a transaction of its own. Writes nothing and returns `None` for a JWT.
     pub async fn commit_opaque_token(&self, plan: &TokenPlan, authorization: &Authorization) -> Result<Option<Secret>> {
         if plan.format == TokenFormat::Jwt {
             return Ok(None);
@@ -195,8 +201,8 @@ impl Provider {
         Ok(kept.await?)
     }
 
-    /// Signs a JWT access token. Outside of any transaction, and under the versions that the transaction saw: what is
-    /// revoked in between ends it.
+    /// Signs a JWT access token. This happens outside of any transaction, with the versions that the transaction read:
+    /// a revocation in between invalidates the token.
     pub fn sign_access_token(
         &self,
         client: &Client,
@@ -245,25 +251,28 @@ impl Provider {
         serde_json::from_slice(&seal::open(&self.master, CHAIN_USAGE, sealed).ok()?).ok()
     }
 
-    /// Returns the APIs that the scopes are of, or the issuer if there are none. The issuer is never beside an API
-    /// (one audience for each token, RFC 9068 §3): what opens UserInfo is the scope `openid`.
+    /// Returns the APIs of the scopes, or the issuer if there are none.
+    ///
+    /// The issuer is never combined with an API (one audience per token, RFC 9068 §3): the scope `openid` grants access
+    /// to UserInfo.
     pub fn audience(&self, authorization: &Authorization) -> Audience {
         let apis: Vec<String> = authorization.permissions.apis.apis().map(|api| api.as_str().to_owned()).collect();
         Audience::of(if apis.is_empty() { vec![self.issuer.as_str().to_owned()] } else { apis })
     }
 
-    /// What `token` stands for, where it is one of ours, has not expired and nothing it hangs on has been revoked.
+    /// Returns the verified token if this server issued it, it has not expired and nothing it depends on has been
+    /// revoked.
     pub async fn verify_access_token(&self, token: &str) -> Result<Option<VerifiedToken>> {
         let verified = if token.starts_with(SecretKind::AccessToken.prefix()) {
             self.read_opaque(token).await?
         } else {
             self.read_jwt(token).await?
         };
-        // As it was issued: an API that has been deleted since would be left out of what is narrowed.
+        // This check uses the permissions as issued: narrowing would drop an API that has been deleted since.
         let Some(verified) = verified.filter(|token| self.is_active(token)) else { return Ok(None) };
         let Some(authorization) = self.currently_allowed(&verified.authorization).await? else { return Ok(None) };
-        // Where its client has lost offline access, it has ended with its session: by the database, as the session may have
-        // ended before the token was issued, and longer ago than a node remembers.
+        // If its client has lost offline access, the token has ended with its session. The database decides this, since
+        // the session may have ended before the token was issued, and longer ago than a node remembers.
         let (store, of) = (&self.store, &verified.authorization);
         if !authorizations::is_current_after_narrowing(store.read(), of, &authorization, store.database_now()).await? {
             return Ok(None);
@@ -272,7 +281,7 @@ impl Provider {
         Ok(Some(VerifiedToken { authorization, audience, ..verified }))
     }
 
-    /// Whether a token that is ours has not been revoked, as far as this node has heard.
+    /// Returns whether a token of this server is not revoked, as far as this node knows.
     pub(super) fn is_active(&self, token: &VerifiedToken) -> bool {
         let revocations = self.store.authority().revocations();
         let alone = token.jti.as_deref().is_some_and(|jti| {
@@ -282,8 +291,8 @@ impl Provider {
         !alone && revocations.is_active(&token.authorization)
     }
 
-    /// What is allowed now of an authorization that a token carries: to its client, and to each one through which it came
-    /// by token exchange. Nothing where one of them is gone, or its user may not use it any more.
+    /// Returns the part of a token's authorization that is currently allowed to its client and to each client in its
+    /// token exchange chain. Returns `None` if one of these clients no longer exists or the user may no longer use it.
     pub async fn currently_allowed(&self, authorization: &Authorization) -> Result<Option<Authorization>> {
         if !self.is_still_admitted(authorization).await? {
             return Ok(None);
@@ -317,12 +326,12 @@ impl Provider {
         if claims.iss != self.issuer.as_str() || claims.exp <= self.env.now().seconds() || claims.gate.is_some() {
             return Ok(None);
         }
-        // Its subject is in the words of the client it was issued to.
+        // The subject is in the form that the client it was issued to sees.
         let client = self.client_without_fetch(&claims.client_id).await?;
         Ok(client.and_then(|client| self.token_from_claims(&client, claims)))
     }
 
-    /// The permissions of a JWT: of one API, all scopes but the standard ones are its own.
+    /// Returns the permissions of a JWT. If it is for one API, all scopes except the standard ones belong to that API.
     fn carried(&self, audience: &Audience, scope: Scopes, api_scopes: &ApiScopes) -> Permissions {
         let apis = audience.values().filter(|value| *value != self.issuer.as_str());
         let apis: Vec<ApiId> = apis.filter_map(|value| ApiId::parse(value).ok()).collect();
@@ -346,7 +355,8 @@ impl Provider {
         } else {
             Subject::User(self.user_by_subject(client, &claims.sub)?)
         };
-        // A token whose names do not read was made when the client was of another sector: nothing would revoke it.
+        // Identifiers that cannot be decoded come from a time when the client had another sector. No revocation would
+        // match such a token, so it is rejected.
         let session = claims.sid.map(|sid| self.session_by_sid(client, &sid).ok_or(())).transpose().ok()?;
         let grant = claims.grant.map(|name| self.grant_by_name(client, &name).ok_or(())).transpose().ok()?;
         let chain = claims.chain.map(|sealed| self.open_chain(&sealed).ok_or(())).transpose().ok()?;

@@ -1,8 +1,8 @@
-//! Back-Channel Logout (OpenID Connect Back-Channel Logout 1.0): what an app is told when a session ends in which it took
-//! part (§2.4), and what its answer means (§2.8).
+//! Back-Channel Logout (OpenID Connect Back-Channel Logout 1.0): the logout token sent to a client when a session in
+//! which it took part ends (§2.4), and the evaluation of its response (§2.8).
 //!
-//! Next door: `store::session_end`, which puts each of these into the queue; [`super::frontchannel_logout`], which needs
-//! the browser.
+//! See also: `store::session_end`, which queues the deliveries; [`super::frontchannel_logout`], which needs the
+//! browser.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,12 +16,13 @@ use crate::domain::participant::Participant;
 use crate::keys::jwt::JwtType;
 use crate::outbound::Purpose;
 
-/// §4: short, since a token is made for each try. Its `iat` is the time of the try; its `jti` is the same in every try, so
-/// that an app that knows it already does not take a repeat for another sign-out.
+/// The lifetime of a logout token in seconds (§4). It is short, since each attempt makes a new token. `iat` is the time
+/// of the attempt; `jti` is the same in every attempt, so that a client that has already processed it recognizes a
+/// repeat.
 const TOKEN_TTL_SECONDS: i64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// §2.4. There is no `nonce`, so that nobody takes it for an ID token.
+/// The claims of a logout token (§2.4). There is no `nonce`, so that it cannot be taken for an ID token.
 #[derive(Serialize)]
 struct LogoutTokenClaims<'a> {
     iss: &'a str,
@@ -31,12 +32,12 @@ struct LogoutTokenClaims<'a> {
     exp: i64,
     jti: String,
     events: Map<String, Value>,
-    /// Always there, whether `backchannel_logout_session_required` asks for it or not (§2.2).
+    /// Always present, whether or not the client sets `backchannel_logout_session_required` (§2.2).
     sid: String,
 }
 
 impl Provider {
-    /// Tells the client that took part of the end of its session, while there is somebody to tell.
+    /// Sends a participating client a logout token about the end of its session, if the client can still receive one.
     pub async fn send_logout_token(&self, delivery: DeliveryId, participant: &Participant) -> Result<DeliveryOutcome> {
         let client = self.client_without_fetch(&participant.client).await?;
         let Some(client) = client.filter(|client| participant.is_same_client(client)) else {
@@ -45,7 +46,7 @@ impl Provider {
         let Some(uri) = &client.meta.backchannel_logout_uri else { return Ok(DeliveryOutcome::Done) };
         let token = match self.logout_token(&client, delivery, participant).await {
             Ok(token) => token,
-            // Its keys cannot be had, or ours: both may come back.
+            // The client's keys or this server's are not available: both may be temporary.
             Err(error) => {
                 return Ok(DeliveryOutcome::RetryLater(error.cause.unwrap_or_else(|| error.description.into_owned())));
             }
@@ -53,14 +54,14 @@ impl Provider {
         let outbound = self.outbound.for_purpose(Purpose::Logouts).named_by(client.named_by());
         Ok(match outbound.post_form(uri.as_str(), &[("logout_token", token.as_str())]).await {
             Ok(200 | 204) => DeliveryOutcome::Done,
-            // It will never do, and says so.
+            // The client rejects the token for good (§2.8).
             Ok(400) => DeliveryOutcome::Failed("the app answered 400".to_owned()),
             Ok(status) => DeliveryOutcome::RetryLater(format!("the app answered {status}")),
             Err(error) => DeliveryOutcome::RetryLater(error.to_string()),
         })
     }
 
-    /// A logout token, signed as the client's ID tokens are, and encrypted where they are (§2.4).
+    /// Returns a logout token, signed like the client's ID tokens, and encrypted if they are (§2.4).
     async fn logout_token(&self, client: &Client, delivery: DeliveryId, participant: &Participant) -> Result<String> {
         let now = self.env.now().seconds();
         let claims = LogoutTokenClaims {

@@ -1,26 +1,27 @@
 //! Basic credentials of clients (RFC 7617), as the token endpoint reads them.
 //!
-//! RFC 6749 §2.3.1 form-encodes `client_id` and `client_secret` before they are joined. Much software joins them as they
-//! are, and `client_id` may be a URL, which has a colon of its own. So the header may mean several pairs, and the caller
-//! ([`super::client_auth`]) tries each. No pair is accepted for less than its whole secret.
+//! RFC 6749 §2.3.1 form-encodes `client_id` and `client_secret` before they are joined. Much client software joins them
+//! without encoding, and `client_id` may be a URL, which contains a colon. So the header may have several readings, and
+//! the caller ([`super::client_auth`]) tries each. Every reading needs its whole secret to be correct.
 
 use base64::Engine as _;
 
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 
-/// A client and the secret that was sent for it.
+/// A client id and the secret sent with it.
 #[derive(Debug)]
 pub struct ClientSecret {
     pub client: ClientId,
     pub secret: Secret,
 }
 
-/// Returns every pair that the header may mean, the one of RFC 6749 §2.3.1 first; `None` if it is not Basic credentials.
+/// Returns every reading of the header, the one of RFC 6749 §2.3.1 first; `None` if it does not contain Basic
+/// credentials.
 ///
-/// There are at most four: split at the first colon and at the last one, the secret decoded and as it is. There are none if
-/// no `client_id` can be what stands before a colon. A `client_id` needs no such choice: none has a character that decoding
-/// changes.
+/// There are at most four: split at the first or the last colon, with the secret decoded or unchanged. There are none
+/// if no text before a colon is a valid `client_id`. A `client_id` is always decoded: it has no character that decoding
+/// would change.
 pub fn readings(header: &str) -> Option<Vec<ClientSecret>> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -43,7 +44,7 @@ pub fn readings(header: &str) -> Option<Vec<ClientSecret>> {
 }
 
 fn form_decoded(text: &str) -> Option<String> {
-    // An encoded value has no bare `&` or `=`. Without them the form parser sees one name without a value.
+    // An encoded value contains no bare `&` or `=`. Without them the form parser sees one name without a value.
     if text.contains(['&', '=']) {
         return Some(text.to_owned());
     }

@@ -1,4 +1,5 @@
-//! Where a bearer token may stand (RFC 6750 §2.1 and §2.2; never in the URL, RFC 9700 §4.3.2), and what its absence gets.
+//! Bearer tokens of a request (RFC 6750 §2.1 and §2.2; never in the URL, RFC 9700 §4.3.2), and the error if there is
+//! none.
 
 use super::Provider;
 use super::access_token::VerifiedToken;
@@ -6,7 +7,7 @@ use super::error::{ErrorCode, OAuthError, Result};
 use super::parameters::Parameters;
 use crate::keys::certificate::ClientCertificate;
 
-/// The token of the header or of the form body; nothing where there is none at all.
+/// Returns the token of the `Authorization` header or of the form body; `None` if there is neither.
 pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result<Option<&'a str>> {
     let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
     let in_header = match authorization {
@@ -25,12 +26,13 @@ pub fn token<'a>(authorization: Option<&'a str>, body: &'a Parameters) -> Result
 }
 
 impl Provider {
-    /// What `token` stands for at our own endpoints, where it comes with what it is bound to.
+    /// Verifies a token presented to an endpoint of this server, and that the request has the certificate it is bound
+    /// to.
     pub async fn bearer(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<VerifiedToken> {
         self.check_revocations_fresh().await?;
         let verified = self.verify_access_token(token).await?;
         let verified = verified.filter(|token| token.is_confirmed_by(certificate));
-        // OpenID Connect Core §5.3.1: UserInfo takes an access token of a sign-in that asked for openid.
+        // OpenID Connect Core §5.3.1: UserInfo accepts access tokens of sign-ins with the scope `openid`.
         let is_for_us = |token: &VerifiedToken| {
             token.audience.has(self.issuer.as_str()) || token.authorization.permissions.has_openid()
         };

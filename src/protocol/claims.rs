@@ -1,4 +1,5 @@
-//! Which claims are given away: those of the scopes (OpenID Connect Core §5.4) and those asked for one by one (§5.5).
+//! The claims released to clients: those of the scopes (OpenID Connect Core §5.4) and those requested individually
+//! (§5.5).
 
 use serde_json::{Map, Value};
 
@@ -11,18 +12,18 @@ use crate::domain::scope::{CLAIMS, Scopes};
 use crate::domain::user::User;
 use crate::store::users;
 
-/// What tokens say beside what is known of their person.
+/// The claims of tokens that are not about the user.
 const TOKEN_CLAIMS: [&str; 12] =
     ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"];
 
-/// Every claim that this provider may hand out, for discovery.
+/// Returns every claim that this provider may release, for discovery.
 pub fn supported() -> Vec<&'static str> {
     TOKEN_CLAIMS.into_iter().chain(CLAIMS.iter().flat_map(|(_, claims)| claims.iter().copied())).collect()
 }
 
 impl Provider {
-    /// What `scopes` and the names in `single` say about a person who is turned on, without `sub`; nothing where there
-    /// is no such person any more.
+    /// Returns the claims of an enabled user for `scopes` and for the names in `single`, without `sub`. Returns `None`
+    /// if the user does not exist or is disabled.
     pub async fn user_claims(
         &self,
         id: UserId,
@@ -42,8 +43,8 @@ impl Provider {
         Ok(Some(claims))
     }
 
-    /// What an ID token says of its user: `scopes`, the single claims that were asked for in it, and those `configured` for its
-    /// client ([`configured_id_token_claims`]).
+    /// Returns the user claims of an ID token: those of `scopes`, those requested for the ID token, and those
+    /// `configured` for its client ([`configured_id_token_claims`]).
     pub async fn id_token_claims(
         &self,
         authorization: &Authorization,
@@ -61,12 +62,12 @@ impl Provider {
     }
 }
 
-/// The claims that the client's settings put into its ID tokens, as far as the granted scopes allow.
+/// Returns the claims that the client's settings put into its ID tokens, limited to the granted scopes.
 pub fn configured_id_token_claims(client: &Client, authorization: &Authorization) -> Vec<String> {
     client.meta.granted_id_token_claims(&authorization.permissions.general)
 }
 
-/// Everything that is known about a person.
+/// Returns all claims of a user.
 fn all_claims(user: &User, groups: Vec<String>) -> Map<String, Value> {
     let Ok(Value::Object(mut all)) = serde_json::to_value(&user.profile) else { return Map::new() };
     let profile = &user.profile;

@@ -1,6 +1,7 @@
-//! The client of an id, however it came to be known here.
+//! Looks up a client by its id, whatever its kind of registration.
 //!
-//! Next door: [`super::client_document`], those that nobody registered; [`super::client_auth`], whether somebody is that client.
+//! See also: [`super::client_document`], clients with metadata documents; [`super::client_auth`], client
+//! authentication.
 
 use std::sync::Arc;
 
@@ -11,13 +12,13 @@ use crate::domain::ids::ClientId;
 use crate::store::node_cache::ClientWithVersions;
 
 impl Provider {
-    /// A disabled one too, whose `disabled` says so.
+    /// Returns the client of that id. It may be disabled: see its `disabled`.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let known = self.store.authority().client_with_versions(&self.store, id).await?;
         self.stored_or_from_document(id, known).await
     }
 
-    /// The same, as the database has it now: for what authenticates it.
+    /// Returns the client as it is in the database now, bypassing the cache. Authentication needs this.
     pub async fn current_client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let known = self.store.authority().current_client(&self.store, id).await?;
         self.stored_or_from_document(id, known).await
@@ -27,7 +28,7 @@ impl Provider {
         match (known.client, known.version) {
             (Some(client), _) => Ok(Some(client)),
             (None, 0) => self.client_from_document(id).await,
-            // One of that id was registered here and has been deleted.
+            // A client of that id was registered on this server and has been deleted.
             (None, version) => {
                 let (client, settings_version) = (self.client_from_document(id).await?, known.settings_version);
                 Ok(client.map(|client| Arc::new(Client { version, settings_version, ..client.as_ref().clone() })))

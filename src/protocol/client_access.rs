@@ -1,10 +1,13 @@
-//! Who may use a client: users in one of its `allowed_groups`, everybody where it names none. What is issued to a client for a
-//! user is decided by the groups that the issuing transaction reads; a token that was issued before is judged by this node's
-//! copies, which follow a change of groups within a second.
+//! Access of users to clients: users in one of the client's `allowed_groups` may use it, or all users if it names none.
 //!
-//! It is the same at every way to a token: the authorization endpoint (silent requests included), the redemption of a code,
-//! the approval and redemption of a device, refresh and token exchange. What a client gets for itself and what a user's own API
-//! key opens have no user behind a client. Next door: `store::client_groups`, the rows that decide.
+//! When something is issued to a client for a user, the groups that the issuing transaction reads decide. For a token
+//! that was issued earlier, this node's caches decide, which follow a change of groups within a second.
+//!
+//! The rule applies to every way to get a token: the authorization endpoint (silent requests included), redemption of a
+//! code, approval and redemption of a device code, refresh and token exchange. It does not apply to what a client gets
+//! for itself or to a user's own API key, since there is no user behind a client.
+//!
+//! See also: `store::client_groups`, the rows that decide.
 
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, Result};
@@ -14,11 +17,11 @@ use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::{ClientId, EventId, UserId};
 use crate::store::{StoreError, Tx, client_groups, events};
 
-/// Where a user and a client meet.
+/// Where the access of a user to a client is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessPoint {
     SignIn,
-    /// `prompt=none`.
+    /// An authorization request with `prompt=none`.
     SilentSignIn,
     Code,
     DeviceApproval,
@@ -28,7 +31,7 @@ pub enum AccessPoint {
 }
 
 impl AccessPoint {
-    /// As the audit event says it.
+    /// Returns the name for the audit event.
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "at the sign-in",
@@ -41,7 +44,7 @@ impl AccessPoint {
         }
     }
 
-    /// RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8693 §2.2.2.
+    /// Returns the error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8693 §2.2.2).
     const fn code(self) -> ErrorCode {
         match self {
             Self::SignIn | Self::SilentSignIn | Self::DeviceApproval | Self::DeviceCode => ErrorCode::AccessDenied,
@@ -56,19 +59,19 @@ impl AccessPoint {
         OAuthError::new(self.code(), text)
     }
 
-    /// The same with the cause for the log and the console.
+    /// Adds the cause for the log and the console.
     #[must_use]
     pub fn error_for(self, user: UserId, client: &ClientId) -> OAuthError {
         self.error().with_cause(format!("user {user} is in none of the groups that {client} is open to"))
     }
 }
 
-/// The clients that an authorization was or is made for.
+/// Returns the clients for which an authorization was or is issued.
 fn clients_of(authorization: &Authorization) -> Vec<&ClientId> {
     std::iter::once(&authorization.client).chain(&authorization.through).collect()
 }
 
-/// Whether its user may use all its clients, by the database.
+/// Returns whether the user may use all clients of the authorization, according to the database.
 pub(super) async fn is_admitted<C: crate::store::Connection>(
     conn: &C,
     authorization: &Authorization,
@@ -80,7 +83,8 @@ pub(super) async fn is_admitted<C: crate::store::Connection>(
 }
 
 impl Provider {
-    /// Refuses, and records it, where the user of `authorization` may not use its client. Part of the transaction that issues.
+    /// Returns an error and records an event if the user of `authorization` may not use its client. Runs in the issuing
+    /// transaction.
     pub(super) async fn check_access(
         &self,
         tx: &Tx,
@@ -97,7 +101,7 @@ impl Provider {
         Ok(Err(at.error_for(user, &authorization.client)))
     }
 
-    /// The same where nothing is written otherwise.
+    /// Does the same when there is no other transaction.
     pub(super) async fn check_access_without_tx(
         &self,
         authorization: &Authorization,
@@ -113,7 +117,7 @@ impl Provider {
         }
     }
 
-    /// Whether a user may use a client, for a page; what is issued is decided again.
+    /// Returns whether a user may use a client, for display. The check is repeated when something is issued.
     pub async fn is_client_open_to(&self, client: &Client, user: UserId) -> Result<bool> {
         if client.meta.allowed_groups.is_empty() {
             return Ok(true);
@@ -121,7 +125,7 @@ impl Provider {
         Ok(client_groups::admit(self.store.read(), user, &[&client.id]).await?)
     }
 
-    /// Records that a user came to a client that they may not use.
+    /// Records that a user tried to use a client that they may not use.
     pub async fn record_access_refused(
         &self,
         user: UserId,
@@ -138,7 +142,7 @@ impl Provider {
     }
 
     fn access_refused_event(&self, user: UserId, client: &ClientId, at: AccessPoint, origin: &RequestOrigin) -> Event {
-        // Beside the user's own browser, it is the client that asks.
+        // If the request does not come from the user's browser, the client is the actor.
         let actor = match at {
             AccessPoint::SignIn | AccessPoint::SilentSignIn | AccessPoint::DeviceApproval => Actor::User(user),
             _ => Actor::Client(client.clone()),
@@ -156,7 +160,7 @@ impl Provider {
         }
     }
 
-    /// Whether the user of a token that was issued before may still use its clients, as far as this node has heard.
+    /// Returns whether the user of a token issued earlier may still use its clients, as far as this node knows.
     pub async fn is_still_admitted(&self, authorization: &Authorization) -> Result<bool> {
         let Some(user) = authorization.user() else { return Ok(true) };
         for id in clients_of(authorization) {

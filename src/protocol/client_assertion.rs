@@ -1,7 +1,7 @@
 //! Client assertions (RFC 7523 §2.2 and §3, OpenID Connect Core §9: `client_secret_jwt`, `private_key_jwt`): a JWT by
-//! which a client proves who it is, good once on any node.
+//! which a client authenticates, accepted once across all nodes.
 //!
-//! Next door: [`super::client_auth`], the other ways; `keys::client_jws`, which verifies the signature.
+//! See also: [`super::client_auth`], the other methods; `keys::client_jws`, which verifies the signature.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -21,33 +21,34 @@ use crate::keys::client_jws;
 use crate::store::quotas::{self, QuotaKind};
 use crate::store::{CLOCK_MARGIN_SECONDS, replay};
 
-/// RFC 7523 §2.2.
+/// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// Clocks differ by so many seconds.
+/// The tolerated clock difference in seconds.
 pub(super) const SKEW: i64 = 10;
-/// An assertion is for now: one that is good for longer than a day is a password.
+/// The maximum remaining lifetime of an assertion in seconds. An assertion that is valid for longer than a day amounts
+/// to a password.
 const MAX_LIFETIME: i64 = 86_400;
-/// The same of clients that no administrator registered, of which only so many are remembered.
+/// The same for clients that no administrator registered, of which a limited number of assertions is remembered.
 const MAX_UNVETTED_LIFETIME: i64 = 3_600;
 const MAX_JTI: usize = 256;
 
-/// Whom an assertion speaks of, unverified: its keys are to be looked for.
+/// Returns the unverified subject of an assertion, to select the keys.
 pub fn unverified_subject(assertion: &str) -> Option<ClientId> {
     client_jws::peek_claims(assertion)?.get("sub")?.as_str().and_then(|sub| ClientId::parse(sub).ok())
 }
 
-/// What is kept of one: each client's own, whatever stands in the other part.
+/// Returns the digest for replay protection. It is separate for each client, whatever the `jti` contains.
 fn once(client: &ClientId, jti: &str) -> Digest {
     let mut hash = Sha256::new();
     hash.update(b"client assertion\0");
     hash.update(client.as_str());
-    // No client id has this byte.
+    // No client id contains this byte.
     hash.update([0]);
     hash.update(jti);
     Digest(hash.finalize().into())
 }
 
-/// When it ends, where it is good now (RFC 7523 §3 items 4 to 6).
+/// Returns when the assertion expires, if it is valid now (RFC 7523 §3 items 4 to 6).
 pub fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, &'static str> {
     let now = now.seconds();
     let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
@@ -71,7 +72,7 @@ pub fn good_until(claims: &Map<String, Value>, now: Timestamp) -> Result<Timesta
 }
 
 impl Provider {
-    /// Whether `assertion` proves that its sender is `client`; why not, for the log.
+    /// Checks that `assertion` authenticates `client`. The error is the reason for the log.
     pub(super) async fn check_assertion(
         &self,
         client: &Client,
@@ -112,9 +113,10 @@ impl Provider {
         Ok(if first { Ok(()) } else { Err("its jti was used before") })
     }
 
-    /// Uses up an assertion of a client that no administrator registered, of which only so many are remembered.
+    /// Consumes an assertion of a client that no administrator registered. The number of such assertions that are
+    /// remembered is limited.
     async fn use_once_with_quota(&self, digest: Digest, until: Timestamp, address: &str) -> super::error::Result<bool> {
-        // As long as the row stays.
+        // The quota is charged for as long as the row is kept.
         let swept_from = until.plus_seconds(CLOCK_MARGIN_SECONDS);
         let counted = self.env.uuid();
         let entry = self.store.quota_entry(QuotaKind::ClientAssertion, counted, address, swept_from);
@@ -125,7 +127,7 @@ impl Provider {
                 }
                 let first = replay::claim(tx, &digest, until).await?;
                 if !first {
-                    // Nothing more is remembered.
+                    // The assertion was already used, so no new row needs the quota.
                     quotas::release(tx, counted).await?;
                 }
                 Ok(Some(first))
@@ -135,7 +137,7 @@ impl Provider {
         claim.await?.ok_or_else(|| OAuthError::too_many(text))
     }
 
-    /// RFC 7523 §3: the `jti`, and until when it must not come again.
+    /// Checks the claims (RFC 7523 §3) and returns the `jti` and until when it must not be used again.
     fn check_assertion_claims(
         &self,
         client: &Client,
@@ -148,7 +150,7 @@ impl Provider {
         let audiences = [
             self.issuer.as_str().to_owned(),
             self.issuer.join(ENDPOINTS.token),
-            // RFC 9126 §2: at that endpoint its own address is as good.
+            // RFC 9126 §2: that endpoint also accepts its own address as the audience.
             self.issuer.join(ENDPOINTS.pushed_authorization),
         ];
         let aud = claims.get("aud").ok_or("aud is missing")?;

@@ -1,11 +1,11 @@
-//! Client authentication (RFC 6749 §2.3, OpenID Connect Core §9): reads the credentials of a request into an enum, then
-//! requires a method that the client may use.
+//! Client authentication (RFC 6749 §2.3, OpenID Connect Core §9): parses the credentials of a request into an enum,
+//! then requires a method that the client may use.
 //!
-//! `client_secret_basic` and `client_secret_post` carry the same secret, and libraries send it where they are configured
-//! to. A client registered with one of them may use either, unless it has `strict_client_authentication`
+//! `client_secret_basic` and `client_secret_post` carry the same secret, and libraries use the one they are configured
+//! for. A client registered with one of them may use either, unless it has `strict_client_authentication`
 //! ([`ClientMetadata::auth_methods`](crate::domain::client_metadata::ClientMetadata::auth_methods)).
 //!
-//! Next door: [`super::basic_credentials`], [`super::client_assertion`].
+//! See also: [`super::basic_credentials`], [`super::client_assertion`].
 
 use std::sync::Arc;
 
@@ -20,23 +20,23 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::keys::certificate::ClientCertificate;
 
-/// Credentials as they were presented, not verified.
+/// Presented credentials, not verified.
 #[derive(Debug)]
 pub enum PresentedCredentials {
     Secret {
         /// `client_secret_basic` or `client_secret_post`.
         method: ClientAuthMethod,
-        /// What they may mean: one pair by post, up to four by Basic.
+        /// The possible readings: one for `client_secret_post`, up to four for `client_secret_basic`.
         readings: Vec<ClientSecret>,
     },
-    /// RFC 7523 §2.2.
+    /// A client assertion (RFC 7523 §2.2).
     Assertion { client: ClientId, assertion: String },
-    /// `client_id` alone: of a public client, or of one that its certificate authenticates (RFC 8705 §2).
+    /// `client_id` alone: a public client, or one that its certificate authenticates (RFC 8705 §2).
     Named { client: ClientId },
 }
 
 impl PresentedCredentials {
-    /// Reads them from the `Authorization` header and the body. More than one way at once is refused (RFC 6749 §2.3).
+    /// Parses the `Authorization` header and the body. More than one method in a request is an error (RFC 6749 §2.3).
     pub fn parse(authorization: Option<&str>, parameters: &Parameters) -> Result<Self> {
         let named = parameters.one("client_id")?;
         let secret = parameters.one("client_secret")?;
@@ -75,10 +75,11 @@ impl PresentedCredentials {
     }
 }
 
-/// The client of Basic credentials whose secret is empty, which is none: libraries send the header for public clients, too.
+/// Returns the client of Basic credentials with an empty secret, which is treated as no secret: libraries send the
+/// header for public clients too.
 ///
-/// What ends with a colon may be a secret that does, unless it is an address. An address with another colon in its path, or
-/// one behind the encoded address of a client, may have that secret in it: it is neither taken for a client nor fetched.
+/// Text that ends with a colon may be a secret that does, unless it is a URL. A URL with another colon in its path, or
+/// one behind the encoded URL of a client, may contain that secret: it is neither taken for a client id nor fetched.
 fn without_secret(readings: &[ClientSecret]) -> Option<&ClientId> {
     let is_empty = |reading: &&ClientSecret| reading.secret.expose().is_empty();
     let is_alone = readings.iter().all(|reading| is_empty(&reading));
@@ -90,8 +91,8 @@ fn without_secret(readings: &[ClientSecret]) -> Option<&ClientId> {
     named.filter(|client| is_alone || is_address(client))
 }
 
-/// The client that a request names, whether its credentials can be read or not. Of Basic credentials it is the first reading:
-/// others take a part of the secret for the client.
+/// Returns the client that a request names, even if its credentials are invalid. For Basic credentials it is the first
+/// reading: the other readings take a part of the secret for the client id.
 pub fn named_client(authorization: Option<&str>, parameters: &Parameters) -> Option<ClientId> {
     let sent = |name| parameters.one(name).ok().flatten();
     if let Some(id) = sent("client_id") {
@@ -105,11 +106,11 @@ pub fn named_client(authorization: Option<&str>, parameters: &Parameters) -> Opt
 
 fn parse_assertion(assertion: &str, kind: Option<&str>, named: Option<&str>) -> Result<PresentedCredentials> {
     if kind != Some(client_assertion::TYPE) {
-        // RFC 6749 §5.2: a method of authentication that is not supported.
+        // RFC 6749 §5.2: an unsupported authentication method.
         return Err(failed(FAILED).with_cause("client_assertion_type is not supported"));
     }
     let client = client_assertion::unverified_subject(assertion).ok_or_else(|| failed(FAILED))?;
-    // RFC 7521 §4.2: it may stand beside, and then it is the same.
+    // RFC 7521 §4.2: `client_id` is optional, but must match the assertion.
     if named.is_some_and(|named| named != client.as_str()) {
         return Err(failed(FAILED).with_cause("client_id differs from the assertion's subject"));
     }
@@ -120,7 +121,7 @@ fn parse_assertion(assertion: &str, kind: Option<&str>, named: Option<&str>) -> 
 #[derive(Debug)]
 pub enum ClientAuthError {
     Failed(OAuthError),
-    /// The client proved who it is, by a method that it may not use.
+    /// The client authenticated successfully, by a method that it may not use.
     WrongMethod {
         client: Arc<Client>,
         error: OAuthError,
@@ -145,7 +146,8 @@ fn multiple_methods() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, MULTIPLE_METHODS)
 }
 
-/// The methods there are. It names no client's own, which would tell strangers which clients exist.
+/// Appends all supported methods to a text. The client's own methods are not named, which would disclose which clients
+/// exist.
 macro_rules! with_methods {
     ($problem:literal) => {
         concat!(
@@ -157,7 +159,7 @@ macro_rules! with_methods {
     };
 }
 
-/// One text for whatever is wrong with a client, unknown ones too.
+/// The error text for every failed client authentication, unknown clients included.
 const FAILED: &str = with_methods!("Client authentication failed.");
 const MULTIPLE_METHODS: &str = with_methods!("The client authenticates in two ways at once.");
 const NOTHING_SENT: &str = with_methods!("The request has no client authentication.");
@@ -167,7 +169,7 @@ fn failed(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClient, text)
 }
 
-/// For a client that has proved who it is.
+/// Returns the error for a client that authenticated by a method that it may not use.
 fn wrong_method(client: &Client, method: ClientAuthMethod) -> OAuthError {
     let names: Vec<&str> = client.meta.auth_methods().iter().map(|method| method.as_str()).collect();
     let text = format!("This client may use {} and no other method of authentication.", names.join(" or "));
@@ -175,7 +177,7 @@ fn wrong_method(client: &Client, method: ClientAuthMethod) -> OAuthError {
 }
 
 impl Provider {
-    /// Returns the client that presented these credentials at `address`, if they are right and it is enabled.
+    /// Returns the client that presented these credentials from `address`, if they are valid and it is enabled.
     pub async fn authenticate_client(
         &self,
         presented: PresentedCredentials,
@@ -190,7 +192,7 @@ impl Provider {
             PresentedCredentials::Assertion { client, assertion } => (client, Some(assertion)),
             PresentedCredentials::Named { client } => (client, None),
         };
-        // By what the database has now: a key that was replaced on another node is no good here either.
+        // The database is read, not the cache: a key that was replaced on another node must not be accepted here.
         let Some(client) = self.current_client(&id).await? else {
             return Err(failed(FAILED).with_cause(format!("no client {id}")).into());
         };
@@ -211,9 +213,10 @@ impl Provider {
         Ok(enabled(client)?)
     }
 
-    /// The same by a secret. Every reading is tried, and those that name no client take as long as the others.
+    /// Authenticates a client by its secret. Every reading is tried, and readings with unknown clients take as long as
+    /// the others.
     ///
-    /// Clients with metadata documents have no secret, so that no document is fetched.
+    /// Clients with metadata documents have no secret, so no document is fetched.
     async fn authenticate_by_secret(
         &self,
         method: ClientAuthMethod,
@@ -231,7 +234,8 @@ impl Provider {
             let error = wrong_method(&client, method);
             return Err(ClientAuthError::WrongMethod { client, error });
         }
-        // A public client has no secret to guess: that its code is spent is said first.
+        // A public client has no secret to guess, so it gets the error of a wrong method: a code that is no longer
+        // valid is then reported first.
         for ClientSecret { client: id, .. } in readings {
             let known = self.store.authority().current_client(&self.store, id).await.map_err(OAuthError::from)?;
             if let Some(client) = known.client.filter(|client| client.meta.is_public() && !client.disabled) {
@@ -239,7 +243,7 @@ impl Provider {
                 return Err(ClientAuthError::WrongMethod { client, error });
             }
         }
-        // The other readings take a part of the secret for the client.
+        // The other readings take a part of the secret for the client id.
         let named = readings.first().map(|reading| reading.client.as_str()).unwrap_or_default();
         Err(failed(FAILED).with_cause(format!("wrong secret, or no client {named}")).into())
     }

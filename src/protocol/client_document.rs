@@ -1,19 +1,23 @@
-//! Clients whose id is the https address of their metadata (draft-ietf-oauth-client-id-metadata-document-01): nobody
-//! registers them. The document is fetched when it is first needed, checked, and kept as long as its answer says, within
-//! bounds. One fetch at a time an address; its result, a failure too, answers every request that waited for it. Slow
-//! hosts delay no other client's document: the fetches share a budget in which slow ones make room (`outbound::budget`).
+//! Clients whose id is the https URL of their metadata (draft-ietf-oauth-client-id-metadata-document-01), without
+//! registration.
 //!
-//! A document that is known is fetched again beside the requests, and is good while its host is away, for a day at most.
-//! Where there is none and the host or its name cannot be reached, or there is no room for the request, that is not the
-//! client's fault: 503 with `Retry-After`.
+//! The document is fetched when it is first needed, checked, and cached as long as the response allows, within bounds.
+//! There is one fetch at a time per URL; its result, even a failure, answers every request that waited for it. Slow
+//! hosts do not delay the documents of other clients: the fetches share a budget in which slow ones make room
+//! (`outbound::budget`).
 //!
-//! Such a client is a stranger: it has no secret (§4.1), PKCE is needed and the user is asked, always. It may ask for the
-//! APIs that take clients which nobody registered (`self_registered_clients`), as MCP servers do.
+//! A known document is refreshed in the background, and remains valid for a day at most while its host is unreachable.
+//! If there is no document and the host or its name cannot be reached, or the budget is exhausted, that is not the
+//! client's fault: the response is 503 with `Retry-After`.
 //!
-//! Where the document vanishes or turns bad, nothing new is issued, not by a refresh token either; what was issued stays
-//! good for its time, and can be revoked.
+//! No administrator has vetted such a client: it has no secret (§4.1), PKCE is required and the user is always asked.
+//! It may request the APIs that accept unregistered clients (`self_registered_clients`), as MCP servers do.
 //!
-//! Next door: [`super::registration`], whose members the document has; [`super::client`], the one look-up.
+//! If the document disappears or becomes invalid, nothing new is issued, not even by a refresh token. Tokens issued
+//! earlier stay valid until they expire, and can be revoked.
+//!
+//! See also: [`super::registration`], which defines the members of the document; [`super::client`], the lookup of
+//! clients.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,63 +40,63 @@ use crate::keys::remote::REFRESH_WAIT_TIMEOUT;
 use crate::outbound::{OutboundError, Purpose, UrlSource};
 use crate::store::consents;
 
-/// Documents that are remembered; with their size it bounds the memory.
+/// The maximum number of cached documents. With their maximum size it bounds the memory.
 const MAX_DOCUMENTS: u64 = 1_000;
-/// Seconds that a document is kept where its answer does not say.
+/// The seconds that a document is cached if its response does not specify it.
 const DEFAULT_TTL: i64 = 3600;
 const MIN_TTL: i64 = 60;
 const MAX_TTL: i64 = 86_400;
-/// Seconds after which one that could not be had is asked for again. §4.3 lets nobody keep an error; this keeps none, it
-/// spares a host that fails from being asked by each of a stranger's requests.
+/// The seconds before a failed fetch is repeated. §4.3 forbids caching errors: no error is cached here, but a failing
+/// host is not asked again for each request that an attacker sends.
 const RETRY_INTERVAL: i64 = 10;
-/// And where there was no room for one more request.
+/// The seconds before a fetch is repeated that the budget did not allow.
 const BUSY_RETRY_INTERVAL: i64 = 2;
 
-/// Cheap to clone.
+/// The cache of metadata documents; cheap to clone.
 #[derive(Clone)]
 pub struct ClientDocumentCache {
-    /// What they may have; nothing where the settings let nobody be known in this way.
+    /// What such clients may request; `None` if the settings disable metadata documents.
     policy: Option<Policy>,
     slots: Cache<ClientId, Arc<DocumentSlot>>,
 }
 
-/// One address.
+/// The cache entry of one URL.
 #[derive(Default)]
 struct DocumentSlot {
     state: Mutex<DocumentState>,
-    /// Held while the address is asked.
+    /// Locked during a fetch.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DocumentSlot {
-    /// A panic leaves nothing half written in it.
+    /// A poisoned lock is recovered: a panic leaves no partial write in the state.
     fn lock_state(&self) -> MutexGuard<'_, DocumentState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is known of one address.
+/// The cached state of one URL.
 #[derive(Default)]
 struct DocumentState {
-    /// How often the address was asked.
+    /// The number of fetches so far.
     fetches: u64,
-    /// When to ask again; nothing before the first time.
+    /// When to fetch again; `None` before the first fetch.
     until: Option<Timestamp>,
     /// The document, and when it was fetched.
     document: Option<(ClientMetadata, Timestamp)>,
-    /// The host has just said that there is no document, or one that is none.
+    /// Whether the last response of the host was that there is no document, or an invalid document.
     is_gone: bool,
     /// The client of the document.
     client: Option<Arc<Client>>,
 }
 
-/// Why there is no document now.
+/// Why no document is available.
 enum DocumentFetchError {
-    /// Our own fault: its host was not asked, or not for long.
+    /// The budget of this server is exhausted: the host was not asked, or the fetch was cut short.
     Busy,
-    /// Its host may be there again in a moment.
+    /// The host is unreachable, perhaps temporarily.
     Unreachable(String),
-    /// It is not there any more, or says what no document may.
+    /// The document no longer exists or is invalid.
     Gone(String),
 }
 
@@ -107,15 +111,18 @@ impl ClientDocumentCache {
     }
 }
 
-/// §2: with a path, and written as it is read (no dot segments, no port that goes without saying, a host in lower case);
-/// user names, queries and fragments have signs that no client id has. Where http is spoken is the guarded client's rule.
+/// Returns whether the client id is a valid URL of a document (§2): with a path, and in normalized form (no dot
+/// segments, no default port, a lower-case host).
+///
+/// User names, queries and fragments contain characters that no client id has. The guarded HTTP client decides where
+/// plain http is allowed.
 fn is_address(id: &ClientId) -> bool {
     let reads_the_same = |url: Url| url.as_str() == id.as_str() && url.host().is_some();
     id.is_web_address() && Url::parse(id.as_str()).is_ok_and(reads_the_same)
 }
 
 impl Provider {
-    /// The client of that address, where its document says so.
+    /// Returns the client of that URL, if its document is valid.
     pub(super) async fn client_from_document(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         let Some(policy) = self.client_documents.policy.as_ref().filter(|_| is_address(id)) else { return Ok(None) };
         let slot = self.client_documents.slots.get_with_by_ref(id, Arc::default);
@@ -131,8 +138,8 @@ impl Provider {
         }
     }
 
-    /// Fetches what is not fresh, in a task of its own: a caller that goes away does not end it. A document that is known is
-    /// waited for no longer than it takes a host that answers at once.
+    /// Fetches a document that is due, in a separate task, so that a cancelled caller does not cancel the fetch. For a
+    /// known document, it waits only as long as a prompt host needs to respond.
     async fn fetch_if_due(&self, id: &ClientId, slot: &Arc<DocumentSlot>, now: Timestamp) {
         let (arrived_at, is_known) = {
             let kept = slot.lock_state();
@@ -145,7 +152,7 @@ impl Provider {
             if is_known { slot.turn.clone().try_lock_owned().ok() } else { Some(slot.turn.clone().lock_owned().await) };
         let Some(turn) = turn.filter(|_| slot.lock_state().fetches == arrived_at) else { return };
         let fetch = tokio::spawn(self.clone().refresh_document(id.clone(), slot.clone(), turn, now));
-        // It does not fail; if it did, there would be no document.
+        // The task does not fail; if it did, there would be no document.
         if is_known {
             tokio::time::timeout(REFRESH_WAIT_TIMEOUT, fetch).await.ok();
         } else {
@@ -158,8 +165,8 @@ impl Provider {
         slot.lock_state().take(&id, fetched, now);
     }
 
-    /// The client that something was issued to: nothing is fetched for it, since what was issued does not depend on
-    /// whether the document is still there.
+    /// Returns the client that something was issued to, without fetching its document: what was issued does not depend
+    /// on whether the document still exists.
     pub async fn client_without_fetch(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         if let Some(stored) = self.store.authority().client(&self.store, id).await? {
             return Ok(Some(stored));
@@ -171,9 +178,10 @@ impl Provider {
         Ok(Some(Arc::new(client)))
     }
 
-    /// Whether this server may send a browser to the client's addresses before it has shown a page. Not for one that no
-    /// administrator registered, and that no user has allowed anything yet: whoever made it could use this server to
-    /// redirect to any address (RFC 9700 §4.11.2).
+    /// Returns whether this server may redirect a browser to the client before it has shown a page.
+    ///
+    /// It may not for a client that no administrator registered and that no user has allowed anything: its creator
+    /// could use this server as an open redirector (RFC 9700 §4.11.2).
     pub(super) async fn can_redirect_without_page(&self, client: &Client) -> Result<bool> {
         if client.is_verified() {
             return Ok(true);
@@ -205,12 +213,13 @@ impl DocumentState {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// The document, for a day after it was fetched and no longer, whatever came of later fetches.
+    /// Returns the document for a day after it was fetched, whatever the result of later fetches.
     fn document_at(&self, now: Timestamp) -> Option<&(ClientMetadata, Timestamp)> {
         self.document.as_ref().filter(|(_, read_at)| now < read_at.plus_seconds(MAX_TTL))
     }
 
-    /// A host that is away for an hour locks nobody out; a document that is gone ends with what was known of it.
+    /// Stores the result of a fetch. An unreachable host does not invalidate the known document; a deleted or invalid
+    /// document does.
     fn take(
         &mut self,
         id: &ClientId,
@@ -252,11 +261,11 @@ impl DocumentState {
     }
 }
 
-/// What a document says of the client, all but the scopes.
+/// Parses a document into client metadata, except for the scopes.
 fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<ClientMetadata> {
     let wrong = registration::wrong;
     let mut members = registration::read::members(json)?;
-    // §4.1: to the letter, so that nobody's document speaks for another address.
+    // §4.1: the comparison is exact, so that a document cannot speak for another URL.
     if members.get("client_id").and_then(Value::as_str) != Some(id.as_str()) {
         return Err(wrong("client_id", "is not the address of the document."));
     }
@@ -265,8 +274,8 @@ fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<Clie
             return Err(wrong(name, "stands in a public document."));
         }
     }
-    // What it may ask for is said here; its subjects are public, since they outlive the document; and signing out asks
-    // nobody first what a document says.
+    // Some members are ignored. The server's settings decide the scopes; the subjects are public, since they outlive
+    // the document; and the document does not configure logout, which happens without a user's consent.
     for name in [
         "scope",
         "subject_type",
@@ -278,7 +287,7 @@ fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<Clie
     ] {
         members.remove(name);
     }
-    // What is only shown, and cannot be, keeps nobody out.
+    // Invalid members that are only displayed are dropped instead of refusing the client.
     for name in ["logo_uri", "client_uri", "policy_uri", "tos_uri"] {
         let shown = members.get(name).and_then(Value::as_str).map(WebPage::parse);
         if !matches!(shown, Some(Ok(page)) if page.is_https()) {
@@ -286,7 +295,7 @@ fn read(id: &ClientId, json: &[u8], redirects: &VouchedRedirects) -> Result<Clie
         }
     }
     members.entry("token_endpoint_auth_method").or_insert(json!("none"));
-    // A document is written for every server at once: what is of no use here is passed over.
+    // A document is written for all servers at once, so values that this server does not support are ignored.
     retain_known_values(&mut members, "grant_types", &["authorization_code", "refresh_token"]);
     retain_known_values(&mut members, "response_types", &["code"]);
     let meta = loop {

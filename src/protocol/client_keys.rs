@@ -1,7 +1,8 @@
-//! What is signed for a client and encrypted to it, by the algorithms that it registered (OpenID Connect Core §10), and
-//! the keys by which its own signatures are verified.
+//! Signs and encrypts for a client by its registered algorithms (OpenID Connect Core §10), and looks up the keys that
+//! verify the client's own signatures.
 //!
-//! Next door: `keys::client_jws` and `keys::encryption`, which do it; `keys::remote`, keys at a `jwks_uri`.
+//! See also: `keys::client_jws` and `keys::encryption`, which implement the cryptography; `keys::remote`, keys at a
+//! `jwks_uri`.
 
 use std::sync::Arc;
 
@@ -22,12 +23,12 @@ use crate::keys::remote::{KeyQuery, KeySource, RemoteKeysError};
 use crate::outbound::UrlSource;
 use crate::store::events;
 
-/// Why there are no keys to verify with or to encrypt to.
+/// Why there are no keys for verification or encryption.
 #[derive(Debug)]
 pub enum ClientKeysError {
-    /// The client publishes none that can be used; why, for the log.
+    /// The client publishes no usable keys. The text is the reason for the log.
     Unusable(String),
-    /// They may be there in a moment. This is not the client's fault: the answer is 503.
+    /// The keys may be available soon. This is not the client's fault: the response is 503.
     Unavailable(OAuthError),
 }
 
@@ -39,7 +40,7 @@ pub enum SignatureError {
 }
 
 impl Client {
-    /// Who named the addresses that are asked for the client.
+    /// Returns who specified the URLs that are fetched for the client.
     pub const fn named_by(&self) -> UrlSource {
         match self.registration_kind {
             RegistrationKind::Admin => UrlSource::Administrator,
@@ -50,7 +51,7 @@ impl Client {
 }
 
 impl Provider {
-    /// A client's public keys, with what is wanted among them if it can be fetched.
+    /// Returns a client's public keys. If the wanted key is missing, the keys are fetched again where possible.
     pub async fn client_keys(
         &self,
         client: &Client,
@@ -66,8 +67,8 @@ impl Provider {
         }
     }
 
-    /// The keys that are published at `source`, of `client` unless they are another issuer's. An event tells administrators
-    /// when they have become too old to be used, once until they are fetched again.
+    /// Returns the keys published at `source`, by `client` unless they belong to another issuer. If they have become
+    /// too old to use, an event informs administrators, once until they are fetched again.
     pub async fn published_keys(
         &self,
         source: KeySource<'_>,
@@ -116,12 +117,12 @@ impl Provider {
         Ok(written.await?)
     }
 
-    /// Its secret, where one is kept that gives itself back.
+    /// Returns the client's secret, if it is stored in a form that can be decrypted.
     pub fn client_secret(&self, client: &Client) -> Option<Secret> {
         self.master.open_client_secret(client.secret.as_ref()?)
     }
 
-    /// Verifies what the client signed with one of the algorithms in `allowed`.
+    /// Verifies a JWS of the client that uses one of the algorithms in `allowed`.
     pub async fn verify_client_jws(
         &self,
         client: &Client,
@@ -146,7 +147,7 @@ impl Provider {
         client_jws::verify(token, allowed, &keys).map_err(signature_error)
     }
 
-    /// Signs for the client, and encrypts the signed JWT to it where it asks for that (RFC 7519 §11.2).
+    /// Signs for the client, then encrypts the signed JWT if the client is registered for that (RFC 7519 §11.2).
     pub async fn sign_and_encrypt(
         &self,
         client: &Client,
@@ -163,7 +164,7 @@ impl Provider {
         }
     }
 
-    /// Encrypts to the client; A128CBC-HS256 where it does not say how (OpenID Connect Registration §2).
+    /// Encrypts to the client, with A128CBC-HS256 as the default (OpenID Connect Registration §2).
     pub async fn encrypt(
         &self,
         client: &Client,
@@ -171,7 +172,7 @@ impl Provider {
         alg: KeyManagementAlg,
         enc: Option<ContentEncryption>,
     ) -> Result<String> {
-        // The app's own fault, and nothing that trying again mends.
+        // The client's own keys are unsuitable: a retry does not help.
         let unfit = |cause: String| {
             OAuthError::new(ErrorCode::InvalidRequest, "The client has no key to which the answer can be encrypted.")
                 .with_cause(cause)

@@ -1,8 +1,8 @@
-//! The device authorization endpoint (RFC 8628 §3.1, §3.2) and the person's answer (§3.3): a device that has no browser
-//! asks, somebody types its code elsewhere, sees who asks and decides. What a request may ask for is judged by the rules
-//! of the authorization endpoint, and somebody who allows it allows it like there.
+//! The device authorization endpoint (RFC 8628 §3.1, §3.2) and the user's decision (§3.3). A device without a browser
+//! makes the request; a user enters its code in a browser, sees the client and decides. Permissions and consent follow
+//! the rules of the authorization endpoint.
 //!
-//! Next door: `token::device_code`, where the device fetches its tokens; `web::pages::device`, the person's pages.
+//! See also: `token::device_code`, where the device fetches its tokens; `web::pages::device`, the pages for the user.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::store::authorizations::{self, RowLock};
 use crate::store::quotas::{self, QuotaKind};
 use crate::store::{StoreError, consents, device_codes, events, session_uses, versions};
 
-/// RFC 8628 §3.2.
+/// The device authorization response (RFC 8628 §3.2).
 #[derive(Serialize)]
 pub struct DeviceAuthorization {
     pub device_code: String,
@@ -39,29 +39,29 @@ pub struct DeviceAuthorization {
     pub interval: i64,
 }
 
-/// What a person decides on: a request that waits, and the client that made it.
+/// A request that waits for the user's decision, and the client that made it.
 pub struct PendingDevice {
     pub request: DeviceRequest,
     pub client: Arc<Client>,
 }
 
-/// What became of a person's answer.
+/// The result of a user's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceAnswerOutcome {
     Done,
-    /// It has expired meanwhile, or somebody has answered before.
+    /// The request has expired or was already decided.
     TooLate,
     /// The session has just ended.
     SignedOut,
-    /// The user may not use the client; the device goes on to wait for another account.
+    /// The user may not use the client. The device goes on waiting for another user.
     NotAdmitted,
 }
 
-/// How often another user code is drawn where the first one is taken.
+/// How often a new user code is generated if the first one is taken.
 const MAX_USER_CODE_ATTEMPTS: usize = 4;
 
 impl Provider {
-    /// Answers a device. `page` is where people type its code.
+    /// Handles a device authorization request. `page` is the address where users enter the code.
     pub async fn authorize_device(
         &self,
         client: &Client,
@@ -74,7 +74,7 @@ impl Provider {
         }
         parameters.check_repetition()?;
         let apis = self.store.authority().apis(&self.store).await?;
-        // What it leads to is a redemption, as of a code.
+        // The device redeems its code like an authorization code.
         let permissions = permissions(parameters, client, ResponseType::Code, &apis)?;
         let secret = SecretKind::DeviceCode.mint(self.env.random());
         let now = self.env.now();
@@ -105,7 +105,8 @@ impl Provider {
         })
     }
 
-    /// Writes it down under a user code that no other one has. Of clients that anybody can be, only so many are kept.
+    /// Stores the request under a unique user code. For clients that anyone can create, the number of stored requests
+    /// is limited.
     async fn store_device_request(
         &self,
         client: &Client,
@@ -141,12 +142,12 @@ impl Provider {
         Err(taken.into())
     }
 
-    /// The request that waits under that code, of a client that is turned on, as far as it is allowed now. Unknown, expired, decided and used are one
-    /// answer.
+    /// Returns the waiting request for that code, narrowed to what is currently allowed, if its client is enabled. The
+    /// result is the same for unknown, expired, decided and used codes.
     pub async fn pending_device(&self, code: &UserCode) -> Result<Option<PendingDevice>> {
         let found = device_codes::undecided(&self.store, &code.digest()).await?;
         let Some(request) = found else { return Ok(None) };
-        // As the database has it now: the answer is about this client, and no namesake.
+        // The database is read, so that the decision is about this client, not about a later one with the same id.
         let client = self.current_client(&request.client).await?;
         let asked = request.versions.get(&VersionedEntity::Client(request.client.clone()));
         let client = client.filter(|client| {
@@ -157,12 +158,13 @@ impl Provider {
         Ok(request.narrowed(&client, &apis).map(|request| PendingDevice { request, client }))
     }
 
-    /// Returns whether the device of that code was allowed or denied in this session; nothing where it was not decided here.
+    /// Returns whether the device of that code was approved or denied in this session; `None` if it was not decided in
+    /// this session.
     pub async fn device_decision(&self, code: &UserCode, session: SessionId) -> Result<Option<bool>> {
         Ok(device_codes::decided_in(self.store.read(), &code.digest(), session).await?)
     }
 
-    /// Writes down what the person of `session` said.
+    /// Records the decision of the user of `session`.
     pub async fn decide_device(
         &self,
         waiting: &PendingDevice,
@@ -202,14 +204,15 @@ impl Provider {
             origin: origin.clone(),
             detail: format!("on a device: {}", request.permissions),
         };
-        // A trusted client is allowed by whoever made it one; what this person says is about this device alone.
+        // A trusted client needs no consent: an administrator has trusted it, and the user's decision is only about
+        // this device.
         let recorded = allow && !waiting.client.is_trusted();
         let provider = self.clone();
         let (user, session, code, asked) = (session.user, session.id, request.user_code, request.clone());
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                // Locked until it is decided: whatever ends the session from now on finds what depends on it, and a
-                // client that is deleted from now on takes this consent along.
+                // The rows are locked until the decision is stored: a concurrent revocation of the session waits and
+                // finds what depends on it, and a concurrent deletion of the client deletes this consent too.
                 let of_user = [VersionedEntity::User(user)];
                 let lives = Some((session, tx.database_now()));
                 if authorizations::versions(tx.conn(), &of_user, lives, RowLock::Shared).await?.is_none() {
@@ -236,7 +239,8 @@ impl Provider {
                     session_uses::record(tx, session).await?;
                 }
                 if recorded {
-                    // A redirect may lead elsewhere than to this device: it asks again.
+                    // The consent covers no redirect URI: it may lead elsewhere than to this device, so the
+                    // authorization endpoint asks again.
                     consents::give(tx, user, &authorization.client, (&authorization.permissions, &asked.versions), &[])
                         .await?;
                 }

@@ -1,5 +1,5 @@
-//! The metadata document (OpenID Connect Discovery §3, RFC 8414 §2), made once from what is really served: endpoint
-//! addresses come from the routes that `web` mounts, value lists from the types that the checks parse.
+//! The metadata document (OpenID Connect Discovery §3, RFC 8414 §2), built once from what is actually served: the
+//! endpoint URLs come from the routes that `web` mounts, the value lists from the types that the checks parse.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub struct Endpoints {
     pub check_session: &'static str,
 }
 
-/// Scripts rely on them.
+/// The endpoint paths. Deployed scripts depend on them.
 pub const ENDPOINTS: Endpoints = Endpoints {
     authorization: "/oauth2/authorize",
     token: "/oauth2/token",
@@ -42,11 +42,11 @@ pub const ENDPOINTS: Endpoints = Endpoints {
     check_session: "/oauth2/check_session",
 };
 
-/// What the settings turn on.
+/// The optional features that the settings enable.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionalFeatures {
     pub registration: bool,
-    /// Whether a proxy hands on certificates (RFC 8705).
+    /// Whether a proxy forwards client certificates (RFC 8705).
     pub certificates: bool,
 }
 
@@ -112,7 +112,7 @@ impl Provider {
     }
 }
 
-/// What is signed and encrypted, by us and by clients.
+/// Returns the signature and encryption algorithms of this server and of clients.
 fn algorithms() -> Value {
     let (signing, encrypting, contents) = (SigningAlg::ALL, KeyManagementAlg::ALL, ContentEncryption::ALL);
     json!({

@@ -1,4 +1,4 @@
-//! OAuth errors: one code each with the section it comes from, the status decided here, the public text apart from the
+//! OAuth errors: each code cites its section and has an HTTP status. The public description is separate from the
 //! private cause.
 
 use std::borrow::Cow;
@@ -12,12 +12,12 @@ macro_rules! codes {
         pub enum ErrorCode { $($(#[$doc])* $variant,)+ }
 
         impl ErrorCode {
-            /// The `error` parameter.
+            /// Returns the `error` parameter.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// The HTTP status where it is answered directly.
+            /// Returns the HTTP status for a direct response.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)+ }
             }
@@ -36,7 +36,7 @@ codes! {
     UnauthorizedClient = "unauthorized_client", 400;
     /// RFC 6749 §5.2.
     UnsupportedGrantType = "unsupported_grant_type", 400;
-    /// RFC 9110 §15.5.9, in the code of a request that cannot be read.
+    /// RFC 9110 §15.5.9, with the `error` code of an unreadable request.
     RequestTimeout = "invalid_request", 408;
     /// RFC 6749 §4.1.2.1, §5.2.
     InvalidScope = "invalid_scope", 400;
@@ -48,7 +48,7 @@ codes! {
     ServerError = "server_error", 500;
     /// RFC 6749 §4.1.2.1.
     TemporarilyUnavailable = "temporarily_unavailable", 503;
-    /// RFC 6585 §4, in the code of a server that takes no more for the moment.
+    /// RFC 6585 §4, with the `error` code of a temporarily overloaded server.
     TooManyRequests = "temporarily_unavailable", 429;
     /// OpenID Connect Core §3.1.2.6.
     LoginRequired = "login_required", 400;
@@ -96,7 +96,7 @@ codes! {
     UnsupportedTokenType = "unsupported_token_type", 400;
 }
 
-/// A refusal: the code, a sentence for whoever asked, and what only the log is told.
+/// An OAuth error: the code, a description for the requester, and a cause for the log only.
 #[derive(Clone, Debug)]
 pub struct OAuthError {
     pub code: ErrorCode,
@@ -109,7 +109,7 @@ impl OAuthError {
         Self { code, description: printable(description.into()), cause: None }
     }
 
-    /// A limit of `store::quotas` is reached.
+    /// Returns the error for an exhausted quota of `store::quotas`.
     pub fn too_many(description: &'static str) -> Self {
         Self::new(ErrorCode::TooManyRequests, description)
     }
@@ -121,7 +121,7 @@ impl OAuthError {
     }
 }
 
-/// RFC 6749 §5.2: `error_description` has %x20-21 / %x23-5B / %x5D-7E only, whatever was put into it.
+/// Replaces characters that are not allowed: RFC 6749 §5.2 limits `error_description` to %x20-21 / %x23-5B / %x5D-7E.
 fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
     let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
     if text.chars().all(allowed) {

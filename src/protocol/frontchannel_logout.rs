@@ -1,25 +1,25 @@
-//! Front-Channel Logout (OpenID Connect Front-Channel Logout 1.0 §2 and §3): the addresses that the browser loads in
-//! hidden frames so that apps end what they know of the session.
+//! Front-Channel Logout (OpenID Connect Front-Channel Logout 1.0 §2 and §3): the URLs that the browser loads in hidden
+//! frames so that clients end their own sessions.
 //!
-//! Next door: [`super::backchannel_logout`], which needs no browser; `web::pages::logout`, the page with the frames.
+//! See also: [`super::backchannel_logout`], which needs no browser; `web::pages::logout`, the page with the frames.
 
 use super::Provider;
 use super::error::Result;
 use crate::domain::participant::Participant;
 
-/// A browser loads no more of them in the time that it has.
+/// The maximum number of frames. A browser cannot load more in the available time.
 const MAX_FRAMES: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutFrame {
-    /// With `iss` and `sid`, always both.
+    /// The logout URI, always with `iss` and `sid`.
     pub address: String,
-    /// What the page's Content-Security-Policy lets in.
+    /// The origin that the Content-Security-Policy of the page allows.
     pub origin: String,
 }
 
 impl Provider {
-    /// The frames of the apps that took part in a session and are told this way.
+    /// Returns the frames of the participating clients that use front-channel logout.
     pub async fn logout_frames(&self, participants: &[Participant]) -> Result<Vec<LogoutFrame>> {
         let mut frames = Vec::new();
         for participant in participants {

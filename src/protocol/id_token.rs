@@ -1,4 +1,4 @@
-//! ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.2.2.10, §3.3.2.11), and reading one as a hint.
+//! ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.2.2.10, §3.3.2.11), and ID tokens as hints.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,39 +27,41 @@ struct IdTokenClaims<'a> {
     acr: Acr,
     amr: &'static [&'static str],
     sid: String,
-    /// Ours: the grant with which whatever it is exchanged for ends, as this client knows it.
+    /// Private claim: the grant, in the form that this client sees. Its revocation also revokes tokens obtained from
+    /// this one by exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
-    /// Ours: the versions of the user, the client and the consent, for whoever exchanges it (RFC 8693).
+    /// Private claim: the versions of the user, the client and the consent, for token exchange (RFC 8693).
     ver: String,
     #[serde(flatten)]
     about: Map<String, Value>,
 }
 
-/// What is issued beside an ID token, and what it says of its person.
+/// The tokens issued beside an ID token, and its claims about the user.
 #[derive(Debug, Default)]
 pub struct AccompanyingTokens<'a> {
     pub access_token: Option<&'a str>,
-    /// Only where the token leaves the authorization endpoint together with it.
+    /// The code, only if the authorization endpoint returns it together with the ID token.
     pub code: Option<&'a str>,
     pub about: Map<String, Value>,
 }
 
-/// What one of our ID tokens says as a hint; it may have expired (OpenID Connect Core §3.1.2.1).
+/// The content of an ID token of this server that is used as a hint. It may have expired (OpenID Connect Core
+/// §3.1.2.1).
 #[derive(Debug)]
 pub struct IdTokenHint {
     pub user: UserId,
     pub client: ClientId,
-    /// `None` where the session is none that the client knows by the token's `sid`.
+    /// `None` if the client knows no session by the token's `sid`.
     pub sign_in: Option<SignIn>,
-    /// `None` where the token names none, or none that the client knows.
+    /// `None` if the token names no grant, or one that the client does not know.
     pub grant: Option<GrantId>,
     pub expires_at: Timestamp,
-    /// Of the user, the client and the consent.
+    /// The versions of the user, the client and the consent.
     pub versions: Option<[i64; 3]>,
 }
 
@@ -79,7 +81,7 @@ struct HintClaims {
     ver: Option<String>,
 }
 
-/// Of the user, the client and the consent.
+/// Returns the versions of the user, the client and the consent.
 fn versions(of: &Authorization) -> [i64; 3] {
     let (user, client) = (of.user(), &of.client);
     let version = |what: Option<VersionedEntity>| what.and_then(|what| of.version_of(&what)).unwrap_or_default();
@@ -91,7 +93,7 @@ fn versions(of: &Authorization) -> [i64; 3] {
 }
 
 impl Provider {
-    /// An ID token for `client`; nothing where no person signed in.
+    /// Returns an ID token for `client`; `None` if no user signed in.
     pub async fn id_token(
         &self,
         client: &Client,
@@ -123,8 +125,8 @@ impl Provider {
         self.sign_and_encrypt(client, alg, encryption, JwtType::IdToken, &claims).await.map(Some)
     }
 
-    /// What an `id_token_hint` says, where it is one of ours: by our own signature, or by a MAC under the secret of the
-    /// client it was for.
+    /// Returns the content of an `id_token_hint` if this server issued it: it has this server's signature, or a MAC
+    /// under the secret of the client it was issued to.
     pub async fn read_hint(&self, token: &str) -> Result<Option<IdTokenHint>> {
         let claims = match jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token) {
             Some(claims) => Some(claims),
@@ -133,8 +135,8 @@ impl Provider {
         self.hint_from_claims(claims).await
     }
 
-    /// The same where more than a hint hangs on it: by our own signature alone. A MAC proves only that its client or we
-    /// made it, and a client could make one about anybody.
+    /// Returns the same for uses that need more trust than a hint: only this server's signature is accepted. A MAC
+    /// proves only that the client or this server made the token, and a client could make one about any user.
     pub async fn read_signed_hint(&self, token: &str) -> Result<Option<IdTokenHint>> {
         self.hint_from_claims(jwt::verify::<HintClaims>(&self.keys, JwtType::IdToken, token)).await
     }

@@ -1,5 +1,6 @@
-//! Introspection (RFC 7662; as a JWT, RFC 9701): is this token good, and what is it for. Another client's token tells only that it is not
-//! active, unless whoever asks is the API that it is for, or a gateway before that API (§4).
+//! Introspection (RFC 7662; as a JWT, RFC 9701): whether a token is active, and its properties. For a token of another
+//! client the response is only that it is inactive, unless the caller is the API that the token is for, or a gateway in
+//! front of that API (§4).
 
 use serde_json::{Map, Value, json};
 
@@ -17,11 +18,11 @@ use crate::keys::refresh_token;
 use crate::store::authorizations::{self, RowLock};
 use crate::store::grants;
 
-/// The media type of an answer as a JWT (RFC 9701 §4).
+/// The media type of a JWT response (RFC 9701 §4).
 pub const JWT_MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
 impl Provider {
-    /// The answer as a JWT for the caller alone (RFC 9701 §5): evidence that it can keep.
+    /// Returns the response as a JWT for the caller alone (RFC 9701 §5), which the caller can keep as evidence.
     pub async fn introspect_as_jwt(&self, caller: &Client, token: &str) -> Result<String> {
         let claims = json!({
             "iss": self.issuer.as_str(),
@@ -53,7 +54,7 @@ impl Provider {
             if !is_in_audience(caller, &verified.audience) {
                 return Ok(inactive);
             }
-            // A scope of another API may have the name of one of the caller's.
+            // A scope of another API may have the same name as one of the caller's.
             told.permissions.apis = told.permissions.apis.filtered_apis(|api| can_introspect_api(caller, api.as_str()));
         }
         let (issued, expires) = (verified.issued_at, verified.expires_at);
@@ -105,7 +106,7 @@ impl Provider {
         Ok(answer.map(Value::from))
     }
 
-    /// §2.2; nothing where its client is gone.
+    /// Returns the introspection response (RFC 7662 §2.2); `None` if the client of the token no longer exists.
     async fn describe(
         &self,
         of: &Authorization,
@@ -142,13 +143,13 @@ impl Provider {
     }
 }
 
-/// Whether the client is an API of that audience, known by credentials whose id is the API's identifier, or a gateway that
-/// an administrator lets introspect the API's tokens.
+/// Returns whether the client is an API in the audience: its client id is the API's identifier, or it is a gateway that
+/// an administrator allows to introspect the API's tokens.
 fn is_in_audience(client: &Client, audience: &Audience) -> bool {
     audience.values().any(|value| can_introspect_api(client, value))
 }
 
-/// Whether the client is that API, or may introspect its tokens.
+/// Returns whether the client is that API, or may introspect its tokens.
 fn can_introspect_api(client: &Client, api: &str) -> bool {
     client.id.as_str() == api || client.meta.introspection_apis.iter().any(|known| known.as_str() == api)
 }

@@ -1,8 +1,8 @@
-//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 §2 to §4): who may be signed out without a question, and
-//! where they may be sent afterwards.
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 §2 to §4): whether the user is signed out without
+//! confirmation, and where the browser may be redirected afterwards.
 //!
-//! What does not validate is not used (§4), and the rest of the request is done: nobody stays signed in because an app has
-//! kept an old hint or asks to get its users back at an address that is not registered.
+//! Parameters that fail validation are ignored (§4), and the rest of the request is processed: an old hint or an
+//! unregistered redirect URI must not keep a user signed in.
 
 use std::borrow::Cow;
 
@@ -13,21 +13,21 @@ use crate::domain::ids::ClientId;
 use crate::domain::redirect_mismatch::difference;
 use crate::domain::session::Session;
 
-/// A checked logout request.
+/// A validated logout request.
 #[derive(Clone, Debug, Default)]
 pub struct LogoutRequest {
     pub client: Option<ClientId>,
-    /// Where to go afterwards, `state` in it: registered, to the letter.
+    /// The post-logout redirect URI, including `state`. It exactly matches a registered one.
     pub back: Option<String>,
-    /// Whether `back` is shown as a link: the client is one to which this server sends nobody without a page.
+    /// Whether `back` is shown as a link, because this server must not redirect to that client without showing a page.
     pub by_link: bool,
-    /// Whether the hint names the very session that is to end: then nobody needs to be asked (§2).
+    /// Whether the hint names the very session that is to end. Then no confirmation is needed (§2).
     pub vouched: bool,
-    /// What of it is not used, and why.
+    /// The ignored parameters and the reasons.
     pub dropped: Option<OAuthError>,
 }
 
-/// The value of a parameter that was sent once.
+/// Returns the value of a parameter that was sent once.
 fn single<'a>(parameters: &'a Parameters, name: &'static str, dropped: &mut Vec<Cow<'static, str>>) -> Option<&'a str> {
     parameters.one(name).unwrap_or_else(|_| {
         dropped.push(format!("{name} is repeated").into());
@@ -36,7 +36,7 @@ fn single<'a>(parameters: &'a Parameters, name: &'static str, dropped: &mut Vec<
 }
 
 impl Provider {
-    /// Returns what a logout request comes to without the parameters that do not validate.
+    /// Returns the logout request without the parameters that fail validation.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -57,7 +57,8 @@ impl Provider {
         if sent.is_some() && named.is_none() {
             dropped.push("client_id is malformed".into());
         }
-        // §2: which of the two is wrong is not known, so that neither is used.
+        // §2: the hint and the client id contradict each other, and it is unknown which one is wrong, so both are
+        // ignored.
         if hint.as_ref().is_some_and(|hint| sent.is_some_and(|sent| sent != hint.client.as_str())) {
             dropped.push("client_id is not the client of id_token_hint".into());
             (named, hint) = (None, None);
@@ -95,7 +96,8 @@ impl Provider {
         Ok(LogoutRequest { client, back, by_link, vouched, dropped })
     }
 
-    /// The address with `state` in it, and whether it is shown as a link; or why it is not that client's.
+    /// Returns the URI including `state`, and whether it is shown as a link. The error is the reason why the URI is not
+    /// allowed for the client.
     async fn check_redirect(
         &self,
         id: &ClientId,
@@ -110,7 +112,7 @@ impl Provider {
             let difference = difference(&client.meta.post_logout_redirect_uris, uri);
             return Ok(Err(format!("post_logout_redirect_uri is not registered: {difference}")));
         }
-        // A hint proves that somebody signed in to it.
+        // A hint proves that a user has signed in to the client.
         let by_link = !hinted && !self.can_redirect_without_page(&client).await?;
         let back = match state {
             None => uri.to_owned(),

@@ -1,7 +1,7 @@
-//! OAuth 2.0 and OpenID Connect: what is decided, one room a spec. No HTTP, no SQL.
+//! The decisions of OAuth 2.0 and OpenID Connect, one module per specification. This layer contains no HTTP and no SQL.
 //!
-//! [`Provider`] holds what every room needs. Next door: `web::oauth`, which parses requests, calls in here and renders
-//! what comes back; `store`, which keeps it.
+//! [`Provider`] contains what every module needs. See also: `web::oauth`, which parses requests, calls this layer and
+//! renders its results; `store`, which persists the state.
 
 pub mod access_token;
 pub mod authorize;
@@ -48,29 +48,31 @@ use client_document::ClientDocumentCache;
 use client_secret_throttle::VerifiedSecretCache;
 use token_cache::TokenCache;
 
-/// What the protocol works with; cheap to clone.
+/// The shared state of the protocol layer; cheap to clone.
 #[derive(Clone)]
 pub struct Provider {
     pub issuer: Issuer,
     pub lifetimes: Arc<Lifetimes>,
-    /// Whether `prompt=create` has a page.
+    /// Whether and how users can sign up, and so whether `prompt=create` is supported.
     pub sign_up: SignUpMode,
     pub env: Env,
     pub store: Store,
     pub keys: Keyring,
-    /// Those that clients publish.
+    /// The published keys of clients and trusted issuers.
     pub remote_keys: RemoteKeys,
     pub client_documents: ClientDocumentCache,
     pub seen_tokens: TokenCache,
     pub right_secrets: VerifiedSecretCache,
-    /// For what strangers name.
+    /// The guarded HTTP client, for URLs that clients specify.
     pub outbound: OutboundClient,
     pub master: MasterKey,
 }
 
 impl Provider {
+    /// Checks that this node knows the recent revocations of the other nodes.
+    ///
     /// # Errors
-    /// Where this node has not heard for too long what others have revoked: it says yes to nothing.
+    /// If the change feed has been unreadable for too long. The node must then not accept any token or session.
     pub async fn check_revocations_fresh(&self) -> error::Result<()> {
         if self.store.authority().is_fresh(&self.store).await {
             return Ok(());

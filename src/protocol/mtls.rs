@@ -1,8 +1,8 @@
-//! Mutual TLS (RFC 8705): who a client is by its certificate (§2), and tokens that are nothing without the certificate
-//! with which they were got (§3).
+//! Mutual TLS (RFC 8705): client authentication by certificate (§2), and tokens bound to the certificate with which
+//! they were obtained (§3).
 //!
-//! Next door: [`super::client_auth`], which asks the first; [`super::token`] and [`super::bearer`], the second. How a
-//! certificate gets here: `web::extract`.
+//! See also: [`super::client_auth`], which uses the former; [`super::token`] and [`super::bearer`], the latter;
+//! `web::extract`, which reads the certificate.
 
 use super::Provider;
 use super::access_token::VerifiedToken;
@@ -16,7 +16,8 @@ use crate::keys::certificate::ClientCertificate;
 use crate::keys::remote::KeyQuery;
 
 impl Provider {
-    /// Whether that certificate is the client's: one that names it (§2.1.2), or one of those that it published (§2.2.2).
+    /// Returns whether the certificate is the client's: its subject matches (§2.1.2), or the client has published it
+    /// (§2.2.2).
     pub async fn is_client_certificate(&self, client: &Client, certificate: &ClientCertificate) -> Result<bool> {
         let names = certificate.identifier_digests();
         if client.meta.certificate_names().iter().any(|own| names.contains(&own.digest())) {
@@ -39,7 +40,7 @@ impl Provider {
 }
 
 impl TokenRequest<'_> {
-    /// To what the tokens are bound that come of this.
+    /// Returns what the issued tokens are bound to.
     pub(super) fn bound_to(&self) -> Result<Option<Confirmation>> {
         if !self.client.meta.tls_client_certificate_bound_access_tokens {
             return Ok(None);
@@ -51,7 +52,8 @@ impl TokenRequest<'_> {
 }
 
 impl VerifiedToken {
-    /// §3: whether whoever presents it has what it is bound to.
+    /// Returns whether the presenter has the certificate that the token is bound to (§3). True if the token is not
+    /// bound.
     pub fn is_confirmed_by(&self, certificate: Option<&ClientCertificate>) -> bool {
         match self.authorization.bound_to {
             None => true,

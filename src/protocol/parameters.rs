@@ -1,11 +1,11 @@
-//! Request parameters as they come (RFC 6749 §3.1, §3.2): an empty one is absent, a repeated one is refused, unknown
-//! ones are ignored. `resource` and `audience` alone may repeat (RFC 8707 §2, RFC 8693 §2.1).
+//! Parsed request parameters (RFC 6749 §3.1, §3.2): an empty parameter is treated as absent, a repeated one is an
+//! error, an unknown one is ignored. Only `resource` and `audience` may be repeated (RFC 8707 §2, RFC 8693 §2.1).
 
 use std::collections::HashSet;
 
 use super::error::{ErrorCode, OAuthError, Result};
 
-/// No request has more; the body's own limit stands in `web`.
+/// The maximum number of parameters in a request. `web` limits the size of the body.
 const MAX_PARAMETERS: usize = 200;
 
 #[derive(Clone, Debug, Default)]
@@ -14,12 +14,13 @@ pub struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// Parses `application/x-www-form-urlencoded`.
     ///
-    /// Percent-encoded bytes that are no UTF-8 are refused: replaced by a sign, two different values would become one.
+    /// Percent-encoded bytes that are not UTF-8 are an error: with replacement characters, two different values would
+    /// become equal.
     pub fn parse(encoded: &[u8]) -> Result<Self> {
         Self::parse_at_most(MAX_PARAMETERS, encoded)
     }
 
-    /// The same with another bound: a form of ours may be a long list.
+    /// Parses with another limit: forms of this server may contain long lists.
     pub fn parse_at_most(most: usize, encoded: &[u8]) -> Result<Self> {
         let invalid = |what: &'static str| OAuthError::new(ErrorCode::InvalidRequest, what);
         let text = std::str::from_utf8(encoded).map_err(|_| invalid("The request is not UTF-8."))?;
@@ -39,38 +40,38 @@ impl Parameters {
         Ok(Self(pairs))
     }
 
-    /// Parameters that came another way than in a form, held to the same rules.
+    /// Applies the same rules to parameters that were not sent as a form.
     pub fn of(pairs: Vec<(String, String)>) -> Result<Self> {
         let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         Self::parse(encoded.as_bytes())
     }
 
-    /// These, with every one that `inside` has replaced by what it says.
+    /// Returns the parameters, with those that `inside` contains replaced.
     #[must_use]
     pub fn overridden_by(&self, inside: &Self) -> Self {
         let kept = self.0.iter().filter(|(name, _)| !inside.has(name));
         Self(kept.chain(&inside.0).cloned().collect())
     }
 
-    /// These, with `name` as `value` and nothing else.
+    /// Returns the parameters with `name` set to `value`, replacing all its values.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         self.overridden_by(&Self(vec![(name.to_owned(), value.to_owned())]))
     }
 
-    /// These but for `names`.
+    /// Returns the parameters without `names`.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
         Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
     }
 
-    /// Those of these whose names `keep` holds for.
+    /// Returns the parameters whose names satisfy `keep`.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
-    /// The value of a parameter that may stand once.
+    /// Returns the value of a parameter that must not be repeated.
     pub fn one(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.all(name);
         let first = values.next();
@@ -80,43 +81,43 @@ impl Parameters {
         Ok(first)
     }
 
-    /// The value of `scope`; spaces alone name no scope, as if it were absent.
+    /// Returns the value of `scope`. A value of spaces contains no scope and is treated as absent.
     pub fn scope(&self) -> Result<Option<&str>> {
         Ok(self.one("scope")?.filter(|value| value.bytes().any(|byte| byte != b' ')))
     }
 
-    /// The value of a parameter that must be there, once.
+    /// Returns the value of a parameter that is required and must not be repeated.
     pub fn required(&self, name: &str) -> Result<&str> {
         self.one(name)?
             .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is missing.")))
     }
 
-    /// Every value of a parameter that may repeat.
+    /// Returns every value of a parameter that may be repeated.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
-    /// Every parameter in its order, empty or not.
+    /// Returns every parameter in order, including empty ones.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether a parameter was sent, empty or not: browsers send the empty fields of a form too.
+    /// Returns whether a parameter was sent, even empty: browsers send the empty fields of a form too.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// The same parameters, encoded afresh.
+    /// Returns the parameters, encoded again.
     pub fn encoded(&self) -> String {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
-    /// Refuses any repetition (RFC 6749 §3.1), of unknown parameters too.
+    /// Returns an error if any parameter is repeated (RFC 6749 §3.1), even an unknown one.
     pub fn check_repetition(&self) -> Result<()> {
         self.check_repetition_except(&["resource", "audience"])
     }
 
-    /// Refuses any repetition but of the parameters in `lists`.
+    /// Returns an error if any parameter not in `lists` is repeated.
     pub fn check_repetition_except(&self, lists: &[&str]) -> Result<()> {
         let mut seen = HashSet::new();
         let mut names = self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !lists.contains(name));

@@ -1,4 +1,4 @@
-//! PKCE (RFC 7636), S256 only (RFC 9700 §2.1.1: `plain` gives the code's thief what he needs).
+//! PKCE (RFC 7636), S256 only (RFC 9700 §2.1.1: with `plain`, the authorization request discloses the verifier).
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -8,12 +8,12 @@ use super::parameters::Parameters;
 use crate::domain::authorization_code::CodeChallenge;
 use crate::domain::secret::base64url;
 
-/// The challenge of an authorization request; `required` where the client must send one.
+/// Returns the challenge of an authorization request. With `required`, a missing challenge is an error.
 pub fn challenge(parameters: &Parameters, required: bool) -> Result<Option<CodeChallenge>> {
     let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
     let method = parameters.one("code_challenge_method")?;
     match (parameters.one("code_challenge")?, method) {
-        // §4.2: 43 characters are the base64url of a SHA-256.
+        // §4.2: the base64url encoding of a SHA-256 digest has 43 characters.
         (Some(challenge), Some("S256")) => {
             let valid =
                 challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
@@ -21,7 +21,7 @@ pub fn challenge(parameters: &Parameters, required: bool) -> Result<Option<CodeC
                 .then(|| Some(CodeChallenge(challenge.to_owned())))
                 .ok_or_else(|| invalid("code_challenge is not the base64url of a SHA-256."))
         }
-        // §4.3: without a method it would be plain.
+        // §4.3: a missing method means `plain`.
         (Some(_), _) => Err(invalid("code_challenge_method must be S256.")),
         (None, Some(_)) => Err(invalid("code_challenge_method came without code_challenge.")),
         (None, None) if required => Err(invalid("code_challenge is missing: this client must use PKCE.")),
@@ -29,7 +29,8 @@ pub fn challenge(parameters: &Parameters, required: bool) -> Result<Option<CodeC
     }
 }
 
-/// §4.6, and its reverse: a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
+/// Verifies the code verifier (§4.6). A verifier without a challenge is an error too: it indicates a downgrade (RFC
+/// 9700 §4.8.2).
 pub fn verify(challenge: Option<&CodeChallenge>, verifier: Option<&str>) -> Result<()> {
     let refused = |text: &'static str| Err(OAuthError::new(ErrorCode::InvalidGrant, text));
     match (challenge, verifier) {
@@ -55,11 +56,11 @@ mod tests {
     use crate::domain::authorization_code::CodeChallenge;
     use crate::protocol::parameters::Parameters;
 
-    /// RFC 7636 appendix B.
+    /// The verifier of RFC 7636 appendix B.
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-    /// T7: each way to leave something out, send it empty, twice or as plain.
+    /// T7: a parameter missing, empty, repeated, or with the method `plain`.
     #[test]
     fn partial_or_plain_challenge_is_refused() {
         let both = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");

@@ -1,9 +1,14 @@
-//! Which permissions a request asks for: the names in `scope` become scopes of APIs by `resource` (RFC 8707, RFC 9068 §3).
+//! The permissions that a request asks for: the names in `scope` are mapped to scopes of APIs by `resource` (RFC 8707,
+//! RFC 9068 §3).
 //!
-//! A name that several APIs define means those that `resource` names. Without `resource` all API scopes asked for have to
-//! be of one API, which is the token's audience then. A token has several audiences only where several were named.
-//! `resource` names an API by an equivalent URI, too (RFC 3986 §6.2); from there on it is written as it was registered.
-//! Next door: [`super::access_token`], which has these audiences; `domain::permissions`, the pairs.
+//! A name that several APIs define refers to the APIs in `resource`. Without `resource`, all requested API scopes must
+//! belong to one API, which becomes the token's audience. A token has several audiences only if the request names
+//! several.
+//!
+//! `resource` may be a URI equivalent to the API's identifier (RFC 3986 §6.2); from then on the registered form is
+//! used.
+//!
+//! See also: [`super::access_token`], which uses these audiences; `domain::permissions`, the pairs of API and scope.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +28,7 @@ fn invalid_target(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidTarget, text)
 }
 
-/// The version of `client` or of one of these APIs, as they are known here.
+/// Returns the version of `client` or of one of these APIs, as loaded for this request.
 pub fn known_version(of: &VersionedEntity, client: &Client, apis: &[Api]) -> i64 {
     match of {
         VersionedEntity::Client(id) if *id == client.id => client.version,
@@ -32,7 +37,7 @@ pub fn known_version(of: &VersionedEntity, client: &Client, apis: &[Api]) -> i64
     }
 }
 
-/// The versions of `client` and of the APIs of a request, as they are known here.
+/// Returns the versions of `client` and of the APIs of a request, as loaded for this request.
 pub fn known_versions(client: &Client, permissions: &Permissions, apis: &[Api]) -> Versions {
     let of_apis = permissions.apis.apis().cloned().map(VersionedEntity::Api);
     let all = std::iter::once(VersionedEntity::Client(client.id.clone())).chain(of_apis);
@@ -47,7 +52,7 @@ fn invalid_scope(text: impl Into<String>) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidScope, text.into())
 }
 
-/// Returns those of `known` that `asked` names, each once; `None` where it names another one.
+/// Returns the ids in `known` that `asked` names, without duplicates; `None` if `asked` names an unknown one.
 pub fn named<'a>(asked: &[&str], known: impl Iterator<Item = &'a ApiId>) -> Option<Vec<&'a ApiId>> {
     let known: Vec<&ApiId> = known.collect();
     let mut by_normal_form: Option<HashMap<String, &ApiId>> = None;
@@ -68,8 +73,8 @@ pub fn named<'a>(asked: &[&str], known: impl Iterator<Item = &'a ApiId>) -> Opti
     Some(found)
 }
 
-/// The APIs as the database has them where what `client` may do with `permissions` follows from their settings alone, and
-/// those `known` here otherwise: every other change of an API changes a version that is compared.
+/// Returns the APIs from the database if the permissions of `client` depend only on the APIs' settings, and the APIs in
+/// `known` otherwise. Every other change of an API changes a version that is compared.
 pub async fn current_apis<'a, C: Connection>(
     conn: &C,
     client: &Client,
@@ -82,7 +87,7 @@ pub async fn current_apis<'a, C: Connection>(
     Ok(Cow::Borrowed(known))
 }
 
-/// Whether `client` may have all these permissions by the settings that APIs have in the database now.
+/// Returns whether the current settings of the APIs in the database allow `client` all these permissions.
 pub async fn is_allowed_by_apis<C: Connection>(
     conn: &C,
     client: &Client,
@@ -95,17 +100,17 @@ pub async fn is_allowed_by_apis<C: Connection>(
     Ok(still_allowed(permissions, client, &apis).apis == permissions.apis)
 }
 
-/// What a request is judged against.
+/// Resolves requested scopes against what the client may have.
 pub struct ScopeResolver<'a> {
-    /// What the client may ask for.
+    /// The permissions that the client may request.
     pub allowed: &'a Permissions,
     pub apis: &'a [Api],
-    /// Whether a standard scope that the client may not have is passed over (RFC 6749 §3.3) instead of refused.
+    /// Whether a standard scope that the client may not have is ignored (RFC 6749 §3.3) instead of refused.
     pub narrows: bool,
 }
 
 impl ScopeResolver<'_> {
-    /// The APIs that `resource` names (RFC 8707 §2).
+    /// Returns the APIs that `resource` names (RFC 8707 §2).
     pub fn resources(&self, parameters: &Parameters) -> Result<Vec<&Api>> {
         let asked: Vec<&str> = parameters.all("resource").collect();
         let unknown = || invalid_target("resource is not an API that is registered here.").with_cause(asked.join(" "));
@@ -113,11 +118,13 @@ impl ScopeResolver<'_> {
         Ok(ids.into_iter().filter_map(|id| self.apis.iter().find(|api| api.identifier == *id)).collect())
     }
 
-    /// The permissions that `names` stand for. What nobody here knows is passed over (OpenID Connect Core §3.1.2.1), and
-    /// so are other APIs' scopes beside `resource`; what the client may not have is refused, but for what `narrows` says.
+    /// Returns the permissions for the scopes in `names`.
     ///
-    /// Naming an API is no way into it: one of its scopes has to be asked for, which is what a user allows and a client
-    /// is registered for. To an API without scopes the user allows access.
+    /// Unknown scopes are ignored (OpenID Connect Core §3.1.2.1), and so are scopes of APIs other than those in
+    /// `resource`. A scope that the client may not have is an error, unless `narrows` applies.
+    ///
+    /// Naming an API in `resource` is not enough: the request must include one of its scopes, since scopes are what a
+    /// user allows and a client is registered for. For an API without scopes, the user allows access to the API.
     pub fn resolve_permissions(&self, names: &Scopes, resources: &[&Api]) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         let mut general = Vec::new();
@@ -162,13 +169,14 @@ impl ScopeResolver<'_> {
         Ok(permissions)
     }
 
-    /// The default where a request has no `scope` (RFC 6749 §3.3): what the client may have at the APIs that it names.
+    /// Returns the default scopes of a request without `scope` (RFC 6749 §3.3): all that the client may have at the
+    /// APIs it names.
     pub fn at(&self, resources: &[&Api]) -> Scopes {
         let may = |api: &Api, name: &str| self.allowed.apis.contains(&api.identifier, name);
         resources.iter().flat_map(|api| api.scopes.iter().filter(|name| may(api, name))).collect()
     }
 
-    /// Whether the client may ask for an API that has no scopes.
+    /// Returns whether the client may request an API that has no scopes.
     pub fn can_access(&self, api: &Api) -> bool {
         let allowed = &self.allowed.apis;
         api.scopes.is_empty() && allowed.has_api(&api.identifier) && allowed.scopes_of(&api.identifier).is_empty()
@@ -179,8 +187,8 @@ fn not_allowed(name: &str) -> OAuthError {
     invalid_scope(format!("This client may not ask for the scope {name}."))
 }
 
-/// The part of `granted` that one access token is to carry: of the APIs `asked` for (RFC 8707 §2.2) or of all of them,
-/// narrowed by `scope` (RFC 6749 §6), and no further.
+/// Returns the part of `granted` for one access token: limited to the APIs in `asked` if there are any (RFC 8707 §2.2),
+/// and to `scope` (RFC 6749 §6).
 pub fn permissions_for_token(
     asked: &[&str],
     granted: &Permissions,
@@ -208,8 +216,8 @@ pub fn permissions_for_token(
     Ok(permissions.for_access_token())
 }
 
-/// RFC 9068 §3: each scope of a token has one meaning at each of its audiences. Where it would not, the token is refused:
-/// an API that reads `scope` and `aud` alone would let in more than was granted.
+/// Returns an error if a scope of the token would have different meanings at its audiences (RFC 9068 §3): an API that
+/// reads only `scope` and `aud` would allow more than was granted.
 pub fn check_unambiguous_scopes(permissions: &Permissions, apis: &[Api]) -> Result<()> {
     if permissions.apis.len() < 2 {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Protected resource metadata (RFC 9728): which authorization server's tokens an API takes, and with which scopes. For
-//! our own endpoints, and for each registered API.
+//! Protected resource metadata (RFC 9728): the authorization server and the scopes of an API, for the endpoints of this
+//! server and for each registered API.
 //!
-//! §3 has an API serve its document at its own host. One below the issuer is served here at its well-known address; for
-//! any other one we hand the same document out, for its host to pass on.
+//! §3 requires an API to serve its document at its own host. For an API below the issuer, this server serves it at the
+//! well-known URL; for any other API, it provides the same document for the API's host to pass on.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use super::resource::named;
 use crate::domain::api::ApiId;
 use crate::domain::scope::STANDARD_SCOPES;
 
-/// Where the document of an API stands (§3.1): at its own host, the well-known part before its path. Nothing for one whose
-/// name is no address.
+/// Returns the URL of the document of an API (§3.1): at its own host, with the well-known part before its path. `None`
+/// if the API's identifier is not a URL.
 #[must_use]
 pub fn address(identifier: &ApiId) -> Option<String> {
     let url = url::Url::parse(identifier.as_str()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
@@ -24,8 +24,8 @@ pub fn address(identifier: &ApiId) -> Option<String> {
 }
 
 impl Provider {
-    /// Of UserInfo, the endpoint of ours that takes access tokens, whose `aud` is the issuer. §3.3: it is named by the
-    /// address that was asked, the endpoint's or the issuer.
+    /// Returns the document of UserInfo, the endpoint of this server that accepts access tokens, whose `aud` is the
+    /// issuer. It names the requested resource, the endpoint or the issuer (§3.3).
     pub fn own_resource_metadata(&self, resource: &str, name: &str) -> Value {
         json!({
             "resource": resource,
@@ -37,8 +37,8 @@ impl Provider {
         })
     }
 
-    /// Of the API of that identifier, or of an equivalent one ([`named`]): `resource` is what was registered, with which
-    /// clients compare it (§3.3).
+    /// Returns the document of the API with that identifier, or an equivalent one ([`named`]). Its `resource` is the
+    /// registered identifier, which clients compare (§3.3).
     pub async fn resource_metadata(&self, identifier: &str) -> Result<Option<Value>> {
         let apis = self.store.authority().apis(&self.store).await?;
         let found = named(&[identifier], apis.iter().map(|api| &api.identifier)).unwrap_or_default();
@@ -47,10 +47,10 @@ impl Provider {
                 "resource": api.identifier,
                 "resource_name": api.display_name(),
                 "authorization_servers": [self.issuer.as_str()],
-                // What every API that takes bearer tokens has to take (RFC 6750 §2.1).
+                // The method that every API with bearer tokens must support (RFC 6750 §2.1).
                 "bearer_methods_supported": ["header"],
             });
-            // §3.2: what has no elements is left out.
+            // §3.2: members without elements are omitted.
             if let Some(members) = document.as_object_mut().filter(|_| !api.scopes.is_empty()) {
                 members.insert("scopes_supported".to_owned(), api.scopes.iter().collect());
             }

@@ -1,5 +1,5 @@
-//! Revocation (RFC 7009): a refresh token takes its whole grant with it, an access token goes alone. A token that is
-//! unknown is as good as revoked (§2.2); another client's is refused without a word about it.
+//! Token revocation (RFC 7009): a refresh token is revoked with its whole grant, an access token alone. An unknown
+//! token counts as revoked (§2.2). For another client's token the error discloses nothing about the token.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -16,20 +16,20 @@ use crate::keys::refresh_token;
 use crate::store::grants::GrantSelector;
 use crate::store::{CLOCK_MARGIN_SECONDS, ChangeEvent, access_tokens, grants, revoked_tokens};
 
-/// What is read of a JWT access token that is to be revoked.
+/// The claims read from a JWT access token that is to be revoked.
 #[derive(Deserialize)]
 struct RevocableClaims {
     iss: String,
     client_id: ClientId,
     exp: i64,
     jti: String,
-    /// Made by the gate for the API behind it: none of a client's.
+    /// Present if a gate issued the token for the API behind it: the token does not belong to a client.
     #[serde(default)]
     gate: Option<IgnoredAny>,
 }
 
 impl Provider {
-    /// Answers only after the revocation is durable: a failure here is never told as success.
+    /// Revokes a token. Returns only after the revocation is durable, so a failure is never reported as success.
     pub async fn revoke(&self, client: &Client, token: &str) -> Result<()> {
         if token.starts_with(SecretKind::RefreshToken.prefix()) {
             self.revoke_refresh(client, token).await
@@ -46,7 +46,7 @@ impl Provider {
                 Box::pin(async move {
                     match grants::by_id(tx.conn(), presented.grant).await? {
                         Some(grant) if grant.authorization.client == client => {
-                            // Once: the feed has heard of it where there is nothing left to revoke.
+                            // The change is published once: if nothing is left to revoke, it was published before.
                             if grants::revoke(tx, GrantSelector::Grant(grant.id)).await? > 0 {
                                 tx.publish(ChangeEvent::Ended(grant.id.into())).await?;
                             }
@@ -60,8 +60,8 @@ impl Provider {
         Ok(())
     }
 
-    /// Reads no more of the token than whose it is: one that is not good at this moment, by this node's clock or for want of
-    /// scopes that may come back, is revoked all the same.
+    /// Revokes an access token and reads only its owner: a token that is not valid at the moment, because of this
+    /// node's clock or missing scopes that may return, is revoked too.
     async fn revoke_access(&self, client: &Client, token: &str) -> Result<()> {
         if token.starts_with(SecretKind::AccessToken.prefix()) {
             let (digest, client) = (SecretKind::AccessToken.digest(token), client.id.clone());
@@ -75,7 +75,7 @@ impl Provider {
         };
         let is_ours = signed.iss == self.issuer.as_str() && signed.gate.is_none() && signed.client_id == client.id;
         let expires_at = Timestamp::from_seconds(signed.exp);
-        // Beyond this no node takes it for good.
+        // After this time no node accepts the token.
         let is_past = expires_at.plus_seconds(CLOCK_MARGIN_SECONDS) <= self.env.now();
         let Ok(jti) = Uuid::parse_str(&signed.jti) else { return Ok(()) };
         if !is_ours || is_past {

@@ -1,8 +1,8 @@
-//! Session Management (OpenID Connect Session Management 1.0 §2 and §3): what scripts may see of a browser session, and the
-//! `session_state` by which an app asks whether it is still the same.
+//! Session Management (OpenID Connect Session Management 1.0 §2 and §3): the browser state that scripts may read, and
+//! the `session_state` by which a client checks whether the session has changed.
 //!
-//! Next door: `web::session_state`, the cookie and the page that apps embed; `static/check_session.js`, which computes the
-//! same in the browser.
+//! See also: `web::session_state`, the cookie and the page that clients embed; `static/check_session.js`, which
+//! computes the same value in the browser.
 
 use sha2::{Digest as _, Sha256};
 use url::{Origin, Url};
@@ -15,13 +15,15 @@ use crate::domain::secret::base64url;
 use crate::keys::master::MacPurpose;
 
 impl Provider {
-    /// The state of a browser in which that session is signed in: it says nothing, and nobody gets back from it.
+    /// Returns the state of a browser with that session. It discloses nothing, and the session cannot be derived from
+    /// it.
     pub fn browser_state(&self, session: SessionId) -> String {
         let mac = self.master.mac(MacPurpose::BrowserState, &[session.0.as_bytes()]);
         base64url(mac.split_at(16).0)
     }
 
-    /// The `session_state` beside the answer to an OpenID request; nothing where the app's address is no web page's.
+    /// Returns the `session_state` of the response to an OpenID Connect request; `None` if the redirect URI has no web
+    /// origin.
     pub fn session_state(&self, request: &AuthorizationRequest, authorization: &Authorization) -> Option<String> {
         let session = authorization.session().filter(|_| authorization.permissions.has_openid())?;
         let salt = base64url(&self.env.random::<16>());
@@ -29,7 +31,7 @@ impl Provider {
     }
 }
 
-/// §3: a hash over what the browser can tell too, and the salt behind it.
+/// Returns the hash that the browser can compute too, with the salt appended (§3).
 fn salted(client: &ClientId, redirect_uri: &str, browser_state: &str, salt: &str) -> Option<String> {
     let origin = Url::parse(redirect_uri).ok()?.origin();
     let Origin::Tuple(..) = origin else { return None };
@@ -41,7 +43,7 @@ fn salted(client: &ClientId, redirect_uri: &str, browser_state: &str, salt: &str
 mod tests {
     use super::*;
 
-    /// What browsers compute must never change under pages that are open.
+    /// The value must stay the same across releases: pages that are open in browsers compute it too.
     #[test]
     fn session_state_hashes_client_origin_state_and_salt() {
         let client = ClientId::parse("web").unwrap();

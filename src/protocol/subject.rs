@@ -1,8 +1,8 @@
-//! `sub`: who a token is about, as its client knows them (OpenID Connect Core §8): the same for every client, or
-//! pairwise, another one for each sector. `sid`, the ids of grants and the subjects in `act` follow the same rule: clients
-//! with public subjects are one sector with the ids as they are.
+//! The subject of tokens, `sub`, as the client sees it (OpenID Connect Core §8): public, the same for every client, or
+//! pairwise, different for each sector. `sid`, the ids of grants and the subjects in `act` follow the same rule.
+//! Clients with public subjects form one sector with unchanged ids.
 //!
-//! Next door: `keys::pairwise`, which makes and reads pairwise ones.
+//! See also: `keys::pairwise`, which computes and decodes pairwise identifiers.
 
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::keys::pairwise;
 
 impl Provider {
-    /// The person, or the client acting for itself (RFC 9068 §2.2). `client` is the authorization's own.
+    /// Returns the user, or the client if it acts for itself (RFC 9068 §2.2). `client` is the client of the
+    /// authorization.
     pub fn subject(&self, client: &Client, authorization: &Authorization) -> String {
         match authorization.subject {
             Subject::User(user) => self.user_subject(client, user),
@@ -29,7 +30,8 @@ impl Provider {
         }
     }
 
-    /// The person whom `client` knows as `sub`. There need not be one: any text of the right form reads as some id.
+    /// Returns the user whom `client` knows as `sub`. The user may not exist: any text of the right form decodes to
+    /// some id.
     pub fn user_by_subject(&self, client: &Client, sub: &str) -> Option<UserId> {
         match sector(client) {
             Some(sector) => pairwise::user(&self.master, &sector, sub),
@@ -37,7 +39,7 @@ impl Provider {
         }
     }
 
-    /// The `sid` by which `client` knows a session.
+    /// Returns the `sid` by which `client` knows a session.
     pub fn sid_of(&self, client: &Client, session: SessionId) -> String {
         match sector(client) {
             Some(sector) => pairwise::sid(&self.master, &sector, session),
@@ -45,7 +47,7 @@ impl Provider {
         }
     }
 
-    /// The session that `client` knows by `sid`; `None` where the client never got that `sid`.
+    /// Returns the session that `client` knows by `sid`; `None` if the client never got that `sid`.
     pub fn session_by_sid(&self, client: &Client, sid: &str) -> Option<SessionId> {
         match sector(client) {
             Some(sector) => pairwise::session(&self.master, &sector, sid),
@@ -53,7 +55,7 @@ impl Provider {
         }
     }
 
-    /// The name of a grant in access tokens of `client`.
+    /// Returns the name of a grant in access tokens of `client`.
     pub fn grant_name(&self, client: &Client, grant: GrantId) -> String {
         match sector(client) {
             Some(sector) => pairwise::grant_name(&self.master, &sector, grant),
@@ -61,7 +63,7 @@ impl Provider {
         }
     }
 
-    /// The grant that access tokens of `client` name so.
+    /// Returns the grant for a name in access tokens of `client`.
     pub fn grant_by_name(&self, client: &Client, name: &str) -> Option<GrantId> {
         match sector(client) {
             Some(sector) => pairwise::grant(&self.master, &sector, name),
@@ -69,9 +71,10 @@ impl Provider {
         }
     }
 
-    /// The claim `ver` of a token of `client`: the versions in decimal, separated by commas. Two pairwise clients could compare
-    /// these, so theirs are encrypted. It is a string either way: libraries that pass claims on as headers or variables
-    /// have no form for a list of numbers.
+    /// Returns the claim `ver` of a token of `client`: the versions in decimal, separated by commas.
+    ///
+    /// Two pairwise clients could correlate these, so theirs are encrypted. The claim is always a string: libraries
+    /// that pass claims on as headers or variables cannot represent a list of numbers.
     pub fn versions_claim(&self, client: &Client, versions: &[i64]) -> String {
         match sector(client) {
             Some(sector) => pairwise::versions(&self.master, &sector, self.env.random(), versions),
@@ -79,7 +82,7 @@ impl Provider {
         }
     }
 
-    /// The versions that a claim `ver` carries; `None` where the client had another sector then.
+    /// Returns the versions in a claim `ver`; `None` if the client had another sector when the token was issued.
     pub fn parse_versions_claim(&self, client: &Client, claim: &str) -> Option<Vec<i64>> {
         match sector(client) {
             Some(sector) => pairwise::versions_of(&self.master, &sector, claim),
@@ -87,7 +90,8 @@ impl Provider {
         }
     }
 
-    /// The claim `act` (RFC 8693 §4.1) of a token of `client`: users as that client knows them, clients by their id.
+    /// Returns the claim `act` (RFC 8693 §4.1) of a token of `client`: users by the subject that the client sees,
+    /// clients by their id.
     pub fn act_claim(&self, client: &Client, act: &Act) -> ActClaim {
         ActClaim {
             sub: match &act.actor {
@@ -99,7 +103,7 @@ impl Provider {
     }
 }
 
-/// Who acts for the subject of a token, and for whom they acted themselves.
+/// The claim `act`: who acts for the subject of a token, and the previous actors.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActClaim {
     sub: String,
@@ -107,7 +111,7 @@ pub struct ActClaim {
     act: Option<Box<ActClaim>>,
 }
 
-/// The sector of a client with pairwise subjects. Its metadata's rules see to it that there is one.
+/// Returns the sector of a client with pairwise subjects. The metadata rules ensure that there is one.
 fn sector(client: &Client) -> Option<String> {
     (client.meta.subject_type == SubjectType::Pairwise).then(|| client.meta.sector().unwrap_or_default())
 }

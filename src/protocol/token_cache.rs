@@ -1,8 +1,9 @@
-//! Access tokens that this node has verified before: what a signature has said once it need not say again. Expiry,
-//! the groups of its user and everything that can be revoked are asked each time; a token is verified anew when keys, APIs or its clients have
-//! changed.
+//! The cache of access tokens that this node has verified, so that signatures need not be verified again. Expiry, the
+//! groups of the user and revocations are checked each time. A token is verified again when keys, APIs or its clients
+//! have changed.
 //!
-//! JWTs alone. An opaque token is a row, which is what says that it is good. Next door: [`super::access_token`].
+//! Only JWTs are cached. An opaque token is a row, which must be read to know that it is active. See also:
+//! [`super::access_token`].
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::access_token::VerifiedToken;
 use super::error::Result;
 use crate::domain::secret::{Digest, SecretKind};
 
-/// Some hundred bytes each.
+/// The maximum number of cached tokens, of some hundred bytes each.
 const MAX_TOKENS: u64 = 10_000;
 
 #[derive(Clone)]
@@ -22,11 +23,11 @@ pub struct TokenCache(Cache<[u8; 32], CachedToken>);
 #[derive(Clone)]
 struct CachedToken {
     verified: Arc<VerifiedToken>,
-    /// `Keyring::generation` from before it was verified.
+    /// The value of `Keyring::generation` before the verification.
     keys: u64,
-    /// As the APIs were that its permissions were narrowed to.
+    /// The generation of the APIs to which the permissions were narrowed.
     apis: u64,
-    /// How often its client, and those through which it came, had changed before it was verified.
+    /// The number of changes of its client and the clients in its exchange chain before the verification.
     clients: u64,
 }
 
@@ -37,7 +38,7 @@ impl Default for TokenCache {
 }
 
 impl Provider {
-    /// The same as [`Provider::verify_access_token`].
+    /// Returns the same as [`Provider::verify_access_token`], from the cache if possible.
     pub async fn verify_access_token_cached(&self, token: &str) -> Result<Option<Arc<VerifiedToken>>> {
         if token.starts_with(SecretKind::AccessToken.prefix()) {
             return Ok(self.verify_access_token(token).await?.map(Arc::new));

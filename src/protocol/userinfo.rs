@@ -1,5 +1,5 @@
-//! UserInfo (OpenID Connect Core §5.3): what the token's scopes and the claims asked for say about its person, as they
-//! are now.
+//! UserInfo (OpenID Connect Core §5.3): the current claims of the user, for the token's scopes and the requested
+//! claims.
 
 use serde_json::{Map, Value};
 
@@ -8,16 +8,17 @@ use super::error::{ErrorCode, OAuthError, Result};
 use crate::keys::certificate::ClientCertificate;
 use crate::keys::jwt::JwtType;
 
-/// An answer of UserInfo.
+/// A UserInfo response.
 #[derive(Debug)]
 pub enum UserInfo {
-    /// `sub` first.
+    /// The claims as JSON, with `sub` first.
     Claims(Map<String, Value>),
     Jwt(String),
 }
 
 impl Provider {
-    /// What the client gets: the claims as JSON, or, where it registered an algorithm, as a JWT (§5.3.2).
+    /// Returns the response for the client: the claims as JSON or, if the client registered an algorithm, as a JWT
+    /// (§5.3.2).
     pub async fn userinfo(&self, token: &str, certificate: Option<&ClientCertificate>) -> Result<UserInfo> {
         let verified = self.bearer(token, certificate).await?;
         let authorization = &verified.authorization;
@@ -26,7 +27,8 @@ impl Provider {
         }
         let gone = || OAuthError::new(ErrorCode::InvalidToken, "The person of this token is not here any more.");
         let id = authorization.user().ok_or_else(gone)?;
-        // Its document says in which form; what was issued is good without it.
+        // The client's metadata determines the format of the response. An issued token stays valid without the client's
+        // metadata document.
         let client = match self.client(&authorization.client).await? {
             Some(client) => client,
             None => self.client_without_fetch(&authorization.client).await?.ok_or_else(gone)?,

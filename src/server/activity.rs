@@ -1,12 +1,14 @@
-//! What one connection is doing: requests in flight, bytes held for it, whether its peer takes what is sent. Shared by the
-//! reader and writer of its socket ([`super::deadline_stream`]), its requests ([`super::requests`]) and [`super::admission`].
+//! The state of one connection: its requests in flight, the memory held for it, and whether its peer reads what
+//! is sent. The reader and writer of its socket ([`super::deadline_stream`]), its requests ([`super::service`])
+//! and [`super::admission`] share it.
 //!
-//! **Memory.** A connection of a stranger may hold [`BODY_ALLOWANCE`] bytes of unfinished requests and unsent responses, and more
-//! only out of [`SHARED_BUDGET`], which all strangers share. A request waits until its connection has room for it, so a peer that
-//! does not read its responses is not given more of them. Its headers are counted from the moment they arrive.
+//! **Memory.** A connection from an untrusted peer may hold [`BODY_ALLOWANCE`] bytes of unfinished requests and
+//! unsent responses. More bytes come out of [`SHARED_BUDGET`], which all untrusted peers share. A request waits
+//! until its connection has room for it, so a peer that does not read its responses does not get more of them.
+//! Its headers are counted from the moment they arrive.
 //!
-//! **Waiting.** [`PeerWait`] marks a request that cannot go on before its peer does something. A connection all of whose
-//! requests are marked may be closed to make room for another.
+//! **Waiting.** [`PeerWait`] marks a request that cannot continue before its peer does something. A connection
+//! may be closed to make room for another one if all of its requests are marked.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,26 +16,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Bytes that every connection may hold.
+/// The bytes that every connection may hold.
 const BODY_ALLOWANCE: usize = 32 * 1024;
-/// Bytes of headers that every connection may hold beside it: those of a page's first requests.
+/// The bytes of headers that every connection may hold in addition: enough for the first requests of a page.
 const HEADER_ALLOWANCE: usize = 32 * 1024;
-/// Bytes beyond it that the connections of strangers may hold together.
+/// The additional bytes that the connections of all untrusted peers may hold together.
 const SHARED_BUDGET: usize = 32 * 1024 * 1024;
-/// Bytes that one connection may hold before its next request is looked at.
+/// The maximum number of bytes that a connection may hold when its next request is processed.
 const MAX_HELD: usize = 128 * 1024;
-/// The same for a trusted proxy, whose connection carries the requests of many.
+/// The same limit for a trusted proxy, whose connection carries the requests of many users.
 const MAX_HELD_FOR_PROXY: usize = 1024 * 1024;
-/// Bytes set aside for a request until the size of its response is known.
+/// The bytes reserved for a request until the size of its response is known.
 pub(super) const RESERVED: usize = 16 * 1024;
 
-/// Returns the time by the runtime's clock, which also wakes what sleeps.
+/// Returns the time of the runtime's clock, which also drives the timers.
 #[expect(clippy::disallowed_methods, reason = "socket deadlines and tokio's timers have to read the same clock")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// What is left of [`SHARED_BUDGET`].
+/// The remaining bytes of [`SHARED_BUDGET`].
 #[derive(Debug)]
 pub(super) struct MemoryBudget(Mutex<isize>);
 
@@ -44,7 +46,7 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Takes `bytes` where they are left, or in any case if they are `owed`.
+    /// Takes `bytes` if they are available, or unconditionally if they are `owed`.
     fn take(&self, bytes: usize, owed: bool) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = bytes == 0 || owed || *left >= signed(bytes);
@@ -64,11 +66,11 @@ fn signed(bytes: usize) -> isize {
     isize::try_from(bytes).unwrap_or(isize::MAX)
 }
 
-/// Bytes held for one connection.
+/// The bytes held for one connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct HeldBytes {
     all: usize,
-    /// Those of headers, for which no request waits: they are there already.
+    /// Bytes of headers. No request waits for them, because they have arrived already.
     headers: usize,
 }
 
@@ -92,22 +94,22 @@ impl HeldBytes {
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// Where bytes beyond [`BODY_ALLOWANCE`] come from; trusted proxies speak for many and need none.
+    /// The source of bytes beyond [`BODY_ALLOWANCE`]; `None` for a trusted proxy, which serves many users.
     budget: Option<Arc<MemoryBudget>>,
     held: Mutex<HeldBytes>,
-    /// Requests begun since the connection was opened.
+    /// The number of requests begun since the connection was opened.
     begun: AtomicUsize,
     in_flight: AtomicUsize,
-    /// Requests in flight that wait for the peer.
+    /// The number of requests in flight that wait for the peer.
     peer_waits: AtomicUsize,
-    /// Requests that [`Held::reserve`] has let pass.
+    /// The number of requests that [`MemoryReservation::reserve`] has admitted.
     admitted: AtomicUsize,
-    /// Whether bytes wait that the socket does not take.
+    /// Whether bytes wait because the socket does not accept them.
     is_blocked: AtomicBool,
-    /// Something was released, or the socket takes bytes again.
+    /// Notifies that memory was released, or that the socket accepts bytes again.
     released: Notify,
     evicted: Notify,
-    /// An HTTP/2 connection was idle for too long; it says goodbye before it closes.
+    /// Notifies that an HTTP/2 connection was idle for too long; it sends GOAWAY before it closes.
     idle: Notify,
 }
 
@@ -135,8 +137,8 @@ impl Activity {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    /// Returns whether nothing goes on before the peer sends or takes something: no request is in flight, or each of them
-    /// waits for its body or a window, or the socket takes no bytes.
+    /// Returns whether all progress depends on the peer: no request is in flight, or each of them waits for its
+    /// body or for a window, or the socket accepts no bytes.
     pub(super) fn is_waiting(&self) -> bool {
         let all_wait = self.in_flight.load(Ordering::Acquire) <= self.peer_waits.load(Ordering::Acquire);
         all_wait || self.is_blocked.load(Ordering::Acquire)
@@ -148,7 +150,7 @@ impl Activity {
         }
     }
 
-    /// Closes the connection, to make room for another.
+    /// Closes the connection to make room for another one.
     pub(super) fn evict(&self) {
         self.evicted.notify_one();
     }
@@ -188,7 +190,7 @@ impl Activity {
         self.released.notify_waiters();
     }
 
-    /// Whether there is room for another request; always for the only one.
+    /// Returns whether there is room for another request. There is always room for the only one.
     fn has_room(&self) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let bodies = held.all.saturating_sub(held.headers);
@@ -196,7 +198,8 @@ impl Activity {
         bodies == 0 || bodies.saturating_add(RESERVED) <= max
     }
 
-    /// Lets a request pass although strangers hold too much together, where no other one of this connection has passed.
+    /// Admits a request although the shared budget is exhausted, if no other request of this connection is
+    /// admitted.
     fn admit_alone(&self) -> bool {
         self.admitted.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -224,7 +227,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Marks a request that waits for its peer, while it is set. Dropping it ends the wait.
+/// Marks a request that waits for its peer. Dropping it ends the wait.
 #[derive(Debug)]
 pub(super) struct PeerWait {
     activity: Arc<Activity>,
@@ -251,11 +254,11 @@ impl Drop for PeerWait {
     }
 }
 
-/// What bytes are held for.
+/// The kind of data that memory is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MemoryKind {
     Headers,
-    /// Of requests and responses.
+    /// Data of requests and responses.
     Bodies,
 }
 
@@ -273,7 +276,7 @@ impl MemoryReservation {
         Self::empty_of(MemoryKind::Bodies, activity)
     }
 
-    /// The same for headers.
+    /// Creates an empty reservation for headers.
     pub(super) fn empty_headers(activity: &Arc<Activity>) -> Self {
         Self::empty_of(MemoryKind::Headers, activity)
     }
@@ -282,15 +285,16 @@ impl MemoryReservation {
         Self { activity: activity.clone(), kind, bytes: 0, is_admitted: false }
     }
 
-    /// Waits until the connection has room for a request, and sets [`RESERVED`] bytes aside for it.
+    /// Waits until the connection has room for a request, and reserves [`RESERVED`] bytes for it.
     pub(super) async fn reserve(activity: &Arc<Activity>) -> Self {
         let mut held = Self::none(activity);
-        // Other requests of the connection hold what it waits for, until the peer takes their responses.
+        // It waits for memory of the connection's other requests, which is held until the peer reads their
+        // responses.
         let mut wait = PeerWait::new(activity);
         loop {
             let released = activity.released.notified();
             let mut released = std::pin::pin!(released);
-            // From here on no release is missed.
+            // From here on no notification is missed.
             released.as_mut().enable();
             let is_blocked = activity.is_blocked.load(Ordering::Acquire);
             if !is_blocked && activity.has_room() && held.admit() {
@@ -315,7 +319,7 @@ impl MemoryReservation {
         self.bytes == 0
     }
 
-    /// Holds `bytes` more; `false` where neither the connection nor all strangers together have them left.
+    /// Holds `bytes` more. Returns `false` if neither the connection nor the shared budget has them left.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let grown = self.activity.grow(self.kind, bytes, false);
         if grown {
@@ -324,7 +328,7 @@ impl MemoryReservation {
         grown
     }
 
-    /// Holds exactly `bytes`, which are there already.
+    /// Sets the reservation to exactly `bytes`, which are in memory already.
     pub(super) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {
             self.activity.grow(self.kind, bytes - self.bytes, true);

@@ -1,8 +1,10 @@
-//! How many connections there may be, in all and from one address. At a limit a new one takes the place of the oldest that
-//! waits for its peer: who holds many connections open loses them to newcomers, and keeps nobody out.
+//! Limits the number of connections, in total and from one address. At a limit, a new connection replaces the
+//! oldest one that waits for its peer: an attacker with many open connections loses them to new ones, and
+//! cannot lock other peers out.
 //!
-//! Of one address: at its own limit from itself, at the total from the address that has the most, then the next. IPv6 addresses count by
-//! /64, whose lower half is its owner's to choose (RFC 6177 §2). Trusted proxies are in the total alone, and lose none.
+//! At the limit of one address, that address loses a connection. At the total limit, the address with the most
+//! connections loses one, then the next. IPv6 addresses are counted by /64, because the owner of a network
+//! chooses the lower half (RFC 6177 §2). Trusted proxies count towards the total only, and lose no connections.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,14 +28,14 @@ pub(super) struct ConnectionAdmission {
     table: Mutex<ConnectionTable>,
 }
 
-/// The place of a connection, until this is dropped.
+/// The slot of a connection, until this is dropped.
 pub(super) struct ConnectionPermit {
     admission: Arc<ConnectionAdmission>,
-    /// Where it can be evicted from; none for a proxy.
+    /// The address and number by which it can be evicted; `None` for a proxy.
     of: Option<(IpAddr, u64)>,
 }
 
-/// Why a connection is not served.
+/// Why a connection was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LimitReached {
     Total,
@@ -54,8 +56,8 @@ impl ConnectionAdmission {
         Arc::new(Self { total, per_address, table: Mutex::default() })
     }
 
-    /// Gives a connection a place; `address` is none for a trusted proxy. The second value says whether another one lost its
-    /// place for it.
+    /// Admits a connection; `address` is `None` for a trusted proxy. The second value tells whether another
+    /// connection was evicted for it.
     pub(super) fn admit(
         self: &Arc<Self>,
         address: Option<IpAddr>,
@@ -86,7 +88,8 @@ impl ConnectionAdmission {
         Ok((ConnectionPermit { admission: self.clone(), of }, evicted))
     }
 
-    /// Closes up to `count` connections that wait for their peers, of the addresses that have the most.
+    /// Closes up to `count` connections that wait for their peers, from the addresses with the most
+    /// connections.
     pub(super) fn make_room(&self, count: usize) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
@@ -102,7 +105,7 @@ impl ConnectionTable {
         self.by_address.get(address).map_or(0, AddressConnections::len)
     }
 
-    /// Closes a connection of the address that has the most of those of which one waits for its peer.
+    /// Closes a connection that waits for its peer, of the address with the most connections that has one.
     fn evict_from_largest(&mut self) -> bool {
         let largest = self.by_address.iter().max_by_key(|(_, connections)| connections.len());
         if largest.map(|(address, _)| *address).is_some_and(|address| self.evict(address)) {
@@ -114,7 +117,8 @@ impl ConnectionTable {
         all.into_iter().any(|(_, address)| self.evict(address))
     }
 
-    /// Closes the oldest connection of the address that waits for its peer; `false` where all are being served.
+    /// Closes the oldest connection of the address that waits for its peer. Returns `false` if none of them
+    /// waits.
     fn evict(&mut self, address: IpAddr) -> bool {
         let Some(connections) = self.by_address.get(&address) else { return false };
         let Some(id) = connections.iter().find(|(_, activity)| activity.is_waiting()).map(|(id, _)| *id) else {
@@ -147,7 +151,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// What is counted as one address.
+/// Returns the network that is counted as one address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -199,14 +203,14 @@ mod tests {
         let (_new, evicted) = admission.admit(address("192.0.2.3"), &connection()).ok().unwrap();
         assert!(evicted);
         many[0].evicted().await;
-        // The place of an evicted connection is not given back twice.
+        // The slot of an evicted connection is not released twice.
         drop(places);
         let _fourth = admission.admit(address("192.0.2.4"), &connection()).ok().unwrap();
         let _proxies: Vec<_> = (0..1).map(|_| admission.admit(None, &connection())).collect();
         assert_eq!(admission.table.lock().unwrap().count, 3);
     }
 
-    /// The largest address is served; a smaller one has a connection that waits.
+    /// All connections of the largest address are being served; a smaller address has one that waits.
     #[tokio::test]
     async fn total_limit_skips_an_address_that_is_busy() {
         let admission = ConnectionAdmission::new(3, 100);

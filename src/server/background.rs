@@ -1,8 +1,9 @@
-//! What a node does beside answering: sweeping what has expired, making the keys that a first start leaves for later,
-//! replacing those that are due, and writing down what came to the gates and when API keys were used.
+//! The background work of a node: sweeps expired rows, creates the keys that the first start postpones, rotates
+//! the keys that are due, and writes the gate's record and the last use of API keys.
 //!
-//! An idle node asks the database nothing: keys are judged from memory, and nothing is swept where nothing was written
-//! since the last time (what grows is what somebody writes), but for once a day, since events promise to be forgotten.
+//! An idle node sends no query to the database. Keys are checked in memory, and nothing is swept if nothing was
+//! written since the last sweep, because only writes add rows. The exception is one sweep a day, because events
+//! have a guaranteed maximum retention.
 
 use std::time::Duration;
 
@@ -15,18 +16,18 @@ use crate::manage::{ManageError, registration};
 use crate::store::sweep;
 
 const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
-/// Between two writings of the gate's record.
+/// The time between two writes of the gate's record.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_SWEEP_INTERVAL_SECONDS: i64 = 86_400;
 
-/// The node's memory of the last sweep.
+/// The background work of a node. It remembers when the node last swept.
 #[derive(Default)]
 pub struct Maintenance {
     swept: Option<(Timestamp, u64)>,
 }
 
 impl Maintenance {
-    /// Goes on until the task is ended.
+    /// Runs until the task is aborted.
     pub(super) async fn run(app: AppState) {
         let mut upkeep = Self::default();
         loop {
@@ -35,18 +36,18 @@ impl Maintenance {
         }
     }
 
-    /// Everything that is due now.
+    /// Does everything that is due now.
     pub async fn once(&mut self, app: &AppState) {
         let now = app.env().now();
         app.store().authority().forget(now, app.env().uptime());
-        // Keys first: what that writes is no reason for another sweep.
+        // Keys first: their own writes must not cause another sweep.
         create_missing_keys(app).await;
         rotate_due_keys(app, now).await;
         flush_buffers(app).await;
         if self.needs_sweep(app, now) {
             let before = app.store().written();
             match sweep_all(app).await {
-                // The sweep's own transactions are no reason for the next one.
+                // The sweep's own transactions must not cause the next one.
                 Ok(own) => self.swept = Some((now, before + own)),
                 Err(error) => tracing::warn!(%error, "sweeping"),
             }
@@ -60,7 +61,7 @@ impl Maintenance {
     }
 }
 
-/// Writes the gate's record from time to time until the task is ended.
+/// Writes the gate's record periodically until the task is aborted.
 pub(super) async fn record(app: AppState) {
     loop {
         tokio::time::sleep(FLUSH_INTERVAL).await;
@@ -68,7 +69,7 @@ pub(super) async fn record(app: AppState) {
     }
 }
 
-/// Also what a node does last of all.
+/// Writes the buffered records; also the last step of a shutdown.
 pub(super) async fn flush_buffers(app: &AppState) {
     if let Err(error) = app.gate.metrics.flush(app.store()).await {
         tracing::warn!(%error, "what came to the gates cannot be written yet");
@@ -81,7 +82,7 @@ pub(super) async fn flush_buffers(app: &AppState) {
     }
 }
 
-/// How many transactions it took.
+/// Sweeps all tables and returns the number of its transactions.
 async fn sweep_all(app: &AppState) -> Result<u64, ManageError> {
     let mut taken = 0;
     loop {
@@ -102,7 +103,7 @@ async fn sweep_all(app: &AppState) -> Result<u64, ManageError> {
 async fn create_missing_keys(app: &AppState) {
     let (store, provider) = (app.store(), &app.provider);
     let made = match rotation::create_missing_keys(store, &provider.master, &provider.keys.current().keys).await {
-        // The feed tells the other nodes; this one must not find them missing again.
+        // The change feed notifies the other nodes; this one must not create them a second time.
         Ok(true) => provider.keys.reload(store).await,
         done => done.map(drop),
     };

@@ -1,7 +1,7 @@
-//! One connection from the socket to its requests: TLS, which HTTP is spoken, and its bounds.
+//! One connection from the socket to its requests: TLS, the HTTP version, and its limits.
 //!
-//! By TLS the protocol is what ALPN says: HTTP/2 where `h2` was agreed, otherwise HTTP/1.1 (RFC 9113 §3.2, RFC 7301). Without
-//! TLS HTTP/2 is known by its preface.
+//! With TLS, the protocol is negotiated by ALPN: HTTP/2 if `h2` was agreed, otherwise HTTP/1.1 (RFC 9113 §3.2,
+//! RFC 7301). Without TLS, HTTP/2 is detected by its preface.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,31 +24,32 @@ use super::drain::Phase;
 use super::service::ConnectionService;
 use super::streams::StreamExecutor;
 
-/// The header block of a request over HTTP/1.1: of a trusted proxy, whose questions to the gate carry another request's
-/// headers beside its own and are refused in words up to here (`web::gate`), and of anybody else. More is answered with 431
-/// in no words.
+/// The maximum size of an HTTP/1.1 header block from a trusted proxy, and from any other peer. A proxy's
+/// request to the gate carries the headers of another request beside its own, and is rejected with an
+/// explanation up to this size (`web::gate`). A larger header block gets 431 without a body.
 const MAX_PROXY_HEADER_BYTES: usize = 256 * 1024;
 const MAX_HEADER_BYTES: usize = 80 * 1024;
-/// The header list of a request over HTTP/2 of anybody but a trusted proxy, each field counted with 32 bytes more (RFC 9113
-/// §6.5.2); `web::limits` refuses over 30 KiB in words. h2 holds the lists of one connection's requests until they are
-/// handed over, which happens at once.
+/// The maximum size of an HTTP/2 header list from a peer that is not a trusted proxy, with 32 bytes more for
+/// each field (RFC 9113 §6.5.2). `web::limits` rejects lists over 30 KiB with an error page. h2 holds the lists
+/// of one connection's requests until they are handed over, which happens at once.
 const MAX_HEADER_LIST_BYTES: u32 = 35 * 1024;
-/// Header lines. nginx counts none of them, and makes a 503 of the 431 that more would get at the gate; each has its place
-/// in a list that is made for every request.
+/// The maximum number of header lines. nginx has no such limit, and turns the 431 for more lines at the gate
+/// into a 503. Each line takes a slot in a list that is allocated for every request.
 const MAX_HEADERS: usize = 1024;
-/// Streams of one HTTP/2 connection at the same time.
+/// The maximum number of concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
-/// What a peer may send over HTTP/2 before it is read, by stream and by connection.
+/// The HTTP/2 receive window of a stream and of a connection.
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 128 * 1024;
-/// What h2 holds of one stream's response, beside the chunk that it was handed last.
+/// The bytes that h2 buffers of one stream's response, beside the last chunk that it was given.
 const MAX_SEND_BYTES: usize = 8 * 1024;
-/// Streams that a peer resets before they are looked at, and that we reset for a peer's errors (CVE-2023-44487).
+/// The maximum number of streams that a peer resets before they are processed, and that the server resets for a
+/// peer's errors (CVE-2023-44487).
 const MAX_RESET_STREAMS: usize = 32;
-/// Between two pings, and for their answer: finds peers that are gone.
+/// The time between two pings, and for the response to one: detects peers that are gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// What every connection of a server shares.
+/// The state that all connections of a server share.
 pub(super) struct ConnectionContext {
     pub(super) router: Router,
     pub(super) pace: ConnectionTimeouts,
@@ -118,7 +119,8 @@ impl HttpConnection<'_> {
     async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: S) {
         let max = if self.is_proxy { MAX_PROXY_HEADER_BYTES } else { MAX_HEADER_BYTES };
         let mut http = http1::Builder::new();
-        // The deadline of header blocks is `DeadlineStream`'s, which knows an idle connection from a slow one.
+        // `DeadlineStream` enforces the deadline of header blocks, because it can tell an idle connection from
+        // a slow one.
         http.header_read_timeout(None).max_buf_size(max).max_headers(MAX_HEADERS);
         self.run(http.serve_connection(TokioIo::new(stream), self.requests())).await;
     }
@@ -159,10 +161,11 @@ impl HttpConnection<'_> {
     }
 }
 
-/// A connection that can be asked to end after its requests in flight.
+/// A connection that can be shut down gracefully after its requests in flight.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    /// Whether it is asked in that phase. One of HTTP/1.1 has no other way to say so than to close, which could cross with a
-    /// request; until idle ones are closed, `Connection: close` in its next response does (RFC 9112 §9.6).
+    /// Returns whether to begin the graceful shutdown in that phase. An HTTP/1.1 connection can only close,
+    /// which could collide with a request. Until idle connections are closed, `Connection: close` in its next
+    /// response announces the end (RFC 9112 §9.6).
     fn ends_in(self: Pin<&Self>, phase: Phase) -> bool;
     fn end(self: Pin<&mut Self>);
 }

@@ -1,8 +1,9 @@
-//! A socket that keeps its peer to a pace: a request's header block, the time between two requests, and the taking of
-//! responses have deadlines. Past one of them reading and writing fail, which ends the connection.
+//! A socket with deadlines for its peer: for a request's header block, for the time between two requests, and
+//! for reading responses. After a deadline, reads and writes fail, which ends the connection.
 //!
-//! It lies below TLS, so that what TLS buffers is counted too. Next door: [`super::activity`], which says whether a request is
-//! in flight; the times of bodies are `web::extract`'s, those of HTTP/2 streams [`super::streams`]'.
+//! It lies below TLS, so that data in TLS buffers is included. See also [`super::activity`], which tells
+//! whether a request is in flight. The timeouts of bodies are in `web::extract`, those of HTTP/2 streams in
+//! [`super::streams`].
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
@@ -18,14 +19,14 @@ use tokio::time::{Instant, Sleep};
 use super::activity::{Activity, MemoryReservation, now};
 use crate::config::ConnectionLimits;
 
-/// The bytes by which HTTP/2 begins (RFC 9113 §3.4).
+/// The HTTP/2 connection preface (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A peer that takes a little now and then has this many times `write_timeout` for all that waits.
+/// A peer that reads slowly has this many times `write_timeout` for everything that waits to be sent.
 const MAX_SLOW_WRITES: u32 = 10;
-/// How long an idle HTTP/2 connection has to say goodbye.
+/// The time that an idle HTTP/2 connection has to send GOAWAY.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long each step may take.
+/// The timeout of each step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionTimeouts {
     pub(super) handshake: Duration,
@@ -46,26 +47,26 @@ impl ConnectionTimeouts {
     }
 }
 
-/// Waiting for a request, or for the rest of its header block.
+/// The wait for a request, or for the rest of its header block.
 struct RequestWait {
-    /// Requests that had been begun before it.
+    /// The number of requests that had begun before.
     begun: usize,
     until: Instant,
-    /// The bytes of the header block so far.
+    /// The memory of the header block so far.
     head: MemoryReservation,
     sent_goaway: bool,
 }
 
-/// Waiting for the peer to take what is sent.
+/// The wait until the peer reads what is sent.
 struct WriteWait {
     since: Instant,
     until: Instant,
 }
 
-/// A paced socket.
+/// A socket with deadlines.
 pub(super) struct DeadlineStream {
     stream: TcpStream,
-    /// Bytes read while finding out the protocol, which are read again.
+    /// Bytes that were read to detect the protocol. They are read again.
     seen: Vec<u8>,
     activity: Arc<Activity>,
     pace: ConnectionTimeouts,
@@ -86,7 +87,7 @@ impl DeadlineStream {
         self.is_http2 = true;
     }
 
-    /// Reads until it is certain whether the peer speaks HTTP/2 by prior knowledge (RFC 9113 §3.3).
+    /// Reads until it is certain whether the peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3).
     pub(super) async fn detect_http2(&mut self) -> io::Result<bool> {
         let mut seen = Vec::with_capacity(PREFACE.len());
         while PREFACE.starts_with(&seen) && seen.len() < PREFACE.len() {
@@ -116,7 +117,7 @@ impl DeadlineStream {
         }
     }
 
-    /// Fails past a deadline; otherwise the task is woken at the next one.
+    /// Returns an error after a deadline; otherwise schedules the task to wake at the next one.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let deadlines = [self.waiting.as_ref().map(|it| it.until), self.blocked.as_ref().map(|it| it.until)];
         let Some(next) = deadlines.into_iter().flatten().min() else { return Ok(()) };
@@ -133,7 +134,7 @@ impl DeadlineStream {
                 _ => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
-        // An alarm that fires too early only looks again, which is cheaper than setting it for each request.
+        // An alarm that fires too early only checks again, which is cheaper than resetting it for each request.
         if self.alarm.is_elapsed() || self.alarm.deadline() > next {
             self.alarm.as_mut().reset(next);
         }
@@ -213,7 +214,7 @@ impl AsyncWrite for DeadlineStream {
         self.stream.is_write_vectored()
     }
 
-    /// Asked for when everything has been written.
+    /// Called when everything has been written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.blocked = None;
         Pin::new(&mut self.stream).poll_flush(cx)

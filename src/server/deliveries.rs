@@ -1,8 +1,9 @@
-//! Sending out what waits in the queue: at once where this node or another one has just put it there, later where a try
-//! failed. While nothing waits, nothing is asked of the database: the change feed tells every node when something does, and
-//! each looks again when it is due, so that what a node that died has claimed is sent by another one.
+//! Sends the queued deliveries: at once if this node or another one has just queued them, and again later after
+//! a failed attempt. While the queue is empty, the database is not queried: the change feed notifies every node
+//! of new deliveries. Each node checks again when a delivery is due, so that another node takes over what a
+//! crashed node had claimed.
 //!
-//! Next door: `store::deliveries`, the queue; `protocol::backchannel_logout`, what is sent.
+//! See also `store::deliveries`, the queue, and `protocol::backchannel_logout`, the requests that are sent.
 
 use std::time::Duration;
 
@@ -18,12 +19,13 @@ use crate::domain::event::{Actor, Event, EventKind, RequestOrigin};
 use crate::domain::ids::EventId;
 use crate::store::{StoreError, deliveries, events};
 
-/// How many this node sends at once, of those whose address an administrator named, and as many of the others.
+/// The maximum number of concurrent requests of this node to addresses that an administrator named, and as many
+/// to others.
 const MAX_CONCURRENT: usize = 64;
-/// A clock may be set meanwhile.
+/// The maximum time between two checks, because the clock may be set in the meantime.
 const MAX_POLL_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Goes on until the task is ended.
+/// Runs until the task is aborted.
 pub async fn run(app: AppState) {
     let mut waits = app.store().authority().deliveries_wait();
     let mut tries = DeliveryAttempts::new(&app);
@@ -42,18 +44,19 @@ pub async fn run(app: AppState) {
     }
 }
 
-/// Waits until the next one is due; without end where none waits.
+/// Waits until the next delivery is due, or forever if there is none.
 async fn wait_until_due(app: &AppState) {
     let pause = match millis_until_due(app).await {
         Ok(None) => return std::future::pending().await,
         Ok(Some(milliseconds)) => Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0)),
         Err(_) => Duration::ZERO,
     };
-    // Never at once: what is due and was not sent is being sent by another node, or cannot be written down.
+    // At least a second: what is due and was not sent is being sent by another node, or its result cannot be
+    // written.
     tokio::time::sleep(pause.clamp(Duration::from_secs(1), MAX_POLL_INTERVAL)).await;
 }
 
-/// In how many milliseconds the next one is due, by the database's clock; `None` where none waits.
+/// Returns the milliseconds until the next delivery is due, by the database's clock; `None` if there is none.
 async fn millis_until_due(app: &AppState) -> Result<Option<i64>, StoreError> {
     let Some(due) = deliveries::next_due(app.store().read()).await? else { return Ok(None) };
     Ok(Some(due.since(app.store().database_time().await?)))
@@ -62,7 +65,7 @@ async fn millis_until_due(app: &AppState) -> Result<Option<i64>, StoreError> {
 /// Sends everything that is due now.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not respond.
 pub async fn once(app: &AppState) -> Result<(), StoreError> {
     let mut tries = DeliveryAttempts::new(app);
     loop {
@@ -74,8 +77,8 @@ pub async fn once(app: &AppState) -> Result<(), StoreError> {
     }
 }
 
-/// The tries of this node that are under way. A client that registered itself has no place that one of an administrator's
-/// could have, and no origin has more than a few.
+/// The attempts of this node that are in progress. A self-registered client takes no slot of the clients that
+/// an administrator registered, and each origin has a limit.
 struct DeliveryAttempts<'a> {
     app: &'a AppState,
     in_flight: FuturesUnordered<BoxFuture<'a, (Destination, Result<(), StoreError>)>>,
@@ -93,7 +96,7 @@ impl<'a> DeliveryAttempts<'a> {
         if by_admin { &mut self.of_admins } else { &mut self.of_others }
     }
 
-    /// Begins with what is due, as far as there are places.
+    /// Starts the deliveries that are due, as long as there are free slots.
     async fn start_due(&mut self) -> Result<(), StoreError> {
         let app = self.app;
         if millis_until_due(app).await?.is_none_or(|milliseconds| milliseconds > 0) {
@@ -118,7 +121,7 @@ impl<'a> DeliveryAttempts<'a> {
         Ok(())
     }
 
-    /// What the next one came to that ends; nothing where none is under way.
+    /// Waits for the next attempt to end and returns its result; `None` if none is in progress.
     async fn next(&mut self) -> Option<Result<(), StoreError>> {
         let (to, done) = self.in_flight.next().await?;
         self.places(to.by_admin).release(&to.origin);

@@ -1,12 +1,12 @@
-//! Stopping without losing a request.
+//! Graceful shutdown without losing a request.
 //!
-//! 1. `/readyz` answers 503, and HTTP/1.1 responses carry `Connection: close`; HTTP/2 connections are told to go elsewhere
-//!    (GOAWAY). New connections are taken for `drain_delay`.
-//! 2. The listener is closed: whoever connects then is refused at once, and a proxy asks another node. Connections that the
-//!    system has accepted already are served.
-//! 3. An idle connection is kept for [`IDLE_GRACE_PERIOD`], since a proxy may be sending a request on it at this moment; a proxy
-//!    under load uses up all that it keeps within that time.
-//! 4. Requests in flight have `drain_timeout`; then what is left is closed.
+//! 1. `/readyz` responds with 503, and HTTP/1.1 responses carry `Connection: close`; HTTP/2 connections get a
+//!    GOAWAY. New connections are accepted for `drain_delay`.
+//! 2. The listener is closed: later connection attempts are refused at once, so that a proxy uses another node.
+//!    Connections that the kernel has accepted already are served.
+//! 3. An idle connection is kept for [`IDLE_GRACE_PERIOD`], because a proxy may be sending a request on it at
+//!    this moment. A proxy under load uses all its idle connections within that time.
+//! 4. Requests in flight have `drain_timeout`; then the remaining connections are closed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 const IDLE_GRACE_PERIOD: Duration = Duration::from_secs(1);
 
-/// How far a server is in stopping.
+/// The progress of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
@@ -28,14 +28,14 @@ pub(super) enum Phase {
     ClosingIdle,
 }
 
-/// Takes what the system has accepted, and closes the listener: between the two as little time passes as can be, since a
-/// connection that is accepted meanwhile is lost.
+/// Takes the connections that the kernel has accepted, and closes the listener. As little time as possible
+/// passes in between, because a connection that is accepted then is lost.
 pub(super) fn close_listener(
     listener: TcpListener,
     mut accepted: impl FnMut(std::net::TcpStream, SocketAddr),
 ) -> io::Result<()> {
     let listener = listener.into_std()?;
-    // From now on the system accepts one connection at most that is not taken yet.
+    // From now on the kernel queues at most one more connection.
     rustix::net::listen(&listener, 0)?;
     let mut taken = Vec::new();
     while let Ok(connection) = listener.accept() {
@@ -48,13 +48,13 @@ pub(super) fn close_listener(
     Ok(())
 }
 
-/// Makes a stream of a taken connection usable.
+/// Converts an accepted connection to a tokio stream.
 pub(super) fn usable(stream: std::net::TcpStream) -> io::Result<TcpStream> {
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)
 }
 
-/// Waits for the connections to end; what has not ended after `timeout` is closed.
+/// Waits for the connections to end, and closes those that remain after `timeout`.
 pub(super) async fn finish(phase: &watch::Sender<Phase>, connections: &mut JoinSet<()>, timeout: Duration) {
     let end = tokio::time::sleep(timeout);
     tokio::pin!(end);

@@ -1,11 +1,12 @@
-//! The limit of open files, which is a limit of connections.
+//! The limit of open files, which also limits the number of connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files for everything but connections: the database, the log, requests sent out, certificates read again.
+/// Files for everything but connections: the database, the log, outgoing requests, certificates that are read
+/// again.
 const RESERVED_FILES: u64 = 256;
 
-/// Raises the soft limit to the hard one; returns what holds now, `None` for no limit.
+/// Raises the soft limit to the hard limit. Returns the limit now in effect, `None` for no limit.
 pub(super) fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -20,7 +21,7 @@ pub(super) fn raise_limit() -> Option<u64> {
     }
 }
 
-/// Returns how many connections there may be: `wanted`, or what `files` leaves.
+/// Returns the number of connections to allow: `wanted`, or fewer if `files` allows fewer.
 pub(super) fn connections(wanted: u32, files: Option<u64>) -> usize {
     let possible = files.map_or(u64::MAX, |files| files.saturating_sub(RESERVED_FILES.min(files / 4)));
     usize::try_from(possible.min(wanted.into())).unwrap_or(usize::MAX)

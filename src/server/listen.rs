@@ -1,7 +1,7 @@
-//! Taking connections, within limits, until the server is to stop.
+//! Accepts connections, within limits, until the server stops.
 //!
-//! Next door: [`super::admission`] how many there may be, [`super::connection`] what one of them gets, [`super::deadline_stream`] how
-//! long it may take, [`super::activity`] what it may hold, [`super::drain`] how they end.
+//! See also [`super::admission`], the number of connections, [`super::connection`], which serves one of them,
+//! [`super::deadline_stream`], its deadlines, [`super::activity`], its memory, and [`super::drain`], its end.
 
 use std::future::Future;
 use std::io;
@@ -25,19 +25,20 @@ use crate::app::AppState;
 use crate::domain::log_limiter::LogLimiter;
 use crate::web::router;
 
-/// In seconds, between two lines of the log about what anybody can cause.
+/// Seconds between two log lines about events that any peer can cause.
 const LOG_INTERVAL: i64 = 60;
-/// After the system had no file or memory left for a connection.
+/// The pause after the system had no file descriptor or memory left for a connection.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// Connections that the system has accepted and that are not taken yet.
+/// The maximum number of connections that the kernel has accepted and that wait for the server.
 const BACKLOG: i32 = 4096;
-/// What the system holds of responses that a peer does not read, by connection; by itself it would hold megabytes, and answer
-/// a thousand requests of a peer that never reads. The system adds as much again for its own.
+/// The socket send buffer of each connection. By default, the kernel would buffer megabytes, so that a thousand
+/// requests of a peer that never reads would be answered. The kernel doubles the value for its own overhead.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// How many waiting connections are closed then.
+/// The number of waiting connections that are closed when the system has no resources left.
 const MAX_EVICTED_ON_EXHAUSTION: usize = 32;
 
-/// Serves on `listener`, by TLS where there is a certificate, until `stop` is ready and the connections have ended.
+/// Serves on `listener`, with TLS if there is a certificate, until `stop` is ready and the connections have
+/// ended.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
@@ -45,9 +46,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    // Many may come at once: after a restart, or from one who wants to fill the queue.
+    // Many connections may arrive at once: after a restart, or from an attacker who tries to fill the queue.
     rustix::net::listen(&listener, BACKLOG)?;
-    // Connections have it from the listener.
+    // Accepted connections inherit it from the listener.
     rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     let listener = TcpListener::from_std(listener)?;
     let mut server = Server::new(app, tls);
@@ -123,7 +124,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Serves a connection, or closes it where there are too many.
+    /// Serves a connection, or closes it if there are too many.
     fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
         let is_proxy = self.app.config.trusted_proxies.contains(peer.ip());
         let activity = Arc::new(Activity::new((!is_proxy).then(|| self.budget.clone())));
@@ -149,7 +150,7 @@ impl<'a> Server<'a> {
     }
 
     async fn note_failure(&self, error: &io::Error) {
-        // Any other says that the one connection ended before it was taken.
+        // Any other error means that this one connection ended before it was accepted.
         let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         if !exhausted.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
             return;

@@ -1,8 +1,9 @@
-//! The requests of one connection on their way to the router and back: who sent them, room for them ([`super::activity`]),
-//! and `Connection: close` where the connection is to end.
+//! The requests of one connection on their way to the router and back: adds the peer's address, waits for
+//! memory ([`super::activity`]), and sets `Connection: close` if the connection is to end.
 //!
-//! An HTTP/2 peer sends fields of the header list as one byte each (RFC 7541 §6.1), which take some seventy in memory. So a
-//! stranger's headers are counted, or dropped, before the request waits for anything.
+//! An HTTP/2 peer can send each field of the header list as one byte (RFC 7541 §6.1), which takes some seventy
+//! bytes in memory. Therefore the headers of an untrusted peer are counted, or dropped, before the request
+//! waits for anything.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -25,11 +26,12 @@ use super::drain::Phase;
 use super::streams::StreamProgress;
 use crate::web::limits::{HeadersTooLarge, are_headers_too_large};
 
-/// What is handed over to HTTP/2 at once. h2 holds all of it as soon as one byte fits the window.
+/// The maximum size of a chunk that is handed to HTTP/2. h2 buffers all of it as soon as one byte fits the
+/// window.
 const MAX_CHUNK: usize = 4 * 1024;
-/// Bytes that a field takes in a `HeaderMap` beside those of its name and value.
+/// The bytes of a field in a `HeaderMap` beside those of its name and value.
 const FIELD_OVERHEAD: usize = 72;
-/// Bytes of the path and of `Host` that are kept of a request whose headers are too large.
+/// The maximum length of the path and of `Host` that are kept of a request whose headers are too large.
 const MAX_RETAINED_BYTES: usize = 256;
 
 /// The service of one connection.
@@ -58,8 +60,9 @@ impl Service<Request<Incoming>> for ConnectionService {
 }
 
 impl ConnectionService {
-    /// Holds room for the headers of a request; `None` if neither its connection nor all strangers together have it left.
-    /// Headers that are too large are dropped: `web::limits` refuses the request by its path.
+    /// Reserves memory for the headers of a request. Returns `None` if neither the connection nor the shared
+    /// budget has it left. Headers that are too large are dropped: `web::limits` then rejects the request by
+    /// its path.
     fn reserve_headers(&self, request: &mut Request<Incoming>) -> Option<MemoryReservation> {
         let mut held = MemoryReservation::empty_headers(&self.activity);
         if self.is_proxy {
@@ -71,7 +74,7 @@ impl ConnectionService {
         held.grow(header_memory(request.uri(), request.headers())).then_some(held)
     }
 
-    /// Tells a stranger to try again (RFC 9110 §15.6.4).
+    /// Returns the 503 response that asks an untrusted peer to try again (RFC 9110 §15.6.4).
     fn unavailable(&self, in_flight: InFlight) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::new(
             RouterBody::empty(),
@@ -99,7 +102,7 @@ impl ConnectionService {
         let response = self.router.oneshot(Request::from_parts(parts, RouterBody::new(body))).await?;
         drop(headers);
         let (mut parts, body) = response.into_parts();
-        // After 408 the rest of the request's body may still come (RFC 9110 §15.5.9).
+        // After a 408 the rest of the request's body may still arrive (RFC 9110 §15.5.9).
         let is_last = *self.phase.borrow() != Phase::Serving || parts.status == StatusCode::REQUEST_TIMEOUT;
         if is_last && !is_http2 {
             parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -116,7 +119,7 @@ fn header_memory(uri: &Uri, headers: &HeaderMap) -> usize {
     headers.iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + FIELD_OVERHEAD)
 }
 
-/// Keeps of a request what chooses its route and refusal.
+/// Drops the headers of a request, except those that determine its route and its error.
 fn drop_headers(request: &mut Request<Incoming>) {
     let host = request.headers_mut().remove(header::HOST).filter(|host| host.len() <= MAX_RETAINED_BYTES);
     let host = host.unwrap_or(HeaderValue::from_static("localhost"));
@@ -126,10 +129,10 @@ fn drop_headers(request: &mut Request<Incoming>) {
     request.extensions_mut().insert(HeadersTooLarge);
 }
 
-/// A request's body, counted.
+/// A request body whose memory is counted.
 struct RequestBody {
     body: Incoming,
-    /// What is set aside for it already.
+    /// The bytes that are reserved already.
     free: usize,
     held: MemoryReservation,
     wait: PeerWait,
@@ -165,13 +168,14 @@ impl Body for RequestBody {
     }
 }
 
-/// A response's body. Over HTTP/2 it is handed over in small parts, the last byte alone (see [`super::streams`]).
+/// A response body. Over HTTP/2 it is handed over in small parts, the last byte separately (see
+/// [`super::streams`]).
 pub(super) struct ResponseBody {
     body: RouterBody,
-    /// Of the chunk that is handed over in parts.
+    /// The rest of the chunk that is handed over in parts.
     rest: Bytes,
     progress: Option<Arc<StreamProgress>>,
-    /// Set from the handing over of a part until the next one is asked for: the part waits for a window.
+    /// Set after a part is handed over until the next one is requested: the part waits for a window.
     wait: PeerWait,
     _held: MemoryReservation,
     _in_flight: InFlight,

@@ -1,9 +1,10 @@
-//! Streams of HTTP/2 connections: each is a task of its own, and is reset where its peer takes nothing of its response for
-//! `write_timeout` because a window stays closed.
+//! The tasks of HTTP/2 streams. A stream is reset if its peer reads nothing of its response for `write_timeout`
+//! because a window remains closed.
 //!
-//! hyper hands a response to h2 as soon as one byte fits its window, and h2 holds the rest without a bound. So [`Progress`]
-//! is noted by the response's body ([`super::requests`]), which hands over little at a time, and its last byte alone: the
-//! task ends when the whole response fits the window, and until then it can be reset, which frees what h2 holds.
+//! hyper hands a response to h2 as soon as one byte fits the window, and h2 buffers the rest without limit.
+//! Therefore the response body ([`super::service`]) records [`StreamProgress`] and hands over small parts, and
+//! the last byte separately. The task then ends only when the whole response fits the window. Until then it can
+//! be reset, which frees the buffers of h2.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,22 +20,22 @@ tokio::task_local! {
     static PROGRESS: Arc<StreamProgress>;
 }
 
-/// Since when a stream waits for its peer to open a window.
+/// The time since when a stream has been waiting for its peer to open a window.
 #[derive(Debug, Default)]
 pub(super) struct StreamProgress(Mutex<Option<Instant>>);
 
 impl StreamProgress {
-    /// Returns that of the stream whose task this is; none for HTTP/1.
+    /// Returns the progress of the stream of the current task; `None` for HTTP/1.
     pub(super) fn current() -> Option<Arc<Self>> {
         PROGRESS.try_with(Arc::clone).ok()
     }
 
-    /// A part of the response was handed over, and the next one waits for the window.
+    /// Records that a part of the response was handed over and the next one waits for the window.
     pub(super) fn start_peer_wait(&self) {
         self.set(Some(now()));
     }
 
-    /// The response waits for us.
+    /// Records that the response waits for the server, not for the peer.
     pub(super) fn clear_peer_wait(&self) {
         self.set(None);
     }
@@ -43,14 +44,14 @@ impl StreamProgress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// Returns what is left of `timeout`: all of it where the peer is not waited for.
+    /// Returns the rest of `timeout`: all of it if the stream does not wait for the peer.
     fn left(&self, timeout: Duration) -> Duration {
         let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.map_or(timeout, |since| timeout.saturating_sub(now() - since))
     }
 }
 
-/// Runs streams.
+/// Spawns the tasks of streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamExecutor {
     pub(super) timeout: Duration,

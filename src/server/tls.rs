@@ -1,8 +1,9 @@
-//! Serving https: the certificate and its key from PEM files, read again when one of them changes (a renewal must not
-//! need a restart) or on SIGHUP. New files that cannot be used leave the old certificate in place.
+//! TLS: the certificate and its key from PEM files. They are read again when one of the files changes, because
+//! a renewal must not need a restart, and on SIGHUP. If the new files are unusable, the old certificate remains
+//! in use.
 //!
-//! Spoken are TLS 1.3, and TLS 1.2 with the suites that RFC 9325 §4.2 recommends and no other, as the conformance profiles
-//! ask (FAPI 1.0 Advanced §8.5).
+//! The server supports TLS 1.3, and TLS 1.2 with only the cipher suites that RFC 9325 §4.2 recommends, as
+//! required by the conformance profiles (FAPI 1.0 Advanced §8.5).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 use super::error_text;
 
-/// Of TLS 1.2 (RFC 9325 §4.2).
+/// The cipher suites for TLS 1.2 (RFC 9325 §4.2).
 const SUITES_1_2: [CipherSuite; 4] = [
     CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
     CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
@@ -25,10 +26,10 @@ const SUITES_1_2: [CipherSuite; 4] = [
     CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 ];
 
-/// Two `stat` calls each time; a renewal is noticed within it.
+/// The time between two checks of the files. Each check costs two `stat` calls.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What tells that a file is another one: renewals write a new file or follow a symbolic link to one.
+/// Identifies the version of a file: a renewal writes a new file, or changes the target of a symbolic link.
 type FileStamp = Option<(SystemTime, u64)>;
 
 /// The certificate in use.
@@ -37,7 +38,7 @@ pub(super) struct Certificate {
     key: PathBuf,
     config: watch::Sender<Arc<ServerConfig>>,
     seen: [FileStamp; 2],
-    /// Whether the files as they were last looked at could be used.
+    /// Whether the files were usable at the last check.
     usable: bool,
 }
 
@@ -50,12 +51,12 @@ impl Certificate {
         Ok(Self { cert: cert.to_owned(), key: key.to_owned(), config: watch::Sender::new(config), seen, usable: true })
     }
 
-    /// What the listener asks at each connection.
+    /// Returns the receiver from which the listener takes the configuration of each connection.
     pub(super) fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
         self.config.subscribe()
     }
 
-    /// Follows the files until the task is ended.
+    /// Follows the files until the task is aborted.
     pub(super) async fn follow(mut self) {
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
@@ -70,7 +71,7 @@ impl Certificate {
     async fn look(&mut self, asked: bool) {
         let seen = file_stamps(&self.cert, &self.key).await;
         let changed = seen != self.seen;
-        // Files that could not be used are tried again: one of the two may have been written a moment before the other.
+        // Unusable files are tried again: one of the two may have been written a moment before the other.
         if !changed && !asked && self.usable {
             return;
         }
@@ -82,7 +83,7 @@ impl Certificate {
                 self.config.send_replace(config);
                 tracing::info!(cert_file = %self.cert.display(), "the certificate has been read again");
             }
-            // Said once, not at each look.
+            // Logged once, not at each check.
             Err(error) if changed || asked => tracing::error!(
                 error,
                 cert_file = %self.cert.display(),
@@ -106,13 +107,13 @@ async fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
     });
     let builder = ServerConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(error_text)?;
-    // Refuses a key that is not the certificate's.
+    // Returns an error if the key does not match the certificate.
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(error_text)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-/// Never, where the system takes no handler for it.
+/// Waits for SIGHUP; forever if the system does not support a handler for it.
 async fn received(hangup: &mut Option<Signal>) {
     match hangup {
         Some(hangup) => drop(hangup.recv().await),

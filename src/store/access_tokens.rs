@@ -1,4 +1,4 @@
-//! Opaque access tokens, by digest. JWTs are not stored: `authority` knows which of them have been revoked.
+//! Opaque access tokens, stored by digest. JWTs are not stored: `revocations` has the revoked ones.
 
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
@@ -47,7 +47,7 @@ pub async fn insert(tx: &Tx, token: &OpaqueToken) -> Result<()> {
     Ok(())
 }
 
-/// The token of that digest, while it has not expired.
+/// Returns the token with that digest if it has not expired.
 pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<Option<OpaqueToken>> {
     let found = row::Entity::find_by_id(digest.0.to_vec()).filter(row::Column::ExpiresAt.gt(now.0)).one(conn).await?;
     found
@@ -62,7 +62,7 @@ pub async fn by_digest<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Times
         .transpose()
 }
 
-/// Deletes the token of that digest if it was issued to `client`, expired or not.
+/// Deletes the token with that digest if it was issued to `client`, expired or not.
 pub async fn delete_if_issued_to(tx: &Tx, digest: &Digest, client: &ClientId) -> Result<()> {
     let Some(row) = row::Entity::find_by_id(digest.0.to_vec()).one(tx.conn()).await? else { return Ok(()) };
     let authorization: Authorization = from_json(&row.authorization, "access_token", "authorization")?;

@@ -1,4 +1,4 @@
-//! Authorization requests that have been answered, by the id under which they waited (`store::interactions`).
+//! Authorization requests that have been answered, by the id of their interaction (`store::interactions`).
 
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
@@ -72,7 +72,7 @@ pub async fn insert(tx: &Tx, answered: &AnsweredInteraction) -> Result<()> {
     Ok(())
 }
 
-/// Adds the answer of one whose tokens were signed after it was answered.
+/// Stores the answer of an interaction whose tokens were signed after it was answered.
 pub async fn set_answer(tx: &Tx, id: InteractionId, answer: String) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::Answer, Expr::value(answer))
@@ -82,19 +82,19 @@ pub async fn set_answer(tx: &Tx, id: InteractionId, answer: String) -> Result<()
     Ok(())
 }
 
-/// The one that was answered under this id.
+/// Returns the answered interaction with that id.
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: InteractionId) -> Result<Option<AnsweredInteraction>> {
     row::Entity::find_by_id(id.0).one(conn).await?.map(AnsweredInteraction::try_from).transpose()
 }
 
-/// The one that answered a pushed request, where its answer is kept: a pushed request has one answer at most.
+/// Returns the stored answer to a pushed request, if there is one. A pushed request has at most one answer.
 pub async fn by_pushed_request<C: ConnectionTrait>(conn: &C, pushed: &Digest) -> Result<Option<AnsweredInteraction>> {
     let query = row::Entity::find().filter(row::Column::PushedRequest.eq(pushed.0.to_vec()));
     let row = query.filter(row::Column::Answer.is_not_null()).one(conn).await?;
     row.map(AnsweredInteraction::try_from).transpose()
 }
 
-/// Deletes it, for an interaction to take its place.
+/// Deletes the row, so that an interaction can reuse the id.
 pub async fn delete(tx: &Tx, id: InteractionId) -> Result<()> {
     row::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! API keys, by digest, by owner and by gate; and when they were last used, as far as that is written.
+//! API keys, by digest, owner and gate, with the time of their last recorded use.
 
 use ipnet::IpNet;
 use sea_orm::entity::prelude::*;
@@ -15,9 +15,9 @@ use crate::domain::scope::Scopes;
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
-/// Between two times at which the use of one key is written.
+/// The minimum time between two recorded uses of one key.
 const MIN_LAST_USED_INTERVAL_MILLIS: i64 = 5 * 60 * 1000;
-/// One that has run out stays in its owner's list for so long, and says so.
+/// How long an expired key stays in its owner's list, marked as expired.
 const EXPIRED_RETENTION_SECONDS: i64 = 30 * 86_400;
 
 mod row {
@@ -109,7 +109,7 @@ fn of(owner: &Owner) -> Condition {
     })
 }
 
-/// What a list of keys shows.
+/// The criteria of a list of keys.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeyFilter {
     pub owner: Option<Owner>,
@@ -118,7 +118,7 @@ pub struct ApiKeyFilter {
     pub most: u64,
 }
 
-/// The newest first. Ids begin with the time (`UUIDv7`), so the id is the cursor too.
+/// Returns the matching keys, newest first. Ids begin with the time (`UUIDv7`), so the id is also the cursor.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ApiKeyFilter) -> Result<Vec<ApiKey>> {
     let mut query = row::Entity::find().order_by_desc(row::Column::Id).limit(filter.most);
     if let Some(owner) = &filter.owner {
@@ -133,18 +133,18 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ApiKeyFilter) -> Result
     query.all(conn).await?.into_iter().map(ApiKey::try_from).collect()
 }
 
-/// How many somebody has, expired ones that are still listed among them.
+/// Returns the number of keys of an owner, including expired keys that are still listed.
 pub async fn count<C: ConnectionTrait>(conn: &C, owner: &Owner) -> Result<u64> {
     Ok(row::Entity::find().filter(of(owner)).count(conn).await?)
 }
 
-/// Every client that has some.
+/// Selects every client that has keys.
 pub(super) fn clients() -> SelectStatement {
     let of_clients = row::Entity::find().select_only().column(row::Column::ClientId);
     of_clients.filter(row::Column::ClientId.is_not_null()).into_query()
 }
 
-/// Ends one key, where it is `owner`'s if one is named; the key, where it was there.
+/// Deletes one key, if it belongs to `owner` when one is given. Returns the key if it existed.
 pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Option<ApiKey>> {
     let mut query = row::Entity::find_by_id(id.0);
     if let Some(owner) = owner {
@@ -156,8 +156,8 @@ pub async fn delete(tx: &Tx, id: ApiKeyId, owner: Option<&Owner>) -> Result<Opti
     Ok((gone > 0).then_some(key))
 }
 
-/// Ends all that somebody has; returns how many. Called when their own row has gone or is locked, behind which a key on its
-/// way into the table waits.
+/// Deletes all keys of an owner and returns their number. The caller has deleted or locked the owner's row, so that a
+/// concurrent insertion of a key waits.
 pub async fn delete_of_owner(tx: &Tx, owner: &Owner) -> Result<u64> {
     let digests: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
@@ -173,7 +173,7 @@ pub async fn delete_of_owner(tx: &Tx, owner: &Owner) -> Result<u64> {
     delete_where(tx, of(owner), digests.iter().collect()).await
 }
 
-/// Ends all that are for an API.
+/// Deletes all keys for an API.
 pub async fn delete_of_api(tx: &Tx, api: &ApiId) -> Result<()> {
     let of_api = || Condition::all().add(row::Column::Api.eq(api.as_str()));
     if row::Entity::find().filter(of_api()).limit(1).one(tx.conn()).await?.is_some() {
@@ -187,13 +187,13 @@ async fn delete_where(tx: &Tx, which: Condition, stripes: Stripes) -> Result<u64
     Ok(row::Entity::delete_many().filter(which).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Writes when keys were used, by one statement; not where that was written some minutes ago already.
+/// Records uses of keys in one statement. A key whose last recorded use is only minutes old is skipped.
 pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
     if uses.is_empty() {
         return Ok(());
     }
-    // What another node is writing about at this moment it writes with the same time, more or less; and two nodes never
-    // wait for each other.
+    // Rows that another node is updating are skipped: it writes about the same time, and two nodes never wait for each
+    // other.
     let ids: Vec<Uuid> = row::Entity::find()
         .select_only()
         .column(row::Column::Id)
@@ -202,7 +202,7 @@ pub async fn touch(tx: &Tx, uses: &[(ApiKeyId, Timestamp)]) -> Result<()> {
         .into_tuple()
         .all(tx.conn())
         .await?;
-    // Of each key its own time, `earlier` by so much.
+    // Each key's own time of use, less `earlier` milliseconds.
     let used = |earlier: i64| -> Expr {
         let each = uses.iter().fold(CaseStatement::new(), |case, (id, at)| {
             case.case(row::Column::Id.eq(id.0), Expr::value(at.0.saturating_sub(earlier)))

@@ -1,4 +1,4 @@
-//! Registered APIs: few, read whole and kept in memory by `authority`.
+//! Registered APIs. There are few, so they are read together and cached in memory by `node_cache`.
 
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
@@ -25,18 +25,18 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Lets nobody else change an API until the transaction ends, so that what it reads of them stays true.
+/// Locks all APIs exclusively until the transaction ends, so that what it reads of them stays true.
 pub async fn lock(tx: &Tx) -> Result<()> {
     advisory_locks::lock(tx, AdvisoryLock::Apis).await
 }
 
-/// Keeps the APIs as they are until the transaction ends, as others may at the same time: for what is written by what they
-/// are. Taken before any client is locked.
+/// Locks all APIs shared until the transaction ends, for a write that depends on their contents. Must be taken before
+/// any client is locked.
 pub async fn lock_shared(tx: &Tx) -> Result<()> {
     advisory_locks::lock_shared(tx, AdvisoryLock::Apis).await
 }
 
-/// Makes an API be as `api` says, new or not.
+/// Inserts or replaces an API.
 pub async fn put(tx: &Tx, api: &Api) -> Result<()> {
     if row::Entity::find_by_id(api.identifier.as_str()).one(tx.conn()).await?.is_none() {
         versions::begin(tx, &VersionedEntity::Api(api.identifier.clone())).await?;
@@ -64,7 +64,7 @@ pub async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Api>> {
             Expr::col((version::Entity, version::Column::Subject)).eq(Expr::cust("'api:' || \"api\".\"identifier\"")),
         )
         .to_owned();
-    // One statement, so that the version is that of the document.
+    // One statement, so that the version belongs to the document.
     let select = Query::select()
         .column((row::Entity, row::Column::Document))
         .expr(Expr::SubQuery(None, Box::new(version.into())))

@@ -1,12 +1,13 @@
-//! Whether an authorization is still good, by the database: the session it ends with is there, and the versions of
-//! everything else it depends on are those it was made under. One statement, in the transaction that issues.
+//! Whether an authorization is still valid, according to the database: the session it depends on exists, and the
+//! versions of everything else it depends on are the ones it was made under. One statement decides this, in the
+//! transaction that issues.
 //!
-//! What is issued carries the versions. A revocation that commits later makes them old; one that committed before is
-//! seen here. The user and the session are locked beside, so that a revocation finds every grant that was issued before
-//! it. A client and an API are not: all their users share them, readers would make a revocation wait for as long as there
-//! are readers, and nothing depends on that lock.
+//! Everything that is issued carries the versions. A revocation that commits later makes them outdated. A revocation
+//! that committed earlier is seen here. The user and the session are also locked, so that a revocation finds every
+//! grant that was issued before it. A client and an API are not locked: all their users share them, so readers would
+//! delay a revocation indefinitely, and nothing depends on that lock.
 //!
-//! Next door: [`super::versions`], the counters; [`super::revocations`], the same question asked of memory.
+//! [`super::versions`] has the counters. [`super::revocations`] answers the same question from memory.
 
 use std::collections::HashMap;
 
@@ -25,11 +26,12 @@ use crate::domain::version::{RevocationKey, VersionedEntity, Versions};
 pub enum RowLock {
     /// For a transaction that writes a code, a grant or a decision: a revocation waits for it, and then finds that row.
     Shared,
-    /// For what is decided at once, and for a transaction that has locked the grant itself.
+    /// For a decision that takes effect at once, and for a transaction that has locked the grant itself.
     None,
 }
 
-/// The versions of now of all these; nothing where the session has ended, or has expired by the database's clock.
+/// Returns the current versions of all these entities, or `None` if the session does not exist or has expired by the
+/// database's clock.
 pub async fn versions<C: ConnectionTrait>(
     conn: &C,
     all: &[VersionedEntity],
@@ -51,7 +53,7 @@ pub async fn versions<C: ConnectionTrait>(
     Ok(session_is_there.then_some(versions))
 }
 
-/// Whether nothing that `of` depends on has been revoked since it was made.
+/// Returns whether nothing that `of` depends on has been revoked since it was made.
 pub async fn is_current<C: ConnectionTrait>(
     conn: &C,
     of: &Authorization,
@@ -64,8 +66,8 @@ pub async fn is_current<C: ConnectionTrait>(
     Ok(current.is_some_and(|current| current.has_same_versions(&of.versions, &all)))
 }
 
-/// Whether a grant goes on of which only `left` is allowed now: where that is without `offline_access`, the grant ends
-/// with its session.
+/// Returns whether a grant may continue with the permissions that are `left` after narrowing. A grant that loses
+/// `offline_access` depends on its session from then on.
 pub async fn is_current_after_narrowing<C: ConnectionTrait>(
     conn: &C,
     of: &Authorization,
@@ -76,14 +78,14 @@ pub async fn is_current_after_narrowing<C: ConnectionTrait>(
     Ok(!lost_offline || is_current(conn, left, now, RowLock::None).await?)
 }
 
-/// Whether the client and the APIs are still those that a request was accepted for.
+/// Returns whether the client and the APIs are still the ones that a request was accepted for.
 pub async fn is_request_current<C: ConnectionTrait>(conn: &C, request: &AuthorizationRequest) -> Result<bool> {
     let all = request.versioned_entities();
     let now = versions(conn, &all, None, RowLock::None).await?;
     Ok(now.is_some_and(|now| now.has_same_versions(&request.versions, &all)))
 }
 
-/// Whether a grant has been revoked, or one access token by itself (`jti`).
+/// Returns whether a grant or one access token (`jti`) has been revoked.
 pub async fn is_grant_or_token_revoked<C: ConnectionTrait>(
     conn: &C,
     grant: Option<GrantId>,
@@ -97,7 +99,7 @@ pub async fn is_grant_or_token_revoked<C: ConnectionTrait>(
     Ok(conn.query_one(&any).await?.is_some())
 }
 
-/// The user before the session: whoever revokes locks them in this order.
+/// Locks the user before the session, which is the order in which revocations lock them.
 fn statement(all: &[VersionedEntity], session: Option<(SessionId, DatabaseNow)>, lock: RowLock) -> SelectStatement {
     let (locked, free): (Vec<&VersionedEntity>, Vec<&VersionedEntity>) =
         all.iter().partition(|of| matches!(of, VersionedEntity::User(_)) && lock == RowLock::Shared);
@@ -124,7 +126,8 @@ fn statement(all: &[VersionedEntity], session: Option<(SessionId, DatabaseNow)>,
     first
 }
 
-/// As a subquery, which is where a part of a union may lock (PostgreSQL; `SQLite` has one writer and no row locks).
+/// Wraps the part in a subquery, because only a subquery may lock rows inside a union (PostgreSQL). `SQLite` has a
+/// single writer and no row locks.
 fn held(mut part: SelectStatement, lock: RowLock) -> SelectStatement {
     if lock == RowLock::Shared {
         part.lock(LockType::Share);

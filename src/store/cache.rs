@@ -1,10 +1,10 @@
-//! What a node keeps in memory of what it has read, until it hears that it has changed.
+//! In-memory copies of rows that a node has read, kept until the node learns that they have changed.
 //!
-//! An entry is believed only while nothing has changed since before it was read: a change that comes in between the
-//! reading and the keeping makes it old at once. Changes are counted in 256 stripes, so that one of them makes few others
-//! be read again, and so that the feed's word of many changes is never long.
+//! An entry is valid only if nothing has changed since before it was read. A change between the read and the insertion
+//! makes the entry stale at once. Changes are counted in 256 stripes, so that one change causes few other entries to be
+//! read again, and a feed entry about many changes stays short.
 //!
-//! Next door: [`super::authority`], which has these; [`super::feed`], which carries the word.
+//! [`super::node_cache`] owns these caches, and [`super::feed`] carries the changes.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::domain::signature_key::KeyId;
 
 const STRIPES: usize = 256;
 
-/// What is looked up lies in one of the stripes.
+/// A cache key, which belongs to one of the stripes.
 pub trait Striped {
     fn stripe(&self) -> u8;
 }
@@ -50,12 +50,12 @@ impl Striped for ClientId {
     }
 }
 
-/// Names are chosen by people: the last letters differ most.
+/// Users choose names, and names differ most in their last letters.
 fn of_name(name: &str) -> u8 {
     name.bytes().fold(0, |sum: u8, byte| sum.rotate_left(3) ^ byte)
 }
 
-/// The stripes in which something has changed.
+/// A set of stripes in which something has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Stripes(Vec<u8>);
@@ -75,7 +75,7 @@ impl<'a, K: Striped + 'a> FromIterator<&'a K> for Stripes {
     }
 }
 
-/// How many changes each stripe has seen.
+/// The number of changes in each stripe.
 pub(super) struct ChangeCounts([AtomicU64; STRIPES]);
 
 impl ChangeCounts {
@@ -83,12 +83,12 @@ impl ChangeCounts {
         Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 
-    /// Another number whenever something in the stripe of `key` has changed.
+    /// Returns a number that changes whenever something in the stripe of `key` has changed.
     pub(super) fn of(&self, key: &impl Striped) -> u64 {
         self.0.get(usize::from(key.stripe())).map(|count| count.load(Ordering::SeqCst)).unwrap_or_default()
     }
 
-    /// All of them as they are now.
+    /// Returns a copy of all counts.
     pub(super) fn snapshot(&self) -> ChangeSnapshot {
         ChangeSnapshot(Box::new(std::array::from_fn(|at| {
             self.0.get(at).map_or(0, |count| count.load(Ordering::SeqCst))
@@ -104,11 +104,11 @@ impl ChangeCounts {
     }
 }
 
-/// How many changes each stripe had seen.
+/// The number of changes in each stripe at one moment.
 pub struct ChangeSnapshot(Box<[u64; STRIPES]>);
 
 impl ChangeSnapshot {
-    /// The changes of the stripes of `keys` together: another number as soon as one of them has changed.
+    /// Returns the sum of the counts of the stripes of `keys`, which changes as soon as one of them has changed.
     pub fn of<'a, K: Striped + 'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> u64 {
         let of = |key: &K| self.0.get(usize::from(key.stripe())).copied().unwrap_or_default();
         keys.into_iter().map(of).sum()
@@ -116,7 +116,7 @@ impl ChangeSnapshot {
 }
 
 pub(super) struct StripedCache<K, V> {
-    /// With what its stripe's count was before it was read.
+    /// Each value with the count of its stripe from before it was read.
     entries: Cache<K, (u64, Arc<V>)>,
     changes: ChangeCounts,
 }
@@ -130,8 +130,8 @@ where
         Self { entries: Cache::new(most), changes: ChangeCounts::new() }
     }
 
-    /// What is kept under `key`, or what `read` finds. What is not there is asked for again each time: what nobody has
-    /// made up cannot push out what is used.
+    /// Returns the cached value of `key`, or the one that `read` finds. Misses are not cached, so lookups of invented
+    /// keys cannot evict entries in use.
     pub(super) async fn get(&self, key: &K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
         let changes = self.changes.of(key);
         if let Some((read_at, value)) = self.entries.get(key)
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!((get(2, 20).await, get(1, 11).await), (20, 10));
         kept.changed(&Stripes::from_iter(&[id(1)]));
         assert_eq!((get(1, 12).await, get(2, 21).await), (12, 20), "the other one is still kept");
-        // Changed while it is on its way from the database: handed out this once, and read again by the next.
+        // A change during the read: the value is returned this once, and the next caller reads it again.
         let third = id(3);
         let late = kept.get(&third, async {
             kept.changed(&Stripes::from_iter(&[id(3)]));
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(*kept.get(&id(1), found(2)).await.unwrap().unwrap(), 2);
     }
 
-    /// A client that changes makes those of its stripe be read and verified again, and no others.
+    /// A changed client causes only the keys in its stripe to be read and verified again.
     #[test]
     fn change_affects_only_its_stripe() {
         let counts = ChangeCounts::new();

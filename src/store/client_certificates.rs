@@ -1,6 +1,6 @@
-//! By which names in certificates clients are known: a row for each name and client, so that the gate finds the client of a
-//! certificate that nobody said more about. What a certificate has to say stands with its client ([`super::clients`]),
-//! which is kept in memory and has the last word.
+//! The certificate names by which clients are known: one row for each name and client, so that the gate finds the
+//! client of a certificate without a client id. What a certificate must contain is part of the client's metadata
+//! ([`super::clients`]), which is cached in memory and decides.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{QuerySelect, Set};
@@ -9,7 +9,7 @@ use super::{Result, StoreError, Tx};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 
-/// Where more clients than these have one name, it is nobody's anyhow.
+/// The maximum number of clients with the same name. If more share it, it identifies none of them.
 const MAX_CLIENTS: u64 = 8;
 
 mod row {
@@ -27,7 +27,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes these the names of that client's certificates.
+/// Replaces the certificate names of a client.
 pub async fn put(tx: &Tx, client: &ClientId, names: &[Digest]) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
     let row =
@@ -38,7 +38,8 @@ pub async fn put(tx: &Tx, client: &ClientId, names: &[Digest]) -> Result<()> {
     Ok(())
 }
 
-/// Whose they are; nobody's is an answer, too, since a certificate has more names than the one it is registered by.
+/// Returns the clients registered by that name. An empty list is returned as `Some`, so that it is cached: a
+/// certificate has more names than the one its client is registered by.
 pub async fn owners<C: ConnectionTrait>(conn: &C, name: &Digest) -> Result<Option<Vec<ClientId>>> {
     let rows = row::Entity::find().filter(row::Column::Name.eq(name.0.to_vec())).limit(MAX_CLIENTS).all(conn).await?;
     let corrupt = |_| StoreError::Corrupt { table: "client_certificate", column: "client_id" };

@@ -1,8 +1,8 @@
-//! The groups whose members may use a client: its `allowed_groups` as rows, so that the transaction that issues something
-//! decides by one statement, and nobody's copy of the client does. A client without rows is open to every user.
+//! The groups whose members may use a client: its `allowed_groups` as rows. The transaction that issues something
+//! decides by one statement, not by a cached copy of the client. A client without rows is open to every user.
 //!
-//! Written with the client's row ([`super::clients`]) and with nothing else. A group that is deleted leaves its rows here: it
-//! has no members any more, and the client does not become open to everybody.
+//! The rows are written together with the client's row ([`super::clients`]) and never otherwise. Deleting a group
+//! leaves its rows here: the group has no members any more, and the client does not become open to everyone.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Query, SelectStatement};
@@ -27,7 +27,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes these the groups of that client.
+/// Replaces the groups of a client.
 pub(super) async fn put(tx: &Tx, client: &ClientId, groups: &[GroupName]) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
     let mut groups = groups.to_vec();
@@ -43,7 +43,7 @@ pub(super) async fn put(tx: &Tx, client: &ClientId, groups: &[GroupName]) -> Res
     Ok(())
 }
 
-/// Whether a user may use each of `clients` now.
+/// Returns whether a user may use every one of `clients` now.
 pub async fn admit<C: ConnectionTrait>(conn: &C, user: UserId, clients: &[&ClientId]) -> Result<bool> {
     let ids = || clients.iter().map(|client| client.as_str());
     let refusing = row::Entity::find()
@@ -58,12 +58,12 @@ pub async fn admit<C: ConnectionTrait>(conn: &C, user: UserId, clients: &[&Clien
     Ok(refusing.is_none())
 }
 
-/// The ids of clients that are not open to everybody.
+/// Selects the ids of clients that are restricted to groups.
 pub(super) fn select_restricted_clients() -> SelectStatement {
     Query::select().column(row::Column::ClientId).from(row::Entity).to_owned()
 }
 
-/// The ids of those of them that a user may use.
+/// Selects the ids of the restricted clients that a user may use.
 pub(super) fn select_clients_open_to(user: UserId) -> SelectStatement {
     Query::select()
         .column(row::Column::ClientId)

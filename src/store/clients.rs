@@ -1,4 +1,4 @@
-//! Clients: the metadata as one document beside what is looked up by.
+//! Clients: the metadata as one document, with columns for what is searched by.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
@@ -24,7 +24,7 @@ mod row {
         pub id: String,
         pub name: String,
         pub kind: String,
-        /// What a search looks through.
+        /// The text that a search matches.
         #[sea_orm(column_type = "Text")]
         pub searched: String,
         #[sea_orm(column_type = "Text")]
@@ -34,7 +34,7 @@ mod row {
         #[sea_orm(column_type = "Text")]
         pub signature_keys: String,
         pub disabled: bool,
-        /// Whether it stands on everybody's list of apps.
+        /// Whether the client is in every user's list of apps.
         pub opens_here: bool,
         pub registered: String,
         pub registration_digest: Option<Vec<u8>>,
@@ -89,7 +89,7 @@ fn row(client: &Client) -> Result<row::Model> {
     })
 }
 
-/// Name, id and addresses, a line each.
+/// Returns the client's name, id and addresses, one per line.
 fn searched(client: &Client) -> String {
     let addresses = client.meta.redirect_uris.iter().chain(&client.meta.post_logout_redirect_uris);
     let mut lines = vec![client.display_name(), client.id.as_str()];
@@ -97,7 +97,7 @@ fn searched(client: &Client) -> String {
     lines.join("\n").to_lowercase()
 }
 
-/// Begins a new incarnation of the id.
+/// Inserts a client, which begins a new incarnation of its id.
 pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
     let incarnation = versions::begin(tx, &VersionedEntity::Client(client.id.clone())).await?;
     let model = row::Model { incarnation, ..row(client)? };
@@ -106,11 +106,11 @@ pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
     versions::increment_settings(tx, &client.id).await
 }
 
-/// Writes every column of a client that exists and whose settings are still those of the version it was read in.
+/// Writes every column of an existing client if its settings still have the version in which it was read.
 ///
 /// # Errors
-/// [`StoreError::Changed`] where they are not, or where it was read without its version: what somebody else has changed
-/// since would be undone.
+/// Returns [`StoreError::Changed`] if they do not, or if the client was read without its version: the update would undo
+/// another transaction's change.
 pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
     if !versions::increment_settings_if_current(tx, &client.id, client.settings_version).await? {
         return Err(StoreError::Conflict);
@@ -130,10 +130,10 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<Option
     row::Entity::find_by_id(id.as_str()).one(conn).await?.map(Client::try_from).transpose()
 }
 
-/// The same with its versions, for what is issued to it.
+/// Returns a client with its versions, for issuing to it.
 pub(super) async fn with_versions<C: ConnectionTrait>(conn: &C, id: &ClientId) -> Result<(Option<Client>, i64, i64)> {
     let of = [VersionedEntity::Client(id.clone()), VersionedEntity::ClientSettings(id.clone())];
-    // Before the client: of one that changes in between, the versions are too old, never too new.
+    // Read before the client: if the client changes in between, the versions are too old, never too new.
     let versions = versions::read(conn, &of).await?;
     let (version, settings_version) = match versions.as_slice() {
         [version, settings_version] => (*version, *settings_version),
@@ -143,31 +143,31 @@ pub(super) async fn with_versions<C: ConnectionTrait>(conn: &C, id: &ClientId) -
     Ok((client, version, settings_version))
 }
 
-/// The same, which nobody else changes or removes until the transaction ends. Who locks several locks them in the order of
-/// their ids.
+/// Returns a client and locks it until the transaction ends. A caller that locks several clients does so in the order
+/// of their ids.
 pub async fn lock_for_update(tx: &Tx, id: &ClientId) -> Result<Option<Client>> {
     let found = row::Entity::find_by_id(id.as_str()).lock_exclusive().one(tx.conn()).await?;
     let Some(client) = found.map(Client::try_from).transpose()? else { return Ok(None) };
-    // Changed by holders of the row's lock alone, so that these are those of the row.
+    // Only holders of the row's lock change the version, so this is the version of the row.
     let of = [VersionedEntity::Client(id.clone()), VersionedEntity::ClientSettings(id.clone())];
     let versions = versions::read(tx.conn(), &of).await?;
     let version = |at: usize| versions.get(at).copied().unwrap_or_default();
     Ok(Some(Client { version: version(0), settings_version: version(1), ..client }))
 }
 
-/// What a list of clients shows.
+/// The criteria of a list of clients.
 #[derive(Clone, Debug, Default)]
 pub struct ClientFilter {
     /// Part of an id, a name or an address.
     pub text: String,
     pub kind: Option<ClientKind>,
     pub disabled: Option<bool>,
-    /// By shown name, then id.
+    /// The cursor: shown name, then id.
     pub after: Option<(String, ClientId)>,
     pub most: u64,
 }
 
-/// By name, from `after` on.
+/// Returns the matching clients by name, starting after `after`.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ClientFilter) -> Result<Vec<Client>> {
     let mut query =
         row::Entity::find().order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(filter.most);
@@ -191,13 +191,13 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &ClientFilter) -> Result
     query.all(conn).await?.into_iter().map(Client::try_from).collect()
 }
 
-/// Those of these ids that there are.
+/// Returns the clients that exist among these ids.
 pub async fn by_ids<C: ConnectionTrait>(conn: &C, ids: &[ClientId]) -> Result<Vec<Client>> {
     let ids = ids.iter().map(ClientId::as_str);
     row::Entity::find().filter(row::Column::Id.is_in(ids)).all(conn).await?.into_iter().map(Client::try_from).collect()
 }
 
-/// Whose shown name this is, whatever its letter case.
+/// Returns the clients with that shown name, ignoring letter case.
 pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<ClientId>> {
     let ids: Vec<String> = row::Entity::find()
         .select_only()
@@ -210,7 +210,7 @@ pub async fn by_name<C: ConnectionTrait>(conn: &C, name: &str) -> Result<Vec<Cli
     Ok(ids.iter().filter_map(|id| ClientId::parse(id).ok()).collect())
 }
 
-/// Apps of ours that a user may open, by name.
+/// Returns the first-party apps that a user may open, by name.
 pub async fn launchable_by<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
     let found = row::Entity::find()
         .filter(row::Column::OpensHere.eq(true))
@@ -222,14 +222,14 @@ pub async fn launchable_by<C: ConnectionTrait>(conn: &C, user: UserId, most: u64
     found.into_iter().map(Client::try_from).collect()
 }
 
-/// Enabled apps that a user may sign in to, by name.
+/// Returns the enabled apps that a user may sign in to, by name.
 pub async fn usable_by<C: ConnectionTrait>(conn: &C, user: UserId, most: u64) -> Result<Vec<Client>> {
     let found =
         usable(user).order_by_asc(row::Column::Name).order_by_asc(row::Column::Id).limit(most).all(conn).await?;
     found.into_iter().map(Client::try_from).collect()
 }
 
-/// How many those are.
+/// Returns the number of enabled apps that a user may sign in to.
 pub async fn count_usable_by<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
     Ok(usable(user).count(conn).await?)
 }
@@ -251,18 +251,18 @@ pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().count(conn).await?)
 }
 
-/// How many came to be here that way.
+/// Returns the number of clients that were registered in that way.
 pub async fn count_registered<C: ConnectionTrait>(conn: &C, how: RegistrationKind) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Registered.eq(how.as_str())).count(conn).await?)
 }
 
-/// Some of those that registered themselves, were not changed since and hold nothing: nobody's consent, no grant, no API
-/// key. Without these they have signed nobody in, and let no program through a gate.
+/// Returns some of the self-registered clients that have not changed since then and have no consent, grant or API key.
+/// Without these they have signed in no user and passed no gate.
 pub async fn unused<C: ConnectionTrait>(conn: &C, since: Timestamp, most: u64) -> Result<Vec<ClientId>> {
     ids(select_unused_since(since).limit(most), conn).await
 }
 
-/// Whether a client is one of those.
+/// Returns whether a client is one that [`unused`] selects.
 pub async fn is_unused<C: ConnectionTrait>(conn: &C, id: &ClientId, since: Timestamp) -> Result<bool> {
     Ok(!ids(select_unused_since(since).filter(row::Column::Id.eq(id.as_str())), conn).await?.is_empty())
 }
@@ -273,7 +273,7 @@ fn select_unused_since(since: Timestamp) -> Select<row::Entity> {
         .filter(row::Column::UpdatedAt.lt(since.0))
         .filter(row::Column::Id.not_in_subquery(consents::clients()))
         .filter(row::Column::Id.not_in_subquery(grants::clients()))
-        // An administrator has made it one of ours since: nobody is asked for consent any more.
+        // An administrator has made the client first-party since, so users are no longer asked for consent.
         .filter(row::Column::Metadata.not_like("%\"consent\":\"trusted\"%"))
         .filter(row::Column::Id.not_in_subquery(api_keys::clients()))
 }
@@ -285,32 +285,33 @@ async fn ids<C: ConnectionTrait>(query: Select<row::Entity>, conn: &C) -> Result
     found.iter().map(parsed).collect()
 }
 
-/// Those that may ask for a scope of an API, in the order in which they are locked.
+/// Returns the clients that may request a scope of an API, in lock order.
 pub async fn with_api_scopes(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
     matching_metadata(tx, &named, |client| client.meta.api_scopes.has_api(api)).await
 }
 
-/// Those in whose metadata an API is named for any purpose, in the order in which they are locked.
+/// Returns the clients whose metadata refers to an API in any way, in lock order.
 pub async fn referencing_api(tx: &Tx, api: &ApiId) -> Result<Vec<ClientId>> {
     let named = json(&api.as_str(), "api", "identifier")?;
     let names = |client: &Client| client.meta.api_scopes.has_api(api) || client.meta.introspection_apis.contains(api);
     matching_metadata(tx, &named, names).await
 }
 
-/// Those that may ask for a scope of that name, which is of no API, in the order in which they are locked.
+/// Returns the clients that may request a scope of that name that belongs to no API, in lock order.
 pub async fn with_general_scope(tx: &Tx, scope: &str) -> Result<Vec<ClientId>> {
     matching_metadata(tx, scope, |client| client.meta.scope.contains(scope)).await
 }
 
-/// Those that may exchange tokens of a client, in the order in which they are locked.
+/// Returns the clients that may exchange tokens of another client, in lock order.
 pub async fn with_exchange_policy_for(tx: &Tx, other: &ClientId) -> Result<Vec<ClientId>> {
     let named = json(&other.as_str(), "client", "id")?;
     let names = |client: &Client| client.meta.token_exchange.iter().any(|policy| policy.client == *other);
     matching_metadata(tx, &format!("\"client\":{named}"), names).await
 }
 
-/// Those in whose metadata `part` stands and that are `meant`. They are not locked: whoever changes them looks again.
+/// Returns the clients whose metadata contains `part` and that satisfy `meant`. They are not locked: a caller that
+/// changes them must read them again.
 async fn matching_metadata(tx: &Tx, part: &str, meant: impl Fn(&Client) -> bool) -> Result<Vec<ClientId>> {
     let query = row::Entity::find().filter(row::Column::Metadata.like(contains_pattern(part)));
     let mut found = Vec::new();
@@ -320,12 +321,12 @@ async fn matching_metadata(tx: &Tx, part: &str, meant: impl Fn(&Client) -> bool)
             found.push(client.id);
         }
     }
-    // Here, as each engine sorts in its own way.
+    // Sorted here, because the engines sort differently.
     found.sort();
     Ok(found)
 }
 
-/// How many are turned off.
+/// Returns the number of disabled clients.
 pub async fn count_disabled<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Disabled.eq(true)).count(conn).await?)
 }

@@ -1,5 +1,6 @@
-//! Authorization codes: used once by one statement that can lose a race, and kept for as long as what was issued from them
-//! is good, so that a second use is recognised and ends it (RFC 6749 §4.1.2).
+//! Authorization codes. A code is used once, by one statement that only one of several concurrent requests can win. It
+//! is kept for as long as anything issued from it is valid, so that a second use is recognised and revokes that (RFC
+//! 6749 §4.1.2).
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Func, Query};
@@ -54,7 +55,7 @@ impl TryFrom<row::Model> for AuthorizationCode {
     }
 }
 
-/// Writes a code that lives from now on, by the database's clock, as long as it says.
+/// Inserts a code whose lifetime starts now, by the database's clock.
 pub async fn insert(tx: &Tx, code: &AuthorizationCode) -> Result<()> {
     let corrupt = |column| StoreError::Corrupt { table: "code", column };
     let grant = code.authorization.grant.ok_or_else(|| corrupt("grant_id"))?;
@@ -87,18 +88,18 @@ pub async fn insert(tx: &Tx, code: &AuthorizationCode) -> Result<()> {
     Ok(())
 }
 
-/// What presenting a code came to.
+/// The result of presenting a code.
 #[derive(Debug)]
 pub enum ConsumeResult {
-    /// It was good, and now it is used.
+    /// The code was valid and has now been used.
     Now(AuthorizationCode),
-    /// It had been used before.
+    /// The code had been used before.
     Before(AuthorizationCode),
-    /// There is none, or it has expired unused.
+    /// There is no such code, or it has expired unused.
     Unknown,
 }
 
-/// Uses a code. Of many at once exactly one gets [`ConsumeResult::Now`].
+/// Uses a code. Of several concurrent calls exactly one gets [`ConsumeResult::Now`].
 pub async fn consume(tx: &Tx, digest: &Digest) -> Result<ConsumeResult> {
     let now = tx.now().0;
     let used = row::Entity::update_many()
@@ -117,13 +118,14 @@ pub async fn consume(tx: &Tx, digest: &Digest) -> Result<ConsumeResult> {
     }
 }
 
-/// Whether it is an unused code of that client. Nothing is decided by it: another request may use it at any time.
+/// Returns whether this is an unused code of that client. This is no decision: another request may use the code at any
+/// time.
 pub async fn is_unused<C: ConnectionTrait>(conn: &C, digest: &Digest, client: &ClientId) -> Result<bool> {
     let row = row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?;
     Ok(row.is_some_and(|row| row.used_at.is_none() && row.client_id == client.as_str()))
 }
 
-/// Whether the code is there and can still be used.
+/// Returns whether the code exists and can still be used.
 pub async fn is_redeemable(tx: &Tx, digest: &Digest) -> Result<bool> {
     let found = row::Entity::find_by_id(digest.0.to_vec())
         .filter(row::Column::UsedAt.is_null())
@@ -138,11 +140,11 @@ pub async fn delete_of_client(tx: &Tx, client: &str) -> Result<()> {
     Ok(())
 }
 
-/// Deletes old codes; returns how many rows were settled. A used code stays for as long as a refresh token of its grant may
-/// be used or an access token from it may live, so that a replay ends them (RFC 6749 §4.1.2).
+/// Deletes old codes and returns the number of rows processed. A used code is kept while a refresh token of its grant
+/// can be used or an access token from it can be valid, so that a replay revokes them (RFC 6749 §4.1.2).
 ///
-/// Its `expires_at`, which counts for nothing once it is used, is set to the end of the refresh tokens: the index leads to
-/// the row again when they have ended or were renewed, and not at every sweep.
+/// The `expires_at` of a used code has no other meaning, so it is set to the end of the refresh tokens. The index then
+/// leads to the row again when they have expired or were renewed, not in every sweep.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN_TTL - CLOCK_MARGIN_SECONDS);
     let old: Vec<(Vec<u8>, Uuid)> = row::Entity::find()
@@ -163,7 +165,7 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let digests = |rows: Vec<(Vec<u8>, Uuid)>| rows.into_iter().map(|(digest, _)| digest);
     let mut settled = 0;
     if !kept.is_empty() {
-        // COALESCE: another node may sweep the grant at this moment.
+        // `COALESCE`, because another node may be sweeping the grant at the same time.
         let end = Func::coalesce([
             Expr::from(grants::select_expiry((row::Entity, row::Column::GrantId))),
             Expr::col((row::Entity, row::Column::ExpiresAt)),

@@ -1,11 +1,11 @@
-//! Opening a database: the pools, SQLite's pragmas, PostgreSQL's timeouts.
+//! Opens a database: the pools, the pragmas of `SQLite`, the timeouts of PostgreSQL.
 //!
-//! Every connection to PostgreSQL is bounded at both ends. The server ends a statement, a wait for a lock and a silent
-//! transaction, so that a node that stops or is cut off holds its locks for seconds. The pool gives up connections that
-//! do not answer, since TCP would wait for a quarter of an hour, and [`super::reads`] statements.
+//! Every connection to PostgreSQL is bounded at both ends. The server ends a long statement, a long wait for a lock and
+//! an idle transaction, so that a node that stops or loses its connection holds its locks for seconds only. The pool
+//! drops connections that do not answer, since TCP would wait for a quarter of an hour, and [`super::read_pool`] times
+//! out statements.
 //!
-//! Next door: [`super::schema`], which prepares what is opened here; [`super::writer`], which owns SQLite's one writing
-//! connection.
+//! [`super::schema`] prepares the database. [`super::writer`] owns the one writing connection of `SQLite`.
 
 use std::io::ErrorKind;
 use std::str::FromStr as _;
@@ -22,30 +22,30 @@ use super::writer::Writer;
 use super::{Engine, ReadPool, Result, StoreError, WRITE_TIMEOUT, schema};
 use crate::config::{Config, DatabaseUrl};
 
-/// Readers of `SQLite`.
+/// The number of reading connections to `SQLite`.
 const SQLITE_READERS: u32 = 8;
-/// Of each node's connections to PostgreSQL so many are for the change feed: one listens, one reads.
+/// The number of each node's PostgreSQL connections reserved for the change feed: one listens, one reads.
 const FEED_CONNECTIONS: u32 = 2;
-/// What a command needs.
+/// The number of connections a command needs.
 const COMMAND_CONNECTIONS: u32 = FEED_CONNECTIONS + 2;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that does not answer in this time is given up.
+/// A connection that does not answer within this time is dropped.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that was in use just now need not be tried.
+/// A connection that was used more recently than this is not tested before its next use.
 const MAX_UNTESTED_IDLE: Duration = Duration::from_millis(250);
 
-/// What the server ends by itself. A transaction that is silent for three seconds belongs to a node that has stopped; who
-/// waits for its locks waits a little longer than that, and then succeeds.
+/// Limits enforced by the server. A transaction that is idle for three seconds belongs to a node that has stopped. A
+/// transaction that waits for its locks waits slightly longer than that, and then succeeds.
 const SERVER_TIMEOUTS: &str = "SET statement_timeout = '9s'; SET lock_timeout = '4500ms'; \
      SET idle_in_transaction_session_timeout = '3s'";
-/// The same for a command, which may read whole tables (`signet export`).
+/// Limits for a command, which may read whole tables (`signet export`).
 const COMMAND_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '4500ms'; \
      SET idle_in_transaction_session_timeout = '3s'";
-/// The same while the schema is changed, which may take its time.
+/// Limits for schema changes, which may take long.
 const MIGRATION_TIMEOUTS: &str = "SET statement_timeout = 0; SET lock_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '10s'";
-/// How the server notices that the other end of a connection is gone. Not every system has all of them.
+/// How the server detects that the other end of a connection is gone. Some systems do not support all of these.
 const KEEPALIVE_SETTINGS: [&str; 5] = [
     "SET tcp_user_timeout = '5s'",
     "SET tcp_keepalives_idle = 5",
@@ -54,7 +54,7 @@ const KEEPALIVE_SETTINGS: [&str; 5] = [
     "SET client_connection_check_interval = '2s'",
 ];
 
-/// Who uses the database.
+/// The kind of process that opens the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProcessKind {
     Server,
@@ -80,7 +80,7 @@ pub(super) async fn open(config: &Config, user: ProcessKind) -> Result<Engine> {
     }
 }
 
-/// One connection on which the schema may be changed.
+/// Opens one connection on which the schema may be changed.
 pub(super) async fn open_for_migration(url: &DatabaseUrl) -> Result<DatabaseConnection> {
     if url.is_sqlite() {
         return Ok(Database::connect(sqlite(url, 1)).await?);
@@ -88,7 +88,7 @@ pub(super) async fn open_for_migration(url: &DatabaseUrl) -> Result<DatabaseConn
     Ok(Database::connect(postgres(url, 1, MIGRATION_TIMEOUTS)).await?)
 }
 
-/// One connection by which nothing is made: of `SQLite` not even the journal mode is changed.
+/// Opens one connection that creates and changes nothing, not even the journal mode of `SQLite`.
 pub(super) async fn open_read_only(url: &DatabaseUrl) -> Result<DatabaseConnection> {
     if !url.is_sqlite() {
         return Ok(Database::connect(postgres(url, 1, SERVER_TIMEOUTS)).await?);
@@ -98,7 +98,7 @@ pub(super) async fn open_read_only(url: &DatabaseUrl) -> Result<DatabaseConnecti
     Ok(Database::connect(options).await?)
 }
 
-/// Writes each statement at level trace (`log.level = "signet::store=trace"`), never the values in it.
+/// Logs each statement at level `trace` (`log.level = "signet::store=trace"`), never the values in it.
 pub(super) fn with_statement_tracing(mut db: DatabaseConnection) -> DatabaseConnection {
     db.set_metric_callback(|info| {
         let microseconds = u64::try_from(info.elapsed.as_micros()).unwrap_or(u64::MAX);
@@ -116,7 +116,7 @@ pub(super) fn sqlite(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
         .sqlx_logging(false)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|o| {
-            // `schema` has made the file. One that has gone since is not replaced by an empty one.
+            // `schema` has created the file. A file that has disappeared since is not replaced by an empty one.
             o.create_if_missing(false)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
@@ -135,7 +135,7 @@ fn postgres(url: &DatabaseUrl, connections: u32, timeouts: &'static str) -> Conn
         .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
         .test_before_acquire(false)
-        // PgBouncer refuses a connection that brings parameters it does not know.
+        // PgBouncer refuses a connection with startup parameters that it does not know.
         .map_sqlx_postgres_opts(|o| o.application_name("signet").extra_float_digits(None))
         .map_sqlx_postgres_pool_opts(move |pool| {
             pool.after_connect(move |conn, _| Box::pin(prepare(conn, timeouts)))
@@ -147,8 +147,8 @@ fn postgres(url: &DatabaseUrl, connections: u32, timeouts: &'static str) -> Conn
                         Ok(true)
                     })
                 })
-                // A request that was given up leaves its answer behind, which the pool would otherwise wait for without
-                // an end.
+                // An abandoned request leaves its response unread on the connection, and the pool would wait for it
+                // indefinitely.
                 .after_release(|conn, _| Box::pin(async move { ping(conn).await.map(|()| true) }))
         });
     options
@@ -175,16 +175,16 @@ fn late() -> sqlx::Error {
     sqlx::Error::Io(ErrorKind::TimedOut.into())
 }
 
-/// Refuses a connection pooler that gives each transaction another connection (two connections that are open at the same
-/// time then share their session), or each statement.
+/// Returns an error if a connection pooler gives each transaction another server connection (two client connections
+/// open at the same time then share a session), or each statement.
 pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
     let (mut one, mut two) = (connect_single(url).await?, connect_single(url).await?);
     let asked = async {
         for round in 0..3 {
-            // Simple statements, since prepared ones are what such a pooler breaks.
+            // Simple statements, because such a pooler breaks prepared ones.
             let (mine, name) = (format!("{}.{round}", std::process::id()), "signet.session");
             run(&mut one, format!("SELECT set_config('{name}', '{mine}', false)")).await?;
-            // Where this transaction has the session of the other connection, that one has lost it.
+            // If this transaction uses the session of the other connection, that connection has lost it.
             run(&mut two, "BEGIN".to_owned()).await?;
             let shared = is_set(&mut two, name, &mine).await? || !is_set(&mut one, name, &mine).await?;
             run(&mut two, "ROLLBACK".to_owned()).await?;
@@ -198,8 +198,8 @@ pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
     match tokio::time::timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(late) {
         Ok(false) => {}
         Ok(true) => return Err(StoreError::TransactionPooler),
-        // PgBouncer in statement mode refuses every transaction, as a violation of the protocol. PostgreSQL refuses none.
-        // It has the same code for faults of its own.
+        // PgBouncer in statement mode refuses every transaction as a protocol violation, which PostgreSQL never does.
+        // PgBouncer uses the same code for its own failures.
         Err(sqlx::Error::Database(error))
             if error.code().as_deref() == Some("08P01") && error.message().contains("pooling mode") =>
         {
@@ -207,14 +207,14 @@ pub(super) async fn refuse_transaction_pooler(url: &DatabaseUrl) -> Result<()> {
         }
         Err(error) => return Err(unavailable(&error)),
     }
-    // What was asked is answered.
+    // The check is complete, so an error while closing is irrelevant.
     for connection in [one, two] {
         connection.close().await.ok();
     }
     Ok(())
 }
 
-/// A connection that no pool tries, which would write to the log what is found here anyway.
+/// Opens a connection outside any pool, without a test query: a pool would log what this check finds anyway.
 async fn connect_single(url: &DatabaseUrl) -> Result<PgConnection> {
     let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| unavailable(&error))?;
     let options = options.application_name("signet").extra_float_digits(None).disable_statement_logging();

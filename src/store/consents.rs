@@ -1,4 +1,4 @@
-//! What each person has allowed each client, so that nobody is asked twice.
+//! The consent each user has given each client, so that users are not asked twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ mod row {
 #[derive(Clone, Debug)]
 pub struct StoredConsent {
     pub client: ClientId,
-    /// All of it, wherever it was allowed.
+    /// Everything the user has allowed, in any way.
     pub allowed: Permissions,
     remembered: Remembered,
     pub created_at: Timestamp,
@@ -49,10 +49,11 @@ pub struct StoredConsent {
 
 type ApiVersions = BTreeMap<ApiId, i64>;
 
-/// What was allowed where a redirect identified the client, by [`key`].
+/// What was allowed in redirects that identified the client, by [`key`].
 type Remembered = BTreeMap<String, Permissions>;
 
-/// Places at which one client is remembered for one user; of more, the first by name are forgotten.
+/// The maximum number of redirect keys remembered for one user and client. If there are more, the first by name are
+/// dropped.
 const MAX_REMEMBERED_REDIRECTS: usize = 16;
 
 fn key(identified: &RedirectAssurance) -> &str {
@@ -63,15 +64,15 @@ fn key(identified: &RedirectAssurance) -> &str {
 }
 
 impl StoredConsent {
-    /// The part about which a redirect does not ask again that identifies the client in one of the same ways.
+    /// Returns the permissions that need no new consent for a redirect that identifies the client in the same way.
     #[must_use]
     pub fn remembered(&self, identified: &[RedirectAssurance]) -> Permissions {
         let known = identified.iter().filter_map(|way| self.remembered.get(key(way)));
         known.fold(Permissions::default(), |all, remembered| all.extended_by(remembered))
     }
 
-    /// What was allowed by redirects; all of it where no redirect has identified the client. What a user allows on a device
-    /// is allowed to nobody else.
+    /// Returns what was allowed in redirects, or everything if no redirect has identified the client. What a user
+    /// allows on a device applies to that device only.
     #[must_use]
     pub fn for_redirects(&self) -> Permissions {
         if self.remembered.is_empty() {
@@ -80,7 +81,8 @@ impl StoredConsent {
         self.remembered.values().fold(Permissions::default(), |all, here| all.extended_by(here))
     }
 
-    /// The same without what was allowed at APIs that are gone, or that namesakes have replaced since.
+    /// Returns the consent without permissions for APIs that are deleted, or that have been replaced by another API of
+    /// the same name.
     fn without_removed_apis(self, current: &ApiVersions) -> Self {
         let is_current = |api: &ApiId| self.api_versions.get(api).is_some_and(|then| current.get(api) == Some(then));
         let left = |of: Permissions| Permissions { apis: of.apis.filtered_apis(is_current), ..of };
@@ -89,7 +91,7 @@ impl StoredConsent {
     }
 }
 
-/// The present versions of the APIs in these permissions.
+/// Returns the current versions of the APIs in these permissions.
 async fn versions_of<'a, C: ConnectionTrait>(
     conn: &C,
     permissions: impl Iterator<Item = &'a Permissions>,
@@ -115,12 +117,12 @@ impl TryFrom<row::Model> for StoredConsent {
     }
 }
 
-/// Every client that somebody has allowed something.
+/// Selects every client that has a consent.
 pub(super) fn clients() -> SelectStatement {
     row::Entity::find().select_only().column(row::Column::ClientId).into_query()
 }
 
-/// What a user has allowed a client; nothing where they never did.
+/// Returns a user's consent to a client, or `None` if there is none.
 pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId) -> Result<Option<StoredConsent>> {
     let found = row::Entity::find_by_id((user.0, client.as_str().to_owned())).one(conn).await?;
     let Some(given) = found.map(StoredConsent::try_from).transpose()? else { return Ok(None) };
@@ -128,8 +130,9 @@ pub async fn find<C: ConnectionTrait>(conn: &C, user: UserId, client: &ClientId)
     Ok(Some(given.without_removed_apis(&current)))
 }
 
-/// Adds to what a user has allowed a client. Later redirects need not ask about it that identify the client as this one did.
-/// `versions` are those of the APIs that the user was asked about: a namesake that was created meanwhile is allowed nothing.
+/// Adds to a user's consent to a client. Later redirects that identify the client in the same way need no new consent
+/// for it. `versions` are those of the APIs that the user was asked about, so that an API of the same name created
+/// meanwhile gets no permissions.
 pub async fn give(
     tx: &Tx,
     user: UserId,
@@ -172,7 +175,7 @@ pub async fn give(
     Ok(())
 }
 
-/// Whether anybody has allowed the client something.
+/// Returns whether any user has given the client consent.
 pub async fn has_any<C: ConnectionTrait>(conn: &C, client: &ClientId) -> Result<bool> {
     let one = row::Entity::find().filter(row::Column::ClientId.eq(client.as_str())).limit(1).one(conn).await?;
     Ok(one.is_some())
@@ -190,12 +193,12 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<S
     Ok(all.into_iter().map(|given| given.without_removed_apis(&current)).collect())
 }
 
-/// Takes back what one person allowed; whether there was anything.
+/// Deletes a user's consent to a client. Returns whether there was one.
 pub async fn delete(tx: &Tx, user: UserId, client: &ClientId) -> Result<bool> {
     Ok(row::Entity::delete_by_id((user.0, client.as_str().to_owned())).exec(tx.conn()).await?.rows_affected > 0)
 }
 
-/// Takes back all that a user has allowed; returns how many clients that were.
+/// Deletes all consents of a user. Returns the number of clients.
 pub async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
     let done = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
     Ok(done.rows_affected)

@@ -1,9 +1,11 @@
-//! The database's clock: what one node dates by it every other node judges alike, however far its own clock is off.
+//! The database's clock. A time that one node writes by it is judged the same way by every other node, whatever the
+//! error of their own clocks.
 //!
-//! Each reading of the change feed brings its time along, and the node's own clock ([`Env::now`]) is corrected to it, so that
-//! nodes agree within a fraction of a second on what no statement decides: when an access token was issued and expires.
-//! Sessions and short lifetimes (codes, device codes, pushed requests, tickets, claims of deliveries, the window of a
-//! refresh token) are dated and judged by it. SQLite has the machine's clock, and a test's clock stands for the database's as well.
+//! Each read of the change feed returns the database's time, and the node's own clock ([`Env::now`]) is corrected to
+//! it. Nodes therefore agree within a fraction of a second on times that no statement decides: when an access token was
+//! issued and expires. Sessions and short lifetimes (codes, device codes, pushed requests, tickets, claims of
+//! deliveries, the reuse window of a refresh token) are written and judged by the database's clock itself. `SQLite`
+//! uses the machine's clock. In tests, the test clock stands for the database's clock as well.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
@@ -11,11 +13,11 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
 use super::{Result, Store, Tx};
 use crate::env::{Clock, Env, Timestamp};
 
-/// Nodes' clocks may differ by five minutes, so a row is kept for twice that after it expired by the clock of the node
-/// that sweeps: no node takes what has been swept for something that is still good.
+/// Nodes' clocks may differ by five minutes, so a row is kept for twice that after it expired by the clock of the
+/// sweeping node. No other node can still consider a swept row valid.
 pub const CLOCK_MARGIN_SECONDS: i64 = 600;
 
-/// The time by the database's clock, as a part of the statement that judges by it.
+/// The time by the database's clock, as an expression in the statement that depends on it.
 #[derive(Clone, Debug)]
 pub struct DatabaseNow(Expr);
 
@@ -49,35 +51,35 @@ async fn time<C: ConnectionTrait>(conn: &C, env: &Env) -> Result<Timestamp> {
 }
 
 impl Tx {
-    /// The time by the database's clock, as a part of a statement.
+    /// Returns the time by the database's clock, as an expression for a statement.
     pub fn database_now(&self) -> DatabaseNow {
         now(self.conn().get_database_backend(), self.env())
     }
 
-    /// The time by the database's clock.
+    /// Returns the time by the database's clock.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn database_time(&self) -> Result<Timestamp> {
         time(self.conn(), self.env()).await
     }
 
-    /// Whether a time in `column`, written by any node's clock, is past for every node. For sweeps.
+    /// Returns a condition that a time in `column`, written by any node's clock, is past for every node. For sweeps.
     pub(super) fn is_past_everywhere(&self, column: impl ColumnTrait) -> Expr {
         column.lt(self.now().plus_seconds(-CLOCK_MARGIN_SECONDS).0)
     }
 
-    /// Whether a time in `column`, written by the database's clock, is past.
+    /// Returns a condition that a time in `column`, written by the database's clock, is past.
     pub(super) fn is_past(&self, column: impl ColumnTrait) -> Expr {
         column.into_expr().lt(self.database_now())
     }
 }
 
-/// A clock that is off by more is worth a word.
+/// A larger clock error is logged.
 const MIN_REPORTED_SKEW_MILLIS: i64 = 2_000;
 
 impl Store {
-    /// Corrects this node's clock to a reading of the database's that was asked for at `asked`.
+    /// Corrects this node's clock to a time that the database returned for a query sent at `asked`.
     pub(super) fn correct_clock(&self, reading: Timestamp, asked: Timestamp) {
         let (env, backend) = (self.env(), self.read().get_database_backend());
         if !has_own_clock(backend, env) {
@@ -93,22 +95,22 @@ impl Store {
         }
     }
 
-    /// The time by the database's clock as this node knows it, without asking.
+    /// Returns this node's estimate of the database's time, without a query.
     #[must_use]
     pub fn estimated_database_time(&self) -> Timestamp {
         let env = self.env();
         if has_own_clock(self.read().get_database_backend(), env) { env.now() } else { env.clock.database_now() }
     }
 
-    /// The time by the database's clock, as a part of a statement that reads.
+    /// Returns the time by the database's clock, as an expression for a statement that reads.
     pub fn database_now(&self) -> DatabaseNow {
         now(self.read().get_database_backend(), &self.inner.env)
     }
 
-    /// The time by the database's clock.
+    /// Returns the time by the database's clock.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn database_time(&self) -> Result<Timestamp> {
         time(self.read(), &self.inner.env).await
     }

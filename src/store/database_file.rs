@@ -1,8 +1,8 @@
-//! Notices that SQLite's file has been replaced under a running process: by a backup that was moved over it, or because it
-//! was deleted. Connections stay with the old file, so that everything written from then on would be lost with it.
+//! Detects that the file of an `SQLite` database has been replaced while the process runs: a backup was moved over it,
+//! or it was deleted. Open connections keep the old file, so everything written from then on would be lost with it.
 //!
-//! Next door: [`super::writer`], which begins no transaction on a replaced file; [`super::authority`], which no longer
-//! answers from memory; `feed::reader`, which notices a database whose content has been replaced.
+//! [`super::writer`] begins no transaction on a replaced file. [`super::node_cache`] stops answering from memory.
+//! `feed::reader` detects a database whose content has been replaced.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,22 @@ use super::{Result, StoreError};
 pub(super) struct DatabaseFile {
     path: PathBuf,
     opened: (u64, u64),
-    /// It stays so: connections that were opened meanwhile are connections to the other file.
+    /// Never reset, because connections that were opened meanwhile belong to the other file.
     is_replaced: AtomicBool,
 }
 
 impl DatabaseFile {
-    /// The file that is at `path` now.
+    /// Returns the file that is at `path` now.
     ///
     /// # Errors
-    /// Where there is none, or it cannot be looked at.
+    /// Returns an error if there is no file, or its metadata cannot be read.
     pub(super) fn at(path: PathBuf) -> Result<Self> {
         let opened = identity(&path)?;
         Ok(Self { path, opened, is_replaced: AtomicBool::new(false) })
     }
 
     /// # Errors
-    /// Where the path no longer leads to the file that was opened.
+    /// Returns an error if the path no longer leads to the file that was opened.
     pub(super) fn check(&self) -> Result<()> {
         if !self.is_replaced.load(Ordering::SeqCst) && identity(&self.path).is_ok_and(|now| now == self.opened) {
             return Ok(());

@@ -1,6 +1,6 @@
-//! The durable queue of what is sent out: a row is written in the transaction that causes it, claimed by one node at a
-//! time, and gone when it has arrived. A node that dies with it loses its claim, so that something may arrive twice and
-//! nothing never.
+//! The durable queue of outgoing requests. A row is written in the transaction that causes the request, claimed by one
+//! node at a time, and deleted once delivered. The claim of a node that stops expires, so a request is delivered at
+//! least once, possibly twice.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,18 @@ use crate::domain::delivery::{ClaimedDelivery, Delivery, DeliverySlots, Destinat
 use crate::domain::ids::{ClientId, DeliveryId};
 use crate::env::Timestamp;
 
-/// After this the node that has claimed a delivery is taken to be gone, and another one sends it. A try takes less time
-/// ([`crate::domain::delivery::ATTEMPT_TIMEOUT`]).
+/// After this time the node that claimed a delivery counts as stopped, and another node sends it. An attempt takes less
+/// time ([`crate::domain::delivery::ATTEMPT_TIMEOUT`]).
 const CLAIM_SECONDS: i64 = 8;
-/// In one statement: a sweep ends many sessions at once, and a statement has some ten thousand parameters at most.
+/// The maximum number of rows in one statement. A sweep ends many sessions at once, and a statement has a limit of some
+/// ten thousand parameters.
 const MAX_ROWS_PER_STATEMENT: usize = 1000;
-/// Rows that wait for clients that no administrator registered: in all, and of one origin. More are not kept.
+/// The maximum number of queued rows for clients that no administrator registered: in total, and for one origin.
+/// Further rows are dropped.
 const MAX_SELF_REGISTERED: i64 = 20_000;
 const MAX_SELF_REGISTERED_PER_ORIGIN: i64 = 2_000;
-/// Rows that are looked at for places; more than there are places, since some rows are of origins that get no more.
+/// The maximum number of rows considered for the free slots. It exceeds the number of slots, because some rows belong
+/// to origins without a free slot.
 const MAX_SCANNED_ROWS: i64 = 256;
 
 mod row {
@@ -39,13 +42,13 @@ mod row {
         #[sea_orm(column_type = "Text")]
         pub what: String,
         pub attempts: i32,
-        /// When to try next, by the database's clock; a claim puts it off.
+        /// The time of the next attempt, by the database's clock. A claim postpones it.
         pub due_at: i64,
     }
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Puts them into the queue, due at once; every node hears that something waits.
+/// Queues deliveries that are due at once, and notifies every node.
 pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destination)> + Send) -> Result<()> {
     let mut rows = Vec::new();
     let now = tx.database_time().await?;
@@ -76,7 +79,7 @@ pub async fn enqueue(tx: &Tx, all: impl IntoIterator<Item = (Delivery, Destinati
     tx.publish(ChangeEvent::Deliveries).await
 }
 
-/// The rows that clients which no administrator registered may still add.
+/// The remaining capacity of the queue for clients that no administrator registered.
 #[derive(Default)]
 struct QueueCapacity {
     total_left: Option<i64>,
@@ -84,7 +87,7 @@ struct QueueCapacity {
 }
 
 impl QueueCapacity {
-    /// Whether there is room for one more of that origin.
+    /// Takes a place for one more row of that origin. Returns whether there was one.
     async fn take(&mut self, tx: &Tx, origin: &str) -> Result<bool> {
         if self.total_left.is_none() {
             let sql = "SELECT 1 FROM delivery WHERE by_admin = $1 LIMIT $2";
@@ -109,16 +112,17 @@ impl QueueCapacity {
     }
 }
 
-/// When the next one is due by the database's clock, if any waits.
+/// Returns when the next delivery is due by the database's clock, or `None` if the queue is empty.
 pub async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Timestamp>> {
     let next = row::Entity::find().order_by_asc(row::Column::DueAt).limit(1).one(conn).await?;
     Ok(next.map(|row| Timestamp(row.due_at)))
 }
 
-/// Those that are due and for which there are places: a few of each origin, the longest due first; of these what was never
-/// tried before what has failed.
+/// Returns the due deliveries that have a free slot: for each origin a few, the longest due first. Deliveries that were
+/// never tried come before those that have failed.
 ///
-/// The origins are found by their index, one after the other, so that many rows of one cost no more than few.
+/// The origins are found one after the other through their index, so that many rows of one origin cost no more than
+/// few.
 pub async fn due(store: &Store, by_admin: bool, places: &DeliverySlots) -> Result<Vec<DeliveryId>> {
     let (conn, now) = (store.read(), store.database_time().await?);
     let per_origin = i64::try_from(DeliverySlots::MAX_PER_ORIGIN).unwrap_or(i64::MAX);
@@ -142,7 +146,8 @@ struct DueRow {
     origin: String,
 }
 
-/// `$1` who named them, `$2` the time, `$3` rows of one origin, `$4` rows; `full` are the places of the origins left out.
+/// Parameters: `$1` whether an administrator registered the client, `$2` the time, `$3` the maximum number of rows per
+/// origin, `$4` the maximum number of rows. `full` has the placeholders of the origins to leave out.
 fn due_sql(engine: DbBackend, full: &[String]) -> String {
     let of_origin = "SELECT one.id FROM delivery one \
          WHERE one.by_admin = $1 AND one.origin = place.origin AND one.due_at <= $2 ORDER BY one.due_at LIMIT $3";
@@ -163,7 +168,7 @@ fn due_sql(engine: DbBackend, full: &[String]) -> String {
     )
 }
 
-/// Claims those of these that are due. What another node is claiming at this moment is passed over.
+/// Claims those of these deliveries that are due. Rows that another node is claiming at the same time are skipped.
 pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<ClaimedDelivery>> {
     let now = tx.database_time().await?;
     let due: Vec<Uuid> = row::Entity::find()
@@ -187,8 +192,8 @@ pub async fn claim(tx: &Tx, ids: &[DeliveryId]) -> Result<Vec<ClaimedDelivery>> 
     Ok(claimed.into_iter().filter_map(readable).collect())
 }
 
-/// What a row says. One of a kind that only a newer version knows is left for a node of that version, and keeps nothing
-/// else waiting: the claim has put it off.
+/// Reads a row. A kind that only a newer version knows is left for a node of that version. It does not block other
+/// rows, because the claim has postponed it.
 fn readable(row: row::Model) -> Option<ClaimedDelivery> {
     match from_json(&row.what, "delivery", "what") {
         Ok(what) => {
@@ -202,13 +207,13 @@ fn readable(row: row::Model) -> Option<ClaimedDelivery> {
     }
 }
 
-/// It has arrived, or is given up.
+/// Deletes a delivery that has arrived or is given up.
 pub async fn remove(tx: &Tx, claimed: &ClaimedDelivery) -> Result<()> {
     row::Entity::delete_by_id(claimed.id.0).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// To be tried again at that time of the database's clock, unless another node has done so since.
+/// Schedules the next attempt at that time of the database's clock, unless another node has claimed the delivery since.
 pub async fn put_off(tx: &Tx, claimed: &ClaimedDelivery, until: Timestamp) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::DueAt, Expr::value(until.0))
@@ -219,7 +224,7 @@ pub async fn put_off(tx: &Tx, claimed: &ClaimedDelivery, until: Timestamp) -> Re
     Ok(())
 }
 
-/// There is nobody any more whom they are for.
+/// Deletes the deliveries for a client that is being deleted.
 pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
     Ok(())

@@ -1,5 +1,5 @@
-//! What devices ask for (RFC 8628): found by the code that a device polls with or by the one that a person types, decided
-//! once, redeemed once. Both codes are kept as digests.
+//! Device authorization requests (RFC 8628). They are found by the device code that a device polls with or by the user
+//! code that a user types. Each is decided once and redeemed once. Both codes are stored as digests.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, ExprTrait as _, QuerySelect, Set};
@@ -11,8 +11,8 @@ use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::secret::Digest;
 use crate::env::Timestamp;
 
-/// A used one is kept until what was issued from it can be revoked no more, or a day at most; any other until its device
-/// has heard that it expired.
+/// A used request is kept until what was issued from it can no longer be revoked, or for a day at most. Any other
+/// request is kept until its device has been told that it expired.
 const USED_RETENTION_SECONDS: i64 = 86_400;
 pub const EXPIRED_RETENTION_SECONDS: i64 = 600;
 
@@ -39,11 +39,11 @@ mod row {
         pub expires_at: i64,
         pub poll_seconds: i64,
         pub polled_at: Option<i64>,
-        /// Absent where it was denied.
+        /// `NULL` if the request was denied.
         #[sea_orm(column_type = "Text", nullable)]
         pub authorization: Option<String>,
         pub decided_at: Option<i64>,
-        /// The session in which somebody decided.
+        /// The session in which the request was decided.
         pub decided_in: Option<Uuid>,
         pub used_at: Option<i64>,
     }
@@ -82,8 +82,8 @@ impl TryFrom<row::Model> for DeviceRequest {
     }
 }
 
-/// Inserts an undecided request that lives from now on, by the database's clock, as long as it says;
-/// [`StoreError::Taken`] where its user code is another one's.
+/// Inserts an undecided request whose lifetime starts now, by the database's clock. Returns [`StoreError::Taken`] if
+/// another request has the same user code.
 pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
     let (now, lifetime) = (tx.database_time().await?, request.expires_at.since(request.issued_at));
     let model = row::ActiveModel {
@@ -107,16 +107,16 @@ pub async fn insert(tx: &Tx, request: &DeviceRequest) -> Result<()> {
     Ok(())
 }
 
-/// The one of that code, locked until the transaction ends so that polls go one after the other, with the time by the
-/// database's clock.
+/// Returns the request with that device code and the time by the database's clock, and locks the request until the
+/// transaction ends, so that polls run one after the other.
 pub async fn lock_for_update(tx: &Tx, digest: &Digest) -> Result<Option<(DeviceRequest, Timestamp)>> {
     let locked = row::Entity::find_by_id(digest.0.to_vec()).lock_exclusive();
     let Some(found) = locked.one(tx.conn()).await? else { return Ok(None) };
-    // After the lock: another poll may have been waited for.
+    // Read after the lock, which may have waited for another poll.
     Ok(Some((found.try_into()?, tx.database_time().await?)))
 }
 
-/// The one of that user code, while somebody can still decide on it.
+/// Returns the request with that user code while it can still be decided.
 pub async fn undecided(store: &Store, user_code: &Digest) -> Result<Option<DeviceRequest>> {
     let found = row::Entity::find()
         .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
@@ -128,7 +128,7 @@ pub async fn undecided(store: &Store, user_code: &Digest) -> Result<Option<Devic
     found.map(DeviceRequest::try_from).transpose()
 }
 
-/// Whether the one of that user code was allowed or denied in that session; nothing where it was not decided there.
+/// Returns whether the request was allowed in that session, or `None` if it was not decided there.
 pub async fn decided_in<C: ConnectionTrait>(conn: &C, user_code: &Digest, session: SessionId) -> Result<Option<bool>> {
     let found = row::Entity::find()
         .filter(row::Column::UserDigest.eq(user_code.0.to_vec()))
@@ -138,7 +138,7 @@ pub async fn decided_in<C: ConnectionTrait>(conn: &C, user_code: &Digest, sessio
     Ok(found.map(|row| row.authorization.is_some()))
 }
 
-/// Writes down that the device has polled, and how long it has to wait by now.
+/// Records a poll and the interval that the device must now wait.
 pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::PolledAt, tx.database_now().into())
@@ -149,7 +149,8 @@ pub async fn polled(tx: &Tx, digest: &Digest, interval: i64) -> Result<()> {
     Ok(())
 }
 
-/// Decides in that session, where nobody has before; whether it was this call that did. `allowed` is nothing where it is denied.
+/// Records a decision made in that session, if there is none yet. Returns whether this call recorded it. `allowed` is
+/// `None` if the request is denied.
 pub async fn decide(tx: &Tx, user_code: &Digest, session: SessionId, allowed: Option<&Authorization>) -> Result<bool> {
     let authorization = allowed.map(|it| json(it, "device_code", "authorization")).transpose()?;
     let done = row::Entity::update_many()
@@ -165,7 +166,7 @@ pub async fn decide(tx: &Tx, user_code: &Digest, session: SessionId, allowed: Op
     Ok(done.rows_affected > 0)
 }
 
-/// Uses it up.
+/// Marks the request as used.
 pub async fn consume(tx: &Tx, digest: &Digest) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::UsedAt, tx.database_now().into())

@@ -1,7 +1,7 @@
-//! How many events of a kind there were on a day (UTC), for the console's overview. Days that are over do not change, so
-//! that their numbers are kept in memory; only the last two are counted each time.
+//! The number of events of each kind per day (UTC), for the console's overview. Past days do not change, so their
+//! counts are cached in memory. Only the last two days are counted each time.
 //!
-//! Next door: [`super::events`].
+//! [`super::events`] writes the events.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,21 +17,21 @@ use crate::domain::event::EventKind;
 use crate::env::Timestamp;
 
 const DAY_SECONDS: i64 = 86_400;
-/// Nodes' clocks differ by less, so that no event of an earlier day is still to come.
+/// Nodes' clocks differ by less, so no further event of an earlier day can arrive.
 const UNSETTLED_DAYS: i64 = 2;
 const MAX_CACHED_COUNTS: usize = 200;
 
 type EventCounts = BTreeMap<(i64, &'static str), u64>;
 
-/// The counts of days that are over.
+/// The counts of past days.
 #[derive(Debug, Default)]
 pub(super) struct DayCounts(Mutex<EventCounts>);
 
 impl Store {
-    /// Counts the events of each of `kinds` on each of `days`, which are numbered since 1970.
+    /// Counts the events of each of `kinds` on each of `days`, which are days since 1970.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn events_per_day(
         &self,
         kinds: &[EventKind],
@@ -57,11 +57,11 @@ impl Store {
         Ok(counts)
     }
 
-    /// By one statement, each part of which reads a range of an index.
+    /// Counts by one statement, each part of which reads one range of an index.
     async fn count(&self, keys: &[(i64, &'static str)]) -> Result<EventCounts> {
         let start = |day: i64| first_id(Timestamp::from_seconds(day * DAY_SECONDS));
         let mut parts = keys.iter().enumerate().map(|(at, (day, kind))| {
-            // The number of the part is ours: as a parameter it would have no type on PostgreSQL.
+            // The part number is a literal: as a parameter it would have no type on PostgreSQL.
             Query::select()
                 .expr(Expr::cust(format!("CAST({at} AS BIGINT)")))
                 .expr(row::Column::Id.count())

@@ -1,7 +1,7 @@
-//! Searching audit events. What names something exactly is found by an index, however many events there are; free text is
-//! looked for in a bounded number of events at a time.
+//! Search in audit events. Exact names are found by an index, however many events there are. Free text is searched in a
+//! bounded number of events at a time.
 //!
-//! Next door: [`super::events`], which writes them.
+//! [`super::events`] writes the events.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect};
@@ -11,10 +11,10 @@ use super::{Result, contains_pattern};
 use crate::domain::event::{Actor, Event};
 use crate::domain::ids::{ClientId, EventId, UserId};
 
-/// Free text is looked for in so many events at a time.
+/// The maximum number of events that one free-text search reads.
 pub const MAX_SCANNED: u64 = 15_000;
 
-/// Whom and what a search names.
+/// The exact names in a search.
 #[derive(Clone, Debug, Default)]
 pub struct SearchTerms {
     /// A request id, an address, or the id of an event.
@@ -23,15 +23,15 @@ pub struct SearchTerms {
     pub clients: Vec<ClientId>,
 }
 
-/// What a search for free text found.
+/// The result of a free-text search.
 #[derive(Debug)]
 pub struct ScanResult {
     pub events: Vec<Event>,
-    /// The oldest event that was looked at, where there are older ones to look at.
+    /// The oldest event that was read, if there are older ones.
     pub until: Option<EventId>,
 }
 
-/// The events that name exactly that: about it, by it, from that address or in that request.
+/// Returns the events with exactly that subject, actor, address, request or id.
 pub async fn naming<C: ConnectionTrait>(conn: &C, filter: &EventFilter, named: &SearchTerms) -> Result<Vec<Event>> {
     let text = named.text.trim();
     let mut single = vec![row::Column::RequestId.eq(text), row::Column::Address.eq(text)];
@@ -50,7 +50,7 @@ pub async fn naming<C: ConnectionTrait>(conn: &C, filter: &EventFilter, named: &
     merged(conn, filter, criteria.collect()).await
 }
 
-/// The events whose detail has `text` in it, among the next [`MAX_SCANNED`] of the filter's time.
+/// Returns the events whose detail contains `text`, among the next [`MAX_SCANNED`] in the filter's time range.
 pub async fn containing<C: ConnectionTrait>(conn: &C, filter: &EventFilter, text: &str) -> Result<ScanResult> {
     let newest = || row::Entity::find().filter(filter.ids()).order_by_desc(row::Column::Id);
     let last = newest().select_only().column(row::Column::Id).offset(MAX_SCANNED - 1).limit(1);

@@ -1,7 +1,7 @@
-//! Audit events: writing, listing and sweeping them. Their ids begin with the time (`UUIDv7`), so that one index serves what is
-//! asked for by a column, its order and its time.
+//! Audit events: writing, listing and sweeping them. Event ids begin with the time (`UUIDv7`), so that one index serves
+//! the filter on a column, the order and the time range.
 //!
-//! Next door: [`super::event_search`], a search for anything in them; [`super::event_counts`], which counts them by day.
+//! [`super::event_search`] searches in them. [`super::event_counts`] counts them by day.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query, UnionType};
@@ -57,7 +57,7 @@ impl TryFrom<row::Model> for Event {
     }
 }
 
-/// The least id of an event at that time or later (RFC 9562 §5.7).
+/// Returns the smallest id of an event at that time or later (RFC 9562 §5.7).
 pub(super) fn first_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from(Ord::max(at.0, 0).unsigned_abs()) << 80)
 }
@@ -88,35 +88,35 @@ fn model(event: &Event) -> row::ActiveModel {
     }
 }
 
-/// Records what a client that registered itself did, as often in a day as `quotas` allow; further events are logged only.
+/// Records an action of a self-registered client, up to the daily limit in `quotas`. Further events are only logged.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn insert_registration_event(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
     insert_with_quota(tx, store, event, &[QuotaKind::RegistrationEvent]).await
 }
 
-/// Records that a user was refused, as often in a day as `quotas` allow; further ones are logged only.
+/// Records a failure of a known user, up to the daily limit in `quotas`. Further events are only logged.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn insert_failure_with_quota(tx: &Tx, store: &Store, event: &Event) -> Result<()> {
     insert_with_quota(tx, store, event, &[QuotaKind::FailureEvent]).await
 }
 
-/// Records that a stranger was refused, as often in a day as `quotas` allow; further ones are logged only.
+/// Records a failure of an unauthenticated caller, up to the daily limit in `quotas`. Further events are only logged.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn record_failure(store: &Store, event: Event) -> Result<()> {
     record_with_quota(store, event, &[QuotaKind::FailureEvent]).await
 }
 
-/// Records that a budget of tries has run out: the first refusal of its window. A flood of other failures does not hide it,
-/// since it has a reserve of its own, which is a tenth of their limit.
+/// Records the first refusal after a budget of attempts is exhausted. A flood of other failures does not hide it, since
+/// it has a reserve of its own: a tenth of the limit for failures.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn record_budget_exhausted(store: &Store, event: Event) -> Result<()> {
     record_with_quota(store, event, &[QuotaKind::FailureEvent, QuotaKind::BudgetEvent]).await
 }
@@ -126,7 +126,7 @@ async fn record_with_quota(store: &Store, event: Event, kinds: &'static [QuotaKi
     store.write(move |tx| Box::pin(async move { insert_with_quota(tx, &counting, &event, kinds).await })).await
 }
 
-/// Inserts the event where one of `kinds` has room for it.
+/// Inserts the event if the quota of one of `kinds` admits it.
 async fn insert_with_quota(tx: &Tx, store: &Store, event: &Event, kinds: &[QuotaKind]) -> Result<()> {
     let until = event.at.plus_seconds(DAY_SECONDS);
     for kind in kinds {
@@ -147,22 +147,23 @@ async fn insert_with_quota(tx: &Tx, store: &Store, event: &Event, kinds: &[Quota
 
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// One of these; any where there is none.
+    /// Only these kinds, or every kind if empty.
     pub kinds: Vec<EventKind>,
-    /// The user and the client that they are about.
+    /// The user and the client that the events are about.
     pub user: Option<UserId>,
     pub client: Option<ClientId>,
-    /// At that time or later.
+    /// Only events at that time or later.
     pub since: Option<Timestamp>,
-    /// Before that time.
+    /// Only events before that time.
     pub until: Option<Timestamp>,
-    /// Older than that event, with which the page before ended.
+    /// Only events older than this one, the last of the previous page.
     pub before: Option<EventId>,
     pub most: u64,
 }
 
 impl EventFilter {
-    /// The range of ids in which all events of its time are. It has one upper bound, since SQLite looks up an index by one.
+    /// Returns the range of ids that covers the filter's time range. It has a single upper bound, because `SQLite` uses
+    /// only one for an index lookup.
     pub(super) fn ids(&self) -> Condition {
         let end = self.until.map(first_id).into_iter().chain(self.before.map(|before| before.0)).min();
         Condition::all()
@@ -171,7 +172,7 @@ impl EventFilter {
     }
 }
 
-/// The newest first, found by an index however many there are.
+/// Returns the matching events, newest first. An index finds them, however many events there are.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &EventFilter) -> Result<Vec<Event>> {
     let user = filter.user.map(|user| row::Column::UserId.eq(user.0));
     let client = filter.client.as_ref().map(|client| row::Column::ClientId.eq(client.as_str()));
@@ -179,14 +180,14 @@ pub async fn list<C: ConnectionTrait>(conn: &C, filter: &EventFilter) -> Result<
     merged(conn, filter, vec![Criterion { condition: all, has_kind_index: true }]).await
 }
 
-/// A condition, and whether an index has the kind of the event beside its column. Where none has, the engine must not take the
-/// index of the kind alone: it would read every event of that kind.
+/// A condition, and whether the index for its column also contains the event kind. If it does not, the engine must not
+/// use the index on the kind alone: it would read every event of that kind.
 pub(super) struct Criterion {
     pub condition: Condition,
     pub has_kind_index: bool,
 }
 
-/// The newest of all that meet one of `criteria`, in one statement.
+/// Returns the newest events that meet any of `criteria`, in one statement.
 pub(super) async fn merged<C: ConnectionTrait>(
     conn: &C,
     filter: &EventFilter,
@@ -209,7 +210,7 @@ pub(super) async fn merged<C: ConnectionTrait>(
             if criteria.len() * kinds.len() == 1 {
                 return part.limit(filter.most).all(conn).await?.into_iter().map(Event::try_from).collect();
             }
-            // As a subquery, which is where a part of a union may have an order and a limit (SQLite).
+            // A subquery, because only a subquery may have an order and a limit inside a union (`SQLite`).
             let part = part.limit(filter.most).into_query();
             parts.push(Query::select().expr(Expr::cust("*")).from_subquery(part, Alias::new("part")).to_owned());
         }
@@ -217,7 +218,7 @@ pub(super) async fn merged<C: ConnectionTrait>(
     let mut parts = parts.into_iter();
     let Some(mut all) = parts.next() else { return Ok(Vec::new()) };
     for part in parts {
-        // What meets two conditions stands there once.
+        // `Distinct`, so that an event that meets two criteria is returned once.
         all.union(UnionType::Distinct, part);
     }
     all.order_by(Alias::new("id"), Order::Desc).limit(filter.most);

@@ -1,11 +1,12 @@
-//! The change feed: an append-only table by which every node learns what another one changed.
+//! The change feed: an append-only table through which every node learns what other nodes have changed.
 //!
-//! On PostgreSQL a sequence hands out numbers before their transactions commit, so that a later number can become visible
-//! before an earlier one. Each row therefore carries the id of its transaction, and [`reader`] asks for what its previous
-//! snapshot did not show. No lock orders the feed: a node that stops inside a transaction delays nobody else's entries.
-//! Each row also has a random tag, by which a reader notices that the database has been replaced by an older state.
+//! On PostgreSQL a sequence assigns numbers before their transactions commit, so a higher number can become visible
+//! before a lower one. Each row therefore carries the id of its transaction, and [`reader`] selects the rows that its
+//! previous snapshot did not show. No lock orders the feed, so a node that stops inside a transaction does not delay
+//! the entries of other nodes. Each row also has a random tag, by which a reader detects that the database has been
+//! replaced by an older state.
 //!
-//! [`reader`] reads, [`listen`] is told by PostgreSQL when there is something to read.
+//! [`reader`] reads the feed. [`listen`] receives PostgreSQL's notifications of new entries.
 
 pub(super) mod listen;
 pub(super) mod reader;
@@ -20,31 +21,31 @@ use crate::domain::ids::ClientId;
 use crate::domain::version::RevocationKey;
 use crate::env::Timestamp;
 
-/// The channel on which PostgreSQL announces that there are new rows. The notification carries nothing.
+/// The channel on which PostgreSQL announces new rows. The notification has no payload.
 pub(super) const NOTIFY_CHANNEL: &str = "signet_change_feed";
 
-/// Something other nodes keep in memory and must not go on believing.
+/// A change that makes in-memory copies on other nodes stale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what", content = "of")]
 pub enum ChangeEvent {
     Client(ClientId),
     Apis,
-    /// What somebody is or which groups they are in, or that they are there.
+    /// Users whose account or groups have changed, or who were created or deleted.
     People(Stripes),
-    /// Keys that are there no more.
+    /// API keys that have been deleted.
     ApiKeys(Stripes),
-    /// Names of signature keys that are another client's, or nobody's any more.
+    /// Signature key ids that belong to another client or to none now.
     SignatureKeys(Stripes),
-    /// Names in certificates that are another client's now, or nobody's.
+    /// Certificate names that belong to other clients or to none now.
     ClientCertificates(Stripes),
     Keys,
-    /// Something waits to be sent out.
+    /// Deliveries have been queued.
     Deliveries,
     /// Everything issued under an older version is revoked.
     Version(RevocationKey, i64),
     /// A session or a grant has ended.
     Ended(RevocationKey),
-    /// One access token, by its `jti`, is revoked; the time is its own expiry.
+    /// One access token, by its `jti`, is revoked. The time is its expiry.
     Token(RevocationKey, Timestamp),
 }
 
@@ -68,7 +69,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Appends an entry; `tag` is random.
+/// Appends an entry. `tag` is random.
 pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8], change: &ChangeEvent) -> Result<()> {
     let kind = match change {
         ChangeEvent::Client(_) => "client",
@@ -85,7 +86,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8]
     };
     let (entry, tag) = (json(change, "change_feed", "entry")?, i64::from_be_bytes(tag));
     if tx.get_database_backend() == DbBackend::Postgres {
-        // The notification is sent when, and only if, the transaction commits.
+        // PostgreSQL sends the notification when, and only if, the transaction commits.
         let sql =
             "INSERT INTO change_feed (at, tag, kind, entry) VALUES ($1, $2, $3, $4) RETURNING pg_notify($5, '')::text";
         let values: [Value; 5] = [at.0.into(), tag.into(), kind.into(), entry.into(), NOTIFY_CHANNEL.into()];
@@ -104,8 +105,8 @@ pub(super) async fn append(tx: &DatabaseTransaction, at: Timestamp, tag: [u8; 8]
     Ok(())
 }
 
-/// Deletes at most `most` entries older than `at`, and of those never the newest: readers recognise the database by the
-/// last entry they read, which in a quiet time is that one, and entries of this very transaction come after it.
+/// Deletes at most `most` entries older than `at`, but never the newest of those. Readers recognise the database by the
+/// last entry they read, which in a quiet period is that one: the entries of this transaction come after it.
 pub(super) async fn delete_before(tx: &DatabaseTransaction, at: Timestamp, most: u64) -> Result<u64> {
     let is_old = row::Column::At.lt(at.0);
     let newest: Option<i64> = row::Entity::find()

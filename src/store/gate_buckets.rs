@@ -1,7 +1,8 @@
-//! What is left of callers' rates at the gates, where several nodes share it: one row for each caller, changed in one
-//! statement, so that no two nodes hand out the same token. On SQLite there is one node, and none of this.
+//! The rate-limit buckets of callers at the gates, when several nodes share them. Each caller has one row, changed by
+//! one statement, so that no two nodes spend the same token. `SQLite` serves a single node and does not use this table.
 //!
-//! A row has one number: the time at which the bucket will be full again (GCRA). Next door: `gate::limits`, which counts.
+//! A row holds one number: the time at which the bucket will be full again (GCRA). `gate::rate_limits` applies the
+//! limits.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, Statement};
@@ -30,17 +31,17 @@ const TAKE_TOKEN_SQL: &str = "INSERT INTO gate_bucket (digest, full_at) VALUES (
     ON CONFLICT (digest) DO UPDATE SET full_at = GREATEST(gate_bucket.full_at, $2) + $3 \
     WHERE GREATEST(gate_bucket.full_at, $2) + $3 <= $2 + $4 RETURNING full_at";
 
-/// Whether nodes share the buckets.
+/// Returns whether nodes share the buckets.
 #[must_use]
 pub fn are_shared(store: &Store) -> bool {
     store.read().get_database_backend() == DbBackend::Postgres
 }
 
-/// Takes a token that fills again in `cost` from a bucket that fills in `depth`, all in microseconds. When it will be full
-/// again, and whether there was one.
+/// Takes a token from a bucket. A token takes `cost` microseconds to refill and the whole bucket `depth` microseconds.
+/// Returns whether there was a token, and when the bucket will be full again, in microseconds since 1970.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn take(store: &Store, bucket: Digest, now: i64, cost: i64, depth: i64) -> Result<(bool, i64)> {
     store
         .write(move |tx| {
@@ -57,7 +58,7 @@ pub async fn take(store: &Store, bucket: Digest, now: i64, cost: i64, depth: i64
         .await
 }
 
-/// Buckets that are full by every node's clock are as good as none.
+/// Deletes buckets that are full by every node's clock: a full bucket equals a missing row.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let full = row::Column::FullAt.lt(tx.now().plus_seconds(-CLOCK_MARGIN_SECONDS).0.saturating_mul(1000));
     delete_batch::<row::Entity>(tx, row::Column::Digest, full, most).await

@@ -1,5 +1,5 @@
-//! What came to the gates: counts by hour, and the requests that were refused. `gate::tally` collects both; every node
-//! adds to the same rows.
+//! Requests at the gates: counts by hour, and the denied requests. `gate::metrics` collects both, and every node adds
+//! to the same rows.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
@@ -8,11 +8,11 @@ use sea_orm::{QueryOrder, QuerySelect, Set};
 use super::{Result, Tx, sweep::delete_batch};
 use crate::env::Timestamp;
 
-/// Rows in one statement at most: each takes up to ten parameters.
+/// The maximum number of rows in one statement. Each row takes up to ten parameters.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 const COUNT_RETENTION_HOURS: i64 = 90 * 24;
 const DENIAL_RETENTION_SECONDS: i64 = 7 * 86_400;
-/// Refusals that are kept at most, whatever strangers send.
+/// The maximum number of denied requests kept, however many are sent.
 const MAX_DENIALS: u64 = 100_000;
 
 mod count {
@@ -61,7 +61,8 @@ mod denial {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// So many requests of one hour. The reason is empty where they were let in, the way where none was tried.
+/// The number of requests in one hour. The reason is empty if they were allowed. The credential kind is empty if none
+/// was presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateCount {
     pub gate: String,
@@ -72,7 +73,7 @@ pub struct GateCount {
     pub number: u64,
 }
 
-/// A request that was refused. What is not known is empty.
+/// A denied request. Unknown values are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeniedRequest {
     pub request_id: String,
@@ -84,7 +85,7 @@ pub struct DeniedRequest {
     pub reason: String,
     pub subject: String,
     pub client: String,
-    /// The caller's, not the proxy's.
+    /// The caller's address, not the proxy's.
     pub address: String,
 }
 
@@ -105,9 +106,9 @@ impl From<denial::Model> for DeniedRequest {
     }
 }
 
-/// Adds to what is there.
+/// Adds to the stored counts, and stores the denied requests.
 pub async fn add(tx: &Tx, mut counts: Vec<GateCount>, refusals: Vec<DeniedRequest>) -> Result<()> {
-    // In one order everywhere, so that of two transactions on PostgreSQL neither waits for the other's.
+    // The same order on every node prevents deadlocks on PostgreSQL.
     counts.sort_unstable_by(|a, b| {
         (&a.gate, a.hour, &a.credential_kind, &a.reason).cmp(&(&b.gate, b.hour, &b.credential_kind, &b.reason))
     });
@@ -142,7 +143,7 @@ pub async fn add(tx: &Tx, mut counts: Vec<GateCount>, refusals: Vec<DeniedReques
     Ok(())
 }
 
-/// What came to a gate since that hour.
+/// Returns the counts of a gate since that hour.
 pub async fn counts_since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -> Result<Vec<GateCount>> {
     let rows = count::Entity::find()
         .filter(count::Column::Gate.eq(gate))
@@ -159,7 +160,7 @@ pub async fn counts_since<C: ConnectionTrait>(conn: &C, gate: &str, hour: i64) -
     Ok(rows.into_iter().map(counted).collect())
 }
 
-/// The latest refusals, of one gate or of all.
+/// Returns the latest denied requests, of one gate or of all.
 pub async fn latest<C: ConnectionTrait>(conn: &C, gate: Option<&str>, most: u64) -> Result<Vec<DeniedRequest>> {
     let mut query = denial::Entity::find().order_by_desc(denial::Column::At).limit(most);
     if let Some(gate) = gate {
@@ -189,7 +190,7 @@ pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     Ok(counts + delete_batch::<denial::Entity>(tx, id, denial::Column::At.lt(before), most).await?)
 }
 
-/// The time of the oldest refusal that may stay, where there are more.
+/// Returns the time of the oldest denied request to keep, if there are more than [`MAX_DENIALS`].
 async fn too_many(tx: &Tx) -> Result<Option<i64>> {
     let at = denial::Column::At;
     let query = denial::Entity::find().select_only().column(at).order_by_desc(at).offset(MAX_DENIALS - 1).limit(1);

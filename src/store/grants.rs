@@ -1,7 +1,7 @@
-//! Grants: one row for a family of refresh tokens. A refresh locks the row, judges it and writes the next state.
+//! Grants: one row for each family of refresh tokens. A refresh locks the row, decides and writes the next state.
 //!
-//! `rotated_at` is by the database's clock ([`lock_for_update`] reads it): a node whose own clock is off neither ends
-//! families nor lengthens their grace window.
+//! `rotated_at` is by the database's clock, which [`lock_for_update`] reads. A node whose own clock is wrong therefore
+//! neither revokes families nor extends their grace window.
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ mod row {
         pub salt: Vec<u8>,
         pub current_digest: Vec<u8>,
         pub previous_digest: Option<Vec<u8>>,
-        /// Of each 32 bytes of digest and 8 of time.
+        /// The superseded tokens, each 32 bytes of digest and 8 bytes of time.
         pub superseded: Vec<u8>,
         pub rotated_at: i64,
         pub repeats: i32,
@@ -108,7 +108,7 @@ impl TryFrom<row::Model> for Grant {
     }
 }
 
-/// Clients that hold some.
+/// Selects clients that have grants.
 pub(super) fn clients() -> SelectStatement {
     row::Entity::find().select_only().column(row::Column::ClientId).into_query()
 }
@@ -119,7 +119,7 @@ pub async fn insert(tx: &Tx, grant: &Grant) -> Result<()> {
         id: Set(grant.id.0),
         user_id: Set(grant.authorization.user().ok_or_else(|| corrupt("user_id"))?.0),
         client_id: Set(grant.authorization.client.as_str().to_owned()),
-        // Only what ends with the browser session carries it (OpenID Connect Core §11).
+        // Only a grant that ends with the browser session is bound to it (OpenID Connect Core §11).
         session_id: Set(grant.authorization.session().filter(|_| !offline).map(|session| session.0)),
         passkey_id: Set(grant.authorization.sign_in.as_ref().and_then(|sign_in| sign_in.passkey).map(|id| id.0)),
         authorization: Set(json(&grant.authorization, "grant_family", "authorization")?),
@@ -144,7 +144,7 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: GrantId) -> Result<Option<G
     row::Entity::find_by_id(id.0).one(conn).await?.map(Grant::try_from).transpose()
 }
 
-/// The same, locked until the transaction ends, with the time by the database's clock.
+/// Returns the grant and the time by the database's clock, and locks the grant until the transaction ends.
 pub async fn lock_for_update(tx: &Tx, id: GrantId) -> Result<Option<(Grant, Timestamp)>> {
     let locked = row::Entity::find_by_id(id.0).lock_exclusive().expr_as(tx.database_now(), "database_now");
     let statement = locked.build(tx.conn().get_database_backend());
@@ -153,7 +153,7 @@ pub async fn lock_for_update(tx: &Tx, id: GrantId) -> Result<Option<(Grant, Time
     Ok(Some((row::Model::from_query_result(&found, "")?.try_into()?, Timestamp(now))))
 }
 
-/// Writes the state of a locked grant's refresh tokens.
+/// Writes the refresh token state of a locked grant.
 pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::Generation, Expr::value(grant.generation))
@@ -170,13 +170,13 @@ pub async fn update(tx: &Tx, grant: &Grant) -> Result<()> {
     Ok(())
 }
 
-/// A statement that finds a row where the grant has been revoked.
+/// Selects one row if the grant has been revoked.
 pub(super) fn select_if_revoked(id: GrantId) -> SelectStatement {
     let revoked = row::Entity::find_by_id(id.0).filter(row::Column::Revoked.eq(true));
     revoked.select_only().expr(Expr::cust("1")).into_query()
 }
 
-/// A statement that finds when the refresh tokens of a grant expire, whose id is in the column `id` of an outer statement.
+/// Selects when the refresh tokens of a grant expire. The grant's id is in the column `id` of an outer statement.
 pub(super) fn select_expiry(id: impl IntoColumnRef) -> SelectStatement {
     let grant = row::Entity::find().filter(Expr::col((row::Entity, row::Column::Id)).equals(id));
     grant.select_only().column(row::Column::ExpiresAt).into_query()
@@ -196,7 +196,7 @@ pub(super) async fn active_since(tx: &Tx, ids: &[GrantId], time: Timestamp) -> R
     Ok(found.into_iter().map(GrantId).collect())
 }
 
-/// Whose grants end.
+/// The grants to revoke.
 #[derive(Clone, Debug)]
 pub enum GrantSelector<'a> {
     Grant(GrantId),
@@ -206,7 +206,7 @@ pub enum GrantSelector<'a> {
     Session(SessionId),
 }
 
-/// Revokes; how many were alive.
+/// Revokes grants. Returns how many were active.
 pub async fn revoke(tx: &Tx, of: GrantSelector<'_>) -> Result<u64> {
     let query = row::Entity::update_many().col_expr(row::Column::Revoked, Expr::value(true));
     let query = match of {
@@ -221,7 +221,7 @@ pub async fn revoke(tx: &Tx, of: GrantSelector<'_>) -> Result<u64> {
     Ok(query.filter(row::Column::Revoked.eq(false)).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Revokes the grants that come of a user's sign-ins by passkey, by that one or by any; those that were alive.
+/// Revokes the grants from a user's sign-ins by one passkey, or by any. Returns those that were active.
 pub(super) async fn revoke_by_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<GrantId>> {
     let column = row::Column::PasskeyId;
     let by_passkey = passkey.map_or_else(|| column.is_not_null(), |id| column.eq(id.0));
@@ -235,7 +235,7 @@ pub(super) async fn revoke_by_passkey(tx: &Tx, user: UserId, passkey: Option<Pas
     Ok(done.into_iter().map(|row| GrantId(row.id)).collect())
 }
 
-/// Somebody's living grants, the newest first.
+/// Returns a user's active grants, newest first.
 pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp) -> Result<Vec<Grant>> {
     row::Entity::find()
         .filter(row::Column::UserId.eq(user.0))
@@ -250,7 +250,8 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp)
         .collect()
 }
 
-/// A row stays for as long as a token may live that names the grant: it says that the grant was revoked.
+/// Deletes old grants. A row is kept while an access token that names the grant can be valid, because the row records
+/// whether the grant is revoked.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let before = tx.now().plus_seconds(-MAX_ACCESS_TOKEN_TTL - CLOCK_MARGIN_SECONDS);
     delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(before.0), most).await

@@ -1,4 +1,5 @@
-//! Groups and who is in them. Whoever changes that tells every node before any row is touched (see [`super::people`]).
+//! Groups and their members. A change of membership is published to every node before any row is written (see
+//! [`super::users`]).
 
 use std::collections::HashMap;
 
@@ -67,7 +68,7 @@ pub async fn groups_of<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Vec<S
         .await?)
 }
 
-/// The same as a subquery.
+/// Selects the names of a user's groups.
 pub(super) fn select_groups_of(user: UserId) -> SelectStatement {
     Query::select()
         .column(membership::Column::GroupName)
@@ -76,7 +77,7 @@ pub(super) fn select_groups_of(user: UserId) -> SelectStatement {
         .to_owned()
 }
 
-/// The groups of each of these people, by one query.
+/// Returns the groups of each of these users, by one query.
 pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<HashMap<UserId, Vec<String>>> {
     let members = membership::Entity::find()
         .filter(membership::Column::UserId.is_in(ids.iter().map(|id| id.0)))
@@ -90,7 +91,7 @@ pub async fn groups_of_all<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Resu
     Ok(groups)
 }
 
-/// Makes `groups`, all of which exist, be what somebody is in.
+/// Replaces the groups of a user. All of `groups` must exist.
 pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
     tx.publish(ChangeEvent::People(Stripes::from_iter(&[id]))).await?;
     membership::Entity::delete_many()
@@ -101,7 +102,7 @@ pub async fn set_groups(tx: &Tx, id: UserId, groups: &[String]) -> Result<()> {
     join(tx, &groups.iter().map(|group| (id, group.clone())).collect::<Vec<_>>()).await
 }
 
-/// Puts new users into groups: no node knows them yet.
+/// Adds new users to groups. Nothing is published, because no node has these users in memory yet.
 pub async fn join(tx: &Tx, members: &[(UserId, String)]) -> Result<()> {
     if members.is_empty() {
         return Ok(());
@@ -116,7 +117,7 @@ pub async fn join(tx: &Tx, members: &[(UserId, String)]) -> Result<()> {
     Ok(())
 }
 
-/// How many are in each of these groups; one without members, or that there is none of, is left out.
+/// Returns the number of members of each of these groups. Groups that do not exist or have no members are left out.
 pub async fn member_counts<C: ConnectionTrait>(conn: &C, groups: &[String]) -> Result<HashMap<String, u64>> {
     let rows: Vec<(String, i64)> = membership::Entity::find()
         .select_only()
@@ -130,7 +131,7 @@ pub async fn member_counts<C: ConnectionTrait>(conn: &C, groups: &[String]) -> R
     Ok(rows.into_iter().map(|(name, count)| (name, count.unsigned_abs())).collect())
 }
 
-/// The ids of the users who are in any of these groups, as a subquery.
+/// Selects the ids of the users who are in any of these groups.
 pub(super) fn select_members_of(groups: &[String]) -> SelectStatement {
     Query::select()
         .column(membership::Column::UserId)
@@ -139,7 +140,7 @@ pub(super) fn select_members_of(groups: &[String]) -> SelectStatement {
         .to_owned()
 }
 
-/// Takes a user out of every group.
+/// Removes a user from every group.
 pub(super) async fn remove_from_all(tx: &Tx, id: UserId) -> Result<()> {
     membership::Entity::delete_many().filter(membership::Column::UserId.eq(id.0)).exec(tx.conn()).await?;
     Ok(())

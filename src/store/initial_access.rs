@@ -1,5 +1,5 @@
-//! Initial access tokens, which let somebody register clients (RFC 7591 §3): the digest, until when, and how often they
-//! may still be used.
+//! Initial access tokens, which permit the registration of clients (RFC 7591 §3): the digest, the expiry and the
+//! remaining uses.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
@@ -27,11 +27,11 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// One of them, without the token.
+/// An initial access token without its secret.
 #[derive(Clone, Debug)]
 pub struct InitialAccess {
     pub id: InitialAccessId,
-    /// Any number where there is none.
+    /// The remaining uses. `None` means unlimited.
     pub uses_left: Option<i32>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -67,15 +67,16 @@ fn good(digest: &Digest, now: Timestamp) -> Condition {
         .add(Condition::any().add(row::Column::UsesLeft.is_null()).add(row::Column::UsesLeft.gt(0)))
 }
 
-/// Whether it could be used now.
+/// Returns whether the token could be used now.
 pub async fn is_good<C: ConnectionTrait>(conn: &C, digest: &Digest, now: Timestamp) -> Result<bool> {
     Ok(row::Entity::find().filter(good(digest, now)).one(conn).await?.is_some())
 }
 
-/// Uses it once, by one statement that can lose a race; whether it was good.
+/// Uses the token once, by one statement that only one of several concurrent requests can win. Returns whether it was
+/// valid.
 pub async fn consume(tx: &Tx, digest: &Digest) -> Result<bool> {
     let done = row::Entity::update_many()
-        // Without a number it stays without one: NULL - 1 is NULL.
+        // An unlimited token stays unlimited: `NULL - 1` is `NULL`.
         .col_expr(row::Column::UsesLeft, Expr::col(row::Column::UsesLeft).sub(1))
         .filter(good(digest, tx.now()))
         .exec(tx.conn())
@@ -83,13 +84,13 @@ pub async fn consume(tx: &Tx, digest: &Digest) -> Result<bool> {
     Ok(done.rows_affected > 0)
 }
 
-/// The newest of those that are kept, used up or not.
+/// Returns the newest stored tokens, including those without remaining uses.
 pub async fn list<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<InitialAccess>> {
     let newest = row::Entity::find().order_by_desc(row::Column::CreatedAt).limit(most);
     Ok(newest.all(conn).await?.into_iter().map(Into::into).collect())
 }
 
-/// Whether there was one.
+/// Deletes a token. Returns whether it existed.
 pub async fn delete(tx: &Tx, id: InitialAccessId) -> Result<bool> {
     let done = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec(tx.conn()).await?;
     Ok(done.rows_affected > 0)

@@ -1,4 +1,4 @@
-//! Authorization requests that wait for a person. Next door: [`super::answered_interactions`], those that wait no more.
+//! Authorization requests that wait for the user. [`super::answered_interactions`] has those that have been answered.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{QuerySelect as _, Set};
@@ -29,13 +29,13 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The start of the column `request`: JSON in one line. Behind it stand the values that apps choose freely, as they are: JSON
-/// takes two bytes for a quotation mark and six for a control character, so that the bound of a row would depend on what is
-/// in them.
+/// The start of the column `request`: JSON in one line. The values that apps choose freely follow it unescaped. JSON
+/// takes two bytes for a quotation mark and six for a control character, so the size limit of a row would otherwise
+/// depend on their content.
 #[derive(Serialize, Deserialize)]
 struct Head {
     request: AuthorizationRequest,
-    /// Bytes of `state`, `nonce` and `login_hint`.
+    /// The lengths of `state`, `nonce` and `login_hint` in bytes.
     lengths: [Option<usize>; 3],
 }
 
@@ -78,7 +78,7 @@ impl TryFrom<row::Model> for Interaction {
     }
 }
 
-/// The bytes of its request as it is kept.
+/// Returns the size of the stored request in bytes.
 pub fn size(interaction: &Interaction) -> Result<usize> {
     encoded(&interaction.request).map(|column| column.len())
 }
@@ -96,17 +96,17 @@ pub async fn insert(tx: &Tx, interaction: &Interaction) -> Result<()> {
     Ok(())
 }
 
-/// The one that waits under this id, expired or not.
+/// Returns the interaction with that id, expired or not.
 pub async fn by_id<C: ConnectionTrait>(conn: &C, id: InteractionId) -> Result<Option<Interaction>> {
     row::Entity::find_by_id(id.0).one(conn).await?.map(Interaction::try_from).transpose()
 }
 
-/// The same, locked until the transaction ends.
+/// Returns the interaction with that id and locks it until the transaction ends.
 pub async fn lock_for_update(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> {
     row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(Interaction::try_from).transpose()
 }
 
-/// Records what has been done; whether the interaction was still there.
+/// Records the progress of an interaction. Returns whether the interaction still existed.
 pub async fn record(tx: &Tx, id: InteractionId, progress: &InteractionProgress) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Progress, Expr::value(json(progress, "interaction", "progress")?))
@@ -116,19 +116,20 @@ pub async fn record(tx: &Tx, id: InteractionId, progress: &InteractionProgress) 
     Ok(done.rows_affected > 0)
 }
 
-/// Deletes it, for another one to take its place.
+/// Deletes an interaction, so that another one can take its place.
 pub async fn delete(tx: &Tx, id: InteractionId) -> Result<()> {
     row::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Takes it out; nothing where another call has, which is what makes an interaction end once.
+/// Deletes and returns an interaction, or returns `None` if another call has deleted it. An interaction therefore ends
+/// only once.
 pub async fn consume(tx: &Tx, id: InteractionId) -> Result<Option<Interaction>> {
     let gone = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec_with_returning(tx.conn()).await?;
     gone.into_iter().next().map(Interaction::try_from).transpose()
 }
 
-/// One that goes some minutes early, by the clock of a fast node, is begun again by its user.
+/// A fast clock may delete an interaction some minutes early. Its user then starts again.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     delete_batch::<row::Entity>(tx, row::Column::Id, row::Column::ExpiresAt.lt(tx.now().0), most).await
 }

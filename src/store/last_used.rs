@@ -1,6 +1,7 @@
-//! When API keys were used: in memory, so that a use costs no statement, until the upkeep writes it down.
+//! The times API keys were last used, collected in memory so that a use costs no statement. A background job writes
+//! them.
 //!
-//! Next door: [`super::api_keys::touch`], which writes.
+//! [`super::api_keys::touch`] writes them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,16 +10,16 @@ use super::{Result, Store, api_keys};
 use crate::domain::ids::ApiKeyId;
 use crate::env::Timestamp;
 
-/// Keys in memory; the use of another one is passed over.
+/// The maximum number of keys in memory. Uses of further keys are not recorded.
 const MAX_KEYS: usize = 100_000;
-/// Keys in one statement.
+/// The maximum number of keys in one statement.
 const MAX_BATCH_KEYS: usize = 500;
 
 #[derive(Default)]
 pub struct LastUsed(Mutex<HashMap<ApiKeyId, Timestamp>>);
 
 impl LastUsed {
-    /// Remembers that a key was used. Called with keys that there are alone, so that nobody fills it with others.
+    /// Records the use of a key. Called only for keys that exist, so that invented keys cannot fill the map.
     pub fn note(&self, key: ApiKeyId, at: Timestamp) {
         if let Ok(mut uses) = self.0.lock()
             && (uses.len() < MAX_KEYS || uses.contains_key(&key))
@@ -28,10 +29,10 @@ impl LastUsed {
         }
     }
 
-    /// Writes what was noted since the last time.
+    /// Writes the uses recorded since the last call.
     ///
     /// # Errors
-    /// Where the database does not answer; what was not written is kept for the next time.
+    /// Returns an error if the database does not answer. Unwritten uses are kept for the next call.
     pub async fn write(&self, store: &Store) -> Result<()> {
         let noted = self.0.lock().map(|mut uses| std::mem::take(&mut *uses)).unwrap_or_default();
         let noted: Vec<_> = noted.into_iter().collect();

@@ -1,10 +1,14 @@
-//! What is kept: the only SQL in the house, on `SQLite` and PostgreSQL by the same code.
+//! The persistence layer. All SQL is in this module and runs on both `SQLite` and PostgreSQL.
 //!
-//! How to use it. Reading: `people::by_id(store.read(), id)`; a read never waits for the writer. Writing:
-//! `store.write(|tx| Box::pin(async move { … }))` is one transaction. A protocol's refusal is an `Ok` value and commits;
-//! only an `Err` rolls back. One file a table family, its rows private to it; what a row means is in `domain`.
-//! `schema` migrates, `schema_check` compares with what migrations make, `connect` opens an engine, `writer` is SQLite's group commit, `feed` carries changes to every node,
-//! `authority` knows from it what has been revoked, and keeps in memory (`kept`) what is asked for at every request.
+//! A read takes a connection: `users::by_id(store.read(), id)`. A read never waits for the writer.
+//! `store.write(|tx| Box::pin(async move { … }))` runs one transaction. It commits on `Ok` and rolls back on `Err`.
+//! A protocol error whose writes must be kept is therefore an `Ok` value. Each file owns one family of tables, and its
+//! row types are private to it. What a row means is defined in `domain`.
+//!
+//! `schema` applies migrations. `schema_check` compares the database with what the migrations create. `connect` opens
+//! the database. `writer` implements group commit for `SQLite`. `feed` carries changes to every node. `node_cache`
+//! follows the feed: it knows which revocations have happened, and keeps in memory (`cache`) the rows that every
+//! request needs.
 
 pub mod access_tokens;
 pub mod advisory_locks;
@@ -80,14 +84,14 @@ pub use feed::ChangeEvent;
 pub use node_cache::NodeCache;
 pub use read_pool::ReadPool;
 pub use schema::{migrate, sqlite_path};
-/// What reads the database: a pool of connections, or one transaction's.
+/// A connection that can run queries: a pool, or the connection of one transaction.
 pub use sea_orm::ConnectionTrait as Connection;
 pub use transaction::{TransactionError, TransactionWork, Tx};
 
 use crate::config::{Config, Quotas};
 use crate::env::Env;
 
-/// A handle on the database; cheap to clone.
+/// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<StoreInner>,
@@ -111,37 +115,37 @@ enum Engine {
     Postgres { pool: ReadPool, feed: ReadPool },
 }
 
-/// How long open transactions have at the end.
+/// The time that open transactions have to finish on shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
-/// No transaction of a request takes this long; past it the database is taken to be gone.
+/// The longest time that a request's transaction may take. After it the database counts as unavailable.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for a command: `signet apply` writes a whole document in one transaction.
+/// The same limit for a command. `signet apply` writes a whole document in one transaction.
 const COMMAND_WRITE_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Store {
     /// Opens the database, applies pending migrations and catches up with the change feed.
     ///
     /// # Errors
-    /// Where the database cannot be opened or migrated, or is damaged.
+    /// Returns an error if the database cannot be opened or migrated, or is damaged.
     pub async fn open(config: &Config, env: Env) -> Result<Self> {
         schema::migrate(config).await?;
         Self::connect(config, env, connect::ProcessKind::Server).await
     }
 
-    /// Opens the database for a command that runs beside the server: one that is not there yet is made, one of an older
-    /// version is refused.
+    /// Opens the database for a command that runs beside the server. A missing database is created. A database of an
+    /// older version is refused.
     ///
     /// # Errors
-    /// Where the database cannot be opened, is of another version, or is damaged.
+    /// Returns an error if the database cannot be opened, has another version, or is damaged.
     pub async fn open_without_migrating(config: &Config, env: Env) -> Result<Self> {
         schema::create_or_check(config).await?;
         Self::connect(config, env, connect::ProcessKind::Command).await
     }
 
-    /// Opens the database for a command that makes none; nothing where there is none yet.
+    /// Opens the database for a command that must not create one. Returns `None` if there is no database.
     ///
     /// # Errors
-    /// Where the database cannot be opened, is of another version, or is damaged.
+    /// Returns an error if the database cannot be opened, has another version, or is damaged.
     pub async fn open_if_exists(config: &Config, env: Env) -> Result<Option<Self>> {
         if !schema::check_if_exists(config).await? {
             return Ok(None);
@@ -173,7 +177,7 @@ impl Store {
         Ok(store)
     }
 
-    /// A connection for reading. Each statement of a server's fails after ten seconds without an answer.
+    /// Returns the pool for reading. In a server, each statement fails after ten seconds without an answer.
     #[must_use]
     pub fn read(&self) -> &ReadPool {
         match &self.inner.engine {
@@ -182,22 +186,22 @@ impl Store {
         }
     }
 
-    /// Whether nothing is kept here yet that depends on the master key.
+    /// Returns whether the database holds nothing yet that depends on the master key.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn is_empty(&self) -> Result<bool> {
         let keys = !signing_keys::all(self.read()).await?.is_empty();
         Ok(!keys && clients::count(self.read()).await? == 0 && !users::any(self.read()).await?)
     }
 
-    /// What has been revoked or disabled, and the clients and APIs there are.
+    /// Returns the node's in-memory copies of revocations, clients, APIs, users and API keys.
     #[must_use]
     pub fn authority(&self) -> &NodeCache {
         &self.inner.node_cache
     }
 
-    /// In which sessions something is known to have been issued.
+    /// Returns the cache of sessions whose use is known to be recorded.
     #[must_use]
     pub fn recorded_uses(&self) -> &session_uses::SessionUseCache {
         &self.inner.session_use_cache
@@ -208,14 +212,14 @@ impl Store {
         &self.inner.env
     }
 
-    /// How much strangers may make this database keep.
+    /// Returns the limits on rows that unauthenticated callers may create.
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.inner.quotas
     }
 
-    /// Lets the database wake `changed` whenever there are new entries in the change feed, where it can (PostgreSQL).
-    /// Ends when what is returned is dropped.
+    /// Starts to listen for new entries in the change feed and notifies `changed` on each one, if the database can
+    /// announce them (PostgreSQL). Listening ends when the returned `JoinSet` is dropped.
     fn listen_for_changes(&self, changed: Arc<Notify>) -> JoinSet<()> {
         let mut listening = JoinSet::new();
         if let Engine::Postgres { feed, .. } = &self.inner.engine {
@@ -224,7 +228,7 @@ impl Store {
         listening
     }
 
-    /// A connection for reading the change feed, which does not wait for those that requests use.
+    /// Returns the pool for reading the change feed, which is separate from the pool that requests use.
     fn read_feed(&self) -> &ReadPool {
         match &self.inner.engine {
             Engine::Sqlite { readers, .. } => readers,
@@ -232,7 +236,7 @@ impl Store {
         }
     }
 
-    /// Returns an error where this is no longer the database that was opened (`SQLite`).
+    /// Returns an error if the database file has been replaced since it was opened (`SQLite`).
     fn check_not_replaced(&self) -> Result<()> {
         match &self.inner.engine {
             Engine::Sqlite { file, .. } => file.check(),
@@ -240,19 +244,19 @@ impl Store {
         }
     }
 
-    /// Runs one transaction and answers when it is durable.
+    /// Runs one transaction and returns once it is durable.
     ///
     /// # Errors
-    /// What `work` fails with, [`StoreError::Unavailable`] where the database is gone or overloaded and nothing was written,
-    /// or [`StoreError::OutcomeUnknown`].
+    /// Returns the error of `work`; [`StoreError::Unavailable`] if the database is unreachable or overloaded and
+    /// nothing was written; or [`StoreError::OutcomeUnknown`].
     pub async fn write<T: Send + 'static>(&self, work: impl TransactionWork<T>) -> Result<T> {
         self.try_write(work).await
     }
 
-    /// The same for work that can be refused for other reasons than the database's: any error rolls it back.
+    /// Runs one transaction whose work has its own error type. Every error rolls it back.
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// As for [`Self::write`].
     pub async fn try_write<T, E>(&self, work: impl TransactionWork<T, E>) -> std::result::Result<T, E>
     where
         T: Send + 'static,
@@ -304,13 +308,13 @@ impl Store {
         Ok(value)
     }
 
-    /// How many transactions this node has committed since it started.
+    /// Returns the number of transactions this node has committed since it started.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.inner.committed.load(Ordering::Relaxed)
     }
 
-    /// Lets waiting transactions finish and closes the connections, or gives up on those that do not answer.
+    /// Lets waiting transactions finish, then closes the connections. Abandons those that do not answer.
     pub async fn close(&self) {
         let closing = async {
             let pools = match &self.inner.engine {
@@ -332,7 +336,7 @@ impl Store {
     }
 }
 
-/// How many rows an insertion wrote that passes over the rows that are there.
+/// Returns the number of rows that an `ON CONFLICT DO NOTHING` insertion wrote.
 fn rows_inserted(done: std::result::Result<u64, sea_orm::DbErr>) -> Result<u64> {
     match done {
         Ok(rows) => Ok(rows),
@@ -341,7 +345,7 @@ fn rows_inserted(done: std::result::Result<u64, sea_orm::DbErr>) -> Result<u64> 
     }
 }
 
-/// A document column's value.
+/// Serializes a value for a document column.
 fn json<T: serde::Serialize>(value: &T, table: &'static str, column: &'static str) -> Result<String> {
     serde_json::to_string(value).map_err(|_| StoreError::Corrupt { table, column })
 }
@@ -350,7 +354,7 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str, table: &'static str, co
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt { table, column })
 }
 
-/// Matches what has `text` in it, whatever signs of LIKE's own it has.
+/// Returns a `LIKE` pattern that matches text containing `text`, with the wildcards in it escaped.
 fn contains_pattern(text: &str) -> LikeExpr {
     let literal = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     LikeExpr::new(format!("%{literal}%")).escape('!')

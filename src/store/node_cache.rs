@@ -1,9 +1,10 @@
-//! What a node knows without asking the database: the clients, APIs, people and API keys that it has met, and what has
-//! been revoked ([`Authority::revocations`]).
+//! The in-memory state of a node: the clients, APIs, users and API keys it has read, and the known revocations
+//! ([`NodeCache::revocations`]).
 //!
-//! It is fed by the change feed ([`feed_sync`]): at once on the node that writes, within half a second by
-//! [`Authority::follow`] elsewhere. A node that has not read the feed for [`MAX_STALENESS_MILLIS`] answers nothing by it
-//! ([`Authority::is_fresh`]). What is issued is decided by the database all the same ([`super::authorizations`]).
+//! The change feed keeps it up to date ([`feed_sync`]): at once on the node that writes, and within half a second on
+//! other nodes ([`NodeCache::follow`]). A node that has not read the feed for [`MAX_STALENESS_MILLIS`] does not answer
+//! from memory ([`NodeCache::is_fresh`]). Decisions to issue something are always made by the database
+//! ([`super::authorizations`]).
 
 mod feed_sync;
 
@@ -30,10 +31,10 @@ use crate::domain::user::UserSummary;
 use crate::domain::version::VersionedEntity;
 use crate::env::{Monotonic, Timestamp};
 
-/// Clients, people, keys: of each so many are kept.
+/// The maximum number of entries in each cache (clients, users, keys).
 const MAX_CACHED: u64 = 10_000;
 
-/// The client of an id, where there is one, and the versions of that id, which outlive it.
+/// The client of an id, if there is one, and the versions of that id, which outlive the client.
 #[derive(Clone, Debug)]
 pub struct ClientWithVersions {
     pub client: Option<Arc<Client>>,
@@ -42,8 +43,9 @@ pub struct ClientWithVersions {
 }
 
 pub struct NodeCache {
-    /// Client by id with the changes of its stripe from before it was read; after another change it is read again. One that
-    /// strangers change makes few others be read again.
+    /// Clients by id, each with the change count of its stripe from before the client was read. A client is read again
+    /// when that count has changed. Because changes are counted by stripe, a client that strangers change often causes
+    /// few other clients to be read again.
     clients: Cache<ClientId, (u64, ClientWithVersions)>,
     client_changes: ChangeCounts,
     apis: RwLock<Option<Arc<Vec<Api>>>>,
@@ -55,14 +57,14 @@ pub struct NodeCache {
     last_used: LastUsed,
     revocations: Revocations,
     feed: FeedReader,
-    /// The database has been replaced, and what was read before is not yet forgotten.
+    /// Set when the database has been replaced, until everything read from the previous one is discarded.
     is_reloading: AtomicBool,
-    /// When the last reading of the feed that succeeded began, and when the last one failed ([`Monotonic`]).
+    /// When the last successful feed read began, and when the last one failed ([`Monotonic`]).
     read_at: AtomicI64,
     failed_at: AtomicI64,
     /// Held while a request reads the feed itself.
     catch_up_lock: tokio::sync::Mutex<()>,
-    /// Held by each reading: one that starts over is made whole before another one ends it.
+    /// Held by each feed read, so that a read that starts over completes before the next one begins.
     read_lock: tokio::sync::Mutex<()>,
     keys_changed: watch::Sender<u64>,
     deliveries_pending: watch::Sender<u64>,
@@ -92,41 +94,41 @@ impl NodeCache {
         }
     }
 
-    /// What access tokens are judged by.
+    /// Returns the revocations that access tokens are checked against.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.revocations
     }
 
-    /// Forgets revocations that no living token can meet.
+    /// Discards revocations that cannot apply to any unexpired token.
     pub fn forget(&self, now: Timestamp, uptime: Monotonic) {
         self.revocations.forget(now, uptime);
     }
 
-    /// A receiver that wakes when signing keys have changed.
+    /// Returns a receiver that wakes when signing keys have changed.
     #[must_use]
     pub fn keys_changed(&self) -> watch::Receiver<u64> {
         self.keys_changed.subscribe()
     }
 
-    /// A receiver that wakes when something waits to be sent out.
+    /// Returns a receiver that wakes when deliveries are queued.
     #[must_use]
     pub fn deliveries_wait(&self) -> watch::Receiver<u64> {
         self.deliveries_pending.subscribe()
     }
 
-    /// The client of that id; a disabled one too, whose `disabled` says so.
+    /// Returns the client with that id. Disabled clients are returned too; see their `disabled` field.
     ///
     /// # Errors
-    /// Where it is not in memory and the database does not answer.
+    /// Returns an error if the client is not in memory and the database does not answer.
     pub async fn client(&self, store: &Store, id: &ClientId) -> Result<Option<Arc<Client>>> {
         Ok(self.client_with_versions(store, id).await?.client)
     }
 
-    /// The same, with the version that a client has which is not kept here.
+    /// Returns the client with that id and the versions of the id. An id whose client is not stored has versions too.
     ///
     /// # Errors
-    /// Where it is not in memory and the database does not answer.
+    /// Returns an error if the client is not in memory and the database does not answer.
     pub async fn client_with_versions(&self, store: &Store, id: &ClientId) -> Result<ClientWithVersions> {
         if let Some((read_at, client)) = self.clients.get(id)
             && read_at == self.client_changes.of(id)
@@ -136,10 +138,11 @@ impl NodeCache {
         self.read_client(store, id).await
     }
 
-    /// The same, as the database has it now: another node may have changed it a moment ago. One look-up by key.
+    /// Returns the client and versions that the database has now, because another node may have changed them a moment
+    /// ago. Costs one lookup by primary key.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn current_client(&self, store: &Store, id: &ClientId) -> Result<ClientWithVersions> {
         let settings = versions::one(store.read(), &VersionedEntity::ClientSettings(id.clone())).await?;
         let known = self.client_with_versions(store, id).await?;
@@ -147,7 +150,7 @@ impl NodeCache {
     }
 
     async fn read_client(&self, store: &Store, id: &ClientId) -> Result<ClientWithVersions> {
-        // The count from before the reading: a change that came in between makes this entry old at once.
+        // The count is taken before the read, so that a change during the read makes this entry stale at once.
         let changes = self.client_changes.of(id);
         let (client, version, settings_version) = clients::with_versions(store.read(), id).await?;
         let client = ClientWithVersions { client: client.map(Arc::new), version, settings_version };
@@ -155,29 +158,30 @@ impl NodeCache {
         Ok(client)
     }
 
-    /// How often clients have changed so far: what was computed from some of them is computed anew when theirs have.
+    /// Returns the current change counts of clients. A value computed from some clients is stale once the counts of
+    /// their stripes have changed.
     #[must_use]
     pub fn client_changes(&self) -> ChangeSnapshot {
         self.client_changes.snapshot()
     }
 
-    /// Forgets what this node has in memory of a client and of the APIs: the database has newer versions of them.
+    /// Discards the cached client and the cached APIs, because the database has newer versions of them.
     pub fn invalidate_client_and_apis(&self, id: &ClientId) {
         self.clients.invalidate(id);
         *self.apis.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.api_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Another number whenever the APIs have changed.
+    /// Returns a number that changes whenever the APIs have changed.
     #[must_use]
     pub fn api_epoch(&self) -> u64 {
         self.api_epoch.load(Ordering::SeqCst)
     }
 
-    /// Every registered API.
+    /// Returns every registered API.
     ///
     /// # Errors
-    /// Where they are not in memory and the database does not answer.
+    /// Returns an error if the APIs are not in memory and the database does not answer.
     pub async fn apis(&self, store: &Store) -> Result<Arc<Vec<Api>>> {
         if let Some(apis) = self.apis.read().ok().and_then(|apis| apis.clone()) {
             return Ok(apis);
@@ -192,48 +196,49 @@ impl NodeCache {
         Ok(apis)
     }
 
-    /// Who somebody is, as others are told; nothing where they are gone or turned off.
+    /// Returns the summary of a user, or `None` if the user does not exist or is disabled.
     ///
     /// # Errors
-    /// Where they are not in memory and the database does not answer.
+    /// Returns an error if the user is not in memory and the database does not answer.
     pub async fn user(&self, store: &Store, id: UserId) -> Result<Option<Arc<UserSummary>>> {
         self.users.get(&id, users::summary_if_enabled(store.read(), id)).await
     }
 
-    /// The API key of that digest, expired or not. Ask [`Self::holder`] too: a key is no better than its owner.
+    /// Returns the API key with that digest, expired or not. Check [`Self::enabled_owner`] too: a key is only valid
+    /// while its owner is enabled.
     ///
     /// # Errors
-    /// Where it is not in memory and the database does not answer.
+    /// Returns an error if the key is not in memory and the database does not answer.
     pub async fn api_key(&self, store: &Store, digest: &Digest) -> Result<Option<Arc<ApiKey>>> {
         self.api_keys.get(digest, api_keys::by_digest(store.read(), digest)).await
     }
 
-    /// Whose the signature key of that name is.
+    /// Returns the client that a signature key id belongs to.
     ///
     /// # Errors
-    /// Where it is not in memory and the database does not answer.
+    /// Returns an error if the owner is not in memory and the database does not answer.
     pub async fn signer(&self, store: &Store, name: &KeyId) -> Result<Option<Arc<ClientId>>> {
         self.signature_keys.get(name, signature_keys::owner(store.read(), name)).await
     }
 
-    /// Whose certificates are known by that name.
+    /// Returns the clients that are registered by that certificate name.
     ///
     /// # Errors
-    /// Where it is not in memory and the database does not answer.
+    /// Returns an error if the owners are not in memory and the database does not answer.
     pub async fn certificate_owners(&self, store: &Store, name: &Digest) -> Result<Option<Arc<Vec<ClientId>>>> {
         self.client_certificates.get(name, client_certificates::owners(store.read(), name)).await
     }
 
-    /// Where the use of a key is noted.
+    /// Returns the record of when API keys were last used.
     #[must_use]
     pub fn key_uses(&self) -> &LastUsed {
         &self.last_used
     }
 
-    /// Whose a key is, where they are still there and turned on.
+    /// Returns the owner of a key, or `None` if the owner does not exist or is disabled.
     ///
     /// # Errors
-    /// Where they are not in memory and the database does not answer.
+    /// Returns an error if the owner is not in memory and the database does not answer.
     pub async fn enabled_owner(&self, store: &Store, owner: &Owner) -> Result<Option<ResolvedOwner>> {
         Ok(match owner {
             Owner::User(id) => self.user(store, *id).await?.map(ResolvedOwner::User),

@@ -1,13 +1,14 @@
-//! Removing passkeys ends what they opened, in the same transaction: the sessions whose last sign-in was by them, and every
-//! grant that comes of such a sign-in, offline ones too. A stolen passkey is worth nothing once it is removed.
+//! Removing passkeys revokes what they gave access to, in the same transaction: the sessions whose last sign-in used
+//! them, and every grant from such a sign-in, including offline grants. A stolen passkey is worthless once it is
+//! removed.
 //!
-//! The user's row and counter are locked first: a sign-in, a code or a device that is on its way comes to its end before, or
-//! finds no passkey. Next door: [`super::session_end`], [`super::grants`].
+//! The user's row and counter are locked first. A concurrent sign-in, code or device authorization either completes
+//! before, or finds no passkey. [`super::session_end`] ends the sessions, and [`super::grants`] revokes the grants.
 
 use super::{ChangeEvent, Result, Tx, grants, passkeys, session_end, users, versions};
 use crate::domain::ids::{PasskeyId, UserId};
 
-/// What ended with passkeys.
+/// The numbers of what was removed and revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemovalCounts {
     pub passkeys: u64,
@@ -15,7 +16,7 @@ pub struct RemovalCounts {
     pub grants: u64,
 }
 
-/// Removes one of a user's passkeys; nothing where the user has no such passkey.
+/// Removes one passkey of a user. Returns `None` if the user has no such passkey.
 pub async fn one(tx: &Tx, user: UserId, passkey: PasskeyId) -> Result<Option<RemovalCounts>> {
     users::lock_if_enabled(tx, user, None).await?;
     versions::lock_user_for_update(tx, user).await?;
@@ -26,7 +27,7 @@ pub async fn one(tx: &Tx, user: UserId, passkey: PasskeyId) -> Result<Option<Rem
     Ok(Some(RemovalCounts { passkeys: 1, sessions, grants }))
 }
 
-/// Removes all of a user's passkeys.
+/// Removes all passkeys of a user.
 pub async fn of_user(tx: &Tx, user: UserId) -> Result<RemovalCounts> {
     users::lock_if_enabled(tx, user, None).await?;
     versions::lock_user_for_update(tx, user).await?;

@@ -1,4 +1,4 @@
-//! Passkeys, by their owner and by credential id.
+//! Passkeys, by owner and by credential id.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder};
@@ -42,7 +42,7 @@ impl From<row::Model> for Passkey {
     }
 }
 
-/// Fails with `Taken` where anybody has that credential already.
+/// Inserts a passkey. Returns [`super::StoreError::Taken`] if any user already has that credential.
 pub async fn insert(tx: &Tx, passkey: &Passkey) -> Result<()> {
     let model = row::Model {
         id: passkey.id.0,
@@ -70,7 +70,7 @@ pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<Vec<P
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Records a use, and the counter that came with it.
+/// Records a use of a passkey, with the signature counter that came with it.
 pub async fn used(tx: &Tx, id: PasskeyId, credential: &str) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::Credential, Expr::value(credential))
@@ -81,7 +81,7 @@ pub async fn used(tx: &Tx, id: PasskeyId, credential: &str) -> Result<()> {
     Ok(())
 }
 
-/// Renames one of somebody's own that is still called `seen`; whether there was one.
+/// Renames a user's passkey if its name is still `seen`. Returns whether it was renamed.
 pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, seen: &str, name: &str) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Name, Expr::value(name))
@@ -93,7 +93,8 @@ pub async fn rename(tx: &Tx, user: UserId, id: PasskeyId, seen: &str, name: &str
     Ok(done.rows_affected > 0)
 }
 
-/// Removes one of somebody's own; whether it was theirs. What it opened ends by [`super::passkey_removal`].
+/// Deletes a user's passkey. Returns whether the user had it. [`super::passkey_removal`] revokes what it gave access
+/// to.
 pub(super) async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool> {
     let done = row::Entity::delete_many()
         .filter(row::Column::Id.eq(id.0))
@@ -103,18 +104,18 @@ pub(super) async fn delete(tx: &Tx, user: UserId, id: PasskeyId) -> Result<bool>
     Ok(done.rows_affected > 0)
 }
 
-/// Removes all that a user has; returns how many.
+/// Deletes all passkeys of a user and returns their number.
 pub(super) async fn delete_of_user(tx: &Tx, user: UserId) -> Result<u64> {
     let done = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
     Ok(done.rows_affected)
 }
 
-/// Returns how many a user has.
+/// Returns the number of passkeys of a user.
 pub async fn count<C: ConnectionTrait>(conn: &C, user: UserId) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::UserId.eq(user.0)).count(conn).await?)
 }
 
-/// Returns whether the passkey is still there.
+/// Returns whether the passkey still exists.
 pub async fn exists<C: ConnectionTrait>(conn: &C, id: PasskeyId) -> Result<bool> {
     Ok(row::Entity::find_by_id(id.0).one(conn).await?.is_some())
 }

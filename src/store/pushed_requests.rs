@@ -1,5 +1,4 @@
-//! Authorization requests that clients have pushed (RFC 9126). That one has been used is said by `replay`, which
-//! outlives it.
+//! Pushed authorization requests (RFC 9126). Their use is recorded in `replay`, which outlives the row.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ExprTrait as _, Set};
@@ -9,14 +8,14 @@ use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest;
 use crate::domain::version::Versions;
 
-/// One that waits for its browser.
+/// A pushed request that has not been used yet.
 #[derive(Clone, Debug)]
 pub struct PushedRequest {
     pub digest: Digest,
     pub client: ClientId,
-    /// Of the client and the APIs that it was accepted for.
+    /// The versions of the client and the APIs that the request was accepted for.
     pub versions: Versions,
-    /// Form-encoded, a request object already opened.
+    /// The parameters, form-encoded. A request object has already been unpacked.
     pub parameters: String,
 }
 
@@ -39,7 +38,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Keeps it for so many seconds, by the database's clock.
+/// Stores a request for that many seconds, by the database's clock.
 pub async fn insert(tx: &Tx, request: &PushedRequest, seconds: i64) -> Result<()> {
     let model = row::ActiveModel {
         digest: Set(request.digest.0.to_vec()),
@@ -52,7 +51,7 @@ pub async fn insert(tx: &Tx, request: &PushedRequest, seconds: i64) -> Result<()
     Ok(())
 }
 
-/// The one of that digest that has not expired.
+/// Returns the unexpired request with that digest.
 pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<PushedRequest>> {
     let corrupt = |_| StoreError::Corrupt { table: "pushed_request", column: "client_id" };
     let expires_at = Expr::col((row::Entity, row::Column::ExpiresAt));

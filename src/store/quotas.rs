@@ -1,13 +1,14 @@
-//! How many rows strangers can make at the same time: in all, from one address, and from one site of many addresses
-//! (IPv6: a /48), which gets a tenth of all.
+//! Limits on the rows that unauthenticated callers can create: in total, from one address, and from one site of many
+//! addresses (IPv6: a /48), which gets a tenth of the total.
 //!
-//! Each such row has an entry here, inserted by the transaction that inserts the row, in one statement that counts and
-//! inserts. An entry counts until its row has expired and been swept. Counting reads a range of an index for each limit, no
-//! longer than that. Entries are spread over parts at random, and each part has its share of the limit in all, so that only
-//! one part is counted. Some requests are refused when nine tenths of the limit are in use.
+//! Each such row has an entry here. The transaction that inserts the row inserts the entry, by one statement that
+//! counts and inserts. An entry counts until its row has expired and been swept. Counting reads a range of an index for
+//! each limit, and never more rows than the limit. Entries are distributed over parts at random. Each part has its
+//! share of the total limit, so that only one part is counted. Some requests are therefore refused when only nine
+//! tenths of the total limit are in use.
 //!
-//! On PostgreSQL transactions that run at the same time do not see each other's entries: a limit may be exceeded by as many
-//! as the nodes have connections. On `SQLite` it is exact.
+//! On PostgreSQL concurrent transactions do not see each other's entries, so a limit may be exceeded by the number of
+//! the nodes' connections. On `SQLite` it is exact.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbBackend, FromQueryResult, Set, Statement};
@@ -18,18 +19,19 @@ use crate::config::Quotas;
 use crate::domain::network_prefix::{network_prefix, site_prefix};
 use crate::env::Timestamp;
 
-/// Between two sweeps, which take expired rows out.
+/// The longest time until a sweep deletes an expired row.
 const SWEEP_SECONDS: i64 = 300;
-/// Parts that a limit of many entries is divided into.
+/// The maximum number of parts of a total limit.
 const MAX_PARTS: u32 = 256;
-/// One site gets so much of the limit in all: the tenth part.
+/// The share of the total limit that one site gets: a tenth.
 const SITE_SHARE: u32 = 10;
-/// Events of budgets that have run out have so much of the limit of failure events besides: a tenth part.
+/// The limit for events of exhausted budgets, as a share of the limit for failure events and in addition to it: a
+/// tenth.
 const BUDGET_EVENT_SHARE: u32 = 10;
-/// Entries for which an address (a site) finds a place even where the limit in all is reached.
+/// The number of entries that an address (a site) can have even when the total limit is reached.
 const RESERVED_PER_ADDRESS: u32 = 10;
 const RESERVED_PER_SITE: u32 = 100;
-/// A part has no fewer entries, so that chance fills none of them much earlier than the others.
+/// The minimum size of a part, so that random distribution fills no part much earlier than the others.
 const MIN_ENTRIES_PER_PART: u32 = 1_000;
 
 mod row {
@@ -50,18 +52,18 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What is counted.
+/// The kinds of rows that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaKind {
     Interaction,
     PushedRequest,
     DeviceCode,
     ClientAssertion,
-    /// An audit event of a refused sign-in, for a day.
+    /// An audit event of a failed sign-in, counted for a day.
     FailureEvent,
-    /// An audit event of a budget of tries that has run out, beyond those.
+    /// An audit event of an exhausted budget of attempts, with a limit of its own.
     BudgetEvent,
-    /// An audit event of a client that registered itself, for a day.
+    /// An audit event of a self-registered client, counted for a day.
     RegistrationEvent,
 }
 
@@ -78,12 +80,12 @@ impl QuotaKind {
         }
     }
 
-    /// The limits of an address and in all.
+    /// Returns the limits per address and in total.
     const fn limits(self, quotas: &Quotas) -> (u32, u32) {
         match self {
             Self::Interaction => (quotas.interactions_per_address, quotas.interactions),
             Self::PushedRequest => (quotas.pushed_requests_per_address, quotas.pushed_requests),
-            // `identity::throttle` has a lower limit of an address.
+            // `identity::throttle` has a lower limit per address.
             Self::DeviceCode => (quotas.device_codes.div_ceil(SITE_SHARE), quotas.device_codes),
             Self::ClientAssertion => (quotas.client_assertions_per_address, quotas.client_assertions),
             Self::FailureEvent => (quotas.failure_events_per_address, quotas.failure_events),
@@ -96,7 +98,7 @@ impl QuotaKind {
     }
 }
 
-/// A row that a stranger makes, to be counted.
+/// The entry of a row that an unauthenticated caller creates.
 #[derive(Clone, Debug)]
 pub struct QuotaEntry {
     kind: QuotaKind,
@@ -110,11 +112,11 @@ pub struct QuotaEntry {
 }
 
 impl Store {
-    /// An entry for a row of `kind` that expires at `expires_at`, asked for from `address` (empty where it is unknown).
+    /// Returns an entry for a row of `kind` that expires at `expires_at`, requested from `address` (empty if unknown).
     #[must_use]
     pub fn quota_entry(&self, kind: QuotaKind, id: Uuid, address: &str, expires_at: Timestamp) -> QuotaEntry {
         let (per_address, total) = kind.limits(self.quotas());
-        // Those whose address a proxy does not say readably are many: one of them would keep out all the others.
+        // Unknown addresses stand for many callers, so a limit per address would let one of them exclude all others.
         let per_address = if address.is_empty() { total } else { per_address };
         let per_site = per_address.max(total / SITE_SHARE);
         let (site, address) = (digest(&site_prefix(address)), digest(&network_prefix(address)));
@@ -122,18 +124,18 @@ impl Store {
     }
 }
 
-/// Sixteen bytes that stand for `text`.
+/// Returns a 16-byte digest of `text`.
 fn digest(text: &str) -> Vec<u8> {
     Sha256::digest(text).split_at(16).0.to_vec()
 }
 
-/// `expires_at + 0`, so that no plan reads the index on `expires_at` alone, which is as long as the table.
+/// `expires_at + 0` prevents a plan that reads the index on `expires_at` alone, which is as long as the table.
 const INSERT_SQL: &str = "INSERT INTO quota (id, kind, address, part, expires_at, site) SELECT $1, $2, $3, $4, $5, $9 WHERE \
      (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND address = $3 AND expires_at + 0 > $6 LIMIT $7) a) < $7 \
      AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND site = $9 AND expires_at + 0 > $6 LIMIT $10) c) < $10 \
      AND (SELECT COUNT(*) FROM (SELECT 1 FROM quota WHERE kind = $2 AND part = $4 AND expires_at + 0 > $6 LIMIT $8) b) < $8";
 
-/// How many rows a statement that ends with `LIMIT` finds: no more than that are read.
+/// Returns the number of rows that a statement ending with `LIMIT` finds. No more rows than that are read.
 pub(super) async fn count<C: ConnectionTrait>(conn: &C, sql: &str, values: Vec<Value>) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct CountRow {
@@ -144,17 +146,17 @@ pub(super) async fn count<C: ConnectionTrait>(conn: &C, sql: &str, values: Vec<V
     Ok(counted.one(conn).await?.map_or(0, |counted| counted.number))
 }
 
-/// Whether one more row may be made.
+/// Whether one more row may be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaDecision {
     Granted,
-    /// In the place of the row of this id, which the caller deletes.
+    /// Allowed, if the caller deletes the row with this id.
     InPlaceOf(Uuid),
     Exceeded,
 }
 
 impl QuotaEntry {
-    /// How many parts the limit in all has, and a part drawn at random.
+    /// Returns the number of parts of the total limit, and a random part.
     fn draw_part(&self, tx: &Tx) -> (u32, i32) {
         let parts = (self.total / MIN_ENTRIES_PER_PART).clamp(1, MAX_PARTS);
         let random = u16::from_be_bytes(tx.env().random());
@@ -166,13 +168,14 @@ impl QuotaEntry {
     }
 }
 
-/// Counts one more row; whether the limits allow it. Where they do not, the caller inserts nothing.
+/// Counts one more row. Returns whether the limits allow it. If they do not, the caller inserts nothing.
 pub async fn admit(tx: &Tx, entry: &QuotaEntry) -> Result<bool> {
     admit_into(tx, entry, entry.draw_part(tx)).await
 }
 
-/// The same, but a new row takes the place of an old one where a limit is reached: of the oldest one of another address if
-/// its own has fewer than [`RESERVED`], otherwise of the oldest one of its own address or site.
+/// Counts one more row, which replaces an old one when a limit is reached: the oldest row of another address if its own
+/// address and site have fewer than [`RESERVED_PER_ADDRESS`] and [`RESERVED_PER_SITE`], otherwise the oldest row of its
+/// own address or site.
 pub async fn admit_or_replace(tx: &Tx, entry: &QuotaEntry) -> Result<QuotaDecision> {
     let (parts, part) = entry.draw_part(tx);
     if admit_into(tx, entry, (parts, part)).await? {
@@ -215,7 +218,7 @@ async fn admit_into(tx: &Tx, entry: &QuotaEntry, (parts, part): (u32, i32)) -> R
     Ok(done.rows_affected() > 0)
 }
 
-/// Deletes the oldest entry of a part that is full, for an address that has few; its id.
+/// Deletes the oldest entry of a full part, for an address that has few entries. Returns its id.
 async fn take_oldest(tx: &Tx, entry: &QuotaEntry, part: i32) -> Result<Option<Uuid>> {
     let unlocked = unlocked(tx);
     let values: [Value; 7] = [
@@ -237,7 +240,7 @@ async fn take_oldest(tx: &Tx, entry: &QuotaEntry, part: i32) -> Result<Option<Uu
     take(tx, sql, values).await
 }
 
-/// Deletes the oldest entry of the address or site `own`; its id.
+/// Deletes the oldest entry of the address or site `own`. Returns its id.
 async fn take_oldest_of(tx: &Tx, kind: QuotaKind, column: &str, own: &[u8]) -> Result<Option<Uuid>> {
     let values: [Value; 3] = [kind.as_str().into(), own.to_vec().into(), tx.now().0.into()];
     let sql = format!(
@@ -248,7 +251,7 @@ async fn take_oldest_of(tx: &Tx, kind: QuotaKind, column: &str, own: &[u8]) -> R
     take(tx, sql, values).await
 }
 
-/// Of two transactions at once each takes another row.
+/// Returns the clause that makes concurrent transactions take different rows.
 fn unlocked(tx: &Tx) -> &'static str {
     if tx.conn().get_database_backend() == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" }
 }
@@ -262,13 +265,13 @@ async fn take(tx: &Tx, sql: String, values: impl IntoIterator<Item = Value>) -> 
     Ok(DeletedRow::find_by_statement(statement).one(tx.conn()).await?.map(|taken| taken.id))
 }
 
-/// Takes back the entry of a row that is deleted before it expires.
+/// Deletes the entry of a row that is deleted before it expires.
 pub async fn release(tx: &Tx, id: Uuid) -> Result<()> {
     row::Entity::delete_by_id(id).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Lets the entry of a row count until `until` only.
+/// Shortens the time for which the entry of a row counts.
 pub async fn shorten_expiry(tx: &Tx, id: Uuid, until: Timestamp) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::ExpiresAt, Expr::value(until.plus_seconds(SWEEP_SECONDS).0))

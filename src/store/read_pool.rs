@@ -1,5 +1,5 @@
-//! A pool for reading, with a deadline on this side: TCP takes a quarter of an hour to notice that the database is gone
-//! while a statement is under way. Next door: [`super::connect`], which bounds the rest.
+//! A pool for reading, with a timeout on the client's side: TCP takes a quarter of an hour to detect that the database
+//! is gone while a statement runs. [`super::connect`] sets the other limits.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 
-/// What the read functions of this module take, as they take a transaction's connection.
+/// A pool that the read functions of this module accept like a transaction's connection.
 #[derive(Clone, Debug)]
 pub struct ReadPool {
     pool: DatabaseConnection,
-    /// Of one statement; none for commands, which may read whole tables.
+    /// The limit for one statement. `None` for commands, which may read whole tables.
     timeout: Option<Duration>,
 }
 
@@ -24,7 +24,7 @@ impl ReadPool {
         &self.pool
     }
 
-    /// The connection of a statement that is given up is tried before it is used again.
+    /// After a timeout, the pool tests the connection before it is used again.
     async fn with_timeout<T>(&self, answer: impl Future<Output = Result<T, DbErr>> + Send) -> Result<T, DbErr> {
         let Some(timeout) = self.timeout else { return answer.await };
         let late = |_| Err(DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())));

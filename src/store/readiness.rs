@@ -1,6 +1,7 @@
-//! Whether the database takes writes: tried, since one that only answers questions may have no space left.
+//! Whether the database accepts writes. This is tested by a write, since a database that answers queries may have no
+//! space left.
 //!
-//! Anybody may ask `/readyz`, so one attempt answers everybody who asks while it runs and shortly after.
+//! Anyone may request `/readyz`, so one test answers every request that arrives while it runs and shortly after.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,12 @@ use tokio::sync::Mutex;
 
 use super::{Result, Store, StoreError, schema_check, settings};
 
-/// How long an attempt may take.
+/// The limit for one test.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the outcome of an attempt is the answer.
+/// How long the result of a test is reused.
 const SUCCESS_TTL: Duration = Duration::from_secs(1);
 const FAILURE_TTL: Duration = Duration::from_millis(200);
-/// Between two comparisons of the schema.
+/// The time between two comparisons of the schema.
 const SCHEMA_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
@@ -22,15 +23,15 @@ pub(super) struct Readiness(Mutex<ReadinessState>);
 
 #[derive(Default)]
 struct ReadinessState {
-    /// When the last attempt ended, and why it failed if it did.
+    /// When the last test ended, and why it failed if it did.
     last: Option<(Instant, Option<String>)>,
     schema_checked: Option<Instant>,
 }
 
 impl Readiness {
-    /// A write has failed: the next question is answered by a new attempt.
+    /// Discards the last result after a failed write, so that the next request starts a new test.
     pub(super) fn invalidate(&self) {
-        // Where an attempt runs, that one will say.
+        // A test that is running will find out itself.
         if let Ok(mut known) = self.0.try_lock() {
             known.last = None;
         }
@@ -38,10 +39,10 @@ impl Readiness {
 }
 
 impl Store {
-    /// Returns once a write has become durable, now or within the last second.
+    /// Returns once a test write is durable, unless one succeeded within the last second.
     ///
     /// # Errors
-    /// Where the database takes no writes, or its schema is damaged.
+    /// Returns an error if the database accepts no writes, or its schema is damaged.
     pub async fn check_ready(&self) -> Result<()> {
         let mut known = self.inner.readiness.0.lock().await;
         if let Some((at, failure)) = &known.last {
@@ -67,10 +68,10 @@ impl Store {
         done
     }
 
-    /// What the engine itself finds damaged in its file (`SQLite`); PostgreSQL watches over its files alone.
+    /// Runs the integrity check of `SQLite` on its file. PostgreSQL checks its files itself.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with the first thing found, or where the database does not answer.
+    /// Returns [`StoreError::Damaged`] with the first problem found, or an error if the database does not answer.
     pub async fn check_integrity(&self) -> Result<()> {
         #[derive(FromQueryResult)]
         struct QuickCheckRow {
@@ -86,7 +87,8 @@ impl Store {
         }
     }
 
-    /// A row that is gone with the transaction that brings it: it leaves nothing behind, and no two nodes wait for one.
+    /// Writes and deletes a row in one transaction, so that it leaves nothing behind. Its name is unique, so that no
+    /// two nodes wait for the same row.
     async fn test_write(&self) -> Result<()> {
         let name = format!("written by {}", self.env().uuid().simple());
         self.write(move |tx| {

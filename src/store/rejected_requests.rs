@@ -1,5 +1,5 @@
-//! Requests that endpoints and pages have refused, each by its request id, so that an administrator finds why.
-//! `manage::refusals` collects them. Next door: [`super::gate_record`], the same for the gate.
+//! Requests that endpoints and pages have rejected, by request id, so that an administrator can find the reason.
+//! `manage::refusals` collects them. [`super::gate_record`] does the same for the gate.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -8,10 +8,10 @@ use sea_orm::{QueryOrder, QuerySelect, Set};
 use super::{Result, Tx, sweep::delete_batch};
 use crate::env::Timestamp;
 
-/// Rows in one statement at most: each takes nine parameters.
+/// The maximum number of rows in one statement. Each row takes nine parameters.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 const RETENTION_SECONDS: i64 = 7 * 86_400;
-/// Refusals that are kept at most, whatever strangers send.
+/// The maximum number of rows kept, however many requests are sent.
 const MAX_ROWS: u64 = 100_000;
 
 mod row {
@@ -40,19 +40,19 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A request that was refused. What is not known is empty.
+/// A rejected request. Unknown values are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRequest {
     pub request_id: String,
     pub at: Timestamp,
     pub method: String,
     pub path: String,
-    /// The OAuth error code, and what was said to whoever asked.
+    /// The OAuth error code and the description that the caller received.
     pub error: String,
     pub description: String,
-    /// What only administrators are told.
+    /// Details for administrators only.
     pub cause: String,
-    /// The client that the request named, whether it is one or not.
+    /// The client id in the request, whether or not such a client exists.
     pub client: String,
     pub address: String,
 }
@@ -86,7 +86,7 @@ pub async fn insert(tx: &Tx, refusals: Vec<RejectedRequest>) -> Result<()> {
             client_id: Set(refusal.client),
             address: Set(refusal.address),
         });
-        // A batch of which it was not known whether it was written comes again.
+        // A batch whose commit had an unknown outcome is inserted again.
         let once = OnConflict::column(row::Column::RequestId).do_nothing().to_owned();
         match row::Entity::insert_many(models).on_conflict(once).exec_without_returning(tx.conn()).await {
             Ok(_) | Err(DbErr::RecordNotInserted) => {}
@@ -107,7 +107,7 @@ pub async fn by_request<C: ConnectionTrait>(conn: &C, request_id: &str) -> Resul
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     let at = row::Column::At;
-    // The time of the oldest one that may stay, where there are more.
+    // The time of the oldest row to keep, if there are more.
     let newest = row::Entity::find().select_only().column(at).order_by_desc(at).offset(MAX_ROWS - 1).limit(1);
     let last: Option<i64> = newest.into_tuple().one(tx.conn()).await?;
     let aged = tx.now().plus_seconds(-RETENTION_SECONDS).0;

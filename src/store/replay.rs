@@ -1,8 +1,9 @@
-//! What may be used once and carries its own state (a passkey ceremony's ticket, a client's assertion, the nonce of a signed
-//! request, a browser's way back to an app), or whose row is gone before its use is over (a pushed request): a row says that it has been.
+//! Replay protection for values that may be used once. Some carry their own state: a passkey ceremony's ticket, a
+//! client assertion, the nonce of a signed request, a browser's return to an app. The row of others is deleted before a
+//! replay is impossible (a pushed request). A row here records the use.
 //!
-//! [`claim`] is for a transaction that does more; [`Store::use_once`] for those that do nothing else, which share a
-//! statement with whatever waits at the same time.
+//! [`claim`] is for transactions that do more. [`Store::use_once`] is for callers that do nothing else. It batches
+//! concurrent claims into one statement.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -30,12 +31,12 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Claims in one statement at most: it takes two parameters for each.
+/// The maximum number of claims in one statement. Each takes two parameters.
 const MAX_BATCH_CLAIMS: usize = 500;
-/// Claims that wait at most; each is somebody's request.
+/// The maximum number of pending claims. Each belongs to a request.
 const MAX_PENDING_CLAIMS: usize = 4096;
 
-/// Claims that the next transaction takes along.
+/// The claims that the next transaction includes.
 #[derive(Default)]
 pub(super) struct PendingClaims(Mutex<Vec<PendingClaim>>);
 
@@ -46,7 +47,7 @@ struct PendingClaim {
 }
 
 impl PendingClaims {
-    /// Whether this one is the first to wait, and so the one that begins a transaction.
+    /// Adds a claim. Returns whether it is the first pending one, whose caller must begin a transaction.
     fn add(&self, claim: PendingClaim) -> Result<bool> {
         let mut waiting = self.0.lock().map_err(|_| claim_lost_error())?;
         if waiting.len() >= MAX_PENDING_CLAIMS {
@@ -66,28 +67,31 @@ fn claim_lost_error() -> StoreError {
 }
 
 impl Store {
-    /// Uses it, until when a second use must be refused; whether this was the first time. Durable when it answers.
+    /// Claims `digest` and refuses a second use until `until`. Returns whether this was the first use. The claim is
+    /// durable when this returns.
     ///
     /// # Errors
-    /// Where the database is gone or overloaded: then it may have been used up, and was not let through.
+    /// Returns an error if the database is unreachable or overloaded. The value may then have been claimed although its
+    /// use was refused.
     pub async fn use_once(&self, digest: Digest, until: Timestamp) -> Result<bool> {
         let (answer, answered) = oneshot::channel();
         if self.inner.pending_claims.add(PendingClaim { digest, until, reply: answer })? {
-            // On its own, so that a caller who goes away takes nobody else's claim with it.
+            // A task of its own, so that a cancelled caller does not cancel the claims of others.
             let store = self.clone();
             tokio::spawn(async move { store.claim_pending().await });
         }
         answered.await.map_err(|_| claim_lost_error())
     }
 
-    /// Those that wait when the transaction begins. Where it fails, their senders are dropped, which answers them.
+    /// Claims everything that is pending when the transaction begins. On failure the senders are dropped, which answers
+    /// the callers with an error.
     async fn claim_pending(&self) {
         let store = self.clone();
         let claimed = self
             .write(move |tx| {
                 Box::pin(async move {
                     let mut claims = store.inner.pending_claims.take();
-                    // In one order everywhere, so that of two transactions on PostgreSQL neither waits for the other's.
+                    // The same order on every node prevents deadlocks on PostgreSQL.
                     claims.sort_unstable_by_key(|claim| claim.digest.0);
                     let mut first = HashSet::new();
                     for claims in claims.chunks(MAX_BATCH_CLAIMS) {
@@ -98,21 +102,21 @@ impl Store {
             })
             .await;
         match claimed {
-            // Of one digest that waited twice, one has it.
+            // If one digest was pending twice, only one claim succeeds.
             Ok((claims, mut first)) => claims.into_iter().for_each(|claim| {
-                // The receiver is gone where the caller is.
+                // A cancelled caller has dropped its receiver.
                 claim.reply.send(first.remove(&claim.digest.0)).ok();
             }),
             Err(error) => {
                 tracing::error!(%error, "what is used once cannot be claimed");
-                // The transaction may not have begun.
+                // If the transaction did not begin, the claims are still pending.
                 self.inner.pending_claims.take();
             }
         }
     }
 }
 
-/// The digests that had not been claimed before.
+/// Returns the digests that had not been claimed before.
 async fn claim_all(tx: &Tx, claims: &[PendingClaim]) -> Result<Vec<[u8; 32]>> {
     let models = claims
         .iter()
@@ -129,19 +133,19 @@ async fn claim_all(tx: &Tx, claims: &[PendingClaim]) -> Result<Vec<[u8; 32]>> {
     digests.into_iter().map(|bytes| super::digest(bytes, "used_once", "digest").map(|digest| digest.0)).collect()
 }
 
-/// Uses it; whether this was the first time.
+/// Claims `digest` until `until`. Returns whether this was the first use.
 pub async fn claim(tx: &Tx, digest: &Digest, until: Timestamp) -> Result<bool> {
     let model = row::ActiveModel { digest: Set(digest.0.to_vec()), expires_at: Set(until.0) };
     let unused = OnConflict::column(row::Column::Digest).do_nothing().to_owned();
     Ok(rows_inserted(row::Entity::insert(model).on_conflict(unused).exec_without_returning(tx.conn()).await)? > 0)
 }
 
-/// Whether it has been used.
+/// Returns whether the digest has been claimed.
 pub async fn is_claimed<C: ConnectionTrait>(conn: &C, digest: &Digest) -> Result<bool> {
     Ok(row::Entity::find_by_id(digest.0.to_vec()).one(conn).await?.is_some())
 }
 
-/// A node whose clock is slow still takes what was used once for good: its row stays for as long as the clocks may differ.
+/// A row is kept longer by the maximum clock difference, because a node with a slow clock still accepts the value.
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
     delete_batch::<row::Entity>(tx, row::Column::Digest, tx.is_past_everywhere(row::Column::ExpiresAt), most).await
 }

@@ -1,9 +1,10 @@
-//! What a node remembers of revocations, so that the gate, introspection and UserInfo refuse a token without asking the
-//! database. The truth is in the database ([`super::authorizations`]); this is a copy of its last part.
+//! The revocations that a node keeps in memory, so that the gate, introspection and UserInfo reject a token without a
+//! query. The database is authoritative ([`super::authorizations`]). This is a copy of its recent revocations.
 //!
-//! Access tokens alone are judged by it. A version that was incremented, a session and a grant that ended are remembered
-//! for longer than any access token lives; a token that was revoked alone, until its own expiry. How long is measured on
-//! the node itself, and what is compared are versions: it does not matter whose clock says what.
+//! Only access tokens are judged by it. An incremented version, an ended session and an ended grant are kept for longer
+//! than the lifetime of any access token. A token that was revoked individually is kept until its own expiry. These
+//! periods are measured by the node's monotonic clock, and the comparison is between versions, so differences between
+//! wall clocks do not matter.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
@@ -14,25 +15,26 @@ use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::version::{RevocationKey, VersionedEntity};
 use crate::env::{Monotonic, Timestamp};
 
-/// The longest life of an access token (`config::lifetimes` and `domain::api` hold it to that), in seconds.
+/// The maximum lifetime of an access token in seconds, enforced by `config::lifetimes` and `domain::api`.
 pub const MAX_ACCESS_TOKEN_TTL: i64 = 86_400;
-/// Between the end of a transaction and the token that is signed after it, and between two nodes' clocks.
+/// Covers the time between the end of a transaction and the signing of its token, and the difference between two nodes'
+/// clocks.
 const SAFETY_MARGIN_SECONDS: i64 = 600;
-/// How far back the feed is read at a start: the clock of the node that wrote an entry may be five minutes slow.
+/// How far back the feed is read at startup. The clock of the node that wrote an entry may be five minutes slow.
 pub(super) const FEED_LOOKBACK_SECONDS: i64 = MAX_ACCESS_TOKEN_TTL + SAFETY_MARGIN_SECONDS + 300;
-/// Tokens whose expiry falls into the same so many seconds are forgotten together.
+/// Tokens that expire within the same interval of this length are discarded together.
 const BUCKET_SECONDS: i64 = 600;
 
 #[derive(Default)]
 pub struct Revocations {
     newest: RwLock<HashMap<RevocationKey, RevokedBefore>>,
-    /// By the end of the bucket that their expiry falls into: a token says itself where to look.
+    /// Revoked tokens by the bucket of their expiry, which can be computed from a token.
     tokens: RwLock<BTreeMap<i64, HashSet<RevocationKey>>>,
 }
 
 #[derive(Clone, Copy)]
 struct RevokedBefore {
-    /// [`ENDED`] for a session and a grant.
+    /// [`ENDED_VERSION`] for a session and a grant.
     version: i64,
     forget_at: Monotonic,
 }
@@ -44,7 +46,7 @@ const fn bucket(expires_at: Timestamp) -> i64 {
 }
 
 impl Revocations {
-    /// Takes in what the change feed says. A panic elsewhere under the lock loses no revocation.
+    /// Applies an entry of the change feed. It ignores lock poisoning, so that a panic elsewhere loses no revocation.
     pub(super) fn apply(&self, change: &ChangeEvent, now: Monotonic) {
         match change {
             ChangeEvent::Version(of, version) => self.remember(*of, *version, now),
@@ -68,26 +70,26 @@ impl Revocations {
         *entry = RevokedBefore { version: entry.version.max(version), forget_at };
     }
 
-    /// Takes over what was read of another database, in place of everything that was known.
+    /// Replaces everything with what was read from another database.
     pub(super) fn replace(&self, read: Self) {
         let (newest, tokens) = (read.newest.into_inner(), read.tokens.into_inner());
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = newest.unwrap_or_else(PoisonError::into_inner);
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens.unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// Forgets what no living access token was issued before.
+    /// Discards entries that predate every unexpired access token.
     pub(super) fn forget(&self, now: Timestamp, uptime: Monotonic) {
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         newest.retain(|_, entry| uptime < entry.forget_at);
         drop(newest);
-        // The margin: this node's clock may be ahead of the one that judges the token's expiry.
+        // The margin covers a node's clock that is ahead of the one that judges the token's expiry.
         let oldest = bucket(now.plus_seconds(-SAFETY_MARGIN_SECONDS));
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         *tokens = tokens.split_off(&oldest);
     }
 
-    /// Whether nothing that an access token depends on has been revoked since it was issued, as far as this node has
-    /// heard. Behind a poisoned lock nothing is active.
+    /// Returns whether nothing that an access token depends on has been revoked since it was issued, as far as this
+    /// node knows. If a lock is poisoned, no token is active.
     #[must_use]
     pub fn is_active(&self, authorization: &Authorization) -> bool {
         let Ok(newest) = self.newest.read() else { return false };
@@ -102,14 +104,14 @@ impl Revocations {
         !authorization.versioned_entities().iter().any(is_older) && !ended.any(|of| older(of, 0))
     }
 
-    /// Whether one access token has been revoked by itself.
+    /// Returns whether this access token has been revoked individually.
     #[must_use]
     pub fn is_token_revoked(&self, jti: RevocationKey, expires_at: Timestamp) -> bool {
         let Ok(tokens) = self.tokens.read() else { return true };
         tokens.get(&bucket(expires_at)).is_some_and(|revoked| revoked.contains(&jti))
     }
 
-    /// Whether a browser session goes on, of a user whose version was `version`.
+    /// Returns whether a browser session is active, given the `version` that its user had.
     #[must_use]
     pub fn is_session_active(&self, session: SessionId, user: UserId, version: i64) -> bool {
         self.newest.read().is_ok_and(|newest| {
@@ -118,7 +120,7 @@ impl Revocations {
         })
     }
 
-    /// Whether everything of a grant has been ended already.
+    /// Returns whether a grant is known to be revoked.
     #[must_use]
     pub fn is_grant_revoked(&self, grant: GrantId) -> bool {
         self.newest
@@ -160,7 +162,7 @@ mod tests {
         {
             assert_eq!(revocations.is_active(&authorization(versions)), active, "{versions:?}");
         }
-        // An older entry that comes late takes nothing back.
+        // An older entry that arrives late must not lower the version.
         revocations
             .apply(&ChangeEvent::Version((&VersionedEntity::User(UserId(uuid::Uuid::from_u128(1)))).into(), 1), now);
         assert!(!revocations.is_active(&authorization([1, 2, 2])));
@@ -194,7 +196,7 @@ mod tests {
         assert!(revocations.is_grant_revoked(GrantId(uuid::Uuid::from_u128(2))));
     }
 
-    /// A set doubles when it is seven eighths full, so it is largest just after that.
+    /// A set doubles its capacity when it is seven eighths full, so its size per token is largest just after that.
     #[test]
     fn a_revoked_token_takes_at_most_48_bytes() {
         let (revocations, end) = (Revocations::default(), Timestamp::from_seconds(10_000));
@@ -202,7 +204,7 @@ mod tests {
         for (number, upto) in [("just before it doubles", 917_504), ("just after", 917_505)] {
             revocations.add_tokens(&all[..upto]);
             let tokens = revocations.tokens.read().unwrap();
-            // One byte of the table beside each place; a place for each eight sevenths of the capacity.
+            // Each slot has one byte of metadata, and the table has eight slots for each seven entries of capacity.
             let places = tokens.values().map(|set| (set.capacity() * 8).div_ceil(7)).sum::<usize>();
             let bytes = places * (size_of::<RevocationKey>() + 1);
             assert!(bytes <= 48 * upto, "{number}: {bytes} bytes for {upto} tokens");

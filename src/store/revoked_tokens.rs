@@ -1,7 +1,7 @@
-//! Access tokens that were revoked by themselves (RFC 7009): sixteen bytes and an expiry each, until that.
+//! Access tokens that were revoked individually (RFC 7009): sixteen bytes and an expiry each, kept until that expiry.
 //!
-//! Next door: [`super::revocations`], where a node has them in memory; [`super::access_tokens`], opaque tokens, of which
-//! the row itself goes.
+//! [`super::revocations`] has them in memory. [`super::access_tokens`] has the opaque tokens, whose rows are deleted on
+//! revocation.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
@@ -13,7 +13,7 @@ use crate::domain::ids::GrantId;
 use crate::domain::version::RevocationKey;
 use crate::env::Timestamp;
 
-/// Rows that are read at once when a node starts.
+/// The number of rows read at once when a node starts.
 const PAGE_SIZE: u64 = 10_000;
 
 mod row {
@@ -30,7 +30,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Revokes one token on every node; once, however often it is asked for.
+/// Revokes one token on every node. Repeated calls have no further effect.
 pub async fn insert(tx: &Tx, jti: RevocationKey, expires_at: Timestamp) -> Result<()> {
     if insert_row(tx, jti, expires_at).await? {
         tx.publish(ChangeEvent::Token(jti, expires_at)).await?;
@@ -44,12 +44,12 @@ async fn insert_row(tx: &Tx, jti: RevocationKey, expires_at: Timestamp) -> Resul
     Ok(row::Entity::insert(model).on_conflict(once).exec_without_returning(tx.conn()).await? > 0)
 }
 
-/// Keeps that a grant has ended of which there is no row to say so.
+/// Records that a grant has ended for which there is no row to record it in.
 pub async fn insert_grant(tx: &Tx, grant: GrantId) -> Result<()> {
     insert_row(tx, grant.into(), tx.now().plus_seconds(MAX_ACCESS_TOKEN_TTL)).await.map(drop)
 }
 
-/// A statement that finds a row where one of these is revoked.
+/// Selects a row if any of these is revoked.
 pub(super) fn any(of: impl Iterator<Item = RevocationKey>) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("1"))
@@ -58,7 +58,7 @@ pub(super) fn any(of: impl Iterator<Item = RevocationKey>) -> SelectStatement {
         .to_owned()
 }
 
-/// Those after `after`, in the order of their names.
+/// Returns the next rows after `after`, ordered by `jti`.
 pub(super) async fn page<C: ConnectionTrait>(
     conn: &C,
     after: Option<RevocationKey>,
@@ -78,7 +78,7 @@ pub(super) async fn page<C: ConnectionTrait>(
 }
 
 pub(super) async fn sweep(tx: &Tx, most: u64) -> Result<u64> {
-    // A node whose clock is slow still takes the token for one that has not expired.
+    // A node with a slow clock still considers the token unexpired.
     let expired = tx.is_past_everywhere(row::Column::ExpiresAt);
     delete_batch::<row::Entity>(tx, row::Column::Jti, expired, most).await
 }

@@ -1,8 +1,9 @@
-//! The schema: pending migrations, and whether the database is as they make it ([`super::schema_check`]).
+//! The schema: pending migrations, and whether the database matches them ([`super::schema_check`]).
 //!
-//! `signet serve` and `signet migrate` apply what is pending, several nodes at once by turns. Every other command takes the
-//! database as it is, and refuses one that is older, newer or damaged; one that holds nothing yet is made by whoever comes
-//! first. `signet doctor` alone makes nothing. Next door: [`super::connect`].
+//! `signet serve` and `signet migrate` apply pending migrations. Several nodes do so one after the other. Every other
+//! command uses the database without migrating it, and refuses one that is older, newer or damaged. The first command
+//! that finds an empty database creates the schema. Only `signet doctor` creates nothing. [`super::connect`] opens the
+//! connections.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -22,13 +23,14 @@ use super::{Result, StoreError, connect, schema_check};
 use crate::config::{Config, DatabaseUrl};
 use crate::env::Env;
 
-/// Any number but that of `apis`: the advisory lock that nodes hold while they migrate.
+/// The advisory lock that nodes hold while they migrate. The number is arbitrary but must differ from those of
+/// `advisory_locks`.
 const MIGRATION_LOCK: i64 = 0x5349_474E_4554;
 /// How long a node waits for another one that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What there is, compared with what the program knows.
+/// The state of the schema, compared with the migrations in this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SchemaState {
     /// No migration was ever applied.
@@ -37,20 +39,21 @@ enum SchemaState {
     Current,
 }
 
-/// Applies pending migrations; a node that comes second waits and finds nothing to do.
+/// Applies pending migrations. A second node waits, and then finds nothing to do.
 ///
 /// # Errors
-/// Where the database cannot be reached, is of a newer version, damaged, or another node does not come to an end.
+/// Returns an error if the database is unreachable, has a newer version or is damaged, or if another node does not
+/// finish in time.
 pub async fn migrate(config: &Config) -> Result<()> {
     prepare(config, true).await
 }
 
-/// Makes the schema in a database that holds nothing, and otherwise checks it.
+/// Creates the schema in an empty database, and otherwise checks it.
 pub(super) async fn create_or_check(config: &Config) -> Result<()> {
     prepare(config, false).await
 }
 
-/// Returns whether there is a database, and checks it. Makes and changes nothing.
+/// Returns whether there is a database, and checks it. Creates and changes nothing.
 pub(super) async fn check_if_exists(config: &Config) -> Result<bool> {
     let url = config.database();
     match sqlite_path(&url) {
@@ -77,7 +80,7 @@ pub(super) async fn check_if_exists(config: &Config) -> Result<bool> {
 
 async fn prepare(config: &Config, may_migrate: bool) -> Result<()> {
     let url = config.database();
-    // SQLite's is held from before the file is opened, since a new one changes its journal mode then.
+    // The lock of `SQLite` is taken before the file is opened, because opening a new file changes its journal mode.
     let _lock = if let Some(path) = sqlite_path(&url) {
         Some(acquire_lock_file(&path).await?)
     } else {
@@ -93,7 +96,7 @@ async fn prepare(config: &Config, may_migrate: bool) -> Result<()> {
 
 async fn bring_up_to_date<M: MigratorTrait>(db: &DatabaseConnection, may_migrate: bool) -> Result<()> {
     match version::<M>(db).await? {
-        // Without PostgreSQL's lock, so that nobody waits for a node that has stopped while it held it.
+        // Does not take the lock on PostgreSQL, so that no node waits for one that stopped while holding it.
         SchemaState::Current => {}
         SchemaState::Older if !may_migrate => return Err(StoreError::OlderSchema),
         SchemaState::Older | SchemaState::New => {
@@ -106,7 +109,7 @@ async fn bring_up_to_date<M: MigratorTrait>(db: &DatabaseConnection, may_migrate
     name(db).await
 }
 
-/// Gives the database a name of its own, by which nodes that follow the feed recognise it.
+/// Gives the database a unique incarnation, by which nodes that follow the feed recognise it.
 async fn name(db: &DatabaseConnection) -> Result<()> {
     let engine = db.get_database_backend();
     let known = Statement::from_string(engine, format!("SELECT value FROM setting WHERE name = '{INCARNATION}'"));
@@ -123,7 +126,7 @@ async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<SchemaStat
     let has = |name: &str| tables.iter().any(|table| table == name);
     let applied = if has("seaql_migrations") { M::get_applied_migrations(db).await.map_err(newer)?.len() } else { 0 };
     match applied {
-        // The migration that makes it is recorded in the same transaction.
+        // The migration that creates this table is recorded in the same transaction.
         0 if has("signing_key") => {
             Err(StoreError::Damaged("it has tables, but no record of migrations (seaql_migrations)".to_owned()))
         }
@@ -133,7 +136,7 @@ async fn version<M: MigratorTrait>(db: &DatabaseConnection) -> Result<SchemaStat
     }
 }
 
-/// sea-orm-migration's way to say that the database knows a migration which this program does not.
+/// Recognises sea-orm-migration's error for a migration in the database that this program does not know.
 fn newer(error: DbErr) -> StoreError {
     match &error {
         DbErr::Custom(text) if text.starts_with("Migration file of version") => {
@@ -154,7 +157,7 @@ fn unusable(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
     move |error| StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
-/// Opens a file for its owner alone, and makes it where there is none.
+/// Opens a file, and creates it if it does not exist, with access for its owner only.
 fn owners(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     opened.map_err(unusable(path))
@@ -167,7 +170,7 @@ fn waited() -> StoreError {
     ))
 }
 
-/// An exclusive lock on a file beside the database, released when it is dropped.
+/// Takes an exclusive lock on a file beside the database. Dropping the returned file releases it.
 async fn acquire_lock_file(database: &Path) -> Result<File> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(unusable(folder))?;
@@ -176,8 +179,8 @@ async fn acquire_lock_file(database: &Path) -> Result<File> {
     name.push("-migrate.lock");
     let path = PathBuf::from(name);
     let file = owners(&path)?;
-    // Made here where there is none, since SQLite would let everybody on the machine read it. What it puts beside the
-    // database takes over these permissions.
+    // A missing file is created here, because `SQLite` would make it readable for every user of the machine. The files
+    // that `SQLite` puts beside the database inherit these permissions.
     if !database.exists() {
         owners(database)?;
     }
@@ -194,8 +197,8 @@ async fn acquire_lock_file(database: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Takes the lock of the session on `db`, which has that one alone. A node that stops while it holds it loses it when the
-/// server ends its silent session.
+/// Takes the session-level advisory lock on `db`, which has a single connection. A node that stops while holding the
+/// lock loses it when the server ends its idle session.
 async fn acquire_advisory_lock(db: &DatabaseConnection) -> Result<()> {
     #[derive(FromQueryResult)]
     struct LockRow {
@@ -227,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// The migration of a version to come.
+    /// A migration of a future version.
     struct Later;
 
     impl MigrationName for Later {

@@ -1,6 +1,6 @@
-//! The schema as the database's catalogue describes it, compared with what the migrations make: columns with their types,
-//! NOT NULL and defaults, and indexes with their columns and uniqueness. Two statements, since every start and the readiness
-//! check ask. Next door: [`super::schema`].
+//! Compares the schema in the database's catalogue with the one that the migrations create: columns with their types,
+//! `NOT NULL` and defaults, and indexes with their columns and uniqueness. It takes only two statements, because every
+//! start and the readiness check run it. [`super::schema`] applies the migrations.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const SQLITE_COLUMNS: &str = "SELECT m.name AS table_name, c.name AS name, c.typ
      c.\"notnull\" AS is_not_null, c.dflt_value AS default_value, c.pk AS key_position \
      FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'";
 
-/// Indexes that are being built or failed, that leave rows out, or whose uniqueness may be deferred do not count.
+/// Excludes indexes that are being built or have failed, partial indexes, and deferrable unique indexes.
 const POSTGRES_INDEXES: &str = "SELECT t.relname::text AS table_name, c.relname::text AS name, \
      i.indisunique AS is_unique, i.indisprimary AS is_primary, a.attname::text AS column_name FROM pg_index i \
      JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
@@ -44,7 +44,8 @@ struct ColumnRow {
     data_type: String,
     is_not_null: bool,
     default_value: Option<String>,
-    /// In the primary key, from 1; 0 where it is not in it, and on PostgreSQL, which has an index for it.
+    /// The position in the primary key, from 1. It is 0 for other columns, and always 0 on PostgreSQL, where the
+    /// primary key is an index.
     key_position: i64,
 }
 
@@ -54,21 +55,22 @@ struct IndexRow {
     name: String,
     is_unique: bool,
     is_primary: bool,
-    /// None for an expression.
+    /// `None` for an expression.
     column_name: Option<String>,
 }
 
-/// Returns the names of the tables there are.
+/// Returns the names of the existing tables.
 pub(super) async fn tables<C: ConnectionTrait>(db: &C) -> Result<Vec<String>> {
     let mut names: Vec<String> = columns(db).await?.into_iter().map(|column| column.table_name).collect();
     names.dedup();
     Ok(names)
 }
 
-/// Compares the database with what the migrations make. Further tables, and further indexes that are not unique, are allowed.
+/// Compares the database with what the migrations create. Additional tables and additional non-unique indexes are
+/// allowed.
 ///
 /// # Errors
-/// [`StoreError::Damaged`], which names the first thing that is not as it should be.
+/// Returns [`StoreError::Damaged`], which names the first difference.
 pub(super) async fn check<C: ConnectionTrait>(db: &C) -> Result<()> {
     let engine = db.get_database_backend();
     let columns = columns(db).await?;
@@ -87,7 +89,7 @@ async fn columns<C: ConnectionTrait>(db: &C) -> Result<Vec<ColumnRow>> {
     Ok(ColumnRow::find_by_statement(Statement::from_string(engine, sql)).all(db).await?)
 }
 
-/// Every index, in the words of the migrations.
+/// Returns every index, in the notation of the migrations.
 async fn indexes<C: ConnectionTrait>(db: &C, columns: &[ColumnRow]) -> Result<Vec<ExpectedIndex>> {
     let engine = db.get_database_backend();
     let sql = if engine == DbBackend::Postgres { POSTGRES_INDEXES } else { SQLITE_INDEXES };

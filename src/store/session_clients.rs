@@ -1,5 +1,5 @@
-//! Which clients take part in which browser session, so that they can be told when it ends. Written with the code that
-//! a client gets, taken out by [`super::session_end`].
+//! The clients that take part in each browser session, so that they can be notified when it ends. A row is written
+//! together with the client's code, and deleted by [`super::session_end`].
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -42,8 +42,8 @@ impl TryFrom<row::Model> for Participant {
     }
 }
 
-/// The client takes part from now on; `until` is the session's own end. The session has to be held ([`sessions::hold`]):
-/// whoever ends it then finds this row.
+/// Records that the client takes part in a session. `until` is the end of the session. The caller must have locked the
+/// session ([`sessions::lock_shared`]), so that the transaction that ends it finds this row.
 pub async fn join(tx: &Tx, participant: &Participant, until: Timestamp) -> Result<()> {
     let model = row::ActiveModel {
         session_id: Set(participant.session.0),
@@ -59,7 +59,7 @@ pub async fn join(tx: &Tx, participant: &Participant, until: Timestamp) -> Resul
     Ok(())
 }
 
-/// Takes out who takes part in these sessions.
+/// Deletes and returns the participants of these sessions.
 pub(super) async fn take(tx: &Tx, sessions: &[SessionId]) -> Result<Vec<Participant>> {
     if sessions.is_empty() {
         return Ok(Vec::new());
@@ -67,7 +67,7 @@ pub(super) async fn take(tx: &Tx, sessions: &[SessionId]) -> Result<Vec<Particip
     taken(tx, Condition::all().add(row::Column::SessionId.is_in(sessions.iter().map(|id| id.0)))).await
 }
 
-/// The same for all sessions of somebody, or all but one.
+/// Deletes and returns the participants of all sessions of a user except `but`.
 pub(super) async fn take_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<Participant>> {
     let mut of = Condition::all().add(row::Column::UserId.eq(user.0));
     if let Some(but) = but {
@@ -86,7 +86,7 @@ pub async fn delete_of_client(tx: &Tx, client: &ClientId) -> Result<()> {
     Ok(())
 }
 
-/// Takes out what is left where a session's row went without its end being told, as where somebody deleted it by hand.
+/// Deletes and returns participants whose session row was deleted without ending the session, for example by hand.
 pub(super) async fn take_orphaned(tx: &Tx, most: u64) -> Result<Vec<Participant>> {
     let lives = sessions::select_by_id_column((row::Entity, row::Column::SessionId));
     let left: Vec<SessionId> = row::Entity::find()

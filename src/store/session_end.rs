@@ -1,8 +1,8 @@
-//! The one way for a browser session to end, whoever ends it: its row goes, every node hears of it if something was issued
-//! in it, what hangs on it is revoked (but for offline access: OpenID Connect Core §11, Back-Channel Logout §2.7), and each
-//! client that takes part in it is to be told, by a row in the queue of the same transaction.
+//! The only way for a browser session to end. Its row is deleted. Every node is notified if something was issued in it.
+//! The grants that depend on it are revoked, except those with offline access (OpenID Connect Core §11, Back-Channel
+//! Logout §2.7). For each participating client a logout notification is queued in the same transaction.
 //!
-//! Next door: [`super::sessions`], [`super::session_uses`], [`super::session_clients`], [`super::deliveries`],
+//! See also [`super::sessions`], [`super::session_uses`], [`super::session_clients`], [`super::deliveries`] and
 //! [`super::passkey_removal`].
 
 use super::grants::{self, GrantSelector};
@@ -12,18 +12,18 @@ use crate::domain::ids::{ClientId, PasskeyId, SessionId, UserId};
 use crate::domain::participant::Participant;
 use crate::domain::session::Session;
 
-/// In one statement: a sweep ends many sessions at once.
+/// A sweep ends many sessions at once.
 const MAX_CLIENTS_PER_STATEMENT: usize = 1000;
 
-/// What has ended.
+/// The session that has ended and its participants.
 #[derive(Debug, Default)]
 pub struct EndedSession {
-    /// Where the session was still there.
+    /// `None` if the session had already been deleted.
     pub session: Option<Session>,
     pub participants: Vec<Participant>,
 }
 
-/// Ends one session, and what is left of it where it has gone already.
+/// Ends one session. If it has already been deleted, cleans up what depends on it.
 pub async fn one(tx: &Tx, id: SessionId) -> Result<EndedSession> {
     let session = sessions::delete(tx, id).await?;
     let participants = session_clients::take(tx, &[id]).await?;
@@ -31,7 +31,7 @@ pub async fn one(tx: &Tx, id: SessionId) -> Result<EndedSession> {
     Ok(EndedSession { session, participants })
 }
 
-/// Ends somebody's sessions, all or all but one; their ids.
+/// Ends all sessions of a user except `but`. Returns their ids.
 pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
     let ended = sessions::delete_of_user(tx, user, but).await?;
     let participants = session_clients::take_of_user(tx, user, but).await?;
@@ -39,7 +39,7 @@ pub async fn of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Ve
     Ok(ended)
 }
 
-/// Ends the sessions that a user began with a passkey, with that one or with any; how many.
+/// Ends the sessions that a user began with one passkey, or with any. Returns their number.
 pub(super) async fn end_sessions_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<u64> {
     let ended = sessions::delete_of_passkey(tx, user, passkey).await?;
     let participants = session_clients::take(tx, &ended).await?;
@@ -47,7 +47,7 @@ pub(super) async fn end_sessions_of_passkey(tx: &Tx, user: UserId, passkey: Opti
     Ok(ended.len() as u64)
 }
 
-/// Ends the least recently used sessions of a user, so that there are at most `most` with `new`.
+/// Ends the least recently used sessions of a user, so that at most `most` remain, including `new`.
 pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<()> {
     for session in sessions::beyond(tx, user, new, u64::from(most).saturating_sub(1)).await? {
         one(tx, session).await?;
@@ -55,7 +55,7 @@ pub async fn beyond(tx: &Tx, user: UserId, new: SessionId, most: u32) -> Result<
     Ok(())
 }
 
-/// Ends a batch of those that have expired; how many rows went.
+/// Ends a batch of expired sessions. Returns the number of deleted rows.
 pub(super) async fn expired(tx: &Tx, most: u64) -> Result<u64> {
     let ended = sessions::delete_expired(tx, most).await?;
     let mut participants = session_clients::take(tx, &ended).await?;
@@ -68,14 +68,15 @@ async fn follow(tx: &Tx, ended: &[SessionId], participants: &[Participant]) -> R
     for session in ended {
         grants::revoke(tx, GrantSelector::Session(*session)).await?;
     }
-    // What was issued is remembered everywhere until it has expired; a session in which nothing was issued is in no token.
+    // Nodes must reject the tokens of an ended session until they expire. A session in which nothing was issued is in
+    // no token.
     for session in session_uses::take(tx, ended).await? {
         tx.publish(ChangeEvent::Ended(session.into())).await?;
     }
     deliveries::enqueue(tx, logout_deliveries(tx, participants).await?).await
 }
 
-/// What is sent where, to those that have an address for it.
+/// Returns the logout notifications for the clients that have an address for them.
 async fn logout_deliveries(tx: &Tx, participants: &[Participant]) -> Result<Vec<(Delivery, Destination)>> {
     let mut ids: Vec<ClientId> = participants.iter().map(|participant| participant.client.clone()).collect();
     ids.sort_unstable();

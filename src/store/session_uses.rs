@@ -1,9 +1,10 @@
-//! In which browser sessions something was issued: an app's code, a device's tokens, a gate's cookie. The end of such a
-//! session is told to every node, which remembers it for as long as an access token can live. The end of any other
-//! session is told to nobody.
+//! The browser sessions in which something was issued: an app's code, a device's tokens, a gate's cookie. The end of
+//! such a session is published to every node, which remembers it for as long as an access token can be valid. The end
+//! of any other session is not published.
 //!
-//! A row of its own and no column of the session: transactions that issue at the same time share a lock on the session,
-//! and on PostgreSQL two of them that both wrote to it would wait for each other. Next door: [`super::session_end`].
+//! This is a row of its own and not a column of the session. Concurrent transactions that issue hold a shared lock on
+//! the session, and on PostgreSQL two of them that both wrote to it would deadlock. [`super::session_end`] deletes the
+//! rows.
 
 use moka::sync::Cache;
 use sea_orm::Set;
@@ -26,11 +27,11 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Sessions whose row is durable, as far as this node has seen. A row stays as long as its session, so that a silent
-/// renewal need not write it again.
+/// The sessions whose row is known to be durable. A row exists as long as its session, so a silent renewal need not
+/// write it again.
 pub struct SessionUseCache(Cache<SessionId, ()>);
 
-/// Of a session that is not kept the row is written once more.
+/// A session that was evicted only has its row written once more.
 const MAX_CACHED: u64 = 10_000;
 
 impl Default for SessionUseCache {
@@ -45,25 +46,26 @@ impl SessionUseCache {
         self.0.contains_key(&session)
     }
 
-    /// Forgets all: the database has been replaced.
+    /// Removes all entries, because the database has been replaced.
     pub(super) fn clear(&self) {
         self.0.invalidate_all();
     }
 
-    /// Call it when the transaction that recorded the use has committed.
+    /// Adds a session. Call this only after the transaction that recorded the use has committed.
     pub fn add(&self, session: SessionId) {
         self.0.insert(session, ());
     }
 }
 
-/// Records that something is issued in a session, which the caller has locked: whoever ends it finds this row.
+/// Records that something is issued in a session. The caller has locked the session, so that the transaction that ends
+/// it finds this row.
 pub async fn record(tx: &Tx, session: SessionId) -> Result<()> {
     let model = row::ActiveModel { session_id: Set(session.0) };
     let again = OnConflict::column(row::Column::SessionId).do_nothing().to_owned();
     rows_inserted(row::Entity::insert(model).on_conflict(again).exec_without_returning(tx.conn()).await).map(drop)
 }
 
-/// Takes out the rows of sessions that end; those of them in which something was issued.
+/// Deletes the rows of ending sessions. Returns the sessions in which something was issued.
 pub(super) async fn take(tx: &Tx, sessions: &[SessionId]) -> Result<Vec<SessionId>> {
     if sessions.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Browser sessions, by the digest of their cookie. `web::sessions` makes tower-sessions keep its records here.
+//! Browser sessions, by the digest of their cookie. `web::sessions` makes tower-sessions store its records here.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{IntoColumnRef, Query, SelectStatement};
@@ -99,8 +99,8 @@ pub async fn insert(tx: &Tx, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Writes a new sign-in of the same user, and the digest of a new cookie, into the row of that id; whether it was there.
-/// A session that has ended does not come back.
+/// Writes a new sign-in of the same user, and the digest of a new cookie, into an existing session. Returns whether the
+/// session existed: an ended session is not revived.
 pub async fn replace(tx: &Tx, session: &Session) -> Result<bool> {
     let model = row(session).into_active_model().reset_all();
     let done = row::Entity::update_many()
@@ -112,7 +112,7 @@ pub async fn replace(tx: &Tx, session: &Session) -> Result<bool> {
     Ok(done.rows_affected > 0)
 }
 
-/// Gives a session the cookie of another digest, where it still has the one of `old`; whether it did.
+/// Replaces the digest of a session's cookie if it is still `old`. Returns whether it was replaced.
 pub async fn replace_digest(tx: &Tx, id: SessionId, old: &Digest, new: &Digest) -> Result<bool> {
     let done = row::Entity::update_many()
         .col_expr(row::Column::Digest, Expr::value(new.0.to_vec()))
@@ -123,7 +123,7 @@ pub async fn replace_digest(tx: &Tx, id: SessionId, old: &Digest, new: &Digest) 
     Ok(done.rows_affected > 0)
 }
 
-/// Records that the session of a cookie was used, where it is still there.
+/// Records that a session was used, if it still exists.
 pub async fn seen(tx: &Tx, session: &Session) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::LastSeen, Expr::value(session.last_seen.0))
@@ -134,7 +134,7 @@ pub async fn seen(tx: &Tx, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// The session of that cookie, dead or alive, with the time at which it was read.
+/// Returns the session of that cookie, expired or not, with the time of the read.
 pub async fn by_digest(store: &Store, digest: &Digest) -> Result<Option<Session>> {
     let query = row::Entity::find_by_id(digest.0.to_vec()).expr_as(store.database_now(), "database_now");
     let statement = query.build(store.read().get_database_backend());
@@ -149,8 +149,8 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: SessionId) -> Result<Option
     found.map(Session::try_from).transpose()
 }
 
-/// A statement that finds one row, of an empty text and 1, where the session is there and has not come to its absolute end.
-/// One that only idles is ended by the next sweep.
+/// Selects one row, of an empty text and 1, if the session exists and has not reached its absolute expiry. A session
+/// past its idle timeout is ended by the next sweep.
 pub(super) fn select_if_unexpired(id: SessionId, now: DatabaseNow) -> SelectStatement {
     Query::select()
         .expr(Expr::cust("CAST('' AS TEXT)"))
@@ -161,13 +161,13 @@ pub(super) fn select_if_unexpired(id: SessionId, now: DatabaseNow) -> SelectStat
         .to_owned()
 }
 
-/// Whether the session is still there, and so until the transaction ends: what deletes it waits.
+/// Returns whether the session exists, and locks it shared until the transaction ends, so that a deletion waits.
 pub async fn lock_shared(tx: &Tx, id: SessionId) -> Result<bool> {
     let found = row::Entity::find().filter(row::Column::Id.eq(id.0)).lock_shared().one(tx.conn()).await?;
     Ok(found.is_some())
 }
 
-/// Somebody's living sessions, the last used first.
+/// Returns the active sessions of a user, the most recently used first.
 pub async fn of_user<C: ConnectionTrait>(conn: &C, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
     row::Entity::find()
         .filter(row::Column::UserId.eq(user.0))
@@ -190,7 +190,7 @@ pub async fn count_active<C: ConnectionTrait>(conn: &C, now: Timestamp) -> Resul
         .await?)
 }
 
-/// The sessions whose id stands in a column of the statement around this one.
+/// Selects the session whose id is in a column of the outer statement.
 pub(super) fn select_by_id_column(column: impl IntoColumnRef) -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))
@@ -199,8 +199,8 @@ pub(super) fn select_by_id_column(column: impl IntoColumnRef) -> SelectStatement
         .to_owned()
 }
 
-/// Notes that the user has a passkey now: sessions that did not begin with one are not by the strongest method any more, but
-/// for `but`, in which it was added.
+/// Records that the user now has a passkey: sessions that did not begin with one no longer used the strongest method,
+/// except `but`, in which the passkey was added.
 pub async fn demote(tx: &Tx, user: UserId, but: SessionId) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::Strongest, Expr::value(false))
@@ -212,13 +212,14 @@ pub async fn demote(tx: &Tx, user: UserId, but: SessionId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes one session; what it was, where it was there. A session that ends does so by [`super::session_end`].
+/// Deletes and returns one session. Only [`super::session_end`] may call this, because ending a session takes more than
+/// deleting its row.
 pub async fn delete(tx: &Tx, id: SessionId) -> Result<Option<Session>> {
     let gone = row::Entity::delete_many().filter(row::Column::Id.eq(id.0)).exec_with_returning(tx.conn()).await?;
     gone.into_iter().next().map(Session::try_from).transpose()
 }
 
-/// Deletes somebody's sessions, all or all but one; their ids.
+/// Deletes all sessions of a user except `but`. Returns their ids.
 pub(super) async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>) -> Result<Vec<SessionId>> {
     let mut query = row::Entity::delete_many().filter(row::Column::UserId.eq(user.0));
     if let Some(but) = but {
@@ -227,7 +228,7 @@ pub(super) async fn delete_of_user(tx: &Tx, user: UserId, but: Option<SessionId>
     Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
 }
 
-/// Deletes the sessions that a user began with a passkey, with that one or with any; their ids.
+/// Deletes the sessions that a user began with one passkey, or with any. Returns their ids.
 pub(super) async fn delete_of_passkey(tx: &Tx, user: UserId, passkey: Option<PasskeyId>) -> Result<Vec<SessionId>> {
     let column = row::Column::PasskeyId;
     let by_passkey = passkey.map_or_else(|| column.is_not_null(), |id| column.eq(id.0));
@@ -235,7 +236,8 @@ pub(super) async fn delete_of_passkey(tx: &Tx, user: UserId, passkey: Option<Pas
     Ok(query.exec_with_returning(tx.conn()).await?.into_iter().map(|row| SessionId(row.id)).collect())
 }
 
-/// Somebody's sessions beside `but`, beyond the `most` that were used last; a few of them where there are many.
+/// Returns the sessions of a user other than `but` that are not among the `most` most recently used ones, limited to a
+/// few.
 pub(super) async fn beyond(tx: &Tx, user: UserId, but: SessionId, most: u64) -> Result<Vec<SessionId>> {
     let ids: Vec<Uuid> = row::Entity::find()
         .select_only()
@@ -251,7 +253,7 @@ pub(super) async fn beyond(tx: &Tx, user: UserId, but: SessionId, most: u64) -> 
     Ok(ids.into_iter().map(SessionId).collect())
 }
 
-/// Deletes a batch of those that have expired; their ids.
+/// Deletes a batch of expired sessions. Returns their ids.
 pub(super) async fn delete_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>> {
     let old: Vec<Vec<u8>> = row::Entity::find()
         .select_only()
@@ -263,7 +265,7 @@ pub(super) async fn delete_expired(tx: &Tx, most: u64) -> Result<Vec<SessionId>>
         .await?;
     let gone = row::Entity::delete_many()
         .filter(row::Column::Digest.is_in(old))
-        // One that somebody came back to meanwhile stays.
+        // A session that was used again meanwhile is kept.
         .filter(tx.is_past(row::Column::IdleUntil))
         .exec_with_returning(tx.conn())
         .await?;

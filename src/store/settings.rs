@@ -32,7 +32,7 @@ pub async fn put(tx: &Tx, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes a value out where it is `value`; whether it was this call that did.
+/// Deletes a setting if its value is `value`. Returns whether this call deleted it.
 pub async fn take(tx: &Tx, name: &str, value: &str) -> Result<bool> {
     let done = row::Entity::delete_many()
         .filter(row::Column::Name.eq(name))

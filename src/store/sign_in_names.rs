@@ -1,8 +1,8 @@
-//! What users sign in with: each has the username and the email address that is theirs alone, folded in the same way, and
-//! no name belongs to two. The primary key decides between two transactions at once.
+//! The names that users sign in with: the username and the email address of each user, case-folded in the same way. No
+//! name belongs to two users. The primary key decides between concurrent transactions.
 //!
-//! Next door: [`super::people`], which writes a user's names with every change; [`super::usernames`], what was a username
-//! once and is not for strangers.
+//! [`super::users`] writes a user's names with every change. [`super::taken_usernames`] has the usernames that cannot
+//! be chosen by signing up, including former ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,10 +28,10 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes the user's names be those of `user`.
+/// Replaces the names of a user.
 ///
 /// # Errors
-/// [`StoreError::SignInNamesTaken`] where another user signs in with one of them.
+/// Returns [`StoreError::SignInNamesTaken`] if another user signs in with one of them.
 pub(super) async fn set(tx: &Tx, user: &User) -> Result<()> {
     let names: BTreeSet<String> = user.sign_in_names().collect();
     let present: Vec<String> = row::Entity::find()
@@ -49,10 +49,10 @@ pub(super) async fn set(tx: &Tx, user: &User) -> Result<()> {
     take(tx, new.map(|name| (name, user.id)).collect()).await
 }
 
-/// Gives new users their names.
+/// Inserts the names of new users.
 ///
 /// # Errors
-/// [`StoreError::SignInNamesTaken`] where another user, or another one of these, signs in with one of them.
+/// Returns [`StoreError::SignInNamesTaken`] if another user, or another one of `users`, signs in with one of them.
 pub(super) async fn add(tx: &Tx, users: &[User]) -> Result<()> {
     let mut owners = BTreeMap::new();
     for user in users {
@@ -65,7 +65,7 @@ pub(super) async fn add(tx: &Tx, users: &[User]) -> Result<()> {
     take(tx, owners).await
 }
 
-/// In the order of the names, so that two transactions that want the same ones do not wait for each other.
+/// Inserts in the order of the names, so that concurrent transactions with the same names do not deadlock.
 async fn take(tx: &Tx, owners: BTreeMap<String, UserId>) -> Result<()> {
     if owners.is_empty() {
         return Ok(());
@@ -92,13 +92,13 @@ async fn found<C: ConnectionTrait>(conn: &C, names: &[&str]) -> Result<Vec<row::
     Ok(row::Entity::find().filter(named).order_by_asc(row::Column::Name).all(conn).await?)
 }
 
-/// Returns which of `names` another user than `own` signs in with.
+/// Returns those of `names` that a user other than `own` signs in with.
 pub(super) async fn taken<C: ConnectionTrait>(conn: &C, names: &[&str], own: Option<UserId>) -> Result<Vec<String>> {
     let others = found(conn, names).await?.into_iter().filter(|row| own.is_none_or(|own| own.0 != row.user_id));
     Ok(others.map(|row| row.name).collect())
 }
 
-/// Takes a name from a user, for another one of the same transaction.
+/// Deletes a name of a user, so that another user can get it in the same transaction.
 pub(super) async fn free(tx: &Tx, id: UserId, name: &str) -> Result<()> {
     let owned = row::Entity::delete_many().filter(row::Column::Name.eq(name)).filter(row::Column::UserId.eq(id.0));
     owned.exec(tx.conn()).await?;
@@ -110,7 +110,7 @@ pub(super) async fn delete_of_user(tx: &Tx, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// The id of the user who signs in with what was typed, for a query of people.
+/// Selects the id of the user who signs in with the entered name.
 pub(super) fn owner(typed: &str) -> SelectStatement {
     row::Entity::find()
         .select_only()

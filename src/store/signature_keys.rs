@@ -1,5 +1,5 @@
-//! Whose a signature key's name is: one row for each name, so that no two clients have one. The keys themselves stand with
-//! their client ([`super::clients`]), which is kept in memory.
+//! The owner of each signature key id: one row for each id, so that no two clients share one. The keys themselves are
+//! part of the client ([`super::clients`]), which is cached in memory.
 
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
@@ -22,7 +22,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Makes these the names of that client's keys. [`StoreError::Taken`] where one of them is another client's.
+/// Replaces the key ids of a client. Returns [`StoreError::Taken`] if one of them belongs to another client.
 pub async fn put(tx: &Tx, client: &ClientId, names: impl Iterator<Item = &KeyId>) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::ClientId.eq(client.as_str())).exec(tx.conn()).await?;
     let row = |name: &KeyId| row::ActiveModel {

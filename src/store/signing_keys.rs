@@ -1,4 +1,4 @@
-//! Our key pairs, their private halves sealed before they come here.
+//! The server's signing key pairs. Their private keys are sealed before they are stored here.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder};
@@ -76,7 +76,7 @@ pub async fn delete(tx: &Tx, kid: &str) -> Result<()> {
     Ok(())
 }
 
-/// Oldest first.
+/// Returns all keys, oldest first.
 pub async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<StoredKey>> {
     let rows =
         row::Entity::find().order_by_asc(row::Column::CreatedAt).order_by_asc(row::Column::Kid).all(conn).await?;

@@ -1,4 +1,4 @@
-//! Cleaning up what has expired, in small transactions, so that no request waits long behind one.
+//! Deletes expired rows in small transactions, so that no request waits long behind one.
 
 use sea_orm::sea_query::IntoCondition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -9,12 +9,12 @@ use super::{
     revoked_tokens, session_end, throttle,
 };
 
-/// Rows of one table in one transaction.
+/// The maximum number of rows of one table in one transaction.
 const MAX_BATCH_ROWS: u64 = 200;
-/// The feed serves nodes that were away; one that starts reads back a day.
+/// A node that was disconnected reads the feed from its last position. A node that starts reads back a day.
 const FEED_RETENTION_SECONDS: i64 = 2 * 86_400;
 
-/// Deletes at most so many rows of those that are `old`.
+/// Deletes at most that many of the rows that match `old`.
 pub(super) async fn delete_batch<E: EntityTrait>(
     tx: &Tx,
     key: E::Column,
@@ -25,10 +25,10 @@ pub(super) async fn delete_batch<E: EntityTrait>(
     Ok(E::delete_many().filter(key.in_subquery(some)).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Deletes one batch of each kind; how many rows went. The caller goes on while there are some.
+/// Deletes one batch of each kind. Returns the number of deleted rows. The caller repeats this until it is 0.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not answer.
 pub async fn once(store: &Store, event_seconds: i64) -> Result<u64> {
     store
         .write(move |tx| {

@@ -1,5 +1,5 @@
-//! Every username that anybody has or had, by its skeleton (`domain::username_policy`). Rows are never deleted: after a
-//! deletion or a rename nobody gets the username, or one that looks like it, by signing up.
+//! Every username that a user has or had, by its skeleton (`domain::username_policy`). Rows are never deleted: after a
+//! deletion or a rename, the username and names that look like it cannot be chosen by signing up.
 
 use std::collections::BTreeSet;
 
@@ -25,15 +25,15 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Notes that a username is taken; returns whether it, and all that look like it, were free. Of two transactions at once
-/// one gets it.
+/// Records that a username is taken. Returns whether it and all names that look like it were free. Of two concurrent
+/// transactions only one gets it.
 pub async fn take(tx: &Tx, name: &Username) -> Result<bool> {
     Ok(reserve_all(tx, &[name]).await? > 0)
 }
 
-/// The same for several; returns how many were free.
+/// Records that several usernames are taken. Returns how many were free.
 pub async fn reserve_all(tx: &Tx, names: &[&Username]) -> Result<u64> {
-    // In order, so that two transactions that want the same names do not wait for each other.
+    // Sorted, so that concurrent transactions with the same names do not deadlock.
     let skeletons: BTreeSet<String> = names.iter().map(|name| skeleton(name.as_str())).collect();
     let taken_at = tx.now().0;
     let rows =
@@ -42,7 +42,7 @@ pub async fn reserve_all(tx: &Tx, names: &[&Username]) -> Result<u64> {
     rows_inserted(row::Entity::insert_many(rows).on_conflict(free).exec_without_returning(tx.conn()).await)
 }
 
-/// Returns whether somebody has or had that username, or one that looks like it.
+/// Returns whether a user has or had that username, or one that looks like it.
 pub async fn is_taken<C: ConnectionTrait>(conn: &C, name: &Username) -> Result<bool> {
     Ok(row::Entity::find_by_id(skeleton(name.as_str())).one(conn).await?.is_some())
 }

@@ -1,4 +1,5 @@
-//! Counts of failures, by the digest of what failed (an account, an address, a browser). `identity::throttle` says how many are too many.
+//! Counts of failures, by the digest of their subject (an account, an address, a browser). `identity::throttle` defines
+//! the limits.
 
 use sea_orm::Set;
 use sea_orm::entity::prelude::*;
@@ -29,8 +30,8 @@ pub struct FailureCount {
     pub resets_at: Timestamp,
 }
 
-/// Counts one more, in a window of `seconds` by the database's clock that begins with the first; the count with it, by one statement, so that
-/// attempts made at once are counted one by one.
+/// Counts one more failure and returns the count. The window of `seconds`, by the database's clock, begins with the
+/// first failure. One statement does this, so that concurrent attempts are counted one by one.
 pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<FailureCount> {
     let now = tx.database_time().await?;
     let over = || Expr::col((row::Entity, row::Column::ResetsAt)).lte(now.0);
@@ -50,15 +51,15 @@ pub async fn add(tx: &Tx, digest: &Digest, seconds: i64) -> Result<FailureCount>
     Ok(FailureCount { failures: count.failures, resets_at: Timestamp(count.resets_at) })
 }
 
-/// Digests are random: what holds for those whose first bytes lie near each other holds for all. Fewer than so many are
-/// not divided.
+/// The limit below which all counters are counted. Digests are random, so for higher limits a sample of neighbouring
+/// digests represents all.
 const MIN_SAMPLED: u32 = 64_000;
 
-/// Whether as many as `most` counters are running, by a 64th of them: those near `digest`.
+/// Returns whether at least `most` counters are active, estimated from the 64th of them near `digest`.
 pub async fn is_full(tx: &Tx, digest: &Digest, most: u32) -> Result<bool> {
     let (mask, most) = if most < MIN_SAMPLED { (0, most) } else { (0xfc, most / 64) };
     let [first, ..] = digest.0;
-    // 33 bytes, after every digest.
+    // 33 bytes, which sort after every digest.
     let upto = (first & mask).checked_add(!mask).and_then(|last| last.checked_add(1));
     let upto = upto.map_or_else(|| vec![u8::MAX; 33], |next| vec![next]);
     let sql = "SELECT 1 FROM throttle WHERE digest >= $1 AND digest < $2 AND resets_at > $3 LIMIT $4";
@@ -68,7 +69,7 @@ pub async fn is_full(tx: &Tx, digest: &Digest, most: u32) -> Result<bool> {
     Ok(quotas::count(tx.conn(), sql, values).await? >= most)
 }
 
-/// Takes one back: the attempt turned out right.
+/// Subtracts one failure, because the attempt succeeded.
 pub async fn take_back(tx: &Tx, digest: &Digest) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::Failures, Expr::col(row::Column::Failures).sub(1))

@@ -1,5 +1,5 @@
-//! One transaction, and the changes in it that other nodes are told of. [`super::Store::write`] begins and commits it.
-//! Next door: [`super::feed`], which carries them; [`super::database_clock`], the time by the database's clock.
+//! One transaction, with the changes that it publishes to other nodes. [`super::Store::write`] begins and commits it.
+//! [`super::feed`] carries the changes. [`super::database_clock`] returns the time by the database's clock.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use sea_orm::DatabaseTransaction;
 use super::{ChangeEvent, Result, StoreError, feed};
 use crate::env::{Env, Timestamp};
 
-/// One transaction. What it changes for other nodes it also tells them, by [`Tx::tell`].
+/// One transaction. A change that concerns other nodes must also be published, by [`Tx::publish`].
 pub struct Tx {
     conn: DatabaseTransaction,
     env: Env,
@@ -23,34 +23,35 @@ impl Tx {
         Self { conn, env, at, changes: Mutex::default() }
     }
 
-    /// For the reading functions, which take a connection.
+    /// Returns the connection, for functions that read.
     #[must_use]
     pub const fn conn(&self) -> &DatabaseTransaction {
         &self.conn
     }
 
-    /// The clock and randomness of this node.
+    /// Returns the clock and randomness of this node.
     #[must_use]
     pub const fn env(&self) -> &Env {
         &self.env
     }
 
-    /// When it began, by the clock that all its rows carry.
+    /// Returns the time at which the transaction began, which all its rows carry.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.at
     }
 
-    /// Appends to the change feed: other nodes follow within a second, this one when the transaction has committed.
+    /// Appends an entry to the change feed. Other nodes apply it within a second, this node when the transaction has
+    /// committed.
     ///
-    /// The entry's time is now, not the transaction's beginning: what waited for this one's locks began later, and what
-    /// it waited for itself is older.
+    /// The entry's time is now, not the beginning of the transaction. Transactions that wait for this one's locks
+    /// therefore get later times, and those it waited for itself have earlier ones.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub async fn publish(&self, change: ChangeEvent) -> Result<()> {
         feed::append(&self.conn, self.env.now(), self.env.random(), &change).await?;
-        // What this node has not heard from itself it would hear from nobody in time.
+        // Kept for this node, which would otherwise learn of its own change too late, from the feed.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
         Ok(())
     }
@@ -60,9 +61,9 @@ impl Tx {
     }
 }
 
-/// The error of a transaction's work, which rolls it back.
+/// The error of a transaction's work. It rolls the transaction back.
 pub trait TransactionError: From<StoreError> + Send + 'static {
-    /// Returns the database's own error, if it is one.
+    /// Returns the database error, if this is one.
     fn as_store_error(&self) -> Option<&StoreError>;
 }
 
@@ -72,7 +73,7 @@ impl TransactionError for StoreError {
     }
 }
 
-/// A transaction's work.
+/// The work of a transaction.
 pub trait TransactionWork<T, E = StoreError>:
     for<'c> FnOnce(&'c Tx) -> BoxFuture<'c, std::result::Result<T, E>> + Send + 'static
 {

@@ -1,5 +1,5 @@
-//! People; the groups they are in are next door ([`super::groups`]). Whoever changes somebody tells every node, before any row is touched: two
-//! transactions that each lock rows the other one tells of would wait for each other.
+//! Users. [`super::groups`] has their groups. A change of a user is published to every node before any row is written:
+//! two transactions that each locked rows and then published the other's would deadlock.
 
 use std::collections::HashMap;
 
@@ -31,12 +31,12 @@ mod row {
         pub email_unproven: bool,
         #[sea_orm(column_type = "Text")]
         pub profile: String,
-        /// What a search looks through: username, email address and name, a line each.
+        /// The text that a search matches: username, email address and name, one per line.
         #[sea_orm(column_type = "Text")]
         pub searched: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub password_hash: Option<String>,
-        /// What verifying the hash costs (`PasswordHash::work`).
+        /// The cost class of verifying the hash (`PasswordHash::cost_class`).
         #[sea_orm(column_type = "Text", nullable)]
         pub password_work: Option<String>,
         pub password_changed_at: Option<i64>,
@@ -49,7 +49,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Kinds of imported password hashes that are told apart. Where there are more, the cheapest are left out.
+/// The maximum number of cost classes of imported password hashes. If there are more, the cheapest are left out.
 const MAX_WORK_FACTORS: usize = 32;
 
 impl TryFrom<row::Model> for User {
@@ -93,10 +93,11 @@ fn row(user: &User) -> Result<row::Model> {
     })
 }
 
-/// Writes new users.
+/// Inserts new users.
 ///
 /// # Errors
-/// [`StoreError::SignInNamesTaken`] where another user, or another one of these, signs in with a name of one of them.
+/// Returns [`StoreError::SignInNamesTaken`] if another user, or another one of `users`, signs in with a name of one of
+/// them.
 pub async fn insert(tx: &Tx, users: &[User]) -> Result<()> {
     if users.is_empty() {
         return Ok(());
@@ -110,7 +111,7 @@ pub async fn insert(tx: &Tx, users: &[User]) -> Result<()> {
     versions::begin_users(tx, &ids).await
 }
 
-/// Writes every column of somebody who exists.
+/// Writes every column of an existing user.
 pub async fn update(tx: &Tx, user: &User) -> Result<()> {
     let row = row(user)?.into_active_model().reset_all();
     changed(tx, user.id).await?;
@@ -119,7 +120,8 @@ pub async fn update(tx: &Tx, user: &User) -> Result<()> {
     Ok(())
 }
 
-/// Frees the email address of a user who is about to get another one, so that a user of the same transaction can have it.
+/// Releases the email address of a user who is about to get another one, so that another user can get it in the same
+/// transaction.
 pub async fn release_email(tx: &Tx, user: &User) -> Result<()> {
     match user.sign_in_email() {
         Some(email) => sign_in_names::free(tx, user.id, &Username::folded(email)).await,
@@ -127,7 +129,7 @@ pub async fn release_email(tx: &Tx, user: &User) -> Result<()> {
     }
 }
 
-/// Returns which of `names`, folded, another user than `own` signs in with.
+/// Returns those of `names` (case-folded) that a user other than `own` signs in with.
 pub async fn taken_names<C: ConnectionTrait>(conn: &C, names: &[&str], own: Option<UserId>) -> Result<Vec<String>> {
     sign_in_names::taken(conn, names, own).await
 }
@@ -136,7 +138,7 @@ async fn changed(tx: &Tx, id: UserId) -> Result<()> {
     tx.publish(ChangeEvent::People(Stripes::from_iter(&[id]))).await
 }
 
-/// Replaces the password's hash alone, where it is still `old`: a rehash must not undo a change made meanwhile.
+/// Replaces only the password hash, and only if it is still `old`: a rehash must not undo a concurrent change.
 pub async fn replace_password_hash(tx: &Tx, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
     row::Entity::update_many()
         .col_expr(row::Column::PasswordHash, Expr::value(new.0.clone()))
@@ -148,8 +150,8 @@ pub async fn replace_password_hash(tx: &Tx, id: UserId, old: &PasswordHash, new:
     Ok(())
 }
 
-/// Returns one password hash of each kind of work that there is, the costliest first and up to [`MAX_WORK_FACTORS`], by one look-up
-/// in the index each.
+/// Returns one password hash of each cost class, the costliest first, up to [`MAX_WORK_FACTORS`]. Each takes one index
+/// lookup.
 pub async fn one_hash_per_work_factor<C: ConnectionTrait>(conn: &C) -> Result<Vec<PasswordHash>> {
     let mut found: Vec<(String, PasswordHash)> = Vec::new();
     while found.len() < MAX_WORK_FACTORS {
@@ -182,7 +184,7 @@ pub async fn by_id<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<Us
     row::Entity::find_by_id(id.0).one(conn).await?.map(User::try_from).transpose()
 }
 
-/// What others are told of somebody; nothing where they are gone or turned off.
+/// Returns the summary of a user, or `None` if the user does not exist or is disabled.
 pub async fn summary_if_enabled<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<Option<UserSummary>> {
     let Some(user) = by_id(conn, id).await?.filter(|user| !user.disabled) else { return Ok(None) };
     Ok(Some(UserSummary::from_user(&user, groups_of(conn, id).await?)))
@@ -193,15 +195,15 @@ pub async fn by_username<C: ConnectionTrait>(conn: &C, name: &Username) -> Resul
     found.map(User::try_from).transpose()
 }
 
-/// Those who have one of these usernames.
+/// Returns the users with these usernames.
 pub async fn by_usernames<C: ConnectionTrait>(conn: &C, names: &[&Username]) -> Result<HashMap<Username, User>> {
     let names = row::Column::Username.is_in(names.iter().map(|name| name.as_str()));
     let found = row::Entity::find().filter(names).all(conn).await?;
     found.into_iter().map(|row| User::try_from(row).map(|user| (user.username.clone(), user))).collect()
 }
 
-/// Those of these users that there are, whom no other transaction changes until this one ends. Locked in the order of their
-/// ids, so that two transactions that lock several do not wait for each other.
+/// Returns those of these users that exist, and locks them until the transaction ends. They are locked in the order of
+/// their ids, so that transactions that lock several do not deadlock.
 pub async fn lock_all_for_update(tx: &Tx, ids: &[UserId]) -> Result<Vec<User>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -217,13 +219,13 @@ pub async fn lock_all_for_update(tx: &Tx, ids: &[UserId]) -> Result<Vec<User>> {
         .collect()
 }
 
-/// The user, whom no other transaction changes until this one ends.
+/// Returns the user and locks it until the transaction ends.
 pub async fn lock_for_update(tx: &Tx, id: UserId) -> Result<Option<User>> {
     row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(User::try_from).transpose()
 }
 
-/// Whether somebody is there and turned on, and, where `password_as_of` is given, has the password of that time; and so
-/// until the transaction ends: what else holds them waits.
+/// Returns whether the user exists, is enabled and, if `password_as_of` is given, still has the password set at that
+/// time. Locks the user, so that this stays true until the transaction ends.
 pub async fn lock_if_enabled(tx: &Tx, id: UserId, password_as_of: Option<Timestamp>) -> Result<bool> {
     let found = row::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
     Ok(found.is_some_and(|row| {
@@ -231,14 +233,14 @@ pub async fn lock_if_enabled(tx: &Tx, id: UserId, password_as_of: Option<Timesta
     }))
 }
 
-/// Whoever signs in with this, a username or an email address: no two users share one. By one statement, which takes as
-/// long where there is none.
+/// Returns the user who signs in with the entered username or email address. No two users share one. It is one
+/// statement that takes equally long if there is no such user.
 pub async fn by_login<C: ConnectionTrait>(conn: &C, typed: &str) -> Result<Option<User>> {
     let found = row::Entity::find().filter(row::Column::Id.in_subquery(sign_in_names::owner(typed)));
     found.one(conn).await?.map(User::try_from).transpose()
 }
 
-/// What a list of people shows.
+/// The criteria of a list of users.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// Part of a username, name or email address.
@@ -249,7 +251,7 @@ pub struct UserFilter {
     pub most: u64,
 }
 
-/// By username, from `after` on.
+/// Returns the matching users by username, starting after `after`.
 pub async fn list<C: ConnectionTrait>(conn: &C, filter: &UserFilter) -> Result<Vec<User>> {
     let mut query = row::Entity::find().order_by_asc(row::Column::Username).limit(filter.most);
     if !filter.text.is_empty() {
@@ -271,7 +273,7 @@ pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().count(conn).await?)
 }
 
-/// Enabled users who are in any of these groups, by username, and how many there are.
+/// Returns the enabled users who are in any of these groups, by username, and their total number.
 pub async fn in_groups<C: ConnectionTrait>(conn: &C, names: &[String], most: u64) -> Result<(Vec<User>, u64)> {
     let query = row::Entity::find()
         .filter(row::Column::Disabled.eq(false))
@@ -281,25 +283,25 @@ pub async fn in_groups<C: ConnectionTrait>(conn: &C, names: &[String], most: u64
     Ok((found.into_iter().map(User::try_from).collect::<Result<_>>()?, count))
 }
 
-/// How many are turned off.
+/// Returns the number of disabled users.
 pub async fn count_disabled<C: ConnectionTrait>(conn: &C) -> Result<u64> {
     Ok(row::Entity::find().filter(row::Column::Disabled.eq(true)).count(conn).await?)
 }
 
-/// Those of these ids that there are.
+/// Returns the users that exist among these ids.
 pub async fn by_ids<C: ConnectionTrait>(conn: &C, ids: &[UserId]) -> Result<Vec<User>> {
     let ids = ids.iter().map(|id| id.0);
     let found = row::Entity::find().filter(row::Column::Id.is_in(ids)).all(conn).await?;
     found.into_iter().map(User::try_from).collect()
 }
 
-/// Whether anybody who may administer is there: the set-up page is for the time before that.
+/// Returns whether there is an administrator. The set-up page is only available while there is none.
 pub async fn has_admin<C: ConnectionTrait>(conn: &C) -> Result<bool> {
     let found = row::Entity::find().filter(row::Column::Admin.eq(true)).limit(1).one(conn).await?;
     Ok(found.is_some())
 }
 
-/// Whether as many as `most` accounts, or more, are marked as made by signing up.
+/// Returns whether at least `most` users are marked as self-registered.
 pub async fn has_self_registered_at_least<C: ConnectionTrait>(conn: &C, most: u32) -> Result<bool> {
     let most = i64::from(most);
     let sql = "SELECT 1 FROM person WHERE self_registered = $1 LIMIT $2";
@@ -310,7 +312,7 @@ pub async fn any<C: ConnectionTrait>(conn: &C) -> Result<bool> {
     Ok(row::Entity::find().limit(1).one(conn).await?.is_some())
 }
 
-/// How many can administer besides `id`.
+/// Returns the number of enabled administrators other than `id`.
 pub async fn count_other_admins<C: ConnectionTrait>(conn: &C, id: UserId) -> Result<u64> {
     Ok(row::Entity::find()
         .filter(row::Column::Admin.eq(true))

@@ -1,13 +1,15 @@
-//! The counters behind [`Versioned`]: incremented by the transaction that revokes, compared by the one that issues.
+//! The counters behind [`VersionedEntity`]. The transaction that revokes increments them, and the transaction that
+//! issues compares them.
 //!
-//! A counter is made with what it is about and is never set back. Those of a client and an API outlive them, so that a
-//! namesake starts above; those of a user go with the user, whose id never comes back. A missing one is 0.
+//! A counter is created together with its entity and is never decreased. The counters of a client and an API outlive
+//! them, so that a later entity with the same name starts with a higher version. The counters of a user are deleted
+//! with the user, whose id is never reused. A missing counter is 0.
 //!
-//! The next version is one more, or the time of the database's clock in seconds if that is more. Order needs the counting
-//! alone. The time is for a database that is restored to an older state: a counter that goes on from there gives no number
-//! a second time, so that what was issued under the lost one is not good under the new one.
+//! The next version is the current one plus one, or the time of the database's clock in seconds if that is more.
+//! Counting alone would give the order. The time is for a database that is restored to an older state: the counter then
+//! assigns no number a second time, so what was issued under a lost version is not valid under a new one.
 //!
-//! Next door: [`super::authorizations`], which compares them; [`super::revocations`], what a node remembers of them.
+//! [`super::authorizations`] compares the versions. [`super::revocations`] has them in a node's memory.
 
 use std::collections::HashMap;
 
@@ -34,7 +36,7 @@ pub(super) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The version of a user that has been deleted: newer than any that was issued under.
+/// The version of a deleted user, which is newer than every version under which something was issued.
 const DELETED_USER_VERSION: i64 = i64::MAX;
 
 fn increment_statement(tx: &Tx, all: impl IntoIterator<Item = VersionedEntity>) -> InsertStatement {
@@ -59,13 +61,14 @@ async fn increment(tx: &Tx, of: &VersionedEntity) -> Result<i64> {
     Ok(row.try_get_by_index(0)?)
 }
 
-/// Begins the versions of new users, whose ids never come back.
+/// Creates the counters of new users, whose ids are never reused.
 pub(super) async fn begin_users(tx: &Tx, users: &[UserId]) -> Result<()> {
     tx.conn().execute(&increment_statement(tx, users.iter().copied().map(VersionedEntity::User))).await?;
     Ok(())
 }
 
-/// Begins a new incarnation, above a namesake before it, and returns its first version.
+/// Begins a new incarnation with a version above that of any earlier entity with the same name. Returns its first
+/// version.
 pub(super) async fn begin(tx: &Tx, of: &VersionedEntity) -> Result<i64> {
     let before = one(tx.conn(), of).await?;
     let version = increment(tx, of).await?;
@@ -75,22 +78,22 @@ pub(super) async fn begin(tx: &Tx, of: &VersionedEntity) -> Result<i64> {
     Ok(version)
 }
 
-/// Ends everything that was issued under the version so far: for this transaction's successors at once, and in the memory
-/// of other nodes with the change feed.
+/// Revokes everything that was issued under the current version: at once for later transactions, and through the change
+/// feed in the memory of other nodes.
 pub async fn revoke(tx: &Tx, of: &VersionedEntity) -> Result<()> {
     let version = increment(tx, of).await?;
     tx.publish(ChangeEvent::Version(of.into(), version)).await
 }
 
-/// Notes that a client's settings have changed, so that a node that authenticates it by old ones reads them again.
+/// Increments a client's settings version, so that a node that authenticates it by cached settings reads them again.
 pub(super) async fn increment_settings(tx: &Tx, client: &ClientId) -> Result<()> {
     increment(tx, &VersionedEntity::ClientSettings(client.clone())).await.map(drop)
 }
 
-/// The same for settings that were changed from those of version `read`. Returns false if they are no longer the present ones.
+/// Increments a client's settings version if it is still `read`. Returns false if it is not.
 pub(super) async fn increment_settings_if_current(tx: &Tx, client: &ClientId, read: i64) -> Result<bool> {
     let key = VersionedEntity::ClientSettings(client.clone()).counter_key();
-    // Locks the row, and counts those that still have that version.
+    // Locks the row, and counts the rows that still have that version.
     let locked = row::Entity::update_many()
         .col_expr(row::Column::Version, Expr::value(read))
         .filter(row::Column::Subject.eq(key))
@@ -104,25 +107,26 @@ pub(super) async fn increment_settings_if_current(tx: &Tx, client: &ClientId, re
     Ok(true)
 }
 
-/// Ends everything of a user that is being deleted, and deletes the user's counters.
+/// Revokes everything of a user who is being deleted, and deletes the user's counters.
 pub(super) async fn end_user(tx: &Tx, user: UserId) -> Result<()> {
     row::Entity::delete_many().filter(row::Column::UserId.eq(user.0)).exec(tx.conn()).await?;
     tx.publish(ChangeEvent::Version(RevocationKey::from(&VersionedEntity::User(user)), DELETED_USER_VERSION)).await
 }
 
-/// Locks a user's counter: whatever is being issued for the user comes to its end first, or waits.
+/// Locks a user's counter: a concurrent transaction that issues for the user either completes first or waits.
 pub async fn lock_user_for_update(tx: &Tx, user: UserId) -> Result<()> {
     row::Entity::find_by_id(VersionedEntity::User(user).counter_key()).lock_exclusive().one(tx.conn()).await?;
     Ok(())
 }
 
-/// Locks a client's counter against a revocation until the transaction ends. For what is rare alone: a revocation waits.
+/// Locks a client's counter shared until the transaction ends. Only for rare operations, because a revocation has to
+/// wait.
 pub async fn lock_client_shared(tx: &Tx, client: &ClientId) -> Result<()> {
     row::Entity::find_by_id(VersionedEntity::Client(client.clone()).counter_key()).lock_shared().one(tx.conn()).await?;
     Ok(())
 }
 
-/// The versions of these, as one statement sees them.
+/// Returns the versions of these entities, read by one statement.
 pub async fn read<C: ConnectionTrait>(conn: &C, of: &[VersionedEntity]) -> Result<Vec<i64>> {
     if of.is_empty() {
         return Ok(Vec::new());

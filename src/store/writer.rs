@@ -1,11 +1,12 @@
-//! SQLite's group commit: one task owns the writing connection and takes the transactions that wait as savepoints of one
-//! commit, so that one fsync makes many of them durable. Each is answered after that commit, never before.
+//! Group commit for `SQLite`. One task owns the writing connection and runs the waiting transactions as savepoints of
+//! one commit, so that one fsync makes many of them durable. Each caller is answered after that commit, never before.
 //!
-//! A refused transaction rolls back its own savepoint only. Where the database itself fails (a full disk, an I/O error, a
-//! lock that is not given up) nothing of the commit is acknowledged, and the connection is replaced: `SQLite` may have
-//! rolled back by itself, after which statements run outside of any transaction and a savepoint's release commits nothing.
-//! What `SQLite` has done is read from its commit and rollback hooks, not concluded from the statements.
-//! A caller that has given up changes nothing: what was queued is done. A full queue answers "unavailable".
+//! A transaction that fails rolls back only its own savepoint. If the database itself fails (a full disk, an I/O error,
+//! a lock that is not released), nothing of the commit is acknowledged and the connection is replaced: `SQLite` may
+//! have rolled back by itself, after which statements run outside of any transaction and releasing a savepoint commits
+//! nothing. The commit and rollback hooks of `SQLite` report what it has done. This is not inferred from the
+//! statements. A caller that stops waiting changes nothing: queued work is executed. If the queue is full, the caller
+//! gets [`StoreError::Unavailable`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,17 +26,17 @@ use super::{ChangeEvent, Result, StoreError, TransactionError, TransactionWork, 
 use crate::config::DatabaseUrl;
 use crate::env::Env;
 
-/// At most this many transactions in one commit, so that the first does not wait for ever.
+/// The maximum number of transactions in one commit, so that the first does not wait indefinitely.
 const MAX_BATCH_TRANSACTIONS: usize = 64;
-/// At most this many waiting.
+/// The maximum number of waiting transactions.
 const MAX_QUEUED_TRANSACTIONS: usize = 1024;
 
-/// How long a connection that is replaced has to end.
+/// The time that a connection which is being replaced has to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends the answer, once the commit's outcome is known.
+/// Answers the caller once the outcome of the commit is known.
 type CommitReply = Box<dyn FnOnce(std::result::Result<(), &StoreError>) + Send>;
-/// The answer to send, and why nothing in this transaction can be trusted any more.
+/// The answer to send and, if the batch's transaction is no longer reliable, the error that made it so.
 type JobResult = (CommitReply, Option<StoreError>);
 type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, JobResult> + Send>;
 
@@ -51,7 +52,7 @@ impl Writer {
         let connection = WriteConnection::open(&url).await?;
         tokio::spawn(async move {
             process_jobs(&url, &file, connection, jobs).await;
-            // The receiver is gone where nobody waits for the stop.
+            // The receiver is dropped if the writer was not closed by `close`.
             finished.send(()).ok();
         });
         Ok(Self { queue: Mutex::new(Some(queue)), done: tokio::sync::Mutex::new(Some(done)) })
@@ -71,12 +72,12 @@ impl Writer {
         let job: Job = Box::new(move |batch| Box::pin(run_job(batch, env, work, answer)));
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| StoreError::Unavailable("too many transactions are waiting".into()))?;
-        // What is given up here may still be taken from the queue.
+        // After a timeout the job is still in the queue and may run, so its outcome is unknown.
         let answered = tokio::time::timeout(timeout, answered).await.map_err(|_| StoreError::OutcomeUnknown)?;
         answered.map_err(|_| not_begun())?
     }
 
-    /// Takes no more work and waits until what was queued is durable.
+    /// Accepts no more work and waits until queued work is durable.
     pub(super) async fn close(&self) {
         if let Ok(mut queue) = self.queue.lock() {
             queue.take();
@@ -117,8 +118,8 @@ async fn process_jobs(url: &DatabaseUrl, file: &DatabaseFile, first: WriteConnec
             Ok(begun) => begun,
             Err(error) => {
                 tracing::error!(%error, "the database does not begin a transaction");
-                // Dropping a job closes its caller's channel, which answers "unavailable": those that came meanwhile too,
-                // which have waited as long as one should.
+                // Dropping a job closes its caller's channel, which answers "unavailable". This includes the jobs that
+                // arrived meanwhile, which have waited long enough.
                 while jobs.try_recv().is_ok() {}
                 continue;
             }
@@ -136,7 +137,7 @@ async fn process_jobs(url: &DatabaseUrl, file: &DatabaseFile, first: WriteConnec
     }
 }
 
-/// What `SQLite` says that it has done on the writing connection.
+/// What `SQLite` reports to have done on the writing connection.
 #[derive(Debug, Default)]
 struct TransactionCounters {
     commits: AtomicU64,
@@ -148,7 +149,7 @@ impl TransactionCounters {
         (self.commits.load(Ordering::SeqCst), self.rollbacks.load(Ordering::SeqCst))
     }
 
-    /// Has `SQLite` count here each transaction that it ends. Savepoints are none.
+    /// Registers hooks by which `SQLite` counts each transaction that it ends. Savepoints are not counted.
     async fn follow(self: Arc<Self>, conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut handle = conn.lock_handle().await?;
         let committing = self.clone();
@@ -163,7 +164,7 @@ impl TransactionCounters {
     }
 }
 
-/// The writing connection, until something fails on it.
+/// The writing connection. It is replaced after any failure on it.
 struct WriteConnection {
     db: DatabaseConnection,
     counters: Arc<TransactionCounters>,
@@ -191,10 +192,12 @@ impl WriteConnection {
         Ok(self.db.begin_with_options(immediate).await?)
     }
 
-    /// Runs `first` and what waits behind it in the transaction `batch`, and answers each when its outcome is known.
+    /// Runs `first` and the jobs queued behind it in the transaction `batch`, and answers each when its outcome is
+    /// known.
     ///
     /// # Errors
-    /// Where the database failed. Then nothing was acknowledged, and the connection must not be used again.
+    /// Returns an error if the database failed. Then nothing was acknowledged, and the connection must not be used
+    /// again.
     async fn commit_batch(&self, batch: DatabaseTransaction, first: Job, jobs: &mut mpsc::Receiver<Job>) -> Result<()> {
         let (commits, rollbacks) = self.counters.counts();
         let mut replies = Vec::with_capacity(MAX_BATCH_TRANSACTIONS);
@@ -214,7 +217,7 @@ impl WriteConnection {
         let committed = match failed {
             Some(error) => Err(error),
             None => match batch.commit().await {
-                // SQLite is back in autocommit mode by this commit and nothing else.
+                // Only this commit can have returned `SQLite` to autocommit mode.
                 Ok(()) if self.counters.counts() == (commits + 1, rollbacks) => Ok(()),
                 Ok(()) => Err(StoreError::Unavailable("the commit has not happened".into())),
                 Err(error) => Err(error.into()),
@@ -226,7 +229,7 @@ impl WriteConnection {
         committed
     }
 
-    /// Closes it, by which `SQLite` rolls back what is open.
+    /// Closes the connection, which makes `SQLite` roll back an open transaction.
     async fn close(self) {
         match tokio::time::timeout(CLOSE_TIMEOUT, self.db.close()).await {
             Ok(Ok(())) => {}
@@ -255,23 +258,23 @@ where
             Ok(()) => outcome,
             Err(error) => Err(error.to_unavailable().into()),
         };
-        // The receiver is gone where the caller gave up waiting.
+        // The receiver is dropped if the caller stopped waiting.
         answer.send(outcome).ok();
     });
     (reply, failure)
 }
 
-/// Runs the work in a savepoint: its value, or the refusal that has rolled it back.
+/// Runs the work in a savepoint. Returns its value, or the error that has rolled it back.
 ///
 /// # Errors
-/// Where the database failed, or the work has panicked somewhere in between.
+/// Returns an error if the database failed, or the work panicked.
 async fn attempt<T, E: TransactionError>(
     batch: &DatabaseTransaction,
     env: Env,
     work: impl TransactionWork<T, E>,
 ) -> Result<std::result::Result<(T, Vec<ChangeEvent>), E>> {
     let tx = Tx::new(batch.begin().await?, env);
-    // A panic in one transaction must not take the writer, and everybody's writes, with it.
+    // A panic in one transaction must not stop the writer, which all transactions need.
     let done = AssertUnwindSafe(work(&tx)).catch_unwind().await;
     let (savepoint, told) = tx.into_parts();
     match done {

@@ -1,7 +1,7 @@
-//! API keys on pages, a person's own and the console's: a key as a line, the APIs there are keys for, and the form for a
-//! new one, which is shown once on the page that its making leads to.
+//! API keys on the account pages and in the console: a key as a list entry, the APIs that accept keys, and the form
+//! for a new key. The page after the form shows the new key once.
 //!
-//! Next door: [`super::account::api_keys`], [`super::console::api_keys`]; `templates/api_key.html`, how all of it looks.
+//! See also [`super::account::api_keys`] and [`super::console::api_keys`], and the template `templates/api_key.html`.
 
 use axum::http::StatusCode;
 use ipnet::IpNet;
@@ -20,9 +20,9 @@ use crate::manage::api_keys::{self as manage, MAX_KEYS, NewApiKey};
 use crate::store::api_keys::{self as rows, ApiKeyFilter};
 use crate::web::view::visible;
 
-/// What a form has that is whole.
+/// The fields that a complete form has.
 pub const FIELDS: [&str; 3] = ["name", "expires", "allow"];
-/// For how many days a key is good; the first is what the form begins with.
+/// The lifetimes that a user can choose: form value, label and days. The first one is the default.
 const EXPIRY_CHOICES: [(&str, &str, Option<i64>); 4] = [
     ("90", "In 90 days", Some(90)),
     ("30", "In 30 days", Some(30)),
@@ -32,10 +32,10 @@ const EXPIRY_CHOICES: [(&str, &str, Option<i64>); 4] = [
 
 /// One key in a list.
 pub struct KeyLine {
-    /// Stands in addresses as it is; never the key.
+    /// The key id, which is used in URLs. It is not the secret.
     pub id: String,
     pub name: String,
-    /// What the API is called, or its gate where it has no such gate any more.
+    /// The display name of the API, or the gate if no API with this gate exists any more.
     pub api: String,
     pub scopes: Vec<String>,
     pub networks: Vec<String>,
@@ -45,28 +45,28 @@ pub struct KeyLine {
     pub last_used: Option<DisplayTime>,
 }
 
-/// An API for which there are keys.
+/// An API that accepts keys.
 pub struct KeyApi {
     pub gate: String,
     pub name: String,
 }
 
-/// What was typed for a new key, and what was wrong with it.
+/// The values of the form for a new key, and their errors.
 #[derive(Clone, Default)]
 pub struct KeyForm {
     pub name: String,
     pub scopes: Vec<Choice>,
     pub expires: Vec<Choice>,
-    /// One a line.
+    /// One network per line.
     pub allow: String,
-    /// Whether the form asks if the key is really to have no scope.
+    /// Whether the form asks to confirm that the key has no scope.
     pub asks_without: bool,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
 }
 
 impl KeyForm {
-    /// One that nobody has filled in. `may_have` says which scopes the owner may have.
+    /// Returns an empty form. `may_have` returns whether the owner may have a scope.
     pub fn blank(api: &Api, may_have: impl Fn(&str) -> bool) -> Self {
         Self { scopes: boxes(api, may_have, &[]), expires: ends(EXPIRY_CHOICES[0].0), ..Self::default() }
     }
@@ -94,7 +94,7 @@ fn ends(chosen: &str) -> Vec<Choice> {
     EXPIRY_CHOICES.map(choice).to_vec()
 }
 
-/// The APIs that take keys.
+/// Returns the APIs that accept keys.
 pub async fn apis(person: &SignedIn) -> Result<Vec<Api>, PageError> {
     let store = person.app().store();
     let all = store.authority().apis(store).await.map_err(|error| person.error(error))?;
@@ -107,13 +107,13 @@ pub fn choices(apis: &[Api]) -> Vec<KeyApi> {
     apis.iter().filter_map(choice).collect()
 }
 
-/// The one that has that gate.
+/// Returns the API with that gate, if it accepts keys.
 pub async fn api_for_gate(person: &SignedIn, gate: &GateName) -> Result<Api, PageError> {
     let found = apis(person).await?.into_iter().find(|api| api.gate.as_ref() == Some(gate));
     found.ok_or_else(|| person.not_found("There is no API of that name that takes keys."))
 }
 
-/// All that somebody has, the newest first.
+/// Returns all keys of an owner, the newest first.
 pub async fn lines(person: &SignedIn, owner: Owner) -> Result<Vec<KeyLine>, PageError> {
     let (store, now) = (person.app().store(), person.app().env().now());
     let filter = ApiKeyFilter { owner: Some(owner), most: MAX_KEYS as u64, ..ApiKeyFilter::default() };
@@ -138,13 +138,13 @@ fn line(key: &ApiKey, apis: &[Api], now: Timestamp) -> KeyLine {
     }
 }
 
-/// A key, or the form again with the status that says why.
+/// The new key, or the form with its errors and the response status.
 pub enum KeyFormOutcome {
     Key(ApiKeySecret),
     Invalid(StatusCode, KeyForm),
 }
 
-/// Makes what a form asks for.
+/// Creates a key from the submitted form.
 pub async fn submit(
     person: &SignedIn,
     sent: &FormFields,
@@ -153,7 +153,8 @@ pub async fn submit(
     may_have: impl Fn(&str) -> bool,
 ) -> Result<KeyFormOutcome, PageError> {
     let scopes = boxes(api, may_have, &sent.all("scope"));
-    // A key without a scope opens what no rule asks one for: rarely what somebody wants, so they are asked.
+    // A key without a scope only passes rules that require none. That is rarely intended, so the form asks for
+    // confirmation.
     let asks_without = !scopes.is_empty() && scopes.iter().all(|scope| !scope.selected);
     let again = |errors| KeyForm {
         name: sent.text("name").to_owned(),
@@ -184,7 +185,7 @@ pub async fn submit(
 
 type KeyFormErrors = Vec<(&'static str, String)>;
 
-/// What the form asks for, or every field that is wrong.
+/// Parses the form. Returns the errors of all fields if any of them is invalid.
 fn read(person: &SignedIn, sent: &FormFields, owner: Owner, api: &Api) -> Result<NewApiKey, KeyFormErrors> {
     let mut wrong = KeyFormErrors::new();
     let name = sent.text("name").to_owned();

@@ -1,8 +1,9 @@
-//! The cookie of a browser, signed in or not: a random id with a MAC. Forms and interactions are bound to it, so that
-//! neither works from another browser; nobody but us can make one.
+//! The browser cookie: a random id with a MAC, for browsers with or without a session. Forms and interactions are
+//! bound to it, so that they do not work in another browser. Only this server can create one.
 //!
-//! Beside it, who has signed in here before: a tag a person, computable only with our key, which keeps their allowance
-//! of tries apart from strangers' (`identity::throttle`).
+//! A second cookie has a tag for each user who has signed in with this browser. Only this server can compute the
+//! tags. Sign-in attempts from a known browser have an allowance of their own, separate from that of unknown browsers
+//! (`identity::throttle`).
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -23,28 +24,29 @@ const YEAR_SECONDS: i64 = 31_536_000;
 pub struct Browser {
     id: [u8; 16],
     known_tags: Vec<String>,
-    /// Whether the request came without our cookie: it is the first one, or the browser keeps none.
+    /// Whether the request had no browser cookie: it is the browser's first request, or the browser blocks cookies.
     pub is_new: bool,
 }
 
-/// What the token in a form says of it.
+/// The result of checking a form token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormTokenStatus {
-    /// The page was shown in this browser, and in the session that it has now.
+    /// The page was shown in this browser and in its current session.
     Current,
-    /// The page was shown in this browser, in another session or in none. Enough for a form that signs somebody in.
+    /// The page was shown in this browser, in another session or without one. This suffices for a sign-in form.
     Stale,
-    /// No page of this browser has it.
+    /// The token was not issued to this browser.
     Unknown,
 }
 
 impl Browser {
-    /// What an interaction is bound to.
+    /// Returns the digest that interactions are bound to.
     pub fn digest(&self, app: &AppState) -> Digest {
         Digest(app.provider.master.mac(MacPurpose::Browser, &[b"interaction", &self.id]))
     }
 
-    /// Stands for the creation of an account by `page` in this browser, so that a form that is sent twice is recognised.
+    /// Returns a digest that identifies the creation of an account by `page` in this browser, so that a form that is
+    /// sent twice is recognised.
     pub fn creation(&self, app: &AppState, page: &str, username: &str) -> Digest {
         let username = Username::folded(username);
         Digest(
@@ -58,7 +60,7 @@ impl Browser {
         base64url(&self.id)
     }
 
-    /// The token in this browser's forms: one half says which browser was shown the page, the other one in which session.
+    /// Returns the token for this browser's forms. One half is bound to the browser, the other one to the session.
     pub fn form_token(&self, app: &AppState, session: Option<SessionId>) -> String {
         let half = |of: &[u8]| base64url(&app.provider.master.mac(MacPurpose::Form, &[&self.id, of]));
         let session = session.map(|id| id.to_string()).unwrap_or_default();
@@ -89,7 +91,7 @@ impl Browser {
         self.known_tags.iter().any(|known| known.as_bytes().ct_eq(tag.as_bytes()).into())
     }
 
-    /// The header that makes this browser know `user`, the latest first.
+    /// Returns the `Set-Cookie` value that adds `user` to the known users of this browser, the latest first.
     pub fn remember(&self, app: &AppState, user: UserId) -> Option<HeaderValue> {
         let tag = self.tag(app, user);
         let mut tags = vec![tag.clone()];
@@ -98,15 +100,16 @@ impl Browser {
     }
 }
 
-/// Cookies have no ports (RFC 6265 §8.5): the port of an issuer that has one stands in the name, so that two servers on one
-/// host do not sign each other's users out.
+/// Returns the full name of a cookie. It contains the port of an issuer that has one: cookies are shared between
+/// ports (RFC 6265 §8.5), and two servers on one host would sign each other's users out.
 pub(super) fn cookie_name(app: &AppState, name: &str) -> String {
     let prefix = if app.config.is_https() { "__Host-" } else { "" };
     let port = app.config.issuer.port().map(|port| format!("{port}-")).unwrap_or_default();
     format!("{prefix}signet-{port}{name}")
 }
 
-/// A cookie of ours for `seconds`; none of them is for scripts (but `session_state`'s), and none leaves the host.
+/// Returns a `Set-Cookie` value that is valid for `seconds`. The cookie is host-only and hidden from scripts. Only
+/// the cookie of `session_state` is readable by scripts.
 pub(super) fn cookie(app: &AppState, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
     let secure = if app.config.is_https() { "; Secure" } else { "" };
     let name = cookie_name(app, name);
@@ -135,13 +138,13 @@ fn read(app: &AppState, headers: &HeaderMap) -> Option<Browser> {
     Some(Browser { id, known_tags: known, is_new: false })
 }
 
-/// Whether the request has a cookie that we gave to a browser. `SameSite=Lax` keeps it out of forms of other sites.
+/// Whether the request has a valid browser cookie. `SameSite=Lax` keeps the cookie out of forms from other sites.
 pub(super) fn has_cookie(app: &AppState, headers: &HeaderMap) -> bool {
     read(app, headers).is_some()
 }
 
-/// Takes cookies that are not ASCII out of the request: ours all are, and what another app on this host has set must not
-/// keep its neighbours from being read.
+/// Removes cookies that are not ASCII from the request. All cookies of this server are ASCII, and a cookie that
+/// another application set on this host must not make them unreadable.
 fn drop_unreadable(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().all(|line| line.to_str().is_ok()) {
         return;
@@ -155,7 +158,7 @@ fn drop_unreadable(headers: &mut HeaderMap) {
     };
 }
 
-/// Gives every request to a page its [`Browser`], and a new browser its cookie.
+/// Adds the [`Browser`] to each page request, and sets the cookie in a new browser.
 pub async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     drop_unreadable(request.headers_mut());
     let new = || Browser { id: app.env().random(), known_tags: Vec::new(), is_new: true };

@@ -1,7 +1,8 @@
-//! What a `User-Agent` header (RFC 9110 §10.1.5) says of browser and system, in words: "Firefox on Linux". For people
-//! who look at a list of their sessions; nothing is decided by it.
+//! Readable names of browser and system from the `User-Agent` header (RFC 9110 §10.1.5), such as "Firefox on Linux".
+//! They are only shown in lists of sessions; no decision depends on them.
 
-/// Which of `pairs` comes first in the text. Browsers name their ancestors too, so the order matters.
+/// Returns the name of the first pair whose mark is in `agent`. Browsers also name the browsers that they descend
+/// from, so the order of the pairs matters.
 fn first(agent: &str, pairs: &[(&str, &'static str)]) -> Option<&'static str> {
     pairs.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
 }

@@ -1,5 +1,5 @@
-//! A refusal becomes JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) or a page for a person.
-//! Next door: [`super::refused`], which logs and records it.
+//! Error responses: JSON with `WWW-Authenticate` (RFC 6749 §5.2, RFC 6750 §3) for programs, or a page for users. See
+//! also [`super::error_report`], which logs and records errors.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -26,16 +26,16 @@ fn status(error: &OAuthError) -> StatusCode {
     StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// For programs.
+/// An error response for programs.
 pub struct ApiError {
     pub error: OAuthError,
-    /// What the answer challenges for.
+    /// The challenge in `WWW-Authenticate`.
     pub challenge: Challenge,
-    /// Where it is not the code's own.
+    /// The status, if it is not that of the error code.
     pub status: Option<StatusCode>,
-    /// What a bearer challenge says beside the error; values of ours, without quotation marks.
+    /// Further parameters of a bearer challenge. The values must not contain quotation marks.
     parameters: Vec<(&'static str, String)>,
-    /// Seconds (RFC 9110 §10.2.3).
+    /// The value of `Retry-After` in seconds (RFC 9110 §10.2.3).
     retry_after: Option<i64>,
 }
 
@@ -44,26 +44,26 @@ impl ApiError {
         Self { error, challenge, status: None, parameters: Vec::new(), retry_after: None }
     }
 
-    /// Somebody does it too often (RFC 6585 §4).
+    /// Returns an error for too many requests (RFC 6585 §4).
     pub fn too_many(many: ThrottleError, now: Timestamp, text: &'static str) -> Self {
         let seconds = many.until.since(now).max(0).div_euclid(1000) + 1;
         Self { retry_after: Some(seconds), ..Self::with_status(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
-    /// A refusal for which OAuth has no code of its own, only HTTP a status.
+    /// Returns an error for which OAuth defines no code, only HTTP a status.
     pub fn with_status(status: StatusCode, text: &'static str) -> Self {
         let error = OAuthError::new(ErrorCode::InvalidRequest, text);
         Self { status: Some(status), ..Self::new(error, Challenge::None) }
     }
 
-    /// Adds to a bearer challenge, such as the address of RFC 9728 §5.1.
+    /// Adds a parameter to a bearer challenge, such as `resource_metadata` (RFC 9728 §5.1).
     #[must_use]
     pub fn with_parameter(mut self, name: &'static str, value: String) -> Self {
         self.parameters.push((name, value));
         self
     }
 
-    /// The challenge's text.
+    /// Returns the value of `WWW-Authenticate`.
     fn challenge(&self) -> Option<String> {
         let (code, description) = (self.error.code.as_str(), &self.error.description);
         let error = match self.challenge {
@@ -81,9 +81,9 @@ impl ApiError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Challenge {
     None,
-    /// RFC 6749 §5.2: where the client tried the Authorization header.
+    /// RFC 6749 §5.2: for a client that used the `Authorization` header.
     Basic,
-    /// RFC 6750 §3: with the error, or bare where no token came.
+    /// RFC 6750 §3: with the error. `BareBearer` is for requests without a token.
     Bearer,
     BareBearer,
 }
@@ -111,7 +111,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// For people.
+/// An error page for users.
 pub struct PageError {
     app: AppState,
     what: PageErrorKind,
@@ -119,32 +119,32 @@ pub struct PageError {
     shown: Box<PageErrorDetails>,
 }
 
-/// What the page shows beside the error.
+/// The content of an error page besides the error.
 struct PageErrorDetails {
     request_id: String,
     title: Option<&'static str>,
-    /// The app that the page is about.
+    /// The name of the client that the page is about.
     about: Option<String>,
     links: Vec<PageLink>,
 }
 
-/// A way on from a page, as a button.
+/// A link on an error page, shown as a button.
 #[derive(Clone, Debug)]
 pub struct PageLink {
     pub label: String,
     pub href: String,
-    /// Of the link.
+    /// The `id` attribute of the link.
     pub id: &'static str,
 }
 
 impl PageLink {
-    /// To a page of ours.
+    /// Returns a link to a page of this server.
     pub fn new(label: impl Into<String>, href: impl Into<String>) -> Self {
         Self { label: label.into(), href: href.into(), id: "" }
     }
 
-    /// Back to an app, at an address that it has registered: where a sign-in begins (OpenID Connect Core §4), its home page,
-    /// or the site of its redirect URI. No address of a request is ever one.
+    /// Returns a link back to a client, at an address that it has registered: its `initiate_login_uri` (OpenID
+    /// Connect Core §4), its home page, or the site of its redirect URI. An address from a request is never used.
     pub fn to_app(client: &Client, issuer: &Issuer) -> Option<Self> {
         let begins =
             client.meta.initiate_login_uri.as_ref().map(|uri| uri.with_query_parameters(&[("iss", issuer.as_str())]));
@@ -157,7 +157,7 @@ impl PageLink {
 
 enum PageErrorKind {
     OAuth(OAuthError),
-    /// There is nothing at that address. No code of OAuth's says so.
+    /// The page or object does not exist. OAuth has no error code for this.
     NotFound(&'static str),
 }
 
@@ -166,7 +166,7 @@ impl PageError {
         Self::of(app, origin, PageErrorKind::OAuth(error))
     }
 
-    /// What there is none of, such as "There is no such app."
+    /// Returns a 404 page. `text` says what does not exist, such as "There is no such app."
     pub fn not_found(app: &AppState, origin: &RequestOrigin, text: &'static str) -> Self {
         Self::of(app, origin, PageErrorKind::NotFound(text))
     }
@@ -177,46 +177,46 @@ impl PageError {
         Self { app: app.clone(), what, chrome: Chrome::of, shown }
     }
 
-    /// Says what happened in other words than those of its code.
+    /// Replaces the title that belongs to the error code.
     #[must_use]
     pub fn titled(mut self, title: &'static str) -> Self {
         self.shown.title = Some(title);
         self
     }
 
-    /// Adds a way on; the first one is the best.
+    /// Adds a link. The first link is the primary one.
     #[must_use]
     pub fn with_link(mut self, way: PageLink) -> Self {
         self.shown.links.push(way);
         self
     }
 
-    /// With these ways on and no others.
+    /// Replaces all links.
     #[must_use]
     pub fn with_links(mut self, ways: Vec<PageLink>) -> Self {
         self.shown.links = ways;
         self
     }
 
-    /// About that app, and with the way back to it before any other.
+    /// Names the client that the page is about. The link back to the client becomes the first one.
     #[must_use]
     pub fn about(mut self, client: &Client) -> Self {
         self.shown.about = Some(visible(client.display_name()));
-        // Anybody could put a link of their own on this page otherwise.
+        // Only for verified clients. Otherwise anyone could register a client to put a link on this page.
         if let Some(way) = PageLink::to_app(client, &self.app.config.issuer).filter(|_| client.is_verified()) {
             self.shown.links.insert(0, way);
         }
         self
     }
 
-    /// The same for a page on the host of an app behind a gate.
+    /// Returns the page for the host of a client behind a gate.
     #[must_use]
     pub fn on_apps_host(self) -> Self {
         Self { chrome: Chrome::on_apps_host, ..self }
     }
 }
 
-/// Any address that no route has.
+/// Returns a 404 page for an address without a route.
 pub async fn no_such_page(State(app): State<AppState>, request: Request) -> PageError {
     let (parts, _) = request.into_parts();
     let asker = origin(&parts, &app.config.trusted_proxies);
@@ -224,7 +224,7 @@ pub async fn no_such_page(State(app): State<AppState>, request: Request) -> Page
     if parts.uri.path().starts_with(GATE_SESSION) { error.on_apps_host() } else { error }
 }
 
-/// The default of `Retry-After` in seconds (RFC 9110 §10.2.3).
+/// Returns the default of `Retry-After` in seconds (RFC 9110 §10.2.3).
 fn retry_after(status: StatusCode) -> Option<i64> {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Some(2),
@@ -233,7 +233,7 @@ fn retry_after(status: StatusCode) -> Option<i64> {
     }
 }
 
-/// What happened, as a heading.
+/// Returns the heading of the error page.
 const fn title(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::AccessDenied => "You don’t have access",
@@ -247,7 +247,7 @@ const fn title(code: ErrorCode) -> &'static str {
     }
 }
 
-/// What the person can do now.
+/// Returns a hint on what the user can do now.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Some("Wait a moment, then load the page again."),
@@ -267,7 +267,7 @@ impl IntoResponse for PageError {
             PageErrorKind::OAuth(error) => {
                 refused = Some(ReportedError { error: error.clone(), sent_to_client: false });
                 let status = match status(&error) {
-                    // A browser has no use for 401 without a challenge; the page is the answer.
+                    // A 401 needs a challenge, and browsers have no use for one here.
                     StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
                     status => status,
                 };
@@ -305,7 +305,8 @@ impl IntoResponse for PageError {
     }
 }
 
-/// An operation that could not be done. What was wrong with a form is said at its fields; this is for the rest.
+/// Converts an error of an administrative operation that has no form fields. Validation errors of a form are shown at
+/// its fields.
 impl From<ManageError> for OAuthError {
     fn from(error: ManageError) -> Self {
         match error {
@@ -326,7 +327,7 @@ impl From<ManageError> for OAuthError {
     }
 }
 
-/// A page's HTML. A template that does not render is our own fault, and is said so.
+/// Renders a page as HTML. A template that fails to render is an internal error (500).
 pub fn render(page: &impl askama::Template) -> Response {
     match page.render() {
         Ok(html) => Html(html).into_response(),

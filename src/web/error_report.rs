@@ -1,8 +1,8 @@
-//! What was refused, said in one log line and one record: the error, its private cause, the client that the request named
-//! and the address that it came from. An answer carries its refusal here as an extension; [`report`] is called where the
-//! request's id is known.
+//! Reports each error response in one log line and one record: the error, its private cause, the client that the
+//! request named, and the client address. A response carries its error as an extension. The request middleware calls
+//! [`report`], since it knows the request id.
 //!
-//! Next door: [`super::error`], which makes the answers; `manage::refusals`, which keeps the records.
+//! See also [`super::error`], which builds the responses, and `manage::refusals`, which stores the records.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -16,30 +16,30 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::parameters::Parameters;
 use crate::store::rejected_requests::RejectedRequest;
 
-/// The refusal that an answer speaks of.
+/// A response extension: the error of the response.
 #[derive(Clone)]
 pub struct ReportedError {
     pub error: OAuthError,
-    /// It went back to the app, by the browser.
+    /// Whether the error was sent to the client by a redirect.
     pub sent_to_client: bool,
 }
 
 impl ReportedError {
-    /// That nobody is signed in, or that a user says no, is no fault. A user who may not use the client is one of its settings,
-    /// and has a cause.
+    /// Returns whether the error is a fault. `login_required`, `consent_required` and a user's own denial are not. A
+    /// denial because of a client's settings has a cause, and is a fault.
     fn is_fault(&self) -> bool {
         let by_user = match self.error.code {
             ErrorCode::LoginRequired | ErrorCode::ConsentRequired => true,
             ErrorCode::AccessDenied => self.error.cause.is_none(),
             _ => false,
         };
-        // How a device asks until its user has answered (RFC 8628 §3.5).
+        // The usual responses to a polling device until the user has decided (RFC 8628 §3.5).
         let pending = matches!(self.error.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown);
         !(self.sent_to_client && by_user || pending)
     }
 }
 
-/// The client that a request names, as soon as something has read it.
+/// The client that a request names. It is set once the client id has been read.
 #[derive(Clone, Debug, Default)]
 pub struct NamedClient(Arc<OnceLock<String>>);
 
@@ -49,7 +49,7 @@ impl NamedClient {
     }
 }
 
-/// A request, as far as a refusal of it is reported.
+/// The parts of a request that appear in an error report.
 pub struct ReportedRequest {
     pub id: String,
     pub method: Method,
@@ -58,7 +58,7 @@ pub struct ReportedRequest {
     pub client: NamedClient,
 }
 
-/// Logs and records the refusal of an answer, if it is one.
+/// Logs and records the error of a response, if it has one.
 pub fn report(app: &AppState, asked: ReportedRequest, response: &Response) {
     let Some(refused) = response.extensions().get::<ReportedError>() else { return };
     let (error, cause) = (&refused.error, refused.error.cause.as_deref().unwrap_or_default());
@@ -87,7 +87,7 @@ pub fn report(app: &AppState, asked: ReportedRequest, response: &Response) {
     });
 }
 
-/// A stranger chose how long it is.
+/// Cuts `text` to `most` characters, since its length is chosen by the caller.
 fn start(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }

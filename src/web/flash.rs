@@ -1,9 +1,8 @@
-//! What a page that was posted to has to say on the page it leads to (303 after a POST): a sentence, and at most one
-//! secret that is shown this once. It travels in a cookie, sealed under the master key for one browser and one page, and
-//! is forgotten by the page that shows it: nothing of it is stored, and another page that is opened meanwhile neither
-//! shows it nor uses it up.
+//! Flash messages: a sentence, and at most one secret, that a POST passes to the page it redirects to (303). The
+//! message travels in a cookie that is sealed under the master key for one browser and one page. The page that shows
+//! it removes the cookie. Nothing is stored, and other pages opened meanwhile neither show nor consume it.
 //!
-//! Next door: [`super::browser`], whose cookie it is bound to.
+//! See also [`super::browser`], whose cookie the message is bound to.
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -21,15 +20,15 @@ use crate::keys::seal;
 const USAGE: &str = "flash";
 const COOKIE: &str = "flash";
 const TTL_SECONDS: i64 = 60;
-/// The node that shows it may have a clock that is ahead of the one that sealed it.
+/// Allowed clock skew between the node that sealed the message and the node that opens it.
 const SKEW_SECONDS: i64 = 600;
 
-/// The secret stands in it in the clear, so it shows itself to nobody.
+/// A flash message. It contains the secret in the clear, so it does not implement `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Flash {
     bad: bool,
     text: String,
-    /// A client's new secret, or a new initial access token.
+    /// A new client secret, initial access token or other secret that is shown once.
     pub secret: Option<String>,
 }
 
@@ -56,7 +55,7 @@ impl Flash {
         if self.bad { Notice::bad(&text) } else { Notice::ok(&text) }
     }
 
-    /// On to `to`, which says it.
+    /// Returns a redirect to `to`, which will show the message.
     pub fn redirect(self, app: &AppState, browser: &Browser, to: &str) -> Response {
         let mut response = Redirect::to(to).into_response();
         let sealed = SealedFlash {
@@ -82,12 +81,12 @@ impl Flash {
 struct SealedFlash {
     flash: Flash,
     browser: Digest,
-    /// The page that says it.
+    /// The path of the page that shows the message.
     path: String,
     until: Timestamp,
 }
 
-/// Hands a request what the page before had to say, and forgets it once a page has been shown.
+/// Adds the flash message to the request, and removes its cookie once a page has shown it.
 pub async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let Some(value) = browser::value(request.headers(), &browser::cookie_name(&app, COOKIE)).map(ToOwned::to_owned)
     else {

@@ -1,4 +1,5 @@
-//! What surrounds each request: an id, one log line, security headers, no caching unless a handler says otherwise.
+//! Middleware around each request: a request id, one log line, security headers, and `Cache-Control: no-store` unless
+//! a handler sets another value.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +15,23 @@ use super::limits::HeadersTooLarge;
 use super::urls::{GATE, STATIC};
 use crate::app::AppState;
 
-/// No inline script or style. `form-action` is left out on purpose: Chromium applies it to the whole redirect chain of a
-/// form, and the last stop of a sign-in is the app's own address.
+/// The default Content-Security-Policy. It allows no inline scripts or styles.
+///
+/// `form-action` is left out on purpose: Chromium applies it to the whole redirect chain of a form, and a sign-in
+/// ends with a redirect to the client.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                    font-src 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// For the one page that apps put into a frame of theirs, whoever they are.
+/// The Content-Security-Policy of the check-session page, which any client may embed in a frame.
 const FRAMED_CSP: &str = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors *";
 
-/// The header that has the id of a request.
+/// The response header with the request id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Said by an answer that may stand in a frame of somebody else's page.
+/// A response extension: other sites may embed the page in a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct AllowFraming;
 
-/// The policy of a page that has frames of these origins in it.
+/// Returns the Content-Security-Policy of a page that embeds frames of these origins.
 pub fn csp_with_frames(origins: &BTreeSet<String>) -> Option<HeaderValue> {
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     HeaderValue::from_str(&format!("{CSP}; frame-src {}", origins.join(" "))).ok()
@@ -47,8 +50,8 @@ pub async fn request_layer(State(app): State<AppState>, mut request: Request, ne
     let client = NamedClient::default();
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(client.clone());
-    // The path alone: queries carry codes, hints and states. Of the highest level, so that no setting of the log's level
-    // takes the request's id from what is still said.
+    // Only the path is logged: queries carry codes, hints and states. The span has the highest level, so that the
+    // request id is logged at every log level.
     let were_headers_dropped = request.extensions().get::<HeadersTooLarge>().is_some();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::error_span!("request", request_id = %id, %method, %path);
@@ -75,7 +78,7 @@ pub async fn request_layer(State(app): State<AppState>, mut request: Request, ne
         }
     });
     if were_headers_dropped {
-        // Cookies that were not read are not replaced.
+        // The request's cookies were dropped unread. They must not be replaced.
         response.headers_mut().remove(header::SET_COOKIE);
     }
     let framed = response.extensions().get::<AllowFraming>().is_some();
@@ -101,8 +104,8 @@ pub async fn request_layer(State(app): State<AppState>, mut request: Request, ne
     response
 }
 
-/// What machines ask every few seconds, and the files that come with each page: they would drown the rest. The gate says
-/// itself what it refuses.
+/// Whether requests for the path are only logged at debug level: health checks, static files and the gate would drown
+/// the other lines. The gate logs its own denials.
 fn is_routine(path: &str) -> bool {
     let beneath = |part: &str| path.strip_prefix(part).is_some_and(|name| name.starts_with('/'));
     path == "/livez" || path == "/readyz" || beneath(STATIC) || beneath(GATE)

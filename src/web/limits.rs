@@ -1,7 +1,8 @@
-//! What no request gets past, whoever it is for: a header block over 48 KiB (HTTP/2: 30 KiB) or 100 fields (RFC 6585 §5), no Host or two (RFC 9112
-//! §3.2), a method that the path does not have (RFC 9110 §15.5.6), work that does not end. Each is refused in the form of whoever asks.
+//! Limits that apply to all requests: a header block over 48 KiB (30 KiB with HTTP/2) or over 100 fields (RFC 6585
+//! §5), a missing or repeated `Host` (RFC 9112 §3.2), a method that the path does not support (RFC 9110 §15.5.6), and
+//! a timeout. Errors are rendered in the format of the route group.
 //!
-//! Next door: `server::listen`, which stops reading what is larger or slower still; `extract::body`, bodies.
+//! See also `server::listen`, which stops reading larger or slower requests, and `extract::body`, which reads bodies.
 
 use std::time::Duration;
 
@@ -19,30 +20,30 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// The query may hold an ID token of 16 KiB as a hint, and `state`, `nonce` and `login_hint` of 8 KiB each.
 const MAX_HEADER_BYTES: usize = 48 * 1024;
-/// The same over HTTP/2 where no trusted proxy sends them: a field may be one byte there and take seventy in memory
-/// (`server::connection`). Longer requests are sent by POST.
+/// The limit for HTTP/2 requests that no trusted proxy sends: a one-byte HPACK field may take seventy bytes in memory
+/// (`server::connection`). Longer requests can use POST.
 const MAX_HTTP2_HEADER_BYTES: usize = 30 * 1024;
 const HEADERS_TOO_LARGE: &str = "The address or the headers of the request are too long. The likely cause is too many or too \
                                  large cookies: delete the cookies of this site, then try again.";
-/// Header fields of a request that no trusted proxy sends. Browsers send about twenty, beside a field for each cookie (RFC
-/// 9113 §8.2.3), which do not count.
+/// The maximum number of header fields of a request that no trusted proxy sends. Browsers send about twenty, and one
+/// field for each cookie (RFC 9113 §8.2.3). Cookie fields are not counted.
 const MAX_HEADER_FIELDS: usize = 100;
-/// The store gives up sooner; what takes longer hangs.
+/// Longer than the timeouts of the store, so a request that reaches it hangs.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who asks.
+/// The format of error responses in a route group.
 #[derive(Clone, Copy, Debug)]
 pub enum ErrorFormat {
     /// JSON.
     Program,
     /// A page.
     Page,
-    /// A page on the host of an app behind a gate.
+    /// A page on the host of a client behind a gate.
     AppHostPage,
 }
 
 impl ErrorFormat {
-    /// From where the request came, which a page tells and JSON does not.
+    /// Returns the origin of the request for an error page. JSON errors do not need it.
     fn page_origin(self, app: &AppState, parts: &Parts) -> RequestOrigin {
         match self {
             Self::Program => RequestOrigin::default(),
@@ -61,7 +62,7 @@ impl ErrorFormat {
     }
 }
 
-/// What happened, for statuses that no error code of OAuth stands for.
+/// Sets the title for a status without an OAuth error code.
 fn titled(page: PageError, status: StatusCode) -> PageError {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => page.titled("Your browser sent too much at once"),
@@ -71,7 +72,7 @@ fn titled(page: PageError, status: StatusCode) -> PageError {
     }
 }
 
-/// Says that the headers of a request were too large, and that none but `Host` was kept.
+/// A request extension: the headers were too large, and only `Host` was kept.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadersTooLarge;
 
@@ -82,7 +83,7 @@ pub fn are_headers_too_large(version: Version, uri: &Uri, headers: &HeaderMap) -
         || header_bytes(uri, headers) > max
 }
 
-/// The request line and the fields, as they were sent (RFC 9112 §2.1).
+/// Returns the size of the request line and the header fields as sent (RFC 9112 §2.1).
 fn header_bytes(uri: &Uri, headers: &HeaderMap) -> usize {
     let line = uri.path_and_query().map_or(0, |it| it.as_str().len());
     headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
@@ -96,7 +97,7 @@ pub async fn layer(State((app, face)): State<(AppState, ErrorFormat)>, request: 
         let error = OAuthError::new(ErrorCode::InvalidRequest, HEADERS_TOO_LARGE);
         return face.error_response(&app, &asker, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error);
     }
-    // RFC 9112 §3.2: refused, whatever else it says.
+    // RFC 9112 §3.2: such a request is always rejected.
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         let error = OAuthError::new(ErrorCode::InvalidRequest, "The request has no Host header, or more than one.");
         return face.error_response(&app, &asker, StatusCode::BAD_REQUEST, error);
@@ -109,7 +110,7 @@ pub async fn layer(State((app, face)): State<(AppState, ErrorFormat)>, request: 
     face.error_response(&app, &asker, StatusCode::SERVICE_UNAVAILABLE, error.with_cause("no answer in time"))
 }
 
-/// For a path that has other methods; axum adds which.
+/// Returns the 405 response. axum adds `Allow`.
 pub async fn wrong_method(app: AppState, face: ErrorFormat, request: Request) -> Response {
     let error = OAuthError::new(ErrorCode::InvalidRequest, "This address takes no request of that kind.");
     let asker = face.page_origin(&app, &request.into_parts().0);

@@ -1,8 +1,8 @@
-//! An app's logo, at an address of ours: the browser of whoever signs in asks nobody else, and the pages' CSP stays
-//! closed. It is fetched when the picture is asked for, so that no page waits for it; where it cannot be had, two letters
-//! of the app's name stand there as they do for an app without one.
+//! Client logos, served by this server: the browser of a user who signs in contacts no third party, and the CSP of
+//! the pages stays strict. The logo is fetched when the image is requested, so that no page waits for it. If it is
+//! not available, an image with two letters of the client's name is returned, as for a client without a logo.
 //!
-//! Next door: `outbound::images`, which fetches and keeps.
+//! See also `outbound::images`, which fetches and caches.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -14,7 +14,7 @@ use super::pages::app_card;
 use crate::app::AppState;
 use crate::domain::ids::ClientId;
 
-/// Whatever the bytes are, nothing in them runs where somebody opens them by themselves.
+/// Prevents active content from running if the image is opened by itself.
 const CSP: &str = "default-src 'none'; sandbox";
 
 pub async fn show(State(app): State<AppState>, PathParam(id): PathParam<String>) -> Result<Response, ApiError> {
@@ -34,7 +34,8 @@ fn picture(media_type: &'static str, cache: &'static str, bytes: Vec<u8>) -> Res
     (headers, bytes).into_response()
 }
 
-/// The letters, in a grey that reads on light and dark; they are letters or digits, or a dot.
+/// Returns an SVG image with the letters, in a grey that is readable on light and dark backgrounds. The letters need
+/// no escaping: they are alphanumeric or a dot.
 fn drawn(letters: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 40 40\"><text x=\"20\" y=\"21\" fill=\"#71757d\" \

@@ -1,9 +1,21 @@
-//! HTTP: parse, call, render. The only place that knows axum, askama and tower-sessions.
+//! HTTP layer: parses requests, calls the lower layers and renders responses. Only this module depends on axum,
+//! askama and tower-sessions.
 //!
-//! [`router`] every route on one screen, [`urls`] their paths, [`layers`] what surrounds each request, [`limits`] what none gets past, [`error`] how a
-//! refusal becomes JSON or a page, [`sessions`] tower-sessions over our store, [`session_state`] what apps see of a session, [`browser`] the cookie of a browser that
-//! has not signed in, `origin` which site a request comes from, [`flash`] what one page has to say on the next, `extract` what handlers ask for, `oauth` the
-//! protocol's endpoints, [`well_known`] what is looked for at every site, `pages` the pages of a sign-in, `account` a person's own pages, [`api_keys`] what those and the console show of keys, [`device`] a browser in words, `console` the administrator's, [`edit`] forms that edit what others may have changed meanwhile, [`gate`] what proxies ask, [`gate::sign_in`] how browsers on apps' hosts sign in.
+//! * [`router`]: all routes; [`urls`]: their paths.
+//! * [`layers`]: middleware around each request; [`limits`]: limits that apply to all requests.
+//! * [`error`]: errors as JSON or as a page; [`error_report`]: their log lines and records.
+//! * [`sessions`]: tower-sessions on top of the store; [`sign_in`]: begins and ends browser sessions;
+//!   [`session_state`]: the session state cookie that clients can observe.
+//! * [`browser`]: the cookie of a browser, signed in or not; `origin`: the site that a request comes from;
+//!   [`device`]: a readable name for a `User-Agent`.
+//! * [`flash`]: messages for the page after a redirect; [`view`]: values that all templates share; [`statics`]:
+//!   static files; [`logo`]: client logos.
+//! * [`extract`]: extractors for the handlers; [`edit`]: forms for objects that may have changed since the form was
+//!   opened.
+//! * [`oauth`]: the endpoints of OAuth and OpenID Connect; [`well_known`]: other well-known URIs.
+//! * [`pages`]: the sign-in pages; [`account`]: the user's own pages; [`console`]: the administrator's pages;
+//!   [`api_keys`]: API keys on both.
+//! * [`gate`]: the endpoint for proxies; [`gate::sign_in`]: sign-in for browsers on client hosts.
 
 pub mod account;
 pub mod api_keys;

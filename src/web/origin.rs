@@ -1,8 +1,9 @@
-//! Where a browser's request comes from, by Fetch Metadata (`Sec-Fetch-*`) and `Origin` (RFC 6454 §7).
+//! The origin of a browser's request, from Fetch Metadata (`Sec-Fetch-*`) and `Origin` (RFC 6454 §7).
 //!
-//! A form of another site reaches us without our `SameSite=Lax` cookies, so to us its browser looks like a new one.
-//! [`layer`] keeps the answer from setting cookies: they would replace those that the browser has.
-//! Next door: `extract::visitor`, which takes forms from our own pages alone; [`super::browser`], the cookie at stake.
+//! A form on another site is sent without the `SameSite=Lax` cookies, so its browser looks like a new one. [`layer`]
+//! keeps the response from setting cookies, since they would replace those that the browser has. See also
+//! `extract::visitor`, which only accepts forms from this server's pages, and [`super::browser`], the cookie to
+//! protect.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -12,15 +13,15 @@ use axum::response::Response;
 use super::browser;
 use crate::app::AppState;
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provenance {
-    /// One of our own pages.
+    /// A page of this server.
     Own,
-    /// The browser does not say, or hides it (`Origin: null`: a privacy extension, a referrer policy): the form's token,
-    /// which only our own pages have, decides.
+    /// The browser does not send an origin, or hides it (`Origin: null`, from a privacy extension or a referrer
+    /// policy). The form token decides, since only pages of this server have one.
     Unknown,
-    /// A page of this server, opened at another address than the issuer's.
+    /// A page of this server, opened at an address other than the issuer's.
     OtherAddress,
     Foreign,
 }
@@ -36,13 +37,13 @@ pub(super) fn provenance(headers: &HeaderMap, app: &AppState) -> Provenance {
     }
 }
 
-/// Whether the request may come from one of our own pages: it does, or does not say.
+/// Whether the request comes from a page of this server or has no known origin.
 pub(super) fn may_be_own(headers: &HeaderMap, app: &AppState) -> bool {
     matches!(provenance(headers, app), Provenance::Own | Provenance::Unknown)
 }
 
-/// Whether the request comes from one of our own pages, or from a program that is no browser. A browser that hides where it
-/// comes from may have left its cookies out.
+/// Whether the request comes from a page of this server or from a program that is not a browser. A browser that hides
+/// its origin may have left its cookies out, so it does not count.
 pub(super) fn is_own(headers: &HeaderMap, app: &AppState) -> bool {
     match provenance(headers, app) {
         Provenance::Own => true,
@@ -51,8 +52,8 @@ pub(super) fn is_own(headers: &HeaderMap, app: &AppState) -> bool {
     }
 }
 
-/// Whether the browser leaves its `SameSite=Lax` cookies out of the request (RFC 6265bis §5.6.7.1): one that another site
-/// has caused, unless it is a top-level navigation by a safe method.
+/// Whether the browser leaves its `SameSite=Lax` cookies out of the request (RFC 6265bis §5.6.7.1): it does for
+/// cross-site requests other than top-level navigations with a safe method.
 fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &AppState) -> bool {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
     if method.is_safe() {
@@ -61,15 +62,15 @@ fn lacks_cookies(method: &Method, headers: &HeaderMap, app: &AppState) -> bool {
     } else {
         match provenance(headers, app) {
             Provenance::Own => false,
-            // A browser that hides where it comes from, and has our cookie with it, was not sent by another site.
+            // A hidden origin with the browser cookie present cannot be cross-site.
             Provenance::Unknown => says("origin", "null") && !browser::has_cookie(app, headers),
-            // Another host of the same site has those cookies with it.
+            // Another host of the same site sends `SameSite=Lax` cookies.
             Provenance::OtherAddress | Provenance::Foreign => !says("sec-fetch-site", "same-site"),
         }
     }
 }
 
-/// Takes `Set-Cookie` out of the answer to a request that came without the browser's cookies.
+/// Removes `Set-Cookie` from the response to a request that came without the browser's cookies.
 pub async fn layer(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let lacks_cookies = lacks_cookies(request.method(), request.headers(), &app);
     let mut response = next.run(request).await;

@@ -1,4 +1,4 @@
-//! Every route, grouped by who asks: programs, anybody (public documents), people's browsers, proxies.
+//! All routes, grouped by caller: programs, readers of public documents, user browsers and proxies.
 
 use std::time::Duration;
 
@@ -28,15 +28,15 @@ use super::{
 use crate::app::AppState;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// `state`, `nonce` and `login_hint` have 8 KiB each, and a form takes three bytes for a quotation mark.
+/// `state`, `nonce` and `login_hint` may have 8 KiB each, and form encoding takes three bytes for a quotation mark.
 const MAX_REQUEST_BYTES: usize = 96 * 1024;
-/// For how long a browser need not ask again what a page may send (Fetch §4.8); Chromium keeps it no longer.
+/// How long a browser may cache a CORS preflight response (Fetch §4.8). Chromium caches it for two hours at most.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
 pub fn router(app: &AppState) -> Router {
-    // Apps in browsers call these from their own pages; none of them looks at a cookie.
-    // Without credentials a header gives a page nothing that a program has not, so that any may be sent: libraries add
-    // `mcp-protocol-version`, `traceparent` and others.
+    // Clients that run in browsers call these endpoints from their own pages. None of the endpoints reads cookies.
+    // Without credentials, a header gives a page nothing that other programs do not have, so any request header is
+    // allowed: libraries add `mcp-protocol-version`, `traceparent` and others.
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
@@ -67,7 +67,7 @@ pub fn router(app: &AppState) -> Router {
         .layer(Extension(documents::DiscoveryCache::default()))
         .layer(cors);
 
-    // A form that waits for a sign-in comes back sealed, and longer (`extract::recent`).
+    // A form that is interrupted by a sign-in comes back sealed and longer (`extract::recent`).
     let own = account::routes().merge(console::routes()).layer(DefaultBodyLimit::max(2 * MAX_FORM_BYTES));
     let requests = Router::new()
         .route(ENDPOINTS.authorization, get(authorize::get).post(authorize::post))
@@ -97,18 +97,19 @@ pub fn router(app: &AppState) -> Router {
         .layer(sessions::layer(app))
         .layer(from_fn_with_state(app.clone(), browser::layer));
 
-    // On the hosts of apps: no cookie of ours is there, and none but the gate's is to be.
+    // These routes are served on the hosts of clients. The issuer's cookies are not sent there, and only the gate may
+    // set cookies.
     let on_other_hosts = Router::new()
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-in"), get(gate::sign_in::begin))
         .route(&format!("{GATE_SESSION}/{{gate}}/callback"), get(gate::sign_in::finish))
         .route(&format!("{GATE_SESSION}/{{gate}}/sign-out"), get(gate::sign_in::sign_out));
     let on_other_hosts = limited(app, ErrorFormat::AppHostPage, on_other_hosts);
 
-    // Outside of what looks at cookies: in an app's frame there are none but for scripts.
+    // Outside of the cookie layers: in a frame on a client's page, cookies are only visible to scripts.
     let framed = Router::new().route(ENDPOINTS.check_session, get(check_session::show));
     let framed = limited(app, ErrorFormat::Page, framed);
 
-    // Nothing secret is in these, so that compressing them tells nobody anything (BREACH); pages stay as they are.
+    // Static files contain no secrets, so compressing them leaks nothing (BREACH). Pages are not compressed.
     let files = get(statics::serve).layer(CompressionLayer::new());
     let operation = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -121,7 +122,8 @@ pub fn router(app: &AppState) -> Router {
         .route(&format!("{GATE_SESSION}/{{gate}}{STATIC}/{{name}}"), files);
     let operation = limited(app, ErrorFormat::Program, operation);
 
-    // Any method, since with Envoy it is the original's; what limits others has no say here (`gate`).
+    // Any method is accepted, since Envoy sends the method of the original request. The limits of the other groups do
+    // not apply (`gate`).
     let gate = Router::new()
         .route(&format!("{GATE}/{{gate}}"), any(gate::verify))
         .route(&format!("{GATE}/{{gate}}/"), any(gate::verify))
@@ -143,7 +145,7 @@ pub fn router(app: &AppState) -> Router {
         .with_state(app.clone())
 }
 
-/// A group of routes with what none of its requests gets past, in the form of those who ask there.
+/// Applies [`limits`] to a group of routes. Errors are rendered in the group's format.
 fn limited(app: &AppState, face: ErrorFormat, group: Router<AppState>) -> Router<AppState> {
     let wrong_method = {
         let app = app.clone();

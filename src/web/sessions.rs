@@ -1,8 +1,8 @@
-//! tower-sessions over our own store. A record here is one signed-in browser; a visitor who has not signed in has none,
-//! and only the digest of the cookie's value is stored.
+//! The session store for tower-sessions. Each record is the session of one signed-in browser. Visitors without a
+//! session have no record. Only the digest of the cookie value is stored.
 //!
-//! The layer reads rows, notes that they are used, and sets the cookie. It makes no row, moves none and deletes none:
-//! that is `identity::session`'s, in one transaction each.
+//! The layer loads rows, updates their last use and sets the cookie. It never creates, moves or deletes a row:
+//! `identity::session` does so, each time in one transaction.
 
 use std::collections::HashMap;
 
@@ -26,15 +26,15 @@ use crate::identity::session::{idle_end, idle_seconds};
 use crate::keys::master::MacPurpose;
 use crate::store::{Store, StoreError, sessions};
 
-/// A write for every request would be more than knowing to the second is worth.
+/// The resolution of `last_seen`. It avoids a write for each request.
 const LAST_SEEN_INTERVAL_SECONDS: i64 = 300;
 
-/// The entry of a record that has the session.
+/// The key of the session in a record.
 pub const SESSION_KEY: &str = "session";
-/// The entry of a record that gets the cookie of a row that is written already; taken out when it has it.
+/// The key of the cookie value in a record whose row exists already. The entry is removed once the record has its id.
 const COOKIE_KEY: &str = "cookie";
 
-/// A session as tower-sessions carries it.
+/// A session as stored in a tower-sessions record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionData {
     pub id: SessionId,
@@ -108,7 +108,8 @@ pub fn digest(id: &Id) -> Digest {
     SecretKind::Session.digest(&id.to_string())
 }
 
-/// The value for the cookie of a session that began for an interaction. Nobody but us can compute it from the nonce.
+/// Returns the cookie value of a session that began for an interaction. It is a MAC of the nonce, so only this server
+/// can compute it.
 pub fn cookie_of(app: &AppState, nonce: Uuid) -> Id {
     let mac = app.provider.master.mac(MacPurpose::Browser, &[b"session", nonce.as_bytes()]);
     let mut value = [0; 16];
@@ -116,7 +117,7 @@ pub fn cookie_of(app: &AppState, nonce: Uuid) -> Id {
     Id(i128::from_le_bytes(value))
 }
 
-/// A new value for the cookie of a session.
+/// Returns a random cookie value.
 pub fn new_cookie(env: &Env) -> Id {
     Id(i128::from_le_bytes(env.random()))
 }
@@ -132,7 +133,8 @@ fn carried(record: &Record) -> session_store::Result<SessionData> {
 
 #[async_trait]
 impl SessionStore for SessionStoreAdapter {
-    /// Takes over the cookie of the row that [`carry`] brings. Without one there is no row, and none is made.
+    /// Uses the cookie value that [`carry`] set as the record's id. It creates no row, and fails if there is no such
+    /// value.
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         let cookie = record.data.remove(COOKIE_KEY);
         let cookie = cookie.as_ref().and_then(serde_json::Value::as_str).and_then(|id| id.parse().ok());
@@ -141,7 +143,7 @@ impl SessionStore for SessionStoreAdapter {
         Ok(())
     }
 
-    /// A request that is still in flight does not bring back a session that has ended.
+    /// Updates the row. A request still in flight does not restore a session that has ended.
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let session = carried(record)?.session(digest(&record.id));
         let write = self.0.write(move |tx| Box::pin(async move { sessions::seen(tx, &session).await }));
@@ -157,15 +159,16 @@ impl SessionStore for SessionStoreAdapter {
         Ok(Some(Record { id: *id, data: HashMap::from([(SESSION_KEY.to_owned(), value)]), expiry_date }))
     }
 
-    /// The layer asks for it when the browser is to get another cookie or none. The row has been moved or ended by then.
+    /// Does nothing: the layer calls this when the cookie is replaced or removed, and by then the row has been moved
+    /// or ended.
     async fn delete(&self, _: &Id) -> session_store::Result<()> {
         Ok(())
     }
 }
 
-/// Gives the browser the cookie of a session whose row is written.
+/// Gives the browser the cookie of a session whose row has been written.
 pub async fn carry(tower: &tower_sessions::Session, cookie: Id, session: Session) -> Result<(), Error> {
-    // In memory alone: the record has no cookie from here on, so that it is created below.
+    // This only clears the id of the record in memory, so that `save` below calls `create`.
     tower.cycle_id().await?;
     let carried = SessionData::of(session);
     tower.set_expiry(Some(expiry(&carried)));
@@ -174,7 +177,7 @@ pub async fn carry(tower: &tower_sessions::Session, cookie: Id, session: Session
     tower.save().await
 }
 
-/// A session's idle time begins again with each request, written down at most every five minutes.
+/// Extends the session's idle timeout with each request. The row is updated every five minutes at most.
 pub async fn seen(app: &AppState, tower: &tower_sessions::Session, carried: SessionData) -> Result<SessionData, Error> {
     let (now, lifetimes) = (carried.read_at, &app.config.lifetimes);
     let idle = idle_seconds(lifetimes, carried.remembered);
@@ -188,12 +191,13 @@ pub async fn seen(app: &AppState, tower: &tower_sessions::Session, carried: Sess
     Ok(carried)
 }
 
-/// How long the browser keeps the cookie: until it is closed, unless its person asked to stay signed in.
+/// Returns the lifetime of the cookie: until the browser is closed or, if the user chose to stay signed in, until the
+/// session expires.
 fn expiry(carried: &SessionData) -> Expiry {
     if carried.remembered { Expiry::AtDateTime(carried.expires_at.date()) } else { Expiry::OnSessionEnd }
 }
 
-/// The layer for everything that people's browsers ask.
+/// Returns the session layer for all page routes.
 pub fn layer(app: &AppState) -> SessionManagerLayer<SessionStoreAdapter> {
     SessionManagerLayer::new(SessionStoreAdapter(app.store().clone()))
         .with_name(cookie_name(app, "session"))
@@ -204,7 +208,7 @@ pub fn layer(app: &AppState) -> SessionManagerLayer<SessionStoreAdapter> {
         .with_expiry(Expiry::OnSessionEnd)
 }
 
-/// One header's text, cut to what is worth keeping.
+/// Returns a header's value, cut to 300 characters. Returns an empty string if it is missing or not ASCII.
 pub fn header(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().chars().take(300).collect()
 }

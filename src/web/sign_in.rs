@@ -1,5 +1,5 @@
-//! Beginning and ending a browser session, and the cookie that goes with it: its value changes at every sign-in and at
-//! every new password. Next door: [`crate::identity::session`], which decides.
+//! Begins and ends browser sessions, and sets their cookie. The cookie's value changes with each sign-in and each
+//! password change. See also [`crate::identity::session`], which decides.
 
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::identity::session::{self, InteractionSignIn, SessionError, SignInRequ
 use crate::identity::throttle::ThrottleError;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
-/// Signs `user` in on this browser; the session from now on.
+/// Signs `user` in with this browser. Returns the new session.
 pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remembered: bool) -> Result<Session, PageError> {
     let app = &visitor.app;
     let cookie = sessions::new_cookie(app.env());
@@ -29,7 +29,7 @@ pub async fn begin(visitor: &Visitor, user: &User, proof: Proof, remembered: boo
     Ok(begun)
 }
 
-/// The same for an interaction of this browser: a form that is sent twice gets the same cookie twice.
+/// Signs `user` in for an interaction of this browser. A form that is sent twice gets the same cookie twice.
 pub async fn begin_for(
     visitor: &Visitor,
     user: &User,
@@ -42,7 +42,7 @@ pub async fn begin_for(
     let sign_in = sign_in(visitor, proof, remembered, sessions::digest(&sessions::cookie_of(app, nonce)));
     let interaction = InteractionSignIn { id, nonce };
     let begun = session::begin_for(app.store(), &app.config.lifetimes, user, sign_in, interaction).await;
-    // The app's request still waits.
+    // The client's request is still waiting.
     let again = || vec![PageLink::new("Sign in again", urls::login(id))];
     let begun = begun.map_err(|error| visitor.error(oauth_error(app.env().now(), error)).with_links(again()))?;
     let cookie = sessions::cookie_of(app, begun.nonce);
@@ -53,7 +53,7 @@ fn sign_in(visitor: &Visitor, proof: Proof, remembered: bool, digest: Digest) ->
     SignInRequest { proof, digest, before: visitor.session.clone(), remembered, origin: visitor.origin.clone() }
 }
 
-/// Ends this browser's session, and what hangs on it; who took part in it.
+/// Ends this browser's session and revokes what depends on it. Returns the session's participants.
 pub async fn sign_out(visitor: &Visitor) -> Result<Vec<Participant>, PageError> {
     let Some(session) = &visitor.session else { return Ok(Vec::new()) };
     let ended = session::end(visitor.app.store(), session, visitor.origin.clone()).await;
@@ -62,8 +62,8 @@ pub async fn sign_out(visitor: &Visitor) -> Result<Vec<Participant>, PageError> 
     Ok(ended.participants)
 }
 
-/// Puts the session of this browser under a new cookie; whether it was still there. Where it has ended meanwhile, the
-/// browser has none from now on.
+/// Replaces the cookie value of this browser's session. Returns false if the session has ended meanwhile; the cookie
+/// is then removed.
 pub async fn renew(visitor: &Visitor) -> Result<bool, PageError> {
     let Some(session) = &visitor.session else { return Ok(false) };
     let cookie = sessions::new_cookie(visitor.app.env());
@@ -77,7 +77,7 @@ pub async fn renew(visitor: &Visitor) -> Result<bool, PageError> {
     Ok(true)
 }
 
-/// Takes the cookie of a session that has ended from the browser.
+/// Removes the cookie of a session that has ended from the browser.
 pub async fn forget(visitor: &Visitor) -> Result<(), PageError> {
     visitor.tower.flush().await.map_err(|error| broken(visitor, &error))
 }

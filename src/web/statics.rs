@@ -1,5 +1,5 @@
-//! Style sheet, icons and the little script there is, inside the binary. Their addresses carry a version that changes
-//! with any of them, so that a browser keeps them for a year and never shows an old one.
+//! Static files in the binary: style sheet, icons and scripts. Their URLs contain a version that changes with any of
+//! the files, so browsers may cache them for a year and never show an outdated one.
 
 use std::sync::LazyLock;
 
@@ -26,18 +26,18 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     base64url(&hash.finalize()).chars().take(10).collect()
 });
 
-/// What stands behind `?v=`.
+/// Returns the value of `?v=` in URLs of static files.
 pub fn version() -> &'static str {
     &VERSION
 }
 
-/// What an address ends with, whatever else it names before.
+/// The path parameter with the file name. Other path parameters are ignored.
 #[derive(Deserialize)]
 pub struct StaticFileName {
     name: String,
 }
 
-/// For browsers that look for it without having read a page, and programs that show a site's icon.
+/// Serves `/favicon.ico`, which browsers and other programs request without having read a page.
 pub async fn favicon() -> Response {
     let Some(file) = Files::get("favicon.ico") else { return StatusCode::NOT_FOUND.into_response() };
     let headers = [(header::CONTENT_TYPE, "image/x-icon"), (header::CACHE_CONTROL, "public, max-age=86400")];

@@ -1,5 +1,5 @@
-//! The paths of pages, one place for links and routes. Those of the protocol are `protocol::discovery`'s, which publishes
-//! them.
+//! The paths of pages, for links and routes. `protocol::discovery` has the paths of the protocol endpoints, and
+//! publishes them.
 
 use crate::domain::api::ApiId;
 use crate::domain::ids::{ClientId, InteractionId, UserId};
@@ -19,28 +19,28 @@ pub const PASSKEYS: &str = "/account/passkeys";
 /// RFC 9116 §3.
 pub const SECURITY_TXT: &str = "/.well-known/security.txt";
 pub const CONSOLE: &str = "/admin";
-/// Where the first administrator lands after set-up.
+/// The page for the first administrator after set-up.
 pub const START: &str = "/admin/start";
-/// The console's table of APIs.
+/// The console's list of APIs.
 pub const APIS: &str = "/admin/apis";
-/// Where proxies ask, with the name of a gate behind it.
+/// The endpoint for proxies, followed by the name of a gate.
 pub const GATE: &str = "/gate/verify";
-/// Where browsers of other hosts come to sign in, with the name of a gate behind it.
+/// The sign-in page for browsers of other hosts, followed by the name of a gate.
 pub const GATE_SIGN_IN: &str = "/gate/sign-in";
-/// What the proxy of an app's host passes on of `/.signet/`, with the name of a gate behind it.
+/// The target of `/.signet/` on a client's host, whose proxy forwards it here, followed by the name of a gate.
 pub const GATE_SESSION: &str = "/gate/session";
 
 /// Style sheet, icons and scripts.
 pub const STATIC: &str = "/static";
-/// The same on an app's host (`gate::app_urls`), whose proxy passes it on to [`GATE_SESSION`].
+/// The same files on a client's host (`gate::app_urls`), whose proxy forwards the path to [`GATE_SESSION`].
 pub const STATIC_ON_APP_HOST: &str = "/.signet/static";
 
-/// Where an interaction goes on after a page has recorded what was done.
+/// Returns the path at which an interaction continues after a page has recorded its result.
 pub fn resume(id: InteractionId) -> String {
     format!("{}/{id}", ENDPOINTS.authorization)
 }
 
-/// The same for a page that carries its app along (`pages::CARRIED_APP`).
+/// Returns [`resume`] for a page that carries the client along (`pages::CARRIED_APP`).
 pub fn resume_with_app(id: InteractionId, app: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("app", app).finish();
     format!("{}?{query}", resume(id))
@@ -58,7 +58,7 @@ pub fn consent(id: InteractionId) -> String {
     format!("/consent/{id}")
 }
 
-/// Where a user is told that they may not use the app.
+/// Returns the page for a user who may not use the client.
 pub fn not_admitted(id: InteractionId) -> String {
     format!("/not-allowed/{id}")
 }
@@ -67,13 +67,13 @@ pub fn select_account(id: InteractionId) -> String {
     format!("/select-account/{id}")
 }
 
-/// Where a person decides on a device whose code they have typed.
+/// Returns the page on which a user decides on a device whose code they have entered.
 pub fn device(ticket: &str) -> String {
     format!("{DEVICE}/{ticket}")
 }
 
-/// The console's page of a client: one segment, whatever signs are in the id. An app called `new` is not the page for
-/// new apps.
+/// Returns the console's page of a client. The id is percent-encoded into one path segment. A client called `new` is
+/// encoded so that it does not collide with the page for new clients.
 pub fn console_client(id: &ClientId) -> String {
     let segment: String = match id.as_str() {
         "new" => "%6Eew".to_owned(),
@@ -82,25 +82,25 @@ pub fn console_client(id: &ClientId) -> String {
     format!("{CONSOLE}/clients/{segment}")
 }
 
-/// The console's page of an API, whose identifier is one segment of it.
+/// Returns the console's page of an API. The identifier is percent-encoded into one path segment.
 pub fn console_api(id: &ApiId) -> String {
     format!("{APIS}/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
 }
 
-/// The same with a request to try on its rules.
+/// Returns the console's page of an API with a test request for its rules.
 pub fn api_trial(id: &ApiId, method: &str, path: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let query = query.append_pair("method", method).append_pair("path", path).finish();
     format!("{}?{query}#trial", console_api(id))
 }
 
-/// Where the console says why the gate refused a request.
+/// Returns the console's page that explains why the gate denied a request.
 pub fn refusal(request_id: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("id", request_id).finish();
     format!("{CONSOLE}/refusals?{query}")
 }
 
-/// The app's logo, as we serve it.
+/// Returns the URL of a client's logo on this server.
 pub fn logo(id: &ClientId) -> String {
     format!("/logo/{}", url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect::<String>())
 }
@@ -109,17 +109,17 @@ pub fn console_user(id: UserId) -> String {
     format!("{CONSOLE}/people/{id}")
 }
 
-/// The sign-in page that leads on to `next`, a path of ours.
+/// Returns the sign-in page that continues to `next`, a path of this server.
 pub fn login_with_next(next: &str) -> String {
     before(LOGIN, next)
 }
 
-/// The sign-in page for another account than the one that is signed in, which leads on to `next`, a path of ours.
+/// Returns the sign-in page for switching to another account, which continues to `next`, a path of this server.
 pub fn switch_account(next: &str) -> String {
     format!("{}&another=1", before(LOGIN, next))
 }
 
-/// The sign-up page that leads on to `next`, a path of ours.
+/// Returns the sign-up page that continues to `next`, a path of this server.
 pub fn sign_up_with_next(next: &str) -> String {
     before(SIGN_UP, next)
 }

@@ -1,6 +1,6 @@
-//! The values that every template shares: what the deployment is called, who looks at the page, an app as people
-//! see it, a moment, a message. Plain data without any rule of the protocol, so that a page can be rendered and
-//! looked at alone. The pages' own structs are in `pages/views.rs`, `account/views.rs` and the console's views.
+//! Values that all templates share: the deployment's name, the signed-in user, a client, a time, a message. They are
+//! plain data without protocol rules, so that a page can be rendered by itself. The structs of the pages are in
+//! `pages/views.rs`, `account/views.rs` and the console's views.
 
 use time::{OffsetDateTime, UtcOffset};
 
@@ -9,24 +9,24 @@ use super::urls::{STATIC, STATIC_ON_APP_HOST};
 use crate::app::AppState;
 use crate::domain::printable::escaped;
 
-/// Returns text that others chose as pages and lists show it: with hidden characters escaped. Values of form fields stay as they
-/// are, since they are sent back.
+/// Returns text from outside with hidden characters escaped, for display. Values of form fields are not escaped,
+/// since they are sent back.
 pub fn visible(text: &str) -> String {
     escaped(text).into_owned()
 }
 
-/// What each page shows of the deployment itself.
+/// The values of the deployment that every page shows.
 #[derive(Debug, Clone)]
 pub struct Chrome {
-    /// The name people know this server by.
+    /// The server's display name.
     pub name: String,
-    /// The issuer's host, shown in the footer so that people learn where they type their password.
+    /// The issuer's host. The footer shows it, so that users learn where they enter their password.
     pub host: String,
-    /// Changes with each release; static files are cached for as long as it stays.
+    /// Changes with the static files, which browsers cache under it.
     pub version: &'static str,
-    /// Below which this page finds them.
+    /// The path of the static files for this page.
     pub files: &'static str,
-    /// The address of our first page.
+    /// The address of the home page.
     pub home: String,
 }
 
@@ -41,24 +41,25 @@ impl Chrome {
         }
     }
 
-    /// Of a page on the host of an app behind a gate, where only what is below `/.signet/` is ours.
+    /// Returns the values for a page on the host of a client behind a gate, where only `/.signet/` belongs to this
+    /// server.
     pub fn on_apps_host(app: &AppState) -> Self {
         Self { files: STATIC_ON_APP_HOST, home: app.config.issuer.join("/"), ..Self::of(app) }
     }
 }
 
-/// The person who is signed in, for the bar above account and console.
+/// The signed-in user, for the bar at the top of the account pages and the console.
 #[derive(Debug, Clone)]
 pub struct Viewer {
     pub name: String,
     pub initials: String,
-    /// Shows the way to the console.
+    /// Whether to show the link to the console.
     pub admin: bool,
-    /// Shows the way to API keys.
+    /// Whether to show the link to API keys.
     pub api_keys: bool,
 }
 
-/// One option of a select or one box of a list of boxes.
+/// An option of a select, or a checkbox of a list.
 #[derive(Clone, Debug)]
 pub struct Choice {
     pub value: String,
@@ -66,20 +67,20 @@ pub struct Choice {
     pub selected: bool,
 }
 
-/// An app as a person sees it.
+/// A client as users see it.
 #[derive(Debug, Clone)]
 pub struct AppCard {
     pub name: String,
-    /// An image address that the page's Content-Security-Policy lets through.
+    /// An image URL that the page's Content-Security-Policy allows.
     pub logo: Option<String>,
     pub policy: Option<String>,
     pub tos: Option<String>,
-    /// By what people can judge an app that nobody here has checked: a host, mostly.
+    /// The value by which users can judge a client that is not verified, usually a host.
     pub unverified: Option<String>,
 }
 
 impl AppCard {
-    /// What stands in for a logo: the first two letters of the name, "La" for "Lantern".
+    /// Returns the replacement for a missing logo: the first two letters of the name, "La" for "Lantern".
     pub fn letters(&self) -> String {
         let mut letters = self.name.chars().filter(|c| c.is_alphanumeric());
         match (letters.next(), letters.next()) {
@@ -92,7 +93,7 @@ impl AppCard {
     }
 }
 
-/// A moment: for machines in `datetime`, for people as text that holds without a script.
+/// A time for display: `iso` for the `datetime` attribute, `text` for users without JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisplayTime {
     pub iso: String,
@@ -101,7 +102,7 @@ pub struct DisplayTime {
 
 impl DisplayTime {
     pub fn new(moment: OffsetDateTime) -> Self {
-        // Only the far ends of the calendar cannot be moved to UTC.
+        // Only dates at the ends of the supported range cannot be converted to UTC.
         let at = moment.checked_to_offset(UtcOffset::UTC).unwrap_or(moment);
         Self {
             iso: format!(
@@ -117,14 +118,14 @@ impl DisplayTime {
         }
     }
 
-    /// A day without its year: "21 Nov".
+    /// Returns a day without its year: "21 Nov".
     pub fn day(at: OffsetDateTime) -> String {
         let month: &str = &at.month().to_string();
         format!("{} {}", at.day(), month.get(..3).unwrap_or(month))
     }
 }
 
-/// One message above a page's content: the answer to what was just done.
+/// A message above a page's content: the result of the last action.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// `ok`, `warn`, `bad` or `info`: a class of `signet.css`.
@@ -142,10 +143,10 @@ impl Notice {
     }
 }
 
-/// Stands where a name has no letter at all.
+/// Shown if a name has no letter or digit.
 const NAMELESS: &str = "·";
 
-/// One or two letters for the circle beside a name: of the first and the last word.
+/// Returns the initials for the circle beside a name: those of the first and the last word.
 pub fn initials(name: &str) -> String {
     let mut heads = name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric())).map(upper);
     match (heads.next(), heads.next_back()) {
@@ -155,7 +156,8 @@ pub fn initials(name: &str) -> String {
     }
 }
 
-/// One capital: some letters have capitals of two ("ß" becomes "SS"), and the circle has no room for those.
+/// Returns the capital letter. A letter whose capital has two letters ("ß" becomes "SS") is returned unchanged, since
+/// the circle has no room for them.
 fn upper(letter: char) -> char {
     let mut capital = letter.to_uppercase();
     match (capital.next(), capital.next()) {

@@ -1,7 +1,7 @@
-//! Addresses that browsers, password managers and people look for at every site (RFC 8615): where to change a password, where
-//! passkeys are made and managed, whom to tell of a weakness.
+//! Well-known URIs (RFC 8615) that are not part of the protocol: where to change a password, where to manage
+//! passkeys, and how to report a vulnerability.
 //!
-//! Next door: `oauth::documents`, the addresses of the protocol.
+//! See also `oauth::documents`, which serves the well-known URIs of the protocol.
 
 use std::fmt::Write as _;
 
@@ -17,16 +17,17 @@ use crate::app::AppState;
 use crate::config::SecurityTxt;
 use crate::env::Timestamp;
 
-/// How long `security.txt` is good where the settings do not say; RFC 9116 §2.5.5 recommends less than a year.
+/// The lifetime of `security.txt` if the settings have none. RFC 9116 §2.5.5 recommends less than a year.
 const SECURITY_TXT_DAYS: i64 = 180;
 const DAY_SECONDS: i64 = 86_400;
 
-/// W3C, A Well-Known URL for Changing Passwords §4.
+/// Redirects to the password page (W3C, A Well-Known URL for Changing Passwords §4).
 pub async fn change_password() -> Redirect {
     Redirect::to(PASSWORD)
 }
 
-/// W3C, A Well-Known URL for Relying Party Passkey Endpoints §3. There is none at an issuer where browsers make no passkeys.
+/// Serves the passkey endpoints (W3C, A Well-Known URL for Relying Party Passkey Endpoints §3), or 404 at an issuer
+/// where browsers do not support passkeys.
 pub async fn passkey_endpoints(State(app): State<AppState>) -> Response {
     if !app.passkeys.available() {
         return StatusCode::NOT_FOUND.into_response();
@@ -47,7 +48,7 @@ pub async fn security_txt(State(app): State<AppState>) -> Response {
     (headers, text).into_response()
 }
 
-/// The file (RFC 9116 §2.5) at the time `now`.
+/// Returns the content of `security.txt` (RFC 9116 §2.5) at the time `now`.
 fn security_text(settings: &SecurityTxt, canonical: &str, now: Timestamp) -> String {
     let expires = settings.expires.map_or_else(
         || {
@@ -57,12 +58,12 @@ fn security_text(settings: &SecurityTxt, canonical: &str, now: Timestamp) -> Str
         |time| time.0,
     );
     let mut text = String::new();
-    // Writing to memory does not fail.
+    // Writing to a `String` does not fail.
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{name}: {value}").ok();
     };
     settings.contact.iter().for_each(|uri| line("Contact", uri));
-    // A time that the calendar has is always written.
+    // Formatting only fails for years that the settings cannot contain.
     line("Expires", &expires.format(&Rfc3339).unwrap_or_default());
     line("Canonical", canonical);
     settings.encryption.iter().for_each(|uri| line("Encryption", uri));

@@ -2,7 +2,7 @@
 //! mutations in every run. What holds of each answer stands with the targets; a failure prints the input.
 //!
 //! T25: parsers that strangers reach, and what they take. libFuzzer looks further by the same functions: `tests/run`
-//! runs it for seconds, `tests/run --fuzz` with FUZZ_SECONDS runs it for longer.
+//! runs it for seconds, `tests/run --fuzz` with `FUZZ_SECONDS` runs it for longer.
 
 use std::fs;
 use std::panic::catch_unwind;

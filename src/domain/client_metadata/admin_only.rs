@@ -1,9 +1,9 @@
-//! Whose a member is: what an administrator sets, and what a client that registers itself does.
+//! The members of client metadata that only an administrator sets.
 
 use super::{ClientMetadata, GrantType};
 
-/// The members that an administrator sets and a client that registers itself does not: neither does it say them, nor is it
-/// told of them, nor does it lose them by a change of its registration (RFC 7592 §2.2).
+/// The members that only an administrator sets. A self-registered client cannot set them, does not see them, and does
+/// not lose them when it changes its registration (RFC 7592 §2.2).
 pub const ADMIN_ONLY_MEMBERS: [&str; 13] = [
     "api_scopes",
     "http_redirect_hosts",
@@ -21,8 +21,9 @@ pub const ADMIN_ONLY_MEMBERS: [&str; 13] = [
 ];
 
 impl ClientMetadata {
-    /// What a client says of itself, with the [`ADMIN_ONLY_MEMBERS`] that it `had`. Policies for a grant type that it
-    /// gives up are gone. Its APIs' scopes follow from `scope` ([`Self::resolve_self_registered_scopes`]).
+    /// Returns the client's own metadata combined with the [`ADMIN_ONLY_MEMBERS`] of `had`. Policies for a grant type
+    /// that the client gives up are removed. The scopes of APIs follow from `scope`
+    /// ([`Self::resolve_self_registered_scopes`]).
     #[must_use]
     pub fn with_admin_only_members(&self, had: &Self) -> Self {
         let members = |meta: &Self| match serde_json::to_value(meta) {
@@ -41,7 +42,7 @@ impl ClientMetadata {
                 None => drop(said.remove(name)),
             }
         }
-        // Both were written by this type, so that it reads them.
+        // This type serialized both values, so it can deserialize the result.
         serde_json::from_value(said.into()).unwrap_or_else(|_| had.clone())
     }
 }

@@ -1,13 +1,13 @@
-//! The members by which a client is known by a TLS certificate (RFC 8705), and their rules.
+//! The members by which a client is identified by a TLS certificate (RFC 8705), and their rules.
 //!
-//! Next door: [`super::rules`], the other members'; [`crate::domain::certificate`], the names themselves.
+//! See also [`super::rules`], the rules for the other members, and [`crate::domain::certificate`], the names.
 
 use super::{ClientAuthMethod, ClientMetadata, ResponseType};
 use crate::domain::certificate::CertificateName;
 use crate::domain::jwks::JwkSet;
 
 impl ClientMetadata {
-    /// Everything that makes a certificate the client's, but for what lies at its `jwks_uri`.
+    /// Returns what identifies the client's certificates, except those published at its `jwks_uri`.
     #[must_use]
     pub fn certificate_names(&self) -> Vec<CertificateName> {
         match self.token_endpoint_auth_method {
@@ -20,7 +20,7 @@ impl ClientMetadata {
         }
     }
 
-    /// The names by which it says its certificate knows it; one of them is what `rules` lets it have.
+    /// Returns the registered names of the client's certificate. The rules allow only one of them.
     fn registered_certificate_names(&self) -> Vec<CertificateName> {
         let text = |name: &Option<String>, kind: fn(String) -> CertificateName| name.clone().map(kind);
         let all = [
@@ -33,7 +33,7 @@ impl ClientMetadata {
         all.into_iter().flatten().collect()
     }
 
-    /// RFC 8705 §2.1.2, §2.2.2, §3.4.
+    /// Checks RFC 8705 §2.1.2, §2.2.2, §3.4.
     pub(super) fn certificates(&self, wrong: &mut impl FnMut(&'static str, &str)) {
         let method = self.token_endpoint_auth_method;
         let named = self.registered_certificate_names().len();

@@ -1,10 +1,10 @@
-//! A client's metadata, by the names of RFC 7591 §2, OpenID Connect Registration §2 and what came after them.
+//! A client's metadata, with the names of RFC 7591 §2, OpenID Connect Registration §2 and later specifications.
 //!
-//! One struct serves `apply`, dynamic registration, the console and (as one JSON column) the database. `values` holds
-//! what members may be, `rules` what they must be together, `people` those that say who may use the client and what it is
-//! told of them, `certificates` and `redirects` those that are about TLS certificates and redirect URIs, `admin_only`
-//! whose each member is. Next door: [`super::client`], what a client is beside what
-//! it says of itself.
+//! One struct serves `apply`, dynamic registration, the console and (as one JSON column) the database. `values` has the
+//! types of the members and `rules` the rules between them. `user_access` has the members about which users may use the
+//! client and which claims it receives. `certificates` has those about TLS certificates, `redirects` those about
+//! redirect URIs, and `admin_only` lists those that only an administrator sets. See also [`super::client`], the client
+//! with everything besides its metadata.
 
 mod admin_only;
 mod certificates;
@@ -36,7 +36,7 @@ use super::redirect_uri::RedirectUri;
 use super::scope::{OPENID, Scopes};
 use super::web_address::{FetchUri, WebPage};
 
-/// What a client says of itself. Members that are absent have the defaults of OpenID Connect Registration §2.
+/// Client metadata. Absent members have the defaults of OpenID Connect Registration §2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientMetadata {
@@ -48,13 +48,15 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_types: Option<Vec<ResponseType>>,
     pub token_endpoint_auth_method: ClientAuthMethod,
-    /// Whether it may use the registered method alone; otherwise `client_secret_basic` and `client_secret_post` are equal.
+    /// Whether only the registered method is accepted. If not, `client_secret_basic` and `client_secret_post` are
+    /// interchangeable.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict_client_authentication: bool,
-    /// The one algorithm of its assertions; any that the method has where it is absent.
+    /// The only algorithm for client assertions. If absent, every algorithm of the method is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<SigningAlg>,
-    /// How its certificate names it (RFC 8705 §2.1.2): one of these five with `tls_client_auth`.
+    /// The name in the client's certificate (RFC 8705 §2.1.2). `tls_client_auth` needs exactly one of these five
+    /// members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_subject_dn: Option<DistinguishedName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,31 +67,31 @@ pub struct ClientMetadata {
     pub tls_client_auth_san_ip: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
-    /// Its access tokens are good beside the certificate with which it got them, and alone they are nothing (RFC 8705 §3.4).
+    /// Whether access tokens are bound to the certificate with which they were requested (RFC 8705 §3.4).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_type: Option<ApplicationType>,
-    /// Hosts whose redirect URIs may be plain http.
+    /// Hosts whose redirect URIs may use plain http.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http_redirect_hosts: Vec<HttpHost>,
-    /// The scopes of no API that it may ask for (RFC 7591 §2). In documents names of APIs stand here too, until
-    /// [`super::client_scopes`] has resolved them.
+    /// The scopes of no API that the client may request (RFC 7591 §2). In documents, API scopes may appear here, too,
+    /// until [`super::client_scopes`] resolves them.
     pub scope: Scopes,
-    /// The scopes of APIs that it may ask for.
+    /// The API scopes that the client may request.
     #[serde(skip_serializing_if = "ApiScopes::is_empty")]
     pub api_scopes: ApiScopes,
-    /// The APIs whose tokens it may introspect, as a gateway before them does.
+    /// The APIs whose tokens the client may introspect, for instance as a gateway in front of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub introspection_apis: Vec<ApiId>,
     pub consent: ConsentPolicy,
-    /// The groups of the users who may use it; every user where there is none.
+    /// The groups whose members may use the client. If empty, every user may.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_groups: Vec<GroupName>,
-    /// The claims that its ID tokens have beside UserInfo, as far as the granted scopes allow them.
+    /// The claims that its ID tokens have in addition to UserInfo, within the granted scopes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub id_token_claims: Vec<String>,
-    /// PKCE (RFC 7636) even for a confidential client; a public one always needs it.
+    /// Whether a confidential client must use PKCE (RFC 7636). Public clients always must.
     pub require_pkce: bool,
     /// RFC 9126 §6.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -109,7 +111,7 @@ pub struct ClientMetadata {
     pub id_token_encrypted_response_alg: Option<KeyManagementAlg>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_encrypted_response_enc: Option<ContentEncryption>,
-    /// Plain JSON where it is absent.
+    /// If absent, the response is plain JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userinfo_signed_response_alg: Option<SigningAlg>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,13 +131,13 @@ pub struct ClientMetadata {
     pub request_object_encryption_alg: Option<KeyManagementAlg>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_object_encryption_enc: Option<ContentEncryption>,
-    /// Where its request objects may lie, each to the letter (OpenID Connect Registration §2).
+    /// The allowed URIs of request objects, compared exactly (OpenID Connect Registration §2).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub request_uris: Vec<FetchUri>,
-    /// Seconds; used where the request has no `max_age`.
+    /// In seconds. Applies to requests without `max_age`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_max_age: Option<i64>,
-    /// `auth_time` is in every ID token of ours, whether it is asked for or not.
+    /// Has no effect: every ID token has `auth_time`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub require_auth_time: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -154,7 +156,8 @@ pub struct ClientMetadata {
     pub access_token_format: Option<TokenFormat>,
     #[serde(skip_serializing_if = "RefreshTokenRotation::is_default")]
     pub refresh_token_rotation: RefreshTokenRotation,
-    /// Seconds for which a replaced refresh token gets its successor again; the setting's where it is absent.
+    /// Seconds for which a replaced refresh token returns its successor again. If absent, the configured default
+    /// applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token_grace: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -196,7 +199,7 @@ impl Default for ClientMetadata {
             tls_client_certificate_bound_access_tokens: false,
             application_type: None,
             http_redirect_hosts: Vec::new(),
-            // RFC 7591 §2 leaves it to the server: who it is that signs in.
+            // RFC 7591 §2 leaves the default to the server. These scopes identify the user.
             scope: [OPENID, "profile", "email"].into_iter().collect(),
             api_scopes: ApiScopes::default(),
             introspection_apis: Vec::new(),
@@ -253,19 +256,19 @@ impl ClientMetadata {
         self.grant_types.contains(&grant_type)
     }
 
-    /// Whether people come to it through the authorization endpoint.
+    /// Returns whether users reach the client through the authorization endpoint.
     #[must_use]
     pub fn has_redirect_flow(&self) -> bool {
         self.allows(GrantType::AuthorizationCode) || self.allows(GrantType::Implicit)
     }
 
-    /// Whether it has an address to be told of a session's end.
+    /// Returns whether the client has a URI for logout notifications.
     #[must_use]
     pub const fn has_logout_uri(&self) -> bool {
         self.backchannel_logout_uri.is_some() || self.frontchannel_logout_uri.is_some()
     }
 
-    /// Its response types, the default filled in (OpenID Connect Registration §2): `code` alone, for those who redeem one.
+    /// Returns the response types. The default is `code` if the client redeems codes (OpenID Connect Registration §2).
     #[must_use]
     pub fn response_types(&self) -> Vec<ResponseType> {
         match &self.response_types {
@@ -275,7 +278,8 @@ impl ClientMetadata {
         }
     }
 
-    /// Leaves out the response types whose grant types are not allowed; whether one is left, if any was stated.
+    /// Removes the response types whose grant types are not allowed. Returns `false` if none of the stated ones is
+    /// left.
     #[must_use]
     pub fn narrow_response_types(&mut self) -> bool {
         let grant_types = &self.grant_types;
@@ -290,7 +294,7 @@ impl ClientMetadata {
         self.response_types().contains(&response_type)
     }
 
-    /// The methods by which it may authenticate.
+    /// Returns the methods by which the client may authenticate.
     #[must_use]
     pub fn auth_methods(&self) -> &[ClientAuthMethod] {
         const BY_SECRET: [ClientAuthMethod; 2] =
@@ -306,7 +310,7 @@ impl ClientMetadata {
         self.token_endpoint_auth_method == ClientAuthMethod::None
     }
 
-    /// Whether it proves who it is by its secret, or has one for MACs.
+    /// Returns whether the client has a secret, for authentication or for MACs.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         match self.token_endpoint_auth_method {
@@ -318,7 +322,7 @@ impl ClientMetadata {
         }
     }
 
-    /// Whether a MAC is computed under its secret, so that a hash of it would not do (OpenID Connect Core §10.1).
+    /// Returns whether the secret is a MAC key and can therefore not be stored as a hash (OpenID Connect Core §10.1).
     #[must_use]
     pub fn needs_plaintext_secret(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt
@@ -336,8 +340,8 @@ impl ClientMetadata {
         .filter_map(|(field, alg)| Some((field, alg?)))
     }
 
-    /// The sector of its pairwise subjects (OpenID Connect Core §8.1): the host of `sector_identifier_uri`, or the only
-    /// host of the redirect URIs; nothing where they have several.
+    /// Returns the sector of the client's pairwise subjects (OpenID Connect Core §8.1): the host of
+    /// `sector_identifier_uri` or the only host of the redirect URIs. Returns `None` if they have several hosts.
     #[must_use]
     pub fn sector(&self) -> Option<String> {
         if let Some(uri) = &self.sector_identifier_uri {

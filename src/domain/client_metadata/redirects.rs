@@ -1,7 +1,8 @@
-//! What kind of app a client is, and the redirect URIs that it may have. One set of rules for every way in which a client
-//! comes to be: `apply`, the console, the command line, registration and metadata documents.
+//! The application type of a client, and the redirect URIs that it may have. The rules are the same for every way to
+//! register a client: `apply`, the console, the command line, dynamic registration and metadata documents.
 //!
-//! Next door: [`super::rules`], the other members; `protocol::registration`, what a stranger may not have beside that.
+//! See also [`super::rules`], the rules for the other members, and `protocol::registration`, the further limits for
+//! self-registered clients.
 
 use url::{Host, Url};
 
@@ -9,14 +10,14 @@ use super::{ApplicationType, ClientMetadata, GrantType};
 use crate::domain::http_host::HttpHost;
 use crate::domain::redirect_uri::{RedirectKind, RedirectUri};
 
-/// So many wrong ones are named: a long list makes no long answer.
+/// The maximum number of invalid URIs in an error, so that a long list does not cause a long response.
 const MAX_NAMED_URIS: usize = 5;
 const MAX_REDIRECT_URIS: usize = 50;
 const MAX_HTTP_HOSTS: usize = 50;
 
 impl ClientMetadata {
-    /// What it is stated to be, or what its redirect URIs tell: native if one has a private-use scheme, or if one is on
-    /// loopback and the client has no secret that a server would keep. Apps seldom state it.
+    /// Returns the stated type or else derives it from the redirect URIs: native if one has a private-use scheme, or if
+    /// one is on loopback and the client has no secret. Clients seldom state their type.
     #[must_use]
     pub fn application_type(&self) -> ApplicationType {
         let tells = |uri: &RedirectUri| match uri.kind() {
@@ -29,19 +30,19 @@ impl ClientMetadata {
             .unwrap_or_else(|| if is_native() { ApplicationType::Native } else { ApplicationType::Web })
     }
 
-    /// States what kind of app it is (OpenID Connect Registration §2).
+    /// Sets the type (OpenID Connect Registration §2).
     pub fn set_application_type(&mut self, stated: ApplicationType) {
         self.application_type = Some(stated);
     }
 
-    /// Why the client may not have that redirect URI; `None` if it may.
+    /// Returns why the client may not have this redirect URI, or `None` if it may.
     #[must_use]
     pub fn redirect_problem(&self, uri: &RedirectUri) -> Option<&'static str> {
         match (uri.kind(), self.application_type()) {
             (RedirectKind::PlainHttp, _) if !self.is_http_host(uri) => Some(
                 "must begin with https; only 127.0.0.1, [::1], localhost and hosts in http_redirect_hosts may use http",
             ),
-            // Whoever reads or changes the traffic would have them.
+            // Network attackers could read the tokens.
             (RedirectKind::PlainHttp, _) if self.allows(GrantType::Implicit) => {
                 Some("must begin with https, since the grant type implicit sends tokens there")
             }
@@ -69,14 +70,14 @@ impl ClientMetadata {
             }
         }
         if self.has_redirect_flow() && self.redirect_uris.is_empty() {
-            wrong("redirect_uris", "at least one return address is needed for authorization_code and implicit");
+            wrong("redirect_uris", "at least one redirect URI is needed for authorization_code and implicit");
         }
         if self.http_redirect_hosts.len() > MAX_HTTP_HOSTS {
             wrong("http_redirect_hosts", &format!("has more than {MAX_HTTP_HOSTS} hosts"));
         }
     }
 
-    /// Returns the hosts of its redirect URIs that `named` covers.
+    /// Returns the hosts of the client's redirect URIs that `named` covers.
     #[must_use]
     pub fn redirect_hosts_within(&self, named: &[HttpHost]) -> Vec<HttpHost> {
         let uris = self.redirect_uris.iter().chain(&self.post_logout_redirect_uris);

@@ -1,11 +1,11 @@
-//! The rules between the members of a client's metadata; each member's own rule held when it was parsed.
+//! The rules between the members of client metadata. Parsing has checked the members themselves.
 
 use super::{ClientAuthMethod, ClientMetadata, GrantType, RefreshTokenRotation, SubjectType};
 use crate::config::MAX_REFRESH_TOKEN_GRACE;
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 use crate::domain::scope::OFFLINE_ACCESS;
 
-/// A member that is wrong, and the sentence that says why.
+/// An invalid member, and a sentence that describes the problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberError {
     pub field: &'static str,
@@ -18,13 +18,13 @@ impl MemberError {
     }
 }
 
-/// Of the characters that nobody sees, those with which a name is shown as another one (Unicode UAX #9 §2).
+/// Returns whether an invisible character can make a name look like another one (Unicode UAX #9 §2).
 const fn turns_text(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl ClientMetadata {
-    /// What is wrong, member by member.
+    /// Returns the violations, member by member.
     #[must_use]
     pub fn problems(&self) -> Vec<MemberError> {
         let mut problems = Vec::new();
@@ -69,7 +69,8 @@ impl ClientMetadata {
     }
 
     fn grants(&self, wrong: &mut impl FnMut(&'static str, &str)) {
-        // A confidential one without any may still introspect: an API that gets tokens and asks for none.
+        // A confidential client without grant types may still introspect: an API that receives tokens and requests
+        // none.
         if self.grant_types.is_empty() && self.is_public() {
             wrong("grant_types", "is empty");
         }
@@ -208,7 +209,7 @@ impl ClientMetadata {
                 wrong(field, "needs the algorithm beside it");
             }
         }
-        // Encrypted alone anybody could have written it: what is encrypted is signed first.
+        // A response that is only encrypted could come from any sender, so it must be signed first.
         if self.userinfo_encrypted_response_alg.is_some() && self.userinfo_signed_response_alg.is_none() {
             wrong("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg");
         }

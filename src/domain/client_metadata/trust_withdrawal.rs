@@ -1,13 +1,13 @@
-//! Whether a change of a client's metadata takes away what tokens were issued for: a key by which the client, or an issuer
-//! that it trusts, could prove who it is; that users need not be asked; that it may exchange another client's tokens.
+//! Whether a change of client metadata withdraws trust on which tokens were issued: a key that authenticates the client
+//! or an issuer that it trusts, the exemption from user consent, or the permission to exchange another client's tokens.
 
 use super::{ClientAuthMethod, ClientMetadata, ConsentPolicy, ExchangePolicy, TrustedIssuer};
 use crate::domain::jwks::JwkSet;
 
 impl ClientMetadata {
-    /// Whether a key of `jwks` or the address of its keys, if it authenticates by them, the authentication by them, a
-    /// certificate's name, an issuer of `jwt_bearer`, the trust that spares users the consent, or a part of `token_exchange`
-    /// is not in `after` any more.
+    /// Returns whether `after` lacks something that this metadata trusts: a key of `jwks` or the `jwks_uri` (if the
+    /// client authenticates by keys), authentication by keys, a certificate's name, an issuer in `jwt_bearer`, the
+    /// exemption from consent, or a part of `token_exchange`.
     #[must_use]
     pub fn withdraws_trust(&self, after: &Self) -> bool {
         let names = after.certificate_names();
@@ -27,7 +27,7 @@ impl ClientMetadata {
             || issuers.any(|before| !after.jwt_bearer.iter().any(|after| is_same_issuer(before, after)))
     }
 
-    /// Whether a key of `jwks` or `jwks_uri` proves who it is.
+    /// Returns whether the client authenticates with a key of `jwks` or `jwks_uri`.
     const fn authenticates_by_keys(&self) -> bool {
         matches!(
             self.token_endpoint_auth_method,
@@ -41,7 +41,7 @@ fn has_key_not_in(keys: &JwkSet, after: Option<&JwkSet>) -> bool {
     proving.any(|key| !after.is_some_and(|after| after.keys().any(|other| JwkSet::is_same_key(key, other))))
 }
 
-/// By whose tokens, under which keys and for which subject and audience.
+/// Compares everything except `reusable`: the issuer, its keys, the subject and the audience.
 fn is_same_issuer(before: &TrustedIssuer, after: &TrustedIssuer) -> bool {
     TrustedIssuer { reusable: after.reusable, ..before.clone() } == *after
 }

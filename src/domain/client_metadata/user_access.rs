@@ -1,6 +1,6 @@
-//! Who may use a client (`allowed_groups`), and which claims about them its ID tokens have (`id_token_claims`).
+//! Which users may use a client (`allowed_groups`), and which claims about them its ID tokens have (`id_token_claims`).
 //!
-//! Next door: `store::client_groups`, by which the transaction that issues something decides.
+//! See also `store::client_groups`, which the issuing transaction checks.
 
 use std::fmt;
 
@@ -13,14 +13,16 @@ use crate::domain::user::group_name;
 const MAX_GROUPS: usize = 100;
 const MAX_CLAIMS: usize = 50;
 
-/// A group's name in its stored form ([`group_name`]). There need not be such a group.
+/// A group's name in its stored form ([`group_name`]). The group need not exist.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
 
 impl GroupName {
+    /// Parses a group's name.
+    ///
     /// # Errors
-    /// A sentence that says what a group's name may be.
+    /// Returns a sentence that says what a group's name may be.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         group_name(text).map(Self)
     }
@@ -52,14 +54,14 @@ impl From<GroupName> for String {
 }
 
 impl ClientMetadata {
-    /// Whether a user who is in these groups may use the client. A group that was deleted still counts as named: nobody is in
-    /// it, and the client does not become open to everybody.
+    /// Returns whether a user in these groups may use the client. A deleted group still counts as named. It has no
+    /// members, and the client does not become open to every user.
     #[must_use]
     pub fn admits(&self, groups: &[String]) -> bool {
         self.allowed_groups.is_empty() || self.allowed_groups.iter().any(|allowed| groups.contains(&allowed.0))
     }
 
-    /// The claims of `id_token_claims` that `granted` scopes allow.
+    /// Returns the claims of `id_token_claims` that the scopes in `granted` allow.
     #[must_use]
     pub fn granted_id_token_claims(&self, granted: &Scopes) -> Vec<String> {
         let is_granted = |claim: &&String| scope_of_claim(claim).is_some_and(|scope| granted.contains(scope));

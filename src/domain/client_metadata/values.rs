@@ -1,4 +1,4 @@
-//! The values that members of a client's metadata take, each by its registered name.
+//! The types of the members of client metadata, with their registered names.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::ClientId;
 use crate::domain::web_address::FetchUri;
 
-/// RFC 7591 §2, and the grants that came later.
+/// RFC 7591 §2, and later grant types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
     AuthorizationCode,
-    /// Tokens straight from the authorization endpoint (OpenID Connect Core §3.2, §3.3).
+    /// Tokens directly from the authorization endpoint (OpenID Connect Core §3.2, §3.3).
     Implicit,
     RefreshToken,
     ClientCredentials,
@@ -39,7 +39,7 @@ impl GrantType {
     ];
 }
 
-/// What the authorization endpoint answers with (OAuth 2.0 Multiple Response Types §3 and §5).
+/// The response types of the authorization endpoint (OAuth 2.0 Multiple Response Types §3 and §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum ResponseType {
@@ -67,7 +67,7 @@ impl ResponseType {
         }
     }
 
-    /// The order of the values does not matter (OAuth 2.0 Multiple Response Types §3).
+    /// Parses a response type. The order of its values does not matter (OAuth 2.0 Multiple Response Types §3).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut values: Vec<&str> = text.split(' ').collect();
@@ -91,7 +91,7 @@ impl ResponseType {
         matches!(self, Self::IdTokenToken | Self::CodeToken | Self::CodeIdTokenToken)
     }
 
-    /// The grant types that go with it (OpenID Connect Registration §2, `grant_types`).
+    /// Returns the grant types that the response type needs (OpenID Connect Registration §2, `grant_types`).
     #[must_use]
     pub fn required_grant_types(self) -> Vec<GrantType> {
         let code = self.has_code().then_some(GrantType::AuthorizationCode);
@@ -120,7 +120,7 @@ impl fmt::Display for ResponseType {
     }
 }
 
-/// How a client proves who it is at our endpoints (OpenID Connect Core §9).
+/// The client authentication methods (OpenID Connect Core §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuthMethod {
@@ -129,9 +129,9 @@ pub enum ClientAuthMethod {
     ClientSecretPost,
     ClientSecretJwt,
     PrivateKeyJwt,
-    /// By a certificate of an issuer that is believed (RFC 8705 §2.1).
+    /// A certificate from a trusted issuer (RFC 8705 §2.1).
     TlsClientAuth,
-    /// By a certificate of its own (RFC 8705 §2.2).
+    /// A self-signed certificate (RFC 8705 §2.2).
     SelfSignedTlsClientAuth,
 }
 
@@ -146,7 +146,7 @@ impl ClientAuthMethod {
         Self::None,
     ];
 
-    /// Its name in metadata.
+    /// Returns the name in metadata.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,7 +160,7 @@ impl ClientAuthMethod {
         }
     }
 
-    /// Whether it is known by the certificate of its TLS connection.
+    /// Returns whether the client authenticates with the certificate of its TLS connection.
     #[must_use]
     pub const fn is_mutual_tls(self) -> bool {
         matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
@@ -180,7 +180,7 @@ pub enum ApplicationType {
 #[serde(rename_all = "snake_case")]
 pub enum SubjectType {
     Public,
-    /// Another one for each sector, so that two apps cannot compare their people.
+    /// A different subject for each sector, so that two clients cannot correlate their users.
     Pairwise,
 }
 
@@ -191,9 +191,9 @@ impl SubjectType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentPolicy {
-    /// The person is asked, once for each set of scopes.
+    /// The user is asked, once for each set of scopes.
     Required,
-    /// A first-party client: nobody is asked.
+    /// A first-party client, for which users are not asked.
     Trusted,
 }
 
@@ -203,7 +203,8 @@ pub enum ConsentPolicy {
 pub enum RefreshTokenRotation {
     #[default]
     Always,
-    /// The same token until it expires; for clients whose refresh tokens are of no use without a key or secret.
+    /// The refresh token stays the same until it expires. For clients whose refresh tokens are useless without a key or
+    /// secret.
     Never,
 }
 
@@ -221,22 +222,22 @@ pub enum TokenFormat {
     Opaque,
 }
 
-/// Whose tokens a client may exchange, and for what (RFC 8693 §1.1).
+/// The tokens that a client may exchange, and how (RFC 8693 §1.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangePolicy {
     /// The client to which the subject token was issued.
     pub client: ClientId,
-    /// The new token says nothing of who asked for it.
+    /// Whether the new token may omit who requested it.
     #[serde(default)]
     pub impersonation: bool,
-    /// It names in `act` who acts for its subject.
+    /// Whether the new token may name in `act` who acts for its subject.
     #[serde(default)]
     pub delegation: bool,
 }
 
 impl TrustedIssuer {
-    /// Whether `subject` is the one that it names.
+    /// Returns whether `subject` matches [`Self::subject`].
     #[must_use]
     pub fn allows_subject(&self, subject: &str) -> bool {
         match self.subject.strip_suffix('*') {
@@ -246,20 +247,21 @@ impl TrustedIssuer {
     }
 }
 
-/// Somebody else's tokens by which a client gets its own (RFC 7523 §2.1): workload identity of CI and clusters.
+/// An external issuer whose tokens the client may exchange for its own (RFC 7523 §2.1): workload identity of CI and
+/// clusters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedIssuer {
-    /// `iss`, to the letter.
+    /// `iss`, compared exactly.
     pub issuer: String,
     pub jwks_uri: FetchUri,
-    /// `sub`, to the letter, or up to a final `*`.
+    /// `sub`, compared exactly, or a prefix with a final `*`.
     pub subject: String,
-    /// The `aud` that the token must have beside or instead of ours; ours where there is none.
+    /// The `aud` that the token must have beside or instead of the server's. If absent, the server's own is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// Whether one token may come again and again until it ends, as one that lies in a file of a container does;
-    /// otherwise each is good once.
+    /// Whether a token may be used repeatedly until it expires, for instance one in a file of a container. If not, each
+    /// token can be used once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reusable: bool,
 }

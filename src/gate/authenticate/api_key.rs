@@ -1,5 +1,5 @@
-//! API keys (`domain::api_key`), in a header of their own, as a bearer token, or as the password of Basic beside their
-//! owner's name. Nobody's sign-in is behind one: it has no `acr`.
+//! Authenticates API keys (`domain::api_key`), sent in `X-API-Key`, as a bearer token, or as the password of Basic with
+//! the owner's name. A key is not the result of an interactive sign-in, so the identity has no `acr`.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,6 @@
-//! A client's TLS certificate (RFC 8705 §2), which the proxy has verified and hands on: the one client that is registered
-//! with what it says. Where two are, nobody can say which of them it is.
+//! Authenticates a client by the TLS certificate (RFC 8705 §2) that the proxy has verified and forwards. Exactly one
+//! client must be registered with an identifier of the certificate; if there are several, the certificate identifies
+//! none of them.
 
 use std::sync::Arc;
 
@@ -54,8 +55,8 @@ fn denied(text: &str) -> AuthenticationError {
     })
 }
 
-/// Browsers show a certificate whoever makes them ask, and say who did (Fetch Metadata, `Sec-Fetch-Site`); programs say
-/// nothing.
+/// Returns whether a browser sent the request from another origin. Browsers present a certificate for cross-origin
+/// requests too, and report the origin in `Sec-Fetch-Site` (Fetch Metadata). Other programs do not send this field.
 fn is_cross_origin(fields: &Headers<'_>) -> bool {
     match fields.once("sec-fetch-site") {
         Ok(None | Some("same-origin" | "none")) => false,

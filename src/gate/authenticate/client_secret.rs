@@ -1,4 +1,4 @@
-//! Basic (RFC 7617) with a client's id and secret. A person's password is never asked for.
+//! Authenticates Basic (RFC 7617) with a client id and client secret. User passwords are never accepted.
 
 use super::{AuthenticationResult, acts_for_itself, client_identity, invalid};
 use crate::domain::api::Api;
@@ -14,7 +14,7 @@ impl Gate {
         let provider = &self.provider;
         let Ok(id) = ClientId::parse(user) else { return Ok(Err(invalid())) };
         let found = provider.store.authority().client(&provider.store, &id).await?;
-        // One that is to prove itself by keys is not let in by a secret it has for MACs.
+        // A client that must authenticate with keys is not authenticated by a secret that it has for MACs.
         let by_secret =
             |method| matches!(method, ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost);
         let client = found.filter(|it| acts_for_itself(it) && by_secret(it.meta.token_endpoint_auth_method));

@@ -1,9 +1,8 @@
-//! Whose a credential is. Each ends in one [`Identity`], whatever it was; what is wrong with one is said in the same words
-//! whether it is unknown, expired, revoked or only nearly right.
+//! Authenticates the presented credential. Every kind of credential yields one [`Identity`]. The error text is the same
+//! whether a credential is unknown, expired, revoked or almost right.
 //!
-//! One file for each way: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`], [`session`],
-//! [`certificate`]. Next door:
-//! [`super::presented`], what the request had.
+//! One file for each kind: [`token`], [`client_secret`], [`api_key`], [`signature`], [`oauth1`], [`session`],
+//! [`certificate`]. See also [`super::credentials`], which reads the credential from the request.
 
 mod api_key;
 mod certificate;
@@ -23,11 +22,11 @@ use crate::domain::client_metadata::GrantType;
 use crate::domain::gate::CredentialKind;
 use crate::protocol::error::{OAuthError, Result};
 
-/// Why nobody is known.
+/// The reason why a request is not authenticated.
 pub(super) enum AuthenticationError {
     Nothing,
     Denied(Denial),
-    /// It cannot be told now; the answer is 503.
+    /// The credential cannot be checked at present; the response is 503.
     Unavailable(OAuthError),
 }
 
@@ -38,14 +37,15 @@ fn invalid() -> AuthenticationError {
     AuthenticationError::Denied(Denial::new(Reason::InvalidCredential, text))
 }
 
-/// Whether a client may come on its own account. One that registered itself has its scopes to ask people for; only where
-/// the policy let it have `client_credentials` (RFC 6749 §4.4) are they its own.
+/// Returns whether a client may act on its own behalf. The scopes of a dynamically registered client are those that it
+/// may request from users. They are the client's own only if the policy granted it `client_credentials` (RFC 6749
+/// §4.4).
 fn acts_for_itself(client: &Client) -> bool {
     let by_itself = || client.meta.grant_types.contains(&GrantType::ClientCredentials);
     !client.disabled && (client.registration_kind == RegistrationKind::Admin || by_itself())
 }
 
-/// A client that acts for itself: what it may do at this API is what it is registered for.
+/// Returns the identity of a client that acts on its own behalf. Its scopes at this API are those it is registered for.
 fn client_identity(way: CredentialKind, api: &Api, client: &Client) -> Identity {
     Identity {
         credential_kind: way,
@@ -60,8 +60,8 @@ fn client_identity(way: CredentialKind, api: &Api, client: &Client) -> Identity 
 }
 
 impl Gate {
-    /// By what comes with everything: the certificate, or, where it is no client's, the browser's session. A browser may
-    /// have a certificate for another purpose.
+    /// Authenticates by what accompanies every request of a connection or browser: the TLS certificate or, if that
+    /// belongs to no client, the browser session. A browser may have a certificate for another purpose.
     async fn authenticate_connection(
         &self,
         api: &Api,

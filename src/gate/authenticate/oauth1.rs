@@ -1,7 +1,8 @@
-//! OAuth 1.0 (RFC 5849) for callers that still sign so, by HMAC-SHA256 or RSA-SHA256: §3.4.2 and §3.4.3 with the hash that
-//! is not broken. The consumer key is the name of one of a client's signature keys. Off unless an API accepts it.
+//! Authenticates OAuth 1.0 requests (RFC 5849) signed with HMAC-SHA256 or RSA-SHA256, which are §3.4.2 and §3.4.3 with
+//! SHA-256 instead of the broken SHA-1. The consumer key is the name of one of a client's signature keys. Disabled
+//! unless an API accepts this kind of credential.
 //!
-//! Next door: `gate::oauth1`, how such a request reads; [`super::signature`], the current way to sign one.
+//! See also `gate::oauth1`, which parses such a request; [`super::signature`], the current signature scheme.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +22,7 @@ use crate::gate::oauth1::{OAuth1Parameters, encoded};
 use crate::keys::signature_key::verify_rsa_sha256;
 use crate::protocol::error::Result;
 
-/// Seconds by which the timestamp may differ from the present time, either way (§3.3).
+/// The maximum difference in seconds between the timestamp and the current time, in either direction (§3.3).
 const TIMESTAMP_WINDOW_SECONDS: i64 = 300;
 
 fn denied(reason: Reason, text: &str) -> AuthenticationError {
@@ -81,9 +82,9 @@ impl Gate {
         match (key.alg, &key.material, said.signature_method.as_str()) {
             (SignatureAlg::HmacSha256, KeyMaterial::SealedSecret(sealed), "HMAC-SHA256") => {
                 let Some(secret) = self.provider.master.open_shared_secret(&key.keyid, sealed) else { return false };
-                // §3.4.2: both secrets, encoded; there is none of a token.
+                // §3.4.2: both secrets, encoded. There is no token, so its secret is empty.
                 let secret = zeroize::Zeroizing::new(format!("{}&", encoded(&secret)));
-                // In a time that does not depend on where it differs.
+                // Compares in constant time.
                 Hmac::<Sha256>::new_from_slice(secret.as_bytes())
                     .is_ok_and(|mac| mac.chain_update(base).verify_slice(&signature).is_ok())
             }

@@ -1,5 +1,6 @@
-//! The cookie on an app's host (`gate::session`). A browser sends it along whoever made it ask, so where a request may
-//! change something it counts only from the app's own pages (Fetch Metadata `Sec-Fetch-Site`, or `Origin`, RFC 6454 §7).
+//! Authenticates by the session cookie on an app's host (`gate::session`). A browser sends the cookie with cross-site
+//! requests too. So for requests with an unsafe method the cookie counts only if the app's own pages made the request
+//! (Fetch Metadata `Sec-Fetch-Site`, or `Origin`, RFC 6454 §7).
 
 use super::{AuthenticationError, AuthenticationResult, invalid};
 use crate::domain::api::Api;
@@ -28,7 +29,7 @@ impl Gate {
         let value = match (all.next(), all.next()) {
             (None, _) => return Ok(Err(AuthenticationError::Nothing)),
             (Some(value), None) => value,
-            // One of them is somebody else's.
+            // One of the cookies was set by another party.
             _ => return Ok(Err(denied(Reason::MalformedCredential, "The session’s cookie is there twice."))),
         };
         if !is_safe_or_same_origin(fields, original, origin) {
@@ -44,7 +45,8 @@ impl Gate {
             client: None,
             user: Some(pass.user),
             user_summary: Some(person),
-            // Nobody was given less: they are here themself. Groups and classes of sign-ins set bounds to people.
+            // The user acts directly, without delegation to a client, so the session has every scope of the API. Groups
+            // and `acr` values restrict users.
             scopes: api.scopes.clone(),
             acr: Some(pass.acr),
             auth_time: Some(pass.auth_time),
@@ -56,7 +58,7 @@ fn denied(reason: Reason, text: &str) -> AuthenticationError {
     with_session_kind(AuthenticationError::Denied(Denial::new(reason, text)))
 }
 
-/// That it was tried in this way, for the record.
+/// Records that a session was presented, for the metrics.
 fn with_session_kind(why: AuthenticationError) -> AuthenticationError {
     match why {
         AuthenticationError::Denied(refusal) => {
@@ -66,8 +68,8 @@ fn with_session_kind(why: AuthenticationError) -> AuthenticationError {
     }
 }
 
-/// Whether a page of the app made the request, or it changes nothing (RFC 9110 §9.2.1). A WebSocket is opened by a GET, from
-/// any page.
+/// Returns whether a page of the app made the request, or its method is safe (RFC 9110 §9.2.1). A WebSocket is opened
+/// by a GET from any page, so it is not treated as safe.
 fn is_safe_or_same_origin(fields: &Headers<'_>, original: &ForwardedRequest, origin: &AppOrigin) -> bool {
     let opens_a_socket = fields.has("upgrade") || fields.has("sec-websocket-key");
     if matches!(original.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !opens_a_socket {
@@ -78,7 +80,8 @@ fn is_safe_or_same_origin(fields: &Headers<'_>, original: &ForwardedRequest, ori
         (Ok(site), Ok(said)) => {
             let same_site = site.map(|site| matches!(site, "same-origin" | "none"));
             let same_origin = said.map(|said| said == origin.as_str());
-            // One of them has to say so, and neither another thing. A page may hide its origin, not where it is.
+            // At least one of the fields must confirm it and neither may contradict it. A page may hide its origin, but
+            // not its site.
             match (same_site, same_origin) {
                 (Some(true), _) if said == Some("null") && site == Some("same-origin") => true,
                 (None, None) => false,

@@ -1,8 +1,9 @@
-//! HTTP Message Signatures (RFC 9421) by keys that a client is registered with, or that it publishes itself: MACs under a
-//! shared secret and digital signatures. What has to be said and covered is the policy of the package `signet-signatures`;
-//! the body itself is held against its digest behind the gate (RFC 9530), because a proxy does not hand it on.
+//! Authenticates HTTP Message Signatures (RFC 9421), MACs and digital signatures, by keys that a client is registered
+//! with or publishes itself. The package `signet-signatures` defines which parameters and components a signature must
+//! have. The body is compared with its digest (RFC 9530) behind the gate, because a proxy does not forward it to the
+//! gate.
 //!
-//! A nonce is taken after the proof and only then: nobody uses up another's by naming it.
+//! A nonce is claimed only after the signature is verified, so a third party cannot use up a client's nonce.
 
 use std::sync::Arc;
 
@@ -24,10 +25,10 @@ use crate::keys::remote::KeyQuery;
 use crate::protocol::client_keys::ClientKeysError;
 use crate::protocol::error::Result;
 
-/// How many ways to take `client_id:kid` apart are tried; either half may have colons.
+/// The maximum number of colons at which `client_id:kid` is split; either half may contain colons.
 const MAX_COLONS: usize = 4;
 
-/// Seconds by which nodes' clocks may differ: so much longer a nonce is kept than its signature is good.
+/// The maximum clock difference between nodes in seconds. A nonce is kept that much longer than its signature is valid.
 pub(super) const NODE_CLOCK_SKEW_SECONDS: i64 = 60;
 
 fn denied(error: &Error) -> AuthenticationError {
@@ -36,18 +37,18 @@ fn denied(error: &Error) -> AuthenticationError {
         ErrorKind::Unverified => Reason::InvalidCredential,
     };
     match error {
-        // In the words in which an unknown key is refused.
+        // The same text as for an unknown key.
         Error::NotVerified | Error::Algorithm => invalid(),
         error => AuthenticationError::Denied(Denial::new(reason, format!("The message signature: {error}."))),
     }
 }
 
-/// What is kept of a nonce: each key's own.
+/// Returns the digest under which a nonce is claimed. Each key has its own nonces.
 pub(super) fn once(kind: &str, keyid: &str, nonce: &str) -> Digest {
     let mut hash = Sha256::new();
     for part in [kind, keyid, nonce] {
         hash.update(part);
-        // None of them has this byte.
+        // The zero byte separates the parts; none of them contains it.
         hash.update([0]);
     }
     Digest(hash.finalize().into())
@@ -91,7 +92,7 @@ impl Gate {
         Ok(Ok(client_identity(CredentialKind::MessageSignature, api, &client)))
     }
 
-    /// The client whose key has that name, where it is turned on, and the key.
+    /// Returns the enabled client that has a key of that name, and the key.
     async fn signer(&self, keyid: &str) -> Result<Option<(Arc<Client>, VerifyingKey)>> {
         let (provider, store) = (&self.provider, &self.provider.store);
         let Ok(name) = KeyId::try_from(keyid.to_owned()) else { return Ok(None) };
@@ -105,7 +106,7 @@ impl Gate {
         self.find_publisher(&name).await
     }
 
-    /// The client that publishes the key, by `client_id:kid`.
+    /// Returns the client that publishes the key named `client_id:kid`, and the key.
     async fn find_publisher(&self, name: &KeyId) -> Result<Option<(Arc<Client>, VerifyingKey)>> {
         let (provider, store) = (&self.provider, &self.provider.store);
         let text = name.as_str();

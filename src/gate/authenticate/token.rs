@@ -1,5 +1,5 @@
-//! Bearer tokens (RFC 6750), which are ours (RFC 9068, or opaque): verified here, for this API, not revoked, and beside the
-//! certificate to which they are bound (RFC 8705 §3).
+//! Authenticates bearer tokens (RFC 6750) issued by this server, either JWTs (RFC 9068) or opaque. A token must be
+//! valid, issued for this API, not revoked, and presented with the certificate to which it is bound (RFC 8705 §3).
 
 use super::{AuthenticationResult, invalid};
 use crate::domain::api::Api;

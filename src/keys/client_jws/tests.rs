@@ -1,4 +1,4 @@
-//! The examples of the specifications, every refusal, and anything at all.
+//! Tests with the examples of the specifications, every rejection, and arbitrary input.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::keys::test_keys::{fresh, key, master, published};
 const ALL: &[SigningAlg] = SigningAlg::ALL;
 const SECRET: &str = "a secret of more than thirty-two octets: é";
 
-/// A token with any header, signed by that key.
+/// Returns a token with any header, signed by that key.
 fn signed(by: &StoredKey, header: &Value) -> String {
     let input = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(br#"{"iss":"web"}"#));
     let signer = key_pair::signer(&master(), by, by.alg.signing_alg().unwrap()).unwrap();
@@ -47,7 +47,7 @@ fn specification_examples_verify() {
         ] {
             let verified = verify(&token, &[alg], &set(&keys)).unwrap();
             assert_eq!(verified.header, VerifiedHeader { alg, kid: None, typ: None, cty: None });
-            // One bit of what is signed, and one of the signature.
+            // Changes one bit of the signed content, or one of the signature.
             let wrong = token.replacen("eyJpc3", "eyJpc2", 1).replacen("RXhh", "RXhi", 1);
             assert!(refused(&verify(&wrong, &[alg], &set(&keys))), "{alg}");
             let (input, signature) = token.rsplit_once('.').unwrap();
@@ -74,7 +74,7 @@ fn every_algorithm_verifies_by_its_own_key_only() {
         );
         let others: Vec<_> = SigningAlg::ASYMMETRIC.into_iter().filter(|other| *other != alg).collect();
         assert!(refused(&verify(&signed(by, &header), &others, &all)), "{alg} is not allowed");
-        // The key's numbers without its `alg`: RS256 and PS256 have the same kind of key, the signatures differ.
+        // The public key without its `alg`: RS256 and PS256 use the same kind of key, but the signatures differ.
         for other in others {
             let mut claimed = header.clone();
             claimed["alg"] = json!(other);
@@ -90,18 +90,18 @@ fn unknown_key_is_distinct_from_a_bad_signature() {
     let unknown = Err(JwsError::UnknownKey);
     assert_eq!(verify(&token, ALL, &published(std::slice::from_ref(&other))), unknown);
     assert_eq!(verify(&token, ALL, &published(&[])), unknown);
-    // The name is right, the key is for something else.
+    // The `kid` matches, but the key is not suitable.
     for (name, value) in [("use", "enc"), ("alg", "ES384"), ("crv", "P-384"), ("kty", "RSA"), ("kid", "x")] {
         let mut jwk: Value = serde_json::from_str(&mine.public_jwk).unwrap();
         jwk[name] = json!(value);
         assert_eq!(verify(&token, ALL, &set(&json!([jwk]))), unknown, "{name}");
     }
-    // The name of a key that did not sign it.
+    // The `kid` is that of a key that did not sign the token.
     let token = signed(&mine, &json!({ "alg": "ES256", "kid": other.kid }));
     assert!(refused(&verify(&token, ALL, &published(&[mine.clone(), other.clone()]))));
     let token = signed(&mine, &json!({ "alg": "ES256" }));
     assert!(refused(&verify(&token, ALL, &published(&[other]))));
-    // Of many keys without a name only the first are tried.
+    // Of many keys without a `kid`, only the first ones are tried.
     let many: Vec<_> = (0..MAX_KEYS).map(|_| fresh(KeyAlg::ES256, KeyState::Active)).chain([mine]).collect();
     assert!(refused(&verify(&token, ALL, &published(&many))));
     assert!(verify(&token, ALL, &published(&many[1..])).is_ok());
@@ -113,7 +113,7 @@ fn header_cannot_choose_key_or_algorithm() {
     let attacker = fresh(KeyAlg::ES256, KeyState::Active);
     let theirs: Value = serde_json::from_str(&attacker.public_jwk).unwrap();
     let keys = published(&[mine.clone(), key(KeyAlg::RS256)]);
-    // A key of their own brought along: ignored, so nothing verifies.
+    // A key in the header is ignored, so the attacker's token does not verify.
     for more in [
         json!({ "jwk": theirs }),
         json!({ "jku": "https://attacker.example/jwks.json" }),
@@ -143,7 +143,7 @@ fn header_cannot_choose_key_or_algorithm() {
     }
     let unsigned = format!("{}.{}.", base64url(br#"{"alg":"none"}"#), base64url(b"{}"));
     assert!(refused(&verify(&unsigned, ALL, &keys)));
-    // The public key as the secret of a MAC.
+    // The public key used as a MAC secret.
     for public in [mine.public_jwk.as_bytes(), key(KeyAlg::RS256).public_jwk.as_bytes()] {
         let forged = macced(public, &json!({ "alg": "HS256", "kid": mine.kid }));
         assert!(refused(&verify(&forged, ALL, &keys)));
@@ -175,7 +175,7 @@ fn compact_form_is_strict_and_bounded() {
         &long,
         &"a".repeat(MAX_BYTES + 1),
         &"é".repeat(50),
-        // r and s of zero: the signature that fits everything where nobody looks.
+        // The signature with r and s of zero, which passes if their range is not checked.
         &format!("{input}.{}", base64url(&[0; 64])),
         &format!("{input}.{}", base64url(&[0xff; 64])),
     ] {
@@ -187,7 +187,7 @@ fn compact_form_is_strict_and_bounded() {
 
 #[test]
 fn mac_uses_the_octets_of_the_secret() {
-    // Made by another program.
+    // Created by another program.
     let token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJ3ZWIifQ.872XahNU9fjN9NNo_QgguisDjIttg7m8VhFMs8c03aQ";
     let secret = Secret::new(SECRET.to_owned());
     assert_eq!(verify_mac(token, &secret).unwrap().payload, br#"{"iss":"web"}"#);
@@ -245,7 +245,7 @@ proptest! {
         JwkSet::parse(set.as_bytes()).ok();
     }
 
-    /// Keys of any shape end in an answer as well.
+    /// Keys of any shape are handled without a panic.
     #[test]
     fn arbitrary_keys_never_panic(
         kty in prop::sample::select(vec!["RSA", "EC", "OKP", "oct", ""]), crv in prop::sample::select(vec!["P-256", "P-521", "Ed25519", "X25519", ""]),

@@ -1,4 +1,4 @@
-//! Round trips, the cookbook's example, every refusal, and anything at all.
+//! Tests with round trips, the cookbook's example, every rejection, and arbitrary input.
 
 use josekit::jwk::KeyPair as _;
 use josekit::jwk::alg::ec::EcKeyPair;
@@ -18,7 +18,7 @@ fn ours() -> Vec<StoredKey> {
     vec![key(KeyAlg::RsaOaep256), key(KeyAlg::EcdhEs), key(KeyAlg::ES256)]
 }
 
-/// The parts of something encrypted to us.
+/// Returns the parts of a token encrypted to this server.
 fn parts(alg: KeyManagementAlg, enc: ContentEncryption) -> [String; 5] {
     let token = encrypt_to_client(SIGNED, &published(&ours()), alg, enc).unwrap();
     token.split('.').map(ToOwned::to_owned).collect::<Vec<_>>().try_into().unwrap()
@@ -116,7 +116,7 @@ fn key_with_use_enc_is_preferred() {
     assert_eq!(encrypt(&json!([signs, plain])), Ok("plain".to_owned()));
     assert_eq!(encrypt(&json!([signs])), Err(EncryptionError::NoKey));
     assert_eq!(encrypt(&json!([])), Err(EncryptionError::NoKey));
-    // Its numbers are of the right length, but are no point of the curve.
+    // The coordinates have the right length but are not a point on the curve.
     let mut off = reads;
     off["x"] = json!(base64url(&[7; 32]));
     assert!(matches!(encrypt(&json!([off])), Err(EncryptionError::Failed(_))));
@@ -156,7 +156,7 @@ fn tampered_tokens_are_not_decrypted() {
         for enc in ContentEncryption::ALL {
             let parts = parts(*alg, *enc);
             assert!(decrypt(&ring, &parts.join(".")).is_some());
-            // Each part a bit different, shortened, and not there at all; josekit would panic at some of these.
+            // Each part is altered, truncated and removed in turn; josekit would panic on some of these.
             for at in 0..5 {
                 let bytes = from_base64url(&parts[at]).unwrap();
                 for length in 0..bytes.len().min(48) {
@@ -205,7 +205,7 @@ fn tampered_tokens_are_not_decrypted() {
     }
 }
 
-/// The sender's point has to be on the curve, or each answer would tell something of our key.
+/// The sender's point must be on the curve; otherwise each response would leak information about the private key.
 #[test]
 fn off_curve_point_is_rejected() {
     let parts = parts(KeyManagementAlg::EcdhEsA256Kw, ContentEncryption::A256Gcm);

@@ -1,8 +1,9 @@
-//! Dividing a document: what is applied together, in the order in which it has to be applied.
+//! Divides a document into the parts that are applied together, in the order in which they must be applied.
 //!
-//! Groups come first, because users are in them; administrators before other users, so that one who is demoted is never
-//! the last; APIs before clients, which name their scopes; what the document does not name comes last. Users who exchange
-//! email addresses stay together, and where not all of them are administrators they come between both.
+//! Groups come first, because users are members of them. Administrators come before other users, so that an
+//! administrator who is demoted is never the last one. APIs come before clients, which reference their scopes.
+//! Deletions come last. Users who exchange email addresses stay together; if not all of them are
+//! administrators, they come between the two kinds.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,13 @@ use crate::domain::api::Api;
 use crate::manage::document::{ClientRow, Document, UserRow};
 use crate::manage::{Result, groups};
 
-/// A document of so many rows is applied in one transaction.
+/// A document of up to this number of rows is applied in one transaction.
 pub(super) const MAX_ROWS_PER_TRANSACTION: usize = 500;
-/// The rows of each part of a longer one. Its transaction keeps sign-ins waiting for a fraction of a second. Only users who
-/// exchange their addresses may be more, since that cannot be divided.
+/// The maximum number of rows in each part of a longer document. The transaction of a part delays sign-ins by a
+/// fraction of a second. Only an exchange of email addresses may have more rows, because it cannot be divided.
 const ROWS_PER_PART: usize = 250;
 
-/// What one transaction applies; each row with its place in the document.
+/// The work of one transaction. Each row has its index in the document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DocumentPart {
     pub groups: Vec<String>,
@@ -26,7 +27,7 @@ pub(super) struct DocumentPart {
     pub apis: Vec<(usize, Api)>,
     pub clients: Vec<(usize, ClientRow)>,
     pub surplus: Surplus,
-    /// Later parts build on it: a rehearsal of one of them begins with it.
+    /// Whether later parts depend on this one: the dry run of a later part repeats it first.
     pub is_basis: bool,
 }
 
@@ -44,7 +45,7 @@ type Unit = Vec<(usize, UserRow)>;
 /// Divides a document.
 ///
 /// # Errors
-/// Where a user is in a group whose name is none.
+/// Returns an error if a user is in a group with an invalid name.
 pub(super) fn divide(document: Document, surplus: Surplus, exchanges: LinkedRows) -> Result<Vec<DocumentPart>> {
     let mut users: Unit = document.users.into_iter().enumerate().collect();
     let whole = DocumentPart {
@@ -71,7 +72,7 @@ pub(super) fn divide(document: Document, surplus: Surplus, exchanges: LinkedRows
         ..none()
     }));
     parts.extend(packed(others).into_iter().map(|users| DocumentPart { users, ..none() }));
-    // In one, because the rules of one API may be about another.
+    // In one part, because the rules of one API may reference another.
     if !whole.apis.is_empty() {
         parts.push(DocumentPart { apis: whole.apis, is_basis, ..none() });
     }
@@ -85,7 +86,8 @@ pub(super) fn divide(document: Document, surplus: Surplus, exchanges: LinkedRows
     Ok(parts)
 }
 
-/// Returns the units of administrators alone, those with administrators among others, and those without any.
+/// Returns the units of administrators only, those of administrators and other users, and those without
+/// administrators.
 fn units(users: Unit, mut exchanges: LinkedRows) -> [Vec<Unit>; 3] {
     let mut units: BTreeMap<usize, Unit> = BTreeMap::new();
     for (at, row) in users {
@@ -104,7 +106,7 @@ fn units(users: Unit, mut exchanges: LinkedRows) -> [Vec<Unit>; 3] {
     [admins, mixed, others]
 }
 
-/// Puts units together for as long as they fit into one part.
+/// Combines units as long as they fit into one part.
 fn packed(units: Vec<Unit>) -> Vec<Unit> {
     let mut parts: Vec<Unit> = Vec::new();
     for unit in units {
@@ -119,7 +121,7 @@ fn packed(units: Vec<Unit>) -> Vec<Unit> {
     parts
 }
 
-/// Leaves the order of the document otherwise.
+/// Moves administrators to the front and otherwise keeps the order of the document.
 fn administrators_first(users: &mut [(usize, UserRow)]) {
     users.sort_by_key(|(_, row)| !row.admin);
 }

@@ -1,4 +1,4 @@
-//! The hash that each row with a password sets: the present one where the password is that one already.
+//! Computes the hash that each row with a password sets: the present one if the password is unchanged.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,8 @@ use crate::manage::document::UserRow;
 use crate::manage::{ManageError, Manager, Result};
 use crate::store::users;
 
-/// Rows whose passwords are hashed at the same time; each is one of the hasher's queue.
+/// The number of rows whose passwords are hashed concurrently. Each of them takes one place in the hasher's
+/// queue.
 const MAX_CONCURRENT_HASHES: usize = 4;
 
 pub(super) async fn hashes(manager: &Manager, users: &[(usize, UserRow)]) -> Result<HashMap<Username, PasswordHash>> {

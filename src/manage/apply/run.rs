@@ -1,11 +1,11 @@
-//! Applying the parts of a document, one transaction after another.
+//! Applies the parts of a document, one transaction after another.
 //!
-//! A transaction whose outcome is not known, because the database did not answer its commit, is run again: where it had
-//! been committed, nothing is left to change, and what the first try has planned is what was done. Between two parts there
-//! is a pause, in which others write.
+//! A transaction with an unknown outcome, because the database did not respond to its commit, is repeated. If
+//! it had been committed, nothing is left to change, and the plan of the first attempt is what was done.
+//! Between two parts there is a pause, in which others can write.
 //!
-//! Next door: [`super::parts`], which divides the document; [`super::names`], which refuses it as a whole where two users
-//! would have one name.
+//! See also [`super::parts`], which divides the document, and [`super::sign_in_names`], which rejects it as a
+//! whole if two users would have the same name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use crate::manage::document::Document;
 use crate::manage::{AuditContext, ManageError, Manager, RequiredRole, Result};
 use crate::store::{StoreError, TransactionError, clients};
 
-/// How long it waits before each repetition of a transaction.
+/// The pause before each repetition of a transaction.
 const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
@@ -31,46 +31,47 @@ const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_secs(8),
 ];
 const MIN_PART_INTERVAL: Duration = Duration::from_millis(10);
-/// The machine may have been suspended during a part.
+/// The maximum pause, because the machine may have been suspended during a part.
 const MAX_PART_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is told of each part.
+/// Receives the progress of each part.
 type ProgressCallback<'a> = dyn FnMut(ApplyProgress) -> ApplyControl + Send + 'a;
 
-/// How far it has come.
+/// The progress of applying a document.
 #[derive(Debug)]
 pub enum ApplyProgress {
-    /// A part was applied, or would be.
+    /// A part was applied, or would be in a dry run.
     Done {
         plan: ApplyPlan,
-        /// Rows so far.
+        /// The number of rows so far.
         rows: usize,
         of: usize,
     },
-    /// Whether a part was applied is not known. [`StoreError::OutcomeUnknown`] follows. The secrets are those of all tries.
+    /// It is unknown whether a part was applied. [`StoreError::OutcomeUnknown`] follows. The secrets are those
+    /// of all attempts.
     Unknown { plan: ApplyPlan },
 }
 
-/// What a report says to the parts that follow.
+/// The return value of a progress callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyControl {
     GoOn,
-    /// Nothing more is applied.
+    /// Do not apply the remaining parts.
     Stop,
 }
 
-/// How applying came to its end.
+/// How applying a document ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyEnd {
     Complete,
-    /// A report stopped it before the last part.
+    /// The callback stopped it before the last part.
     Stopped,
 }
 
 /// Applies a document, and reports each part when it is durable.
 ///
 /// # Errors
-/// As [`super::apply`].
+/// Returns the errors of [`super::apply`].
 pub async fn apply_parts(
     manager: &Manager,
     by: &AuditContext,
@@ -112,7 +113,7 @@ pub async fn apply_parts(
     Ok(ApplyEnd::Complete)
 }
 
-/// A quarter of the time that the part took.
+/// Returns the pause after a part: a quarter of the time that the part took.
 fn pause(began: Monotonic, ended: Monotonic) -> Duration {
     let took = u64::try_from(ended.0 - began.0).unwrap_or_default();
     Duration::from_millis(took / 4).clamp(MIN_PART_INTERVAL, MAX_PART_INTERVAL)
@@ -120,20 +121,20 @@ fn pause(began: Monotonic, ended: Monotonic) -> Duration {
 
 type Hashes = Arc<HashMap<Username, PasswordHash>>;
 
-/// One part, until it is durable.
+/// Applies one part until it is durable.
 struct PartRun<'a> {
     manager: &'a Manager,
     by: &'a AuditContext,
     part: &'a Arc<DocumentPart>,
     hashes: Hashes,
-    /// In a rehearsal: the parts before it that it builds on.
+    /// In a dry run: the earlier parts that this one depends on.
     rehearsal: Option<Vec<(Arc<DocumentPart>, Hashes)>>,
 }
 
 /// Why a transaction was rolled back.
 enum PartRollback {
     Failed(ManageError),
-    /// A dry run is the real transaction rolled back: it refuses whatever that would refuse.
+    /// A dry run rolls back the real transaction, so it fails where applying would fail.
     Rehearsed(ApplyPlan),
 }
 
@@ -152,16 +153,16 @@ impl TransactionError for PartRollback {
     }
 }
 
-/// How one try ended.
+/// The result of one attempt.
 enum AttemptResult {
     Done(ApplyPlan),
-    /// The plan of a transaction that was committed or not.
+    /// The plan of a transaction with an unknown outcome.
     Unknown(ApplyPlan),
     Failed(ManageError),
 }
 
-/// Ends the tries of a part. Where one of them may have been committed, its plan is reported, and whatever stopped the
-/// others, the outcome is not known.
+/// Ends the attempts of a part. If one of them may have been committed, its plan is reported and the outcome is
+/// unknown, whatever error the later attempts had.
 fn given_up(unknown: Option<ApplyPlan>, error: ManageError, report: &mut ProgressCallback<'_>) -> ManageError {
     let Some(plan) = unknown else { return error };
     if !matches!(error, ManageError::Store(StoreError::OutcomeUnknown)) {
@@ -171,8 +172,8 @@ fn given_up(unknown: Option<ApplyPlan>, error: ManageError, report: &mut Progres
     ManageError::Store(StoreError::OutcomeUnknown)
 }
 
-/// The plan of two tries of which at most one was committed: the changes of the later one, if it found anything to change,
-/// and the secrets of both.
+/// Merges the plans of two attempts of which at most one was committed: the changes of the later one if it
+/// found anything to change, and the secrets of both.
 fn merged(mut earlier: ApplyPlan, mut later: ApplyPlan) -> ApplyPlan {
     earlier.secrets.append(&mut later.secrets);
     if later.changes.is_empty() { earlier } else { ApplyPlan { secrets: earlier.secrets, ..later } }
@@ -206,7 +207,7 @@ impl PartRun<'_> {
         }
     }
 
-    /// Returns what was done, after tries of unknown outcome and one that succeeded.
+    /// Returns what was done after attempts with an unknown outcome and a successful one.
     async fn merge_attempts(
         &self,
         unknown: ApplyPlan,
@@ -219,7 +220,7 @@ impl PartRun<'_> {
         }
     }
 
-    /// Returns those of `secrets` that are their clients' now.
+    /// Returns those of `secrets` that are valid for their clients now.
     async fn in_force(&self, secrets: &[(ClientId, Secret)]) -> Result<Vec<(ClientId, Secret)>> {
         let mut in_force = Vec::new();
         for (id, secret) in secrets {
@@ -232,7 +233,7 @@ impl PartRun<'_> {
     }
 
     async fn attempt(&self) -> AttemptResult {
-        // A commit that is not answered loses what the work returned.
+        // The result of the closure is lost if the commit gets no response.
         let planned: Arc<Mutex<Option<ApplyPlan>>> = Arc::default();
         let (slot, own, part) = (planned.clone(), self.manager.clone(), self.part.clone());
         let (hashes, rehearsal) = (self.hashes.clone(), self.rehearsal.clone());
@@ -269,7 +270,8 @@ mod tests {
     use super::pause;
     use crate::env::Monotonic;
 
-    /// Others write for a fifth of the time, and a document of many parts does not wait for minutes after a slow one.
+    /// Others can write for a fifth of the time, and a long document does not pause for minutes after one slow
+    /// part.
     #[test]
     fn pause_is_a_quarter_of_the_part_and_at_most_5_s() {
         let hour = 3_600_000;

@@ -1,8 +1,9 @@
-//! What the users of a document sign in with, compared as a whole before the first transaction: no part is refused for a
-//! name that an earlier part has taken, and a dry run refuses what applying would.
+//! Compares the names that the users of a document sign in with, as a whole before the first transaction. Thus
+//! no part is rejected for a name that an earlier part has taken, and a dry run rejects what applying would
+//! reject.
 //!
-//! Usernames and email addresses are one namespace (`store::sign_in_names`). Next door: [`super::parts`], which puts the
-//! rows of [`LinkedRows`] into one transaction; [`super::users`], which decides in it.
+//! Usernames and email addresses share one namespace (`store::sign_in_names`). See also [`super::parts`], which
+//! puts [`LinkedRows`] into one transaction, and [`super::user_rows`], which makes the final decision in it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,30 +12,30 @@ use crate::manage::document::UserRow;
 use crate::manage::{FieldError, Manager, Result};
 use crate::store::users;
 
-/// Names in one statement.
+/// The number of names in one statement.
 const NAMES_PER_QUERY: usize = 500;
 
-/// What the comparison came to.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub(super) struct SignInNameCheck {
-    /// The rows that name what another user signs in with.
+    /// The errors of rows that name what another user signs in with.
     pub taken: Vec<FieldError>,
     pub exchanges: LinkedRows,
 }
 
-/// Rows that are applied in one transaction, because one takes a name that the user of another one gives up in the same
-/// document. Applied apart, the first of them could find its new name still taken.
+/// Rows that are applied in one transaction, because one takes a name that the user of another one gives up in
+/// the same document. In separate transactions, the first of them could find its new name still taken.
 #[derive(Debug, Default)]
 pub(super) struct LinkedRows {
-    /// To each row but the first of an exchange, an earlier row of it.
+    /// Maps each row but the first of an exchange to an earlier row of it.
     earlier: HashMap<usize, usize>,
 }
 
 impl LinkedRows {
-    /// Returns the first row of the exchange that a row is in, or the row itself.
+    /// Returns the first row of the exchange that a row belongs to, or the row itself.
     pub fn first(&mut self, mut row: usize) -> usize {
         while let Some(earlier) = self.earlier.get(&row).copied() {
-            // Shortens the way for the next time.
+            // Path compression, for the next call.
             if let Some(before) = self.earlier.get(&earlier).copied() {
                 self.earlier.insert(row, before);
             }
@@ -51,13 +52,13 @@ impl LinkedRows {
     }
 }
 
-/// Compares the users of a document with one another and with the users that there are.
+/// Compares the users of a document with one another and with the stored users.
 ///
 /// # Errors
-/// Where the database does not answer.
+/// Returns an error if the database does not respond.
 pub(super) async fn compared(manager: &Manager, rows: &[UserRow]) -> Result<SignInNameCheck> {
     let store = &manager.store;
-    // Read before the users, so that a user who is added in between is among them, and is not taken for another user.
+    // Read before the users, so that a user who is added in between is found and not taken for another user.
     let mut taken = HashSet::new();
     for rows in rows.chunks(NAMES_PER_QUERY) {
         let emails: Vec<String> =
@@ -74,20 +75,20 @@ pub(super) async fn compared(manager: &Manager, rows: &[UserRow]) -> Result<Sign
     Ok(compare(rows, &known, &taken))
 }
 
-/// Returns whether the address of a row's user is one that nobody has vouched for, given the user as there is one now.
+/// Returns whether the email address of a row's user is unverified, given the stored user.
 pub(super) fn is_email_unconfirmed(row: &UserRow, before: Option<&User>) -> bool {
     let is_so = before.is_some_and(|user| user.email_unconfirmed && user.profile.email == row.profile.email);
     row.email_unproven.unwrap_or(is_so)
 }
 
-/// Returns the address that the user will sign in with ([`User::own_email`]).
+/// Returns the email address that the user will sign in with ([`User::sign_in_email`]).
 pub(super) fn own_email<'a>(row: &'a UserRow, before: Option<&User>) -> Option<&'a str> {
     let vouched_for = row.profile.email_verified || !is_email_unconfirmed(row, before);
     row.profile.email.as_deref().filter(|_| vouched_for)
 }
 
-/// Returns whether the row is refused because it vouches for `email` in an account that was made by signing up: the name is
-/// left to that refusal, since the row may mean another user.
+/// Returns whether the row is rejected because it verifies `email` in a self-registered account. The name is
+/// left to that error, because the row may mean another user.
 fn needs_adoption(row: &UserRow, before: Option<&User>, email: &str) -> bool {
     let named_as_is = row.adopt || row.self_registered == Some(true);
     !named_as_is && before.is_some_and(|user| user.self_registered && user.sign_in_email() != Some(email))
@@ -100,10 +101,10 @@ struct WantedName {
     name: String,
 }
 
-/// `known` are the users of the document that there are, `taken` the names that somebody has.
+/// Compares the rows; `known` are the stored users of the document, `taken` the names in use.
 fn compare(rows: &[UserRow], known: &HashMap<Username, User>, taken: &HashSet<String>) -> SignInNameCheck {
     let (mut wanted, mut owners, mut seen) = (Vec::new(), HashMap::new(), HashSet::new());
-    // A second row of one username is refused as such.
+    // A second row of the same username has its own error.
     for (row, user) in rows.iter().enumerate().filter(|(_, user)| seen.insert(&user.username)) {
         let before = known.get(&user.username);
         owners.extend(before.into_iter().flat_map(User::sign_in_names).map(|name| (name, row)));
@@ -111,7 +112,7 @@ fn compare(rows: &[UserRow], known: &HashMap<Username, User>, taken: &HashSet<St
         let email = own_email(user, before).filter(|email| !needs_adoption(user, before, email));
         wanted.extend(email.map(|email| WantedName { row, field: "email", name: Username::folded(email) }));
     }
-    // Of several rows the one keeps a name whose user has it, or else the first.
+    // Of several rows with one name, the row whose user already has it keeps it, or else the first row.
     let mut keepers: HashMap<&str, usize> = HashMap::new();
     let has_it = |wanted: &&WantedName| owners.get(&wanted.name) == Some(&wanted.row);
     for wanted in wanted.iter().filter(has_it).chain(&wanted) {
@@ -163,7 +164,8 @@ mod tests {
         }
     }
 
-    /// `there` are the users of the document that there are; another one signs in with `other@x.example`.
+    /// Compares the rows; `there` are the stored users of the document. Another user signs in with
+    /// `other@x.example`.
     fn compared(rows: &Value, there: Vec<User>) -> SignInNameCheck {
         let document = Document::parse(&json!({ "users": rows }).to_string(), DocumentFormat::Json).unwrap();
         let names = there.iter().flat_map(User::sign_in_names).chain(["other@x.example".to_owned()]);
@@ -189,7 +191,7 @@ mod tests {
         ]);
         let all = ["users[1].email", "users[2].username", "users[3].email", "users[5].email"];
         assert_eq!(fields(&compared(&rows, Vec::new())), all);
-        // Whoever has it keeps it, and who has only typed it does not have it.
+        // The user who has the address keeps it; entering it at sign-up does not count.
         let rows = json!([{ "username": "a", "email": "b@x.example" }, { "username": "b", "email": "b@x.example" }]);
         assert_eq!(fields(&compared(&rows, vec![user("b", "b@x.example", false)])), ["users[0].email"]);
         assert!(compared(&rows, vec![user("b", "b@x.example", true)]).taken.is_empty());

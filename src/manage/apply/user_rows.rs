@@ -1,5 +1,5 @@
-//! What one transaction does with the users of a document: new users who follow one another are added together, in a few
-//! statements, the others are compared one by one with what is there.
+//! The part of a transaction that applies the users of a document: consecutive new users are added together in
+//! a few statements, and the others are compared with the stored state one by one.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::manage::users::{self as user_writes, AddUsersError, SaveOptions};
 use crate::manage::{ManageError, Result, groups};
 use crate::store::{Tx, users};
 
-/// New users who follow one another in a document, each with the place in it.
+/// Consecutive new users of a document, each with its index.
 #[derive(Default)]
 struct NewUserBatch {
     places: Vec<usize>,
@@ -94,10 +94,10 @@ impl ApplyTransaction {
         after.profile = row.profile;
         after.admin = row.admin;
         after.disabled = row.disabled.unwrap_or(before.disabled);
-        // Signing in may have renewed the hash meanwhile.
+        // A sign-in may have renewed the hash in the meantime.
         let renewed = |hash: &PasswordHash| before.password.clone().filter(|present| hash::succeeds(present, hash));
         let password = password.map(|hash| renewed(&hash).unwrap_or(hash));
-        // Of who signed up, nothing stays that the document does not set.
+        // An adopted account keeps nothing of its self-registration that the document does not set.
         after.password = if row.adopt && before.self_registered { password } else { password.or(after.password) };
         let named_as_is = row.adopt || row.self_registered == Some(true);
         if before.self_registered && !named_as_is && user_writes::requires_adoption(&before, &after) {

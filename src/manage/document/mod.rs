@@ -1,7 +1,7 @@
 //! The document that `apply` reads and `export` prints: groups, users, APIs and clients, as JSON or TOML.
 //!
-//! Next door: [`rows`], what its rows have; [`super::sieve`], which refuses what they have not; [`super::apply`], which does what
-//! is said.
+//! See also [`rows`], the members of its rows, [`super::row_reader`], which rejects unknown members, and
+//! [`super::apply`], which applies it.
 
 mod rows;
 
@@ -16,7 +16,7 @@ use crate::domain::api::Api;
 use crate::domain::user::group_name;
 use crate::keys::MasterKey;
 
-/// Everything that a file says.
+/// The content of a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Document {
@@ -40,11 +40,14 @@ pub enum DocumentFormat {
 }
 
 impl Document {
+    /// Parses a document.
+    ///
     /// # Errors
-    /// One line: the field, what is wrong with it, and where it stands.
+    /// Returns one line: the field, what is wrong with it, and its position.
     pub fn parse(text: &str, format: DocumentFormat) -> Result<Self, String> {
         match format {
-            // serde would take an array for a table whose names were left out, and an empty one for a document.
+            // serde would accept an array for a table whose member names are omitted, and an empty one for a
+            // document.
             DocumentFormat::Json if text.trim_start().starts_with('[') => {
                 let line = text.split('[').next().unwrap_or_default().matches('\n').count() + 1;
                 Err(format!("a document is an object, not an array, at line {line}"))
@@ -64,7 +67,8 @@ impl Document {
         }
     }
 
-    /// What is wrong beyond the single value: rules between members, and rows that speak of the same thing.
+    /// Returns the problems beyond single values: rules between members, and several rows about the same
+    /// object.
     pub fn problems(&self) -> Vec<FieldError> {
         let mut problems = Vec::new();
         let mut named = HashSet::new();
@@ -99,7 +103,8 @@ impl Document {
         problems
     }
 
-    /// Secrets that were made under another master key: they would be kept and never match.
+    /// Returns an error for each secret that was made with another master key. It would be stored and never
+    /// match.
     pub fn foreign_secrets(&self, master: &MasterKey) -> Vec<FieldError> {
         let foreign = |row: &ClientRow| {
             row.client_secret_hash.as_ref().is_some_and(|kept| !master.can_verify_client_secret(kept))

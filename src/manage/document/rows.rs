@@ -1,7 +1,8 @@
-//! The rows of a document: our own members beside the standard's (claims of OpenID Connect Core §5.1, client metadata of
-//! RFC 7591 §2), read member by member so that an unknown one is refused by name and line.
+//! The rows of a document: our own members beside the standard ones (claims of OpenID Connect Core §5.1, client
+//! metadata of RFC 7591 §2). They are read member by member, so that an error for an unknown one has its name
+//! and line.
 //!
-//! Next door: [`crate::manage::sieve`], which takes a row apart.
+//! See also [`crate::manage::row_reader`], which splits a row.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,12 +23,12 @@ pub struct GroupRow {
     pub name: String,
 }
 
-/// A user. `disabled`, `email_unproven`, `self_registered` and the password stay as they are where the row does not speak of
-/// them; what else is left out is not there.
+/// A user. `disabled`, `email_unproven`, `self_registered` and the password keep their values if the row omits
+/// them. Any other omitted member is cleared.
 #[derive(Clone, Debug, Serialize)]
 pub struct UserRow {
     pub username: Username,
-    /// What relying parties get is the username, so that it may only say the same.
+    /// Relying parties get the username in this claim, so it must be equal to it.
     #[serde(skip)]
     pub preferred_username: Option<String>,
     #[serde(skip)]
@@ -36,22 +37,23 @@ pub struct UserRow {
     pub password_hash: Option<PasswordHash>,
     #[serde(flatten)]
     pub profile: Profile,
-    /// Whether nobody has vouched for the address yet (`domain::user`).
+    /// Whether the email address is not verified yet (`domain::user`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_unproven: Option<bool>,
     pub groups: Vec<String>,
     pub admin: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
-    /// Whether a stranger made the account. It counts where the row makes the user; later only an adoption changes it.
+    /// Whether the account is self-registered. It applies when the row creates the user; later only an adoption
+    /// changes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_registered: Option<bool>,
-    /// An account that a stranger made becomes one of this document's, without anything of theirs.
+    /// Adopts a self-registered account: removes everything that the document does not set.
     #[serde(skip)]
     pub adopt: bool,
 }
 
-/// A client. `disabled`, the secret and the signature keys stay as they are where the row does not speak of them.
+/// A client. `disabled`, the secret and the signature keys keep their values if the row omits them.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClientRow {
     pub client_id: ClientId,
@@ -66,8 +68,8 @@ pub struct ClientRow {
     pub signature_keys: Option<Vec<SignatureKeyRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
-    /// Whether the client registered itself. It counts where the row makes the client, which has no more trust then than it
-    /// had where it was exported.
+    /// Whether the client registered itself. It applies when the row creates the client, which then gets no
+    /// more trust than it had where it was exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_registered: Option<bool>,
     #[serde(flatten)]
@@ -98,12 +100,12 @@ impl UserRow {
 }
 
 impl ClientRow {
-    /// The names of the groups to which it is open.
+    /// Returns the names of the groups to which the client is open.
     pub(in crate::manage) fn allowed_groups(&self) -> impl Iterator<Item = String> {
         self.meta.allowed_groups.iter().map(ToString::to_string)
     }
 
-    /// `imported` is what the document says of all its clients.
+    /// Returns what is wrong with the row; `imported` is the flag of the document for all its clients.
     pub(super) fn problems(&self, imported: bool) -> Vec<FieldError> {
         let mut problems: Vec<FieldError> = self.meta.problems().into_iter().map(Into::into).collect();
         problems.extend(clients::secret_problem(

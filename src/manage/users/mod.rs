@@ -1,7 +1,7 @@
 //! Users: create, change, reset, adopt, disable and enable, delete.
 //!
-//! Next door: [`save`], what every change goes through; [`super::access`], what a reset and an adoption remove;
-//! [`super::sessions`], ending sessions alone, which is called as one of these.
+//! See also [`save`], the common path of every change, [`super::access`], what a reset and an adoption remove,
+//! and [`super::sessions`], which ends sessions alone.
 
 mod save;
 
@@ -22,18 +22,18 @@ use crate::domain::secret::Secret;
 use crate::domain::user::{PasswordHash, Profile, User, Username};
 use crate::store::{ChangeEvent, Stripes, Tx, users};
 
-/// Somebody new.
+/// A new user.
 #[derive(Debug)]
 pub struct NewUser {
     pub username: String,
     pub profile: Profile,
     pub groups: Vec<String>,
-    /// Without one they cannot sign in by password.
+    /// `None` for a user who cannot sign in with a password.
     pub password: Option<Secret>,
     pub admin: bool,
 }
 
-/// What somebody is from now on, as a whole.
+/// The complete new state of a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserEdit {
     pub username: String,
@@ -42,7 +42,7 @@ pub struct UserEdit {
 }
 
 impl UserEdit {
-    /// The edit that changes nothing: the present state of a user.
+    /// Returns the edit that changes nothing: the present state of a user.
     #[must_use]
     pub fn present(user: &User) -> Self {
         Self { username: user.username.to_string(), profile: user.profile.clone(), admin: user.admin }
@@ -61,7 +61,8 @@ pub async fn create(manager: &Manager, by: &AuditContext, new: NewUser) -> Resul
         .await
 }
 
-/// Somebody new and their groups, checked: before any transaction, because hashing the password takes its time.
+/// Validates a new user and the groups and hashes the password. It is called before the transaction, because
+/// hashing is slow.
 pub(super) async fn prepared(manager: &Manager, new: NewUser) -> Result<(User, Vec<String>)> {
     let problems = problems(manager, &new).await?;
     if !problems.is_empty() {
@@ -76,8 +77,8 @@ pub(super) async fn prepared(manager: &Manager, new: NewUser) -> Result<(User, V
     Ok((blank(manager.store.env(), username, new.profile, password, new.admin), groups))
 }
 
-/// Returns everything that is wrong with a new user. Beside other mistakes also that the username or email address is taken, which
-/// is decided when the user is added.
+/// Returns everything that is wrong with a new user. Whether the username or email address is taken is
+/// included, but finally decided only when the user is added.
 pub async fn problems(manager: &Manager, new: &NewUser) -> Result<Vec<FieldError>> {
     let invalid = |error| match error {
         ManageError::Invalid(problems) => Ok(problems),
@@ -95,7 +96,7 @@ pub async fn problems(manager: &Manager, new: &NewUser) -> Result<Vec<FieldError
     Ok(problems)
 }
 
-/// Returns which of these another user than `own` signs in with.
+/// Returns which of these names belong to a user other than `own`.
 async fn taken(
     manager: &Manager,
     own: Option<UserId>,
@@ -108,7 +109,7 @@ async fn taken(
     Ok(save::taken_field_errors(&taken, username, email))
 }
 
-/// What is wrong with a new password.
+/// Returns what is wrong with a new password.
 pub async fn password_problem(manager: &Manager, password: &Secret) -> Result<Option<FieldError>> {
     match manager.hasher.check(password).await.map_err(|error| ManageError::password("password", error)) {
         Ok(()) => Ok(None),
@@ -117,17 +118,17 @@ pub async fn password_problem(manager: &Manager, password: &Secret) -> Result<Op
     }
 }
 
-/// What an administrator makes of an account that a stranger made by signing up; the present state where there is nothing.
+/// The state that an administrator gives to a self-registered account; `None` keeps the present profile or groups.
 #[derive(Debug, Default)]
 pub struct Adoption {
     pub profile: Option<Revision<Profile>>,
     pub groups: Option<Revision<Vec<String>>>,
     pub admin: bool,
-    /// Without one the user cannot sign in until an administrator sets one.
+    /// `None` for a user who cannot sign in until an administrator sets a password.
     pub password: Option<Secret>,
 }
 
-/// Changes the username, the claims and whether they administer.
+/// Changes the username, the claims and whether the user is an administrator.
 pub async fn update(
     manager: &Manager,
     by: &AuditContext,
@@ -149,7 +150,8 @@ pub async fn update(
         revision.check(&UserEdit::present(user))?;
         let edit = revision.to;
         user.username = username;
-        // An address that an administrator wrote is vouched for, but not as one of a stranger.
+        // An email address that an administrator has entered counts as verified, unlike one that was entered at
+        // sign-up.
         if user.profile.email != edit.profile.email {
             user.email_unconfirmed = user.self_registered && edit.profile.email.is_some();
         }
@@ -160,7 +162,7 @@ pub async fn update(
     .await
 }
 
-/// Makes `names` be what somebody is in; groups that are missing are made.
+/// Sets the groups of a user to `names`. Missing groups are created.
 pub async fn set_groups(
     manager: &Manager,
     by: &AuditContext,
@@ -175,7 +177,7 @@ fn normalize_groups(names: Revision<Vec<String>>) -> Result<Revision<Vec<String>
     Ok(Revision { to: groups::checked(&names.to)?, ..names })
 }
 
-/// Adopts an account that a stranger made: removes every credential, session and grant of theirs and gives it rights.
+/// Adopts a self-registered account: removes every credential, session and grant of it and gives it rights.
 pub async fn adopt(
     manager: &Manager,
     by: &AuditContext,
@@ -208,8 +210,8 @@ pub async fn adopt(
     Ok((user, saved.removed.unwrap_or_default()))
 }
 
-/// Gives a user a new password and removes passkeys, API keys, sessions and grants, but for what `keep` names and the
-/// session `but`.
+/// Gives a user a new password and removes passkeys, API keys, sessions and grants, except what `keep` names
+/// and the session `but`.
 pub async fn reset(
     manager: &Manager,
     by: &AuditContext,
@@ -229,7 +231,7 @@ pub async fn reset(
     Ok((user, saved.removed.unwrap_or_default()))
 }
 
-/// Gives somebody a new password and ends what they are signed in to, all but the session `keep`.
+/// Gives a user a new password and ends the user's sessions, except the session `keep`.
 pub async fn set_password(
     manager: &Manager,
     by: &AuditContext,
@@ -311,7 +313,7 @@ async fn save(
         .await
 }
 
-/// The username, where it and the claims keep the rules.
+/// Returns the username if it and the claims are valid.
 pub(super) fn checked(username: &str, claims: &Profile) -> Result<Username> {
     let mut problems = profile::problems(claims);
     match Username::parse(username) {

@@ -1,8 +1,8 @@
-//! What every change of a user goes through: [`save_in`] sees from the difference what has to follow. A user who is disabled
-//! or gets a new password loses every session and grant, the last administrator is never lost, and an account that a
-//! stranger made gets no rights unless it is adopted.
+//! The common path of every change of a user: [`save_in`] derives the consequences from the difference. A user
+//! who is disabled or gets a new password loses all sessions and grants, the last administrator cannot be
+//! removed, and a self-registered account gets no rights unless it is adopted.
 //!
-//! Next door: [`crate::manage::access`], what a reset and an adoption remove.
+//! See also [`crate::manage::access`], what a reset and an adoption remove.
 
 use std::slice;
 
@@ -15,29 +15,29 @@ use crate::manage::{AuditRecorder, Conflict, FieldError, ManageError, Result, Re
 use crate::store::advisory_locks::{self, AdvisoryLock};
 use crate::store::{ChangeEvent, StoreError, Stripes, Tx, taken_usernames, users};
 
-/// How a user is changed.
+/// Options for the change of a user.
 #[derive(Clone, Debug, Default)]
 pub(in crate::manage) struct SaveOptions {
-    /// What the user is in from now on; the present ones where there is nothing.
+    /// The new groups of the user; `None` keeps the present ones.
     pub groups: Option<Revision<Vec<String>>>,
-    /// The session that a new password does not end.
+    /// The session that remains active after a new password.
     pub but: Option<SessionId>,
-    /// What stays where the new password is a reset.
+    /// What is kept if the new password is a reset.
     pub reset: Option<KeepOptions>,
-    /// An account that a stranger made becomes the administrator's.
+    /// Adopts a self-registered account.
     pub adopt: bool,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug, Default)]
 pub(in crate::manage) struct SaveOutcome {
-    /// The names of what differs; nothing was written where there are none.
+    /// The names of the members that differ. If there are none, nothing was written.
     pub fields: Vec<String>,
     /// What a reset or an adoption removed.
     pub removed: Option<RemovalSummary>,
 }
 
-/// A person as nobody has changed them yet.
+/// Returns a new user with default values.
 pub(in crate::manage) fn blank(
     env: &Env,
     username: Username,
@@ -68,7 +68,7 @@ pub(in crate::manage) async fn add_in(tx: &Tx, recorder: &AuditRecorder, user: &
 
 /// Why new users were not added.
 pub(in crate::manage) struct AddUsersError {
-    /// The place of the user whom it is about.
+    /// The index of the user that the error is about.
     pub at: Option<usize>,
     pub error: ManageError,
 }
@@ -79,7 +79,7 @@ impl<E: Into<ManageError>> From<E> for AddUsersError {
     }
 }
 
-/// Adds new users, each to the groups at the same place.
+/// Adds new users, each to the groups at the same index.
 pub(in crate::manage) async fn add_all_in(
     tx: &Tx,
     recorder: &AuditRecorder,
@@ -88,7 +88,7 @@ pub(in crate::manage) async fn add_all_in(
 ) -> std::result::Result<(), AddUsersError> {
     users::insert(tx, users).await.map_err(|error| {
         let StoreError::SignInNamesTaken(names) = &error else { return error.into() };
-        // Of two new users that want one name it is the second.
+        // If two new users want the same name, the error is about the second one.
         let wants = |user: &User| user.sign_in_names().any(|own| names.first() == Some(&own));
         match users.iter().enumerate().rfind(|(_, user)| wants(user)) {
             Some((at, user)) => AddUsersError { at: Some(at), error: names_taken(error, user) },
@@ -103,7 +103,7 @@ pub(in crate::manage) async fn add_all_in(
     Ok(recorder.record_users_created(tx, users).await?)
 }
 
-/// Makes a user be as `after` says, and in the groups of `saving`.
+/// Changes a user to the state `after`, and to the groups of `saving`.
 pub(in crate::manage) async fn save_in(
     tx: &Tx,
     recorder: &AuditRecorder,
@@ -165,13 +165,14 @@ pub(in crate::manage) async fn save_in(
     Ok(SaveOutcome { fields, removed: removed.filter(|_| adopted || saving.reset.is_some()) })
 }
 
-/// Returns whether a document makes more of an account than its user typed at sign-up: a password beside the user's own
-/// credentials, or an email address or phone number that apps take for proven.
+/// Returns whether a document gives a self-registered account more than its user entered at sign-up: a password
+/// in addition to the user's own credentials, or an email address or phone number that clients take for
+/// verified.
 pub(in crate::manage) fn requires_adoption(before: &User, after: &User) -> bool {
     adds_verified_contact(before, after) || before.password != after.password
 }
 
-/// Returns whether apps take an email address or phone number for proven that they did not before.
+/// Returns whether clients take an email address or phone number for verified that was not before.
 pub(super) fn adds_verified_contact(before: &User, after: &User) -> bool {
     let proven = |user: &User| {
         let profile = &user.profile;
@@ -182,8 +183,8 @@ pub(super) fn adds_verified_contact(before: &User, after: &User) -> bool {
     proven(before).into_iter().zip(proven(after)).any(|(before, after)| after.is_some() && before != after)
 }
 
-/// Locks the user; returns an error if the row and the groups are not as they were read: every column is about to be written,
-/// and groups that are as they should be are not.
+/// Locks the user. Returns an error if the row or the groups have changed since they were read, because every
+/// column is about to be written and unchanged groups are not.
 async fn check_unchanged(tx: &Tx, before: &User, groups: &[String]) -> Result<()> {
     tx.publish(ChangeEvent::People(Stripes::from_iter(&[before.id]))).await?;
     let row = users::lock_for_update(tx, before.id).await?;
@@ -193,14 +194,15 @@ async fn check_unchanged(tx: &Tx, before: &User, groups: &[String]) -> Result<()
     Err(Conflict::ChangedMeanwhile(before.username.to_string()).into())
 }
 
-/// The names of a user's groups, in order: each engine sorts in its own way.
+/// Returns the names of a user's groups, sorted here because the database engines sort differently.
 async fn present_groups(tx: &Tx, id: UserId) -> Result<Vec<String>> {
     let mut names = users::groups_of(tx.conn(), id).await?;
     names.sort();
     Ok(names)
 }
 
-/// Ends what a change does not leave: the access of who is disabled or gets a new password, all of who is adopted.
+/// Ends the access that a change revokes: that of a disabled user or one with a new password, and everything of
+/// an adopted account.
 async fn end_access_in(
     tx: &Tx,
     recorder: &AuditRecorder,
@@ -245,7 +247,7 @@ pub(in crate::manage) const fn is_active_admin(user: &User) -> bool {
 }
 
 async fn check_other_admin_exists(tx: &Tx, user: &User) -> Result<()> {
-    // So that two transactions cannot each count the other's administrator.
+    // Prevents two transactions from each counting the administrator whom the other one removes.
     advisory_locks::lock(tx, AdvisoryLock::Administrators).await?;
     if users::count_other_admins(tx.conn(), user.id).await? == 0 {
         return Err(Conflict::LastAdministrator(user.username.clone()).into());
@@ -255,12 +257,13 @@ async fn check_other_admin_exists(tx: &Tx, user: &User) -> Result<()> {
 
 fn names_taken(error: StoreError, user: &User) -> ManageError {
     let StoreError::SignInNamesTaken(mut names) = error else { return error.into() };
-    // Of the names of several new users, those of this one.
+    // Of the names of several new users, keep those of this one.
     names.retain(|name| user.sign_in_names().any(|own| own == *name));
     ManageError::Taken(taken_field_errors(&names, Some(&user.username), user.profile.email.as_deref()))
 }
 
-/// Usernames and email addresses are one namespace (`store::sign_in_names`): says which field each taken name is of.
+/// Returns a field error for each taken name. Usernames and email addresses share one namespace
+/// (`store::sign_in_names`), so this determines which field each name belongs to.
 pub(super) fn taken_field_errors(
     names: &[String],
     username: Option<&Username>,

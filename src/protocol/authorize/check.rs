@@ -1,9 +1,10 @@
-//! Every check of an authorization request, in order. The first stage yields a trusted [`ReplyTo`]: what is wrong before
-//! it is shown to the person, what is wrong after it goes back to the app. Two types, not a flag.
+//! The checks of an authorization request, in order. The first stage yields a trusted [`ReplyTo`]: an error before that
+//! is shown to the user, an error after it is sent to the client. Each stage has its own type.
 //!
-//! RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1, §3.1.2.2, §3.2.2.1 and §3.3.2.1, RFC 7636 §4.3. Next door:
-//! [`super::request`], which reads the single parameters; [`super::request_object`], where they come from when they are
-//! not in the query.
+//! RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1, §3.1.2.2, §3.2.2.1 and §3.3.2.1, RFC 7636 §4.3.
+//!
+//! See also: [`super::request`], which parses the individual parameters; [`super::request_object`], which resolves
+//! parameters that are not in the query.
 
 use std::sync::Arc;
 
@@ -23,17 +24,17 @@ use crate::protocol::parameters::Parameters;
 use crate::protocol::pkce;
 use crate::protocol::resource::known_versions;
 
-/// How a request is refused.
+/// How an authorization request is refused.
 #[derive(Debug)]
 pub enum AuthorizeError {
-    /// Before there is an address to trust: a page, never a redirect.
+    /// An error before the redirect URI is validated: shown on a page, never redirected.
     Shown(OAuthError),
-    /// After: the app is told.
+    /// An error after the redirect URI is validated: sent to the client.
     Redirect(Box<ReplyTo>, OAuthError),
 }
 
-/// Bytes of values that are kept while a person is asked; longer ones are refused, not cut. Software puts whole addresses,
-/// JSON and encrypted sessions into the first three.
+/// The maximum length in bytes of values that are stored while the request waits for its user. Longer values are
+/// refused, not truncated. Client software puts whole URLs, JSON and encrypted sessions into the first three.
 const MAX_LENGTHS: [(&str, usize); 8] = [
     ("state", 8192),
     ("nonce", 8192),
@@ -50,7 +51,7 @@ pub(super) fn invalid(text: &'static str) -> OAuthError {
 }
 
 impl Provider {
-    /// The client that asks, where it is known here and turned on.
+    /// Returns the requesting client, if it is known and enabled.
     pub(super) async fn requesting_client(&self, parameters: &Parameters) -> Result<Arc<Client>> {
         let unknown =
             || OAuthError::new(ErrorCode::InvalidClient, "The app that sent you here is not known to this server.");
@@ -58,13 +59,13 @@ impl Provider {
             .one("client_id")?
             .ok_or_else(|| invalid("The app did not say who it is: client_id is missing."))?;
         let id = ClientId::parse(id).map_err(|_| unknown())?;
-        // What was pushed on another node names the client's version, which that node may have known a moment earlier.
+        // A request pushed to another node names a client version that this node may not have read yet.
         let pushed = parameters.one("request_uri")?.is_some_and(|uri| uri.starts_with(REQUEST_URI_PREFIX));
         let client = if pushed { self.current_client(&id).await? } else { self.client(&id).await? };
         client.filter(|client| !client.disabled).ok_or_else(unknown)
     }
 
-    /// Judges a request whose answers may go to `reply_to`.
+    /// Checks a request whose response may be sent to `reply_to`.
     pub(super) async fn judge(
         &self,
         parameters: &Parameters,
@@ -77,7 +78,7 @@ impl Provider {
         let response_type = response_type(parameters, client)?;
         check_mode(parameters, response_type)?;
         if parameters.one("registration")?.is_some() {
-            // OpenID Connect Core §7.2.1: only a self-issued provider has it.
+            // OpenID Connect Core §7.2.1: only self-issued providers support `registration`.
             let text = "The parameter registration is not supported.";
             return Err(OAuthError::new(ErrorCode::RegistrationNotSupported, text));
         }
@@ -101,7 +102,7 @@ impl Provider {
             login_hint: parameters.one("login_hint")?.map(ToOwned::to_owned),
             hinted: hinted(self, parameters, client, asked.sub.as_deref()).await?,
             acr,
-            // What the client may not ask for by a scope it does not get one by one.
+            // A client cannot request claims one by one that its scopes do not include.
             claims: asked.claims.restricted_to(&client.meta.scope),
             permissions,
             pushed,
@@ -109,7 +110,7 @@ impl Provider {
     }
 }
 
-/// Where answers go, once that is known to be the client's own.
+/// Returns where responses are sent, after checking that the redirect URI is registered for the client.
 pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<ReplyTo> {
     let sent = parameters.one("redirect_uri")?;
     let redirect_uri = match (sent, client.meta.redirect_uris.as_slice()) {
@@ -118,11 +119,12 @@ pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<Reply
             let text = "The app asked us to send you to an address that is not on its list, so we stopped here to keep you safe.";
             return Err(invalid(text).with_cause(difference(&client.meta.redirect_uris, sent)));
         }
-        // RFC 6749 §3.1.2.3 lets a client with a single address leave it out; OpenID Connect does not.
+        // RFC 6749 §3.1.2.3 lets a client with a single redirect URI omit it; OpenID Connect does not.
         (None, [only]) if !is_openid(parameters) => only.as_str().to_owned(),
         (None, _) => return Err(invalid("The app did not say where to send you back: redirect_uri is missing.")),
     };
-    // Back to the app as it came, whatever is wrong with it (RFC 6749 §4.1.2.1); the request's own length bounds it.
+    // `state` is returned unchanged even if it is invalid (RFC 6749 §4.1.2.1). The limit on the request bounds its
+    // length.
     let state = parameters.one("state").ok().flatten();
     Ok(ReplyTo {
         redirect_uri,
@@ -132,8 +134,9 @@ pub(super) fn reply_to(parameters: &Parameters, client: &Client) -> Result<Reply
     })
 }
 
-/// How even a refusal travels: as was asked, or as is usual for the response type. Tokens never stand in a query
-/// (OAuth 2.0 Multiple Response Types §5), not even where that is what is refused.
+/// Returns the response mode, which applies to errors too: the requested one, or the default of the response type.
+/// Tokens are never sent in a query (OAuth 2.0 Multiple Response Types §5), and a request for that is refused by
+/// another mode.
 fn mode(parameters: &Parameters) -> ResponseMode {
     let tokens = parameters
         .one("response_type")
@@ -159,7 +162,7 @@ fn check_lengths(parameters: &Parameters) -> Result<()> {
             return Err(OAuthError::new(ErrorCode::InvalidRequest, text));
         }
     }
-    // RFC 6749 appendix A.5 has none; a form would send it back as another one.
+    // RFC 6749 appendix A.5 allows no control characters in `state`, and an HTML form would change them.
     if parameters.all("state").any(|state| state.chars().any(char::is_control)) {
         return Err(invalid("state has a control character."));
     }
@@ -188,8 +191,8 @@ fn check_mode(parameters: &Parameters, response_type: ResponseType) -> Result<()
     }
 }
 
-/// An ID token straight from here is OpenID Connect, and its nonce is what binds it to the browser (OpenID Connect Core
-/// §3.2.2.1, §3.3.2.11).
+/// Checks the requirements for an ID token from the authorization endpoint: it needs an OpenID Connect request, and the
+/// nonce that binds it to the browser (OpenID Connect Core §3.2.2.1, §3.3.2.11).
 fn check_id_token(permissions: &Permissions, nonce: Option<&str>) -> Result<()> {
     if !permissions.has_openid() {
         return Err(invalid("An ID token needs the scope openid."));

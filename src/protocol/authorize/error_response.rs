@@ -1,6 +1,6 @@
-//! Ending an authorization request with an error that goes back to the app, once (RFC 6749 §4.1.2.1).
+//! Ends an authorization request with an error that is sent to the client, once (RFC 6749 §4.1.2.1).
 //!
-//! Next door: [`super::issue`], which ends it with what was asked for.
+//! See also: [`super::issue`], which ends it with a successful response.
 
 use super::issue::AnswerTo;
 use super::response::AuthorizationResponse;
@@ -14,8 +14,8 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::{StoreError, quotas};
 
 impl Provider {
-    /// Uses a pushed request up with the refusal that answers it; the refusal to tell. It is kept for the browser of a
-    /// signed-in user alone: strangers make the server store nothing by it.
+    /// Consumes a pushed request with the error that answers it, and returns the error to send. The response is
+    /// stored only for the browser of a signed-in user: unauthenticated requests must not fill the store.
     pub(super) async fn use_up(
         &self,
         client: &Client,
@@ -35,7 +35,7 @@ impl Provider {
         let told = self.store.write(move |tx| {
             Box::pin(async move {
                 let Some(claimed) = provider.consume_request(tx, &to, Some(pushed), until).await? else {
-                    // A second click at the same moment is decided alike.
+                    // A concurrent second click gets the same response.
                     return Ok(provider.answer_before(tx, &to, session).await?.is_some());
                 };
                 if let (Some(new), Some(reply)) = (claimed.interaction, reply) {
@@ -52,7 +52,8 @@ impl Provider {
         }
     }
 
-    /// Ends an interaction with an error that goes back to the app. Where it was answered before, that answer stands.
+    /// Ends an interaction with an error that is sent to the client. If the interaction has already been answered, that
+    /// response is returned.
     pub async fn end_with_error(
         &self,
         waiting: &Interaction,
@@ -62,7 +63,8 @@ impl Provider {
         let (id, pushed, until) = (waiting.id, waiting.request.pushed, self.pushed_until());
         let (provider, session) = (self.clone(), session.map(|session| session.id));
         let reply = AuthorizationResponse::error(&self.issuer, &waiting.request.reply_to, &error);
-        // No user has to be signed in for it: it counts among what strangers make the server keep, and is kept shortly.
+        // This needs no signed-in user, so it counts towards the quota for unauthenticated requests and is stored only
+        // briefly.
         let brief = self.env.now().plus_seconds(self.lifetimes.code);
         let ended = self.store.write(move |tx| {
             Box::pin(async move {
@@ -90,7 +92,7 @@ impl Provider {
     }
 }
 
-/// Says what the client may not ask for any more.
+/// Returns the error for permissions or a client that are no longer allowed.
 pub(super) fn no_longer_allowed(lost: RevalidationError) -> OAuthError {
     let (code, text) = match lost {
         RevalidationError::RedirectUri => {

@@ -1,17 +1,18 @@
-//! What is next for an authorization request: one pure function, so that prompt, `max_age`, hints, classes and consent are
-//! a table (OpenID Connect Core §3.1.2.1, §3.1.2.3, §3.1.2.4, §5.5.1.1; RFC 9470 §5).
+//! Decides the next step of an authorization request. It is one pure function, so that prompt, `max_age`, hints,
+//! authentication context classes and consent can be tested as a table (OpenID Connect Core §3.1.2.1, §3.1.2.3,
+//! §3.1.2.4, §5.5.1.1; RFC 9470 §5).
 
 use crate::domain::interaction::{AuthorizationRequest, InteractionProgress};
 use crate::domain::permissions::Permissions;
 use crate::domain::session::Session;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
-/// What is to be done. `S` is the session that the answer is for.
+/// The next step. `S` is the session for which the response is issued.
 #[derive(Clone, Debug)]
 pub enum InteractionStep<S = ()> {
-    /// Somebody has to sign in, again where there is a session.
+    /// The user has to sign in, again if there is a session.
     Login,
-    /// Somebody has to make an account, or to say that they have one.
+    /// The user has to create an account, or say that they have one.
     SignUp,
     SelectAccount,
     Consent,
@@ -22,7 +23,7 @@ pub enum InteractionStep<S = ()> {
 }
 
 impl<S> InteractionStep<S> {
-    /// The step alone.
+    /// Returns the step without the session.
     pub fn forget(self) -> InteractionStep {
         match self {
             Self::Login => InteractionStep::Login,
@@ -36,22 +37,23 @@ impl<S> InteractionStep<S> {
     }
 }
 
-/// What may go on without asking the user again.
+/// What may be issued without asking the user again.
 #[derive(Clone, Debug)]
 pub enum PriorConsent {
-    /// Everything: a first-party client. Where the redirect does not identify it, the user has to have done something for
-    /// this very request (RFC 8252 §8.6: not "without user consent or interaction").
+    /// Everything, for a first-party client. If the redirect URI does not identify the client, the user must have
+    /// interacted for this request (RFC 8252 §8.6: not "without user consent or interaction").
     Trusted {
         identified: bool,
     },
-    /// What the user allowed before, where the redirect identifies the client.
+    /// What the user has already allowed, if the redirect URI identifies the client.
     Remembered(Permissions),
     Nothing,
-    /// The user may not use the client, whatever they allow it.
+    /// Nothing: the user may not use the client, whatever they have allowed it.
     NotAdmitted,
 }
 
-/// Decides. The session is judged by the time at which it was read, by the database's clock like its own times.
+/// Returns the next step. The session is judged at the time at which it was read, by the database's clock, which also
+/// set its timestamps.
 pub fn next_step<'s>(
     request: &AuthorizationRequest,
     session: Option<&'s Session>,
@@ -66,12 +68,12 @@ pub fn next_step<'s>(
     let login = || ask(first(), ErrorCode::LoginRequired, "Nobody is signed in who fits the request.");
 
     let Some(session) = session.filter(|session| session.is_active(session.read_at)) else { return login() };
-    // A sign-in made for this request, on this session: the only one that prompt=login and an old session accept.
+    // Whether this session was signed in for this request. Only that satisfies `prompt=login` or an exceeded `max_age`.
     let fresh = progress.signed_in_at.is_some_and(|at| session.auth_time >= at);
     let too_old = request.max_age.is_some_and(|age| !session.has_recent_sign_in(age));
     let another = request.hinted.is_some_and(|hinted| hinted != session.user);
     if another && fresh {
-        // They signed in as somebody else than the app named: it must not get that person's tokens for the one it knows.
+        // The user signed in is not the one the client named, so the client must not get tokens for this user.
         return InteractionStep::Reject(OAuthError::new(
             ErrorCode::LoginRequired,
             "Another person signed in than id_token_hint names.",
@@ -85,7 +87,7 @@ pub fn next_step<'s>(
             "The sign-in is not of a class that the app insists on.",
         ));
     }
-    // RFC 9470 §5: a stronger sign-in is asked for once. Where it is only a wish, nobody is bothered in the background.
+    // RFC 9470 §5: a stronger sign-in is requested once. A voluntary class does not make a silent request fail.
     let stronger = !met && !request.acr.values.is_empty() && (request.acr.essential || !silent);
     let asked_again = request.prompt.login || request.prompt.create || progress.use_another_account;
     if another || (!fresh && (stronger || too_old || asked_again)) {
@@ -158,7 +160,7 @@ mod tests {
         request
     }
 
-    /// Alice's, signed in so many seconds ago.
+    /// A session of Alice that was signed in that many seconds ago.
     fn session(seconds: i64) -> Session {
         let then = NOW.plus_seconds(-seconds);
         Session {
@@ -249,7 +251,7 @@ mod tests {
             (11, &prompt(|p| p.login = true), &old, &nothing, all, "login"),
             (12, &prompt(|p| p.login = true), &fresh, &nothing, all, "login"),
             (13, &prompt(|p| p.login = true), &fresh, &signed_in, all, "issue"),
-            // The sign-in for this request is not the session that is here now.
+            // The current session is not the one signed in for this request.
             (14, &prompt(|p| p.login = true), &old, &signed_in, all, "login"),
             (15, &prompt(|p| p.consent = true), &old, &nothing, all, "consent"),
             (16, &prompt(|p| p.consent = true), &old, &consented, all, "issue"),
@@ -265,7 +267,7 @@ mod tests {
             (26, &hinted(ALICE), &old, &nothing, all, "issue"),
             (27, &hinted(BOB), &old, &nothing, all, "login"),
             (28, &hinted(BOB), &fresh, &signed_in, all, "login_required"),
-            // The session here is a password's.
+            // The current session was signed in with a password.
             (29, &asking(&[Acr::Password], true), &old, &nothing, all, "issue"),
             (30, &asking(&[Acr::PhishingResistant], true), &old, &nothing, all, "login"),
             (
@@ -285,7 +287,7 @@ mod tests {
             (38, &prompt(|p| p.create = true), &fresh, &signed_in, all, "issue"),
             (39, &prompt(|p| p.create = true), &old, &signed_in, all, "sign up"),
             (40, &prompt(|p| (p.create, p.consent) = (true, true)), &fresh, &signed_in, all, "consent"),
-            // RFC 8252 §8.6: a redirect that does not identify the client.
+            // RFC 8252 §8.6: the redirect URI does not identify the client.
             (41, &plain, &old, &nothing, "nothing", "consent"),
             (42, &plain, &fresh, &signed_in, "nothing", "consent"),
             (43, &plain, &old, &consented, "nothing", "issue"),
@@ -320,7 +322,7 @@ mod tests {
     }
 
     proptest! {
-        /// T17: whatever pages were gone through, tokens are issued only where each promise of the request holds.
+        /// T17: whatever pages were visited, tokens are issued only if every requirement of the request is met.
         #[test]
         fn issuing_respects_every_request_constraint(
             (none, login, consent, select, create) in any::<(bool, bool, bool, bool, bool)>(),
@@ -333,7 +335,7 @@ mod tests {
                 Just("not admitted"),
             ],
         ) {
-            // What `check` lets through: none stands alone.
+            // `check` rejects `none` combined with other values.
             let none = none && !(login || consent || select || create);
             let request = request(|request| {
                 request.prompt = Prompt { none, login, consent, select_account: select, create };

@@ -1,5 +1,7 @@
-//! Issuing what the response type asks for: a code, tokens, or both (RFC 6749 §4.1.2, OpenID Connect Core §3.2.2.5,
-//! §3.3.2.5). The code is the only thing written where nobody had to be asked; signing happens after the transaction.
+//! Issues what the response type requests: a code, tokens, or both (RFC 6749 §4.1.2, OpenID Connect Core §3.2.2.5,
+//! §3.3.2.5).
+//!
+//! If the user did not have to be asked, only the code is written. Signing happens after the transaction.
 
 use super::response::AuthorizationResponse;
 use crate::domain::authorization::{Authorization, SignIn, Subject};
@@ -26,44 +28,44 @@ use crate::store::{
     StoreError, Tx, answered_interactions, codes, consents, interactions, quotas, replay, session_clients, session_uses,
 };
 
-/// What the transaction left to be signed.
+/// The result of the transaction that still has to be signed.
 struct UnsignedResponse {
     at: Timestamp,
     authorization: Authorization,
     code: Option<Secret>,
     opaque: Option<Secret>,
-    /// The whole answer, where nothing has to be signed for it.
+    /// The complete response, if nothing has to be signed for it.
     reply: Option<AuthorizationResponse>,
 }
 
-/// What is answered.
+/// The request to respond to.
 pub(super) enum AnswerTo {
-    /// A request that a browser has just brought.
+    /// A request that a browser has just sent.
     New(Box<Interaction>),
-    /// One that has waited for its user.
+    /// A request that has waited for its user.
     Waiting(InteractionId),
 }
 
-/// What an answer has used up.
+/// The request that a response has consumed.
 pub(super) struct ConsumedRequest {
-    /// What is kept with the answer: an interaction, or a new request that was pushed.
+    /// The interaction that is stored with the response. It may belong to a new pushed request.
     pub interaction: Option<Interaction>,
 }
 
-/// What issuing came to.
+/// The result of issuing a response.
 pub(super) enum IssueOutcome {
     Reply(AuthorizationResponse),
-    /// The interaction or the pushed request has been answered already.
+    /// The interaction or the pushed request has already been answered.
     AlreadyAnswered,
     /// The session has just ended.
     SignedOut,
-    /// The client, its settings or an API are not those that were decided about any more, the consent was withdrawn, or the
-    /// user has left the client's groups.
+    /// The decision is outdated: the client, its settings or an API has changed, the consent was withdrawn, or the user
+    /// has left the client's groups.
     Stale,
 }
 
 impl Provider {
-    /// The answer with what was asked for.
+    /// Issues the requested response.
     pub(super) async fn issue(
         &self,
         client: &Client,
@@ -146,13 +148,14 @@ impl Provider {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    // Locked until the code is there: whatever ends the session from now on finds it, and ends it too.
+                    // The rows are locked until the code is inserted: a concurrent revocation of the session waits and
+                    // then revokes the code too.
                     let mut all = authorization.versioned_entities();
                     all.push(settings.clone());
                     let now = authorizations::versions(tx.conn(), &all, Some((id, tx.database_now())), RowLock::Shared)
                         .await?;
                     let Some(mut versions) = now else { return Ok(Err(IssueOutcome::SignedOut)) };
-                    // By older settings the redirect URI and the scopes may be some that were removed since.
+                    // Older settings may include redirect URIs or scopes that have been removed since.
                     let settings_are_current = versions.remove(&settings) == Some(settings_version);
                     let authorization = Authorization { versions, ..authorization };
                     if !settings_are_current
@@ -160,14 +163,14 @@ impl Provider {
                     {
                         return Ok(Err(IssueOutcome::Stale));
                     }
-                    // Decided again with the groups of now, and told.
+                    // The caller decides again with the current groups, and informs the user.
                     if !is_allowed_by_apis(tx.conn(), &asking, &authorization.permissions).await?
-                        // By the settings that were compared above.
+                        // The client's settings are current: they were compared above.
                         || !asking.meta.allowed_groups.is_empty() && !is_admitted(tx.conn(), &authorization).await?
                     {
                         return Ok(Err(IssueOutcome::Stale));
                     }
-                    // After the version of the consent: one that is withdrawn from now on makes that old.
+                    // The consent is read after its version: a later withdrawal outdates that version.
                     if asks && !is_allowed(tx, &authorization).await? {
                         return Ok(Err(IssueOutcome::Stale));
                     }
@@ -214,7 +217,7 @@ impl Provider {
         Ok(begun)
     }
 
-    /// The answer that has a code and nothing that has to be signed.
+    /// Returns the response that contains only a code and needs no signature.
     fn code_response(
         &self,
         request: &AuthorizationRequest,
@@ -227,7 +230,7 @@ impl Provider {
         Some(AuthorizationResponse::new(&self.issuer, &request.reply_to, parameters))
     }
 
-    /// Keeps an answer whose tokens have been signed meanwhile.
+    /// Stores a response whose tokens have been signed after the transaction.
     async fn store_signed_response(
         &self,
         id: InteractionId,
@@ -247,8 +250,8 @@ impl Provider {
         Ok(write.await?)
     }
 
-    /// Takes the interaction and the pushed request out; nothing where one of them had been taken before (RFC 9126 §4: used
-    /// once).
+    /// Consumes the interaction and the pushed request. Returns `None` if one of them was already consumed (RFC 9126
+    /// §4: one-time use).
     pub(super) async fn consume_request(
         &self,
         tx: &Tx,
@@ -330,8 +333,9 @@ impl Provider {
         Ok(AuthorizationResponse::new(&self.issuer, &request.reply_to, parameters))
     }
 
-    /// The claims of the scopes stand in the ID token only where no access token will ever fetch them (OpenID Connect
-    /// Core §5.4), or where the client's settings say so; those that were asked for in it always do.
+    /// Returns the user claims of the ID token. The claims of the scopes are included only if no access token is issued
+    /// that could fetch them (OpenID Connect Core §5.4), or if the client's settings say so. Claims requested for the
+    /// ID token are always included.
     async fn id_token_user_claims(
         &self,
         client: &Client,
@@ -343,15 +347,15 @@ impl Provider {
         } else {
             Scopes::default()
         };
-        // Of two ID tokens the one from the token endpoint has them: this one passes through the browser (OpenID Connect
-        // Core §3.3.3.6).
+        // If there are two ID tokens, only the one from the token endpoint contains the configured claims: this one
+        // passes through the browser (OpenID Connect Core §3.3.3.6).
         let configured =
             if response_type.has_code() { Vec::new() } else { configured_id_token_claims(client, authorization) };
         self.id_token_claims(authorization, &scopes, configured).await
     }
 }
 
-/// Whether the user has allowed the client all of it, and not withdrawn it.
+/// Returns whether the user has allowed the client the whole authorization and not withdrawn the consent.
 async fn is_allowed(tx: &Tx, authorization: &Authorization) -> std::result::Result<bool, StoreError> {
     let Some(user) = authorization.user() else { return Ok(false) };
     let given = consents::find(tx.conn(), user, &authorization.client).await?;

@@ -1,9 +1,12 @@
-//! The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2): a request comes in, and either an answer
-//! goes back to the app, or a person is asked, or an error is shown.
+//! The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2). A request is answered to the client, leads
+//! to a page that asks the user, or is refused with an error page.
 //!
-//! [`request_object`] where the parameters are, [`pushed`] those handed over before, [`check`] every check in order,
-//! [`request`] the single parameters, [`waiting`] what is kept meanwhile, [`interaction`] the one function that decides what is next, [`issue`] code and
-//! tokens, [`refuse`] errors, [`response`] the answer, [`again`] the same answer once more. A page never routes to another page: it records what was done and comes back here.
+//! [`request_object`] and [`pushed`] resolve the parameters, [`request`] parses them and [`check`] checks them in
+//! order. [`pending`] stores a request while its user is asked, and [`interaction`] decides the next step. [`issue`]
+//! issues codes and tokens, [`error_response`] sends errors, [`response`] builds the response and [`repeat_response`]
+//! repeats it.
+//!
+//! A page never routes to another page: it records what the user did and returns here.
 
 pub mod check;
 mod error_response;
@@ -45,35 +48,35 @@ use issue::{AnswerTo, IssueOutcome};
 use pending::StoreInteractionOutcome;
 use request_object::ResolvedParameters;
 
-/// What is to be done now.
+/// The next action for the browser.
 #[derive(Debug)]
 pub enum AuthorizeOutcome {
-    /// Go back to the app.
+    /// Redirect to the client with the response.
     Reply(AuthorizationResponse),
-    /// Show this page for that interaction.
+    /// Show the page of that step for the interaction.
     ShowPage(InteractionStep, InteractionId),
-    /// Lead the user back to the app: the request has been answered.
+    /// Offer the user a way back to the client: the request has already been answered.
     Over(EndedInteraction),
 }
 
-/// What one attempt to answer a request came to.
+/// The result of one attempt to answer a request.
 enum AttemptOutcome {
     Done(AuthorizeOutcome),
-    /// This node's memory of the client or of an API is older than the database.
+    /// The cached client or API is older than the database.
     Stale,
-    /// The session has just ended: the request is decided without one.
+    /// The session has just ended, so the request is decided again without one.
     SignedOut,
 }
 
-/// What a request that a browser brings is.
+/// An accepted request of a browser.
 enum Accepted {
     New(Arc<Client>, Box<AuthorizationRequest>),
-    /// A pushed one that this browser has got an answer to, which is still good.
+    /// A pushed request that this browser already got a response to, which is still valid.
     Before(AuthorizationResponse),
 }
 
 impl Provider {
-    /// Answers a new authorization request from the browser of `browser`.
+    /// Handles a new authorization request from the browser of `browser`.
     pub async fn authorize(
         &self,
         parameters: &Parameters,
@@ -95,7 +98,7 @@ impl Provider {
     ) -> std::result::Result<AuthorizeOutcome, AuthorizeError> {
         let session = match self.attempt(parameters, browser).await? {
             AttemptOutcome::Done(outcome) => return Ok(outcome),
-            // Decided by a client or an API that another node has changed a moment ago: they are read again.
+            // Another node has just changed the client or an API, so both are read again.
             AttemptOutcome::Stale => browser.session,
             AttemptOutcome::SignedOut => None,
         };
@@ -157,7 +160,7 @@ impl Provider {
         }
     }
 
-    /// A request that a browser has just brought, to be kept for so many seconds.
+    /// Returns a new interaction for a request that a browser has just sent, stored for `seconds`.
     fn begun(&self, request: &AuthorizationRequest, browser: BrowserContext<'_>, seconds: i64) -> Interaction {
         let now = self.env.now();
         Interaction {
@@ -170,7 +173,7 @@ impl Provider {
         }
     }
 
-    /// The request in `parameters`, where every check lets it through, or the answer that it has got before.
+    /// Returns the request in `parameters` if it passes every check, or the response that it already got.
     async fn accept(
         &self,
         parameters: &Parameters,
@@ -187,7 +190,8 @@ impl Provider {
         }
         let resolved = match resolved {
             Ok(resolved) => resolved,
-            // An address that is sent outside and is the client's own is good enough to say that what was inside is not.
+            // If the redirect URI outside the request object is registered for the client, errors of the request object
+            // are sent to it.
             Err(error) => {
                 return Err(match check::reply_to(parameters, &client) {
                     Ok(to) if to.redirect_uri_sent => AuthorizeError::Redirect(Box::new(to), error),
@@ -197,7 +201,7 @@ impl Provider {
         };
         let reply_to = check::reply_to(&resolved.parameters, &client).map_err(AuthorizeError::Shown)?;
         match self.judge(&resolved.parameters, &client, &reply_to, resolved.pushed).await {
-            // An API that was made anew under its identifier was not asked for.
+            // An API deleted and created again under the same identifier is not the requested one.
             Ok(request)
                 if resolved
                     .versions
@@ -211,12 +215,13 @@ impl Provider {
         }
     }
 
-    /// As long as anybody may still be asked about it.
+    /// Returns until when a pushed request is kept: as long as its user may still be asked.
     fn pushed_until(&self) -> Timestamp {
         self.env.now().plus_seconds(self.lifetimes.interaction.saturating_mul(2))
     }
 
-    /// Records that the user of `session` came to a client that they may not use. They are told so in any case.
+    /// Records that the user of `session` tried to use a client that they may not use. The user is informed even if
+    /// this fails.
     async fn record_not_admitted(
         &self,
         client: &Client,
@@ -230,14 +235,14 @@ impl Provider {
         }
     }
 
-    /// Decides again for an interaction on which the user has done something.
+    /// Decides the next step of an interaction after an action of the user.
     pub async fn resume(
         &self,
         waiting: &Interaction,
         session: Option<&Session>,
         origin: &RequestOrigin,
     ) -> std::result::Result<AuthorizeOutcome, AuthorizeError> {
-        // As in `answer`.
+        // Handled as in `authorize`.
         let session = match self.try_resume(waiting, session, origin).await? {
             AttemptOutcome::Done(outcome) => return Ok(outcome),
             AttemptOutcome::Stale => session,
@@ -271,7 +276,7 @@ impl Provider {
                 let to = AnswerTo::Waiting(waiting.id);
                 match self.issue(&client, &request, session, to).await.map_err(returned)? {
                     IssueOutcome::Reply(reply) => Ok(AttemptOutcome::Done(AuthorizeOutcome::Reply(reply))),
-                    // Another tab was quicker: its answer is the app's, this one has none to give.
+                    // Another tab has already sent a response to the client, so this one has none to send.
                     IssueOutcome::AlreadyAnswered => {
                         Ok(AttemptOutcome::Done(AuthorizeOutcome::Over(ended_interaction(waiting, client))))
                     }
@@ -291,7 +296,7 @@ impl Provider {
         }
     }
 
-    /// Decides whether an interaction still asks for a sign-in: not where somebody signed in in another tab meanwhile.
+    /// Returns whether an interaction still needs a sign-in. It does not if the user has signed in in another tab.
     pub async fn needs_sign_in(&self, waiting: &Interaction, session: Option<&Session>) -> Result<bool> {
         let Some(session) = session else { return Ok(true) };
         let client = self.waiting_client(waiting).await?;
@@ -299,7 +304,7 @@ impl Provider {
         Ok(matches!(step, InteractionStep::Login | InteractionStep::SignUp))
     }
 
-    /// An interaction as far as its request is allowed now. Where nothing of it is, it has no permissions, and
+    /// Narrows an interaction to what is currently allowed. If nothing is left, its permissions are empty and
     /// [`Self::resume`] refuses it.
     async fn narrow_interaction(&self, waiting: Interaction) -> Result<Interaction> {
         let client = self.waiting_client(&waiting).await?;
@@ -320,7 +325,7 @@ impl Provider {
         Ok(request.narrowed(client, &apis))
     }
 
-    /// The client that waits, while it is turned on.
+    /// Returns the client of an interaction if it is enabled.
     pub async fn waiting_client(&self, waiting: &Interaction) -> Result<Arc<Client>> {
         let request = &waiting.request;
         let asked = |client: &Arc<Client>| {
@@ -334,7 +339,7 @@ impl Provider {
             let text = "The app is turned off.";
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, text).with_cause(client.id.to_string()));
         }
-        // One made anew under its identifier asked for nothing, and what was asked for before a revocation has ended.
+        // A client created again under the same id has not made this request, and a revocation ends earlier requests.
         client.filter(asked).ok_or_else(changed)
     }
 
@@ -367,7 +372,7 @@ fn already_answered() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "This request has been answered before. Begin a new one.")
 }
 
-/// The error for a request that was accepted under settings which have changed since.
+/// Returns the error for a request that was accepted under settings that have changed since.
 pub fn changed() -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidRequest,

@@ -1,6 +1,7 @@
-//! A request that waits until its user has been asked: a row that anybody can make, and of which there are only so many.
+//! Stores a request that waits for its user. Unauthenticated requests can create these rows, so their number is
+//! limited.
 //!
-//! Next door: `store::quotas`, which counts them.
+//! See also: `store::quotas`, which counts them.
 
 use super::AuthorizeError;
 use super::check::invalid;
@@ -13,32 +14,32 @@ use crate::protocol::Provider;
 use crate::store::quotas::{self, QuotaDecision, QuotaKind};
 use crate::store::{answered_interactions, authorizations, interactions};
 
-/// What is kept of one request: the longest `state`, `nonce` and `login_hint`, and the rest.
+/// The maximum stored size of one request in bytes: the longest `state`, `nonce` and `login_hint`, and the rest.
 const MAX_BYTES: usize = 32 * 1024;
 
-/// The browser that brings a request.
+/// The browser that sends a request.
 #[derive(Clone, Copy)]
 pub struct BrowserContext<'a> {
-    /// Of its own cookie.
+    /// The digest of the browser's cookie.
     pub digest: Digest,
-    /// Who is signed in there.
+    /// The session of the signed-in user.
     pub session: Option<&'a Session>,
-    /// Its address is empty where it is not known.
+    /// The origin of the request. Its address is empty if it is unknown.
     pub origin: &'a RequestOrigin,
 }
 
-/// Whether a request waits for its user.
+/// The result of storing an interaction.
 pub(super) enum StoreInteractionOutcome {
     Yes,
-    /// A limit is reached.
+    /// A quota is exhausted.
     TooMany,
-    /// The client or an API was changed meanwhile.
+    /// The client or an API has changed in the meantime.
     Stale,
 }
 
 impl Provider {
-    /// Keeps a request that came from `address`. At a limit it takes the place of an old one: a flood keeps no user out, not
-    /// even one at its own address.
+    /// Stores a request that came from `address`. If a quota is exhausted, the request replaces an old one: a flood
+    /// does not lock users out, even at the same address.
     pub(super) async fn wait(
         &self,
         interaction: Interaction,

@@ -1,9 +1,9 @@
-//! Pushed authorization requests (RFC 9126): an authenticated client hands over its request beforehand, has it checked
-//! as if a browser had brought it, and gets an address by which the browser names it.
+//! Pushed authorization requests (RFC 9126): an authenticated client sends its request in advance, it is checked like a
+//! request from a browser, and the client gets a `request_uri` for the browser.
 //!
-//! The request is used up when the person is done, not when they first come: a page that is loaded again, or a second
-//! tab, goes on working for the minute that the address lives (§2.2, §4). After that the browser which got the answer gets
-//! the same one again while it is good ([`super::again`]), and any other one an error.
+//! The request is consumed when the interaction is complete, not on first use: reloading the page or opening a second
+//! tab works while the `request_uri` is valid (§2.2, §4). After that, the browser that got the response gets the same
+//! one again while it is valid ([`super::repeat_response`]), and any other browser gets an error.
 
 use super::check;
 use super::request_object::{REQUEST_URI_PREFIX, SINGLE_VALUED};
@@ -15,12 +15,12 @@ use crate::protocol::parameters::Parameters;
 use crate::store::pushed_requests::{self, PushedRequest};
 use crate::store::quotas::{self, QuotaKind};
 
-/// Seconds that the address lives.
+/// The lifetime of a `request_uri` in seconds.
 pub const REQUEST_URI_TTL_SECONDS: i64 = 60;
-/// What is kept of one request: as much as the query of another may have (`web::limits`).
+/// The maximum stored size of one request in bytes: the limit of the query of other requests (`web::limits`).
 const MAX_BYTES: usize = 48 * 1024;
 
-/// RFC 9126 §2.2.
+/// The response of the pushed authorization request endpoint (RFC 9126 §2.2).
 #[derive(Debug, serde::Serialize)]
 pub struct PushedAuthorizationResponse {
     pub request_uri: String,
@@ -28,8 +28,8 @@ pub struct PushedAuthorizationResponse {
 }
 
 impl Provider {
-    /// Checks the request of an authenticated client and keeps what is known of it for a minute. Of clients that anybody
-    /// can be, only so many are kept for `address` and in all.
+    /// Checks the request of an authenticated client and stores its known parameters for a minute. For clients that
+    /// anyone can create, the number of stored requests is limited per `address` and in total.
     pub async fn push(&self, client: &Client, sent: &Parameters, address: &str) -> Result<PushedAuthorizationResponse> {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
         if sent.one("request_uri")?.is_some() {
@@ -38,7 +38,7 @@ impl Provider {
         if sent.one("client_id")?.is_some_and(|id| id != client.id.as_str()) {
             return Err(invalid("client_id is another client than the one that authenticated."));
         }
-        // The client's own proof is no part of what it asks for.
+        // The client's credentials are not part of the authorization request.
         let asked = sent.without(&["client_secret", "client_assertion", "client_assertion_type"]);
         let parameters = self.apply_request_object(&asked, client).await?.with("client_id", client.id.as_str());
         let reply_to = check::reply_to(&parameters, client)?;

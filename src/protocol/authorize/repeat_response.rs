@@ -1,10 +1,13 @@
-//! The answer to an interaction or to a pushed request, given again. A second click on "Allow", or on the link that opens a
-//! `request_uri`, makes a browser drop the answer to the first one: the app has not got it, and the request is over. For as
-//! long as the code would be good, the browser that got the first answer gets the same one again while nothing has been done
-//! with it: the code is unspent, the session that it was issued in goes on, and neither the client nor what the user allowed
-//! has changed. Nothing is issued twice (RFC 6749 §4.1.2, RFC 9126 §4).
+//! Repeats the response to an interaction or a pushed request.
 //!
-//! Next door: [`super::issue`], which issues; `store::answered_interactions`, where the sealed answers are kept.
+//! A second click on "Allow", or on the link that opens a `request_uri`, makes a browser drop the first response: the
+//! client has not received it, and the request is consumed. For the lifetime of the code, the browser that got the
+//! first response gets the same one again while nothing has changed: the code is not redeemed, the session it was
+//! issued in is active, and neither the client nor the user's consent has changed. Nothing is issued twice (RFC 6749
+//! §4.1.2, RFC 9126 §4).
+//!
+//! See also: [`super::issue`], which issues the response; `store::answered_interactions`, which stores the sealed
+//! responses.
 
 use std::sync::Arc;
 
@@ -29,33 +32,33 @@ use crate::store::authorizations::{self, RowLock};
 use crate::store::{StoreError, Tx, answered_interactions, codes, interactions};
 
 const RESPONSE_USAGE: &str = "interaction-answer";
-/// What is kept of one answer. A longer one is not given again.
+/// The maximum stored size of one response in bytes. A longer one is not repeated.
 const MAX_BYTES: usize = 24 * 1024;
 
-/// An interaction as its browser finds it.
+/// The state of an interaction, as seen by its browser.
 #[derive(Debug)]
 pub enum InteractionState {
-    /// It waits for its user.
+    /// The interaction waits for its user.
     Waiting(Box<Interaction>),
     Ended(EndedInteraction),
 }
 
-/// An interaction that waits no more: it was answered, or took too long.
+/// An interaction that was answered or has expired.
 #[derive(Debug)]
 pub struct EndedInteraction {
     pub id: InteractionId,
-    /// Who asked, while it is the client that it was then and enabled.
+    /// The requesting client, if it is unchanged and enabled.
     pub client: Option<Arc<Client>>,
     pub(super) was_answered: bool,
 }
 
-/// What is kept of an answer.
+/// The stored form of a response.
 #[derive(Serialize, Deserialize)]
 struct StoredResponse {
     reply: AuthorizationResponse,
-    /// Of the client and its settings, when it was answered.
+    /// The versions of the client and its settings at the time of the response.
     client: Versions,
-    /// What was issued; nothing where the answer is an error.
+    /// The issued authorization; `None` if the response is an error.
     issued: Option<Authorization>,
 }
 
@@ -64,7 +67,7 @@ fn of_client(client: &ClientId) -> [VersionedEntity; 2] {
 }
 
 impl Provider {
-    /// The interaction of that id, for the browser that began it and no other.
+    /// Returns the interaction with that id, for the browser that began it only.
     pub async fn find(&self, id: InteractionId, browser: &Digest) -> Result<Option<InteractionState>> {
         let waiting = interactions::by_id(self.store.read(), id).await?.filter(|it| it.browser == *browser);
         if let Some(waiting) = waiting {
@@ -81,7 +84,7 @@ impl Provider {
         Ok(Some(InteractionState::Ended(EndedInteraction { id, client, was_answered: answered.answer.is_some() })))
     }
 
-    /// The client and the browser of an interaction, whether it waits or is over.
+    /// Returns the client and the browser of an interaction, whether it is waiting or ended.
     pub async fn client_and_browser(&self, id: InteractionId) -> Result<Option<(ClientId, Digest)>> {
         if let Some(waiting) = interactions::by_id(self.store.read(), id).await? {
             return Ok(Some((waiting.request.client, waiting.browser)));
@@ -90,15 +93,15 @@ impl Provider {
         Ok(answered.map(|answered| (answered.client, answered.browser)))
     }
 
-    /// What a page carries along about its app, with a MAC for this browser alone: its user is led back to the app when the
-    /// interaction has been swept, too.
+    /// Returns a value for pages that identifies the client, with a MAC for this browser only. With it, the user can
+    /// return to the client even after the interaction has been deleted.
     pub fn carried_app(&self, client: &ClientId, version: i64, browser: &Digest) -> String {
         let parts = [&b"app"[..], &browser.0, client.as_str().as_bytes(), &version.to_be_bytes()];
         let mac = self.master.mac(MacPurpose::Browser, &parts);
         format!("{}.{version}.{}", base64url(client.as_str().as_bytes()), base64url(&mac))
     }
 
-    /// The same interaction as [`Self::find`], or what a page has carried along about its app.
+    /// Returns the same as [`Self::find`], or the client from the value that a page carries.
     pub async fn find_interaction_or_app(
         &self,
         id: InteractionId,
@@ -120,13 +123,13 @@ impl Provider {
         Ok(Some(InteractionState::Ended(EndedInteraction { id, client, was_answered: false })))
     }
 
-    /// The client of that version, while it is enabled.
+    /// Returns the client if it has that version and is enabled.
     async fn still(&self, client: &ClientId, version: Option<i64>) -> Result<Option<Arc<Client>>> {
         let client = self.current_client(client).await?;
         Ok(client.filter(|client| Some(client.version) == version && !client.disabled))
     }
 
-    /// The answer of an interaction that is over, where it may be given again to the browser of `session`.
+    /// Returns the response of an ended interaction, if it may be repeated to the browser of `session`.
     pub async fn repeat(
         &self,
         over: &EndedInteraction,
@@ -141,7 +144,7 @@ impl Provider {
         Ok(repeated?)
     }
 
-    /// The same in a transaction, for an interaction that is known to be of this browser.
+    /// Returns the same in a transaction, for an interaction that is known to belong to this browser.
     pub(super) async fn repeated(
         &self,
         tx: &Tx,
@@ -154,7 +157,7 @@ impl Provider {
         }
     }
 
-    /// The answer of a pushed request that is used up, for the browser that it was given to and no other.
+    /// Returns the response of a consumed pushed request, for the browser that it was sent to only.
     pub(super) async fn repeat_pushed(
         &self,
         pushed: Digest,
@@ -167,7 +170,7 @@ impl Provider {
         Ok(repeated.await?)
     }
 
-    /// The same in a transaction.
+    /// Returns the same in a transaction.
     pub(super) async fn repeated_pushed(
         &self,
         tx: &Tx,
@@ -181,7 +184,7 @@ impl Provider {
         }
     }
 
-    /// The answer that something has got before, for its browser.
+    /// Returns the response already given to an interaction or a pushed request, for its browser.
     pub(super) async fn answer_before(
         &self,
         tx: &Tx,
@@ -197,7 +200,7 @@ impl Provider {
         }
     }
 
-    /// The answer, while what it rests on is as it was.
+    /// Returns the response if everything it depends on is unchanged.
     async fn while_good(
         &self,
         tx: &Tx,
@@ -233,7 +236,7 @@ impl Provider {
         }
     }
 
-    /// Keeps that an interaction was answered, with its answer where there is one to give again.
+    /// Records that an interaction was answered, with the response if it may be repeated.
     pub(super) async fn store_answered(
         &self,
         tx: &Tx,
@@ -257,7 +260,7 @@ impl Provider {
         answered_interactions::insert(tx, &answered).await
     }
 
-    /// Seals an answer together with what it depends on.
+    /// Seals a response together with what it depends on.
     pub(super) async fn seal_response(
         &self,
         tx: &Tx,

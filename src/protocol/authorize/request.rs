@@ -1,7 +1,8 @@
-//! The single parameters of an authorization request, each read into its type (OpenID Connect Core §3.1.2.1, §5.5).
+//! The individual parameters of an authorization request, each parsed into its type (OpenID Connect Core §3.1.2.1,
+//! §5.5).
 //!
-//! `display`, `ui_locales` and `claims_locales` are read for their length alone: the pages fit any window and have one
-//! language, and no claim is kept in several; all three are wishes (§3.1.2.1, §5.2).
+//! Only the length of `display`, `ui_locales` and `claims_locales` is checked: the pages fit any window and have one
+//! language, and claims have a single language. All three are optional for the provider (§3.1.2.1, §5.2).
 
 use super::check::invalid;
 use crate::config::SignUpMode;
@@ -19,7 +20,7 @@ use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::resource::{ScopeResolver, check_unambiguous_scopes};
 
-/// The permissions that are asked for, of those that the client may have.
+/// Returns the requested permissions that the client may have.
 pub(in crate::protocol) fn permissions(
     parameters: &Parameters,
     client: &Client,
@@ -28,8 +29,8 @@ pub(in crate::protocol) fn permissions(
 ) -> Result<Permissions> {
     let refused = |text: &'static str| OAuthError::new(ErrorCode::InvalidScope, text);
     let allowed = client.permissions(apis);
-    // Client libraries ask for every scope of `scopes_supported` unless they are configured otherwise. A client that registers
-    // itself has no administrator who could correct that.
+    // Client libraries request every scope of `scopes_supported` unless they are configured otherwise. A client that
+    // registers itself has no administrator who could correct that.
     let narrows = client.registration_kind != RegistrationKind::Admin;
     let judging = ScopeResolver { allowed: &allowed, apis, narrows };
     let resources = judging.resources(parameters);
@@ -37,8 +38,8 @@ pub(in crate::protocol) fn permissions(
         Some(asked) => Scopes::parse(asked).map_err(|_| refused("scope has a character that no scope has."))?,
         None => default_scopes(&judging, resources.as_deref().map_err(Clone::clone)?).map_err(refused)?,
     };
-    // A refresh token for somebody who is away is no use to a client that cannot use one, and needs a code: the wish is
-    // passed over (OpenID Connect Core §11).
+    // Offline access is useless to a client that cannot use refresh tokens, and it requires a code. Otherwise the scope
+    // is ignored (OpenID Connect Core §11).
     let renewable = client.meta.allows(GrantType::RefreshToken) && response_type.has_code();
     let asked = asked.filtered(|scope| scope != OFFLINE_ACCESS || renewable);
     let permissions = judging.resolve_permissions(&asked, &resources?)?;
@@ -51,8 +52,8 @@ pub(in crate::protocol) fn permissions(
     Ok(permissions)
 }
 
-/// RFC 6749 §3.3, a default: all that the client may have at the APIs that it names. Without any there is none: a user would
-/// be asked for nothing, and so not be asked at all.
+/// Returns the default scopes (RFC 6749 §3.3): all that the client may have at the APIs that it names. Without an API
+/// there is no default: the consent page would be empty, so the user would not be asked at all.
 fn default_scopes(judging: &ScopeResolver<'_>, named: &[&Api]) -> std::result::Result<Scopes, &'static str> {
     let all = judging.at(named);
     if named.is_empty() {
@@ -64,7 +65,8 @@ fn default_scopes(judging: &ScopeResolver<'_>, named: &[&Api]) -> std::result::R
     Ok(all)
 }
 
-/// `create` is refused where nobody can sign up (Initiating User Registration via OpenID Connect §4.1).
+/// Parses `prompt`. The value `create` is refused if sign-up is disabled (Initiating User Registration via OpenID
+/// Connect §4.1).
 pub(super) fn prompt(parameters: &Parameters, sign_up: SignUpMode) -> Result<Prompt> {
     let mut prompt = Prompt::default();
     for value in parameters.one("prompt")?.unwrap_or_default().split(' ').filter(|value| !value.is_empty()) {
@@ -88,7 +90,7 @@ pub(super) fn max_age(parameters: &Parameters) -> Result<Option<i64>> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid("max_age is a number of seconds."));
     }
-    // One too large to read is older than anybody's sign-in.
+    // A value that overflows is longer than the age of any session.
     Ok(Some(text.parse::<u32>().map_or(i64::from(u32::MAX), i64::from)))
 }
 
@@ -98,7 +100,8 @@ pub(super) fn claims(parameters: &Parameters) -> Result<ClaimsRequest> {
         .map_or_else(|| Ok(ClaimsRequest::default()), |text| ClaimsRequest::parse(text).map_err(invalid))
 }
 
-/// The classes asked for: by the claim where it names some, by `acr_values`, or by the client's default.
+/// Returns the requested authentication context classes: from the claim if it names any, from `acr_values`, or the
+/// client's default.
 pub(super) fn acr(parameters: &Parameters, client: &Client, claim: Option<RequestedAcr>) -> Result<RequestedAcr> {
     let asked = parameters.one("acr_values")?.map(RequestedAcr::from_acr_values);
     let default = || RequestedAcr {
@@ -108,7 +111,7 @@ pub(super) fn acr(parameters: &Parameters, client: &Client, claim: Option<Reques
     Ok(claim.filter(|claim| claim.essential || !claim.values.is_empty()).or(asked).unwrap_or_else(default))
 }
 
-/// The person whom the app names, by an ID token of ours or by the claim `sub`.
+/// Returns the user that the client names by an ID token of this server or by the claim `sub`.
 pub(super) async fn hinted(
     provider: &Provider,
     parameters: &Parameters,

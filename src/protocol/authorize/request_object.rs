@@ -1,9 +1,10 @@
-//! Where the parameters of an authorization request stand when they do not stand in the query: in a signed request
-//! object, by value or by reference (OpenID Connect Core §6, RFC 9101), or pushed before (RFC 9126 §4).
+//! Resolves the parameters of an authorization request that are not in the query: they are in a signed request object,
+//! by value or by reference (OpenID Connect Core §6, RFC 9101), or in a pushed request (RFC 9126 §4).
 //!
-//! What is inside wins over what stands outside (OpenID Connect Core §6.1); of a pushed request, and for a client that
-//! signs all its requests, nothing outside counts (RFC 9101 §6.3). Next door: [`super::pushed`], the endpoint that takes
-//! them; `keys::client_jws`, which verifies them.
+//! Parameters in the request object take precedence over those in the query (OpenID Connect Core §6.1). For a pushed
+//! request, and for a client that signs all its requests, the query is ignored (RFC 9101 §6.3).
+//!
+//! See also: [`super::pushed`], the endpoint for pushed requests; `keys::client_jws`, which verifies request objects.
 
 use serde_json::{Map, Value};
 
@@ -20,19 +21,19 @@ use crate::protocol::parameters::Parameters;
 use crate::store::pushed_requests::{self, PushedRequest};
 use crate::store::replay;
 
-/// What stands before the secret part of a `request_uri` of ours (RFC 9126 §2.2).
+/// The prefix of a `request_uri` of this server, before the secret part (RFC 9126 §2.2).
 pub const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
-/// Clocks differ by so many seconds.
+/// The tolerated clock difference in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 10;
 
-/// The parameters that count.
+/// The effective parameters of a request.
 pub struct ResolvedParameters {
     pub parameters: Parameters,
-    /// What is used up with the answer.
+    /// The pushed request that the response consumes.
     pub pushed: Option<Digest>,
-    /// Whether that has been used up before.
+    /// Whether that pushed request has already been consumed.
     pub was_answered: bool,
-    /// Of the client and the APIs that a pushed request was accepted for.
+    /// The versions of the client and the APIs for which a pushed request was accepted.
     pub versions: Option<Versions>,
 }
 
@@ -44,13 +45,13 @@ fn bad_uri(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequestUri, text)
 }
 
-/// Of a pushed request.
+/// Returns the error for an unknown pushed request.
 pub(super) fn unknown_pushed_request() -> OAuthError {
     bad_uri("The app’s pushed request has been used or has expired. Go back to the app and begin again.")
 }
 
 impl Provider {
-    /// The parameters of a request that came to the authorization endpoint.
+    /// Returns the effective parameters of a request to the authorization endpoint.
     pub(super) async fn resolve(&self, outside: &Parameters, client: &Client) -> Result<ResolvedParameters> {
         if let Some(secret) = outside.one("request_uri")?.and_then(|uri| uri.strip_prefix(REQUEST_URI_PREFIX)) {
             if outside.one("request")?.is_some() {
@@ -70,7 +71,7 @@ impl Provider {
         })
     }
 
-    /// The parameters with those of a request object over them, where there is one.
+    /// Returns the parameters, overridden by those of the request object if there is one.
     pub(super) async fn apply_request_object(&self, outside: &Parameters, client: &Client) -> Result<Parameters> {
         let object = match (outside.one("request")?, outside.one("request_uri")?) {
             (Some(_), Some(_)) => return Err(request_and_request_uri()),
@@ -100,8 +101,9 @@ impl Provider {
         Ok(ResolvedParameters { parameters, pushed: Some(digest), was_answered, versions: Some(row.versions) })
     }
 
-    /// RFC 9101 §5.2: by the guarded client, and only from an address that the client has registered, to the letter
-    /// (OpenID Connect Registration §2: a fragment is the content's hash, and part of what is compared).
+    /// Fetches a request object (RFC 9101 §5.2) with the guarded HTTP client. The address must exactly match one that
+    /// the client has registered (OpenID Connect Registration §2: a fragment is the hash of the content, and part of
+    /// the comparison).
     async fn fetched(&self, uri: &str, client: &Client) -> Result<String> {
         if !client.meta.request_uris.iter().any(|known| known.as_str() == uri) {
             return Err(bad_uri("request_uri is not one of the addresses that this client has registered."));
@@ -121,7 +123,7 @@ impl Provider {
         Ok(text.trim().to_owned())
     }
 
-    /// The parameters in a request object: decrypted, verified, and meant for us.
+    /// Returns the parameters in a request object after it is decrypted and verified, and its audience is checked.
     async fn inside(&self, object: &str, outside: &Parameters, client: &Client) -> Result<Parameters> {
         let decrypted;
         let signed = if encryption::is_encrypted(object) {
@@ -146,7 +148,7 @@ impl Provider {
         parameters(&claims)
     }
 
-    /// RFC 9101 §4 and §6.3, OpenID Connect Core §6.1: what a request object says of itself.
+    /// Checks the registered claims of a request object (RFC 9101 §4 and §6.3, OpenID Connect Core §6.1).
     fn check_object(
         &self,
         claims: &Map<String, Value>,
@@ -155,7 +157,7 @@ impl Provider {
     ) -> std::result::Result<(), &'static str> {
         let now = self.env.now().seconds();
         let text = |name| claims.get(name).map(|value: &Value| value.as_str().unwrap_or_default());
-        // RFC 9101 §10.8: what proves the client elsewhere is no request.
+        // RFC 9101 §10.8: a client assertion must not be accepted as a request object.
         if text("sub").is_some_and(|sub| sub == client.id.as_str()) {
             return Err("it is a client assertion");
         }
@@ -165,7 +167,7 @@ impl Provider {
         if claims.get("aud").is_some_and(|aud| !names(aud, self.issuer.as_str())) {
             return Err("aud is not this server");
         }
-        // RFC 7519 §2, NumericDate: a fraction may be there.
+        // RFC 7519 §2, NumericDate: a fraction is allowed.
         let time = |name| claims.get(name).map(|value: &Value| value.as_f64().ok_or("a time is no number"));
         #[expect(clippy::cast_precision_loss, reason = "seconds of this age of the world are exact in a double")]
         let at = |seconds: i64| seconds as f64;
@@ -193,7 +195,7 @@ fn request_and_request_uri() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "request and request_uri stand side by side.")
 }
 
-/// Whether `aud` is or has that value (RFC 7519 §4.1.3).
+/// Returns whether `aud` is or contains that value (RFC 7519 §4.1.3).
 pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
     match aud {
         Value::String(one) => one == value,
@@ -202,9 +204,9 @@ pub(in crate::protocol) fn names(aud: &Value, value: &str) -> bool {
     }
 }
 
-/// What the JWT says of itself (RFC 7519 §4.1), which is judged and no parameter.
+/// The registered claims of a JWT (RFC 7519 §4.1). They are checked and are not request parameters.
 const REGISTERED_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
-/// The parameters that are read here and are never lists.
+/// The parameters that this server reads and that are never lists.
 pub(super) const SINGLE_VALUED: [&str; 19] = [
     "acr_values",
     "claims",
@@ -227,8 +229,8 @@ pub(super) const SINGLE_VALUED: [&str; 19] = [
     "registration",
 ];
 
-/// The claims as parameters: text as it is, a number or flag in its digits or word, `claims` as JSON, and every `resource`
-/// of a list (RFC 9101 §4). A list by a name that nobody here knows is passed over, like any unknown parameter.
+/// Returns the claims as parameters: strings unchanged, numbers and booleans as text, `claims` as JSON, and every
+/// `resource` of a list (RFC 9101 §4). A list under an unknown name is ignored, like any unknown parameter.
 pub fn parameters(claims: &Map<String, Value>) -> Result<Parameters> {
     let mut pairs = Vec::new();
     for (name, value) in claims.iter().filter(|(name, _)| !REGISTERED_CLAIMS.contains(&name.as_str())) {

@@ -1,5 +1,5 @@
-//! The answer to an authorization request, whatever it is: parameters for the app's address in the mode asked for, with
-//! `state` to the letter and `iss` (RFC 9207 §2).
+//! The authorization response, successful or not: parameters for the redirect URI in the requested response mode, with
+//! the unchanged `state` and `iss` (RFC 9207 §2).
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::config::Issuer;
 use crate::domain::interaction::{ReplyTo, ResponseMode};
 use crate::protocol::error::OAuthError;
 
-/// An answer on its way.
+/// An authorization response to be sent to the client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthorizationResponse {
     pub redirect_uri: String,
@@ -19,7 +19,7 @@ pub struct AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    /// RFC 6749 §4.1.2.1.
+    /// Returns an error response (RFC 6749 §4.1.2.1).
     pub fn error(issuer: &Issuer, to: &ReplyTo, error: &OAuthError) -> Self {
         let parameters =
             vec![("error", error.code.as_str().to_owned()), ("error_description", error.description.to_string())];
@@ -35,12 +35,13 @@ impl AuthorizationResponse {
         Self { redirect_uri: to.redirect_uri.clone(), mode: to.mode, parameters }
     }
 
-    /// The address to redirect to; for `form_post` the page posts the parameters to [`Self::redirect_uri`] instead.
+    /// Returns the address to redirect to. For `form_post`, the page posts the parameters to [`Self::redirect_uri`]
+    /// instead.
     pub fn location(&self) -> String {
         let query = Serializer::new(String::new()).extend_pairs(&self.parameters).finish();
         let uri = &self.redirect_uri;
         match self.mode {
-            // RFC 6749 §3.1.2: a query that the address has is kept.
+            // RFC 6749 §3.1.2: an existing query of the redirect URI is kept.
             ResponseMode::Query if uri.contains('?') => format!("{uri}&{query}"),
             ResponseMode::Query => format!("{uri}?{query}"),
             ResponseMode::Fragment | ResponseMode::FormPost => format!("{uri}#{query}"),

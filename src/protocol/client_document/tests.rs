@@ -1,5 +1,5 @@
-//! Unit tests of reading client ID metadata documents: which ids are addresses, and which documents are accepted. Next door:
-//! `tests/it/client_document.rs`, which fetches them.
+//! Unit tests for reading client ID metadata documents: which client ids are URLs, and which documents are accepted.
+//! See also: `tests/it/client_document.rs`, which fetches documents.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,10 @@
-//! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592): what
-//! a client says of itself becomes metadata that holds the rules and the policy, and is told back with its defaults.
+//! Dynamic client registration (OpenID Connect Dynamic Client Registration, RFC 7591) and its management (RFC 7592):
+//! turns the metadata that a client sends into metadata that satisfies the rules and the policy.
 //!
-//! [`read`] parses, [`policy`] and [`redirects`] say what a stranger may have, [`statement`] reads software statements, [`told`] writes the
-//! answer. Next door: `manage::clients`, which keeps clients; `domain::client_metadata`, the members and their rules.
+//! [`read`] parses the request, [`policy`] and [`redirects`] limit what clients may register without an administrator,
+//! [`statement`] reads software statements, and [`response`] builds the response, including defaults.
+//!
+//! See also: `manage::clients`, which stores clients; `domain::client_metadata`, the members and their rules.
 
 pub mod policy;
 pub mod read;
@@ -29,25 +31,26 @@ pub(super) fn wrong(field: &str, problem: &str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{field}: {problem}"))
 }
 
-/// A rule that is broken, by the code that RFC 7591 §3.2.2 has for its member.
+/// Returns the error for a violated rule, with the code of RFC 7591 §3.2.2 for its member.
 pub fn broken(rule: &MemberError) -> OAuthError {
     let code =
         if rule.field == "redirect_uris" { ErrorCode::InvalidRedirectUri } else { ErrorCode::InvalidClientMetadata };
     OAuthError::new(code, format!("{}: {}.", rule.field, rule.message))
 }
 
-/// What a client asks to be.
+/// A validated registration request.
 #[derive(Debug)]
 pub struct RegistrationRequest {
     pub meta: ClientMetadata,
-    /// The scopes that it stated and that may be registered; `None` where it stated none.
+    /// The requested scopes that may be registered; `None` if the request has no `scope`.
     pub scopes: Option<Scopes>,
-    /// The software statement as it came: it goes back unchanged (RFC 7591 §3.2.1).
+    /// The software statement as received: it is returned unchanged (RFC 7591 §3.2.1).
     pub statement: Option<Value>,
 }
 
 impl Provider {
-    /// The metadata in a registration request (RFC 7591 §3.1), held to `policy`. `had` is what the client is already.
+    /// Validates the metadata in a registration request (RFC 7591 §3.1) and applies `policy`. `had` is the current
+    /// metadata of the client, if it is registered.
     pub async fn read_registration(
         &self,
         policy: &Policy,
@@ -58,7 +61,7 @@ impl Provider {
         let statement = said.remove("software_statement");
         if let Some(statement) = &statement {
             let claims = self.read_statement(policy, statement).await?;
-            // RFC 7591 §2.3: what the statement says comes before what the client says.
+            // RFC 7591 §2.3: claims of the statement take precedence over the members of the request.
             said.extend(claims);
         }
         if said.get("scope").and_then(Value::as_str).is_some_and(|scope| scope.bytes().all(|byte| byte == b' ')) {
@@ -73,7 +76,7 @@ impl Provider {
             }
         };
         let said = |meta: &ClientMetadata| (meta.sector_identifier_uri.clone(), meta.redirect_uris.clone());
-        // What was proven when it was registered is not asked again.
+        // The sector that was verified at registration is not verified again if it is unchanged.
         if had.is_none_or(|had| said(had) != said(&meta)) {
             self.check_sector(&meta).await?;
         }
@@ -81,7 +84,8 @@ impl Provider {
         Ok(RegistrationRequest { meta, scopes, statement })
     }
 
-    /// The client whose registration `token` manages (RFC 7592 §2); whoever asks otherwise learns nothing.
+    /// Returns the client whose registration `token` manages (RFC 7592 §2). The error is the same in all other cases,
+    /// so that it discloses nothing.
     pub async fn managed_client(&self, id: &str, token: Option<&str>) -> Result<Arc<Client>> {
         let refused = || OAuthError::new(ErrorCode::InvalidToken, "The registration access token is missing or wrong.");
         let (id, token) = (ClientId::parse(id).map_err(|_| refused())?, token.ok_or_else(refused)?);
@@ -92,8 +96,8 @@ impl Provider {
         owned.filter(|client| !client.disabled).ok_or_else(refused)
     }
 
-    /// What the members that are `said` come to under `policy`, whether they state scopes of which some are left, and what is
-    /// wrong with the whole.
+    /// Returns the metadata for the members `said` under `policy`, whether any of the requested scopes are left, and
+    /// the violated rule of the whole.
     fn held(
         &self,
         policy: &Policy,
@@ -104,11 +108,12 @@ impl Provider {
         let states_scope = said.contains_key("scope");
         let mut meta = read::metadata(std::mem::take(&mut said))?;
         if let Some(had) = had {
-            // The rules judge the whole: a grant type may need a member that is an administrator's.
+            // The rules apply to the whole metadata: a grant type may need a member that only an administrator can set.
             meta = meta.with_admin_only_members(had);
         }
         if !states_scope {
-            // RFC 7591 §2: the server's default. OpenID Connect clients state none, and ask for any of the standard's later.
+            // RFC 7591 §2: the server's default. OpenID Connect clients register no scopes, and may request any of the
+            // standard ones later.
             meta.scope = policy.scopes().clone();
         }
         let keeps_scope = policy.apply(&mut meta, had, apis)?;
@@ -116,7 +121,7 @@ impl Provider {
         Ok((meta, states_scope && keeps_scope, problem))
     }
 
-    /// Addresses that we are to ask must be such that we would.
+    /// Returns the first member whose URL this server must not fetch.
     fn outbound_url_problem(&self, meta: &ClientMetadata) -> Option<MemberError> {
         let asked = [
             ("jwks_uri", meta.jwks_uri.as_ref()),
@@ -130,8 +135,8 @@ impl Provider {
         })
     }
 
-    /// OpenID Connect Registration §5: the file at `sector_identifier_uri` lists every redirect URI, or it is not ours to
-    /// believe that they belong together.
+    /// Checks that the file at `sector_identifier_uri` lists every redirect URI (OpenID Connect Registration §5).
+    /// Otherwise nothing proves that they belong to the same sector.
     async fn check_sector(&self, meta: &ClientMetadata) -> Result<()> {
         let Some(uri) = &meta.sector_identifier_uri else { return Ok(()) };
         let field = "sector_identifier_uri";

@@ -1,9 +1,9 @@
-//! What a client that registers itself may have (OpenID Connect Registration §2, RFC 7591 §5): the settings' scopes and
-//! grant types, the APIs that take such clients, and redirect URIs that fit [`super::redirects`].
+//! What a client that registers itself may have (OpenID Connect Registration §2, RFC 7591 §5): the scopes and grant
+//! types in the settings, the APIs that accept such clients, and redirect URIs that [`super::redirects`] allows.
 //!
-//! Whatever is not offered is left out, or gives way to the default, and the client is told what is registered (RFC 7591
-//! §3.2.1). Where no grant type, response type or redirect URI is left, the registration is refused: the client could not
-//! work as it means to.
+//! Anything else is dropped or replaced by the default, and the response contains what is registered (RFC 7591 §3.2.1).
+//! If no grant type, response type or redirect URI is left, the registration is refused: the client could not work as
+//! intended.
 
 use super::redirects::VouchedRedirects;
 use super::wrong;
@@ -14,15 +14,15 @@ use crate::domain::client_metadata::{ClientAuthMethod, ClientMetadata, GrantType
 use crate::domain::scope::{OFFLINE_ACCESS, Scopes};
 use crate::protocol::error::Result;
 
-/// The settings, read.
+/// The parsed settings.
 #[derive(Clone, Debug)]
 pub struct Policy {
     scopes: Scopes,
     grant_types: Vec<GrantType>,
-    /// Whether a proxy hands them on.
+    /// Whether a proxy forwards client certificates.
     certificates: bool,
     redirects: VouchedRedirects,
-    /// How many such clients there may be.
+    /// The maximum number of such clients.
     pub clients: u64,
     pub per_address: i32,
     pub(super) software_issuers: Vec<SoftwareIssuer>,
@@ -30,7 +30,7 @@ pub struct Policy {
 
 impl Policy {
     /// # Errors
-    /// A sentence that names the setting.
+    /// If a setting is invalid. The text names the setting.
     pub fn new(settings: &RegistrationPolicy, certificates: bool) -> std::result::Result<Self, String> {
         let scopes =
             Scopes::parse(&settings.scope).map_err(|problem| format!("registration_policy.scope: {problem}"))?;
@@ -49,15 +49,17 @@ impl Policy {
         })
     }
 
-    /// Narrows `meta` to what may be had. What it `had` may stay: an administrator gave it, or the settings were others.
-    /// Returns false if no scope was left of those in `meta`, so that it has the default ones.
+    /// Narrows `meta` to what is allowed. Values that the client already `had` are kept: an administrator set them, or
+    /// the settings were different.
+    ///
+    /// Returns false if none of the scopes in `meta` was left, so that it has the default ones.
     ///
     /// # Errors
-    /// What RFC 7591 §3.2.2 answers, naming the member.
+    /// Returns the error of RFC 7591 §3.2.2, naming the member.
     pub fn apply(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>, apis: &[Api]) -> Result<bool> {
         self.narrow_grants(meta, had)?;
         if !self.certificates {
-            // No client certificates come here (RFC 8705).
+            // The proxy forwards no client certificates (RFC 8705).
             meta.tls_client_certificate_bound_access_tokens = false;
             if meta.token_endpoint_auth_method.is_mutual_tls() {
                 meta.token_endpoint_auth_method = ClientAuthMethod::ClientSecretBasic;
@@ -68,7 +70,8 @@ impl Policy {
                 meta.tls_client_auth_san_email = None;
             }
         }
-        // OpenID Connect Registration §2 and RFC 9701 §6 let encryption stand alone; what is encrypted is signed first here.
+        // OpenID Connect Registration §2 and RFC 9701 §6 allow encryption without a signature; this server signs before
+        // it encrypts.
         if meta.userinfo_encrypted_response_alg.is_some() {
             meta.userinfo_signed_response_alg.get_or_insert(SigningAlg::RS256);
         }
@@ -86,14 +89,15 @@ impl Policy {
             meta.scope = self.scopes.filtered(|scope| renews || scope != OFFLINE_ACCESS);
         }
         if renews && !meta.scope.contains(OFFLINE_ACCESS) && self.scopes.contains(OFFLINE_ACCESS) {
-            // Who registers for refresh tokens may ask for those that outlive the session (OpenID Connect Core §11).
+            // Clients registered for refresh tokens may request ones that outlive the session (OpenID Connect Core
+            // §11).
             meta.scope = meta.scope.union(&[OFFLINE_ACCESS].into_iter().collect());
         }
         self.redirects.narrow(meta, had)?;
         Ok(keeps_scope)
     }
 
-    /// Leaves out the grant types and response types that may not be had.
+    /// Removes the grant types and response types that are not allowed.
     fn narrow_grants(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
         let may_use = |grant: &GrantType| self.grant_types.contains(grant) || had.is_some_and(|had| had.allows(*grant));
         let is_public = meta.is_public();
@@ -108,7 +112,7 @@ impl Policy {
             fits && may_use(grant)
         });
         if !meta.allows(GrantType::AuthorizationCode) && !meta.allows(GrantType::DeviceCode) {
-            // There is nothing to refresh.
+            // Without these grants there is nothing to refresh.
             meta.grant_types.retain(|grant| *grant != GrantType::RefreshToken);
         }
         if stated && meta.grant_types.is_empty() {
@@ -123,13 +127,13 @@ impl Policy {
         Ok(())
     }
 
-    /// What those may ask for whom nobody here knows, and who do not say what they will.
+    /// Returns the scopes for clients that no administrator registered and that do not specify any.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 
-    /// What the settings vouch for.
+    /// Returns the redirect URIs that the settings vouch for.
     #[must_use]
     pub const fn redirects(&self) -> &VouchedRedirects {
         &self.redirects

@@ -1,6 +1,8 @@
-//! From the JSON of a registration request to client metadata (RFC 7591 §2 and §3.2.2, OpenID Connect Registration §2):
-//! members, values of lists and values that nobody here knows are passed over, and the client is told what is registered.
-//! What the client could not work without, or be safe without, is refused by the name of its member.
+//! Parses the JSON of a registration request into client metadata (RFC 7591 §2 and §3.2.2, OpenID Connect Registration
+//! §2).
+//!
+//! Unknown members, list elements and values are ignored, and the response contains what is registered. An invalid
+//! member that the client needs to work or to be secure is an error that names the member.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,8 +14,8 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::keys::compact;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
-/// What a client may say of itself. Our own members (`consent` and the like) are an administrator's, and passed over like
-/// any unknown one: a stranger who sends them gets a client without them.
+/// The members that a client may set. This server's own members (`consent` and the like) are reserved for
+/// administrators and ignored like any unknown member.
 const CLIENT_MEMBERS: [&str; 49] = [
     "application_type",
     "backchannel_logout_session_required",
@@ -66,8 +68,8 @@ const CLIENT_MEMBERS: [&str; 49] = [
     "userinfo_signed_response_alg",
 ];
 
-/// Members whose value is refused if it is none: the client could not use what it got, or would get less protection than it
-/// asked for.
+/// Members whose invalid values are refused: without them, the client could not use its registration or would get less
+/// protection than it requested.
 const STRICT_MEMBERS: [&str; 19] = [
     "client_name",
     "grant_types",
@@ -90,13 +92,13 @@ const STRICT_MEMBERS: [&str; 19] = [
     "userinfo_encrypted_response_enc",
 ];
 
-/// Whether the client can be registered without what it said of this.
+/// Returns whether the client can be registered without this member.
 pub(in crate::protocol) fn can_be_dropped(field: &str) -> bool {
     !STRICT_MEMBERS.contains(&field) && field != "token_endpoint_auth_method"
 }
 
-/// The members that are there; one that is `null` is not (RFC 7591 §2 has no value for it), and one that stands there
-/// twice has no meaning that two readers would agree on.
+/// Returns the members that are present. A `null` member is treated as absent (RFC 7591 §2 defines no such value). A
+/// duplicate member is an error, since parsers disagree on its meaning.
 pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
     let mut members = compact::members(bytes_without_bom(json)).ok_or_else(|| {
         let text = "That is not a JSON object, or a name stands in it twice.";
@@ -106,7 +108,7 @@ pub fn members(json: &[u8]) -> Result<Map<String, Value>> {
     Ok(members)
 }
 
-/// Parses each member by itself first, so that it can be passed over, and a refusal names it.
+/// Parses each member separately first, so that it can be ignored, and an error names it.
 pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
     said.retain(|name, value| !value.is_null() && CLIENT_MEMBERS.contains(&name.as_str()));
     redirect_uris(&mut said)?;
@@ -131,7 +133,7 @@ pub fn metadata(mut said: Map<String, Value>) -> Result<ClientMetadata> {
         .map_err(|error| OAuthError::new(ErrorCode::InvalidClientMetadata, short(&error.to_string())))
 }
 
-/// OpenID Connect Registration §2: the grant types that go with the response types.
+/// Returns the grant types that correspond to the response types (OpenID Connect Registration §2).
 fn derived(said: &Map<String, Value>) -> Option<(String, Value)> {
     let types: Vec<ResponseType> = serde_json::from_value(said.get("response_types")?.clone()).ok()?;
     let mut grants = Vec::new();
@@ -143,8 +145,7 @@ fn derived(said: &Map<String, Value>) -> Option<(String, Value)> {
     Some(("grant_types".to_owned(), serde_json::to_value(grants).ok()?))
 }
 
-/// Leaves the texts out that are none of these addresses; an error where none of `redirect_uris` is left, for which RFC 7591
-/// §3.2.2 has a code of its own.
+/// Removes invalid URIs. Returns an error if none of `redirect_uris` is left, for which RFC 7591 §3.2.2 defines a code.
 fn redirect_uris(said: &mut Map<String, Value>) -> Result<()> {
     for (field, code) in [
         ("redirect_uris", ErrorCode::InvalidRedirectUri),
@@ -169,7 +170,7 @@ fn redirect_uris(said: &mut Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-/// Leaves out the texts in a list that are no values known here; an error where that leaves none.
+/// Removes unknown values from a list. Returns an error if none is left.
 fn known_values<T: DeserializeOwned>(said: &mut Map<String, Value>, field: &str) -> Result<()> {
     let Some(Value::Array(values)) = said.get_mut(field) else { return Ok(()) };
     let was_empty = values.is_empty();
@@ -180,7 +181,7 @@ fn known_values<T: DeserializeOwned>(said: &mut Map<String, Value>, field: &str)
     Ok(())
 }
 
-/// serde's words repeat what was sent: so much of them is enough.
+/// Truncates a message of serde, which repeats the input.
 fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
@@ -202,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Whoever adds a member decides whose it is.
+    /// A new member must be assigned to clients or to administrators.
     #[test]
     fn every_member_belongs_to_client_or_administrator() {
         let error = serde_json::from_value::<ClientMetadata>(json!({ "?": 1 })).unwrap_err().to_string();

@@ -1,7 +1,7 @@
-//! The redirect URIs of a client that no administrator registered: one that registers itself (RFC 7591) or is known by its
-//! metadata document. The settings vouch for schemes and hosts that anybody could claim.
+//! The redirect URIs of clients that no administrator registered: they register themselves (RFC 7591) or have a
+//! metadata document. The settings vouch for schemes and hosts that anyone could claim.
 //!
-//! Next door: [`super::policy`], what else such a client may have; `domain::client_metadata::redirects`, the rules for
+//! See also: [`super::policy`], the other limits on such clients; `domain::client_metadata::redirects`, the rules for
 //! every client.
 
 use crate::config::RegistrationPolicy;
@@ -10,18 +10,18 @@ use crate::domain::http_host::HttpHost;
 use crate::domain::redirect_uri::{RedirectKind, RedirectUri};
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
-/// What an administrator vouches for in the settings.
+/// The schemes and hosts that an administrator vouches for in the settings.
 #[derive(Clone, Debug, Default)]
 pub struct VouchedRedirects {
-    /// Private-use schemes without a domain name in them (RFC 8252 §7.1).
+    /// Private-use schemes without a domain name (RFC 8252 §7.1).
     schemes: Vec<String>,
-    /// Hosts to which plain http may be spoken.
+    /// Hosts for which plain http is allowed.
     http_hosts: Vec<HttpHost>,
 }
 
 impl VouchedRedirects {
     /// # Errors
-    /// A sentence that names the setting.
+    /// If a setting is invalid. The text names the setting.
     pub fn new(settings: &RegistrationPolicy) -> std::result::Result<Self, String> {
         let scheme = |text: &String| match RedirectUri::parse(&format!("{text}://callback")) {
             Ok(uri)
@@ -45,20 +45,21 @@ impl VouchedRedirects {
         })
     }
 
-    /// Leaves out the redirect URIs that the client may not have; those that it `had` may stay if they fit the rules. The
-    /// others are registered: one bad address does not keep the client out.
+    /// Removes the redirect URIs that the client may not have. URIs that it already `had` are kept if they satisfy the
+    /// rules. A single invalid URI does not prevent the registration.
     pub(in crate::protocol) fn narrow(&self, meta: &mut ClientMetadata, had: Option<&ClientMetadata>) -> Result<()> {
         let no_uris: &[RedirectUri] = &[];
         let (kept, kept_after_logout) =
             had.map_or((no_uris, no_uris), |had| (&had.redirect_uris, &had.post_logout_redirect_uris));
-        // The host alone, not the network that the settings name: it stays with the client when they change.
+        // Only the host is stored, not the network in the settings, so that it remains valid if they change.
         for host in meta.redirect_hosts_within(&self.http_hosts) {
             if !meta.http_redirect_hosts.contains(&host) {
                 meta.http_redirect_hosts.push(host);
             }
         }
         let mut first = None;
-        // What nobody has vouched for first, whatever the client is: the rest may tell that it is another kind of app.
+        // URIs that are not vouched for are removed first for every client: the remaining ones may indicate another
+        // application type.
         meta.redirect_uris
             .retain(|uri| note(&mut first, uri, self.unvouched_problem(uri).filter(|_| !kept.contains(uri))));
         meta.post_logout_redirect_uris
@@ -75,7 +76,7 @@ impl VouchedRedirects {
         }
     }
 
-    /// What an administrator alone may register: an address whose scheme anybody could claim.
+    /// Returns the problem if only an administrator may register the URI, because anyone could claim its scheme.
     fn unvouched_problem(&self, uri: &RedirectUri) -> Option<&'static str> {
         let is_vouched_for = || self.schemes.iter().any(|scheme| uri.has_scheme(scheme));
         (uri.kind() == RedirectKind::PrivateUse && !uri.has_domain_in_scheme() && !is_vouched_for()).then_some(
@@ -85,7 +86,7 @@ impl VouchedRedirects {
     }
 }
 
-/// Whether there is no `problem`; the first one is kept.
+/// Returns whether there is no `problem`, and stores the first one.
 fn note(first: &mut Option<String>, uri: &RedirectUri, problem: Option<&'static str>) -> bool {
     if let Some(problem) = problem {
         first.get_or_insert_with(|| format!("{uri} {problem}"));
@@ -93,7 +94,7 @@ fn note(first: &mut Option<String>, uri: &RedirectUri, problem: Option<&'static 
     problem.is_none()
 }
 
-/// OpenID Connect Registration §2, `application_type`.
+/// Returns the problem with the `application_type` (OpenID Connect Registration §2).
 fn of_implicit(meta: &ClientMetadata, uri: &RedirectUri) -> Option<&'static str> {
     let is_web = meta.application_type() == ApplicationType::Web && meta.allows(GrantType::Implicit);
     (is_web && (uri.kind() != RedirectKind::Https || uri.has_loopback_host()))

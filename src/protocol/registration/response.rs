@@ -1,5 +1,5 @@
-//! The answer to a registration (RFC 7591 §3.2.1, RFC 7592 §3): every member as it is kept, defaults included, with the
-//! credentials and where the registration is managed.
+//! The response to a registration (RFC 7591 §3.2.1, RFC 7592 §3): every member as stored, defaults included, with the
+//! credentials and the URL of the registration.
 
 use serde_json::{Map, Value, json};
 
@@ -13,9 +13,12 @@ use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::Result;
 
 impl Provider {
-    /// What the client is told. Its secret is kept so that it can be told again; its token stays the same, since one that
-    /// changed with each reading would be lost with an answer that is. `statement` is what it sent just now.
-    /// `scopes` are those that it asked to be registered for; it is told which of them it may ask for, or else all.
+    /// Returns the registration response.
+    ///
+    /// The secret is stored so that it can be returned again. The registration token stays the same: if each read
+    /// changed it, a lost response would lose the token. `statement` is the software statement of this request.
+    /// `scopes` are the scopes that the client requested; the response contains those of them that it may use, or all
+    /// if it requested none.
     pub async fn registration_response(
         &self,
         client: &Client,
@@ -46,7 +49,7 @@ impl Provider {
     }
 }
 
-/// The metadata with what it leaves unsaid (OpenID Connect Registration §2).
+/// Returns the metadata including default values (OpenID Connect Registration §2).
 fn metadata(client: &Client) -> Map<String, Value> {
     let meta = &client.meta;
     let Ok(Value::Object(mut told)) = serde_json::to_value(meta) else { return Map::new() };

@@ -1,5 +1,5 @@
-//! Software statements (RFC 7591 §2.3): metadata that somebody else vouches for, believed of the issuers that the settings
-//! name and of nobody else.
+//! Software statements (RFC 7591 §2.3): metadata signed by a third party, accepted only from the issuers in the
+//! settings.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::protocol::client_keys::ClientKeysError;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 
 impl Provider {
-    /// The claims of a statement that is good now.
+    /// Returns the claims of a currently valid statement.
     pub(super) async fn read_statement(&self, policy: &Policy, statement: &Value) -> Result<Map<String, Value>> {
         let invalid = |cause: &str| {
             OAuthError::new(ErrorCode::InvalidSoftwareStatement, "The software statement is not valid.")

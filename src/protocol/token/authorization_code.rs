@@ -1,5 +1,8 @@
-//! Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6): consumed first, by one statement that can lose a race. A second
-//! use is an outcome, not an error path: what was issued from it is revoked in the transaction that refuses it (§4.1.2).
+//! The authorization code grant (RFC 6749 §4.1.3, RFC 7636 §4.6). The code is consumed first, by a single statement
+//! that only one of several concurrent requests can win.
+//!
+//! A second use is a regular outcome: the transaction that refuses it also revokes everything issued from the code
+//! (§4.1.2).
 
 use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
@@ -60,14 +63,14 @@ impl Provider {
                         codes::ConsumeResult::Unknown => return Ok(Err(unknown_code())),
                     };
                     if let Err(error) = matches(&code, &client_now, redirect_uri.as_deref(), verifier.as_deref()) {
-                        // Whoever presents it wrongly is not who it was made for.
+                        // A presenter that does not match the request must be assumed to be a thief.
                         provider
                             .revoke_reused_grant(tx, &code.authorization, "a code was presented wrongly", &origin)
                             .await?;
                         return Ok(Err(error));
                     }
                     let authorization = Authorization { bound_to, ..code.authorization };
-                    // By the client as it was read for this request, like its scopes.
+                    // Uses the client as read for this request, as for its scopes.
                     if !client_now.meta.allowed_groups.is_empty()
                         && let Err(error) =
                             provider.check_access(tx, &authorization, AccessPoint::Code, &origin).await?
@@ -84,7 +87,8 @@ impl Provider {
         self.mint(client, redeemed?).await
     }
 
-    /// The first refresh token of a new grant, where the client uses them and the person signed in.
+    /// Begins the refresh token family of a new grant and returns its first token. Returns `None` if the client does
+    /// not use refresh tokens or no user signed in.
     pub(super) async fn begin_family(
         &self,
         tx: &Tx,
@@ -117,8 +121,8 @@ impl Provider {
         Ok(Some(secret))
     }
 
-    /// When a family that begins now ends, however often it is used: without `offline_access` at the latest with the
-    /// session (OpenID Connect Core §11).
+    /// Returns when a family that begins now ends, however often it is used. Without `offline_access` it ends with the
+    /// session at the latest (OpenID Connect Core §11).
     fn family_end(&self, authorization: &Authorization, now: Timestamp) -> Timestamp {
         let longest = now.plus_seconds(self.lifetimes.grant);
         let session_ends = authorization.sign_in.as_ref().and_then(|sign_in| sign_in.session_ends);
@@ -132,8 +136,8 @@ impl Provider {
         now.plus_seconds(self.lifetimes.refresh_token).min(family_ends)
     }
 
-    /// Somebody has a copy of what only the client should have: everything of that grant ends. Once: whoever repeats it
-    /// fills neither the feed nor the events.
+    /// Revokes the whole grant after a code or token was reused, since a copy must have been stolen. The change and the
+    /// event are written once: repeated attempts do not flood the change feed or the audit log.
     pub(super) async fn revoke_reused_grant(
         &self,
         tx: &Tx,
@@ -153,7 +157,7 @@ impl Provider {
         events::insert(tx, &self.reuse_event(tx, authorization, what, origin)).await
     }
 
-    /// The event that tells of a code or token that was used again.
+    /// Returns the audit event for the reuse of a code or token.
     pub(super) fn reuse_event(
         &self,
         tx: &Tx,
@@ -174,7 +178,7 @@ impl Provider {
     }
 }
 
-/// Whether the redemption is the one that the authorization was for.
+/// Returns whether the redemption matches the authorization request of the code.
 fn matches(
     code: &AuthorizationCode,
     client: &Client,

@@ -1,7 +1,10 @@
-//! Client credentials (RFC 6749 §4.4): the client for itself. For a JWT nothing is written, and read is what
-//! authenticates the client; a token for an API reads whether the API is still the one that is known here.
+//! The client credentials grant (RFC 6749 §4.4).
 //!
-//! Next door: [`super::jwt_bearer`], where a client that proves who it is by somebody else's token gets the same.
+//! For a JWT nothing is written, and only the client authentication reads the database. For an API, the versions of the
+//! APIs are also compared with the database.
+//!
+//! See also: [`super::jwt_bearer`], which issues the same to a client that authenticates by the token of a trusted
+//! issuer.
 
 use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
@@ -21,7 +24,7 @@ impl Provider {
         self.mint_access_token(asking.client, &authorization, &plan, now, opaque)
     }
 
-    /// What a client gets for itself, by the APIs that there are now.
+    /// Returns the authorization of a client for itself and the token plan, using the current APIs.
     pub(super) async fn authorize_client(&self, asking: &TokenRequest<'_>) -> Result<(Authorization, TokenPlan)> {
         let conn = self.store.read();
         if let Some((authorization, plan)) = self.authorize_client_from_cache(asking).await?
@@ -31,7 +34,7 @@ impl Provider {
         {
             return Ok((authorization, plan));
         }
-        // Another node has changed the APIs a moment ago. What is issued by older ones is good nowhere.
+        // Another node has just changed the APIs. A token issued with the old versions would be rejected everywhere.
         self.store.authority().invalidate_client_and_apis(&asking.client.id);
         let known = self.authorize_client_from_cache(asking).await?;
         known.ok_or_else(|| {
@@ -39,20 +42,20 @@ impl Provider {
         })
     }
 
-    /// The same by the APIs in memory; nothing where none of the scopes asked for is of one of them.
+    /// Returns the same using the cached APIs; `None` if no requested scope belongs to one of them.
     async fn authorize_client_from_cache(
         &self,
         asking: &TokenRequest<'_>,
     ) -> Result<Option<(Authorization, TokenPlan)>> {
         let TokenRequest { client, parameters, .. } = asking;
         let apis = self.store.authority().apis(&self.store).await?;
-        // §4.4.2: what says something about a user is not the client's own.
+        // §4.4.2: scopes about a user do not apply to the client itself.
         let may = client.permissions(&apis);
         let allowed = Permissions { general: may.general.filtered(|scope| !STANDARD_SCOPES.contains(&scope)), ..may };
         let judging = ScopeResolver { allowed: &allowed, apis: &apis, narrows: false };
         let resources = judging.resources(parameters)?;
         let asked = match parameters.scope()? {
-            // §3.3: without a scope it gets what it may have.
+            // §3.3: the default scopes are all scopes that the client may have.
             None if resources.is_empty() => allowed.names(),
             None => judging.at(&resources),
             Some(asked) => {

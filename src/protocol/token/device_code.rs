@@ -1,7 +1,8 @@
-//! Polling with a device code (RFC 8628 §3.4, §3.5): the row is held while it is judged, so that of two polls at once one
-//! waits for the other. A redemption after the first, or by another client, ends what was issued, like a code's.
+//! The device code grant (RFC 8628 §3.4, §3.5). The row is locked while the poll is judged, so that concurrent polls
+//! are serialized. A second redemption, or one by another client, revokes what was issued, as for an authorization
+//! code.
 //!
-//! Next door: `domain::device`, which judges; [`crate::protocol::device`], where a person decides.
+//! See also: `domain::device`, which judges the poll; [`crate::protocol::device`], where the user decides.
 
 use super::{TokenRequest, TokenResponse};
 use crate::domain::authorization::Authorization;
@@ -41,7 +42,7 @@ impl Provider {
                         refused => return Ok(Err(provider.poll_error(tx, &request, refused, &origin).await?)),
                     };
                     let authorization = Authorization { bound_to, ..authorization };
-                    // Before the code is used up: a device that asks again is refused in the same way.
+                    // This is checked before the code is consumed, so that the next poll gets the same error.
                     let checked = provider.check_access(tx, &authorization, AccessPoint::DeviceCode, &origin).await?;
                     if let Err(error) = checked {
                         return Ok(Err(error));
@@ -60,7 +61,7 @@ impl Provider {
         self.mint(client, redeemed?).await
     }
 
-    /// The refusal of a poll, and what it leaves behind.
+    /// Returns the error for a poll and records its effects.
     async fn poll_error(
         &self,
         tx: &Tx,
@@ -85,7 +86,7 @@ impl Provider {
                 self.revoke_reused_device_grant(tx, request, "a device code was used twice", origin).await?;
                 unknown_device_code()
             }
-            // Whoever presents it is not the device it was made for, nobody else gets anything for it either.
+            // Another client has presented the code, so it must have leaked: it is invalidated for every client.
             _ => {
                 device_codes::consume(tx, &request.digest).await?;
                 self.revoke_reused_device_grant(tx, request, "another client used a device code", origin).await?;
@@ -110,11 +111,11 @@ impl Provider {
     }
 }
 
-/// A device takes part in the session in which its person decided, like an app that was sent a code in it (OpenID Connect
-/// Back-Channel Logout §2.1).
+/// Adds the client of the device to the participants of the session in which the user approved it, like a client that
+/// received a code in that session (OpenID Connect Back-Channel Logout §2.1).
 async fn join_session(tx: &Tx, client: &Client, authorization: &Authorization) -> std::result::Result<(), StoreError> {
     let Some(id) = authorization.session().filter(|_| client.meta.has_logout_uri()) else { return Ok(()) };
-    // Held, so that whoever ends it finds this one too.
+    // The session is locked so that a concurrent sign-out also finds this participant.
     if !sessions::lock_shared(tx, id).await? {
         return Ok(());
     }

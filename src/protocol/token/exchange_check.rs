@@ -1,7 +1,7 @@
-//! Whether what comes of a token exchange (RFC 8693) may be issued, by the database: nothing that it or the presented token
-//! depends on has been revoked, and every client and user on the way may still do it.
+//! Checks against the database whether a token exchange (RFC 8693) may be completed: nothing that the new or the
+//! presented token depends on has been revoked, and every client and user in the chain is still allowed.
 //!
-//! Next door: [`super::token_exchange`], which issues it.
+//! See also: [`super::token_exchange`], which issues the token.
 
 use crate::domain::authorization::Authorization;
 use crate::domain::client::Client;
@@ -11,8 +11,11 @@ use crate::protocol::resource::is_allowed_by_apis;
 use crate::store::authorizations::{self, RowLock};
 use crate::store::{Connection, DatabaseNow, StoreError, apis, clients};
 
-/// `authorization`, which comes of `of`, with its versions; nothing where something that one of them depends on has been
-/// revoked, or its user may not use one of the clients on the way. What the user has allowed the client that asks is taken as it is now: withdrawing it ends what is issued.
+/// Returns `authorization`, which is derived from `of`, with its versions. Returns `None` if something that one of them
+/// depends on has been revoked, or if its user may not use one of the clients in the chain.
+///
+/// The version of the user's consent for the requesting client is the current one: withdrawing the consent revokes the
+/// issued token.
 pub(super) async fn settled<C: Connection>(
     conn: &C,
     (of, jti): (&Authorization, Option<RevocationKey>),
@@ -20,7 +23,7 @@ pub(super) async fn settled<C: Connection>(
     client: &Client,
     database_now: DatabaseNow,
 ) -> std::result::Result<Option<Authorization>, StoreError> {
-    // What the presented token depended on, too, whether the new one depends on it or not.
+    // The presented token's dependencies are included, whether or not the new token shares them.
     let carried: Vec<VersionedEntity> =
         of.versioned_entities().into_iter().filter(|what| of.version_of(what).is_some()).collect();
     let source = authorizations::versions(conn, &carried, None, RowLock::None).await?;
@@ -46,8 +49,9 @@ pub(super) async fn settled<C: Connection>(
     Ok((carried.versions == now.versions && !is_revoked).then_some(now))
 }
 
-/// Whether the clients through which `authorization` comes may have all of it by their settings of now. Clients with metadata
-/// documents have no row: what they may have follows from the settings of this server.
+/// Returns whether all clients in the chain of `authorization` are still registered for all of it.
+///
+/// Clients with metadata documents have no row: their permissions follow from this server's settings.
 async fn is_allowed_to_sources<C: Connection>(
     conn: &C,
     authorization: &Authorization,

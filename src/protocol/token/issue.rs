@@ -1,4 +1,5 @@
-//! The one mint: an authorization becomes tokens. Signing happens after the transaction and outside of it.
+//! Issues tokens for an authorization. Every grant type ends here. Signing happens after the transaction, outside of
+//! it.
 
 use super::TokenResponse;
 use crate::domain::api::Api;
@@ -18,22 +19,22 @@ use crate::protocol::resource::{current_apis, permissions_for_token};
 use crate::store::authorizations::{self, RowLock};
 use crate::store::{StoreError, Tx, passkeys};
 
-/// What a transaction has let be issued; signing is left.
+/// The result of the issuing transaction. Signing remains to be done.
 pub(super) struct GrantedTokens {
-    /// What the ID token is made of.
+    /// The authorization for the ID token.
     pub authorization: Authorization,
-    /// What the access token is made of.
+    /// The authorization for the access token.
     pub access: Authorization,
     pub plan: TokenPlan,
     pub at: Timestamp,
-    /// An access token that the transaction has written already.
+    /// The opaque access token that the transaction has inserted.
     pub opaque: Option<Secret>,
     pub refresh: Option<Secret>,
 }
 
 impl Provider {
-    /// Begins what a user's `authorization` comes to, narrowed to what is allowed now and as the request asks; nothing where
-    /// something that it depends on has been revoked since it was made, or nothing of it is allowed any more.
+    /// Begins a grant from a user's `authorization`, narrowed to what is currently allowed and to what the request asks
+    /// for. Returns `None` if something it depends on has been revoked, or if nothing of it is allowed any more.
     pub(super) async fn grant(
         &self,
         tx: &Tx,
@@ -42,7 +43,7 @@ impl Provider {
         parameters: &Parameters,
         apis: &[Api],
     ) -> std::result::Result<Result<Option<GrantedTokens>>, StoreError> {
-        // As it was granted: an API that has been deleted since would be left out of what is narrowed.
+        // This check uses the permissions as granted: narrowing would drop an API that has been deleted since.
         if !authorizations::is_current(tx.conn(), &authorization, tx.database_now(), RowLock::Shared).await? {
             return Ok(Ok(None));
         }
@@ -63,7 +64,7 @@ impl Provider {
             Ok(permissions) => permissions,
             Err(error) => return Ok(Err(error)),
         };
-        // The family keeps all the APIs that were allowed: a refresh may ask for others of them (RFC 8707 §2.2).
+        // The family keeps all the allowed APIs: a refresh may request others of them (RFC 8707 §2.2).
         let refresh = self.begin_family(tx, client, &authorization).await?;
         let authorization = authorization.restricted_to(permissions);
         let access = in_access_token(&authorization, &asked);
@@ -72,7 +73,7 @@ impl Provider {
         Ok(Ok(Some(GrantedTokens { authorization, access, plan, at: tx.now(), opaque, refresh })))
     }
 
-    /// Signs what was granted.
+    /// Signs the granted tokens.
     pub(super) async fn mint(&self, client: &Client, granted: GrantedTokens) -> Result<TokenResponse> {
         let GrantedTokens { authorization, access, plan, at, opaque, refresh } = granted;
         let mut tokens = self.mint_access_token(client, &access, &plan, at, opaque)?;
@@ -87,7 +88,7 @@ impl Provider {
         Ok(tokens)
     }
 
-    /// An access token alone, as it comes of another token.
+    /// Signs an access token alone, for a token exchange.
     pub(super) fn mint_access_token(
         &self,
         client: &Client,
@@ -112,8 +113,10 @@ impl Provider {
     }
 }
 
-/// What an access token carries of what was granted. One that is asked for by `resource` is for that API alone (RFC 9068
-/// §2.2.3): the API cannot read at UserInfo what the user has allowed the app.
+/// Returns the part of the granted authorization that the access token carries.
+///
+/// A token requested with `resource` is for that API alone (RFC 9068 §2.2.3): the API cannot use it at UserInfo to read
+/// what the user has allowed the client.
 pub(super) fn in_access_token(granted: &Authorization, asked: &[&str]) -> Authorization {
     if asked.is_empty() {
         return granted.clone();

@@ -1,8 +1,11 @@
-//! The JWT bearer grant (RFC 7523 §2.1 and §3): a program that runs where somebody trustworthy vouches for it (a CI job, a
-//! pod) shows that issuer's token and gets an access token of its own. Whose tokens a client is known by stands in its
-//! `jwt_bearer`; what it gets is what client credentials would get it, and no refresh token: it can ask again.
+//! The JWT bearer grant (RFC 7523 §2.1 and §3): a workload whose platform issues tokens for it (a CI job, a pod)
+//! presents such a token and gets an access token of its own.
 //!
-//! Next door: `keys::remote`, the issuer's keys; [`crate::protocol::client_assertion`], where a client vouches for itself.
+//! The client's `jwt_bearer` names the trusted issuers. The client gets what client credentials would get it, and no
+//! refresh token, since it can repeat the request.
+//!
+//! See also: `keys::remote`, the issuers' keys; [`crate::protocol::client_assertion`], where a client signs its own
+//! assertion.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -22,7 +25,8 @@ use crate::protocol::discovery::ENDPOINTS;
 use crate::protocol::error::{ErrorCode, OAuthError, Result};
 use crate::store::replay;
 
-/// §3.1; the cause is for the log alone: what an issuer's tokens look like is no business of those who guess.
+/// Returns the error for an invalid assertion (RFC 7523 §3.1). The cause goes to the log only: it would help attackers
+/// to guess what an issuer's tokens contain.
 fn invalid_assertion(cause: impl Into<String>) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "The assertion is none that this client is known by.").with_cause(cause)
 }
@@ -39,7 +43,7 @@ impl Provider {
         let claims = verified.claims().ok_or_else(|| invalid_assertion("its claims are no JSON object"))?;
         let ends = good_until(&claims, now).map_err(invalid_assertion)?;
         let (authorization, plan) = self.authorize_client(&asking).await?;
-        // RFC 7521 §4.1: what comes of an assertion does not outlive it.
+        // RFC 7521 §4.1: the access token does not outlive the assertion.
         let plan = plan.within(ends.plus_seconds(SKEW), now);
         if plan.lifetime < 1 {
             return Err(invalid_assertion("it ends in less than a second"));
@@ -63,9 +67,9 @@ impl Provider {
         self.mint_access_token(client, &authorization, &plan, now, opaque)
     }
 
-    /// Which of the client's trusted issuers vouches for it by that token.
+    /// Returns the trusted issuer of the client that issued this token, and the verified token.
     async fn vouched_for<'c>(&self, client: &'c Client, assertion: &str) -> Result<(&'c TrustedIssuer, VerifiedJws)> {
-        // Unverified, to know whose keys to ask; what is verified below are the same bytes.
+        // The claims are read unverified to select the keys; the same bytes are verified below.
         let said = client_jws::peek_claims(assertion).ok_or_else(|| invalid_assertion("it is no signed JWT"))?;
         let trusted = client.meta.jwt_bearer.iter().find(|trusted| self.is_of(trusted, &said));
         let trusted = trusted.ok_or_else(|| invalid_assertion("no trusted issuer fits its iss, sub and aud"))?;
@@ -84,20 +88,22 @@ impl Provider {
         Ok((trusted, verified))
     }
 
-    /// §3 items 1 to 3: the issuer and the subject that are trusted, and for us.
+    /// Returns whether the issuer and the subject are the trusted ones and this server is the audience (RFC 7523 §3
+    /// items 1 to 3).
     fn is_of(&self, trusted: &TrustedIssuer, claims: &Map<String, Value>) -> bool {
         let text = |name| claims.get(name).and_then(Value::as_str);
         let ours = [self.issuer.as_str().to_owned(), self.issuer.join(ENDPOINTS.token)];
         let audiences = ours.iter().chain(&trusted.audience);
         text("iss") == Some(&trusted.issuer)
             && text("sub").is_some_and(|subject| trusted.allows_subject(subject))
-            // RFC 7519 §4.1.7: text, where it is there.
+            // RFC 7519 §4.1.7: `jti` must be a string if it is present.
             && claims.get("jti").is_none_or(Value::is_string)
             && claims.get("aud").is_some_and(|aud| audiences.into_iter().any(|audience| names(aud, audience)))
     }
 }
 
-/// What is kept of a token that is good once: the issuer's name for it, or, where it has none, all that it says.
+/// Returns the digest for the replay protection of a one-time token: of the issuer's `jti` or, without one, of the
+/// whole payload.
 fn once(trusted: &TrustedIssuer, claims: &Map<String, Value>, payload: &[u8]) -> Digest {
     let mut hash = Sha256::new();
     hash.update(b"assertion of\0");

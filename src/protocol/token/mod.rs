@@ -1,9 +1,9 @@
-//! The token endpoint (RFC 6749 §3.2): the client is known, the request becomes one of an enum, its file consumes what
-//! it stands for, and every grant ends in the one mint.
+//! The token endpoint (RFC 6749 §3.2): authenticates the client, parses the request into an enum, and calls the module
+//! of its grant type.
 //!
-//! One file a grant: [`authorization_code`], [`refresh_token`], [`client_credentials`], [`device_code`],
-//! [`token_exchange`], [`jwt_bearer`]. Next door: [`issue`]; [`wrong_method`], what
-//! a client is told that authenticated in a way that it may not use.
+//! One module per grant type: [`authorization_code`], [`refresh_token`], [`client_credentials`], [`device_code`],
+//! [`token_exchange`], [`jwt_bearer`]. See also: [`issue`], which issues the tokens; [`wrong_method`], the error for a
+//! client that authenticated by a method it may not use.
 
 mod authorization_code;
 mod client_credentials;
@@ -28,7 +28,7 @@ use crate::domain::event::RequestOrigin;
 use crate::domain::scope::Scopes;
 use crate::keys::certificate::ClientCertificate;
 
-/// A successful answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+/// A successful token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 #[derive(Serialize)]
 pub struct TokenResponse {
     pub access_token: String,
@@ -45,7 +45,7 @@ pub struct TokenResponse {
     pub scope: Scopes,
 }
 
-/// A request of a known kind.
+/// A token request, by grant type.
 enum GrantRequest<'a> {
     AuthorizationCode { code: &'a str, redirect_uri: Option<&'a str>, verifier: Option<&'a str> },
     RefreshToken { token: &'a str, scope: Option<&'a str> },
@@ -84,7 +84,7 @@ impl<'a> GrantRequest<'a> {
         }
     }
 
-    /// Parses the request of a client that may use that grant type.
+    /// Parses the request. Returns an error if the client may not use the grant type.
     fn allowed(client: &Client, parameters: &'a Parameters) -> Result<Self> {
         let grant = Self::parse(parameters)?;
         if client.meta.allows(grant.grant_type()) {
@@ -106,17 +106,17 @@ impl<'a> GrantRequest<'a> {
     }
 }
 
-/// Who asks, once they are known.
+/// A token request of an authenticated client.
 pub struct TokenRequest<'a> {
     pub client: &'a Arc<Client>,
     pub parameters: &'a Parameters,
-    /// Of the connection by which they ask.
+    /// The client certificate of the connection.
     pub certificate: Option<&'a ClientCertificate>,
     pub origin: RequestOrigin,
 }
 
 impl Provider {
-    /// Answers a token request of an authenticated client.
+    /// Returns the response to a token request of an authenticated client.
     pub async fn token(&self, asking: TokenRequest<'_>) -> Result<TokenResponse> {
         let TokenRequest { client, parameters, .. } = asking;
         match GrantRequest::allowed(client, parameters)? {

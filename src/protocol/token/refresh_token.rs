@@ -1,9 +1,11 @@
-//! Refreshing (RFC 6749 §6, RFC 9700 §4.14.2): the row of the family is locked and judged. The current token rotates; a
-//! repeat of the previous one within the grace window gets the current one again, so that parallel requests, tabs and
-//! lost replies agree; one that parallel requests used a moment ago is refused, with an event; any other token of the family
-//! ends it and everything that was issued from it.
+//! The refresh token grant (RFC 6749 §6, RFC 9700 §4.14.2). The row of the token family is locked, then the presented
+//! token is judged:
 //!
-//! Next door: `domain::grant`, which judges; `keys::refresh_token`, which derives the tokens.
+//! The current token is rotated. The previous token within the grace window returns the current one again, so that
+//! parallel requests, tabs and lost responses agree. A token that parallel requests used a moment ago is refused, with
+//! an event. Any other token of the family revokes the family and everything issued from it.
+//!
+//! See also: `domain::grant`, which judges the token; `keys::refresh_token`, which derives the tokens.
 
 use super::issue::{GrantedTokens, in_access_token};
 use super::{TokenRequest, TokenResponse};
@@ -24,10 +26,10 @@ use crate::protocol::resource::{current_apis, permissions_for_token};
 use crate::store::authorizations::{self, RowLock};
 use crate::store::{StoreError, Tx, events, grants};
 
-/// A token that does not rotate is written down as used at most this often.
+/// The minimum interval between two writes of the last use of a token that does not rotate.
 const EXTENSION_STEP_MILLIS: i64 = 60_000;
 
-/// What the audit event says where the family goes on.
+/// The reason in the audit event if the family remains active.
 const SUPERSEDED_TOKEN_REFUSED: &str = "an old refresh token was refused that parallel requests had just used";
 
 pub(super) fn invalid_refresh_token() -> OAuthError {
@@ -91,7 +93,7 @@ impl Provider {
                         provider.revoke_reused_grant(tx, &grant.authorization, copied, &origin).await?;
                         return Ok(Err(invalid_refresh_token().with_cause(copied)));
                     }
-                    // What cannot be granted is refused before the token is used up.
+                    // Permissions that cannot be granted are refused before the token is consumed.
                     let of = &grant.authorization;
                     if !client_now.meta.allowed_groups.is_empty()
                         && let Err(error) = provider.check_access(tx, of, AccessPoint::Refresh, &origin).await?
@@ -115,12 +117,12 @@ impl Provider {
             })
             .await?;
         let mut granted = refreshed?;
-        // OpenID Connect Core §12.2: an ID token of a refresh has no nonce.
+        // OpenID Connect Core §12.2: an ID token from a refresh has no `nonce`.
         granted.authorization.nonce = None;
         self.mint(client, granted).await
     }
 
-    /// What is allowed now of a grant, which itself keeps it all.
+    /// Returns the part of a grant that is currently allowed. The stored grant keeps all of it.
     async fn left_of(
         &self,
         tx: &Tx,
@@ -136,7 +138,7 @@ impl Provider {
         Ok(goes_on.then_some(left))
     }
 
-    /// The refresh token to answer with, the family's row written where its state changes.
+    /// Returns the refresh token for the response. Updates the row of the family if its state changes.
     async fn renewed(
         &self,
         tx: &Tx,
@@ -175,7 +177,7 @@ impl Provider {
     }
 }
 
-/// What the audit event says where somebody has a copy of the token.
+/// Returns the reason in the audit event if the token has been copied.
 const fn copied(judged: RefreshTokenUse) -> Option<&'static str> {
     match judged {
         RefreshTokenUse::Current | RefreshTokenUse::Repeated(_) | RefreshTokenUse::Superseded => None,
@@ -184,8 +186,8 @@ const fn copied(judged: RefreshTokenUse) -> Option<&'static str> {
     }
 }
 
-/// RFC 8705 §4: a public client shows that it is the one that got the refresh token by the certificate it had then. Another
-/// one has shown who it is, and may have had a new certificate made since.
+/// Returns whether a public client presents the certificate with which it obtained the refresh token (RFC 8705 §4).
+/// Always true for a confidential client: it has been authenticated, and its certificate may have been renewed since.
 fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option<Thumbprint>) -> bool {
     match grant.authorization.bound_to.filter(|_| client.meta.is_public()) {
         Some(Confirmation::Certificate(thumbprint)) => certificate == Some(thumbprint),
@@ -193,7 +195,7 @@ fn is_the_same_public_client(client: &Client, grant: &Grant, certificate: Option
     }
 }
 
-/// §6: no more than the request asks for of what is left.
+/// Limits the remaining authorization to the requested scopes and resources (RFC 6749 §6).
 fn narrow(left: Authorization, apis: &[Api], scope: Option<&str>, parameters: &Parameters) -> Result<Authorization> {
     let asked: Vec<&str> = parameters.all("resource").collect();
     let permissions = permissions_for_token(&asked, &left.permissions, scope, apis)?;

@@ -1,10 +1,11 @@
-//! Token exchange (RFC 8693): a client trades a token about a person for one of its own about the same person, and never
-//! for more: scopes, APIs and lifetime only get narrower, and what ends the token or its client's access ends what came
-//! of it. Whose tokens a client may trade, and whether it then stands in the person's place (impersonation, §1.1) or is
-//! named beside them (delegation, `act`), is its `token_exchange` policy.
+//! Token exchange (RFC 8693): a client exchanges a token about a user for a token of its own about the same user.
 //!
-//! §2.2.2 has `invalid_request` for a token that is no good and for one that the policy does not let through. Refresh
-//! tokens are not traded: they are bound to their client.
+//! The new token never grants more: scopes, APIs and lifetime only get narrower, and whatever revokes the subject token
+//! or its client's access revokes the new token too. The client's `token_exchange` policy decides whose tokens it may
+//! exchange, and whether it impersonates the user (§1.1) or is named as the actor (delegation, `act`).
+//!
+//! §2.2.2 requires `invalid_request` both for an invalid token and for one that the policy does not allow. Refresh
+//! tokens cannot be exchanged: they are bound to their client.
 
 use uuid::Uuid;
 
@@ -31,21 +32,21 @@ use crate::store::consents;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
-/// How often a token may be traded on, and how many may act one for another: both are carried in each token.
+/// The maximum number of exchanges in a row, and of nested actors. Each token carries both chains.
 const MAX_CHAIN_LENGTH: usize = 5;
 
 fn invalid(text: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, text)
 }
 
-/// Which kind of token is presented (§3).
+/// The type of the presented token (§3).
 #[derive(Clone, Copy)]
 enum SubjectTokenType {
     Access,
     Id,
 }
 
-/// A request of §2.1.
+/// The parameters of a token exchange request (§2.1).
 pub(super) struct ExchangeRequest<'a> {
     subject_token: &'a str,
     subject_kind: SubjectTokenType,
@@ -72,32 +73,32 @@ impl<'a> ExchangeRequest<'a> {
     }
 }
 
-/// What was presented, and as much as it can become.
+/// A verified subject token and the most that it can be exchanged for.
 struct PresentedToken {
     authorization: Authorization,
-    /// Whom it is for; nothing where it says so for nobody (an ID token).
+    /// The audience of the token; `None` for an ID token, whose audience is only its client.
     audience: Option<Audience>,
     expires_at: Timestamp,
-    /// Whether it or, of an ID token, its client's access tokens are bound to a certificate (RFC 8705 §3).
+    /// Whether the token or, for an ID token, its client's access tokens are bound to a certificate (RFC 8705 §3).
     is_bound: bool,
-    /// Its own name, where it has one.
+    /// The `jti` of the token, if it has one.
     jti: Option<String>,
 }
 
 impl PresentedToken {
-    /// With the version of a user who acts: what is issued depends on it as well.
+    /// Adds the version of a user who acts: the issued token depends on it as well.
     fn with_actor_version(mut self, version: Option<(VersionedEntity, i64)>) -> Self {
         self.authorization.versions.extend(version);
         self
     }
 }
 
-/// Who is to be named as acting.
+/// The actor to be named in the issued token.
 struct ResolvedActor {
     act: Option<Act>,
-    /// When the actor's token ends.
+    /// When the actor token expires.
     ends: Option<Timestamp>,
-    /// Of the user who acts, under which the actor's token was issued.
+    /// The version of the acting user under which the actor token was issued.
     version: Option<(VersionedEntity, i64)>,
 }
 
@@ -119,7 +120,7 @@ impl Provider {
         let ended = || invalid("The subject token is unknown, expired or revoked.");
         let subject = subject.ok_or_else(ended)?;
         if subject.is_bound && asking.bound_to()?.is_none() {
-            // Whoever stole it could be rid of what it, or an access token of its client, is bound to.
+            // Otherwise a thief could use the exchange to remove the certificate binding.
             return Err(invalid("The subject token is bound, and is traded only for one that is."));
         }
         let ResolvedActor { act, ends, version } = self.actor(&asking, &subject, exchange.actor_token).await?;
@@ -148,9 +149,10 @@ impl Provider {
         }))
     }
 
-    /// The authorization as it is issued, where nothing that it or the subject token depends on has been revoked: decided
-    /// by the database, and in one transaction with what is written. Offline access goes on without its session; what
-    /// comes of it by exchange does not.
+    /// Returns the authorization to issue, if nothing that it or the subject token depends on has been revoked.
+    ///
+    /// The database decides, in the same transaction as the writes. Offline access outlives its session; a token
+    /// obtained from it by exchange does not.
     async fn settle(
         &self,
         subject: &PresentedToken,
@@ -180,8 +182,11 @@ impl Provider {
         Ok(write.await?)
     }
 
-    /// An ID token says who signed in, and no word of what its client may have: that is what the person has allowed it,
-    /// or, where nobody is asked, what it is registered for, and the APIs without scopes that are `asked` for.
+    /// Verifies an ID token presented as the subject token.
+    ///
+    /// An ID token identifies the user and says nothing about the client's permissions. These are what the user has
+    /// allowed the client or, for clients that need no consent, what the client is registered for and the APIs without
+    /// scopes that are in `asked`.
     async fn presented_id_token(&self, token: &str, asked: &[&str], apis: &[Api]) -> Result<Option<PresentedToken>> {
         let said = self.read_signed_hint(token).await?.filter(|said| self.env.now() < said.expires_at);
         let Some(said) = said else { return Ok(None) };
@@ -213,13 +218,13 @@ impl Provider {
             of => known_version(of, &client, apis),
         });
         let is_active = self.store.authority().revocations().is_active(&authorization);
-        // An ID token is bound to nothing by itself, and is no way around what its client's tokens are bound to.
+        // An ID token has no binding of its own, but must not circumvent the binding of its client's access tokens.
         let is_bound = client.meta.tls_client_certificate_bound_access_tokens;
         let expires_at = said.expires_at;
         Ok(is_active.then_some(PresentedToken { authorization, audience: None, expires_at, is_bound, jti: None }))
     }
 
-    /// Who is to be named as acting for the subject, by the policy for this pair of clients.
+    /// Returns the actor to name for the subject, according to the policy for this pair of clients.
     async fn actor(
         &self,
         asking: &TokenRequest<'_>,
@@ -242,7 +247,7 @@ impl Provider {
             None => (ActingParty::Client(client.id.clone()), None, None),
             Some(token) => {
                 let actor = self.verify_access_token(token).await?;
-                // Its own, and not one that somebody has handed on: the one who asks is the one who acts.
+                // The actor token must have been issued to the requesting client: it is the party that acts.
                 let actor = actor.filter(|actor| actor.authorization.client == client.id);
                 let actor = actor.filter(|actor| actor.authorization.act.is_none());
                 let actor = actor.filter(|actor| actor.is_confirmed_by(asking.certificate));
@@ -269,7 +274,7 @@ impl Provider {
         Ok(ResolvedActor { act: Some(act), ends, version })
     }
 
-    /// Whether nothing that a verified token depends on has been revoked, nor the token alone, by the database.
+    /// Returns whether the token itself and everything it depends on are not revoked, according to the database.
     async fn is_current_by_database(&self, token: &VerifiedToken) -> Result<bool> {
         let (of, conn) = (&token.authorization, self.store.read());
         let jti = token.jti.as_deref().and_then(|jti| jti.parse::<Uuid>().ok()).map(RevocationKey::from);
@@ -278,7 +283,8 @@ impl Provider {
             && !authorizations::is_grant_or_token_revoked(conn, of.grant, jti).await?)
     }
 
-    /// What the new token is worth: what was asked for, within what the old one has and what the client may have.
+    /// Returns the authorization of the new token: the requested permissions, limited to those of the subject token and
+    /// of the client.
     fn narrow_exchange(
         &self,
         asking: &TokenRequest<'_>,
@@ -290,12 +296,12 @@ impl Provider {
         if of.through.len() == MAX_CHAIN_LENGTH {
             return Err(invalid("The token has been exchanged too often already."));
         }
-        // A token that comes of another one ends with it.
+        // A token obtained by exchange expires with its subject token, so it has no offline access.
         let both = of.permissions.intersection(&client.permissions(apis)).without(OFFLINE_ACCESS);
         let asked = requested_apis(parameters);
         let permissions = permissions_for_token(&asked, &both, parameters.scope()?, apis)?;
         if asked.is_empty() && permissions.apis.len() > 1 {
-            // Another client asked for several, if any.
+            // If several APIs were requested, another client requested them.
             let text = "The scopes are of more than one API: name the one that is meant with the parameter resource.";
             return Err(OAuthError::new(ErrorCode::InvalidTarget, text));
         }
@@ -309,11 +315,11 @@ impl Provider {
             permissions,
             part_of_offline: false,
             nonce: None,
-            // Single claims were asked for by the other client, and allowed to it.
+            // Single claims were requested by and allowed to the other client.
             claims: RequestedClaims::default(),
             act,
             through,
-            // Whoever gets it, not whoever had the other one.
+            // The new token is bound to the certificate of the requesting client.
             bound_to: asking.bound_to()?,
             ..of.clone()
         };
@@ -330,7 +336,7 @@ impl Provider {
     }
 }
 
-/// The APIs that are asked for (§2.1).
+/// Returns the requested APIs (§2.1).
 fn requested_apis(parameters: &Parameters) -> Vec<&str> {
     parameters.all("resource").chain(parameters.all("audience")).collect()
 }

@@ -1,8 +1,8 @@
-//! What a client is told that proved who it is by a method that it may not use.
+//! The error for a client that authenticated successfully by a method that it may not use.
 //!
-//! Libraries that do not know the method send a refused request again by another one, and show the last error alone
-//! (`golang.org/x/oauth2`). So an error that any method would meet comes before the one of the method, which hides nothing
-//! then. It is found by reading: no code or token is used up by a request that is refused here.
+//! Libraries that do not know the method repeat a refused request with another method and report only the last error
+//! (`golang.org/x/oauth2`). So an error that would occur with any method takes precedence over the error about the
+//! method, which then hides nothing. The checks only read: a request that is refused here consumes no code or token.
 
 use super::{GrantRequest, authorization_code, refresh_token};
 use crate::domain::client::Client;
@@ -15,11 +15,11 @@ use crate::protocol::parameters::Parameters;
 use crate::store::{codes, grants};
 
 impl Provider {
-    /// Returns the error for a token request of `client`, which met `error` in its authentication.
+    /// Returns the error for a token request of `client` whose authentication failed with `error`.
     pub async fn wrong_method_error(&self, client: &Client, parameters: &Parameters, error: OAuthError) -> OAuthError {
         match self.find_other_error(client, parameters).await {
             Ok(None) => error,
-            // Of a public client nothing is known but that it named itself.
+            // A public client is not authenticated, so only `invalid_grant` is disclosed.
             Ok(Some(later)) | Err(later) if client.meta.is_public() && later.code != ErrorCode::InvalidGrant => error,
             Ok(Some(later)) | Err(later) => {
                 let both = format!("{} {}", later.description, error.description);
@@ -29,8 +29,8 @@ impl Provider {
         }
     }
 
-    /// The error that the request would meet by any method, as far as reading finds it: the request itself, and a code or
-    /// refresh token that is of no use any more.
+    /// Returns the error that the request would get with any method, as far as reading can tell: an error in the
+    /// request itself, or a code or refresh token that is no longer valid.
     async fn find_other_error(&self, client: &Client, parameters: &Parameters) -> Result<Option<OAuthError>> {
         Ok(match GrantRequest::allowed(client, parameters)? {
             GrantRequest::AuthorizationCode { code, .. } => {

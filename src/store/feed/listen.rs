@@ -1,7 +1,7 @@
-//! Waits for PostgreSQL's notifications that the feed has new entries, on a connection of its own.
+//! Listens for PostgreSQL's notifications of new feed entries, on a connection of its own.
 //!
-//! They only make a reading begin earlier: the feed is read twice a second without them, so that a lost notification, or a
-//! database that gives none, delays an entry and loses nothing. Next door: [`super::reader`].
+//! Notifications only make a read start earlier. The feed is read twice a second without them, so a lost notification,
+//! or a database that sends none, delays an entry but loses nothing. [`super::reader`] reads the entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio::time::timeout;
 
 use super::NOTIFY_CHANNEL;
 
-/// After this time without a notification the connection is tried, since one that was cut off says nothing.
+/// After this time without a notification the connection is tested, because a severed connection reports nothing.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(15);
-/// A database that takes longer to answer is taken to be gone.
+/// A database that takes longer to answer counts as unreachable.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts to connect.
+/// The time between two attempts to connect.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Wakes `changed` at each notification, until the pool is closed.
+/// Notifies `changed` at each notification, until the pool is closed.
 pub(crate) async fn run(pool: PgPool, changed: Arc<Notify>) {
     let mut said = false;
     while !pool.is_closed() {
@@ -42,7 +42,7 @@ async fn listen(pool: &PgPool, changed: &Notify, said: &mut bool) -> Result<(), 
     loop {
         match timeout(IDLE_CHECK_INTERVAL, listener.try_recv()).await {
             Ok(Ok(Some(_))) => changed.notify_one(),
-            // The connection has ended.
+            // The connection was closed.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
             Err(_) => {

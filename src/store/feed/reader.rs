@@ -1,12 +1,13 @@
-//! Reads the change feed: every entry once it is visible, each at least once, in no order across transactions.
+//! Reads the change feed: every entry at least once after it becomes visible, in no particular order across
+//! transactions.
 //!
-//! On PostgreSQL one statement returns the entries that the previous statement's snapshot did not show, together with its
-//! own snapshot. A transaction that stays open makes the range of the index that is looked through longer, and delays
-//! nothing. On `SQLite`, which has one writer, the entries after the last one are the new ones.
+//! On PostgreSQL one statement returns the entries that the previous statement's snapshot did not show, together with
+//! its own snapshot. A transaction that stays open lengthens the index range that is scanned, but delays nothing.
+//! `SQLite` has a single writer, so the new entries are those after the last one.
 //!
-//! Each reading also checks that the database is the one that was read before: the same incarnation, the last entry still
-//! there with its tag, and no transaction id taken back. Otherwise it has been restored, or replaced by a standby that
-//! lacks something, and the caller has to load everything anew.
+//! Each read also checks that the database is the one that was read before: it has the same incarnation, the last entry
+//! still exists with its tag, and no transaction id has been taken back. Otherwise the database has been restored, or
+//! replaced by a standby that lacks some transactions, and the caller must reload everything.
 
 use std::sync::Mutex;
 
@@ -17,48 +18,49 @@ use super::super::{ReadPool, Result, StoreError, from_json, settings};
 use super::{ChangeEvent, row};
 use crate::env::Timestamp;
 
-/// Entries that one statement returns.
+/// The maximum number of entries that one statement returns.
 const PAGE_SIZE: usize = 500;
-/// The setting whose value is made once for each database.
+/// The setting whose value is generated once for each database.
 pub(crate) const INCARNATION: &str = "incarnation";
 
-/// Where one node is in the feed.
+/// Reads the feed and remembers this node's position in it.
 #[derive(Default)]
 pub(crate) struct FeedReader(Mutex<FeedPosition>);
 
 #[derive(Clone, Default)]
 struct FeedPosition {
-    /// Entries with a greater `seq` are new, whatever their transaction.
+    /// Entries with a higher `seq` are new, whatever their transaction.
     seq: i64,
-    /// What was visible to the last reading (PostgreSQL).
+    /// The snapshot of the last read (PostgreSQL).
     snapshot: Option<String>,
     /// The `seq` and tag of the entry by which the database is recognised.
     known_entry: Option<(i64, i64)>,
     incarnation: Option<String>,
-    /// Entries of this kind are passed over by the next reading ([`TOKEN_KIND`]), of none where it is empty.
+    /// The next read skips entries of this kind ([`TOKEN_KIND`]), or none if it is empty.
     skipped: &'static str,
 }
 
-/// Revoked tokens, all of which are in a table of their own. The first reading does not transfer them: its caller reads
-/// that table afterwards.
+/// The kind of revoked tokens, which also have a table of their own. The first read does not transfer them, because its
+/// caller reads that table afterwards.
 const TOKEN_KIND: &str = "token";
 
-/// What a reading found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    /// Every new entry was handed to the caller. With the time by the database's clock, where it has one of its own.
+    /// Every new entry was passed to the caller. The time is by the database's clock, if the database has one of its
+    /// own.
     Read(Option<Timestamp>),
-    /// This is not the database, or not the state of it, that was read before. Nothing was handed over.
+    /// The database, or its state, is not the one that was read before. Nothing was passed to the caller.
     AnotherHistory,
 }
 
-/// One row of the reading statement: the state of the database, and an entry unless there is none.
+/// One row of the query: the state of the database, and an entry if there is one.
 #[derive(Debug, FromQueryResult)]
 struct FeedRow {
-    /// The database's clock, where it has one of its own.
+    /// The time by the database's clock, if the database has one of its own.
     database_now: Option<i64>,
     snapshot: Option<String>,
-    /// Whether the snapshot has at least the transactions of the previous one.
+    /// Whether the snapshot includes at least the transactions of the previous one.
     forward: bool,
     incarnation: Option<String>,
     known_tag: Option<i64>,
@@ -68,8 +70,9 @@ struct FeedRow {
     entry: Option<String>,
 }
 
-/// `$1`: [`FeedPosition::seq`], `$2`: the end of the page before, `$3`: the `seq` of [`FeedPosition::known`], `$4`: the previous
-/// snapshot, `$5`: [`FeedPosition::skipped`]. Two ranges of two indexes, so that a plan never walks the table.
+/// Parameters: `$1` [`FeedPosition::seq`], `$2` the end of the previous page, `$3` the `seq` of
+/// [`FeedPosition::known_entry`], `$4` the previous snapshot, `$5` [`FeedPosition::skipped`]. The entries are two
+/// ranges of two indexes, so that no plan scans the table.
 const POSTGRES_QUERY: &str = "WITH here AS MATERIALIZED (SELECT pg_current_snapshot() AS now, \
      COALESCE($4::text::pg_snapshot, pg_current_snapshot()) AS before) \
      SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint AS database_now, now::text AS snapshot, pg_snapshot_xmax(now) >= pg_snapshot_xmax(before) AS forward, \
@@ -88,8 +91,8 @@ const SQLITE_QUERY: &str = "SELECT NULL AS database_now, NULL AS snapshot, $4 IS
      ORDER BY f.seq";
 
 impl FeedReader {
-    /// Starts anew at the first entry since `at`, in whatever database there is now. The next reading returns every entry
-    /// from there on but those of revoked tokens, which the caller then reads from their table.
+    /// Restarts at the first entry since `at`, in the database that is open now. The next read returns every entry from
+    /// there on except revoked tokens, which the caller then reads from their table.
     pub(crate) async fn begin(&self, conn: &ReadPool, at: Timestamp) -> Result<()> {
         reset_foreign_transaction_ids(conn).await?;
         let newest = row::Entity::find().order_by_desc(row::Column::Seq).limit(1).one(conn).await?;
@@ -103,8 +106,8 @@ impl FeedReader {
         self.set(FeedPosition { seq, snapshot: None, known_entry: known, incarnation, skipped: TOKEN_KIND })
     }
 
-    /// Hands every entry that has become visible since the last reading to `apply`. Moves on only when it has handed over
-    /// all, so that a reading that is given up is made again whole.
+    /// Passes every entry that has become visible since the last read to `apply`. The position advances only after all
+    /// entries were passed, so an interrupted read is repeated in full.
     pub(crate) async fn read(
         &self,
         conn: &ReadPool,
@@ -121,7 +124,7 @@ impl FeedReader {
                 return Ok(ReadOutcome::AnotherHistory);
             }
             if std::mem::take(&mut first_page) {
-                // Not a later page's: what became visible in between is not on the pages before.
+                // The snapshot of the first page: entries that became visible after it are not on the earlier pages.
                 next.snapshot.clone_from(&state.snapshot);
             }
             let time = state.database_now.map(Timestamp);
@@ -137,7 +140,7 @@ impl FeedReader {
                 }
             }
             if lines.len() < PAGE_SIZE {
-                // What was passed over up to there is not looked at again.
+                // Skipped entries up to here are not selected again.
                 next.seq = next.seq.max(start.known_entry.map_or(0, |(seq, _)| seq));
                 next.skipped = "";
                 self.set(next)?;
@@ -165,8 +168,8 @@ async fn page(conn: &ReadPool, start: &FeedPosition, page_end: i64) -> Result<Ve
     Ok(FeedRow::find_by_statement(Statement::from_sql_and_values(engine, sql, values)).all(conn).await?)
 }
 
-/// Takes transaction ids out of the feed that this server has not given: a dump brings those of another server along,
-/// whose rows would otherwise be taken for new ones for as long as this server has not reached them.
+/// Resets transaction ids in the feed that this server has not assigned. A dump contains the ids of another server.
+/// Those rows would otherwise count as new until this server's ids reach them.
 async fn reset_foreign_transaction_ids(conn: &ReadPool) -> Result<()> {
     if conn.get_database_backend() == DbBackend::Postgres {
         let sql = "UPDATE change_feed SET xid = 0 WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint";

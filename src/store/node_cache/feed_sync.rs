@@ -1,5 +1,5 @@
-//! Following the change feed: reading it, judging whether it has been read recently enough, and starting over where the
-//! database has been replaced. Next door: [`super`], which answers by what was read; `feed::reader`, which reads.
+//! Follows the change feed: reads it, judges whether it has been read recently enough, and starts over if the database
+//! has been replaced. [`super`] answers requests from what was read. `feed::reader` reads the entries.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -14,38 +14,39 @@ use super::super::{ChangeEvent, Result, Store, StoreError, revoked_tokens};
 use super::NodeCache;
 use crate::env::Monotonic;
 
-/// How often the feed is read where nothing announces a change. Commands promise to reach a running server in a second.
+/// How often the feed is read if no notification arrives. Commands promise to reach a running server within a second.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Between two readings, however often changes are announced.
+/// The minimum time between two reads, however often changes are announced.
 const MIN_READ_INTERVAL: Duration = Duration::from_millis(10);
-/// A reading of the feed that takes longer has failed.
+/// A feed read that takes longer than this has failed.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same where every revoked token is read again.
+/// The timeout of a feed read that also reads every revoked token again.
 const RELOAD_TIMEOUT: Duration = Duration::from_mins(2);
-/// Milliseconds for which a node goes on by what it remembers, from the beginning of the last reading of the feed.
+/// Milliseconds for which a node answers from memory, counted from the beginning of the last successful feed read.
 pub const MAX_STALENESS_MILLIS: i64 = 30_000;
-/// A reading that a request waits for: the node was frozen, or its background work is late.
+/// The timeout of a feed read that a request waits for, because the node was suspended or its background work is late.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Milliseconds after a reading that failed before a request tries again.
+/// Milliseconds after a failed feed read before a request tries again.
 const CATCH_UP_RETRY_INTERVAL_MILLIS: i64 = 1_000;
 
 impl NodeCache {
-    /// Reads what this node has to know before it answers anything.
+    /// Reads everything this node must know before it answers requests.
     pub(in super::super) async fn start(&self, store: &Store) -> Result<()> {
         let since = store.env().now().plus_seconds(-FEED_LOOKBACK_SECONDS);
         self.feed.begin(store.read_feed(), since).await?;
         self.catch_up(store).await?;
-        // After the feed, whose first reading passes over them and whose next ones tell of those that come from now on.
+        // Tokens are read after the feed. The first feed read skips their entries, and later feed reads return new
+        // ones.
         read_revoked_tokens(store, &self.revocations).await
     }
 
-    /// Reads what is new in the feed.
+    /// Reads the new entries of the feed.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Returns an error if the database does not answer.
     pub async fn catch_up(&self, store: &Store) -> Result<()> {
         let began = store.env().uptime();
-        // A connection that is cut off may not say so.
+        // A severed connection may report no error, so the read needs a timeout.
         let starting_over = self.is_reloading.load(Ordering::SeqCst);
         let limit = if starting_over { RELOAD_TIMEOUT } else { READ_TIMEOUT };
         let read = tokio::time::timeout(limit, self.read_feed(store)).await;
@@ -58,8 +59,9 @@ impl NodeCache {
         read
     }
 
-    /// Whether what this node remembers may be answered by: it has read the feed within [`MAX_STALENESS_MILLIS`], or reads it now.
-    /// Others may have revoked what it believes in. What it remembers of a database that has been replaced is no answer.
+    /// Returns whether this node may answer from memory: it has read the feed within [`MAX_STALENESS_MILLIS`], or reads
+    /// it now. Otherwise another node may have revoked what is in memory. Returns false while the contents belong to a
+    /// database that has been replaced.
     pub async fn is_fresh(&self, store: &Store) -> bool {
         let fresh = || {
             !self.is_reloading.load(Ordering::SeqCst)
@@ -68,7 +70,8 @@ impl NodeCache {
         if fresh() {
             return true;
         }
-        // One request asks for all that wait; where it was in vain, they do not ask one after the other.
+        // One request reads the feed for all that wait. If that read fails, the waiting requests do not repeat it in
+        // turn.
         let caught_up = async {
             let _one = self.catch_up_lock.lock().await;
             let failed_at = Monotonic(self.failed_at.load(Ordering::SeqCst));
@@ -96,7 +99,7 @@ impl NodeCache {
             return Err(error);
         }
         if self.is_reloading.load(Ordering::SeqCst) {
-            // The last attempt failed half-way, after the feed had begun anew.
+            // The last attempt failed after the feed position was reset but before the state was rebuilt.
             return self.reload(store).await;
         }
         let asked = store.env().clock.now();
@@ -119,8 +122,8 @@ impl NodeCache {
         }
     }
 
-    /// Reads the feed of a database that has been replaced, and then believes nothing that was read before. Until it has
-    /// succeeded, [`Self::is_fresh`] says no.
+    /// Reads the feed of a database that has been replaced, and discards everything read from the previous one. Until
+    /// it succeeds, [`Self::is_fresh`] returns false.
     async fn reload(&self, store: &Store) -> Result<()> {
         let (since, now) = (store.env().now().plus_seconds(-FEED_LOOKBACK_SECONDS), store.env().uptime());
         self.feed.begin(store.read_feed(), since).await?;
@@ -129,13 +132,13 @@ impl NodeCache {
         read_revoked_tokens(store, &revocations).await?;
         self.revocations.replace(revocations);
         store.recorded_uses().clear();
-        // What was read meanwhile may have been the old database's.
+        // Entries cached during the read may come from the previous database.
         self.invalidate_caches(now);
         self.is_reloading.store(false, Ordering::SeqCst);
         Ok(())
     }
 
-    /// Lets everything be read anew from the database, but revocations.
+    /// Invalidates every cached entry except revocations.
     fn invalidate_caches(&self, now: Monotonic) {
         for change in [ChangeEvent::Apis, ChangeEvent::Keys, ChangeEvent::Deliveries] {
             self.apply(&change, now);
@@ -147,7 +150,7 @@ impl NodeCache {
         self.client_certificates.changed(&Stripes::all());
     }
 
-    /// Follows the feed until the task is ended.
+    /// Follows the feed until the task is aborted.
     pub async fn follow(store: Store) {
         let changed = Arc::new(Notify::new());
         let _listening = store.listen_for_changes(changed.clone());
@@ -157,7 +160,7 @@ impl NodeCache {
             tokio::time::timeout(POLL_INTERVAL, changed.notified()).await.ok();
             match store.authority().catch_up(&store).await {
                 Ok(()) => answering = true,
-                // Said once, not twice a second.
+                // Logged once, because the feed is read twice a second.
                 Err(error) if answering => {
                     tracing::error!(%error, "the change feed cannot be read");
                     answering = false;
@@ -167,7 +170,8 @@ impl NodeCache {
         }
     }
 
-    /// Takes in one entry of the feed: this node's own as soon as it is committed, and all as they are read.
+    /// Applies one entry of the feed. A node's own entries are applied as soon as they are committed, and all entries
+    /// when they are read from the feed.
     pub(in super::super) fn apply(&self, change: &ChangeEvent, now: Monotonic) {
         match change {
             ChangeEvent::Client(id) => self.client_changes.changed(&Stripes::from_iter([id])),

@@ -1,5 +1,5 @@
-//! `/account/api-keys`: keys that let one's programs through the gates, making and revoking them. Making one needs a recent
-//! sign-in: a key outlives the session.
+//! `/account/api-keys`: lists, creates and revokes the user's API keys. Creating one requires a recent
+//! sign-in, because a key outlives the session.
 
 use axum::response::{IntoResponse, Redirect, Response};
 

@@ -1,4 +1,4 @@
-//! `/account/apps`: which apps may use the account, opening them, and taking that back.
+//! `/account/apps`: the clients that may use the account, with links to open them and to revoke their access.
 
 use axum::response::Response;
 
@@ -36,7 +36,7 @@ fn line(here: &AppState, app: &ConnectedClient, apis: &[Api]) -> AppLine {
         app: app_card(&app.client),
         scopes: consent::describe_permissions(&app.permissions, apis),
         since: app.since.map(|since| DisplayTime::new(since.date())),
-        // OpenID Connect Core §4: the app begins, and finds the person signed in here.
+        // OpenID Connect Core §4: the client starts the sign-in, and this server finds the user's session.
         open: app
             .client
             .meta

@@ -1,4 +1,4 @@
-//! `/account`: who am I, how do I sign in, what happened lately.
+//! `/account`: the user's profile, credentials and recent activity.
 
 use axum::response::Response;
 
@@ -20,7 +20,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     let about = |kinds, most| EventFilter { user: Some(user.id), kinds, most, ..EventFilter::default() };
     let recent =
         events::list(store.read(), &about(Vec::new(), MAX_RECENT_EVENTS)).await.map_err(|error| person.error(error))?;
-    // The newest is the sign-in that is looked at now.
+    // The newest sign-in is the current one.
     let sign_ins = events::list(store.read(), &about(vec![EventKind::SignedIn], 2)).await;
     let before = sign_ins.map_err(|error| person.error(error))?.into_iter().nth(1);
     let passkeys = passkeys::of_user(store.read(), user.id).await.map_err(|error| person.error(error))?;
@@ -82,8 +82,9 @@ fn line(event: &Event, user: UserId) -> ActivityLine {
     }
 }
 
-/// Whence it came, as far as that is the user's to know: their own browser and address, and those of whoever tried to sign in
-/// as them. Of an administrator only that it was one.
+/// Returns where an event came from, as far as the user may know it. Browser and address are shown for the
+/// user's own actions and for failed sign-ins to the account. For an administrator's action, only that fact
+/// is shown.
 fn event_source(event: &Event, user: UserId) -> Vec<String> {
     let is_shown = match &event.actor {
         Actor::User(actor) if *actor == user => true,

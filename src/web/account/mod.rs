@@ -1,6 +1,7 @@
-//! A person's own pages, below `/account`: who am I, how do I sign in, where am I signed in, which apps may do what.
+//! The user's own pages, below `/account`.
 //!
-//! One file a page: [`home`], [`passkeys`], [`password`], [`sessions`], [`apps`], [`api_keys`]; [`views`] what their templates show.
+//! Each page has its own module: [`home`], [`passkeys`], [`password`], [`sessions`], [`apps`] and
+//! [`api_keys`]. [`views`] holds the values for their templates.
 
 pub mod api_keys;
 pub mod apps;
@@ -38,7 +39,7 @@ pub fn routes() -> Router<AppState> {
         .route("/account/api-keys/{id}/revoke", post(api_keys::revoke))
 }
 
-/// Back to a page of one's own, which says what was done.
+/// Redirects to a page of the account, which shows the message.
 fn redirect_with_flash(person: &SignedIn, flash: Flash, to: &str) -> Response {
     flash.redirect(person.app(), &person.visitor.browser, to)
 }

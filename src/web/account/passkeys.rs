@@ -1,5 +1,6 @@
-//! `/account/passkeys`: adding, renaming and removing them (WebAuthn Level 3 §7.1). Adding and removing one needs a recent
-//! sign-in, with a passkey if there is one: otherwise a password that was found out would be enough to replace it.
+//! `/account/passkeys`: adds, renames and removes passkeys (WebAuthn Level 3 §7.1). Adding and removing
+//! require a recent sign-in, with a passkey if the user has one. Otherwise a stolen password would be enough
+//! to replace the passkey.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -27,7 +28,7 @@ pub async fn show(person: SignedIn) -> Result<Response, PageError> {
     Ok(render(&page(&person, None).await?))
 }
 
-/// The page, on which the form of one passkey may be shown as it was typed.
+/// Returns the page. If `typed` is given, the form of that passkey shows the submitted values.
 async fn page(person: &SignedIn, typed: Option<(PasskeyId, PasskeyForm)>) -> Result<PasskeysPage, PageError> {
     let mut lines = Vec::new();
     for passkey in own(person).await? {
@@ -83,7 +84,7 @@ fn line(passkey: &Passkey, person: &SignedIn, form: PasskeyForm) -> PasskeyLine 
     }
 }
 
-/// 403 says to the script: sign in once more.
+/// Returns the WebAuthn creation options. 403 tells the script that the user has to sign in again.
 pub async fn options(ask: ScriptRequest) -> Result<Response, ApiError> {
     let (visitor, app) = (&ask.visitor, &ask.visitor.app);
     let sign_in = || ApiError::with_status(StatusCode::FORBIDDEN, "A sign-in of the last minutes is needed.");
@@ -128,7 +129,7 @@ pub async fn rename(PathParam(id): PathParam<String>, form: SignedInForm) -> Res
     edit::save(person, || try_rename(&form, id, &sent)).await
 }
 
-/// Returns `None` if the passkey was renamed or removed meanwhile.
+/// Returns `None` if the passkey was renamed or removed while the form was being saved.
 async fn try_rename(
     form: &SignedInForm,
     id: PasskeyId,
@@ -149,7 +150,7 @@ async fn try_rename(
     Ok(renamed.then(|| redirect_with_flash(person, result_flash(true, "The passkey has its new name."), PATH)))
 }
 
-/// Signs out wherever the passkey was used, here too where the last sign-in was with it.
+/// Removes a passkey and ends all sessions that were signed in with it, including this one if it was.
 pub async fn delete(PathParam(id): PathParam<String>, form: RecentForm) -> Result<Response, PageError> {
     let (person, app) = (&form.signed_in, form.signed_in.app());
     let Ok(id) = id.parse::<PasskeyId>() else { return Ok(redirect_with_flash(person, result_flash(false, ""), PATH)) };
@@ -162,7 +163,7 @@ pub async fn delete(PathParam(id): PathParam<String>, form: RecentForm) -> Resul
     Ok(redirect_with_flash(person, result_flash(removed, text), PATH))
 }
 
-/// What became of a passkey that could be neither renamed nor removed.
+/// Converts the error of renaming or removing a passkey to an error page.
 fn failed(person: &SignedIn, error: PasskeyError) -> PageError {
     match error {
         PasskeyError::Store(error) => person.error(error),

@@ -1,5 +1,6 @@
-//! `/account/password`: a new password for who knows the old one. Everything that was signed in with the old one ends, but
-//! for this browser, whose cookie changes (NIST SP 800-63B-4 §5.1, OWASP ASVS 7.4.3).
+//! `/account/password`: changes the password, which requires the current one. Everything that was signed in
+//! with the old password is signed out, except for this browser, whose cookie is replaced (NIST SP 800-63B-4
+//! §5.1, OWASP ASVS 7.4.3).
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

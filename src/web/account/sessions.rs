@@ -1,4 +1,4 @@
-//! `/account/sessions`: where I am signed in, and signing out there.
+//! `/account/sessions`: lists the user's sessions and signs out of them.
 
 use axum::response::Response;
 

@@ -1,5 +1,6 @@
-//! What a person's own pages show: one struct a page, each with its template in `templates/account/`. The handlers
-//! beside this file fill them; what is common to all pages is in `web/view.rs`.
+//! The template values of the user's own pages: one struct per page, with its template in
+//! `templates/account/`. The handlers of this folder fill them. The parts that all pages share are in
+//! `web/view.rs`.
 
 use askama::Template;
 
@@ -7,7 +8,7 @@ use crate::web::api_keys::{KeyApi, KeyForm, KeyLine};
 use crate::web::edit::EditState;
 use crate::web::view::{AppCard, Chrome, DisplayTime, Notice, Viewer};
 
-/// `/account`: who am I, how do I sign in, what happened lately.
+/// `/account`: profile, credentials and recent activity.
 #[derive(Template)]
 #[template(path = "account/home.html")]
 pub struct AccountHome {
@@ -22,7 +23,7 @@ pub struct AccountHome {
     pub recent: Vec<ActivityLine>,
 }
 
-/// What is kept about a person, in their own words.
+/// The user's profile.
 pub struct Facts {
     pub name: String,
     pub username: String,
@@ -30,18 +31,18 @@ pub struct Facts {
     pub email_verified: bool,
 }
 
-/// How and when the person came in the time before this.
+/// The time and the method of the sign-in before the current one.
 pub struct LastSignIn {
     pub when: DisplayTime,
-    /// Completes the sentence: "with a passkey".
+    /// The end of a sentence: "with a passkey".
     pub how: &'static str,
 }
 
 /// One line of "Recent activity".
 pub struct ActivityLine {
-    /// A symbol of `icons.svg`.
+    /// The name of a symbol in `icons.svg`.
     pub icon: &'static str,
-    /// `bad` for what deserves a second look, else empty.
+    /// `bad` for events that deserve attention, otherwise empty.
     pub tone: &'static str,
     pub title: String,
     pub detail: String,
@@ -57,26 +58,26 @@ pub struct PasskeysPage {
     pub csrf: String,
     pub notice: Option<Notice>,
     pub passkeys: Vec<PasskeyLine>,
-    /// Whether passkeys work at this server’s address.
+    /// Whether passkeys work at this server's address.
     pub available: bool,
-    /// Whether there are as many as there may be.
+    /// Whether the user has the maximum number of passkeys.
     pub full: bool,
-    /// Where to sign in once more, when the last time is too long ago to add one.
+    /// The URL for signing in again, if the last sign-in is too old to add a passkey.
     pub again: String,
 }
 
 pub struct PasskeyLine {
-    /// Stands in addresses as it is.
+    /// Safe to use unencoded in URLs.
     pub id: String,
     pub name: String,
     pub created: DisplayTime,
     pub last_used: Option<DisplayTime>,
-    /// Whether the last sign-in in this browser was with it.
+    /// Whether this browser's session was signed in with this passkey.
     pub here: bool,
     pub form: PasskeyForm,
 }
 
-/// A passkey's new name.
+/// The form that renames a passkey.
 #[derive(Clone, Default)]
 pub struct PasskeyForm {
     pub name: String,
@@ -91,13 +92,13 @@ pub struct PasswordPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// Told to password managers, so that they change the right entry.
+    /// Lets password managers update the right entry.
     pub username: String,
-    /// What was refused: the field (`current` or `password`) and why.
+    /// The errors: the field (`current` or `password`) and the message.
     pub errors: Vec<(&'static str, String)>,
 }
 
-/// `/account/sessions`: where the person is signed in.
+/// `/account/sessions`: the user's sessions.
 #[derive(Template)]
 #[template(path = "account/sessions.html")]
 pub struct SessionsPage {
@@ -109,7 +110,7 @@ pub struct SessionsPage {
 }
 
 pub struct SessionLine {
-    /// Stands in addresses as it is; never the session's secret.
+    /// Safe to use unencoded in URLs. This is not the session's secret.
     pub id: String,
     /// "Firefox on Linux".
     pub device: String,
@@ -119,7 +120,7 @@ pub struct SessionLine {
     pub current: bool,
 }
 
-/// `/account/apps`: what the person allowed.
+/// `/account/apps`: the clients that the user has allowed.
 #[derive(Template)]
 #[template(path = "account/apps.html")]
 pub struct AppsPage {
@@ -131,14 +132,14 @@ pub struct AppsPage {
 }
 
 pub struct AppLine {
-    /// The `client_id` as one percent-encoded path segment.
+    /// The `client_id`, percent-encoded as one path segment.
     pub client_path: String,
     pub app: AppCard,
-    /// Plain words, not scope names.
+    /// Descriptions of the scopes, not their names.
     pub scopes: Vec<String>,
-    /// Nothing where it has nothing that could be removed.
+    /// `None` if the client has no access that could be revoked.
     pub since: Option<DisplayTime>,
-    /// Where the app begins to sign people in, if it says so.
+    /// The URL at which the client starts a sign-in (`initiate_login_uri`), if it has one.
     pub open: Option<String>,
 }
 
@@ -150,7 +151,7 @@ pub struct ApiKeysPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// The new key, in the one answer that shows it.
+    /// The new key. It is shown in one response only.
     pub key: Option<String>,
     pub keys: Vec<KeyLine>,
     pub apis: Vec<KeyApi>,
@@ -164,13 +165,13 @@ pub struct NewApiKeyPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// The API's gate and name.
+    /// The name of the API's gate; `api` is the name of the API.
     pub gate: String,
     pub api: String,
     pub form: KeyForm,
 }
 
-// The line of the side navigation that a page marks as the one people are on.
+// `SECTION` is the entry of the side navigation that a page highlights.
 
 impl AccountHome {
     const SECTION: &str = "home";
@@ -191,7 +192,7 @@ impl PasswordPage {
 impl SessionsPage {
     const SECTION: &str = "sessions";
 
-    /// How many sessions "sign out everywhere else" would end.
+    /// Returns the number of sessions that "sign out everywhere else" would end.
     pub fn others(&self) -> usize {
         self.sessions.iter().filter(|session| !session.current).count()
     }

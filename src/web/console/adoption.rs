@@ -1,7 +1,8 @@
-//! The question before an account that a stranger made by signing up gets rights or groups: adopting it removes all by
-//! which that person signs in. What was typed travels in the question's form, and the answer goes where it came from.
+//! The confirmation page before a self-registered account gets administrator rights or groups. Adopting the
+//! account removes every credential by which its user signs in. The page carries the submitted fields as
+//! hidden fields, and its answer is posted to the form that led to it.
 //!
-//! Next door: [`super::person`], whose forms lead here.
+//! See also [`super::user_edit`], whose forms lead here.
 
 use axum::response::Response;
 
@@ -18,14 +19,14 @@ use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::{Chrome, visible};
 
-/// Asks whether to adopt `user`, and keeps `fields` of the form that was sent to `part` of the user's page, with the version
-/// that it was made from.
+/// Asks whether to adopt `user`. The page keeps the listed `fields` of the form that was sent to `part` of
+/// the user's page, and the version of that form.
 pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&str]) -> Result<Response, PageError> {
     let person = &form.signed_in;
     let mut typed = Vec::new();
     for name in fields {
         let values = form.all(name);
-        // A field that was emptied stays one: the form is taken as a whole alone.
+        // A field that was emptied is still sent, because an incomplete form is rejected.
         let values = if values.is_empty() && form.has(name) { vec![String::new()] } else { values };
         typed.extend(values.into_iter().map(|value| ((*name).to_owned(), value)));
     }
@@ -34,7 +35,7 @@ pub(super) async fn ask(form: &AdminForm, user: &User, part: &str, fields: &[&st
     Ok(rerender(INVALID, &question(person, user, part, typed, None)))
 }
 
-/// Adopts `user`, as the question's answer says; returns `None` if the user was changed meanwhile.
+/// Adopts `user` with the confirmed removal. Returns `None` if the user was changed meanwhile.
 pub(super) async fn adopt(person: &SignedIn, user: &User, adoption: Adoption) -> Result<Option<Response>, PageError> {
     match manage::adopt(&person.app().manager(), &person.by(), user.id, adoption).await {
         Ok((user, removed)) => {

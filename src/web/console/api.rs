@@ -1,5 +1,5 @@
-//! `/admin/apis/{id}`: one API. Its settings and rules, a request tried on them, what came to
-//! its gate, deleting it.
+//! `/admin/apis/{id}`: the page of one API: its settings and rules, a trial of the rules, the record of its
+//! gate, and its deletion.
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -24,7 +24,8 @@ use crate::web::urls::{self, APIS, GATE};
 use crate::web::view::Chrome;
 use crate::web::view::visible;
 
-/// Of a path that is typed, beside what is no ASCII; a quotation mark and the like are read in one way as they are.
+/// The ASCII characters that are percent-encoded in a typed path, as browsers do. Quotation marks and similar
+/// characters are not encoded, because the gate reads them the same way unencoded.
 const ENCODED_BY_BROWSERS: &AsciiSet = &CONTROLS.add(b' ');
 
 pub async fn show(
@@ -101,7 +102,8 @@ async fn found(person: &SignedIn, id: &ApiId) -> Result<Api, PageError> {
     }
 }
 
-/// What the gate would do, found out as the gate does it: the request is read as nginx would tell of it.
+/// Returns the rule that decides on a request. The gate's own parser reads the request, in the form in which
+/// nginx forwards it.
 fn trial(api: &Api, method: &str, path: &str) -> RuleTrial {
     let outcome = (!method.is_empty() || !path.is_empty()).then(|| decided(api, method, path));
     RuleTrial { method: method.to_owned(), path: path.to_owned(), outcome }

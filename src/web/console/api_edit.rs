@@ -1,5 +1,6 @@
-//! The settings of an API as a form that others may have saved meanwhile ([`crate::web::edit`]). Its rules are one field: the
-//! first that fits a request decides, so that each stands for what it is among the others alone.
+//! The settings of an API as a form that several users may edit at the same time ([`crate::web::edit`]). All
+//! rules together are one field: the first matching rule decides, so the meaning of a rule depends on the
+//! others.
 
 use super::views::apis::{ApiForm, RuleRow};
 use crate::web::edit::{EditState, Editable, FormField};
@@ -57,7 +58,7 @@ impl Editable for ApiForm {
     }
 }
 
-/// `1. GET /orders/**, who has signed in, scopes read, groups staff`
+/// Returns a rule as text: `1. GET /orders/**, who has signed in, scopes read, groups staff`.
 fn rule(row: &RuleRow) -> String {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut parts = vec![format!("{}. {} {}", row.at, words(&row.methods).to_ascii_uppercase(), row.path)];

@@ -1,7 +1,7 @@
-//! What the form of an API means: from what was typed to a document (`domain::api`), with a sentence at each field that is
-//! wrong, and back.
+//! Converts between the form of an API and `domain::api`, with an error message for each invalid field.
 //!
-//! Next door: [`super::api_rules`], the rules in it; [`super::apis`] and [`super::api`], which show it.
+//! See also [`super::api_rules`], for the rules of the form, and [`super::apis`] and [`super::api`], which
+//! show the form.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::web::edit::EditState;
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
-/// The fields that the form has in a browser beside those of its rules, filled or not.
+/// The text fields of the form, apart from those of its rules. Browsers send them even if they are empty.
 const FIELDS: [&str; 9] = [
     "name",
     "scopes",
@@ -33,7 +33,7 @@ const FIELDS: [&str; 9] = [
     "rules",
 ];
 
-/// The settings of an API that was not changed yet.
+/// Returns the form with the stored settings.
 pub fn shown(api: &Api) -> ApiForm {
     ApiForm {
         name: api.name.clone(),
@@ -53,7 +53,7 @@ pub fn shown(api: &Api) -> ApiForm {
     }
 }
 
-/// The settings as they were typed; what is not our form as a whole is refused.
+/// Returns the submitted form. An incomplete form is an error.
 pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
     form.complete(&FIELDS)?;
     let text = |name| form.text(name).trim().to_owned();
@@ -79,7 +79,7 @@ pub fn typed(form: &AdminForm) -> Result<ApiForm, PageError> {
     })
 }
 
-/// `api` with what the form says.
+/// Applies the form to `api`.
 pub fn read(form: &ApiForm, mut api: Api) -> Result<Api, FieldErrors> {
     let mut errors = FieldErrors::new();
     api.name.clone_from(&form.name);
@@ -122,7 +122,7 @@ pub fn read(form: &ApiForm, mut api: Api) -> Result<Api, FieldErrors> {
     if errors.is_empty() {
         return Ok(api);
     }
-    // What could be read may be wrong beside other fields.
+    // The values that could be parsed may still be invalid in combination.
     for problem in api.problems() {
         if !errors.iter().any(|(field, _)| field == problem.field) {
             errors.push(wrong(problem.field, problem.message));
@@ -137,7 +137,7 @@ pub(super) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> (St
     (field, sentence)
 }
 
-/// A value by its name in documents; nothing where nothing was chosen.
+/// Parses a value by its name in API documents. `Ok(None)` if nothing was chosen.
 fn chosen<T: DeserializeOwned>(name: &str) -> Result<Option<T>, ()> {
     if name.is_empty() {
         return Ok(None);
@@ -178,7 +178,8 @@ mod tests {
             let blank = Api::new(api.identifier.clone());
             assert_eq!(read(&shown(&api).with_empty_row(), blank).unwrap(), api);
         }
-        // Whatever member an API has stands above. serde tells which there are: "unknown field `odd`, expected one of `identifier`, …".
+        // `full` sets every member of an API. The error of serde lists the members: "unknown field `odd`,
+        // expected one of `identifier`, …".
         let error = serde_json::from_value::<Api>(json!({ "odd": true })).unwrap_err().to_string();
         let stored = serde_json::to_value(&full).unwrap();
         let known: BTreeSet<&str> = error.split('`').skip(3).step_by(2).collect();

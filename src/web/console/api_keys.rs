@@ -1,5 +1,6 @@
-//! `/admin/clients/{id}/api-keys`: an app's keys, made here for it and revoked; and revoking those of a person, from their
-//! page. A new key comes to the list sealed in the cookie of [`crate::web::flash`] and is shown once.
+//! `/admin/clients/{id}/api-keys`: creates and revokes API keys of a client. Also revokes keys of a user,
+//! from the user's page. A new key is passed to the list in the sealed cookie of [`crate::web::flash`] and is
+//! shown once.
 
 use axum::response::Response;
 

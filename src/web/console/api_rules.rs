@@ -1,7 +1,7 @@
-//! The rules in the form of an API: a row for each, in the order of their numbers, and an empty one to add another. What
-//! is refused is told at its row.
+//! The rules in the form of an API: one row per rule in order of evaluation, and an empty row for a new rule.
+//! Errors are shown at the row of the rule.
 //!
-//! Next door: [`super::api_form`], the rest of the form; `domain::gate`, what a rule may be.
+//! See also [`super::api_form`], for the rest of the form, and `domain::gate`, which defines the rules.
 
 use super::api_form::wrong;
 use super::views::apis::{RuleRow, rule_field, rule_name};
@@ -12,7 +12,7 @@ use crate::domain::gate_path::PathPattern;
 use crate::domain::scope::Scopes;
 use crate::web::extract::AdminForm;
 
-/// More than the body of a form has room for.
+/// The maximum number of rows. The size limit of a form's body allows fewer.
 const MAX_RULES: usize = 1000;
 
 pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
@@ -32,8 +32,8 @@ pub fn shown(rules: &[Rule]) -> Vec<RuleRow> {
     rules.iter().enumerate().map(row).collect()
 }
 
-/// The rows as they were typed; nothing where one of as many as the form says is not there as a whole: a rule that got
-/// lost on the way would leave its requests to the next one that fits.
+/// Returns the submitted rows. Returns `None` if any row is incomplete or missing: without a lost rule, its
+/// requests would be decided by the next matching rule.
 pub fn typed(form: &AdminForm) -> Option<Vec<RuleRow>> {
     let count: usize = form.text("rules").parse().ok().filter(|count| *count <= MAX_RULES)?;
     let row = |index: usize| {
@@ -53,7 +53,7 @@ pub fn typed(form: &AdminForm) -> Option<Vec<RuleRow>> {
     (0..count).map(row).collect()
 }
 
-/// The rules in their new order, without those that are to go.
+/// Returns the rules in their new order, without the removed ones.
 pub fn read(rows: &[RuleRow], scopes: &Scopes) -> Result<Vec<Rule>, FieldErrors> {
     let (mut rules, mut errors) = (Vec::new(), FieldErrors::new());
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| !row.remove && !row.is_blank()) {
@@ -66,8 +66,8 @@ pub fn read(rows: &[RuleRow], scopes: &Scopes) -> Result<Vec<Rule>, FieldErrors>
     if errors.is_empty() { Ok(rules.into_iter().map(|(_, rule)| rule).collect()) } else { Err(errors) }
 }
 
-/// Where it stands from now on. Of two with one number the one that was moved gets the place: one that comes up stands
-/// before who was there, one that goes down behind.
+/// Returns the sort key of a row. If a moved rule gets the number of another one, the moved rule takes the
+/// place: when moved up it comes before the other, when moved down after it.
 fn place(index: usize, row: &RuleRow) -> Result<(i64, std::cmp::Ordering), FieldErrors> {
     let before = i64::try_from(index).unwrap_or(i64::MAX).saturating_add(1);
     match row.at.parse::<i64>() {

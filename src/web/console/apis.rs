@@ -1,4 +1,4 @@
-//! `/admin/apis`: the table of APIs, and the form for a new one.
+//! `/admin/apis`: the table of APIs, and the form for a new API.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,10 +15,10 @@ use crate::web::urls;
 use crate::web::view::Chrome;
 use crate::web::view::visible;
 
-/// Stands for an identifier that cannot be read, while the rest of its form is.
+/// Replaces an invalid identifier, so that the rest of the form can be checked.
 const PLACEHOLDER_IDENTIFIER: &str = "urn:signet:unnamed";
 
-/// There are few: they are read whole, as the gate has them.
+/// Shows all APIs on one page. There are few, and the gate keeps all of them in memory too.
 pub async fn list(Admin(person): Admin) -> Result<Response, PageError> {
     let all = manage::all(&person.app().manager()).await.map_err(|error| super::failed(&person, error))?;
     Ok(render(&ApisPage {
@@ -45,7 +45,7 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
         Ok(id) => api_form::read(&typed, Api::new(id)),
         Err(problem) => {
             let mut errors = vec![api_form::wrong("identifier", problem)];
-            // The rest is looked at as another API's, so that everything wrong is said at once.
+            // The other fields are checked with a placeholder, so that all errors are shown at once.
             let read = ApiId::parse(PLACEHOLDER_IDENTIFIER).map(|id| api_form::read(&typed, Api::new(id)));
             errors.extend(read.ok().and_then(Result::err).unwrap_or_default());
             Err(errors)

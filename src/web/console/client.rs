@@ -1,6 +1,7 @@
-//! `/admin/clients/{id}`: one app. Its settings, its secret, turning it off and on, deleting it.
+//! `/admin/clients/{id}`: the page of one client: its settings, its secret, disabling, enabling and deleting
+//! it.
 //!
-//! A new secret comes to this page sealed in the cookie of [`crate::web::flash`] and is shown once.
+//! A new secret is passed to this page in the sealed cookie of [`crate::web::flash`] and is shown once.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::web::urls;
 use crate::web::view::{Chrome, DisplayTime, visible};
 
 const LIST: &str = "/admin/clients";
-/// People whom the page names; it says how many more there are.
+/// The maximum number of users that the page lists. It shows how many more there are.
 const MAX_LISTED_MEMBERS: u64 = 8;
 
 pub async fn show(Admin(person): Admin, PathParam(id): PathParam<ClientId>) -> Result<Response, PageError> {
@@ -36,7 +37,7 @@ pub async fn show(Admin(person): Admin, PathParam(id): PathParam<ClientId>) -> R
     Ok(render(&page(&person, &client, form).await?))
 }
 
-/// The settings as they are.
+/// Returns the form with the stored settings.
 async fn stored(person: &SignedIn, client: &Client, apis: &[Api]) -> Result<ClientForm, PageError> {
     let allowed: Vec<String> = client.meta.allowed_groups.iter().map(ToString::to_string).collect();
     let allowed_groups = groups::picker(person, client_form::ALLOWED_GROUPS, &allowed, "").await?;
@@ -176,7 +177,7 @@ async fn page(person: &SignedIn, client: &Client, form: ClientForm) -> Result<Cl
     })
 }
 
-/// Who may use an app, by the groups of now.
+/// Returns the users that may use a client, according to the current groups.
 async fn users(person: &SignedIn, client: &Client) -> Result<ClientUsers, StoreError> {
     let conn = person.app().store().read();
     let names: Vec<String> = client.meta.allowed_groups.iter().map(ToString::to_string).collect();

@@ -1,5 +1,4 @@
-//! The settings of an app as a form that others may have saved meanwhile ([`crate::web::edit`]): its fields, and taking one
-//! from what is there.
+//! The settings of a client as a form that several users may edit at the same time ([`crate::web::edit`]).
 
 use super::client_members::{MemberInput, MetadataMember, members};
 use super::views::client_form::ClientForm;
@@ -8,22 +7,22 @@ use crate::web::edit::{EditState, Editable, FormField};
 
 impl Editable for ClientForm {
     fn fields(&self) -> Vec<FormField> {
-        // Where the format is left open the page shows the usual one.
+        // If no format is set, the page shows the default.
         let format = Some(self.access_token_format.as_str()).filter(|format| !format.is_empty()).unwrap_or("jwt");
         let consent = if self.consent == "trusted" { "No" } else { "Yes" };
         let groups: Vec<&str> = self.allowed_groups.ticked().collect();
         let scopes: Vec<&str> = self.scope.split_whitespace().collect();
         let mut all = vec![
             FormField::text("client_name", "Name", &self.client_name),
-            FormField::text("redirect_uris", "Return addresses", &self.redirect_uris),
-            FormField::text("post_logout_redirect_uris", "Sign-out return addresses", &self.post_logout_redirect_uris),
+            FormField::text("redirect_uris", "Redirect URIs", &self.redirect_uris),
+            FormField::text("post_logout_redirect_uris", "Post-logout redirect URIs", &self.post_logout_redirect_uris),
             FormField::text("consent", "Ask people before the first sign-in?", consent),
             if self.access == EVERYBODY {
                 FormField::text("allowed_groups", "Who may use it", "Everybody who can sign in here")
             } else {
                 FormField::set("allowed_groups", "Who may use it", &groups)
             },
-            FormField::set("scope", "It may ask for", &scopes).recorded(&["scope", "api_scopes"]),
+            FormField::set("scope", "Scopes", &scopes).recorded(&["scope", "api_scopes"]),
             FormField::set("grant_types", "What it may do", &self.grant_types),
             FormField::set("response_types", "What the sign-in answers with", &self.response_types)
                 .recorded(&["response_types", "grant_types"]),
@@ -84,7 +83,7 @@ fn of_member(member: &MetadataMember, text: &str) -> FormField {
     match member.shape {
         MemberInput::Flag => FormField::flag(name, label, text == "true"),
         MemberInput::Words => FormField::words(name, label, text),
-        // What has no value shows the first one.
+        // If there is no value, the page shows the first choice.
         MemberInput::RequiredChoice(values) if text.is_empty() => {
             FormField::text(name, label, values.first().unwrap_or(&""))
         }
@@ -127,7 +126,7 @@ mod tests {
         let form =
             ClientForm { access: EVERYBODY.to_owned(), members: FieldTexts::all(|_| ""), ..ClientForm::default() };
         assert_takes_every_field(&form, &other);
-        // Whatever a browser sends of the form belongs to one of them.
+        // Every text field of the form must belong to a field of the merge.
         let fields = other.fields();
         let known = |name: &str| fields.iter().any(|field| field.name == name);
         let inside: Vec<&str> = client_form::FIELDS.into_iter().filter(|name| !known(name)).collect();

@@ -1,8 +1,8 @@
-//! What the two forms for apps mean: from what was typed to metadata (RFC 7591 §2), with a sentence at each field that
-//! is wrong, and back. Members that a form does not show stay as they are.
+//! Converts between the two forms for clients and their metadata (RFC 7591 §2), with an error message for
+//! each invalid field. Metadata members that a form does not show are not changed.
 //!
-//! Next door: [`super::client_members`], the members that few apps need; [`super::new_client`] and [`super::client`],
-//! which show them.
+//! See also [`super::client_members`], for the rarely used members, and [`super::new_client`] and
+//! [`super::client`], which show the forms.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +26,7 @@ use crate::web::edit::EditState;
 use crate::web::error::PageError;
 use crate::web::extract::AdminForm;
 
-/// The fields of text that the form of an app has in a browser, filled or not.
+/// The text fields of a client's form. Browsers send them even if they are empty.
 pub const FIELDS: [&str; 11] = [
     "client_name",
     "redirect_uris",
@@ -41,10 +41,10 @@ pub const FIELDS: [&str; 11] = [
     "tos_uri",
 ];
 
-/// The boxes for groups.
+/// The name of the check boxes for groups.
 pub const ALLOWED_GROUPS: &str = "allowed_groups";
 
-/// The settings of an app that was not changed yet, but for the boxes of its groups.
+/// Returns the form with the stored settings, except for the groups.
 pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
     let meta = &client.meta.with_unqualified_scopes(apis);
     let page = |page: &Option<WebPage>| page.as_ref().map(|page| page.as_str().to_owned()).unwrap_or_default();
@@ -71,7 +71,7 @@ pub fn shown(client: &Client, apis: &[Api]) -> ClientForm {
     }
 }
 
-/// The settings as they were typed.
+/// Returns the submitted form.
 pub async fn typed(form: &AdminForm) -> Result<ClientForm, PageError> {
     let text = |name| form.text(name).to_owned();
     Ok(ClientForm {
@@ -118,7 +118,7 @@ pub async fn new_from_request(form: &AdminForm, kind: Kind) -> Result<NewClientF
     })
 }
 
-/// What a new app of that kind is.
+/// Returns the metadata of a new client of the given kind.
 pub fn parse_new(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
     let mut read = FieldReader::default();
     let mut meta = ClientMetadata::default();
@@ -142,7 +142,7 @@ pub fn parse_new(form: &NewClientForm, kind: Kind, apis: &[Api]) -> Result<Clien
     read.done(meta, apis)
 }
 
-/// `meta` with what the form says; every field that is wrong, whether by itself or beside others.
+/// Applies the form to `meta`, or returns the errors of all fields, including those of combinations.
 pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
     let mut read = FieldReader::default();
     let shown_pkce = meta.is_public() || meta.require_pkce;
@@ -158,13 +158,14 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Re
     meta.scope = read.scope(&form.scope);
     meta.consent = read.choice("consent", &form.consent).unwrap_or(meta.consent);
     meta.allowed_groups = read.access(&form.access, &form.allowed_groups);
-    // A public client needs it whatever is stored, and the form shows that.
+    // A public client needs PKCE whatever is stored, and the form shows it as required.
     if !meta.is_public() || form.require_pkce != shown_pkce {
         meta.require_pkce = form.require_pkce;
     }
     meta.access_token_format =
         match (read.choice("access_token_format", &form.access_token_format), meta.access_token_format) {
-            // Unsaid, the format is the API's to choose, and what the form shows then is the usual one.
+            // Without a stored format the API decides, and the form shows the default. Sending that form must
+            // not store it.
             (Some(TokenFormat::Jwt), None) => None,
             (chosen, _) => chosen,
         };
@@ -178,7 +179,7 @@ pub fn metadata(form: &ClientForm, mut meta: ClientMetadata, apis: &[Api]) -> Re
     read.done(meta, apis)
 }
 
-/// Reads fields, and collects what is wrong with them.
+/// Parses fields and collects their errors.
 #[derive(Default)]
 struct FieldReader(FieldErrors);
 
@@ -194,7 +195,7 @@ impl FieldReader {
         text.trim().to_owned()
     }
 
-    /// One a line.
+    /// Parses redirect URIs, one per line.
     fn addresses(&mut self, field: &str, text: &str) -> Vec<RedirectUri> {
         let mut read = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -233,13 +234,14 @@ impl FieldReader {
         WebPage::parse(text).map_err(|problem| self.wrong(field, FieldError::new(field, problem).sentence())).ok()
     }
 
-    /// A value by its name in the metadata.
+    /// Parses a value by its name in the metadata.
     fn choice<T: DeserializeOwned>(&mut self, field: &str, name: &str) -> Option<T> {
         let read = serde_json::from_value(Value::String(name.to_owned()));
         read.map_err(|_| self.wrong(field, "Choose one of these.".to_owned())).ok()
     }
 
-    /// Everybody, or the groups that are ticked. No group at all would mean everybody, so that has to be said.
+    /// Returns the allowed groups. An empty list means all users, so ticking no group is an error unless all
+    /// users were chosen.
     fn access(&mut self, access: &str, picker: &GroupPicker) -> Vec<GroupName> {
         if access == EVERYBODY {
             return Vec::new();
@@ -254,7 +256,8 @@ impl FieldReader {
         groups
     }
 
-    /// The metadata, or all that is wrong: with the fields that could not be read also what the rules say of the others.
+    /// Returns the metadata, or all errors: those of fields that could not be parsed and those of the checks
+    /// on the others.
     fn done(mut self, mut meta: ClientMetadata, apis: &[Api]) -> Result<ClientMetadata, FieldErrors> {
         if self.0.is_empty() {
             return Ok(meta);
@@ -270,7 +273,7 @@ impl FieldReader {
     }
 }
 
-/// A value's name in the metadata.
+/// Returns the name of a value in the metadata.
 pub fn name_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(name)) => name,

@@ -1,23 +1,25 @@
-//! The members of an app's metadata that few apps need, as one table: the page draws its fields from it, and what was typed
-//! goes back into the metadata by the same names (RFC 7591 §2, OpenID Connect Registration §2, RFC 9101 §10.5, RFC 9126 §6,
-//! RFC 9701 §6 and the logout specs). Next door: [`super::metadata_fields`], which reads and fills those fields;
-//! [`super::client_form`], the members that every app has.
+//! The table of the metadata members that few clients need. The page renders its fields from the table, and
+//! the submitted values are written to the metadata under the same names (RFC 7591 §2, OpenID Connect
+//! Registration §2, RFC 9101 §10.5, RFC 9126 §6, RFC 9701 §6 and the logout specifications).
+//!
+//! See also [`super::metadata_fields`], which reads and fills these fields, and [`super::client_form`], for
+//! the members that every client has.
 
 use crate::domain::algorithms::{ContentEncryption, KeyManagementAlg, SigningAlg};
 
-/// How a member is typed.
+/// The input of a member.
 #[derive(Clone, Copy)]
 pub enum MemberInput {
-    /// One of these, or nothing.
+    /// One of these values, or none.
     Choice(fn() -> Vec<&'static str>),
-    /// One of these.
+    /// One of these values.
     RequiredChoice(&'static [&'static str]),
     Flag,
     Text,
     Seconds,
-    /// With spaces between them.
+    /// Words separated by spaces.
     Words,
-    /// One address a line.
+    /// One URL per line.
     Lines,
     Json,
 }
@@ -43,7 +45,7 @@ impl MetadataMember {
     }
 }
 
-/// Members under one heading that is folded in.
+/// The members under one collapsed heading.
 pub struct MemberGroup {
     pub title: &'static str,
     pub members: &'static [MetadataMember],
@@ -65,17 +67,17 @@ const CONTENT_HINT: &str = "A128CBC-HS256 where it is left open.";
 
 pub const GROUPS: [MemberGroup; 11] = [
     MemberGroup {
-        title: "What it is",
+        title: "Client details",
         members: &[
             member(
                 "application_type",
-                "Runs as",
+                "Application type",
                 MemberInput::Choice(|| vec!["web", "native"]),
-                "native: on a person’s own device. Left open, its return addresses tell: a scheme of its own, or loopback without a secret.",
+                "native: on the user’s own device. If it is left open, the redirect URIs decide: a private-use scheme, or loopback without a secret, means native.",
             ),
             member(
                 "http_redirect_hosts",
-                "May be sent back without https to",
+                "Redirect hosts without https",
                 MemberInput::Words,
                 "Hosts in your own network, with spaces between them: nas.lan, *.home.arpa, 192.168.1.0/24. Who shares that network can read what is sent.",
             ),
@@ -86,9 +88,9 @@ pub const GROUPS: [MemberGroup; 11] = [
                 "An https address of a picture. It is fetched and served by us.",
             ),
             member("client_uri", "Home page", MemberInput::Text, "An https address."),
-            member("contacts", "Whom to ask", MemberInput::Words, "E-mail addresses, with spaces between them."),
-            member("software_id", "Software", MemberInput::Text, "What all installations of it have in common."),
-            member("software_version", "Version of the software", MemberInput::Text, "As its makers write it."),
+            member("contacts", "Contacts", MemberInput::Words, "E-mail addresses, with spaces between them."),
+            member("software_id", "Software ID", MemberInput::Text, "What all installations of it have in common."),
+            member("software_version", "Software version", MemberInput::Text, "As its makers write it."),
         ],
     },
     MemberGroup {
@@ -96,42 +98,42 @@ pub const GROUPS: [MemberGroup; 11] = [
         members: &[
             member(
                 "api_scopes",
-                "It may ask for, where several APIs have a scope of that name",
+                "Scopes by API",
                 MemberInput::Json,
                 "JSON: {\"https://orders.example.com\": [\"read\"]}.",
             ),
             member(
                 "introspection_apis",
-                "It may introspect the tokens of",
+                "Introspects tokens of",
                 MemberInput::Lines,
                 "For a gateway before APIs: one API’s identifier a line.",
             ),
         ],
     },
     MemberGroup {
-        title: "Signing people in",
+        title: "Sign-in",
         members: &[
             member(
                 "initiate_login_uri",
-                "Opened at, from a person’s list of apps",
+                "Initiate login URI",
                 MemberInput::Text,
                 "An https address where the app begins a sign-in.",
             ),
             member(
                 "require_auth_time",
-                "Wants the time of the sign-in",
+                "Requires auth_time",
                 MemberInput::Flag,
                 "Every ID token of ours has it, whether this is set or not.",
             ),
             member(
                 "default_max_age",
-                "Sign-in is at most so old",
+                "Maximum age of a sign-in",
                 MemberInput::Seconds,
                 "Seconds; older ones sign in again.",
             ),
             member(
                 "default_acr_values",
-                "Kinds of sign-in",
+                "Default authentication contexts",
                 MemberInput::Words,
                 "The best first, with spaces between them.",
             ),
@@ -143,102 +145,107 @@ pub const GROUPS: [MemberGroup; 11] = [
             ),
             member(
                 "subject_type",
-                "Names people by",
+                "Subject type",
                 MemberInput::RequiredChoice(&["public", "pairwise"]),
                 "pairwise: names no other app knows. A change makes everybody new to the app.",
             ),
             member(
                 "sector_identifier_uri",
-                "Shares its names with",
+                "Sector identifier URI",
                 MemberInput::Text,
-                "An https document that lists the return addresses of all apps that share pairwise names.",
+                "An https document that lists the redirect URIs of all clients that share pairwise subjects.",
             ),
         ],
     },
     MemberGroup {
-        title: "Signing people out",
+        title: "Logout",
         members: &[
             member(
                 "backchannel_logout_uri",
-                "Told of a sign-out by this server",
+                "Back-channel logout URI",
                 MemberInput::Text,
                 "An address that is sent a logout token.",
             ),
             member(
                 "backchannel_logout_session_required",
-                "Told which session ended",
+                "Back-channel session ID required",
                 MemberInput::Flag,
                 "Every logout token of ours says so, whether this is set or not.",
             ),
             member(
                 "frontchannel_logout_uri",
-                "Told of a sign-out in the browser",
+                "Front-channel logout URI",
                 MemberInput::Text,
                 "A page of the app that is opened in a frame.",
             ),
             member(
                 "frontchannel_logout_session_required",
-                "Told there which session ended",
+                "Front-channel session ID required",
                 MemberInput::Flag,
                 "Its page is always opened with iss and sid, whether this is set or not.",
             ),
         ],
     },
     MemberGroup {
-        title: "Its secret",
+        title: "Client secret",
         members: &[member(
             "strict_client_authentication",
-            "Only as registered",
+            "Registered method only",
             MemberInput::Flag,
             "Its secret is taken by the registered method alone, not by client_secret_basic and client_secret_post alike.",
         )],
     },
     MemberGroup {
-        title: "Its own keys",
+        title: "Keys",
         members: &[
             member("jwks", "Public keys", MemberInput::Json, "A JWK set, as JSON. The public halves only."),
             member(
                 "jwks_uri",
-                "Public keys at",
+                "JWKS URI",
                 MemberInput::Text,
                 "Instead of the set itself: an https address that is read when needed.",
             ),
             member(
                 "token_endpoint_auth_signing_alg",
-                "It signs its proofs with",
+                "Client assertion algorithm",
                 SIGNING,
                 "Whatever fits its method where it is left open.",
             ),
         ],
     },
     MemberGroup {
-        title: "Its TLS certificate",
+        title: "TLS certificate",
         members: &[
             member(
                 "tls_client_auth_subject_dn",
-                "Subject of its certificate",
+                "Certificate subject",
                 MemberInput::Text,
                 "Such as CN=reports,O=Example. With tls_client_auth, one of these five.",
             ),
-            member("tls_client_auth_san_dns", "Or its host name", MemberInput::Text, "As the certificate has it."),
-            member("tls_client_auth_san_uri", "Or its URI", MemberInput::Text, "As a workload is named: spiffe://…"),
-            member("tls_client_auth_san_ip", "Or its IP address", MemberInput::Text, "IPv4 or IPv6."),
+            member("tls_client_auth_san_dns", "Certificate DNS name", MemberInput::Text, "As the certificate has it."),
+            member(
+                "tls_client_auth_san_uri",
+                "Certificate URI",
+                MemberInput::Text,
+                "As a workload is named: spiffe://…",
+            ),
+            member("tls_client_auth_san_ip", "Certificate IP address", MemberInput::Text, "IPv4 or IPv6."),
             member(
                 "tls_client_auth_san_email",
-                "Or its e-mail address",
+                "Certificate email address",
                 MemberInput::Text,
                 "As the certificate has it.",
             ),
             member(
                 "tls_client_certificate_bound_access_tokens",
-                "Tokens bound to the certificate",
+                "Certificate-bound access tokens",
                 MemberInput::Flag,
                 "Its access tokens are good beside the certificate with which it got them, and alone they are nothing.",
             ),
         ],
     },
     MemberGroup {
-        title: "Signed and encrypted answers",
+        title: "Signed and encrypted responses",
         members: &[
             member(
                 "id_token_encrypted_response_alg",
@@ -351,7 +358,7 @@ pub fn members() -> impl Iterator<Item = &'static MetadataMember> {
     GROUPS.iter().flat_map(|group| group.members)
 }
 
-/// The fields that a browser sends whatever is in them.
+/// Returns the fields that browsers send even if they are empty.
 pub fn fields() -> Vec<&'static str> {
     members().filter(|member| !member.is_flag()).map(|member| member.name).collect()
 }
@@ -364,16 +371,16 @@ mod tests {
     use crate::domain::client_metadata::ClientMetadata;
     use crate::web::console::client_form::FIELDS;
 
-    /// Ticked rather than typed, so that a browser sends them only when they are.
+    /// Check boxes, which browsers send only if they are ticked.
     const BOXES: [&str; 4] = ["allowed_groups", "grant_types", "response_types", "require_pkce"];
-    /// What a form asks beside the metadata.
+    /// A field of the form that is not a metadata member.
     const BESIDE: &str = "access";
 
     #[test]
     fn every_member_of_the_metadata_has_a_field() {
         let odd = json!({ "odd": true });
         let error = serde_json::from_value::<ClientMetadata>(odd).unwrap_err().to_string();
-        // serde tells which names there are: "unknown field `odd`, expected one of `client_name`, …".
+        // The error of serde lists the known names: "unknown field `odd`, expected one of `client_name`, …".
         let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
         assert!(known.len() > 40, "{error}");
         let mut shown: Vec<&str> = members().map(|member| member.name).chain(FIELDS).chain(BOXES).collect();

@@ -1,4 +1,4 @@
-//! `/admin/clients`: the table of apps.
+//! `/admin/clients`: the table of clients.
 
 use axum::extract::RawQuery;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::web::urls;
 use crate::web::view::{Chrome, DisplayTime};
 
 const PATH: &str = "/admin/clients";
-/// The filter `state`, and whether its apps are turned off.
+/// The options of the filter `state`: value, label, and whether the clients are disabled.
 const STATES: [(&str, &str, bool); 2] = [("on", "On", false), ("off", "Off", true)];
 
 pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Response, PageError> {

@@ -1,5 +1,5 @@
-//! How the audit record reads: events as rows of a table, with the names of the people and apps in them, looked up by
-//! one query each for all rows together. Who or what has been deleted is named by its id.
+//! Converts audit events to table rows. The names of users and clients are looked up with one query each for
+//! all rows. Deleted users and clients are shown by their id.
 
 use std::collections::{HashMap, HashSet};
 
@@ -76,7 +76,7 @@ impl DisplayNames {
                 details.push((name.to_owned(), visible(&value)));
             }
         };
-        // What somebody does with an app is about the app; what they do with themself needs no second name.
+        // The row is about the user only if someone else acted. If the user acted, it is about the client.
         let somebody_else = event.user.filter(|id| event.actor != Actor::User(*id));
         let about = match (somebody_else, &event.client) {
             (Some(user), client) => {
@@ -84,7 +84,7 @@ impl DisplayNames {
                 Some(self.user(user))
             }
             (None, Some(client)) => Some(self.client(client)),
-            // A key, a group, an API: the detail is its name.
+            // For keys, groups and APIs the detail is the name.
             (None, None) if event.user.is_none() && !event.detail.is_empty() => {
                 Some(LinkedName { name: visible(&event.detail), href: None })
             }
@@ -111,7 +111,8 @@ impl DisplayNames {
     }
 }
 
-/// What happened; of a sign-in also how or where, and of a refusal why.
+/// Returns the description of an event. It includes the method or place of a sign-in and the reason of a
+/// failure.
 fn describe(event: &Event) -> String {
     match (event.kind.words(), event.detail.as_str()) {
         (words, "") => words.to_owned(),

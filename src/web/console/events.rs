@@ -1,6 +1,8 @@
-//! `/admin/events`: the audit record, newest first. A search finds what it names exactly (a user, an app, an address, a
-//! request) among all events; where it names nothing, it looks for the text in the events of the last days. A range of time
-//! (`days` before now, and the days `from` and `until` in UTC) holds for all of them.
+//! `/admin/events`: the audit record, newest first.
+//!
+//! A search returns all events that refer exactly to its term: a user, a client, an address or a request. If
+//! there are none, it searches the text of the events of the last days. A time range (`days` before now, and
+//! the days `from` and `until` in UTC) applies to both.
 
 use axum::extract::RawQuery;
 use axum::response::Response;
@@ -24,7 +26,7 @@ use crate::web::view::Chrome;
 const PATH: &str = "/admin/events";
 const DAY_SECONDS: i64 = 86_400;
 const DEFAULT_DAYS: i64 = 7;
-/// Without a range of time, all events are listed, and text is looked for in those of the last days.
+/// The label for no time range: all events are listed, but a text search covers only the last days.
 const ANY_TIME: &str = "Any time (text: the last 7 days)";
 const DAYS: [(&str, &str); 4] =
     [("1", "The last day"), ("7", "The last 7 days"), ("30", "The last 30 days"), ("all", "Any time, text too")];
@@ -61,7 +63,7 @@ pub async fn list(Admin(person): Admin, RawQuery(query): RawQuery) -> Result<Res
     }))
 }
 
-/// The range of time that was asked for.
+/// The requested time range.
 struct TimeRange {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -75,7 +77,7 @@ impl TimeRange {
         let (from, until) = (asked.filter("from", midnight)?, asked.filter("until", midnight)?);
         let back = days.and_then(|days| days.parse().ok()).map(|days: i64| now.plus_seconds(-days * DAY_SECONDS));
         Ok(Self {
-            // Both hold.
+            // Both limits apply.
             since: from.max(back),
             until: until.map(|day| day.plus_seconds(DAY_SECONDS)),
             is_set: days.is_some() || from.is_some() || until.is_some(),
@@ -92,9 +94,9 @@ fn midnight(text: &str) -> Option<Timestamp> {
 struct EventSearchResult {
     events: Vec<Event>,
     pager: Pager,
-    /// The text was looked for, and no more than some days were searched.
+    /// Whether the search term was searched as text, in the events of a limited number of days.
     is_by_text: bool,
-    /// The search has stopped before its end, and goes on with the next page.
+    /// Whether the text search stopped early. It continues on the next page.
     has_more: bool,
 }
 
@@ -126,7 +128,8 @@ async fn find(
     Ok(EventSearchResult { events, pager, is_by_text, has_more: scanned.until.is_some() })
 }
 
-/// Whom and what a search names: a username or address, an app's name, or the id of somebody who may be deleted by now.
+/// Returns what a search term may refer to: a username or email address, a client's name, or the id of a user
+/// or client, which may be deleted.
 async fn named(store: &Store, q: &str) -> Result<SearchTerms, StoreError> {
     let user = match q.parse() {
         Ok(id) => Some(id),

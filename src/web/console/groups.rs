@@ -1,5 +1,6 @@
-//! Groups in the console's forms ([`GroupPicker`]): which boxes a form shows, and which button has sent it. A form that was
-//! sent to search comes back with what was found, and says that nothing is saved yet.
+//! The group pickers of the console's forms ([`GroupPicker`]): which check boxes a form shows, and whether it
+//! was submitted to search for groups. A search shows the form again with the results and a note that nothing
+//! has been saved.
 
 use super::views::Choice;
 use super::views::groups::GroupPicker;
@@ -9,21 +10,23 @@ use crate::web::error::PageError;
 use crate::web::extract::{AdminForm, SignedIn};
 use crate::web::view::visible;
 
-/// So many groups are all shown; more are searched.
+/// The maximum number of groups that are all shown as check boxes. If there are more, the form has a search
+/// field.
 const MAX_BOXES: usize = 12;
-/// What a search shows at most.
+/// The maximum number of search results.
 const MAX_FOUND: usize = 20;
 
-/// The text field and the button of the search, and the hidden field with the search that the form shows already.
+/// The names of the search field, the search button and the hidden field with the last search.
 const QUERY: &str = "group_q";
 const BUTTON: &str = "find_groups";
 const SHOWN: &str = "group_q_shown";
-/// The value of [`BUTTON`] where Enter was pressed in any field, which presses the first button of a form
+/// The value of [`BUTTON`] if Enter was pressed in a text field. Enter activates the first button of a form
 /// (`parts::enter_sends`).
 const ENTER: &str = "enter";
 
-/// Returns whether the form asks for groups to be shown rather than for anything to be saved: by the button of the search, or
-/// by Enter while the field has a text that was not searched for yet. Other buttons save, whatever the field has.
+/// Returns whether the form was submitted to search for groups rather than to save. That is so if the search
+/// button was pressed, or Enter while the search field has a text that was not searched for yet. All other
+/// buttons save.
 pub fn is_search(form: &AdminForm) -> bool {
     match form.text(BUTTON) {
         "" => false,
@@ -35,13 +38,14 @@ pub fn is_search(form: &AdminForm) -> bool {
     }
 }
 
-/// The picker of a form that was sent.
+/// Returns the picker of a submitted form.
 pub async fn typed(form: &AdminForm, field: &'static str) -> Result<GroupPicker, PageError> {
     let picker = picker(&form.signed_in, field, &form.all(field), form.text(QUERY).trim()).await?;
     Ok(GroupPicker { was_searched: is_search(form), ..picker })
 }
 
-/// The picker with these groups ticked. One that is ticked and that there is none of is shown, so that it can be unticked.
+/// Returns the picker with the given groups ticked. A ticked group is shown even if it does not exist, so
+/// that it can be unticked.
 pub async fn picker(
     person: &SignedIn,
     field: &'static str,

@@ -1,4 +1,5 @@
-//! `/admin/keys`: our keys and their states, changing to the next one now, and withdrawing one.
+//! `/admin/keys`: the server's keys and their states, rotating the keys of an algorithm and withdrawing a
+//! key.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -78,7 +79,7 @@ pub async fn retire(PathParam(kid): PathParam<String>, form: AdminForm) -> Resul
     Ok(redirect_with_flash(person, Flash::ok(format!("The key is withdrawn. {void}")), PATH))
 }
 
-/// The feed would wake this node too; whoever pressed the button sees it done when the page comes.
+/// Reloads the keys of this node. The change feed would do so too, but possibly after the next page is shown.
 async fn reload(person: &SignedIn) -> Result<(), PageError> {
     let app = person.app();
     app.provider.keys.reload(app.store()).await.map_err(|error| person.error(error))
@@ -94,7 +95,8 @@ fn algorithm(person: &SignedIn, alg: KeyAlg, keys: &[StoredKey]) -> Algorithm {
     let of = |state| keys.iter().filter(move |key| key.alg == alg && key.state == state);
     let next = of(State::Next).next().map(|key| key.created_at.plus_seconds(lifetimes.signing_key_overlap));
     let active = of(State::Active).next().and_then(|key| key.activated_at);
-    // `rotation::due`: an active key of that age, and a next one that has been published long enough.
+    // The condition of `rotation::due_algorithms`: the active key is old enough, and the next one has been
+    // published for long enough.
     let due = active.map(|at| at.plus_seconds(lifetimes.signing_key));
     let change = if alg.signing_alg().is_some() { due.zip(next).map(|(due, known)| due.max(known)) } else { due };
     let row = |key: &StoredKey| KeyRow {

@@ -1,7 +1,7 @@
-//! What the console's tables share: a search, filters out of a fixed set, and pages that go on by cursor.
+//! The parts that the console's tables share: a search, filters with fixed options, and pagination by cursor.
 //!
-//! A cursor is the sort key of the last row, with the name of its table, so that none is taken for another's. It decides
-//! nothing but where a page begins; what does not read as one is refused.
+//! A cursor is the sort key of a page's last row, together with the table's path, so a cursor of another
+//! table is rejected. It only decides where a page begins. An invalid cursor is an error.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,17 +13,17 @@ use crate::protocol::parameters::Parameters;
 use crate::web::error::PageError;
 use crate::web::extract::SignedIn;
 
-/// Rows of one page. One more is read, to know whether there is a next page.
+/// The number of rows on a page. One more row is fetched to find out whether there is a next page.
 const PAGE_SIZE: usize = 50;
 pub const FETCH_LIMIT: u64 = PAGE_SIZE as u64 + 1;
 const MAX_SEARCH_LENGTH: usize = 200;
 const FILTERS: [&str; 6] = ["q", "kind", "state", "days", "from", "until"];
 
-/// What was asked of a table.
+/// The query parameters of a table.
 pub struct ListParams<'a> {
     person: &'a SignedIn,
     query: Parameters,
-    /// The table's own address.
+    /// The path of the table's page.
     path: &'static str,
 }
 
@@ -34,7 +34,7 @@ impl<'a> ListParams<'a> {
         Ok(Self { person, query, path })
     }
 
-    /// A parameter as it was sent, empty where it is missing.
+    /// Returns a parameter as it was sent, or an empty string if it is missing.
     pub fn text(&self, name: &str) -> &str {
         self.query.one(name).ok().flatten().unwrap_or_default()
     }
@@ -43,12 +43,12 @@ impl<'a> ListParams<'a> {
         self.person.error(OAuthError::new(ErrorCode::InvalidRequest, text))
     }
 
-    /// What was searched for.
+    /// Returns the search term.
     pub fn q(&self) -> String {
         self.text("q").trim().chars().take(MAX_SEARCH_LENGTH).collect()
     }
 
-    /// A filter's value, where it is set.
+    /// Returns the value of a filter, if it is set.
     pub fn filter<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, PageError> {
         match self.text(name) {
             "" => Ok(None),
@@ -56,7 +56,7 @@ impl<'a> ListParams<'a> {
         }
     }
 
-    /// Where the page begins.
+    /// Returns the sort key after which the page begins.
     pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, PageError> {
         match self.text("after") {
             "" => Ok(None),
@@ -68,7 +68,7 @@ impl<'a> ListParams<'a> {
         }
     }
 
-    /// The options of a filter, the first of them for no filter.
+    /// Returns the options of a filter. The first option, `all`, means no filter.
     pub fn choices<'b>(
         &self,
         name: &str,
@@ -91,7 +91,7 @@ impl<'a> ListParams<'a> {
         !self.text("after").is_empty()
     }
 
-    /// Cuts the rows that were read to a page; `key` makes the cursor of its last row.
+    /// Truncates the fetched rows to one page. `key` returns the sort key of a row, for the cursor.
     pub fn page<T, K: Serialize>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> Pager {
         let more = rows.len() > PAGE_SIZE;
         rows.truncate(PAGE_SIZE);
@@ -101,7 +101,7 @@ impl<'a> ListParams<'a> {
         Pager { shown, first: self.is_later_page().then(|| self.link(None)), next }
     }
 
-    /// The page that begins after that key.
+    /// Returns the link to the page that begins after `key`.
     pub fn link_after(&self, key: &impl Serialize) -> Option<String> {
         let json = serde_json::to_vec(&(self.path, key)).ok()?;
         Some(self.link(Some(&base64url(&json))))

@@ -1,5 +1,5 @@
-//! What stands in the fields of [`super::client_members`]: from metadata to text and back, member by member, so that
-//! what is wrong is told at its field.
+//! The fields of [`super::client_members`]: converts each metadata member to text and back, so that an error
+//! is shown at its field.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::domain::client_metadata::{ClientMetadata, ResponseType};
 use crate::manage::FieldError;
 use crate::web::extract::AdminForm;
 
-/// What was typed, or what is stored as it would be typed, by name.
+/// The text of each field by name, submitted or stored.
 #[derive(Clone, Default)]
 pub struct FieldTexts(Vec<(&'static str, String)>);
 
@@ -23,13 +23,13 @@ impl FieldTexts {
         Self(members().map(|member| (member.name, form.text(member.name).to_owned())).collect())
     }
 
-    /// Each as `text` says.
+    /// Creates the texts with `text` for each member.
     #[cfg(test)]
     pub fn all(text: impl Fn(&super::client_members::MetadataMember) -> &'static str) -> Self {
         Self(members().map(|member| (member.name, text(member).to_owned())).collect())
     }
 
-    /// Makes one of them be as it is in `other`.
+    /// Sets one field to its text in `other`.
     pub fn take(&mut self, name: &str, other: &Self) {
         for (_, text) in self.0.iter_mut().filter(|(known, _)| *known == name) {
             other.get(name).clone_into(text);
@@ -40,7 +40,7 @@ impl FieldTexts {
         self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
     }
 
-    /// `meta` with what these say, and with `response_types`; and what is wrong, which is told at its field.
+    /// Applies the texts and `response_types` to `meta`. Also returns the errors by field.
     pub fn metadata(
         &self,
         mut meta: ClientMetadata,
@@ -65,15 +65,16 @@ impl FieldTexts {
     }
 }
 
-/// The response types of an app: those it had, and those that are ticked now.
+/// The response types of a client before the change, and those that are ticked in the form.
 pub struct ResponseTypes<'a> {
     pub before: Vec<ResponseType>,
     pub ticked: &'a [String],
 }
 
 impl ResponseTypes<'_> {
-    /// What is stated from now on; `meta` gets the grant types that follow from the new ones. `None` where nothing changed:
-    /// what was not stated goes on to follow the grant types.
+    /// Returns the new value of `response_types`, and adds the grant types that new response types need to
+    /// `meta`. Returns `None` if nothing changed: response types that are not stored are derived from the
+    /// grant types, and this must stay so.
     fn changed(&self, meta: &mut ClientMetadata) -> Option<Value> {
         let known: Vec<ResponseType> = self.ticked.iter().filter_map(|name| ResponseType::parse(name)).collect();
         let same = known.len() == self.ticked.len() && known.len() == self.before.len();
@@ -96,7 +97,7 @@ fn object(meta: &ClientMetadata) -> Map<String, Value> {
     }
 }
 
-/// `meta` with one member set or, for its default, taken out.
+/// Sets one member of `meta`. `None` removes it, which restores its default.
 fn with(meta: &ClientMetadata, name: &str, value: Option<Value>) -> Result<ClientMetadata, String> {
     let mut members = object(meta);
     match value {

@@ -1,13 +1,23 @@
-//! The administrator's pages, below `/admin`. Each calls `manage` and nothing else to change anything, and asks for
-//! `Admin` or `AdminForm`, who let nobody else in.
+//! The administrator's pages, below `/admin`. They change state only through `manage`. Every handler takes
+//! the extractor `Admin` or `AdminForm`, which rejects users who are not administrators.
 //!
-//! [`overview`], [`start`] what to do after set-up; [`clients`] the table, [`new_client`], [`client`] one app, [`api_keys`] and [`signature_keys`] its keys, [`client_form`] what its forms mean, [`client_edit`] how what was typed is merged with what is there,
-//! [`client_members`] those of its settings that few apps need, and [`metadata_fields`] what stands in them;
-//! [`registration`] apps that connect themselves; [`apis`] the table and a new one, [`api`] one of them, [`api_form`] what
-//! its form means, [`api_rules`] the rules in it and [`api_edit`] how it is merged; [`refusals`] what the gates refused and [`reason_texts`] why;
-//! [`people`] the table and somebody new, [`person`] one of them, [`user_access`] how they get in, [`user_edit`] how what was typed of them is merged, [`adoption`] the question
-//! before an account that a stranger made gets rights, [`groups`] the choice of groups in forms; [`keys`]; [`events`] the record and [`event_rows`] how
-//! it reads; [`listing`] what all tables share; [`views`] what the templates show.
+//! - [`overview`] and [`start`]: the overview, and the first steps after set-up.
+//! - [`clients`], [`new_client`] and [`client`]: the table, a new client and one client. [`api_keys`] and
+//!   [`signature_keys`] manage a client's keys. [`client_form`] converts the forms to metadata,
+//!   [`client_edit`] merges edits, and [`client_members`] and [`metadata_fields`] define the rarely used
+//!   settings.
+//! - [`registration`]: dynamic client registration.
+//! - [`apis`] and [`api`]: the table with the form for a new API, and one API. [`api_form`] and [`api_rules`]
+//!   convert the form, and [`api_edit`] merges edits.
+//! - [`refusals`] and [`reason_texts`]: rejected requests, and explanations of the reasons.
+//! - [`users`] and [`user`]: the table with the form for a new user, and one user. [`user_access`] manages
+//!   credentials and sessions, [`user_edit`] saves and merges edits, and [`adoption`] asks for confirmation
+//!   before a self-registered account gets rights.
+//! - [`groups`]: the group pickers of the forms.
+//! - [`keys`]: the server's keys.
+//! - [`events`] and [`event_rows`]: the audit record.
+//! - [`listing`]: the parts that all tables share.
+//! - [`views`]: the template values.
 
 mod adoption;
 pub mod api;
@@ -94,31 +104,32 @@ pub fn routes() -> Router<AppState> {
         .route("/admin/keys/{kid}/retire", get(keys::ask_retire).post(keys::retire))
 }
 
-/// On to a page, which says what was done.
+/// Redirects to a page, which shows the message.
 fn redirect_with_flash(user: &SignedIn, flash: Flash, to: &str) -> Response {
     flash.redirect(user.app(), &user.visitor.browser, to)
 }
 
-/// A form again, with what was typed and what is wrong with it.
+/// Renders a form again, with the submitted values and their errors.
 fn rerender(status: StatusCode, page: &impl askama::Template) -> Response {
     (status, render(page)).into_response()
 }
 
-/// Field (empty for the form as a whole) and message.
+/// The errors of a form: field (empty for the form as a whole) and message.
 pub(super) type FieldErrors = Vec<(String, String)>;
 
 fn at(field: &str, text: &str) -> FieldErrors {
     vec![(field.to_owned(), text.to_owned())]
 }
 
-/// What was refused, as the form says it; what no form can mend is a page.
+/// Returns the status and the messages for the form. Errors that no change of the form can resolve become an
+/// error page.
 pub(super) fn form_errors(user: &SignedIn, error: ManageError) -> Result<(StatusCode, FieldErrors), PageError> {
     let errors = match error {
         ManageError::Invalid(problems) | ManageError::Taken(problems) => {
             problems.into_iter().map(|problem| (problem.field.clone(), problem.sentence())).collect()
         }
         ManageError::Conflict(conflict @ Conflict::LastAdministrator(_)) => at("admin", &format!("{conflict}.")),
-        // Begins with a name, which keeps its letters.
+        // The text begins with a name, so its first letter is not capitalised.
         ManageError::Conflict(conflict) => at("", &format!("{conflict}.")),
         ManageError::Busy => {
             let text = "Many people are signing in right now. Try again in a moment.";
@@ -129,7 +140,7 @@ pub(super) fn form_errors(user: &SignedIn, error: ManageError) -> Result<(Status
     Ok((StatusCode::UNPROCESSABLE_ENTITY, errors))
 }
 
-/// What was not done and is not the form's fault.
+/// Returns the error page for an error that the form did not cause.
 fn failed(user: &SignedIn, error: ManageError) -> PageError {
     match error {
         ManageError::NotFound(_) => user.not_found("What this page was about is gone: somebody has deleted it."),

@@ -1,5 +1,5 @@
-//! `/admin/clients/new`: connecting an app in three steps, of which the third is its own page ([`super::client`]), which
-//! shows its secret this once.
+//! `/admin/clients/new`: creates a client in three steps. The third step is the client's page
+//! ([`super::client`]), which shows the secret once.
 
 use axum::http::StatusCode;
 use axum::response::Response;

@@ -1,4 +1,5 @@
-//! `/admin`: how many there are of each, the sign-ins of two weeks, what happened last and what was refused.
+//! `/admin`: the numbers of users and clients, a chart of the sign-ins of two weeks, and the latest events
+//! and failures.
 
 use axum::response::Response;
 
@@ -47,7 +48,7 @@ async fn counts(store: &Store) -> Result<OverviewCounts, StoreError> {
     })
 }
 
-/// Today (UTC) and the days before it.
+/// Returns the chart of sign-ins per day (UTC), up to today.
 async fn chart(store: &Store) -> Result<BarChart, StoreError> {
     let today = store.env().now().seconds().div_euclid(DAY_SECONDS);
     let first = today - DAYS + 1;

@@ -1,12 +1,12 @@
-//! Why the gate refused something, in sentences that an administrator can act on: one for each reason, and what to do.
+//! An explanation of each reason for which the gate rejects requests, and what an administrator can do.
 
 use crate::gate::decision::Reason;
 use crate::gate::metrics;
 
-/// What was wrong, and what to do.
+/// The explanation and the remedy.
 pub type ReasonText = (&'static str, &'static str);
 
-/// The words for a reason as the record names it.
+/// Returns the text for a reason by its name in the record.
 pub fn named(reason: &str) -> ReasonText {
     match Reason::parse(reason) {
         Some(reason) => of(reason),

@@ -1,7 +1,9 @@
-//! `/admin/refusals`: "why was this refused?" by the request id that stands on the error page and in the gate's answer, and the
-//! latest refusals; and [`record`], what came to one gate, for its API's page.
+//! `/admin/refusals`: explains why a request was rejected, by the request id from the error page or the
+//! gate's response, and lists the latest rejected requests. [`record`] returns the record of one gate for its
+//! API's page.
 //!
-//! What this node has counted is written before it is read, so that what has just been refused is found.
+//! The records that this node keeps in memory are written to the database before each query, so that the
+//! latest rejected requests are found.
 
 use std::collections::BTreeMap;
 
@@ -79,9 +81,9 @@ async fn page(person: &SignedIn, id: String) -> Result<RefusalsPage, StoreError>
     })
 }
 
-/// Where a refusal of that request is told of, if there is one.
+/// Returns the URL of the page that explains why a request was rejected, if it was.
 pub(super) async fn url_for_request(app: &AppState, id: &str) -> Result<Option<String>, StoreError> {
-    // Ours are so long and no longer: no search for a name asks for one.
+    // Request ids have exactly 32 hexadecimal digits. Other search terms need no query.
     if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(None);
     }
@@ -95,7 +97,7 @@ pub(super) async fn url_for_request(app: &AppState, id: &str) -> Result<Option<S
     Ok(found.map(|id| urls::refusal(&id)))
 }
 
-/// What came to an API's gate in the last day and week.
+/// Returns the record of an API's gate for the last day and week.
 pub(super) async fn record(app: &AppState, gate: &str) -> Result<GateRecord, StoreError> {
     flush_records(app).await;
     let store = app.store();
@@ -154,7 +156,7 @@ fn chart(counts: &[GateCount], since: i64, now: i64) -> BarChart {
         let sum = |let_in: bool| of_hour().filter(|it| it.reason.is_empty() == let_in).map(|it| it.number).sum();
         let at = Timestamp::from_seconds(hour * 3600).date();
         let label = format!("{}, {:02}:00", DisplayTime::day(at), at.hour());
-        // Five of them, from edge to edge.
+        // There are five signs, including the first and the last column.
         let has_sign = (hour - since) % 6 == 0 || hour == now;
         let sign = if has_sign { format!("{:02}:00", at.hour()) } else { String::new() };
         ChartColumn { label, sign, good: sum(true), bad: sum(false) }
@@ -243,8 +245,9 @@ async fn client(app: &AppState, id: &str) -> Result<Option<LinkedName>, StoreErr
     Ok(Some(LinkedName { name, href }))
 }
 
-/// A person by their id; a name that only one app knows them by stays as it is, and an app that acts for itself is named
-/// already.
+/// Returns the link for the subject of a request. A user is found by id. An identifier that is not a user's
+/// id, such as a pairwise subject, is shown as text. Returns `None` if the client acted for itself, because
+/// the client is shown anyway.
 async fn subject(app: &AppState, refused: &DeniedRequest) -> Result<Option<LinkedName>, StoreError> {
     if refused.subject.is_empty() || refused.subject == refused.client {
         return Ok(None);

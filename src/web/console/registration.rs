@@ -1,5 +1,5 @@
-//! `/admin/registration`: what the settings say of apps that register themselves, and the initial access tokens by which
-//! they may (RFC 7591 §3). A new token is shown once, on the page that its making leads to.
+//! `/admin/registration`: the settings of dynamic client registration and its initial access tokens (RFC 7591
+//! §3). A new token is shown once, on the page to which its creation redirects.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -20,7 +20,7 @@ use crate::web::view::{Chrome, DisplayTime};
 
 const PATH: &str = "/admin/registration";
 const DAY: i64 = 86_400;
-/// For how long a token may be used; the first is what the form begins with.
+/// The lifetimes of a token in seconds, with labels. The first is the default of the form.
 const EXPIRY_CHOICES: [(i64, &str); 4] =
     [(7 * DAY, "A week"), (DAY, "A day"), (30 * DAY, "30 days"), (365 * DAY, "A year")];
 

@@ -1,5 +1,6 @@
-//! `/admin/clients/{id}/signature-keys`: the keys by which an app signs its requests (RFC 9421). A public key is pasted; a
-//! shared secret is made here, comes to the list sealed in the cookie of [`crate::web::flash`] and is shown once.
+//! `/admin/clients/{id}/signature-keys`: the keys with which a client signs its requests (RFC 9421). A public
+//! key is pasted into the form. A shared secret is generated, passed to the list in the sealed cookie of
+//! [`crate::web::flash`] and shown once.
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -62,7 +63,7 @@ pub async fn add(PathParam(id): PathParam<ClientId>, sent: AdminForm) -> Result<
         }
         Err(error) => {
             let (status, errors) = form_errors(person, error)?;
-            // "signature_keys[0].jwk" is the field `jwk` here.
+            // `signature_keys[0].jwk` is the field `jwk` of this form.
             let named = |field: String| match field.rsplit(['.', ']']).next() {
                 Some(last) if FIELDS.contains(&last) => last.to_owned(),
                 _ if field == "signature_keys" => "keyid".to_owned(),

@@ -1,5 +1,5 @@
-//! `/admin/start`: where the first administrator lands after set-up, and what to do next: an app, people, a passkey, an address
-//! that others reach.
+//! `/admin/start`: the first administrator's page after set-up, with the next steps: a client, users, a
+//! passkey and a public address.
 
 use axum::response::Response;
 

@@ -1,6 +1,9 @@
-//! `/admin/people/{id}`: one user. Disabling, enabling, deleting. Nobody disables or deletes themself
-//! here, and the last administrator is never lost. Next door: [`super::user_edit`], details and groups;
-//! [`super::user_access`], credentials and sessions; [`super::adoption`], which asks before an account that a stranger made gets rights.
+//! `/admin/people/{id}`: the page of one user: disabling, enabling and deleting. Administrators cannot
+//! disable or delete themselves here, and the last administrator is never removed.
+//!
+//! See also [`super::user_edit`], for details and groups; [`super::user_access`], for credentials and
+//! sessions; and [`super::adoption`], which asks for confirmation before a self-registered account gets
+//! rights.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -34,7 +37,7 @@ use crate::web::view::{Chrome, DisplayTime, initials};
 use crate::web::{device, urls};
 
 const MAX_RECENT_EVENTS: u64 = 8;
-/// Apps that the page lists; it says how many more there are.
+/// The maximum number of clients that the page lists. It shows how many more there are.
 const MAX_USABLE_APPS: u64 = 30;
 pub(super) const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
@@ -182,7 +185,7 @@ fn passkey_row(passkey: &Passkey) -> PasskeyRow {
     }
 }
 
-/// Nothing of an app that has nothing of theirs.
+/// Returns `None` for a client that has no access to the account.
 fn app_row(app: &consents::ConnectedClient) -> Option<ConnectedApp> {
     let since = app.since?;
     Some(ConnectedApp {
@@ -194,7 +197,8 @@ fn app_row(app: &consents::ConnectedClient) -> Option<ConnectedApp> {
     })
 }
 
-/// The apps that a user who is in `groups` may sign in to, and how many there are. A disabled user may use none.
+/// Returns the clients that a user in `groups` may sign in to, and their number. A disabled user may use
+/// none.
 async fn usable(person: &SignedIn, user: &User, groups: &[String]) -> Result<(Vec<UsableApp>, u64), StoreError> {
     if user.disabled {
         return Ok((Vec::new(), 0));

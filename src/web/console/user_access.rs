@@ -1,5 +1,5 @@
-//! `/admin/people/{id}`: how a user gets in. A new password, passkeys, and where they are signed in. Next door:
-//! [`super::person`], the page and the rest of it.
+//! `/admin/people/{id}`: a user's credentials and sessions: a new password, passkeys, and where the user is
+//! signed in. See also [`super::user`], for the page and its other actions.
 
 use axum::response::Response;
 
@@ -28,7 +28,8 @@ pub async fn set_password(PathParam(id): PathParam<UserId>, form: AdminForm) -> 
     };
     match manage::reset(&person.app().manager(), &person.by(), id, password, keep, but).await {
         Ok((_, removed)) => {
-            // Where the session has ended, with its passkey or by somebody else, the next page asks to sign in.
+            // If the session has ended, with its passkey or because another administrator ended it, the next
+            // page asks to sign in.
             if own {
                 sign_in::renew(&person.visitor).await?;
             }

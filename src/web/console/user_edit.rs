@@ -1,5 +1,5 @@
-//! `/admin/people/{id}`: saving what was typed of a user, the details and the groups, each a form that others may have saved
-//! meanwhile ([`crate::web::edit`]). Next door: [`super::person`], the page and the rest of it.
+//! `/admin/people/{id}`: saves a user's details and groups. Both are forms that several users may edit at the
+//! same time ([`crate::web::edit`]). See also [`super::user`], for the page and its other actions.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -50,7 +50,7 @@ async fn try_save(form: &AdminForm, id: UserId, sent: &SubmittedForm<'_>) -> Res
     }
     let revision = Revision::of(present.clone(), UserEdit { profile, admin, ..present });
     match manage::update(&person.app().manager(), &person.by(), id, revision).await {
-        // Who gives the rights away has no page to come back to here.
+        // An administrator who gave up their own rights can no longer open this page.
         Ok(_) if id == person.user.id && !admin => {
             Ok(Some(redirect_with_flash(person, Flash::ok("You’re no administrator any more."), urls::ACCOUNT)))
         }
@@ -66,7 +66,7 @@ async fn try_save(form: &AdminForm, id: UserId, sent: &SubmittedForm<'_>) -> Res
     }
 }
 
-/// The details as they are.
+/// Returns the form with the stored details.
 pub(super) fn details(user: &User) -> DetailsForm {
     DetailsForm {
         name: user.profile.name.clone().unwrap_or_default(),
@@ -120,18 +120,19 @@ async fn try_set_groups(form: &AdminForm, id: UserId, sent: &SubmittedForm<'_>) 
     Ok(Some(rerender(status, &UserPage { groups, ..page(person, &user).await? })))
 }
 
-/// The names of the groups that a user is in, in order.
+/// Returns the names of the user's groups, sorted.
 pub(super) async fn present_groups(person: &SignedIn, id: UserId) -> Result<Vec<String>, PageError> {
     let found = users::groups_of(person.app().store().read(), id).await;
     let mut names = found.map_err(|error| person.error(error))?;
-    // Each engine sorts in its own way.
+    // The order of names depends on the database engine.
     names.sort();
     Ok(names)
 }
 
 impl Editable for DetailsForm {
     fn fields(&self) -> Vec<FormField> {
-        // One field: an administrator vouches for the address that the form shows.
+        // Email address and verification are one field: the administrator confirms the address that the form
+        // shows.
         let verified =
             if self.email_verified && !self.email.trim().is_empty() { "\nIt’s known to be theirs" } else { "" };
         let email = format!("{}{verified}", self.email.trim());

@@ -1,4 +1,4 @@
-//! `/admin/people`: the table of people, and adding somebody.
+//! `/admin/people`: the table of users, and the form for a new user.
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -22,7 +22,8 @@ use crate::web::view::visible;
 use crate::web::view::{Chrome, DisplayTime, initials};
 
 pub const PATH: &str = "/admin/people";
-/// The filter `state`: its words, and whether its people are turned off, whether they administer.
+/// The options of the filter `state`: value, label, whether the users are disabled, and whether they are
+/// administrators.
 const STATES: [(&str, &str, Option<bool>, Option<bool>); 3] = [
     ("on", "Active", Some(false), None),
     ("off", "Disabled", Some(true), None),
@@ -99,7 +100,8 @@ pub async fn submit_new(form: AdminForm) -> Result<Response, PageError> {
         username: typed.username.clone(),
         profile: details((&typed.name, &typed.email, typed.email_verified), Profile::default()),
         groups,
-        // An empty one is refused as too short, rather than making somebody who cannot sign in.
+        // An empty password is rejected as too short. Otherwise a user without a way to sign in would be
+        // created.
         password: Some(Secret::new(form.text("password").to_owned())),
         admin: typed.admin,
     };
@@ -132,16 +134,16 @@ fn new_page(person: &SignedIn, form: NewUserForm) -> NewUserPage {
     }
 }
 
-/// `profile` with the name, the email address and whether that is known to be theirs.
+/// Returns `profile` with the given name, email address and verification.
 pub fn details((name, email, email_verified): (&str, &str, bool), profile: Profile) -> Profile {
     let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let email = filled(email);
-    // Without an address there is nothing to be known as theirs, whatever the box says.
+    // Without an address there is nothing to verify, even if the box is ticked.
     let email_verified = email.is_some() && email_verified;
     Profile { name: filled(name), email, email_verified, ..profile }
 }
 
-/// The groups that are ticked, and the new ones.
+/// Returns the ticked groups and the new ones.
 pub fn groups_of(picker: &GroupPicker, new: &str) -> Result<Vec<String>, FieldErrors> {
     let mut groups: Vec<String> = picker.ticked().map(ToOwned::to_owned).collect();
     for name in new.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -1,4 +1,4 @@
-//! What a form edits, and who has changed it, as far as events tell.
+//! The object that a form edits, and its recent changes according to the audit events.
 
 use super::{FormField, LastChange};
 use crate::domain::event::EventKind;
@@ -10,10 +10,10 @@ use crate::web::console::views::events::EventRow;
 use crate::web::error::PageError;
 use crate::web::extract::SignedIn;
 
-/// Changes that are looked through.
+/// The number of most recent change events that are searched for a field's last change.
 const MAX_CHANGES: u64 = 50;
 
-/// What a form edits.
+/// The object that a form edits.
 #[derive(Clone, Debug)]
 pub enum EditTarget {
     Client(ClientId),
@@ -23,7 +23,7 @@ pub enum EditTarget {
 }
 
 impl EditTarget {
-    /// What its versions are sealed for.
+    /// Returns the name of the object to which the versions of its forms are bound.
     pub(super) fn key(&self) -> String {
         match self {
             Self::Client(id) => format!("client:{id}"),
@@ -33,7 +33,7 @@ impl EditTarget {
         }
     }
 
-    /// The newest changes of it first.
+    /// Returns the latest changes of the object, newest first.
     pub(super) async fn changes(&self, person: &SignedIn) -> Result<ChangeHistory, PageError> {
         self.recorded(person).await.map(ChangeHistory).map_err(|error| person.error(error))
     }
@@ -49,7 +49,7 @@ impl EditTarget {
         let store = person.app().store();
         let mut found = events::list(store.read(), &filter).await?;
         if let Self::Api(id) = self {
-            // The event says which API it was, not what of it.
+            // `ApiUpdated` events name the API in their detail, not the changed fields.
             found.retain(|event| event.detail == id.as_str());
         }
         let details: Vec<String> = found.iter().map(|event| event.detail.clone()).collect();
@@ -57,7 +57,8 @@ impl EditTarget {
     }
 }
 
-/// The details of events, which name what was changed, and how the events read.
+/// The changes of one object, newest first: the detail of each event, which names the changed fields, and its
+/// row.
 pub(super) struct ChangeHistory(Vec<(String, EventRow)>);
 
 impl ChangeHistory {
@@ -65,7 +66,7 @@ impl ChangeHistory {
         self.0.first().map(|(_, row)| changed(row))
     }
 
-    /// The last change of one field.
+    /// Returns the last change of one field.
     pub fn of(&self, field: &FormField) -> Option<LastChange> {
         self.0.iter().find(|(detail, _)| field.is_named_in(detail)).map(|(_, row)| changed(row))
     }

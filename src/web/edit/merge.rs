@@ -1,4 +1,5 @@
-//! The merge of a form: what it began with, what is there now and what was typed, field by field.
+//! The three-way merge of a form, field by field: the values it was rendered from, the stored values and the
+//! submitted values.
 
 use super::edit_target::EditTarget;
 use super::version::{FormVersion, PREFIX};
@@ -9,17 +10,17 @@ use crate::web::error::{PageError, PageLink};
 use crate::web::extract::{FormFields, SignedIn};
 use crate::web::view::visible;
 
-/// What a form says beside its fields.
+/// The parts of a submitted form that are not fields: its version and the choices made for conflicts.
 pub struct SubmittedForm<'a> {
     version: FormVersion,
     form: &'a FormFields,
 }
 
 impl<'a> SubmittedForm<'a> {
-    /// Reads the version of a form that edits what is shown at `page`.
+    /// Reads the version of the form for `about`. The error page links to `page`.
     ///
     /// # Errors
-    /// Where there is none, or none that was made here for `about`.
+    /// An error page if the version is missing, was not sealed by this server or belongs to another object.
     pub fn read(person: &SignedIn, form: &'a FormFields, about: &EditTarget, page: &str) -> Result<Self, PageError> {
         let version = FormVersion::open(&person.app().provider.master, &about.key(), form.text(PREFIX));
         let version = version.ok_or_else(|| {
@@ -50,7 +51,7 @@ enum FieldChoice {
     Typed,
 }
 
-/// What becomes of a field.
+/// Which value a field gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MergeOutcome {
     Stored,
@@ -64,14 +65,14 @@ fn outcome(begun: &FormVersion, stored: &FormField, typed: &FormField, decision:
         _ if stored.value == typed.value => MergeOutcome::Typed,
         Some(FieldChoice::Stored) => MergeOutcome::Stored,
         None if begun.is_undecided(stored) => MergeOutcome::Undecided,
-        // The value that was decided against is another one by now.
+        // The stored value has changed again since the user chose, so the choice does not apply to it.
         _ if !others_changed_it => MergeOutcome::Typed,
         None if begun.has(typed) => MergeOutcome::Stored,
         _ => MergeOutcome::Undecided,
     }
 }
 
-/// A form that has not been sent yet, with the version of what it shows.
+/// Returns a form for its first display, with the version of the values it shows.
 pub fn begun<F: Editable>(person: &SignedIn, about: &EditTarget, mut form: F) -> Result<F, PageError> {
     let version = FormVersion::new(&about.key(), &form.fields(), &[]);
     form.edit_mut().version = version.seal(&person.app().provider.master).map_err(|error| unsealed(person, error))?;
@@ -82,8 +83,10 @@ fn unsealed(person: &SignedIn, error: KeyError) -> PageError {
     person.error(OAuthError::from(error))
 }
 
-/// What was typed, merged with what is `stored`; or what was typed with what has to be decided first
-/// ([`EditState::is_conflict`]). It has the version of `stored`, whether it is saved or shown once more.
+/// Merges the submitted form with the `stored` values.
+///
+/// The result is to be saved, unless [`EditState::is_conflict`] is true: then it is to be shown again, with
+/// the fields on which the user has to decide. In both cases it carries the version of `stored`.
 pub async fn merge<F: Editable>(
     person: &SignedIn,
     sent: &SubmittedForm<'_>,
@@ -155,7 +158,7 @@ mod tests {
             ("theirs", "", MergeOutcome::Undecided),
         ] {
             assert_eq!(outcome(&begun, &field(stored), &field(typed), None), expected, "{stored} {typed}");
-            // What the form did not ask cannot be answered.
+            // A choice is ignored if the form did not ask for one.
             let answered = outcome(&begun, &field(stored), &field(typed), Some(FieldChoice::Typed));
             assert_eq!(answered, expected, "{stored} {typed}");
         }

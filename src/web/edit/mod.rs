@@ -1,13 +1,14 @@
-//! Forms that edit what others may have changed since the form was opened: no save undoes a change that its author has not
-//! seen.
+//! Forms for objects that several users may edit at the same time. A save never overwrites a change that its
+//! author has not seen.
 //!
-//! Such a form carries the [`version`] of what it was rendered from. A save [`merge`]s field by field what the form began
-//! with, what is there now and what was typed: a field that was not touched stays as it is there; one that was changed on
-//! both sides is asked about, with both values beside each other, and nothing is saved before the choice. What is
-//! saved then is a `manage::Revision` of the state that it was merged with, so that of two saves at once one begins again.
+//! Each form carries the [`version`] of the values it was rendered from. On submission, [`merge()`] compares
+//! for each field these values, the stored values and the submitted values. A field that the form left
+//! untouched keeps its stored value. A field that was changed on both sides is a conflict: the form is shown
+//! again with both values, and nothing is saved until the user chooses. The save is a `manage::Revision` of
+//! the state that was merged, so one of two simultaneous saves has to start again.
 //!
-//! A form's struct is [`Editable`] and has an [`EditState`], which `templates/edit.html` draws; [`EditTarget`] says what it edits, and
-//! who has changed that.
+//! The struct of such a form implements [`Editable`] and contains an [`EditState`], which
+//! `templates/edit.html` renders. [`EditTarget`] names the edited object and finds its last changes.
 
 mod edit_target;
 mod merge;
@@ -24,45 +25,46 @@ use super::extract::SignedIn;
 use super::view::DisplayTime;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
-/// How often a save is tried while others change the same thing in between.
+/// The maximum number of attempts to save while others keep changing the same object.
 const MAX_ATTEMPTS: usize = 5;
 
-/// A form as it is shown, or as it was typed.
+/// A form with its values, stored or submitted.
 pub trait Editable {
-    /// All that it edits, in the order of the page.
+    /// Returns all editable fields, in the order of the page.
     fn fields(&self) -> Vec<FormField>;
 
-    /// Makes one of the fields be as it is in `other`.
+    /// Sets one field to its value in `other`.
     fn take(&mut self, field: &str, other: &Self);
 
     fn edit_mut(&mut self) -> &mut EditState;
 }
 
-/// What is decided as one: mostly one control of the form.
+/// A unit of the merge, mostly one control of the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormField {
     pub name: &'static str,
-    /// What people read beside it.
+    /// The label shown next to it.
     pub label: &'static str,
-    /// Its value as people read it; the same value always in the same words.
+    /// The value as it is shown to users. Equal values have equal texts.
     pub value: String,
-    /// The names under which events tell of its change.
+    /// The names of the field in change events. Empty: `name`.
     recorded: &'static [&'static str],
 }
 
 impl FormField {
-    /// A text. Line ends and spaces around it are no difference: a browser changes them.
+    /// Creates a text field. Line endings and surrounding whitespace are ignored, because browsers change
+    /// them.
     pub fn text(name: &'static str, label: &'static str, value: &str) -> Self {
         let lines: Vec<&str> = value.lines().map(str::trim_end).collect();
         Self { name, label, value: lines.join("\n").trim().to_owned(), recorded: &[] }
     }
 
-    /// Words with spaces between them.
+    /// Creates a field of words separated by whitespace.
     pub fn words(name: &'static str, label: &'static str, value: &str) -> Self {
         Self::text(name, label, &value.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    /// Items in any order, one a line.
+    /// Creates a field of items, one per line, whose order is ignored.
     pub fn set<T: AsRef<str>>(name: &'static str, label: &'static str, items: &[T]) -> Self {
         let mut items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
         items.sort_unstable();
@@ -70,12 +72,12 @@ impl FormField {
         Self::text(name, label, &items.join("\n"))
     }
 
-    /// A box that is ticked or not.
+    /// Creates a field for a check box.
     pub fn flag(name: &'static str, label: &'static str, ticked: bool) -> Self {
         Self::text(name, label, if ticked { "Yes" } else { "No" })
     }
 
-    /// The same, of which events tell by other names than its own.
+    /// Sets the names of the field in change events, if they differ from its own name.
     #[must_use]
     pub fn recorded(self, names: &'static [&'static str]) -> Self {
         Self { recorded: names, ..self }
@@ -87,16 +89,17 @@ impl FormField {
     }
 }
 
-/// What a form carries beside its fields.
+/// The part of a form that is not its fields: its version and the result of the merge.
 #[derive(Clone, Debug, Default)]
 pub struct EditState {
-    /// What the form was rendered from, sealed.
+    /// The sealed version of the values that the form was rendered from.
     pub version: String,
-    /// What has to be decided before anything is saved.
+    /// The fields on which the user has to decide before anything is saved.
     pub conflicts: Vec<FieldConflict>,
-    /// The labels of the fields that others have changed and this form has not.
+    /// The labels of the fields for which the stored value was kept: only others have changed them, or the
+    /// user chose that value.
     pub taken: Vec<&'static str>,
-    /// The last change that is on record, where there is a conflict.
+    /// The last recorded change of the object. Set only if there is a conflict.
     pub last: Option<LastChange>,
 }
 
@@ -105,7 +108,7 @@ impl EditState {
         !self.conflicts.is_empty()
     }
 
-    /// What is said when it is saved.
+    /// Returns the message that is shown after saving.
     pub fn saved(&self) -> String {
         if self.taken.is_empty() {
             return "Saved.".to_owned();
@@ -122,28 +125,30 @@ impl EditState {
 #[derive(Clone, Debug)]
 pub struct FieldConflict {
     pub label: &'static str,
-    /// The name of the buttons that decide.
+    /// The name of the buttons that choose between the values.
     pub decision: String,
-    /// Both values, a line each; none where there is nothing.
+    /// Both values as lines; empty if the field is empty.
     pub stored: Vec<String>,
     pub typed: Vec<String>,
-    /// Who has changed it, where an event tells.
+    /// The last change of the field, if an event records it.
     pub changed: Option<LastChange>,
-    /// Whether the form came back undecided.
+    /// Whether the form was submitted again without a choice for this field.
     pub was_left_open: bool,
 }
 
-/// Who has changed something, and when.
+/// The actor and the time of a change.
 #[derive(Clone, Debug)]
 pub struct LastChange {
     pub actor: Option<String>,
     pub at: DisplayTime,
 }
 
-/// Saves a form by `attempt`, which returns `None` if the object was changed while the form was being saved.
+/// Runs `attempt` until it saves the form. `attempt` returns `None` if the object was changed while the form
+/// was being saved.
 ///
 /// # Errors
-/// What `attempt` fails with, or a page if the object was changed during each attempt.
+/// Returns the error of `attempt`, or an error page if the object was changed during each of the
+/// `MAX_ATTEMPTS` attempts.
 pub async fn save<F>(person: &SignedIn, attempt: impl Fn() -> F + Sync) -> Result<Response, PageError>
 where
     F: Future<Output = Result<Option<Response>, PageError>> + Send,
@@ -157,7 +162,7 @@ where
     Err(person.error(OAuthError::new(ErrorCode::TemporarilyUnavailable, text)))
 }
 
-/// Checks that `form` becomes `other` by taking its fields, of which none is the same before.
+/// Asserts that taking every field of `other` turns `form` into `other`. All fields must differ before.
 #[cfg(test)]
 pub(in crate::web) fn assert_takes_every_field<F: Editable + Clone>(form: &F, other: &F) {
     let mut taken = form.clone();

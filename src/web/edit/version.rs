@@ -1,5 +1,5 @@
-//! The version of what a form was rendered from: a digest of each field, sealed for the one object that the form edits.
-//! Nobody can make one up, and one of another object is none.
+//! The version of the values that a form was rendered from: a digest of each field, sealed by this server and
+//! bound to the edited object. It cannot be forged or used for another object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,17 @@ use crate::domain::secret::base64url;
 use crate::keys::{KeyError, MasterKey, seal};
 
 const USAGE: &str = "form-version";
-/// The field that carries it. With a field's name behind it: the decision about that field.
+/// The name of the form field with the version. Followed by `_` and a field's name, it names the choice for
+/// that field.
 pub const PREFIX: &str = "version";
-/// Of a digest: nobody finds another value that has it.
+/// The length of a truncated digest. 128 bits resist second preimages.
 const DIGEST_BYTES: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FormVersion {
     of: String,
     fields: BTreeMap<String, String>,
-    /// The fields that the form asks about.
+    /// The names of the fields on which the form asks the user to decide.
     undecided: BTreeSet<String>,
 }
 
@@ -37,13 +38,13 @@ impl FormVersion {
         seal::seal(master, USAGE, serde_json::to_string(self).unwrap_or_default().as_bytes())
     }
 
-    /// The version that was sealed here for `of`.
+    /// Opens a sealed version. Returns `None` if it was not sealed by this server for `of`.
     pub fn open(master: &MasterKey, of: &str, sealed: &str) -> Option<Self> {
         let plain = seal::open(master, USAGE, sealed).ok()?;
         serde_json::from_slice(&plain).ok().filter(|version: &Self| version.of == of)
     }
 
-    /// Whether the form was rendered from this value; false for a field that it did not have.
+    /// Returns whether the form was rendered from this value. False if the form did not have the field.
     pub fn has(&self, field: &FormField) -> bool {
         self.fields.get(field.name).is_some_and(|known| *known == digest(field))
     }

@@ -1,8 +1,9 @@
-//! The certificate of a caller's TLS connection, as the proxy hands it on that ended the connection: in the header that the
-//! settings name, of trusted proxies alone, since certificates are no secret and anybody can write one into a header.
+//! The client certificate of the TLS connection, as forwarded by the proxy that terminated it. It is read from the
+//! header that the settings name, and only from trusted proxies: certificates are public, so anyone could send one in
+//! a header.
 //!
-//! Read as RFC 9440 §2.2 has it (`:base64:`, Caddy), as PEM in percent-encoding (nginx, and Envoy's
-//! `X-Forwarded-Client-Cert` in its member `Cert`), or as its base64 alone (Traefik).
+//! Three formats are read: RFC 9440 §2.2 (`:base64:`, Caddy), percent-encoded PEM (nginx, and the `Cert` element of
+//! Envoy's `X-Forwarded-Client-Cert`), and plain base64 (Traefik).
 
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -16,10 +17,11 @@ use crate::keys::certificate::ClientCertificate;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Nothing where the connection had none, or nobody is to say so.
+/// Returns the client certificate, or `None` if the connection had none, the setting is empty, or the peer is not a
+/// trusted proxy.
 ///
 /// # Errors
-/// A sentence, where there is something that is none, or two of them.
+/// Returns an error text if the header is repeated or holds no certificate.
 pub fn client_certificate(parts: &Parts, config: &Config) -> Result<Option<ClientCertificate>, &'static str> {
     let believed = || from_proxy(parts, &config.trusted_proxies);
     let Some(name) = config.client_certificate_header.as_ref().filter(|_| believed()) else { return Ok(None) };
@@ -29,7 +31,7 @@ pub fn client_certificate(parts: &Parts, config: &Config) -> Result<Option<Clien
         return Err("The header of the client certificate is repeated.");
     }
     let Some(text) = first.map(|value| value.to_str().unwrap_or("?").trim()) else { return Ok(None) };
-    // RFC 8941 §3.3.5: no bytes; Caddy writes it so where there is no certificate.
+    // RFC 8941 §3.3.5: an empty byte sequence. Caddy sends it if there is no certificate.
     if matches!(text, "" | "::") {
         return Ok(None);
     }
@@ -44,20 +46,21 @@ fn read(text: &str) -> Option<ClientCertificate> {
     let text = percent_decode_str(text).decode_utf8().ok()?;
     match text.trim_start().strip_prefix(BEGIN) {
         Some(rest) => der(rest.split_once(END)?.0),
-        // Those of its issuers come after it.
+        // The certificates of the issuers may follow.
         None => der(text.split(',').next().unwrap_or_default()),
     }
 }
 
-/// Of Envoy's list the last element, which is the one that the nearest proxy wrote; nothing where that one has no
-/// certificate.
+/// Returns the certificate in the last element of Envoy's list, which the nearest proxy wrote. Returns `None` if that
+/// element has no certificate.
 fn certificate_in_xfcc(text: &str) -> Option<&str> {
     let last = split_unquoted(text, ',').pop()?;
     let member = split_unquoted(last, ';').into_iter().find_map(|pair| pair.trim().strip_prefix("Cert="));
     member.map(|value| value.trim_matches('"'))
 }
 
-/// Parted at each `at` that stands outside of quotes: what is inside of them, a subject, its owner may have chosen.
+/// Splits `text` at each `at` outside of quotes. The text in quotes is the certificate's subject, which its owner may
+/// have chosen.
 fn split_unquoted(text: &str, at: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let part = |c: char| {

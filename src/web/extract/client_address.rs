@@ -1,10 +1,11 @@
-//! The client's address: the TCP peer or, behind a trusted proxy, what the proxies say in `X-Forwarded-For`.
+//! The client address: the TCP peer or, behind a trusted proxy, the client in `X-Forwarded-For`.
 //!
-//! Proxies write an address alone, with a port (Azure Application Gateway, AWS), in brackets, in quotation marks, or as a
-//! node of RFC 7239 (`for="[2001:db8::1]:4711"`). A value of a trusted proxy that is none of these is no address: the client
-//! is then unknown. It is never replaced by the proxy's own address, under which all clients would be throttled together.
+//! Proxies write an address alone, with a port (Azure Application Gateway, AWS), in brackets, in quotation marks, or
+//! as a node of RFC 7239 (`for="[2001:db8::1]:4711"`). If a trusted proxy sends anything else, the client address is
+//! unknown. It is never replaced by the proxy's own address, under which all clients would be throttled together.
 //!
-//! Next door: [`super::asked`], which writes the address down; `manage::client_addresses`, which reports such a value.
+//! See also [`super::request`], which records the address, and `manage::client_addresses`, which reports unreadable
+//! values.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,14 +27,16 @@ pub fn from_proxy(parts: &Parts, trusted: &NetworkList) -> bool {
     peer(&parts.extensions).is_some_and(|peer| trusted.contains(peer))
 }
 
-/// Returns the client's address: the peer or, behind a trusted proxy, the last address in `X-Forwarded-For` that is not a
-/// trusted proxy; the last one where all are (a client inside of the trusted networks). The proxy's own where the proxy
-/// names none; `None` where what it says cannot be read.
+/// Returns the client address: the TCP peer or, behind a trusted proxy, the last `X-Forwarded-For` entry that is not
+/// a trusted proxy.
+///
+/// If all entries are trusted proxies, it is the last one (a client inside of the trusted networks). If there are no
+/// entries, it is the proxy's own address. Returns `None` if an entry cannot be read.
 pub fn caller(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     client_address_of(&parts.extensions, &parts.headers, trusted)
 }
 
-/// The same of a request that has not been taken apart.
+/// Returns the address that [`caller`] returns, for a request that has not been split into parts.
 pub fn client_address_of(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
     let peer = peer(extensions);
     if !peer.is_some_and(|peer| trusted.contains(peer)) {
@@ -46,8 +49,8 @@ pub fn client_address_of(extensions: &Extensions, headers: &HeaderMap, trusted: 
     }
 }
 
-/// Returns the client's address in a proxy's question to the gate: `None` where the proxy does not say or cannot be
-/// understood, since the question is never about the proxy itself.
+/// Returns the client address in a proxy's request to the gate. Returns `None` if the header is missing or
+/// unreadable: the address of the proxy itself is never meant.
 pub fn forwarded_client_address(parts: &Parts, trusted: &NetworkList) -> Option<IpAddr> {
     match client(&parts.headers, trusted) {
         ForwardedClient::Named(address) => Some(address),
@@ -55,7 +58,7 @@ pub fn forwarded_client_address(parts: &Parts, trusted: &NetworkList) -> Option<
     }
 }
 
-/// Returns the trusted proxy and the value of its `X-Forwarded-For` that cannot be read.
+/// Returns the address of the trusted proxy and its `X-Forwarded-For` entry, if the entry cannot be read.
 pub fn unreadable(extensions: &Extensions, headers: &HeaderMap, trusted: &NetworkList) -> Option<(IpAddr, String)> {
     let peer = peer(extensions).filter(|peer| trusted.contains(*peer))?;
     match client(headers, trusted) {
@@ -64,18 +67,19 @@ pub fn unreadable(extensions: &Extensions, headers: &HeaderMap, trusted: &Networ
     }
 }
 
-/// What proxies say of the client.
+/// The client according to `X-Forwarded-For`.
 enum ForwardedClient {
     Absent,
-    /// The nearest address that is not a trusted proxy, or the nearest of all: any before it may be the client's own word.
+    /// The last address that is not a trusted proxy, or the last address of all. The client may have forged the
+    /// entries before it.
     Named(IpAddr),
-    /// What stands before it may have been written by anybody.
+    /// An entry that cannot be read. The entries before it are not trusted.
     Unreadable(String),
 }
 
 fn client(headers: &HeaderMap, trusted: &NetworkList) -> ForwardedClient {
     let mut nearest = ForwardedClient::Absent;
-    // The nearest proxy wrote the end of the last line.
+    // The nearest proxy appended its entry to the end of the last line.
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         let line = String::from_utf8_lossy(line.as_bytes());
         for value in line.rsplit(',') {
@@ -93,7 +97,7 @@ fn client(headers: &HeaderMap, trusted: &NetworkList) -> ForwardedClient {
     nearest
 }
 
-/// Parses one value of the list.
+/// Parses one entry of the list.
 fn parse(value: &str) -> Option<IpAddr> {
     let value = unquote(node(value.trim()))?;
     let address = match value.strip_prefix('[') {
@@ -112,7 +116,7 @@ fn parse(value: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Returns the value of `for=` in an element of RFC 7239 §4, or the text as it is.
+/// Returns the value of `for=` in an element of RFC 7239 §4. Returns other text unchanged.
 fn node(text: &str) -> &str {
     text.split(';')
         .filter_map(|pair| pair.trim().split_once('='))
@@ -120,7 +124,7 @@ fn node(text: &str) -> &str {
         .map_or(text, |(_, value)| value.trim())
 }
 
-/// Takes off the quotation marks; `None` where one of them is missing.
+/// Removes the quotation marks. Returns `None` if one of them is missing.
 fn unquote(text: &str) -> Option<&str> {
     let inside = match text.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
@@ -133,7 +137,7 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// RFC 4007 §11.2: a zone has a meaning on the proxy's machine only.
+/// Removes the zone of an IPv6 address. It only has a meaning on the proxy's host (RFC 4007 §11.2).
 fn without_zone(text: &str) -> &str {
     text.split_once('%').map_or(text, |(address, _)| address)
 }

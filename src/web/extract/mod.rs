@@ -1,7 +1,13 @@
-//! What handlers ask for: [`Asked`], a protocol request unjudged; [`client_certificate`], of its TLS connection; [`Visitor`],
-//! a person's browser with its session and, for a POST, its checked [`Form`]; [`ScriptRequest`], what our own script asks;
-//! [`PathParam`], what an address names; [`body`], a body within limits; [`SignedIn`] and [`Admin`], who are let no further
-//! without a session, with their forms; [`RecentForm`] and [`AdminForm`], from who has signed in recently.
+//! The extractors of the handlers.
+//!
+//! * [`ProtocolRequest`]: a request to a protocol endpoint; [`client_certificate`]: the certificate of its TLS
+//!   connection.
+//! * [`Visitor`]: a browser with its session, if any; [`Form`]: a checked form POST from it; [`ScriptRequest`]: a
+//!   request from a script of this server.
+//! * [`PathParam`]: a typed path parameter; [`body`]: a request body within the limits.
+//! * [`SignedIn`] and [`Admin`]: a signed-in user or administrator, and [`SignedInForm`]: a form from a signed-in
+//!   user. Requests without a session are sent to the sign-in page.
+//! * [`RecentForm`] and [`AdminForm`]: a form from a user or administrator with a recent sign-in.
 
 mod certificate;
 mod client_address;

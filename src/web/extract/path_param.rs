@@ -1,4 +1,4 @@
-//! What the last part of an address names, by its type: an address that names nothing of that type has no page.
+//! A typed path parameter. A path whose parameter cannot be parsed gives a 404 page.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;

@@ -1,8 +1,9 @@
-//! Asking for a recent sign-in before what matters is changed (setting `lifetimes.recent_sign_in`), with a passkey if the
-//! account has one. The form that was sent is not lost: it travels in the answer, sealed for this session, user and
-//! address, and comes back to the same address together with the password or passkey. Then it is what was sent.
+//! Requires a recent sign-in before sensitive changes (setting `lifetimes.recent_sign_in`), with a passkey if the
+//! account has one. The interrupted form is not lost: the sign-in page carries it, sealed for the session, the user
+//! and the path. It comes back to the same path together with the password or passkey, and is then handled as if it
+//! had just been sent.
 //!
-//! Next door: [`super::signed_in`], whose forms ask; [`crate::web::sign_in`], which begins the session anew.
+//! See also [`super::signed_in`], whose forms require it, and [`crate::web::sign_in`], which begins the new session.
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -29,11 +30,11 @@ use crate::web::sign_in::{self, Proof};
 use crate::web::view::{Chrome, visible};
 
 const USAGE: &str = "interrupted-form";
-/// The field in which the sealed form comes back.
+/// The field with the sealed form.
 pub(super) const CONTINUE: &str = "continue";
-/// How long the form that was interrupted waits for the sign-in.
+/// How long an interrupted form may wait for the sign-in.
 const FORM_TTL_SECONDS: i64 = 15 * 60;
-/// A form that can be interrupted; sealed, it is half as long again.
+/// The maximum size of a form that can be interrupted. Sealing makes it half as long again.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
 
 /// A form that waits for a recent sign-in. It may hold a password, so it has no `Debug`.
@@ -41,7 +42,7 @@ pub const MAX_FORM_BYTES: usize = 64 * 1024;
 struct InterruptedForm {
     session: SessionId,
     user: UserId,
-    /// Path and query that it was sent to.
+    /// The path and query of the request.
     to: String,
     /// `application/x-www-form-urlencoded`
     fields: String,
@@ -69,7 +70,7 @@ impl ConfirmSignInPage<'_> {
     }
 }
 
-/// Why the sign-in was not accepted.
+/// The reason why the sign-in was rejected.
 struct SignInProblem {
     status: StatusCode,
     lead: &'static str,
@@ -83,20 +84,22 @@ impl SignInProblem {
     }
 }
 
-/// Returns whether the session's sign-in is recent and by the strongest method that the account has. A passkey that was added
-/// in this session is asked for at the next sign-in.
+/// Returns whether the session's sign-in is recent and used the strongest method that the account has. A passkey that
+/// was added in this session is required at the next sign-in only.
 pub fn is_recent(app: &AppState, session: &Session) -> bool {
     session.has_recent_sign_in(app.config.lifetimes.recent_sign_in)
         && (session.used_strongest_method || !app.passkeys.available())
 }
 
-/// Whether the user has a passkey that works at this address.
+/// Whether the user has a passkey that works at the issuer's address.
 async fn has_passkey(app: &AppState, user: UserId) -> Result<bool, StoreError> {
     Ok(app.passkeys.available() && passkeys::count(app.store().read(), user).await? > 0)
 }
 
-/// Returns the form as it was sent to `to`, and who sent it, whose sign-in is recent. Otherwise the answer is a page that
-/// asks for it.
+/// Returns the form that was sent to `to`, and its user with a recent sign-in.
+///
+/// # Errors
+/// A page that asks for the sign-in, or an error page.
 pub(super) async fn settle(
     mut person: SignedIn,
     form: Parameters,
@@ -118,7 +121,7 @@ pub(super) async fn settle(
     };
     let fields = match resume(&person, sealed, to) {
         Some(ResumedForm::Waiting(fields)) => fields,
-        // It is shown again with what was typed, and asks for the sign-in once more.
+        // The page shows the fields again. Sending them requires the sign-in once more.
         Some(ResumedForm::Late(fields)) => return Err(stale::page(&person, &fields, to)),
         None => {
             let text = "The page is another account’s. Nothing was changed: go back and start again.";
@@ -132,7 +135,7 @@ pub(super) async fn settle(
         Err(problem) => return Err(page(&person, to, sealed, passkey, problem)),
     };
     let begun = sign_in::begin(&person.visitor, &person.user, proof, person.session.remembered).await;
-    // Where the old session has ended meanwhile, this is another one.
+    // If the old session has ended meanwhile, this is a new one.
     person.session = begun.map_err(IntoResponse::into_response)?;
     person.visitor.session = Some(person.session.clone());
     Ok((person, fields))
@@ -151,9 +154,9 @@ fn interrupt(person: &SignedIn, fields: String, to: &str) -> Result<String, Page
     sealed.ok_or_else(|| person.error(OAuthError::new(ErrorCode::ServerError, "Something went wrong here.")))
 }
 
-/// A form that was interrupted, for its user and address.
+/// An interrupted form of the current user, for the current path.
 enum ResumedForm {
-    /// In its session, and in time.
+    /// In its own session, before it expired.
     Waiting(Parameters),
     /// In another session, or after [`FORM_TTL_SECONDS`].
     Late(Parameters),
@@ -174,7 +177,7 @@ fn open_sealed(app: &AppState, sealed: &str) -> Option<InterruptedForm> {
     serde_json::from_slice(&plain).ok()
 }
 
-/// Returns the fields of an interrupted form that `user` sent to `to`, whatever the session.
+/// Returns the fields of an interrupted form that `user` sent to `to`, in any session.
 pub(super) fn interrupted_fields(app: &AppState, sealed: &str, user: UserId, to: &str) -> Option<Parameters> {
     let form = open_sealed(app, sealed).filter(|form| form.user == user && form.to == to)?;
     Parameters::parse_at_most(MAX_FIELDS, form.fields.as_bytes()).ok()

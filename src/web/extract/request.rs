@@ -1,4 +1,4 @@
-//! A request to the protocol's endpoints: its parameters (query of a GET, form of a POST) and the credentials beside them.
+//! A request to a protocol endpoint: its parameters (the query of a GET, the form of a POST) and its credentials.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -17,7 +17,7 @@ use crate::web::error::ApiError;
 use crate::web::error_report::NamedClient;
 use crate::web::sessions;
 
-/// The id that a request has in the log, on error pages and in events.
+/// The request id, which appears in the log, on error pages and in events.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
@@ -26,7 +26,7 @@ pub struct ProtocolRequest {
     pub authorization: Option<String>,
     pub certificate: Option<ClientCertificate>,
     pub origin: RequestOrigin,
-    /// Where the client that it names is noted.
+    /// Records the client that the request names.
     pub named: NamedClient,
 }
 
@@ -58,7 +58,10 @@ impl FromRequest<AppState> for ProtocolRequest {
     }
 }
 
-/// The `Authorization` header, which stands once or not at all.
+/// Returns the `Authorization` header.
+///
+/// # Errors
+/// Returns an error if the header is repeated or not ASCII.
 pub fn authorization(headers: &HeaderMap) -> Result<Option<String>, OAuthError> {
     let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
@@ -69,10 +72,10 @@ pub fn authorization(headers: &HeaderMap) -> Result<Option<String>, OAuthError> 
     first.transpose().map_err(|_| invalid("The Authorization header is not ASCII."))
 }
 
-/// Reads a request's body, which is no longer than the router allows.
+/// Reads a request's body, up to the limit of the router.
 ///
 /// # Errors
-/// 408 where it did not arrive within `connections.body_timeout` (RFC 9110 §15.5.9), otherwise 400.
+/// Returns 408 if the body did not arrive within `connections.body_timeout` (RFC 9110 §15.5.9), otherwise 400.
 pub async fn body(app: &AppState, request: Request) -> Result<Bytes, OAuthError> {
     let read = tokio::time::timeout(app.config.connections.body_timeout(), Bytes::from_request(request, &())).await;
     let invalid = || OAuthError::new(ErrorCode::InvalidRequest, "The body is too large or did not arrive.");
@@ -80,7 +83,7 @@ pub async fn body(app: &AppState, request: Request) -> Result<Bytes, OAuthError>
         .map_err(|error| invalid().with_cause(error.to_string()))
 }
 
-/// The parameters of a body that is a form.
+/// Reads a form body and returns its parameters.
 pub async fn form(app: &AppState, request: Request) -> Result<Parameters, OAuthError> {
     if !is_form(request.headers()) {
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "The body must be application/x-www-form-urlencoded."));
@@ -96,7 +99,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
-/// What is written down of a request: its [`caller`], and what else it says.
+/// Returns the origin of a request for events and records: its [`caller`], user agent and request id.
 pub fn origin(parts: &Parts, trusted: &NetworkList) -> RequestOrigin {
     RequestOrigin {
         address: caller(parts, trusted).map(|address| address.to_string()).unwrap_or_default(),

@@ -1,7 +1,7 @@
-//! What our own script asks: a POST of JSON with the token of the page's form in it. Checked like a form, and answered
-//! with JSON and a status that the script has words for.
+//! A request from a script of this server: a JSON POST that contains the form token of the page. It is checked like a
+//! form. The response is JSON, and the script chooses its message by the status.
 //!
-//! Next door: [`super::visitor`], forms.
+//! See also [`super::visitor`] for forms.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
@@ -16,14 +16,14 @@ use crate::web::browser::FormTokenStatus;
 use crate::web::error::ApiError;
 use crate::web::origin::may_be_own;
 
-/// A browser whose page asks.
+/// A checked request from a script.
 pub struct ScriptRequest {
     pub visitor: Visitor,
     token: FormTokenStatus,
 }
 
 impl ScriptRequest {
-    /// Whether the page that asks was shown in the session that the browser has now.
+    /// Whether the page was shown in the browser's current session.
     pub fn is_current(&self) -> bool {
         self.token == FormTokenStatus::Current
     }
@@ -42,7 +42,7 @@ impl FromRequest<AppState> for ScriptRequest {
         let visitor = Visitor::from_request_parts(&mut parts, app).await.map_err(IntoResponse::into_response)?;
         let refused =
             |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidRequest, text)).into_response();
-        // A form on another site cannot send this type without asking first (Fetch, "CORS-safelisted request-header").
+        // A form on another site cannot send this type without a preflight (Fetch, "CORS-safelisted request-header").
         if !is_json(&parts.headers) || !may_be_own(&parts.headers, app) {
             return Err(refused("The question did not come from one of our pages."));
         }

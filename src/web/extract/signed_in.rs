@@ -1,8 +1,9 @@
-//! Who is signed in, for a person's own pages and the console: nobody gets further than the sign-in page without a
-//! session, and nobody into the console who is no administrator now, whatever they were when they signed in. Of a form that
-//! is asked when its body has arrived, and once more by the transaction that writes (`manage::acting`).
+//! The signed-in user, for the account pages and the console. Requests without a session are redirected to the
+//! sign-in page. The console requires that the user is an administrator now, not only at the time of the sign-in.
+//! Forms check this again once the body has arrived, and the write transaction checks it once more
+//! (`manage::acting`).
 //!
-//! Next door: [`super::visitor`], the browser with or without a session.
+//! See also [`super::visitor`], the browser with or without a session.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -23,14 +24,14 @@ use crate::web::flash::Flash;
 use crate::web::urls;
 use crate::web::view::{Notice, Viewer, initials, visible};
 
-/// A browser in which somebody is signed in who is turned on.
+/// A request from a signed-in, enabled user.
 pub struct SignedIn {
     pub visitor: Visitor,
     pub user: User,
     pub session: Session,
-    /// What the page before had to say.
+    /// The message of the previous page.
     pub flash: Option<Flash>,
-    /// Whether there is an API that takes keys.
+    /// Whether any API accepts API keys.
     api_keys: bool,
 }
 
@@ -39,7 +40,7 @@ impl SignedIn {
         &self.visitor.app
     }
 
-    /// The person in the bar above the page.
+    /// Returns the user for the bar at the top of the page.
     pub fn viewer(&self) -> Viewer {
         let name = self.user.display_name();
         Viewer { name: visible(name), initials: initials(name), admin: self.user.admin, api_keys: self.api_keys }
@@ -49,7 +50,7 @@ impl SignedIn {
         self.flash.as_ref().map(Flash::notice)
     }
 
-    /// Who does what is asked for here.
+    /// Returns the audit context of the request.
     pub fn by(&self) -> AuditContext {
         AuditContext::user(self.user.id, self.session.id, self.visitor.origin.clone())
     }
@@ -76,8 +77,11 @@ impl SignedIn {
 }
 
 impl SignedIn {
-    /// The same person as the database has them now, who may have been signed out, disabled or demoted while a form's body
-    /// was on its way; otherwise the way to the sign-in page.
+    /// Reloads the session and the user from the database. The user may have been signed out, disabled or demoted
+    /// while the body of a form arrived.
+    ///
+    /// # Errors
+    /// A redirect to the sign-in page if there is no session any more, or an error page.
     async fn reload(self, next: &str) -> Result<Self, Response> {
         let app = &self.visitor.app;
         let found = sessions::by_digest(app.store(), &self.session.digest).await;
@@ -97,12 +101,13 @@ impl FromRequestParts<AppState> for SignedIn {
     }
 }
 
-/// Whether nobody is signed in; other answers say that something failed.
+/// Whether the response is the redirect to the sign-in page. Other responses are errors.
 fn is_login_redirect(response: &Response) -> bool {
     response.status() == StatusCode::SEE_OTHER
 }
 
-/// The page to come back to after signing in: that of a GET, and of a POST the front page of its part of the house.
+/// Returns the page to continue to after signing in: the page of a GET. For a POST it is the first page of the
+/// console or of the account pages.
 fn page_of(parts: &Parts) -> String {
     match parts.uri.path() {
         _ if parts.method == Method::GET => path_and_query(parts),
@@ -111,10 +116,10 @@ fn page_of(parts: &Parts) -> String {
     }
 }
 
-/// Somebody who may administer.
+/// A request from a signed-in administrator.
 pub struct Admin(pub SignedIn);
 
-/// The page for whoever may not administer; nothing for an administrator.
+/// Returns the error page for a user who is not an administrator, or `None` for an administrator.
 fn not_admin_response(person: &SignedIn, next: &str) -> Option<Response> {
     let refused = || {
         let ways = vec![
@@ -136,39 +141,39 @@ impl FromRequestParts<AppState> for Admin {
     }
 }
 
-/// A checked form from somebody who is signed in.
+/// A checked form from a signed-in user.
 pub struct SignedInForm {
     pub signed_in: SignedIn,
     form: FormFields,
 }
 
-/// The same, from somebody who has signed in recently ([`recent`]).
+/// A checked form from a user with a recent sign-in ([`recent`]).
 pub struct RecentForm {
     pub signed_in: SignedIn,
     form: FormFields,
 }
 
-/// A checked form from an administrator who has signed in recently ([`recent`]).
+/// A checked form from an administrator with a recent sign-in ([`recent`]).
 pub struct AdminForm {
     pub signed_in: SignedIn,
     form: FormFields,
 }
 
-/// What was sent in a form.
+/// The fields of a form.
 pub struct FormFields(crate::protocol::parameters::Parameters);
 
 impl FormFields {
-    /// A field's text, empty where it is missing or repeated.
+    /// Returns a field's value, or an empty string if it is missing or repeated.
     pub fn text(&self, name: &str) -> &str {
         self.0.one(name).ok().flatten().unwrap_or_default()
     }
 
-    /// Every field in its order.
+    /// Returns all fields in their order.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.pairs()
     }
 
-    /// Every box of that name that is ticked.
+    /// Returns the values of all ticked boxes with that name.
     pub fn all(&self, name: &str) -> Vec<String> {
         self.0.all(name).map(ToOwned::to_owned).collect()
     }
@@ -177,17 +182,18 @@ impl FormFields {
 macro_rules! form_of {
     ($($form:ident),+) => {$(
         impl $form {
-            /// A field's text, empty where it is missing or repeated.
+            /// Returns a field's value, or an empty string if it is missing or repeated.
             pub fn text(&self, name: &str) -> &str {
                 self.form.text(name)
             }
 
-            /// Whether a box is ticked.
+            /// Returns whether a box is ticked.
             pub fn ticked(&self, name: &str) -> bool {
                 self.text(name) == "true"
             }
 
-            /// Refuses what is not our form as a whole: a field that is missing must not read as one that was emptied.
+            /// Returns an error unless all `fields` were sent. A missing field must not be treated as one that was
+            /// emptied.
             pub fn complete(&self, fields: &[&str]) -> Result<(), PageError> {
                 if fields.iter().all(|field| self.form.0.has(field)) {
                     return Ok(());
@@ -196,17 +202,17 @@ macro_rules! form_of {
                 Err(self.signed_in.error(OAuthError::new(ErrorCode::InvalidRequest, text)))
             }
 
-            /// Whether a field was sent, empty or not.
+            /// Returns whether a field was sent, empty or not.
             pub fn has(&self, name: &str) -> bool {
                 self.form.0.has(name)
             }
 
-            /// Every box of that name that is ticked.
+            /// Returns the values of all ticked boxes with that name.
             pub fn all(&self, name: &str) -> Vec<String> {
                 self.form.all(name)
             }
 
-            /// For what both kinds of people have forms for.
+            /// Returns the fields, for code that is shared by the account pages and the console.
             pub fn fields(&self) -> &FormFields {
                 &self.form
             }
@@ -221,7 +227,8 @@ impl FromRequest<AppState> for SignedInForm {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let (next, to) = (page_of(&parts), path_and_query(&parts));
-        // Asked first: who is not signed in any more is told so, not that the form's token is another session's.
+        // The session is checked before the form token: a user who has been signed out gets the sign-in page, not an
+        // error about the token.
         let person = SignedIn::from_request_parts(&mut parts, app).await;
         let form = Form::from_request(Request::from_parts(parts, body), app).await;
         let person = match (person, &form) {
@@ -238,7 +245,7 @@ impl FromRequest<AppState> for SignedInForm {
         if !form.is_current() {
             return Err(stale::page(&person, &form.fields, &to));
         }
-        // And once more: the body took its time, and what follows is decided by who they are now.
+        // The session is checked again, since it may have changed while the body arrived.
         let person = match person.reload(&next).await {
             Ok(person) => person,
             Err(to_login) if is_login_redirect(&to_login) => {

@@ -1,8 +1,9 @@
-//! A form from a page that was shown in another session of this browser: the user has signed out, signed in again or as
-//! another user since it was opened. Nothing is done for it. It is shown once more with what was typed, but for passwords and
-//! answers of authenticators, and with a token of the current session: the signed-in user decides whether it is sent.
+//! A form from a page that was shown in another session of this browser: the user has signed out, signed in again or
+//! switched accounts since the page was opened. The form is not processed. A page shows its fields again, except
+//! passwords and responses of authenticators, with a token of the current session. The signed-in user decides whether
+//! to send it.
 //!
-//! Next door: [`super::signed_in`], whose forms these are; [`super::recent`], forms that wait for a sign-in.
+//! See also [`super::signed_in`], whose forms these are, and [`super::recent`], for forms that wait for a sign-in.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -18,13 +19,13 @@ use crate::web::error::render;
 use crate::web::urls;
 use crate::web::view::{Chrome, visible};
 
-/// Typed by nobody, and good for nothing a second time.
+/// Fields that the user has not entered and that cannot be used twice.
 const OMITTED_FIELDS: [&str; 3] = ["csrf", "ticket", "credential"];
-/// The button that searches.
+/// The name of the search button.
 const FIND_GROUPS: &str = "find_groups";
-/// Typed once more.
+/// Fields that the user must enter again.
 const PASSWORDS: [&str; 2] = ["password", "current"];
-/// A longer text gets a box of several lines.
+/// A longer value is shown in a multi-line field.
 const MAX_LINE_LENGTH: usize = 60;
 
 #[derive(Template)]
@@ -33,7 +34,7 @@ struct StaleFormPage<'a> {
     chrome: Chrome,
     csrf: String,
     action: &'a str,
-    /// The signed-in user.
+    /// The name of the signed-in user.
     user: Option<&'a str>,
     sign_in: String,
     fields: Vec<StaleField<'a>>,
@@ -51,7 +52,7 @@ enum StaleFieldKind {
     Line,
     Lines,
     Password,
-    /// Nobody has typed it, and nobody reads it.
+    /// Not entered by the user, and not shown.
     Hidden,
 }
 
@@ -69,7 +70,7 @@ impl StaleField<'_> {
     }
 }
 
-/// The page that shows `form` again, which was sent to `to`.
+/// Returns the page that shows the fields of `form` again. The form was sent to `to`.
 pub(super) fn page(person: &SignedIn, form: &Parameters, to: &str) -> Response {
     let interrupted = match form.one(CONTINUE).ok().flatten() {
         Some(sealed) => {
@@ -88,8 +89,8 @@ pub(super) fn page(person: &SignedIn, form: &Parameters, to: &str) -> Response {
     (StatusCode::CONFLICT, render(&shown(&person.visitor, Some(&name), form, to, ""))).into_response()
 }
 
-/// The same for a browser whose session has ended; nothing where the form has nothing that would have to be typed again.
-/// `next` is where the user goes after signing in.
+/// Returns the same page for a browser whose session has ended, or `None` if the form has no field that would have to
+/// be entered again. `next` is where the user continues after signing in.
 pub(super) fn signed_out(visitor: &Visitor, form: &Parameters, to: &str, next: &str) -> Option<Response> {
     let page = shown(visitor, None, form, to, next);
     let is_typed = |field: &StaleField<'_>| !field.is_hidden() && !field.value.is_empty();
@@ -118,7 +119,7 @@ fn shown<'a>(
     }
 }
 
-/// The page for a form that no page of this browser has.
+/// Returns the error page for a form with an unknown token.
 pub(super) fn unknown_form(person: &SignedIn) -> Response {
     let text = if person.visitor.browser.is_new {
         "Your browser sent a part of our cookies only. Allow cookies for this site, then open the page again."

@@ -1,6 +1,6 @@
-//! A person's browser: its cookie, its session where somebody is signed in, and the forms it sends, which are checked
-//! for coming from our own pages (Fetch Metadata, Origin, and a token bound to browser and session). Before a sign-in the
-//! browser's half of the token suffices: a sign-in in another tab makes no form of this one worthless.
+//! A browser: its cookie, its session if it has one, and its forms. A form must come from a page of this server
+//! (Fetch Metadata, `Origin`, and a token that is bound to browser and session). Sign-in forms only need the browser
+//! half of the token, so that a sign-in in another tab does not invalidate them.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -24,11 +24,11 @@ use crate::web::urls;
 pub struct Visitor {
     pub app: AppState,
     pub browser: Browser,
-    /// Who is signed in here.
+    /// The session of the signed-in user.
     pub session: Option<Session>,
     pub tower: tower_sessions::Session,
     pub origin: RequestOrigin,
-    /// Where the client that the request is about is noted.
+    /// Records the client that the request is about.
     pub named: NamedClient,
 }
 
@@ -41,7 +41,8 @@ impl Visitor {
         self.session.as_ref().map(|session| session.id)
     }
 
-    /// A password typed in this browser; `knows` says whether a person has signed in here before.
+    /// Returns the input for a password sign-in. `knows` returns whether a user has signed in with this browser
+    /// before.
     pub fn typed<'a>(
         &self,
         login: &'a str,
@@ -57,7 +58,7 @@ impl Visitor {
         }
     }
 
-    /// The page that says so, with ways on for whoever is signed in here.
+    /// Returns an error page with links that fit the session.
     pub fn error(&self, error: impl Into<OAuthError>) -> PageError {
         let error = error.into();
         let is_denied = error.code == ErrorCode::AccessDenied;
@@ -98,13 +99,14 @@ impl FromRequestParts<AppState> for Visitor {
     }
 }
 
-/// The fields of our own forms that are boxes to tick, several of one name.
+/// Form fields that may be repeated: groups of checkboxes.
 const REPEATABLE_FIELDS: [&str; 5] = ["groups", "allowed_groups", "grant_types", "response_types", "accepts"];
-/// Those of one form of ours; a list of rules has several for each. The body's own limit stands in `web`.
+/// The maximum number of fields in a form. A list of rules has several for each rule. The router limits the size of
+/// the body.
 pub(super) const MAX_FIELDS: usize = 2000;
 
-/// A POST that may come from one of our own pages. Nothing may be done for it before its token has been asked about:
-/// [`Self::is_of_browser`] before a sign-in, [`Self::is_current`] afterwards.
+/// A POST that may come from a page of this server. The handler must check its token before it acts:
+/// [`Self::is_of_browser`] for sign-in forms, [`Self::is_current`] for all others.
 pub struct Form {
     pub visitor: Visitor,
     pub fields: Parameters,
@@ -112,23 +114,27 @@ pub struct Form {
 }
 
 impl Form {
-    /// Whether the page was shown in this browser, whoever was signed in there.
+    /// Returns whether the page was shown in this browser, in any session or without one.
     pub fn is_of_browser(&self) -> bool {
         self.token != FormTokenStatus::Unknown
     }
 
-    /// Whether the page was shown in this browser and in the session that it has now.
+    /// Returns whether the page was shown in this browser and in its current session.
     pub fn is_current(&self) -> bool {
         self.token == FormTokenStatus::Current
     }
 
-    /// A field's text, empty where it is missing.
+    /// Returns a field's value, or an empty string if it is missing.
+    ///
+    /// # Errors
+    /// Returns an error page if the field is repeated.
     pub fn text(&self, name: &str) -> Result<&str, PageError> {
         Ok(self.fields.one(name).map_err(|error| self.visitor.error(error))?.unwrap_or_default())
     }
 }
 
-/// The page for a form that was opened at an address of this server that is not its issuer, whose cookies it lacks.
+/// Returns the error page for a form that was opened at an address other than the issuer's, where its cookies are
+/// missing.
 fn at_other_address(visitor: &Visitor, parts: &Parts) -> PageError {
     let issuer = &visitor.app.config.issuer;
     let text = format!("This server’s address is {}. Open the page there and send it again.", issuer.as_str());

@@ -1,10 +1,11 @@
-//! `/gate/verify/{gate}`: a proxy asks whether a request may pass (docs/gate.md). Parses the question, asks
-//! [`crate::gate`], and answers in what the proxy understands. Only proxies named in the settings may ask; no answer says
-//! more to anybody else than that. Every answer is counted (`gate::tally`), and what was refused is found again by its
-//! request id.
+//! `/gate/verify/{gate}`: a proxy asks whether a request may pass (docs/gate.md). The handler parses the proxy's
+//! request, calls [`crate::gate`] and answers in the format that the proxy understands. Only trusted proxies may ask,
+//! and other callers learn nothing more. All decisions are counted (`gate::metrics`), and a denial can be looked up
+//! by its request id.
 //!
-//! Outside of `limits` on purpose: a question carries the original's headers beside its own, and any `Host`. Next door:
-//! [`answers`], how they are written; [`sign_in`], the pages that browsers are sent to.
+//! The limits of `web::limits` do not apply on purpose: the request carries the headers of the original request in
+//! addition to its own, and any `Host`. See also [`response`], which builds the responses, and [`sign_in`], the pages
+//! that browsers are sent to.
 
 mod response;
 pub mod sign_in;
@@ -31,17 +32,20 @@ use crate::gate::{GateDecision, GateRequest, metrics, named};
 use crate::keys::certificate::ClientCertificate;
 use crate::store::gate_record::DeniedRequest;
 
-/// Header fields of a question, names and values.
+/// The maximum size of the header fields, names and values.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// For an answer, all that it asks of the database included. A proxy waits longer (nginx: 60 seconds).
+/// The timeout of a decision, including its database queries. Proxies wait longer (nginx: 60 seconds).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// With Envoy the original target stands behind the gate's own address: as it was sent, not as a router decodes it. A
-/// fragment is taken off by hyper, unseen; Envoy refuses a request with one before it asks (CVE-2021-32779).
+/// Decides on the request that a proxy asks about.
+///
+/// With Envoy, the original target follows the gate's path. It is taken as it was sent, not as the router decodes it.
+/// hyper removes a fragment without notice, and Envoy rejects a request with a fragment before it asks
+/// (CVE-2021-32779).
 pub async fn verify(State(app): State<AppState>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let target = parts.uri.path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
-    // One slash: behind two, the first word of a caller's path would be taken for the gate's name.
+    // Exactly one slash: with two, the first segment of the caller's path would be read as the gate's name.
     let named = target.strip_prefix(GATE).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
     let end = named.find(['/', '?']).unwrap_or(named.len());
     let (gate, behind) = named.split_at(end);
@@ -51,7 +55,7 @@ pub async fn verify(State(app): State<AppState>, request: Request) -> Response {
         .unwrap_or_else(|_| undecided(&app, gate, metrics::NO_GATE, "no answer in time"))
 }
 
-/// Lets nobody in. `web::layers` adds `Retry-After`.
+/// Returns 503, which denies access. `web::layers` adds `Retry-After`.
 fn undecided(app: &AppState, gate: &str, known: &str, cause: &str) -> Response {
     tracing::error!(cause, gate, "the gate cannot decide, and lets nobody in");
     app.gate.metrics.count(app.env().now(), known, "", metrics::UNAVAILABLE);
@@ -71,7 +75,7 @@ async fn verify_request(app: &AppState, gate: &str, behind: Option<&str>, parts:
         certificate: certificate.as_ref().ok().and_then(Option::as_ref),
         caller: forwarded_client_address(parts, trusted),
     };
-    // Nobody fills the record with names of their own.
+    // Unknown names are not recorded, so that callers cannot fill the metrics with invented names.
     let known = if matches!(api, Ok(Some(_))) { gate } else { metrics::NO_GATE };
     let question =
         VerifyRequest { app, id: request_id(parts), asked, recorded_gate: known, address: caller(parts, trusted) };
@@ -85,7 +89,7 @@ async fn verify_request(app: &AppState, gate: &str, behind: Option<&str>, parts:
     }
 }
 
-/// Why a question is refused before it is read.
+/// Returns the denial for a request that is rejected before its content is read.
 fn unread(
     from_proxy: bool,
     headers: &HeaderMap,
@@ -104,7 +108,7 @@ fn unread(
 fn fields(parts: &Parts) -> Headers<'_> {
     let headers = &parts.headers;
     let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    // HTTP/2 has the host in `:authority` (RFC 9113 §8.3.1).
+    // In HTTP/2 the host is in `:authority` (RFC 9113 §8.3.1).
     if let Some(authority) = parts.uri.authority().filter(|_| !headers.contains_key(header::HOST)) {
         fields.push(("host", authority.as_str().as_bytes()));
     }
@@ -115,14 +119,14 @@ fn request_id(parts: &Parts) -> &str {
     parts.extensions.get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default()
 }
 
-/// A question that is to be answered, and recorded.
+/// A proxy's request with the values to record.
 struct VerifyRequest<'a> {
     app: &'a AppState,
     id: &'a str,
     asked: GateRequest<'a>,
-    /// The gate's name where there is one of it.
+    /// The name of the gate, or [`metrics::NO_GATE`] if the gate does not exist.
     recorded_gate: &'a str,
-    /// For the record: the proxy's own where it does not say whose.
+    /// The address to record: the proxy's own if it does not name the client.
     address: Option<IpAddr>,
 }
 

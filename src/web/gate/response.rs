@@ -1,6 +1,7 @@
-//! What a proxy is told: identity in headers, or a refusal as a problem (RFC 9457), in the status that it understands.
+//! The response to a proxy: identity headers, or a denial as a problem document (RFC 9457) with a status that the
+//! proxy understands.
 //!
-//! Next door: [`super`], the question.
+//! See also [`super`], which parses the request.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -14,8 +15,8 @@ use crate::gate::decision::{Denial, Identity};
 use crate::gate::forwarded_request::ProxyKind;
 use crate::gate::rate_limits::RateLimitStatus;
 
-/// What an API is told of who asks. Each stands in every answer that lets somebody in, empty where there is nothing to
-/// say: what the caller had sent by that name is gone, whether the proxy clears it or overwrites it.
+/// The headers that describe the caller to an API. Every allowing response has all of them, empty if there is no
+/// value. So a header of that name from the caller never reaches the API, whether the proxy clears or overwrites it.
 const IDENTITY_HEADERS: [&str; 9] = [
     "x-gate-subject",
     "x-gate-client",
@@ -66,7 +67,7 @@ pub fn allow(app: &AppState, id: &str, gate: &str, api: &Api, who: Option<&Ident
     response
 }
 
-/// draft-ietf-httpapi-ratelimit-headers: the policy by its name, and what is left of it.
+/// Adds the rate limit headers of draft-ietf-httpapi-ratelimit-headers: the policy and the remaining quota.
 pub fn limited(headers: &mut HeaderMap, allowance: Option<RateLimitStatus>) {
     let Some(RateLimitStatus { quota: (burst, window), remaining, reset, retry_after }) = allowance else { return };
     set(headers, "ratelimit-policy", &format!("\"gate\";q={burst};w={window}"));
@@ -76,7 +77,7 @@ pub fn limited(headers: &mut HeaderMap, allowance: Option<RateLimitStatus>) {
     }
 }
 
-/// UTF-8, without what would end the line.
+/// Sets a header to UTF-8 text without control characters.
 fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
     let kept: String = text.chars().filter(|c| !c.is_control()).collect();
     if let Ok(value) = HeaderValue::from_bytes(kept.as_bytes()) {
@@ -100,7 +101,7 @@ pub fn deny(id: &str, gate: &str, proxy: Option<ProxyKind>, refusal: &Denial) ->
         set(response.headers_mut(), "x-gate-reason", reason);
         return response;
     }
-    // nginx makes a 500 of what it does not know.
+    // nginx turns statuses that it does not expect into 500.
     let spoken = if proxy == Some(ProxyKind::Nginx) && status != 401 { 403 } else { status };
     let code = StatusCode::from_u16(spoken).unwrap_or(StatusCode::FORBIDDEN);
     let mut response = (code, Json(body)).into_response();
@@ -110,7 +111,7 @@ pub fn deny(id: &str, gate: &str, proxy: Option<ProxyKind>, refusal: &Denial) ->
         set(response.headers_mut(), "x-gate-status", &status.to_string());
     }
     if proxy == Some(ProxyKind::Nginx) {
-        // nginx throws the body away, and writes this between quotation marks.
+        // nginx discards the body and puts this value between quotation marks.
         let text = refusal.text.chars().filter(|c| c.is_ascii() && !matches!(c, '"' | '\\'));
         set(response.headers_mut(), "x-gate-detail", &text.collect::<String>());
     }

@@ -1,8 +1,8 @@
-//! How a browser on an app's host gets a session at the gate (`gate::session`): [`begin`], [`finish`] and [`sign_out`] on
-//! the app's host, whose proxy passes `/.signet/` on to us, and in between [`show`] on our own, where somebody is signed in
-//! or has to sign in. No address that is redirected to comes from a request but one that is at an origin of the API's.
+//! Sign-in at the gate for a browser on a client's host (`gate::session`). [`begin`], [`finish`] and [`sign_out`] run
+//! on the client's host, whose proxy forwards `/.signet/` to this server. [`show`] runs at the issuer in between,
+//! where the user is signed in or has to sign in. A redirect target from a request must be at an origin of the API.
 //!
-//! Next door: [`super`], which sends browsers here; [`crate::web::pages::login`], which sends them back.
+//! See also [`super`], which sends browsers here, and [`crate::web::pages::login`], which sends them back.
 
 use axum::extract::{FromRequestParts, RawQuery};
 use axum::http::request::Parts;
@@ -25,10 +25,11 @@ use crate::web::extract::{PathParam, Visitor, from_proxy, origin};
 use crate::web::pages::consent::signed_in;
 use crate::web::urls::{self, ENDPOINTS, GATE_SIGN_IN};
 
-/// Somebody may take their time at the sign-in page.
+/// The sign-in page may stay open for a while.
 const STATE_TTL_SECONDS: i64 = 3600;
 
-/// `/gate/sign-in/{gate}?rd=…&state=…`: whoever is signed in goes on to the app, anybody else to the sign-in page.
+/// `/gate/sign-in/{gate}?rd=…&state=…`: redirects a signed-in user to the client, and other users to the sign-in
+/// page.
 pub async fn show(
     visitor: Visitor,
     PathParam(gate): PathParam<String>,
@@ -45,7 +46,7 @@ pub async fn show(
         return Ok(Redirect::to(&urls::login_with_next(&wish.return_path(&gate, None))).into_response());
     };
     if wish.acr.is_some_and(|acr| session.method.acr() < acr) {
-        // RFC 9470 §5: a stronger sign-in is asked for once.
+        // RFC 9470 §5: a stronger sign-in is requested only once.
         if wish.asked_at.is_some_and(|asked_at| session.auth_time >= asked_at) {
             let text = "This page needs a stronger sign-in, with a passkey. Open it again to try once more.";
             let ways = vec![
@@ -63,17 +64,21 @@ pub async fn show(
     Ok(Redirect::to(&to).into_response())
 }
 
-/// What a browser wishes that comes from an app's host.
+/// The sign-in request of a browser that comes from a client's host.
 struct GateSignInRequest {
     back: ReturnTarget,
     state: String,
     acr: Option<Acr>,
-    /// Since when the stronger sign-in has been asked for. Whoever changes it is only asked once more or not at all.
+    /// Since when the stronger sign-in has been requested. It is not protected: a user who changes it is only asked
+    /// once more or not at all.
     asked_at: Option<Timestamp>,
 }
 
 impl GateSignInRequest {
-    /// Beside the error, where the browser would go back to if that is the app's.
+    /// Parses the query.
+    ///
+    /// # Errors
+    /// Returns the error and, if it is at an origin of the API, the address to return to.
     fn read(api: &Api, query: Option<&str>) -> Result<Self, (OAuthError, Option<ReturnTarget>)> {
         let alone = |error| (error, None);
         let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(alone)?;
@@ -91,7 +96,7 @@ impl GateSignInRequest {
         }
     }
 
-    /// The same wish as a return path.
+    /// Returns this request as a path of this server, to return to after signing in.
     fn return_path(&self, gate: &GateName, asked_at: Option<Timestamp>) -> String {
         let asked_at = asked_at.map(|at| format!("&asked_at={}", at.0)).unwrap_or_default();
         format!("{}{asked_at}", sign_in_path(gate, &self.back, &self.state, self.acr))
@@ -119,7 +124,7 @@ fn foreign_return_address() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "The address to go back to is none of this app’s.")
 }
 
-/// A request on an app's host, passed on by its proxy.
+/// A request on a client's host, forwarded by its proxy.
 pub struct AppHostRequest {
     app: AppState,
     gate: GateName,
@@ -139,7 +144,7 @@ impl AppHostRequest {
         Ok(self.parameters.one(name).map_err(|error| self.error(error))?.unwrap_or_default())
     }
 
-    /// The browser's state, where it has one and only one.
+    /// Returns the browser's state cookie, if there is exactly one.
     fn state(&self) -> Option<&str> {
         let name = session::state_cookie_name(&self.gate, &self.origin);
         let lines = self.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
@@ -147,7 +152,7 @@ impl AppHostRequest {
         all.next().filter(|state| all.next().is_none() && session::is_state(state))
     }
 
-    /// For this host alone, and for no script.
+    /// Returns a `Set-Cookie` value. The cookie is host-only and hidden from scripts.
     fn cookie(&self, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
         let secure = if self.origin.is_https() { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
@@ -180,7 +185,7 @@ impl FromRequestParts<AppState> for AppHostRequest {
     }
 }
 
-/// The origin of the request as its proxy names it. Envoy leaves the host where it was.
+/// Returns the origin of the request according to its proxy. Envoy leaves the host in `Host`.
 fn made_at(headers: &HeaderMap) -> Option<String> {
     let once = |name: &str| {
         let mut all = headers.get_all(name).iter();
@@ -191,8 +196,8 @@ fn made_at(headers: &HeaderMap) -> Option<String> {
     Some(format!("{}://{host}", once("x-forwarded-proto")?))
 }
 
-/// `/.signet/sign-in?rd=/…` on the app's host. The state that the browser gets comes back with its ticket: nobody can make
-/// another browser use one of theirs. Several tabs share it.
+/// `/.signet/sign-in?rd=/…` on the client's host. The state in the browser's cookie must come back with the ticket,
+/// so that an attacker cannot make another browser use the attacker's ticket. Several tabs share the state.
 pub async fn begin(here: AppHostRequest) -> Result<Response, PageError> {
     let rd = format!("{}{}", here.origin.as_str(), here.one("rd")?);
     let back = ReturnTarget::read(&here.api, &rd).ok_or_else(|| here.error(foreign_return_address()))?;
@@ -204,7 +209,7 @@ pub async fn begin(here: AppHostRequest) -> Result<Response, PageError> {
     Ok(with_cookies(Redirect::to(&to), [cookie]))
 }
 
-/// `/.signet/callback?ticket=…` on the app's host.
+/// `/.signet/callback?ticket=…` on the client's host.
 pub async fn finish(here: AppHostRequest) -> Result<Response, PageError> {
     let (state, ticket) = (here.state().unwrap_or_default(), here.one("ticket")?);
     let redeemed = here.app.gate.redeem((&here.gate, &here.api), &here.origin, state, ticket, &here.caller).await;
@@ -213,9 +218,9 @@ pub async fn finish(here: AppHostRequest) -> Result<Response, PageError> {
     Ok(with_cookies(Redirect::to(&admitted.to), [cookie]))
 }
 
-/// The way on for a ticket that is spent or too old: the app once more, at the page that the ticket was for. The gate lets in
-/// a browser that has its cookie by then, and sends any other one through a new sign-in. Without the state's cookie that
-/// would go round for ever.
+/// Handles a ticket that was used already or has expired: redirects to the page that the ticket was issued for. If
+/// the browser has the gate's cookie by then, the gate allows the request, otherwise it starts a new sign-in. Without
+/// the state cookie this would be an endless loop, so an error page is returned.
 fn restart(here: &AppHostRequest, state: &str, ticket: &str) -> Result<Response, PageError> {
     let target = here.app.gate.ticket_target((&here.gate, &here.api), &here.origin, state, ticket);
     if let Some(target) = target {
@@ -231,7 +236,8 @@ fn restart(here: &AppHostRequest, state: &str, ticket: &str) -> Result<Response,
     Err(page.with_link(PageLink::new("Open the app", "/")))
 }
 
-/// `/.signet/sign-out` on the app's host: the cookie goes, and the sign-out page asks about the rest.
+/// `/.signet/sign-out` on the client's host: removes the cookies there, then redirects to the sign-out page of the
+/// issuer.
 pub async fn sign_out(here: AppHostRequest) -> Response {
     let names = [session::cookie_name(&here.gate, &here.origin), session::state_cookie_name(&here.gate, &here.origin)];
     let to = here.app.config.issuer.join(ENDPOINTS.end_session);

@@ -1,5 +1,5 @@
-//! The authorization endpoint over HTTP: a request is decided, by GET or by POST, and a page that is done comes back to
-//! `/oauth2/authorize/{id}`. Next door: `protocol::authorize`, which decides.
+//! The authorization endpoint over HTTP: handles requests by GET and POST, and resumes an interaction at
+//! `/oauth2/authorize/{id}` after a page has recorded its result. See also `protocol::authorize`, which decides.
 
 use axum::extract::{RawQuery, Request};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -21,7 +21,7 @@ use crate::web::pages::{CARRIED_APP, find, interaction_gone, request_error_page,
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-/// The longest query that a redirect of ours has: proxies hold a response's headers in buffers.
+/// The longest query in a redirect of this server. Proxies hold response headers in buffers of limited size.
 const MAX_QUERY_BYTES: usize = 12 * 1024;
 /// The field that marks the form of [`resubmit_page`].
 pub const RESUBMITTED: &str = "sent_again";
@@ -51,7 +51,7 @@ async fn decide(visitor: Visitor, parameters: &Parameters) -> Result<Response, P
     }
 }
 
-/// The page for a request that cannot be answered at the app's address, with a way back to the app where it is known.
+/// Adds a link back to the client, if it is known, to the page of an error that cannot be sent to the client.
 pub async fn with_client_link(visitor: &Visitor, named: Option<&ClientId>, page: PageError) -> PageError {
     let Some(id) = named else { return page };
     match visitor.app.provider.client(id).await {
@@ -60,8 +60,9 @@ pub async fn with_client_link(visitor: &Visitor, named: Option<&ClientId>, page:
     }
 }
 
-/// A POST from another site comes without the browser's cookies (SameSite=Lax). What fits an address is asked again by GET,
-/// which brings them and needs no script; the rest is sent again by a page.
+/// Handles a POST. One from another site comes without the browser's cookies (`SameSite=Lax`). If the parameters fit
+/// into a URL, the browser is redirected to a GET, which sends the cookies and needs no script. Otherwise a page
+/// sends the form again.
 pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let is_own = is_own(request.headers(), &visitor.app);
     let parameters = form(&visitor.app, request).await.map_err(|error| visitor.error(error))?;
@@ -75,8 +76,9 @@ pub async fn post(visitor: Visitor, request: Request) -> Result<Response, PageEr
     Ok(Redirect::to(&format!("{endpoint}?{encoded}")).into_response())
 }
 
-/// A page that sends the fields of another site's form again, as a form of ours and so with the browser's cookies. They are
-/// marked: a browser that does not say where a form comes from sends them again once.
+/// Returns a page that sends the fields of another site's form again, as a form of this server and so with the
+/// browser's cookies. The form is marked with [`RESUBMITTED`], so that a browser that hides the origin of forms does
+/// not loop.
 pub fn resubmit_page(visitor: &Visitor, endpoint: &str, parameters: &Parameters) -> Response {
     let parameters = parameters.with(RESUBMITTED, "1");
     render(&FormPostPage {
@@ -116,7 +118,7 @@ pub async fn resume(
     }
 }
 
-/// Renders whatever was decided.
+/// Renders the outcome of a decision.
 pub async fn render_outcome(
     visitor: &Visitor,
     outcome: Result<AuthorizeOutcome, NotIssued>,
@@ -141,14 +143,14 @@ fn page(step: &InteractionStep, id: InteractionId) -> String {
         InteractionStep::SelectAccount => urls::select_account(id),
         InteractionStep::Consent => urls::consent(id),
         InteractionStep::NotAdmitted => urls::not_admitted(id),
-        // Both have been answered before a page is chosen.
+        // These outcomes have been handled before a page is chosen.
         InteractionStep::Issue(()) | InteractionStep::Reject(_) => urls::resume(id),
     }
 }
 
 fn send(visitor: &Visitor, reply: AuthorizationResponse) -> Response {
     if reply.mode != ResponseMode::FormPost {
-        // 303: whatever the browser did to get here, it goes on with a GET and sends no form along (RFC 9700 §4.12).
+        // 303: the browser continues with a GET and does not send the form along (RFC 9700 §4.12).
         return Redirect::to(&reply.location()).into_response();
     }
     render(&FormPostPage {

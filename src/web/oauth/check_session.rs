@@ -1,5 +1,6 @@
-//! The page that apps embed to ask whether the browser's session is still the one they know (OpenID Connect Session
-//! Management 1.0 §3.2). It looks at no cookie here: its script does in the browser, and answers the app's messages.
+//! The page that clients embed to learn whether the browser's session has changed (OpenID Connect Session Management
+//! 1.0 §3.2). The server reads no cookie for it: its script reads the cookie in the browser and answers the messages
+//! of the client's page.
 
 use askama::Template;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use crate::web::{session_state, statics};
 #[derive(Template)]
 #[template(path = "pages/check_session.html")]
 struct CheckSessionPage {
-    /// The name of the cookie with the browser's state.
+    /// The name of the session state cookie.
     cookie: String,
     version: &'static str,
 }

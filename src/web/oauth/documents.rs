@@ -1,5 +1,5 @@
-//! Public documents: discovery (OpenID Connect Discovery §4, RFC 8414 §3) and the JWKS (RFC 7517 §5), from bytes that were
-//! made when what they say last changed; and what APIs say of the tokens they take (RFC 9728 §3).
+//! Public documents: discovery (OpenID Connect Discovery §4, RFC 8414 §3), the JWKS (RFC 7517 §5) and protected
+//! resource metadata (RFC 9728 §3). Discovery and JWKS are serialized once and served from memory until they change.
 
 use std::sync::{Arc, RwLock};
 
@@ -17,7 +17,7 @@ use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
 use crate::web::urls::PROTECTED_RESOURCE;
 
-/// The discovery document as it was made for one state of the APIs, whose scopes it lists.
+/// The serialized discovery document for one version of the APIs, whose scopes it lists.
 #[derive(Clone, Default)]
 pub struct DiscoveryCache(Arc<RwLock<Option<(u64, Bytes)>>>);
 
@@ -38,7 +38,7 @@ pub async fn discovery(
     State(app): State<AppState>,
     prepared: axum::Extension<DiscoveryCache>,
 ) -> Result<Response, ApiError> {
-    // The number from before the reading: a change that comes in between makes these bytes old at once.
+    // The epoch is read first, so that a change during the build makes the cached document outdated at once.
     let epoch = app.store().authority().api_epoch();
     let bytes = if let Some(bytes) = prepared.of(epoch) {
         bytes
@@ -60,7 +60,8 @@ fn published(document: Value) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document)).into_response()
 }
 
-/// Of our own endpoints; with `resource`, of the API of that identifier, which serves it at its own host.
+/// Serves the metadata of the issuer's own endpoints or, with `resource`, of the API with that identifier. The API
+/// serves it at its own host.
 pub async fn protected_resource(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
     match query.one("resource")? {
@@ -72,9 +73,10 @@ pub async fn protected_resource(State(app): State<AppState>, RawQuery(query): Ra
     }
 }
 
-/// §3.1: of an API below the issuer, at the address that its path makes.
+/// Serves the metadata of an API below the issuer, at the well-known path derived from its identifier (RFC 9728
+/// §3.1).
 pub async fn protected_resource_below(State(app): State<AppState>, uri: Uri) -> Result<Response, ApiError> {
-    // As it stands in the request: identifiers are compared to the letter (§3.3).
+    // The path is not decoded, since identifiers are compared byte by byte (RFC 9728 §3.3).
     let path = uri.path().strip_prefix(PROTECTED_RESOURCE).unwrap_or_default();
     if path == ENDPOINTS.userinfo {
         let resource = app.config.issuer.join(ENDPOINTS.userinfo);
@@ -91,7 +93,8 @@ async fn of_api(app: &AppState, identifier: &str) -> Result<Response, ApiError> 
 
 pub async fn jwks(State(app): State<AppState>) -> Response {
     let ring = app.provider.keys.current();
-    // Shorter than a key is published before it signs: nobody who obeys it ever meets an unknown key.
+    // Shorter than the time between the publication of a key and its first signature, so a client that respects it
+    // never meets an unknown key.
     let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, Bytes::from_owner(ring.jwks.clone())).into_response()
 }

@@ -1,4 +1,4 @@
-//! The protocol's endpoints: each handler parses, calls `protocol` and renders.
+//! The endpoints of the protocol. Each handler parses the request, calls `protocol` and renders the result.
 
 pub mod authorize;
 pub mod check_session;

@@ -34,7 +34,8 @@ pub async fn register(State(app): State<AppState>, request: Request) -> Result<R
     let origin = origin(&parts, &app.config.trusted_proxies);
     let policy = &app.registration;
     match access {
-        // Before anything is read or fetched on a stranger's word; a use of it is counted where the client is made.
+        // Checked before the request is parsed or URLs are fetched. Uses of the token are counted in the transaction
+        // that creates the client.
         Some(access)
             if !registration::is_initial_access_token_active(app.store(), &access)
                 .await
@@ -79,7 +80,7 @@ pub async fn replace(
     let (client, token) = managed(&app, &id, &parts).await?;
     repeats(&app, &client, &body)?;
     let (origin, own) = (origin(&parts, &app.config.trusted_proxies), SecretKind::Registration.digest(token.expose()));
-    // By itself and by its address: one address may have made many clients.
+    // Counted by client and by address, since one address may have registered many clients.
     count(&app, Requester::Client(&client.id)).await?;
     count_change(&app, &origin.address).await?;
     let wanted = app.provider.read_registration(&app.registration, &body, Some(&client.meta)).await?;
@@ -106,21 +107,21 @@ pub async fn end(
     ended.then(|| StatusCode::NO_CONTENT.into_response()).ok_or_else(registration_ended)
 }
 
-/// Registrations and changes are counted, since they make us ask others (RFC 7591 §5).
+/// Counts a registration or change against its limit, since it can cause requests to other servers (RFC 7591 §5).
 async fn count(app: &AppState, requester: Requester<'_>) -> Result<(), ApiError> {
     let counted = throttle::count_registration(app.store(), requester, app.registration.per_address).await;
     let text = "Too many registrations from this address or by this token.";
     counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 
-/// The same for what clients at one address change of their registrations.
+/// Counts a change against the limit of the address, over all clients.
 async fn count_change(app: &AppState, address: &str) -> Result<(), ApiError> {
     let counted = throttle::count_registration_change(app.store(), address, app.registration.per_address).await;
     let text = "Too many changes of registrations from this address.";
     counted.map_err(OAuthError::from)?.map(drop).map_err(|many| ApiError::too_many(many, app.env().now(), text))
 }
 
-/// RFC 7592 §2.2: an update names the client, and its secret only as it is.
+/// RFC 7592 §2.2: an update must contain the client id, and may contain the client secret only unchanged.
 fn repeats(app: &AppState, client: &Client, body: &[u8]) -> Result<(), ApiError> {
     let said: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let invalid = |text: &'static str| ApiError::from(OAuthError::new(ErrorCode::InvalidClientMetadata, text));
@@ -158,7 +159,7 @@ async fn read(app: &AppState, request: Request) -> Result<(Parts, Vec<u8>), ApiE
     Ok((parts, body.to_vec()))
 }
 
-/// The bearer token of the request; never in the body here, which is JSON.
+/// Returns the bearer token of the request. It is only read from the header, since the body is JSON.
 fn token(parts: &Parts) -> Result<Option<Secret>, ApiError> {
     let (header, nothing) = (authorization(&parts.headers)?, Parameters::default());
     let token = bearer::token(header.as_deref(), &nothing).map_err(|error| ApiError::new(error, Challenge::Bearer))?;
@@ -170,7 +171,7 @@ fn spent() -> ApiError {
     ApiError::new(error, Challenge::Bearer)
 }
 
-/// Somebody else's request was there first.
+/// The registration was deleted or its token replaced by a concurrent request.
 fn registration_ended() -> ApiError {
     let error = OAuthError::new(ErrorCode::InvalidToken, "This registration has ended.");
     ApiError::new(error, Challenge::Bearer)

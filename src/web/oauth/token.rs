@@ -1,5 +1,5 @@
-//! Token, introspection, revocation, device authorization and pushed requests: what authenticated clients ask (RFC 6749
-//! §3.2, RFC 7662, RFC 7009, RFC 8628 §3.1, RFC 9126).
+//! Endpoints for authenticated clients: token, introspection, revocation, device authorization and pushed
+//! authorization requests (RFC 6749 §3.2, RFC 7662, RFC 7009, RFC 8628 §3.1, RFC 9126).
 
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ pub async fn token(State(app): State<AppState>, asked: ProtocolRequest) -> Resul
     };
     match app.provider.token(asking).await {
         Ok(tokens) => Ok(Json(tokens).into_response()),
-        // RFC 6749 §5.2 has 400 for what is refused here, a person's no to a device (RFC 8628 §3.5) as well.
+        // RFC 6749 §5.2: errors of this endpoint have status 400, including `access_denied` for a device (RFC 8628
+        // §3.5).
         Err(error) if error.code == ErrorCode::AccessDenied => {
             let mut refused = ApiError::from(error);
             refused.status = Some(StatusCode::BAD_REQUEST);
@@ -68,7 +69,7 @@ pub async fn introspect(
 ) -> Result<Response, ApiError> {
     let client = require_client(&app, &asked).await?;
     if client.meta.is_public() {
-        // RFC 7662 §2.1: the endpoint must not answer those who prove nothing.
+        // RFC 7662 §2.1: the endpoint requires authentication, which a public client cannot do.
         let error = OAuthError::new(ErrorCode::InvalidClient, "Introspection needs a client that can keep a secret.");
         return Err(error.into());
     }
@@ -86,14 +87,14 @@ pub async fn revoke(State(app): State<AppState>, asked: ProtocolRequest) -> Resu
     Ok(StatusCode::OK.into_response())
 }
 
-/// RFC 9126 §2.1 and §2.2.
+/// The pushed authorization request endpoint (RFC 9126 §2.1 and §2.2).
 pub async fn push(State(app): State<AppState>, asked: ProtocolRequest) -> Result<Response, ApiError> {
     let client = require_client(&app, &asked).await?;
     let pushed = app.provider.push(&client, &asked.parameters, &asked.origin.address).await?;
     Ok((StatusCode::CREATED, Json(pushed)).into_response())
 }
 
-/// Whether that media type is asked for by its name, and not ruled out (RFC 9110 §12.4.2).
+/// Returns whether `Accept` names the media type explicitly, with a quality above zero (RFC 9110 §12.4.2).
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|range| {
@@ -116,7 +117,7 @@ async fn require_client(app: &AppState, asked: &ProtocolRequest) -> Result<Arc<C
     authenticate(app, asked).await.map_err(|error| with_challenge(asked, error.into()))
 }
 
-/// RFC 6749 §5.2: challenges a client that tried the Authorization header.
+/// Adds a challenge if the client used the `Authorization` header (RFC 6749 §5.2).
 fn with_challenge(asked: &ProtocolRequest, error: OAuthError) -> ApiError {
     let is_challenged = error.code == ErrorCode::InvalidClient && asked.authorization.is_some();
     ApiError::new(error, if is_challenged { Challenge::Basic } else { Challenge::None })

@@ -1,4 +1,4 @@
-//! UserInfo over HTTP (OpenID Connect Core §5.3.1): GET or POST, the token in the header or the form.
+//! The UserInfo endpoint (OpenID Connect Core §5.3.1): GET or POST, with the token in the header or the form.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,7 @@ pub async fn userinfo(
     method: Method,
     asked: ProtocolRequest,
 ) -> Result<Response, ApiError> {
-    // RFC 9728 §5.1: where a client that knows nothing of us yet learns whose tokens are taken here.
+    // RFC 9728 §5.1: points clients that do not know this server to its metadata.
     let refusal = |error, challenge| {
         ApiError::new(error, challenge).with_parameter(
             "resource_metadata",
@@ -27,10 +27,10 @@ pub async fn userinfo(
         )
     };
     let refused = |error| refusal(error, Challenge::Bearer);
-    // A token in a URL ends up in logs and histories: it is not looked at (RFC 9700 §4.3.2).
+    // A token in the query is ignored, since URLs end up in logs and histories (RFC 9700 §4.3.2).
     let body = if method == Method::POST { asked.parameters } else { Parameters::default() };
     let token = bearer::token(asked.authorization.as_deref(), &body).map_err(refused)?.ok_or_else(|| {
-        // RFC 6750 §3.1: who sent no token learns nothing but what is wanted; the body's code is for the log.
+        // RFC 6750 §3.1: without a token the challenge has no error code. The code in the body is for the log.
         let error = OAuthError::new(ErrorCode::InvalidToken, "An access token is needed.");
         refusal(error, Challenge::BareBearer)
     })?;

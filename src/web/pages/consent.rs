@@ -1,4 +1,4 @@
-//! Asking a person what an app may have: one line a scope, in their words.
+//! The consent page: asks the user what a client may access, one line per scope.
 
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -55,7 +55,7 @@ pub async fn submit(PathParam(id): PathParam<String>, form: Form) -> Result<Resp
     let visitor = &form.visitor;
     let waiting = match waiting(visitor, &id, form.text(CARRIED_APP)?).await? {
         Ok(waiting) => waiting,
-        // Decided before: a second click leads where the first one led.
+        // Decided already: a second click leads to the same page as the first.
         Err(goes_on) => return Ok(goes_on),
     };
     let Some(session) = &visitor.session else { return Ok(resumed(waiting.id)) };
@@ -84,18 +84,20 @@ pub async fn submit(PathParam(id): PathParam<String>, form: Form) -> Result<Resp
             let (id, request, session) = (waiting.id, waiting.request.clone(), session.id);
             let write = visitor.app.store().write(move |tx| {
                 Box::pin(async move {
-                    // A sign-out, a reset or an adoption from now on waits, and then finds this consent.
+                    // The lock makes a concurrent sign-out, password reset or client adoption wait, so that it finds
+                    // this consent.
                     let of_user = [VersionedEntity::User(user)];
                     let session = Some((session, tx.database_now()));
                     if authorizations::versions(tx.conn(), &of_user, session, RowLock::Shared).await?.is_none() {
                         return Ok(true);
                     }
-                    // What was asked for by a client that has been deleted is not allowed to its namesake.
+                    // The request may be for a client that was deleted. A new client with the same id must not get
+                    // its consent.
                     versions::lock_client_shared(tx, &client).await?;
                     if !authorizations::is_request_current(tx.conn(), &request).await? {
                         return Ok(false);
                     }
-                    // Nor what was refused by the first of two clicks.
+                    // The first of two clicks may have denied the request.
                     if !interactions::record(tx, id, &progress).await? {
                         return Ok(true);
                     }
@@ -127,7 +129,7 @@ pub async fn signed_in(visitor: &Visitor) -> Result<Option<User>, PageError> {
     Ok(user.filter(|user| !user.disabled))
 }
 
-/// A line for each scope, with its API where it is of one, and one for access to each API that has no scopes.
+/// Returns one line for each scope, with the name of its API if it has one, and one line for each API without scopes.
 pub(super) fn lines(permissions: &Permissions, user: &User, apis: &[Api]) -> Vec<ScopeLine> {
     let mut lines: Vec<ScopeLine> = permissions.general.iter().map(|scope| line(scope, user)).collect();
     for (id, scopes) in permissions.apis.iter() {
@@ -169,7 +171,7 @@ fn api_name<'a>(id: &'a ApiId, apis: &'a [Api]) -> &'a str {
     apis.iter().find(|api| api.identifier == *id).map_or(id.as_str(), Api::display_name)
 }
 
-/// What permissions let an app do, as a list; an API's own scopes have only their names.
+/// Returns a text for each permission. Scopes of an API have no text of their own.
 pub fn describe_permissions(permissions: &Permissions, apis: &[Api]) -> Vec<String> {
     let mut words: Vec<String> = permissions.general.iter().map(describe_scope).collect();
     for (id, scopes) in permissions.apis.iter() {

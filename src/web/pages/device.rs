@@ -1,8 +1,10 @@
-//! Connecting a device (RFC 8628 §3.3, §5.4): its code is typed, never taken from an address; then the person sees which
-//! app asks, from where and for what, and compares the code. Between the two pages the browser carries a sealed ticket,
-//! which says that the code was typed in this very browser and opens nothing in another one.
+//! Device authorization (RFC 8628 §3.3, §5.4). The user enters the code, which is never taken from a URL without
+//! confirmation. Then the page shows which client asks, from where and for what, and the user compares the code.
+//! Between the two pages the browser carries a sealed ticket. It proves that the code was entered in this browser,
+//! and is useless in another one.
 //!
-//! Next door: `protocol::device`, which looks codes up and writes answers down; [`super::consent`], the words for scopes.
+//! See also `protocol::device`, which looks up codes and records decisions, and [`super::consent`], which has the
+//! texts for scopes.
 
 use axum::Extension;
 use axum::extract::RawQuery;
@@ -34,9 +36,9 @@ use crate::web::urls;
 use crate::web::view::{Chrome, DisplayTime};
 
 const USAGE: &str = "device";
-/// Under this id, which is no user's, a browser knows that a right code was typed in it.
+/// A user id that belongs to no user. A browser that knows it has had a valid code entered before.
 const CODE_ENTERED_MARKER: UserId = UserId(uuid::Uuid::nil());
-/// One answer for what is unknown, expired, decided and used.
+/// The same message for unknown, expired, decided and used codes.
 const NO_MATCH: &str = "No device shows this code now. Check it, or let the device show a new one.";
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +47,7 @@ struct DeviceTicket {
     browser: Digest,
 }
 
-/// The page for typing; after an answer, what became of it.
+/// Shows the page for entering a code or, after a decision, its result.
 pub async fn ask(
     flash: Option<Extension<Flash>>,
     visitor: Visitor,
@@ -56,12 +58,12 @@ pub async fn ask(
     }
     let query = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(|error| visitor.error(error))?;
     let sent = query.one("user_code").map_err(|error| visitor.error(error))?.unwrap_or_default();
-    // What is no code is nothing that somebody would want to send.
+    // An invalid code in the query is not put into the form.
     let user_code = UserCode::parse(sent).map(|code| code.to_string()).unwrap_or_default();
     Ok(render(&page(&visitor, user_code, None)))
 }
 
-/// A code was typed: on to the question, where a device waits under it.
+/// Handles an entered code: redirects to the confirmation page if a device is waiting with it.
 pub async fn typed(form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let typed = form.text("user_code")?;
@@ -108,7 +110,7 @@ pub async fn typed(form: Form) -> Result<Response, PageError> {
     Ok(response)
 }
 
-/// The question.
+/// Shows the confirmation page.
 pub async fn confirm(visitor: Visitor, PathParam(ticket): PathParam<String>) -> Result<Response, PageError> {
     let opened = open_ticket(&visitor, &ticket).await?;
     let Some(user) = signed_in(&visitor).await? else { return Ok(to_sign_in(&ticket)) };
@@ -127,14 +129,15 @@ pub async fn confirm(visitor: Visitor, PathParam(ticket): PathParam<String>) -> 
     Ok(render(&question(&visitor, &ticket, &code, &waiting, &user, None).await?))
 }
 
-/// The device is not connected to this account; another one may connect it.
+/// Returns the page for a user who may not use the client. The request stays pending, so that another account can
+/// approve it.
 fn not_admitted(visitor: &Visitor, ticket: &str, waiting: &PendingDevice, user: &User) -> Response {
     let here = urls::device(ticket);
     let ways = NotAdmittedLinks { switch: urls::login_with_next(&here), leave: here };
     not_admitted::page(visitor, app_card(&waiting.client), user, ways)
 }
 
-/// The answer.
+/// Handles the user's decision.
 pub async fn decide(PathParam(ticket): PathParam<String>, form: Form) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     let opened = open_ticket(visitor, &ticket).await?;
@@ -143,7 +146,7 @@ pub async fn decide(PathParam(ticket): PathParam<String>, form: Form) -> Result<
     };
     let (code, waiting) = match opened {
         OpenedTicket::Waiting(code, waiting) => (code, waiting),
-        // Decided before: a second click leads where the first one led.
+        // Decided already: a second click leads to the same page as the first.
         OpenedTicket::Finished(code) => return finished(visitor, &code).await,
     };
     if !form.is_current() {
@@ -163,13 +166,14 @@ pub async fn decide(PathParam(ticket): PathParam<String>, form: Form) -> Result<
     }
 }
 
-/// On to the page that says what was decided.
+/// Redirects to the page that shows the result.
 fn decided(visitor: &Visitor, allowed: bool) -> Response {
     let said = if allowed { Flash::ok("The device is connected.") } else { Flash::bad("The device is not connected.") };
     said.redirect(&visitor.app, &visitor.browser, urls::DEVICE)
 }
 
-/// What became of a device whose code was typed in this browser and that waits no more: what was decided in this session, again.
+/// Returns the result for a device that is not pending any more: the decision if it was made in this session,
+/// otherwise the form.
 async fn finished(visitor: &Visitor, code: &UserCode) -> Result<Response, PageError> {
     let decided_before = match &visitor.session {
         Some(session) => visitor.app.provider.device_decision(code, session.id).await,
@@ -189,7 +193,7 @@ fn too_late(visitor: &Visitor) -> Response {
     render(&page(visitor, String::new(), Some(NO_MATCH.to_owned())))
 }
 
-/// What was typed as it is written; what is no code as it was typed, but for what is far too long to be one.
+/// Returns the code in its canonical form. Other input is returned unchanged, but cut to 20 characters.
 fn shown(typed: &str) -> String {
     UserCode::parse(typed).map_or_else(|| typed.chars().take(20).collect(), |code| code.to_string())
 }
@@ -210,7 +214,7 @@ async fn waiting(visitor: &Visitor, typed: &str) -> Result<Option<(UserCode, Pen
     Ok(found.map(|waiting| (code, waiting)))
 }
 
-/// What is under a code that was typed in this browser.
+/// The state of the device authorization with the ticket's code.
 enum OpenedTicket {
     Waiting(UserCode, Box<PendingDevice>),
     Finished(UserCode),
@@ -226,7 +230,7 @@ async fn open_ticket(visitor: &Visitor, sealed: &str) -> Result<OpenedTicket, Pa
         let ways = vec![PageLink::new("Type a code", urls::DEVICE)];
         return Err(error.titled("This question isn’t for this browser").with_links(ways));
     };
-    // Whether it has expired the row of the request says, by the database's clock.
+    // The ticket itself does not expire. The row of the request does, by the database's clock.
     if let Some((code, waiting)) = waiting(visitor, &ticket.user_code).await? {
         return Ok(OpenedTicket::Waiting(code, Box::new(waiting)));
     }

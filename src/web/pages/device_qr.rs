@@ -1,5 +1,6 @@
-//! `/device/qr?user_code=…`: the address of RFC 8628 §3.3.1 as a QR code (SVG), so that a device that can show a picture
-//! needs nothing to draw one. It looks nothing up: every code that could be one has a picture.
+//! `/device/qr?user_code=…`: the `verification_uri_complete` of RFC 8628 §3.3.1 as a QR code (SVG), for devices that
+//! can show an image but cannot draw a QR code. The code is not looked up: there is an image for each well-formed
+//! code.
 
 use axum::extract::{RawQuery, State};
 use axum::http::header;
@@ -14,7 +15,7 @@ use crate::protocol::parameters::Parameters;
 use crate::web::error::ApiError;
 use crate::web::urls::DEVICE;
 
-/// CSS pixels of the whole picture, at least.
+/// The minimum width and height of the image in CSS pixels.
 const PIXELS: u32 = 256;
 
 pub async fn show(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {

@@ -1,4 +1,4 @@
-//! The front page: what this server is, and who is signed in here.
+//! The home page: describes the server and shows the signed-in user.
 
 use axum::response::Response;
 

@@ -1,7 +1,7 @@
-//! Signing in with a password, for an app's request (`/login/{id}`) or for oneself (`/login`). Whoever comes too late for the
-//! request signs in all the same, and is shown the way back to the app.
+//! Sign-in with a password, for a client's request (`/login/{id}`) or without one (`/login`). If the request has
+//! ended meanwhile, the user is signed in nevertheless and gets a link back to the client.
 //!
-//! Next door: [`super::passkey`], which signs in from the same page.
+//! See also [`super::passkey`], which handles passkeys on the same page.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub async fn for_app(visitor: Visitor, PathParam(id): PathParam<String>) -> Resu
     Ok(render(&page(&visitor, &target, "").await?))
 }
 
-/// What a page of an interaction asks somebody to sign in for; where it asks for no sign-in any more, such as after one in
-/// another tab, the way on.
+/// Returns what the user signs in for on the page of an interaction. If no sign-in is needed any more, for example
+/// after one in another tab, returns the response that continues.
 pub(super) async fn sign_in_target(visitor: &Visitor, id: &str) -> Result<Result<SignInTarget, Response>, PageError> {
     let found = find(visitor, id, "").await?;
     let (id, asks) = match &found {
@@ -90,7 +90,7 @@ async fn submit(form: &Form, target: &SignInTarget) -> Result<Response, PageErro
     }
 }
 
-/// Why a form that is of no page of this browser was not looked at.
+/// Returns the status and message for a form whose token was not issued to this browser.
 pub(super) fn form_rejection(form: &Form) -> (StatusCode, LoginMessage) {
     let visitor = &form.visitor;
     let host = visitor.app.config.issuer.host();
@@ -98,7 +98,7 @@ pub(super) fn form_rejection(form: &Form) -> (StatusCode, LoginMessage) {
     (StatusCode::BAD_REQUEST, error)
 }
 
-/// The way back to the app without signing in.
+/// Returns to the client without a sign-in.
 pub(super) async fn cancel(form: &Form, target: &SignInTarget) -> Result<Response, PageError> {
     let visitor = &form.visitor;
     match target {
@@ -113,7 +113,8 @@ pub(super) async fn cancel(form: &Form, target: &SignInTarget) -> Result<Respons
     }
 }
 
-/// Begins the session and goes on: back to the app's request where there is one, in a browser that knows `user` from now on.
+/// Begins the session and continues with the client's request, if there is one. Adds `user` to the known users of the
+/// browser.
 pub(super) async fn signed_in(
     form: &Form,
     target: &SignInTarget,
@@ -140,7 +141,8 @@ pub(super) async fn signed_in(
     Ok(response)
 }
 
-/// A path of ours, byte for byte safe in a Location header: one slash, then nothing that a browser reads as a host.
+/// Returns `next` if it is a path of this server that is safe in a `Location` header: one slash, then nothing that
+/// browsers parse as a host.
 pub(super) fn local(next: &str) -> &str {
     let safe = next.starts_with('/')
         && !next.starts_with("//")
@@ -168,7 +170,7 @@ async fn check(form: &Form) -> Result<Result<User, (StatusCode, LoginMessage)>, 
     }
 }
 
-/// Returns the user whom the form created when it arrived for the first time ([`login::just_created`]).
+/// Returns the user that the first submission of this form created ([`login::just_created`]).
 pub(super) async fn just_created(form: &Form, creation: &Digest) -> Result<Option<User>, PageError> {
     let visitor = &form.visitor;
     let knows = |user| visitor.browser.is_known_user(&visitor.app, user);
@@ -180,7 +182,7 @@ pub(super) async fn just_created(form: &Form, creation: &Digest) -> Result<Optio
     }
 }
 
-/// The page again, with what was typed but the password.
+/// Shows the page again with the entered values, except the password.
 pub(super) async fn rerender(
     form: &Form,
     target: &SignInTarget,
@@ -233,7 +235,7 @@ async fn page(visitor: &Visitor, target: &SignInTarget, username: &str) -> Resul
     })
 }
 
-/// The app that somebody signs in for, and what the page shows of it.
+/// Returns the client that the user signs in for, and its card for the page.
 pub(super) async fn client_of(
     visitor: &Visitor,
     target: &SignInTarget,
@@ -249,7 +251,8 @@ pub(super) async fn client_of(
     })
 }
 
-/// Says to `user` why they are asked once more, and with what where it is for themselves.
+/// Returns the line that explains to `user` why they must sign in again and, without a client's request, by which
+/// method.
 async fn reauthentication_heading(visitor: &Visitor, user: &User, for_oneself: bool) -> Result<String, PageError> {
     let strongest_is_passkey = for_oneself
         && visitor.app.passkeys.available()
@@ -259,7 +262,7 @@ async fn reauthentication_heading(visitor: &Visitor, user: &User, for_oneself: b
     Ok(format!("You’re signed in as {name}. Sign in once more{how}, so that it’s certain that it’s you."))
 }
 
-/// Who is signed in and asked to prove it again; nobody where it is somebody else that is looked for.
+/// Returns the signed-in user who must authenticate again, or `None` if the request is for another account.
 async fn reauthentication_user(visitor: &Visitor, waiting: Option<&Interaction>) -> Result<Option<User>, PageError> {
     let another = waiting.is_some_and(|waiting| {
         let hinted =

@@ -1,5 +1,5 @@
-//! Signing out, from an app (OpenID Connect RP-Initiated Logout 1.0) or from our own pages; the page at its end tells the
-//! apps that are told in frames (OpenID Connect Front-Channel Logout 1.0 §2).
+//! Sign-out, from a client (OpenID Connect RP-Initiated Logout 1.0) or from a page of this server. The last page
+//! notifies clients in frames (OpenID Connect Front-Channel Logout 1.0 §2).
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ async fn ask(visitor: Visitor, parameters: &Parameters) -> Result<Response, Page
     Ok(response)
 }
 
-/// The page that asks whether to sign out.
+/// Returns the page that asks whether to sign out.
 async fn question(visitor: &Visitor, request: &LogoutRequest, parameters: &Parameters) -> Result<Response, PageError> {
     let client = match &request.client {
         Some(id) => visitor
@@ -71,8 +71,8 @@ async fn question(visitor: &Visitor, request: &LogoutRequest, parameters: &Param
     }))
 }
 
-/// The page's own form carries a `decision`; a POST without one is an app's request (§2), decided like a GET once the
-/// browser's cookies are there.
+/// Handles a POST. The form of the page has the field `decision`. A POST without it is a client's request (OpenID
+/// Connect RP-Initiated Logout 1.0 §2), and is handled like a GET once it has the browser's cookies.
 pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, PageError> {
     let app = visitor.app.clone();
     let (parts, body) = request.into_parts();
@@ -94,7 +94,8 @@ pub async fn submit(visitor: Visitor, request: Request) -> Result<Response, Page
         return Ok(Redirect::to("/").into_response());
     }
     if !form.is_current() {
-        // Of another session's page, or sent twice: whoever is signed in now is asked, and where nobody is, it is done.
+        // The form is from another session or was sent twice. A signed-in user is asked again; without a session the
+        // sign-out is complete.
         return ask(form.visitor, &form.fields.without(&["decision", "csrf"])).await;
     }
     let checked = app.provider.check_logout(&form.fields, form.visitor.session.as_ref()).await;

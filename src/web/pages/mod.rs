@@ -1,7 +1,7 @@
-//! The pages of a sign-in. Each records what was done and goes back to the authorization endpoint, which decides.
+//! The pages of a sign-in. Each page records its result and returns to the authorization endpoint, which decides.
 //!
-//! [`login`], [`sign_up`], [`consent`], [`select_account`], [`not_admitted`], [`logout`], [`passkey`], [`device`], [`device_qr`], [`setup`],
-//! [`home`]; [`views`] what their templates show.
+//! The handlers are in [`login`], [`sign_up`], [`consent`], [`select_account`], [`not_admitted`], [`logout`],
+//! [`passkey`], [`device`], [`device_qr`], [`setup`] and [`home`]. [`views`] has the structs of their templates.
 
 pub mod consent;
 pub mod device;
@@ -34,22 +34,23 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::interactions;
 use views::{SignedInPage, UserCard};
 
-/// Said where a form was sent that another session's page had.
+/// The notice for a form that was sent from a page of another session.
 pub const SESSION_CHANGED_NOTICE: &str =
     "Who is signed in here has changed since this page was opened, so nothing was done yet.";
 
-/// The field, and the parameter, that leads back to an app whose interaction has been swept.
+/// The form field and query parameter with the client of an interaction, for the link back after the interaction was
+/// deleted.
 pub const CARRIED_APP: &str = "app";
 
-/// The heading where an app's request cannot go on because the app was changed.
+/// The title if a client's request cannot continue because the client was changed.
 pub const APP_CHANGED_TITLE: &str = "The app was changed meanwhile";
 
-/// What somebody signs in for.
+/// The purpose of a sign-in.
 pub enum SignInTarget {
     Oneself,
-    /// An app's request that waits.
+    /// A client's pending request.
     App(Box<Interaction>),
-    /// An app's request that is over.
+    /// A client's request that has ended.
     TooLate(EndedInteraction),
 }
 
@@ -62,7 +63,7 @@ impl SignInTarget {
         }
     }
 
-    /// What stands in [`CARRIED_APP`]; empty where there is no app.
+    /// Returns the value of [`CARRIED_APP`], or an empty string without a client's request.
     pub fn carried_app(&self, visitor: &Visitor, client: Option<&Client>) -> String {
         let carried = client.filter(|_| self.interaction().is_some());
         carried.map(|client| carried_app(visitor, client)).unwrap_or_default()
@@ -86,17 +87,17 @@ impl From<Option<InteractionState>> for SignInTarget {
     }
 }
 
-/// What stands in [`CARRIED_APP`] on a page of this app.
+/// Returns the value of [`CARRIED_APP`] for a page of this client.
 pub fn carried_app(visitor: &Visitor, client: &Client) -> String {
     visitor.app.provider.carried_app(&client.id, client.version, &visitor.browser.digest(&visitor.app))
 }
 
-/// The interaction of a page's address, for the browser that began it, or what the page has carried along about its app (the
-/// field [`CARRIED_APP`]). `None` if it has been swept.
+/// Returns the interaction with that id, if this browser began it. If it has been deleted, returns the client that
+/// the page carried along in [`CARRIED_APP`], or `None` without one.
 ///
 /// # Errors
-/// A page for an address that never was one, for another browser's interaction, for a browser without cookies, and for an app
-/// that was changed meanwhile.
+/// An error page for an invalid id, an interaction of another browser, a browser without cookies, or a client that
+/// was changed meanwhile.
 pub async fn find(visitor: &Visitor, id: &str, carried: &str) -> Result<Option<InteractionState>, PageError> {
     let id = id.parse().map_err(|_| unknown_interaction(visitor))?;
     let (provider, browser) = (&visitor.app.provider, visitor.browser.digest(&visitor.app));
@@ -118,7 +119,8 @@ pub async fn find(visitor: &Visitor, id: &str, carried: &str) -> Result<Option<I
     Ok(found)
 }
 
-/// The same while it waits; where it is over or gone, the way on.
+/// Returns the interaction if it is pending. If it has ended or does not exist any more, returns the response that
+/// continues.
 pub async fn waiting(
     visitor: &Visitor,
     id: &str,
@@ -134,7 +136,8 @@ pub async fn waiting(
     })
 }
 
-/// The way on for an app's request that has been swept: a signed-in user is told that they are, another one signs in.
+/// Returns the response for a request that was deleted: a page for a signed-in user, otherwise a redirect to the
+/// sign-in page.
 pub async fn interaction_gone(visitor: &Visitor) -> Result<Response, PageError> {
     match consent::signed_in(visitor).await? {
         Some(user) => Ok(signed_in_page(visitor, &user, None)),
@@ -142,17 +145,18 @@ pub async fn interaction_gone(visitor: &Visitor) -> Result<Response, PageError> 
     }
 }
 
-/// The page for a request that waited and cannot go on. What is no fault of the request keeps its own title.
+/// Returns the error page for a pending request that cannot continue. Errors with a status other than 400 keep their
+/// own title.
 pub fn request_error_page(visitor: &Visitor, error: OAuthError) -> PageError {
     let is_of_request = error.code.status() == 400;
     let page = visitor.error(error);
     if is_of_request { page.titled(APP_CHANGED_TITLE) } else { page }
 }
 
-/// The client of a waiting request, as it is now.
+/// Returns the current client of a pending request.
 ///
 /// # Errors
-/// A page with the way back to the app, if the client was changed or disabled meanwhile.
+/// An error page with a link back to the client, if the client was changed or disabled meanwhile.
 pub async fn waiting_client(visitor: &Visitor, waiting: &Interaction) -> Result<Arc<Client>, PageError> {
     match visitor.app.provider.waiting_client(waiting).await {
         Ok(client) => Ok(client),
@@ -163,7 +167,7 @@ pub async fn waiting_client(visitor: &Visitor, waiting: &Interaction) -> Result<
     }
 }
 
-/// Back to the authorization endpoint, which decides what is next.
+/// Redirects to the authorization endpoint, which decides on the next step.
 pub fn resumed(id: InteractionId) -> Response {
     Redirect::to(&urls::resume(id)).into_response()
 }
@@ -184,8 +188,8 @@ fn unknown_interaction(visitor: &Visitor) -> PageError {
     visitor.error(OAuthError::new(ErrorCode::InvalidRequest, text)).titled(title)
 }
 
-/// The page for whoever comes too late for an app's request: they are signed in, and shown the way back to the app. Whoever
-/// is not signed in does that first.
+/// Returns the page for a client's request that has ended. It shows the signed-in user and a link back to the client.
+/// Without a session, the user is sent to the sign-in page first.
 pub async fn too_late(visitor: &Visitor, over: &EndedInteraction) -> Result<Response, PageError> {
     let Some(user) = consent::signed_in(visitor).await? else {
         return Ok(Redirect::to(&urls::login(over.id)).into_response());
@@ -203,7 +207,8 @@ fn signed_in_page(visitor: &Visitor, user: &User, client: Option<&Client>) -> Re
     })
 }
 
-/// Writes down what was done for an interaction. Where it is over meanwhile, the authorization endpoint knows what is next.
+/// Records the progress of an interaction. If it has ended meanwhile, nothing is recorded and the authorization
+/// endpoint handles it.
 pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: InteractionProgress) -> Result<(), PageError> {
     let id = waiting.id;
     let write =
@@ -211,7 +216,7 @@ pub async fn record(visitor: &Visitor, waiting: &Interaction, progress: Interact
     write.await.map(drop).map_err(|error| visitor.error(error))
 }
 
-/// An app as people see it. Its logo is at an address of ours: a page loads nothing from elsewhere.
+/// Returns a client as users see it. The logo is served by this server: pages load nothing from other hosts.
 pub fn app_card(client: &Client) -> AppCard {
     AppCard {
         name: visible(client.display_name()),
@@ -222,7 +227,7 @@ pub fn app_card(client: &Client) -> AppCard {
     }
 }
 
-/// The app of a request.
+/// Returns the client of a request as users see it.
 pub fn requesting_app_card(client: &Client, waiting: &Interaction) -> AppCard {
     AppCard { unverified: client.unverified_host(Some(&waiting.request.reply_to.redirect_uri)), ..app_card(client) }
 }

@@ -1,5 +1,5 @@
-//! Telling a user that they may not use an app (`allowed_groups`): who they are here, a way to another account, and the way back
-//! to the app, which gets `access_denied`. The page of a device ([`super::device`]) is the same one.
+//! The page for a user who may not use a client (`allowed_groups`). It shows the signed-in user, a link for switching
+//! accounts, and the way back to the client, which gets `access_denied`. [`super::device`] uses the same page.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -26,7 +26,7 @@ pub async fn show(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<
     let Some(user) = signed_in(&visitor).await? else {
         return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
     };
-    // Somebody may have let the user in since.
+    // Access may have been granted since.
     if provider.is_client_open_to(&client, user.id).await.map_err(|error| visitor.error(error))? {
         return Ok(Redirect::to(&urls::resume(waiting.id)).into_response());
     }
@@ -59,11 +59,11 @@ pub async fn submit(PathParam(id): PathParam<String>, form: Form) -> Result<Resp
     }
 }
 
-/// Where the page leads.
+/// The links of the page.
 pub struct NotAdmittedLinks {
-    /// The address at which another account is chosen.
+    /// The URL for switching accounts.
     pub switch: String,
-    /// Where the form is posted that gives the answer no.
+    /// The URL that the form with the denial is posted to.
     pub leave: String,
 }
 

@@ -1,7 +1,8 @@
-//! Signing in with a passkey, from the sign-in page's button or its autofill (WebAuthn Level 3 §7.2). The script asks for
-//! options and sends what the authenticator signed as an ordinary form, so that the answer can redirect.
+//! Sign-in with a passkey, from the button or the autofill of the sign-in page (WebAuthn Level 3 §7.2). The script
+//! requests the options, and sends the authenticator's response as an ordinary form, so that the response can
+//! redirect.
 //!
-//! Next door: [`super::login`], the page itself and its password.
+//! See also [`super::login`], which renders the page and handles passwords.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -44,7 +45,8 @@ pub async fn finish(form: Form) -> Result<Response, PageError> {
     }
 }
 
-/// The script knows by the status what to say: 409 there are enough, 404 not at this address, 400 the page is too old.
+/// Converts the error. The script chooses its message by the status: 409 too many passkeys, 404 passkeys are not
+/// available at this address, 400 the page is outdated.
 pub fn api_error(error: PasskeyError) -> ApiError {
     let (code, text) = match error {
         PasskeyError::Store(error) => return OAuthError::from(error).into(),

@@ -1,4 +1,4 @@
-//! Choosing who goes on to the app: whoever is signed in here, or somebody else.
+//! The account selection page: continue as the signed-in user, or switch accounts.
 
 use axum::response::{IntoResponse, Redirect, Response};
 

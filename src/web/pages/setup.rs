@@ -1,5 +1,5 @@
-//! `/setup`: the page of the one-time link that the first start prints. Next door: `manage::setup`, which makes the first
-//! administrator.
+//! `/setup`: the page of the one-time link that the server prints on its first start. See also `manage::setup`, which
+//! creates the first administrator.
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -21,7 +21,7 @@ use crate::web::sign_in::{self, Proof};
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-/// A new link, while there is no administrator; older ones stop working.
+/// Returns a new link, or `None` if there is an administrator already. Earlier links become invalid.
 pub async fn link(app: &AppState) -> Result<Option<Secret>, StoreError> {
     let token = setup::token(app.store()).await?;
     let address = |token: Secret| app.config.issuer.join(&format!("{}?token={}", urls::SETUP, token.expose()));
@@ -63,7 +63,7 @@ fn creation(form: &Form) -> Result<Digest, PageError> {
     Ok(form.visitor.browser.creation(&form.visitor.app, urls::SETUP, form.text("username")?))
 }
 
-/// Answers a form that arrives a second time as it was answered the first time.
+/// Returns the original response for a form that is submitted a second time.
 async fn repeated(form: &Form) -> Result<Option<Response>, PageError> {
     if !form.is_of_browser() {
         return Ok(None);
@@ -74,7 +74,7 @@ async fn repeated(form: &Form) -> Result<Option<Response>, PageError> {
     }
 }
 
-/// The page again, with what was typed but the password.
+/// Shows the page again with the entered values, except the password.
 fn rerender(form: &Form, errors: Vec<FieldError>) -> Result<Response, PageError> {
     let mut page = page(&form.visitor, form.text("token")?);
     (page.name, page.email, page.username) =

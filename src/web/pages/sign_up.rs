@@ -1,6 +1,6 @@
-//! Making an account, for an app's request (`/signup/{id}`, Initiating User Registration via OpenID Connect §4) or for
-//! oneself (`/signup`), where the setting `sign_up` is `open`. Next door: `manage::sign_up`, which makes it; [`super::login`],
-//! how it goes on.
+//! Account creation, for a client's request (`/signup/{id}`, Initiating User Registration via OpenID Connect §4) or
+//! without one (`/signup`), if the setting `sign_up` is `open`. See also `manage::sign_up`, which creates the
+//! account, and [`super::login`], which continues afterwards.
 
 use axum::extract::RawQuery;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,7 +22,7 @@ use crate::web::sign_in::Proof;
 use crate::web::urls;
 use crate::web::view::Chrome;
 
-/// The status of the page that is shown again, and what is said on it.
+/// The status of the page that is shown again, and its errors.
 type SignUpRejection = (StatusCode, Vec<FieldError>);
 
 pub async fn for_app(visitor: Visitor, PathParam(id): PathParam<String>) -> Result<Response, PageError> {
@@ -55,7 +55,7 @@ pub async fn submit_for_oneself(form: Form) -> Result<Response, PageError> {
     submit(&form, &SignInTarget::Oneself).await
 }
 
-/// Where nobody may sign up there is no page, as if it did not exist.
+/// Returns a 404 page if sign-up is disabled.
 fn check_open(visitor: &Visitor) -> Result<(), PageError> {
     match visitor.app.config.sign_up {
         SignUpMode::Open => Ok(()),
@@ -119,7 +119,7 @@ async fn made(form: &Form) -> Result<Result<User, SignUpRejection>, PageError> {
     }
 }
 
-/// The page again, with what was typed but the password.
+/// Shows the page again with the entered values, except the password.
 async fn rerender(form: &Form, target: &SignInTarget, refusal: SignUpRejection) -> Result<Response, PageError> {
     let (status, problems) = refusal;
     let mut page = page(&form.visitor, target, local(form.text("next")?)).await?;

@@ -1,6 +1,6 @@
-//! What the pages around signing in show: one struct a page, each with its template in `templates/pages/`. The
-//! handlers beside this file fill them; a person’s own pages are in `web/account/views.rs`, and what is
-//! common to all pages is in `web/view.rs`.
+//! The template structs of the sign-in pages, one per page, with templates in `templates/pages/`. The handlers beside
+//! this file fill them. The structs of the account pages are in `web/account/views.rs`, and values that all pages
+//! share are in `web/view.rs`.
 
 use askama::Template;
 
@@ -8,38 +8,38 @@ use crate::web::error::PageLink;
 use crate::web::urls;
 use crate::web::view::{AppCard, Chrome, DisplayTime, Viewer};
 
-/// `/login`. Asked to sign in again, the person finds the username typed already, and may change it.
+/// `/login`. If the user must authenticate again, the username is filled in and can be changed.
 #[derive(Template)]
 #[template(path = "pages/login.html")]
 pub struct LoginPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
-    /// The authorization request, or empty.
+    /// The id of the authorization request, or empty.
     pub flow: String,
-    /// Leads back to the app when the request has been forgotten; empty without one.
+    /// The client to return to if the request has been deleted, or empty.
     pub carried_app: String,
-    /// Whether the app waits for an answer.
+    /// Whether a client's request is pending, so that the user can cancel.
     pub can_cancel: bool,
     pub app: Option<AppCard>,
-    /// One more line under the heading, such as why a signed-in person is asked again.
+    /// A line under the heading, such as why a signed-in user must authenticate again.
     pub heading_line: Option<String>,
     pub username: String,
     pub remember: bool,
     pub error: Option<LoginMessage>,
-    /// Whether passkeys work at this server's address.
+    /// Whether passkeys work at the issuer's address.
     pub passkeys: bool,
-    /// Where to go afterwards when no app waits, or empty.
+    /// The path to continue to without a client's request, or empty.
     pub next: String,
-    /// The page for those who have no account, where they may make one.
+    /// The address of the sign-up page, if it is enabled.
     pub sign_up: Option<String>,
 }
 
-/// Why nobody was signed in. The words never tell which half was wrong.
+/// The reason why a sign-in failed. The text does not reveal whether the username or the password was wrong.
 pub struct LoginMessage {
     pub lead: String,
     pub text: String,
-    /// Whether what was typed is to blame.
+    /// Whether the error is about the entered values.
     pub at_fields: bool,
 }
 
@@ -83,13 +83,13 @@ impl LoginMessage {
 }
 
 impl LoginPage {
-    /// Goes on to `next`, a path of ours, whoever signs in or up from here.
+    /// Continues to `next`, a path of this server, after signing in or up.
     pub fn set_next(&mut self, next: &str) {
         next.clone_into(&mut self.next);
         self.sign_up = self.sign_up.take().map(|_| urls::sign_up_with_next(next));
     }
 
-    /// Asks somebody who is signed in for another account.
+    /// Removes the signed-in user, so that the page asks for another account.
     pub fn clear_user(&mut self) {
         self.heading_line = None;
         self.username.clear();
@@ -100,15 +100,15 @@ impl LoginPage {
     }
 }
 
-/// The person that a page is about.
+/// The user that a page is about.
 pub struct UserCard {
     pub name: String,
-    /// What tells two of the same name apart: the email address or the username. May be empty.
+    /// The email address or the username, to tell users with the same name apart. May be empty.
     pub detail: String,
     pub initials: String,
 }
 
-/// Where an app's request is over: who is signed in, and the way back to the app.
+/// The page for a client's request that has ended: the signed-in user, and a link back to the client.
 #[derive(Template)]
 #[template(path = "pages/signed_in.html")]
 pub struct SignedInPage {
@@ -124,18 +124,18 @@ pub struct SignedInPage {
 #[template(path = "pages/consent.html")]
 pub struct ConsentPage {
     pub chrome: Chrome,
-    /// Why the page is shown again.
+    /// The reason why the page is shown again.
     pub notice: Option<&'static str>,
     pub csrf: String,
-    /// What leads back to the app when its request has been swept.
+    /// The client to return to if the request has been deleted.
     pub carried_app: String,
     pub action: String,
     pub app: AppCard,
     pub user: UserCard,
     pub scopes: Vec<ScopeLine>,
-    /// The address that lets the person choose another account for this request.
+    /// The URL for switching accounts for this request.
     pub switch_account: String,
-    /// Where the answer goes: the host of the return address.
+    /// The host of the redirect URI, where the response is sent.
     pub redirect_host: String,
 }
 
@@ -147,51 +147,51 @@ pub struct NotAdmittedPage {
     pub csrf: String,
     pub app: AppCard,
     pub user: UserCard,
-    /// The address at which another account is chosen.
+    /// The URL for switching accounts.
     pub switch_account: String,
-    /// Where `decision=deny` is posted, which tells the app.
+    /// The URL that `decision=deny` is posted to, which notifies the client.
     pub action: String,
     pub request_id: String,
     pub time: DisplayTime,
 }
 
-/// What one scope lets the app do, in words.
+/// The description of what a scope lets the client do.
 pub struct ScopeLine {
     pub scope: String,
-    /// A symbol of `icons.svg`.
+    /// The name of a symbol in `icons.svg`.
     pub icon: &'static str,
     pub title: String,
-    /// The real values that will be seen, or empty.
+    /// The values that the client will see, or empty.
     pub detail: String,
 }
 
-/// `/device`: the code that a device shows is typed here.
+/// `/device`: the page for entering the code that a device shows.
 #[derive(Template)]
 #[template(path = "pages/device.html")]
 pub struct DevicePage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
-    /// What was typed, or came with the address.
+    /// The entered code, or the code from the query.
     pub user_code: String,
-    /// Why there is no such device.
+    /// The reason why the code was rejected.
     pub error: Option<String>,
 }
 
-/// `/device/{ticket}`: who asks, from where, for what.
+/// `/device/{ticket}`: which client asks, from where and for what.
 #[derive(Template)]
 #[template(path = "pages/device_confirm.html")]
 pub struct DeviceConfirmPage {
     pub chrome: Chrome,
-    /// Why the page is shown again.
+    /// The reason why the page is shown again.
     pub notice: Option<&'static str>,
     pub csrf: String,
     pub action: String,
     pub app: AppCard,
     pub user: UserCard,
-    /// As the device shows it.
+    /// The code as the device shows it.
     pub user_code: String,
-    /// "Firefox on Linux".
+    /// The browser and system, such as "Firefox on Linux".
     pub device: String,
     pub address: String,
     pub asked: DisplayTime,
@@ -199,7 +199,7 @@ pub struct DeviceConfirmPage {
     pub switch_account: String,
 }
 
-/// `/device` after an answer.
+/// `/device` after a decision.
 #[derive(Template)]
 #[template(path = "pages/device_done.html")]
 pub struct DeviceDonePage {
@@ -212,10 +212,10 @@ pub struct DeviceDonePage {
 #[template(path = "pages/select_account.html")]
 pub struct SelectAccountPage {
     pub chrome: Chrome,
-    /// Why the page is shown again.
+    /// The reason why the page is shown again.
     pub notice: Option<&'static str>,
     pub csrf: String,
-    /// What leads back to the app when its request has been swept.
+    /// The client to return to if the request has been deleted.
     pub carried_app: String,
     pub action: String,
     pub app: Option<AppCard>,
@@ -223,7 +223,7 @@ pub struct SelectAccountPage {
 }
 
 pub struct AccountLine {
-    /// The value that the button sends.
+    /// The value that the button submits.
     pub id: String,
     pub name: String,
     pub detail: String,
@@ -231,33 +231,33 @@ pub struct AccountLine {
     pub signed_in: bool,
 }
 
-/// The question of `/oauth2/logout` where no hint vouches for the request.
+/// `/oauth2/logout`: asks for confirmation, unless the request's ID token hint names the session that ends.
 #[derive(Template)]
 #[template(path = "pages/logout.html")]
 pub struct LogoutPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
-    /// The request's own parameters, sent again with the answer.
+    /// The parameters of the request, submitted again with the decision.
     pub fields: Vec<(String, String)>,
     pub user: Option<UserCard>,
     pub app: Option<AppCard>,
 }
 
-/// The end of a session: tells the apps that are told in frames, then goes on to where the app asked for.
+/// The page after a sign-out: notifies clients in frames, then continues to the address that the client asked for.
 #[derive(Template)]
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOutPage {
     pub chrome: Chrome,
-    /// The addresses of the frames (OpenID Connect Front-Channel Logout §2).
+    /// The URLs of the frames (OpenID Connect Front-Channel Logout 1.0 §2).
     pub frames: Vec<String>,
-    /// Where the browser goes by itself afterwards.
+    /// The address that the browser continues to automatically.
     pub next: Option<String>,
-    /// Where it goes if the user wants to.
+    /// The address of a link that the user may follow.
     pub link: Option<String>,
 }
 
-/// What went wrong: the sentence for the person, the rest for the administrator.
+/// The error page: a description for the user, and details for the administrator.
 #[derive(Template)]
 #[template(path = "pages/error.html")]
 pub struct ErrorPage {
@@ -265,17 +265,17 @@ pub struct ErrorPage {
     pub code: String,
     pub title: String,
     pub description: String,
-    /// The app that it is about.
+    /// The name of the client that the page is about.
     pub about: Option<String>,
-    /// The first one is the best; there is at least one.
+    /// At least one link. The first one is the primary one.
     pub links: Vec<PageLink>,
     pub request_id: String,
     pub time: DisplayTime,
-    /// What the person can do now.
+    /// What the user can do now.
     pub hint: Option<&'static str>,
 }
 
-/// `/setup`: the first administrator.
+/// `/setup`: creates the first administrator.
 #[derive(Template)]
 #[template(path = "pages/setup.html")]
 pub struct SetupPage {
@@ -286,11 +286,11 @@ pub struct SetupPage {
     pub name: String,
     pub email: String,
     pub username: String,
-    /// What was refused: the field (`name`, `email`, `username`, `password`, or `form` for all of it) and why.
+    /// The errors: the field (`name`, `email`, `username`, `password`, or `form` for the whole form) and the message.
     pub errors: Vec<(String, String)>,
-    /// The issuer, as it will stand in tokens.
+    /// The issuer as it appears in tokens.
     pub address: String,
-    /// Where data is kept, in words.
+    /// A description of where data is stored.
     pub data: String,
 }
 
@@ -307,19 +307,19 @@ pub struct SignUpPage {
     pub chrome: Chrome,
     pub csrf: String,
     pub action: String,
-    /// Leads back to the app when the request has been forgotten; empty without one.
+    /// The client to return to if the request has been deleted, or empty.
     pub carried_app: String,
-    /// Whether the app waits for an answer.
+    /// Whether a client's request is pending, so that the user can cancel.
     pub can_cancel: bool,
     pub app: Option<AppCard>,
     pub name: String,
     pub email: String,
     pub username: String,
-    /// What was refused: the field, or `form` for all of it, and why.
+    /// The errors: the field, or `form` for the whole form, and the message.
     pub errors: Vec<(String, String)>,
-    /// Where to go afterwards when no app waits, or empty.
+    /// The path to continue to without a client's request, or empty.
     pub next: String,
-    /// The page for those who have an account.
+    /// The address of the sign-in page.
     pub login: String,
 }
 
@@ -329,8 +329,8 @@ impl SignUpPage {
     }
 }
 
-/// A form that sends itself: the answer to the app by `response_mode=form_post` (OAuth 2.0 Form Post Response Mode §2), or
-/// another site's request once more.
+/// A form that submits itself: the response to a client with `response_mode=form_post` (OAuth 2.0 Form Post Response
+/// Mode §2), or another site's request sent again.
 #[derive(Template)]
 #[template(path = "pages/form_post.html")]
 pub struct FormPostPage {
@@ -340,7 +340,7 @@ pub struct FormPostPage {
     pub fields: Vec<(String, String)>,
 }
 
-/// `/`: what this server is, and the ways on.
+/// `/`: describes the server and links to its pages.
 #[derive(Template)]
 #[template(path = "pages/home.html")]
 pub struct HomePage {

@@ -1,5 +1,6 @@
-//! `/admin/clients/{id}/api-keys`: an app's keys, and the form for a new one. A new key is part of exactly one answer, so
-//! these pages have no `Debug`. What is in them is `crate::web::api_keys`.
+//! `/admin/clients/{id}/api-keys`: the template values of a client's API keys and of the form for a new one.
+//! A new key is shown in one response only and must not be logged, so these structs have no `Debug`. Their
+//! parts are defined in `crate::web::api_keys`.
 
 use askama::Template;
 
@@ -13,11 +14,11 @@ pub struct ClientKeysPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// What the app is called.
+    /// The name of the client.
     pub app: String,
-    /// The app's page, below which this one is.
+    /// The URL of the client's page, below which this page is.
     pub href: String,
-    /// The new key, in the one answer that shows it.
+    /// The new key. It is shown in one response only.
     pub key: Option<String>,
     pub keys: Vec<KeyLine>,
     pub apis: Vec<KeyApi>,
@@ -32,7 +33,7 @@ pub struct NewClientKeyPage {
     pub notice: Option<Notice>,
     pub app: String,
     pub href: String,
-    /// The API's gate and name.
+    /// The name of the API's gate; `api` is the name of the API.
     pub gate: String,
     pub api: String,
     pub form: KeyForm,

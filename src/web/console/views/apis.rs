@@ -1,7 +1,8 @@
-//! `/admin/apis`: the table of APIs, the form for a new one, and the page of one with its rules and a place to try them.
+//! `/admin/apis`: the template values of the table of APIs, of the form for a new API and of the page of one
+//! API with its rules and their trial.
 //!
-//! Forms keep what was typed as strings and say by field what was refused. A rule's fields carry its place in the list:
-//! `rule_0_path` is the path of the first.
+//! Forms keep the submitted values as strings, and the errors by field. The field names of a rule contain its
+//! index: `rule_0_path` is the path of the first rule.
 
 use askama::Template;
 
@@ -27,12 +28,12 @@ pub struct ApiRow {
     pub identifier: String,
     pub href: String,
     pub gate: Option<String>,
-    /// What its gate takes, as documents have it.
+    /// The credential kinds that the gate accepts, by their names in API documents.
     pub credential_kinds: Vec<&'static str>,
     pub state: GateState,
 }
 
-/// Whether its gate lets anybody in.
+/// Whether the API has a gate that can allow requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateState {
     NoGate,
@@ -41,7 +42,7 @@ pub enum GateState {
 }
 
 impl GateState {
-    /// Tone and words of its badge.
+    /// Returns the tone and the text of the badge.
     fn badge(self) -> (&'static str, &'static str) {
         match self {
             Self::NoGate => ("off", "No gate"),
@@ -51,7 +52,7 @@ impl GateState {
     }
 }
 
-/// `/admin/apis/new`
+/// The page `/admin/apis/new`.
 #[derive(Template)]
 #[template(path = "console/api_new.html")]
 pub struct NewApiPage {
@@ -63,7 +64,7 @@ pub struct NewApiPage {
     pub form: ApiForm,
 }
 
-/// `/admin/apis/{id}`
+/// The page `/admin/apis/{id}`.
 #[derive(Template)]
 #[template(path = "console/api.html")]
 pub struct ApiPage {
@@ -73,36 +74,36 @@ pub struct ApiPage {
     pub notice: Option<Notice>,
     pub name: String,
     pub identifier: String,
-    /// This page, below which its actions are.
+    /// The URL of this page, below which its actions are.
     pub href: String,
     pub state: GateState,
-    /// Where proxies ask, in full.
+    /// The absolute URL to which proxies send their subrequests, if the API has a gate.
     pub verify_url: Option<String>,
-    /// What came to its gate.
+    /// The record of the API's gate, if it has one.
     pub record: Option<GateRecord>,
     pub trial: RuleTrial,
     pub form: ApiForm,
 }
 
-/// The settings of one API, as typed or as stored.
+/// The settings of one API, submitted or stored.
 #[derive(Clone, Default)]
 pub struct ApiForm {
     pub name: String,
     pub scopes: String,
     pub self_registered_clients: bool,
-    /// Empty: the usual one.
+    /// Empty: the default.
     pub access_token_format: String,
     pub access_token_lifetime: String,
     pub gate: String,
-    /// The values of `accepts` that are ticked.
+    /// The ticked values of `accepts`.
     pub accepts: Vec<String>,
-    /// A line each.
+    /// One origin per line.
     pub origins: String,
     pub burst: String,
     pub per_second: String,
     pub upstream_token: bool,
     pub rules: Vec<RuleRow>,
-    /// Of a new one it is empty.
+    /// Empty for a new API.
     pub edit: EditState,
     /// Field (empty for the form as a whole) and message.
     pub errors: Vec<(String, String)>,
@@ -131,7 +132,7 @@ impl ApiForm {
         CredentialKind::ALL.map(choice).to_vec()
     }
 
-    /// With a row at the end to add a rule in.
+    /// Adds an empty row for a new rule at the end, unless there is one.
     #[must_use]
     pub fn with_empty_row(mut self) -> Self {
         if self.rules.last().is_none_or(|row| !row.is_blank()) {
@@ -147,16 +148,16 @@ impl ApiForm {
     }
 }
 
-/// One rule as typed.
+/// One rule as submitted.
 #[derive(Clone, Default)]
 pub struct RuleRow {
-    /// Where it stands on the page, from 0.
+    /// The index of the row on the page, from 0.
     pub index: usize,
-    /// Its place in the order, from 1.
+    /// The typed position in the order of evaluation, from 1.
     pub at: String,
     pub methods: String,
     pub path: String,
-    /// Empty for whoever is known; else one of [`RuleRow::WHO`].
+    /// Empty for any authenticated caller, otherwise a value of [`RuleRow::who_choices`].
     pub who: String,
     pub scopes: String,
     pub groups: String,
@@ -165,10 +166,10 @@ pub struct RuleRow {
 
 impl RuleRow {
     pub const ANYBODY: &'static str = "anonymous";
-    /// The fields of a row that a browser sends whatever is in them.
+    /// The fields of a row that browsers send even if they are empty.
     pub const FIELDS: [&'static str; 6] = ["at", "methods", "path", "who", "scopes", "groups"];
 
-    /// Whether nothing is typed in it.
+    /// Returns whether nothing is typed in the row. The position does not count.
     pub fn is_blank(&self) -> bool {
         [&self.methods, &self.path, &self.who, &self.scopes, &self.groups].iter().all(|text| text.trim().is_empty())
     }
@@ -183,7 +184,7 @@ impl RuleRow {
 
     pub fn who_choices(&self) -> Vec<Choice> {
         [
-            ("", "Who proves who they are"),
+            ("", "Every authenticated caller"),
             (Self::ANYBODY, "Anybody"),
             (Acr::Password.as_str(), "Who has signed in"),
             (Acr::PhishingResistant.as_str(), "Who has signed in with a passkey"),
@@ -193,17 +194,17 @@ impl RuleRow {
     }
 }
 
-/// The name of a rule's field.
+/// Returns the name of a rule's field.
 pub fn rule_field(index: usize, field: &str) -> String {
     format!("rule_{index}_{field}")
 }
 
-/// What is wrong with a rule as a whole stands under this name.
+/// Returns the name for the errors of a rule as a whole.
 pub fn rule_name(index: usize) -> String {
     format!("rule_{index}")
 }
 
-/// A request that somebody wants to try on the rules.
+/// A request to try on the rules.
 #[derive(Clone, Default)]
 pub struct RuleTrial {
     pub method: String,
@@ -213,9 +214,9 @@ pub struct RuleTrial {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialOutcome {
-    /// No proxy's question: the sentence says why.
+    /// The request is invalid. The text says why.
     Invalid(String),
-    /// Which rule decides, from 1, what it is for and what it asks for.
+    /// The deciding rule: its number from 1, the requests it matches and its conditions.
     Rule {
         number: usize,
         shown: String,

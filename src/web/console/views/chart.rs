@@ -1,12 +1,13 @@
-//! A picture of numbers over time: bars of what went well with what was refused on top, and the same as a table.
+//! A chart of numbers over time: stacked bars of successes and, on top, failures. The page shows the same
+//! numbers as a table.
 //!
-//! It is an SVG that stretches; all heights are computed here, in tenths of a unit, and stand in attributes, since the
-//! content security policy forbids `style`. `templates/console/chart.html` writes it down.
+//! The chart is a scalable SVG, rendered by `templates/console/chart.html`. All heights are computed here
+//! with one decimal and written to attributes, because the content security policy forbids `style`.
 
 use super::grouped;
 
-/// What one bar is of. The label is short: "21 Nov". The sign stands below the picture; where not all bars have room for
-/// one it is empty, and the others stand as far apart from each other.
+/// The values of one bar. `label` is short: "21 Nov". `sign` is the text below the bar; it is empty for some
+/// bars if there is no room for all, and the others must then be evenly spaced.
 #[derive(Clone, Debug)]
 pub struct ChartColumn {
     pub label: String,
@@ -15,18 +16,18 @@ pub struct ChartColumn {
     pub bad: u64,
 }
 
-/// What people read around the numbers.
+/// The texts around the numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct ChartLabels {
-    /// "Sign-ins a day".
+    /// The title: "Sign-ins a day".
     pub what: &'static str,
-    /// "Day": the heading above the labels.
+    /// The heading of the column of labels: "Day".
     pub of: &'static str,
     pub good: &'static str,
     pub bad: &'static str,
 }
 
-/// Bars and a scale, ready to be written down.
+/// A chart, ready for the template.
 #[derive(Clone, Debug)]
 pub struct BarChart {
     pub(super) words: ChartLabels,
@@ -37,7 +38,7 @@ pub struct BarChart {
     pub(super) busiest: String,
 }
 
-/// What went well from the ground up, the rest on top of it.
+/// One bar: successes at the bottom, failures above.
 #[derive(Clone, Debug)]
 pub(super) struct ChartBar {
     pub(super) label: String,
@@ -51,14 +52,14 @@ pub(super) struct ChartBar {
     pub(super) bad_height: String,
 }
 
-/// The drawing is 200 units high; a column is 20 wide and its bar 14.
+/// The height of the chart in its own units. A column is 20 units wide and its bar 14.
 const HEIGHT: u64 = 200;
 const COLUMN_WIDTH: usize = 20;
 const BAR_INSET: usize = 3;
 const LINES: u64 = 4;
 
 impl BarChart {
-    /// The oldest first.
+    /// Creates a chart of `columns`, oldest first.
     pub fn new(words: ChartLabels, columns: &[ChartColumn]) -> Self {
         let busiest = columns.iter().max_by_key(|column| column.good + column.bad);
         let step = step(busiest.map_or(0, |column| column.good + column.bad));
@@ -114,7 +115,7 @@ impl BarChart {
         self.bad > 0
     }
 
-    /// What was refused as a share of all.
+    /// Returns the share of failures in percent.
     pub fn bad_share(&self) -> String {
         let all = self.good + self.bad;
         if all == 0 {
@@ -132,8 +133,8 @@ impl BarChart {
     }
 }
 
-/// The distance between two lines of the scale: 1, 2 or 5 times a power of ten, so that the highest bar fits below
-/// the fourth line.
+/// Returns the distance between two lines of the scale: 1, 2 or 5 times a power of ten, so that the highest
+/// bar is not above the fourth line.
 fn step(highest: u64) -> u64 {
     let needed = highest.div_ceil(LINES).max(1);
     let mut power = 1;

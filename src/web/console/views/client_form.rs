@@ -1,4 +1,4 @@
-//! The settings of one app as its page draws them: what is typed, what can be chosen, what is refused. The page itself is
+//! The template values of one client's settings: values, choices and errors. The page is
 //! [`super::clients::ClientPage`].
 
 use super::groups::GroupPicker;
@@ -10,22 +10,22 @@ use crate::web::console::client_members::{GROUPS, MemberGroup, MemberInput, Meta
 use crate::web::console::metadata_fields::FieldTexts;
 use crate::web::edit::EditState;
 
-/// The settings of one app, as typed or as stored.
+/// The settings of one client, submitted or stored.
 #[derive(Clone, Default)]
 pub struct ClientForm {
     pub client_name: String,
-    /// One a line.
+    /// One URI per line.
     pub redirect_uris: String,
     pub post_logout_redirect_uris: String,
-    /// The values of `grant_types` that are ticked.
+    /// The ticked values of `grant_types`.
     pub grant_types: Vec<String>,
     pub token_endpoint_auth_method: String,
     pub scope: String,
-    /// Those of the stored names that neither the standard nor an API defines.
+    /// The stored scopes that neither the standard nor an API defines.
     pub unknown_scopes: String,
     /// `required` or `trusted`.
     pub consent: String,
-    /// Who may use it: `everybody` or `groups`.
+    /// The users that may use the client: `everybody` or `groups`.
     pub access: String,
     pub allowed_groups: GroupPicker,
     pub require_pkce: bool,
@@ -34,9 +34,9 @@ pub struct ClientForm {
     pub id_token_signed_response_alg: String,
     pub policy_uri: String,
     pub tos_uri: String,
-    /// The values of `response_types` that are ticked.
+    /// The ticked values of `response_types`.
     pub response_types: Vec<String>,
-    /// The members that few apps need.
+    /// The members that few clients need.
     pub members: FieldTexts,
     pub edit: EditState,
     /// Field (empty for the form as a whole) and message.
@@ -48,7 +48,7 @@ impl ClientForm {
         errors_of(&self.errors, field)
     }
 
-    /// Every grant type in words, ticked or not.
+    /// Returns all grant types with labels.
     pub fn grant_choices(&self) -> Vec<Choice> {
         let words = |grant_type| match grant_type {
             GrantType::AuthorizationCode => "Sign people in: authorization_code",
@@ -97,7 +97,7 @@ impl ClientForm {
         chosen(SigningAlg::ALL.iter().map(|alg| alg.as_str()), &self.id_token_signed_response_alg)
     }
 
-    /// What can be chosen for a member of the table; the first is nothing where that may be.
+    /// Returns the choices for a member of the table. If the member is optional, the first choice is empty.
     pub fn choices(&self, member: &MetadataMember) -> Vec<Choice> {
         let present = self.members.get(member.name);
         match member.shape {
@@ -112,7 +112,7 @@ impl ClientForm {
         }
     }
 
-    /// Whether something is refused below that heading.
+    /// Returns whether a member of the group has an error.
     pub fn refused_in(&self, group: &MemberGroup) -> bool {
         group.members.iter().any(|member| self.error(member.name).is_some())
     }

@@ -1,7 +1,9 @@
-//! `/admin/clients`: the table of apps, the choice of a kind, the form for a new app and the page of one app.
+//! `/admin/clients`: the template values of the table of clients, of the choice of a kind, of the form for a
+//! new client and of the page of one client.
 //!
-//! Forms keep what was typed as strings, under the metadata names of RFC 7591 section 2, and say by field what was
-//! refused. A new secret is part of exactly one answer (`ClientPage::secret`), so these structs have no `Debug`.
+//! Forms keep the submitted values as strings, under the metadata names of RFC 7591 §2, and the errors by
+//! field. A new secret is shown in one response only (`ClientPage::secret`) and must not be logged, so these
+//! structs have no `Debug`.
 
 use askama::Template;
 
@@ -17,13 +19,13 @@ pub struct ClientsPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// What was searched for (`q`).
+    /// The search term (`q`).
     pub q: String,
-    /// The filter `kind`; the first choice is the one for all of them.
+    /// The options of the filter `kind`. The first means all kinds.
     pub kinds: Vec<Choice>,
-    /// The filter `state`.
+    /// The options of the filter `state`.
     pub states: Vec<Choice>,
-    /// Whether a filter is set, so that an empty table can say why it is empty.
+    /// Whether a filter is set. An empty table then says so.
     pub filtered: bool,
     pub clients: Vec<ClientListRow>,
     pub pager: Pager,
@@ -31,21 +33,21 @@ pub struct ClientsPage {
 
 pub struct ClientListRow {
     pub client_id: String,
-    /// Its page.
+    /// The URL of the client's page.
     pub href: String,
     pub app: AppCard,
     pub kind: Kind,
     pub made: DisplayTime,
     pub on: bool,
-    /// Whether its secret was imported and can be guessed.
+    /// Whether the client has an imported secret that is short enough to be guessed.
     pub has_short_secret: bool,
 }
 
-/// Decides which form is shown and what is preset. What people read of it stands here.
+/// The kind decides which form is shown and which values are preset. The texts about it are defined here.
 pub use crate::domain::client::ClientKind as Kind;
 
 impl Kind {
-    /// In the table and in the filter.
+    /// Returns the label in the table and in the filter.
     pub fn label(self) -> &'static str {
         match self {
             Self::Web => "Web",
@@ -90,7 +92,7 @@ impl Kind {
     }
 }
 
-/// `/admin/clients/new`
+/// The page `/admin/clients/new`.
 #[derive(Template)]
 #[template(path = "console/client_kind.html")]
 pub struct ClientKindPage {
@@ -100,7 +102,7 @@ pub struct ClientKindPage {
     pub notice: Option<Notice>,
 }
 
-/// `/admin/clients/new/{kind}`
+/// The page `/admin/clients/new/{kind}`.
 #[derive(Template)]
 #[template(path = "console/client_new.html")]
 pub struct NewClientPage {
@@ -112,25 +114,25 @@ pub struct NewClientPage {
     pub form: NewClientForm,
 }
 
-/// A form that has not been sent yet has the kind's defaults: [`NewClientForm::blank`].
+/// The form for a new client. [`NewClientForm::blank`] returns the form with the defaults of a kind.
 #[derive(Clone, Default)]
 pub struct NewClientForm {
     pub client_name: String,
-    /// Empty: one is generated.
+    /// Empty: an id is generated.
     pub client_id: String,
-    /// One a line.
+    /// One URI per line.
     pub redirect_uris: String,
     pub post_logout_redirect_uris: String,
     pub scope: String,
-    /// Always empty: nothing is stored yet.
+    /// Always empty, because nothing is stored yet.
     pub unknown_scopes: String,
     /// `required` or `trusted`.
     pub consent: String,
-    /// Who may use it: `everybody` or `groups`.
+    /// The users that may use the client: `everybody` or `groups`.
     pub access: String,
     pub allowed_groups: GroupPicker,
     pub require_pkce: bool,
-    /// With spaces between them.
+    /// Host names separated by spaces.
     pub http_redirect_hosts: String,
     pub policy_uri: String,
     pub tos_uri: String,
@@ -138,9 +140,9 @@ pub struct NewClientForm {
     pub errors: Vec<(String, String)>,
 }
 
-/// The value of `access` for an app that is open to all users.
+/// The value of `access` for a client that all users may use.
 pub const EVERYBODY: &str = "everybody";
-/// And for one that only some groups may use.
+/// The value of `access` for a client that only members of some groups may use.
 pub const IN_GROUPS: &str = "groups";
 
 impl NewClientForm {
@@ -167,7 +169,7 @@ impl NewClientForm {
     }
 }
 
-/// `/admin/clients/{id}`
+/// The page `/admin/clients/{id}`.
 #[derive(Template)]
 #[template(path = "console/client.html")]
 pub struct ClientPage {
@@ -176,34 +178,34 @@ pub struct ClientPage {
     pub csrf: String,
     pub notice: Option<Notice>,
     pub client_id: String,
-    /// This page, below which its actions are.
+    /// The URL of this page, below which its actions are.
     pub href: String,
     pub app: AppCard,
     pub kind: Kind,
     pub made: DisplayTime,
-    /// How it came to be here, as it stands before that moment.
+    /// How the client was created, as the text before `made`: "connected".
     pub came: &'static str,
     pub on: bool,
-    /// Whether the app signs in with a secret that can be replaced here.
+    /// Whether the client authenticates with a secret that can be replaced here.
     pub has_secret: bool,
-    /// Whether it was imported and can be guessed.
+    /// Whether the secret was imported and is short enough to be guessed.
     pub has_short_secret: bool,
-    /// The new secret, in the one answer that shows it.
+    /// The new secret. It is shown in one response only.
     pub secret: Option<String>,
-    /// Whether there is an API that takes keys.
+    /// Whether there is an API that accepts API keys.
     pub takes_keys: bool,
-    /// The issuer, exactly as it stands in tokens.
+    /// The issuer, exactly as in tokens.
     pub issuer: String,
-    /// Who may use it.
+    /// The users that may use the client.
     pub users: ClientUsers,
     pub form: ClientForm,
 }
 
-/// Who may use an app, as it is now.
+/// The users that may use a client now.
 pub struct ClientUsers {
-    /// The groups it is open to; none where it is open to everybody.
+    /// The allowed groups. Empty if all users may use the client.
     pub groups: Vec<AllowedGroup>,
-    /// The first of their members by username, and how many there are.
+    /// The first members of these groups by username; `count` is the number of all.
     pub members: Vec<GroupMember>,
     pub count: u64,
 }

@@ -1,4 +1,5 @@
-//! `/admin/events`: what happened, who did it, to what. The rows also stand on the overview and on a person's page.
+//! `/admin/events`: the template values of the audit record. The overview and the pages of users show the
+//! same rows.
 
 use askama::Template;
 
@@ -12,49 +13,50 @@ pub struct EventsPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// What was searched for (`q`).
+    /// The search term (`q`).
     pub q: String,
-    /// The filter `kind`; the first choice is the one for all of them.
+    /// The options of the filter `kind`. The first means all kinds.
     pub kinds: Vec<Choice>,
-    /// How far back events are shown (`days`).
+    /// The options of the time range `days`.
     pub days: Vec<Choice>,
-    /// The first and the last day that are shown (`from`, `until`), such as `2027-01-31`, in UTC; empty where not set.
+    /// The first and the last day of the range in UTC (`from`, `until`), such as `2027-01-31`. Empty if not
+    /// set.
     pub from: String,
     pub until: String,
-    /// The search named nothing, and its text was looked for.
+    /// Whether the search term matched no user, client, address or request and was searched as text.
     pub is_by_text: bool,
-    /// Older events are still to be searched for the text.
+    /// Whether older events have not been searched for the text yet.
     pub has_more: bool,
-    /// Whether a filter is set, so that an empty table can say why it is empty.
+    /// Whether a filter is set. An empty table then says so.
     pub filtered: bool,
-    /// Where it is told why the request that was searched for was refused.
+    /// The URL of the explanation, if the search term is the id of a rejected request.
     pub refusal: Option<String>,
     pub events: Vec<EventRow>,
     pub pager: Pager,
 }
 
-/// One line of the audit record.
+/// One row of the audit record.
 #[derive(Clone, Debug)]
 pub struct EventRow {
     pub id: String,
     pub at: DisplayTime,
-    /// In plain words: "Signed in with a passkey".
+    /// The description: "Signed in with a passkey".
     pub what: String,
-    /// As the record names it: `session.started`.
+    /// The name of the kind in the record: `session.started`.
     pub kind: String,
     pub failed: bool,
-    /// Who did it; without an address of its own page it is shown as text.
+    /// The actor. Shown as text if it has no page.
     pub actor: Option<LinkedName>,
-    /// What it was done to.
+    /// The object of the action.
     pub about: Option<LinkedName>,
-    /// Network address it came from.
+    /// The network address of the request.
     pub address: Option<String>,
     pub request_id: Option<String>,
-    /// What else was recorded, name and value.
+    /// Further recorded values: name and value.
     pub details: Vec<(String, String)>,
 }
 
-/// A person, an app, a key: its name, and its page where it has one.
+/// The name of a user, a client or another object, and the URL of its page if it has one.
 #[derive(Clone, Debug)]
 pub struct LinkedName {
     pub name: String,

@@ -1,21 +1,21 @@
-//! Choosing groups in a form: boxes where there are few, a search where there are many. The names that are ticked stay ticked
-//! while somebody searches. `templates/console/parts.html` draws it.
+//! The template values of a group picker: check boxes if there are few groups, a search field if there are
+//! many. Ticked groups stay ticked during a search. `templates/console/parts.html` renders it.
 
 use super::Choice;
 
-/// The groups of a form, one box each.
+/// The groups of a form, with one check box each.
 #[derive(Clone, Debug, Default)]
 pub struct GroupPicker {
-    /// The name of the boxes: `groups` or `allowed_groups`.
+    /// The name of the check boxes: `groups` or `allowed_groups`.
     pub field: &'static str,
     pub boxes: Vec<Choice>,
-    /// Whether there are more groups than boxes, so that the others are searched for.
+    /// Whether there are more groups than check boxes, so that a search field is shown.
     pub has_search: bool,
-    /// Whether the form was sent to search, so that nothing of it is saved yet.
+    /// Whether the form was submitted to search, so that nothing has been saved.
     pub was_searched: bool,
-    /// What was searched for.
+    /// The search term.
     pub query: String,
-    /// What the search came to, in words.
+    /// The result of the search as text.
     pub found: String,
 }
 

@@ -1,5 +1,5 @@
-//! `/admin/keys`: our keys of each algorithm, what state each is in, and the two things to do with them:
-//! rotate an algorithm's keys now, and take one key out of the published set (confirmed on `ConfirmPage`).
+//! `/admin/keys`: the template values of the server's keys by algorithm, with their states. An administrator
+//! can rotate the keys of an algorithm, and remove a key from the published set (confirmed on `ConfirmPage`).
 
 use askama::Template;
 
@@ -14,20 +14,20 @@ pub struct KeysPage {
     pub notice: Option<Notice>,
     pub algorithms: Vec<Algorithm>,
     pub life: KeyLife,
-    /// Full address of the published key set.
+    /// The absolute URL of the published key set.
     pub jwks_uri: String,
-    /// Full address of the discovery document.
+    /// The absolute URL of the discovery document.
     pub discovery_uri: String,
 }
 
 /// One algorithm and its keys: next, active, then the retired ones.
 #[derive(Clone, Debug)]
 pub struct Algorithm {
-    /// As in tokens: `RS256`.
+    /// The name of the algorithm as in tokens: `RS256`.
     pub alg: String,
-    /// What it is for: "Signs ID tokens, unless an app asks otherwise".
+    /// The purpose: "Signs ID tokens, unless an app asks otherwise".
     pub used_for: String,
-    /// When the next key takes over by itself.
+    /// The time of the next automatic rotation.
     pub next_change: Option<DisplayTime>,
     pub keys: Vec<KeyRow>,
 }
@@ -37,9 +37,9 @@ pub struct KeyRow {
     pub kid: String,
     pub state: KeyStateView,
     pub made: DisplayTime,
-    /// When it became the active one, or will.
+    /// The time at which the key became active, or will become active.
     pub active_from: Option<DisplayTime>,
-    /// Until when it stays published, or goes on decrypting, once that is known.
+    /// The time until which the key is published or used for decryption, once it is known.
     pub kept_until: Option<DisplayTime>,
 }
 
@@ -68,7 +68,7 @@ impl KeyStateView {
     }
 }
 
-/// How long a key stays in each state, in words: "14 days".
+/// The duration of each key state as text: "14 days".
 #[derive(Clone, Debug)]
 pub struct KeyLife {
     pub next: String,

@@ -1,10 +1,10 @@
-//! What the console's pages show, as plain values: a handler fills one of these structs, the template of the same
-//! name in `templates/console/` does the rest.
+//! The template values of the console's pages. A handler fills one of these structs, and the template of the
+//! same name in `templates/console/` renders it.
 //!
-//! Here stand the parts that several pages share (`chart`, filters, pager, one session, the page that confirms a dangerous
-//! action); the pages themselves are next door: `overview`, `clients` (with `client_form`, `api_keys` and `signature_keys`), `registration`,
-//! `apis`, `refusals`, `people`, `groups`, `events`, `keys`. The frame around them (bar, viewer, notice, dates) is
-//! `crate::web::view`.
+//! This module holds the parts that several pages share: pager, breadcrumbs and the page that confirms a
+//! dangerous action. The pages are in `overview`, `start`, `clients` (with `client_form`, `api_keys` and
+//! `signature_keys`), `registration`, `apis`, `refusals`, `users`, `groups`, `events` and `keys`. Charts are
+//! in `chart`. The frame of all pages (navigation, viewer, notice, dates) is `crate::web::view`.
 
 pub mod api_keys;
 pub mod apis;
@@ -26,25 +26,25 @@ use askama::Template;
 pub use crate::web::view::Choice;
 use crate::web::view::{Chrome, Notice, Viewer};
 
-/// The line below a table. Cursors only lead onwards, so the way back is to the beginning.
+/// The line below a table. Cursors only lead forwards, so the only way back is to the first page.
 #[derive(Clone, Debug, Default)]
 pub struct Pager {
-    /// What is in view, in words: "50 of 412", "Newest first".
+    /// The number of rows shown, as text: "50 on this page".
     pub shown: String,
-    /// Address of the first page, where this is a later one.
+    /// The URL of the first page, if this is a later one.
     pub first: Option<String>,
-    /// Address of the next page, its filters and the opaque `after` included.
+    /// The URL of the next page, with the filters and the opaque cursor `after`.
     pub next: Option<String>,
 }
 
-/// A step on the way back up, before the heading.
+/// A breadcrumb above the heading.
 #[derive(Clone, Debug)]
 pub struct Crumb {
     pub label: String,
     pub href: String,
 }
 
-/// The page on which a dangerous action is confirmed: what will happen, a word to type, a way out.
+/// The page that confirms a dangerous action. It lists the effects and asks to type a word.
 #[derive(Template)]
 #[template(path = "console/confirm.html")]
 pub struct ConfirmPage {
@@ -54,26 +54,26 @@ pub struct ConfirmPage {
     pub notice: Option<Notice>,
     pub section: Section,
     pub crumbs: Vec<Crumb>,
-    /// The last crumb: "Delete".
+    /// The last breadcrumb: "Delete".
     pub step: String,
-    /// The question: "Delete Lantern?"
+    /// The question: "Delete Lantern?".
     pub title: String,
-    /// The sentence that comes first: "This can’t be undone."
+    /// The first sentence: "This can’t be undone.".
     pub warning: String,
-    /// What happens at once, one line each.
+    /// The immediate effects, one per line.
     pub effects: Vec<String>,
-    /// What has to be typed into the field `confirm`.
+    /// The word that has to be typed into the field `confirm`.
     pub word: String,
-    /// What was typed, when it was refused.
+    /// The submitted text, if it was wrong.
     pub typed: String,
     pub error: Option<String>,
-    /// Where the form is posted.
+    /// The URL to which the form is posted.
     pub action: String,
-    /// The words on the button: "Delete Lantern".
+    /// The label of the button: "Delete Lantern".
     pub button: String,
-    /// Where "Keep it" leads.
+    /// The URL of the link "Keep it".
     pub back: String,
-    /// The milder way, where `back` has one: the words of the link after "Only want a pause?".
+    /// The text of the link after "Only want a pause?", if the page at `back` offers a less drastic action.
     pub instead: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl ConfirmPage {
     }
 }
 
-/// The line of the side navigation that a page marks as the one people are on.
+/// The entry of the side navigation that a page highlights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Overview,
@@ -107,7 +107,7 @@ impl Section {
     }
 }
 
-/// What a page of each section answers to `templates/console/base.html`.
+/// Implements `section` for pages, which `templates/console/base.html` calls.
 macro_rules! in_section {
     ($section:ident: $($page:ident),+) => {$(
         impl $page {
@@ -119,14 +119,14 @@ macro_rules! in_section {
 }
 use in_section;
 
-/// Every message for a field. The empty field name stands for the form as a whole.
+/// Returns all messages for a field. The empty field name stands for the form as a whole.
 fn errors_of(errors: &[(String, String)], field: &str) -> Option<String> {
     let messages: Vec<&str> =
         errors.iter().filter(|(name, _)| name == field).map(|(_, message)| message.as_str()).collect();
     (!messages.is_empty()).then(|| messages.join(" "))
 }
 
-/// A count as people read it: 31,686.
+/// Formats a number with thousands separators: 31,686.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

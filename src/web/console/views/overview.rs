@@ -1,5 +1,5 @@
-//! `/admin`: how many there are of each, sign-ins of the last 14 days as a picture, what happened last and what failed.
-//! The picture is `chart::BarChart`, the rows below it are `events::EventRow`.
+//! `/admin`: the template values of the overview: numbers, the chart of sign-ins of the last 14 days, the
+//! latest events and failures. See `chart::BarChart` and `events::EventRow`.
 
 use askama::Template;
 
@@ -17,9 +17,9 @@ pub struct OverviewPage {
     pub notice: Option<Notice>,
     pub counts: OverviewCounts,
     pub chart: BarChart,
-    /// The newest events, newest first.
+    /// The latest events, newest first.
     pub events: Vec<EventRow>,
-    /// The newest refusals, newest first.
+    /// The latest failures, newest first.
     pub failures: Vec<EventRow>,
 }
 

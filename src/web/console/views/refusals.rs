@@ -1,5 +1,6 @@
-//! `/admin/refusals`: why a request was refused, by its id, and the latest that were, here and by the gates. The numbers
-//! of one gate stand on its API's page.
+//! `/admin/refusals`: the template values of the explanation of one rejected request, and of the latest
+//! rejected requests at this server's endpoints and at the gates. The record of one gate is shown on its
+//! API's page.
 
 use askama::Template;
 
@@ -15,23 +16,24 @@ pub struct RefusalsPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// The request id that was asked for.
+    /// The requested request id.
     pub id: String,
     pub found: Option<GateRefusal>,
-    /// The same for one of our own endpoints and pages.
+    /// The explanation, if one of this server's endpoints or pages rejected the request.
     pub found_here: Option<EndpointRefusal>,
-    /// What else the record has of that request.
+    /// The audit events of that request.
     pub events: Vec<EventRow>,
-    /// The latest, where no request was asked for: of our endpoints and pages, and of all gates.
+    /// The latest requests rejected by this server's endpoints and pages. `latest` has those of all gates.
+    /// Both are empty if a request id was given.
     pub latest_here: Vec<EndpointRefusalRow>,
     pub latest: Vec<GateRefusalRow>,
 }
 
-/// A refusal by one of our endpoints or pages.
+/// A request that one of this server's endpoints or pages rejected.
 pub struct EndpointRefusal {
     pub at: DisplayTime,
     pub error: String,
-    /// What whoever asked was told, and what only administrators are.
+    /// The error description in the response. `cause` is shown only to administrators.
     pub description: String,
     pub cause: String,
     pub request: String,
@@ -43,14 +45,14 @@ pub struct EndpointRefusalRow {
     pub href: String,
     pub at: DisplayTime,
     pub error: String,
-    /// The cause, or the description where there is none.
+    /// The cause, or the description if there is none.
     pub why: String,
     pub request: String,
     pub client: String,
     pub address: String,
 }
 
-/// A refusal in words, and what to do about it.
+/// A request that a gate rejected, with an explanation and a remedy.
 pub struct GateRefusal {
     pub at: DisplayTime,
     pub status: u16,
@@ -58,9 +60,9 @@ pub struct GateRefusal {
     pub what: &'static str,
     pub remedy: &'static str,
     pub request: String,
-    /// What it was for, with its page, where there is such an API now.
+    /// The API, with a link to its page, if the API still exists.
     pub api: Option<LinkedName>,
-    /// Where the same request is tried on the rules as they are now.
+    /// The URL at which the same request is tried on the current rules.
     pub trial: Option<String>,
     pub credential_kind: String,
     pub client: Option<LinkedName>,
@@ -78,16 +80,16 @@ pub struct GateRefusalRow {
     pub address: String,
 }
 
-/// What came to one gate.
+/// The record of one gate.
 pub struct GateRecord {
-    /// Of the last 24 hours.
+    /// The chart of the last 24 hours.
     pub chart: BarChart,
     pub credential_kinds: Vec<CredentialKindRow>,
     pub reasons: Vec<ReasonRow>,
     pub latest: Vec<GateRefusalRow>,
 }
 
-/// Of a day, and of seven.
+/// The numbers of the last day and the last seven days.
 #[derive(Clone, Copy, Default)]
 pub struct DayWeekCount {
     pub day: u64,

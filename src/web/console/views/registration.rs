@@ -1,5 +1,6 @@
-//! `/admin/registration`: whether apps may register themselves, what they get then, and the initial access tokens
-//! (RFC 7591 §3). A new token is part of exactly one answer, so the page has no `Debug`.
+//! `/admin/registration`: the template values of dynamic client registration and its initial access tokens
+//! (RFC 7591 §3). A new token is shown in one response only and must not be logged, so the page has no
+//! `Debug`.
 
 use askama::Template;
 
@@ -14,19 +15,19 @@ pub struct RegistrationPage {
     pub csrf: String,
     pub notice: Option<Notice>,
     pub access: RegistrationAccess,
-    /// Full address of the registration endpoint.
+    /// The absolute URL of the registration endpoint.
     pub endpoint: String,
-    /// What a client may have that registers itself, names with spaces between them.
+    /// The scopes that a self-registered client may have, separated by spaces.
     pub scope: String,
     pub grant_types: String,
     pub documents: bool,
-    /// The new token, in the one answer that shows it.
+    /// The new token. It is shown in one response only.
     pub token: Option<String>,
     pub tokens: Vec<TokenRow>,
     pub form: TokenForm,
 }
 
-/// The setting `registration`.
+/// The setting `registration`: who may register clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RegistrationAccess {
     Disabled,
@@ -36,7 +37,7 @@ pub enum RegistrationAccess {
 
 pub struct TokenRow {
     pub id: String,
-    /// "3", or "Any number".
+    /// The remaining uses: "3", or "Any number".
     pub uses_left: String,
     pub made: DisplayTime,
     pub until: DisplayTime,
@@ -45,7 +46,7 @@ pub struct TokenRow {
 
 #[derive(Clone, Default)]
 pub struct TokenForm {
-    /// Empty: any number.
+    /// Empty: any number of uses.
     pub uses: String,
     pub expires_in: Vec<Choice>,
     /// Field (empty for the form as a whole) and message.

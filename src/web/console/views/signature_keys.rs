@@ -1,5 +1,6 @@
-//! `/admin/clients/{id}/signature-keys`: an app's keys for signed requests, and the form for one more. A new secret is part of
-//! exactly one answer, so this page has no `Debug`.
+//! `/admin/clients/{id}/signature-keys`: the template values of a client's keys for signed requests, and of
+//! the form for a new key. A new secret is shown in one response only and must not be logged, so this page
+//! has no `Debug`.
 
 use askama::Template;
 
@@ -14,11 +15,11 @@ pub struct SignatureKeysPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// What the app is called.
+    /// The name of the client.
     pub app: String,
-    /// The app's page, below which this one is.
+    /// The URL of the client's page, below which this page is.
     pub href: String,
-    /// The new secret in base64, in the one answer that shows it.
+    /// The new secret in base64. It is shown in one response only.
     pub secret: Option<String>,
     pub keys: Vec<SignatureKeyLine>,
     pub form: SignatureKeyForm,
@@ -29,7 +30,7 @@ pub struct SignatureKeyLine {
     pub alg: &'static str,
 }
 
-/// What was typed for a new key, and what was wrong with it.
+/// The submitted values of a new key, and their errors.
 #[derive(Default)]
 pub struct SignatureKeyForm {
     pub keyid: String,

@@ -1,4 +1,4 @@
-//! `/admin/start`: what to do after set-up.
+//! `/admin/start`: the template values of the page with the next steps after set-up.
 
 use askama::Template;
 
@@ -11,14 +11,14 @@ pub struct StartPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// The issuer URL, as it stands in tokens.
+    /// The issuer URL, exactly as in tokens.
     pub issuer: String,
-    /// The address of the discovery document.
+    /// The URL of the discovery document.
     pub discovery: String,
-    /// Whether the issuer is https; otherwise it is at loopback, and no other machine reaches it.
+    /// Whether the issuer uses https. Otherwise it is a loopback address, which other machines cannot reach.
     pub is_public: bool,
     pub apps: u64,
-    /// The administrator too.
+    /// The number of users, including the administrator.
     pub users: u64,
 }
 

@@ -1,7 +1,8 @@
-//! `/admin/people`: the table, the form for a new person and the page of one person.
+//! `/admin/people`: the template values of the table of users, of the form for a new user and of the page of
+//! one user.
 //!
-//! A password that was typed is never put back into a form (NIST SP 800-63B-4 section 3.1.1 leaves it to the
-//! browser to keep it), so no struct here holds one. Recent events are `events::EventRow`.
+//! A submitted password is never sent back in a form (NIST SP 800-63B-4 §3.1.1 leaves storing it to the
+//! browser), so no struct here contains one. Recent events are `events::EventRow`.
 
 use askama::Template;
 
@@ -19,11 +20,11 @@ pub struct UsersPage {
     pub viewer: Viewer,
     pub csrf: String,
     pub notice: Option<Notice>,
-    /// What was searched for (`q`).
+    /// The search term (`q`).
     pub q: String,
-    /// The filter `state`; the first choice is the one for all of them.
+    /// The options of the filter `state`. The first means all users.
     pub states: Vec<Choice>,
-    /// Whether a filter is set, so that an empty table can say why it is empty.
+    /// Whether a filter is set. An empty table then says so.
     pub filtered: bool,
     pub users: Vec<UserListRow>,
     pub pager: Pager,
@@ -33,7 +34,7 @@ pub struct UsersPage {
 pub struct UserListRow {
     pub id: String,
     pub username: String,
-    /// The full name, or the username where there is none.
+    /// The full name, or the username if there is none.
     pub name: String,
     pub initials: String,
     pub email: Option<String>,
@@ -41,11 +42,11 @@ pub struct UserListRow {
     pub made: DisplayTime,
     pub admin: bool,
     pub disabled: bool,
-    /// Whether the user signed up and nobody has adopted the account.
+    /// Whether the user signed up and no administrator has adopted the account.
     pub self_registered: bool,
 }
 
-/// `/admin/people/new`
+/// The page `/admin/people/new`.
 #[derive(Template)]
 #[template(path = "console/person_new.html")]
 pub struct NewUserPage {
@@ -63,7 +64,7 @@ pub struct NewUserForm {
     pub email: String,
     pub email_verified: bool,
     pub groups: GroupPicker,
-    /// Names of further groups, made with the person; separated by commas.
+    /// The names of groups to create with the user, separated by commas.
     pub new_groups: String,
     pub admin: bool,
     /// Field (empty for the form as a whole) and message.
@@ -76,7 +77,7 @@ impl NewUserForm {
     }
 }
 
-/// `/admin/people/{id}`
+/// The page `/admin/people/{id}`.
 #[derive(Template)]
 #[template(path = "console/person.html")]
 pub struct UserPage {
@@ -85,7 +86,7 @@ pub struct UserPage {
     pub csrf: String,
     pub notice: Option<Notice>,
     pub user: UserDetails,
-    /// The administrator looks at their own page: disabling and deleting oneself is not offered.
+    /// Whether the administrator views their own page, which does not offer disabling and deleting.
     pub is_viewer: bool,
     pub details: DetailsForm,
     pub groups: GroupsForm,
@@ -93,7 +94,7 @@ pub struct UserPage {
     pub passkeys: Vec<PasskeyRow>,
     pub sessions: Vec<SessionRow>,
     pub apps: Vec<ConnectedApp>,
-    /// Apps that they may sign in to, the first ones by name, and how many there are.
+    /// The first clients by name that the user may sign in to; `usable_count` is the number of all.
     pub usable: Vec<UsableApp>,
     pub usable_count: u64,
     pub keys: Vec<KeyLine>,
@@ -101,7 +102,7 @@ pub struct UserPage {
 }
 
 impl UserPage {
-    /// How many apps they may use beyond those that are listed.
+    /// Returns how many more clients the user may sign in to than are listed.
     fn more_usable(&self) -> u64 {
         self.usable_count.saturating_sub(self.usable.len() as u64)
     }
@@ -113,23 +114,23 @@ impl UserPage {
     }
 }
 
-/// What is known and not changed by typing.
+/// The user's properties that no form on this page edits.
 #[derive(Clone, Debug)]
 pub struct UserDetails {
     pub id: String,
     pub username: String,
-    /// The full name, or the username where there is none.
+    /// The full name, or the username if there is none.
     pub name: String,
     pub initials: String,
     pub admin: bool,
     pub disabled: bool,
     pub made: DisplayTime,
     pub has_password: bool,
-    /// Whether the user signed up and nobody has adopted the account.
+    /// Whether the user signed up and no administrator has adopted the account.
     pub self_registered: bool,
 }
 
-/// POST `/admin/people/{id}`
+/// The form for POST `/admin/people/{id}`.
 #[derive(Clone, Debug, Default)]
 pub struct DetailsForm {
     pub name: String,
@@ -147,7 +148,7 @@ impl DetailsForm {
     }
 }
 
-/// POST `/admin/people/{id}/groups`
+/// The form for POST `/admin/people/{id}/groups`.
 #[derive(Clone, Debug, Default)]
 pub struct GroupsForm {
     pub groups: GroupPicker,
@@ -163,7 +164,7 @@ impl GroupsForm {
     }
 }
 
-/// POST `/admin/people/{id}/password`
+/// The form for POST `/admin/people/{id}/password`.
 #[derive(Clone, Debug, Default)]
 pub struct PasswordForm {
     pub keep_passkeys: bool,
@@ -181,14 +182,14 @@ impl PasswordForm {
 /// One of the user's passkeys.
 #[derive(Clone, Debug)]
 pub struct PasskeyRow {
-    /// What removes it: the value of `passkey` in the form.
+    /// The value of `passkey` in the form that removes it.
     pub id: String,
     pub name: String,
     pub added: DisplayTime,
     pub last_used: Option<DisplayTime>,
 }
 
-/// The question before an account that a stranger made gets rights.
+/// The confirmation page before a self-registered account gets rights.
 #[derive(Template)]
 #[template(path = "console/adopt.html")]
 pub struct AdoptPage {
@@ -200,40 +201,40 @@ pub struct AdoptPage {
     pub username: String,
     pub action: String,
     pub back: String,
-    /// Fields of the form that led here, which go on with the answer.
+    /// The fields of the form that led to this page. They are posted with the answer.
     pub typed: Vec<(String, String)>,
     pub refused: Option<String>,
 }
 
-/// A browser in which the person is signed in.
+/// A session of the user.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
-    /// What ends it: the value of `session` in the form. Not the cookie's.
+    /// The value of `session` in the form that ends it. This is not the secret in the cookie.
     pub id: String,
-    /// "Firefox on Linux"
+    /// The browser and system: "Firefox on Linux".
     pub device: String,
     pub address: Option<String>,
     pub signed_in: DisplayTime,
-    /// "a passkey", "a password"
+    /// The sign-in method: "a passkey", "a password".
     pub with: String,
     pub last_seen: DisplayTime,
-    /// The session in which this page is looked at.
+    /// Whether this is the session of the current request.
     pub current: bool,
 }
 
 pub struct ConnectedApp {
-    /// The app's page, where it is kept here.
+    /// The URL of the client's page, if the client is registered here.
     pub href: Option<String>,
     pub app: AppCard,
     pub scope: String,
     pub since: DisplayTime,
 }
 
-/// An app that a user may sign in to.
+/// A client that a user may sign in to.
 pub struct UsableApp {
     pub href: String,
     pub app: AppCard,
-    /// The groups by which they may; none where everybody may.
+    /// The groups through which the user may sign in. Empty if all users may.
     pub groups: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ const EDIT_NOTHING: [&str; 25] = [
     "/admin/keys/{{ algorithm.alg|urlencode_strict }}/rotate",
     "/admin/people/new",
     "/admin/people/{{ path }}/api-keys/revoke",
-    "/admin/people/{{ path }}/{% if person.disabled %}enable{% else %}disable{% endif %}",
+    "/admin/people/{{ path }}/{% if user.disabled %}enable{% else %}disable{% endif %}",
     "/admin/people/{{ path }}/passkeys/remove",
     "/admin/people/{{ path }}/password",
     "/admin/people/{{ path }}/sessions/end",
