@@ -244,7 +244,7 @@ impl Passkeys {
         let (handle, id) = self.webauthn()?.identify_discoverable_authentication(&credential).map_err(rejected)?;
         let known = passkeys::by_credential_id(store.read(), id).await?;
         let known = known.filter(|passkey| passkey.user.0 == handle).ok_or_else(|| rejected("unknown"))?;
-        let user = users::by_id(store.read(), known.user).await?.ok_or_else(|| rejected("nobody's"))?;
+        let user = users::by_id(store.read(), known.user).await?.ok_or_else(|| rejected("of an unknown user"))?;
         let kept = match self.verify(&credential, state, &known) {
             Ok(_) if user.disabled => Err(rejected("turned off")),
             kept => kept,

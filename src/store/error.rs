@@ -28,7 +28,7 @@ pub enum StoreError {
     )]
     TransactionPooler,
     /// The row has changed since it was read, or was read without its version.
-    #[error("somebody else has changed it meanwhile: try again")]
+    #[error("it was changed meanwhile: try again")]
     Conflict,
     /// A unique value already exists.
     #[error("that value is taken")]

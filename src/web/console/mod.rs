@@ -143,7 +143,7 @@ pub(super) fn form_errors(user: &SignedIn, error: ManageError) -> Result<(Status
 /// Returns the error page for an error that the form did not cause.
 fn failed(user: &SignedIn, error: ManageError) -> PageError {
     match error {
-        ManageError::NotFound(_) => user.not_found("What this page was about is gone: somebody has deleted it."),
+        ManageError::NotFound(_) => user.not_found("This page no longer exists: what it showed was deleted."),
         other => user.error(other),
     }
 }

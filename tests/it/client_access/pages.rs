@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::settings::console;
 use super::{open_to, put_into, refusals, signed_in, with_staff};
-use crate::console::make_admin;
-use crate::support::{PASSWORD, Server};
+use crate::support::PASSWORD;
 
 /// The sentence, the way to another account and the way back to the app, at the sign-in and with a session.
 #[tokio::test]
@@ -85,14 +85,6 @@ async fn app_list_has_no_app_that_the_user_may_not_use() {
             assert_eq!(page.html.contains(&format!("<bdi>{id}</bdi>")), listed.contains(&id), "{name} {id}");
         }
     }
-}
-
-async fn console() -> (Server, crate::support::Browser) {
-    let server = with_staff().await;
-    server.user("root").await;
-    make_admin(&server, "root").await;
-    let admin = signed_in(&server, "root").await;
-    (server, admin)
 }
 
 #[tokio::test]

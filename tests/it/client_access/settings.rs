@@ -57,7 +57,7 @@ async fn command_line_creates_a_client_for_a_group() {
     assert_eq!((&listed[0]["allowed_groups"], &listed[0]["id_token_claims"]), (&json!(["staff"]), &json!(["groups"])));
 }
 
-async fn console() -> (Server, Browser) {
+pub(super) async fn console() -> (Server, Browser) {
     let server = with_staff().await;
     server.user("root").await;
     make_admin(&server, "root").await;
